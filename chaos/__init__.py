@@ -1,0 +1,1 @@
+"""Breaks things, provably and reversibly, on the release clock."""

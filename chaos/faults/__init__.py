@@ -1,0 +1,1 @@
+"""One fault, one short file: what is broken, by which injector, and how it is undone."""

@@ -1,0 +1,1 @@
+"""Runs a rehearsal and writes its record; judges the record afterwards."""

@@ -1,0 +1,1 @@
+"""Operation history in, invariants out: held, violated, unknown or not observable."""

@@ -1,0 +1,82 @@
+"""Every error a user can meet, with what to do about it and the exit code it becomes.
+
+    GatecrashError            1..130, see exit_code
+    ├── InputError            2   a file, option or value that cannot be used
+    ├── EnvironmentProblem    2   this machine lacks something the work needs
+    ├── NoVerdict             3   the work was done but cannot be judged
+    └── Interrupted           130 the user stopped it; everything was healed first
+
+Nothing here imports anything of ours, so every room may raise these.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the shell sees. The numbers are the public contract."""
+
+    READY = 0
+    NOT_READY = 1
+    BAD_INPUT = 2
+    NO_VERDICT = 3
+    INVARIANT_VIOLATED = 4
+    INTERRUPTED = 130
+
+
+class GatecrashError(Exception):
+    """An error with one clear line for the user and a hint that mends it.
+
+    `message` says what is wrong; `hint` says what to do. Both are single lines.
+    """
+
+    exit_code: ExitCode = ExitCode.NOT_READY
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class InputError(GatecrashError):
+    """A file, option or value that cannot be used: nothing was started.
+
+    `file`, `line` and `key` locate it where they are known; they are printed before the message.
+    """
+
+    exit_code = ExitCode.BAD_INPUT
+
+    def __init__(
+        self, message: str, *, hint: str = "", file: str | None = None, line: int | None = None, key: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
+        self.line = line
+        self.key = key
+
+    def __str__(self) -> str:
+        place = "" if self.file is None else self.file if self.line is None else f"{self.file}:{self.line}"
+        parts = [part for part in (place, self.key) if part]
+        return ": ".join([*parts, super().__str__()])
+
+
+class EnvironmentProblem(GatecrashError):
+    """This machine lacks something the work needs: a free port, a wheel for its platform, disk space."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class NoVerdict(GatecrashError):
+    """The work was done but its result cannot be judged."""
+
+    exit_code = ExitCode.NO_VERDICT
+
+
+class Interrupted(GatecrashError):
+    """The user stopped it. Raised only after every fault is healed and every process is down."""
+
+    exit_code = ExitCode.INTERRUPTED

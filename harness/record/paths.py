@@ -1,0 +1,60 @@
+"""Where each part of a run lives in its directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.record.schema import Struct
+
+
+class RunPaths(Struct):
+    """The files of one run directory."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        """run.json, see `RunDocument`."""
+        return self.root / "run.json"
+
+    @property
+    def faults(self) -> Path:
+        """faults.json, see `FaultsDocument`."""
+        return self.root / "faults.json"
+
+    @property
+    def verdict(self) -> Path:
+        """verdict.json, see `Verdict`."""
+        return self.root / "verdict.json"
+
+    @property
+    def report_html(self) -> Path:
+        """The readiness report for people."""
+        return self.root / "report.html"
+
+    @property
+    def report_markdown(self) -> Path:
+        """The report in brief, for a pull request."""
+        return self.root / "report.md"
+
+    @property
+    def junit(self) -> Path:
+        """The report for a CI server."""
+        return self.root / "junit.xml"
+
+    @property
+    def logs(self) -> Path:
+        """One log file per process of the stack and of the swarm."""
+        return self.root / "logs"
+
+    def table(self, name: str) -> Path:
+        """The finished table, Parquet."""
+        return self.root / f"{name}.parquet"
+
+    def live_table(self, name: str) -> Path:
+        """The table while the run writes it, Arrow IPC stream."""
+        return self.root / f"{name}.arrows"
+
+    def spool(self, name: str, worker: int) -> Path:
+        """What one worker keeps on its own disk until the master has it, Arrow IPC stream."""
+        return self.root / "spool" / f"{name}-{worker}.arrows"

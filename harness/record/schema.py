@@ -1,0 +1,336 @@
+"""What a run directory holds: the tables and documents, their columns and units.
+
+All times are float64 seconds relative to T0 (the release instant), read from monotonic clocks; a row from before the
+release has a negative time. `null` means "not known", never zero. Swarm, scraper and chaos write these; audit, sli and
+reports only read them.
+
+    run.json            RunDocument    what was asked, what stood there, what was delivered
+    faults.json         FaultsDocument what was broken, and what its canary measured
+    requests.parquet    REQUESTS       one row per HTTP request, stream connect or reconnect
+    operations.parquet  OPERATIONS     the business history: one row per operation of one actor
+    events.parquet      EVENTS         one row per event seen on a stream (queue positions, seat feed)
+    generator.parquet   GENERATOR      the load generator's own health, one row per worker and second
+    metrics.parquet     METRICS        the platform's metrics, scraped
+    final_seats.parquet, final_orders.parquet, final_ledger.parquet   the state at rest, read after settling
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+import pyarrow as pa
+
+SCHEMA_VERSION: Final = "gatecrash.record/1"
+
+
+class Outcome(StrEnum):
+    """How an operation ended. A time-out or a cut connection is `unknown`: it may have happened."""
+
+    OK = "ok"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class Function(StrEnum):
+    """The business operations of the history, with what their `key` and `value` mean.
+
+    `value` is a JSON object; fields in brackets are absent when the operation did not end `ok`.
+    """
+
+    JOIN = "join"
+    """key: fan. value: {[position: int | null, epoch: str, parked: bool]} — parked: a ticket was given, queueing comes later."""
+    ENTER = "enter"
+    """Exchange of the queue ticket for a pass. key: fan. value: {[admission_no: int]} — the order in which the platform admitted."""
+    HOLD = "hold"
+    """key: the hold id, or "" when not ok. value: {seats: [str], [ttl_s: float]}. `fail` + error "conflict": somebody holds one."""
+    RELEASE = "release"
+    """key: hold id. value: {seats: [str]}."""
+    PAY = "pay"
+    """key: idempotency key. value: {hold_id, seats, [order_id, amount_cents, state: confirmed | pending], [declined_on_purpose: bool]}.
+    `fail` + error "declined": the provider said no; "expired": the hold was gone. A 202 is ok with state pending."""
+    ORDER = "order"
+    """Look-up of an order. key: order id. value: {[state: pending | confirmed | declined | refunded | expired, seats: [str], amount_cents: int]}."""
+    SWEEP = "sweep"
+    """After settling: hold then release one unsold seat. key: seat. value: {}. `fail`: it could not be held although nobody bought it."""
+
+
+REQUESTS: Final = pa.schema(
+    [
+        pa.field("seq", pa.int64(), nullable=False),  # 0,1,2… per worker: a hole is a lost sample
+        pa.field("worker", pa.int16(), nullable=False),
+        pa.field("user", pa.int32(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # fan | bot | spectator
+        pa.field("step", pa.string(), nullable=False),  # see STEPS
+        pa.field("method", pa.string(), nullable=False),  # GET POST DELETE SSE WS
+        pa.field("t_intended_s", pa.float64(), nullable=False),  # when the user would have sent it
+        pa.field("t_start_s", pa.float64(), nullable=False),  # first byte given to the socket
+        pa.field("t_first_byte_s", pa.float64()),  # null: no byte came back
+        pa.field("t_end_s", pa.float64(), nullable=False),
+        pa.field("status", pa.int16(), nullable=False),  # 0: no response
+        pa.field("outcome", pa.string(), nullable=False),  # Outcome
+        pa.field("error", pa.string(), nullable=False),  # "" or one of ERRORS
+        pa.field("response_bytes", pa.int64(), nullable=False),
+        pa.field("attempt", pa.int16(), nullable=False),  # 1 for the first try of a step, 2 for its first retry …
+    ]
+)
+"""Service time = t_end_s − t_start_s. Response time = t_end_s − t_intended_s. outcome: ok = the answer is one the step
+expects (a 409 to a hold is an ok request whose operation fails); fail = refused or an unexpected status; unknown = cut."""
+
+STEPS: Final = (
+    "queue_page",  # first shot at T0
+    "join",
+    "positions",  # the SSE connect; t_first_byte_s is the first event
+    "enter",
+    "venue",
+    "seat_map",
+    "section_counts",
+    "hold",
+    "release",
+    "pay",
+    "order",
+    "feed",  # the WebSocket connect
+    "settle",  # final reads and the sweep
+)
+
+ERRORS: Final = ("refused", "reset", "timeout", "protocol", "tls", "dns", "ports_exhausted", "status", "too_large")
+
+OPERATIONS: Final = pa.schema(
+    [
+        pa.field("op", pa.int64(), nullable=False),  # unique with worker
+        pa.field("worker", pa.int16(), nullable=False),
+        pa.field("actor", pa.string(), nullable=False),  # fan id
+        pa.field("identity", pa.string(), nullable=False),  # who the limits apply to (several fans may share one)
+        pa.field("function", pa.string(), nullable=False),  # Function
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("value", pa.string(), nullable=False),  # JSON object, see Function
+        pa.field("t_invoke_s", pa.float64(), nullable=False),
+        pa.field("t_complete_s", pa.float64()),  # null: never completed
+        pa.field("outcome", pa.string(), nullable=False),  # Outcome
+        pa.field("error", pa.string(), nullable=False),
+        pa.field("retry_of", pa.int64()),  # op of the try before
+    ]
+)
+
+EVENTS: Final = pa.schema(
+    [
+        pa.field("worker", pa.int16(), nullable=False),
+        pa.field("user", pa.int32(), nullable=False),
+        pa.field("actor", pa.string(), nullable=False),
+        pa.field("stream", pa.string(), nullable=False),  # positions | feed
+        pa.field("event", pa.string(), nullable=False),  # see EVENT_KINDS
+        pa.field("t_s", pa.float64(), nullable=False),  # received
+        pa.field("t_sent_s", pa.float64()),  # the platform's stamp, where it gives one (converted to T0 seconds)
+        pa.field("epoch", pa.string(), nullable=False),  # "" where the event has none
+        pa.field("seq", pa.int64()),  # feed sequence number
+        pa.field("value", pa.int64()),  # positions: the position · seat: 0 free, 1 held, 2 sold · snapshot: seats in it
+        pa.field("key", pa.string(), nullable=False),  # seat: the seat id · disconnect: the error · else ""
+    ]
+)
+
+EVENT_KINDS: Final = (
+    "connect",  # stream open; seq: the last sequence number the client asked to continue from
+    "disconnect",
+    "position",
+    "paused",
+    "admitted",
+    "snapshot",  # feed: complete state as of (epoch, seq); one row, then one "seat" row of the same seq per seat that is not free
+    "seat",  # feed: one change
+    "resync",  # feed: history is gone; a snapshot follows
+    "score",
+)
+
+GENERATOR: Final = pa.schema(
+    [
+        pa.field("worker", pa.int16(), nullable=False),
+        pa.field("t_s", pa.float64(), nullable=False),
+        pa.field("loop_lag_ms_max", pa.float64(), nullable=False),  # over this second, sampled every 50 ms
+        pa.field("loop_lag_ms_p99", pa.float64(), nullable=False),
+        pa.field("cpu_percent", pa.float64(), nullable=False),  # of one core
+        pa.field("rss_bytes", pa.int64(), nullable=False),
+        pa.field("fds", pa.int32(), nullable=False),
+        pa.field("fds_limit", pa.int32(), nullable=False),
+        pa.field("users", pa.int32(), nullable=False),
+        pa.field("samples", pa.int64(), nullable=False),  # request samples taken so far
+    ]
+)
+
+METRICS: Final = pa.schema(
+    [
+        pa.field("t_s", pa.float64(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),  # booking | worker | feed-1 | feed-2 | payments
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("labels", pa.string(), nullable=False),  # "dependency=redis,outcome=ok", keys sorted
+        pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+
+FINAL_SEATS: Final = pa.schema(
+    [
+        pa.field("seat", pa.string(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),  # free | held | sold
+    ]
+)
+"""The public seat map at rest: one row for every seat of the venue."""
+
+FINAL_ORDERS: Final = pa.schema(
+    [
+        pa.field("order_id", pa.string(), nullable=False),
+        pa.field("fan", pa.string(), nullable=False),
+        pa.field("seat", pa.string(), nullable=False),  # one row per seat of the order
+        pa.field("state", pa.string(), nullable=False),  # pending | confirmed | declined | refunded | expired
+        pa.field("amount_cents", pa.int64(), nullable=False),  # of this seat
+        pa.field("idempotency_key", pa.string(), nullable=False),
+    ]
+)
+"""The operator's order export at rest."""
+
+FINAL_LEDGER: Final = pa.schema(
+    [
+        pa.field("charge_id", pa.string(), nullable=False),
+        pa.field("idempotency_key", pa.string(), nullable=False),  # the one the platform gave the provider
+        pa.field("order_id", pa.string(), nullable=False),
+        pa.field("entry", pa.string(), nullable=False),  # capture | refund | decline
+        pa.field("amount_cents", pa.int64(), nullable=False),
+    ]
+)
+"""The payment provider's own ledger at rest: one row per entry."""
+
+TABLES: Final[dict[str, pa.Schema]] = {
+    "requests": REQUESTS,
+    "operations": OPERATIONS,
+    "events": EVENTS,
+    "generator": GENERATOR,
+    "metrics": METRICS,
+    "final_seats": FINAL_SEATS,
+    "final_orders": FINAL_ORDERS,
+    "final_ledger": FINAL_LEDGER,
+}
+
+
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the documents: frozen, and nothing unknown gets in."""
+
+
+class Phase(Struct):
+    """One stretch of the rehearsal: raise, arm, release, observe, settle."""
+
+    name: str
+    t_start_s: float
+    t_end_s: float
+
+
+class WorkerSummary(Struct):
+    """What one worker delivered. Skew is actual first send − T0, in ms, over its released users."""
+
+    worker: int
+    host: str
+    armed: int
+    released: int
+    skew_ms_min: float | None
+    skew_ms_p50: float | None
+    skew_ms_p99: float | None
+    skew_ms_max: float | None
+    clock_offset_ms: float
+    clock_uncertainty_ms: float
+    requests_sent: int
+    samples_recorded: int
+    lost: bool = False
+
+
+class LoadSummary(Struct):
+    """What the swarm was asked for and what it delivered. Skew over all workers together, in ms.
+
+    `window_delivered_s`: from the first to the last user's first send. `unfinished`: users whose journey was cut by the
+    end of the run.
+    """
+
+    users_asked: int
+    users_armed: int
+    users_released: int
+    window_asked_s: float
+    window_delivered_s: float | None
+    skew_ms_p50: float | None
+    skew_ms_p99: float | None
+    skew_ms_max: float | None
+    requests_sent: int
+    samples_recorded: int
+    unfinished: int
+    workers: tuple[WorkerSummary, ...]
+
+
+class Anomaly(Struct):
+    """Something that happened on its own and that a reader must know: a process that died, a table that is not whole."""
+
+    t_s: float | None
+    source: str
+    text: str
+
+
+class ProcessInfo(Struct):
+    """One process of the stack under test."""
+
+    name: str
+    pid: int
+    address: str = ""
+
+
+class RunDocument(Struct):
+    """run.json. Written at the start with `complete=False`, rewritten whole (atomically) at each phase and at the end."""
+
+    schema: str
+    run_id: str
+    scenario_name: str
+    scenario: dict[str, object]  # the resolved scenario, as plain data: the record must be readable without its file
+    seed: int
+    t0: str | None  # RFC 3339, wall clock, for people
+    command: tuple[str, ...]
+    versions: dict[str, str]
+    capabilities: tuple[str, ...]  # of the platform adapter: "order_export", "ledger_export", "seat_map", "feed", …
+    phases: tuple[Phase, ...] = ()
+    load: LoadSummary | None = None
+    anomalies: tuple[Anomaly, ...] = ()
+    stack: str = "embedded"
+    processes: tuple[ProcessInfo, ...] = ()
+    journey_digest: str = ""  # sha256 over every user's seeded choices: same seed, same journeys, same digest
+    clock_offsets_ms: dict[str, float] = {}
+    complete: bool = False
+
+
+class CanarySample(Struct):
+    """One probe of a canary: `state` is what the probe saw, e.g. ok | refused | hung | slow | dropped."""
+
+    t_s: float
+    state: str
+    latency_ms: float | None = None
+
+
+class FaultRun(Struct):
+    """One experiment as it was carried out. Times in T0 seconds; null: it did not happen.
+
+    t_requested_s … t_heal_requested_s is what was asked; t_effective_s … t_healed_s is what the canary saw.
+    """
+
+    experiment: str
+    component: str
+    kind: str
+    injector: str
+    hypothesis: str
+    runbook: str
+    t_requested_s: float | None
+    t_effective_s: float | None
+    t_heal_requested_s: float | None
+    t_healed_s: float | None
+    proven: bool
+    measured: dict[str, float] = {}  # e.g. {"latency_ms_p50": 8003.1} or {"dropped": 50, "open_before": 100}
+    samples: tuple[CanarySample, ...] = ()
+    error: str = ""  # why it was not injected, proven or healed
+    definition: dict[str, object] = {}  # the experiment as read from its file, to judge its expectations from the record alone
+
+
+class FaultsDocument(Struct):
+    """faults.json."""
+
+    schema: str
+    faults: tuple[FaultRun, ...]

@@ -1,0 +1,1 @@
+"""The record in, service level indicators out."""

@@ -1,0 +1,47 @@
+"""Where the platform under test comes from: an embedded stack, a compose file, or an address."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import msgspec
+
+from harness.record.schema import Anomaly, ProcessInfo
+
+
+class Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that swarm, chaos and scraper need to reach a platform. URLs have no trailing slash.
+
+    `feeds` are reached *through* their fault proxies; `metrics` (source name → URL of a Prometheus page) are not.
+    `proxied` maps the name of each fault proxy to the address of what stands behind it.
+    """
+
+    booking: str  # http://127.0.0.1:41001
+    feeds: tuple[str, ...]  # ws://127.0.0.1:41002, …
+    event: str
+    admin: str = ""  # http://… operator endpoints: exports; "" where the platform has none
+    ledger: str = ""  # http://… the payment provider's ledger export
+    admin_token: str = ""
+    toxiproxy: str = ""  # http://127.0.0.1:8474; "" where there is no fault proxy
+    proxied: dict[str, str] = {}  # proxy name → upstream host:port
+    metrics: dict[str, str] = {}
+
+
+class Stack(Protocol):
+    """A platform under test that can be raised and taken down. Entering returns when every part is healthy."""
+
+    name: str
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where its parts are. Only after entering."""
+
+    @property
+    def processes(self) -> tuple[ProcessInfo, ...]:
+        """The processes it started, for the record."""
+
+    def deaths(self) -> tuple[Anomaly, ...]:
+        """Processes that died on their own since the last call."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...

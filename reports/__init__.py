@@ -1,0 +1,1 @@
+"""Turns a record and its grades into pages that people and machines read."""

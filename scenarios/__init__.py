@@ -1,0 +1,1 @@
+"""Who comes to the on-sale and what they do there."""
