@@ -14,7 +14,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Base of the sections: frozen, and an unknown key is refused."""
 
 
-class OnSale(_Section):
+class OnSale(_Section, frozen=True):
     """How the reference booking system is set up for this on-sale. Ignored for a platform of the user's own."""
 
     event: str = "playoff-g1"
@@ -26,7 +26,7 @@ class OnSale(_Section):
     payment_time_ms: int = 60
 
 
-class Journey(_Section):
+class Journey(_Section, frozen=True):
     """How fans behave. Ratios are of fans; every choice is drawn from the seed.
 
     `think_s` is the median of a log-normal pause before each deliberate step; `patience_s` is how long a fan waits in
@@ -43,7 +43,7 @@ class Journey(_Section):
     hot_section_ratio: float = 0.6  # aim for the best sections first: contention
 
 
-class Load(_Section):
+class Load(_Section, frozen=True):
     """Who comes, and how they are released."""
 
     fans: int = 1000
@@ -56,7 +56,7 @@ class Load(_Section):
     journey: Journey = Journey()
 
 
-class PlannedFault(_Section):
+class PlannedFault(_Section, frozen=True):
     """One experiment on the release clock. `length_s` null: the experiment's own length."""
 
     experiment: str
@@ -64,7 +64,7 @@ class PlannedFault(_Section):
     length_s: float | None = None
 
 
-class Objective(_Section):
+class Objective(_Section, frozen=True):
     """100 points at `target`, 0 at `worst`, a straight line between. `required`: not observable caps the grade."""
 
     target: float
@@ -72,7 +72,7 @@ class Objective(_Section):
     required: bool = True
 
 
-class GeneratorLimits(_Section):
+class GeneratorLimits(_Section, frozen=True):
     """Beyond these the load generator itself is in doubt: first figure DEGRADED, second INVALID."""
 
     loop_lag_ms_p99: tuple[float, float] = (100.0, 1000.0)
@@ -83,7 +83,7 @@ class GeneratorLimits(_Section):
     fds_ratio: tuple[float, float] = (0.8, 0.95)
 
 
-class Scenario(_Section):
+class Scenario(_Section, frozen=True, kw_only=True):
     """One rehearsal, whole. Times in s on the release clock (T0 = 0)."""
 
     name: str

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.record.schema import Struct
 
 
-class RunPaths(Struct):
+class RunPaths(Struct, frozen=True):
     """The files of one run directory."""
 
     root: Path

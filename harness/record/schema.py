@@ -40,20 +40,26 @@ class Function(StrEnum):
     """
 
     JOIN = "join"
-    """key: fan. value: {[position: int | null, epoch: str, parked: bool]} — parked: a ticket was given, queueing comes later."""
+    """key: fan. value: {[position: int | null, epoch: str, parked: bool]}.
+    parked: a ticket was given, queueing comes later."""
     ENTER = "enter"
-    """Exchange of the queue ticket for a pass. key: fan. value: {[admission_no: int]} — the order in which the platform admitted."""
+    """Exchange of the queue ticket for a pass. key: fan. value: {[admission_no: int]}.
+    admission_no: the order in which the platform admitted."""
     HOLD = "hold"
-    """key: the hold id, or "" when not ok. value: {seats: [str], [ttl_s: float]}. `fail` + error "conflict": somebody holds one."""
+    """key: the hold id, or "" when not ok. value: {seats: [str], [ttl_s: float]}.
+    `fail` + error "conflict": somebody holds one."""
     RELEASE = "release"
     """key: hold id. value: {seats: [str]}."""
     PAY = "pay"
-    """key: idempotency key. value: {hold_id, seats, [order_id, amount_cents, state: confirmed | pending], [declined_on_purpose: bool]}.
+    """key: idempotency key. value: {hold_id, seats, [order_id, amount_cents, state: confirmed | pending],
+    [declined_on_purpose: bool]}.
     `fail` + error "declined": the provider said no; "expired": the hold was gone. A 202 is ok with state pending."""
     ORDER = "order"
-    """Look-up of an order. key: order id. value: {[state: pending | confirmed | declined | refunded | expired, seats: [str], amount_cents: int]}."""
+    """Look-up of an order. key: order id. value: {[state: pending | confirmed | declined | refunded | expired,
+    seats: [str], amount_cents: int]}."""
     SWEEP = "sweep"
-    """After settling: hold then release one unsold seat. key: seat. value: {}. `fail`: it could not be held although nobody bought it."""
+    """After settling: hold then release one unsold seat. key: seat. value: {}.
+    `fail`: it could not be held although nobody bought it."""
 
 
 REQUESTS: Final = pa.schema(
@@ -76,7 +82,8 @@ REQUESTS: Final = pa.schema(
     ]
 )
 """Service time = t_end_s − t_start_s. Response time = t_end_s − t_intended_s. outcome: ok = the answer is one the step
-expects (a 409 to a hold is an ok request whose operation fails); fail = refused or an unexpected status; unknown = cut."""
+expects (a 409 to a hold is an ok request whose operation fails); fail = refused or an unexpected status; unknown = cut.
+"""
 
 STEPS: Final = (
     "queue_page",  # first shot at T0
@@ -135,7 +142,8 @@ EVENT_KINDS: Final = (
     "position",
     "paused",
     "admitted",
-    "snapshot",  # feed: complete state as of (epoch, seq); one row, then one "seat" row of the same seq per seat that is not free
+    # feed: complete state as of (epoch, seq); one row, then one "seat" row of the same seq per seat that is not free
+    "snapshot",
     "seat",  # feed: one change
     "resync",  # feed: history is gone; a snapshot follows
     "score",
@@ -213,7 +221,7 @@ class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of the documents: frozen, and nothing unknown gets in."""
 
 
-class Phase(Struct):
+class Phase(Struct, frozen=True):
     """One stretch of the rehearsal: raise, arm, release, observe, settle."""
 
     name: str
@@ -221,7 +229,7 @@ class Phase(Struct):
     t_end_s: float
 
 
-class WorkerSummary(Struct):
+class WorkerSummary(Struct, frozen=True):
     """What one worker delivered. Skew is actual first send − T0, in ms, over its released users."""
 
     worker: int
@@ -239,7 +247,7 @@ class WorkerSummary(Struct):
     lost: bool = False
 
 
-class LoadSummary(Struct):
+class LoadSummary(Struct, frozen=True):
     """What the swarm was asked for and what it delivered. Skew over all workers together, in ms.
 
     `window_delivered_s`: from the first to the last user's first send. `unfinished`: users whose journey was cut by the
@@ -260,15 +268,15 @@ class LoadSummary(Struct):
     workers: tuple[WorkerSummary, ...]
 
 
-class Anomaly(Struct):
-    """Something that happened on its own and that a reader must know: a process that died, a table that is not whole."""
+class Anomaly(Struct, frozen=True):
+    """Something that happened on its own and that a reader must know: a dead process, a table that is not whole."""
 
     t_s: float | None
     source: str
     text: str
 
 
-class ProcessInfo(Struct):
+class ProcessInfo(Struct, frozen=True):
     """One process of the stack under test."""
 
     name: str
@@ -276,8 +284,8 @@ class ProcessInfo(Struct):
     address: str = ""
 
 
-class RunDocument(Struct):
-    """run.json. Written at the start with `complete=False`, rewritten whole (atomically) at each phase and at the end."""
+class RunDocument(Struct, frozen=True):
+    """run.json. Written at the start with `complete=False`; rewritten whole, atomically, at each phase and the end."""
 
     schema: str
     run_id: str
@@ -298,7 +306,7 @@ class RunDocument(Struct):
     complete: bool = False
 
 
-class CanarySample(Struct):
+class CanarySample(Struct, frozen=True):
     """One probe of a canary: `state` is what the probe saw, e.g. ok | refused | hung | slow | dropped."""
 
     t_s: float
@@ -306,7 +314,7 @@ class CanarySample(Struct):
     latency_ms: float | None = None
 
 
-class FaultRun(Struct):
+class FaultRun(Struct, frozen=True):
     """One experiment as it was carried out. Times in T0 seconds; null: it did not happen.
 
     t_requested_s … t_heal_requested_s is what was asked; t_effective_s … t_healed_s is what the canary saw.
@@ -326,10 +334,10 @@ class FaultRun(Struct):
     measured: dict[str, float] = {}  # e.g. {"latency_ms_p50": 8003.1} or {"dropped": 50, "open_before": 100}
     samples: tuple[CanarySample, ...] = ()
     error: str = ""  # why it was not injected, proven or healed
-    definition: dict[str, object] = {}  # the experiment as read from its file, to judge its expectations from the record alone
+    definition: dict[str, object] = {}  # the experiment as read from its file; its expectations are judged by it
 
 
-class FaultsDocument(Struct):
+class FaultsDocument(Struct, frozen=True):
     """faults.json."""
 
     schema: str

@@ -35,7 +35,7 @@ class Validity(StrEnum):
     INVALID = "INVALID"
 
 
-class LoadResult(Struct):
+class LoadResult(Struct, frozen=True):
     """Asked of the platform, and delivered."""
 
     users_asked: int
@@ -47,7 +47,7 @@ class LoadResult(Struct):
     samples_recorded: int
 
 
-class Skew(Struct):
+class Skew(Struct, frozen=True):
     """Release skew in ms: actual first send − T0."""
 
     p50: float | None
@@ -55,7 +55,7 @@ class Skew(Struct):
     max: float | None
 
 
-class GeneratorResult(Struct):
+class GeneratorResult(Struct, frozen=True):
     """Whether the instrument was sound, and why not."""
 
     validity: Validity
@@ -68,7 +68,7 @@ class GeneratorResult(Struct):
     samples_lost: int
 
 
-class SliResult(Struct):
+class SliResult(Struct, frozen=True):
     """One indicator against its objective. `met` and `score` are null when there is no objective or no sample."""
 
     name: str
@@ -83,7 +83,7 @@ class SliResult(Struct):
     title: str = ""
 
 
-class HistoryStep(Struct):
+class HistoryStep(Struct, frozen=True):
     """One line of a violation's smallest history, in a form that a person can follow."""
 
     t_s: float | None
@@ -91,7 +91,7 @@ class HistoryStep(Struct):
     text: str
 
 
-class Violation(Struct):
+class Violation(Struct, frozen=True):
     """The smallest history that shows an invariant broken, and the faults that were in force."""
 
     summary: str
@@ -99,7 +99,7 @@ class Violation(Struct):
     faults: tuple[str, ...] = ()
 
 
-class InvariantResult(Struct):
+class InvariantResult(Struct, frozen=True):
     """What one checker found. `violations` holds the first few; `violations_total` counts all."""
 
     name: str
@@ -111,7 +111,7 @@ class InvariantResult(Struct):
     note: str = ""  # why unknown or not observable; what was checked
 
 
-class ExpectationResult(Struct):
+class ExpectationResult(Struct, frozen=True):
     """What an experiment expected of the platform, and what was observed. status: met | missed | unknown."""
 
     name: str
@@ -120,7 +120,7 @@ class ExpectationResult(Struct):
     expected: str
 
 
-class FaultResult(Struct):
+class FaultResult(Struct, frozen=True):
     """One experiment, judged. Durations in s: asked, effective by the canary, and from the heal command to healed."""
 
     experiment: str
@@ -139,7 +139,7 @@ class FaultResult(Struct):
     error: str = ""
 
 
-class Finding(Struct):
+class Finding(Struct, frozen=True):
     """Something a person should act on. severity: critical | major | minor | info."""
 
     severity: str
@@ -148,7 +148,7 @@ class Finding(Struct):
     runbook: str
 
 
-class Verdict(Struct):
+class Verdict(Struct, frozen=True):
     """verdict.json, whole."""
 
     schema: str
