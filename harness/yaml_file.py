@@ -1,0 +1,282 @@
+"""A YAML file decoded into a frozen type; what is wrong with it is said with file, line, key and a hint.
+
+Scenarios and experiments are both read through here. It knows YAML and types, and nothing of what they mean: a rule
+such as "a fault must end before the run does" belongs to the caller, who says it with `YamlFile.error`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar, cast
+
+import msgspec
+import yaml
+from msgspec import inspect as shapes
+
+from harness.errors import InputError
+
+T = TypeVar("T")
+Keys: TypeAlias = tuple[str | int, ...]
+"""The way to a value in a document: ("load", "fans") or ("faults", 2, "start_s")."""
+
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`")
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*)`")
+_INVALID_VALUE = re.compile(r"Invalid (enum )?value (?P<value>.*)")
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`(?P<place>\$.*)`)?$", re.DOTALL)
+_SEGMENT = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
+
+
+def load(path: Path, type: type[T]) -> T:
+    """Read one YAML file into `type`. Raises InputError."""
+    return YamlFile(path).decode(type)
+
+
+class YamlFile:
+    """One parsed YAML file that remembers on which line everything stands.
+
+    `data` is the document as plain data. Raises InputError on anything that is not one well-formed document without
+    repeated keys.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._root = self._compose()
+        self._refuse_bad_nodes(self._root, (), frozenset())
+        self.data: object = self._construct()
+
+    def decode(self, type: type[T]) -> T:
+        """Turn the document into `type`: strictly, and with nothing unknown in it."""
+        try:
+            return msgspec.convert(self.data, type)
+        except msgspec.ValidationError as error:
+            raise self._explain(str(error), type) from None
+
+    def line_of(self, *keys: str | int) -> int:
+        """On which line (from 1) the key or list item stands; of what is absent, the line of its nearest parent."""
+        node, line = self._root, self._root.start_mark.line + 1
+        for key in keys:
+            found = _child(node, key)
+            if found is None:
+                return line
+            mark, node = found
+            line = mark.line + 1
+        return line
+
+    def error(self, message: str, *keys: str | int, hint: str = "") -> InputError:
+        """An error at this place of the file, for rules that a type cannot say."""
+        return InputError(message, hint=hint, file=str(self.path), line=self.line_of(*keys), key=spell(keys) or None)
+
+    def _compose(self) -> yaml.Node:
+        try:
+            text = self.path.read_text(encoding="utf-8")
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", file=str(self.path)) from error
+        except UnicodeDecodeError as error:
+            raise InputError("is not UTF-8 text", file=str(self.path)) from error
+        except yaml.YAMLError as error:
+            raise self._syntax_error(error) from error
+        if root is None:
+            raise InputError("the file is empty", file=str(self.path))
+        return root
+
+    def _construct(self) -> object:
+        loader = yaml.SafeLoader("")
+        try:
+            # types-PyYAML leaves this method of every loader untyped
+            return cast(Any, loader).construct_document(self._root)
+        except yaml.YAMLError as error:
+            raise self._syntax_error(error) from error
+        except ValueError as error:
+            raise InputError(f"holds a value that is not one: {error}", file=str(self.path)) from error
+        finally:
+            loader.dispose()
+
+    def _syntax_error(self, error: yaml.YAMLError) -> InputError:
+        if not isinstance(error, yaml.MarkedYAMLError):
+            return InputError("is not YAML text: it holds control characters", file=str(self.path))
+        mark = error.problem_mark or error.context_mark
+        problem = " ".join((error.problem or error.context or "syntax error").split())
+        line = mark.line + 1 if mark else None
+        return InputError(f"not valid YAML: {problem}", file=str(self.path), line=line)
+
+    def _refuse_bad_nodes(self, node: yaml.Node, keys: Keys, above: frozenset[int]) -> None:
+        """Refuse repeated keys, numbers that are not finite, and aliases that contain themselves."""
+        if id(node) in above:
+            raise self.error("this alias contains itself", *keys)
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:float":
+            self._refuse_unbounded(node, keys)
+        if isinstance(node, yaml.MappingNode):
+            self._refuse_repeats(node, keys)
+        for key, child in _children(node):
+            self._refuse_bad_nodes(child, (*keys, key), above | {id(node)})
+
+    def _refuse_unbounded(self, node: yaml.ScalarNode, keys: Keys) -> None:
+        text = node.value.lower().lstrip("+-.")
+        if text in {"inf", "nan"}:
+            raise self.error(f"expected a finite number, got {node.value}", *keys)
+
+    def _refuse_repeats(self, node: yaml.MappingNode, keys: Keys) -> None:
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                hint = f"first given on line {seen[key.value]}: keep one"
+                raise InputError(
+                    "key is given twice", hint=hint, file=str(self.path), line=line, key=spell((*keys, key.value))
+                )
+            seen[str(key.value)] = line
+
+    def _explain(self, text: str, type: type[Any]) -> InputError:
+        match = _PLACE.match(text)
+        assert match is not None  # noqa: S101 - the pattern accepts every text
+        keys = self._resolve(match["place"] or "$", text, type)
+        what = match["what"]
+        if unknown := _UNKNOWN_FIELD.fullmatch(what):
+            shape = _shape_at(shapes.type_info(type), self.data, keys)
+            return self.error("unknown key", *keys, unknown["name"], hint=_suggest(unknown["name"], _names(shape)))
+        if missing := _MISSING_FIELD.fullmatch(what):
+            return self.error(f"the key {missing['name']!r} is missing", *keys)
+        if invalid := _INVALID_VALUE.fullmatch(what):
+            choices = _choices(_shape_at(shapes.type_info(type), self.data, keys[:-1]), str(keys[-1]) if keys else "")
+            return self.error(f"cannot be {invalid['value']}", *keys, hint=_suggest(invalid["value"], choices))
+        return self.error(_in_plain_words(what), *keys)
+
+    def _resolve(self, place: str, text: str, type: type[Any]) -> Keys:
+        """msgspec's `$.load.fans` as keys. It writes `[...]` for "some value of this mapping": find out which."""
+        keys: Keys = ()
+        for segment in _SEGMENT.finditer(place):
+            if segment["field"] is not None:
+                keys = (*keys, segment["field"])
+            elif segment["index"] is not None:
+                keys = (*keys, int(segment["index"]))
+            else:
+                culprit = self._culprit(keys, text, type)
+                if culprit is None:
+                    return keys
+                keys = (*keys, culprit)
+        return keys
+
+    def _culprit(self, keys: Keys, text: str, type: type[Any]) -> str | int | None:
+        mapping = _value_at(self.data, keys)
+        for key, value in mapping.items() if isinstance(mapping, dict) else ():
+            try:
+                msgspec.convert(_with_value(self.data, keys, {key: value}), type)
+            except msgspec.ValidationError as error:
+                if str(error) == text:
+                    return cast("str | int", key)
+        return None
+
+
+def spell(keys: Keys) -> str:
+    """Keys as people write them: `faults[2].start_s`."""
+    text = ""
+    for key in keys:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+    return text
+
+
+def _children(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield str(key.value), value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from enumerate(node.value)
+
+
+def _child(node: yaml.Node, key: str | int) -> tuple[yaml.Mark, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if str(name.value) == str(key):
+                return name.start_mark, value
+    elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key].start_mark, node.value[key]
+    return None
+
+
+def _value_at(data: object, keys: Keys) -> object:
+    for key in keys:
+        if isinstance(data, dict):
+            data = data.get(key)
+        elif isinstance(data, list) and isinstance(key, int):
+            data = data[key]
+    return data
+
+
+def _with_value(data: object, keys: Keys, value: object) -> object:
+    """A copy of the document with another value at `keys`."""
+    if not keys:
+        return value
+    first, rest = keys[0], keys[1:]
+    if isinstance(data, dict):
+        return {key: _with_value(old, rest, value) if key == first else old for key, old in data.items()}
+    if isinstance(data, list):
+        return [_with_value(old, rest, value) if at == first else old for at, old in enumerate(data)]
+    return data
+
+
+def _shape_at(shape: shapes.Type, data: object, keys: Keys) -> shapes.Type:
+    """The declared type at `keys`; in a union of tagged structs, the one whose tag the document gives."""
+    shape = _choose(shape, data)
+    for key in keys:
+        if isinstance(shape, shapes.StructType):
+            shape = next((field.type for field in shape.fields if field.encode_name == key), shapes.AnyType())
+        elif isinstance(shape, shapes.DictType):
+            shape = shape.value_type
+        elif isinstance(shape, shapes.VarTupleType | shapes.ListType):
+            shape = shape.item_type
+        data = _value_at(data, (key,))
+        shape = _choose(shape, data)
+    return shape
+
+
+def _choose(shape: shapes.Type, data: object) -> shapes.Type:
+    if not isinstance(shape, shapes.UnionType):
+        return shape
+    for option in shape.types:
+        if not isinstance(option, shapes.StructType):
+            continue
+        if option.tag_field is None or (isinstance(data, dict) and data.get(option.tag_field) == option.tag):
+            return option
+    return shape
+
+
+def _names(shape: shapes.Type) -> list[str]:
+    if not isinstance(shape, shapes.StructType):
+        return []
+    return [field.encode_name for field in shape.fields]
+
+
+def _choices(shape: shapes.Type, key: str) -> list[str]:
+    """What may stand at `key`: the members of a literal or an enum, or the tags of a union."""
+    if isinstance(shape, shapes.UnionType):
+        return [str(option.tag) for option in shape.types if isinstance(option, shapes.StructType)]
+    if isinstance(shape, shapes.StructType):
+        shape = next((field.type for field in shape.fields if field.encode_name == key), shape)
+    elif isinstance(shape, shapes.VarTupleType | shapes.ListType):
+        shape = shape.item_type
+    if isinstance(shape, shapes.LiteralType):
+        return [str(value) for value in shape.values]
+    if isinstance(shape, shapes.EnumType):
+        return [str(member.value) for member in shape.cls]
+    return []
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    if not known:
+        return ""
+    near = difflib.get_close_matches(name.strip("'"), known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+
+
+_WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list",
+          "object": "a mapping of keys", "null": "nothing"}  # fmt: skip
+
+
+def _in_plain_words(what: str) -> str:
+    """`Expected `int`, got `str`` as a sentence for people."""
+    text = re.sub(r"`([^`]*)`", lambda names: " or ".join(_WORDS.get(n, n) for n in names[1].split(" | ")), what)
+    return text[:1].lower() + text[1:]
