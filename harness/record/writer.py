@@ -110,7 +110,9 @@ class TableWriter(StreamWriter):
         try:
             with pa.memory_map(str(self.path)) as source:
                 table = pa.ipc.open_stream(source).read_all()
-                pq.write_table(table, partial, compression="zstd", row_group_size=_ROW_GROUP_ROWS)
+                pq.write_table(
+                    table, partial, compression="zstd", row_group_size=_ROW_GROUP_ROWS, write_page_checksum=True
+                )
             _replace_durably(partial, self._finished)
             self.path.unlink()
         except OSError as error:

@@ -1,0 +1,205 @@
+"""Opens a run directory for those who judge it. Whatever cannot be trusted is refused in one line, or marked.
+
+A table without its Parquet file is read from the stream that the run left behind, up to the last whole batch, and the
+record is then incomplete: `Record.run.complete` is false and `Record.run.anomalies` says what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import InputError
+from harness.record.paths import RunPaths
+from harness.record.schema import SCHEMA_VERSION, TABLES, Anomaly, FaultsDocument, RunDocument
+
+CORE_TABLES: Final = ("requests", "operations", "events", "generator")
+"""Tables that every complete run has. The others depend on what the platform shows; `Record.has` tells."""
+
+_MEND: Final = "restore the file, or rehearse again"
+_UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, NotImplementedError)
+_Document = TypeVar("_Document", RunDocument, FaultsDocument)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A run directory, read. Every table has exactly the columns of its schema; one that was not written is empty."""
+
+    paths: RunPaths
+    run: RunDocument
+    faults: FaultsDocument
+    _tables: dict[str, pa.Table]
+    _absent: frozenset[str]
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Read the run directory at `path`. Raises `InputError` for what is missing, corrupt or foreign."""
+        if not path.is_dir():
+            raise InputError(
+                "no run directory here", file=str(path), hint="give a directory made by gatecrash rehearse"
+            )
+        paths = RunPaths(root=path)
+        run = _document(paths.run, RunDocument)
+        marks: list[Anomaly] = []
+        if not run.complete:
+            marks.append(_mark("run.json", "the run was never finished: its record is incomplete"))
+        faults = _faults(paths, run, marks)
+        tables: dict[str, pa.Table] = {}
+        absent: set[str] = set()
+        for name in TABLES:
+            table = _table(paths, name, run.complete, marks)
+            if table is None:
+                absent.add(name)
+            tables[name] = TABLES[name].empty_table() if table is None else table
+        run = msgspec.structs.replace(run, complete=not marks, anomalies=(*run.anomalies, *marks))
+        return cls(paths, run, faults, tables, frozenset(absent))
+
+    def table(self, name: str) -> pa.Table:
+        """One of `TABLES`, whole."""
+        return self._tables[name]
+
+    def has(self, name: str) -> bool:
+        """Whether the table was written at all; an empty table was."""
+        return name not in self._absent
+
+    def digest(self) -> dict[str, str]:
+        """SHA-256 of every file that the judgement rests on, by its path in the run directory."""
+        return {str(file.relative_to(self.paths.root)): _sha256(file) for file in _record_files(self.paths)}
+
+
+def _document(path: Path, kind: type[_Document]) -> _Document:
+    try:
+        document = msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError as error:
+        raise InputError(f"missing: every run directory has a {path.name}", file=str(path), hint=_MEND) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {_first_line(error)}", file=str(path), hint=_MEND) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"is no {path.name} of a run: {_first_line(error)}", file=str(path), hint=_MEND) from error
+    if document.schema != SCHEMA_VERSION:
+        hint = "read it with the version that wrote it"
+        message = f"has the schema {document.schema!r}, expected {SCHEMA_VERSION!r}"
+        raise InputError(message, file=str(path), key="schema", hint=hint)
+    return document
+
+
+def _faults(paths: RunPaths, run: RunDocument, marks: list[Anomaly]) -> FaultsDocument:
+    planned = bool(run.scenario.get("faults"))
+    if paths.faults.exists() or (planned and run.complete):
+        return _document(paths.faults, FaultsDocument)
+    if planned:
+        marks.append(_mark("faults.json", "what was broken was never written down"))
+    return FaultsDocument(schema=SCHEMA_VERSION, faults=())
+
+
+def _table(paths: RunPaths, name: str, complete: bool, marks: list[Anomaly]) -> pa.Table | None:
+    finished = paths.table(name)
+    if finished.exists():
+        return _conform(finished, _guarded(finished, "Parquet", _read_parquet), name)
+    streams = _streams(paths, name)
+    if streams:
+        parts = [_conform(stream, _guarded(stream, "Arrow IPC stream", _salvage), name) for stream in streams]
+        table = _distinct(pa.concat_tables(parts)) if len(parts) > 1 else parts[0]
+        marks.append(_mark(name, f"never finished: {table.num_rows} rows were read from what the run left behind"))
+        return table
+    if complete and name in CORE_TABLES:
+        raise InputError("missing from a run that says it is complete", file=str(finished), hint=_MEND)
+    if name in CORE_TABLES:
+        marks.append(_mark(name, "never written"))
+    return None
+
+
+def _streams(paths: RunPaths, name: str) -> list[Path]:
+    spooled = sorted(paths.spool(name, 0).parent.glob(f"{name}-*.arrows"))
+    live = paths.live_table(name)
+    return [live, *spooled] if live.exists() else spooled
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    table = pq.ParquetFile(path, page_checksum_verification=True).read()
+    table.validate(full=True)
+    return table.combine_chunks()
+
+
+def _salvage(path: Path) -> pa.Table | None:
+    """The whole batches of a stream that may end anywhere. None: nothing was written to it yet."""
+    if path.stat().st_size == 0:
+        return None
+    with pa.memory_map(str(path)) as source:
+        stream = pa.ipc.open_stream(source)
+        table = pa.Table.from_batches(_whole_batches(stream), schema=stream.schema)
+        table.validate(full=True)
+        return table.combine_chunks()
+
+
+def _whole_batches(stream: pa.ipc.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
+    while True:
+        try:
+            yield stream.read_next_batch()
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError):  # the crash cut this one short; all before it are whole
+            return
+
+
+def _guarded(path: Path, what: str, read: Callable[[Path], pa.Table | None]) -> pa.Table | None:
+    try:
+        return read(path)
+    except _UNREADABLE as error:
+        message = f"is no readable {what} file: {_first_line(error)}"
+        raise InputError(message, file=str(path), hint=_MEND) from error
+
+
+def _conform(path: Path, table: pa.Table | None, name: str) -> pa.Table:
+    """The table with the columns of its schema, in their order; anything else is refused by the column's name."""
+    expected = TABLES[name]
+    if table is None:
+        return expected.empty_table()
+    for field in expected:
+        if field.name not in table.column_names:
+            raise InputError(
+                f"has no column {field.name}, expected by {name}", file=str(path), key=field.name, hint=_MEND
+            )
+        found = table.schema.field(field.name).type
+        if found != field.type:
+            message = f"column has the type {found}, expected {field.type}"
+            raise InputError(message, file=str(path), key=field.name, hint=_MEND)
+        if not field.nullable and table.column(field.name).null_count:
+            raise InputError("column has nulls where none are allowed", file=str(path), key=field.name, hint=_MEND)
+    extra = [column for column in table.column_names if column not in expected.names]
+    if extra or len(table.column_names) != len(expected):
+        message = f"has columns that {name} does not have: {', '.join(extra) or 'one of its own twice'}"
+        raise InputError(message, file=str(path), hint=_MEND)
+    return table.select(expected.names).cast(expected)
+
+
+def _distinct(table: pa.Table) -> pa.Table:
+    """Without rows that both the master's stream and a worker's spool hold: equal rows are the same row."""
+    return table.group_by(table.column_names, use_threads=False).aggregate([])
+
+
+def _record_files(paths: RunPaths) -> list[Path]:
+    candidates = [paths.run, paths.faults]
+    for name in TABLES:
+        candidates += [paths.table(name)] if paths.table(name).exists() else _streams(paths, name)
+    return [path for path in candidates if path.exists()]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _mark(source: str, text: str) -> Anomaly:
+    return Anomaly(t_s=None, source=source, text=text)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
