@@ -1,0 +1,41 @@
+"""The platform's Prometheus metrics, each defined once, and the two routes that every process serves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+BREAKER_STATE: Final = Gauge("target_breaker_state", "0 closed, 1 half-open, 2 open", ["dependency"])
+QUEUE_DEPTH: Final = Gauge("target_queue_depth", "Fans waiting")
+ADMISSIONS: Final = Counter("target_admissions", "Fans let in")
+HOLDS: Final = Counter("target_holds", "Seat holds asked for", ["outcome"])
+HOLD_EXPIRIES: Final = Counter("target_hold_expiries", "Holds that ended unpaid and gave their seats back")
+CACHE_REQUESTS: Final = Counter("target_cache_requests", "Cache look-ups", ["cache", "outcome"])
+DB_WRITE_SECONDS: Final = Histogram(
+    "target_db_write_seconds",
+    "Writes to the primary",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
+)
+REPLICA_LAG_SECONDS: Final = Gauge("target_replica_lag_seconds", "Age of the newest write that the replica has")
+WEBSOCKET_CONNECTIONS: Final = Gauge("target_websocket_connections", "Open feed sockets")
+SSE_CONNECTIONS: Final = Gauge("target_sse_connections", "Open position streams")
+PAYMENTS: Final = Counter("target_payments", "Charges asked of the provider", ["outcome"])
+ORDERS: Final = Counter("target_orders", "Orders, by the state they came to", ["state"])
+FALLBACKS: Final = Counter("target_fallbacks", "Answers given without a dependency", ["kind"])
+ORDERS_PARKED: Final = Gauge("target_orders_parked", "Checkouts waiting for the primary to come back")
+
+
+async def _metrics(_request: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _health(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+metrics_route: Final = Route("/metrics", _metrics)
+health_route: Final = Route("/healthz", _health)
