@@ -1,0 +1,236 @@
+"""The whole reference platform on this machine, from wheels alone: no Docker, no Go, no root.
+
+    client ─ booking ─┬─ [redis] ── Valkey                         [name] is a fault proxy
+                      ├─ [postgres_primary] ── primary ─┐
+                      ├─ [postgres_replica] ── replica ─┴ [replication]
+                      └─ [payments] ── payment provider
+    client ─ [feed_1] ── feed-1, [feed_2] ── feed-2        worker beside booking, over the same proxies
+
+Every part is its own process on a free loopback port. Entering returns when all are healthy; leaving, on whatever
+way, leaves no process and no directory behind.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self
+from urllib import error, request
+
+import msgspec
+
+from harness.record.schema import Anomaly, ProcessInfo
+from harness.scenario import OnSale
+from harness.stack import Addresses, workspace
+from harness.stack.databases import Postgres, start_valkey
+from harness.stack.fault_proxy import FaultProxy
+from harness.stack.ports import HOST, free_ports, require_free
+from harness.stack.processes import ManagedProcess, child_environment, stop_all
+
+_HEALTHY_WITHIN_S: Final = 25.0
+_DOWN_WITHIN_S: Final = 8.0
+_FEEDS: Final = 2
+
+
+class EmbeddedStack:
+    """Raises the reference booking system. `logs` must exist; each process gets a file there.
+
+    `booking_port` 0 takes a free port. `bug` plants a bug of target/bugs.py. `toxiproxy` is the address (host:port)
+    or the binary of a real Toxiproxy server; "" uses our own.
+    Raises EnvironmentProblem when the machine cannot carry it.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        on_sale: OnSale,
+        logs: Path,
+        *,
+        bug: str = "",
+        booking_port: int = 0,
+        toxiproxy: str = "",
+        announce: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._on_sale = on_sale
+        self._logs = logs
+        self._bug = bug
+        self._booking_port = booking_port
+        self._toxiproxy = toxiproxy
+        self._announce = announce
+        self._processes: list[ManagedProcess] = []
+        self._root: Path | None = None
+        self._addresses: Addresses | None = None
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where its parts are. Only after entering."""
+        if self._addresses is None:
+            raise RuntimeError("the stack is not up")
+        return self._addresses
+
+    @property
+    def processes(self) -> tuple[ProcessInfo, ...]:
+        """The processes it started, for the record."""
+        return tuple(process.info() for process in self._processes)
+
+    def deaths(self) -> tuple[Anomaly, ...]:
+        """Processes that died on their own since the last call."""
+        found = (process.death(None) for process in self._processes)
+        return tuple(death for death in found if death is not None)
+
+    def __enter__(self) -> Self:
+        if self._booking_port:
+            require_free(self._booking_port)
+        self._root = workspace.create()
+        try:
+            self._raise(self._root)
+        except OSError as problem:
+            self.__exit__()
+            raise workspace.disk_problem(self._root, problem) from problem
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        stop_all(self._processes, within_s=_DOWN_WITHIN_S)
+        self._processes.clear()
+        if self._root is not None:
+            workspace.remove(self._root)
+
+    def _raise(self, root: Path) -> None:
+        ports = _Ports.choose(self._booking_port)
+        say = self._announce
+        say("starting Valkey and PostgreSQL")
+        postgres = Postgres(root, self._logs)
+        initialising = postgres.initialise()
+        try:
+            self._keep(start_valkey(ports.valkey, root / "valkey", self._logs / "valkey.log"))
+            proxy = FaultProxy(ports.proxy, self._toxiproxy, self._logs)
+            self._processes.extend(proxy.start())
+            initialising.wait_success(within_s=30)
+        finally:
+            initialising.stop(within_s=0)
+        self._keep(postgres.start_primary(ports.primary))
+        proxied = ports.proxied()
+        listen = proxy.populate({name: f"{HOST}:{upstream}" for name, upstream in proxied.items()}, ports.listeners)
+        settings = self._settings(root, postgres, listen)
+        say("loading the venue, copying the replica")
+        self._run_target("migrate", settings)
+        self._keep(postgres.start_replica(ports.replica, ports.primary, listen["replication"]))
+        say("starting the booking system")
+        self._start_target(settings, ports)
+        self._addresses = Addresses(
+            booking=f"http://{HOST}:{ports.booking}",
+            feeds=tuple(f"ws://{HOST}:{listen[f'feed_{n}']}" for n in range(1, _FEEDS + 1)),
+            event=self._on_sale.event,
+            admin=f"http://{HOST}:{ports.worker}",
+            ledger=f"http://{HOST}:{ports.payments}",
+            admin_token=settings["TARGET_ADMIN_TOKEN"],
+            toxiproxy=proxy.url,
+            proxied={name: f"{HOST}:{upstream}" for name, upstream in proxied.items()},
+            metrics={name: f"http://{HOST}:{port}/metrics" for name, port in ports.targets().items()},
+        )
+
+    def _keep(self, process: ManagedProcess) -> None:
+        self._processes.append(process)
+
+    def _settings(self, root: Path, postgres: Postgres, listen: dict[str, int]) -> dict[str, str]:
+        sale = self._on_sale
+        return {
+            "TARGET_REDIS_URL": f"redis://{HOST}:{listen['redis']}/0",
+            "TARGET_PRIMARY_DSN": postgres.dsn(listen["postgres_primary"]),
+            "TARGET_REPLICA_DSN": postgres.dsn(listen["postgres_replica"]),
+            "TARGET_PAYMENTS_URL": f"http://{HOST}:{listen['payments']}",
+            "TARGET_SECRET": secrets.token_hex(32),
+            "TARGET_ADMIN_TOKEN": secrets.token_hex(16),
+            "TARGET_LEDGER_PATH": str(root / "ledger.sqlite"),
+            "TARGET_EVENT": sale.event,
+            "TARGET_VENUE": sale.venue,
+            "TARGET_HOLD_TTL_S": str(sale.hold_ttl_s),
+            "TARGET_ADMISSION_RATE_PER_S": str(sale.admission_rate_per_s),
+            "TARGET_ADMISSION_BURST": str(sale.admission_burst),
+            "TARGET_PURCHASE_LIMIT": str(sale.purchase_limit),
+            "TARGET_PAYMENT_TIME_MS": str(sale.payment_time_ms),
+            "TARGET_BUG": self._bug,
+        }
+
+    def _start_target(self, settings: dict[str, str], ports: _Ports) -> None:
+        started = []
+        for name, port in ports.targets().items():
+            role = name.partition("-")[0]
+            own = {**settings, "TARGET_NODE": name, "TARGET_LISTEN": f"{HOST}:{port}"}
+            command = [sys.executable, "-m", "target", role]
+            log = self._logs / f"{name}.log"
+            process = ManagedProcess(name, command, log=log, env=child_environment(own), address=f"{HOST}:{port}")
+            self._keep(process)
+            started.append((process, f"http://{HOST}:{port}/healthz"))
+        for process, url in started:
+            process.wait_healthy(lambda url=url: _answers(url), within_s=_HEALTHY_WITHIN_S)  # type: ignore[misc]
+
+    def _run_target(self, role: str, settings: dict[str, str]) -> None:
+        process = ManagedProcess(
+            role,
+            [sys.executable, "-m", "target", role],
+            log=self._logs / f"{role}.log",
+            env=child_environment({**settings, "TARGET_NODE": role, "TARGET_LISTEN": f"{HOST}:0"}),
+        )
+        process.wait_success(within_s=_HEALTHY_WITHIN_S)
+
+
+class _Ports(msgspec.Struct, frozen=True):
+    """Which port each part gets: real servers first, then what the fault proxies listen on."""
+
+    valkey: int
+    primary: int
+    replica: int
+    proxy: int
+    booking: int
+    worker: int
+    payments: int
+    feeds: tuple[int, ...]
+    listeners: tuple[int, ...]
+
+    @classmethod
+    def choose(cls, booking: int) -> _Ports:
+        names = ("valkey", "primary", "replica", "proxy", "booking", "worker", "payments")
+        proxies = 5 + _FEEDS
+        ports = free_ports(len(names) + _FEEDS + proxies)
+        fixed = dict(zip(names, ports, strict=False))
+        if booking:
+            fixed["booking"] = booking
+        rest = ports[len(names) :]
+        return cls(**fixed, feeds=tuple(rest[:_FEEDS]), listeners=tuple(rest[_FEEDS:]))
+
+    def proxied(self) -> dict[str, int]:
+        """Fault proxy → port of the real server behind it."""
+        edges = {
+            "redis": self.valkey,
+            "postgres_primary": self.primary,
+            "postgres_replica": self.replica,
+            "replication": self.primary,
+            "payments": self.payments,
+        }
+        return edges | {f"feed_{n}": port for n, port in enumerate(self.feeds, 1)}
+
+    def targets(self) -> dict[str, int]:
+        """Process of the booking system → its own port, in order of starting."""
+        feeds = {f"feed-{n}": port for n, port in enumerate(self.feeds, 1)}
+        return {"payments": self.payments, "booking": self.booking, "worker": self.worker, **feeds}
+
+
+def _answers(url: str) -> bool:
+    try:
+        with request.urlopen(url, timeout=1) as response:  # noqa: S310 — an http:// address that we made
+            return bool(response.status == 200)
+    except (error.URLError, OSError):
+        return False
+
+
+def describe(addresses: Addresses) -> str:
+    """The addresses as indented JSON, for `target up`."""
+    return json.dumps(msgspec.to_builtins(addresses), indent=2)

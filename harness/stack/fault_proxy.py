@@ -1,0 +1,83 @@
+"""The fault proxy of a stack: our Toxiproxy-compatible server, or a real one, filled with one proxy for each edge."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from urllib import error, request
+
+from harness.errors import EnvironmentProblem, InputError
+from harness.stack.ports import HOST
+from harness.stack.processes import ManagedProcess, child_environment
+
+_TIMEOUT_S: Final = 5.0
+
+
+class FaultProxy:
+    """`server` is "" for our own, host:port of one that runs, or the path of a toxiproxy-server binary to start."""
+
+    def __init__(self, port: int, server: str, logs: Path) -> None:
+        self._server = server
+        self._is_running_elsewhere = bool(server) and not Path(server).exists()
+        if self._is_running_elsewhere and not server.rpartition(":")[2].isdigit():
+            raise InputError(f"toxiproxy {server!r} is neither a file nor host:port", hint="e.g. 127.0.0.1:8474")
+        self.url = f"http://{server}" if self._is_running_elsewhere else f"http://{HOST}:{port}"
+        self._port = port
+        self._logs = logs
+
+    def start(self) -> list[ManagedProcess]:
+        """Start the server unless it runs already; returns the processes started, when it answers."""
+        if self._is_running_elsewhere:
+            if not self._answers():
+                raise EnvironmentProblem(f"no Toxiproxy answers at {self.url}", hint="start it, or leave it out")
+            return []
+        own = [sys.executable, "-m", "chaos.proxy", "--host", HOST, "--port", str(self._port)]
+        real = [self._server, "-host", HOST, "-port", str(self._port)]
+        process = ManagedProcess(
+            "fault-proxy",
+            real if self._server else own,
+            log=self._logs / "fault-proxy.log",
+            env=child_environment({}),
+            address=f"{HOST}:{self._port}",
+        )
+        try:
+            process.wait_healthy(self._answers, within_s=15)
+        except BaseException:
+            process.stop(within_s=1)
+            raise
+        return [process]
+
+    def populate(self, upstreams: Mapping[str, str], ports: Sequence[int]) -> dict[str, int]:
+        """Create one proxy for each name → upstream, listening on `ports` in turn. Returns name → listening port."""
+        wanted = [
+            {"name": name, "upstream": upstream, "listen": f"{HOST}:{port}"}
+            for (name, upstream), port in zip(upstreams.items(), ports, strict=True)
+        ]
+        try:
+            created = json.loads(self._ask("/populate", wanted))["proxies"]
+        except (error.URLError, OSError, ValueError, KeyError) as problem:
+            raise EnvironmentProblem(f"the fault proxy at {self.url} refused its proxies: {problem}") from problem
+        return {str(proxy["name"]): int(str(proxy["listen"]).rpartition(":")[2]) for proxy in created}
+
+    def _answers(self) -> bool:
+        try:
+            self._ask("/version")
+        except (error.URLError, OSError):
+            return False
+        return True
+
+    def _ask(self, path: str, body: object = None) -> bytes:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", "User-Agent": "gatecrash"}
+        asked = request.Request(self.url + path, data=data, headers=headers)  # noqa: S310 — always http://
+        with request.urlopen(asked, timeout=_TIMEOUT_S) as response:  # noqa: S310
+            return bytes(response.read())
+
+
+def from_environment() -> str:
+    """The real Toxiproxy server the user named in GATECRASH_TOXIPROXY (host:port or a binary), or ""."""
+    return os.environ.get("GATECRASH_TOXIPROXY", "").strip()

@@ -1,0 +1,63 @@
+"""Free loopback ports for servers.
+
+They lie below the kernel's range for outgoing connections: a listener that a fault closes for a while must find its
+port free again, although thousands of clients are connecting meanwhile.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from harness.errors import EnvironmentProblem
+
+HOST: Final = "127.0.0.1"
+_FIRST: Final = 15_000
+_RANGE_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def _first_outgoing_port() -> int:
+    try:
+        return int(_RANGE_FILE.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 49_152  # the IANA dynamic range, what BSD and macOS use
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` distinct ports that could be bound just now. Raises EnvironmentProblem when there are too few."""
+    end = max(_first_outgoing_port(), _FIRST + 1_000)
+    candidates = random.sample(range(_FIRST, end), min(end - _FIRST, count * 20))
+    found: list[int] = []
+    with ExitStack() as held:
+        for port in candidates:
+            probe = held.enter_context(socket.socket())
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise EnvironmentProblem(f"found only {len(found)} of {count} free ports on {HOST}", hint="stop other servers")
+
+
+def require_free(port: int) -> None:
+    """Raise EnvironmentProblem, in one clear line, when `port` on loopback is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"port {port} on {HOST} cannot be used: {error.strerror}", hint="choose another, or 0 for a free one"
+            ) from error
+
+
+def accepts(port: int) -> bool:
+    """Whether something accepts connections at `port`."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((HOST, port)) == 0

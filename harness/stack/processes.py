@@ -1,0 +1,182 @@
+"""Child processes of a stack: started with a log file each, watched, and always taken down.
+
+Each child leads its own process group, so that Ctrl-C reaches only us and we take the parts down in order. On Linux a
+child is also tied to our life: should we be killed outright, the kernel ends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from harness.errors import EnvironmentProblem
+from harness.record.schema import Anomaly, ProcessInfo
+
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def _tie_to_parent(death_signal: signal.Signals) -> Callable[[], None]:
+    def tie() -> None:
+        if _LIBC is not None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+
+    return tie
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something, at most 300 characters; "" when there is none."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
+
+class ManagedProcess:
+    """One child. `stop_signal` asks it to end; its group is killed when it does not within `stop_within_s`."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        cwd: Path | None = None,
+        address: str = "",
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self.name = name
+        self.address = address
+        self.log = log
+        self._stop_signal = stop_signal
+        self._stopping = False
+        self._reported = False
+        with log.open("ab") as out:
+            try:
+                self._popen = subprocess.Popen(
+                    [str(part) for part in command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    env=dict(env) if env is not None else None,
+                    cwd=cwd,
+                    user=user,
+                    group=_group_of(user),
+                    extra_groups=[] if user else None,
+                    start_new_session=True,
+                    preexec_fn=_tie_to_parent(stop_signal),  # noqa: PLW1509 — stacks are raised from one thread
+                )
+            except OSError as error:
+                raise EnvironmentProblem(f"cannot start {name}: {error}", hint="is the package complete?") from error
+
+    @property
+    def pid(self) -> int:
+        """Its process id, also the id of its group."""
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it still lives."""
+        return self._popen.poll() is None
+
+    def info(self) -> ProcessInfo:
+        """What the record keeps of it."""
+        return ProcessInfo(name=self.name, pid=self.pid, address=self.address)
+
+    def wait_healthy(self, healthy: Callable[[], bool], *, within_s: float) -> None:
+        """Return when `healthy()` is true.
+
+        Raises EnvironmentProblem when it dies first or `within_s` runs out; the message carries its last words.
+        """
+        deadline = time.monotonic() + within_s
+        while not healthy():
+            if not self.running:
+                raise EnvironmentProblem(
+                    f"{self.name} ended while starting (exit code {self._popen.returncode}): {last_line(self.log)}",
+                    hint=f"see {self.log}",
+                )
+            if time.monotonic() > deadline:
+                raise EnvironmentProblem(
+                    f"{self.name} was not healthy within {within_s:.0f} s: {last_line(self.log)}",
+                    hint=f"see {self.log}",
+                )
+            time.sleep(0.02)
+
+    def wait_success(self, *, within_s: float) -> None:
+        """Wait for a job that ends by itself. Raises EnvironmentProblem when it fails or is not done in time."""
+        try:
+            code = self._popen.wait(within_s)
+        except subprocess.TimeoutExpired:
+            code = None
+        if code != 0:
+            self.stop(within_s=0)
+            how = "was not done in time" if code is None else f"failed with exit code {code}"
+            raise EnvironmentProblem(f"{self.name} {how}: {last_line(self.log)}", hint=f"see {self.log}")
+
+    def ask_to_stop(self) -> None:
+        """Send the stop signal; returns at once."""
+        self._stopping = True
+        self._signal(self._stop_signal)
+
+    def stop(self, *, within_s: float) -> None:
+        """Stop it and wait; after `within_s` its whole group is killed. Safe to call twice."""
+        self.ask_to_stop()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(max(within_s, 0.05))
+        self._signal(signal.SIGKILL, group=True)
+        self._popen.wait()
+
+    def death(self, t_s: float | None) -> Anomaly | None:
+        """What to record if it died on its own since the last call; None otherwise."""
+        code = self._popen.poll()
+        if code is None or self._stopping or self._reported:
+            return None
+        self._reported = True
+        how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        words = last_line(self.log)
+        return Anomaly(
+            t_s=t_s,
+            source=self.name,
+            text=f"{self.name} died on its own: it {how}" + (f"; last log line: {words}" if words else ""),
+        )
+
+    def _signal(self, number: signal.Signals, *, group: bool = False) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            if group:
+                os.killpg(self.pid, number)
+            elif self.running:
+                os.kill(self.pid, number)
+
+
+def _group_of(user: str | None) -> int | None:
+    if user is None:
+        return None
+    import pwd
+
+    return pwd.getpwnam(user).pw_gid
+
+
+def stop_all(processes: Sequence[ManagedProcess], *, within_s: float) -> None:
+    """Take them down in reverse order of starting, all within about `within_s`."""
+    deadline = time.monotonic() + within_s
+    for process in reversed(processes):
+        process.stop(within_s=min(3.0, deadline - time.monotonic()))
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Our environment, able to import what we import, plus `extra`."""
+    root = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join([root, inherited]) if inherited else root
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **extra}

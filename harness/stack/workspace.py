@@ -1,0 +1,70 @@
+"""The temporary directory of an embedded stack: made with room to spare, owned by a process, gone afterwards."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from harness.errors import EnvironmentProblem
+
+_PREFIX: Final = "gatecrash-stack-"
+_OWNER: Final = "owner.pid"
+_NEEDED_BYTES: Final = 600_000_000
+
+
+def create() -> Path:
+    """A fresh directory for a stack's data; directories whose owner is gone are removed first.
+
+    Raises EnvironmentProblem when the disk is full, read-only or not ours to write.
+    """
+    base = Path(tempfile.gettempdir())
+    _remove_orphans(base)
+    free_bytes = shutil.disk_usage(base).free
+    if free_bytes < _NEEDED_BYTES:
+        raise EnvironmentProblem(
+            f"{base} has {free_bytes / 1e6:.0f} MB free and the embedded stack needs {_NEEDED_BYTES / 1e6:.0f} MB",
+            hint="free some space, or set TMPDIR to another disk",
+        )
+    try:
+        root = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        root.chmod(0o711)  # Postgres, as another user, must reach its own folder below
+        (root / _OWNER).write_text(f"{os.getpid()} {psutil.Process().create_time()}")
+    except OSError as error:
+        raise disk_problem(base, error) from error
+    return root
+
+
+def disk_problem(path: Path, error: OSError) -> EnvironmentProblem:
+    """The one clear line for a disk that cannot be written."""
+    hints = {
+        errno.ENOSPC: "the disk is full: free some space, or use another disk",
+        errno.EDQUOT: "your quota is used up: free some space, or use another disk",
+        errno.EROFS: "it is read-only: use another disk",
+    }
+    hint = hints.get(error.errno or 0, "use a directory that you can write")
+    return EnvironmentProblem(f"cannot write to {path}: {error.strerror}", hint=hint)
+
+
+def remove(root: Path) -> None:
+    """Remove the directory of a stack that is down."""
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def _remove_orphans(base: Path) -> None:
+    """Remove what a stack left that was killed outright, if its owner was ours and is gone."""
+    for folder in base.glob(f"{_PREFIX}*"):
+        try:
+            pid, created = (folder / _OWNER).read_text().split()
+            alive = psutil.Process(int(pid)).create_time() == float(created)
+        except psutil.NoSuchProcess:
+            alive = False
+        except (OSError, ValueError, psutil.Error):
+            continue
+        if not alive:
+            remove(folder)
