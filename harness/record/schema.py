@@ -101,7 +101,18 @@ STEPS: Final = (
     "settle",  # final reads and the sweep
 )
 
-ERRORS: Final = ("refused", "reset", "timeout", "protocol", "tls", "dns", "ports_exhausted", "status", "too_large")
+ERRORS: Final = (
+    "refused",
+    "reset",
+    "timeout",
+    "protocol",
+    "tls",
+    "dns",
+    "ports_exhausted",
+    "status",
+    "too_large",
+    "stopped",  # cut by the end of the run, not by the platform: outcome unknown, never counted against it
+)
 
 OPERATIONS: Final = pa.schema(
     [

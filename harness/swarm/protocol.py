@@ -1,0 +1,168 @@
+"""What the conductor and the swarm say to each other, and how a swarm is described.
+
+`python -m harness.swarm SPEC.json` reads a `SwarmSpec`, writes one `Event` per line on stdout and reads one `Command`
+per line on stdin, both JSON. The usual conversation:
+
+    swarm      conductor
+    armed      →            every user is spawned, connected and waiting (or the arming deadline has passed)
+               ←  release   let them go
+    release    →            T0 is announced, at least a second ahead
+    progress   →            each second
+    finished   →            the duration is over (or `stop` was read): no journey runs any more
+               ←  settle    faults are healed: read the state at rest, sweep the seats
+    settled    →            every table of the record is whole
+               ←  quit      the process ends; so does end of file on stdin
+
+`failed` may come instead of any answer; the process then ends with the exit code it names. Nothing here imports locust
+or gevent, so the conductor may load it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harness.record.schema import LoadSummary
+from harness.scenario import Scenario
+from harness.stack import Addresses
+
+DEFAULT_PLATFORM: Final = "scenarios/reference.py:ReferencePlatform"
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """Base of the messages: frozen, and an unknown field is refused."""
+
+
+class Journeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The Locust user class of each kind of user, as "FILE:CLASS"."""
+
+    fan: str = "scenarios/fan.py:FanUser"
+    spectator: str = "scenarios/spectator.py:SpectatorUser"
+
+
+class SwarmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a swarm needs to know. `platform` and `journeys` are "FILE:CLASS".
+
+    A relative FILE is looked for in the working directory, then in the tree that gatecrash itself lives in.
+    `workers` null: one per spare core.
+    """
+
+    run_dir: str
+    addresses: Addresses
+    scenario: Scenario
+    seed: int
+    platform: str = DEFAULT_PLATFORM
+    journeys: Journeys = Journeys()
+    workers: int | None = None
+
+
+class Armed(_Message, frozen=True, tag="armed"):
+    """Who is ready to go. `failures`: what kept the others from arming → how many users it kept."""
+
+    armed: int
+    asked: int
+    failures: dict[str, int] = {}
+
+
+class Release(_Message, frozen=True, tag="release"):
+    """T0 is set: `t0_monotonic_s` on this machine's monotonic clock, `t0_wall_s` in unix time."""
+
+    t0_monotonic_s: float
+    t0_wall_s: float
+
+
+class Progress(_Message, frozen=True, tag="progress"):
+    """One second of the run. `outcomes`: operations so far, "function outcome" → count, e.g. {"hold ok": 812}.
+
+    `requests` counts samples so far; `rps` and `p99_ms` (service time) are over the last three seconds.
+    `workers_lost`: worker processes that died.
+    """
+
+    t_s: float
+    users_by_step: dict[str, int]
+    requests: int
+    rps: float
+    p99_ms: float | None
+    outcomes: dict[str, int]
+    workers_lost: int = 0
+
+
+class Finished(_Message, frozen=True, tag="finished"):
+    """No journey runs any more. `clock_offsets_ms`: "worker-1" → its clock minus the conductor's."""
+
+    load: LoadSummary
+    capabilities: tuple[str, ...]
+    journey_digest: str
+    clock_offsets_ms: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+class Settled(_Message, frozen=True, tag="settled"):
+    """The state at rest is read and every table is a finished Parquet file.
+
+    `load` replaces the one of `Finished`: it counts the requests of the final reads too. `at_rest`: the platform said
+    so within the time it had. `notes`: what could not be read, one line each.
+    """
+
+    load: LoadSummary
+    at_rest: bool
+    notes: tuple[str, ...] = ()
+
+
+class Failed(_Message, frozen=True, tag="failed"):
+    """The swarm cannot go on; see `GatecrashError` for the fields."""
+
+    message: str
+    hint: str = ""
+    exit_code: int = 3
+
+
+class ReleaseCommand(_Message, frozen=True, tag="release"):
+    """Announce T0 and let the armed users go."""
+
+
+class Stop(_Message, frozen=True, tag="stop"):
+    """End all journeys now; `finished` follows."""
+
+
+class Settle(_Message, frozen=True, tag="settle"):
+    """Read the state at rest and sweep the seats; `settled` follows."""
+
+
+class Quit(_Message, frozen=True, tag="quit"):
+    """Finish the tables and end."""
+
+
+Event = Armed | Release | Progress | Finished | Settled | Failed
+Command = ReleaseCommand | Stop | Settle | Quit
+
+_encoder = msgspec.json.Encoder()
+_event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_command_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+
+
+def encode_line(message: Event | Command) -> bytes:
+    """One message as one line of JSON, newline included."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_event(line: bytes) -> Event:
+    """An event from one line of the swarm's stdout. Raises msgspec.DecodeError or ValidationError."""
+    return _event_decoder.decode(line)
+
+
+def decode_command(line: bytes) -> Command:
+    """A command from one line of the swarm's stdin. Raises msgspec.DecodeError or ValidationError."""
+    return _command_decoder.decode(line)
+
+
+def read_spec(path: Path) -> SwarmSpec:
+    """A spec from its file. Raises msgspec.ValidationError, OSError."""
+    return msgspec.json.decode(path.read_bytes(), type=SwarmSpec)
+
+
+def write_spec(spec: SwarmSpec, path: Path) -> None:
+    """A spec into its file."""
+    path.write_bytes(_encoder.encode(spec))
