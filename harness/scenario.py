@@ -36,7 +36,7 @@ class Journey(_Section, frozen=True):
     think_s: float = 0.3
     think_sigma: float = 0.5
     patience_s: float = 60.0
-    party_sizes: dict[int, float] = {1: 0.2, 2: 0.5, 3: 0.1, 4: 0.2}  # size → weight
+    party_sizes: dict[int, float] = msgspec.field(default_factory=lambda: {1: 0.2, 2: 0.5, 3: 0.1, 4: 0.2})  # weights
     abandon_hold_ratio: float = 0.05  # hold seats, never pay
     release_hold_ratio: float = 0.03  # hold, change their mind, release
     declined_card_ratio: float = 0.03  # pay with a card that the provider declines
