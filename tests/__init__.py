@@ -1,0 +1,1 @@
+"""Specifications of gatecrash, laid out as its source tree is."""
