@@ -5,9 +5,27 @@ What is wrong in a file is said in one line with file, line, key, what was expec
 
 from __future__ import annotations
 
-from typing import Literal
+import copy
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal
 
 import msgspec
+import yaml
+from msgspec import Meta
+
+from harness.errors import InputError
+from harness.yaml_file import YamlFile
+
+FOLDER: Final = Path(__file__).resolve().parents[1] / "scenarios"
+DEFAULT: Final = "playoff-presale"
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -17,13 +35,13 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class OnSale(_Section, frozen=True):
     """How the reference booking system is set up for this on-sale. Ignored for a platform of the user's own."""
 
-    event: str = "playoff-g1"
+    event: Name = "playoff-g1"
     venue: str = "arena"
-    hold_ttl_s: float = 8.0
-    admission_rate_per_s: float = 30.0
-    admission_burst: int = 30
-    purchase_limit: int = 4
-    payment_time_ms: int = 60
+    hold_ttl_s: Positive = 8.0
+    admission_rate_per_s: Positive = 30.0
+    admission_burst: Annotated[int, Meta(ge=1)] = 30
+    purchase_limit: Annotated[int, Meta(ge=1)] = 4
+    payment_time_ms: Count = 60
 
 
 class Journey(_Section, frozen=True):
@@ -33,26 +51,27 @@ class Journey(_Section, frozen=True):
     the queue (and retries later steps) before giving up.
     """
 
-    think_s: float = 0.3
-    think_sigma: float = 0.5
-    patience_s: float = 60.0
-    party_sizes: dict[int, float] = msgspec.field(default_factory=lambda: {1: 0.2, 2: 0.5, 3: 0.1, 4: 0.2})  # weights
-    abandon_hold_ratio: float = 0.05  # hold seats, never pay
-    release_hold_ratio: float = 0.03  # hold, change their mind, release
-    declined_card_ratio: float = 0.03  # pay with a card that the provider declines
-    hot_section_ratio: float = 0.6  # aim for the best sections first: contention
+    think_s: NotNegative = 0.3
+    think_sigma: NotNegative = 0.5
+    patience_s: Positive = 60.0
+    party_sizes: dict[int, NotNegative] = msgspec.field(
+        default_factory=lambda: {1: 0.2, 2: 0.5, 3: 0.1, 4: 0.2}
+    )  # weights
+    abandon_hold_ratio: Ratio = 0.05  # hold seats, never pay
+    release_hold_ratio: Ratio = 0.03  # hold, change their mind, release
+    declined_card_ratio: Ratio = 0.03  # pay with a card that the provider declines
+    hot_section_ratio: Ratio = 0.6  # aim for the best sections first: contention
 
 
 class Load(_Section, frozen=True):
     """Who comes, and how they are released."""
 
-    fans: int = 1000
-    spectators: int = 100
-    bots: int = 0
-    workers: int | None = None  # null: one per spare core
+    fans: Count = 1000
+    spectators: Count = 100
+    workers: Annotated[int, Meta(ge=1)] | None = None  # null: one per spare core
     connect: Literal["warm", "cold"] = "warm"
-    arm_timeout_s: float = 20.0
-    release_window_s: float = 0.5  # all first sends within this after T0
+    arm_timeout_s: Positive = 20.0
+    release_window_s: Positive = 0.5  # all first sends within this after T0
     journey: Journey = Journey()
 
 
@@ -60,8 +79,8 @@ class PlannedFault(_Section, frozen=True):
     """One experiment on the release clock. `length_s` null: the experiment's own length."""
 
     experiment: str
-    start_s: float
-    length_s: float | None = None
+    start_s: NotNegative
+    length_s: Positive | None = None
 
 
 class Objective(_Section, frozen=True):
@@ -83,14 +102,14 @@ class GeneratorLimits(_Section, frozen=True):
     fds_ratio: tuple[float, float] = (0.8, 0.95)
 
 
-class Scenario(_Section, frozen=True, kw_only=True):
+class Scenario(_Section, frozen=True):
     """One rehearsal, whole. Times in s on the release clock (T0 = 0)."""
 
-    name: str
+    name: Name
     description: str
-    seed: int = 1
-    duration_s: float
-    settle_timeout_s: float = 30.0
+    seed: Count = 1
+    duration_s: Positive
+    settle_timeout_s: Positive = 30.0
     minimum_grade: Literal["A", "B", "C", "D", "F"] = "C"
     on_sale: OnSale = OnSale()
     load: Load = Load()
@@ -98,3 +117,133 @@ class Scenario(_Section, frozen=True, kw_only=True):
     objectives: dict[str, Objective] = {}
     generator: GeneratorLimits = GeneratorLimits()
     invariants: tuple[str, ...] = ()  # required ones; empty: all that the platform can show
+
+
+class ScenarioFile:
+    """A scenario together with the file it came from, so that later findings can still name its line."""
+
+    def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
+        """Raises InputError: unreadable, unknown key, wrong type, impossible value."""
+        self._file = YamlFile(path)
+        self._file.data = _overridden(self._file.data, overrides)
+        self.scenario: Scenario = self._file.decode(Scenario)
+        self._check()
+
+    def error(self, message: str, *keys: str | int, hint: str = "") -> InputError:
+        """An error at this place of the file."""
+        return self._file.error(message, *keys, hint=hint)
+
+    def _check(self) -> None:
+        scenario = self.scenario
+        if scenario.load.fans + scenario.load.spectators == 0:
+            raise self.error("nobody comes: expected at least one fan or spectator", "load", hint="set load.fans")
+        self._check_party_sizes(scenario)
+        for at, fault in enumerate(scenario.faults):
+            end_s = fault.start_s + (fault.length_s or 0.0)
+            if end_s > scenario.duration_s:
+                raise self.error(
+                    f"the fault ends at {end_s:g} s, after the run does at {scenario.duration_s:g} s",
+                    "faults", at, "start_s", hint="start it earlier, shorten it, or raise duration_s",
+                )  # fmt: skip
+        self._check_objectives(scenario)
+        self._check_invariants(scenario)
+        self._check_limits(scenario.generator)
+
+    def _check_party_sizes(self, scenario: Scenario) -> None:
+        sizes = scenario.load.journey.party_sizes
+        limit = scenario.on_sale.purchase_limit
+        place = ("load", "journey", "party_sizes")
+        if not sizes or sum(sizes.values()) <= 0:
+            raise self.error("expected at least one party size with a weight above 0", *place)
+        for size in sizes:
+            if not 1 <= size <= limit:
+                raise self.error(f"a party of {size} is outside 1 to purchase_limit ({limit})", *place, str(size))
+
+    def _check_objectives(self, scenario: Scenario) -> None:
+        from harness.sli import INDICATORS
+
+        for name, objective in scenario.objectives.items():
+            if name not in INDICATORS:
+                raise self.error("unknown indicator", "objectives", name, hint=_suggest(name, list(INDICATORS)))
+            better = INDICATORS[name].better
+            if objective.target == objective.worst or (objective.target < objective.worst) != (better == "lower"):
+                order = "below" if better == "lower" else "above"
+                raise self.error(
+                    f"target must be {order} worst: {better} is better for this indicator",
+                    "objectives", name, "target", hint="swap them?",
+                )  # fmt: skip
+
+    def _check_invariants(self, scenario: Scenario) -> None:
+        from harness.audit import INVARIANTS
+
+        for at, name in enumerate(scenario.invariants):
+            if name not in INVARIANTS:
+                raise self.error(f"unknown invariant {name!r}", "invariants", at, hint=_suggest(name, list(INVARIANTS)))
+
+    def _check_limits(self, limits: GeneratorLimits) -> None:
+        for name in limits.__struct_fields__:
+            degraded, invalid = getattr(limits, name)
+            if not 0 <= degraded <= invalid:
+                raise self.error("expected [degraded, invalid] with 0 ≤ degraded ≤ invalid", "generator", name)
+
+
+def names() -> list[str]:
+    """The scenarios that come with gatecrash."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def find(name_or_path: str) -> Path:
+    """The file of a scenario given by name or as a file. Raises InputError when there is none."""
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        if path.is_file():
+            return path
+        raise InputError("no such file", file=name_or_path, hint="give a scenario file, or a name from `scenario list`")
+    shipped = FOLDER / f"{name_or_path}.yaml"
+    if not shipped.is_file():
+        raise InputError(f"unknown scenario {name_or_path!r}", hint=_suggest(name_or_path, names()))
+    return shipped
+
+
+def load(name_or_path: str, overrides: Sequence[str] = ()) -> ScenarioFile:
+    """A scenario by name or file, with `key.path=value` overrides applied. Raises InputError."""
+    return ScenarioFile(find(name_or_path), overrides)
+
+
+def _suggest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+
+
+def _overridden(data: object, overrides: Sequence[str]) -> object:
+    changed = copy.deepcopy(data)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise InputError(f"--set {override!r} is not key=value", hint="e.g. --set load.fans=200")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {key}: {text!r} is not a value", hint="e.g. --set load.fans=200") from error
+        _put(changed, key, value)
+    return changed
+
+
+def _put(data: object, dotted: str, value: object) -> None:
+    *way, last = dotted.split(".")
+    node = data
+    for key in way:
+        node = node.setdefault(key, {}) if isinstance(node, dict) else _item(node, key, dotted)
+    if isinstance(node, dict):
+        node[last] = value
+    elif isinstance(node, list):
+        _item(node, last, dotted)
+        node[int(last)] = value
+    else:
+        raise InputError(f"--set {dotted}: there is nothing below {'.'.join(way)}", hint="see `scenario show`")
+
+
+def _item(node: object, key: str, dotted: str) -> object:
+    if isinstance(node, list) and key.isdigit() and int(key) < len(node):
+        return node[int(key)]
+    raise InputError(f"--set {dotted}: no item {key!r}", hint="see `gatecrash scenario show`")
