@@ -107,8 +107,8 @@ class Scenario(_Section, frozen=True):
 
     name: Name
     description: str
-    seed: Count = 1
     duration_s: Positive
+    seed: Count = 1
     settle_timeout_s: Positive = 30.0
     minimum_grade: Literal["A", "B", "C", "D", "F"] = "C"
     on_sale: OnSale = OnSale()
