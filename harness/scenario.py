@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -119,19 +120,52 @@ class Scenario(_Section, frozen=True):
     invariants: tuple[str, ...] = ()  # required ones; empty: all that the platform can show
 
 
+class Override(msgspec.Struct, frozen=True):
+    """A value from the command line that replaces one of the file. `option` is what the user typed, for errors."""
+
+    key: str  # dotted: load.fans, faults.0.start_s
+    value: object
+    option: str
+
+    @classmethod
+    def parse(cls, text: str) -> Override:
+        """One `--set key=value`. Raises InputError."""
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise InputError(f"--set {text!r} is not key=value", hint="e.g. --set load.fans=200")
+        try:
+            return cls(key, yaml.safe_load(value), f"--set {text}")
+        except yaml.YAMLError as error:
+            raise InputError(
+                f"{value!r} is not a value", key=f"--set {key}", hint="e.g. --set load.fans=200"
+            ) from error
+
+
 class ScenarioFile:
     """A scenario together with the file it came from, so that later findings can still name its line."""
 
-    def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, overrides: Sequence[Override] = ()) -> None:
         """Raises InputError: unreadable, unknown key, wrong type, impossible value."""
         self._file = YamlFile(path)
+        self._overrides = tuple(overrides)
         self._file.data = _overridden(self._file.data, overrides)
-        self.scenario: Scenario = self._file.decode(Scenario)
+        try:
+            self.scenario: Scenario = self._file.decode(Scenario)
+        except InputError as error:
+            raise self._blame(error) from None
         self._check()
 
     def error(self, message: str, *keys: str | int, hint: str = "") -> InputError:
-        """An error at this place of the file."""
-        return self._file.error(message, *keys, hint=hint)
+        """An error at this place of the file, or at the option that put the value there."""
+        return self._blame(self._file.error(message, *keys, hint=hint))
+
+    def _blame(self, error: InputError) -> InputError:
+        """The error with the option in place of file and line, when an option set that value."""
+        dotted = re.sub(r"\[(\d+)\]", r".\1", error.key or "")
+        for override in self._overrides:
+            if dotted == override.key or dotted.startswith(f"{override.key}."):
+                return InputError(error.message, hint=error.hint, key=override.option)
+        return error
 
     def _check(self) -> None:
         scenario = self.scenario
@@ -202,11 +236,12 @@ def find(name_or_path: str) -> Path:
     shipped = FOLDER / f"{name_or_path}.yaml"
     if not shipped.is_file():
         raise InputError(f"unknown scenario {name_or_path!r}", hint=_suggest(name_or_path, names()))
-    return shipped
+    here = Path.cwd()
+    return shipped.relative_to(here) if shipped.is_relative_to(here) else shipped
 
 
-def load(name_or_path: str, overrides: Sequence[str] = ()) -> ScenarioFile:
-    """A scenario by name or file, with `key.path=value` overrides applied. Raises InputError."""
+def load(name_or_path: str, overrides: Sequence[Override] = ()) -> ScenarioFile:
+    """A scenario by name or file, with overrides applied. Raises InputError."""
     return ScenarioFile(find(name_or_path), overrides)
 
 
@@ -215,35 +250,28 @@ def _suggest(name: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
 
 
-def _overridden(data: object, overrides: Sequence[str]) -> object:
+def _overridden(data: object, overrides: Sequence[Override]) -> object:
     changed = copy.deepcopy(data)
     for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not key:
-            raise InputError(f"--set {override!r} is not key=value", hint="e.g. --set load.fans=200")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {key}: {text!r} is not a value", hint="e.g. --set load.fans=200") from error
-        _put(changed, key, value)
+        _put(changed, override)
     return changed
 
 
-def _put(data: object, dotted: str, value: object) -> None:
-    *way, last = dotted.split(".")
+def _put(data: object, override: Override) -> None:
+    *way, last = override.key.split(".")
     node = data
     for key in way:
-        node = node.setdefault(key, {}) if isinstance(node, dict) else _item(node, key, dotted)
+        node = node.setdefault(key, {}) if isinstance(node, dict) else _item(node, key, override)
     if isinstance(node, dict):
-        node[last] = value
+        node[last] = override.value
     elif isinstance(node, list):
-        _item(node, last, dotted)
-        node[int(last)] = value
+        _item(node, last, override)
+        node[int(last)] = override.value
     else:
-        raise InputError(f"--set {dotted}: there is nothing below {'.'.join(way)}", hint="see `scenario show`")
+        raise InputError(f"there is nothing below {'.'.join(way)}", key=override.option, hint="see `scenario show`")
 
 
-def _item(node: object, key: str, dotted: str) -> object:
+def _item(node: object, key: str, override: Override) -> object:
     if isinstance(node, list) and key.isdigit() and int(key) < len(node):
         return node[int(key)]
-    raise InputError(f"--set {dotted}: no item {key!r}", hint="see `gatecrash scenario show`")
+    raise InputError(f"there is no item {key!r}", key=override.option, hint="see `gatecrash scenario show`")
