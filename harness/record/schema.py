@@ -295,6 +295,17 @@ class ProcessInfo(Struct, frozen=True):
     address: str = ""
 
 
+class SeatMapFacts(Struct, frozen=True):
+    """What the platform said about its seat map when the map was read at rest; null or "": it did not say.
+
+    `capacity`: seats in the venue's published layout. `epoch`, `seq`: the point of the seat feed that the map shows.
+    """
+
+    capacity: int | None = None
+    epoch: str = ""
+    seq: int | None = None
+
+
 class RunDocument(Struct, frozen=True):
     """run.json. Written at the start with `complete=False`; rewritten whole, atomically, at each phase and the end."""
 
@@ -315,6 +326,7 @@ class RunDocument(Struct, frozen=True):
     journey_digest: str = ""  # sha256 over every user's seeded choices: same seed, same journeys, same digest
     clock_offsets_ms: dict[str, float] = {}
     complete: bool = False
+    seat_map_at_rest: SeatMapFacts | None = None
 
 
 class CanarySample(Struct, frozen=True):
