@@ -1,0 +1,44 @@
+"""`python -m target booking|worker|feed|payments|migrate`: one role of the booking system in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Final
+
+from target.settings import Settings, SettingsError, from_environment
+
+ROLES: Final = ("booking", "worker", "feed", "payments")
+
+USAGE: Final = f"usage: python -m target {'|'.join(ROLES)}|migrate   (settings: environment variables TARGET_*)"
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the role named by the one argument. Returns the exit code; 2 is a bad argument or setting."""
+    if len(arguments) != 1 or arguments[0] not in (*ROLES, "migrate"):
+        sys.stderr.write(f"{USAGE}\n")
+        return 2
+    try:
+        settings = from_environment(os.environ)
+        run_role(arguments[0], settings)
+    except SettingsError as error:
+        sys.stderr.write(f"target: {error}\n")
+        return 2
+    return 0
+
+
+def run_role(role: str, settings: Settings) -> None:
+    """Runs `role` until it is told to stop; `migrate` ends by itself."""
+    if role == "migrate":
+        from target.migrate import migrate
+
+        asyncio.run(migrate(settings))
+    else:
+        from target.serving import serve
+
+        serve(f"target.roles:{role}", settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

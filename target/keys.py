@@ -1,0 +1,62 @@
+"""Every Redis key of one event, named once. The braces are a cluster hash tag: an event's keys live in one slot.
+
+`MGET epoch seq map` is one command and therefore a consistent picture of all seats.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FEED_LENGTH_MAX: Final = 20_000
+
+SEAT_FREE: Final = "0"
+SEAT_HELD: Final = "1"
+SEAT_SOLD: Final = "2"
+
+
+class Keys:
+    """The keys of `event`. Attributes are full key names."""
+
+    __slots__ = (
+        "admission_bucket",
+        "admission_no",
+        "admitted",
+        "bought",
+        "epoch",
+        "event",
+        "fans",
+        "feed",
+        "holds",
+        "join_clock",
+        "map",
+        "queue",
+        "queue_epoch",
+        "score",
+        "seats",
+        "seq",
+        "server",
+    )
+
+    def __init__(self, event: str) -> None:
+        tag = f"{{{event}}}"
+        self.event = event
+        self.epoch = f"{tag}:epoch"  # string; absent until the seats are loaded: nothing may be held or joined then
+        self.server = f"{tag}:server"  # run_id of the Redis process the epoch was begun on
+        self.seq = f"{tag}:seq"  # integer: seat changes in this epoch
+        self.feed = f"{tag}:feed"  # stream, ids <seq>-0; fields seat, state, at (unix seconds)
+        self.map = f"{tag}:map"  # string: one character 0|1|2 per seat, in the venue's order
+        self.seats = f"{tag}:seats"  # hash seat → "<state>:<hold id>"; free seats are absent
+        self.holds = f"{tag}:holds"  # sorted set hold id → expiry, unix µs
+        self.bought = f"{tag}:bought"  # hash identity → seats held and sold
+        self.score = f"{tag}:score"  # pub/sub channel
+        self.queue = f"{tag}:queue"  # sorted set fan → join time, unix µs, unique
+        self.queue_epoch = f"{tag}:queue_epoch"  # integer: grows when somebody is put in before others
+        self.fans = f"{tag}:fans"  # hash fan → "<join time µs> <identity>"
+        self.join_clock = f"{tag}:join_clock"  # integer: the newest join time given
+        self.admitted = f"{tag}:admitted"  # hash fan → "<admission no> <expiry µs> <entered µs, 0: not yet>"
+        self.admission_no = f"{tag}:admission_no"  # integer
+        self.admission_bucket = f"{tag}:admission_bucket"  # hash tokens, at (µs)
+
+    def hold(self, hold_id: str) -> str:
+        """Hash of one hold: state held|locked|sold|released|expired, fan, identity, seats, indexes, expires_us."""
+        return f"{{{self.event}}}:hold:{hold_id}"
