@@ -1,0 +1,137 @@
+"""Bounded connection pools to the primary and the replica, with a time-out and a breaker around every use.
+
+Decisions are read and written on the primary; the replica serves browsing only and may lag. A connection whose use was
+cut short is thrown away: asyncpg would otherwise wait for a hung server to confirm the cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, TypeVar
+
+import asyncpg
+
+from target.breakers import Guard, UnavailableError
+from target.observability import DB_WRITE_SECONDS
+
+T = TypeVar("T")
+Connection: TypeAlias = Any  # asyncpg's pool proxy; the library has no types
+
+POOL_SIZE: Final = 16
+WARM_CONNECTIONS: Final = 8
+
+OUTAGE_ERRORS: Final[tuple[type[BaseException], ...]] = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+_SPOILING_ERRORS: Final[tuple[type[BaseException], ...]] = (asyncio.CancelledError, *OUTAGE_ERRORS)
+
+
+class Store:
+    """One server behind its pool and its guard. Raises `UnavailableError` when it cannot be used in time."""
+
+    def __init__(self, dsn: str, guard: Guard, *, pool_size: int = POOL_SIZE) -> None:
+        self.guard = guard
+        self._dsn = dsn
+        self._pool_size = pool_size
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Makes the pool and warms a few connections; a server that is away now is met again at the first use."""
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=self._pool_size,
+            timeout=self.guard.timeout_s,
+            reset=_keep_session,
+            server_settings={"statement_timeout": str(int(self.guard.timeout_s * 1000)), "jit": "off"},
+        )
+        with contextlib.suppress(*OUTAGE_ERRORS, TimeoutError):
+            await asyncio.gather(*(self._use(_linger) for _ in range(min(WARM_CONNECTIONS, self._pool_size))))
+
+    async def close(self) -> None:
+        """Drops every connection at once."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Runs `work` with a connection."""
+        return await self.guard.call(lambda: self._use(work))
+
+    async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """As `read`, and takes the time."""
+        with DB_WRITE_SECONDS.time():
+            return await self.guard.call(lambda: self._use(work))
+
+    async def ping(self) -> None:
+        """The cheapest proof of life."""
+        await self._use(_select_one)
+
+    async def _use(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        connection = await self._pool.acquire()
+        try:
+            return await work(connection)
+        except _SPOILING_ERRORS:
+            with contextlib.suppress(asyncpg.InterfaceError):  # it may have left the pool on its own
+                connection.terminate()
+            raise
+        finally:
+            await self._pool.release(connection)
+
+
+class Database:
+    """The primary (breaker `db`) and the replica of one shard."""
+
+    def __init__(self, primary_dsn: str, replica_dsn: str, *, timeout_s: float, pool_size: int = POOL_SIZE) -> None:
+        self.primary = Store(primary_dsn, Guard("db", failures=OUTAGE_ERRORS, timeout_s=timeout_s), pool_size=pool_size)
+        self.replica = Store(
+            replica_dsn, Guard("replica", failures=OUTAGE_ERRORS, timeout_s=timeout_s), pool_size=max(2, pool_size // 4)
+        )
+
+    async def open(self) -> None:
+        """Opens both pools."""
+        await asyncio.gather(self.primary.open(), self.replica.open())
+
+    async def close(self) -> None:
+        """Closes both pools."""
+        await asyncio.gather(self.primary.close(), self.replica.close())
+
+    async def replica_lag_s(self) -> float | None:
+        """How far the replica is behind the primary, in seconds. None: one of them cannot be asked.
+
+        The primary's flush position against the replica's replay position; while they differ, the age of the newest
+        transaction that was replayed.
+        """
+        try:
+            written = await self.primary.read(lambda c: c.fetchval("SELECT pg_current_wal_flush_lsn()::text"))
+        except UnavailableError:
+            written = None
+        try:
+            row = await self.replica.read(lambda c: c.fetchrow(_REPLAYED, written))
+        except UnavailableError:
+            return None
+        return None if row is None or row[0] is None else float(row[0])
+
+
+_REPLAYED: Final = """
+SELECT CASE WHEN $1::text IS NOT NULL AND pg_last_wal_replay_lsn() >= $1::text::pg_lsn THEN 0.0
+            ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END
+"""
+
+
+async def _keep_session(_connection: Connection) -> None:
+    """Our statements leave nothing behind in a session, so it is not reset: one round trip less for each use."""
+
+
+async def _select_one(connection: Connection) -> None:
+    await connection.fetchval("SELECT 1")
+
+
+async def _linger(connection: Connection) -> None:
+    await connection.fetchval("SELECT pg_sleep(0.02)")

@@ -1,0 +1,28 @@
+"""Applies target/migrations/*.sql to the primary, each file once, by name, in one transaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_LOCK: Final = 7_215_001  # any number, the same in every process that migrates
+
+
+async def migrate_postgres(dsn: str, *, timeout_s: float = 10.0) -> list[str]:
+    """Brings the schema up to date; returns the names of the files it applied. Safe to run twice, and twice at once."""
+    connection = await asyncpg.connect(dsn, timeout=timeout_s, command_timeout=timeout_s)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute("CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)")
+            done = {row["name"] for row in await connection.fetch("SELECT name FROM migrations")}
+            waiting = [path for path in sorted(MIGRATIONS.glob("*.sql")) if path.name not in done]
+            for path in waiting:
+                await connection.execute(path.read_text())
+                await connection.execute("INSERT INTO migrations VALUES ($1)", path.name)
+            return [path.name for path in waiting]
+    finally:
+        await connection.close()
