@@ -1,0 +1,195 @@
+"""The lifecycle of a rehearsal: raise stack → arm → release → observe → heal → settle. What it leaves is the record.
+
+It judges nothing: `harness.cli` audits, grades and reports afterwards, from the record alone. Faults come in as a
+`FaultConductor`, so that this room need not know how anything is broken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+import msgspec
+
+from harness.errors import Interrupted, NoVerdict
+from harness.journal import Journal
+from harness.record.paths import RunPaths
+from harness.record.schema import Anomaly
+from harness.scenario import Scenario
+from harness.scrape import Scraper
+from harness.stack import Addresses, Stack
+from harness.swarm.child import SwarmChild
+from harness.swarm.protocol import (
+    Armed,
+    Finished,
+    Progress,
+    Release,
+    ReleaseCommand,
+    Settle,
+    Settled,
+    SwarmSpec,
+)
+
+_TICK_S: Final = 0.25
+_STARTS_WITHIN_S: Final = 30.0
+_T0_WITHIN_S: Final = 15.0
+_FINISHES_WITHIN_S: Final = 20.0
+
+
+class FaultConductor(Protocol):
+    """Whoever injects the planned faults. Leaving its context heals whatever is still in force."""
+
+    def preflight(self) -> None:
+        """Prove, before any load, that every fault could be injected. Raises GatecrashError."""
+
+    def start(self, t0_monotonic_s: float) -> None:
+        """Begin the schedule on the release clock; returns at once."""
+
+    def in_force(self) -> tuple[str, ...]:
+        """The experiments whose faults are in force now."""
+
+    def finish(self) -> None:
+        """Heal what is still in force and write faults.json. Safe to call twice."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Observer(Protocol):
+    """Whoever shows the user what happens."""
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """A new stretch of the rehearsal begins."""
+
+    def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
+        """One second of the run has passed."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should see now."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to rehearse. `out` is the folder that run directories are made in."""
+
+    scenario: Scenario
+    out: Path
+    command: tuple[str, ...]
+    versions: dict[str, str]
+
+
+def rehearse(
+    plan: Plan,
+    paths: RunPaths,
+    stack: Stack,
+    conduct: Callable[[Addresses, RunPaths], FaultConductor],
+    observer: Observer,
+) -> None:
+    """Run it and write the record into `paths`. Raises GatecrashError; whatever happens, faults are healed first."""
+    journal = Journal(paths, plan.scenario, plan.command, plan.versions, stack.name)
+    try:
+        _run(plan, paths, stack, conduct, observer, journal)
+    except KeyboardInterrupt:
+        journal.note(Anomaly(t_s=None, source="gatecrash", text="interrupted by the user before the end"))
+        raise Interrupted(
+            "interrupted: faults healed, processes stopped", hint=f"what was recorded is in {paths.root}"
+        ) from None
+    except BaseException as error:
+        journal.note(Anomaly(t_s=None, source="gatecrash", text=f"ended early: {error}"))
+        raise
+
+
+def _run(
+    plan: Plan,
+    paths: RunPaths,
+    stack: Stack,
+    conduct: Callable[[Addresses, RunPaths], FaultConductor],
+    observer: Observer,
+    journal: Journal,
+) -> None:
+    scenario = plan.scenario
+    observer.phase("raise", f"{stack.name} stack")
+    with stack:
+        journal.stack_is_up(stack.processes)
+        with (
+            SwarmChild(_spec(plan, paths, stack.addresses), paths) as swarm,
+            Scraper(stack.addresses.metrics, paths) as scraper,
+            conduct(stack.addresses, paths) as conductor,  # innermost: on any way out, faults are healed first
+        ):
+            conductor.preflight()
+            load = scenario.load
+            observer.phase("arm", f"{load.fans:,} fans, {load.spectators:,} spectators")
+            journal.phase("arm")
+            armed = swarm.expect(Armed, load.arm_timeout_s + _STARTS_WITHIN_S)
+            _require_armed(armed)
+            swarm.tell(ReleaseCommand())
+            release = swarm.expect(Release, _T0_WITHIN_S)
+            scraper.start(release.t0_monotonic_s)
+            conductor.start(release.t0_monotonic_s)
+            journal.released(release)
+            observer.phase("release", f"{armed.armed:,} users at {_clock(release.t0_wall_s)}")
+            finished = _observe(scenario, swarm, stack, conductor, observer, journal)
+            conductor.finish()
+            journal.finished(finished)
+            observer.phase("settle", "final reads, then every unsold seat that was held is held again")
+            journal.phase("settle")
+            swarm.tell(Settle())
+            settled = swarm.expect(Settled, scenario.settle_timeout_s * 2 + _FINISHES_WITHIN_S)
+            journal.settled(settled)
+            _notice_deaths(stack, journal, observer)
+        for anomaly in scraper.anomalies():
+            journal.note(anomaly)
+        observer.phase("take down", f"{stack.name} stack")
+    journal.complete()
+
+
+def _spec(plan: Plan, paths: RunPaths, addresses: Addresses) -> SwarmSpec:
+    scenario = plan.scenario
+    return SwarmSpec(
+        run_dir=str(paths.root),
+        addresses=addresses,
+        scenario=scenario,
+        seed=scenario.seed,
+        workers=scenario.load.workers,
+    )
+
+
+def _require_armed(armed: Armed) -> None:
+    if armed.armed < armed.asked:
+        why = ", ".join(f"{text}: {count}" for text, count in armed.failures.items()) or "no reason was given"
+        raise NoVerdict(
+            f"only {armed.armed:,} of {armed.asked:,} users could be armed ({why})",
+            hint="raise load.arm_timeout_s, or ask for fewer users; see `gatecrash doctor`",
+        )
+
+
+def _observe(
+    scenario: Scenario,
+    swarm: SwarmChild,
+    stack: Stack,
+    conductor: FaultConductor,
+    observer: Observer,
+    journal: Journal,
+) -> Finished:
+    """Follow the run until the swarm says that it is over."""
+    deadline = time.monotonic() + _T0_WITHIN_S + scenario.duration_s + _FINISHES_WITHIN_S
+    while time.monotonic() < deadline:
+        event = swarm.next(_TICK_S)
+        _notice_deaths(stack, journal, observer)
+        if isinstance(event, Progress):
+            observer.progress(event, conductor.in_force())
+        elif isinstance(event, Finished):
+            return event
+    raise NoVerdict("the load generator did not finish in time", hint=f"see {journal.paths.logs}")
+
+
+def _notice_deaths(stack: Stack, journal: Journal, observer: Observer) -> None:
+    for death in stack.deaths():
+        journal.note(death)
+        observer.note(death.text)
+
+
+def _clock(wall_s: float) -> str:
+    return (datetime.fromtimestamp(wall_s, UTC) + timedelta(microseconds=500)).strftime("%H:%M:%S.%f")[:-3] + " UTC"

@@ -1,0 +1,97 @@
+"""Reads the platform's Prometheus pages into the record's `metrics` table, on the release clock.
+
+It runs on a thread of its own beside the rehearsal and never goes through a fault proxy. A source that does not answer
+leaves a gap, never a zero; one that never answered is said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final, Self
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from harness.errors import EnvironmentProblem
+from harness.record.paths import RunPaths
+from harness.record.schema import Anomaly
+from harness.record.writer import Row, TableWriter
+
+PERIOD_S: Final = 0.5
+_TIMEOUT_S: Final = 1.0
+_LANGUAGE_METRICS: Final = ("python_", "process_")
+
+
+class Scraper:
+    """Scrapes `sources` (name → URL) every `PERIOD_S` from `start` to the end of the context."""
+
+    def __init__(self, sources: Mapping[str, str], paths: RunPaths) -> None:
+        self._sources = dict(sources)
+        self._writer = TableWriter(paths, "metrics")
+        self._answered: set[str] = set()
+        self._t0_monotonic_s = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="scraper", daemon=True)
+        self._problem: EnvironmentProblem | None = None
+
+    def start(self, t0_monotonic_s: float) -> None:
+        """Begin; times are relative to `t0_monotonic_s` on this machine's monotonic clock."""
+        self._t0_monotonic_s = t0_monotonic_s
+        self._thread.start()
+
+    def anomalies(self) -> tuple[Anomaly, ...]:
+        """What a reader must know about the metrics. Only after the context has ended."""
+        silent = sorted(set(self._sources) - self._answered)
+        found = [Anomaly(t_s=None, source=name, text=f"the metrics of {name} never answered") for name in silent]
+        if self._problem is not None:
+            found.append(Anomaly(t_s=None, source="metrics", text=str(self._problem)))
+        return tuple(found)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        try:
+            self._writer.finish()
+        except EnvironmentProblem as problem:
+            self._problem = self._problem or problem
+
+    def _loop(self) -> None:
+        with requests.Session() as session:
+            session.trust_env = False
+            due_s = time.monotonic()
+            while not self._stop.wait(max(0.0, due_s - time.monotonic())):
+                due_s = max(due_s + PERIOD_S, time.monotonic())
+                try:
+                    self._scrape_all(session)
+                except EnvironmentProblem as problem:
+                    self._problem = problem
+                    return
+
+    def _scrape_all(self, session: requests.Session) -> None:
+        for source, url in self._sources.items():
+            t_s = time.monotonic() - self._t0_monotonic_s
+            with contextlib.suppress(requests.RequestException, ValueError):
+                page = session.get(url, timeout=_TIMEOUT_S)
+                page.raise_for_status()
+                rows = list(rows_of(page.text, source, t_s))
+                self._writer.append(rows)
+                self._answered.add(source)
+
+
+def rows_of(page: str, source: str, t_s: float) -> Iterable[Row]:
+    """A Prometheus page as rows of METRICS, without the language runtime's own. Raises ValueError on a bad page."""
+    for family in text_string_to_metric_families(page):
+        if family.name.startswith(_LANGUAGE_METRICS):
+            continue
+        for sample in family.samples:
+            if sample.name.endswith("_created"):
+                continue
+            labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
+            yield {"t_s": t_s, "source": source, "name": sample.name, "labels": labels, "value": float(sample.value)}
