@@ -5,6 +5,7 @@ CREATE TABLE orders (
     order_id        text PRIMARY KEY,          -- derived from event, fan and idempotency key
     event           text NOT NULL,
     fan             text NOT NULL,
+    identity        text NOT NULL,             -- whom the purchase limit counts
     hold_id         text NOT NULL,
     idempotency_key text NOT NULL,
     card            text NOT NULL,

@@ -1,0 +1,228 @@
+"""The truth about orders, in Postgres: who owns which seat, what was charged, what is still to be done.
+
+A live row (event, seat) is unique there: it decides ownership even if Redis has lost everything. Every method is one
+statement, so no lock outlives a round trip, and every change of state names the state it starts from, so two
+processes that finish one order cannot finish it differently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from target import orders_sql as sql
+from target.database import Database
+
+
+class OrderState(StrEnum):
+    """pending: the seats are claimed, the charge is open. expired: given up unpaid. refunded: paid too late."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    DECLINED = "declined"
+    REFUNDED = "refunded"
+    EXPIRED = "expired"
+
+
+class Checkout(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fan asked to pay for. Complete in itself: it can be parked and carried out later by another process."""
+
+    order_id: str
+    event: str
+    fan: str
+    identity: str
+    hold_id: str
+    idempotency_key: str
+    card: str
+    seats: tuple[str, ...]
+    prices_cents: tuple[int, ...]
+
+    @property
+    def amount_cents(self) -> int:
+        """The sum of the seats."""
+        return sum(self.prices_cents)
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as the truth has it. `age_s`: since it was made, by the database's clock."""
+
+    order_id: str
+    event: str
+    fan: str
+    identity: str
+    hold_id: str
+    idempotency_key: str
+    card: str
+    amount_cents: int
+    state: OrderState
+    charge_id: str | None
+    seats: tuple[str, ...]
+    age_s: float
+
+
+class OrderRow(msgspec.Struct, frozen=True):
+    """One seat of one order, for the operator's export. `amount_cents` is of this seat."""
+
+    order_id: str
+    fan: str
+    seat: str
+    state: str
+    amount_cents: int
+    idempotency_key: str
+
+
+class SeatsTakenError(Exception):
+    """Another live order owns at least one of the seats: nothing was written."""
+
+
+def order_id_for(event: str, fan: str, idempotency_key: str) -> str:
+    """The same fan with the same key always means the same order, whoever meets it first."""
+    return "o" + hashlib.blake2b(f"{event}\0{fan}\0{idempotency_key}".encode(), digest_size=12).hexdigest()
+
+
+class Orders:
+    """Reads and writes of orders on the primary; what says `replica` in its name may lag."""
+
+    def __init__(self, database: Database) -> None:
+        self._primary = database.primary
+        self._replica = database.replica
+
+    async def create(self, checkout: Checkout, *, lease_s: float) -> bool:
+        """Makes the durable intent: a pending order that claims its seats. False: this order exists already.
+
+        Raises `SeatsTakenError`. Until the lease is over only the caller takes the next step.
+        """
+        arguments = (*_columns(checkout), lease_s, *_seats(checkout))
+        try:
+            status = await self._primary.write(lambda c: c.execute(sql.CREATE, *arguments))
+        except asyncpg.UniqueViolationError as error:
+            raise SeatsTakenError(checkout.order_id) from error
+        return str(status) != "INSERT 0 0"
+
+    async def create_expired(self, checkout: Checkout) -> bool:
+        """Records a checkout whose seats went to somebody else before it could claim them. It was never charged."""
+        arguments = (*_columns(checkout), *_seats(checkout))
+        return str(await self._primary.write(lambda c: c.execute(sql.CREATE_EXPIRED, *arguments))) != "INSERT 0 0"
+
+    async def confirm(self, order_id: str, charge_id: str) -> bool:
+        """pending → confirmed."""
+        return await self._moved(sql.CONFIRM, order_id, charge_id)
+
+    async def decline(self, order_id: str, charge_id: str) -> bool:
+        """pending → declined; its seats are free to others."""
+        return await self._moved(sql.DECLINE, order_id, charge_id)
+
+    async def expire(self, order_id: str) -> bool:
+        """pending → expired; its seats are free to others, but a charge under way may still land."""
+        return await self._moved(sql.EXPIRE, order_id)
+
+    async def reclaim(self, order_id: str, charge_id: str) -> bool:
+        """expired → confirmed, after a late capture. Raises `SeatsTakenError`: it has to be refunded."""
+        try:
+            return await self._moved(sql.RECLAIM, order_id, charge_id)
+        except asyncpg.UniqueViolationError as error:
+            raise SeatsTakenError(order_id) from error
+
+    async def refunded(self, order_id: str, charge_id: str) -> bool:
+        """expired → refunded, after the provider gave the money back."""
+        return await self._moved(sql.REFUNDED, order_id, charge_id)
+
+    async def stop_watching(self, order_id: str) -> bool:
+        """An expired order whose charge never landed, and no longer can."""
+        return await self._moved(sql.STOP_WATCHING, order_id)
+
+    async def release_leases(self, order_ids: Iterable[str], *, after_s: float) -> None:
+        """Lets anybody take the next step of these orders after `after_s`."""
+        ids = list(order_ids)
+        await self._primary.write(lambda c: c.execute(sql.RELEASE_LEASES, ids, after_s))
+
+    async def lease_unfinished(self, *, lease_s: float, limit: int, min_age_s: float = 0.0) -> list[Order]:
+        """Takes unfinished orders whose lease is over; nobody else gets them for `lease_s`."""
+        rows = await self._primary.write(lambda c: c.fetch(sql.LEASE_UNFINISHED, lease_s, limit, min_age_s))
+        return [_order(row) for row in rows]
+
+    async def not_in_inventory(self, *, limit: int) -> list[Order]:
+        """Confirmed orders whose seats Redis may not yet know to be sold."""
+        return [_order(row) for row in await self._primary.read(lambda c: c.fetch(sql.NOT_IN_INVENTORY, limit))]
+
+    async def mark_in_inventory(self, order_ids: Iterable[str]) -> None:
+        """Redis has been told."""
+        ids = list(order_ids)
+        await self._primary.write(lambda c: c.execute(sql.MARK_IN_INVENTORY, ids))
+
+    async def live(self, event: str) -> list[Order]:
+        """Every pending or confirmed order of the event: all that owns a seat."""
+        return [_order(row) for row in await self._primary.read(lambda c: c.fetch(sql.LIVE, event))]
+
+    async def pending(self) -> list[Order]:
+        """Every pending order."""
+        return [_order(row) for row in await self._primary.read(lambda c: c.fetch(sql.PENDING))]
+
+    async def unfinished_count(self) -> int:
+        """Orders that are not at rest: pending, or waiting for a refund or a late charge."""
+        return int(await self._primary.read(lambda c: c.fetchval(sql.UNFINISHED_COUNT)))
+
+    async def find(self, order_id: str) -> Order | None:
+        """The order as the primary has it."""
+        row = await self._primary.read(lambda c: c.fetchrow(sql.FIND, order_id))
+        return None if row is None else _order(row)
+
+    async def find_on_replica(self, order_id: str) -> Order | None:
+        """The order as the replica has it: perhaps of some seconds ago, perhaps not there yet."""
+        row = await self._replica.read(lambda c: c.fetchrow(sql.FIND, order_id))
+        return None if row is None else _order(row)
+
+    async def seat_states_on_replica(self, event: str) -> dict[str, OrderState]:
+        """Seat → pending | confirmed, for every seat that a live order owns."""
+        rows = await self._replica.read(lambda c: c.fetch(sql.SEAT_STATES, event))
+        return {row["seat"]: OrderState(row["state"]) for row in rows}
+
+    async def export(self, event: str) -> list[OrderRow]:
+        """Every seat of every order."""
+        rows = await self._primary.read(lambda c: c.fetch(sql.EXPORT, event))
+        return [OrderRow(*row) for row in rows]
+
+    async def _moved(self, statement: str, *arguments: object) -> bool:
+        """Runs a change of state that returns a row when it happened."""
+        return await self._primary.write(lambda c: c.fetchval(statement, *arguments)) is not None
+
+
+def _columns(checkout: Checkout) -> tuple[object, ...]:
+    return (
+        checkout.order_id,
+        checkout.event,
+        checkout.fan,
+        checkout.identity,
+        checkout.hold_id,
+        checkout.idempotency_key,
+        checkout.card,
+        checkout.amount_cents,
+    )
+
+
+def _seats(checkout: Checkout) -> tuple[list[str], list[int]]:
+    """Sorted: two orders that meet on several seats meet in the same order and cannot deadlock."""
+    pairs = sorted(zip(checkout.seats, checkout.prices_cents, strict=True))
+    return [seat for seat, _ in pairs], [price for _, price in pairs]
+
+
+def _order(row: Mapping[str, Any]) -> Order:
+    return Order(
+        order_id=row["order_id"],
+        event=row["event"],
+        fan=row["fan"],
+        identity=row["identity"],
+        hold_id=row["hold_id"],
+        idempotency_key=row["idempotency_key"],
+        card=row["card"],
+        amount_cents=row["amount_cents"],
+        state=OrderState(row["state"]),
+        charge_id=row["charge_id"],
+        seats=tuple(row["seats"]),
+        age_s=row["age_s"],
+    )

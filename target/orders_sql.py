@@ -1,0 +1,83 @@
+"""The SQL of target/orders.py: one statement for each step, each naming the state that it starts from."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_INSERT_ORDER: Final = """
+WITH made AS (
+    INSERT INTO orders
+        (order_id, event, fan, identity, hold_id, idempotency_key, card, amount_cents, state, unfinished, leased_until)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {values})
+    ON CONFLICT (order_id) DO NOTHING RETURNING order_id, event)
+INSERT INTO order_seats (order_id, event, seat, price_cents, live)
+SELECT order_id, event, seat, price_cents, {live} FROM made, unnest({seats}) AS asked (seat, price_cents)
+"""
+CREATE: Final = _INSERT_ORDER.format(
+    values="'pending', true, now() + make_interval(secs => $9)", live="true", seats="$10::text[], $11::bigint[]"
+)
+CREATE_EXPIRED: Final = _INSERT_ORDER.format(
+    values="'expired', false, now()", live="false", seats="$9::text[], $10::bigint[]"
+)
+
+CONFIRM: Final = """
+UPDATE orders SET state = 'confirmed', charge_id = $2, unfinished = false
+WHERE order_id = $1 AND state = 'pending' RETURNING order_id
+"""
+_LET_SEATS_GO: Final = """
+let_go AS (UPDATE order_seats SET live = false FROM moved WHERE order_seats.order_id = moved.order_id)
+SELECT order_id FROM moved
+"""
+DECLINE: Final = f"""
+WITH moved AS (
+    UPDATE orders SET state = 'declined', charge_id = $2, unfinished = false
+    WHERE order_id = $1 AND state = 'pending' RETURNING order_id),
+{_LET_SEATS_GO}"""
+EXPIRE: Final = f"""
+WITH moved AS (
+    UPDATE orders SET state = 'expired' WHERE order_id = $1 AND state = 'pending' RETURNING order_id),
+{_LET_SEATS_GO}"""
+RECLAIM: Final = """
+WITH moved AS (
+    UPDATE orders SET state = 'confirmed', charge_id = $2, unfinished = false
+    WHERE order_id = $1 AND state = 'expired' RETURNING order_id),
+claimed AS (UPDATE order_seats SET live = true FROM moved WHERE order_seats.order_id = moved.order_id)
+SELECT order_id FROM moved
+"""
+REFUNDED: Final = """
+UPDATE orders SET state = 'refunded', charge_id = $2, unfinished = false
+WHERE order_id = $1 AND state = 'expired' RETURNING order_id
+"""
+STOP_WATCHING: Final = """
+UPDATE orders SET unfinished = false WHERE order_id = $1 AND state = 'expired' RETURNING order_id
+"""
+RELEASE_LEASES: Final = """
+UPDATE orders SET leased_until = now() + make_interval(secs => $2)
+WHERE order_id = ANY($1::text[]) AND unfinished
+"""
+
+_ORDER_COLUMNS: Final = """
+orders.order_id, orders.event, fan, identity, hold_id, idempotency_key, card, amount_cents, state, charge_id,
+extract(epoch FROM now() - created_at)::float8 AS age_s,
+(SELECT array_agg(seat ORDER BY seat) FROM order_seats WHERE order_seats.order_id = orders.order_id) AS seats
+"""
+LEASE_UNFINISHED: Final = f"""
+UPDATE orders SET leased_until = now() + make_interval(secs => $1)
+WHERE order_id IN (
+    SELECT order_id FROM orders WHERE unfinished AND leased_until < now() AND created_at <= now() - make_interval(secs => $3)
+    ORDER BY leased_until LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING {_ORDER_COLUMNS}
+"""
+FIND: Final = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE order_id = $1"
+LIVE: Final = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE event = $1 AND state IN ('pending', 'confirmed')"
+PENDING: Final = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE unfinished AND state = 'pending'"
+NOT_IN_INVENTORY: Final = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE state = 'confirmed' AND NOT in_inventory LIMIT $1"
+MARK_IN_INVENTORY: Final = "UPDATE orders SET in_inventory = true WHERE order_id = ANY($1::text[])"
+SEAT_STATES: Final = """
+SELECT seat, state FROM order_seats JOIN orders USING (order_id) WHERE order_seats.event = $1 AND live
+"""
+EXPORT: Final = """
+SELECT order_id, fan, seat, state, price_cents, idempotency_key
+FROM orders JOIN order_seats USING (order_id) WHERE orders.event = $1 ORDER BY order_id, seat
+"""
+UNFINISHED_COUNT: Final = "SELECT count(*) FROM orders WHERE unfinished"

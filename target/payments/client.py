@@ -1,0 +1,104 @@
+"""Our side of the payment provider: a time-out, a breaker and a bulkhead around every call.
+
+A call that was cut says nothing about the money: the charge may have been made, or may land later. Whoever gets
+`UnavailableError` asks again with the same key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from target.breakers import Guard, UnavailableError
+from target.observability import PAYMENTS
+
+BULKHEAD_CALLS: Final = 64  # a slow provider may occupy so many of our calls and no more
+CAPTURED: Final = "captured"
+
+
+class ProviderError(Exception):
+    """The provider gave an answer that means nothing to us (5xx, or a request it should have understood)."""
+
+
+class ChargeAnswer(msgspec.Struct, frozen=True):
+    """What the provider did under a key. `status`: captured | declined."""
+
+    charge_id: str
+    status: str
+
+    @property
+    def captured(self) -> bool:
+        """Money was taken."""
+        return self.status == CAPTURED
+
+
+class PaymentsClient:
+    """The provider, as the saga sees it. Every method raises `UnavailableError` when it does not answer in time."""
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self.guard = Guard("payments", failures=(aiohttp.ClientError, OSError, ProviderError), timeout_s=timeout_s)
+        self._url = url
+        self._free_calls = asyncio.Semaphore(BULKHEAD_CALLS)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Makes the connection pool."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=BULKHEAD_CALLS + 2), timeout=aiohttp.ClientTimeout(total=None)
+        )
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def charge(self, key: str, order_id: str, amount_cents: int, card: str) -> ChargeAnswer:
+        """Charges the card, once per key however often it is called."""
+        body = {"order_id": order_id, "amount_cents": amount_cents, "card": card}
+        try:
+            answer = await self._call("POST", "/charges", key=key, body=body, expected=(201, 402))
+        except UnavailableError as error:
+            if error.maybe_done:
+                PAYMENTS.labels("timeout" if isinstance(error.__cause__, TimeoutError) else "error").inc()
+            raise
+        charge = msgspec.json.decode(answer[1], type=ChargeAnswer)
+        PAYMENTS.labels(charge.status).inc()
+        return charge
+
+    async def find_charge(self, key: str) -> ChargeAnswer | None:
+        """The charge made under this key; None: none so far (one may still be on its way)."""
+        status, body = await self._call("GET", f"/charges/by-key/{key}", expected=(200, 404))
+        return None if status == 404 else msgspec.json.decode(body, type=ChargeAnswer)
+
+    async def refund(self, charge_id: str) -> None:
+        """Gives a captured charge back, once however often it is called."""
+        key = f"refund-{charge_id}"
+        await self._call("POST", "/refunds", key=key, body={"charge_id": charge_id}, expected=(201,))
+
+    async def ping(self) -> None:
+        """The provider's health page: enough to see refusals and delays on the way."""
+        await self._send("GET", "/healthz", "", None, (200,))
+
+    async def _call(
+        self, method: str, path: str, *, key: str = "", body: dict[str, object] | None = None, expected: tuple[int, ...]
+    ) -> tuple[int, bytes]:
+        if self._free_calls.locked():
+            raise UnavailableError("payments", "bulkhead full", maybe_done=False)
+        async with self._free_calls:
+            return await self.guard.call(lambda: self._send(method, path, key, body, expected))
+
+    async def _send(
+        self, method: str, path: str, key: str, body: dict[str, object] | None, expected: tuple[int, ...]
+    ) -> tuple[int, bytes]:
+        if self._session is None:
+            raise RuntimeError("open() was not called")
+        headers = {"idempotency-key": key} if key else {}
+        data = None if body is None else msgspec.json.encode(body)
+        async with self._session.request(method, self._url + path, data=data, headers=headers) as response:
+            content = await response.read()
+            if response.status not in expected:
+                raise ProviderError(f"{method} {path} answered {response.status}")
+            return response.status, content
