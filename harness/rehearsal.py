@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final, Protocol, Self
 
 import msgspec
@@ -20,6 +19,7 @@ from harness.record.paths import RunPaths
 from harness.record.schema import Anomaly
 from harness.scenario import Scenario
 from harness.scrape import Scraper
+from harness.signals import shielded, uninterrupted
 from harness.stack import Addresses, Stack
 from harness.swarm.child import SwarmChild
 from harness.swarm.protocol import (
@@ -72,10 +72,9 @@ class Observer(Protocol):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to rehearse. `out` is the folder that run directories are made in."""
+    """What to rehearse, and what the record says of how it was asked for."""
 
     scenario: Scenario
-    out: Path
     command: tuple[str, ...]
     versions: dict[str, str]
 
@@ -111,12 +110,12 @@ def _run(
 ) -> None:
     scenario = plan.scenario
     observer.phase("raise", f"{stack.name} stack")
-    with stack:
+    with shielded(stack):
         journal.stack_is_up(stack.processes)
         with (
-            SwarmChild(_spec(plan, paths, stack.addresses), paths) as swarm,
-            Scraper(stack.addresses.metrics, paths) as scraper,
-            conduct(stack.addresses, paths) as conductor,  # innermost: on any way out, faults are healed first
+            shielded(SwarmChild(_spec(plan, paths, stack.addresses), paths)) as swarm,
+            shielded(Scraper(stack.addresses.metrics, paths)) as scraper,
+            shielded(conduct(stack.addresses, paths)) as conductor,  # innermost: on any way out, heal first
         ):
             conductor.preflight()
             load = scenario.load
@@ -131,7 +130,8 @@ def _run(
             journal.released(release)
             observer.phase("release", f"{armed.armed:,} users at {_clock(release.t0_wall_s)}")
             finished = _observe(scenario, swarm, stack, conductor, observer, journal)
-            conductor.finish()
+            with uninterrupted():
+                conductor.finish()
             journal.finished(finished)
             observer.phase("settle", "final reads, then every unsold seat that was held is held again")
             journal.phase("settle")

@@ -1,0 +1,399 @@
+"""gatecrash on the command line: the composition root, the only module that sees chaos and reports.
+
+Progress and messages go to stderr, answers to stdout. Every error becomes one line and the exit code it carries.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, get_args
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.errors import ExitCode, GatecrashError, InputError
+from harness.signals import stoppable
+
+if TYPE_CHECKING:
+    from chaos.timeline import Planned
+
+    from harness.record.paths import RunPaths
+    from harness.record.verdict import Verdict
+    from harness.scenario import Override, Scenario, ScenarioFile
+    from harness.stack import Addresses
+
+Grade = Literal["A", "B", "C", "D", "F"]
+_DEFAULT_OUT = Path("runs")
+
+app = typer.Typer(
+    name="gatecrash",
+    help="Rehearse a ticket on-sale before the fans do.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+scenario_app = typer.Typer(
+    help="Who comes and what they do: list, show, check.", no_args_is_help=True, rich_markup_mode=None
+)
+experiment_app = typer.Typer(
+    help="What is broken, and what is expected then: list, show, check.", no_args_is_help=True, rich_markup_mode=None
+)
+target_app = typer.Typer(help="The reference booking system.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(scenario_app, name="scenario")
+app.add_typer(experiment_app, name="experiment")
+app.add_typer(target_app, name="target")
+
+MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="A|B|C|D|F", help="Below this grade: NOT READY.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a scenario value.")]
+Bug = Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, e.g. runs/20261123-101500-smoke-1a2b.")]
+
+
+def main() -> NoReturn:
+    """The entry point: run a command, turn what it raises into one line and an exit code."""
+    try:
+        with stoppable():
+            code = app(prog_name="gatecrash", standalone_mode=False)
+    except GatecrashError as error:
+        _fail(str(error))
+        sys.exit(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("interrupted")
+        sys.exit(ExitCode.INTERRUPTED)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except typer.TyperException as error:
+        text = str(error)
+        _say(text) if text.startswith("Usage:") else _fail(f"{text} (see gatecrash --help)")
+        sys.exit(ExitCode.BAD_INPUT)
+    sys.exit(code or 0)
+
+
+@app.command()
+def rehearse(
+    scenario: Annotated[str, typer.Argument(help="A name from `scenario list`, or a file.")] = "playoff-presale",
+    users: Annotated[int | None, typer.Option("--users", metavar="N", help="Fans, instead of the scenario's.")] = None,
+    spectators: Annotated[int | None, typer.Option("--spectators", metavar="N", help="Spectators likewise.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Load generator processes.")] = None,
+    chaos: Annotated[bool, typer.Option("--chaos/--no-chaos", help="With or without the scenario's faults.")] = True,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = _DEFAULT_OUT,
+    min_grade: MinGrade = None,
+    changes: Changes = None,
+    plant_bug: Annotated[
+        str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")
+    ] = "",
+    json: AsJson = False,
+) -> None:
+    """Rehearse an on-sale: raise the stack, release everyone at once, break things, audit, grade, report.
+
+    \b
+    gatecrash rehearse
+    gatecrash rehearse smoke --seed 7 --min-grade B
+    gatecrash rehearse my-onsale.yaml --users 2000 --set on_sale.hold_ttl_s=12
+    """
+    overrides = _overrides(changes or [], users, spectators, seed, workers, min_grade, chaos)
+    source, experiments = _load(scenario, overrides)
+    paths = _record(source.scenario, experiments, out, plant_bug)
+    verdict = judge(paths.root)
+    _answer(verdict, paths, json=json)
+    raise typer.Exit(_exit_code(verdict))
+
+
+@app.command()
+def gate(run: RunDir, min_grade: MinGrade = None, json: AsJson = False) -> None:
+    """The exit code of a finished run: 0 READY, 1 NOT READY, 3 NO VERDICT, 4 an invariant was violated.
+
+    \b
+    gatecrash gate runs/20261123-101500-smoke-1a2b --min-grade B
+    """
+    from harness import gate as gates
+
+    decided = gates.decide(run, _grade(min_grade))
+    if json:
+        typer.echo(msgspec.json.encode(decided).decode())
+    else:
+        typer.echo(f"{decided.verdict}: {decided.reason}")
+    raise typer.Exit(decided.exit_code)
+
+
+@app.command()
+def report(run: RunDir, json: AsJson = False) -> None:
+    """Audit, grade and render a record again; nothing is run.
+
+    \b
+    gatecrash report runs/20261123-101500-smoke-1a2b
+    """
+    from harness.record.paths import RunPaths
+
+    verdict = judge(run)
+    _answer(verdict, RunPaths(root=run), json=json)
+    raise typer.Exit(_exit_code(verdict))
+
+
+@app.command()
+def doctor(json: AsJson = False) -> None:
+    """What this machine can do for a rehearsal, and how to mend what is missing."""
+    from harness.doctor import examine
+
+    checks = examine()
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(checks), indent=2).decode())
+    else:
+        table = Table(box=None, pad_edge=False)
+        for column in ("check", "status", "found", "mend"):
+            table.add_column(column, overflow="fold")
+        for check in checks:
+            table.add_row(check.name, check.status, check.found, check.mend)
+        Console().print(table)
+    missing = any(check.status == "missing" for check in checks)
+    raise typer.Exit(ExitCode.BAD_INPUT if missing else ExitCode.READY)
+
+
+@target_app.command("up")
+def target_up(
+    scenario: Annotated[str, typer.Option("--scenario", help="Whose on_sale settings to use.")] = "playoff-presale",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the booking API; 0 takes a free one.")] = 0,
+    logs: Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the processes write their logs.")] = Path(
+        "runs/target-logs"
+    ),
+    plant_bug: Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break it on purpose.")] = "",
+    json: AsJson = False,
+) -> None:
+    """Raise the reference booking system in the foreground and print its addresses; Ctrl-C takes it down.
+
+    \b
+    gatecrash target up --port 8000
+    """
+    from harness import scenario as scenarios
+    from harness.stack import workspace
+    from harness.stack.embedded import EmbeddedStack
+    from harness.stack.fault_proxy import from_environment
+
+    on_sale = scenarios.load(scenario).scenario.on_sale
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise workspace.disk_problem(logs, error) from error
+    with EmbeddedStack(
+        on_sale, logs, bug=plant_bug, booking_port=port, toxiproxy=from_environment(), announce=_say
+    ) as stack:
+        _print_addresses(stack.addresses, as_json=json)
+        while not (deaths := stack.deaths()):
+            threading.Event().wait(0.5)
+    raise GatecrashError("; ".join(death.text for death in deaths), hint=f"see {logs}")
+
+
+@scenario_app.command("list")
+def scenario_list() -> None:
+    """The scenarios that come with gatecrash."""
+    from harness import scenario as scenarios
+
+    for name in scenarios.names():
+        loaded = scenarios.load(name).scenario
+        typer.echo(f"{name:20} {loaded.description}")
+
+
+@scenario_app.command("show")
+def scenario_show(
+    scenario: str,
+    changes: Changes = None,
+) -> None:
+    """A scenario as it would run, every default filled in (YAML).
+
+    \b
+    gatecrash scenario show smoke --set load.fans=500
+    """
+    from harness import scenario as scenarios
+    from harness.scenario import Override
+
+    loaded = scenarios.load(scenario, [Override.parse(change) for change in changes or []]).scenario
+    typer.echo(msgspec.yaml.encode(msgspec.to_builtins(loaded, str_keys=False)).decode(), nl=False)
+
+
+@scenario_app.command("check")
+def scenario_check(scenario: str) -> None:
+    """Validate a scenario and the experiments it names; nothing is started.
+
+    \b
+    gatecrash scenario check my-onsale.yaml
+    """
+    source, experiments = _load(scenario, [])
+    loaded = source.scenario
+    typer.echo(
+        f"{loaded.name}: ok ({loaded.load.fans:,} fans, {loaded.load.spectators:,} spectators, "
+        f"{len(experiments)} faults, {loaded.duration_s:g} s)"
+    )
+
+
+@experiment_app.command("list")
+def experiment_list() -> None:
+    """The experiments that come with gatecrash."""
+    from chaos import experiment as experiments
+
+    for name in experiments.names():
+        typer.echo(f"{name:24} {experiments.load(name).hypothesis}")
+
+
+@experiment_app.command("show")
+def experiment_show(experiment: str) -> None:
+    """An experiment with every default filled in (YAML).
+
+    \b
+    gatecrash experiment show redis-down
+    """
+    from chaos import experiment as experiments
+
+    typer.echo(msgspec.yaml.encode(msgspec.to_builtins(experiments.load(experiment))).decode(), nl=False)
+
+
+@experiment_app.command("check")
+def experiment_check(experiment: str) -> None:
+    """Validate an experiment; nothing is started.
+
+    \b
+    gatecrash experiment check my-outage.yaml
+    """
+    from chaos import experiment as experiments
+
+    loaded = experiments.load(experiment)
+    typer.echo(
+        f"{loaded.name}: ok ({len(loaded.faults)} faults, {len(loaded.expectations)} expectations, "
+        f"{loaded.length_s:g} s)"
+    )
+
+
+def judge(run: Path) -> Verdict:
+    """Audit, measure, grade and render the record in `run`. Raises InputError when it cannot be trusted."""
+    from chaos import expectations
+    from harness.audit import audit
+    from harness.grade import grade
+    from harness.record.reader import Record
+    from harness.sli import measure
+    from reports import write
+
+    record = Record.open(run)
+    verdict = grade(record, measure(record), audit(record), expectations.judge(record))
+    write(record, verdict)
+    return verdict
+
+
+def _overrides(
+    changes: Sequence[str],
+    users: int | None,
+    spectators: int | None,
+    seed: int | None,
+    workers: int | None,
+    min_grade: str | None,
+    chaos: bool,
+) -> list[Override]:
+    from harness.scenario import Override
+
+    options = [
+        ("load.fans", users, "--users"),
+        ("load.spectators", spectators, "--spectators"),
+        ("seed", seed, "--seed"),
+        ("load.workers", workers, "--workers"),
+        ("minimum_grade", min_grade, "--min-grade"),
+    ]
+    given = [Override(key, value, f"{option} {value}") for key, value, option in options if value is not None]
+    no_faults = [] if chaos else [Override("faults", [], "--no-chaos")]
+    return [*map(Override.parse, changes), *given, *no_faults]
+
+
+def _load(name: str, overrides: Sequence[Override]) -> tuple[ScenarioFile, tuple[Planned, ...]]:
+    """A scenario with the experiments it names, checked against each other. Raises InputError."""
+    from chaos import experiment as experiments
+    from chaos import timeline
+    from harness import scenario as scenarios
+
+    source = scenarios.load(name, overrides)
+    planned = []
+    for at, fault in enumerate(source.scenario.faults):
+        try:
+            loaded = experiments.load(fault.experiment)
+        except InputError as error:
+            if error.file is not None:  # the fault is in the experiment's own file, which the error names
+                raise
+            raise source.error(error.message, "faults", at, "experiment", hint=error.hint) from error
+        planned.append(timeline.Planned(loaded, fault.start_s, fault.length_s))
+    timeline.schedule(planned, source.scenario.duration_s)
+    return source, tuple(planned)
+
+
+def _record(scenario: Scenario, experiments: Sequence[Planned], out: Path, plant_bug: str) -> RunPaths:
+    """Carry the rehearsal out; returns the run directory."""
+    from datetime import UTC, datetime
+
+    from chaos.conductor import Conductor
+
+    from harness import live, versions
+    from harness.record.writer import create_run
+    from harness.rehearsal import Plan, rehearse
+    from harness.stack.embedded import EmbeddedStack
+    from harness.stack.fault_proxy import from_environment
+
+    console = Console(stderr=True)
+    plan = Plan(scenario=scenario, command=tuple(sys.argv), versions=versions.collect())
+    paths = create_run(out, scenario.name, datetime.now(UTC))
+    with live.observer(console, scenario.duration_s) as observer:
+        stack = EmbeddedStack(
+            scenario.on_sale, paths.logs, bug=plant_bug, toxiproxy=from_environment(), announce=observer.note
+        )
+        rehearse(plan, paths, stack, lambda addresses, run: Conductor(experiments, addresses, run.faults), observer)
+        observer.phase("judge", "audit, indicators, grade, report")
+    return paths
+
+
+def _answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
+    if json:
+        typer.echo(paths.verdict.read_text(), nl=False)
+        return
+    grade = (
+        "" if verdict.grade is None or verdict.score is None else f"  grade {verdict.grade} ({verdict.score:.0f}/100)"
+    )
+    typer.echo(f"{verdict.verdict}{grade}")
+    typer.echo(verdict.reason)
+    for finding in verdict.findings[:3]:
+        typer.echo(f"  {finding.severity}: {finding.title}")
+    typer.echo(f"report: {paths.report_html}")
+
+
+def _exit_code(verdict: Verdict) -> ExitCode:
+    from harness.grade import exit_code
+
+    return exit_code(verdict)
+
+
+def _grade(text: str | None) -> str | None:
+    if text is None or text in get_args(Grade):
+        return text
+    raise InputError(f"{text!r} is no grade", key="--min-grade", hint="one of A, B, C, D, F")
+
+
+def _print_addresses(addresses: Addresses, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(addresses).decode())
+        return
+    typer.echo(f"booking      {addresses.booking}   queue page: {addresses.booking}/queue/{addresses.event}")
+    for feed in addresses.feeds:
+        typer.echo(f"feed         {feed}/feed/{addresses.event}")
+    typer.echo(f"operator     {addresses.admin}   Authorization: Bearer {addresses.admin_token}")
+    typer.echo(f"payments     {addresses.ledger}")
+    typer.echo(f"fault proxy  {addresses.toxiproxy}")
+    typer.echo("Ctrl-C takes everything down.")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _fail(text: str) -> None:
+    _say(f"gatecrash: {text}")

@@ -1,0 +1,134 @@
+"""What this machine can do for a rehearsal, and how to mend what is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psutil
+
+from harness.errors import GatecrashError
+from harness.stack.databases import postgres_binaries, valkey_binary
+from harness.stack.ports import free_ports
+
+_NEEDED_FDS: Final = 4_096
+_NEEDED_MEMORY_BYTES: Final = 2 * 10**9
+_NEEDED_DISK_BYTES: Final = 10**9
+_PACKAGES: Final = ("locust", "gevent", "websocket-client", "sseclient-py", "toxiproxy-python", "pyarrow", "granian")
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing looked at. `status`: ok · limited (works, with less) · optional (not there,
+    not needed) · missing (a rehearsal cannot run)."""
+
+    name: str
+    status: str
+    found: str
+    mend: str = ""
+
+
+def examine() -> tuple[Check, ...]:
+    """Everything, in the order in which a rehearsal needs it."""
+    return tuple(_checks())
+
+
+def _checks() -> Iterator[Check]:
+    yield Check(
+        "python", "ok", f"{platform.python_implementation()} {platform.python_version()} on {platform.platform()}"
+    )
+    for package in _PACKAGES:
+        yield _package(package)
+    yield _server("Valkey", valkey_binary)
+    yield _server("PostgreSQL", postgres_binaries)
+    yield _cores()
+    memory = psutil.virtual_memory().available
+    yield _amount("memory available", memory, _NEEDED_MEMORY_BYTES, "stop other programs, or ask for fewer users")
+    temporary = Path(tempfile.gettempdir())
+    yield _amount(
+        f"disk free in {temporary}", shutil.disk_usage(temporary).free, _NEEDED_DISK_BYTES, "set TMPDIR to another disk"
+    )
+    yield _descriptors()
+    yield _ports()
+    yield _account()
+    yield _docker()
+    yield _toxiproxy()
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Check(name, "missing", "not installed", "make setup")
+
+
+def _server(name: str, find: Callable[[], Path]) -> Check:
+    try:
+        return Check(name, "ok", str(find()))
+    except GatecrashError as error:
+        return Check(name, "missing", error.message, error.hint)
+
+
+def _cores() -> Check:
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if cores < 2:
+        return Check("cores", "limited", str(cores), "the platform and the load share it: expect DEGRADED")
+    return Check("cores", "ok", str(cores))
+
+
+def _amount(name: str, found_bytes: int, needed_bytes: int, mend: str) -> Check:
+    found = f"{found_bytes / 1e9:,.1f} GB"
+    if found_bytes < needed_bytes:
+        return Check(name, "limited", f"{found}, {needed_bytes / 1e9:.0f} GB wanted", mend)
+    return Check(name, "ok", found)
+
+
+def _descriptors() -> Check:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    found = f"{soft:,} (hard limit {hard:,})"
+    if soft < _NEEDED_FDS:
+        return Check("file descriptors", "limited", found, f"ulimit -n {min(hard, 20_000)}")
+    return Check("file descriptors", "ok", found)
+
+
+def _ports() -> Check:
+    try:
+        free_ports(20)
+    except GatecrashError as error:
+        return Check("loopback ports", "missing", error.message, error.hint)
+    return Check("loopback ports", "ok", "20 of 20 free")
+
+
+def _account() -> Check:
+    if os.geteuid() != 0:
+        return Check("account", "ok", "an ordinary user")
+    return Check("account", "ok", "root; PostgreSQL will run as nobody")
+
+
+def _docker() -> Check:
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=2)
+        try:
+            return Check("Docker engine", "ok", str(client.version()["Version"]))
+        finally:
+            client.close()
+    except DockerException:
+        return Check("Docker engine", "optional", "none reachable", "not needed for the embedded stack")
+
+
+def _toxiproxy() -> Check:
+    found = shutil.which("toxiproxy-server")
+    if found is None:
+        return Check("Toxiproxy server", "optional", "none on PATH", "not needed: the embedded one is used")
+    return Check("Toxiproxy server", "ok", f"{found} (used when GATECRASH_TOXIPROXY names it)")

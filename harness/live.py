@@ -1,0 +1,145 @@
+"""What the user sees while a rehearsal runs: a live panel in a terminal, plain lines anywhere else. All on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from harness.swarm.protocol import Progress
+
+_PLAIN_EVERY_S: Final = 5.0
+_BAR_WIDTH: Final = 30
+_SHOWN_OUTCOMES: Final = ("join ok", "enter ok", "hold ok", "hold fail", "pay ok", "pay fail")
+
+
+def observer(console: Console, duration_s: float) -> PlainObserver | LiveObserver:
+    """The view that fits: live when stderr is a terminal, plain otherwise."""
+    return LiveObserver(console, duration_s) if console.is_terminal else PlainObserver(duration_s)
+
+
+class PlainObserver:
+    """One line for each phase, each fault that starts or ends, and every five seconds of the run."""
+
+    def __init__(self, duration_s: float) -> None:
+        self._duration_s = duration_s
+        self._began_s = time.monotonic()
+        self._printed_s = -_PLAIN_EVERY_S
+        self._in_force: tuple[str, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """A new stretch of the rehearsal begins."""
+        self._say(f"{name}: {detail}" if detail else name)
+
+    def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
+        """One second of the run has passed."""
+        for started in sorted(set(in_force) - set(self._in_force)):
+            self._say(f"fault in force: {started} (T{progress.t_s:+.1f} s)")
+        for ended in sorted(set(self._in_force) - set(in_force)):
+            self._say(f"fault healed: {ended} (T{progress.t_s:+.1f} s)")
+        self._in_force = in_force
+        if progress.t_s - self._printed_s >= _PLAIN_EVERY_S:
+            self._printed_s = progress.t_s
+            steps = ", ".join(f"{step} {count}" for step, count in _by_count(progress.users_by_step))
+            self._say(f"T{progress.t_s:+.0f} s of {self._duration_s:.0f}: {_rates(progress)}; users: {steps or 'none'}")
+
+    def note(self, text: str) -> None:
+        """Something that the user should see now."""
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        print(f"[{time.monotonic() - self._began_s:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+class LiveObserver:
+    """A panel that is redrawn: phase, users by step, request rate, p99, operations, fault in force."""
+
+    def __init__(self, console: Console, duration_s: float) -> None:
+        self._duration_s = duration_s
+        self._began_s = time.monotonic()
+        self._phases: list[tuple[str, str, float]] = []
+        self._progress: Progress | None = None
+        self._in_force: tuple[str, ...] = ()
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._draw, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """A new stretch of the rehearsal begins."""
+        self._phases.append((name, detail, time.monotonic()))
+        self._live.console.print(Text.assemble((f"{self._elapsed_s():6.1f} s  ", "dim"), (name, "bold"), "  ", detail))
+
+    def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
+        """One second of the run has passed."""
+        for started in sorted(set(in_force) - set(self._in_force)):
+            self.note(f"fault in force: {started} (T{progress.t_s:+.1f} s)")
+        for ended in sorted(set(self._in_force) - set(in_force)):
+            self.note(f"fault healed: {ended} (T{progress.t_s:+.1f} s)")
+        self._progress, self._in_force = progress, in_force
+
+    def note(self, text: str) -> None:
+        """Something that the user should see now."""
+        self._live.console.print(Text.assemble((f"{self._elapsed_s():6.1f} s  ", "dim"), text))
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    def _draw(self) -> RenderableType:
+        name, detail, since_s = self._phases[-1] if self._phases else ("starting", "", self._began_s)
+        head = Text.assemble((name, "bold cyan"), "  ", detail, (f"  {time.monotonic() - since_s:.0f} s", "dim"))
+        parts: list[RenderableType] = [head]
+        if self._progress is not None:
+            parts += self._run(self._progress)
+        return Panel(
+            Group(*parts), title="gatecrash", title_align="left", border_style="red" if self._in_force else "cyan"
+        )
+
+    def _run(self, progress: Progress) -> list[RenderableType]:
+        clock = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=self._duration_s, completed=max(progress.t_s, 0.0), width=_BAR_WIDTH)
+        clock.add_row(f"T{progress.t_s:+.0f} s", bar, f"{self._duration_s:.0f} s", "  ", _rates(progress))
+        fault = (
+            Text(f"fault in force: {', '.join(self._in_force)}", style="bold red")
+            if self._in_force
+            else Text("no fault in force", style="dim")
+        )
+        outcomes = "   ".join(
+            f"{key} {progress.outcomes[key]:,}" for key in _SHOWN_OUTCOMES if key in progress.outcomes
+        )
+        return [clock, fault, _step_bars(progress.users_by_step), Text(outcomes, style="dim")]
+
+
+def _step_bars(users_by_step: Mapping[str, int]) -> Table:
+    table = Table.grid(padding=(0, 1))
+    most = max(users_by_step.values(), default=1) or 1
+    for step, count in _by_count(users_by_step):
+        table.add_row(step, ProgressBar(total=most, completed=count, width=_BAR_WIDTH), f"{count:,}")
+    return table
+
+
+def _by_count(users_by_step: Mapping[str, int]) -> Sequence[tuple[str, int]]:
+    return sorted(((step, count) for step, count in users_by_step.items() if count), key=lambda item: -item[1])
+
+
+def _rates(progress: Progress) -> str:
+    p99 = "–" if progress.p99_ms is None else f"{progress.p99_ms:,.0f} ms"
+    lost = f", {progress.workers_lost} workers lost" if progress.workers_lost else ""
+    return f"{progress.requests:,} requests, {progress.rps:,.0f}/s, p99 {p99}{lost}"
