@@ -70,7 +70,7 @@ def main() -> NoReturn:
     except typer.Exit as done:
         sys.exit(done.exit_code)
     except typer.TyperException as error:
-        text = str(error)
+        text = error.format_message()
         _say(text) if text.startswith("Usage:") else _fail(f"{text} (see gatecrash --help)")
         sys.exit(ExitCode.BAD_INPUT)
     sys.exit(code or 0)

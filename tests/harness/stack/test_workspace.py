@@ -1,0 +1,48 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from harness.errors import EnvironmentProblem, ExitCode
+from harness.stack import workspace
+
+
+def test_a_workspace_is_made_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    root = workspace.create()
+    assert root.parent == tmp_path
+    workspace.remove(root)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_owner_left_is_removed_and_a_living_owners_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    living = workspace.create()
+    orphan = tmp_path / "gatecrash-stack-orphan"
+    orphan.mkdir()
+    (orphan / "owner.pid").write_text("999999999 1.0")
+    foreign = tmp_path / "gatecrash-stack-foreign"
+    foreign.mkdir()
+    again = workspace.create()
+    assert not orphan.exists()
+    assert foreign.exists()
+    assert living.exists()
+    workspace.remove(living)
+    workspace.remove(again)
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(workspace, "_NEEDED_BYTES", 10**18)
+    with pytest.raises(EnvironmentProblem, match="MB free and the embedded stack needs") as caught:
+        workspace.create()
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+
+@pytest.mark.parametrize(("number", "hint"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only")])
+def test_disk_problems_come_with_a_hint(number: int, hint: str) -> None:
+    problem = workspace.disk_problem(Path("/somewhere"), OSError(number, "no"))
+    assert "/somewhere" in str(problem)
+    assert hint in str(problem)
