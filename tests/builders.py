@@ -40,7 +40,7 @@ Row = dict[str, object]
 HOLD_TTL_S = 8.0
 EPOCH = "e1"
 STATES = {0: "free", 1: "held", 2: "sold"}
-EVERY_CAPABILITY = ("feed", "ledger_export", "operator_pass", "order_export", "positions", "seat_map")
+EVERY_CAPABILITY = ("feed", "ledger_export", "order_export", "queue", "seat_map", "sweep")
 PLANNED = (  # experiment, component, kind, start and end in s on the release clock
     ("redis-down", "redis", "refuse", 6.0, 10.0),
     ("db-unreachable", "postgres_primary", "refuse", 16.0, 20.0),

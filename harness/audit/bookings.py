@@ -1,0 +1,132 @@
+"""What was promised to whom: no seat to two fans, and no promise forgotten.
+
+Every claim comes from what a fan was told (an acked payment or look-up) or from the order export at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.audit.history import Evidence, Operation, OrderValue, PayValue
+from harness.audit.tally import Moment, Tally, at_rest, during
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A fan was told that an order is confirmed. `order_id` is "" where the platform gave none."""
+
+    operation: Operation[PayValue] | Operation[OrderValue]
+    order_id: str
+    idempotency_key: str
+    seats: tuple[str, ...]
+
+    @property
+    def order_name(self) -> str:
+        """What to call the order."""
+        return self.order_id or f"of key {self.idempotency_key}"
+
+    def moment(self) -> Moment:
+        """It as a step of a history."""
+        seats = _seats(self.seats)
+        return during(
+            self.operation, f"{self.operation.actor} was told order {self.order_name} is confirmed for {seats}"
+        )
+
+
+def no_double_sell(evidence: Evidence) -> Tally:
+    """At most one confirmed order per seat, over everything that fans were told and the order export.
+
+    A payment that ended unknown claims nothing by itself: if it went through, the export shows its order.
+    """
+    tally = Tally(evidence, unknowns=_unknown_pays(evidence))
+    claims: dict[str, dict[str, Moment | Confirmation]] = {}
+    for confirmation in confirmations(evidence):
+        order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
+        name = order.order_id if order else confirmation.order_name
+        for seat in confirmation.seats:
+            tally.checked += 1
+            claims.setdefault(seat, {}).setdefault(name, confirmation)
+    for order in evidence.orders.values():
+        if order.state in ("confirmed", "mixed"):
+            shown = at_rest(
+                "order export", f"order {order.order_id} of {order.fan} is {order.state} for {_seats(order.seats)}"
+            )
+            for seat in order.seats:
+                tally.checked += 1
+                claims.setdefault(seat, {}).setdefault(order.order_id, shown)
+    for seat, by_order in claims.items():
+        if len(by_order) > 1:
+            moments = (c.moment() if isinstance(c, Confirmation) else c for c in by_order.values())
+            tally.violated(f"seat {seat} was sold {len(by_order)} times: orders {', '.join(by_order)}", *moments)
+    if not evidence.record.has("final_orders"):
+        tally.note = "judged by what fans were told alone: the record has no order export"
+    return tally
+
+
+def no_lost_booking(evidence: Evidence) -> Tally:
+    """Every acked confirmation is confirmed at rest, for that fan and those seats, and the seat map shows them sold."""
+    tally = Tally(evidence, unknowns=_unknown_pays(evidence))
+    if not evidence.record.has("final_orders"):
+        tally.note = "the order export could not be read at rest"
+        return tally
+    judged: set[tuple[str, str]] = set()
+    for confirmation in confirmations(evidence):
+        tally.checked += 1
+        order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
+        if order:
+            judged.add((order.order_id, confirmation.operation.actor))
+        problem = _loss(evidence, confirmation)
+        if problem:
+            summary = f"order {confirmation.order_name} of {confirmation.operation.actor} is lost: it {problem}"
+            rest = at_rest("order export", f"order {confirmation.order_name} {problem}")
+            tally.violated(summary, confirmation.moment(), rest)
+    _confirmed_but_unsold(evidence, tally)
+    return tally
+
+
+def confirmations(evidence: Evidence) -> Iterator[Confirmation]:
+    """Every time a fan was told that an order is confirmed."""
+    for pay in evidence.pays:
+        if pay.ok and pay.value.state == "confirmed":
+            yield Confirmation(pay, pay.value.order_id, pay.key, pay.value.seats)
+    for lookup in evidence.lookups:
+        if lookup.ok and lookup.value.state == "confirmed":
+            yield Confirmation(lookup, lookup.key, "", lookup.value.seats)
+
+
+def _loss(evidence: Evidence, confirmation: Confirmation) -> str:
+    """What became of an acked order, if it is not what the fan was told."""
+    order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
+    if order is None:
+        return "is not in the order export"
+    if order.state != "confirmed":
+        return f"is {order.state}"
+    if order.fan != confirmation.operation.actor:
+        return f"belongs to {order.fan}"
+    missing = [seat for seat in confirmation.seats if seat not in order.seats]
+    return f"no longer has {_seats(tuple(missing))}" if missing else ""
+
+
+def _confirmed_but_unsold(evidence: Evidence, tally: Tally) -> None:
+    """A confirmed seat that the map does not show as sold can be bought by somebody else."""
+    if not evidence.seats:
+        return
+    for order in evidence.orders.values():
+        if order.state != "confirmed":
+            continue
+        for seat in order.seats:
+            tally.checked += 1
+            state = evidence.seat_states.get(seat, "missing")
+            if state != "sold":
+                summary = f"seat {seat} of the confirmed order {order.order_id} is {state} in the seat map"
+                owned = at_rest("order export", f"order {order.order_id} of {order.fan} is confirmed for seat {seat}")
+                tally.violated(summary, owned, at_rest("seat map", f"seat {seat} is {state}"))
+
+
+def _unknown_pays(evidence: Evidence) -> int:
+    return sum(1 for pay in evidence.pays if pay.unknown)
+
+
+def _seats(seats: tuple[str, ...]) -> str:
+    return f"seat {seats[0]}" if len(seats) == 1 else f"seats {', '.join(seats)}"

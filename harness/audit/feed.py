@@ -1,0 +1,254 @@
+"""The seat feed: nobody misses a change without being told.
+
+Each follower's stream is read in the order in which it arrived, across disconnects. What all followers saw together is
+the log of the feed; snapshots and the resting seat map must equal what the log adds up to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.audit.history import SEAT_STATES, Evidence
+from harness.audit.tally import Moment, Tally, at_rest
+
+_KINDS: Final = ("connect", "snapshot", "seat", "resync")
+
+
+class Event(NamedTuple):
+    """One row of a follower's stream."""
+
+    actor: str
+    event: str
+    t_s: float
+    epoch: str
+    seq: int | None
+    value: int | None
+    key: str
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """A complete state as one follower got it: the seats that are not free."""
+
+    head: Event
+    states: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Every seat that it announced has arrived."""
+        return len(self.states) == self.head.value
+
+
+@dataclass(slots=True)
+class Feed:
+    """What all followers saw together: per epoch, the change at each sequence number, and the snapshots."""
+
+    changes: dict[str, dict[int, Event]] = field(default_factory=dict)
+    snapshots: dict[str, list[Snapshot]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Follower:
+    """Where one follower stands. `seq` null: it needs a snapshot next. `told`: it was announced that one comes."""
+
+    epoch: str = ""
+    seq: int | None = None
+    told: bool = True
+    last: Event | None = None
+    filling: Snapshot | None = None
+
+
+def feed_gap_free(evidence: Evidence) -> Tally:
+    """Sequence numbers are contiguous per epoch for each follower, or an explicit resync says that history is gone.
+
+    A reconnect goes on where the follower asked to continue. A sequence number means the same change to everybody, and
+    changes add up to every later snapshot and, where its sequence number is known, to the seat map at rest.
+    """
+    tally = Tally(evidence)
+    feed = Feed()
+    followers: dict[str, _Follower] = {}
+    for event in _events(evidence.record.table("events")):
+        follower = followers.setdefault(event.actor, _Follower())
+        if event.event == "connect":
+            _connected(follower, event)
+        elif event.event == "resync":
+            follower.told = True
+            follower.seq = None
+        elif event.event == "snapshot":
+            _snapshot(follower, event, feed, tally)
+        else:
+            _change(follower, event, feed, tally)
+        follower.last = event
+    _compare_snapshots(feed, tally)
+    _compare_resting_map(feed, tally)
+    return tally
+
+
+def _events(table: pa.Table) -> Iterator[Event]:
+    """Feed events by follower and time; rows of one instant stay in their order."""
+    wanted = pc.and_(pc.equal(table["stream"], "feed"), pc.is_in(table["event"], value_set=pa.array(_KINDS)))
+    rows = table.select(Event._fields).append_column("row", pa.array(range(table.num_rows), pa.int64())).filter(wanted)
+    rows = rows.sort_by([("actor", "ascending"), ("t_s", "ascending"), ("row", "ascending")])
+    return map(Event._make, zip(*(rows.column(name).to_pylist() for name in Event._fields), strict=True))
+
+
+def _connected(follower: _Follower, event: Event) -> None:
+    """A new connection continues from what it asked for, or starts afresh."""
+    follower.filling = None
+    follower.told = event.seq is None
+    follower.seq = event.seq
+    if event.seq is not None:
+        follower.epoch = event.epoch or follower.epoch
+
+
+def _snapshot(follower: _Follower, event: Event, feed: Feed, tally: Tally) -> None:
+    tally.checked += 1
+    repeats = follower.epoch == event.epoch and follower.seq == event.seq
+    if not (follower.told or repeats):
+        summary = f"{event.actor} was moved to {_point(event)} without a resync"
+        tally.violated(summary, *_before(follower), _moment(event, f"got a snapshot as of {_point(event)}"))
+    follower.epoch, follower.seq, follower.told = event.epoch, event.seq, False
+    follower.filling = Snapshot(event)
+    feed.snapshots.setdefault(event.epoch, []).append(follower.filling)
+
+
+def _change(follower: _Follower, event: Event, feed: Feed, tally: Tally) -> None:
+    filling = follower.filling
+    if filling and event.seq == filling.head.seq and not filling.whole:
+        filling.states[event.key] = event.value or 0
+        return
+    follower.filling = None
+    tally.checked += 1
+    problem = _out_of_order(follower, event)
+    if problem:
+        tally.violated(f"{event.actor} {problem}", *_before(follower), _moment(event, _saw(event)))
+    follower.epoch, follower.seq, follower.told = event.epoch, event.seq, False
+    if event.seq is not None:
+        _log(event, feed.changes.setdefault(event.epoch, {}), event.seq, tally)
+
+
+def _out_of_order(follower: _Follower, event: Event) -> str:
+    if event.seq is None:
+        return f"got a change of seat {event.key} without a sequence number"
+    if follower.seq is None:
+        return f"got change {event.seq} before any snapshot"
+    if follower.epoch != event.epoch:
+        return f"got a change of epoch {event.epoch} after epoch {follower.epoch} without a resync"
+    if event.seq <= follower.seq:
+        return f"got change {event.seq} again or too late, after {follower.seq}"
+    missed = event.seq - follower.seq - 1
+    return f"missed {missed} changes after {follower.seq} without a resync" if missed else ""
+
+
+def _log(event: Event, changes: dict[int, Event], seq: int, tally: Tally) -> None:
+    known = changes.setdefault(seq, event)
+    if (known.key, known.value) != (event.key, event.value):
+        summary = f"change {seq} of epoch {event.epoch} means two things: {_saw(known)}, {_saw(event)}"
+        tally.violated(summary, _moment(known, _saw(known)), _moment(event, _saw(event)))
+
+
+def _compare_snapshots(feed: Feed, tally: Tally) -> None:
+    """Add the log up from each epoch's first snapshot on, and compare every later one with the sum."""
+    for epoch, snapshots in feed.snapshots.items():
+        whole = sorted((s for s in snapshots if s.whole and s.head.seq is not None), key=lambda s: s.head.seq or 0)
+        tally.unknowns += len(snapshots) - len(whole)
+        replay: _Replay | None = None
+        for snapshot in whole:
+            seq = snapshot.head.seq or 0
+            if replay is None or not replay.advance(seq):
+                replay = _Replay(feed.changes.get(epoch, {}), dict(snapshot.states), seq)
+                continue
+            seat = _difference(replay.states, snapshot.states)
+            if seat is not None:
+                added, shown = _state(replay.states, seat), _state(snapshot.states, seat)
+                summary = f"changes add up to {added} for seat {seat}, but the snapshot at {seq} shows it {shown}"
+                tally.violated(summary, _moment(snapshot.head, f"got a snapshot at {seq} with seat {seat} {shown}"))
+
+
+def _compare_resting_map(feed: Feed, tally: Tally) -> None:
+    facts = tally.evidence.run.seat_map_at_rest
+    if facts is None or facts.seq is None or not tally.evidence.seats:
+        tally.note = "the resting seat map has no sequence number: not compared with the sum of changes"
+        return
+    whole = [s for s in feed.snapshots.get(facts.epoch, []) if s.whole and (s.head.seq or 0) <= facts.seq]
+    first = min(whole, key=lambda s: s.head.seq or 0, default=None)
+    if first is None:
+        tally.note = f"nobody followed epoch {facts.epoch!r}, in which the platform came to rest"
+        return
+    replay = _Replay(feed.changes.get(facts.epoch, {}), dict(first.states), first.head.seq or 0)
+    if not replay.advance(facts.seq):
+        tally.note = f"nobody followed the feed to {facts.seq}, where the platform came to rest"
+        return
+    tally.checked += 1
+    resting = {seat: SEAT_STATES.index(state) for seat, state in tally.evidence.seats if state != "free"}
+    seat = _difference(replay.states, resting)
+    if seat is not None:
+        added, shown = _state(replay.states, seat), _state(resting, seat)
+        summary = f"changes up to {facts.seq} add up to {added} for seat {seat}, but at rest it is {shown}"
+        tally.violated(summary, at_rest("seat map", f"seat {seat} is {shown} as of {facts.seq}"))
+
+
+@dataclass(slots=True)
+class _Replay:
+    """The state that the log adds up to; `states` holds the seats that are not free."""
+
+    changes: dict[int, Event]
+    states: dict[str, int]
+    seq: int
+
+    def advance(self, seq: int) -> bool:
+        """Apply changes up to and including `seq`; False, and no further, where nobody saw one of them."""
+        while self.seq < seq:
+            change = self.changes.get(self.seq + 1)
+            if change is None:
+                return False
+            self.seq += 1
+            if change.value:
+                self.states[change.key] = change.value
+            else:
+                self.states.pop(change.key, None)
+        return True
+
+
+def _difference(left: dict[str, int], right: dict[str, int]) -> str | None:
+    """The first seat that the two do not agree on."""
+    if left == right:
+        return None
+    return min(seat for seat in left.keys() | right.keys() if left.get(seat, 0) != right.get(seat, 0))
+
+
+def _state(states: dict[str, int], seat: str) -> str:
+    return SEAT_STATES[states.get(seat, 0)]
+
+
+def _before(follower: _Follower) -> list[Moment]:
+    last = follower.last
+    if last is None:
+        return []
+    match last.event:
+        case "connect" if last.seq is not None:
+            return [_moment(last, f"connected, asking to continue after {last.seq}")]
+        case "connect":
+            return [_moment(last, "connected")]
+        case "seat":
+            return [_moment(last, _saw(last))]
+        case _:
+            return [_moment(last, f"got a {last.event} at {_point(last)}")]
+
+
+def _moment(event: Event, text: str) -> Moment:
+    return Moment(event.actor, text, (event.t_s, event.t_s))
+
+
+def _saw(event: Event) -> str:
+    state = SEAT_STATES[event.value] if event.value in (0, 1, 2) else f"{event.value}"
+    return f"change {event.seq}: seat {event.key} is {state}"
+
+
+def _point(event: Event) -> str:
+    return f"{event.seq} of epoch {event.epoch}"

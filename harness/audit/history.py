@@ -1,0 +1,264 @@
+"""The record as evidence: the business history with its values parsed once, and the state at rest.
+
+Nothing here judges. A value that the schema does not know raises `InputError`, so that no checker passes on nonsense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Generic, TypeVar
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.errors import InputError
+from harness.record.reader import Record
+from harness.record.schema import FaultRun, Function, Outcome, RunDocument
+
+ORDER_STATES: Final = ("pending", "confirmed", "declined", "refunded", "expired")
+SEAT_STATES: Final = ("free", "held", "sold")
+LEDGER_ENTRIES: Final = ("capture", "refund", "decline")
+
+
+class Value(msgspec.Struct, frozen=True):
+    """Base of the parsed `value` column, see `Function` for what each field means. Unknown fields are left alone."""
+
+
+class JoinValue(Value, frozen=True):
+    """What a join was answered."""
+
+    position: int | None = None
+    epoch: str = ""
+    parked: bool = False
+
+
+class EnterValue(Value, frozen=True):
+    """`admission_no` is null unless the exchange succeeded."""
+
+    admission_no: int | None = None
+
+
+class SeatsValue(Value, frozen=True):
+    """Of hold, release and sweep: the seats that were meant, and for a hold its time to live."""
+
+    seats: tuple[str, ...] = ()
+    ttl_s: float | None = None
+
+
+class PayValue(Value, frozen=True):
+    """What was paid for and what the platform answered."""
+
+    hold_id: str = ""
+    seats: tuple[str, ...] = ()
+    order_id: str = ""
+    amount_cents: int | None = None
+    state: str = ""
+    declined_on_purpose: bool = False
+
+
+class OrderValue(Value, frozen=True):
+    """What a look-up showed."""
+
+    state: str = ""
+    seats: tuple[str, ...] = ()
+    amount_cents: int | None = None
+
+
+V = TypeVar("V", bound=Value)
+V_co = TypeVar("V_co", bound=Value, covariant=True)
+
+
+class Operation(msgspec.Struct, Generic[V_co], frozen=True):
+    """One operation of one actor, as an interval. A null `t_complete_s` never completed."""
+
+    actor: str
+    identity: str
+    key: str
+    value: V_co
+    t_invoke_s: float
+    t_complete_s: float | None
+    outcome: Outcome
+    error: str
+
+    @property
+    def ok(self) -> bool:
+        """The platform said yes."""
+        return self.outcome is Outcome.OK
+
+    @property
+    def unknown(self) -> bool:
+        """It may have happened."""
+        return self.outcome is Outcome.UNKNOWN
+
+    @property
+    def t_end_s(self) -> float:
+        """When it completed, or when it was invoked if it never did."""
+        return self.t_invoke_s if self.t_complete_s is None else self.t_complete_s
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One order of the export: its rows together. `state` is "mixed" when its seats disagree."""
+
+    order_id: str
+    fan: str
+    seats: tuple[str, ...]
+    state: str
+    amount_cents: int
+    idempotency_key: str
+
+
+class LedgerEntry(msgspec.Struct, frozen=True):
+    """One row of the provider's ledger."""
+
+    charge_id: str
+    idempotency_key: str
+    order_id: str
+    entry: str
+    amount_cents: int
+
+
+_VALUE_OF: Final[dict[Function, type[Value]]] = {
+    Function.JOIN: JoinValue,
+    Function.ENTER: EnterValue,
+    Function.HOLD: SeatsValue,
+    Function.RELEASE: SeatsValue,
+    Function.PAY: PayValue,
+    Function.ORDER: OrderValue,
+    Function.SWEEP: SeatsValue,
+}
+_COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complete_s", "outcome", "error")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the checkers may look at. Each view is made when first asked for."""
+
+    record: Record
+
+    @property
+    def run(self) -> RunDocument:
+        """run.json."""
+        return self.record.run
+
+    @cached_property
+    def joins(self) -> tuple[Operation[JoinValue], ...]:
+        """Every join, by time of invocation; so are the other operations."""
+        return self._operations(Function.JOIN, JoinValue)
+
+    @cached_property
+    def enters(self) -> tuple[Operation[EnterValue], ...]:
+        """Every exchange of a ticket for a pass."""
+        return self._operations(Function.ENTER, EnterValue)
+
+    @cached_property
+    def holds(self) -> tuple[Operation[SeatsValue], ...]:
+        """Every hold."""
+        return self._operations(Function.HOLD, SeatsValue)
+
+    @cached_property
+    def pays(self) -> tuple[Operation[PayValue], ...]:
+        """Every payment."""
+        return self._operations(Function.PAY, PayValue)
+
+    @cached_property
+    def lookups(self) -> tuple[Operation[OrderValue], ...]:
+        """Every look-up of an order; `key` is the order id."""
+        return self._operations(Function.ORDER, OrderValue)
+
+    @cached_property
+    def sweeps(self) -> tuple[Operation[SeatsValue], ...]:
+        """Every try to hold an unsold seat at rest; `key` is the seat."""
+        return self._operations(Function.SWEEP, SeatsValue)
+
+    @cached_property
+    def seats(self) -> tuple[tuple[str, str], ...]:
+        """(seat, state) of every row of the final seat map, in its order."""
+        table = self.record.table("final_seats")
+        _expect("final_seats", table, "state", SEAT_STATES)
+        return tuple(zip(*(table.column(name).to_pylist() for name in ("seat", "state")), strict=True))
+
+    @cached_property
+    def seat_states(self) -> dict[str, str]:
+        """Seat → state of the final seat map."""
+        return dict(self.seats)
+
+    @cached_property
+    def orders(self) -> dict[str, Order]:
+        """Order id → order of the final export."""
+        table = self.record.table("final_orders")
+        _expect("final_orders", table, "state", ORDER_STATES)
+        rows: dict[str, list[dict[str, object]]] = {}
+        for row in table.to_pylist():
+            rows.setdefault(row["order_id"], []).append(row)
+        return {order_id: _order(order_id, group) for order_id, group in rows.items()}
+
+    @cached_property
+    def _orders_by_key(self) -> dict[str, Order]:
+        return {order.idempotency_key: order for order in self.orders.values()}
+
+    @cached_property
+    def ledger(self) -> tuple[LedgerEntry, ...]:
+        """Every entry of the provider's ledger."""
+        table = self.record.table("final_ledger")
+        _expect("final_ledger", table, "entry", LEDGER_ENTRIES)
+        return tuple(LedgerEntry(**row) for row in table.to_pylist())
+
+    def order_of(self, order_id: str, key: str) -> Order | None:
+        """The exported order of that id, or of that idempotency key where the platform gave the fan no id."""
+        return self.orders.get(order_id) if order_id else self._orders_by_key.get(key)
+
+    def faults_between(self, t_from_s: float, t_to_s: float) -> list[str]:
+        """Experiments in force at some time in the interval, by the canary where it saw them, else as requested."""
+        return [fault.experiment for fault in self.record.faults.faults if _in_force(fault, t_from_s, t_to_s)]
+
+    def _operations(self, function: Function, kind: type[V]) -> tuple[Operation[V], ...]:
+        table = self._sorted_operations
+        rows = table.filter(pc.equal(table.column("function"), function.value))
+        return tuple(_parse(rows, function, kind))
+
+    @cached_property
+    def _sorted_operations(self) -> pa.Table:
+        table = self.record.table("operations")
+        _expect("operations", table, "function", tuple(function.value for function in Function))
+        _expect("operations", table, "outcome", tuple(outcome.value for outcome in Outcome))
+        return table.sort_by("t_invoke_s")
+
+
+def _parse(rows: pa.Table, function: Function, kind: type[V]) -> Iterator[Operation[V]]:
+    decode = msgspec.json.Decoder(kind).decode
+    outcomes = {outcome.value: outcome for outcome in Outcome}
+    columns = (rows.column(name).to_pylist() for name in _COLUMNS)
+    for actor, identity, key, text, invoke, complete, outcome, error in zip(*columns, strict=True):
+        try:
+            value = decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            message = f"the value of a {function} of {actor} cannot be read: {problem}"
+            raise InputError(message, file="operations", key="value") from problem
+        yield Operation(actor, identity, key, value, invoke, complete, outcomes[outcome], error)
+
+
+def _order(order_id: str, rows: list[dict[str, object]]) -> Order:
+    states = {str(row["state"]) for row in rows}
+    return Order(
+        order_id=order_id,
+        fan=str(rows[0]["fan"]),
+        seats=tuple(str(row["seat"]) for row in rows),
+        state=states.pop() if len(states) == 1 else "mixed",
+        amount_cents=sum(int(str(row["amount_cents"])) for row in rows),
+        idempotency_key=str(rows[0]["idempotency_key"]),
+    )
+
+
+def _expect(name: str, table: pa.Table, column: str, allowed: tuple[str, ...]) -> None:
+    foreign = sorted(set(pc.unique(table.column(column)).to_pylist()) - set(allowed))
+    if foreign:
+        raise InputError(f"{foreign[0]!r} is none of {', '.join(allowed)}", file=name, key=column)
+
+
+def _in_force(fault: FaultRun, t_from_s: float, t_to_s: float) -> bool:
+    start = fault.t_requested_s if fault.t_effective_s is None else fault.t_effective_s
+    end = fault.t_heal_requested_s if fault.t_healed_s is None else fault.t_healed_s
+    return start is not None and start <= t_to_s and (end is None or end >= t_from_s)

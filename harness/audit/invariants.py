@@ -1,0 +1,108 @@
+"""The invariants by name, and the audit that runs them. A checker that crashes has found nothing out: unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from harness.audit.bookings import no_double_sell, no_lost_booking
+from harness.audit.feed import feed_gap_free
+from harness.audit.history import Evidence
+from harness.audit.money import money_reconciles
+from harness.audit.queue import queue_order
+from harness.audit.seats import no_leaked_hold, seat_conservation
+from harness.audit.tally import Tally
+from harness.errors import GatecrashError
+from harness.record.reader import Record
+from harness.record.verdict import InvariantResult, Status
+
+Checker = Callable[[Evidence], Tally]
+
+
+class InvariantSpec(msgspec.Struct, frozen=True):
+    """One invariant. `check`: what is looked at from outside; `needs`: capabilities without which it cannot be seen."""
+
+    name: str
+    title: str
+    check: str
+    needs: tuple[str, ...]
+    checker: Checker
+
+
+_ALL: Final = (
+    InvariantSpec(
+        "no_double_sell",
+        "No seat is sold twice",
+        "At most one confirmed order per seat across what fans were told and the order export at rest.",
+        (),
+        no_double_sell,
+    ),
+    InvariantSpec(
+        "no_lost_booking",
+        "No confirmed booking is lost",
+        "Every confirmation that a fan was told stands at rest, for that fan and those seats, sold in the map.",
+        ("order_export",),
+        no_lost_booking,
+    ),
+    InvariantSpec(
+        "seat_conservation",
+        "No seat appears or vanishes",
+        "Sold + held + free = capacity at rest, each seat once, and every sold seat has a confirmed order.",
+        ("seat_map",),
+        seat_conservation,
+    ),
+    InvariantSpec(
+        "no_leaked_hold",
+        "No hold outlives its time",
+        "At rest no seat is held, and every unpaid seat that is swept can be held again.",
+        ("seat_map",),
+        no_leaked_hold,
+    ),
+    InvariantSpec(
+        "money_reconciles",
+        "Orders and charges agree to the cent",
+        "Each order is charged once and ticketed, or refunded, or not charged; the provider's ledger has nothing else.",
+        ("order_export", "ledger_export"),
+        money_reconciles,
+    ),
+    InvariantSpec(
+        "queue_order",
+        "First come, first admitted",
+        "If a fan's join was acked before another's was invoked, that fan is admitted first.",
+        ("queue",),
+        queue_order,
+    ),
+    InvariantSpec(
+        "feed_gap_free",
+        "No seat change is missed",
+        "Contiguous sequence numbers per follower and epoch, or an explicit resync; changes add up to every snapshot.",
+        ("feed",),
+        feed_gap_free,
+    ),
+)
+INVARIANTS: Final[dict[str, InvariantSpec]] = {spec.name: spec for spec in _ALL}
+
+
+def audit(record: Record) -> tuple[InvariantResult, ...]:
+    """Check every invariant against the record. Raises `InputError` for a record that its schema does not allow."""
+    evidence = Evidence(record)
+    return tuple(check(spec, evidence) for spec in INVARIANTS.values())
+
+
+def check(spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
+    """Check one invariant."""
+    hidden = [capability for capability in spec.needs if capability not in evidence.run.capabilities]
+    if hidden:
+        note = f"the platform does not show: {', '.join(hidden)}"
+        return InvariantResult(
+            name=spec.name, status=Status.NOT_OBSERVABLE, operations_checked=0, unknowns=0, note=note
+        )
+    try:
+        return spec.checker(evidence).result(spec.name)
+    except GatecrashError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever broke the checker, it must not break the verdict
+        note = f"the checker crashed: {type(error).__name__}: {error}"
+        return InvariantResult(name=spec.name, status=Status.UNKNOWN, operations_checked=0, unknowns=0, note=note)

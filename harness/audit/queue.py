@@ -1,0 +1,97 @@
+"""First come, first admitted, as far as fans can know who came first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.audit.history import EnterValue, Evidence, JoinValue, Operation
+from harness.audit.tally import Tally, during
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One admitted fan: the join that surely gave the place, when it may first have been taken, and the admission."""
+
+    join: Operation[JoinValue]
+    t_first_invoke_s: float
+    enter: Operation[EnterValue]
+    admission_no: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inversion:
+    """`late` was admitted before `early`, though `early` held a place before `late` asked for one."""
+
+    early: Place
+    late: Place
+
+    @property
+    def width(self) -> int:
+        """How many admissions apart."""
+        return self.early.admission_no - self.late.admission_no
+
+
+def queue_order(evidence: Evidence) -> Tally:
+    """If A's join was acked before B's was invoked, A is admitted first. Counted: fans admitted ahead of such an A.
+
+    A parked join (a ticket given while the queue was away) is an ack like any other: its place counts from then.
+    Joins that overlap have no order. Times of different workers are compared with the uncertainty of their clocks.
+    """
+    tally = Tally(evidence, unknowns=sum(1 for enter in evidence.enters if enter.unknown))
+    places = _places(evidence)
+    tally.checked = len(places)
+    if not places:
+        tally.note = "nobody who joined was admitted with an admission number"
+    for inversion in sorted(_inversions(places, _margin_s(evidence)), key=lambda found: -found.width):
+        early, late = inversion.early, inversion.late
+        parked = ", parked" if early.join.value.parked else ""
+        tally.violated(
+            f"{late.enter.actor} was admitted {inversion.width} places ahead of {early.enter.actor}, who joined first",
+            during(early.join, f"{early.join.actor} was told the queue has them{parked}"),
+            during(late.join, f"{late.join.actor} joined after that"),
+            during(late.enter, f"{late.enter.actor} was admitted as no. {late.admission_no}"),
+            during(early.enter, f"{early.enter.actor} was admitted as no. {early.admission_no}"),
+        )
+    return tally
+
+
+def _inversions(places: list[Place], margin_s: float) -> list[Inversion]:
+    """For each fan that overtook, the worst overtaken. O(n log n): one sweep over time with a running maximum."""
+    by_ack = sorted(places, key=lambda place: place.join.t_end_s)
+    found: list[Inversion] = []
+    latest: Place | None = None
+    acked = 0
+    for place in sorted(places, key=lambda place: place.t_first_invoke_s):
+        while acked < len(by_ack) and by_ack[acked].join.t_end_s + margin_s < place.t_first_invoke_s:
+            if latest is None or by_ack[acked].admission_no > latest.admission_no:
+                latest = by_ack[acked]
+            acked += 1
+        if latest and latest.admission_no > place.admission_no:
+            found.append(Inversion(latest, place))
+    return found
+
+
+def _places(evidence: Evidence) -> list[Place]:
+    first_ack: dict[str, Operation[JoinValue]] = {}
+    first_invoke: dict[str, float] = {}
+    for join in evidence.joins:
+        if not (join.ok or join.unknown):
+            continue
+        first_invoke[join.actor] = min(join.t_invoke_s, first_invoke.get(join.actor, join.t_invoke_s))
+        known = first_ack.get(join.actor)
+        if join.ok and (known is None or join.t_end_s < known.t_end_s):
+            first_ack[join.actor] = join
+    admitted: dict[str, Place] = {}
+    for enter in evidence.enters:
+        number = enter.value.admission_no
+        if enter.ok and number is not None and enter.actor in first_ack and enter.actor not in admitted:
+            place = Place(first_ack[enter.actor], first_invoke[enter.actor], enter, number)
+            admitted[enter.actor] = place
+    return list(admitted.values())
+
+
+def _margin_s(evidence: Evidence) -> float:
+    """Two clocks, each off by at most its uncertainty; within one worker there is nothing to allow for."""
+    workers = evidence.run.load.workers if evidence.run.load else ()
+    uncertainties = sorted((worker.clock_uncertainty_ms for worker in workers), reverse=True)
+    return sum(uncertainties[:2]) / 1000 if len(workers) > 1 else 0.0

@@ -1,0 +1,106 @@
+"""The seat map at rest: every seat once, none conjured, none lost, none kept from sale."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from harness.audit.history import Evidence, Operation, SeatsValue
+from harness.audit.tally import Moment, Tally, at_rest, during
+
+_NO_MAP = "the seat map could not be read at rest"
+
+
+def seat_conservation(evidence: Evidence) -> Tally:
+    """Sold + held + free = capacity: every seat of the venue exactly once, and sold only to a confirmed order.
+
+    The capacity is the one that the platform publishes; every seat that a fan held or bought must be in the map too.
+    """
+    tally = Tally(evidence)
+    if not evidence.seats:
+        tally.note = _NO_MAP
+        return tally
+    tally.checked = len(evidence.seats)
+    for seat, times in Counter(seat for seat, _ in evidence.seats).items():
+        if times > 1:
+            tally.violated(f"seat {seat} is in the map {times} times", at_rest("seat map", f"seat {seat} × {times}"))
+    _count(evidence, tally)
+    _vanished(evidence, tally)
+    _sold_to_nobody(evidence, tally)
+    return tally
+
+
+def no_leaked_hold(evidence: Evidence) -> Tally:
+    """At rest no seat is held, and every unsold seat that was swept could be held again.
+
+    A sweep that was refused for another reason than a conflict says nothing about holds: it is counted as unknown.
+    """
+    tally = Tally(evidence)
+    if not evidence.seats:
+        tally.note = _NO_MAP
+        return tally
+    tally.checked = len(evidence.seats) + len(evidence.sweeps)
+    leaks: dict[str, list[Moment]] = {}
+    for seat, state in evidence.seat_states.items():
+        if state == "held":
+            leaks.setdefault(seat, []).append(at_rest("seat map", f"seat {seat} is still held"))
+    for sweep in evidence.sweeps:
+        if sweep.ok or evidence.seat_states.get(sweep.key) == "sold":
+            continue
+        if sweep.unknown or sweep.error not in ("conflict", ""):
+            tally.unknowns += 1
+        else:
+            leaks.setdefault(sweep.key, []).append(during(sweep, f"seat {sweep.key} could not be held, though unsold"))
+    last = _last_holds(evidence, leaks)
+    for seat, moments in leaks.items():
+        hold = last.get(seat)
+        held = [during(hold, f"{hold.actor} held seat {seat} (hold {hold.key or 'unknown'})")] if hold else []
+        tally.violated(f"seat {seat} stays held though nobody bought it", *held, *moments)
+    if not evidence.sweeps:
+        tally.note = "judged by the seat map alone: no seat was swept"
+    return tally
+
+
+def _count(evidence: Evidence, tally: Tally) -> None:
+    facts = evidence.run.seat_map_at_rest
+    if facts is None or facts.capacity is None:
+        tally.note = "the platform publishes no capacity: judged by the seats that fans held or bought"
+        return
+    counts = Counter(evidence.seat_states.values())
+    if counts.total() != facts.capacity:
+        parts = f"{counts['sold']} sold + {counts['held']} held + {counts['free']} free = {counts.total()}"
+        summary = f"the map has {parts} seats, the venue has {facts.capacity}"
+        tally.violated(summary, at_rest("seat map", parts), at_rest("venue", f"{facts.capacity} seats"))
+
+
+def _vanished(evidence: Evidence, tally: Tally) -> None:
+    seen: dict[str, Operation[SeatsValue]] = {}
+    for hold in evidence.holds:
+        if hold.ok:
+            seen |= dict.fromkeys(hold.value.seats, hold)
+    for seat, hold in seen.items():
+        if seat not in evidence.seat_states:
+            held = during(hold, f"{hold.actor} held seat {seat}")
+            tally.violated(f"seat {seat} is missing from the map", held, at_rest("seat map", f"no seat {seat}"))
+
+
+def _sold_to_nobody(evidence: Evidence, tally: Tally) -> None:
+    if not evidence.record.has("final_orders"):
+        return
+    owned = {
+        seat for order in evidence.orders.values() if order.state in ("confirmed", "mixed") for seat in order.seats
+    }
+    for seat, state in evidence.seat_states.items():
+        if state == "sold" and seat not in owned:
+            shown = at_rest("seat map", f"seat {seat} is sold")
+            nobody = at_rest("order export", f"no confirmed order has seat {seat}")
+            tally.violated(f"seat {seat} is sold to nobody", shown, nobody)
+
+
+def _last_holds(evidence: Evidence, wanted: dict[str, list[Moment]]) -> dict[str, Operation[SeatsValue]]:
+    """The last hold of each wanted seat that succeeded or may have."""
+    last: dict[str, Operation[SeatsValue]] = {}
+    if wanted:
+        for hold in evidence.holds:
+            if hold.ok or hold.unknown:
+                last |= {seat: hold for seat in hold.value.seats if seat in wanted}
+    return last
