@@ -1,0 +1,92 @@
+"""How numbers and times are written in a report: grouped digits, always a unit, absent data said to be absent."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+ABSENT: Final = "–"
+"""What a cell says when nothing was recorded; never zero."""
+
+_UNIT_WORDS: Final = {"ratio": "%", "percent": "%", "seconds": "s", "milliseconds": "ms", "per_s": "/s", "count": ""}
+
+
+def number(value: float | None) -> str:
+    """Three significant digits below a thousand, whole and grouped above."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    if value == int(value) or abs(value) >= 1000:
+        return _minus(f"{value:,.0f}")
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return _minus(f"{value:.{min(digits, 4)}f}")
+
+
+def count(value: int | None) -> str:
+    """Grouped digits."""
+    return ABSENT if value is None else _minus(f"{value:,}")
+
+
+def counted(value: int, one: str, many: str = "") -> str:
+    """`1 hold`, `12,345 holds`."""
+    return f"{count(value)}\u00a0{one if value == 1 else many or one + 's'}"
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A value with its unit; ratios are written as percentages."""
+    if value is None:
+        return ABSENT
+    if unit == "ratio":
+        return f"{number(round(value * 100, 3))}\u00a0%"
+    word = _UNIT_WORDS.get(unit, unit)
+    if word.startswith("/"):
+        return f"{number(value)}{word}"
+    return f"{number(value)}\u00a0{word}".rstrip("\u00a0")
+
+
+def at(t_s: float | None) -> str:
+    """A moment on the release clock: `T+12.4 s`."""
+    if t_s is None:
+        return ABSENT
+    tenth = round(t_s, 1)
+    return f"T{'+' if tenth >= 0 else '−'}{abs(tenth):,.1f}\u00a0s"
+
+
+def milliseconds(value: float | None) -> str:
+    """A span given in ms, in the unit that reads best."""
+    if value is None:
+        return ABSENT
+    return f"{number(value)}\u00a0ms" if abs(value) < 1000 else f"{value / 1000:,.2f}\u00a0s"
+
+
+def seconds(value: float | None) -> str:
+    """A span given in s, in the unit that reads best."""
+    if value is None:
+        return ABSENT
+    return f"{number(value * 1000)}\u00a0ms" if abs(value) < 1 else f"{value:,.1f}\u00a0s"
+
+
+def share(part: float, whole: float) -> str:
+    """`part` of `whole` as a percentage; a part that is not everything never rounds to 100 %, nor some to 0 %."""
+    if whole <= 0:
+        return ABSENT
+    percent = 100 * part / whole
+    if 99.95 <= percent < 100:
+        return ">\u00a099.9\u00a0%"
+    if 0 < percent < 0.05:
+        return "<\u00a00.1\u00a0%"
+    return f"{percent:.1f}\u00a0%"
+
+
+def humanise(name: str) -> str:
+    """`seat_map` → `seat map`."""
+    return name.replace("_", " ").replace("-", " ").strip()
+
+
+def sentence(name: str) -> str:
+    """`seat_map` → `Seat map`."""
+    words = humanise(name)
+    return words[:1].upper() + words[1:]
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

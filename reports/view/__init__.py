@@ -1,0 +1,58 @@
+"""The view model: all that a page says, as finished strings and numbers. Pure: record and verdict in, page out."""
+
+from __future__ import annotations
+
+from harness.record.reader import Record
+from harness.record.schema import Struct
+from harness.record.verdict import Verdict
+from reports import text
+from reports.view import faults, frames, headline, indicators, invariants, journey, limits, method, timeline, untested
+from reports.view.faults import FaultView
+from reports.view.headline import FindingView, Headline
+from reports.view.indicators import IndicatorRow, TimingRow
+from reports.view.invariants import InvariantView
+from reports.view.journey import FunnelRow
+from reports.view.limits import Limits
+from reports.view.method import Method
+from reports.view.timeline import Release, Timeline
+from reports.view.untested import Gap
+
+
+class Page(Struct, frozen=True):
+    """One readiness report."""
+
+    title: str
+    headline: Headline
+    findings: tuple[FindingView, ...]
+    timeline: Timeline | None
+    release: Release | None
+    funnel: tuple[FunnelRow, ...]
+    indicators: tuple[IndicatorRow, ...]
+    timings: tuple[TimingRow, ...]
+    invariants: tuple[InvariantView, ...]
+    faults: tuple[FaultView, ...]
+    limits: Limits
+    untested: tuple[Gap, ...]
+    anomalies: tuple[tuple[str, str, str], ...]
+    method: Method
+
+
+def build(record: Record, verdict: Verdict) -> Page:
+    """The page for a record and the verdict on it."""
+    tables = frames.read(record)
+    return Page(
+        title=f"{verdict.verdict.value} · {verdict.scenario}",
+        headline=headline.headline(record.run, verdict),
+        findings=headline.findings(verdict),
+        timeline=timeline.timeline(record, tables),
+        release=timeline.release(record, tables),
+        funnel=journey.funnel(tables),
+        indicators=indicators.indicators(verdict.slis),
+        timings=indicators.timings(tables),
+        invariants=invariants.invariants(verdict.invariants),
+        faults=faults.faults(record, verdict),
+        limits=limits.limits(record, tables),
+        untested=untested.untested(record, verdict),
+        anomalies=tuple((text.at(a.t_s), a.source, a.text) for a in record.run.anomalies),
+        method=method.method(record, verdict),
+    )

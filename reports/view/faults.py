@@ -1,0 +1,160 @@
+"""Faults: what was asked, what the canary saw, and what was expected of the platform against what was observed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.record.reader import Record
+from harness.record.schema import FaultRun, Struct
+from harness.record.verdict import ExpectationResult, FaultResult, Verdict
+from reports import text
+from reports.view import words
+from reports.view.timeline import spans
+from reports.view.words import State
+
+_PAD_RATIO: Final = 0.12
+_LEAST_PAD_S: Final = 0.5
+
+
+class Moment(Struct, frozen=True):
+    """A named moment of the fault and where it lies on the strip, in percent of its length."""
+
+    name: str
+    at: str
+    note: str
+    percent: float | None
+
+
+class Probe(Struct, frozen=True):
+    """A stretch in which the canary saw one state, on the strip."""
+
+    state: str
+    good: bool
+    left_percent: float
+    width_percent: float
+
+
+class ExpectationRow(Struct, frozen=True):
+    """One expectation against what was observed."""
+
+    name: str
+    expected: str
+    observed: str
+    state: State
+
+
+class FaultView(Struct, frozen=True):
+    """One experiment, whole."""
+
+    name: str
+    component: str
+    kind: str
+    hypothesis: str
+    runbook: str
+    error: str
+    proven: State
+    moments: tuple[Moment, ...]
+    probes: tuple[Probe, ...]
+    strip_label: str
+    canary: tuple[tuple[str, str], ...]
+    expectations: tuple[ExpectationRow, ...]
+    tally: str
+
+
+def faults(record: Record, verdict: Verdict) -> tuple[FaultView, ...]:
+    """In the order of the verdict; the record's own entry, where there is one, gives the moments and the probes."""
+    unused = list(record.faults.faults)
+    views = []
+    for result in verdict.faults:
+        run = next((fault for fault in unused if fault.experiment == result.experiment), None)
+        if run is not None:
+            unused.remove(run)
+        views.append(_view(result, run))
+    return tuple(views)
+
+
+def _view(result: FaultResult, run: FaultRun | None) -> FaultView:
+    moments, probes = ((), ()) if run is None else _strip(run)
+    return FaultView(
+        name=result.experiment,
+        component=result.component,
+        kind=result.kind,
+        hypothesis=result.hypothesis,
+        runbook=result.runbook,
+        error=result.error,
+        proven=words.state("proven" if result.proven else "not_proven"),
+        moments=moments or _moments_of(result),
+        probes=probes,
+        strip_label=_strip_label(probes),
+        canary=tuple((text.humanise(name), _measured(name, value)) for name, value in sorted(result.canary.items())),
+        expectations=tuple(_expectation(expectation) for expectation in result.expectations),
+        tally=_tally(result.expectations),
+    )
+
+
+def _strip(run: FaultRun) -> tuple[tuple[Moment, ...], tuple[Probe, ...]]:
+    known = [t for t in (run.t_requested_s, run.t_effective_s, run.t_heal_requested_s, run.t_healed_s) if t is not None]
+    if not known:
+        return (), ()
+    pad_s = max(_LEAST_PAD_S, (max(known) - min(known)) * _PAD_RATIO)
+    start_s, end_s = min(known) - pad_s, max(known) + pad_s
+
+    def percent(t_s: float) -> float:
+        return round(100 * (min(max(t_s, start_s), end_s) - start_s) / (end_s - start_s), 2)
+
+    def moment(name: str, t_s: float | None, since: float | None = None) -> Moment:
+        delay = f"{text.seconds(t_s - since)} later" if t_s is not None and since is not None else ""
+        return Moment(name=name, at=text.at(t_s), note=delay, percent=None if t_s is None else percent(t_s))
+
+    moments = (
+        moment("requested", run.t_requested_s),
+        moment("effective", run.t_effective_s, run.t_requested_s),
+        moment("heal requested", run.t_heal_requested_s),
+        moment("healed", run.t_healed_s, run.t_heal_requested_s),
+    )
+    seen = spans((sample.t_s, sample.state) for sample in run.samples if start_s <= sample.t_s <= end_s)
+    probes = tuple(
+        Probe(
+            state=span.state,
+            good=span.state == "ok",
+            left_percent=percent(span.start_s),
+            width_percent=round(max(percent(span.end_s) - percent(span.start_s), 0.5), 2),
+        )
+        for span in seen
+    )
+    return moments, probes
+
+
+def _moments_of(result: FaultResult) -> tuple[Moment, ...]:
+    return (
+        Moment(name="began", at=text.at(result.t_start_s), note="", percent=None),
+        Moment(name="ended", at=text.at(result.t_end_s), note="", percent=None),
+    )
+
+
+def _strip_label(probes: tuple[Probe, ...]) -> str:
+    states = dict.fromkeys(probe.state for probe in probes)
+    return f"The canary saw, in this order: {', '.join(states)}." if states else ""
+
+
+def _measured(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    for suffix, unit in (("_ms", "ms"), ("_s", "s"), ("_ratio", "ratio"), ("_bytes", "bytes")):
+        if name.endswith(suffix) or f"{suffix}_" in name:
+            return text.quantity(value, unit)
+    return text.number(value)
+
+
+def _expectation(result: ExpectationResult) -> ExpectationRow:
+    return ExpectationRow(
+        name=text.sentence(result.name),
+        expected=result.expected,
+        observed=result.observed,
+        state=words.state(result.status),
+    )
+
+
+def _tally(expectations: tuple[ExpectationResult, ...]) -> str:
+    met = sum(expectation.status == "met" for expectation in expectations)
+    return f"{met} of {len(expectations)} expectations met" if expectations else "no expectation was judged"

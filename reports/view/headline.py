@@ -1,0 +1,198 @@
+"""The first screen: the one word, why, what was asked and delivered, and whether the instrument was sound."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.record.schema import RunDocument, Struct
+from harness.record.verdict import Decision, Finding, GeneratorResult, InvariantResult, LoadResult, SliResult, Verdict
+from reports import text
+from reports.view import words
+from reports.view.words import State
+
+_TONES: Final = {Decision.READY: "good", Decision.NOT_READY: "bad", Decision.NO_VERDICT: "warn"}
+SEVERITIES: Final = ("critical", "major", "minor", "info")
+
+
+class Fact(Struct, frozen=True):
+    """One figure with its label and, in small print, what it is measured against."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: str = ""
+
+
+class Chip(Struct, frozen=True):
+    """One invariant in the row on the first screen."""
+
+    name: str
+    title: str
+    state: State
+    checked: str
+
+
+class FindingView(Struct, frozen=True):
+    """One finding, ready to print."""
+
+    state: State
+    title: str
+    evidence: str
+    runbook: str
+
+
+class Headline(Struct, frozen=True):
+    """Everything above the fold."""
+
+    word: str
+    tone: str
+    grade: str
+    score: str
+    reason: str
+    scenario: str
+    description: str
+    run_id: str
+    when: str
+    load: tuple[Fact, ...]
+    instrument: State | None
+    instrument_facts: tuple[Fact, ...]
+    instrument_reasons: tuple[str, ...]
+    chips: tuple[Chip, ...]
+    tally: str
+    worst: FindingView | None
+    worst_label: str
+
+
+def headline(run: RunDocument, verdict: Verdict) -> Headline:
+    """The first screen of a verdict."""
+    label, worst = _worst(verdict)
+    return Headline(
+        word=verdict.verdict.value,
+        tone=_TONES[verdict.verdict],
+        grade=verdict.grade or text.ABSENT,
+        score=text.ABSENT if verdict.score is None else f"{verdict.score:.1f}",
+        reason=verdict.reason,
+        scenario=verdict.scenario,
+        description=str(run.scenario.get("description", "")),
+        run_id=verdict.run_id,
+        when=_when(verdict.t0),
+        load=_load(verdict.load),
+        instrument=None if verdict.generator is None else words.state(verdict.generator.validity.value),
+        instrument_facts=_instrument(verdict.generator),
+        instrument_reasons=() if verdict.generator is None else verdict.generator.reasons,
+        chips=tuple(_chip(result) for result in verdict.invariants),
+        tally=_tally(verdict.invariants),
+        worst=worst,
+        worst_label=label,
+    )
+
+
+def findings(verdict: Verdict) -> tuple[FindingView, ...]:
+    """Findings, gravest first; equals keep their order."""
+    return tuple(_finding(finding) for finding in _ranked(verdict.findings))
+
+
+def _ranked(found: tuple[Finding, ...]) -> list[Finding]:
+    def rank(finding: Finding) -> int:
+        return SEVERITIES.index(finding.severity) if finding.severity in SEVERITIES else len(SEVERITIES)
+
+    return sorted(found, key=rank)
+
+
+def _finding(finding: Finding) -> FindingView:
+    return FindingView(
+        state=words.state(finding.severity), title=finding.title, evidence=finding.evidence, runbook=finding.runbook
+    )
+
+
+def _worst(verdict: Verdict) -> tuple[str, FindingView | None]:
+    ranked = _ranked(verdict.findings)
+    if ranked:
+        return "Worst finding", _finding(ranked[0])
+    scored = [sli for sli in verdict.slis if sli.score is not None]
+    if not scored:
+        return "Worst finding", None
+    return "Weakest indicator", _weakest(min(scored, key=lambda sli: sli.score or 0.0))
+
+
+def _weakest(sli: SliResult) -> FindingView:
+    evidence = f"{text.quantity(sli.value, sli.unit)} against an objective of {text.quantity(sli.objective, sli.unit)}"
+    met = words.state("met" if sli.met else "missed")
+    return FindingView(
+        state=met,
+        title=sli.title or text.sentence(sli.name),
+        evidence=f"{evidence}; {sli.score or 0:.0f} of 100 points, from {text.counted(sli.samples, 'sample')}.",
+        runbook="",
+    )
+
+
+def _load(load: LoadResult | None) -> tuple[Fact, ...]:
+    if load is None:
+        return ()
+    whole = load.users_released == load.users_asked
+    counted = load.requests_sent == load.samples_recorded
+    sign = "=" if counted else "≠"
+    return (
+        Fact(
+            label="Users released",
+            value=text.count(load.users_released),
+            note=f"of {text.count(load.users_asked)} asked, {text.count(load.users_armed)} armed",
+            tone="" if whole else "warn",
+        ),
+        Fact(
+            label="Release window",
+            value=text.seconds(load.window_delivered_s),
+            note=f"first to last send; {text.seconds(load.window_asked_s)} asked",
+        ),
+        Fact(
+            label="Requests sent",
+            value=text.count(load.requests_sent),
+            note=f"{sign} {text.count(load.samples_recorded)} samples recorded",
+            tone="" if counted else "bad",
+        ),
+    )
+
+
+def _instrument(generator: GeneratorResult | None) -> tuple[Fact, ...]:
+    if generator is None:
+        return ()
+    skew = generator.release_skew_ms
+    return (
+        Fact(
+            label="Release skew, p99",
+            value=text.milliseconds(skew.p99),
+            note=f"p50 {text.milliseconds(skew.p50)}, max {text.milliseconds(skew.max)} after T0",
+        ),
+        Fact(
+            label="Event-loop lag, p99",
+            value=text.milliseconds(generator.loop_lag_ms_p99),
+            note=f"CPU at most {text.quantity(generator.cpu_percent_max, '%')} of a core",
+        ),
+        Fact(
+            label="Samples lost",
+            value=text.count(generator.samples_lost),
+            note=f"clocks agree within {text.milliseconds(generator.clock_uncertainty_ms)}",
+            tone="bad" if generator.samples_lost else "",
+        ),
+    )
+
+
+def _chip(result: InvariantResult) -> Chip:
+    checked = f"{text.count(result.operations_checked)} checked" if result.operations_checked else "nothing checked"
+    return Chip(
+        name=result.name, title=words.invariant(result.name), state=words.state(result.status.value), checked=checked
+    )
+
+
+def _tally(invariants: tuple[InvariantResult, ...]) -> str:
+    tallies = dict.fromkeys(("violated", "unknown", "not_observable", "held"), 0)
+    for result in invariants:
+        tallies[result.status.value] += 1
+    parts = [f"{n} {words.state(name).word}" for name, n in tallies.items() if n]
+    return ", ".join(parts)
+
+
+def _when(t0: str | None) -> str:
+    if t0 is None:
+        return "never released"
+    return f"released {t0[:19].replace('T', ' ')} UTC" if t0.endswith("Z") else f"released {t0}"

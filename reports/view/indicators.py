@@ -1,0 +1,96 @@
+"""Indicators against their objectives, weakest first, and the time that each step took by both clocks."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from harness.record.schema import STEPS, Struct
+from harness.record.verdict import SliResult
+from reports import text
+from reports.view import words
+from reports.view.frames import Frames
+from reports.view.words import State
+
+
+class IndicatorRow(Struct, frozen=True):
+    """One indicator. `score_percent` is the length of its bar; None: it was not scored."""
+
+    name: str
+    title: str
+    value: str
+    objective: str
+    worst: str
+    state: State
+    score: str
+    score_percent: float | None
+    samples: str
+
+
+class TimingRow(Struct, frozen=True):
+    """One step: how often, how it ended, and p50, p95 and p99 in ms of service time and of response time."""
+
+    title: str
+    sent: str
+    failed: str
+    unknown: str
+    service: tuple[str, str, str]
+    response: tuple[str, str, str]
+
+
+def indicators(slis: tuple[SliResult, ...]) -> tuple[IndicatorRow, ...]:
+    """Scored ones first, weakest on top; then those without samples, then those without objective."""
+    return tuple(_row(sli) for sli in sorted(slis, key=_order))
+
+
+def timings(frames: Frames) -> tuple[TimingRow, ...]:
+    """Each step that was sent, in the order of the journey. What the end of the run cut off is left out."""
+    sent = frames.requests[frames.requests["error"] != "stopped"]
+    groups = {str(name): rows for name, rows in sent.groupby("step")}
+    known = [name for name in STEPS if name in groups]
+    return tuple(_timing(name, groups[name]) for name in [*known, *sorted(set(groups) - set(known))])
+
+
+def state_of(sli: SliResult) -> str:
+    """met | missed | no_samples | no_objective; an objective without samples is never met."""
+    if sli.objective is None:
+        return "no_objective"
+    if sli.met is None:
+        return "no_samples"
+    return "met" if sli.met else "missed"
+
+
+def _order(sli: SliResult) -> tuple[int, float, str]:
+    if sli.objective is None:
+        return (2, 0.0, sli.name)
+    return (1, 0.0, sli.name) if sli.score is None else (0, sli.score, sli.name)
+
+
+def _row(sli: SliResult) -> IndicatorRow:
+    sign = "≤" if sli.better == "lower" else "≥"
+    return IndicatorRow(
+        name=sli.name,
+        title=sli.title or text.sentence(sli.name),
+        value=text.quantity(sli.value, sli.unit),
+        objective=text.ABSENT if sli.objective is None else f"{sign}\u00a0{text.quantity(sli.objective, sli.unit)}",
+        worst=text.quantity(sli.worst, sli.unit),
+        state=words.state(state_of(sli)),
+        score=text.ABSENT if sli.score is None else f"{sli.score:.0f}",
+        score_percent=None if sli.score is None else max(0.0, min(100.0, round(sli.score, 1))),
+        samples=text.count(sli.samples),
+    )
+
+
+def _timing(name: str, rows: pd.DataFrame) -> TimingRow:
+    return TimingRow(
+        title=words.step(name),
+        sent=text.count(len(rows)),
+        failed=text.count(int((rows["outcome"] == "fail").sum())),
+        unknown=text.count(int((rows["outcome"] == "unknown").sum())),
+        service=_percentiles(rows["service_ms"]),
+        response=_percentiles(rows["response_ms"]),
+    )
+
+
+def _percentiles(values_ms: pd.Series) -> tuple[str, str, str]:
+    p50, p95, p99 = (None if pd.isna(value) else float(value) for value in values_ms.quantile([0.5, 0.95, 0.99]))
+    return text.number(p50), text.number(p95), text.number(p99)

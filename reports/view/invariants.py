@@ -1,0 +1,65 @@
+"""Invariants: what was checked, what was found, and the smallest history that shows one broken."""
+
+from __future__ import annotations
+
+from harness.record.schema import Struct
+from harness.record.verdict import InvariantResult, Violation
+from reports import text
+from reports.view import words
+from reports.view.words import State
+
+
+class HistoryLine(Struct, frozen=True):
+    """One line of a history."""
+
+    at: str
+    actor: str
+    text: str
+
+
+class ViolationView(Struct, frozen=True):
+    """One violation, as a list that a person can follow."""
+
+    summary: str
+    history: tuple[HistoryLine, ...]
+    faults: str
+
+
+class InvariantView(Struct, frozen=True):
+    """One invariant."""
+
+    name: str
+    title: str
+    state: State
+    checked: str
+    unknowns: str
+    check: str
+    note: str
+    violations: tuple[ViolationView, ...]
+    more: str
+
+
+def invariants(results: tuple[InvariantResult, ...]) -> tuple[InvariantView, ...]:
+    """In the order of the verdict."""
+    return tuple(_view(result) for result in results)
+
+
+def _view(result: InvariantResult) -> InvariantView:
+    hidden = result.violations_total - len(result.violations)
+    return InvariantView(
+        name=result.name,
+        title=words.invariant(result.name),
+        state=words.state(result.status.value),
+        checked=text.count(result.operations_checked),
+        unknowns=text.count(result.unknowns),
+        check=words.check(result.name),
+        note=result.note,
+        violations=tuple(_violation(violation) for violation in result.violations),
+        more=f"and {text.counted(hidden, 'more violation')} like these" if hidden > 0 else "",
+    )
+
+
+def _violation(violation: Violation) -> ViolationView:
+    lines = tuple(HistoryLine(at=text.at(s.t_s), actor=s.actor, text=s.text) for s in violation.history)
+    faults = ", ".join(violation.faults)
+    return ViolationView(summary=violation.summary, history=lines, faults=faults or "no fault")

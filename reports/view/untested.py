@@ -1,0 +1,75 @@
+"""What this run does not tell: said as plainly as what it does."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.record.reader import Record
+from harness.record.schema import Struct
+from harness.record.verdict import Status, Verdict
+from reports import text
+from reports.view import words
+from reports.view.indicators import state_of
+
+DEPENDENCIES: Final = ("redis", "postgres", "payments", "feed")
+"""What a presale leans on: a run that breaks none of one kind does not show how its loss is borne."""
+
+
+class Gap(Struct, frozen=True):
+    """One thing that was not tested, and why."""
+
+    what: str
+    why: str
+
+
+def untested(record: Record, verdict: Verdict) -> tuple[Gap, ...]:
+    """Everything that a reader might think was shown and was not."""
+    return (*_invariants(verdict), *_objectives(verdict), *_faults(record, verdict), *_crowd(record), *_record(record))
+
+
+def _invariants(verdict: Verdict) -> list[Gap]:
+    whys = {
+        Status.NOT_OBSERVABLE: "the platform does not show what is needed to check it",
+        Status.UNKNOWN: "the check came to no result",
+    }
+    return [
+        Gap(what=words.invariant(result.name), why=result.note or whys[result.status])
+        for result in verdict.invariants
+        if result.status in whys
+    ]
+
+
+def _objectives(verdict: Verdict) -> list[Gap]:
+    why = "there is an objective but no sample: unknown, not met"
+    return [
+        Gap(what=sli.title or text.sentence(sli.name), why=why) for sli in verdict.slis if state_of(sli) == "no_samples"
+    ]
+
+
+def _faults(record: Record, verdict: Verdict) -> list[Gap]:
+    broken = [fault.component for fault in record.faults.faults if fault.t_effective_s is not None]
+    never = [name for name in DEPENDENCIES if not any(component.startswith(name) for component in broken)]
+    gaps = [Gap(what=f"Loss of {name}", why="no fault of this kind took effect in this run") for name in never]
+    for fault in verdict.faults:
+        if not fault.proven:
+            gaps.append(Gap(what=fault.experiment, why=fault.error or "its canary never proved that it took effect"))
+        gaps += [
+            Gap(what=f"{fault.experiment}: {text.humanise(expectation.name)}", why="could not be observed")
+            for expectation in fault.expectations
+            if expectation.status == "unknown"
+        ]
+    return gaps
+
+
+def _crowd(record: Record) -> list[Gap]:
+    kinds = set(record.table("requests").column("kind").unique().to_pylist())
+    return [] if "bot" in kinds else [Gap(what="Bots", why="none came in this scenario")]
+
+
+def _record(record: Record) -> list[Gap]:
+    gaps = []
+    if not record.table("metrics").num_rows:
+        gaps.append(Gap(what="The platform from inside", why="no metrics were recorded: queue depth, breakers, lag"))
+    if not record.run.complete:
+        gaps.append(Gap(what="Whatever came after the record breaks off", why="the record is incomplete"))
+    return gaps

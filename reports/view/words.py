@@ -1,0 +1,83 @@
+"""What things are called on the page: titles of invariants, steps and indicators, and how a state looks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.audit import INVARIANTS
+from harness.record.schema import Struct
+from reports.text import sentence
+
+_STEPS: Final = {
+    "positions": "Positions (first event)",
+    "feed": "Seat feed (first message)",
+    "enter": "Admission",
+    "order": "Order look-up",
+}
+
+_REASONS: Final = {
+    "conflict": "seat taken by another",
+    "declined": "card declined",
+    "expired": "hold had expired",
+    "timeout": "timed out",
+    "reset": "connection cut",
+    "refused": "refused",
+    "status": "error status",
+    "pending": "payment still pending",
+    "stopped": "still under way when the run ended",
+    "ports_exhausted": "generator out of ports",
+}
+
+
+class State(Struct, frozen=True):
+    """How a state looks. `tone` picks a colour; the glyph says the same without colour."""
+
+    word: str
+    tone: str  # good | bad | warn | quiet
+    glyph: str
+
+
+_STATES: Final = {
+    "held": State(word="held", tone="good", glyph="✓"),
+    "violated": State(word="violated", tone="bad", glyph="✕"),
+    "unknown": State(word="unknown", tone="warn", glyph="?"),
+    "not_observable": State(word="not observable", tone="quiet", glyph="○"),
+    "met": State(word="met", tone="good", glyph="✓"),
+    "missed": State(word="missed", tone="bad", glyph="✕"),
+    "no_samples": State(word="no samples", tone="warn", glyph="?"),
+    "no_objective": State(word="no objective", tone="quiet", glyph="○"),
+    "VALID": State(word="VALID", tone="good", glyph="✓"),
+    "DEGRADED": State(word="DEGRADED", tone="warn", glyph="!"),
+    "INVALID": State(word="INVALID", tone="bad", glyph="✕"),
+    "proven": State(word="proven", tone="good", glyph="✓"),
+    "not_proven": State(word="not proven", tone="bad", glyph="✕"),
+    "critical": State(word="critical", tone="bad", glyph="✕"),
+    "major": State(word="major", tone="bad", glyph="!"),
+    "minor": State(word="minor", tone="warn", glyph="!"),
+    "info": State(word="info", tone="quiet", glyph="i"),
+}
+
+
+def state(name: str) -> State:
+    """How a state looks; one that is not known here is shown as it is called, as a doubt."""
+    return _STATES.get(name) or State(word=name, tone="warn", glyph="?")
+
+
+def invariant(name: str) -> str:
+    """What an invariant promises, in words for everyone."""
+    return INVARIANTS[name].title if name in INVARIANTS else sentence(name)
+
+
+def check(name: str) -> str:
+    """What an invariant's checker looks at; "" for one that the audit does not know."""
+    return INVARIANTS[name].check if name in INVARIANTS else ""
+
+
+def step(name: str) -> str:
+    """What a step of the journey is called."""
+    return _STEPS.get(name) or sentence(name)
+
+
+def reason(error: str) -> str:
+    """Why an operation did not end well."""
+    return _REASONS.get(error) or error.replace("_", " ") or "failed"
