@@ -1,0 +1,182 @@
+"""The scripts that change seats in Redis. Each is atomic, takes its time from Redis and tells the feed each change.
+
+KEYS of all: 1 epoch, 2 seq, 3 feed, 4 map, 5 seats, 6 holds, 7 bought, 8 the hold.
+A hold is a hash: state held|locked|sold|released|expired, fan, identity, seats, indexes (space separated), expires_us.
+`locked` is a hold whose payment is under way: its fan cannot give it back, and it lives until the extended expiry.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from target.keys import FEED_LENGTH_MAX
+from target.redis_store import Script
+
+REMEMBER_HOLD_S: Final = 600  # how long an ended hold is told apart from one that never was
+
+_PRELUDE: Final = f"""
+local time = redis.call('TIME')
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local at = string.format('%d.%06d', time[1], time[2])
+
+local function whole(number) return string.format('%.0f', number) end
+
+local function words(text)
+  local found = {{}}
+  for word in string.gmatch(text, '%S+') do found[#found + 1] = word end
+  return found
+end
+
+local function change(seat, index, state, hold_id)
+  redis.call('SETRANGE', KEYS[4], index, state)
+  if state == '0' then redis.call('HDEL', KEYS[5], seat)
+  else redis.call('HSET', KEYS[5], seat, state .. ':' .. hold_id) end
+  local seq = redis.call('INCR', KEYS[2])
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', {FEED_LENGTH_MAX}, whole(seq) .. '-0',
+    'seat', seat, 'state', state, 'at', at)
+end
+
+local function give_back(key, hold_id, hold, ending)
+  local seats, indexes = words(hold[4]), words(hold[5])
+  for n, seat in ipairs(seats) do
+    if redis.call('HGET', KEYS[5], seat) == '1:' .. hold_id then change(seat, indexes[n], '0', hold_id) end
+  end
+  if redis.call('HINCRBY', KEYS[7], hold[3], -#seats) <= 0 then redis.call('HDEL', KEYS[7], hold[3]) end
+  redis.call('HSET', key, 'state', ending)
+  redis.call('EXPIRE', key, {REMEMBER_HOLD_S})
+  redis.call('ZREM', KEYS[6], hold_id)
+end
+
+local function read(key)
+  return redis.call('HMGET', key, 'state', 'fan', 'identity', 'seats', 'indexes', 'expires_us')
+end
+"""
+
+HOLD: Final = Script(
+    _PRELUDE
+    + """
+-- ARGV: hold id, fan, identity, limit (0: none), ttl µs, then seat and index for each seat
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'unready'} end
+local count, limit = (#ARGV - 5) / 2, tonumber(ARGV[4])
+local bought = tonumber(redis.call('HGET', KEYS[7], ARGV[3]) or '0')
+if limit > 0 and bought + count > limit then return {'limit', whole(bought)} end
+local answer, seats, indexes = {'taken'}, {}, {}
+for n = 1, count do
+  seats[n], indexes[n] = ARGV[4 + 2 * n], ARGV[5 + 2 * n]
+  if redis.call('GETRANGE', KEYS[4], indexes[n], indexes[n]) ~= '0' then answer[#answer + 1] = seats[n] end
+end
+if #answer > 1 then return answer end
+local expires = whole(now_us + tonumber(ARGV[5]))
+for n = 1, count do change(seats[n], indexes[n], '1', ARGV[1]) end
+redis.call('HSET', KEYS[8], 'state', 'held', 'fan', ARGV[2], 'identity', ARGV[3],
+  'seats', table.concat(seats, ' '), 'indexes', table.concat(indexes, ' '), 'expires_us', expires)
+redis.call('ZADD', KEYS[6], expires, ARGV[1])
+redis.call('HINCRBY', KEYS[7], ARGV[3], count)
+return {'ok', expires}
+"""
+)
+
+RELEASE: Final = Script(
+    _PRELUDE
+    + """
+-- ARGV: hold id, fan ('' for the system itself)
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'unready' end
+local hold = read(KEYS[8])
+if not hold[1] or (ARGV[2] ~= '' and hold[2] ~= ARGV[2]) then return 'missing' end
+if hold[1] == 'locked' and ARGV[2] ~= '' then return 'locked' end
+if hold[1] ~= 'held' and hold[1] ~= 'locked' then return hold[1] end
+give_back(KEYS[8], ARGV[1], hold, 'released')
+return 'ok'
+"""
+)
+
+EXTEND: Final = Script(
+    _PRELUDE
+    + """
+-- ARGV: hold id, µs from now
+local hold = read(KEYS[8])
+if hold[1] ~= 'held' and hold[1] ~= 'locked' then return hold[1] or 'missing' end
+local expires = whole(math.max(tonumber(hold[6]), now_us + tonumber(ARGV[2])))
+redis.call('HSET', KEYS[8], 'state', 'locked', 'expires_us', expires)
+redis.call('ZADD', KEYS[6], expires, ARGV[1])
+return 'ok'
+"""
+)
+
+SELL: Final = Script(
+    _PRELUDE
+    + """
+-- ARGV: hold id, fan, identity, then seat and index for each seat, for a hold that Redis no longer knows.
+-- The truth has decided: a seat that another hold took in the meantime changes hands.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'unready' end
+local hold = read(KEYS[8])
+if hold[1] == 'sold' then return 'ok' end
+local seats, indexes = {}, {}
+if hold[1] then seats, indexes = words(hold[4]), words(hold[5])
+else
+  for n = 1, (#ARGV - 3) / 2 do seats[n], indexes[n] = ARGV[2 + 2 * n], ARGV[3 + 2 * n] end
+  if #seats == 0 then return 'missing' end
+  redis.call('HSET', KEYS[8], 'fan', ARGV[2], 'identity', ARGV[3],
+    'seats', table.concat(seats, ' '), 'indexes', table.concat(indexes, ' '), 'expires_us', '0')
+end
+for n, seat in ipairs(seats) do
+  if redis.call('HGET', KEYS[5], seat) ~= '2:' .. ARGV[1] then change(seat, indexes[n], '2', ARGV[1]) end
+end
+if hold[1] ~= 'held' and hold[1] ~= 'locked' then
+  redis.call('HINCRBY', KEYS[7], hold[3] or ARGV[3], #seats)
+end
+redis.call('HSET', KEYS[8], 'state', 'sold')
+redis.call('PERSIST', KEYS[8])
+redis.call('ZREM', KEYS[6], ARGV[1])
+return 'ok'
+"""
+)
+
+EXPIRE: Final = Script(
+    _PRELUDE
+    + """
+-- ARGV: most holds at once, prefix of the holds' keys. Gives back what is due; returns how many holds.
+local due = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', whole(now_us), 'LIMIT', 0, ARGV[1])
+for _, hold_id in ipairs(due) do
+  local key = ARGV[2] .. hold_id
+  local hold = read(key)
+  if hold[1] == 'held' or hold[1] == 'locked' then give_back(key, hold_id, hold, 'expired')
+  else redis.call('ZREM', KEYS[6], hold_id) end
+end
+return #due
+"""
+)
+
+LOAD: Final = Script(
+    """
+-- Begins a new epoch. KEYS: as above, but 8 is the server's run id. ARGV: epoch, run id, capacity, µs that a pending
+-- order's seats are kept, prefix of the holds' keys, then for each seat that an order owns: hold id, fan, seat, index,
+-- state. The seats of one hold come together.
+local time = redis.call('TIME')
+local expires = string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]) + tonumber(ARGV[4]))
+for _, hold_id in ipairs(redis.call('ZRANGE', KEYS[6], 0, -1)) do redis.call('DEL', ARGV[5] .. hold_id) end
+redis.call('DEL', unpack(KEYS))
+redis.call('SET', KEYS[4], string.rep('0', tonumber(ARGV[3])))
+redis.call('SET', KEYS[2], 0)
+local last = ''
+for n = 6, #ARGV, 5 do
+  local hold_id, fan, seat, index, state = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3], ARGV[n + 4]
+  local key = ARGV[5] .. hold_id
+  if hold_id ~= last then
+    redis.call('DEL', key)
+    redis.call('HSET', key, 'state', state == '2' and 'sold' or 'locked', 'fan', fan, 'identity', fan, 'seats', seat,
+      'indexes', index, 'expires_us', expires)
+    if state == '1' then redis.call('ZADD', KEYS[6], expires, hold_id) end
+    last = hold_id
+  else
+    redis.call('HSET', key, 'seats', redis.call('HGET', key, 'seats') .. ' ' .. seat,
+      'indexes', redis.call('HGET', key, 'indexes') .. ' ' .. index)
+  end
+  redis.call('SETRANGE', KEYS[4], index, state)
+  redis.call('HSET', KEYS[5], seat, state .. ':' .. hold_id)
+  redis.call('HINCRBY', KEYS[7], fan, 1)
+end
+redis.call('SET', KEYS[8], ARGV[2])
+redis.call('SET', KEYS[1], ARGV[1])
+"""
+)
