@@ -1,0 +1,299 @@
+"""One proxied connection: two ends, and a link from each to the other.
+
+Without toxics a chunk goes from one socket to the other in a single call. With toxics it goes through their stages.
+The switch happens between two chunks on the event loop's thread, so nothing is lost or reordered. Flow control: a link
+stops reading when the far socket is full or when its stages hold more than they may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias, cast
+
+import msgspec
+
+from chaos.proxy.toxics.stage import Attributes, Sink, Stage
+
+_RST_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+AnyStage: TypeAlias = Stage[Any]  # paired with its attributes by the toxic that made it
+
+
+class Toxic(msgspec.Struct, frozen=True, kw_only=True):
+    """A toxic as configured on a proxy: part of every connection that it hits by its toxicity."""
+
+    stage_type: type[AnyStage]
+    name: str
+    type: str
+    stream: str
+    toxicity: float
+    attributes: Attributes
+
+    def hits(self) -> bool:
+        """Roll for one connection and direction."""
+        return random.random() < self.toxicity
+
+
+class _Placed:
+    """A toxic's stage in one link. It stays when the toxicity spares the connection: a later roll may hit, and a
+    stage may count."""
+
+    __slots__ = ("hit", "stage", "toxic")
+
+    def __init__(self, toxic: Toxic, stage: AnyStage) -> None:
+        self.toxic = toxic
+        self.stage = stage
+        self.hit = toxic.hits()
+
+
+class Link:
+    """One direction of a connection: from the end it reads to the end it writes."""
+
+    def __init__(self, connection: Connection, source: End, target: End) -> None:
+        self.source = source
+        self.target = target
+        self.head: Sink | None = None  # None: straight to the target's socket
+        self.ended = False
+        self.bytes_total = 0
+        self._connection = connection
+        self._placed: list[_Placed] = []
+        self._held_bytes = 0
+        self._limit_bytes = 0
+        self._target_full = False
+        self._reading = True
+        self._source_ended = False
+
+    def end(self) -> None:
+        """The last stage is done, or there is none: close the far end once its socket has taken everything."""
+        if not self.ended:
+            self.ended = True
+            self.target.close()
+
+    def feed(self, data: bytes, received_s: float) -> None:  # noqa: ARG002 - the stages' interface
+        """What the last stage hands on."""
+        if not self.ended:
+            self.target.write(data)
+
+    def source_ended(self) -> None:
+        """The end that this link reads sent its last byte, or is gone."""
+        if self._source_ended:
+            return
+        self._source_ended = True
+        if self.head is None:
+            self.end()
+        else:
+            self.head.end()
+
+    def target_lost(self) -> None:
+        """Nobody reads any more: what is held back has no way to go."""
+        self.ended = True
+        for placed in self._placed:
+            placed.stage.discard()
+
+    def hold(self, change_bytes: int) -> None:
+        """See `Holder`."""
+        self._held_bytes += change_bytes
+        self._regulate()
+
+    def reset(self) -> None:
+        """See `Holder`."""
+        self._connection.cut(rst=True)
+
+    def target_full(self, full: bool) -> None:
+        """The far socket's buffer crossed one of its marks."""
+        self._target_full = full
+        self._regulate()
+
+    def add(self, toxic: Toxic) -> None:
+        """Append a toxic's stage."""
+        self._placed.append(_Placed(toxic, toxic.stage_type(self, toxic.attributes)))
+        self._chain()
+
+    def update(self, toxic: Toxic) -> None:
+        """Give a stage its new settings, and roll again."""
+        for placed in self._placed:
+            if placed.toxic.name == toxic.name:
+                was_hit, placed.hit, placed.toxic = placed.hit, toxic.hits(), toxic
+                placed.stage.attributes = toxic.attributes
+                if placed.hit:
+                    self._chain()
+                    placed.stage.updated()
+                elif was_hit:
+                    placed.stage.release()
+                    self._chain()
+
+    def remove(self, toxic: Toxic) -> None:
+        """Take a stage out. What it holds back goes on at once."""
+        for placed in [placed for placed in self._placed if placed.toxic.name == toxic.name]:
+            if placed.hit:
+                placed.stage.release()
+            placed.stage.removed()
+            self._placed.remove(placed)
+        self._chain()
+
+    def _chain(self) -> None:
+        """Connect the stages, from the last to the first."""
+        following: Sink = self
+        hit = [placed.stage for placed in self._placed if placed.hit]
+        for stage in reversed(hit):
+            stage.next = following
+            following = stage
+        for placed in self._placed:
+            if not placed.hit:
+                placed.stage.next = self
+        self.head = hit[0] if hit else None
+        self._limit_bytes = max((stage.buffer_bytes for stage in hit), default=0)
+        self._regulate()
+
+    def _regulate(self) -> None:
+        reading = not self._target_full and self._held_bytes <= self._limit_bytes
+        if reading != self._reading:
+            self._reading = reading
+            self.source.read(reading)
+
+
+def _drop(data: bytes) -> None:
+    """There is no socket to write to."""
+
+
+class End(asyncio.Protocol):
+    """One socket of a connection. Created before its peer is known; `on_open` is called when its socket is."""
+
+    def __init__(self, on_open: Callable[[End], None]) -> None:
+        self.write: Callable[[bytes], None] = _drop  # bound to the socket while it is open
+        self._on_open = on_open
+        self._transport: asyncio.Transport | None = None
+        self._outward: Link | None = None  # carries what this end receives
+        self._inward: Link | None = None  # writes to this end
+        self._connection: Connection | None = None
+
+    def join(self, connection: Connection, outward: Link, inward: Link) -> None:
+        """Become part of a connection and begin to read."""
+        self._connection, self._outward, self._inward = connection, outward, inward
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the socket is neither closed nor closing."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def peer(self) -> str:
+        """The address at the other side of this socket."""
+        address = None if self._transport is None else self._transport.get_extra_info("peername")
+        return "" if not address else f"{address[0]}:{address[1]}"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait with reading until there is somewhere to write to."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.pause_reading()
+        self.write = self._transport.write
+        self._on_open(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Carry a chunk to the other end. The hot path."""
+        link = self._outward
+        if link is None:
+            return
+        link.bytes_total += len(data)
+        if link.head is not None:
+            link.head.feed(data, time.monotonic())
+        elif not link.ended:
+            link.target.write(data)
+
+    def eof_received(self) -> bool:
+        """There is no half-close: the far end is closed too. This end stays open until the far end has gone."""
+        if self._outward is not None:
+            self._outward.source_ended()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
+        """The socket is gone, for whatever reason."""
+        self.write = _drop
+        if self._inward is not None and self._outward is not None and self._connection is not None:
+            self._inward.target_lost()
+            self._outward.source_ended()
+            self._connection.end_lost()
+
+    def pause_writing(self) -> None:
+        """This socket's buffer is full."""
+        if self._inward is not None:
+            self._inward.target_full(True)
+
+    def resume_writing(self) -> None:
+        """This socket's buffer has room."""
+        if self._inward is not None:
+            self._inward.target_full(False)
+
+    def read(self, on: bool) -> None:
+        """Begin or stop to read."""
+        if self._transport is not None and not self._transport.is_closing():
+            if on:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def close(self) -> None:
+        """Close when everything written has been sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def cut(self, *, rst: bool) -> None:
+        """Close now, by FIN or by RST."""
+        if self._transport is None:
+            return
+        if rst and not self._transport.is_closing():
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
+        self._transport.abort()
+
+
+class Connection:
+    """A client, its upstream and the two links between them."""
+
+    def __init__(self, client: End, upstream: End, on_lost: Callable[[Connection], None]) -> None:
+        self.upstream_link = Link(self, client, upstream)
+        self.downstream_link = Link(self, upstream, client)
+        self.opened_s = time.monotonic()
+        self._client = client
+        self._upstream = upstream
+        self._on_lost = on_lost
+        self._ends_lost = 0
+
+    def start(self, toxics: Iterable[Toxic]) -> None:
+        """Let data flow, through these toxics."""
+        for toxic in toxics:
+            self.link(toxic.stream).add(toxic)
+        self._client.join(self, self.upstream_link, self.downstream_link)
+        self._upstream.join(self, self.downstream_link, self.upstream_link)
+        self._client.read(True)
+        self._upstream.read(True)
+
+    def link(self, stream: str) -> Link:
+        """The direction that a toxic's stream names."""
+        return self.upstream_link if stream == "upstream" else self.downstream_link
+
+    @property
+    def is_open(self) -> bool:
+        """Whether both ends are open."""
+        return self._client.is_open and self._upstream.is_open
+
+    @property
+    def client_address(self) -> str:
+        """Who connected."""
+        return self._client.peer
+
+    def cut(self, *, rst: bool) -> None:
+        """Close both ends now."""
+        self.upstream_link.target_lost()
+        self.downstream_link.target_lost()
+        self._client.cut(rst=rst)
+        self._upstream.cut(rst=rst)
+
+    def end_lost(self) -> None:
+        """One of the ends is gone; called once for each."""
+        self._ends_lost += 1
+        if self._ends_lost == 2:
+            self._on_lost(self)

@@ -1,0 +1,54 @@
+"""timeout: nothing gets through. After `timeout` ms without a chunk the connection is closed; 0 never closes it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from chaos.proxy.toxics.stage import MILLISECOND, Attributes, Holder, Stage
+
+
+class Timeout(Attributes, frozen=True):
+    """In ms of idle time."""
+
+    timeout: int = 0
+
+
+class TimeoutStage(Stage[Timeout]):
+    """Discards data, so the connection cannot be whole again: deleting the toxic closes it."""
+
+    attributes_type: ClassVar[type[Attributes]] = Timeout
+
+    def __init__(self, link: Holder, attributes: Timeout) -> None:
+        super().__init__(link, attributes)
+        self._timer: asyncio.TimerHandle | None = None
+        self.updated()
+
+    def feed(self, data: bytes, received_s: float) -> None:  # noqa: ARG002 - the stages' interface
+        """Drop the chunk; the idle time starts again."""
+        self.updated()
+
+    def updated(self) -> None:
+        """Start the idle time again."""
+        self.discard()
+        if self.attributes.timeout > 0:
+            delay_s = self.attributes.timeout * MILLISECOND
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._expire)
+
+    def release(self) -> None:
+        """Nothing is held back; stop counting."""
+        self.discard()
+
+    def removed(self) -> None:
+        """Close the connection."""
+        self.next.end()
+
+    def discard(self) -> None:
+        """Stop counting."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        self.next.end()
