@@ -90,15 +90,33 @@ return 'ok'
 """
 )
 
-EXTEND: Final = Script(
+LOCK: Final = Script(
     _PRELUDE
     + """
--- ARGV: hold id, µs from now
+-- ARGV: hold id, until (unix µs), fan, identity, then seat and index for each seat to hold again if the hold is gone
+-- and the seat is free. Without seats a hold that is gone stays so.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'unready' end
 local hold = read(KEYS[8])
-if hold[1] ~= 'held' and hold[1] ~= 'locked' then return hold[1] or 'missing' end
-local expires = whole(math.max(tonumber(hold[6]), now_us + tonumber(ARGV[2])))
-redis.call('HSET', KEYS[8], 'state', 'locked', 'expires_us', expires)
-redis.call('ZADD', KEYS[6], expires, ARGV[1])
+if hold[1] == 'held' or hold[1] == 'locked' then
+  local expires = whole(math.max(tonumber(hold[6]), tonumber(ARGV[2])))
+  redis.call('HSET', KEYS[8], 'state', 'locked', 'expires_us', expires)
+  redis.call('ZADD', KEYS[6], expires, ARGV[1])
+  return 'ok'
+end
+if hold[1] == 'sold' or #ARGV == 4 then return hold[1] or 'missing' end
+local seats, indexes = {}, {}
+for n = 5, #ARGV, 2 do
+  if redis.call('GETRANGE', KEYS[4], ARGV[n + 1], ARGV[n + 1]) == '0' then
+    seats[#seats + 1], indexes[#indexes + 1] = ARGV[n], ARGV[n + 1]
+    change(ARGV[n], ARGV[n + 1], '1', ARGV[1])
+  end
+end
+if #seats == 0 then return hold[1] or 'missing' end
+redis.call('HSET', KEYS[8], 'state', 'locked', 'fan', ARGV[3], 'identity', ARGV[4],
+  'seats', table.concat(seats, ' '), 'indexes', table.concat(indexes, ' '), 'expires_us', ARGV[2])
+redis.call('PERSIST', KEYS[8])
+redis.call('ZADD', KEYS[6], ARGV[2], ARGV[1])
+redis.call('HINCRBY', KEYS[7], ARGV[4], #seats)
 return 'ok'
 """
 )
@@ -106,27 +124,22 @@ return 'ok'
 SELL: Final = Script(
     _PRELUDE
     + """
--- ARGV: hold id, fan, identity, then seat and index for each seat, for a hold that Redis no longer knows.
--- The truth has decided: a seat that another hold took in the meantime changes hands.
+-- ARGV: hold id, fan, identity, then seat and index for each seat. The truth has decided: a seat that another hold took
+-- in the meantime changes hands.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'unready' end
 local hold = read(KEYS[8])
 if hold[1] == 'sold' then return 'ok' end
+local counted = 0
+if hold[1] == 'held' or hold[1] == 'locked' then counted = #words(hold[4]) end
 local seats, indexes = {}, {}
-if hold[1] then seats, indexes = words(hold[4]), words(hold[5])
-else
-  for n = 1, (#ARGV - 3) / 2 do seats[n], indexes[n] = ARGV[2 + 2 * n], ARGV[3 + 2 * n] end
-  if #seats == 0 then return 'missing' end
-  redis.call('HSET', KEYS[8], 'fan', ARGV[2], 'identity', ARGV[3],
-    'seats', table.concat(seats, ' '), 'indexes', table.concat(indexes, ' '), 'expires_us', '0')
+for n = 4, #ARGV, 2 do
+  seats[#seats + 1], indexes[#indexes + 1] = ARGV[n], ARGV[n + 1]
+  change(ARGV[n], ARGV[n + 1], '2', ARGV[1])
 end
-for n, seat in ipairs(seats) do
-  if redis.call('HGET', KEYS[5], seat) ~= '2:' .. ARGV[1] then change(seat, indexes[n], '2', ARGV[1]) end
-end
-if hold[1] ~= 'held' and hold[1] ~= 'locked' then
-  redis.call('HINCRBY', KEYS[7], hold[3] or ARGV[3], #seats)
-end
-redis.call('HSET', KEYS[8], 'state', 'sold')
+redis.call('HSET', KEYS[8], 'state', 'sold', 'fan', ARGV[2], 'identity', ARGV[3],
+  'seats', table.concat(seats, ' '), 'indexes', table.concat(indexes, ' '), 'expires_us', '0')
 redis.call('PERSIST', KEYS[8])
+redis.call('HINCRBY', KEYS[7], ARGV[3], #seats - counted)
 redis.call('ZREM', KEYS[6], ARGV[1])
 return 'ok'
 """
@@ -150,8 +163,8 @@ return #due
 LOAD: Final = Script(
     """
 -- Begins a new epoch. KEYS: as above, but 8 is the server's run id. ARGV: epoch, run id, capacity, µs that a pending
--- order's seats are kept, prefix of the holds' keys, then for each seat that an order owns: hold id, fan, seat, index,
--- state. The seats of one hold come together.
+-- order's seats are kept, prefix of the holds' keys, then for each seat that an order owns: hold id, fan, identity,
+-- seat, index, state. The seats of one hold come together.
 local time = redis.call('TIME')
 local expires = string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]) + tonumber(ARGV[4]))
 for _, hold_id in ipairs(redis.call('ZRANGE', KEYS[6], 0, -1)) do redis.call('DEL', ARGV[5] .. hold_id) end
@@ -159,13 +172,13 @@ redis.call('DEL', unpack(KEYS))
 redis.call('SET', KEYS[4], string.rep('0', tonumber(ARGV[3])))
 redis.call('SET', KEYS[2], 0)
 local last = ''
-for n = 6, #ARGV, 5 do
-  local hold_id, fan, seat, index, state = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3], ARGV[n + 4]
+for n = 6, #ARGV, 6 do
+  local hold_id, fan, identity, seat, index, state = unpack(ARGV, n, n + 5)
   local key = ARGV[5] .. hold_id
   if hold_id ~= last then
     redis.call('DEL', key)
-    redis.call('HSET', key, 'state', state == '2' and 'sold' or 'locked', 'fan', fan, 'identity', fan, 'seats', seat,
-      'indexes', index, 'expires_us', expires)
+    redis.call('HSET', key, 'state', state == '2' and 'sold' or 'locked', 'fan', fan, 'identity', identity,
+      'seats', seat, 'indexes', index, 'expires_us', expires)
     if state == '1' then redis.call('ZADD', KEYS[6], expires, hold_id) end
     last = hold_id
   else
@@ -174,7 +187,7 @@ for n = 6, #ARGV, 5 do
   end
   redis.call('SETRANGE', KEYS[4], index, state)
   redis.call('HSET', KEYS[5], seat, state .. ':' .. hold_id)
-  redis.call('HINCRBY', KEYS[7], fan, 1)
+  redis.call('HINCRBY', KEYS[7], identity, 1)
 end
 redis.call('SET', KEYS[8], ARGV[2])
 redis.call('SET', KEYS[1], ARGV[1])

@@ -5,15 +5,16 @@ Nothing here decides ownership for good: that is the unique (event, seat) of `or
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from target import holds_lua
-from target.keys import Keys
+from target.keys import SEAT_HELD, SEAT_SOLD, Keys
 from target.redis_store import NotReadyError, RedisStore, Reply, Script, Value
 from target.venue import Venue
 
@@ -47,13 +48,24 @@ class Hold(msgspec.Struct, frozen=True):
     expires_at: float
 
 
-class OwnedSeats(msgspec.Struct, frozen=True):
-    """Seats that a live order owns, as the truth has it. `sold`: the order is confirmed, not only pending."""
+class Claim(Protocol):
+    """Whoever wants or has seats: a hold being asked for, a checkout, an order."""
 
-    hold_id: str
-    fan: str
-    seats: tuple[str, ...]
-    sold: bool
+    @property
+    def hold_id(self) -> str:
+        """Names the hold."""
+
+    @property
+    def fan(self) -> str:
+        """Who asked."""
+
+    @property
+    def identity(self) -> str:
+        """Whom the purchase limit applies to."""
+
+    @property
+    def seats(self) -> tuple[str, ...]:
+        """Seat ids."""
 
 
 class SeatsTakenError(Exception):
@@ -90,40 +102,49 @@ class Inventory:
         self.hold_ttl_s = hold_ttl_s
         self._seat_keys = (keys.epoch, keys.seq, keys.feed, keys.map, keys.seats, keys.holds, keys.bought)
 
-    async def hold(self, seats: Sequence[str], *, fan: str, identity: str, limit: int) -> Hold:
-        """Holds all of `seats` or none. `limit`: seats the identity may have, 0 for no limit. Seats must exist.
+    async def hold(self, claim: Claim, *, limit: int) -> float:
+        """Holds all of the claim's seats or none; they must exist. Returns when the hold ends (unix s).
 
-        Raises `SeatsTakenError`, `PurchaseLimitError`.
+        `limit`: seats the identity may hold and own, 0 for no limit. Raises `SeatsTakenError`, `PurchaseLimitError`.
         """
-        hold_id = f"h{secrets.token_hex(10)}"
         ttl_us = round(self.hold_ttl_s * 1e6)
-        answer = await self._run(holds_lua.HOLD, hold_id, fan, identity, limit, ttl_us, *self._placed(seats))
+        owner = (claim.fan, claim.identity)
+        answer = await self._run(holds_lua.HOLD, claim.hold_id, *owner, limit, ttl_us, *self._placed(claim))
         match answer[0]:
             case b"ok":
-                return Hold(hold_id, HoldState.HELD, fan, identity, tuple(seats), int(answer[1]) / 1e6)
+                return int(answer[1]) / 1e6
             case b"taken":
                 raise SeatsTakenError([seat.decode() for seat in answer[1:]])
             case b"limit":
                 raise PurchaseLimitError(int(answer[1]))
         raise NotReadyError
 
-    async def release(self, hold_id: str, *, fan: str = "") -> None:
-        """Gives the seats back. With `fan`: only if it is theirs and no payment is under way. `HoldGoneError` else."""
+    async def release(self, hold_id: str, *, fan: str) -> None:
+        """The fan gives the seats back. Raises `HoldGoneError`: not theirs, over, or its payment is under way."""
         _expect_ok(await self._run(holds_lua.RELEASE, hold_id, fan))
 
-    async def extend_hold(self, hold_id: str, seconds: float) -> None:
-        """A payment is under way: the hold lives for at least `seconds` from now, and its fan cannot release it.
+    async def lock(self, claim: Claim, *, until_s: float) -> bool:
+        """A payment is under way: the hold lives until `until_s` (unix) at least, and its fan cannot release it.
 
-        Raises `HoldGoneError`. The extension must outlast the longest outage that the saga may sit through.
+        False: it is gone. `until_s` must outlast the longest outage that the payment may sit through.
         """
-        _expect_ok(await self._run(holds_lua.EXTEND, hold_id, round(seconds * 1e6)))
+        owner = (claim.fan, claim.identity)
+        return _is_ok(await self._run(holds_lua.LOCK, claim.hold_id, round(until_s * 1e6), *owner))
 
-    async def mark_sold(self, hold_id: str, *, seats: Sequence[str] = (), fan: str = "") -> None:
-        """The truth has confirmed the sale. Idempotent. `seats` and `fan` restore a hold that Redis has forgotten.
+    async def restore(self, claim: Claim, *, until_s: float) -> None:
+        """As `lock`; if Redis forgot the hold, those of its seats that are free are held again."""
+        owner = (claim.fan, claim.identity)
+        await self._run(holds_lua.LOCK, claim.hold_id, round(until_s * 1e6), *owner, *self._placed(claim))
 
-        Raises `HoldGoneError` for an unknown hold without `seats`.
-        """
-        _expect_ok(await self._run(holds_lua.SELL, hold_id, fan, fan, *self._placed(seats)))
+    async def mark_sold(self, claim: Claim) -> None:
+        """The truth has confirmed the sale: the seats are the claim's, whoever holds them here. Idempotent."""
+        owner = (claim.fan, claim.identity)
+        _expect_ok(await self._run(holds_lua.SELL, claim.hold_id, *owner, *self._placed(claim)))
+
+    async def let_go(self, claim: Claim) -> None:
+        """The claim is over: its seats are free, unless they are somebody else's by now."""
+        with contextlib.suppress(HoldGoneError):
+            _expect_ok(await self._run(holds_lua.RELEASE, claim.hold_id, ""))
 
     async def get_hold(self, hold_id: str) -> Hold | None:
         """The hold in any state; None when there never was one, or it ended long ago."""
@@ -153,13 +174,14 @@ class Inventory:
         began_on = await self._redis.command("GET", self._keys.server)
         return began_on is not None and began_on.decode() == await self._run_id()
 
-    async def load(self, owned: Iterable[OwnedSeats]) -> str:
-        """Begins a new epoch in which exactly the seats of `owned` are not free; returns its name."""
+    async def load(self, *, sold: Iterable[Claim] = (), pending: Iterable[Claim] = ()) -> str:
+        """Begins a new epoch in which exactly the seats of these orders are not free; returns its name."""
         epoch = secrets.token_hex(4)
         arguments: list[Value] = []
-        for hold in owned:
-            for seat in hold.seats:
-                arguments += (hold.hold_id, hold.fan, seat, self._index(seat), "2" if hold.sold else "1")
+        for state, claims in ((SEAT_SOLD, sold), (SEAT_HELD, pending)):
+            for claim in claims:
+                for seat in claim.seats:
+                    arguments += (claim.hold_id, claim.fan, claim.identity, seat, self._index(seat), state)
         head = (epoch, await self._run_id(), self._venue.capacity, round(KEEP_PENDING_S * 1e6), self._keys.hold(""))
         await self._redis.run(holds_lua.LOAD, (*self._seat_keys, self._keys.server), (*head, *arguments))
         return epoch
@@ -170,8 +192,8 @@ class Inventory:
     async def _run(self, script: Script, hold_id: str, *arguments: Value) -> Reply:
         return await self._redis.run(script, (*self._seat_keys, self._keys.hold(hold_id)), (hold_id, *arguments))
 
-    def _placed(self, seats: Sequence[str]) -> list[Value]:
-        return [part for seat in seats for part in (seat, self._index(seat))]
+    def _placed(self, claim: Claim) -> list[Value]:
+        return [part for seat in claim.seats for part in (seat, self._index(seat))]
 
     def _index(self, seat: str) -> int:
         index = self._venue.index(seat)
@@ -180,12 +202,12 @@ class Inventory:
         return index
 
 
+def _is_ok(answer: bytes) -> bool:
+    if answer == b"unready":
+        raise NotReadyError
+    return answer == b"ok"
+
+
 def _expect_ok(answer: bytes) -> None:
-    match answer:
-        case b"ok":
-            return
-        case b"unready":
-            raise NotReadyError
-        case b"missing":
-            raise HoldGoneError(None)
-    raise HoldGoneError(HoldState(answer.decode()))
+    if not _is_ok(answer):
+        raise HoldGoneError(None if answer == b"missing" else HoldState(answer.decode()))

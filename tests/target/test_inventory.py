@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -14,7 +16,6 @@ from target.inventory import (
     HoldGoneError,
     HoldState,
     Inventory,
-    OwnedSeats,
     PurchaseLimitError,
     SeatsTakenError,
 )
@@ -25,6 +26,25 @@ from tests.target.conftest import Valkey
 
 VENUE = load("arena", "e1")
 KEYS = Keys("e1")
+NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Claimed:
+    hold_id: str
+    fan: str
+    identity: str
+    seats: tuple[str, ...]
+
+
+def claim(fan: str, *seats: str, identity: str = "", hold_id: str = "") -> Claimed:
+    return Claimed(hold_id or f"h{next(NUMBERS)}", fan, identity or fan, seats)
+
+
+async def held(inventory: Inventory, fan: str, *seats: str, identity: str = "", limit: int = 4) -> Claimed:
+    asked = claim(fan, *seats, identity=identity)
+    await inventory.hold(asked, limit=limit)
+    return asked
 
 
 @asynccontextmanager
@@ -32,7 +52,7 @@ async def inventory_on(valkey: Valkey, *, hold_ttl_s: float = 60.0, loaded: bool
     redis = RedisStore(valkey.url, timeout_s=2.0)
     inventory = Inventory(redis, KEYS, VENUE, hold_ttl_s=hold_ttl_s)
     if loaded:
-        await inventory.load(())
+        await inventory.load()
     try:
         yield inventory
     finally:
@@ -54,6 +74,12 @@ async def state_of(inventory: Inventory, seat: str) -> str:
     return chr(seat_map[index])
 
 
+async def expiry(inventory: Inventory, hold: Claimed) -> float:
+    found = await inventory.get_hold(hold.hold_id)
+    assert found is not None
+    return found.expires_at
+
+
 async def feed(inventory: Inventory) -> list[tuple[str, str, str]]:
     entries = await inventory._redis.client.xrange(KEYS.feed)
     return [(name.decode(), row[b"seat"].decode(), row[b"state"].decode()) for name, row in entries]
@@ -71,7 +97,7 @@ async def outcome(attempt: Awaitable[object]) -> str:
 
 def test_one_of_many_concurrent_holds_wins(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        attempts = [inventory.hold(["104-C-12"], fan=f"f{n}", identity=f"i{n}", limit=4) for n in range(200)]
+        attempts = [held(inventory, f"f{n}", "104-C-12") for n in range(200)]
         assert Counter(await asyncio.gather(*map(outcome, attempts))) == {"ok": 1, "taken": 199}
 
     run(valkey, test)
@@ -79,9 +105,9 @@ def test_one_of_many_concurrent_holds_wins(valkey: Valkey) -> None:
 
 def test_several_seats_are_held_all_or_none(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        await inventory.hold(["101-A-2"], fan="a", identity="a", limit=4)
+        await held(inventory, "a", "101-A-2")
         with pytest.raises(SeatsTakenError) as taken:
-            await inventory.hold(["101-A-1", "101-A-2", "101-A-3"], fan="b", identity="b", limit=4)
+            await held(inventory, "b", "101-A-1", "101-A-2", "101-A-3")
         assert taken.value.seats == ("101-A-2",)
         assert [await state_of(inventory, f"101-A-{n}") for n in (1, 2, 3)] == ["0", "1", "0"]
         assert len(await feed(inventory)) == 1
@@ -93,7 +119,7 @@ def test_overlapping_groups_never_share_a_seat(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
         groups = [[f"101-A-{n}", f"101-A-{n + 1}", f"101-A-{n + 2}"] for n in range(1, 13)]
         holds = await asyncio.gather(
-            *(inventory.hold(group, fan=f"f{n}", identity=f"i{n}", limit=4) for n, group in enumerate(groups * 8)),
+            *(held(inventory, f"f{n}", *group) for n, group in enumerate(groups * 8)),
             return_exceptions=True,
         )
         won = [seat for hold in holds if not isinstance(hold, BaseException) for seat in hold.seats]
@@ -105,37 +131,38 @@ def test_overlapping_groups_never_share_a_seat(valkey: Valkey) -> None:
 
 def test_the_limit_holds_for_an_identity_across_fans(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        attempts = [inventory.hold([f"101-B-{n}"], fan=f"device{n}", identity="same", limit=4) for n in range(1, 11)]
+        attempts = [held(inventory, f"device{n}", f"101-B-{n}", identity="same") for n in range(1, 11)]
         assert Counter(await asyncio.gather(*map(outcome, attempts))) == {"ok": 4, "limit": 6}
-        await inventory.hold(["101-C-1", "101-C-2"], fan="operator", identity="same", limit=0)
+        await held(inventory, "operator", "101-C-1", "101-C-2", identity="same", limit=0)
 
     run(valkey, test)
 
 
 def test_sold_seats_count_and_released_ones_do_not(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        sold = await inventory.hold(["101-A-1", "101-A-2"], fan="f", identity="i", limit=4)
-        await inventory.mark_sold(sold.hold_id)
-        await inventory.mark_sold(sold.hold_id)
-        given_back = await inventory.hold(["101-A-3", "101-A-4"], fan="f", identity="i", limit=4)
-        assert await outcome(inventory.hold(["101-A-5"], fan="f", identity="i", limit=4)) == "limit"
+        sold = await held(inventory, "f", "101-A-1", "101-A-2", identity="i")
+        await inventory.mark_sold(sold)
+        await inventory.mark_sold(sold)
+        given_back = await held(inventory, "f", "101-A-3", "101-A-4", identity="i")
+        assert await outcome(held(inventory, "f", "101-A-5", identity="i")) == "limit"
         await inventory.release(given_back.hold_id, fan="f")
-        assert await outcome(inventory.hold(["101-A-5", "101-A-6"], fan="f", identity="i", limit=4)) == "ok"
+        assert await outcome(held(inventory, "f", "101-A-5", "101-A-6", identity="i")) == "ok"
 
     run(valkey, test)
 
 
 def test_only_its_fan_releases_a_hold_and_never_during_payment(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        hold = await inventory.hold(["101-A-1"], fan="f", identity="f", limit=4)
+        hold = await held(inventory, "f", "101-A-1")
         with pytest.raises(HoldGoneError) as stranger:
             await inventory.release(hold.hold_id, fan="g")
         assert stranger.value.state is None
-        await inventory.extend_hold(hold.hold_id, 30.0)
+        assert await inventory.lock(hold, until_s=time.time() + 30)
         with pytest.raises(HoldGoneError) as locked:
             await inventory.release(hold.hold_id, fan="f")
         assert locked.value.state is HoldState.LOCKED
-        await inventory.release(hold.hold_id)
+        await inventory.let_go(hold)
+        await inventory.let_go(hold)
         assert await state_of(inventory, "101-A-1") == "0"
         with pytest.raises(HoldGoneError) as gone:
             await inventory.release(hold.hold_id, fan="f")
@@ -147,11 +174,12 @@ def test_only_its_fan_releases_a_hold_and_never_during_payment(valkey: Valkey) -
 def test_holds_expire_in_time_and_never_early(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
         before = time.time()
-        hold = await inventory.hold(["101-A-1"], fan="f", identity="f", limit=4)
-        assert hold.expires_at >= before + 0.3
+        hold = await held(inventory, "f", "101-A-1")
+        expires_at = await expiry(inventory, hold)
+        assert expires_at >= before + 0.3
         while not await inventory.expire_due():
             assert time.time() < before + 5
-        assert time.time() >= hold.expires_at
+        assert time.time() >= expires_at
         assert await state_of(inventory, "101-A-1") == "0"
         found = await inventory.get_hold(hold.hold_id)
         assert found is not None
@@ -163,36 +191,36 @@ def test_holds_expire_in_time_and_never_early(valkey: Valkey) -> None:
 
 def test_an_extended_hold_outlives_its_ttl(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        hold = await inventory.hold(["101-A-1"], fan="f", identity="f", limit=4)
-        await inventory.extend_hold(hold.hold_id, 60.0)
-        while time.time() < hold.expires_at + 0.05:
+        hold = await held(inventory, "f", "101-A-1")
+        expires_at = await expiry(inventory, hold)
+        assert await inventory.lock(hold, until_s=time.time() + 60)
+        while time.time() < expires_at + 0.05:
             assert await inventory.expire_due() == 0
         found = await inventory.get_hold(hold.hold_id)
         assert found is not None
         assert found.state is HoldState.LOCKED
-        assert found.expires_at > hold.expires_at + 50
+        assert found.expires_at > expires_at + 50
 
     run(valkey, test, hold_ttl_s=0.1)
 
 
 def test_an_expired_hold_cannot_be_extended(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        hold = await inventory.hold(["101-A-1"], fan="f", identity="f", limit=4)
+        hold = await held(inventory, "f", "101-A-1")
         while not await inventory.expire_due():
             pass
-        with pytest.raises(HoldGoneError):
-            await inventory.extend_hold(hold.hold_id, 10.0)
+        assert not await inventory.lock(hold, until_s=time.time() + 10)
 
     run(valkey, test, hold_ttl_s=0.05)
 
 
 def test_a_confirmed_sale_wins_over_a_later_hold(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        first = await inventory.hold(["101-A-1"], fan="f", identity="f", limit=4)
+        first = await held(inventory, "f", "101-A-1")
         while not await inventory.expire_due():
             pass
-        second = await inventory.hold(["101-A-1"], fan="g", identity="g", limit=4)
-        await inventory.mark_sold(first.hold_id)
+        second = await held(inventory, "g", "101-A-1")
+        await inventory.mark_sold(first)
         assert await state_of(inventory, "101-A-1") == "2"
         await inventory.release(second.hold_id, fan="g")
         assert await state_of(inventory, "101-A-1") == "2"
@@ -202,20 +230,34 @@ def test_a_confirmed_sale_wins_over_a_later_hold(valkey: Valkey) -> None:
 
 def test_a_forgotten_hold_is_sold_by_its_seats(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        with pytest.raises(HoldGoneError):
-            await inventory.mark_sold("hlost")
-        await inventory.mark_sold("hlost", seats=["101-A-1"], fan="f")
+        await inventory.mark_sold(claim("f", "101-A-1"))
         assert await state_of(inventory, "101-A-1") == "2"
+
+    run(valkey, test)
+
+
+def test_a_forgotten_hold_is_restored_where_its_seats_are_free(valkey: Valkey) -> None:
+    async def test(inventory: Inventory) -> None:
+        other = await held(inventory, "g", "101-A-2")
+        forgotten = claim("f", "101-A-1", "101-A-2")
+        await inventory.restore(forgotten, until_s=time.time() + 30)
+        found = await inventory.get_hold(forgotten.hold_id)
+        assert found is not None
+        assert found.seats == ("101-A-1",)
+        await inventory.mark_sold(forgotten)
+        assert await outcome(held(inventory, "f", "102-A-1", "102-A-2", "102-A-3")) == "limit"
+        await inventory.release(other.hold_id, fan="g")
+        assert await state_of(inventory, "101-A-2") == "2"
 
     run(valkey, test)
 
 
 def test_every_change_has_the_next_number_in_the_feed(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        hold = await inventory.hold(["101-A-1", "101-A-2"], fan="f", identity="f", limit=4)
+        hold = await held(inventory, "f", "101-A-1", "101-A-2")
         await inventory.release(hold.hold_id, fan="f")
-        again = await inventory.hold(["101-A-2"], fan="f", identity="f", limit=4)
-        await inventory.mark_sold(again.hold_id)
+        again = await held(inventory, "f", "101-A-2")
+        await inventory.mark_sold(again)
         assert await feed(inventory) == [
             ("1-0", "101-A-1", "1"),
             ("2-0", "101-A-2", "1"),
@@ -232,29 +274,24 @@ def test_nothing_is_held_before_the_event_is_loaded(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
         assert not await inventory.loaded()
         with pytest.raises(NotReadyError):
-            await inventory.hold(["101-A-1"], fan="f", identity="f", limit=4)
+            await held(inventory, "f", "101-A-1")
 
     run(valkey, test, loaded=False)
 
 
 def test_loading_restores_what_orders_own(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
-        lost = await inventory.hold(["101-B-1"], fan="x", identity="x", limit=4)
-        await inventory.load(
-            [
-                OwnedSeats("h1", "f", ("101-A-1", "101-A-2"), sold=True),
-                OwnedSeats("h2", "g", ("101-A-3",), sold=False),
-            ]
-        )
+        lost = await held(inventory, "x", "101-B-1")
+        sold = claim("f", "101-A-1", "101-A-2", hold_id="h1")
+        pending = claim("g", "101-A-3", hold_id="h2")
+        await inventory.load(sold=[sold], pending=[pending])
         assert await inventory.loaded()
         assert [await state_of(inventory, seat) for seat in ("101-A-1", "101-A-2", "101-A-3")] == ["2", "2", "1"]
         assert await state_of(inventory, "101-B-1") == "0"
         assert await inventory.get_hold(lost.hold_id) is None
         assert await feed(inventory) == []
-        await inventory.mark_sold("h2")
+        await inventory.mark_sold(pending)
         assert await state_of(inventory, "101-A-3") == "2"
-        assert (
-            await outcome(inventory.hold([f"102-A-{n}" for n in (1, 2, 3)], fan="f", identity="f", limit=4)) == "limit"
-        )
+        assert await outcome(held(inventory, "f", "102-A-1", "102-A-2", "102-A-3")) == "limit"
 
     run(valkey, test)
