@@ -29,6 +29,7 @@ class Keys:
         "holds",
         "join_clock",
         "map",
+        "parked",
         "queue",
         "queue_epoch",
         "score",
@@ -48,6 +49,7 @@ class Keys:
         self.seats = f"{tag}:seats"  # hash seat → "<state>:<hold id>"; free seats are absent
         self.holds = f"{tag}:holds"  # sorted set hold id → expiry, unix µs
         self.bought = f"{tag}:bought"  # hash identity → seats held and sold
+        self.parked = f"{tag}:parked"  # hash order id → checkout as JSON, waiting for the primary
         self.score = f"{tag}:score"  # pub/sub channel
         self.queue = f"{tag}:queue"  # sorted set fan → join time, unix µs, unique
         self.queue_epoch = f"{tag}:queue_epoch"  # integer: grows when somebody is put in before others
