@@ -1,0 +1,113 @@
+"""What all routes share: problem documents (RFC 9457), JSON in and out, a limit on bodies, tokens from headers."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from target.breakers import UnavailableError
+from target.tickets import HoldToken, Pass, Signer, Ticket, TokenError
+
+T = TypeVar("T")
+Token = TypeVar("Token", Ticket, Pass, HoldToken)
+
+BODY_BYTES_MAX: Final = 16_384
+RETRY_AFTER_S: Final = 1
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+class ProblemError(Exception):
+    """An answer that is not a success. `extra` adds fields to the problem document."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str = "",
+        *,
+        retry_after_s: int | None = None,
+        extra: dict[str, object] | None = None,
+    ) -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.extra = extra or {}
+
+
+def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """`body` as JSON."""
+    return Response(_encoder.encode(body), status, headers, "application/json")
+
+
+async def problem_response(_request: Request, error: Exception) -> Response:
+    """Starlette's handler for `ProblemError`."""
+    assert isinstance(error, ProblemError)  # noqa: S101 - registered for this type only
+    document: dict[str, object] = {"type": "about:blank", "title": error.title, "status": error.status}
+    if error.detail:
+        document["detail"] = error.detail
+    headers = {"cache-control": "no-store"}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(error.retry_after_s)
+    if error.status == 401:
+        headers["www-authenticate"] = "Pass, Queue"
+    return Response(_encoder.encode(document | error.extra), error.status, headers, "application/problem+json")
+
+
+async def unavailable_response(request: Request, error: Exception) -> Response:
+    """Starlette's handler for `UnavailableError`: the fan may try again soon."""
+    assert isinstance(error, UnavailableError)  # noqa: S101 - registered for this type only
+    problem = ProblemError(
+        503,
+        "temporarily unavailable",
+        f"{error.dependency} cannot be used at the moment",
+        retry_after_s=RETRY_AFTER_S,
+        extra={"dependency": error.dependency},
+    )
+    return await problem_response(request, problem)
+
+
+async def read_json(request: Request, kind: type[T]) -> T:
+    """The body as a `kind`. Raises `ProblemError`: 413 too large, 400 not JSON, 422 not the right shape."""
+    body = await _read(request)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise ProblemError(422, "unprocessable body", str(error)) from error
+    except msgspec.DecodeError as error:
+        raise ProblemError(400, "malformed JSON", str(error)) from error
+
+
+async def _read(request: Request) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > BODY_BYTES_MAX:
+                raise ProblemError(413, "body too large", f"at most {BODY_BYTES_MAX} bytes")
+            chunks.append(chunk)
+    except ClientDisconnect as error:
+        raise ProblemError(400, "the client went away") from error
+    return b"".join(chunks)
+
+
+def require_token(authorization: str, scheme: str, kind: type[Token], signer: Signer) -> Token:
+    """The token after `scheme` in an Authorization header. Raises `ProblemError` 401."""
+    given, _, token = authorization.partition(" ")
+    if given.lower() != scheme.lower() or not token:
+        raise ProblemError(401, "not authorised", f"an Authorization header with the scheme {scheme} is needed")
+    try:
+        return signer.read(kind, token.strip())
+    except TokenError as error:
+        raise ProblemError(401, "not authorised", str(error)) from error
+
+
+def require_pass(request: Request, signer: Signer) -> Pass:
+    """The fan's pass. Raises `ProblemError` 401."""
+    return require_token(request.headers.get("authorization", ""), "Pass", Pass, signer)

@@ -1,0 +1,109 @@
+"""Signed tokens that fans carry: queue tickets, passes, holds. Self-contained, so they outlive a lost Redis.
+
+A token is base64url(content + MAC). The content names its kind, so one kind never passes for another. Single use is
+not enforced here but at admission, in Redis.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import secrets
+import time
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+TICKET_VALID_S: Final = 6 * 3600.0
+PASS_VALID_S: Final = 3600.0
+MAC_BYTES: Final = 16
+
+
+class TokenError(Exception):
+    """Not a token of ours, of another kind or event, or expired. Its text says which."""
+
+
+class Ticket(msgspec.Struct, frozen=True, array_like=True, tag="ticket"):
+    """A place in the queue. `joined_us`: the join time that orders the queue, unix µs."""
+
+    event: str
+    fan: str
+    identity: str
+    joined_us: int
+    expires_s: float
+
+
+class Pass(msgspec.Struct, frozen=True, array_like=True, tag="pass"):
+    """The right to hold and buy seats. `limit`: seats per identity, 0 for none."""
+
+    event: str
+    fan: str
+    identity: str
+    admission_no: int
+    limit: int
+    expires_s: float
+
+
+class HoldToken(msgspec.Struct, frozen=True, array_like=True, tag="hold"):
+    """A hold, readable while Redis is away. `expires_s`: unix s; Redis decides when it can be asked."""
+
+    event: str
+    fan: str
+    identity: str
+    seats: tuple[str, ...]
+    expires_s: float
+    nonce: int
+
+
+Token = TypeVar("Token", Ticket, Pass, HoldToken)
+
+
+class Signer:
+    """Signs and reads the tokens of one event."""
+
+    def __init__(self, secret: str, event: str) -> None:
+        self._key = secret.encode()
+        self._event = event
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decoders: dict[type, Any] = {kind: msgspec.msgpack.Decoder(kind) for kind in (Ticket, Pass, HoldToken)}
+
+    def ticket(self, fan: str, identity: str, joined_us: int) -> str:
+        """A queue ticket. The same place gives the same ticket."""
+        return self.sign(Ticket(self._event, fan, identity, joined_us, joined_us / 1e6 + TICKET_VALID_S))
+
+    def admit(self, fan: str, identity: str, *, admission_no: int, limit: int, entered_s: float) -> tuple[str, float]:
+        """A pass and when it expires (unix s). The same admission gives the same pass."""
+        expires_s = entered_s + PASS_VALID_S
+        return self.sign(Pass(self._event, fan, identity, admission_no, limit, expires_s)), expires_s
+
+    def hold_id(self, fan: str, identity: str, seats: tuple[str, ...], expires_s: float) -> str:
+        """A new hold's id."""
+        return self.sign(HoldToken(self._event, fan, identity, seats, expires_s, secrets.randbits(48)))
+
+    def sign(self, content: Ticket | Pass | HoldToken) -> str:
+        """The token of this content."""
+        body = self._encode(content)
+        return base64.urlsafe_b64encode(body + self._mac(body)).rstrip(b"=").decode()
+
+    def read(self, kind: type[Token], token: str, *, expired_too: bool = False) -> Token:
+        """The content of a token of this kind. Raises `TokenError`."""
+        try:
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        except (binascii.Error, ValueError) as error:
+            raise TokenError("the token is not one of ours") from error
+        body, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(body)):
+            raise TokenError("the token's signature is wrong")
+        try:
+            content: Token = self._decoders[kind].decode(body)
+        except msgspec.MsgspecError as error:
+            raise TokenError("the token is of another kind") from error
+        if content.event != self._event:
+            raise TokenError("the token is for another event")
+        if content.expires_s < time.time() and not expired_too:
+            raise TokenError("the token has expired")
+        return content
+
+    def _mac(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, body, "sha256")[:MAC_BYTES]
