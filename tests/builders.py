@@ -103,7 +103,7 @@ class RunBuilder:
 
     def _queue(self, user: int, number: int, t_s: float) -> None:
         fan = _fan(user)
-        self.request(user, "queue_page", t_s, 0.004, t_intended_s=0.0)
+        self.request(user, "queue_page", t_s, 0.004, t_intended_s=t_s - 0.001)
         took = self.draw.uniform(0.004, 0.02)
         join = {"position": number, "epoch": EPOCH, "parked": False}
         self.operation(user, "join", fan, join, t_s + 0.005, t_s + 0.005 + took)
@@ -219,10 +219,11 @@ class RunBuilder:
             for seq, (t_s, seat, state) in enumerate(self._changes, start=1):
                 if back and dropped and t_s >= dropped:
                     self._reconnect(user, seq - 1, dropped, back)
-                    dropped_now, back = back, None
-                    t_s = max(t_s, dropped_now + 0.01)
-                t_seen = max(t_s + 0.02, self._last_seen(user))
+                    back = None
+                t_seen = max(t_s + 0.02, self._last_seen(user) + 0.001)
                 self.event(user, "feed", "seat", t_seen, EPOCH, seq, state, seat, t_sent_s=t_s)
+            if back and dropped:
+                self._reconnect(user, len(self._changes), dropped, back)
 
     def _reconnect(self, user: int, seq: int, t_drop_s: float, t_back_s: float) -> None:
         self.event(user, "feed", "disconnect", max(t_drop_s, self._last_seen(user)), key="reset")
@@ -430,6 +431,7 @@ class RunBuilder:
 
     def lose_booking(self) -> Self:
         """Forget one confirmed order altogether: order, money and seat."""
+        self._forget_resting_seq()
         lost = self.confirmed()[0]["order_id"]
         seats = {row["seat"] for row in self.confirmed() if row["order_id"] == lost}
         for name in ("final_orders", "final_ledger"):
@@ -446,6 +448,7 @@ class RunBuilder:
 
     def leak_hold(self) -> Self:
         """Leave a free seat held for ever."""
+        self._forget_resting_seq()
         row = next(row for row in self.tables["final_seats"] if row["state"] == "free")
         row["state"] = "held"
         self.tables["operations"] = [
@@ -455,6 +458,10 @@ class RunBuilder:
             for op in self.tables["operations"]
         ]
         return self
+
+    def _forget_resting_seq(self) -> None:
+        """Let the resting map carry no sequence number, so that only what was meant to break does."""
+        self.changed(seat_map_at_rest=SeatMapFacts(capacity=len(self.seats)))
 
     def double_charge(self) -> Self:
         """Capture one order twice."""

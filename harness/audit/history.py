@@ -159,6 +159,11 @@ class Evidence:
         return self._operations(Function.HOLD, SeatsValue)
 
     @cached_property
+    def releases(self) -> tuple[Operation[SeatsValue], ...]:
+        """Every release; `key` is the hold id."""
+        return self._operations(Function.RELEASE, SeatsValue)
+
+    @cached_property
     def pays(self) -> tuple[Operation[PayValue], ...]:
         """Every payment."""
         return self._operations(Function.PAY, PayValue)

@@ -1,1 +1,17 @@
 """The record in, service level indicators out."""
+
+from harness.sli.funnel import outcome_share
+from harness.sli.indicators import INDICATORS, measure
+from harness.sli.latency import step_latency_ms
+from harness.sli.measured import IndicatorSpec, IndicatorValue, Measured, percentile
+
+__all__ = [
+    "INDICATORS",
+    "IndicatorSpec",
+    "IndicatorValue",
+    "Measured",
+    "measure",
+    "outcome_share",
+    "percentile",
+    "step_latency_ms",
+]

@@ -1,0 +1,223 @@
+"""What a person should act on, the worst first, each with its numbers and a runbook. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from harness.audit import INVARIANTS
+from harness.record.schema import RunDocument
+from harness.record.verdict import (
+    ExpectationResult,
+    FaultResult,
+    Finding,
+    GeneratorResult,
+    InvariantResult,
+    SliResult,
+    Status,
+    Validity,
+)
+from harness.scenario import Scenario
+
+SEVERITIES: Final = ("critical", "major", "minor", "info")
+_DOCUMENT: Final = "docs/runbooks.md"
+_SLI_ANCHORS: Final = {
+    "queue_admission_rate_per_s": "queue-admission",
+    "checkout_completion_ratio": "checkout-completion",
+    "payment_failure_ratio": "payment-failures",
+    "time_to_first_position_p95_s": "first-position",
+    "queue_page_response_p99_ms": "queue-page-latency",
+    "join_response": "join-latency",
+    "seat_map_response": "seat-map-latency",
+    "hold_response": "hold-latency",
+    "pay_response": "payment-latency",
+    "hold_expiry_ratio": "hold-expiry",
+    "stale_map_ratio": "stale-seat-map",
+    "error_ratio": "errors",
+    "feed_freshness_p99_ms": "feed-freshness",
+    "reconnect_recovery_p95_s": "feed-reconnect",
+    "cache_hit_ratio": "cache-hits",
+    "db_write_latency_p99_ms": "database-writes",
+    "websocket_connections_max": "websocket-connections",
+    "queue_depth_max": "queue-depth",
+    "replica_lag_max_s": "replica-lag",
+}
+_GENERATOR: Final = "load-generator"
+_FAULT: Final = "fault-not-proven"
+_PROCESS: Final = "process-died"
+_RECORD: Final = "anomalies"
+_UNTESTED: Final = "not-tested"
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the verdict and the findings are drawn from."""
+
+    run: RunDocument
+    scenario: Scenario
+    generator: GeneratorResult | None
+    slis: tuple[SliResult, ...]
+    invariants: tuple[InvariantResult, ...]
+    faults: tuple[FaultResult, ...]
+    requests_in_record: int
+
+    def expectations(self, status: str) -> list[tuple[FaultResult, ExpectationResult]]:
+        """The experiments' expectations of this status: met, missed or unknown."""
+        return [(fault, e) for fault in self.faults for e in fault.expectations if e.status == status]
+
+    def unseen(self) -> list[str]:
+        """What the scenario requires and the run could not tell: objectives and invariants, by name."""
+        objectives = self.scenario.objectives
+        slis = [sli.name for sli in self.slis if sli.name in objectives and sli.value is None]
+        names = [name for name in slis if objectives[name].required]
+        return names + [result.name for result in self.invariants if self.unproven(result)]
+
+    def unproven(self, result: InvariantResult) -> bool:
+        """Whether an invariant is required and neither held nor violated."""
+        if result.status in (Status.HELD, Status.VIOLATED):
+            return False
+        required = self.scenario.invariants
+        return result.name in required if required else result.status is Status.UNKNOWN
+
+    def faults_skipped(self) -> list[str]:
+        """Experiments that the scenario planned and that left no trace."""
+        carried_out = {fault.experiment for fault in self.faults}
+        return [plan.experiment for plan in self.scenario.faults if plan.experiment not in carried_out]
+
+
+def find(judged: Judgement) -> tuple[Finding, ...]:
+    """All findings, the worst first; within a severity in the order: invariants, faults, objectives, the rest."""
+    findings = [
+        *_invariants(judged),
+        *_faults(judged),
+        *_objectives(judged),
+        *_generator(judged),
+        *_anomalies(judged),
+        *_untested(judged),
+    ]
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def anchors() -> tuple[str, ...]:
+    """Every section of the runbooks that a finding may point to, apart from those that experiments name themselves."""
+    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED)
+    return (*(_dashed(name) for name in INVARIANTS), *_SLI_ANCHORS.values(), *own)
+
+
+def runbook_of(indicator: str) -> str:
+    """The runbook of an indicator."""
+    anchor = next((anchor for name, anchor in _SLI_ANCHORS.items() if indicator.startswith(name)), "errors")
+    return _runbook(anchor)
+
+
+def _invariants(judged: Judgement) -> list[Finding]:
+    found: list[Finding] = []
+    for result in judged.invariants:
+        title, runbook = INVARIANTS[result.name].title, _runbook(_dashed(result.name))
+        if result.status is Status.VIOLATED:
+            title = f"Violated: {title.lower()} ({result.violations_total} found, {result.operations_checked} checked)"
+            found.append(Finding(severity="critical", title=title, evidence=_history(result), runbook=runbook))
+        elif judged.unproven(result):
+            seen = "could not be observed" if result.status is Status.NOT_OBSERVABLE else "could not be decided"
+            found.append(Finding(severity="major", title=f"{title}: {seen}", evidence=result.note, runbook=runbook))
+    return found
+
+
+def _history(result: InvariantResult) -> str:
+    if not result.violations:
+        return f"{result.violations_total} violations"
+    first = result.violations[0]
+    steps = [f"{'at rest' if s.t_s is None else f'{s.t_s:.3f} s'}, {s.actor}: {s.text}" for s in first.history]
+    faults = f" In force: {', '.join(first.faults)}." if first.faults else ""
+    return f"{first.summary}. {'; '.join(steps)}.{faults}"
+
+
+def _faults(judged: Judgement) -> list[Finding]:
+    found: list[Finding] = []
+    for fault in judged.faults:
+        if not fault.proven or fault.healed_s is None:
+            what = "never proven" if not fault.proven else "never seen healed"
+            title = f"The fault {fault.experiment} was {what}"
+            evidence = fault.error or f"canary: {_figures(fault.canary)}"
+            found.append(Finding(severity="major", title=title, evidence=evidence, runbook=_runbook(_FAULT)))
+    for skipped in judged.faults_skipped():
+        title = f"The fault {skipped} was planned but never carried out"
+        found.append(Finding(severity="major", title=title, evidence="not in faults.json", runbook=_runbook(_FAULT)))
+    for status, severity in (("missed", "major"), ("unknown", "minor")):
+        for fault, expectation in judged.expectations(status):
+            title = f"{fault.experiment}: expectation {status}: {expectation.name}"
+            evidence = f"expected {expectation.expected}; observed {expectation.observed}"
+            runbook = fault.runbook or _runbook(fault.experiment)
+            found.append(Finding(severity=severity, title=title, evidence=evidence, runbook=runbook))
+    return found
+
+
+def _objectives(judged: Judgement) -> list[Finding]:
+    found: list[tuple[float, Finding]] = []
+    for sli in judged.slis:
+        objective = judged.scenario.objectives.get(sli.name)
+        if objective is None or sli.met:
+            continue
+        severity = "major" if objective.required else "minor"
+        limits = f"target {objective.target:g}, worst {objective.worst:g} {sli.unit}"
+        if sli.value is None or sli.score is None:
+            title, evidence = f"{sli.title} could not be measured", f"no samples; {limits}"
+        else:
+            title = f"{sli.title} missed its target"
+            evidence = f"{sli.value:.4g} {sli.unit} over {sli.samples} samples; {limits}: {sli.score:.0f} of 100 points"
+        finding = Finding(severity=severity, title=title, evidence=evidence, runbook=runbook_of(sli.name))
+        found.append((sli.score or 0.0, finding))
+    return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
+
+
+def _generator(judged: Judgement) -> list[Finding]:
+    generator, runbook = judged.generator, _runbook(_GENERATOR)
+    if generator is None or generator.validity is Validity.VALID:
+        return []
+    severity = "major" if generator.validity is Validity.INVALID else "minor"
+    title = f"The load generator was {generator.validity}"
+    return [Finding(severity=severity, title=title, evidence="; ".join(generator.reasons), runbook=runbook)]
+
+
+def _anomalies(judged: Judgement) -> list[Finding]:
+    stack = {process.name for process in judged.run.processes}
+    found = []
+    for anomaly in judged.run.anomalies:
+        died = anomaly.source in stack
+        when = "" if anomaly.t_s is None else f" at {anomaly.t_s:.1f} s"
+        finding = Finding(
+            severity="major" if died else "minor",
+            title=f"{anomaly.source}: {anomaly.text}",
+            evidence=f"noted{when}",
+            runbook=_runbook(_PROCESS if died else _RECORD),
+        )
+        found.append(finding)
+    return found
+
+
+def _untested(judged: Judgement) -> list[Finding]:
+    """What this run says nothing about: a reader must not take silence for a pass."""
+    runbook = _runbook(_UNTESTED)
+    found = [
+        Finding(
+            severity="info", title=f"Not tested: {INVARIANTS[r.name].title.lower()}", evidence=r.note, runbook=runbook
+        )
+        for r in judged.invariants
+        if r.status is Status.NOT_OBSERVABLE and not judged.unproven(r)
+    ]
+    if not judged.scenario.faults:
+        evidence = "the scenario plans no faults"
+        found.append(Finding(severity="info", title="Not tested: any fault", evidence=evidence, runbook=runbook))
+    return found
+
+
+def _figures(canary: dict[str, float | str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in canary.items()) or "no samples"
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _runbook(anchor: str) -> str:
+    return f"{_DOCUMENT}#{anchor}"

@@ -1,0 +1,189 @@
+"""The indicators by name. Scenario files set objectives on these names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from harness.record.reader import Record
+from harness.sli import fairness, funnel, infrastructure, latency
+from harness.sli.measured import IndicatorSpec, IndicatorValue, Measured, Observations
+
+_STEPS: Final = {"join": "join", "seat_map": "seat map", "hold": "hold", "pay": "payment"}
+_WAIT: Final = "From when the fan meant to send to the last byte; refusals left out, time-outs counted as waited."
+
+
+def _response(step: str, quantile: float) -> Callable[[Observations], Measured]:
+    return partial(_step_response, step, quantile)
+
+
+def _step_response(step: str, quantile: float, seen: Observations) -> Measured:
+    return latency.step_latency_ms(seen.requests, step, quantile)
+
+
+def _step_indicators() -> tuple[IndicatorSpec, ...]:
+    return tuple(
+        IndicatorSpec(
+            f"{step}_response_p{percent}_ms",
+            f"{words.capitalize()} response p{percent}",
+            "ms",
+            "lower",
+            _WAIT,
+            "requests",
+            _response(step, percent / 100),
+        )
+        for step, words in _STEPS.items()
+        for percent in (50, 95, 99)
+    )
+
+
+_ALL: Final = (
+    IndicatorSpec(
+        "queue_admission_rate_per_s",
+        "Queue admission rate",
+        "1/s",
+        "higher",
+        "Fans admitted per second, from the first until 95 % of them were in.",
+        "operations",
+        fairness.queue_admission_rate_per_s,
+    ),
+    IndicatorSpec(
+        "checkout_completion_ratio",
+        "Checkout completion",
+        "ratio",
+        "higher",
+        "Fans told that their order is confirmed, of those who paid with a good card.",
+        "operations",
+        funnel.checkout_completion_ratio,
+    ),
+    IndicatorSpec(
+        "payment_failure_ratio",
+        "Payment failures",
+        "ratio",
+        "lower",
+        'Purchases with a good card that never got a yes or an "in progress".',
+        "operations",
+        funnel.payment_failure_ratio,
+    ),
+    IndicatorSpec(
+        "time_to_first_position_p95_s",
+        "Time to first position p95",
+        "s",
+        "lower",
+        "From when the fan meant to open the queue page to the first position seen.",
+        "requests, events",
+        latency.time_to_first_position_p95_s,
+    ),
+    IndicatorSpec(
+        "queue_page_response_p99_ms",
+        "Queue page response p99",
+        "ms",
+        "lower",
+        _WAIT,
+        "requests",
+        _response("queue_page", 0.99),
+    ),
+    *_step_indicators(),
+    IndicatorSpec(
+        "hold_expiry_ratio",
+        "Holds that ran out",
+        "ratio",
+        "lower",
+        "Holds neither paid for, declined nor released, of all that could run out during the run.",
+        "operations",
+        funnel.hold_expiry_ratio,
+    ),
+    IndicatorSpec(
+        "stale_map_ratio",
+        "Holds on a stale map",
+        "ratio",
+        "lower",
+        "Holds that conflicted on seats that the fan's last map showed free, of all granted or conflicted.",
+        "operations",
+        funnel.stale_map_ratio,
+    ),
+    IndicatorSpec(
+        "error_ratio",
+        "Errors",
+        "ratio",
+        "lower",
+        "Requests refused, cut off or timed out, of all before settling.",
+        "requests",
+        funnel.error_ratio,
+    ),
+    IndicatorSpec(
+        "feed_freshness_p99_ms",
+        "Feed freshness p99",
+        "ms",
+        "lower",
+        "From a seat's change to its arrival at a connected follower.",
+        "events",
+        latency.feed_freshness_p99_ms,
+    ),
+    IndicatorSpec(
+        "reconnect_recovery_p95_s",
+        "Reconnect recovery p95",
+        "s",
+        "lower",
+        "From a follower's lost connection to its next open one.",
+        "events",
+        latency.reconnect_recovery_p95_s,
+    ),
+    IndicatorSpec(
+        "cache_hit_ratio",
+        "Cache hits",
+        "ratio",
+        "higher",
+        "Requests answered by the platform's cache, of all that asked it.",
+        "metrics",
+        infrastructure.cache_hit_ratio,
+    ),
+    IndicatorSpec(
+        "db_write_latency_p99_ms",
+        "Database write p99",
+        "ms",
+        "lower",
+        "From the platform's histogram of database writes.",
+        "metrics",
+        infrastructure.db_write_latency_p99_ms,
+    ),
+    IndicatorSpec(
+        "websocket_connections_max",
+        "WebSocket connections, most",
+        "connections",
+        "higher",
+        "Most feed connections open at one time, over all feed nodes.",
+        "metrics",
+        infrastructure.websocket_connections_max,
+    ),
+    IndicatorSpec(
+        "queue_depth_max",
+        "Queue depth, most",
+        "fans",
+        "lower",
+        "Most fans waiting at one time.",
+        "metrics",
+        infrastructure.queue_depth_max,
+    ),
+    IndicatorSpec(
+        "replica_lag_max_s",
+        "Replica lag, most",
+        "s",
+        "lower",
+        "Furthest that the replica was behind the primary.",
+        "metrics",
+        infrastructure.replica_lag_max_s,
+    ),
+)
+INDICATORS: Final[dict[str, IndicatorSpec]] = {spec.name: spec for spec in _ALL}
+
+
+def measure(record: Record) -> tuple[IndicatorValue, ...]:
+    """Every indicator of the run, in the order of the registry; the value is null where there were no samples."""
+    seen = Observations(record)
+    return tuple(_value(spec, spec.measure(seen)) for spec in INDICATORS.values())
+
+
+def _value(spec: IndicatorSpec, measured: Measured) -> IndicatorValue:
+    return IndicatorValue(spec.name, measured.value, spec.unit, measured.samples, measured.note)
