@@ -74,6 +74,6 @@ def reconnect_recovery_p95_s(seen: Observations) -> Measured:
 
 def _feed(events: pa.Table) -> pd.DataFrame:
     wanted = pc.equal(events["stream"], "feed")
-    frame: pd.DataFrame = events.filter(wanted).select(["actor", "event", "t_s", "t_sent_s", "key"]).to_pandas()
-    frame.sort_values(["actor", "t_s"], kind="stable", inplace=True)
+    rows = events.filter(wanted).select(["actor", "event", "t_s", "t_sent_s", "key"])
+    frame: pd.DataFrame = rows.to_pandas().sort_values(["actor", "t_s"], kind="stable")
     return frame
