@@ -76,10 +76,15 @@ def _summary(courses: list[_Course]) -> str:
         top = limited[0]
         return (
             f"Nothing came within {100 * (1 - NEAR_RATIO):.0f} % of a known limit. "
-            f"Nearest: {top.title.lower()}, at {100 * top.share:.0f} % of it."
+            f"Nearest: {_within(top.title)}, at {100 * top.share:.0f} % of it."
         )
     t_s, first = min(reached, key=lambda item: item[0])
-    return f"First to pass {100 * NEAR_RATIO:.0f} % of its limit: {first.title.lower()}, at {text.at(t_s)}."
+    return f"First to pass {100 * NEAR_RATIO:.0f} % of its limit: {_within(first.title)}, at {text.at(t_s)}."
+
+
+def _within(title: str) -> str:
+    """A title inside a sentence: only its first letter is lowered, and only before another small one."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
 def _first_near(course: _Course) -> float | None:
@@ -119,7 +124,7 @@ def _generator(frames: Frames) -> Iterator[_Course]:
     rows = frames.generator
     if rows.empty:
         return
-    yield _worst("Load generator CPU, busiest worker", rows["t_s"], rows["cpu_percent"], "%", 100.0)
+    yield _worst("Load generator CPU", rows["t_s"], rows["cpu_percent"], "%", 100.0)
     used = 100 * rows["fds"] / rows["fds_limit"].replace(0, np.nan)
     yield _worst("Load generator file descriptors", rows["t_s"], used.dropna(), "%", 100.0)
     yield _worst("Load generator event-loop lag", rows["t_s"], rows["loop_lag_ms_max"], "ms", None)

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from harness.record.reader import Record
-from reports.text import sentence
 from reports.view import words
 from reports.view.frames import BUYERS, Floats, Frames, label
 from reports.view.journey import first_times
@@ -198,7 +197,7 @@ def _breakers(metrics: pd.DataFrame, start_s: float, end_s: float) -> tuple[Brea
     for dependency, own in rows.groupby("dependency"):
         worst = own.groupby("t_s")["value"].max()
         pairs = zip(worst.index.tolist(), worst.tolist(), strict=True)
-        breakers.append(Breaker(sentence(str(dependency)), spans(((t, _BREAKER_STATES.get(v, "?")) for t, v in pairs))))
+        breakers.append(Breaker(str(dependency), spans(((t, _BREAKER_STATES.get(v, "?")) for t, v in pairs))))
     return tuple(breakers)
 
 

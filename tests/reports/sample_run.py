@@ -119,7 +119,9 @@ class _Crowd:
             status = 503 if down else 409 if conflict else 201
             self.request(user, "hold", at_s, took, method="POST", status=status, error=error, attempt=attempt)
             why = "refused" if down else "conflict" if conflict else ""
-            self.operation(user, "hold", "" if why else f"h-{user}", {"seats": [f"101-A-{user}"]}, at_s, took, error=why)
+            self.operation(
+                user, "hold", "" if why else f"h-{user}", {"seats": [f"101-A-{user}"]}, at_s, took, error=why
+            )
             if not why:
                 return at_s + took
             at_s += self.latency(1.6)
@@ -283,7 +285,7 @@ def run_document(fans: int, requests: int) -> RunDocument:
             "description": "A playoff on-sale: a thousand fans at one instant, four faults one after another.",
             "duration_s": DURATION_S,
             "minimum_grade": "C",
-            "load": {"fans": fans, "spectators": 100, "bots": 0, "release_window_s": 0.5, "connect": "warm"},
+            "load": {"fans": fans, "spectators": 100, "release_window_s": 0.5, "connect": "warm"},
             "on_sale": {"hold_ttl_s": 8.0, "admission_rate_per_s": 30.0},
             "faults": [{"experiment": name, "start_s": 6.0, "length_s": None} for name in ("redis-down",)],
         },

@@ -1,0 +1,20 @@
+"""report.html: one file that needs no network and no script."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from reports import charts
+from reports.view import Page
+
+
+def render(page: Page) -> str:
+    """The page as HTML. Everything that comes from a record is escaped; only our own charts go in as markup."""
+    environment = Environment(
+        loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        timeline=None if page.timeline is None else charts.timeline_chart(page.timeline),
+        release=None if page.release is None else charts.release_chart(page.release),
+    )

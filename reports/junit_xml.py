@@ -1,0 +1,145 @@
+"""junit.xml: each invariant, objective and fault expectation as a test case, for a CI server.
+
+violated, missed                       failure
+an unknown invariant, an unproven fault, an invalid generator, NO VERDICT    error: somebody has to look
+not observable, no samples, not judged skipped
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+from xml.etree import ElementTree as Tree
+
+from harness.record.schema import Struct
+from harness.record.verdict import Decision, FaultResult, InvariantResult, SliResult, Status, Validity, Verdict
+from reports import text
+from reports.view.indicators import state_of
+
+_ILLEGAL: Final = re.compile("[^\\t\\n\\r\\u0020-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+_Kind = Literal["passed", "failure", "error", "skipped"]
+
+
+class Case(Struct, frozen=True):
+    """One test case. `message` is one line; `detail` may be many."""
+
+    suite: str
+    name: str
+    kind: _Kind = "passed"
+    message: str = ""
+    detail: str = ""
+
+
+def render(verdict: Verdict) -> str:
+    """The verdict as JUnit XML; characters that XML cannot hold are left out."""
+    suites: dict[str, list[Case]] = {}
+    for case in cases(verdict):
+        suites.setdefault(case.suite, []).append(case)
+    root = Tree.Element("testsuites", {"name": "gatecrash", **_counts(list(cases(verdict)))})
+    for name, members in suites.items():
+        attributes = {"name": f"gatecrash.{name}", **_counts(members), "skipped": _count(members, "skipped")}
+        if verdict.t0:
+            attributes["timestamp"] = _clean(verdict.t0)
+        suite = Tree.SubElement(root, "testsuite", attributes)
+        for case in members:
+            _add(suite, case)
+    Tree.indent(root)
+    return Tree.tostring(root, encoding="unicode", xml_declaration=False).join((_DECLARATION, "\n"))
+
+
+_DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+def cases(verdict: Verdict) -> tuple[Case, ...]:
+    """All test cases, in the order of the report."""
+    return (
+        *_verdict(verdict),
+        *(_invariant(result) for result in verdict.invariants),
+        *(_objective(sli) for sli in verdict.slis if sli.objective is not None),
+        *(case for fault in verdict.faults for case in _fault(fault)),
+    )
+
+
+def _verdict(verdict: Verdict) -> list[Case]:
+    kinds: dict[Decision, _Kind] = {Decision.NOT_READY: "failure", Decision.NO_VERDICT: "error"}
+    kind = kinds.get(verdict.verdict, "passed")
+    found = [Case(suite="verdict", name="ready", kind=kind, message=verdict.reason)]
+    if verdict.generator is not None:
+        invalid = verdict.generator.validity is Validity.INVALID
+        message = f"{verdict.generator.validity.value}: {'; '.join(verdict.generator.reasons) or 'no objection'}"
+        found.append(
+            Case(suite="verdict", name="load generator", kind="error" if invalid else "passed", message=message)
+        )
+    return found
+
+
+def _invariant(result: InvariantResult) -> Case:
+    kinds: dict[Status, _Kind] = {
+        Status.HELD: "passed",
+        Status.VIOLATED: "failure",
+        Status.UNKNOWN: "error",
+        Status.NOT_OBSERVABLE: "skipped",
+    }
+    summaries = "; ".join(violation.summary for violation in result.violations)
+    lines = [f"{text.at(step.t_s)}  {step.actor}  {step.text}" for found in result.violations for step in found.history]
+    message = summaries or result.note or result.status.value.replace("_", " ")
+    return Case(
+        suite="invariants", name=result.name, kind=kinds[result.status], message=message, detail="\n".join(lines)
+    )
+
+
+def _objective(sli: SliResult) -> Case:
+    kinds: dict[str, _Kind] = {"met": "passed", "missed": "failure"}
+    value, objective = text.quantity(sli.value, sli.unit), text.quantity(sli.objective, sli.unit)
+    message = f"{value}, objective {objective}, from {text.counted(sli.samples, 'sample')}"
+    return Case(suite="objectives", name=sli.name, kind=kinds.get(state_of(sli), "skipped"), message=message)
+
+
+def _fault(fault: FaultResult) -> list[Case]:
+    suite = f"faults.{fault.experiment}"
+    unproven = fault.error or "the canary did not see the fault take effect and heal"
+    proof = Case(
+        suite=suite, name="proven", kind="passed" if fault.proven else "error", message="" if fault.proven else unproven
+    )
+    kinds: dict[str, _Kind] = {"met": "passed", "missed": "failure"}
+    return [
+        proof,
+        *(
+            Case(
+                suite=suite,
+                name=expectation.name,
+                kind=kinds.get(expectation.status, "skipped"),
+                message=f"observed {expectation.observed}, expected {expectation.expected}",
+            )
+            for expectation in fault.expectations
+        ),
+    ]
+
+
+def _add(suite: Tree.Element, case: Case) -> None:
+    element = Tree.SubElement(
+        suite, "testcase", {"classname": _clean(f"gatecrash.{case.suite}"), "name": _clean(case.name), "time": "0"}
+    )
+    if case.kind == "passed":
+        if case.message:
+            Tree.SubElement(element, "system-out").text = _clean(case.message)
+        return
+    problem = Tree.SubElement(element, case.kind, {"message": _clean(case.message)})
+    problem.text = _clean(case.detail) or None
+
+
+def _counts(members: list[Case]) -> dict[str, str]:
+    return {
+        "tests": str(len(members)),
+        "failures": _count(members, "failure"),
+        "errors": _count(members, "error"),
+        "time": "0",
+    }
+
+
+def _count(members: list[Case], kind: _Kind) -> str:
+    return str(sum(case.kind == kind for case in members))
+
+
+def _clean(words: str) -> str:
+    return _ILLEGAL.sub("", words)

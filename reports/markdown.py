@@ -1,0 +1,119 @@
+"""report.md: the report in brief, for a pull request or a chat."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from reports.view import Page
+from reports.view.headline import Fact
+
+_MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~@!])")
+
+
+def render(page: Page) -> str:
+    """The page as GitHub-flavoured Markdown."""
+    blocks = [*_headline(page), *_findings(page), *_invariants(page), *_indicators(page), *_faults(page), *_rest(page)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _headline(page: Page) -> Iterable[str]:
+    head = page.headline
+    yield f"# {head.word}"
+    yield f"**Grade {head.grade}, score {head.score} of 100.** {_plain(head.reason)}"
+    yield f"{_plain(head.scenario)} · {_plain(head.run_id)} · {_plain(head.when)}"
+    facts = [_fact(fact) for fact in (*head.load, *head.instrument_facts)]
+    if head.instrument:
+        facts.insert(len(head.load), f"- Load generator: **{head.instrument.word}**")
+    facts += [f"- {_plain(reason)}" for reason in head.instrument_reasons]
+    yield "\n".join(facts) if facts else "No load was delivered."
+
+
+def _fact(fact: Fact) -> str:
+    return f"- {fact.label}: **{fact.value}** ({fact.note})"
+
+
+def _findings(page: Page) -> Iterable[str]:
+    yield "## Findings"
+    lines = [
+        f"{number}. {finding.state.glyph} **{finding.state.word}: {_plain(finding.title)}.** {_plain(finding.evidence)}"
+        + (f" What to do: {_plain(finding.runbook)}" if finding.runbook else "")
+        for number, finding in enumerate(page.findings, start=1)
+    ]
+    yield "\n".join(lines) if lines else "No finding."
+
+
+def _invariants(page: Page) -> Iterable[str]:
+    yield "## Invariants"
+    rows = [
+        (f"{row.state.glyph} {row.state.word}", _plain(row.title), f"`{_code(row.name)}`", row.checked, row.unknowns)
+        for row in page.invariants
+    ]
+    header = ("State", "Invariant", "Name", "Checked", "Unknown")
+    yield _table(header, rows) if rows else "No invariant was checked."
+    for row in page.invariants:
+        for violation in row.violations:
+            lines = [f"- {line.at} · {_plain(line.actor)} · {_plain(line.text)}" for line in violation.history]
+            yield f"**{_plain(violation.summary)}** (in force: {_plain(violation.faults)})\n\n" + "\n".join(lines)
+
+
+def _indicators(page: Page) -> Iterable[str]:
+    yield "## Indicators"
+    rows = [
+        (_plain(row.title), row.value, row.objective, f"{row.state.glyph} {row.state.word}", row.score, row.samples)
+        for row in page.indicators
+    ]
+    header = ("Indicator", "Value", "Objective", "Objective is", "Points", "Samples")
+    yield _table(header, rows) if rows else "No indicator was measured."
+
+
+def _faults(page: Page) -> Iterable[str]:
+    yield "## Faults"
+    rows = [
+        (
+            _plain(fault.name),
+            f"{fault.proven.glyph} {fault.proven.word}",
+            _plain(row.name),
+            _plain(row.expected),
+            _plain(row.observed),
+            f"{row.state.glyph} {_plain(row.state.word)}",
+        )
+        for fault in page.faults
+        for row in fault.expectations
+    ]
+    rows += [
+        (
+            _plain(fault.name),
+            f"{fault.proven.glyph} {fault.proven.word}",
+            _plain(fault.error) or "none judged",
+            "",
+            "",
+            "",
+        )
+        for fault in page.faults
+        if not fault.expectations
+    ]
+    header = ("Experiment", "Proven", "Expectation", "Expected", "Observed", "It was")
+    yield _table(header, rows) if rows else "Nothing was broken in this run."
+
+
+def _rest(page: Page) -> Iterable[str]:
+    if page.untested:
+        yield "## Not tested"
+        yield "\n".join(f"- {_plain(gap.what)}: {_plain(gap.why)}" for gap in page.untested)
+    yield f"`{_code(page.method.command)}`"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _plain(words: str) -> str:
+    """Words from a record as words: no markup, no line breaks, no mentions."""
+    return _MARKUP.sub(r"\\\1", " ".join(words.split()))
+
+
+def _code(words: str) -> str:
+    return " ".join(words.replace("`", "'").replace("|", "\\|").split())
