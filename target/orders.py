@@ -76,7 +76,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     idempotency_key: str
 
 
-class SeatsTakenError(Exception):
+class SeatsOwnedError(Exception):
     """Another live order owns at least one of the seats: nothing was written."""
 
 
@@ -95,19 +95,16 @@ class Orders:
     async def create(self, checkout: Checkout, *, lease_s: float) -> bool:
         """Makes the durable intent: a pending order that claims its seats. False: this order exists already.
 
-        Raises `SeatsTakenError`. Until the lease is over only the caller takes the next step.
+        Raises `SeatsOwnedError`. Until the lease is over only the caller takes the next step.
         """
-        arguments = (*_columns(checkout), lease_s, *_seats(checkout))
         try:
-            status = await self._primary.write(lambda c: c.execute(sql.CREATE, *arguments))
+            return await self._insert(sql.CREATE, checkout, lease_s)
         except asyncpg.UniqueViolationError as error:
-            raise SeatsTakenError(checkout.order_id) from error
-        return str(status) != "INSERT 0 0"
+            raise SeatsOwnedError(checkout.order_id) from error
 
     async def create_expired(self, checkout: Checkout) -> bool:
         """Records a checkout whose seats went to somebody else before it could claim them. It was never charged."""
-        arguments = (*_columns(checkout), *_seats(checkout))
-        return str(await self._primary.write(lambda c: c.execute(sql.CREATE_EXPIRED, *arguments))) != "INSERT 0 0"
+        return await self._insert(sql.CREATE_EXPIRED, checkout, 0.0)
 
     async def confirm(self, order_id: str, charge_id: str) -> bool:
         """pending → confirmed."""
@@ -122,11 +119,11 @@ class Orders:
         return await self._moved(sql.EXPIRE, order_id)
 
     async def reclaim(self, order_id: str, charge_id: str) -> bool:
-        """expired → confirmed, after a late capture. Raises `SeatsTakenError`: it has to be refunded."""
+        """expired → confirmed, after a late capture. Raises `SeatsOwnedError`: it has to be refunded."""
         try:
             return await self._moved(sql.RECLAIM, order_id, charge_id)
         except asyncpg.UniqueViolationError as error:
-            raise SeatsTakenError(order_id) from error
+            raise SeatsOwnedError(order_id) from error
 
     async def refunded(self, order_id: str, charge_id: str) -> bool:
         """expired → refunded, after the provider gave the money back."""
@@ -186,6 +183,10 @@ class Orders:
         """Every seat of every order."""
         rows = await self._primary.read(lambda c: c.fetch(sql.EXPORT, event))
         return [OrderRow(*row) for row in rows]
+
+    async def _insert(self, statement: str, checkout: Checkout, lease_s: float) -> bool:
+        arguments = (*_columns(checkout), lease_s, *_seats(checkout))
+        return str(await self._primary.write(lambda c: c.execute(statement, *arguments))) != "INSERT 0 0"
 
     async def _moved(self, statement: str, *arguments: object) -> bool:
         """Runs a change of state that returns a row when it happened."""

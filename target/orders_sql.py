@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-_INSERT_ORDER: Final = """
+_INSERT: Final = """
 WITH made AS (
     INSERT INTO orders
         (order_id, event, fan, identity, hold_id, idempotency_key, card, amount_cents, state, unfinished, leased_until)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {values})
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{state}', {live}, now() + make_interval(secs => $9))
     ON CONFLICT (order_id) DO NOTHING RETURNING order_id, event)
 INSERT INTO order_seats (order_id, event, seat, price_cents, live)
-SELECT order_id, event, seat, price_cents, {live} FROM made, unnest({seats}) AS asked (seat, price_cents)
+SELECT order_id, event, seat, price_cents, {live}
+FROM made, unnest($10::text[], $11::bigint[]) AS asked (seat, price_cents)
 """
-CREATE: Final = _INSERT_ORDER.format(
-    values="'pending', true, now() + make_interval(secs => $9)", live="true", seats="$10::text[], $11::bigint[]"
-)
-CREATE_EXPIRED: Final = _INSERT_ORDER.format(
-    values="'expired', false, now()", live="false", seats="$9::text[], $10::bigint[]"
-)
+CREATE: Final = _INSERT.format(state="pending", live="true")
+CREATE_EXPIRED: Final = _INSERT.format(state="expired", live="false")
 
 CONFIRM: Final = """
 UPDATE orders SET state = 'confirmed', charge_id = $2, unfinished = false
@@ -64,7 +61,8 @@ extract(epoch FROM now() - created_at)::float8 AS age_s,
 LEASE_UNFINISHED: Final = f"""
 UPDATE orders SET leased_until = now() + make_interval(secs => $1)
 WHERE order_id IN (
-    SELECT order_id FROM orders WHERE unfinished AND leased_until < now() AND created_at <= now() - make_interval(secs => $3)
+    SELECT order_id FROM orders
+    WHERE unfinished AND leased_until < now() AND created_at <= now() - make_interval(secs => $3)
     ORDER BY leased_until LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING {_ORDER_COLUMNS}
 """

@@ -1,0 +1,134 @@
+"""The worker's endless jobs around orders: recovery, unparking, keeping holds, telling Redis, the replica's lag.
+
+Each round is complete in itself and every step in it is idempotent, so a round that an outage cut short is simply
+followed by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from target.breakers import BreakerState, UnavailableError
+from target.checkouts import Checkouts
+from target.keys import Keys
+from target.observability import REPLICA_LAG_SECONDS
+from target.orders import Checkout, Order
+from target.redis_store import RedisStore
+from target.saga import BOOKING_LEASE_S, LOCK_S
+from target.seat_log import Score, text
+
+RECOVERY_PERIOD_S: Final = 0.5
+RECOVERY_BATCH: Final = 32  # half of the provider's bulkhead
+RETRY_AFTER_S: Final = 1.0
+KEEP_PERIOD_S: Final = LOCK_S / 5
+TELL_PERIOD_S: Final = 0.5
+TELL_BATCH: Final = 500
+LAG_PERIOD_S: Final = 1.0
+SCORE_PERIOD_S: Final = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class OrderJobs:
+    """The jobs of one worker process. Two workers may run side by side: orders are leased one by one."""
+
+    def __init__(self, checkouts: Checkouts) -> None:
+        self._checkouts = checkouts
+        self._orders = checkouts.orders
+        self._open: list[Order] = []  # pending orders as last seen: their holds are kept while the primary is away
+
+    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """Every job as an endless coroutine."""
+        return [
+            every(RECOVERY_PERIOD_S, self.recover),
+            every(RECOVERY_PERIOD_S, self.unpark),
+            every(KEEP_PERIOD_S, self.keep_holds),
+            every(TELL_PERIOD_S, self.tell_inventory),
+            every(LAG_PERIOD_S, self.measure_lag),
+        ]
+
+    async def recover(self) -> None:
+        """Takes the next step of every unfinished order that nobody works on."""
+        saga = self._checkouts.saga
+        while True:
+            provider_away = self._checkouts.payments.guard.state is BreakerState.OPEN
+            min_age_s = saga.policy.payment_patience_s if provider_away else 0.0
+            orders = await self._orders.lease_unfinished(
+                lease_s=BOOKING_LEASE_S, limit=RECOVERY_BATCH, min_age_s=min_age_s
+            )
+            await asyncio.gather(*(self._recover_one(order) for order in orders))
+            if orders:
+                await self._orders.release_leases((order.order_id for order in orders), after_s=RETRY_AFTER_S)
+            if len(orders) < RECOVERY_BATCH:
+                return
+
+    async def _recover_one(self, order: Order) -> None:
+        try:
+            await self._checkouts.saga.recover(order)
+        except UnavailableError as error:
+            _log.info("order %s waits: %s", order.order_id, error)
+
+    async def unpark(self) -> None:
+        """Makes parked checkouts durable orders, once the primary is back."""
+        parked = await self._checkouts.parking.all()
+        for checkout in parked:
+            await self._checkouts.saga.unpark(checkout)
+
+    async def keep_holds(self) -> None:
+        """Renews the holds of all checkouts that are not at an end, also while the primary cannot be asked for them."""
+        parked = await self._checkouts.parking.all()
+        try:
+            self._open = await self._orders.pending()
+        except UnavailableError:
+            _log.info("keeping the holds of %d orders from memory", len(self._open))
+        claims: list[Order | Checkout] = [*self._open, *parked]
+        for claim in claims:
+            await self._checkouts.inventory.restore(claim, until_s=time.time() + LOCK_S)
+
+    async def tell_inventory(self) -> None:
+        """Marks confirmed orders as sold in Redis, where the booking process could not, and notes that it is done."""
+        while True:
+            orders = await self._orders.not_in_inventory(limit=TELL_BATCH)
+            for order in orders:
+                await self._checkouts.inventory.mark_sold(order)
+            if orders:
+                await self._orders.mark_in_inventory(order.order_id for order in orders)
+            if len(orders) < TELL_BATCH:
+                return
+
+    async def measure_lag(self) -> None:
+        """Sets the gauge; while neither server can be asked, it becomes NaN."""
+        lag_s = await self._checkouts.database.replica_lag_s()
+        REPLICA_LAG_SECONDS.set(float("nan") if lag_s is None else lag_s)
+
+
+async def score_ticker(redis: RedisStore, event: str) -> None:
+    """Endless: the match goes on, and now and then somebody scores. At most once: nobody stores these."""
+    channel = Keys(event).score
+    home, away = 0, 0
+    for _ in itertools.count():
+        await asyncio.sleep(SCORE_PERIOD_S)
+        points = random.choice((0, 2, 3))
+        home, away = (home + points, away) if random.random() < 0.5 else (home, away + points)
+        try:
+            await redis.command("PUBLISH", channel, text(Score(time.time(), home, away)))
+        except UnavailableError:
+            continue
+
+
+async def every(period_s: float, round_: Callable[[], Awaitable[None]]) -> None:
+    """Endless: runs `round_`, then waits. An outage ends a round and not the job; so does any other error, logged."""
+    while True:
+        try:
+            await round_()
+        except UnavailableError as error:
+            _log.info("%s: %s", getattr(round_, "__name__", "job"), error)
+        except Exception:  # noqa: BLE001 - a job that ended in silence would be worse than any single failure
+            _log.exception("a round of %s failed", getattr(round_, "__name__", "a job"))
+        await asyncio.sleep(period_s)

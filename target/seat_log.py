@@ -1,0 +1,128 @@
+"""The state of all seats as of (epoch, seq), and the changes that led there: what a feed node knows. Pure.
+
+A node's log only moves by whole steps, and a socket is joined to it between two steps. So what a socket is given at
+first and what it is sent afterwards meet without a gap, without any lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+HISTORY_MAX: Final = 20_000  # as long as the stream in Redis
+SNAPSHOT_AGE_MAX: Final = 200  # changes; an older snapshot is made anew, a younger one is followed by its changes
+AHEAD_MAX: Final = 5_000  # changes that a client may have seen, at another node, before this one
+
+_FREE: Final = ord("0")
+
+
+class SeatChange(msgspec.Struct, frozen=True, tag="seat"):
+    """One seat changed. `state`: 0 free, 1 held, 2 sold. `at`: unix s."""
+
+    epoch: str
+    seq: int
+    seat: str
+    state: int
+    at: float
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
+    """Every seat that is not free, as of `seq`."""
+
+    epoch: str
+    seq: int
+    at: float
+    seats: dict[str, int]
+
+
+class Resync(msgspec.Struct, frozen=True, tag="resync"):
+    """The history between what the client has and what there is, is gone; a snapshot follows."""
+
+    epoch: str
+    seq: int
+    at: float
+
+
+class Score(msgspec.Struct, frozen=True, tag="score"):
+    """The match so far."""
+
+    at: float
+    home: int
+    away: int
+
+
+Message = SeatChange | Snapshot | Resync | Score
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def text(message: Message) -> str:
+    """A message as it goes over the wire."""
+    return _encode(message).decode()
+
+
+class SeatLog:
+    """The seats of one event. `seats`: index → seat id, as in the venue. Empty until `load`."""
+
+    def __init__(self, seats: Sequence[str]) -> None:
+        self._seats = seats
+        self._index = {seat: index for index, seat in enumerate(seats)}
+        self._history: deque[str] = deque(maxlen=HISTORY_MAX)
+        self._states = bytearray()
+        self._snapshot = ""
+        self._snapshot_seq = 0
+        self.epoch = ""
+        self.seq = 0
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.epoch)
+
+    def load(self, epoch: str, seq: int, states: bytes, history: Sequence[SeatChange], now_s: float) -> None:
+        """Begins anew: `states` has a character 0|1|2 for each seat as of `seq`; `history` ends there."""
+        self.epoch, self.seq = epoch, seq
+        self._states = bytearray(states)
+        self._history.clear()
+        self._history.extend(text(change) for change in history)
+        self._take_snapshot(now_s)
+
+    def append(self, change: SeatChange) -> tuple[str, ...]:
+        """Takes the next change; returns what everybody is to be told. `change.seq` must be `seq` + 1."""
+        if change.seq != self.seq + 1 or change.epoch != self.epoch:
+            raise ValueError(f"expected {self.epoch}:{self.seq + 1}, got {change.epoch}:{change.seq}")
+        self.seq = change.seq
+        self._states[self._index[change.seat]] = _FREE + change.state
+        message = text(change)
+        self._history.append(message)
+        return (message,)
+
+    def opening(self, epoch: str, last_seq: int | None, now_s: float) -> tuple[list[str], int]:
+        """What a client is sent first, and the seq after which it then wants every change.
+
+        Without `last_seq`: a snapshot. With it: what it missed, or a resync and a snapshot if that is not known here.
+        """
+        if last_seq is None:
+            return self._snapshot_and_since(now_s), self.seq
+        behind = self.seq - last_seq
+        if epoch == self.epoch and -AHEAD_MAX <= behind <= len(self._history):
+            return self._last(behind), max(self.seq, last_seq)
+        return [text(Resync(self.epoch, self.seq, now_s)), *self._snapshot_and_since(now_s)], self.seq
+
+    def _snapshot_and_since(self, now_s: float) -> list[str]:
+        behind = self.seq - self._snapshot_seq
+        if behind > SNAPSHOT_AGE_MAX or behind > len(self._history):
+            self._take_snapshot(now_s)
+            behind = 0
+        return [self._snapshot, *self._last(behind)]
+
+    def _last(self, count: int) -> list[str]:
+        length = len(self._history)
+        return [self._history[n] for n in range(length - max(count, 0), length)]
+
+    def _take_snapshot(self, now_s: float) -> None:
+        taken = {self._seats[n]: state - _FREE for n, state in enumerate(self._states) if state != _FREE}
+        self._snapshot = text(Snapshot(self.epoch, self.seq, now_s, taken))
+        self._snapshot_seq = self.seq
