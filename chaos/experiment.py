@@ -1,0 +1,297 @@
+"""An experiment file, parsed once into a frozen `Experiment`: what to break, how to prove it, what to expect.
+
+    name: redis-down
+    hypothesis: Nobody loses a place in line while Redis refuses connections.
+    component: redis
+    kind: refuse
+    length_s: 4
+    faults:       [{action: disable, proxy: redis}]
+    canaries:     [{probe: redis, proxy: redis, effective: refused}]
+    expectations: [...]
+
+Expectations are a small closed language, evaluated from the record alone by `chaos.expectations`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from chaos.proxy.toxics import TOXICS
+from harness.errors import InputError
+from harness.record.schema import ERRORS, EVENT_KINDS, STEPS, Outcome
+from harness.yaml_file import YamlFile
+
+FOLDER: Final = Path(__file__).parent / "experiments"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the parts: frozen, and an unknown key is refused."""
+
+
+class Disable(_Part, frozen=True, kw_only=True, tag_field="action", tag="disable"):
+    """The proxy refuses new connections and closes those that are open."""
+
+    proxy: str
+
+
+class AddToxic(_Part, frozen=True, kw_only=True, tag_field="action", tag="toxic"):
+    """The proxy gets a toxic; see chaos/proxy/toxics for the types and their attributes."""
+
+    proxy: str
+    type: str
+    stream: Literal["upstream", "downstream"] = "downstream"
+    attributes: dict[str, int] = {}
+    toxicity: float = 1.0
+
+
+class Drop(_Part, frozen=True, kw_only=True, tag_field="action", tag="drop"):
+    """The proxy cuts a share of its open connections at each of these points of the window (0 start, 1 end)."""
+
+    proxy: str
+    percent: float
+    mode: Literal["rst", "fin"] = "rst"
+    at_ratio: tuple[float, ...] = (0.0,)
+
+
+Fault: TypeAlias = Disable | AddToxic | Drop
+
+
+class CanarySpec(_Part, frozen=True, kw_only=True):
+    """The probe that proves a fault, through the proxy that is broken.
+
+    `effective` is what it must see: `refused` (no connection, or a cut one), `slow` (an answer that takes at least
+    `slow_ms_min`), `dropped` (some of the `sockets` it holds open are cut). `path` may hold {event}.
+    """
+
+    probe: Literal["redis", "postgres", "http", "websocket", "tcp"]
+    proxy: str
+    effective: Literal["refused", "slow", "dropped"]
+    slow_ms_min: int = 0
+    path: str = "/healthz"
+    sockets: int = 12
+
+
+class _Expectation(_Part, frozen=True, kw_only=True):
+    """Base of the expectations. `name` is what the report prints."""
+
+    name: str
+
+
+class MetricReaches(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="metric"):
+    """A gauge reaches a value within a time of the fault being effective, or healed.
+
+    `across`: it is enough that `any` matching series reaches it, or `all` must.
+    """
+
+    metric: str
+    labels: dict[str, str] = {}
+    compare: Literal["equals", "at_least", "at_most"] = "equals"
+    value: float
+    within_s: float
+    of: Literal["effective", "heal"]
+    across: Literal["any", "all"] = "any"
+
+
+class CounterIncreases(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="increases"):
+    """A counter, summed over its matching series, grows between effective and `grace_s` after the heal command."""
+
+    metric: str
+    labels: dict[str, str] = {}
+    by_at_least: float = 1.0
+    grace_s: float = 1.0
+
+
+class ResponseTime(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="response_time"):
+    """A quantile of a step's response times, over what users meant to send while the fault was effective."""
+
+    step: str
+    quantile: float
+    at_most_ms: float
+    samples_min: int = 10
+
+
+class RequestShare(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="requests"):
+    """The share of a step's requests, sent while the fault was effective, that end with one of these statuses, outcomes
+    or errors (those given must all match; an empty list matches any)."""
+
+    step: str
+    status: tuple[int, ...] = ()
+    outcome: tuple[Outcome, ...] = ()
+    error: tuple[str, ...] = ()
+    at_least: float = 0.0
+    at_most: float = 1.0
+    samples_min: int = 5
+
+
+class StreamEvents(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="events"):
+    """So many events of a kind arrive on a stream between effective and `grace_s` after the heal command."""
+
+    stream: Literal["positions", "feed"]
+    event: str
+    at_least: int = 1
+    grace_s: float = 1.0
+
+
+class Reconnects(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="reconnects"):
+    """Of the clients that a fault cut off a stream, this share is connected again within a time."""
+
+    stream: Literal["positions", "feed"]
+    within_s: float
+    share_at_least: float = 1.0
+
+
+class NoGap(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="no_gap"):
+    """From the fault until `grace_s` after the heal command, no feed client misses a sequence number unsaid."""
+
+    grace_s: float = 5.0
+
+
+Expectation: TypeAlias = (
+    MetricReaches | CounterIncreases | ResponseTime | RequestShare | StreamEvents | Reconnects | NoGap
+)
+
+
+class Experiment(_Part, frozen=True, kw_only=True):
+    """One experiment, whole. `length_s` is how long the fault stays unless a scenario says otherwise."""
+
+    name: str
+    hypothesis: str
+    component: str
+    kind: str
+    runbook: str = ""
+    length_s: float
+    faults: tuple[Fault, ...]
+    canaries: tuple[CanarySpec, ...]
+    expectations: tuple[Expectation, ...] = ()
+
+    @property
+    def proxies(self) -> frozenset[str]:
+        """The proxies that it breaks."""
+        return frozenset(fault.proxy for fault in self.faults)
+
+    @property
+    def shortest_s(self) -> float:
+        """The shortest window in which its canaries can prove it: an answer that takes 8 s needs 8 s to be seen."""
+        return max(
+            (canary.slow_ms_min / 1000 + 0.5 for canary in self.canaries if canary.effective == "slow"), default=0
+        )
+
+
+def names() -> list[str]:
+    """The experiments that come with gatecrash."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name_or_path: str | Path) -> Experiment:
+    """One of `names()`, or a file of the user's own. Raises InputError."""
+    text = str(name_or_path)
+    if text.endswith((".yaml", ".yml")) or "/" in text:
+        return _read(Path(text))
+    if text not in names():
+        near = difflib.get_close_matches(text, names(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names())}"
+        raise InputError(f"no experiment is called {text!r}", hint=hint)
+    return _read(FOLDER / f"{text}.yaml")
+
+
+def _read(path: Path) -> Experiment:
+    file = YamlFile(path)
+    experiment = file.decode(Experiment)
+    if not _NAME.fullmatch(experiment.name):
+        raise file.error("expected lower-case letters, digits and dashes", "name")
+    if experiment.length_s <= 0:
+        raise file.error("expected a time above 0 s", "length_s")
+    _check_faults(experiment, file)
+    _check_canaries(experiment, file)
+    if experiment.length_s < experiment.shortest_s:
+        raise file.error(
+            f"the canary needs at least {experiment.shortest_s:g} s to prove this", "length_s", hint="lengthen it"
+        )
+    for at, expectation in enumerate(experiment.expectations):
+        _check_expectation(expectation, file, at)
+    return experiment
+
+
+def _check_faults(experiment: Experiment, file: YamlFile) -> None:
+    if not experiment.faults:
+        raise file.error("an experiment that breaks nothing proves nothing", "faults")
+    watched = {canary.proxy for canary in experiment.canaries}
+    for at, fault in enumerate(experiment.faults):
+        if fault.proxy not in watched:
+            hint = f"add {{proxy: {fault.proxy}, …}} to canaries"
+            raise file.error(f"no canary watches the proxy {fault.proxy!r}", "faults", at, "proxy", hint=hint)
+        if isinstance(fault, AddToxic):
+            _check_toxic(fault, file, at)
+        if isinstance(fault, Drop):
+            _check_drop(fault, file, at)
+
+
+def _check_toxic(fault: AddToxic, file: YamlFile, at: int) -> None:
+    stage = TOXICS.get(fault.type)
+    if stage is None:
+        raise file.error(f"cannot be {fault.type!r}", "faults", at, "type", hint=f"one of {', '.join(sorted(TOXICS))}")
+    if not 0 < fault.toxicity <= 1:
+        raise file.error("expected a share above 0 and up to 1", "faults", at, "toxicity")
+    known = stage.attributes_type.__struct_fields__
+    for key, value in fault.attributes.items():
+        if key not in known:
+            hint = f"{fault.type} has {', '.join(known) or 'no attributes'}"
+            raise file.error("unknown key", "faults", at, "attributes", key, hint=hint)
+        if value < 0:
+            raise file.error("must not be negative", "faults", at, "attributes", key)
+    if problem := msgspec.convert(fault.attributes, stage.attributes_type).problem():
+        raise file.error(problem, "faults", at, "attributes")
+
+
+def _check_drop(fault: Drop, file: YamlFile, at: int) -> None:
+    if not 0 < fault.percent <= 100:
+        raise file.error("expected a percentage above 0 and up to 100", "faults", at, "percent")
+    if not fault.at_ratio or not all(0 <= ratio < 1 for ratio in fault.at_ratio):
+        raise file.error("expected points of the window, from 0 to below 1", "faults", at, "at_ratio")
+
+
+def _check_canaries(experiment: Experiment, file: YamlFile) -> None:
+    dropping = {fault.proxy for fault in experiment.faults if isinstance(fault, Drop)}
+    for at, canary in enumerate(experiment.canaries):
+        if canary.proxy not in experiment.proxies:
+            raise file.error("watches a proxy that no fault breaks", "canaries", at, "proxy")
+        if (canary.effective == "slow") != (canary.slow_ms_min > 0):
+            raise file.error("goes with effective: slow, and with it only", "canaries", at, "slow_ms_min")
+        if (canary.effective == "dropped") != (canary.probe == "websocket"):
+            raise file.error("held sockets prove a drop, and only they do", "canaries", at, "effective")
+        if (canary.effective == "dropped") != (canary.proxy in dropping):
+            raise file.error("does not fit the fault on this proxy", "canaries", at, "effective")
+        if not 1 <= canary.sockets <= 1000:
+            raise file.error("expected 1 to 1000", "canaries", at, "sockets")
+
+
+def _check_expectation(expectation: Expectation, file: YamlFile, at: int) -> None:
+    def wrong(message: str, key: str, hint: str = "") -> InputError:
+        return file.error(message, "expectations", at, key, hint=hint)
+
+    if isinstance(expectation, ResponseTime | RequestShare) and expectation.step not in STEPS:
+        raise wrong(f"cannot be {expectation.step!r}", "step", f"one of {', '.join(STEPS)}")
+    if isinstance(expectation, ResponseTime) and not 0 < expectation.quantile < 1:
+        raise wrong("expected a quantile between 0 and 1", "quantile", "0.99 for the p99")
+    if isinstance(expectation, RequestShare):
+        for error in expectation.error:
+            if error not in ERRORS:
+                raise wrong(f"cannot be {error!r}", "error", f"one of {', '.join(ERRORS)}")
+        if not 0 <= expectation.at_least <= expectation.at_most <= 1:
+            raise wrong("expected 0 ≤ at_least ≤ at_most ≤ 1", "at_least")
+        if (expectation.at_least, expectation.at_most) == (0, 1):
+            raise wrong("every share would do", "name", "give at_least or at_most")
+    if isinstance(expectation, StreamEvents) and expectation.event not in EVENT_KINDS:
+        raise wrong(f"cannot be {expectation.event!r}", "event", f"one of {', '.join(EVENT_KINDS)}")
+    if isinstance(expectation, Reconnects) and not 0 < expectation.share_at_least <= 1:
+        raise wrong("expected a share above 0 and up to 1", "share_at_least")
+    if isinstance(expectation, MetricReaches | Reconnects) and expectation.within_s <= 0:
+        raise wrong("expected a time above 0 s", "within_s")
+    if isinstance(expectation, CounterIncreases) and expectation.by_at_least <= 0:
+        raise wrong("expected a number above 0", "by_at_least")

@@ -1,0 +1,21 @@
+"""drop: a share of the connections that are open is cut, at one instant. What is cut stays cut; clients come back."""
+
+from __future__ import annotations
+
+from chaos.experiment import Drop
+from chaos.faults.toxic import RemoveToxic
+from chaos.injectors.toxiproxy import RESET_TOXIC, Toxiproxy
+
+
+def inverse(fault: Drop) -> RemoveToxic:
+    """Nothing of a drop remains, unless a real Toxiproxy had to do it by a toxic."""
+    return RemoveToxic(fault.proxy, RESET_TOXIC)
+
+
+def inject(fault: Drop, server: Toxiproxy) -> dict[str, float]:
+    """Do it. Returns how many were open and dropped; `exact` 0: by a toxic, the share holds on average only."""
+    result = server.drop(fault.proxy, fault.percent, fault.mode)
+    measured = {"exact": float(result.exact)}
+    if result.open is not None and result.dropped is not None:
+        measured |= {"open_before": float(result.open), "dropped": float(result.dropped)}
+    return measured

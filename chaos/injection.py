@@ -1,0 +1,152 @@
+"""One experiment while it is carried out: its canaries, its inverses, and what became of it.
+
+The inverses are known before anything is broken, so healing never depends on how far the injecting got.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from chaos import faults
+from chaos.canary import canary_for
+from chaos.faults import Inverse
+from chaos.injectors.toxiproxy import Toxiproxy, ToxiproxyProblem
+from chaos.proof import Proof
+from chaos.timeline import Planned
+from harness.record.schema import FaultRun
+
+_RETRY_FIRST_S: Final = 0.1
+_RETRY_MOST_S: Final = 1.0
+_log = logging.getLogger("chaos")
+
+Clock = Callable[[], float]
+
+
+class Injection:
+    """Mutable on purpose: it belongs to the conductor, and `document` is its frozen picture."""
+
+    def __init__(self, plan: Planned, number: int, addresses: dict[str, tuple[str, int]], clock: Clock) -> None:
+        self.plan = plan
+        self.canaries = tuple(canary_for(spec, addresses[spec.proxy], clock) for spec in plan.experiment.canaries)
+        self.pending: list[Inverse] = []  # what must be undone; empty: nothing of it is in force
+        self._clock = clock
+        self._names = [f"gatecrash_{plan.experiment.name}_{number}_{at}" for at in range(len(plan.experiment.faults))]
+        self._requested_s: float | None = None
+        self._heal_requested_s: float | None = None
+        self._measured: Counter[str] = Counter()
+        self._problems: list[str] = []
+        self._unhealed: dict[Inverse, str] = {}
+
+    @property
+    def was_injected(self) -> bool:
+        """Whether injecting was begun."""
+        return self._requested_s is not None
+
+    @property
+    def in_force(self) -> bool:
+        """Whether something of it may still be broken."""
+        return bool(self.pending)
+
+    def watch(self) -> None:
+        """Start the canaries."""
+        for canary in self.canaries:
+            canary.start()
+
+    def inject(self, server: Toxiproxy, which: Sequence[int]) -> None:
+        """Break these faults. The first that fails ends it; what was begun is healed like the rest."""
+        if self._requested_s is None:
+            self._requested_s = self._clock()
+            for canary in self.canaries:
+                canary.injected(self._requested_s)
+        for at in which:
+            fault = self.plan.experiment.faults[at]
+            inverse = faults.inverse_of(fault, self._names[at])
+            if inverse not in self.pending:
+                self.pending.append(inverse)
+            try:
+                self._measured.update(faults.inject(fault, self._names[at], server))
+            except ToxiproxyProblem as problem:
+                self._problems.append(f"not injected: {problem}")
+                return
+
+    def heal(self, server: Toxiproxy, deadline_s: float) -> None:
+        """Undo in reverse order, trying again until `deadline_s` (monotonic). What could not be undone is said."""
+        if not self.pending:
+            return
+        if self._heal_requested_s is None:
+            self._heal_requested_s = self._clock()
+            for canary in self.canaries:
+                canary.heal_requested(self._heal_requested_s)
+        for inverse in reversed(tuple(self.pending)):
+            problem = _undo(inverse, server, deadline_s)
+            if problem is None:
+                self.pending.remove(inverse)
+                self._unhealed.pop(inverse, None)
+            else:
+                self._unhealed[inverse] = f"STILL IN FORCE, {inverse} failed: {problem}"
+                _log.error("%s could not be healed: %s: %s", self.plan.experiment.name, inverse, problem)
+
+    def stop(self) -> None:
+        """End the canaries."""
+        for canary in self.canaries:
+            canary.stop()
+
+    def document(self) -> FaultRun:
+        """What became of it so far."""
+        experiment = self.plan.experiment
+        proofs = [canary.proof() for canary in self.canaries]
+        errors = [*self._unhealed.values(), *self._problems]
+        if self.was_injected:
+            errors += [proof.error for proof in proofs if proof.error]
+        else:
+            errors.append("not injected: the run ended first")
+        samples = [sample for canary in self.canaries for sample in canary.samples()]
+        return FaultRun(
+            experiment=experiment.name,
+            component=experiment.component,
+            kind=experiment.kind,
+            injector="toxiproxy",
+            hypothesis=experiment.hypothesis,
+            runbook=experiment.runbook,
+            t_requested_s=self._requested_s,
+            t_effective_s=_latest([proof.effective_s for proof in proofs]),
+            t_heal_requested_s=self._heal_requested_s,
+            t_healed_s=_latest([proof.healed_s for proof in proofs]),
+            proven=not errors,
+            measured={**self._measure(proofs), **self._measured},
+            samples=tuple(sorted(samples, key=lambda sample: sample.t_s)),
+            error="; ".join(errors),
+            definition=msgspec.to_builtins(experiment),
+        )
+
+    def _measure(self, proofs: Sequence[Proof]) -> dict[str, float]:
+        if len(proofs) == 1:
+            return proofs[0].measured
+        named = zip(self.canaries, proofs, strict=True)
+        return {f"{canary.spec.proxy}.{key}": value for canary, proof in named for key, value in proof.measured.items()}
+
+
+def _undo(inverse: Inverse, server: Toxiproxy, deadline_s: float) -> ToxiproxyProblem | None:
+    pause_s = _RETRY_FIRST_S
+    while True:
+        try:
+            inverse.undo(server)
+        except ToxiproxyProblem as problem:
+            if time.monotonic() + pause_s > deadline_s:
+                return problem
+        else:
+            return None
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, _RETRY_MOST_S)
+
+
+def _latest(moments: Sequence[float | None]) -> float | None:
+    """The last of them; null when one is missing: the fault was not whole."""
+    known = [moment for moment in moments if moment is not None]
+    return max(known) if known and len(known) == len(moments) else None

@@ -1,0 +1,129 @@
+"""One probe each: what a client sees of a dependency right now. Plain sockets, so that nothing is retried or pooled."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+_SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)  # PostgreSQL's SSLRequest: answered with S or N before any log-in
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What one probe saw: ok | refused | reset | hung | wrong, and how long it took.
+
+    refused: no connection. reset: connected, then cut. hung: no answer in time. wrong: another answer than expected.
+    """
+
+    state: str
+    latency_ms: float
+
+
+def _read(conversation: Callable[[socket.socket], bool], address: tuple[str, int], timeout_s: float) -> Reading:
+    """Connect, converse, and put what happened into a word."""
+    started_s = time.monotonic()
+    connected = False
+    try:
+        with socket.create_connection(address, timeout_s) as link:
+            connected = True
+            state = "ok" if conversation(link) else "wrong"
+    except TimeoutError:
+        state = "hung"
+    except (OSError, EOFError, http.client.HTTPException):
+        state = "reset" if connected else "refused"
+    return Reading(state, round((time.monotonic() - started_s) * 1000, 3))
+
+
+def redis(address: tuple[str, int], timeout_s: float) -> Reading:
+    """PING. An answer that asks for a password is an answer."""
+
+    def ping(link: socket.socket) -> bool:
+        link.sendall(b"*1\r\n$4\r\nPING\r\n")
+        return _receive(link)[:1] in {b"+", b"-"}
+
+    return _read(ping, address, timeout_s)
+
+
+def postgres(address: tuple[str, int], timeout_s: float) -> Reading:
+    """SSLRequest: needs no user, no database and no password."""
+
+    def ask(link: socket.socket) -> bool:
+        link.sendall(_SSL_REQUEST)
+        return _receive(link)[:1] in {b"S", b"N"}
+
+    return _read(ask, address, timeout_s)
+
+
+def http_get(address: tuple[str, int], timeout_s: float, path: str) -> Reading:
+    """GET; every status below 500 is an answer."""
+
+    def get(link: socket.socket) -> bool:
+        request = f"GET {path} HTTP/1.1\r\nHost: {address[0]}\r\nConnection: close\r\n\r\n"
+        link.sendall(request.encode())
+        status = _receive(link).split(b" ", 2)
+        return len(status) > 1 and status[1].isdigit() and int(status[1]) < 500
+
+    return _read(get, address, timeout_s)
+
+
+def tcp(address: tuple[str, int], timeout_s: float) -> Reading:
+    """A connection that stays open for a moment: a proxy accepts before it knows whether its upstream is there."""
+
+    def linger(link: socket.socket) -> bool:
+        link.settimeout(min(timeout_s, 0.05))
+        try:
+            return bool(_receive(link))
+        except TimeoutError:
+            return True
+
+    return _read(linger, address, timeout_s)
+
+
+def open_websocket(address: tuple[str, int], timeout_s: float, path: str) -> socket.socket:
+    """A WebSocket connection, upgraded, to be held open. Raises OSError."""
+    link = socket.create_connection(address, timeout_s)
+    try:
+        key = base64.b64encode(os.urandom(16)).decode()
+        link.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {address[0]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        _require_upgrade(_receive(link))
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def _require_upgrade(answer: bytes) -> None:
+    if not answer.startswith(b"HTTP/1.1 101"):
+        raise ConnectionError(f"no WebSocket: {answer[:60]!r}")
+
+
+def websocket(address: tuple[str, int], timeout_s: float, path: str) -> Reading:
+    """A WebSocket handshake."""
+    started_s = time.monotonic()
+    try:
+        open_websocket(address, timeout_s, path).close()
+        state = "ok"
+    except TimeoutError:
+        state = "hung"
+    except ConnectionRefusedError:
+        state = "refused"
+    except OSError:
+        state = "reset"
+    return Reading(state, round((time.monotonic() - started_s) * 1000, 3))
+
+
+def _receive(link: socket.socket) -> bytes:
+    data = link.recv(4096)
+    if not data:
+        raise EOFError("closed without an answer")
+    return data

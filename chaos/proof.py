@@ -1,0 +1,99 @@
+"""Whether a canary's samples prove that a fault took effect and went away. Pure: samples in, a proof out."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from chaos.experiment import CanarySpec
+from harness.record.schema import CanarySample
+
+REFUSED_STATES: Final = frozenset({"refused", "reset"})
+_REFUSED_SHARE_MIN: Final = 0.9
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What a canary proves. Times in T0 seconds. `error` says why it proves nothing; "" when it does."""
+
+    effective_s: float | None
+    healed_s: float | None
+    measured: dict[str, float]
+    error: str = ""
+
+
+def is_effective(spec: CanarySpec, sample: CanarySample) -> bool:
+    """Whether this sample shows the fault."""
+    if spec.effective == "slow":
+        return sample.state == "ok" and sample.latency_ms is not None and sample.latency_ms >= spec.slow_ms_min
+    return sample.state in REFUSED_STATES if spec.effective == "refused" else sample.state == "dropped"
+
+
+def is_healthy(spec: CanarySpec, sample: CanarySample) -> bool:
+    """Whether this sample shows no trace of the fault."""
+    return sample.state == "ok" and not is_effective(spec, sample)
+
+
+def prove(
+    spec: CanarySpec, samples: Sequence[CanarySample], injected_s: float | None, heal_requested_s: float | None
+) -> Proof:
+    """Judge the samples of one canary, each stamped with when it was begun."""
+    if injected_s is None:
+        return Proof(effective_s=None, healed_s=None, measured={}, error="never injected")
+    until_s = float("inf") if heal_requested_s is None else heal_requested_s
+    during = [sample for sample in samples if injected_s <= sample.t_s and _ended_s(sample) <= until_s]
+    showing = [sample for sample in during if is_effective(spec, sample)]
+    healthy_after = [sample for sample in samples if sample.t_s >= until_s and is_healthy(spec, sample)]
+    effective_s = _effective_s(spec, showing)
+    healed_s = min((_ended_s(sample) for sample in healthy_after), default=None)
+    return Proof(
+        effective_s=effective_s,
+        healed_s=healed_s,
+        measured=_measure(spec, during, showing),
+        error=_doubt(spec, during, showing, healed_s, heal_requested_s),
+    )
+
+
+def _effective_s(spec: CanarySpec, showing: Sequence[CanarySample]) -> float | None:
+    """A slow answer shows that the fault was there when it was asked for; a refusal, when it came back."""
+    moments = (sample.t_s if spec.effective == "slow" else _ended_s(sample) for sample in showing)
+    return min(moments, default=None)
+
+
+def _measure(spec: CanarySpec, during: Sequence[CanarySample], showing: Sequence[CanarySample]) -> dict[str, float]:
+    measured = {"probes": float(len(during))}
+    if spec.effective == "slow":
+        latencies = [sample.latency_ms for sample in showing if sample.latency_ms is not None]
+        if latencies:
+            measured |= {"latency_ms_p50": statistics.median(latencies), "latency_ms_max": max(latencies)}
+    elif spec.effective == "dropped":
+        measured = {"canary_sockets": float(spec.sockets), "canary_sockets_dropped": float(len(showing))}
+    elif during:
+        measured["refused_share"] = round(len(showing) / len(during), 4)
+    return measured
+
+
+def _doubt(
+    spec: CanarySpec,
+    during: Sequence[CanarySample],
+    showing: Sequence[CanarySample],
+    healed_s: float | None,
+    heal_requested_s: float | None,
+) -> str:
+    place = f"{spec.probe} through {spec.proxy}"
+    if not showing:
+        saw = ", ".join(sorted({sample.state for sample in during})) or "nothing"
+        return f"never effective: the canary ({place}) expected {spec.effective} and saw {saw}"
+    first = min(sample.t_s for sample in showing)
+    settled = [sample for sample in during if sample.t_s >= first]
+    if spec.effective == "refused" and len(showing) < _REFUSED_SHARE_MIN * len(settled):
+        return f"only {len(showing)} of {len(settled)} probes were refused: the canary ({place}) got through"
+    if heal_requested_s is None or healed_s is None:
+        return f"never seen healed: the canary ({place}) did not get through again"
+    return ""
+
+
+def _ended_s(sample: CanarySample) -> float:
+    return sample.t_s + (sample.latency_ms or 0.0) / 1000
