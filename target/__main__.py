@@ -31,9 +31,9 @@ def main(arguments: list[str]) -> int:
 def run_role(role: str, settings: Settings) -> None:
     """Runs `role` until it is told to stop; `migrate` ends by itself."""
     if role == "migrate":
-        from target.migrate import migrate
+        from target.prepare import prepare
 
-        asyncio.run(migrate(settings))
+        asyncio.run(prepare(settings))
     else:
         from target.serving import serve
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeVar
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -59,6 +60,12 @@ async def problem_response(_request: Request, error: Exception) -> Response:
     return Response(_encoder.encode(document | error.extra), error.status, headers, "application/problem+json")
 
 
+async def refused_response(request: Request, error: Exception) -> Response:
+    """Starlette's handler for its own refusals: no such path, wrong method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
+    return await problem_response(request, ProblemError(error.status_code, error.detail))
+
+
 async def unavailable_response(request: Request, error: Exception) -> Response:
     """Starlette's handler for `UnavailableError`: the fan may try again soon."""
     assert isinstance(error, UnavailableError)  # noqa: S101 - registered for this type only
@@ -111,3 +118,11 @@ def require_token(authorization: str, scheme: str, kind: type[Token], signer: Si
 def require_pass(request: Request, signer: Signer) -> Pass:
     """The fan's pass. Raises `ProblemError` 401."""
     return require_token(request.headers.get("authorization", ""), "Pass", Pass, signer)
+
+
+HANDLERS: Final = {
+    ProblemError: problem_response,
+    UnavailableError: unavailable_response,
+    HTTPException: refused_response,
+}
+"""Every app's `exception_handlers`."""
