@@ -37,6 +37,7 @@ _SHORT_STAGES: Final = (
     ("waiting", "queue"),
     ("ink", "queue depth"),
 )
+_PERCENTILES: Final = (("p50", "p50"), ("p99", "p99"))
 _DASHES: Final = (0, (3, 2))
 _ANSWERS: Final = "First answers to them per 10 ms"
 _LATENCY_TICKS_MS: Final = (
@@ -82,7 +83,7 @@ class _Size:
 
 
 _WIDE: Final = _Size("wide", 1080, 60, 10, 11.0, 5.0, legend_below=False)
-_NARROW: Final = _Size("narrow", 370, 54, 8, 10.5, 15.0, legend_below=True)
+_NARROW: Final = _Size("narrow", 370, 60, 8, 10.5, 15.0, legend_below=True)
 _FOOT_PX: Final = 24.0
 _ROW_PX: Final = 18.0
 
@@ -301,7 +302,7 @@ def _draw_lane(axis: Axes, *, lane: Lane, lanes: tuple[Lane, ...], size: _Size) 
     axis.set_yticks([value for value, _ in ticks], [word for _, word in ticks])
     axis.minorticks_off()
     axis.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
-    _title(axis, f"Response time: {lane.title.lower()}", size, (("p50", "p50"), ("p99", "p99")))
+    _title(axis, f"Response time: {lane.title.lower()}", size, _PERCENTILES if lane is lanes[0] else ())
 
 
 def _beside(values: Floats) -> npt.NDArray[np.bool_]:

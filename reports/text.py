@@ -8,7 +8,15 @@ from typing import Final
 ABSENT: Final = "–"
 """What a cell says when nothing was recorded; never zero."""
 
-_UNIT_WORDS: Final = {"ratio": "%", "percent": "%", "seconds": "s", "milliseconds": "ms", "per_s": "/s", "count": ""}
+_UNIT_WORDS: Final = {
+    "ratio": "%",
+    "percent": "%",
+    "seconds": "s",
+    "milliseconds": "ms",
+    "per_s": "/s",
+    "1/s": "/s",
+    "count": "",
+}
 
 
 def number(value: float | None) -> str:
@@ -18,7 +26,8 @@ def number(value: float | None) -> str:
     if value == int(value) or abs(value) >= 1000:
         return _minus(f"{value:,.0f}")
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    return _minus(f"{value:.{min(digits, 4)}f}")
+    written = f"{value:.{min(digits, 4)}f}"
+    return _minus(written.rstrip("0").rstrip(".") if "." in written else written)
 
 
 def count(value: int | None) -> str:
@@ -84,7 +93,11 @@ def humanise(name: str) -> str:
 
 def sentence(name: str) -> str:
     """`seat_map` → `Seat map`."""
-    words = humanise(name)
+    return capitalised(humanise(name))
+
+
+def capitalised(words: str) -> str:
+    """A note as the beginning of a sentence."""
     return words[:1].upper() + words[1:]
 
 

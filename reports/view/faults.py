@@ -13,6 +13,7 @@ from reports.view.timeline import spans
 from reports.view.words import State
 
 _PAD_RATIO: Final = 0.12
+_UNITS: Final = ("ms", "s", "ratio", "bytes")
 _LEAST_PAD_S: Final = 0.5
 
 
@@ -86,7 +87,7 @@ def _view(result: FaultResult, run: FaultRun | None) -> FaultView:
         moments=moments or _moments_of(result),
         probes=probes,
         strip_label=_strip_label(probes),
-        canary=tuple((text.humanise(name), _measured(name, value)) for name, value in sorted(result.canary.items())),
+        canary=tuple(_measured(name, value) for name, value in sorted(result.canary.items())),
         expectations=tuple(_expectation(expectation) for expectation in result.expectations),
         tally=_tally(result.expectations),
     )
@@ -137,13 +138,14 @@ def _strip_label(probes: tuple[Probe, ...]) -> str:
     return f"The canary saw, in this order: {', '.join(states)}." if states else ""
 
 
-def _measured(name: str, value: float | str) -> str:
+def _measured(name: str, value: float | str) -> tuple[str, str]:
+    """A figure of the canary; a unit in its name goes to its value."""
     if isinstance(value, str):
-        return value
-    for suffix, unit in (("_ms", "ms"), ("_s", "s"), ("_ratio", "ratio"), ("_bytes", "bytes")):
-        if name.endswith(suffix) or f"{suffix}_" in name:
-            return text.quantity(value, unit)
-    return text.number(value)
+        return text.humanise(name), value
+    for part in name.split("_")[1:]:
+        if part in _UNITS:
+            return text.humanise(name.replace(f"_{part}", "", 1)), text.quantity(value, part)
+    return text.humanise(name), text.number(value)
 
 
 def _expectation(result: ExpectationResult) -> ExpectationRow:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.record.reader import Record
+from harness.record.schema import Outcome
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -21,7 +22,10 @@ BUYERS: Final = ("fan", "bot")
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """requests also has `service_ms` and `response_ms`, to the first event for streams; NaN where nothing came."""
+    """requests also has `service_ms` and `response_ms`, to the first event for streams.
+
+    Both are NaN where nothing came, and for refused requests: they answer at once and would flatter.
+    """
 
     requests: pd.DataFrame
     operations: pd.DataFrame
@@ -34,6 +38,7 @@ def read(record: Record) -> Frames:
     requests = record.table("requests").to_pandas()
     stream = requests["step"].isin(STREAM_STEPS)
     answered_s = requests["t_end_s"].where(~stream, requests["t_first_byte_s"])
+    answered_s = answered_s.where(requests["outcome"] != Outcome.FAIL)
     return Frames(
         requests=requests.assign(
             service_ms=1000 * (answered_s - requests["t_start_s"]),

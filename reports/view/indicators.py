@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from harness.record.schema import STEPS, Struct
 from harness.record.verdict import SliResult
+from harness.sli import percentile
 from reports import text
 from reports.view import words
 from reports.view.frames import Frames
@@ -92,5 +94,6 @@ def _timing(name: str, rows: pd.DataFrame) -> TimingRow:
 
 
 def _percentiles(values_ms: pd.Series) -> tuple[str, str, str]:
-    p50, p95, p99 = (None if pd.isna(value) else float(value) for value in values_ms.quantile([0.5, 0.95, 0.99]))
-    return text.number(p50), text.number(p95), text.number(p99)
+    known = values_ms.dropna().to_numpy(dtype=np.float64)
+    p50, p95, p99 = (text.number(percentile(known, quantile)) for quantile in (0.5, 0.95, 0.99))
+    return p50, p95, p99

@@ -33,6 +33,7 @@ class InvariantView(Struct, frozen=True):
     state: State
     checked: str
     unknowns: str
+    sum_up: str
     check: str
     note: str
     violations: tuple[ViolationView, ...]
@@ -52,11 +53,18 @@ def _view(result: InvariantResult) -> InvariantView:
         state=words.state(result.status.value),
         checked=text.count(result.operations_checked),
         unknowns=text.count(result.unknowns),
+        sum_up=_sum_up(result),
         check=words.check(result.name),
         note=result.note,
         violations=tuple(_violation(violation) for violation in result.violations),
         more=f"and {text.counted(hidden, 'more violation')} like these" if hidden > 0 else "",
     )
+
+
+def _sum_up(result: InvariantResult) -> str:
+    checked = f"{text.count(result.operations_checked)} checked, {text.count(result.unknowns)} unknown"
+    checked = checked if result.operations_checked or result.unknowns else "Nothing was checked"
+    return f"{checked}. {text.capitalised(result.note)}".strip()
 
 
 def _violation(violation: Violation) -> ViolationView:

@@ -14,8 +14,8 @@ DEFINITIONS: Final = (
     ("T0", "The release instant. Every time in this report is relative to it, from monotonic clocks."),
     ("Response time", "From the instant the user meant to send to the last byte: waiting to be sent counts."),
     ("Service time", "From the first byte sent to the last byte received. For streams, both end at the first event."),
-    ("Percentiles", "Over every request of a step, failed and cut ones with the time they had taken; settling and "
-     "what the end of the run cut off are left out. Interpolated linearly between samples."),
+    ("Percentiles", "Nearest rank: always a value that was seen. Refused requests are left out, since they answer at "
+     "once and would flatter; cut ones count with the time that was waited. What the end of the run cut is left out."),
     ("Unknown", "A time-out or a cut connection: it may have happened. Never counted as a success or as a failure."),
     ("Score", "100 at the objective, 0 at the stated worst, a straight line between. A ≥ 90, B ≥ 80, C ≥ 70, D ≥ 60."),
     ("Invariant", "What must never be false. Held only if it was checked; a violation makes the grade F."),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness.record.reader import Record
+from harness.sli import percentile
 from reports.view import words
 from reports.view.frames import BUYERS, Floats, Frames, label
 from reports.view.journey import first_times
@@ -177,17 +178,18 @@ def _queue_depth(metrics: pd.DataFrame, start_s: float, end_s: float) -> tuple[F
 
 
 def _lanes(sent: pd.DataFrame, start_s: float, end_s: float) -> tuple[Lane, ...]:
-    rows = sent[sent["step"].isin(KEY_STEPS)]
-    second = np.floor(rows["t_intended_s"].clip(start_s, end_s)).rename("second")
-    quantiles = rows.groupby(["step", second])["response_ms"].quantile(np.array([0.5, 0.99])).unstack()
-    grid = pd.Index(np.arange(start_s, end_s))
-    lanes = []
-    for name in KEY_STEPS:
-        if name in quantiles.index:
-            lane = quantiles.loc[name].reindex(grid)
-            t_s = grid.to_numpy(dtype=np.float64) + 0.5
-            lanes.append(Lane(words.step(name), t_s, lane[0.5].to_numpy(), lane[0.99].to_numpy()))
-    return tuple(lanes)
+    rows = sent[sent["step"].isin(KEY_STEPS) & sent["response_ms"].notna()]
+    steps = {str(step): own for step, own in rows.groupby("step")}
+    seconds = np.arange(start_s, end_s)
+    return tuple(_lane(words.step(name), steps[name], seconds) for name in KEY_STEPS if name in steps)
+
+
+def _lane(title: str, rows: pd.DataFrame, seconds: Floats) -> Lane:
+    slot = np.floor(rows["t_intended_s"].to_numpy().clip(seconds[0], seconds[-1]) - seconds[0]).astype(int)
+    response_ms = rows["response_ms"].to_numpy(dtype=np.float64)
+    members = [response_ms[slot == number] for number in range(len(seconds))]
+    p50, p99 = (np.array([percentile(own, q) for own in members], dtype=np.float64) for q in (0.5, 0.99))
+    return Lane(title, seconds + 0.5, p50, p99)
 
 
 def _breakers(metrics: pd.DataFrame, start_s: float, end_s: float) -> tuple[Breaker, ...]:
