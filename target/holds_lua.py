@@ -162,9 +162,11 @@ return #due
 
 LOAD: Final = Script(
     """
--- Begins a new epoch. KEYS: as above, but 8 is the server's run id. ARGV: epoch, run id, capacity, µs that a pending
--- order's seats are kept, prefix of the holds' keys, then for each seat that an order owns: hold id, fan, identity,
--- seat, index, state. The seats of one hold come together.
+-- Begins a new epoch, unless somebody else has just done so. KEYS: as above, but 8 is the server's run id.
+-- ARGV: epoch, run id, capacity, µs that a pending order's seats are kept, prefix of the holds' keys, the run id to be
+-- replaced, then for each seat that an order owns: hold id, fan, identity, seat, index, state. The seats of one
+-- hold come together.
+if (redis.call('GET', KEYS[8]) or '') ~= ARGV[6] then return 0 end
 local time = redis.call('TIME')
 local expires = string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]) + tonumber(ARGV[4]))
 for _, hold_id in ipairs(redis.call('ZRANGE', KEYS[6], 0, -1)) do redis.call('DEL', ARGV[5] .. hold_id) end
@@ -172,7 +174,7 @@ redis.call('DEL', unpack(KEYS))
 redis.call('SET', KEYS[4], string.rep('0', tonumber(ARGV[3])))
 redis.call('SET', KEYS[2], 0)
 local last = ''
-for n = 6, #ARGV, 6 do
+for n = 7, #ARGV, 6 do
   local hold_id, fan, identity, seat, index, state = unpack(ARGV, n, n + 5)
   local key = ARGV[5] .. hold_id
   if hold_id ~= last then
@@ -191,5 +193,6 @@ for n = 6, #ARGV, 6 do
 end
 redis.call('SET', KEYS[8], ARGV[2])
 redis.call('SET', KEYS[1], ARGV[1])
+return 1
 """
 )

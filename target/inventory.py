@@ -171,20 +171,28 @@ class Inventory:
 
     async def loaded(self) -> bool:
         """Whether the event is loaded, and by the Redis process that answers now: a restarted one may lack writes."""
-        began_on = await self._redis.command("GET", self._keys.server)
-        return began_on is not None and began_on.decode() == await self._run_id()
+        return await self._began_on() == await self._run_id()
 
-    async def load(self, *, sold: Iterable[Claim] = (), pending: Iterable[Claim] = ()) -> str:
-        """Begins a new epoch in which exactly the seats of these orders are not free; returns its name."""
-        epoch = secrets.token_hex(4)
+    async def load(self, *, sold: Iterable[Claim] = (), pending: Iterable[Claim] = ()) -> bool:
+        """Begins a new epoch in which exactly the seats of these orders are not free. False: somebody else just did."""
+        head: tuple[Value, ...] = (
+            secrets.token_hex(4),
+            await self._run_id(),
+            self._venue.capacity,
+            round(KEEP_PENDING_S * 1e6),
+            self._keys.hold(""),
+            await self._began_on(),
+        )
         arguments: list[Value] = []
         for state, claims in ((SEAT_SOLD, sold), (SEAT_HELD, pending)):
             for claim in claims:
                 for seat in claim.seats:
                     arguments += (claim.hold_id, claim.fan, claim.identity, seat, self._index(seat), state)
-        head = (epoch, await self._run_id(), self._venue.capacity, round(KEEP_PENDING_S * 1e6), self._keys.hold(""))
-        await self._redis.run(holds_lua.LOAD, (*self._seat_keys, self._keys.server), (*head, *arguments))
-        return epoch
+        keys = (*self._seat_keys, self._keys.server)
+        return bool(await self._redis.run(holds_lua.LOAD, keys, (*head, *arguments)))
+
+    async def _began_on(self) -> str:
+        return str((await self._redis.command("GET", self._keys.server) or b"").decode())
 
     async def _run_id(self) -> str:
         return str((await self._redis.command("INFO", "server"))["run_id"])

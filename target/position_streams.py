@@ -1,0 +1,210 @@
+"""Server-sent events that tell waiting fans their position.
+
+One poller per process asks Redis for many fans at once: those near the front several times a second, those at the
+back every few seconds. Streams stay open while Redis is away and say so. A ticket whose fan is not in the queue (it was
+given while Redis was away, or Redis has lost its data) is put in its place by its join time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from target.breakers import UnavailableError
+from target.http import require_token
+from target.observability import SSE_CONNECTIONS
+from target.tickets import Signer, Ticket
+from target.waiting_room import WaitingRoom
+
+TICK_S: Final = 0.25
+GATHER_S: Final = 0.005  # streams that open together are asked for together
+SLOWEST_S: Final = 5.0
+LOOKS_AHEAD: Final = 4  # how often a fan is told before their turn could come
+KEEP_ALIVE_S: Final = 15.0
+BATCH: Final = 500
+ADMITTED: Final = 0
+ABSENT: Final = -1
+
+HEADERS: Final = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def cadence_s(position: int, *, rate_per_s: float) -> float:
+    """How long until a fan at `position` is asked for again: a fraction of the wait before them, within limits."""
+    return min(SLOWEST_S, max(TICK_S, position / rate_per_s / LOOKS_AHEAD))
+
+
+class Stream:
+    """One open stream. The newest event replaces one that a slow client has not taken yet."""
+
+    __slots__ = ("_event", "_taker", "due_s", "epoch", "finished", "number", "position", "sent_s", "ticket")
+
+    def __init__(self, ticket: Ticket, number: int) -> None:
+        self.ticket = ticket
+        self.number = number  # of the last event, continued over reconnects
+        self.epoch = ""
+        self.position: int | None = None  # as last told; None: nothing yet, or paused
+        self.due_s = 0.0
+        self.sent_s = 0.0
+        self.finished = False
+        self._event = b""
+        self._taker: asyncio.Future[None] | None = None
+
+    def tell(self, name: str, data: str) -> None:
+        """Puts an event on the stream."""
+        self.number += 1
+        self._put(f"id: {self.epoch}:{self.number}\nevent: {name}\ndata: {data}\n\n".encode())
+
+    def keep_alive(self) -> None:
+        """A comment, so that nobody on the way takes the stream for dead."""
+        self._put(b":\n\n")
+
+    def finish(self) -> None:
+        """Nothing follows."""
+        self.finished = True
+        self._wake()
+
+    async def next(self) -> bytes:
+        """The next bytes to send; empty when the stream has ended."""
+        while not self._event and not self.finished:
+            self._taker = asyncio.get_running_loop().create_future()
+            await self._taker
+        event, self._event = self._event, b""
+        return event
+
+    def _put(self, event: bytes) -> None:
+        self._event = event
+        self.sent_s = time.monotonic()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._taker is not None and not self._taker.done():
+            self._taker.set_result(None)
+
+
+class StreamHub:
+    """All open streams of one process, and the poller that feeds them."""
+
+    def __init__(self, room: WaitingRoom, *, rate_per_s: float) -> None:
+        self._room = room
+        self._rate_per_s = rate_per_s
+        self._streams: set[Stream] = set()
+        self._arrived: list[Stream] = []
+        self._arrival = asyncio.Event()
+
+    def open(self, ticket: Ticket, *, last_event_id: str = "") -> Stream:
+        """A new stream for the holder of `ticket`. The place is the ticket's; the id only continues the count."""
+        number = last_event_id.rpartition(":")[2]
+        stream = Stream(ticket, int(number) if number.isdecimal() else 0)
+        self._streams.add(stream)
+        self._arrived.append(stream)
+        self._arrival.set()
+        SSE_CONNECTIONS.set(len(self._streams))
+        return stream
+
+    def close(self, stream: Stream) -> None:
+        """Forgets a stream."""
+        stream.finish()
+        self._streams.discard(stream)
+        SSE_CONNECTIONS.set(len(self._streams))
+
+    async def run(self) -> None:
+        """Endless: tells every stream what it is due."""
+        next_tick_s = 0.0
+        while True:
+            now_s = time.monotonic()
+            if now_s >= next_tick_s:
+                due = [stream for stream in self._streams if stream.due_s <= now_s]
+                next_tick_s = now_s + TICK_S
+            else:
+                due = self._arrived
+            self._arrived = []
+            self._arrival.clear()
+            await self._tell(due)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(GATHER_S, next_tick_s - time.monotonic())):
+                    await self._arrival.wait()
+                    await asyncio.sleep(GATHER_S)
+
+    async def _tell(self, due: list[Stream]) -> None:
+        try:
+            for first in range(0, len(due), BATCH):
+                await self._tell_positions(due[first : first + BATCH])
+        except UnavailableError:
+            self._tell_paused()
+
+    async def _tell_positions(self, streams: list[Stream]) -> None:
+        absent = await self._look_up(streams)
+        if absent:
+            for stream in sorted(absent, key=lambda stream: stream.ticket.joined_us):
+                await self._room.rejoin(stream.ticket)
+            await self._look_up(absent)
+
+    async def _look_up(self, streams: list[Stream]) -> list[Stream]:
+        """Tells the streams what Redis knows; returns those whose fans it does not know."""
+        seen = await self._room.positions([stream.ticket.fan for stream in streams])
+        now_s = time.monotonic()
+        absent = []
+        for stream, position in zip(streams, seen.of, strict=True):
+            if position == ABSENT:
+                absent.append(stream)
+            else:
+                self._tell_position(stream, seen.epoch, position, now_s)
+        return absent
+
+    def _tell_position(self, stream: Stream, epoch: str, position: int, now_s: float) -> None:
+        stream.due_s = now_s + cadence_s(position, rate_per_s=self._rate_per_s)
+        if position == ADMITTED:
+            stream.epoch = epoch
+            stream.tell("admitted", f'{{"at":{time.time():.3f}}}')
+            stream.finish()
+            self._streams.discard(stream)
+        elif position != stream.position or epoch != stream.epoch:
+            stream.epoch, stream.position = epoch, position
+            stream.tell("position", f'{{"position":{position},"epoch":"{epoch}","at":{time.time():.3f}}}')
+        elif now_s - stream.sent_s > KEEP_ALIVE_S:
+            stream.keep_alive()
+
+    def _tell_paused(self) -> None:
+        """Redis is away: every stream says so once, and is asked for again at each tick."""
+        for stream in self._streams:
+            stream.due_s = 0.0
+            if stream.position is not None or not stream.sent_s:
+                stream.position = None
+                stream.tell("paused", f'{{"at":{time.time():.3f}}}')
+
+
+class PositionsEndpoint:
+    """ASGI endpoint of one stream; lean, because there are thousands of them."""
+
+    def __init__(self, hub: StreamHub, signer: Signer) -> None:
+        self._hub = hub
+        self._signer = signer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves the stream until its end, or until the client leaves. Raises `ProblemError` before it has begun."""
+        headers = {name: value for name, value in scope["headers"] if name in {b"authorization", b"last-event-id"}}
+        ticket = require_token(headers.get(b"authorization", b"").decode("latin-1"), "Queue", Ticket, self._signer)
+        stream = self._hub.open(ticket, last_event_id=headers.get(b"last-event-id", b"").decode("latin-1"))
+        watch = asyncio.create_task(_finish_on_disconnect(receive, stream))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            while event := await stream.next():
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            watch.cancel()
+            self._hub.close(stream)
+
+
+async def _finish_on_disconnect(receive: Receive, stream: Stream) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    stream.finish()

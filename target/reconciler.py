@@ -1,0 +1,47 @@
+"""Keeps Redis true to time and to the orders: expired holds give back their seats, lost data is loaded again.
+
+The reconciler is the authority on expiry; nothing else ends a hold for its age.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from target.admission import AdmissionController
+from target.inventory import Inventory
+from target.observability import HOLD_EXPIRIES
+from target.orders import Orders, OrderState
+
+PERIOD_S: Final = 0.25
+
+_log = logging.getLogger(__name__)
+
+
+async def load_if_lost(inventory: Inventory, orders: Orders, event: str) -> bool:
+    """Loads the event into a Redis that is new or has restarted. True: it was loaded. Raises `UnavailableError`."""
+    if await inventory.loaded():
+        return False
+    live = await orders.live(event)
+    sold = [order for order in live if order.state == OrderState.CONFIRMED]
+    pending = [order for order in live if order.state == OrderState.PENDING]
+    loaded = await inventory.load(sold=sold, pending=pending)
+    if loaded:
+        _log.info("%s loaded: %d orders own seats, %d of them pending", event, len(live), len(pending))
+    return loaded
+
+
+class Reconciler:
+    """The worker's job; a round that an outage cuts short is followed by the next one."""
+
+    def __init__(self, inventory: Inventory, orders: Orders, admission: AdmissionController, event: str) -> None:
+        self._inventory = inventory
+        self._orders = orders
+        self._admission = admission
+        self._event = event
+
+    async def reconcile(self) -> None:
+        """One round. Raises `UnavailableError`."""
+        if await load_if_lost(self._inventory, self._orders, self._event):
+            self._admission.hold_back()
+        HOLD_EXPIRIES.inc(await self._inventory.expire_due())

@@ -1,0 +1,94 @@
+"""The public seat map and the free seats by section: from Redis, and from the replica, marked stale, without it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from target.breakers import UnavailableError
+from target.cache import CachedValue
+from target.keys import SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
+from target.observability import FALLBACKS
+from target.redis_store import NotReadyError, RedisStore
+from target.venue import Venue
+
+MAP_TTL_S: Final = 0.15
+COUNTS_TTL_S: Final = 0.4
+
+
+class Seats(msgspec.Struct, frozen=True):
+    """The state of every seat. `source`: redis, or replica (then `stale`, without epoch and seq)."""
+
+    epoch: str
+    seq: int
+    stale: bool
+    source: str
+    states: dict[str, str]  # section → one character per seat: 0 free, 1 held, 2 sold
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Free seats by section."""
+
+    stale: bool
+    counts: dict[str, int]
+
+
+class SeatTruth(Protocol):
+    """Where the map comes from without Redis."""
+
+    def seat_states_on_replica(self, event: str) -> Awaitable[Mapping[str, str]]:
+        """Seat → pending | confirmed."""
+
+
+class SeatMap:
+    """Both views of one event. Raises `UnavailableError` when neither Redis nor the replica can be asked."""
+
+    def __init__(self, redis: RedisStore, keys: Keys, venue: Venue, truth: SeatTruth) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._venue = venue
+        self._truth = truth
+        self._seats = CachedValue("seats", self._read, ttl_s=MAP_TTL_S)
+        self._counts = CachedValue("sections", self._count, ttl_s=COUNTS_TTL_S, jitter_ratio=0.25)
+
+    async def seats(self) -> bytes:
+        """A `Seats` as JSON."""
+        seats, document = await self._seats.get()
+        if seats.stale:
+            FALLBACKS.labels("stale_seat_map").inc()
+        return document
+
+    async def counts(self) -> bytes:
+        """A `Counts` as JSON."""
+        return await self._counts.get()
+
+    async def _read(self) -> tuple[Seats, bytes]:
+        try:
+            seats = await self._from_redis()
+        except UnavailableError:
+            seats = await self._from_replica()
+        return seats, msgspec.json.encode(seats)
+
+    async def _count(self) -> bytes:
+        seats, _ = await self._seats.get()
+        counts = {section: states.count(SEAT_FREE) for section, states in seats.states.items()}
+        return msgspec.json.encode(Counts(seats.stale, counts))
+
+    async def _from_redis(self) -> Seats:
+        epoch, seq, seat_map = await self._redis.command("MGET", self._keys.epoch, self._keys.seq, self._keys.map)
+        if epoch is None:
+            raise NotReadyError
+        return Seats(epoch.decode(), int(seq), stale=False, source="redis", states=self._by_section(seat_map.decode()))
+
+    async def _from_replica(self) -> Seats:
+        states = [SEAT_FREE] * self._venue.capacity
+        for seat, order_state in (await self._truth.seat_states_on_replica(self._keys.event)).items():
+            index = self._venue.index(seat)
+            if index is not None:
+                states[index] = SEAT_SOLD if order_state == "confirmed" else SEAT_HELD
+        return Seats("", 0, stale=True, source="replica", states=self._by_section("".join(states)))
+
+    def _by_section(self, states: str) -> dict[str, str]:
+        return {section: states[first:end] for section, (first, end) in self._venue.slices.items()}

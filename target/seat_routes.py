@@ -1,0 +1,135 @@
+"""The routes of the seats: the venue, the map, free seats by section, holds."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from target.breakers import UnavailableError
+from target.context import Context
+from target.http import ProblemError, json_response, read_json, require_pass
+from target.inventory import HoldGoneError, HoldState, PurchaseLimitError, SeatsTakenError
+from target.observability import HOLDS
+from target.seat_map import SeatMap
+
+SEATS_MAX: Final = 16  # in one hold
+
+
+class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The seats that a fan wants, all or none."""
+
+    seats: Annotated[tuple[str, ...], Meta(min_length=1, max_length=SEATS_MAX)]
+
+
+class HoldAnswer(msgspec.Struct, frozen=True):
+    """The seats are kept until `expires_at` (unix s)."""
+
+    hold_id: str
+    seats: tuple[str, ...]
+    ttl_s: float
+    expires_at: float
+
+
+class HoldClaim(msgspec.Struct, frozen=True):
+    """A hold that is being asked for."""
+
+    hold_id: str
+    fan: str
+    identity: str
+    seats: tuple[str, ...]
+
+
+class SeatRoutes:
+    """Handlers of one event's seats."""
+
+    def __init__(self, context: Context, seat_map: SeatMap) -> None:
+        self._context = context
+        self._venue = context.venue
+        self._seat_map = seat_map
+        self._venue_headers = {"etag": context.venue.etag, "cache-control": "public, max-age=3600"}
+
+    def routes(self) -> list[Route]:
+        """As the public API names them."""
+        base = f"/api/events/{self._context.settings.event}"
+        return [
+            Route(f"{base}/venue", self.venue),
+            Route(f"{base}/seats", self.seats),
+            Route(f"{base}/sections", self.sections),
+            Route(f"{base}/holds", self.hold, methods=["POST"]),
+            Route(f"{base}/holds/{{hold_id}}", self.release, methods=["DELETE"]),
+        ]
+
+    async def venue(self, request: Request) -> Response:
+        """Layout and prices; they never change, so 304 for whoever has them."""
+        if self._venue.etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=self._venue_headers)
+        return Response(self._venue.document, headers=self._venue_headers, media_type="application/json")
+
+    async def seats(self, _request: Request) -> Response:
+        """The state of every seat."""
+        return _fresh(await self._seat_map.seats())
+
+    async def sections(self, _request: Request) -> Response:
+        """Free seats by section."""
+        return _fresh(await self._seat_map.counts())
+
+    async def hold(self, request: Request) -> Response:
+        """Holds all the seats or none."""
+        owner = require_pass(request, self._context.signer)
+        seats = self._known(await read_json(request, HoldRequest))
+        ttl_s = self._context.settings.hold_ttl_s
+        hold_id = self._context.signer.hold_id(owner.fan, owner.identity, seats, time.time() + ttl_s)
+        try:
+            claim = HoldClaim(hold_id, owner.fan, owner.identity, seats)
+            expires_at = await self._context.inventory.hold(claim, limit=owner.limit)
+        except SeatsTakenError as error:
+            HOLDS.labels("conflict").inc()
+            raise ProblemError(409, "seats taken", extra={"seats_taken": error.seats}) from error
+        except PurchaseLimitError as error:
+            HOLDS.labels("refused").inc()
+            raise ProblemError(
+                422,
+                "over the purchase limit",
+                f"{error.bought} of {owner.limit} seats are used",
+                extra={"limit": owner.limit},
+            ) from error
+        except UnavailableError:
+            HOLDS.labels("refused").inc()
+            raise
+        HOLDS.labels("ok").inc()
+        return json_response(HoldAnswer(hold_id, seats, ttl_s, expires_at), 201)
+
+    async def release(self, request: Request) -> Response:
+        """Gives a hold back."""
+        owner = require_pass(request, self._context.signer)
+        try:
+            await self._context.inventory.release(request.path_params["hold_id"], fan=owner.fan)
+        except HoldGoneError as error:
+            raise _gone(error.state) from error
+        return Response(status_code=204)
+
+    def _known(self, asked: HoldRequest) -> tuple[str, ...]:
+        unknown = [seat for seat in asked.seats if self._venue.index(seat) is None]
+        if unknown:
+            raise ProblemError(422, "no such seat", ", ".join(unknown))
+        if len(set(asked.seats)) != len(asked.seats):
+            raise ProblemError(422, "a seat is listed twice")
+        return asked.seats
+
+
+def _gone(state: HoldState | None) -> ProblemError:
+    if state is None:
+        return ProblemError(404, "no such hold")
+    if state is HoldState.LOCKED:
+        return ProblemError(409, "a payment for this hold is under way")
+    return ProblemError(410, "the hold is over", f"it was {state}")
+
+
+def _fresh(document: bytes) -> Response:
+    return Response(document, headers={"cache-control": "no-store"}, media_type="application/json")
