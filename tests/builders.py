@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
+import pyarrow as pa
 
 from harness.record.paths import RunPaths
+from harness.record.reader import Record
 from harness.record.schema import (
     SCHEMA_VERSION,
     TABLES,
@@ -397,6 +399,15 @@ class RunBuilder:
             )
             for fault in self.faults.faults
         )  # fmt: skip
+
+    def record(self, *, absent: Iterable[str] = ()) -> Record:
+        """The record that reading the run directory gives, without the disk; `absent` tables were never written."""
+        gone = frozenset(absent)
+        tables = {
+            name: pa.Table.from_pylist([] if name in gone else rows, schema=TABLES[name])
+            for name, rows in self.tables.items()
+        }
+        return Record(RunPaths(root=Path("on-paper")), self.run, self.faults, tables, gone)
 
     def write(self, root: Path) -> RunPaths:
         """Write the run directory at `root` (made if absent) and return its paths."""
