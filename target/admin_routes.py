@@ -1,0 +1,88 @@
+"""The operator's endpoints, served by the worker: the order export, what is not at rest, a pass for the sweep."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from target.checkouts import Checkouts
+from target.context import Context
+from target.http import ProblemError, json_response, read_json
+
+OPERATOR_ADMISSION_NO: Final = 0
+NO_LIMIT: Final = 0
+
+
+class PassRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """In whose name the operator acts."""
+
+    fan: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class PassAnswer(msgspec.Struct, frozen=True):
+    """A pass without a purchase limit."""
+
+    pass_: str = msgspec.field(name="pass")
+
+
+class Unrest(msgspec.Struct, frozen=True):
+    """What may still change by itself."""
+
+    orders_pending: int
+    holds: int
+    parked: int
+
+
+class AdminRoutes:
+    """Handlers of the operator's endpoints. Without an admin token they refuse everybody."""
+
+    def __init__(self, context: Context, checkouts: Checkouts) -> None:
+        self._context = context
+        self._checkouts = checkouts
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            Route("/admin/orders", self.orders),
+            Route("/admin/pending", self.pending),
+            Route("/admin/passes", self.passes, methods=["POST"]),
+        ]
+
+    async def orders(self, request: Request) -> Response:
+        """Every seat of every order, as NDJSON, from the primary."""
+        self._authorise(request)
+        rows = await self._checkouts.orders.export(self._context.settings.event)
+        return Response(msgspec.json.Encoder().encode_lines(rows), media_type="application/x-ndjson")
+
+    async def pending(self, request: Request) -> Response:
+        """How much is not yet at rest."""
+        self._authorise(request)
+        return json_response(
+            Unrest(
+                orders_pending=await self._checkouts.orders.unfinished_count(),
+                holds=await self._context.inventory.holds_count(),
+                parked=len(await self._checkouts.parking.all()),
+            )
+        )
+
+    async def passes(self, request: Request) -> Response:
+        """An operator's pass."""
+        self._authorise(request)
+        asked = await read_json(request, PassRequest)
+        given, _ = self._context.signer.admit(
+            asked.fan, asked.fan, admission_no=OPERATOR_ADMISSION_NO, limit=NO_LIMIT, entered_s=time.time()
+        )
+        return json_response(PassAnswer(given), 201)
+
+    def _authorise(self, request: Request) -> None:
+        token = self._context.settings.admin_token
+        given = request.headers.get("authorization", "")
+        if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise ProblemError(401, "not authorised", "the operator's bearer token is needed")

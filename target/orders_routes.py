@@ -1,0 +1,117 @@
+"""The routes of checkouts: paying for a hold, looking an order up."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from target.checkouts import Checkouts
+from target.context import Context
+from target.http import RETRY_AFTER_S, ProblemError, json_response, read_json, require_pass
+from target.inventory import HoldGoneError
+from target.orders import Checkout, OrderState, order_id_for
+from target.saga import KeyReusedError, Receipt
+from target.tickets import HoldToken, Pass, TokenError
+
+KEY_LENGTH_MAX: Final = 128
+STATUS_OF: Final = {OrderState.CONFIRMED: 201, OrderState.PENDING: 202, OrderState.DECLINED: 402}
+
+
+class OrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to pay for, and with what: the provider knows two cards."""
+
+    hold_id: Annotated[str, Meta(min_length=1, max_length=4096)]
+    card: Literal["ok", "declined"]
+
+
+class OrderAnswer(msgspec.Struct, frozen=True):
+    """An order as its fan sees it. `stale`: read from the replica, and may have moved on since."""
+
+    order_id: str
+    state: OrderState
+    seats: tuple[str, ...]
+    amount_cents: int
+    stale: bool
+
+
+class OrderRoutes:
+    """Handlers of one event's orders."""
+
+    def __init__(self, context: Context, checkouts: Checkouts) -> None:
+        self._context = context
+        self._saga = checkouts.saga
+
+    def routes(self) -> list[Route]:
+        """As the public API names them."""
+        return [
+            Route(f"/api/events/{self._context.settings.event}/orders", self.pay, methods=["POST"]),
+            Route("/api/orders/{order_id}", self.order),
+        ]
+
+    async def pay(self, request: Request) -> Response:
+        """Runs the checkout as far as it can be run now; a repeat of the key answers the order's present state."""
+        owner = require_pass(request, self._context.signer)
+        key = request.headers.get("idempotency-key", "")
+        if not 0 < len(key) <= KEY_LENGTH_MAX:
+            raise ProblemError(422, "an Idempotency-Key is needed", f"of 1 to {KEY_LENGTH_MAX} characters")
+        asked = await read_json(request, OrderRequest)
+        hold = self._hold(owner, asked.hold_id)
+        try:
+            receipt = await self._saga.checkout(
+                self._checkout(owner, hold, asked, key), hold_expires_at_s=hold.expires_s
+            )
+        except HoldGoneError as error:
+            raise ProblemError(410, "the hold is over", "its seats may be held by somebody else by now") from error
+        except KeyReusedError as error:
+            raise ProblemError(422, "the Idempotency-Key was used for another checkout") from error
+        return _answer(receipt)
+
+    async def order(self, request: Request) -> Response:
+        """One order of the fan's own. While the primary is away: what is parked, or what the replica has."""
+        owner = require_pass(request, self._context.signer)
+        order, stale = await self._saga.find(request.path_params["order_id"])
+        if order is None or order.fan != owner.fan:
+            raise ProblemError(404, "no such order")
+        state = OrderState.PENDING if isinstance(order, Checkout) else order.state
+        answer = OrderAnswer(order.order_id, state, order.seats, order.amount_cents, stale)
+        return json_response(answer, headers={"cache-control": "no-store"})
+
+    def _hold(self, owner: Pass, hold_id: str) -> HoldToken:
+        """The hold as it was signed; whether it is still alive, Redis decides."""
+        try:
+            hold = self._context.signer.read(HoldToken, hold_id, expired_too=True)
+        except TokenError as error:
+            raise ProblemError(422, "no such hold", str(error)) from error
+        if hold.fan != owner.fan:
+            raise ProblemError(410, "the hold is over", "it is not yours")
+        return hold
+
+    def _checkout(self, owner: Pass, hold: HoldToken, asked: OrderRequest, key: str) -> Checkout:
+        return Checkout(
+            order_id=order_id_for(hold.event, owner.fan, key),
+            event=hold.event,
+            fan=owner.fan,
+            identity=hold.identity,
+            hold_id=asked.hold_id,
+            idempotency_key=key,
+            card=asked.card,
+            seats=hold.seats,
+            prices_cents=tuple(self._context.venue.price_cents(seat) for seat in hold.seats),
+        )
+
+
+def _answer(receipt: Receipt) -> Response:
+    if receipt.state not in STATUS_OF:
+        raise ProblemError(
+            410, f"the order is {receipt.state}", extra={"order_id": receipt.order_id, "state": receipt.state}
+        )
+    status = STATUS_OF[receipt.state]
+    headers = {"cache-control": "no-store"}
+    if status == 202:
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    return json_response(receipt, status, headers)
