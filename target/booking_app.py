@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 
-from target import orders_routes
 from target.checkouts import Checkouts
 from target.context import compose
 from target.http import HANDLERS
 from target.observability import health_route, metrics_route
+from target.orders_routes import OrderRoutes
 from target.position_streams import StreamHub
 from target.queue_routes import QueueRoutes
 from target.seat_map import SeatMap
@@ -44,7 +44,7 @@ def create(settings: Settings) -> Starlette:
     routes = [
         *QueueRoutes(context, room, hub).routes(),
         *SeatRoutes(context, seat_map).routes(),
-        *orders_routes.routes(context, checkouts),
+        *OrderRoutes(context, checkouts).routes(),
         Status(context, checkouts).route(),
         health_route,
         metrics_route,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 
-from target import admin_routes
+from target.admin_routes import AdminRoutes
 from target.admission import AdmissionController, FixedRate
 from target.checkouts import Checkouts
 from target.context import compose
@@ -46,5 +46,5 @@ def create(settings: Settings) -> Starlette:
         await asyncio.gather(*jobs, return_exceptions=True)
         await asyncio.gather(context.close(), checkouts.close())
 
-    routes = [*admin_routes.routes(context, checkouts), health_route, metrics_route]
+    routes = [*AdminRoutes(context, checkouts).routes(), health_route, metrics_route]
     return Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)
