@@ -10,7 +10,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
@@ -177,7 +177,7 @@ def canary_for(spec: CanarySpec, address: Address, clock: Clock) -> Canary:
     return (HeldSockets if spec.effective == "dropped" else Canary)(spec, address, clock)
 
 
-def wait_all_healed(canaries: tuple[Canary, ...], within_s: float) -> None:
+def wait_all_healed(canaries: Sequence[Canary], within_s: float) -> None:
     """Wait until every canary saw its fault gone, together no longer than `within_s`."""
     deadline_s = time.monotonic() + within_s
     for canary in canaries:

@@ -96,15 +96,15 @@ class Conductor:
         return tuple(injection.plan.experiment.name for injection in self._injections if injection.in_force)
 
     def finish(self) -> None:
-        """Heal what is still in force, wait until that is seen, write faults.json. Bounded in time; safe to call twice."""
+        """Heal what is still in force, wait until that is seen, write faults.json. Bounded in time; may be repeated."""
         if self._finished:
             return
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=_HEAL_WITHIN_S * 2)
         self._heal_all()
-        watching = [injection for injection in self._injections if injection.was_injected]
-        wait_all_healed([canary for injection in watching for canary in injection.canaries], _SEEN_HEALED_WITHIN_S)
+        begun = [injection for injection in self._injections if injection.was_injected]
+        wait_all_healed([canary for injection in begun for canary in injection.canaries], _SEEN_HEALED_WITHIN_S)
         for injection in self._injections:
             injection.stop()
         self._write()

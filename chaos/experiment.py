@@ -179,7 +179,7 @@ class Experiment(_Part, frozen=True, kw_only=True):
     def shortest_s(self) -> float:
         """The shortest window in which its canaries can prove it: an answer that takes 8 s needs 8 s to be seen."""
         return max(
-            (canary.slow_ms_min / 1000 + 0.5 for canary in self.canaries if canary.effective == "slow"), default=0
+            (canary.slow_ms_min / 1000 + 0.5 for canary in self.canaries if canary.effective == "slow"), default=0.0
         )
 
 

@@ -1,0 +1,197 @@
+"""How each kind of expectation is checked against the tables of a record. Pure: tables in, an observation out."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chaos.experiment import (
+    CounterIncreases,
+    MetricReaches,
+    NoGap,
+    Reconnects,
+    RequestShare,
+    ResponseTime,
+    StreamEvents,
+)
+
+_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
+    "equals": operator.eq,
+    "at_least": operator.ge,
+    "at_most": operator.le,
+}
+
+
+class Window(msgspec.Struct, frozen=True):
+    """When a fault was in force, in T0 seconds: asked for, seen by the canary, and asked to go."""
+
+    requested_s: float
+    effective_s: float
+    heal_requested_s: float
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What was seen. `met` null: the record cannot tell."""
+
+    met: bool | None
+    text: str
+
+
+def metric_reaches(metrics: pa.Table, wanted: MetricReaches, window: Window) -> Observation:
+    """See `MetricReaches`. The moment is that of the scrape, so at worst one scrape late."""
+    from_s = window.effective_s if wanted.of == "effective" else window.heal_requested_s
+    all_series = [series for _, series in _series(metrics, wanted.metric, wanted.labels)]
+    if not all_series:
+        return Observation(None, f"{wanted.metric} was never scraped")
+    moments: list[float] = []
+    unseen = 0
+    for series in all_series:
+        after = series[series["t_s"] >= from_s]
+        reached = after[[_COMPARE[wanted.compare](value, wanted.value) for value in after["value"]]]
+        unseen += after[after["t_s"] <= from_s + wanted.within_s].empty
+        moments.append(float(reached["t_s"].min()) - from_s if len(reached) else np.inf)
+    moment_s = min(moments) if wanted.across == "any" else max(moments)
+    if moment_s <= wanted.within_s:
+        return Observation(met=True, text=f"after {moment_s:.1f} s")
+    if unseen == len(all_series) or (unseen and wanted.across == "all"):
+        return Observation(None, f"not scraped in those {wanted.within_s:g} s")
+    return Observation(met=False, text="never" if moment_s == np.inf else f"after {moment_s:.1f} s")
+
+
+def counter_increases(metrics: pa.Table, wanted: CounterIncreases, window: Window) -> Observation:
+    """See `CounterIncreases`. A counter that falls was restarted and counts from zero."""
+    until_s = window.heal_requested_s + wanted.grace_s
+    if not any(True for _ in _series(metrics, wanted.metric, {})):
+        return Observation(None, f"{wanted.metric} was never scraped")
+    scraped = metrics.filter(pc.is_in(metrics["name"], pa.array([wanted.metric]))).to_pandas()
+    sources = metrics.select(["t_s", "source"]).to_pandas()
+    in_window = sources[sources["t_s"].between(window.effective_s, until_s)]
+    if in_window[in_window["source"].isin(scraped["source"])].empty:
+        return Observation(None, "not scraped during the fault")
+    grown = 0.0
+    for source, series in _series(metrics, wanted.metric, wanted.labels):
+        known_before = bool((sources[sources["source"] == source]["t_s"] <= window.effective_s).any())
+        grown += _growth(series, window.effective_s, until_s, starts_at_zero=known_before)
+    return Observation(grown >= wanted.by_at_least, f"by {grown:g}")
+
+
+def response_time(requests: pa.Table, wanted: ResponseTime, window: Window) -> Observation:
+    """See `ResponseTime`. The quantile is the nearest sample that is not below it."""
+    meant = _between(_step(requests, wanted.step), "t_intended_s", window.effective_s, window.heal_requested_s)
+    if meant.num_rows < wanted.samples_min:
+        return Observation(None, f"only {meant.num_rows} requests")
+    times_ms = (meant["t_end_s"].to_numpy() - meant["t_intended_s"].to_numpy()) * 1000
+    value_ms = float(np.quantile(times_ms, wanted.quantile, method="higher"))
+    return Observation(value_ms <= wanted.at_most_ms, f"{value_ms:,.0f} ms over {meant.num_rows:,} requests")
+
+
+def request_share(requests: pa.Table, wanted: RequestShare, window: Window) -> Observation:
+    """See `RequestShare`."""
+    sent = _between(_step(requests, wanted.step), "t_start_s", window.effective_s, window.heal_requested_s)
+    if sent.num_rows < wanted.samples_min:
+        return Observation(None, f"only {sent.num_rows} requests")
+    matching = sent
+    if wanted.status:
+        matching = matching.filter(pc.is_in(matching["status"], pa.array(wanted.status, pa.int16())))
+    if wanted.outcome:
+        matching = matching.filter(pc.is_in(matching["outcome"], pa.array([str(one) for one in wanted.outcome])))
+    if wanted.error:
+        matching = matching.filter(pc.is_in(matching["error"], pa.array(wanted.error)))
+    share = matching.num_rows / sent.num_rows
+    met = wanted.at_least <= share <= wanted.at_most
+    return Observation(met, f"{share:.1%} of {sent.num_rows:,} requests")
+
+
+def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Observation:
+    """See `StreamEvents`. With nobody on the stream when the fault began, there is nothing to judge."""
+    stream = _stream(events, wanted.stream)
+    seen = _between(stream, "t_s", window.effective_s, window.heal_requested_s + wanted.grace_s)
+    count = int(pc.sum(pc.equal(seen["event"], wanted.event)).as_py() or 0)
+    if count >= wanted.at_least:
+        return Observation(met=True, text=f"{count:,}")
+    before = _between(stream, "t_s", -np.inf, window.effective_s).select(["worker", "user", "event"]).to_pandas()
+    last = before.groupby(["worker", "user"])["event"].last()
+    if not (~last.isin(["disconnect", "admitted"])).any():
+        return Observation(None, f"nobody was on the {wanted.stream} stream")
+    return Observation(met=False, text=f"{count:,}")
+
+
+def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observation:
+    """See `Reconnects`. Clients that the end of the record leaves no time to come back are not counted."""
+    stream = _stream(events, wanted.stream)
+    rows = stream.select(["worker", "user", "event", "t_s", "key"]).to_pandas()
+    cut = rows[(rows["event"] == "disconnect") & (rows["key"] != "")]
+    cut = cut[cut["t_s"].between(window.requested_s, window.heal_requested_s)]
+    connects = rows[rows["event"] == "connect"]
+    cut = cut[cut["t_s"] + wanted.within_s <= rows["t_s"].max()]
+    if cut.empty:
+        return Observation(None, "no client was cut off")
+    back = pd.merge_asof(
+        cut.sort_values("t_s"),
+        connects[["worker", "user", "t_s"]].assign(t_back_s=connects["t_s"]).sort_values("t_s"),
+        on="t_s",
+        by=["worker", "user"],
+        direction="forward",
+    )
+    took_s = (back["t_back_s"] - back["t_s"]).fillna(np.inf)
+    share = float((took_s <= wanted.within_s).mean())
+    slowest = "one never" if np.isinf(took_s.max()) else f"the slowest after {took_s.max():.1f} s"
+    return Observation(share >= wanted.share_at_least, f"{share:.1%} of {len(took_s):,} clients, {slowest}")
+
+
+def no_gap(events: pa.Table, wanted: NoGap, window: Window) -> Observation:
+    """See `NoGap`. A snapshot says where the count goes on; a change of epoch without one is a gap."""
+    feed = _stream(events, "feed")
+    changes = feed.filter(pc.is_in(feed["event"], pa.array(["snapshot", "seat"])))
+    rows = changes.select(["worker", "user", "event", "t_s", "epoch", "seq"]).to_pandas()
+    rows = rows.sort_values(["worker", "user", "t_s"], kind="stable")
+    before = rows.groupby(["worker", "user"])[["epoch", "seq"]].shift()
+    skips = (rows["epoch"] != before["epoch"]) | (rows["seq"] > before["seq"] + 1)
+    judged = (rows["event"] == "seat") & before["seq"].notna()
+    judged &= rows["t_s"].between(window.requested_s, window.heal_requested_s + wanted.grace_s)
+    if not judged.any():
+        return Observation(None, "no seat change reached a client")
+    gaps = int((skips & judged).sum())
+    return Observation(gaps == 0, f"{gaps:,} gaps in {int(judged.sum()):,} changes")
+
+
+def _series(metrics: pa.Table, name: str, labels: dict[str, str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each (source, labels) of a metric whose labels include these, with its source, in the order of time."""
+    rows = metrics.filter(pc.equal(metrics["name"], name)).to_pandas()
+    wanted = {f"{key}={value}" for key, value in labels.items()}
+    for (source, text), series in rows.groupby(["source", "labels"]):
+        if wanted <= set(text.split(",")):
+            yield str(source), series.sort_values("t_s")
+
+
+def _growth(series: pd.DataFrame, from_s: float, until_s: float, *, starts_at_zero: bool) -> float:
+    before = series[series["t_s"] <= from_s]["value"]
+    during = series[series["t_s"].between(from_s, until_s, inclusive="right")]["value"]
+    if during.empty:
+        return 0.0
+    last = float(before.iloc[-1]) if len(before) else 0.0 if starts_at_zero else float(during.iloc[0])
+    grown = 0.0
+    for value in during:
+        grown += value - last if value >= last else value
+        last = value
+    return grown
+
+
+def _step(requests: pa.Table, step: str) -> pa.Table:
+    return requests.filter(pc.equal(requests["step"], step))
+
+
+def _stream(events: pa.Table, stream: str) -> pa.Table:
+    return events.filter(pc.equal(events["stream"], stream))
+
+
+def _between(table: pa.Table, column: str, from_s: float, until_s: float) -> pa.Table:
+    times = table[column]
+    return table.filter(pc.and_(pc.greater_equal(times, from_s), pc.less_equal(times, until_s)))
