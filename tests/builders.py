@@ -68,7 +68,7 @@ class RunBuilder:
     admission_rate_per_s: float = 2.0
     rows_per_section: int = 4
     faulty: bool = True
-    tables: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES})
+    tables: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES}, repr=False)
     capabilities: tuple[str, ...] = EVERY_CAPABILITY
 
     def __post_init__(self) -> None:
@@ -453,8 +453,9 @@ class RunBuilder:
         return self
 
     def lose_seat(self) -> Self:
-        """Leave one seat out of the final map."""
-        self.tables["final_seats"].pop()
+        """Leave one free seat out of the final map."""
+        seats = self.tables["final_seats"]
+        seats.remove(next(row for row in seats if row["state"] == "free"))
         return self
 
     def leak_hold(self) -> Self:

@@ -1,0 +1,50 @@
+"""Short histories written by hand, for the checkers' tests."""
+
+from __future__ import annotations
+
+from harness.audit.history import Evidence
+from harness.audit.invariants import INVARIANTS, check
+from harness.record.schema import SeatMapFacts
+from harness.record.verdict import InvariantResult
+from tests.builders import EPOCH, RunBuilder
+
+
+def empty() -> RunBuilder:
+    """An on-sale to which nobody came: tests add what they need."""
+    builder = RunBuilder(fans=0, spectators=0, faulty=False)
+    for name in ("requests", "operations", "events", "final_seats", "metrics", "generator"):
+        builder.tables[name].clear()
+    return builder.changed(seat_map_at_rest=None)
+
+
+def judged(name: str, builder: RunBuilder, *, absent: tuple[str, ...] = ()) -> InvariantResult:
+    """What one checker says of it."""
+    return check(INVARIANTS[name], Evidence(builder.record(absent=absent)))
+
+
+def sold(builder: RunBuilder, fan: int, seat: str, order: str, *, state: str = "confirmed") -> None:
+    """A fan was told that a seat is theirs, and the export, the ledger and the map agree."""
+    value = {"hold_id": f"h-{order}", "seats": [seat], "order_id": order, "amount_cents": 5000, "state": state}
+    builder.operation(fan, "hold", f"h-{order}", {"seats": [seat], "ttl_s": 8.0}, fan, fan + 0.1)
+    builder.operation(fan, "pay", f"k-{order}", value, fan + 0.2, fan + 0.3)
+    exported(builder, fan, seat, order)
+    booked(builder, order, "capture")
+    builder.tables["final_seats"].append({"seat": seat, "state": "sold"})
+
+
+def exported(builder: RunBuilder, fan: int, seat: str, order: str, state: str = "confirmed", cents: int = 5000) -> None:
+    """One row of the order export."""
+    row = {"order_id": order, "fan": f"fan-{fan:04d}", "seat": seat, "state": state}
+    builder.tables["final_orders"].append(row | {"amount_cents": cents, "idempotency_key": f"k-{order}"})
+
+
+def booked(builder: RunBuilder, order: str, entry: str, cents: int = 5000) -> None:
+    """One entry of the provider's ledger."""
+    rows = builder.tables["final_ledger"]
+    row = {"charge_id": f"c-{len(rows)}", "idempotency_key": f"p-{order}", "order_id": order}
+    rows.append(row | {"entry": entry, "amount_cents": cents})
+
+
+def at_rest(builder: RunBuilder, *, capacity: int | None = None, seq: int | None = None) -> None:
+    """What the platform says of its resting map."""
+    builder.changed(seat_map_at_rest=SeatMapFacts(capacity=capacity, epoch=EPOCH, seq=seq))

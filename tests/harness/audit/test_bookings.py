@@ -1,0 +1,108 @@
+"""no_double_sell and no_lost_booking, case by case."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.record.verdict import Status
+from tests.builders import RunBuilder
+from tests.harness.audit.paper import empty, exported, judged, sold
+
+SEAT = "104-C-12"
+
+
+def told(builder: RunBuilder, fan: int, order: str, *, outcome: str = "ok", state: str = "confirmed") -> None:
+    value = {"hold_id": "h", "seats": [SEAT], "order_id": order, "amount_cents": 5000, "state": state}
+    builder.operation(fan, "pay", f"k-{order}", value, fan, fan + 0.5, outcome)
+
+
+def test_two_fans_told_that_the_same_seat_is_theirs() -> None:
+    builder = empty()
+    told(builder, 1, "a")
+    told(builder, 2, "b")
+    result = judged("no_double_sell", builder, absent=("final_orders",))
+    assert result.status is Status.VIOLATED
+    assert result.violations[0].summary == f"seat {SEAT} was sold 2 times: orders a, b"
+    assert [(step.t_s, step.actor) for step in result.violations[0].history] == [(1.5, "fan-0001"), (2.5, "fan-0002")]
+
+
+def test_a_lookup_is_a_promise_too() -> None:
+    builder = empty()
+    sold(builder, 1, SEAT, "a")
+    builder.operation(2, "order", "b", {"state": "confirmed", "seats": [SEAT], "amount_cents": 5000}, 5.0, 5.1)
+    assert judged("no_double_sell", builder).status is Status.VIOLATED
+
+
+def test_the_export_alone_can_show_a_double_sell() -> None:
+    builder = empty()
+    exported(builder, 1, SEAT, "a")
+    exported(builder, 2, SEAT, "b")
+    result = judged("no_double_sell", builder)
+    assert result.violations_total == 1
+    assert {step.actor for step in result.violations[0].history} == {"order export"}
+
+
+def test_an_order_told_twice_is_one_order() -> None:
+    builder = empty()
+    sold(builder, 1, SEAT, "a")
+    told(builder, 1, "a")
+    builder.operation(1, "order", "a", {"state": "confirmed", "seats": [SEAT], "amount_cents": 5000}, 5.0, 5.1)
+    assert judged("no_double_sell", builder).status is Status.HELD
+    assert judged("no_lost_booking", builder).status is Status.HELD
+
+
+def test_an_order_without_an_id_is_known_by_its_idempotency_key() -> None:
+    builder = empty()
+    value = {"hold_id": "h", "seats": [SEAT], "amount_cents": 5000, "state": "confirmed"}
+    builder.operation(1, "pay", "k-a", value, 1.0, 1.5)
+    exported(builder, 1, SEAT, "a")
+    assert judged("no_double_sell", builder).status is Status.HELD
+    assert judged("no_lost_booking", builder).status is Status.HELD
+
+
+@pytest.mark.parametrize(("outcome", "state"), [("unknown", ""), ("ok", "pending"), ("fail", "")])
+def test_what_was_not_confirmed_claims_no_seat(outcome: str, state: str) -> None:
+    builder = empty()
+    sold(builder, 1, SEAT, "a")
+    told(builder, 2, "b", outcome=outcome, state=state)
+    result = judged("no_double_sell", builder)
+    assert result.status is Status.HELD
+    assert result.unknowns == (1 if outcome == "unknown" else 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "fan", "seat", "problem"),
+    [
+        ("refunded", 1, SEAT, "is refunded"),
+        ("pending", 1, SEAT, "is pending"),
+        ("confirmed", 2, SEAT, "belongs to fan-0002"),
+        ("confirmed", 1, "104-C-13", f"no longer has seat {SEAT}"),
+    ],
+)
+def test_a_promise_that_the_export_does_not_keep_is_lost(state: str, fan: int, seat: str, problem: str) -> None:
+    builder = empty()
+    told(builder, 1, "a")
+    exported(builder, fan, seat, "a", state)
+    result = judged("no_lost_booking", builder)
+    assert result.status is Status.VIOLATED
+    assert result.violations[0].summary == f"order a of fan-0001 is lost: it {problem}"
+
+
+def test_a_promise_that_nobody_remembers_is_lost() -> None:
+    builder = empty()
+    told(builder, 1, "a")
+    result = judged("no_lost_booking", builder)
+    assert result.violations[0].summary == "order a of fan-0001 is lost: it is not in the order export"
+
+
+def test_a_confirmed_seat_that_the_map_offers_again_is_lost() -> None:
+    builder = empty()
+    sold(builder, 1, SEAT, "a")
+    builder.tables["final_seats"][0]["state"] = "free"
+    result = judged("no_lost_booking", builder)
+    assert result.violations[0].summary == f"seat {SEAT} of the confirmed order a is free in the seat map"
+
+
+def test_nobody_bought_anything_is_no_pass() -> None:
+    assert judged("no_double_sell", empty()).status is Status.UNKNOWN
+    assert judged("no_lost_booking", empty()).status is Status.UNKNOWN

@@ -1,0 +1,171 @@
+"""The audit as a whole: correct runs raise nothing, each breakage is caught, nothing passes for lack of proof."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.audit import INVARIANTS, InvariantSpec, audit
+from harness.audit.history import Evidence
+from harness.audit.invariants import check
+from harness.audit.tally import VIOLATIONS_KEPT, Tally
+from harness.errors import InputError
+from harness.record.verdict import Status
+from tests.builders import RunBuilder
+from tests.harness.audit.paper import empty
+
+BREAKAGES = {
+    RunBuilder.double_sell: "no_double_sell",
+    RunBuilder.lose_booking: "no_lost_booking",
+    RunBuilder.lose_seat: "seat_conservation",
+    RunBuilder.leak_hold: "no_leaked_hold",
+    RunBuilder.double_charge: "money_reconciles",
+    RunBuilder.jump_the_queue: "queue_order",
+    RunBuilder.drop_feed_event: "feed_gap_free",
+}
+
+onsales = st.builds(
+    RunBuilder,
+    fans=st.integers(15, 60),
+    spectators=st.integers(1, 4),
+    seed=st.integers(0, 2**32),
+    admission_rate_per_s=st.sampled_from([1.5, 2.0, 8.0, 40.0]),
+    rows_per_section=st.integers(4, 8),
+    faulty=st.booleans(),
+)
+
+
+def statuses(builder: RunBuilder) -> dict[str, Status]:
+    return {result.name: result.status for result in audit(builder.record())}
+
+
+@settings(max_examples=40, deadline=None)
+@given(onsale=onsales)
+def test_a_correct_run_is_never_flagged(onsale: RunBuilder) -> None:
+    assert statuses(onsale) == dict.fromkeys(INVARIANTS, Status.HELD)
+
+
+@pytest.mark.parametrize(("breakage", "name"), BREAKAGES.items(), ids=[b.__name__ for b in BREAKAGES])
+def test_each_breakage_is_always_flagged_and_nothing_else_is(
+    breakage: Callable[[RunBuilder], RunBuilder], name: str
+) -> None:
+    @settings(max_examples=15, deadline=None)
+    @given(onsale=onsales)
+    def flagged(onsale: RunBuilder) -> None:
+        found = statuses(breakage(onsale))
+        assert found == dict.fromkeys(INVARIANTS, Status.HELD) | {name: Status.VIOLATED}
+
+    flagged()
+
+
+def test_every_breakage_of_the_builder_has_its_invariant() -> None:
+    assert set(BREAKAGES.values()) == set(INVARIANTS)
+
+
+def test_a_violation_shows_its_history_and_the_faults_in_force() -> None:
+    results = {result.name: result for result in audit(RunBuilder().double_sell().record())}
+    violation = results["no_double_sell"].violations[0]
+    assert violation.faults == ("payment-latency-8s",)
+    assert [step.actor for step in violation.history][-1] == "fan-9999"
+    assert "fan-9999 was told order order-9999 is confirmed for seat" in violation.history[-1].text
+
+
+def test_an_empty_record_holds_nothing() -> None:
+    assert Status.HELD not in statuses(empty()).values()
+    assert Status.VIOLATED not in statuses(empty()).values()
+
+
+def test_what_a_platform_does_not_show_is_not_observable() -> None:
+    found = statuses(RunBuilder().changed(capabilities=("queue",)))
+    assert found["queue_order"] is Status.HELD
+    assert found["no_double_sell"] is Status.HELD  # by what fans were told
+    assert {name for name, status in found.items() if status is Status.NOT_OBSERVABLE} == {
+        "no_lost_booking",
+        "seat_conservation",
+        "no_leaked_hold",
+        "money_reconciles",
+        "feed_gap_free",
+    }
+
+
+@pytest.mark.parametrize(
+    ("absent", "names"),
+    [
+        ("final_seats", {"seat_conservation", "no_leaked_hold"}),
+        ("final_orders", {"no_lost_booking", "money_reconciles"}),
+        ("final_ledger", {"money_reconciles"}),
+    ],
+)
+def test_a_read_that_failed_at_rest_is_unknown(absent: str, names: set[str]) -> None:
+    results = audit(RunBuilder().record(absent=[absent]))
+    unknown = {result.name: result.note for result in results if result.status is Status.UNKNOWN}
+    assert set(unknown) == names
+    assert all("could not be read at rest" in note for note in unknown.values())
+
+
+def test_a_crashed_checker_has_found_nothing_out() -> None:
+    def crash(evidence: Evidence) -> Tally:
+        raise ZeroDivisionError("division by zero")
+
+    spec = InvariantSpec("no_double_sell", "t", "c", (), crash)
+    result = check(spec, Evidence(RunBuilder(fans=3).record()))
+    assert result.status is Status.UNKNOWN
+    assert result.note == "the checker crashed: ZeroDivisionError: division by zero"
+
+
+def test_violations_are_all_counted_and_the_first_ones_kept() -> None:
+    tally = Tally(Evidence(RunBuilder(fans=0).record()))
+    for number in range(VIOLATIONS_KEPT + 5):
+        tally.violated(f"number {number}")
+    result = tally.result("no_double_sell")
+    assert result.violations_total == VIOLATIONS_KEPT + 5
+    assert [violation.summary for violation in result.violations] == [f"number {n}" for n in range(VIOLATIONS_KEPT)]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("operations", "function", "refund"),
+        ("operations", "outcome", "perhaps"),
+        ("operations", "value", "{"),
+        ("operations", "value", '{"seats": 7}'),
+        ("final_seats", "state", "broken"),
+        ("final_orders", "state", "paid"),
+        ("final_ledger", "entry", "chargeback"),
+    ],
+)
+def test_a_record_that_the_schema_does_not_allow_is_bad_input(table: str, column: str, value: str) -> None:
+    builder = RunBuilder(fans=20)
+    row = next(r for r in builder.tables[table] if table != "operations" or r["function"] == "hold")
+    row[column] = value
+    with pytest.raises(InputError):
+        audit(builder.record())
+
+
+def test_a_hundred_thousand_operations_take_well_under_two_seconds() -> None:
+    builder = empty()
+    template = RunBuilder(fans=30, faulty=False, spectators=0)
+    enough = 100_000 // len(template.tables["operations"]) + 1
+    for copy in range(enough):
+        for name in ("operations", "final_seats", "final_orders", "final_ledger"):
+            builder.tables[name] += [_renamed(row, copy) for row in template.tables[name]]
+    record = builder.record()
+    assert record.table("operations").num_rows >= 100_000
+    started_s = time.process_time()
+    results = {result.name: result for result in audit(record)}
+    assert time.process_time() - started_s < 2.0
+    assert results["no_double_sell"].status is Status.HELD
+    assert results["money_reconciles"].status is Status.HELD
+
+
+def _renamed(row: dict[str, object], copy: int) -> dict[str, object]:
+    """The same row in another on-sale: its fans, seats and orders are others."""
+    text = msgspec.json.encode(row).decode()
+    for word in ("fan-", "order-", "hold-", "key-", "charge-", "101-", "102-", "103-"):
+        text = text.replace(word, f"{copy}.{word}")
+    return msgspec.json.decode(text)

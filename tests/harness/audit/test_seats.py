@@ -1,0 +1,78 @@
+"""seat_conservation and no_leaked_hold, case by case."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.record.verdict import Status
+from tests.builders import RunBuilder
+from tests.harness.audit.paper import at_rest, empty, judged, sold
+
+SEATS = ("101-A-1", "101-A-2", "101-A-3")
+
+
+@pytest.fixture
+def arena() -> RunBuilder:
+    """Three seats, one of them sold, the others swept."""
+    builder = empty()
+    sold(builder, 1, SEATS[0], "a")
+    for seat in SEATS[1:]:
+        builder.tables["final_seats"].append({"seat": seat, "state": "free"})
+        builder.operation(9, "sweep", seat, {}, 60.0, 60.1, actor="sweep")
+    at_rest(builder, capacity=3)
+    return builder
+
+
+def test_every_seat_once_and_every_sale_owned(arena: RunBuilder) -> None:
+    assert judged("seat_conservation", arena).status is Status.HELD
+    assert judged("no_leaked_hold", arena).status is Status.HELD
+
+
+def test_a_seat_too_many(arena: RunBuilder) -> None:
+    arena.tables["final_seats"].append({"seat": "999-Z-1", "state": "free"})
+    summary = judged("seat_conservation", arena).violations[0].summary
+    assert summary == "the map has 1 sold + 0 held + 3 free = 4 seats, the venue has 3"
+
+
+def test_a_seat_twice(arena: RunBuilder) -> None:
+    arena.tables["final_seats"].append({"seat": SEATS[1], "state": "free"})
+    assert judged("seat_conservation", arena).violations[0].summary == f"seat {SEATS[1]} is in the map 2 times"
+
+
+def test_a_seat_that_was_held_is_gone_even_where_no_capacity_is_published(arena: RunBuilder) -> None:
+    at_rest(arena, capacity=None)
+    arena.tables["final_seats"].pop(0)
+    result = judged("seat_conservation", arena)
+    assert result.violations[0].summary == f"seat {SEATS[0]} is missing from the map"
+    assert "publishes no capacity" in result.note
+
+
+def test_a_seat_sold_to_nobody(arena: RunBuilder) -> None:
+    arena.tables["final_seats"][1]["state"] = "sold"
+    assert judged("seat_conservation", arena).violations[0].summary == f"seat {SEATS[1]} is sold to nobody"
+
+
+def test_a_seat_still_held_at_rest_names_its_last_holder(arena: RunBuilder) -> None:
+    arena.tables["final_seats"][1]["state"] = "held"
+    arena.operation(3, "hold", "h-3", {"seats": [SEATS[1]]}, 3.0, 3.1)
+    arena.operation(4, "hold", "", {"seats": [SEATS[1]]}, 4.0, 4.1, "fail", "conflict")
+    result = judged("no_leaked_hold", arena)
+    assert result.violations_total == 1
+    assert [step.text for step in result.violations[0].history] == [
+        f"fan-0003 held seat {SEATS[1]} (hold h-3)",
+        f"seat {SEATS[1]} is still held",
+    ]
+
+
+def test_the_sweep_finds_what_the_map_hides(arena: RunBuilder) -> None:
+    arena.tables["operations"][-1] |= {"outcome": "fail", "error": "conflict"}
+    assert (
+        judged("no_leaked_hold", arena).violations[0].summary == f"seat {SEATS[2]} stays held though nobody bought it"
+    )
+
+
+@pytest.mark.parametrize(("outcome", "error"), [("unknown", "timeout"), ("fail", "status")])
+def test_a_sweep_that_did_not_reach_the_inventory_says_nothing(arena: RunBuilder, outcome: str, error: str) -> None:
+    arena.tables["operations"][-1] |= {"outcome": outcome, "error": error}
+    result = judged("no_leaked_hold", arena)
+    assert (result.status, result.unknowns) == (Status.HELD, 1)
