@@ -41,7 +41,8 @@ def health(generator: pa.Table, duration_s: float) -> Health:
     if rows.num_rows == 0:
         return Health(None, None, None)
     frame: pd.DataFrame = rows.sort_by("t_s").to_pandas()
-    sustained = frame.groupby("worker")["cpu_percent"].rolling(_SUSTAINED_S, min_periods=1).mean()
+    by_worker = frame.groupby("worker")["cpu_percent"]
+    sustained = by_worker.rolling(min(_SUSTAINED_S, int(by_worker.size().min()))).mean()
     return Health(
         loop_lag_ms_p99=percentile(frame["loop_lag_ms_p99"].to_numpy(), 0.99),
         cpu_percent_max=float(sustained.max()),
@@ -71,8 +72,8 @@ def _figures(
     load: LoadSummary, measured: Health, limits: GeneratorLimits
 ) -> tuple[tuple[str, float | None, tuple[float, float]], ...]:
     """(what, measured, limits) of everything that has limits."""
-    unreleased = 1 - load.users_released / load.users_asked if load.users_asked else None
-    lost = 1 - load.samples_recorded / load.requests_sent if load.requests_sent else None
+    unreleased = (load.users_asked - load.users_released) / load.users_asked if load.users_asked else None
+    lost = (load.requests_sent - load.samples_recorded) / load.requests_sent if load.requests_sent else None
     return (
         ("event-loop lag p99 in ms", measured.loop_lag_ms_p99, limits.loop_lag_ms_p99),
         ("CPU over 3 s in % of a core", measured.cpu_percent_max, limits.cpu_percent),
