@@ -21,7 +21,8 @@ def render(page: Page) -> str:
 def _headline(page: Page) -> Iterable[str]:
     head = page.headline
     yield f"# {head.word}"
-    yield f"**Grade {head.grade}, score {head.score} of 100.** {_plain(head.reason)}"
+    grade = f"Grade {head.grade}, score {head.score} of 100" if head.graded else "Not graded"
+    yield f"**{grade}.** {_plain(head.reason)}"
     yield f"{_plain(head.scenario)} · {_plain(head.run_id)} · {_plain(head.when)}"
     facts = [_fact(fact) for fact in (*head.load, *head.instrument_facts)]
     if head.instrument:
@@ -38,7 +39,7 @@ def _findings(page: Page) -> Iterable[str]:
     yield "## Findings"
     lines = [
         f"{number}. {finding.state.glyph} **{finding.state.word}: {_plain(finding.title)}.** {_plain(finding.evidence)}"
-        + (f" What to do: {_plain(finding.runbook)}" if finding.runbook else "")
+        + (f" Runbook: {_plain(finding.runbook)}" if finding.runbook else "")
         for number, finding in enumerate(page.findings, start=1)
     ]
     yield "\n".join(lines) if lines else "No finding."

@@ -46,6 +46,7 @@ class Headline(Struct, frozen=True):
 
     word: str
     tone: str
+    graded: bool
     grade: str
     score: str
     reason: str
@@ -69,6 +70,7 @@ def headline(run: RunDocument, verdict: Verdict) -> Headline:
     return Headline(
         word=verdict.verdict.value,
         tone=_TONES[verdict.verdict],
+        graded=verdict.grade is not None,
         grade=verdict.grade or text.ABSENT,
         score=text.ABSENT if verdict.score is None else f"{verdict.score:.1f}",
         reason=verdict.reason,
