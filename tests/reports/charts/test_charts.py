@@ -9,7 +9,7 @@ import pytest
 
 from harness.record.reader import Record
 from reports import charts
-from reports.svg import COLOURS
+from reports.charts.svg import COLOURS
 from reports.view import frames, timeline
 from reports.view.timeline import Timeline, Window
 
