@@ -179,6 +179,13 @@ class Evidence:
         return self._operations(Function.SWEEP, SeatsValue)
 
     @cached_property
+    def called_in_s(self) -> dict[str, float]:
+        """Actor → when their positions stream first said that they are admitted."""
+        events = self.record.table("events")
+        admitted = events.filter(pc.equal(events["event"], "admitted")).group_by("actor").aggregate([("t_s", "min")])
+        return dict(zip(admitted["actor"].to_pylist(), admitted["t_s_min"].to_pylist(), strict=True))
+
+    @cached_property
     def seats(self) -> tuple[tuple[str, str], ...]:
         """(seat, state) of every row of the final seat map, in its order."""
         table = self.record.table("final_seats")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from harness.audit.history import EnterValue, Evidence, JoinValue, Operation
@@ -34,7 +35,8 @@ class Inversion:
 def queue_order(evidence: Evidence) -> Tally:
     """If A's join was acked before B's was invoked, A is admitted first. Counted: fans admitted ahead of such an A.
 
-    A parked join (a ticket given while the queue was away) is an ack like any other: its place counts from then.
+    A parked join (a ticket given while the queue was away) is an ack like any other: its place counts from then. A fan
+    who was called in and did not come, and then joined again, has used up the first place: the new one counts.
     Joins that overlap have no order. Times of different workers are compared with the uncertainty of their clocks.
     """
     tally = Tally(evidence, unknowns=sum(1 for enter in evidence.enters if enter.unknown))
@@ -74,9 +76,13 @@ def _inversions(places: list[Place], margin_s: float) -> list[Inversion]:
 def _places(evidence: Evidence) -> list[Place]:
     first_ack: dict[str, Operation[JoinValue]] = {}
     first_invoke: dict[str, float] = {}
+    called_s = evidence.called_in_s
     for join in evidence.joins:
         if not (join.ok or join.unknown):
             continue
+        known = first_ack.get(join.actor)
+        if known and known.t_end_s <= called_s.get(join.actor, math.inf) < join.t_invoke_s:
+            del first_ack[join.actor], first_invoke[join.actor]
         first_invoke[join.actor] = min(join.t_invoke_s, first_invoke.get(join.actor, join.t_invoke_s))
         known = first_ack.get(join.actor)
         if join.ok and (known is None or join.t_end_s < known.t_end_s):

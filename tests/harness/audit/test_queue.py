@@ -83,6 +83,17 @@ def test_a_join_that_was_refused_gave_no_place() -> None:
     assert order(builder).status is Status.HELD
 
 
+@pytest.mark.parametrize(("called_s", "status"), [(3.0, Status.HELD), (None, Status.VIOLATED), (99.0, Status.VIOLATED)])
+def test_a_place_that_was_called_and_not_taken_is_used_up(called_s: float | None, status: Status) -> None:
+    """Fan 0 joins first; when called in and absent, they join again behind fan 1."""
+    builder = queued((0.0, 0.1, 2), (1.0, 1.1, 1))
+    builder.operation(0, "join", "fan-0000", {"position": 1}, 9.0, 9.1)
+    if called_s is not None:
+        builder.fans = 2
+        builder.event(0, "positions", "admitted", called_s)
+    assert order(builder).status is status
+
+
 def test_clocks_of_different_workers_are_compared_with_their_uncertainty() -> None:
     builder = queued((0.0, 0.100, 2), (0.101, 0.2, 1))
     assert order(builder).status is Status.VIOLATED
