@@ -59,7 +59,7 @@ def _clock(axes: list[Axes], data: Timeline, size: Size) -> None:
     """T0 and the seconds after it: labelled above the first panel and below the last."""
     most = 5 if size.legend_below else 14
     step_s = size.tick_s * max(1, round((data.end_s - data.start_s) / most / size.tick_s))
-    ticks = np.arange(0, data.end_s * 0.98, step_s)
+    ticks = np.arange(0, data.end_s * 0.96, step_s)
     for axis in axes:
         axis.axvline(0, color=COLOURS["ink"], linewidth=1, zorder=3)
         axis.set_xticks(ticks, ["T0", *(f"+{t:,.0f} s" for t in ticks[1:])])
