@@ -6,7 +6,8 @@ from harness.audit.history import Evidence
 from harness.audit.invariants import INVARIANTS, check
 from harness.record.schema import SeatMapFacts
 from harness.record.verdict import InvariantResult
-from tests.builders import EPOCH, RunBuilder
+from tests.builders import RunBuilder
+from tests.paper_sale import EPOCH
 
 
 def empty() -> RunBuilder:

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.record.verdict import InvariantResult, Status
-from tests.builders import EPOCH, RunBuilder
+from tests.builders import RunBuilder
 from tests.harness.audit.paper import at_rest, empty, judged
+from tests.paper_sale import EPOCH
 
 Change = tuple[str, int]
 

@@ -12,8 +12,9 @@ from harness.scenario import load
 from harness.sli import INDICATORS, measure, outcome_share, percentile, step_latency_ms
 from harness.sli.infrastructure import histogram_quantile_ms
 from harness.sli.measured import Measured, Observations
-from tests.builders import EPOCH, RunBuilder
+from tests.builders import RunBuilder
 from tests.harness.audit.paper import empty
+from tests.paper_sale import EPOCH
 
 
 def measured(name: str, builder: RunBuilder) -> Measured:
