@@ -67,6 +67,10 @@ class Link:
         self._reading = True
         self._source_ended = False
 
+    def begin(self) -> None:
+        """Read, unless it holds too much already."""
+        self.source.read(self._reading)
+
     def end(self) -> None:
         """The last stage is done, or there is none: close the far end once its socket has taken everything."""
         if not self.ended:
@@ -170,10 +174,25 @@ class End(asyncio.Protocol):
         self._outward: Link | None = None  # carries what this end receives
         self._inward: Link | None = None  # writes to this end
         self._connection: Connection | None = None
+        self._early = bytearray()  # an event loop may deliver a chunk although reading is paused
+        self._early_end = False
+        self._early_loss = False
 
     def join(self, connection: Connection, outward: Link, inward: Link) -> None:
-        """Become part of a connection and begin to read."""
+        """Become part of a connection."""
         self._connection, self._outward, self._inward = connection, outward, inward
+
+    def begin(self) -> None:
+        """Carry what came before the connection was whole, then read on. Both ends must have joined."""
+        if self._early:
+            self.data_received(bytes(self._early))
+            self._early.clear()
+        if self._early_end:
+            self.eof_received()
+        if self._early_loss:
+            self.connection_lost(None)
+        elif self._outward is not None:
+            self._outward.begin()
 
     @property
     def is_open(self) -> bool:
@@ -197,6 +216,8 @@ class End(asyncio.Protocol):
         """Carry a chunk to the other end. The hot path."""
         link = self._outward
         if link is None:
+            self._early += data
+            self.read(False)
             return
         link.bytes_total += len(data)
         if link.head is not None:
@@ -206,17 +227,21 @@ class End(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """There is no half-close: the far end is closed too. This end stays open until the far end has gone."""
-        if self._outward is not None:
+        if self._outward is None:
+            self._early_end = True
+        else:
             self._outward.source_ended()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
         """The socket is gone, for whatever reason."""
         self.write = _drop
-        if self._inward is not None and self._outward is not None and self._connection is not None:
-            self._inward.target_lost()
-            self._outward.source_ended()
-            self._connection.end_lost()
+        if self._inward is None or self._outward is None or self._connection is None:
+            self._early_loss = True
+            return
+        self._inward.target_lost()
+        self._outward.source_ended()
+        self._connection.end_lost()
 
     def pause_writing(self) -> None:
         """This socket's buffer is full."""
@@ -230,11 +255,12 @@ class End(asyncio.Protocol):
 
     def read(self, on: bool) -> None:
         """Begin or stop to read."""
-        if self._transport is not None and not self._transport.is_closing():
-            if on:
-                self._transport.resume_reading()
-            else:
-                self._transport.pause_reading()
+        if self._transport is None or self._transport.is_closing():
+            return
+        if on:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
 
     def close(self) -> None:
         """Close when everything written has been sent."""
@@ -268,8 +294,8 @@ class Connection:
             self.link(toxic.stream).add(toxic)
         self._client.join(self, self.upstream_link, self.downstream_link)
         self._upstream.join(self, self.downstream_link, self.upstream_link)
-        self._client.read(True)
-        self._upstream.read(True)
+        self._client.begin()
+        self._upstream.begin()
 
     def link(self, stream: str) -> Link:
         """The direction that a toxic's stream names."""

