@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+def _counter(name: str, text: str, label: str, values: tuple[str, ...]) -> Counter:
+    """A counter that shows each of its label's values from the start: what is at zero can be seen to grow."""
+    counter = Counter(name, text, [label])
+    for value in values:
+        counter.labels(value)
+    return counter
+
+
 BREAKER_STATE: Final = Gauge("target_breaker_state", "0 closed, 1 half-open, 2 open", ["dependency"])
 QUEUE_DEPTH: Final = Gauge("target_queue_depth", "Fans waiting")
 ADMISSIONS: Final = Counter("target_admissions", "Fans let in")
-HOLDS: Final = Counter("target_holds", "Seat holds asked for", ["outcome"])
+HOLDS: Final = _counter("target_holds", "Seat holds asked for", "outcome", ("ok", "conflict", "refused"))
 HOLD_EXPIRIES: Final = Counter("target_hold_expiries", "Holds that ended unpaid and gave their seats back")
 CACHE_REQUESTS: Final = Counter("target_cache_requests", "Cache look-ups", ["cache", "outcome"])
 DB_WRITE_SECONDS: Final = Histogram(
@@ -23,9 +41,21 @@ DB_WRITE_SECONDS: Final = Histogram(
 REPLICA_LAG_SECONDS: Final = Gauge("target_replica_lag_seconds", "Age of the newest write that the replica has")
 WEBSOCKET_CONNECTIONS: Final = Gauge("target_websocket_connections", "Open feed sockets")
 SSE_CONNECTIONS: Final = Gauge("target_sse_connections", "Open position streams")
-PAYMENTS: Final = Counter("target_payments", "Charges asked of the provider", ["outcome"])
-ORDERS: Final = Counter("target_orders", "Orders, by the state they came to", ["state"])
-FALLBACKS: Final = Counter("target_fallbacks", "Answers given without a dependency", ["kind"])
+PAYMENTS: Final = _counter(
+    "target_payments", "Charges asked of the provider", "outcome", ("captured", "declined", "timeout", "error")
+)
+ORDERS: Final = _counter(
+    "target_orders",
+    "Orders, by the state they came to",
+    "state",
+    ("pending", "confirmed", "declined", "refunded", "expired"),
+)
+FALLBACKS: Final = _counter(
+    "target_fallbacks",
+    "Answers given without a dependency",
+    "kind",
+    ("ticket_while_redis_down", "stale_seat_map", "parked_checkout", "pending_payment"),
+)
 ORDERS_PARKED: Final = Gauge("target_orders_parked", "Checkouts waiting for the primary to come back")
 
 

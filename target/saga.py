@@ -15,6 +15,7 @@ process. What goes wrong, and what follows:
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Final
 
@@ -162,9 +163,15 @@ class Saga:
                 checkout.order_id, checkout.order_id, checkout.amount_cents, checkout.card
             )
             state = await self._settle(checkout, charge)
-        except UnavailableError:  # the intent is durable and its lease runs out: recovery takes the next step
+        except UnavailableError:  # the intent is durable: recovery takes the next step
             FALLBACKS.labels("pending_payment").inc()
+            await self._hand_over(checkout)
         return Receipt(checkout.order_id, state, checkout.seats, checkout.amount_cents)
+
+    async def _hand_over(self, checkout: Checkout) -> None:
+        """Lets recovery go on at once; should that be impossible too, it goes on when the lease is over."""
+        with contextlib.suppress(UnavailableError):
+            await self._orders.release_leases([checkout.order_id], after_s=0.0)
 
     async def _settle(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
         """The provider has spoken: writes it down and returns the state that the order came to."""
@@ -214,16 +221,12 @@ class Saga:
     async def _give_up(self, order: Order) -> None:
         if await self._orders.expire(order.order_id):
             ORDERS.labels(OrderState.EXPIRED).inc()
-            try:
+            with contextlib.suppress(UnavailableError):  # the lock runs out by itself
                 await self._inventory.let_go(order)
-            except UnavailableError:
-                return  # else the lock runs out by itself
 
     async def _tell_sold(self, claim: Checkout | Order) -> None:
-        try:
+        with contextlib.suppress(UnavailableError):  # the worker tells Redis when it is back
             await self._inventory.mark_sold(claim)
-        except UnavailableError:
-            return  # the worker tells Redis when it is back
 
 
 def _receipt(known: Order | Checkout, asked: Checkout) -> Receipt:
