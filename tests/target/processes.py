@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.target.conftest import eventually, free_port
+from harness.stack.ports import free_ports
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 EVENT = "e1"
@@ -106,19 +108,20 @@ class EventStream:
 @contextmanager
 def running(role: str, **settings: object) -> Iterator[Server]:
     """`python -m target <role>`, healthy; the settings are named as in `Settings`."""
-    port = free_port()
+    (port,) = free_ports(1)
     own = {"listen": f"127.0.0.1:{port}", "event": EVENT, "secret": SECRET, "admin_token": ADMIN_TOKEN, **settings}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TARGET_")}
     environment |= {f"TARGET_{name.upper()}": str(value) for name, value in own.items()}
     process = subprocess.Popen([sys.executable, "-m", "target", role], cwd=ROOT, env=environment)
     server = Server(port, process)
     try:
-        eventually(lambda: process.poll() is not None or _healthy(server), why=f"{role} to be healthy")
+        wait_until(lambda: process.poll() is not None or _healthy(server), within_s=10, what=f"a healthy {role}")
         assert process.poll() is None
         yield server
     finally:
-        process.terminate()
-        assert process.wait(timeout=3) == 0
+        if process.poll() != -signal.SIGKILL:  # what a test killed is not asked again
+            process.terminate()
+            assert process.wait(timeout=3) == 0
 
 
 def _healthy(server: Server) -> bool:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
 import msgspec
 import pytest
 
-from harness.stack.ports import accepts, free_ports
 from target.breakers import UnavailableError
 from target.inventory import Inventory
 from target.keys import Keys
@@ -23,7 +19,7 @@ from target.saga_loops import score_ticker
 from target.venue import load
 from tests.target.booth import EVENT, Claimed, until
 from tests.target.conftest import Valkey
-from tests.waiting import wait_until
+from tests.target.processes import running
 
 VENUE = load("arena", EVENT)
 Launch = Callable[..., int]  # (valkey, bug) → the node's port
@@ -86,25 +82,12 @@ class Scene:
 @pytest.fixture
 def launch() -> Iterator[Launch]:
     """Starts feed nodes; returns their ports."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start(valkey: Valkey, bug: str = "") -> int:
-        (port,) = free_ports(1)
-        settings = {
-            "TARGET_LISTEN": f"127.0.0.1:{port}",
-            "TARGET_NODE": "feed-1",
-            "TARGET_REDIS_URL": valkey.url,
-            "TARGET_EVENT": EVENT,
-            "TARGET_BUG": bug,
-        }
-        running.append(subprocess.Popen([sys.executable, "-m", "target", "feed"], env={**os.environ, **settings}))
-        wait_until(lambda: accepts(port), within_s=10, what="the feed node")
-        return port
-
-    yield start
-    for process in running:
-        process.terminate()
-    assert [process.wait(timeout=5) for process in running] == [0] * len(running)
+    with ExitStack() as started:
+        yield (
+            lambda valkey, bug="": (
+                started.enter_context(running("feed", node="feed-1", redis_url=valkey.url, bug=bug)).port
+            )
+        )
 
 
 def play(valkey: Valkey, port: int, scene: Callable[[Scene], Awaitable[None]]) -> None:

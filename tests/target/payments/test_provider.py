@@ -105,8 +105,8 @@ def test_the_ledger_is_for_the_operator_only(provider: Provider) -> None:
 def test_the_ledger_survives_the_process(start_provider: Callable[[int], Provider], key: str) -> None:
     first = start_provider(0)
     with_client(first, lambda client: client.charge(key, key, 500, "ok"))
-    first.process.kill()
-    first.process.wait(timeout=5)
+    first.server.process.kill()
+    first.server.process.wait(timeout=5)
     second = start_provider(0)
     assert second.entries(key) == ["capture"]
 
