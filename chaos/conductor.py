@@ -103,8 +103,8 @@ class Conductor:
         if self._thread.is_alive():
             self._thread.join(timeout=_HEAL_WITHIN_S * 2)
         self._heal_all()
-        begun = [injection for injection in self._injections if injection.was_injected]
-        wait_all_healed([canary for injection in begun for canary in injection.canaries], _SEEN_HEALED_WITHIN_S)
+        undone = [injection for injection in self._injections if injection.was_injected and not injection.in_force]
+        wait_all_healed([canary for injection in undone for canary in injection.canaries], _SEEN_HEALED_WITHIN_S)
         for injection in self._injections:
             injection.stop()
         self._write()

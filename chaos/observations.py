@@ -83,12 +83,12 @@ def counter_increases(metrics: pa.Table, wanted: CounterIncreases, window: Windo
 
 
 def response_time(requests: pa.Table, wanted: ResponseTime, window: Window) -> Observation:
-    """See `ResponseTime`. The quantile is the nearest sample that is not below it."""
+    """See `ResponseTime`. The quantile is by nearest rank: one of the samples."""
     meant = _between(_step(requests, wanted.step), "t_intended_s", window.effective_s, window.heal_requested_s)
     if meant.num_rows < wanted.samples_min:
         return Observation(None, f"only {meant.num_rows} requests")
     times_ms = (meant["t_end_s"].to_numpy() - meant["t_intended_s"].to_numpy()) * 1000
-    value_ms = float(np.quantile(times_ms, wanted.quantile, method="higher"))
+    value_ms = float(np.quantile(times_ms, wanted.quantile, method="inverted_cdf"))
     return Observation(value_ms <= wanted.at_most_ms, f"{value_ms:,.0f} ms over {meant.num_rows:,} requests")
 
 

@@ -1,0 +1,114 @@
+"""Experiment files: those that come with gatecrash, and what is said about those that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaos import experiment
+from chaos.experiment import AddToxic, Disable, Drop
+from harness.errors import InputError
+
+GOOD = """\
+name: mine
+hypothesis: It holds.
+component: redis
+kind: refuse
+length_s: 4
+faults:
+  - {action: disable, proxy: redis}
+canaries:
+  - {probe: redis, proxy: redis, effective: refused}
+expectations:
+  - {name: opens, check: metric, metric: m, value: 2, within_s: 2, of: effective}
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_four_that_come_with_gatecrash() -> None:
+    assert experiment.names() == ["db-unreachable", "payment-latency-8s", "redis-down", "websocket-drops"]
+    for name in experiment.names():
+        loaded = experiment.load(name)
+        assert loaded.name == name
+        assert loaded.expectations
+        assert loaded.hypothesis
+        assert {canary.proxy for canary in loaded.canaries} == loaded.proxies
+
+
+def test_what_they_break() -> None:
+    assert experiment.load("redis-down").faults == (Disable(proxy="redis"),)
+    assert experiment.load("db-unreachable").proxies == {"postgres_primary", "replication"}
+    (slow,) = experiment.load("payment-latency-8s").faults
+    assert isinstance(slow, AddToxic)
+    assert (slow.type, slow.stream, slow.attributes) == ("latency", "downstream", {"latency": 8000})
+    drops = experiment.load("websocket-drops").faults
+    assert [isinstance(drop, Drop) and (drop.proxy, drop.percent, drop.at_ratio) for drop in drops] == [
+        ("feed_1", 50, (0, 0.5)),
+        ("feed_2", 50, (0, 0.5)),
+    ]
+
+
+def test_a_file_of_the_users_own(tmp_path: Path) -> None:
+    assert experiment.load(written(tmp_path, GOOD)).name == "mine"
+    assert experiment.load(str(written(tmp_path, GOOD))).length_s == 4
+
+
+def test_a_name_that_is_not_there_gets_a_suggestion() -> None:
+    with pytest.raises(InputError) as caught:
+        experiment.load("redis-dwon")
+    assert caught.value.file is None
+    assert caught.value.hint == "did you mean 'redis-down'?"
+    with pytest.raises(InputError, match="known: db-unreachable"):
+        experiment.load("zzz")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key"),
+    [
+        ("length_s: 4", "length_s: 0", 5, "length_s"),
+        ("length_s: 4", "length: 4", 5, "length"),
+        ("length_s: 4", "length_s: long", 5, "length_s"),
+        ("name: mine", "name: My Own", 1, "name"),
+        ("  - {action: disable, proxy: redis}", "  []", 6, "faults"),
+        ("{action: disable, proxy: redis}", "{action: disable, proxy: other}", 7, "faults[0].proxy"),
+        ("{action: disable, proxy: redis}", "{action: explode, proxy: redis}", 7, "faults[0].action"),
+        ("{action: disable, proxy: redis}", "{action: toxic, proxy: redis, type: lag}", 7, "faults[0].type"),
+        ("{action: disable, proxy: redis}", "{action: toxic, proxy: redis, type: latency, attributes: {lag: 1}}", 7,
+         "faults[0].attributes.lag"),
+        ("{action: disable, proxy: redis}", "{action: toxic, proxy: redis, type: latency, attributes: {latency: -1}}",
+         7, "faults[0].attributes.latency"),
+        ("{action: disable, proxy: redis}", "{action: toxic, proxy: redis, type: latency, attributes: {latency: 8.5}}",
+         7, "faults[0].attributes.latency"),
+        ("{action: disable, proxy: redis}", "{action: toxic, proxy: redis, type: noop, toxicity: 2}", 7,
+         "faults[0].toxicity"),
+        ("{action: disable, proxy: redis}", "{action: drop, proxy: redis, percent: 150}", 7, "faults[0].percent"),
+        ("{action: disable, proxy: redis}", "{action: drop, proxy: redis, percent: 5, at_ratio: [1]}", 7,
+         "faults[0].at_ratio"),
+        ("effective: refused", "effective: slow", 9, "canaries[0].slow_ms_min"),
+        ("effective: refused", "effective: slow, slow_ms_min: 9000", 5, "length_s"),
+        ("effective: refused", "effective: dropped", 9, "canaries[0].effective"),
+        ("probe: redis,", "probe: radis,", 9, "canaries[0].probe"),
+        ("check: metric,", "check: metrik,", 11, "expectations[0].check"),
+        ("within_s: 2", "within_s: 0", 11, "expectations[0].within_s"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: response_time, step: dance, quantile: 0.99, at_most_ms: 5", 11, "expectations[0].step"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: response_time, step: pay, quantile: 99, at_most_ms: 5", 11, "expectations[0].quantile"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective", "check: requests, step: pay", 11,
+         "expectations[0].name"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: events, stream: feed, event: goal", 11, "expectations[0].event"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_with_its_place(tmp_path: Path, old: str, new: str, line: int, key: str) -> None:
+    assert old in GOOD
+    with pytest.raises(InputError) as caught:
+        experiment.load(written(tmp_path, GOOD.replace(old, new)))
+    assert (caught.value.line, caught.value.key) == (line, key), caught.value
+    assert "\n" not in str(caught.value)
