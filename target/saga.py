@@ -126,6 +126,8 @@ class Saga:
         try:
             if await self._orders.create(checkout, lease_s=0.0):
                 ORDERS.labels(OrderState.PENDING).inc()
+            else:  # the intent had been written after all, though nobody was told
+                await self._orders.release_leases([checkout.order_id], after_s=0.0)
         except SeatsOwnedError:
             if await self._orders.create_expired(checkout):
                 ORDERS.labels(OrderState.EXPIRED).inc()
