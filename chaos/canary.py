@@ -21,9 +21,9 @@ from chaos.proof import Proof, is_healthy, prove
 from harness.record.schema import CanarySample
 
 _PERIOD_S: Final = 0.1
-_SLOW_PERIOD_S: Final = 0.5
+_SLOW_PERIOD_S: Final = 0.25
 _TIMEOUT_S: Final = 1.0
-_OVERLAP_MAX: Final = 32
+_OVERLAP_MAX: Final = 64
 
 Clock = Callable[[], float]
 Address = tuple[str, int]

@@ -61,7 +61,7 @@ class Injection:
     def inject(self, server: Toxiproxy, which: Sequence[int]) -> None:
         """Break these faults. The first that fails ends it; what was begun is healed like the rest."""
         if self._requested_s is None:
-            self._requested_s = self._clock()
+            self._requested_s = round(self._clock(), 4)
             for canary in self.canaries:
                 canary.injected(self._requested_s)
         for at in which:
@@ -80,7 +80,7 @@ class Injection:
         if not self.pending:
             return
         if self._heal_requested_s is None:
-            self._heal_requested_s = self._clock()
+            self._heal_requested_s = round(self._clock(), 4)
             for canary in self.canaries:
                 canary.heal_requested(self._heal_requested_s)
         for inverse in reversed(tuple(self.pending)):

@@ -21,6 +21,7 @@ from chaos.experiment import (
     ResponseTime,
     StreamEvents,
 )
+from harness.sli import percentile
 
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "equals": operator.eq,
@@ -83,12 +84,14 @@ def counter_increases(metrics: pa.Table, wanted: CounterIncreases, window: Windo
 
 
 def response_time(requests: pa.Table, wanted: ResponseTime, window: Window) -> Observation:
-    """See `ResponseTime`. The quantile is by nearest rank: one of the samples."""
+    """See `ResponseTime`."""
     meant = _between(_step(requests, wanted.step), "t_intended_s", window.effective_s, window.heal_requested_s)
     if meant.num_rows < wanted.samples_min:
         return Observation(None, f"only {meant.num_rows} requests")
     times_ms = (meant["t_end_s"].to_numpy() - meant["t_intended_s"].to_numpy()) * 1000
-    value_ms = float(np.quantile(times_ms, wanted.quantile, method="inverted_cdf"))
+    value_ms = percentile(times_ms, wanted.quantile)
+    if value_ms is None:
+        return Observation(None, "no request")
     return Observation(value_ms <= wanted.at_most_ms, f"{value_ms:,.0f} ms over {meant.num_rows:,} requests")
 
 

@@ -96,4 +96,4 @@ def _doubt(
 
 
 def _ended_s(sample: CanarySample) -> float:
-    return sample.t_s + (sample.latency_ms or 0.0) / 1000
+    return round(sample.t_s + (sample.latency_ms or 0.0) / 1000, 4)

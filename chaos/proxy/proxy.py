@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from chaos.proxy import address
-from chaos.proxy.link import Connection, End, Toxic
+from chaos.proxy.end import End
+from chaos.proxy.link import Connection, Toxic
 from chaos.proxy.messages import (
     TOXIC_NOT_FOUND,
     ApiError,

@@ -31,7 +31,8 @@ class Paper:
         definition = {**msgspec.to_builtins(BASE), "expectations": [{"name": "it", **self.wanted}]}
         run = FaultRun(
             experiment="redis-down", component="redis", kind="refuse", injector="toxiproxy", hypothesis="h",
-            runbook="r",            t_requested_s=START, t_effective_s=self.effective_s, t_heal_requested_s=HEAL, t_healed_s=HEALED,
+            runbook="r",
+            t_requested_s=START, t_effective_s=self.effective_s, t_heal_requested_s=HEAL, t_healed_s=HEALED,
             proven=True, measured={"refused_share": 1.0}, definition=definition,
         )  # fmt: skip
         return FaultsDocument(schema=SCHEMA_VERSION, faults=(run,))
