@@ -74,7 +74,9 @@ def observe(expectation: Expectation, window: Window, record: Evidence) -> Obser
         case MetricReaches():
             return observations.metric_reaches(record.table("metrics"), expectation, window)
         case CounterIncreases():
-            return observations.counter_increases(record.table("metrics"), expectation, window)
+            return observations.counter_increases(
+                record.table("metrics"), record.table("requests"), expectation, window
+            )
         case ResponseTime():
             return observations.response_time(record.table("requests"), expectation, window)
         case RequestShare():

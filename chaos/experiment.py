@@ -99,12 +99,16 @@ class MetricReaches(_Expectation, frozen=True, kw_only=True, tag_field="check", 
 
 
 class CounterIncreases(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="increases"):
-    """A counter, summed over its matching series, grows between effective and `grace_s` after the heal command."""
+    """A counter, summed over its matching series, grows between effective and `grace_s` after the heal command.
+
+    `needs_step`: it can only grow when somebody takes this step meanwhile; when nobody does, nothing is judged.
+    """
 
     metric: str
     labels: dict[str, str] = {}
     by_at_least: float = 1.0
     grace_s: float = 1.0
+    needs_step: str = ""
 
 
 class ResponseTime(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="response_time"):
@@ -293,5 +297,8 @@ def _check_expectation(expectation: Expectation, file: YamlFile, at: int) -> Non
         raise wrong("expected a share above 0 and up to 1", "share_at_least")
     if isinstance(expectation, MetricReaches | Reconnects) and expectation.within_s <= 0:
         raise wrong("expected a time above 0 s", "within_s")
-    if isinstance(expectation, CounterIncreases) and expectation.by_at_least <= 0:
-        raise wrong("expected a number above 0", "by_at_least")
+    if isinstance(expectation, CounterIncreases):
+        if expectation.by_at_least <= 0:
+            raise wrong("expected a number above 0", "by_at_least")
+        if expectation.needs_step not in {"", *STEPS}:
+            raise wrong(f"cannot be {expectation.needs_step!r}", "needs_step", f"one of {', '.join(STEPS)}")

@@ -66,20 +66,24 @@ def metric_reaches(metrics: pa.Table, wanted: MetricReaches, window: Window) -> 
     return Observation(met=False, text="never" if moment_s == np.inf else f"after {moment_s:.1f} s")
 
 
-def counter_increases(metrics: pa.Table, wanted: CounterIncreases, window: Window) -> Observation:
+def counter_increases(metrics: pa.Table, requests: pa.Table, wanted: CounterIncreases, window: Window) -> Observation:
     """See `CounterIncreases`. A counter that falls was restarted and counts from zero."""
     until_s = window.heal_requested_s + wanted.grace_s
-    if not any(True for _ in _series(metrics, wanted.metric, {})):
+    sources = {source for source, _ in _series(metrics, wanted.metric, {})}
+    if not sources:
         return Observation(None, f"{wanted.metric} was never scraped")
-    scraped = metrics.filter(pc.is_in(metrics["name"], pa.array([wanted.metric]))).to_pandas()
-    sources = metrics.select(["t_s", "source"]).to_pandas()
-    in_window = sources[sources["t_s"].between(window.effective_s, until_s)]
-    if in_window[in_window["source"].isin(scraped["source"])].empty:
+    scrapes = metrics.select(["t_s", "source"]).to_pandas()
+    if not (scrapes["t_s"].between(window.effective_s, until_s) & scrapes["source"].isin(sources)).any():
         return Observation(None, "not scraped during the fault")
-    grown = 0.0
-    for source, series in _series(metrics, wanted.metric, wanted.labels):
-        known_before = bool((sources[sources["source"] == source]["t_s"] <= window.effective_s).any())
-        grown += _growth(series, window.effective_s, until_s, starts_at_zero=known_before)
+    first_scrape_s = scrapes.groupby("source")["t_s"].min()
+    grown = sum(
+        _growth(series, window.effective_s, until_s, starts_at_zero=first_scrape_s[source] <= window.effective_s)
+        for source, series in _series(metrics, wanted.metric, wanted.labels)
+    )
+    if grown < wanted.by_at_least and wanted.needs_step:
+        steps = _step(requests, wanted.needs_step)
+        if not _between(steps, "t_start_s", window.effective_s, window.heal_requested_s).num_rows:
+            return Observation(None, f"by {grown:g}, and no {wanted.needs_step} was sent")
     return Observation(grown >= wanted.by_at_least, f"by {grown:g}")
 
 

@@ -157,6 +157,13 @@ class TestIncreases:
         paper.metric("fallbacks", {9.0: 0, 12.0: 0}, kind="other")
         assert paper.judged(**GROWS).status == "missed"
 
+    def test_what_nobody_tried_is_not_judged(self) -> None:
+        paper = Paper()
+        paper.metric("fallbacks", {9.0: 0, 12.0: 0}, kind="ticket")
+        assert paper.judged(**GROWS, needs_step="join").status == "unknown"
+        paper.requests("join", 1, 5)
+        assert paper.judged(**GROWS, needs_step="join").status == "missed"
+
     def test_unknown_when_nothing_was_scraped(self) -> None:
         assert Paper().judged(**GROWS).status == "unknown"
         blind = Paper()
