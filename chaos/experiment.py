@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -276,29 +277,41 @@ def _check_canaries(experiment: Experiment, file: YamlFile) -> None:
 
 
 def _check_expectation(expectation: Expectation, file: YamlFile, at: int) -> None:
-    def wrong(message: str, key: str, hint: str = "") -> InputError:
-        return file.error(message, "expectations", at, key, hint=hint)
+    for message, key, hint in _problems(expectation):
+        raise file.error(message, "expectations", at, key, hint=hint)
 
-    if isinstance(expectation, ResponseTime | RequestShare) and expectation.step not in STEPS:
-        raise wrong(f"cannot be {expectation.step!r}", "step", f"one of {', '.join(STEPS)}")
-    if isinstance(expectation, ResponseTime) and not 0 < expectation.quantile < 1:
-        raise wrong("expected a quantile between 0 and 1", "quantile", "0.99 for the p99")
-    if isinstance(expectation, RequestShare):
-        for error in expectation.error:
-            if error not in ERRORS:
-                raise wrong(f"cannot be {error!r}", "error", f"one of {', '.join(ERRORS)}")
-        if not 0 <= expectation.at_least <= expectation.at_most <= 1:
-            raise wrong("expected 0 ≤ at_least ≤ at_most ≤ 1", "at_least")
-        if (expectation.at_least, expectation.at_most) == (0, 1):
-            raise wrong("every share would do", "name", "give at_least or at_most")
-    if isinstance(expectation, StreamEvents) and expectation.event not in EVENT_KINDS:
-        raise wrong(f"cannot be {expectation.event!r}", "event", f"one of {', '.join(EVENT_KINDS)}")
-    if isinstance(expectation, Reconnects) and not 0 < expectation.share_at_least <= 1:
-        raise wrong("expected a share above 0 and up to 1", "share_at_least")
-    if isinstance(expectation, MetricReaches | Reconnects) and expectation.within_s <= 0:
-        raise wrong("expected a time above 0 s", "within_s")
-    if isinstance(expectation, CounterIncreases):
-        if expectation.by_at_least <= 0:
-            raise wrong("expected a number above 0", "by_at_least")
-        if expectation.needs_step not in {"", *STEPS}:
-            raise wrong(f"cannot be {expectation.needs_step!r}", "needs_step", f"one of {', '.join(STEPS)}")
+
+def _problems(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
+    """What is impossible about an expectation: message, key, hint."""
+    match expectation:
+        case MetricReaches(within_s=within_s) | Reconnects(within_s=within_s) if within_s <= 0:
+            yield "expected a time above 0 s", "within_s", ""
+        case CounterIncreases():
+            if expectation.by_at_least <= 0:
+                yield "expected a number above 0", "by_at_least", ""
+            yield from _known(expectation.needs_step, ("", *STEPS), "needs_step")
+        case ResponseTime():
+            yield from _known(expectation.step, STEPS, "step")
+            if not 0 < expectation.quantile < 1:
+                yield "expected a quantile between 0 and 1", "quantile", "0.99 for the p99"
+        case RequestShare():
+            yield from _share_problems(expectation)
+        case StreamEvents():
+            yield from _known(expectation.event, EVENT_KINDS, "event")
+        case Reconnects() if not 0 < expectation.share_at_least <= 1:
+            yield "expected a share above 0 and up to 1", "share_at_least", ""
+
+
+def _share_problems(expectation: RequestShare) -> Iterator[tuple[str, str, str]]:
+    yield from _known(expectation.step, STEPS, "step")
+    for error in expectation.error:
+        yield from _known(error, ERRORS, "error")
+    if not 0 <= expectation.at_least <= expectation.at_most <= 1:
+        yield "expected 0 ≤ at_least ≤ at_most ≤ 1", "at_least", ""
+    if (expectation.at_least, expectation.at_most) == (0, 1):
+        yield "every share would do", "name", "give at_least or at_most"
+
+
+def _known(value: str, known: Sequence[str], key: str) -> Iterator[tuple[str, str, str]]:
+    if value not in known:
+        yield f"cannot be {value!r}", key, f"one of {', '.join(filter(None, known))}"
