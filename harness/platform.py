@@ -1,0 +1,276 @@
+"""The verbs an on-sale platform offers, the capabilities it declares, and the types they exchange.
+
+Journeys (scenarios/) are written against these verbs and know no URL; an adapter such as scenarios/reference.py knows
+one platform's API and is the only place that writes operations into the history. Nothing here imports locust or gevent.
+
+An adapter is a class that is constructed with `(addresses, recorder)` in each worker process and fulfils `Platform`.
+All instants are seconds on the worker's monotonic clock; the recorder makes them relative to T0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from harness.record.schema import Outcome
+
+T = TypeVar("T")
+
+
+class Capability(StrEnum):
+    """What a platform can show. A checker whose evidence is missing says `not_observable`, never `held`."""
+
+    QUEUE = "queue"
+    SEAT_MAP = "seat_map"
+    FEED = "feed"
+    ORDER_EXPORT = "order_export"
+    LEDGER_EXPORT = "ledger_export"
+    SWEEP = "sweep"
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of what crosses the verbs: frozen values."""
+
+
+class Person(_Value, frozen=True):
+    """One user of the swarm. `identity` is who the platform's limits apply to; several actors may share one."""
+
+    user: int
+    kind: str
+    actor: str
+    identity: str
+
+
+class Call(_Value, frozen=True):
+    """When a user meant to make a call, and which try it is.
+
+    `t_intended_s` of a retry is that of the first try: a retry counts from when the user wanted it. `retry_of`: the
+    operation of the try before.
+    """
+
+    t_intended_s: float
+    attempt: int = 1
+    retry_of: int | None = None
+
+
+class Answer(_Value, Generic[T], frozen=True):
+    """What came of a call. `value` is null unless `outcome` is ok.
+
+    `error`: "" or what the history says, e.g. "conflict", "declined", "timeout". `retry_after_s`: the platform's own
+    wish. `final`: another try of the same call cannot succeed. `op`: its operation in the history, where it has one.
+    """
+
+    outcome: Outcome
+    t_end_s: float
+    value: T | None = None
+    error: str = ""
+    retry_after_s: float | None = None
+    final: bool = False
+    op: int | None = None
+
+
+class Place(_Value, frozen=True):
+    """A place in the queue. `position` null: a ticket was given, queueing comes later."""
+
+    position: int | None
+
+
+class QueueNewsKind(StrEnum):
+    """What a positions stream tells."""
+
+    POSITION = "position"
+    PAUSED = "paused"
+    ADMITTED = "admitted"
+
+
+class QueueNews(_Value, frozen=True):
+    """One event of a positions stream."""
+
+    kind: QueueNewsKind
+    position: int | None = None
+
+
+class QueueStream(Protocol):
+    """An open positions stream. Iteration ends when the platform or the network ends it; it never raises for that."""
+
+    def __iter__(self) -> Iterator[QueueNews]: ...
+
+    def close(self) -> None:
+        """Leave the stream."""
+
+
+class Admission(_Value, frozen=True):
+    """The pass is in the session; `admission_no` is the order in which the platform admitted."""
+
+    admission_no: int
+
+
+class Section(_Value, frozen=True):
+    """Seats of one section, row by row, in the order in which a seat map lists their states."""
+
+    name: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Venue(_Value, frozen=True):
+    """The sections, the most wanted first."""
+
+    sections: tuple[Section, ...]
+
+
+class SeatMap(_Value, frozen=True):
+    """`states`: section → one character per seat in the venue's order, "0" free, "1" held, "2" sold."""
+
+    states: dict[str, str]
+    stale: bool
+
+
+class Hold(_Value, frozen=True):
+    """Seats kept for a fan for `ttl_s`."""
+
+    hold_id: str
+    seats: tuple[str, ...]
+    ttl_s: float
+
+
+class Order(_Value, frozen=True):
+    """state: pending | confirmed | declined | refunded | expired."""
+
+    order_id: str
+    state: str
+
+
+class AckedOrder(_Value, frozen=True):
+    """An order that the platform acknowledged to a fan."""
+
+    order_id: str
+    actor: str
+    identity: str
+
+
+class FinalSeat(_Value, frozen=True):
+    """One row of the seat map at rest. state: free | held | sold."""
+
+    seat: str
+    state: str
+
+
+class FinalOrder(_Value, frozen=True):
+    """One seat of one order at rest, as the operator's export has it."""
+
+    order_id: str
+    fan: str
+    seat: str
+    state: str
+    amount_cents: int
+    idempotency_key: str
+
+
+class FinalEntry(_Value, frozen=True):
+    """One entry of the payment provider's ledger at rest. entry: capture | refund | decline."""
+
+    charge_id: str
+    idempotency_key: str
+    order_id: str
+    entry: str
+    amount_cents: int
+
+
+class FinalReads(_Value, frozen=True):
+    """The state at rest. Null: the platform cannot show it, or could not this time (then `notes` says why)."""
+
+    at_rest: bool
+    seats: tuple[FinalSeat, ...] | None = None
+    orders: tuple[FinalOrder, ...] | None = None
+    ledger: tuple[FinalEntry, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+class FanSession(Protocol):
+    """One fan's dealings with the platform. One greenlet at a time; no verb raises for what the platform does."""
+
+    @property
+    def first_send_s(self) -> float | None:
+        """When the first byte after arming was given to the socket."""
+
+    def arm(self, *, warm: bool) -> object | None:
+        """Prepare the first shot and, if `warm`, open its connection; returns it for the barrier to fire.
+
+        Raises `harness.swarm.http.CallFailed` when the platform cannot be reached.
+        """
+
+    def queue_page(self, call: Call) -> Answer[None]:
+        """The first shot: read the answer of what the barrier sent, or send it now."""
+
+    def join(self, call: Call) -> Answer[Place]:
+        """Take a place in the queue."""
+
+    def positions(self, call: Call) -> Answer[QueueStream]:
+        """Follow one's place; continues after the last event seen."""
+
+    def enter(self, call: Call) -> Answer[Admission]:
+        """Exchange the queue ticket for a pass."""
+
+    def venue(self, call: Call) -> Answer[Venue]:
+        """The layout."""
+
+    def section_counts(self, call: Call) -> Answer[dict[str, int]]:
+        """Free seats per section."""
+
+    def seat_map(self, call: Call) -> Answer[SeatMap]:
+        """Every seat's state."""
+
+    def hold(self, call: Call, seats: tuple[str, ...]) -> Answer[Hold]:
+        """Keep seats. `error` "conflict": somebody has one of them."""
+
+    def release(self, call: Call, hold: Hold) -> Answer[None]:
+        """Give a hold back."""
+
+    def pay(self, call: Call, hold: Hold, *, key: str, declined_on_purpose: bool) -> Answer[Order]:
+        """Buy what is held. A repeat with the same idempotency key is the same purchase."""
+
+    def order(self, call: Call, order_id: str) -> Answer[Order]:
+        """How an order stands."""
+
+    def close(self) -> None:
+        """Drop the connections."""
+
+
+class SpectatorSession(Protocol):
+    """One spectator's seat feed."""
+
+    @property
+    def first_send_s(self) -> float | None:
+        """When the feed was first connected."""
+
+    def connect(self, call: Call) -> Answer[None]:
+        """Open the feed, continuing after the last sequence number seen."""
+
+    def follow(self) -> str:
+        """Record what the feed tells until it drops; returns the error, "" for an orderly end."""
+
+    def close(self) -> None:
+        """Drop the connection."""
+
+
+class Platform(Protocol):
+    """One on-sale platform."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What it can show."""
+
+    def fan_session(self, person: Person) -> FanSession:
+        """A new fan."""
+
+    def spectator_session(self, person: Person) -> SpectatorSession:
+        """A new spectator."""
+
+    def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
+        """Wait, at most `timeout_s`, until the platform is at rest; look up the acknowledged orders; read its state."""
+
+    def sweep(self, seats: Sequence[str]) -> None:
+        """Hold and release each of these unsold seats: an operation of the history each."""

@@ -1,0 +1,316 @@
+"""A lean keep-alive HTTP/1.1 client on gevent sockets, with recording built in.
+
+One client is one user's browser: one connection, one call at a time. Every call becomes one row of REQUESTS, however it
+ends, and one `request` event of Locust's, so that Locust's own statistics stay alive. No call raises for what the
+platform or the network does; a killed greenlet leaves its row behind as `unknown`, error "stopped".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Final, TypeVar
+
+import msgspec
+
+from harness.platform import Call, Person
+from harness.record.schema import Outcome
+from harness.swarm.http_message import (
+    CHUNKED,
+    CLOSE_DELIMITED,
+    HEAD_END,
+    ChunkDecoder,
+    Head,
+    MalformedResponse,
+)
+from harness.swarm.recorder import Recorder
+from harness.swarm.transport import CallFailed, Connection, Limits, Origin
+
+__all__ = ["CallFailed", "Endpoint", "HttpClient", "Limits", "Response", "Shot"]
+
+T = TypeVar("T")
+_NEVER: Final = float("inf")
+_OK: Final = Outcome.OK.value
+_FAIL: Final = Outcome.FAIL.value
+_UNKNOWN: Final = Outcome.UNKNOWN.value
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One kind of call. `expects`: the statuses that are an answer. `idempotent`: sending it twice does no harm."""
+
+    step: str
+    method: str
+    expects: frozenset[int]
+    idempotent: bool = False
+
+
+class Response:
+    """How a call ended. status 0: no usable response. `outcome` and `error` as in REQUESTS."""
+
+    __slots__ = ("_head", "body", "error", "outcome", "status", "t_end_s")
+
+    def __init__(self, outcome: str, error: str, t_end_s: float, head: Head | None = None, body: bytes = b"") -> None:
+        self.outcome = outcome
+        self.error = error
+        self.t_end_s = t_end_s
+        self.status = head.status if head else 0
+        self.body = body
+        self._head = head
+
+    def header(self, name: str) -> str:
+        """A header field, "" when there is none."""
+        value = self._head.get(name.lower().encode()) if self._head else None
+        return value.decode("latin-1") if value else ""
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """The Retry-After header, where it is given in seconds."""
+        text = self.header("retry-after")
+        return float(text) if text.isascii() and text.replace(".", "", 1).isdigit() else None
+
+
+class Shot:
+    """A request that is serialised, its connection open, not yet sent."""
+
+    __slots__ = ("client", "data", "send_some")
+
+    def __init__(self, client: HttpClient, send_some: Callable[[bytes], int], data: bytes) -> None:
+        self.client = client
+        self.send_some = send_some
+        self.data = data
+
+
+class HttpClient:
+    """One user's keep-alive connection to one origin."""
+
+    def __init__(self, origin: Origin, recorder: Recorder, person: Person, limits: Limits | None = None) -> None:
+        self.person = person
+        self.first_send_s: float | None = None
+        self._origin = origin
+        self._limits = limits or Limits()
+        self._recorder = recorder
+        self._connection: Connection | None = None
+        self._common = f" HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: identity\r\n".encode()
+        self._rest = b""  # bytes received after the head, or after the body
+        self._ahead: bytes | None = None  # what the barrier has sent and nobody has read the answer of
+        self._sent = False
+        self._seq = 0
+        self._t_start_s = 0.0
+        self._t_first_byte_s: float | None = None
+
+    def prepare(self, endpoint: Endpoint, target: str, headers: bytes = b"") -> Shot:
+        """Connect and serialise a request without sending it. Raises `CallFailed`."""
+        if self._connection is None:
+            self._connection = Connection(self._origin, self._limits)
+        return Shot(self, self._connection.send_some, self._serialise(endpoint, target, headers, None))
+
+    def was_sent_ahead(self, data: bytes, t_start_s: float) -> None:
+        """The barrier has sent this prepared request at that instant; the next call reads its answer."""
+        self._ahead = data
+        self._seq = self._recorder.next_seq()
+        self._t_start_s = self.first_send_s = t_start_s
+
+    def call(
+        self, endpoint: Endpoint, target: str, call: Call, headers: bytes = b"", body: bytes | None = None
+    ) -> Response:
+        """Send a request and read its whole response. `headers`: complete lines, each ended by CRLF."""
+        try:
+            head = self._exchange(endpoint, target, headers, body)
+            content = self._read_body(head, to_head=endpoint.method == "HEAD")
+        except (CallFailed, MalformedResponse) as failure:
+            return self._failed(endpoint, call, failure)
+        except BaseException:
+            self._failed(endpoint, call, CallFailed("stopped"))
+            raise
+        return self._answered(endpoint, call, head, content)
+
+    def open_stream(
+        self, endpoint: Endpoint, target: str, call: Call, headers: bytes, start: Callable[[Iterator[bytes]], T]
+    ) -> tuple[Response, T | None]:
+        """Send a request whose expected answer is an endless body; `start` reads that up to its first event.
+
+        The row is written when `start` returns, so its first byte is the first event. Iterating the body later raises
+        `CallFailed` when the connection is lost or silent for too long. Any other answer is read whole.
+        """
+        try:
+            head = self._exchange(endpoint, target, headers, None)
+            if head.status not in endpoint.expects:
+                return self._answered(endpoint, call, head, self._read_body(head, to_head=False)), None
+            started = start(self._pieces(head))
+        except (CallFailed, MalformedResponse) as failure:
+            return self._failed(endpoint, call, failure), None
+        except BaseException:
+            self._failed(endpoint, call, CallFailed("stopped"))
+            raise
+        self._t_first_byte_s = monotonic()
+        return self._record(endpoint, call, head, b"", _OK, ""), started
+
+    def close(self) -> None:
+        """Drop the connection; the next call opens a new one."""
+        self._ahead = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # One exchange, up to the head of the response.
+
+    def _serialise(self, endpoint: Endpoint, target: str, headers: bytes, body: bytes | None) -> bytes:
+        line = f"{endpoint.method} {target}".encode()
+        if body is None:
+            return b"".join((line, self._common, headers, b"\r\n"))
+        return b"".join((line, self._common, headers, b"Content-Length: %d\r\n\r\n" % len(body), body))
+
+    def _exchange(self, endpoint: Endpoint, target: str, headers: bytes, body: bytes | None) -> Head:
+        self._t_first_byte_s = None
+        data = self._ahead
+        self._sent = data is not None
+        if data is None:
+            self._seq = self._recorder.next_seq()
+            self._t_start_s = monotonic()
+            data = self._serialise(endpoint, target, headers, body)
+        self._ahead = None
+        reused = self._connection is not None
+        if reused and not self._sent and not endpoint.idempotent and self._connection.is_stale():  # type: ignore[union-attr]
+            self.close()
+            reused = False
+        try:
+            return self._send_and_read_head(data)
+        except CallFailed as failure:
+            # A kept connection that ends before any byte of the answer was most likely closed while it lay idle.
+            if not reused or not endpoint.idempotent or failure.error != "reset" or self._t_first_byte_s is not None:
+                raise
+        self.close()
+        self._sent = False
+        return self._send_and_read_head(data, again=True)
+
+    def _send_and_read_head(self, data: bytes, *, again: bool = False) -> Head:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = Connection(self._origin, self._limits)
+        if not self._sent:
+            start_s = monotonic()
+            if not again:
+                self._t_start_s = start_s
+            if self.first_send_s is None:
+                self.first_send_s = start_s
+            connection.deadline_s = start_s + self._limits.first_byte_s
+            self._sent = True
+            connection.send(data)
+        else:
+            connection.deadline_s = monotonic() + self._limits.first_byte_s
+        received = self._receive(connection)
+        self._t_first_byte_s = monotonic()
+        connection.deadline_s = self._t_start_s + self._limits.whole_s
+        while True:
+            while (end := received.find(HEAD_END)) < 0:
+                if len(received) > self._limits.head_bytes:
+                    raise CallFailed("too_large")
+                received += self._receive(connection)
+            head = Head(received[:end])
+            received = received[end + 4 :]
+            if head.status >= 200:
+                self._rest = received
+                return head
+
+    def _receive(self, connection: Connection) -> bytes:
+        data = connection.receive()
+        if not data:
+            raise CallFailed("reset")
+        return data
+
+    # The body of the response.
+
+    def _read_body(self, head: Head, *, to_head: bool) -> bytes:
+        length = head.body_length(to_head=to_head)
+        if length < 0:
+            return self._gather(head)
+        if length > self._limits.body_bytes:
+            raise CallFailed("too_large")
+        rest = self._rest
+        if len(rest) < length:
+            connection = self._connection
+            assert connection is not None  # noqa: S101 - the head was read from it
+            parts = [rest]
+            missing = length - len(rest)
+            while missing > 0:
+                parts.append(self._receive(connection))
+                missing -= len(parts[-1])
+            rest = b"".join(parts)
+        self._rest = rest[length:]
+        return rest[:length] if self._rest else rest
+
+    def _gather(self, head: Head) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for piece in self._pieces(head, idle_s=None):
+            parts.append(piece)
+            size += len(piece)
+            if size > self._limits.body_bytes:
+                raise CallFailed("too_large")
+        return b"".join(parts)
+
+    def _pieces(self, head: Head, idle_s: float | None = 0.0) -> Iterator[bytes]:
+        """The body as it comes. `idle_s` null: the deadline of the whole call holds; 0: the limit of a stream."""
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - the head was read from it
+        length = head.body_length()
+        decoder = ChunkDecoder() if length == CHUNKED else None
+        received, self._rest = self._rest, b""
+        while True:
+            if decoder is not None:
+                received = decoder.feed(received)
+            if received:
+                yield received
+            if decoder is not None and decoder.done:
+                self._rest = decoder.rest
+                return
+            if idle_s is not None and self._t_first_byte_s is not None:
+                connection.deadline_s = monotonic() + (idle_s or self._limits.idle_s)
+            received = connection.receive()
+            if not received:
+                if length == CLOSE_DELIMITED:
+                    return
+                raise CallFailed("reset")
+
+    # How it ended.
+
+    def _answered(self, endpoint: Endpoint, call: Call, head: Head, body: bytes) -> Response:
+        connection = self._connection
+        if connection is not None:
+            connection.deadline_s = _NEVER
+            if self._rest or not head.keeps_alive:
+                self.close()
+        if head.status in endpoint.expects:
+            return self._record(endpoint, call, head, body, _OK, "")
+        return self._record(endpoint, call, head, body, _FAIL, "status")
+
+    def _failed(self, endpoint: Endpoint, call: Call, failure: CallFailed | MalformedResponse) -> Response:
+        self.close()
+        error = failure.error if isinstance(failure, CallFailed) else "protocol"
+        return self._record(endpoint, call, None, b"", _UNKNOWN if self._sent else _FAIL, error)
+
+    def _record(
+        self, endpoint: Endpoint, call: Call, head: Head | None, body: bytes, outcome: str, error: str
+    ) -> Response:
+        end_s = monotonic()
+        person = self.person
+        start_s = self._t_start_s
+        self._recorder.request(
+            (
+                self._seq,
+                person.user,
+                person.kind,
+                endpoint.step,
+                endpoint.method,
+                call.t_intended_s,
+                start_s,
+                self._t_first_byte_s,
+                end_s,
+                head.status if head else 0,
+                outcome,
+                error,
+                len(body),
+                call.attempt,
+            )
+        )
+        return Response(outcome, error, end_s, head, body)

@@ -1,0 +1,195 @@
+"""Where a worker process notes what happened, column by column, until it is sent on.
+
+Rows hold instants on this worker's monotonic clock; they become seconds relative to T0 when a batch is taken. Nothing
+here knows sockets or Locust: `fire_request` is Locust's event hook in a swarm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from harness.platform import Person
+from harness.record.schema import TABLES, Function, Outcome
+from harness.swarm.clock import ReleaseInstant
+
+Cell = str | int | float | None
+Row = tuple[Cell, ...]
+
+_WALL_CLOCK_COLUMNS: Final = frozenset({"t_sent_s"})
+_encode_json: Final = msgspec.json.Encoder().encode
+
+
+class RequestHook(Protocol):
+    """Locust's `events.request.fire`."""
+
+    def __call__(
+        self,
+        *,
+        request_type: str,
+        name: str,
+        response_time: float,
+        response_length: int,
+        exception: Exception | None,
+        context: Mapping[str, object],
+    ) -> None:
+        """Tell the listeners of one request. response_time in ms."""
+
+
+class RequestFailed(Exception):
+    """What Locust's statistics show for a failed request."""
+
+
+class TableBuffer:
+    """Rows of one table since the last batch. Columns are the table's, without `worker` when that leads them."""
+
+    def __init__(self, name: str, worker: int) -> None:
+        self.name = name
+        self.rows: list[Row] = []
+        self._worker = worker
+        self._schema = TABLES[name]
+        self._columns = [field for field in self._schema if field.name != "worker"]
+
+    def take(self, t0: ReleaseInstant) -> pa.RecordBatch | None:
+        """The rows so far as one batch, times relative to T0; null when there is none."""
+        rows, self.rows = self.rows, []
+        if not rows:
+            return None
+        given = dict(zip((field.name for field in self._columns), zip(*rows, strict=True), strict=True))
+        return pa.RecordBatch.from_arrays(
+            [self._array(field, given.get(field.name), len(rows), t0) for field in self._schema], schema=self._schema
+        )
+
+    def _array(self, field: pa.Field, cells: tuple[Cell, ...] | None, size: int, t0: ReleaseInstant) -> pa.Array:
+        if cells is None:
+            return pa.array(np.full(size, self._worker), type=field.type)
+        if pa.types.is_floating(field.type) and field.name.startswith("t_"):
+            zero_s = t0.wall_s if field.name in _WALL_CLOCK_COLUMNS else t0.monotonic_s
+            return pa.array(np.array(cells, dtype=np.float64) - zero_s, type=field.type, from_pandas=True)
+        return pa.array(cells, type=field.type)
+
+
+class Operation:
+    """A business call that was invoked and has not ended."""
+
+    __slots__ = ("_recorder", "function", "key", "op", "person", "retry_of", "t_invoke_s", "value")
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        op: int,
+        person: Person,
+        function: Function,
+        key: str,
+        value: object,
+        retry_of: int | None,
+    ) -> None:
+        self.op = op
+        self.person = person
+        self.function = function
+        self.key = key
+        self.value = value
+        self.retry_of = retry_of
+        self.t_invoke_s = monotonic()
+        self._recorder = recorder
+
+    def end(
+        self, outcome: Outcome, *, error: str = "", key: str | None = None, value: object = None, t_end_s: float | None
+    ) -> None:
+        """It ended; `key` and `value` replace those it was begun with. An unknown operation never completed."""
+        self._recorder.end_operation(
+            self,
+            (
+                self.op,
+                self.person.actor,
+                self.person.identity,
+                self.function.value,
+                self.key if key is None else key,
+                _encode_json(self.value if value is None else value).decode(),
+                self.t_invoke_s,
+                None if outcome is Outcome.UNKNOWN else t_end_s,
+                outcome.value,
+                error,
+                self.retry_of,
+            ),
+        )
+
+
+class Recorder:
+    """Everything one worker process has to say for the record."""
+
+    def __init__(self, worker: int, fire_request: RequestHook | None = None) -> None:
+        self.worker = worker
+        self.requests_sent = 0
+        self.samples_recorded = 0
+        self.buffers: Final = {name: TableBuffer(name, worker) for name in TABLES}
+        self._requests = self.buffers["requests"]
+        self._events = self.buffers["events"]
+        self._operations = self.buffers["operations"]
+        self._fire = fire_request
+        self._failures: dict[str, RequestFailed] = {}
+        self._open: dict[int, Operation] = {}
+        self._next_op = 0
+
+    def next_seq(self) -> int:
+        """The number of the next request, 0, 1, 2 …; from here on it must be recorded."""
+        seq = self.requests_sent
+        self.requests_sent = seq + 1
+        return seq
+
+    def request(self, row: Row) -> None:
+        """One row of REQUESTS (without `worker`), told to Locust too."""
+        self._requests.rows.append(row)
+        self.samples_recorded += 1
+        if self._fire is not None:
+            error = row[11]
+            self._fire(
+                request_type=row[4],  # type: ignore[arg-type]
+                name=row[3],  # type: ignore[arg-type]
+                response_time=(row[8] - row[6]) * 1000.0,  # type: ignore[operator]
+                response_length=row[12],  # type: ignore[arg-type]
+                exception=self._failure(str(error)) if error else None,
+                context={},
+            )
+
+    def _failure(self, error: str) -> RequestFailed:
+        return self._failures.setdefault(error, RequestFailed(error))
+
+    def event(self, row: Row) -> None:
+        """One row of EVENTS (without `worker`). `t_sent_s` is unix time here."""
+        self._events.rows.append(row)
+
+    def row(self, table: str, row: Row) -> None:
+        """One row of any table (without `worker`)."""
+        self.buffers[table].rows.append(row)
+
+    def begin(
+        self, person: Person, function: Function, *, key: str = "", value: object, retry_of: int | None = None
+    ) -> Operation:
+        """An operation is about to be invoked. `value`: what is known of it now, a JSON object."""
+        operation = Operation(self, self._next_op, person, function, key, value, retry_of)
+        self._open[operation.op] = operation
+        self._next_op += 1
+        return operation
+
+    def end_operation(self, operation: Operation, row: Row) -> None:
+        """Called by `Operation.end`."""
+        del self._open[operation.op]
+        self._operations.rows.append(row)
+
+    def cut_operations(self) -> int:
+        """No journey runs any more: whatever is in flight will never be known. Returns how many there were."""
+        cut = list(self._open.values())
+        for operation in cut:
+            operation.end(Outcome.UNKNOWN, error="stopped", t_end_s=None)
+        return len(cut)
+
+    def take(self, t0: ReleaseInstant) -> dict[str, pa.RecordBatch]:
+        """A batch for each table that has new rows."""
+        batches = ((name, buffer.take(t0)) for name, buffer in self.buffers.items())
+        return {name: batch for name, batch in batches if batch is not None}
