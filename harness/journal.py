@@ -72,7 +72,7 @@ class Journal:
 
     def settled(self, settled: Settled) -> None:
         """The platform is at rest, or was given up on."""
-        self._update(load=settled.load)
+        self._update(load=settled.load, seat_map_at_rest=settled.seat_map)
         self._say("settle", settled.notes)
         if not settled.at_rest:
             self._say("settle", ("the platform did not come to rest in the time it had",))

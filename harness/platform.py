@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
-from harness.record.schema import Outcome
+from harness.record.schema import Outcome, SeatMapFacts
+
+if TYPE_CHECKING:
+    from harness.swarm.http import Shot
 
 T = TypeVar("T")
 
@@ -186,6 +189,7 @@ class FinalReads(_Value, frozen=True):
     seats: tuple[FinalSeat, ...] | None = None
     orders: tuple[FinalOrder, ...] | None = None
     ledger: tuple[FinalEntry, ...] | None = None
+    seat_map: SeatMapFacts | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -196,7 +200,7 @@ class FanSession(Protocol):
     def first_send_s(self) -> float | None:
         """When the first byte after arming was given to the socket."""
 
-    def arm(self, *, warm: bool) -> object | None:
+    def arm(self, *, warm: bool) -> Shot | None:
         """Prepare the first shot and, if `warm`, open its connection; returns it for the barrier to fire.
 
         Raises `harness.swarm.http.CallFailed` when the platform cannot be reached.

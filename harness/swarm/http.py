@@ -36,12 +36,16 @@ _UNKNOWN: Final = Outcome.UNKNOWN.value
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One kind of call. `expects`: the statuses that are an answer. `idempotent`: sending it twice does no harm."""
+    """One kind of call. `expects`: the statuses that are an answer. `idempotent`: sending it twice does no harm.
+
+    `recorded_as`: what the record calls the method, where that is not the method itself ("SSE").
+    """
 
     step: str
     method: str
     expects: frozenset[int]
     idempotent: bool = False
+    recorded_as: str = ""
 
 
 class Response:
@@ -301,7 +305,7 @@ class HttpClient:
                 person.user,
                 person.kind,
                 endpoint.step,
-                endpoint.method,
+                endpoint.recorded_as or endpoint.method,
                 call.t_intended_s,
                 start_s,
                 self._t_first_byte_s,

@@ -24,7 +24,7 @@ from typing import Final
 
 import msgspec
 
-from harness.record.schema import LoadSummary
+from harness.record.schema import LoadSummary, SeatMapFacts
 from harness.scenario import Scenario
 from harness.stack import Addresses
 
@@ -103,11 +103,13 @@ class Settled(_Message, frozen=True, tag="settled"):
     """The state at rest is read and every table is a finished Parquet file.
 
     `load` replaces the one of `Finished`: it counts the requests of the final reads too. `at_rest`: the platform said
-    so within the time it had. `notes`: what could not be read, one line each.
+    so within the time it had. `seat_map`: what it said about its seat map then. `notes`: what could not be read, one
+    line each.
     """
 
     load: LoadSummary
     at_rest: bool
+    seat_map: SeatMapFacts | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -1,0 +1,167 @@
+"""The master's side of recording: batches in, tables out, and what the tables say so far.
+
+Everything counted here is counted from the rows that are in the record, never from what a worker claims.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.platform import AckedOrder
+from harness.record.paths import RunPaths
+from harness.record.schema import TABLES, Function, Outcome
+from harness.record.writer import TableWriter
+from harness.swarm.messages import Batch
+
+ALWAYS_WRITTEN: Final = ("requests", "operations", "events", "generator")
+_WINDOW_S: Final = 3.0
+
+
+class _Seats(msgspec.Struct, frozen=True):
+    """Of an operation's value, what is needed here."""
+
+    seats: tuple[str, ...] = ()
+    order_id: str = ""
+    state: str = ""
+
+
+_decode_seats: Final = msgspec.json.Decoder(_Seats).decode
+
+
+class Tally:
+    """What one worker has delivered."""
+
+    def __init__(self) -> None:
+        self.batches: Counter[str] = Counter()
+        self._seqs: list[npt.NDArray[np.int64]] = []
+
+    def add_samples(self, seqs: npt.NDArray[np.int64]) -> None:
+        """More rows of REQUESTS."""
+        self._seqs.append(seqs)
+
+    @property
+    def samples(self) -> int:
+        """How many different requests are in the record: a row that came twice counts once."""
+        return len(np.unique(np.concatenate(self._seqs))) if self._seqs else 0
+
+    @property
+    def last_seq(self) -> int:
+        """The highest request number, -1 for none."""
+        return max((int(seqs.max()) for seqs in self._seqs), default=-1)
+
+
+class Collector:
+    """Appends what the workers send to the tables of the run directory."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        self._paths = paths
+        self._writers: dict[str, TableWriter] = {}
+        self._finished = False
+        self._recent: deque[tuple[float, npt.NDArray[np.float64]]] = deque()
+        self.workers: dict[int, Tally] = {}
+        self.requests = 0
+        self.outcomes: Counter[str] = Counter()
+        self.acked: dict[str, AckedOrder] = {}
+        self.seats_held: set[str] = set()
+        for name in ALWAYS_WRITTEN:
+            self.ensure(name)
+
+    def ensure(self, table: str) -> None:
+        """The table exists, if only empty."""
+        if table not in self._writers:
+            self._writers[table] = TableWriter(self._paths, table)
+
+    def add(self, batch: Batch) -> None:
+        """One batch as it came from a worker."""
+        if not self._finished:  # afterwards workers only have their own health to tell of
+            rows = pa.ipc.read_record_batch(pa.py_buffer(batch.data), TABLES[batch.table])
+            self._append(batch.worker, batch.table, rows)
+
+    def recover(self, worker: int) -> int:
+        """Take what a dead worker had on its own disk and had not sent. Returns the number of rows."""
+        rows = 0
+        for table in TABLES:
+            path = self._paths.spool(table, worker)
+            if path.exists():
+                for batch in _batches_of(path)[self.tally(worker).batches[table] :]:
+                    self._append(worker, table, batch)
+                    rows += batch.num_rows
+        return rows
+
+    def tally(self, worker: int) -> Tally:
+        """What this worker has delivered."""
+        return self.workers.setdefault(worker, Tally())
+
+    def has_all(self, worker: int, batches: dict[str, int]) -> bool:
+        """Whether every batch that the worker says it sent is here."""
+        received = self.tally(worker).batches
+        return all(received[table] >= count for table, count in batches.items())
+
+    def rate_and_p99(self) -> tuple[float, float | None]:
+        """Requests per second and p99 of the service time in ms, over the batches of the last three seconds."""
+        oldest_s = monotonic() - _WINDOW_S
+        while self._recent and self._recent[0][0] < oldest_s:
+            self._recent.popleft()
+        if not self._recent:
+            return 0.0, None
+        times_ms = np.concatenate([times for _, times in self._recent])
+        return len(times_ms) / _WINDOW_S, float(np.percentile(times_ms, 99))
+
+    def finish(self) -> None:
+        """Turn the tables into Parquet, and drop the workers' own copies. Finishing twice does nothing."""
+        if self._finished:
+            return
+        self._finished = True
+        for writer in self._writers.values():
+            writer.finish()
+        spool = self._paths.spool("requests", 1).parent
+        for path in spool.glob("*.arrows"):
+            path.unlink()
+        if spool.exists():
+            spool.rmdir()
+
+    def _append(self, worker: int, table: str, rows: pa.RecordBatch) -> None:
+        self.ensure(table)
+        self._writers[table].append(rows)
+        tally = self.tally(worker)
+        tally.batches[table] += 1
+        if table == "requests":
+            self._note_requests(tally, rows)
+        elif table == "operations":
+            self._note_operations(rows)
+
+    def _note_requests(self, tally: Tally, rows: pa.RecordBatch) -> None:
+        tally.add_samples(rows["seq"].to_numpy())
+        self.requests += rows.num_rows
+        took_ms = pc.multiply(pc.subtract(rows["t_end_s"], rows["t_start_s"]), 1000.0)
+        self._recent.append((monotonic(), took_ms.to_numpy(zero_copy_only=False)))
+
+    def _note_operations(self, rows: pa.RecordBatch) -> None:
+        columns = (rows[name].to_pylist() for name in ("function", "outcome", "actor", "identity", "value"))
+        for function, outcome, actor, identity, value in zip(*columns, strict=True):
+            self.outcomes[f"{function} {outcome}"] += 1
+            if outcome != Outcome.FAIL and function == Function.HOLD:
+                self.seats_held.update(_decode_seats(value).seats)
+            elif outcome == Outcome.OK and function == Function.PAY:
+                order_id = _decode_seats(value).order_id
+                self.acked[order_id] = AckedOrder(order_id=order_id, actor=actor, identity=identity)
+
+
+def _batches_of(path: Path) -> list[pa.RecordBatch]:
+    """The whole batches of a stream that may have been cut anywhere."""
+    batches: list[pa.RecordBatch] = []
+    try:
+        with pa.ipc.open_stream(path.read_bytes()) as stream:
+            batches.extend(stream)
+    except (pa.ArrowInvalid, OSError):
+        return batches
+    return batches

@@ -1,0 +1,90 @@
+"""Locust's master for an on-sale, and the worker processes under it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from locust import User
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from harness.swarm.loader import TREE
+
+LOOPBACK: Final = "127.0.0.1"
+_QUIT_S: Final = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+class OnSaleMaster(MasterRunner):
+    """A master that dispatches its users once.
+
+    Locust hands the users of a lost worker to the others after about a minute, and starts them again when a worker
+    joins late. Those users would arrive at an on-sale that is long under way, with somebody else's identities.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment, LOOPBACK, 0)
+        self._dispatched = False
+
+    @property
+    def port(self) -> int:
+        """Where workers reach it."""
+        return int(self.server.port)
+
+    def start(
+        self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: list[type[User]] | None = None
+    ) -> None:
+        """Dispatch the users, the first time it is asked to."""
+        if self._dispatched:
+            _log.warning("users are dispatched once: those of a lost worker stay lost")
+            return
+        self._dispatched = True
+        super().start(user_count, spawn_rate, wait, user_classes)
+
+
+class WorkerProcesses:
+    """The worker processes on this machine."""
+
+    def __init__(self, spec_file: Path, port: int, count: int) -> None:
+        command = [sys.executable, "-m", "harness.swarm.worker", "--master", f"{LOOPBACK}:{port}"]
+        self._processes = {
+            number: subprocess.Popen(
+                [*command, "--number", str(number), str(spec_file)],
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+                env={**os.environ, "PYTHONPATH": _python_path()},
+            )
+            for number in range(1, count + 1)
+        }
+
+    def deaths(self) -> dict[int, int]:
+        """Worker → exit code, of those that have ended since the last call."""
+        ended = {number: code for number, one in self._processes.items() if (code := one.poll()) is not None}
+        for number in ended:
+            del self._processes[number]
+        return ended
+
+    def end(self) -> None:
+        """Wait for them to go, then make them."""
+        for process in self._processes.values():
+            try:
+                process.wait(_QUIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _python_path() -> str:
+    inherited = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join([str(TREE), inherited]) if inherited else str(TREE)
+
+
+def spare_cores() -> int:
+    """One worker per core, one core left for what is under test."""
+    return max(1, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 2) - 1)

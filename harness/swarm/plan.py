@@ -1,0 +1,107 @@
+"""Every choice a user will make, drawn from the seed before anything starts. Pure.
+
+A plan depends on the seed and on the user's index alone, never on which worker runs it or on what the platform does. So
+the same seed gives the same journeys, and the digest over all plans shows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from random import Random
+from typing import Final
+
+import msgspec
+
+from harness.scenario import Journey, Load
+
+_THINKS: Final = 16
+_ROLLS: Final = 32
+
+
+class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One fan's choices. `rolls` are uniform in [0, 1), used in turn wherever chance plays a part on the way."""
+
+    actor: str
+    identity: str
+    party_size: int
+    aims_hot: bool
+    abandons: bool
+    releases: bool
+    card_declined: bool
+    patience_s: float
+    thinks_s: tuple[float, ...]
+    rolls: tuple[float, ...]
+
+
+class SpectatorPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One spectator's choices."""
+
+    actor: str
+    identity: str
+    rolls: tuple[float, ...]
+
+
+def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
+    """The plan of fan number `index`."""
+    random = Random(f"fan:{seed}:{index}")
+    leaving = random.random()
+    return FanPlan(
+        actor=f"fan-{index:06d}",
+        identity=f"person-{index:06d}",
+        party_size=random.choices(list(journey.party_sizes), list(journey.party_sizes.values()))[0],
+        aims_hot=random.random() < journey.hot_section_ratio,
+        abandons=leaving < journey.abandon_hold_ratio,
+        releases=journey.abandon_hold_ratio <= leaving < journey.abandon_hold_ratio + journey.release_hold_ratio,
+        card_declined=random.random() < journey.declined_card_ratio,
+        patience_s=journey.patience_s,
+        thinks_s=tuple(_think_s(random, journey) for _ in range(_THINKS)),
+        rolls=_rolls(random),
+    )
+
+
+def spectator_plan(seed: int, index: int) -> SpectatorPlan:
+    """The plan of spectator number `index`."""
+    random = Random(f"spectator:{seed}:{index}")
+    return SpectatorPlan(actor=f"spectator-{index:06d}", identity=f"watcher-{index:06d}", rolls=_rolls(random))
+
+
+def all_plans(load: Load, seed: int) -> Iterable[FanPlan | SpectatorPlan]:
+    """Everybody's, in order."""
+    yield from (fan_plan(load.journey, seed, index) for index in range(load.fans))
+    yield from (spectator_plan(seed, index) for index in range(load.spectators))
+
+
+def digest(plans: Iterable[FanPlan | SpectatorPlan]) -> str:
+    """sha256 over the plans, one JSON document per line."""
+    hashed = hashlib.sha256()
+    encode = msgspec.json.Encoder().encode
+    for plan in plans:
+        hashed.update(encode(plan) + b"\n")
+    return hashed.hexdigest()
+
+
+class Dice:
+    """Hands out a plan's rolls in turn, from the first again when they are used up."""
+
+    def __init__(self, rolls: tuple[float, ...]) -> None:
+        self._rolls = rolls
+        self._next = 0
+
+    def roll(self) -> float:
+        """Uniform in [0, 1)."""
+        roll = self._rolls[self._next % len(self._rolls)]
+        self._next += 1
+        return roll
+
+
+def _think_s(random: Random, journey: Journey) -> float:
+    """Log-normal around the median; people's pauses are (rounded: what no clock can keep does not belong here)."""
+    if journey.think_s <= 0:
+        return 0.0
+    return round(random.lognormvariate(math.log(journey.think_s), journey.think_sigma), 4)
+
+
+def _rolls(random: Random) -> tuple[float, ...]:
+    return tuple(round(random.random(), 9) for _ in range(_ROLLS))

@@ -1,0 +1,52 @@
+"""After the run: the state at rest into the record, and which seats to sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Final
+
+from harness.platform import Capability, FinalReads, FinalSeat, Platform
+from harness.swarm.messages import SettleNow
+from harness.swarm.recorder import Recorder
+
+SWEEP_SAMPLE: Final = 200
+
+
+def settle(platform: Platform, recorder: Recorder, asked: SettleNow, seed: int) -> tuple[FinalReads, tuple[str, ...]]:
+    """Read, note, sweep. Returns what was read and the names of the tables that could be."""
+    reads = platform.final_reads(asked.acked, asked.timeout_s)
+    tables = tuple(_note(recorder, reads))
+    if Capability.SWEEP in platform.capabilities and reads.seats is not None:
+        platform.sweep(seats_to_sweep(reads.seats, asked.seats_held, seed))
+    return reads, tables
+
+
+def seats_to_sweep(seats: Sequence[FinalSeat], ever_held: Iterable[str], seed: int) -> tuple[str, ...]:
+    """Every seat that was held and ended unsold, and a seeded sample of the other unsold ones."""
+    unsold = sorted(seat.seat for seat in seats if seat.state != "sold")
+    suspects = set(ever_held).intersection(unsold)
+    others = [seat for seat in unsold if seat not in suspects]
+    sample = Random(f"sweep:{seed}").sample(others, min(SWEEP_SAMPLE, len(others)))
+    return (*sorted(suspects), *sorted(sample))
+
+
+def _note(recorder: Recorder, reads: FinalReads) -> Iterable[str]:
+    if reads.seats is not None:
+        yield "final_seats"
+        for seat in reads.seats:
+            recorder.row("final_seats", (seat.seat, seat.state))
+    if reads.orders is not None:
+        yield "final_orders"
+        for order in reads.orders:
+            recorder.row(
+                "final_orders",
+                (order.order_id, order.fan, order.seat, order.state, order.amount_cents, order.idempotency_key),
+            )
+    if reads.ledger is not None:
+        yield "final_ledger"
+        for entry in reads.ledger:
+            recorder.row(
+                "final_ledger",
+                (entry.charge_id, entry.idempotency_key, entry.order_id, entry.entry, entry.amount_cents),
+            )

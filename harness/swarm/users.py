@@ -1,0 +1,180 @@
+"""What all users have in common: who they are, the barrier, the steps they are counted in.
+
+A journey subclasses `RehearsalUser` and says how to arm and what to do once released. It is a Locust user, spawned by
+Locust's dispatch; what the users of one worker process share comes in as a `Crew`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from time import monotonic
+from typing import ClassVar, Final
+
+import gevent
+from locust import User, task
+from locust.exception import StopUser
+
+from harness.errors import InputError
+from harness.platform import Call, Platform
+from harness.scenario import Scenario
+from harness.swarm.barrier import Barrier
+from harness.swarm.clock import ReleaseInstant
+from harness.swarm.http import CallFailed, Shot
+from harness.swarm.loader import load_class
+from harness.swarm.protocol import SwarmSpec
+from harness.swarm.recorder import Recorder
+
+ARMING: Final = "arming"
+ARMED: Final = "armed"
+DONE: Final = "done"
+_ARM_TRIES: Final = 3
+_ARM_PAUSE_S: Final = 0.3
+
+_log = logging.getLogger(__name__)
+
+
+class Crew:
+    """What the users of one worker process share."""
+
+    def __init__(self, scenario: Scenario, seed: int, platform: Platform, recorder: Recorder, barrier: Barrier) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.platform = platform
+        self.recorder = recorder
+        self.barrier = barrier
+        self.users_by_step: Counter[str] = Counter()
+        self.crashes: Counter[str] = Counter()
+        self.released: list[RehearsalUser] = []
+
+    def first_sends_s(self) -> tuple[tuple[float, ...], int]:
+        """Of the released users: when each first sent, relative to T0, and how many follow what was open before."""
+        t0 = self.barrier.t0
+        sends = [user.first_send_s for user in self.released if user.first_send_s is not None]
+        if t0 is None:
+            return (), 0
+        at_t0 = tuple(send_s - t0.monotonic_s for send_s in sends if send_s >= t0.monotonic_s)
+        return at_t0, len(sends) - len(at_t0)
+
+
+class RehearsalUser(User):
+    """One user of a rehearsal. Subclasses set `kind` and write `arm` and `journey`."""
+
+    abstract = True
+    kind: ClassVar[str]
+    crew: ClassVar[Crew]
+    follows_to_the_end: ClassVar[bool] = False  # its journey has no end of its own: the run's end does not cut it
+
+    def arm(self, user: int) -> Shot | None:
+        """Connect. Returns what to send at T0, or null when there is nothing to send. Raises `CallFailed`."""
+        raise NotImplementedError
+
+    def journey(self, t0: ReleaseInstant) -> str:
+        """Everything after the release. Returns how it ended, for the count of users by step."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Drop the connections."""
+
+    @property
+    def first_send_s(self) -> float | None:
+        """When this user first gave bytes to a socket; null: it has not."""
+        raise NotImplementedError
+
+    @task
+    def rehearse(self) -> None:
+        """The one task: arm, wait, go, and never again."""
+        self._step = ""
+        try:
+            self._arm_and_go()
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            # Locust would log it and run the task again; a journey runs once, and its crash is a finding about us.
+            self.crew.crashes[f"{type(error).__name__}: {error}"] += 1
+            _log.exception("a journey of a %s crashed", self.kind)
+            self.at("crashed")
+        finally:
+            self.leave()
+        raise StopUser
+
+    def at(self, step: str) -> None:
+        """Count this user under that step from now on."""
+        counts = self.crew.users_by_step
+        if self._step:
+            counts[self._step] -= 1
+        counts[step] += 1
+        self._step = step
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Released, and neither done nor given up."""
+        return not self.follows_to_the_end and not getattr(self, "_ended", False)
+
+    def _arm_and_go(self) -> None:
+        barrier = self.crew.barrier
+        self.at(ARMING)
+        user = barrier.user_of(self.kind)
+        if not self._armed(user):
+            self._ended = True
+            self.at("not armed")
+            return
+        self.at(ARMED)
+        t0 = barrier.wait()
+        self.crew.released.append(self)
+        ended = self.journey(t0)
+        self._ended = True
+        self.at(ended)
+
+    def _armed(self, user: int) -> bool:
+        barrier = self.crew.barrier
+        for left in range(_ARM_TRIES - 1, -1, -1):
+            try:
+                with barrier.arming:
+                    shot = self.arm(user)
+            except CallFailed as failure:
+                if not left:
+                    barrier.fail(f"{self.kind}: {failure.error}")
+                    return False
+                gevent.sleep(_ARM_PAUSE_S)
+            else:
+                barrier.arm(shot)
+                return True
+        return False
+
+
+def user_classes(spec: SwarmSpec) -> list[type[User]]:
+    """The journeys that somebody takes, each with as many users as were asked for."""
+    asked = ((spec.journeys.fan, spec.scenario.load.fans), (spec.journeys.spectator, spec.scenario.load.spectators))
+    classes: list[type[User]] = []
+    for reference, count in asked:
+        if count:
+            user_class = load_class(reference)
+            if not issubclass(user_class, RehearsalUser):
+                raise InputError(f"{reference} is no journey", hint="derive it from harness.swarm.users.RehearsalUser")
+            user_class.fixed_count = count
+            classes.append(user_class)
+    return classes
+
+
+class Pace:
+    """A user's own time: when they meant to take each step.
+
+    A closed user: the next deliberate step is meant for when the one before was complete, plus a pause. What makes it
+    late after that (a busy generator, a slow connect) counts in the response time, because it is measured from here.
+    """
+
+    def __init__(self, start_s: float) -> None:
+        self._complete_s = start_s
+
+    def completed(self, t_end_s: float) -> None:
+        """The last step was complete at that instant."""
+        self._complete_s = t_end_s
+
+    def at_once(self) -> Call:
+        """The next step follows without a pause."""
+        return Call(t_intended_s=self._complete_s)
+
+    def after(self, pause_s: float) -> Call:
+        """The next step after a pause, which is slept here."""
+        intended_s = self._complete_s + pause_s
+        gevent.sleep(max(0.0, intended_s - monotonic()))
+        return Call(t_intended_s=intended_s)

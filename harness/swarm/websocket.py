@@ -1,0 +1,145 @@
+"""A WebSocket through websocket-client, on the lean client's connections, recorded like any other connect.
+
+websocket-client asks its socket for two bytes at a time; a buffer in between makes that one system call per burst
+instead of three per message.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final
+
+import websocket
+
+from harness.platform import Call, Person
+from harness.record.schema import Outcome
+from harness.swarm.recorder import Recorder
+from harness.swarm.transport import CallFailed, Connection, Limits, resolve
+
+STEP: Final = "feed"
+METHOD: Final = "WS"
+_SWITCHED: Final = 101
+_NEVER: Final = float("inf")
+_ORDERLY: Final = (b"\x03\xe8", b"\x03\xe9")  # close codes 1000 and 1001
+
+
+class BufferedSocket:
+    """What websocket-client takes for a socket: reads ahead, so that small reads are served from memory."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._buffer = b""
+        self._at = 0
+
+    def recv(self, size: int) -> bytes:
+        """Up to `size` bytes; empty at the end of file."""
+        if self._at >= len(self._buffer):
+            self._buffer = self._connection.receive()
+            self._at = 0
+        piece = self._buffer[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+    def send(self, data: bytes) -> int:
+        """All of it."""
+        self._connection.send(data)
+        return len(data)
+
+    def gettimeout(self) -> None:
+        """None: the connection's own deadline holds."""
+
+    def settimeout(self, _timeout_s: float | None) -> None:
+        """Ignored: the connection's own deadline holds."""
+
+    def shutdown(self, _how: int) -> None:
+        """Left to `close`."""
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._connection.close()
+
+
+class FeedSocket:
+    """One user's WebSocket; reconnects are new calls of `connect`."""
+
+    def __init__(self, recorder: Recorder, person: Person, limits: Limits | None = None) -> None:
+        self.first_send_s: float | None = None
+        self._recorder = recorder
+        self._person = person
+        self._limits = limits or Limits()
+        self._socket: websocket.WebSocket | None = None
+        self._connection: Connection | None = None
+
+    def connect(self, url: str, call: Call) -> tuple[Outcome, str]:
+        """Open it: how that ended and the error. One row of REQUESTS."""
+        seq = self._recorder.next_seq()
+        start_s = monotonic()
+        status, outcome, error = 0, Outcome.UNKNOWN, "stopped"
+        try:
+            self._open(url)
+            status, outcome, error = _SWITCHED, Outcome.OK, ""
+        except websocket.WebSocketBadStatusException as refused:
+            status, outcome, error = refused.status_code, Outcome.FAIL, "status"
+        except CallFailed as failure:
+            outcome = Outcome.FAIL if self._connection is None else Outcome.UNKNOWN
+            error = failure.error
+        except websocket.WebSocketConnectionClosedException:
+            error = "reset"
+        except (websocket.WebSocketException, ValueError):
+            error = "protocol"
+        finally:
+            end_s = monotonic()
+            if error:
+                self.close()
+            person = self._person
+            self._recorder.request(
+                (
+                    seq,
+                    person.user,
+                    person.kind,
+                    STEP,
+                    METHOD,
+                    call.t_intended_s,
+                    start_s,
+                    end_s if status else None,
+                    end_s,
+                    status,
+                    outcome.value,
+                    error,
+                    0,
+                    call.attempt,
+                )
+            )
+        return outcome, error
+
+    def receive(self) -> bytes:
+        """The next text message; empty when the other side has ended it in order. Raises `CallFailed`."""
+        if self._socket is None:
+            raise CallFailed("reset")
+        try:
+            opcode, data = self._socket.recv_data()
+        except websocket.WebSocketConnectionClosedException:
+            raise CallFailed("reset") from None
+        except websocket.WebSocketException:
+            raise CallFailed("protocol") from None
+        if opcode == websocket.ABNF.OPCODE_CLOSE:
+            if data[:2] in _ORDERLY:
+                return b""
+            raise CallFailed("reset")
+        return bytes(data)
+
+    def close(self) -> None:
+        """Drop it without a farewell."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._socket = None
+
+    def _open(self, url: str) -> None:
+        self.close()
+        self._connection = connection = Connection(resolve(url), self._limits)
+        connection.deadline_s = monotonic() + self._limits.first_byte_s
+        if self.first_send_s is None:
+            self.first_send_s = monotonic()
+        self._socket = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
+        self._socket.connect(url, socket=BufferedSocket(connection), redirect_limit=0)  # type: ignore[no-untyped-call]
+        connection.deadline_s = _NEVER

@@ -1,0 +1,229 @@
+"""One worker process: `python -m harness.swarm.worker --master HOST:PORT --number N SPEC.json`.
+
+Runs the users that Locust's master dispatches to it, and sends on what they record once a second. It keeps the same
+batches on its own disk until the master has finished its tables, so that its death loses at most a second.
+"""
+
+from __future__ import annotations
+
+import locust  # isort: skip - first: it patches the process for gevent
+
+import argparse
+import logging
+import os
+import socket
+import sys
+import traceback
+from collections import Counter
+from pathlib import Path
+from time import monotonic
+from typing import Final, NoReturn
+
+import gevent
+import pyarrow as pa
+from gevent.event import AsyncResult
+from locust.env import Environment
+from locust.rpc import Message
+from locust.runners import WorkerRunner
+
+from harness.errors import GatecrashError
+from harness.record.paths import RunPaths
+from harness.record.schema import TABLES
+from harness.record.writer import StreamWriter
+from harness.swarm import health, messages
+from harness.swarm.barrier import Barrier
+from harness.swarm.clock import ClockEstimate, ReleaseInstant, RoundTrip, estimate
+from harness.swarm.loader import load_class
+from harness.swarm.messages import MESSAGE_TYPE
+from harness.swarm.protocol import SwarmSpec, read_spec
+from harness.swarm.recorder import Recorder
+from harness.swarm.settle import settle
+from harness.swarm.users import Crew, RehearsalUser, user_classes
+
+_FLUSH_S: Final = 1.0
+_CLOCK_SAMPLES: Final = 10
+_CLOCK_TIMEOUT_S: Final = 2.0
+_KILL_TIMEOUT_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """One worker's part in a rehearsal. Its methods are the answers to the master's messages."""
+
+    def __init__(self, spec: SwarmSpec, number: int, master_host: str, master_port: int) -> None:
+        self._spec = spec
+        self._number = number
+        self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
+        self._recorder = Recorder(number, self._environment.events.request.fire)
+        self._platform = load_class(spec.platform)(spec.addresses, self._recorder)
+        self._barrier = Barrier()
+        self._crew = Crew(spec.scenario, spec.seed, self._platform, self._recorder, self._barrier)
+        for user_class in self._environment.user_classes:
+            user_class.crew = self._crew  # type: ignore[attr-defined]
+        self._paths = RunPaths(root=Path(spec.run_dir))
+        self._spools: dict[str, StreamWriter] = {}
+        self._batches: Counter[str] = Counter()
+        self._clock: ClockEstimate | None = None
+        self._pong: AsyncResult = AsyncResult()
+        self._runner: WorkerRunner = self._environment.create_worker_runner(master_host, master_port)
+        self._runner.register_message(MESSAGE_TYPE, self._on_message)
+        self._environment.events.spawning_complete.add_listener(self._on_spawned)  # type: ignore[no-untyped-call]
+
+    def run(self) -> None:
+        """Until the master says to quit, or is gone."""
+        for job in (self._flush_forever, lambda: health.watch(self._recorder, self._crew.users_by_step)):
+            gevent.spawn(job).link_exception(_give_up)
+        self._say(
+            messages.Hello(
+                worker=self._number,
+                client_id=self._runner.client_id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                capabilities=tuple(sorted(self._platform.capabilities)),
+            )
+        )
+        self._runner.greenlet.join()
+        for spool in self._spools.values():
+            spool.close()
+
+    def _say(self, message: messages.FromWorker) -> None:
+        self._runner.send_message(MESSAGE_TYPE, messages.pack(message))  # type: ignore[arg-type]
+
+    def _on_message(self, environment: Environment, msg: Message) -> None:  # noqa: ARG002 - Locust names them
+        message = messages.from_master(msg.data)
+        match message:
+            case messages.Pong():
+                self._pong.set((message, monotonic()))
+            case messages.Assign():
+                gevent.spawn(self._arm, message).link_exception(_give_up)
+            case messages.ReleaseAt():
+                gevent.spawn(self._release, message).link_exception(_give_up)
+            case messages.End():
+                gevent.spawn(self._end).link_exception(_give_up)
+            case messages.SettleNow():
+                gevent.spawn(self._settle, message).link_exception(_give_up)
+
+    def _on_spawned(self, user_count: int) -> None:  # noqa: ARG002 - Locust names it
+        kinds: Counter[str] = Counter()
+        for name, count in self._runner.user_classes_count.items():
+            kinds[self._environment.user_classes_by_name[name].kind] += count  # type: ignore[attr-defined]
+        self._say(messages.Spawned(worker=self._number, users=dict(kinds)))
+
+    def _arm(self, assigned: messages.Assign) -> None:
+        expected = self._runner.user_count
+        self._clock = self._measure_clock()
+        self._barrier.assign(assigned.first_user, expected)
+        self._barrier.complete.wait()
+        self._say(
+            messages.UsersArmed(
+                worker=self._number,
+                armed=self._barrier.armed,
+                failures=dict(self._barrier.failures),
+                clock_offset_s=self._clock.offset_s,
+                clock_uncertainty_s=self._clock.uncertainty_s,
+            )
+        )
+
+    def _measure_clock(self) -> ClockEstimate:
+        return estimate([self._round_trip() for _ in range(_CLOCK_SAMPLES)])
+
+    def _round_trip(self) -> RoundTrip:
+        self._pong = AsyncResult()
+        self._say(messages.Ping(worker=self._number, sent_s=monotonic()))
+        pong, received_s = self._pong.get(timeout=_CLOCK_TIMEOUT_S)
+        return RoundTrip(pong.sent_s, pong.master_s, received_s)
+
+    def _release(self, asked: messages.ReleaseAt) -> None:
+        assert self._clock is not None  # noqa: S101 - measured when arming, which comes first
+        self._barrier.release_at(ReleaseInstant(self._clock.to_own(asked.t0_master_s), asked.t0_wall_s))
+
+    def _end(self) -> None:
+        users = [greenlet.args[0] for greenlet in self._runner.user_greenlets if greenlet.args]
+        unfinished = sum(1 for user in users if isinstance(user, RehearsalUser) and user.is_unfinished)
+        gevent.killall(list(self._runner.user_greenlets), timeout=_KILL_TIMEOUT_S)
+        self._recorder.cut_operations()
+        self._flush()
+        first_sends_s, followers = self._crew.first_sends_s()
+        self._say(
+            messages.Ended(
+                worker=self._number,
+                requests_sent=self._recorder.requests_sent,
+                first_sends_s=first_sends_s,
+                followers=followers,
+                unfinished=unfinished,
+                batches=dict(self._batches),
+                notes=tuple(f"{count} journeys crashed: {what}" for what, count in self._crew.crashes.items()),
+            )
+        )
+
+    def _settle(self, asked: messages.SettleNow) -> None:
+        reads, tables = settle(self._platform, self._recorder, asked, self._spec.seed)
+        self._recorder.cut_operations()
+        self._flush()
+        self._say(
+            messages.SettleDone(
+                worker=self._number,
+                at_rest=reads.at_rest,
+                tables=tables,
+                seat_map=reads.seat_map,
+                requests_sent=self._recorder.requests_sent,
+                batches=dict(self._batches),
+                notes=reads.notes,
+            )
+        )
+
+    def _flush_forever(self) -> NoReturn:
+        parent = os.getppid()
+        while True:
+            gevent.sleep(_FLUSH_S)
+            if os.getppid() != parent:
+                sys.exit("the master is gone")
+            self._flush()
+            steps = {step: count for step, count in self._crew.users_by_step.items() if count}
+            self._say(
+                messages.Beat(worker=self._number, users_by_step=steps, requests_sent=self._recorder.requests_sent)
+            )
+
+    def _flush(self) -> None:
+        """To the own disk first, then to the master. Before T0 is known no instant can be written."""
+        if self._barrier.t0 is None:
+            return
+        for table, batch in self._recorder.take(self._barrier.t0).items():
+            self._spool(table).append(batch)
+            data = batch.serialize().to_pybytes()
+            self._say(messages.Batch(worker=self._number, table=table, number=self._batches[table], data=data))
+            self._batches[table] += 1
+
+    def _spool(self, table: str) -> StreamWriter:
+        if table not in self._spools:
+            self._spools[table] = StreamWriter(self._paths.spool(table, self._number), TABLES[table])
+        return self._spools[table]
+
+
+def _give_up(greenlet: gevent.Greenlet) -> None:
+    """A worker that has lost one of its own jobs is no worker: die, and be noticed."""
+    traceback.print_exception(greenlet.exception)
+    os._exit(1)
+
+
+def main() -> int:
+    """Parse the command line and work."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    parser = argparse.ArgumentParser(prog="python -m harness.swarm.worker")
+    parser.add_argument("--master", required=True, help="HOST:PORT of the master")
+    parser.add_argument("--number", required=True, type=int, help="this worker's number, from 1")
+    parser.add_argument("spec", type=Path)
+    arguments = parser.parse_args()
+    host, _, port = arguments.master.rpartition(":")
+    pa.set_cpu_count(1)
+    try:
+        Worker(read_spec(arguments.spec), arguments.number, host, int(port)).run()
+    except GatecrashError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

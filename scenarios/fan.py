@@ -1,0 +1,226 @@
+"""A fan: queue page, queue, pass, seat map, hold, payment. Written against the verbs of `harness.platform`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from hashlib import blake2b
+from time import monotonic
+from typing import ClassVar, Final, TypeVar
+
+import gevent
+
+from harness.platform import Answer, Call, FanSession, Hold, Order, Person, QueueNewsKind, QueueStream, Venue
+from harness.record.schema import Outcome
+from harness.swarm.clock import ReleaseInstant
+from harness.swarm.http import Shot
+from harness.swarm.plan import Dice, FanPlan, fan_plan
+from harness.swarm.users import DONE, Pace, RehearsalUser
+from scenarios.seat_choice import choose
+
+T = TypeVar("T")
+
+GAVE_UP: Final = "gave up"
+_HOLD_TRIES: Final = 6
+_JOIN_AGAIN: Final = 2
+_BACK_OFF_S: Final = (0.25, 5.0)
+_ORDER_POLL_S: Final = (0.4, 3.0)
+_SETTLED_STATES: Final = frozenset({"confirmed", "declined", "refunded", "expired"})
+
+
+class OutOfPatienceError(Exception):
+    """The fan leaves: it takes too long, or what they came for cannot be had."""
+
+
+class FanUser(RehearsalUser):
+    """One fan, from the queue page to the ticket."""
+
+    kind: ClassVar[str] = "fan"
+    session: FanSession | None = None
+
+    @property
+    def first_send_s(self) -> float | None:
+        """When the first shot went out."""
+        return self.session.first_send_s if self.session else None
+
+    def arm(self, user: int) -> Shot | None:
+        """Open the connection of the first shot, unless cold connects were asked for."""
+        crew = self.crew
+        self.plan = fan_plan(crew.scenario.load.journey, crew.seed, user)
+        person = Person(user=user, kind=self.kind, actor=self.plan.actor, identity=self.plan.identity)
+        self.session = session = crew.platform.fan_session(person)
+        return session.arm(warm=crew.scenario.load.connect == "warm")
+
+    def journey(self, t0: ReleaseInstant) -> str:
+        """From T0 to the ticket, or to giving up."""
+        assert self.session is not None  # noqa: S101 - armed before it is released
+        try:
+            Visit(self.session, self.plan, t0.monotonic_s, self.at).run()
+        except OutOfPatienceError:
+            return GAVE_UP
+        return DONE
+
+    def leave(self) -> None:
+        """Close the connection."""
+        if self.session is not None:
+            self.session.close()
+
+
+class Visit:
+    """One fan's way through the platform. `at` tells which step the fan is at."""
+
+    def __init__(self, session: FanSession, plan: FanPlan, t0_s: float, at: Callable[[str], None]) -> None:
+        self._session = session
+        self._plan = plan
+        self._at = at
+        self._pace = Pace(t0_s)
+        self._dice = Dice(plan.rolls)
+        self._thinks = Dice(plan.thinks_s)
+        self._leaves_s = t0_s + plan.patience_s
+
+    def run(self) -> None:
+        """The whole visit. Raises `OutOfPatienceError`."""
+        self._at("queue_page")
+        self._insist(self._session.queue_page, self._pace.at_once())
+        self._queue()
+        self._leaves_s = monotonic() + self._plan.patience_s
+        venue = self._look_around()
+        hold = self._hold(venue)
+        if self._plan.abandons:
+            return
+        if self._plan.releases:
+            self._at("release")
+            self._insist(lambda call: self._session.release(call, hold), self._think())
+            return
+        self._pay(hold)
+
+    # The queue.
+
+    def _queue(self) -> None:
+        for _ in range(_JOIN_AGAIN + 1):
+            self._at("join")
+            self._insist(self._session.join, self._pace.at_once())
+            self._wait_in_line()
+            self._at("enter")
+            entered = self._try(self._session.enter, self._pace.at_once())
+            if entered.value is not None:
+                return
+            if entered.error != "expired":
+                break
+        raise OutOfPatienceError
+
+    def _wait_in_line(self) -> None:
+        """Follow the positions until admitted; a lost stream is opened again, the place is kept."""
+        self._at("positions")
+        call = self._pace.at_once()
+        while True:
+            answer = self._session.positions(call)
+            lost_s = answer.t_end_s
+            if answer.value is not None:
+                if self._is_admitted(answer.value):
+                    return
+                lost_s = monotonic()
+                call = Call(t_intended_s=lost_s)
+            pause_s = self._back_off_s(answer, call.attempt)
+            self._require_patience(lost_s + pause_s)
+            gevent.sleep(pause_s)
+            call = Call(t_intended_s=call.t_intended_s, attempt=call.attempt + 1)
+
+    def _is_admitted(self, stream: QueueStream) -> bool:
+        try:
+            for news in stream:
+                if news.kind is QueueNewsKind.ADMITTED:
+                    self._pace.completed(monotonic())
+                    return True
+                self._require_patience(monotonic())
+        finally:
+            stream.close()
+        return False
+
+    # The seats.
+
+    def _look_around(self) -> Venue:
+        self._at("venue")
+        venue = self._insist(self._session.venue, self._pace.at_once())
+        self._at("section_counts")
+        self._insist(self._session.section_counts, self._pace.at_once())
+        return venue
+
+    def _hold(self, venue: Venue) -> Hold:
+        """Choose and hold; on a conflict look again and choose others."""
+        refused: frozenset[str] = frozenset()
+        retry_of: int | None = None
+        for _ in range(_HOLD_TRIES):
+            self._at("seat_map")
+            seat_map = self._insist(self._session.seat_map, self._think())
+            seats = choose(
+                venue, seat_map, self._plan.party_size, self._dice, aims_hot=self._plan.aims_hot, avoid=refused
+            )
+            if not seats:
+                continue
+            self._at("hold")
+            call = Call(t_intended_s=self._think().t_intended_s, retry_of=retry_of)
+            answer = self._try(partial(self._session.hold, seats=seats), call)
+            if answer.value is not None:
+                return answer.value
+            refused, retry_of = refused | set(seats), answer.op
+            if answer.final and answer.error != "conflict":
+                break
+        raise OutOfPatienceError
+
+    # The money.
+
+    def _pay(self, hold: Hold) -> None:
+        self._at("pay")
+        key = f"{self._plan.actor}-{blake2b(hold.hold_id.encode(), digest_size=6).hexdigest()}"
+        order = self._insist(
+            lambda call: self._session.pay(call, hold, key=key, declined_on_purpose=self._plan.card_declined),
+            self._think(),
+        )
+        self._at("order")
+        self._follow(order)
+
+    def _follow(self, order: Order) -> None:
+        """Ask for the order until it is settled, and once more than needed: fans do look at their tickets."""
+        pause_s, longest_s = _ORDER_POLL_S
+        while True:
+            asked = self._insist(lambda call: self._session.order(call, order.order_id), self._pace.after(pause_s))
+            if asked.state in _SETTLED_STATES:
+                return
+            pause_s = min(longest_s, pause_s * 1.5) * (0.75 + 0.5 * self._dice.roll())
+            self._require_patience(monotonic() + pause_s)
+
+    # Time and patience.
+
+    def _think(self) -> Call:
+        return self._pace.after(self._thinks.roll())
+
+    def _insist(self, verb: Callable[[Call], Answer[T]], call: Call) -> T:
+        """Try until it works. Raises `OutOfPatienceError` when that is hopeless or takes too long."""
+        answer = self._try(verb, call)
+        if answer.outcome is not Outcome.OK:
+            raise OutOfPatienceError
+        return answer.value  # type: ignore[return-value]
+
+    def _try(self, verb: Callable[[Call], Answer[T]], call: Call) -> Answer[T]:
+        """Try until there is an answer that another try would not change. Retries count from the first intention."""
+        while True:
+            answer = verb(call)
+            self._pace.completed(answer.t_end_s)
+            if answer.outcome is Outcome.OK or answer.final:
+                return answer
+            pause_s = self._back_off_s(answer, call.attempt)
+            self._require_patience(monotonic() + pause_s)
+            gevent.sleep(pause_s)
+            call = Call(t_intended_s=call.t_intended_s, attempt=call.attempt + 1, retry_of=answer.op)
+
+    def _back_off_s(self, answer: Answer[T], attempt: int) -> float:
+        """What the platform asks for and up to half as much again; without that, exponential with full jitter."""
+        if answer.retry_after_s is not None:
+            return answer.retry_after_s * (1.0 + 0.5 * self._dice.roll())
+        shortest_s, longest_s = _BACK_OFF_S
+        return float(min(longest_s, shortest_s * 2 ** (attempt - 1)) * (0.5 + self._dice.roll()))
+
+    def _require_patience(self, until_s: float) -> None:
+        if until_s > self._leaves_s:
+            raise OutOfPatienceError

@@ -1,0 +1,67 @@
+"""The adapter for the reference booking system: the verbs of `harness.platform` in terms of its API.
+
+To rehearse a platform of your own, write a class like `ReferencePlatform` and name it with `--platform FILE:CLASS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from harness.platform import AckedOrder, Capability, FinalReads, Person, Venue
+from harness.stack import Addresses
+from harness.swarm.http import HttpClient
+from harness.swarm.recorder import Recorder
+from harness.swarm.transport import resolve
+from scenarios import reference_api as api
+from scenarios.reference_fan import ReferenceFanSession
+from scenarios.reference_feed import ReferenceSpectatorSession
+from scenarios.reference_settle import Operator
+
+
+class ReferencePlatform:
+    """See `harness.platform.Platform`."""
+
+    def __init__(self, addresses: Addresses, recorder: Recorder) -> None:
+        self._addresses = addresses
+        self._recorder = recorder
+        self._booking = resolve(addresses.booking)
+        self._layout = b""
+        self._venue = Venue(sections=())
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What it can show; exports and sweep need an operator's access."""
+        shown = {Capability.QUEUE, Capability.SEAT_MAP}
+        if self._addresses.feeds:
+            shown.add(Capability.FEED)
+        if self._addresses.admin:
+            shown |= {Capability.ORDER_EXPORT, Capability.SWEEP}
+        if self._addresses.ledger:
+            shown.add(Capability.LEDGER_EXPORT)
+        return frozenset(shown)
+
+    def fan_session(self, person: Person) -> ReferenceFanSession:
+        """A new fan."""
+        client = HttpClient(self._booking, self._recorder, person)
+        return ReferenceFanSession(client, self._recorder, person, self._addresses.event, self._read_venue)
+
+    def spectator_session(self, person: Person) -> ReferenceSpectatorSession:
+        """A new spectator."""
+        return ReferenceSpectatorSession(self._recorder, person, self._addresses.feeds, self._addresses.event)
+
+    def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
+        """The state at rest."""
+        return Operator(self._addresses, self._recorder).read(acked, timeout_s)
+
+    def sweep(self, seats: Sequence[str]) -> None:
+        """Hold and release each seat."""
+        Operator(self._addresses, self._recorder).sweep(seats)
+
+    def _read_venue(self, layout: bytes) -> Venue:
+        """The layout never changes, so its 18,000 seats are unrolled once for all fans of this process."""
+        if layout != self._layout:
+            self._venue = api.venue_of(msgspec.json.decode(layout, type=api.VenueAnswer))
+            self._layout = layout
+        return self._venue

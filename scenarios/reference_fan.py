@@ -1,0 +1,289 @@
+"""One fan's session with the reference booking system. Writes the operations of the history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Final, TypeVar
+
+import msgspec
+
+from harness.platform import (
+    Admission,
+    Answer,
+    Call,
+    Hold,
+    Order,
+    Person,
+    Place,
+    QueueNews,
+    QueueNewsKind,
+    QueueStream,
+    SeatMap,
+    Venue,
+)
+from harness.record.schema import Function, Outcome
+from harness.swarm import sse
+from harness.swarm.http import HttpClient, Response, Shot
+from harness.swarm.recorder import Operation, Recorder
+from harness.swarm.sse import EventStream
+from scenarios import reference_api as api
+
+T = TypeVar("T")
+D = TypeVar("D", bound=msgspec.Struct)
+
+_encode: Final = msgspec.json.Encoder().encode
+_NEWS: Final = {kind.value: kind for kind in QueueNewsKind}
+_SERVICE_UNAVAILABLE: Final = 503
+
+
+class ReferenceFanSession:
+    """See `harness.platform.FanSession`. `read_venue` shares one parsed layout between all fans of a process."""
+
+    def __init__(
+        self,
+        client: HttpClient,
+        recorder: Recorder,
+        person: Person,
+        event: str,
+        read_venue: Callable[[bytes], Venue],
+    ) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._person = person
+        self._read_venue = read_venue
+        self._page = f"/queue/{event}"
+        self._base = f"/api/events/{event}"
+        self._ticket = b""
+        self._pass = b""
+        self.last_event_id = ""
+
+    @property
+    def first_send_s(self) -> float | None:
+        """When the first byte was given to a socket."""
+        return self._client.first_send_s
+
+    def arm(self, *, warm: bool) -> Shot | None:
+        """Prepare the queue page's request."""
+        return self._client.prepare(api.QUEUE_PAGE, self._page) if warm else None
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._client.close()
+
+    # The queue.
+
+    def queue_page(self, call: Call) -> Answer[None]:
+        """The first shot."""
+        return _plain(self._client.call(api.QUEUE_PAGE, self._page, call), None)
+
+    def join(self, call: Call) -> Answer[Place]:
+        """A place, or while the queue is away a signed ticket for one."""
+        person = self._person
+        operation = self._begin(Function.JOIN, call, key=person.actor)
+        body = _encode({"fan": person.actor, "identity": person.identity})
+        response = self._client.call(api.JOIN, f"{self._base}/queue", call, api.JSON_BODY, body)
+        answer = _read(response, api.JoinAnswer)
+        if answer is None:
+            return _ended(operation, response)
+        self._ticket = f"Authorization: Queue {answer.ticket}\r\n".encode()
+        value: dict[str, object] = {"epoch": answer.epoch, "parked": answer.position is None}
+        if answer.position is not None:
+            value["position"] = answer.position
+        return _ended(operation, response, value=value, result=Place(position=answer.position))
+
+    def positions(self, call: Call) -> Answer[QueueStream]:
+        """The stream of positions."""
+        response, events = sse.connect(
+            self._client, api.POSITIONS, f"{self._base}/queue/positions", call, self._ticket, self.last_event_id
+        )
+        if events is None:
+            return _plain(response, None)
+        self.note("connect", response.t_end_s, event_id=self.last_event_id)
+        return Answer(outcome=Outcome.OK, t_end_s=response.t_end_s, value=PositionStream(self, events))
+
+    def enter(self, call: Call) -> Answer[Admission]:
+        """The pass."""
+        operation = self._begin(Function.ENTER, call, key=self._person.actor)
+        response = self._client.call(api.ENTER, f"{self._base}/admission", call, self._ticket, b"")
+        answer = _read(response, api.EnterAnswer, 200)
+        if answer is None:
+            errors = {409: "used", 410: "expired", 425: "waiting"}
+            return _ended(operation, response, errors=errors, final=response.status in (401, 409, 410))
+        self._pass = f"Authorization: Pass {answer.pass_}\r\n".encode()
+        admission = Admission(admission_no=answer.admission_no)
+        return _ended(operation, response, value={"admission_no": answer.admission_no}, result=admission)
+
+    # The seats.
+
+    def venue(self, call: Call) -> Answer[Venue]:
+        """The layout."""
+        response = self._client.call(api.VENUE, f"{self._base}/venue", call)
+        return _plain(response, self._read_venue(response.body) if response.error == "" else None)
+
+    def section_counts(self, call: Call) -> Answer[dict[str, int]]:
+        """Free seats per section."""
+        response = self._client.call(api.SECTION_COUNTS, f"{self._base}/sections", call)
+        answer = _read(response, api.CountsAnswer)
+        return _plain(response, answer.counts if answer else None)
+
+    def seat_map(self, call: Call) -> Answer[SeatMap]:
+        """Every seat."""
+        response = self._client.call(api.SEAT_MAP, f"{self._base}/seats", call)
+        answer = _read(response, api.SeatsAnswer)
+        return _plain(response, SeatMap(states=answer.states, stale=answer.stale) if answer else None)
+
+    def hold(self, call: Call, seats: tuple[str, ...]) -> Answer[Hold]:
+        """Keep seats."""
+        operation = self._begin(Function.HOLD, call, value={"seats": seats})
+        headers = self._pass + api.JSON_BODY
+        response = self._client.call(api.HOLD, f"{self._base}/holds", call, headers, _encode({"seats": seats}))
+        answer = _read(response, api.HoldAnswer, 201)
+        if answer is None:
+            final = response.status in (401, 409, 422)
+            return _ended(operation, response, errors={409: "conflict", 422: "status"}, final=final)
+        value = {"seats": answer.seats, "ttl_s": answer.ttl_s}
+        hold = Hold(hold_id=answer.hold_id, seats=answer.seats, ttl_s=answer.ttl_s)
+        return _ended(operation, response, key=answer.hold_id, value=value, result=hold)
+
+    def release(self, call: Call, hold: Hold) -> Answer[None]:
+        """Give a hold back."""
+        operation = self._begin(Function.RELEASE, call, key=hold.hold_id, value={"seats": hold.seats})
+        response = self._client.call(api.RELEASE, f"{self._base}/holds/{hold.hold_id}", call, self._pass)
+        final = response.status in (401, 404, 409, 410)
+        return _ended(operation, response, errors={404: "expired", 410: "expired"}, final=final)
+
+    # The money.
+
+    def pay(self, call: Call, hold: Hold, *, key: str, declined_on_purpose: bool) -> Answer[Order]:
+        """Buy what is held."""
+        value: dict[str, object] = {"hold_id": hold.hold_id, "seats": hold.seats}
+        value["declined_on_purpose"] = declined_on_purpose
+        operation = self._begin(Function.PAY, call, key=key, value=value)
+        headers = self._pass + api.JSON_BODY + f"Idempotency-Key: {key}\r\n".encode()
+        body = _encode({"hold_id": hold.hold_id, "card": "declined" if declined_on_purpose else "ok"})
+        response = self._client.call(api.PAY, f"{self._base}/orders", call, headers, body)
+        answer = _read(response, api.OrderAnswer, 201, 202)
+        if answer is None:
+            final = response.status in (401, 402, 410, 422)
+            return _ended(operation, response, errors={402: "declined", 410: "expired"}, final=final, money=True)
+        value |= {"order_id": answer.order_id, "amount_cents": answer.amount_cents, "state": answer.state}
+        order = Order(order_id=answer.order_id, state=answer.state)
+        return _ended(operation, response, value=value, result=order)
+
+    def order(self, call: Call, order_id: str) -> Answer[Order]:
+        """How an order stands."""
+        operation = self._begin(Function.ORDER, call, key=order_id)
+        response = self._client.call(api.ORDER, f"/api/orders/{order_id}", call, self._pass)
+        return end_order(operation, response)
+
+    def note(
+        self,
+        event: str,
+        t_s: float,
+        *,
+        at: float | None = None,
+        event_id: str = "",
+        position: int | None = None,
+        error: str = "",
+    ) -> None:
+        """One row of EVENTS. `event_id` is `epoch:number`."""
+        person = self._person
+        epoch, _, number = event_id.rpartition(":")
+        seq = int(number) if number.isdecimal() else None
+        self._recorder.event((person.user, person.actor, "positions", event, t_s, at, epoch, seq, position, error))
+
+    def _begin(self, function: Function, call: Call, *, key: str = "", value: object = None) -> Operation:
+        return self._recorder.begin(self._person, function, key=key, value=value or {}, retry_of=call.retry_of)
+
+
+class PositionStream:
+    """An open positions stream, noted event by event."""
+
+    def __init__(self, session: ReferenceFanSession, events: EventStream) -> None:
+        self._session = session
+        self._events = events
+
+    def __iter__(self) -> Iterator[QueueNews]:
+        session = self._session
+        for event in self._events:
+            kind = _NEWS.get(event.event)
+            if kind is None:
+                continue
+            data = msgspec.json.decode(event.data, type=api.PositionData)
+            session.last_event_id = event.id or session.last_event_id
+            session.note(kind.value, monotonic(), at=data.at, event_id=event.id or "", position=data.position)
+            yield QueueNews(kind=kind, position=data.position)
+        session.note("disconnect", monotonic(), error=self._events.error)
+
+    def close(self) -> None:
+        """Leave the stream."""
+        self._events.close()
+
+
+def end_order(operation: Operation, response: Response) -> Answer[Order]:
+    """End the look-up of an order, a fan's own or one after settling."""
+    answer = _read(response, api.OrderAnswer, 200)
+    if answer is None:
+        return _ended(operation, response, final=response.status == 401)
+    value = {"state": answer.state, "seats": answer.seats, "amount_cents": answer.amount_cents}
+    return _ended(operation, response, value=value, result=Order(order_id=answer.order_id, state=answer.state))
+
+
+def _read(response: Response, kind: type[D], *statuses: int) -> D | None:
+    """The body of an expected answer; null when it is not one of `statuses` (any expected one without them)."""
+    if response.error or (statuses and response.status not in statuses):
+        return None
+    try:
+        return msgspec.json.decode(response.body, type=kind)
+    except msgspec.DecodeError:
+        response.outcome, response.error = Outcome.UNKNOWN.value, "protocol"
+        return None
+
+
+def _plain(response: Response, value: T | None) -> Answer[T]:
+    """An answer that is no operation of the history."""
+    return Answer(
+        outcome=Outcome(response.outcome),
+        t_end_s=response.t_end_s,
+        value=value,
+        error=response.error,
+        retry_after_s=response.retry_after_s,
+    )
+
+
+def _ended(
+    operation: Operation,
+    response: Response,
+    *,
+    key: str | None = None,
+    value: object = None,
+    result: T | None = None,
+    errors: dict[int, str] | None = None,
+    final: bool = False,
+    money: bool = False,
+) -> Answer[T]:
+    """End an operation by its response. `errors`: what a status means in the history; `money`: see `_outcome`."""
+    error = (errors or {}).get(response.status, response.error)
+    outcome = _outcome(response, error, money=money)
+    operation.end(outcome, error=error, key=key, value=value, t_end_s=response.t_end_s)
+    return Answer(
+        outcome=outcome,
+        t_end_s=response.t_end_s,
+        value=result if outcome is Outcome.OK else None,
+        error=error,
+        retry_after_s=response.retry_after_s,
+        final=final,
+        op=operation.op,
+    )
+
+
+def _outcome(response: Response, error: str, *, money: bool) -> Outcome:
+    """What the client may conclude.
+
+    A server error may have come after the deed: unknown. A 503 says that it was not tried, which is believed of
+    everything but money.
+    """
+    if response.status >= 500 and (money or response.status != _SERVICE_UNAVAILABLE):
+        return Outcome.UNKNOWN
+    return Outcome(response.outcome) if not error or response.status == 0 else Outcome.FAIL

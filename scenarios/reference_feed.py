@@ -1,0 +1,122 @@
+"""One spectator's session with the reference booking system's seat feed. Writes every event it sees."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from harness.platform import Answer, Call, Person
+from harness.swarm.http import CallFailed
+from harness.swarm.recorder import Recorder
+from harness.swarm.websocket import FeedSocket
+
+STREAM: Final = "feed"
+
+
+class _Told(msgspec.Struct, frozen=True, tag_field="type"):
+    """Base of the messages. `at`: unix s."""
+
+    at: float
+
+
+class Snapshot(_Told, frozen=True, tag="snapshot"):
+    """Every seat that is not free, as of `seq`."""
+
+    epoch: str
+    seq: int
+    seats: dict[str, int]
+
+
+class SeatChange(_Told, frozen=True, tag="seat"):
+    """One seat changed."""
+
+    epoch: str
+    seq: int
+    seat: str
+    state: int
+
+
+class Resync(_Told, frozen=True, tag="resync"):
+    """History is gone; a snapshot follows."""
+
+    epoch: str
+    seq: int
+
+
+class Score(_Told, frozen=True, tag="score"):
+    """How the match stands."""
+
+
+_decode: Final = msgspec.json.Decoder(Snapshot | SeatChange | Resync | Score).decode
+
+
+class ReferenceSpectatorSession:
+    """See `harness.platform.SpectatorSession`."""
+
+    def __init__(self, recorder: Recorder, person: Person, feeds: tuple[str, ...], event: str) -> None:
+        self._socket = FeedSocket(recorder, person)
+        self._note = recorder.event
+        self._person = person
+        self._urls = [f"{feed}/feed/{event}" for feed in feeds]
+        self._node = person.user  # each connect goes to the next node, as a load balancer would have it
+        self._epoch = ""
+        self._seq: int | None = None
+
+    @property
+    def first_send_s(self) -> float | None:
+        """When the feed was first connected."""
+        return self._socket.first_send_s
+
+    def connect(self, call: Call) -> Answer[None]:
+        """Open the feed, after the last change seen."""
+        url = self._urls[self._node % len(self._urls)]
+        self._node += 1
+        if self._seq is not None:
+            url += "?" + urlencode({"epoch": self._epoch, "last_seq": self._seq})
+        outcome, error = self._socket.connect(url, call)
+        end_s = monotonic()
+        if not error:
+            self._row("connect", end_s, None, self._epoch, self._seq, None, "")
+        return Answer(outcome=outcome, t_end_s=end_s, error=error)
+
+    def follow(self) -> str:
+        """Note everything until the feed drops."""
+        try:
+            while message := self._socket.receive():
+                self._take(_decode(message))
+            error = ""
+        except CallFailed as failure:
+            error = failure.error
+        except msgspec.DecodeError:
+            error = "protocol"
+        self._row("disconnect", monotonic(), None, "", None, None, error or "reset")
+        self._socket.close()
+        return error
+
+    def close(self) -> None:
+        """Drop the feed."""
+        self._socket.close()
+
+    def _take(self, told: Snapshot | SeatChange | Resync | Score) -> None:
+        now_s = monotonic()
+        if isinstance(told, SeatChange):
+            self._epoch, self._seq = told.epoch, told.seq
+            self._row("seat", now_s, told.at, told.epoch, told.seq, told.state, told.seat)
+        elif isinstance(told, Snapshot):
+            self._epoch, self._seq = told.epoch, told.seq
+            self._row("snapshot", now_s, told.at, told.epoch, told.seq, len(told.seats), "")
+            for seat, state in told.seats.items():
+                self._row("seat", now_s, told.at, told.epoch, told.seq, state, seat)
+        elif isinstance(told, Resync):
+            self._row("resync", now_s, told.at, told.epoch, told.seq, None, "")
+        else:
+            self._row("score", now_s, told.at, "", None, None, "")
+
+    def _row(
+        self, event: str, t_s: float, at: float | None, epoch: str, seq: int | None, value: int | None, key: str
+    ) -> None:
+        person = self._person
+        self._note((person.user, person.actor, STREAM, event, t_s, at, epoch, seq, value, key))

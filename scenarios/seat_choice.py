@@ -1,0 +1,51 @@
+"""Which seats a fan goes for: adjacent ones in a row, most often in the sections that everybody wants. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.platform import SeatMap, Section, Venue
+from harness.swarm.plan import Dice
+
+HOT_SHARE: Final = 0.2  # of the sections
+_SECTIONS_TRIED: Final = 6
+_FREE: Final = "0"
+
+
+def choose(
+    venue: Venue, seat_map: SeatMap, party_size: int, dice: Dice, *, aims_hot: bool, avoid: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
+    """Adjacent free seats for the whole party, empty when none were found. `avoid`: seats that were just refused."""
+    for _ in range(_SECTIONS_TRIED):
+        section = _section(venue, dice.roll(), aims_hot=aims_hot)
+        blocks = free_blocks(section, seat_map.states.get(section.name, ""), party_size, avoid)
+        if blocks:
+            return blocks[int(len(blocks) * dice.roll() ** 2)]  # squared: rather near the front
+    return ()
+
+
+def free_blocks(
+    section: Section, states: str, party_size: int, avoid: frozenset[str] = frozenset()
+) -> list[tuple[str, ...]]:
+    """For each row the first block of free adjacent seats, front rows first, without gaps between its seats."""
+    blocks: list[tuple[str, ...]] = []
+    at = 0
+    for row in section.rows:
+        free = "".join(
+            _FREE if state == _FREE and seat not in avoid else "-"
+            for seat, state in zip(row, states[at : at + len(row)], strict=False)
+        )
+        first = free.find(_FREE * party_size)
+        if first >= 0:
+            blocks.append(row[first : first + party_size])
+        at += len(row)
+    return blocks
+
+
+def _section(venue: Venue, roll: float, *, aims_hot: bool) -> Section:
+    """Sections come with the most wanted first; among the hot ones, the hotter the likelier."""
+    sections = venue.sections
+    hot = max(1, int(len(sections) * HOT_SHARE))
+    if aims_hot:
+        return sections[int(hot * roll**2)]
+    return sections[int(len(sections) * roll)]

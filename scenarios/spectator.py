@@ -1,0 +1,64 @@
+"""A spectator: follows the seat feed from before T0 to the end, and comes back when it drops."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import ClassVar, Final, NoReturn
+
+import gevent
+
+from harness.platform import Call, Person, SpectatorSession
+from harness.record.schema import Outcome
+from harness.swarm.clock import ReleaseInstant
+from harness.swarm.http import CallFailed
+from harness.swarm.plan import Dice, spectator_plan
+from harness.swarm.users import RehearsalUser
+
+_BACK_OFF_S: Final = (0.1, 5.0)
+
+
+class SpectatorUser(RehearsalUser):
+    """One open feed."""
+
+    kind: ClassVar[str] = "spectator"
+    follows_to_the_end: ClassVar[bool] = True
+    session: SpectatorSession | None = None
+
+    @property
+    def first_send_s(self) -> float | None:
+        """When the feed was first connected."""
+        return self.session.first_send_s if self.session else None
+
+    def arm(self, user: int) -> None:
+        """Open the feed; it is followed from the release on, what came meanwhile included."""
+        plan = spectator_plan(self.crew.seed, user)
+        self._dice = Dice(plan.rolls)
+        person = Person(user=user, kind=self.kind, actor=plan.actor, identity=plan.identity)
+        self.session = session = self.crew.platform.spectator_session(person)
+        answer = session.connect(Call(t_intended_s=monotonic()))
+        if answer.outcome is not Outcome.OK:
+            raise CallFailed(answer.error)
+
+    def journey(self, t0: ReleaseInstant) -> NoReturn:  # noqa: ARG002 - the feed is open already
+        """Follow; after a drop come back, with a jittered exponential pause and from the last change seen."""
+        assert self.session is not None  # noqa: S101 - armed before it is released
+        while True:
+            self.at("feed")
+            self.session.follow()
+            self.at("reconnecting")
+            self._come_back(self.session, monotonic())
+
+    def leave(self) -> None:
+        """Close the feed."""
+        if self.session is not None:
+            self.session.close()
+
+    def _come_back(self, session: SpectatorSession, lost_s: float) -> None:
+        attempt = 0
+        shortest_s, longest_s = _BACK_OFF_S
+        while True:
+            attempt += 1
+            gevent.sleep(min(longest_s, shortest_s * 2 ** (attempt - 1)) * (0.5 + self._dice.roll()))
+            answer = session.connect(Call(t_intended_s=lost_s, attempt=attempt))
+            if answer.outcome is Outcome.OK:
+                return
