@@ -21,6 +21,8 @@ from scenarios.seat_choice import choose
 T = TypeVar("T")
 
 GAVE_UP: Final = "gave up"
+LEFT: Final = "left"
+DECLINED: Final = "declined"
 _HOLD_TRIES: Final = 6
 _JOIN_AGAIN: Final = 2
 _BACK_OFF_S: Final = (0.25, 5.0)
@@ -55,10 +57,9 @@ class FanUser(RehearsalUser):
         """From T0 to the ticket, or to giving up."""
         assert self.session is not None  # noqa: S101 - armed before it is released
         try:
-            Visit(self.session, self.plan, t0.monotonic_s, self.at).run()
+            return Visit(self.session, self.plan, t0.monotonic_s, self.at).run()
         except OutOfPatienceError:
             return GAVE_UP
-        return DONE
 
     def leave(self) -> None:
         """Close the connection."""
@@ -78,8 +79,8 @@ class Visit:
         self._thinks = Dice(plan.thinks_s)
         self._leaves_s = t0_s + plan.patience_s
 
-    def run(self) -> None:
-        """The whole visit. Raises `OutOfPatienceError`."""
+    def run(self) -> str:
+        """The whole visit; returns how it ended. Raises `OutOfPatienceError`."""
         self._at("queue_page")
         self._insist(self._session.queue_page, self._pace.at_once())
         self._queue()
@@ -87,12 +88,12 @@ class Visit:
         venue = self._look_around()
         hold = self._hold(venue)
         if self._plan.abandons:
-            return
+            return LEFT
         if self._plan.releases:
             self._at("release")
-            self._insist(lambda call: self._session.release(call, hold), self._think())
-            return
-        self._pay(hold)
+            self._insist(partial(self._session.release, hold=hold), self._think())
+            return LEFT
+        return self._pay(hold)
 
     # The queue.
 
@@ -170,21 +171,24 @@ class Visit:
 
     # The money.
 
-    def _pay(self, hold: Hold) -> None:
+    def _pay(self, hold: Hold) -> str:
         self._at("pay")
         key = f"{self._plan.actor}-{blake2b(hold.hold_id.encode(), digest_size=6).hexdigest()}"
-        order = self._insist(
-            lambda call: self._session.pay(call, hold, key=key, declined_on_purpose=self._plan.card_declined),
-            self._think(),
-        )
+        declined_on_purpose = self._plan.card_declined
+        pay = partial(self._session.pay, hold=hold, key=key, declined_on_purpose=declined_on_purpose)
+        paid = self._try(pay, self._think())
+        if paid.value is None:
+            return DECLINED if paid.error == "declined" else GAVE_UP
         self._at("order")
-        self._follow(order)
+        self._follow(paid.value)
+        return DONE
 
     def _follow(self, order: Order) -> None:
         """Ask for the order until it is settled, and once more than needed: fans do look at their tickets."""
         pause_s, longest_s = _ORDER_POLL_S
         while True:
-            asked = self._insist(lambda call: self._session.order(call, order.order_id), self._pace.after(pause_s))
+            look_up = partial(self._session.order, order_id=order.order_id)
+            asked = self._insist(look_up, self._pace.after(pause_s))
             if asked.state in _SETTLED_STATES:
                 return
             pause_s = min(longest_s, pause_s * 1.5) * (0.75 + 0.5 * self._dice.roll())

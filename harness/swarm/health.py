@@ -6,6 +6,7 @@ The loop's lag is how much later than asked a 50 ms sleep ends; everything that 
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from time import monotonic
 from typing import Final, NoReturn
 
@@ -18,8 +19,8 @@ _SAMPLE_S: Final = 0.05
 _SAMPLES_PER_ROW: Final = 20
 
 
-def watch(recorder: Recorder, users: dict[str, int]) -> NoReturn:
-    """Endless: a row of GENERATOR for each second. `users`: live users by step."""
+def watch(recorder: Recorder, live_users: Callable[[], int]) -> NoReturn:
+    """Endless: a row of GENERATOR for each second."""
     process = psutil.Process()
     process.cpu_percent()
     fds_limit = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 2**31 - 1)
@@ -37,7 +38,7 @@ def watch(recorder: Recorder, users: dict[str, int]) -> NoReturn:
                 rss_bytes,
                 process.num_fds(),
                 fds_limit,
-                sum(users.values()),
+                live_users(),
                 recorder.samples_recorded,
             ),
         )

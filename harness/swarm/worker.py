@@ -41,6 +41,7 @@ from harness.swarm.settle import settle
 from harness.swarm.users import Crew, RehearsalUser, user_classes
 
 _FLUSH_S: Final = 1.0
+_QUIET_S: Final = 0.25  # around the release nothing else may run
 _CLOCK_SAMPLES: Final = 10
 _CLOCK_TIMEOUT_S: Final = 2.0
 _KILL_TIMEOUT_S: Final = 5.0
@@ -56,6 +57,7 @@ class Worker:
         self._number = number
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
         self._recorder = Recorder(number, self._environment.events.request.fire)
+        pa.array([0.0], from_pandas=True)  # Arrow loads pandas when first asked for an array: not during the release
         self._platform = load_class(spec.platform)(spec.addresses, self._recorder)
         self._barrier = Barrier()
         self._crew = Crew(spec.scenario, spec.seed, self._platform, self._recorder, self._barrier)
@@ -72,8 +74,8 @@ class Worker:
 
     def run(self) -> None:
         """Until the master says to quit, or is gone."""
-        for job in (self._flush_forever, lambda: health.watch(self._recorder, self._crew.users_by_step)):
-            gevent.spawn(job).link_exception(_give_up)
+        gevent.spawn(self._flush_forever).link_exception(_give_up)
+        gevent.spawn(health.watch, self._recorder, lambda: self._runner.user_count).link_exception(_give_up)
         self._say(
             messages.Hello(
                 worker=self._number,
@@ -186,10 +188,11 @@ class Worker:
             )
 
     def _flush(self) -> None:
-        """To the own disk first, then to the master. Before T0 is known no instant can be written."""
-        if self._barrier.t0 is None:
+        """To the own disk first, then to the master. Not before T0: until then no instant can be written."""
+        t0 = self._barrier.t0
+        if t0 is None or monotonic() < t0.monotonic_s + _QUIET_S:
             return
-        for table, batch in self._recorder.take(self._barrier.t0).items():
+        for table, batch in self._recorder.take(t0).items():
             self._spool(table).append(batch)
             data = batch.serialize().to_pybytes()
             self._say(messages.Batch(worker=self._number, table=table, number=self._batches[table], data=data))
