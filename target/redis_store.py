@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from target.breakers import Guard, UnavailableError
+from target.redis_batch import Batcher
 
 Value: TypeAlias = str | bytes | int | float
 Reply: TypeAlias = Any  # what a script or command answers is known to its caller only
@@ -62,6 +63,7 @@ class RedisStore:
             protocol=2,
         )
         self.client: Any = Redis(connection_pool=pool)
+        self._batcher = Batcher(pool, timeout_s=timeout_s)
 
     async def open(self) -> None:
         """Opens some connections; a server that is away now is met again at the first use."""
@@ -82,12 +84,12 @@ class RedisStore:
         return await self.guard.call(lambda: self.client.execute_command(*parts))
 
     async def run(self, script: Script, keys: Iterable[str], arguments: Iterable[Value] = ()) -> Reply:
-        """Runs `script` atomically: one round trip, two when Redis does not know it yet."""
+        """Runs `script` atomically: one round trip, two when Redis does not know it yet. It must not block."""
         keys = tuple(keys)
         return await self.guard.call(lambda: self._evaluate(script, (len(keys), *keys, *arguments)))
 
     async def _evaluate(self, script: Script, rest: tuple[Value, ...]) -> Reply:
         try:
-            return await self.client.execute_command("EVALSHA", script.sha, *rest)
+            return await self._batcher.send("EVALSHA", script.sha, *rest)
         except NoScriptError:
-            return await self.client.execute_command("EVAL", script.source, *rest)
+            return await self._batcher.send("EVAL", script.source, *rest)
