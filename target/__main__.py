@@ -31,13 +31,21 @@ def main(arguments: list[str]) -> int:
 def run_role(role: str, settings: Settings) -> None:
     """Runs `role` until it is told to stop; `migrate` ends by itself."""
     if role == "migrate":
-        from target.prepare import prepare
-
-        asyncio.run(prepare(settings))
+        _migrate(settings)
     else:
         from target.serving import serve
 
         serve(f"target.roles:{role}", settings)
+
+
+def _migrate(settings: Settings) -> None:
+    from target.breakers import UnavailableError
+    from target.prepare import prepare
+
+    try:
+        asyncio.run(prepare(settings))
+    except UnavailableError as error:
+        sys.exit(f"target: {error}")  # exit code 1
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from target.settings import SettingsError, from_environment
+from tests.target.conftest import free_port
 from tests.target.processes import ROOT
 
 
@@ -57,4 +58,19 @@ def test_a_role_that_cannot_start_exits_with_2(arguments: list[str], environment
     )
     assert ended.returncode == 2
     assert said in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_migration_without_its_database_says_so_in_one_line() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "target", "migrate"],
+        cwd=ROOT,
+        env={"PATH": "/bin", "TARGET_PRIMARY_DSN": f"postgresql://127.0.0.1:{free_port()}/none"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("target: db: ")
     assert len(ended.stderr.splitlines()) == 1
