@@ -1,0 +1,118 @@
+"""A real TCP server, in threads, that answers each request as a test scripts it: byte by byte, badly, or not at all."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+class Hang:
+    """Say nothing more, and keep the connection until the other side is gone."""
+
+
+@dataclass
+class Asked:
+    """One request as it arrived. `connection` counts connections from 0."""
+
+    method: str
+    target: str
+    head: str
+    body: bytes
+    connection: int
+    socket: socket.socket
+
+    def header(self, name: str) -> str:
+        for line in self.head.split("\r\n")[1:]:
+            key, _, value = line.partition(":")
+            if key.strip().lower() == name.lower():
+                return value.strip()
+        return ""
+
+
+Script = Callable[[Asked], Iterable[bytes | Hang]]
+
+
+@dataclass
+class ScriptedServer:
+    """`asked` collects every request. A script that ends with None closes the connection."""
+
+    script: Script
+    asked: list[Asked] = field(default_factory=list)
+    connections: int = 0
+    url: str = ""
+    _open: list[socket.socket] = field(default_factory=list)
+
+    def serve(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            threading.Thread(target=self._talk, args=(connection, self.connections), daemon=True).start()
+            self.connections += 1
+
+    def _talk(self, connection: socket.socket, number: int) -> None:
+        with connection:
+            try:
+                while (asked := _read(connection, number)) is not None:
+                    self.asked.append(asked)
+                    for piece in self.script(asked):
+                        if piece is CLOSE:
+                            return
+                        if isinstance(piece, Hang):
+                            connection.recv(1)
+                            return
+                        connection.sendall(piece)
+            except OSError:
+                return
+
+    def close(self) -> None:
+        for connection in self._open:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+
+CLOSE = Hang()
+
+
+@contextmanager
+def serving(script: Script) -> Iterator[ScriptedServer]:
+    """The server, for as long as a test needs it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        server = ScriptedServer(script, url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        thread = threading.Thread(target=server.serve, args=(listener,), daemon=True)
+        thread.start()
+        yield server
+        listener.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(2)
+
+
+def response(body: bytes = b"", status: int = 200, *headers: str) -> bytes:
+    """A whole, proper response."""
+    lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def _read(connection: socket.socket, number: int) -> Asked | None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        received = connection.recv(65536)
+        if not received:
+            return None
+        data += received
+    head, _, body = data.partition(b"\r\n\r\n")
+    text = head.decode()
+    method, target, _ = text.split("\r\n")[0].split(" ")
+    asked = Asked(method, target, text, b"", number, connection)
+    length = int(asked.header("content-length") or 0)
+    while len(body) < length:
+        body += connection.recv(65536)
+    asked.body = body
+    return asked
