@@ -284,6 +284,7 @@ def _outcome(response: Response, error: str, *, money: bool) -> Outcome:
     A server error may have come after the deed: unknown. A 503 says that it was not tried, which is believed of
     everything but money.
     """
-    if response.status >= 500 and (money or response.status != _SERVICE_UNAVAILABLE):
+    server_error = response.status >= 500 and (money or response.status != _SERVICE_UNAVAILABLE)
+    if server_error or response.outcome == Outcome.UNKNOWN:
         return Outcome.UNKNOWN
-    return Outcome(response.outcome) if not error or response.status == 0 else Outcome.FAIL
+    return Outcome.FAIL if error else Outcome.OK

@@ -56,7 +56,13 @@ def test_a_row_tells_the_call_whole() -> None:
     (row,) = rows(recorder)
     assert row.keys() == set(TABLES["requests"].names)
     assert (row["worker"], row["user"], row["kind"], row["step"], row["method"]) == (3, 7, "fan", "hold", "POST")
-    assert (row["status"], row["outcome"], row["error"], row["response_bytes"], row["attempt"]) == (409, "ok", "", 18, 2)
+    assert (row["status"], row["outcome"], row["error"], row["response_bytes"], row["attempt"]) == (
+        409,
+        "ok",
+        "",
+        18,
+        2,
+    )
     assert row["t_intended_s"] == before - 1.0
     assert before <= row["t_start_s"] <= row["t_first_byte_s"] <= row["t_end_s"] <= monotonic()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ def chunked(parts: list[bytes], trailer: bytes = b"") -> bytes:
 
 def split_at(data: bytes, cuts: list[int]) -> list[bytes]:
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 @given(st.lists(st.binary(max_size=300)), st.lists(st.integers(0, 10_000), max_size=20))
@@ -103,7 +105,12 @@ def test_a_head_request_has_no_body() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [b"Content-Length: 1\r\nContent-Length: 2", b"Content-Length: -1", b"Content-Length: 1x", b"Transfer-Encoding: gzip"],
+    [
+        b"Content-Length: 1\r\nContent-Length: 2",
+        b"Content-Length: -1",
+        b"Content-Length: 1x",
+        b"Transfer-Encoding: gzip",
+    ],
 )
 def test_a_length_that_is_in_doubt_is_refused(fields: bytes) -> None:
     with pytest.raises(MalformedResponse):

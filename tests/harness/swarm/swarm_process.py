@@ -1,0 +1,109 @@
+"""A real swarm, master and workers, as its conductor sees it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.scenario import Journey, Load, Scenario
+from harness.stack import Addresses
+from harness.swarm.protocol import Command, Event, Failed, Journeys, SwarmSpec, decode_event, encode_line, write_spec
+
+SHOP = Path(__file__).with_name("corner_shop.py")
+ROOT = Path(__file__).parents[3]
+E = TypeVar("E")
+
+
+class SwarmProcess:
+    def __init__(self, process: subprocess.Popen, run_dir: Path) -> None:
+        self.process = process
+        self.run_dir = run_dir
+        self._events: Queue[Event | None] = Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def tell(self, command: Command) -> None:
+        self.process.stdin.write(encode_line(command))
+        self.process.stdin.flush()
+
+    def expect(self, kind: type[E], within_s: float = 20.0) -> E:
+        """The next event of that kind; those before it are passed over, except failures."""
+        while True:
+            event = self._events.get(timeout=within_s)
+            assert event is not None, f"the swarm ended before {kind.__name__}"
+            if isinstance(event, kind):
+                return event
+            assert not isinstance(event, Failed), event
+
+    def ended(self, within_s: float = 10.0) -> int:
+        self.process.stdin.close()
+        return self.process.wait(within_s)
+
+    def table(self, name: str) -> pa.Table:
+        return pq.read_table(self.run_dir / f"{name}.parquet")
+
+    def worker_pids(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if b"harness.swarm.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            self._events.put(decode_event(line))
+        self._events.put(None)
+
+
+def shop_spec(url: str, run_dir: Path, customer: str = "Customer", **changes: object) -> SwarmSpec:
+    load = {"fans": 40, "spectators": 0, "journey": Journey(), "arm_timeout_s": 10.0}
+    load |= {key: changes.pop(key) for key in list(changes) if key in ("fans", "connect", "arm_timeout_s")}
+    return SwarmSpec(
+        run_dir=str(run_dir),
+        addresses=Addresses(booking=url, feeds=(), event="e"),
+        scenario=Scenario(
+            name="shop",
+            description="a test",
+            duration_s=float(changes.pop("duration_s", 1.5)),
+            settle_timeout_s=5.0,
+            load=Load(**load),
+        ),
+        seed=int(changes.pop("seed", 7)),
+        platform=f"{SHOP}:CornerShop",
+        journeys=Journeys(fan=f"{SHOP}:{customer}"),
+        workers=int(changes.pop("workers", 2)),
+    )
+
+
+@contextmanager
+def running(spec: SwarmSpec) -> Iterator[SwarmProcess]:
+    run_dir = Path(spec.run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    spec_file = run_dir / "swarm.json"
+    write_spec(spec, spec_file)
+    log = (run_dir / "swarm.log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.swarm", str(spec_file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    swarm = SwarmProcess(process, run_dir)
+    try:
+        yield swarm
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        swarm._reader.join(5)
+        for stream in (process.stdin, process.stdout, log):
+            stream.close()

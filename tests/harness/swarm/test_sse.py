@@ -1,0 +1,115 @@
+"""Event streams over the lean client: seen when they are whole, resumed where they stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic
+
+from harness.platform import Call
+from harness.swarm import sse
+from harness.swarm.http import Endpoint
+from harness.swarm.recorder import Recorder
+from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, response, serving
+from tests.harness.swarm.test_http import NOW, client_of, rows
+from tests.harness.swarm.test_http_message import chunked
+
+POSITIONS = Endpoint("positions", "GET", frozenset({200}), idempotent=True, recorded_as="SSE")
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def event(number: int, name: str = "position") -> bytes:
+    return f'id: e:{number}\nevent: {name}\ndata: {{"position":{number}}}\n\n'.encode()
+
+
+def test_events_are_the_same_however_their_bytes_are_cut() -> None:
+    data = HEAD + chunked([event(n) for n in range(3)])
+    with serving(lambda _: [data[at : at + 1] for at in range(len(data))]) as server:
+        client = client_of(server.url)
+        _, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        assert stream is not None
+        assert [(one.id, one.event, one.data) for one in stream] == [
+            (f"e:{n}", "position", f'{{"position":{n}}}') for n in range(3)
+        ]
+        assert stream.error == ""
+        stream.close()
+        client.close()
+
+
+def test_a_small_event_is_seen_at_once_while_the_stream_stays_open() -> None:
+    recorder = Recorder(1)
+    with serving(lambda _: [HEAD + chunk(b":\n\n"), chunk(event(1)), Hang()]) as server:
+        client = client_of(server.url, recorder)
+        before = monotonic()
+        answer, stream = sse.connect(client, POSITIONS, "/positions", Call(t_intended_s=before), b"")
+        assert stream is not None
+        assert next(iter(stream)).id == "e:1"
+        assert monotonic() - before < 0.5
+        stream.close()
+    (row,) = rows(recorder)
+    assert (row["method"], row["outcome"], row["t_end_s"]) == ("SSE", "ok", answer.t_end_s)
+
+
+def test_a_dropped_stream_says_so_and_asks_to_go_on_after_the_last_event() -> None:
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        first = int((asked.header("last-event-id") or "e:0").removeprefix("e:")) + 1
+        return [HEAD + chunk(event(first)), CLOSE]
+
+    with serving(script) as server:
+        client = client_of(server.url)
+        _, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        assert stream is not None
+        assert [one.id for one in stream] == ["e:1"]
+        assert stream.error == "reset"
+        stream.close()
+        _, again = sse.connect(client, POSITIONS, "/positions", NOW, b"", "e:1")
+        assert again is not None
+        assert [one.id for one in again] == ["e:2"]
+        client.close()
+    assert server.connections == 2
+
+
+def test_a_stream_that_has_ended_in_order_leaves_its_connection() -> None:
+    def script(asked: Asked) -> Iterable[bytes]:
+        return [HEAD + chunked([event(1, "admitted")])] if asked.target == "/positions" else [response(b"next")]
+
+    with serving(script) as server:
+        client = client_of(server.url)
+        _, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        assert stream is not None
+        assert [one.event for one in stream] == ["admitted"]
+        stream.close()
+        assert client.call(POSITIONS, "/next", NOW).body == b"next"
+        client.close()
+    assert server.connections == 1
+
+
+def test_silence_ends_a_stream() -> None:
+    with serving(lambda _: [HEAD + chunk(event(1)), Hang()]) as server:
+        client = client_of(server.url, idle_s=0.15)
+        _, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        assert stream is not None
+        assert [one.id for one in stream] == ["e:1"]
+        assert stream.error == "timeout"
+        client.close()
+
+
+def test_a_refusal_is_read_whole_and_there_is_no_stream() -> None:
+    recorder = Recorder(1)
+    with serving(lambda _: [response(b"{}", 401)]) as server:
+        client = client_of(server.url, recorder)
+        answer, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        client.close()
+    assert (stream, answer.status, answer.outcome) == (None, 401, "fail")
+    assert len(rows(recorder)) == 1
+
+
+def test_a_stream_without_any_event_was_no_answer() -> None:
+    with serving(lambda _: [HEAD + chunked([])]) as server:
+        client = client_of(server.url)
+        answer, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        client.close()
+    assert (stream, answer.outcome, answer.error) == (None, "unknown", "reset")

@@ -1,0 +1,186 @@
+"""Master and worker processes, end to end, against a small real server: nothing here is in one process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.swarm.protocol import Armed, Failed, Finished, Progress, Release, ReleaseCommand, Settle, Settled, Stop
+from tests.harness.swarm.scripted_server import Asked, response, serving
+from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
+
+
+def shop(asked: Asked) -> list[bytes]:
+    return [response(b"ok", 201 if asked.method == "POST" else 200)]
+
+
+def whole_run(swarm: SwarmProcess) -> tuple[Armed, Release, Finished, Settled]:
+    armed = swarm.expect(Armed)
+    swarm.tell(ReleaseCommand())
+    release = swarm.expect(Release)
+    finished = swarm.expect(Finished)
+    swarm.tell(Settle())
+    settled = swarm.expect(Settled)
+    assert swarm.ended() == 0
+    return armed, release, finished, settled
+
+
+def gone(pid: int, within_s: float = 5.0) -> bool:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_run_from_arming_to_settled(tmp_path: Path) -> None:
+    with serving(shop) as server, running(shop_spec(server.url, tmp_path)) as swarm:
+        armed, release, finished, settled = whole_run(swarm)
+        asked = len(server.asked)
+
+    assert (armed.armed, armed.asked, armed.failures) == (40, 40, {})
+    assert finished.load.users_released == 40
+    assert finished.load.unfinished == 0
+    assert finished.capabilities == ("queue", "seat_map")
+    assert release.t0_wall_s == pytest.approx(time.time(), abs=60)
+
+    requests = swarm.table("requests")
+    assert settled.load.requests_sent == settled.load.samples_recorded == requests.num_rows == asked == 81
+    assert sorted(requests["user"].to_pylist()) == sorted([*range(40), *range(40), -1])
+    for worker in (1, 2):
+        seqs = [row["seq"] for row in requests.to_pylist() if row["worker"] == worker]
+        assert sorted(seqs) == list(range(len(seqs)))
+
+    first = [row for row in requests.to_pylist() if row["step"] == "queue_page"]
+    assert all(row["t_intended_s"] == pytest.approx(0.0, abs=1e-9) for row in first)
+    assert min(row["t_start_s"] for row in first) >= 0.0
+    assert finished.load.skew_ms_max is not None
+    assert finished.load.skew_ms_max == pytest.approx(max(row["t_start_s"] for row in first) * 1000, abs=1.0)
+
+    assert swarm.table("operations").num_rows == 40
+    assert swarm.table("final_seats").num_rows == 2
+    assert swarm.table("final_orders").num_rows == 0
+    assert not (tmp_path / "final_ledger.parquet").exists()
+    assert [worker.armed for worker in finished.load.workers] == [20, 20]
+    for worker in finished.load.workers:
+        assert abs(worker.clock_offset_ms) <= worker.clock_uncertainty_ms + 0.05
+        assert 0 < worker.clock_uncertainty_ms < 100
+        assert worker.skew_ms_min is not None
+        assert worker.skew_ms_min >= 0.0
+    assert settled.at_rest
+    assert settled.seat_map is not None
+    assert settled.seat_map.capacity == 2
+    assert not list(tmp_path.glob("**/*.arrows"))
+
+
+def test_the_same_seed_gives_the_same_digest(tmp_path: Path) -> None:
+    """However many workers share the users; that another seed gives others, `test_plan` shows."""
+    digests, people = [], []
+    with serving(shop) as server:
+        for workers in (1, 2):
+            spec = shop_spec(server.url, tmp_path / str(workers), fans=4, duration_s=0.5, workers=workers)
+            with running(spec) as swarm:
+                digests.append(whole_run(swarm)[2].journey_digest)
+            people.append(sorted(swarm.table("operations")["actor"].to_pylist()))
+    assert digests[0] == digests[1]
+    assert people[0] == people[1]
+
+
+def test_cold_connects_are_made_after_t0(tmp_path: Path) -> None:
+    with serving(shop) as server, running(shop_spec(server.url, tmp_path, connect="cold", fans=6)) as swarm:
+        assert swarm.expect(Armed).armed == 6
+        assert server.connections == 0
+        swarm.tell(ReleaseCommand())
+        assert swarm.expect(Finished).load.users_released == 6
+    assert server.connections == 6
+
+
+def test_stop_ends_journeys_and_every_request_is_accounted_for(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        spec = shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=60)
+        with running(spec) as swarm:
+            swarm.expect(Armed)
+            swarm.tell(ReleaseCommand())
+            swarm.expect(Progress)
+            seen = swarm.expect(Progress)
+            swarm.tell(Stop())
+            finished = swarm.expect(Finished)
+            assert swarm.ended() == 0
+    assert seen.users_by_step
+    assert finished.load.unfinished == 40
+    assert finished.load.requests_sent == finished.load.samples_recorded == swarm.table("requests").num_rows
+    outcomes = swarm.table("operations").group_by("outcome").aggregate([("op", "count")]).to_pylist()
+    assert {row["outcome"] for row in outcomes} <= {"ok", "unknown"}
+
+
+def test_a_worker_that_dies_is_lost_and_its_users_stay_lost(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        spec = shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=5)
+        with running(spec) as swarm:
+            swarm.expect(Armed)
+            swarm.tell(ReleaseCommand())
+            swarm.expect(Release)
+            while swarm.expect(Progress).requests < 200:
+                continue
+            os.kill(max(swarm.worker_pids()), signal.SIGKILL)
+            finished = swarm.expect(Finished)
+            swarm.tell(Settle())
+            settled = swarm.expect(Settled)
+            assert swarm.ended() == 0
+    lost = [worker for worker in finished.load.workers if worker.lost]
+    assert len(lost) == 1
+    assert lost[0].samples_recorded > 0
+    assert any("died" in note for note in finished.notes)
+    assert swarm.table("requests").num_rows == settled.load.samples_recorded
+    first_shots = [row["user"] for row in swarm.table("requests").to_pylist() if row["step"] == "queue_page"]
+    assert len(first_shots) == len(set(first_shots)) == 40
+
+
+def test_a_journey_that_crashes_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
+    with serving(shop) as server, running(shop_spec(server.url, tmp_path, customer="Clumsy", fans=4)) as swarm:
+        _, _, finished, _ = whole_run(swarm)
+    assert any("KeyError: 'shoelace'" in note for note in finished.notes)
+    assert finished.load.requests_sent == finished.load.samples_recorded
+
+
+def test_a_platform_that_is_not_there_arms_nobody_and_says_why(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        gone_url = server.url
+    with running(shop_spec(gone_url, tmp_path, fans=4)) as swarm:
+        armed = swarm.expect(Armed)
+        assert (armed.armed, armed.asked, armed.failures) == (0, 4, {"fan: refused": 4})
+        assert swarm.ended() == 0
+
+
+def test_an_adapter_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+    spec = shop_spec("http://127.0.0.1:9", tmp_path, customer="Nobody")
+    with running(spec) as swarm:
+        failed = swarm.expect(Failed)
+        assert "Nobody" in failed.message
+        assert swarm.ended() == failed.exit_code == 2
+
+
+def test_workers_do_not_outlive_a_killed_master(tmp_path: Path) -> None:
+    with serving(shop) as server, running(shop_spec(server.url, tmp_path, customer="Loiterer")) as swarm:
+        swarm.expect(Armed)
+        workers = swarm.worker_pids()
+        assert len(workers) == 2
+        swarm.process.kill()
+        swarm.process.wait()
+        assert all(gone(pid) for pid in workers)
+
+
+def test_the_end_of_stdin_ends_the_swarm(tmp_path: Path) -> None:
+    with serving(shop) as server, running(shop_spec(server.url, tmp_path, duration_s=60)) as swarm:
+        swarm.expect(Armed)
+        swarm.tell(ReleaseCommand())
+        swarm.expect(Release)
+        assert swarm.ended() == 0
+    assert swarm.table("requests").num_rows >= 0

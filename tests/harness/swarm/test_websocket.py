@@ -1,0 +1,94 @@
+"""The feed's socket against a real server that speaks just enough WebSocket."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+from collections.abc import Iterable
+
+import pytest
+
+from harness.record.schema import Outcome
+from harness.swarm.http import CallFailed, Limits
+from harness.swarm.recorder import Recorder
+from harness.swarm.websocket import FeedSocket
+from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, response, serving
+from tests.harness.swarm.test_http import NOW, PERSON, rows
+
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def accept(asked: Asked) -> bytes:
+    digest = hashlib.sha1((asked.header("sec-websocket-key") + GUID).encode(), usedforsecurity=False).digest()
+    lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+    return "\r\n".join([*lines, f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}", "", ""]).encode()
+
+
+def frame(payload: bytes, opcode: int = 1) -> bytes:
+    size = len(payload)
+    length = bytes([size]) if size < 126 else b"\x7e" + struct.pack("!H", size)
+    return bytes([0x80 | opcode]) + length + payload
+
+
+def feed_url(server_url: str) -> str:
+    return server_url.replace("http", "ws", 1) + "/feed/e"
+
+
+def test_messages_come_whole_in_order_however_they_are_cut() -> None:
+    texts = [b'{"n":0}', b"x" * 300, b"last"]
+    data = b"".join(map(frame, texts))
+
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        return [accept(asked) + data[:5], *(data[at : at + 7] for at in range(5, len(data), 7)), Hang()]
+
+    recorder = Recorder(1)
+    with serving(script) as server:
+        socket = FeedSocket(recorder, PERSON)
+        assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
+        assert [socket.receive() for _ in texts] == texts
+        socket.close()
+    (row,) = rows(recorder)
+    assert (row["step"], row["method"], row["status"], row["outcome"]) == ("feed", "WS", 101, "ok")
+
+
+def test_an_orderly_end_is_told_from_a_drop() -> None:
+    ends = {"/feed/orderly": frame(struct.pack("!H", 1000), 8), "/feed/restart": frame(struct.pack("!H", 1012), 8)}
+
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        return [accept(asked) + ends.get(asked.target, b""), CLOSE]
+
+    with serving(script) as server:
+        socket = FeedSocket(Recorder(1), PERSON)
+        base = server.url.replace("http", "ws", 1)
+        socket.connect(f"{base}/feed/orderly", NOW)
+        assert socket.receive() == b""
+        for target in ("/feed/restart", "/feed/cut"):
+            socket.connect(base + target, NOW)
+            with pytest.raises(CallFailed, match="reset"):
+                socket.receive()
+        socket.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "error"),
+    [
+        ([response(b"", 503)], Outcome.FAIL, "status"),
+        ([CLOSE], Outcome.UNKNOWN, "reset"),
+        ([b"garbage\r\n\r\n", CLOSE], Outcome.UNKNOWN, "protocol"),
+        ([Hang()], Outcome.UNKNOWN, "timeout"),
+    ],
+)
+def test_a_connect_that_fails_says_why_in_one_row(said: list[bytes | Hang], outcome: Outcome, error: str) -> None:
+    recorder = Recorder(1)
+    with serving(lambda _: said) as server:
+        socket = FeedSocket(recorder, PERSON, Limits(first_byte_s=0.2))
+        assert socket.connect(feed_url(server.url), NOW) == (outcome, error)
+    (row,) = rows(recorder)
+    assert (row["outcome"], row["error"]) == (outcome.value, error)
+
+
+def test_nobody_listening_is_refused() -> None:
+    with serving(lambda _: []) as server:
+        gone = feed_url(server.url)
+    assert FeedSocket(Recorder(1), PERSON).connect(gone, NOW) == (Outcome.FAIL, "refused")

@@ -1,0 +1,53 @@
+"""Fans choose seats that are free and next to each other."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.platform import SeatMap, Section, Venue
+from harness.swarm.plan import Dice
+from scenarios.seat_choice import HOT_SHARE, choose, free_blocks
+
+ROWS = tuple(tuple(f"101-{row}-{n}" for n in range(1, size + 1)) for row, size in (("A", 4), ("B", 6), ("C", 5)))
+SECTION = Section(name="101", rows=ROWS)
+VENUE = Venue(
+    sections=tuple(Section(name=f"s{n}", rows=(tuple(f"s{n}-A-{k}" for k in range(1, 9)),)) for n in range(10))
+)
+
+
+@given(st.text("012", min_size=15, max_size=15), st.integers(1, 4))
+def test_blocks_are_adjacent_free_seats_of_one_row(states: str, party_size: int) -> None:
+    flat = [seat for row in ROWS for seat in row]
+    for block in free_blocks(SECTION, states, party_size):
+        at = flat.index(block[0])
+        assert block == tuple(flat[at : at + party_size])
+        assert states[at : at + party_size] == "0" * party_size
+        assert len({seat.split("-")[1] for seat in block}) == 1
+
+
+def test_a_block_never_spans_two_rows() -> None:
+    assert free_blocks(SECTION, "1110" + "011111" + "11111", 2) == []
+
+
+def test_seats_that_were_just_refused_are_left_alone() -> None:
+    assert free_blocks(SECTION, "0" * 15, 4, frozenset({"101-A-2"}))[0] == ("101-B-1", "101-B-2", "101-B-3", "101-B-4")
+
+
+def test_who_aims_for_the_hot_sections_gets_them() -> None:
+    free = SeatMap(states={section.name: "0" * 8 for section in VENUE.sections}, stale=False)
+    hot = {section.name for section in VENUE.sections[: int(10 * HOT_SHARE)]}
+    for first in range(100):
+        (seat,) = choose(VENUE, free, 1, Dice((first / 100, 0.5)), aims_hot=True)
+        assert seat.split("-")[0] in hot
+
+
+def test_a_sold_out_house_offers_nothing() -> None:
+    sold = SeatMap(states={section.name: "2" * 8 for section in VENUE.sections}, stale=False)
+    assert choose(VENUE, sold, 2, Dice((0.1, 0.6, 0.9)), aims_hot=False) == ()
+
+
+def test_the_same_dice_choose_the_same_seats() -> None:
+    free = SeatMap(states={section.name: "0" * 8 for section in VENUE.sections}, stale=False)
+    rolls = (0.3, 0.7, 0.2)
+    assert choose(VENUE, free, 3, Dice(rolls), aims_hot=False) == choose(VENUE, free, 3, Dice(rolls), aims_hot=False)
