@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import msgspec
 
 from harness.record.schema import Outcome, SeatMapFacts
+from harness.stack import Addresses as Addresses  # noqa: PLC0414 - adapters take it from here
 
 if TYPE_CHECKING:
     from harness.swarm.http import Shot

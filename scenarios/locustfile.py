@@ -19,8 +19,8 @@ from locust.runners import MasterRunner, WorkerRunner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Locust only knows the folder that it was started in
 
+from harness.platform import Addresses
 from harness.scenario import Load, Scenario
-from harness.stack import Addresses
 from harness.swarm.barrier import Barrier
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.http import Shot

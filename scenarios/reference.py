@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from harness.platform import AckedOrder, Capability, FinalReads, Person, Venue
-from harness.stack import Addresses
+from harness.platform import AckedOrder, Addresses, Capability, FinalReads, Person, Venue
 from harness.swarm.http import HttpClient
 from harness.swarm.recorder import Recorder
 from harness.swarm.transport import resolve

@@ -10,9 +10,8 @@ import gevent
 import msgspec
 from gevent.pool import Pool
 
-from harness.platform import AckedOrder, Call, FinalEntry, FinalOrder, FinalReads, FinalSeat, Person
+from harness.platform import AckedOrder, Addresses, Call, FinalEntry, FinalOrder, FinalReads, FinalSeat, Person
 from harness.record.schema import Function, Outcome, SeatMapFacts
-from harness.stack import Addresses
 from harness.swarm.http import HttpClient, Response
 from harness.swarm.recorder import Recorder
 from harness.swarm.transport import Origin, resolve

@@ -6,6 +6,7 @@ here knows sockets or Locust: `fire_request` is Locust's event hook in a swarm.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from time import monotonic
 from typing import Final, Protocol
@@ -21,6 +22,7 @@ from harness.swarm.clock import ReleaseInstant
 Cell = str | int | float | None
 Row = tuple[Cell, ...]
 
+_ALL: Final = sys.maxsize
 _WALL_CLOCK_COLUMNS: Final = frozenset({"t_sent_s"})
 _encode_json: Final = msgspec.json.Encoder().encode
 
@@ -55,9 +57,9 @@ class TableBuffer:
         self._schema = TABLES[name]
         self._columns = [field for field in self._schema if field.name != "worker"]
 
-    def take(self, t0: ReleaseInstant) -> pa.RecordBatch | None:
-        """The rows so far as one batch, times relative to T0; null when there is none."""
-        rows, self.rows = self.rows, []
+    def take(self, t0: ReleaseInstant, rows_max: int) -> pa.RecordBatch | None:
+        """The oldest rows as one batch, times relative to T0; null when there is none."""
+        rows, self.rows = self.rows[:rows_max], self.rows[rows_max:]
         if not rows:
             return None
         given = dict(zip((field.name for field in self._columns), zip(*rows, strict=True), strict=True))
@@ -189,7 +191,7 @@ class Recorder:
             operation.end(Outcome.UNKNOWN, error="stopped", t_end_s=None)
         return len(cut)
 
-    def take(self, t0: ReleaseInstant) -> dict[str, pa.RecordBatch]:
-        """A batch for each table that has new rows."""
-        batches = ((name, buffer.take(t0)) for name, buffer in self.buffers.items())
+    def take(self, t0: ReleaseInstant, rows_max: int = _ALL) -> dict[str, pa.RecordBatch]:
+        """A batch for each table that has new rows, of at most `rows_max` rows: a big one would stop the loop."""
+        batches = ((name, buffer.take(t0, rows_max)) for name, buffer in self.buffers.items())
         return {name: batch for name, batch in batches if batch is not None}

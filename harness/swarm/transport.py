@@ -139,16 +139,16 @@ class Connection:
         except OSError as error:
             raise CallFailed(error_of(error)) from None
 
-    def receive(self) -> bytes:
+    def receive(self, size: int = RECEIVE_BYTES) -> bytes:
         """Some bytes; empty at the end of file. Waits first: what a server answers is hardly ever there at once."""
         try:
             if self.secure:
-                data: bytes = self._socket.recv(RECEIVE_BYTES)
+                data: bytes = self._socket.recv(size)
             else:
                 self._wait(self._readable)
-                data = self._socket._sock.recv(RECEIVE_BYTES)
+                data = self._socket._sock.recv(size)
         except BlockingIOError:
-            return self.receive()
+            return self.receive(size)
         except OSError as error:
             raise CallFailed("timeout" if self.expired else error_of(error)) from None
         if not data and self.expired:

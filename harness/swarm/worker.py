@@ -22,13 +22,15 @@ from typing import Final, NoReturn
 import gevent
 import pyarrow as pa
 from gevent.event import AsyncResult
+from gevent.lock import BoundedSemaphore
 from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import WorkerRunner
 
 from harness.errors import GatecrashError
+from harness.platform import Call, Capability, Person, Platform
 from harness.record.paths import RunPaths
-from harness.record.schema import TABLES
+from harness.record.schema import TABLES, Outcome
 from harness.record.writer import StreamWriter
 from harness.swarm import health, messages
 from harness.swarm.barrier import Barrier
@@ -41,7 +43,10 @@ from harness.swarm.settle import settle
 from harness.swarm.users import Crew, RehearsalUser, user_classes
 
 _FLUSH_S: Final = 1.0
+_BATCH_ROWS: Final = 4000
 _QUIET_S: Final = 0.25  # around the release nothing else may run
+_OBSERVERS: Final = 2  # so that more than one feed node is asked
+_OBSERVE_S: Final = 0.7
 _CLOCK_SAMPLES: Final = 10
 _CLOCK_TIMEOUT_S: Final = 2.0
 _KILL_TIMEOUT_S: Final = 5.0
@@ -58,7 +63,7 @@ class Worker:
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
         self._recorder = Recorder(number, self._environment.events.request.fire)
         pa.array([0.0], from_pandas=True)  # Arrow loads pandas when first asked for an array: not during the release
-        self._platform = load_class(spec.platform)(spec.addresses, self._recorder)
+        self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
         self._barrier = Barrier()
         self._crew = Crew(spec.scenario, spec.seed, self._platform, self._recorder, self._barrier)
         for user_class in self._environment.user_classes:
@@ -66,6 +71,7 @@ class Worker:
         self._paths = RunPaths(root=Path(spec.run_dir))
         self._spools: dict[str, StreamWriter] = {}
         self._batches: Counter[str] = Counter()
+        self._flushing = BoundedSemaphore()
         self._clock: ClockEstimate | None = None
         self._pong: AsyncResult = AsyncResult()
         self._runner: WorkerRunner = self._environment.create_worker_runner(master_host, master_port)
@@ -141,8 +147,10 @@ class Worker:
         self._barrier.release_at(ReleaseInstant(self._clock.to_own(asked.t0_master_s), asked.t0_wall_s))
 
     def _end(self) -> None:
-        users = [greenlet.args[0] for greenlet in self._runner.user_greenlets if greenlet.args]
-        unfinished = sum(1 for user in users if isinstance(user, RehearsalUser) and user.is_unfinished)
+        users = {greenlet: greenlet.args[0] for greenlet in self._runner.user_greenlets if greenlet.args}
+        unfinished = sum(1 for user in users.values() if isinstance(user, RehearsalUser) and user.is_unfinished)
+        gevent.killall([one for one, user in users.items() if not user.follows_to_the_end], timeout=_KILL_TIMEOUT_S)
+        self._look_afresh()
         gevent.killall(list(self._runner.user_greenlets), timeout=_KILL_TIMEOUT_S)
         self._recorder.cut_operations()
         self._flush()
@@ -158,6 +166,21 @@ class Worker:
                 notes=tuple(f"{count} journeys crashed: {what}" for what, count in self._crew.crashes.items()),
             )
         )
+
+    def _look_afresh(self) -> None:
+        """Followers know the seats from one snapshot and all changes since. New ones now get a snapshot of their own,
+        so that the record shows whether the two agree."""
+        if Capability.FEED in self._platform.capabilities:
+            gevent.joinall([gevent.spawn(self._observe, -number) for number in range(1, _OBSERVERS + 1)])
+
+    def _observe(self, user: int) -> None:
+        name = f"observer-{self._number}{user}"
+        session = self._platform.spectator_session(Person(user=user, kind="spectator", actor=name, identity=name))
+        if session.connect(Call(t_intended_s=monotonic())).outcome is Outcome.OK:
+            following = gevent.spawn(session.follow)
+            following.join(timeout=_OBSERVE_S)
+            following.kill()
+        session.close()
 
     def _settle(self, asked: messages.SettleNow) -> None:
         reads, tables = settle(self._platform, self._recorder, asked, self._spec.seed)
@@ -192,11 +215,17 @@ class Worker:
         t0 = self._barrier.t0
         if t0 is None or monotonic() < t0.monotonic_s + _QUIET_S:
             return
-        for table, batch in self._recorder.take(t0).items():
-            self._spool(table).append(batch)
-            data = batch.serialize().to_pybytes()
-            self._say(messages.Batch(worker=self._number, table=table, number=self._batches[table], data=data))
-            self._batches[table] += 1
+        with self._flushing:
+            while batches := self._recorder.take(t0, _BATCH_ROWS):
+                for table, batch in batches.items():
+                    self._send_on(table, batch)
+                gevent.sleep(0)
+
+    def _send_on(self, table: str, batch: pa.RecordBatch) -> None:
+        self._spool(table).append(batch)
+        data = batch.serialize().to_pybytes()
+        self._say(messages.Batch(worker=self._number, table=table, number=self._batches[table], data=data))
+        self._batches[table] += 1
 
     def _spool(self, table: str) -> StreamWriter:
         if table not in self._spools:
