@@ -18,7 +18,8 @@ from gevent.queue import Queue
 
 from harness.errors import ExitCode, GatecrashError
 from harness.swarm.protocol import Event, Failed, Quit, decode_command, encode_line, read_spec
-from harness.swarm.runner import Swarm, limit_threads
+from harness.swarm.recorder import prepare_arrow
+from harness.swarm.runner import Swarm
 
 
 def main() -> int:
@@ -27,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m harness.swarm")
     parser.add_argument("spec", type=Path, help="a SwarmSpec as JSON")
     spec_file: Path = parser.parse_args().spec
-    limit_threads()
+    prepare_arrow()
     commands: Queue = Queue()
     gevent.spawn(_read_commands, commands)
     try:

@@ -195,3 +195,10 @@ class Recorder:
         """A batch for each table that has new rows, of at most `rows_max` rows: a big one would stop the loop."""
         batches = ((name, buffer.take(t0, rows_max)) for name, buffer in self.buffers.items())
         return {name: batch for name, batch in batches if batch is not None}
+
+
+def prepare_arrow() -> None:
+    """One thread is plenty for a process of the swarm. Arrow loads pandas when first asked for an array, which takes
+    most of a second: better now than during the release."""
+    pa.set_cpu_count(1)
+    pa.array([0.0], from_pandas=True)

@@ -15,7 +15,6 @@ from typing import Final, TypeVar
 
 import gevent
 import locust
-import pyarrow as pa
 from gevent.queue import Queue
 from locust.env import Environment
 from locust.rpc import Message
@@ -277,8 +276,3 @@ class Swarm:
         if self._processes is not None:
             self._processes.end()
         self._collector.finish()
-
-
-def limit_threads() -> None:
-    """One thread is plenty for this process; Arrow would start one per core."""
-    pa.set_cpu_count(1)

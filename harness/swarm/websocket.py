@@ -18,7 +18,7 @@ from harness.swarm.transport import CallFailed, Connection, Limits, resolve
 
 STEP: Final = "feed"
 METHOD: Final = "WS"
-_BURST_BYTES: Final = 8192  # a user who is far behind takes its turn with the others
+_BURST_BYTES: Final = 2048  # a user who is far behind takes its turn with the others
 _SWITCHED: Final = 101
 _NEVER: Final = float("inf")
 _ORDERLY: Final = (b"\x03\xe8", b"\x03\xe9")  # close codes 1000 and 1001
@@ -35,7 +35,7 @@ class BufferedSocket:
     def recv(self, size: int) -> bytes:
         """Up to `size` bytes; empty at the end of file."""
         if self._at >= len(self._buffer):
-            self._buffer = self._connection.receive(_BURST_BYTES)
+            self._buffer = self._connection.receive(max(_BURST_BYTES, size))
             self._at = 0
         piece = self._buffer[self._at : self._at + size]
         self._at += len(piece)

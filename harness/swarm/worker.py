@@ -38,7 +38,7 @@ from harness.swarm.clock import ClockEstimate, ReleaseInstant, RoundTrip, estima
 from harness.swarm.loader import load_class
 from harness.swarm.messages import MESSAGE_TYPE
 from harness.swarm.protocol import SwarmSpec, read_spec
-from harness.swarm.recorder import Recorder
+from harness.swarm.recorder import Recorder, prepare_arrow
 from harness.swarm.settle import settle
 from harness.swarm.users import Crew, RehearsalUser, user_classes
 
@@ -62,7 +62,6 @@ class Worker:
         self._number = number
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
         self._recorder = Recorder(number, self._environment.events.request.fire)
-        pa.array([0.0], from_pandas=True)  # Arrow loads pandas when first asked for an array: not during the release
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
         self._barrier = Barrier()
         self._crew = Crew(spec.scenario, spec.seed, self._platform, self._recorder, self._barrier)
@@ -248,7 +247,7 @@ def main() -> int:
     parser.add_argument("spec", type=Path)
     arguments = parser.parse_args()
     host, _, port = arguments.master.rpartition(":")
-    pa.set_cpu_count(1)
+    prepare_arrow()
     try:
         Worker(read_spec(arguments.spec), arguments.number, host, int(port)).run()
     except GatecrashError as error:

@@ -56,14 +56,13 @@ def lean(url: str) -> dict[str, float]:
     from locust import User, events, task  # isort: skip - first: it patches the process for gevent
 
     import gevent
-    import pyarrow as pa
 
     from harness.platform import Call, Person
     from harness.record.schema import TABLES
     from harness.record.writer import StreamWriter
     from harness.swarm.clock import ReleaseInstant
     from harness.swarm.http import Endpoint, HttpClient
-    from harness.swarm.recorder import Recorder
+    from harness.swarm.recorder import Recorder, prepare_arrow
     from harness.swarm.transport import resolve
 
     origin = resolve(url)
@@ -85,8 +84,7 @@ def lean(url: str) -> dict[str, float]:
                 spool.append(batch)
                 batch.serialize().to_pybytes()
 
-    pa.set_cpu_count(1)
-    pa.array([0.0], from_pandas=True)
+    prepare_arrow()
     with TemporaryDirectory() as folder, StreamWriter(Path(folder) / "requests.arrows", TABLES["requests"]) as spool:
         flushing = gevent.spawn(flush, spool)
         figures = measure(Lean)
