@@ -51,7 +51,9 @@ def test_an_unknown_key_has_file_line_key_and_mend(tmp_path: Path) -> None:
 
 
 def test_a_wrong_type_is_refused_with_its_line(tmp_path: Path) -> None:
-    assert "mine.yaml:5: load.fans: expected a whole number, got text" in refused(written(tmp_path, load={"fans": "ten"}))
+    assert "mine.yaml:5: load.fans: expected a whole number, got text" in refused(
+        written(tmp_path, load={"fans": "ten"})
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,10 @@ def test_a_wrong_type_is_refused_with_its_line(tmp_path: Path) -> None:
         ({"load": {"fans": -1}}, "load.fans: expected a whole number >= 0"),
         ({"load": {"fans": 0, "spectators": 0}}, "nobody comes"),
         ({"duration_s": 0}, "duration_s: expected a number > 0"),
-        ({"faults": [{"experiment": "redis-down", "start_s": 40}]}, "faults[0].start_s: the fault ends at 40 s, after the run"),
+        (
+            {"faults": [{"experiment": "redis-down", "start_s": 40}]},
+            "faults[0].start_s: the fault ends at 40 s, after the run",
+        ),
         ({"faults": [{"experiment": "redis-down", "start_s": 20, "length_s": 20}]}, "the fault ends at 40 s"),
         ({"objectives": {"hold_responze_p99_ms": {"target": 1, "worst": 2}}}, "did you mean 'hold_response_p99_ms'"),
         ({"objectives": {"hold_response_p99_ms": {"target": 2, "worst": 1}}}, "target must be below worst"),

@@ -15,9 +15,8 @@ def test_free_ports_are_distinct_and_can_be_bound() -> None:
 
 
 def test_free_ports_lie_below_the_range_of_outgoing_connections() -> None:
-    with socket.create_server((HOST, 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:
-            outgoing = client.getsockname()[1]
+    with socket.create_server((HOST, 0)) as server, socket.create_connection(server.getsockname()) as client:
+        outgoing = client.getsockname()[1]
     assert max(free_ports(5)) < outgoing or outgoing < 32_768
 
 

@@ -59,7 +59,11 @@ def _is_zombie(pid: int) -> bool:
 
 
 def test_a_death_of_its_own_is_told_once_with_its_last_words(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "print('up', flush=True); input() if False else None; raise SystemExit('no more seats')"]
+    command = [
+        sys.executable,
+        "-c",
+        "print('up', flush=True); input() if False else None; raise SystemExit('no more seats')",
+    ]
     process = ManagedProcess("worker", command, log=tmp_path / "log")
     wait_until(lambda: not process.running)
     death = process.death(12.5)
