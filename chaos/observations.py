@@ -73,11 +73,11 @@ def counter_increases(metrics: pa.Table, requests: pa.Table, wanted: CounterIncr
     if not sources:
         return Observation(None, f"{wanted.metric} was never scraped")
     scrapes = metrics.select(["t_s", "source"]).to_pandas()
-    if not (scrapes["t_s"].between(window.effective_s, until_s) & scrapes["source"].isin(sources)).any():
+    if not (scrapes["t_s"].between(window.requested_s, until_s) & scrapes["source"].isin(sources)).any():
         return Observation(None, "not scraped during the fault")
     first_scrape_s = scrapes.groupby("source")["t_s"].min()
     grown = sum(
-        _growth(series, window.effective_s, until_s, starts_at_zero=first_scrape_s[source] <= window.effective_s)
+        _growth(series, window.requested_s, until_s, starts_at_zero=first_scrape_s[source] <= window.requested_s)
         for source, series in _series(metrics, wanted.metric, wanted.labels)
     )
     if grown < wanted.by_at_least and wanted.needs_step:
@@ -119,11 +119,12 @@ def request_share(requests: pa.Table, wanted: RequestShare, window: Window) -> O
 def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Observation:
     """See `StreamEvents`. With nobody on the stream when the fault began, there is nothing to judge."""
     stream = _stream(events, wanted.stream)
-    seen = _between(stream, "t_s", window.effective_s, window.heal_requested_s + wanted.grace_s)
+    # from the request on: the platform may notice before the canary's next probe does
+    seen = _between(stream, "t_s", window.requested_s, window.heal_requested_s + wanted.grace_s)
     count = int(pc.sum(pc.equal(seen["event"], wanted.event)).as_py() or 0)
     if count >= wanted.at_least:
         return Observation(met=True, text=f"{count:,}")
-    before = _between(stream, "t_s", -np.inf, window.effective_s).select(["worker", "user", "event"]).to_pandas()
+    before = _between(stream, "t_s", -np.inf, window.requested_s).select(["worker", "user", "event"]).to_pandas()
     last = before.groupby(["worker", "user"])["event"].last()
     if not (~last.isin(["disconnect", "admitted"])).any():
         return Observation(None, f"nobody was on the {wanted.stream} stream")

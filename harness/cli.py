@@ -21,7 +21,6 @@ from harness.signals import stoppable
 
 if TYPE_CHECKING:
     from chaos.timeline import Planned
-
     from harness.record.paths import RunPaths
     from harness.record.verdict import Verdict
     from harness.scenario import Override, Scenario, ScenarioFile
@@ -333,7 +332,6 @@ def _record(scenario: Scenario, experiments: Sequence[Planned], out: Path, plant
     from datetime import UTC, datetime
 
     from chaos.conductor import Conductor
-
     from harness import live, versions
     from harness.record.writer import create_run
     from harness.rehearsal import Plan, rehearse

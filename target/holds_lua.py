@@ -90,6 +90,20 @@ return 'ok'
 """
 )
 
+UNLOCK: Final = Script(
+    _PRELUDE
+    + """
+-- ARGV: hold id. Its fan has it again for as long as it was promised before the payment began.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'unready' end
+local hold = read(KEYS[8])
+if hold[1] ~= 'locked' then return hold[1] or 'missing' end
+local lapses = redis.call('HGET', KEYS[8], 'lapses_us') or '0'
+redis.call('HSET', KEYS[8], 'state', 'held', 'expires_us', lapses)
+redis.call('ZADD', KEYS[6], lapses, ARGV[1])
+return 'ok'
+"""
+)
+
 LOCK: Final = Script(
     _PRELUDE
     + """
@@ -99,6 +113,7 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 'unready' end
 local hold = read(KEYS[8])
 if hold[1] == 'held' or hold[1] == 'locked' then
   local expires = whole(math.max(tonumber(hold[6]), tonumber(ARGV[2])))
+  if hold[1] == 'held' then redis.call('HSET', KEYS[8], 'lapses_us', hold[6]) end
   redis.call('HSET', KEYS[8], 'state', 'locked', 'expires_us', expires)
   redis.call('ZADD', KEYS[6], expires, ARGV[1])
   return 'ok'

@@ -131,6 +131,10 @@ class Inventory:
         owner = (claim.fan, claim.identity)
         return _is_ok(await self._run(holds_lua.LOCK, claim.hold_id, round(until_s * 1e6), *owner))
 
+    async def unlock(self, claim: Claim) -> None:
+        """The payment failed: the hold is its fan's again until the moment it was promised for, which may be over."""
+        await self._run(holds_lua.UNLOCK, claim.hold_id)
+
     async def restore(self, claim: Claim, *, until_s: float) -> None:
         """As `lock`; if Redis forgot the hold, those of its seats that are free are held again."""
         owner = (claim.fan, claim.identity)

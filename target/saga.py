@@ -189,6 +189,8 @@ class Saga:
     async def _settle_decline(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
         if await self._orders.decline(claim.order_id, charge.charge_id):
             ORDERS.labels(OrderState.DECLINED).inc()
+            with contextlib.suppress(UnavailableError):  # its lock then runs out by itself
+                await self._inventory.unlock(claim)
             return OrderState.DECLINED
         await self._orders.stop_watching(claim.order_id)
         return await self._state(claim)

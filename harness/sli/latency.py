@@ -27,10 +27,11 @@ def step_latency_ms(
 
 
 def in_window(requests: pa.Table, step: str, t_from_s: float, t_to_s: float) -> pa.Table:
-    """The requests of a step ("" for all but `settle`) that were sent in [t_from_s, t_to_s)."""
+    """The requests of a step ("" for all but `settle`) sent in [t_from_s, t_to_s), without those that our own end cut."""
     of_step = pc.equal(requests["step"], step) if step else pc.not_equal(requests["step"], "settle")
+    ours = pc.and_(of_step, pc.not_equal(requests["error"], "stopped"))
     sent = requests["t_start_s"]
-    return requests.filter(pc.and_(of_step, pc.and_(pc.greater_equal(sent, t_from_s), pc.less(sent, t_to_s))))
+    return requests.filter(pc.and_(ours, pc.and_(pc.greater_equal(sent, t_from_s), pc.less(sent, t_to_s))))
 
 
 def time_to_first_position_p95_s(seen: Observations) -> Measured:

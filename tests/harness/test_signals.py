@@ -16,16 +16,20 @@ def test_the_first_signal_raises_and_later_ones_do_not() -> None:
     with stoppable():
         with pytest.raises(KeyboardInterrupt):
             interrupt()
-        interrupt()
+        interrupt()  # says that it is stopping already
 
 
 def test_a_signal_waits_for_the_end_of_cleaning_up() -> None:
     done = []
-    with stoppable(), pytest.raises(KeyboardInterrupt):
+
+    def clean_up() -> None:
         with uninterrupted():
             interrupt()
             done.append("cleaned")
         done.append("never")
+
+    with stoppable(), pytest.raises(KeyboardInterrupt):
+        clean_up()
     assert done == ["cleaned"]
 
 

@@ -204,6 +204,21 @@ def test_an_extended_hold_outlives_its_ttl(valkey: Valkey) -> None:
     run(valkey, test, hold_ttl_s=0.1)
 
 
+def test_a_failed_payment_gives_the_hold_back_for_as_long_as_it_was_promised(valkey: Valkey) -> None:
+    async def test(inventory: Inventory) -> None:
+        hold = await held(inventory, "f1", "101-A-1")
+        promised_s = await expiry(inventory, hold)
+        assert await inventory.lock(hold, until_s=promised_s + 60)
+        assert await inventory.lock(hold, until_s=promised_s + 90)
+        await inventory.unlock(hold)
+        assert await expiry(inventory, hold) == promised_s
+        await inventory.unlock(hold)
+        await inventory.release(hold.hold_id, fan="f1")
+        assert await state_of(inventory, "101-A-1") == "0"
+
+    run(valkey, test)
+
+
 def test_an_expired_hold_cannot_be_extended(valkey: Valkey) -> None:
     async def test(inventory: Inventory) -> None:
         hold = await held(inventory, "f", "101-A-1")
