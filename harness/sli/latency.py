@@ -27,7 +27,7 @@ def step_latency_ms(
 
 
 def in_window(requests: pa.Table, step: str, t_from_s: float, t_to_s: float) -> pa.Table:
-    """The requests of a step ("" for all but `settle`) sent in [t_from_s, t_to_s), without those that our own end cut."""
+    """The requests of a step ("" for all but `settle`) sent in [t_from_s, t_to_s) that our own end did not cut."""
     of_step = pc.equal(requests["step"], step) if step else pc.not_equal(requests["step"], "settle")
     ours = pc.and_(of_step, pc.not_equal(requests["error"], "stopped"))
     sent = requests["t_start_s"]
