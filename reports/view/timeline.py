@@ -172,9 +172,13 @@ def _stages(frames: Frames, end_s: float) -> tuple[Floats, dict[str, Floats]]:
 
 
 def _queue_depth(metrics: pd.DataFrame, start_s: float, end_s: float) -> tuple[Floats, Floats]:
+    """The depth at each scrape: processes that do not own the queue report zero, so one source speaks, the deepest."""
     rows = metrics[(metrics["name"] == "target_queue_depth") & metrics["t_s"].between(start_s, end_s)]
-    depth = rows.groupby("t_s")["value"].max()
-    return depth.index.to_numpy(dtype=np.float64), depth.to_numpy(dtype=np.float64)
+    if rows.empty:
+        return np.empty(0), np.empty(0)
+    owner = rows.groupby("source")["value"].max().idxmax()
+    own = rows[rows["source"] == owner].sort_values("t_s")
+    return own["t_s"].to_numpy(), own["value"].to_numpy()
 
 
 def _lanes(sent: pd.DataFrame, start_s: float, end_s: float) -> tuple[Lane, ...]:
