@@ -201,7 +201,7 @@ def _breakers(metrics: pd.DataFrame, start_s: float, end_s: float) -> tuple[Brea
     rows = rows.assign(dependency=label(rows["labels"], "dependency"))
     breakers = []
     for dependency, own in rows.groupby("dependency"):
-        worst = own.groupby("t_s")["value"].max()
+        worst = own.groupby((own["t_s"] * 2).round() / 2)["value"].max()  # the sources of one scrape together
         pairs = zip(worst.index.tolist(), worst.tolist(), strict=True)
         breakers.append(Breaker(str(dependency), spans(((t, _BREAKER_STATES.get(v, "?")) for t, v in pairs))))
     return tuple(breakers)
