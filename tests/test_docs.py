@@ -1,0 +1,69 @@
+"""What the documents show works: commands run, runbooks exist, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.findings import anchors
+
+ROOT = Path(__file__).parent.parent
+RUNBOOKS = "docs/runbooks.md"
+NOT_RUN = (["rehearse"], ["target", "up"])
+
+
+def shown_commands() -> list[str]:
+    """The arguments of every quick `gatecrash …` line in the README's code blocks."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("gatecrash ")]
+    kept = [words for words in commands if "RUN" not in words and not any(words[: len(n)] == n for n in NOT_RUN)]
+    return [shlex.join(words) for words in kept]
+
+
+def headings(document: str) -> set[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    found = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-") for heading in found}
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(shown_commands()) >= 5
+
+
+@pytest.mark.parametrize("command", shown_commands())
+def test_a_command_in_the_readme_runs(command: str) -> None:
+    words = [sys.executable, "-m", "harness", *shlex.split(command)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("anchor", anchors())
+def test_every_finding_has_a_runbook(anchor: str) -> None:
+    assert anchor in headings(RUNBOOKS)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "chaos/experiments").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_experiment_has_a_runbook(file: Path) -> None:
+    document, _, anchor = yaml.safe_load(file.read_text(encoding="utf-8"))["runbook"].partition("#")
+    assert document == RUNBOOKS
+    assert anchor in headings(document)
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", RUNBOOKS])
+def test_links_lead_somewhere(document: str) -> None:
+    here = ROOT / document
+    for target in re.findall(r"\]\(([^)\s]+)\)", here.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (here.parent / path).resolve() if path else here
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in headings(str(linked.relative_to(ROOT))), target
