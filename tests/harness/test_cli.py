@@ -1,0 +1,77 @@
+"""The command line as a user meets it: one line and an exit code for what is wrong, and nothing started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.builders import RunBuilder
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def gatecrash(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["no-such-scenario"], "no-such-scenario"),
+        (["no-such-file.yaml"], "no-such-file.yaml"),
+        (["smoke", "--set", "load.fnas=3"], "fans"),
+        (["smoke", "--set", "load.fans"], "key=value"),
+        (["smoke", "--nonsense"], "--nonsense"),
+        (["smoke", "--users", "-1"], "--users -1"),
+        (["smoke", "--users", "many"], "many"),
+        (["smoke", "--users", "0", "--spectators", "0"], "nobody comes"),
+        (["smoke", "--min-grade", "Z"], "--min-grade Z"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_to_rehearse_starts_nothing(tmp_path: Path, arguments: list[str], named: str) -> None:
+    out = tmp_path / "runs"
+    done = gatecrash("rehearse", *arguments, "--out", out)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert named in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["scenario", "list"], "smoke"),
+        (["scenario", "show", "smoke", "--set", "load.fans=77"], "fans: 77"),
+        (["scenario", "check", "smoke"], "smoke: ok"),
+        (["experiment", "list"], "redis-down"),
+        (["experiment", "show", "redis-down"], "name: redis-down"),
+        (["experiment", "check", "redis-down"], "redis-down: ok"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_scenarios_and_experiments_can_be_looked_at(arguments: list[str], says: str) -> None:
+    done = gatecrash(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert says in done.stdout
+
+
+def test_a_corrupted_record_is_refused_by_report(tmp_path: Path) -> None:
+    paths = RunBuilder().write(tmp_path)
+    table = paths.table("requests")
+    table.write_bytes(table.read_bytes()[:100])
+    done = gatecrash("report", paths.root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "requests.parquet" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["rehearse", "gate", "report"])
+def test_help_shows_an_example(command: str) -> None:
+    done = gatecrash(command, "--help")
+    assert done.returncode == 0
+    assert f"\n  gatecrash {command}" in done.stdout
