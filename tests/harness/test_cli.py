@@ -27,7 +27,7 @@ def gatecrash(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         (["smoke", "--set", "load.fans"], "key=value"),
         (["smoke", "--nonsense"], "--nonsense"),
         (["smoke", "--users", "-1"], "--users -1"),
-        (["smoke", "--users", "many"], "many"),
+        (["smoke", "--users", "many"], "--users"),
         (["smoke", "--users", "0", "--spectators", "0"], "nobody comes"),
         (["smoke", "--min-grade", "Z"], "--min-grade Z"),
     ],

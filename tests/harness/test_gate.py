@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import reports
 from harness.audit import audit
@@ -58,7 +59,7 @@ def test_each_kind_of_run_has_its_exit_code(
 )
 def test_a_minimum_grade_asks_for_more(tmp_path: Path, asked: str | None, code: ExitCode) -> None:
     record = Record.open(RunBuilder().write(tmp_path).root)
-    reports.write(record, verdicts.ready(record))  # READY with a B
+    reports.write(record, replace(verdicts.ready(record), record=record.digest()))  # READY with a B
     decided = decide(tmp_path, asked)
     assert decided.exit_code == code
     assert (decided.verdict is Decision.READY) == (code == ExitCode.READY)
