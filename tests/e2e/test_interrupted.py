@@ -1,0 +1,69 @@
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.record.schema import RunDocument
+from tests.e2e import rehearsals
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.e2e
+
+
+@contextmanager
+def rehearsing(room: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
+    out, log = room / f"runs-{len(arguments)}", room / f"log-{len(arguments)}"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            rehearsals.command("rehearse", "smoke", *arguments, "--out", str(out)),
+            env=rehearsals.environment(room / "tmp"),
+            cwd=rehearsals.ROOT,
+            stderr=stderr,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            yield process, out, log
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(30)
+
+
+def test_ctrl_c_in_the_middle_of_a_fault_heals_and_leaves_nothing(room: Path) -> None:
+    with rehearsing(room) as (process, out, log):
+        wait_until(lambda: "fault in force" in log.read_text(), within_s=60, what="the fault")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130, log.read_text()
+    run = rehearsals.only_run(out)
+    document = rehearsals.document(run)
+    assert not document.complete
+    assert any("interrupted" in anomaly.text for anomaly in document.anomalies)
+    assert rehearsals.processes_of(run, room / "tmp") == []
+    assert list((room / "tmp").iterdir()) == []
+    judged = rehearsals.run(room / "tmp", "report", str(run))
+    assert judged.returncode in (2, 3), judged.stderr
+    assert "Traceback" not in judged.stderr
+
+
+def _worker_pid(out: Path) -> int | None:
+    if not out.exists():
+        return None
+    for path in out.glob("*/run.json"):
+        document: RunDocument = rehearsals.document(path.parent)
+        return next((process.pid for process in document.processes if process.name == "worker"), None)
+    return None
+
+
+def test_a_process_that_dies_on_its_own_is_said(room: Path) -> None:
+    with rehearsing(room, "--no-chaos", "--users", "30") as (process, out, log):
+        wait_until(lambda: "release:" in log.read_text(), within_s=60, what="the release")
+        pid = _worker_pid(out)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: "worker died on its own" in log.read_text(), within_s=20, what="the word of it")
+    anomalies = rehearsals.document(rehearsals.only_run(out)).anomalies
+    assert any(anomaly.source == "worker" and "killed by signal 9" in anomaly.text for anomaly in anomalies)

@@ -1,0 +1,92 @@
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import pytest
+
+from harness.record.reader import Record
+from harness.record.verdict import Decision, Status
+from tests.e2e import rehearsals
+
+pytestmark = pytest.mark.e2e
+
+
+class Rehearsed(NamedTuple):
+    done: subprocess.CompletedProcess[str]
+    run: Path
+    temporary: Path
+
+
+@pytest.fixture(scope="module")
+def smoke(room: Path) -> Iterator[Rehearsed]:
+    temporary, out = room / "tmp", room / "runs"
+    done = rehearsals.run(temporary, "rehearse", "smoke", "--seed", "7", "--out", str(out))
+    assert out.exists(), done.stderr
+    yield Rehearsed(done, rehearsals.only_run(out), temporary)
+
+
+def test_it_ends_with_a_verdict_that_the_exit_code_repeats(smoke: Rehearsed) -> None:
+    verdict = rehearsals.verdict(smoke.run)
+    expected = {Decision.READY: 0, Decision.NOT_READY: 1}
+    assert smoke.done.returncode == expected[verdict.verdict], smoke.done.stderr
+    assert smoke.done.stdout.startswith(verdict.verdict)
+    assert str(smoke.run / "report.html") in smoke.done.stdout
+    assert verdict.grade is not None
+
+
+def test_every_fault_was_proven_and_healed(smoke: Rehearsed) -> None:
+    faults = rehearsals.verdict(smoke.run).faults
+    assert [fault.experiment for fault in faults] == ["redis-down"]
+    assert all(fault.proven and fault.healed_s is not None for fault in faults)
+
+
+def test_every_request_is_accounted_for(smoke: Rehearsed) -> None:
+    load = rehearsals.verdict(smoke.run).load
+    assert load is not None
+    assert load.users_asked == load.users_armed == load.users_released == 140
+    assert load.requests_sent == load.samples_recorded > 1_000
+
+
+def test_seven_invariants_held_over_what_really_happened(smoke: Rehearsed) -> None:
+    invariants = {result.name: result for result in rehearsals.verdict(smoke.run).invariants}
+    assert set(invariants) >= {
+        "no_double_sell", "no_lost_booking", "seat_conservation", "money_reconciles", "no_leaked_hold", "queue_order",
+        "feed_gap_free",
+    }  # fmt: skip
+    assert {result.status for result in invariants.values()} == {Status.HELD}
+    assert all(result.operations_checked > 0 for result in invariants.values())
+
+
+def test_every_artefact_is_there(smoke: Rehearsed) -> None:
+    record = Record.open(smoke.run)
+    assert record.run.complete
+    assert all(
+        record.has(name) for name in ("requests", "operations", "events", "metrics", "final_seats", "final_orders")
+    )
+    page = (smoke.run / "report.html").read_text()
+    assert "redis-down" in page
+    assert "<svg" in page
+    assert (smoke.run / "report.md").read_text().strip()
+    suites = ElementTree.parse(smoke.run / "junit.xml").getroot()
+    assert len(list(suites.iter("testcase"))) > 10
+    assert not (smoke.run / "swarm.json").exists()
+
+
+def test_nothing_is_left_behind(smoke: Rehearsed) -> None:
+    assert rehearsals.processes_of(smoke.run, smoke.temporary) == []
+    assert list(smoke.temporary.iterdir()) == []
+
+
+def test_the_record_alone_gives_the_same_verdict_again(smoke: Rehearsed) -> None:
+    before = rehearsals.verdict(smoke.run)
+    again = rehearsals.run(smoke.temporary, "report", str(smoke.run))
+    assert again.returncode == smoke.done.returncode, again.stderr
+    after = rehearsals.verdict(smoke.run)
+    assert (after.verdict, after.score, after.slis) == (before.verdict, before.score, before.slis)
+
+
+def test_the_gate_gives_the_same_exit_code(smoke: Rehearsed) -> None:
+    gate = rehearsals.run(smoke.temporary, "gate", str(smoke.run))
+    assert gate.returncode == smoke.done.returncode, gate.stderr

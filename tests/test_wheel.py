@@ -1,0 +1,65 @@
+"""The wheel adds only `gatecrash` to site-packages, and what it adds is enough to run."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def test_it_adds_only_gatecrash_to_site_packages(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        top = {name.partition("/")[0] for name in archive.namelist()}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"gatecrash"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scenarios/playoff-presale.yaml", "chaos/experiments/redis-down.yaml", "reports/templates/report.html.j2",
+        "target/__main__.py", "harness/cli.py",
+    ],
+)  # fmt: skip
+def test_it_carries_what_the_rooms_need(wheel: Path, name: str) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert f"gatecrash/_tree/{name}" in archive.namelist()
+
+
+def test_every_file_of_the_rooms_is_in_it(wheel: Path) -> None:
+    rooms = ("harness", "scenarios", "chaos", "reports", "target")
+    listed = subprocess.run(["git", "ls-files", *rooms], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    with zipfile.ZipFile(wheel) as archive:
+        carried = set(archive.namelist())
+    assert [name for name in listed.split() if f"gatecrash/_tree/{name}" not in carried] == []
+
+
+def test_it_runs_from_anywhere_and_from_itself(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    code = (
+        "import gatecrash, harness.cli, sys; print(harness.cli.__file__, file=sys.stderr);"
+        "sys.argv[1:] = ['scenario', 'check', 'smoke']; gatecrash.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("smoke: ok")
+    assert str(tmp_path / "site" / "gatecrash" / "_tree") in done.stderr
