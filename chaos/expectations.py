@@ -23,6 +23,7 @@ from chaos.experiment import (
     StreamEvents,
 )
 from chaos.observations import Observation, Window
+from harness.errors import InputError
 from harness.record.schema import FaultRun, FaultsDocument
 from harness.record.verdict import ExpectationResult, FaultResult
 
@@ -90,7 +91,11 @@ def observe(expectation: Expectation, window: Window, record: Evidence) -> Obser
 
 
 def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
-    experiment = msgspec.convert(run.definition, Experiment)
+    try:
+        experiment = msgspec.convert(run.definition, Experiment)
+    except msgspec.ValidationError as error:
+        message = f"the definition of {run.experiment} is no experiment: {error}"
+        raise InputError(message, file="faults.json", hint="restore the file, or rehearse again") from error
     return FaultResult(
         experiment=run.experiment,
         component=run.component,

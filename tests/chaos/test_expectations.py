@@ -11,6 +11,7 @@ import pytest
 from chaos import experiment
 from chaos.expectations import expected, judge
 from chaos.experiment import Expectation, Experiment
+from harness.errors import InputError
 from harness.record.schema import SCHEMA_VERSION, TABLES, FaultRun, FaultsDocument
 from harness.record.verdict import ExpectationResult
 
@@ -326,6 +327,12 @@ def test_a_fault_is_told_with_its_times() -> None:
     assert fault.effective_s == pytest.approx(HEALED - EFFECTIVE)
     assert fault.healed_s == pytest.approx(HEALED - HEAL)
     assert fault.canary == {"injector": "toxiproxy", "refused_share": 1.0}
+
+
+def test_a_definition_that_is_no_experiment_is_bad_input() -> None:
+    paper = Paper(wanted={"check": "no_such_check"})
+    with pytest.raises(InputError, match=r"faults\.json: the definition of redis-down is no experiment"):
+        judge(paper)
 
 
 def test_every_shipped_expectation_is_unknown_on_an_empty_record() -> None:

@@ -59,7 +59,7 @@ def _worker_pid(out: Path) -> int | None:
 
 
 def test_a_process_that_dies_on_its_own_is_said(room: Path) -> None:
-    with rehearsing(room, "--no-chaos", "--users", "30") as (process, out, log):
+    with rehearsing(room, "--no-chaos", "--users", "30") as (_, out, log):
         wait_until(lambda: "release:" in log.read_text(), within_s=60, what="the release")
         pid = _worker_pid(out)
         assert pid is not None

@@ -1,5 +1,4 @@
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -20,11 +19,11 @@ class Rehearsed(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def smoke(room: Path) -> Iterator[Rehearsed]:
+def smoke(room: Path) -> Rehearsed:
     temporary, out = room / "tmp", room / "runs"
     done = rehearsals.run(temporary, "rehearse", "smoke", "--seed", "7", "--out", str(out))
     assert out.exists(), done.stderr
-    yield Rehearsed(done, rehearsals.only_run(out), temporary)
+    return Rehearsed(done, rehearsals.only_run(out), temporary)
 
 
 def test_it_ends_with_a_verdict_that_the_exit_code_repeats(smoke: Rehearsed) -> None:
