@@ -293,7 +293,7 @@ def test_finishing_twice_is_the_same_as_once(ours: ProxyServer, redis_address: t
     with Conductor([Planned(REDIS, 0.1, 60)], Platform(ours.url), path) as conductor:
         conductor.preflight()
         conductor.start(time.monotonic())
-        wait_until(lambda: not ping(redis_address))
+        wait_until(lambda: conductor._injections[0].document().t_effective_s is not None, what="the fault")
         conductor.finish()
         first = faults_of(path)
         conductor.finish()
