@@ -14,7 +14,6 @@ Expectations are a small closed language, evaluated from the record alone by `ch
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ import msgspec
 from chaos.proxy.toxics import TOXICS
 from harness.errors import InputError
 from harness.record.schema import ERRORS, EVENT_KINDS, STEPS, Outcome
-from harness.yaml_file import YamlFile
+from harness.yaml_file import YamlFile, suggest
 
 FOLDER: Final = Path(__file__).parent / "experiments"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -199,9 +198,7 @@ def load(name_or_path: str | Path) -> Experiment:
     if text.endswith((".yaml", ".yml")) or "/" in text:
         return _read(Path(text))
     if text not in names():
-        near = difflib.get_close_matches(text, names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names())}"
-        raise InputError(f"no experiment is called {text!r}", hint=hint)
+        raise InputError(f"no experiment is called {text!r}", hint=suggest(text, names()))
     return _read(FOLDER / f"{text}.yaml")
 
 

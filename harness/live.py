@@ -46,10 +46,8 @@ class PlainObserver:
 
     def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
         """One second of the run has passed."""
-        for started in sorted(set(in_force) - set(self._in_force)):
-            self._say(f"fault in force: {started} (T{progress.t_s:+.1f} s)")
-        for ended in sorted(set(self._in_force) - set(in_force)):
-            self._say(f"fault healed: {ended} (T{progress.t_s:+.1f} s)")
+        for text in _fault_changes(self._in_force, in_force, progress.t_s):
+            self.note(text)
         self._in_force = in_force
         if progress.t_s - self._printed_s >= _PLAIN_EVERY_S:
             self._printed_s = progress.t_s
@@ -89,10 +87,8 @@ class LiveObserver:
 
     def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
         """One second of the run has passed."""
-        for started in sorted(set(in_force) - set(self._in_force)):
-            self.note(f"fault in force: {started} (T{progress.t_s:+.1f} s)")
-        for ended in sorted(set(self._in_force) - set(in_force)):
-            self.note(f"fault healed: {ended} (T{progress.t_s:+.1f} s)")
+        for text in _fault_changes(self._in_force, in_force, progress.t_s):
+            self.note(text)
         self._progress, self._in_force = progress, in_force
 
     def note(self, text: str) -> None:
@@ -125,6 +121,12 @@ class LiveObserver:
             f"{key} {progress.outcomes[key]:,}" for key in _SHOWN_OUTCOMES if key in progress.outcomes
         )
         return [clock, fault, _step_bars(progress.users_by_step), Text(outcomes, style="dim")]
+
+
+def _fault_changes(before: Sequence[str], now: Sequence[str], t_s: float) -> list[str]:
+    """What to say of the faults that came into force and those that were healed since the last second."""
+    started = [f"fault in force: {name} (T{t_s:+.1f} s)" for name in sorted(set(now) - set(before))]
+    return started + [f"fault healed: {name} (T{t_s:+.1f} s)" for name in sorted(set(before) - set(now))]
 
 
 def _step_bars(users_by_step: Mapping[str, int]) -> Table:

@@ -6,7 +6,6 @@ What is wrong in a file is said in one line with file, line, key, what was expec
 from __future__ import annotations
 
 import copy
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import yaml
 from msgspec import Meta
 
 from harness.errors import InputError
-from harness.yaml_file import YamlFile
+from harness.yaml_file import YamlFile, suggest
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "scenarios"
 DEFAULT: Final = "playoff-presale"
@@ -198,7 +197,7 @@ class ScenarioFile:
 
         for name, objective in scenario.objectives.items():
             if name not in INDICATORS:
-                raise self.error("unknown indicator", "objectives", name, hint=_suggest(name, list(INDICATORS)))
+                raise self.error("unknown indicator", "objectives", name, hint=suggest(name, list(INDICATORS)))
             better = INDICATORS[name].better
             if objective.target == objective.worst or (objective.target < objective.worst) != (better == "lower"):
                 order = "below" if better == "lower" else "above"
@@ -212,7 +211,7 @@ class ScenarioFile:
 
         for at, name in enumerate(scenario.invariants):
             if name not in INVARIANTS:
-                raise self.error(f"unknown invariant {name!r}", "invariants", at, hint=_suggest(name, list(INVARIANTS)))
+                raise self.error(f"unknown invariant {name!r}", "invariants", at, hint=suggest(name, list(INVARIANTS)))
 
     def _check_limits(self, limits: GeneratorLimits) -> None:
         for name in limits.__struct_fields__:
@@ -235,7 +234,7 @@ def find(name_or_path: str) -> Path:
         raise InputError("no such file", file=name_or_path, hint="give a scenario file, or a name from `scenario list`")
     shipped = FOLDER / f"{name_or_path}.yaml"
     if not shipped.is_file():
-        raise InputError(f"unknown scenario {name_or_path!r}", hint=_suggest(name_or_path, names()))
+        raise InputError(f"unknown scenario {name_or_path!r}", hint=suggest(name_or_path, names()))
     here = Path.cwd()
     return shipped.relative_to(here) if shipped.is_relative_to(here) else shipped
 
@@ -243,11 +242,6 @@ def find(name_or_path: str) -> Path:
 def load(name_or_path: str, overrides: Sequence[Override] = ()) -> ScenarioFile:
     """A scenario by name or file, with overrides applied. Raises InputError."""
     return ScenarioFile(find(name_or_path), overrides)
-
-
-def _suggest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
 
 
 def _overridden(data: object, overrides: Sequence[Override]) -> object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -137,12 +137,12 @@ class YamlFile:
         what = match["what"]
         if unknown := _UNKNOWN_FIELD.fullmatch(what):
             shape = _shape_at(shapes.type_info(type), self.data, keys)
-            return self.error("unknown key", *keys, unknown["name"], hint=_suggest(unknown["name"], _names(shape)))
+            return self.error("unknown key", *keys, unknown["name"], hint=suggest(unknown["name"], _names(shape)))
         if missing := _MISSING_FIELD.fullmatch(what):
             return self.error(f"the key {missing['name']!r} is missing", *keys)
         if invalid := _INVALID_VALUE.fullmatch(what):
             choices = _choices(_shape_at(shapes.type_info(type), self.data, keys[:-1]), str(keys[-1]) if keys else "")
-            return self.error(f"cannot be {invalid['value']}", *keys, hint=_suggest(invalid["value"], choices))
+            return self.error(f"cannot be {invalid['value']}", *keys, hint=suggest(invalid["value"], choices))
         return self.error(_in_plain_words(what), *keys)
 
     def _resolve(self, place: str, text: str, type: type[Any]) -> Keys:
@@ -265,7 +265,8 @@ def _choices(shape: shapes.Type, key: str) -> list[str]:
     return []
 
 
-def _suggest(name: str, known: list[str]) -> str:
+def suggest(name: str, known: Sequence[str]) -> str:
+    """A hint for a name that is none of `known`: the nearest one, else all of them; "" when nothing is known."""
     if not known:
         return ""
     near = difflib.get_close_matches(name.strip("'"), known, n=1)
