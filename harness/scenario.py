@@ -38,9 +38,21 @@ class OnSale(_Section, frozen=True):
     event: Name = "playoff-g1"
     venue: str = "arena"
     hold_ttl_s: Positive = 8.0
-    admission_rate_per_s: Positive = 30.0
+    holds: Literal["lua", "watch"] = "lua"
+    queue_policy: Literal["fifo", "shuffle"] = "fifo"
+    place_grace_s: Positive = 60.0
+    admission: Literal["fixed", "adaptive"] = "fixed"
+    admission_rate_per_s: Positive = 30.0  # adaptive: the first rate
     admission_burst: Annotated[int, Meta(ge=1)] = 30
-    purchase_limit: Annotated[int, Meta(ge=1)] = 4
+    admission_floor_per_s: Positive = 5.0
+    admission_ceiling_per_s: Positive = 60.0
+    admission_valid_s: Positive = 600.0
+    conflict_target: Ratio = 0.1
+    challenge: Literal["none", "proof_of_work"] = "proof_of_work"
+    challenge_bits: Annotated[int, Meta(ge=1, le=32)] = 8
+    joins_per_device: Count = 8  # in a minute; 0: no limit
+    purchase_limit: Count = 4  # 0: no limit
+    payment_flow: Literal["sale", "authorise"] = "sale"
     payment_time_ms: Count = 60
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,8 +12,12 @@ from msgspec import Meta
 PREFIX: Final = "TARGET_"
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Names = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(,[A-Za-z0-9][A-Za-z0-9_-]*)*$")]
 Seconds = Annotated[float, Meta(gt=0)]
+Rate = Annotated[float, Meta(gt=0)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
+CountOrNone = Annotated[int, Meta(ge=0)]  # 0: no limit
 
 
 class SettingsError(ValueError):
@@ -26,23 +30,54 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     listen: Annotated[str, Meta(pattern=r"^[^:\s]+:\d{1,5}$")] = "127.0.0.1:8000"
     node: Name = "booking"
     workers: Count = 1
+    bug: str = ""  # a planted bug, see target/bugs.py
+
+    event: Names = "playoff-g1"  # several, with commas: each is on sale by itself
+    venue: str = "arena"  # a name in target/venues/, or a path to a file
+
     redis_url: str = "redis://127.0.0.1:6379/0"
-    primary_dsn: str = "postgresql://127.0.0.1:5432/gatecrash"
-    replica_dsn: str = "postgresql://127.0.0.1:5433/gatecrash"
-    payments_url: str = "http://127.0.0.1:8090"
+    primary_dsn: str = "postgresql://127.0.0.1:5432/gatecrash"  # one for each shard, with spaces between
+    replica_dsn: str = "postgresql://127.0.0.1:5433/gatecrash"  # in the same order
+    database_connections: Count = 16  # to each primary; a quarter of it to each replica
+    replica_lag_max_s: Seconds = 5.0  # beyond it the replica's answers are marked stale
+    dependency_timeout_s: Seconds = 1.0
+
     secret: str = "rehearsal-only"  # noqa: S105 - signs tickets and passes; a real platform sets its own
     admin_token: str = ""  # empty: the operator endpoints refuse everyone
-    event: Name = "playoff-g1"
-    venue: str = "arena"  # a name in target/venues/, or a path to a file
-    hold_ttl_s: Seconds = 600.0
-    admission_rate_per_s: Seconds = 30.0
+
+    queue_policy: Literal["fifo", "shuffle"] = "fifo"  # among those who come before the opening
+    opens_at_s: Annotated[float, Meta(ge=0)] = 0.0  # unix s; before it fans gather, and nobody is admitted
+    place_grace_s: Seconds = 60.0  # how long a place is kept for a fan who is not heard of
+    admission: Literal["fixed", "adaptive"] = "fixed"
+    admission_rate_per_s: Rate = 30.0  # adaptive: the first rate
     admission_burst: Count = 30
-    purchase_limit: Count = 4  # seats held and sold, per identity
+    admission_floor_per_s: Rate = 5.0
+    admission_ceiling_per_s: Rate = 60.0
+    admission_valid_s: Seconds = 600.0  # then whoever was let in and did not come is a no-show
+    conflict_target: Ratio = 0.1  # adaptive: the share of holds that may meet a taken seat
+
+    challenge: Literal["none", "proof_of_work"] = "proof_of_work"
+    challenge_bits: Annotated[int, Meta(ge=1, le=32)] = 8  # 2^bits hashes on average
+    joins_per_device: CountOrNone = 8  # in a minute
+    purchase_limit: CountOrNone = 4  # seats held and sold, per identity
+
+    holds: Literal["lua", "watch"] = "lua"
+    hold_ttl_s: Seconds = 600.0
+
+    payments_url: str = "http://127.0.0.1:8090"
+    payment_flow: Literal["sale", "authorise"] = "sale"  # authorise: capture is a step of its own
+    payment_timeout_s: Seconds = 2.0
+    webhook_secret: str = "rehearsal-only"  # noqa: S105 - shared with the provider
+    webhook_url: str = ""  # payments: where the provider reports what it did; empty: nowhere
     ledger_path: str = "ledger.sqlite"
     payment_time_ms: Annotated[int, Meta(ge=0)] = 60  # the provider's own think time
-    payment_timeout_s: Seconds = 2.0
-    dependency_timeout_s: Seconds = 1.0
-    bug: str = ""  # a planted bug, see target/bugs.py
+
+    feed_sockets_max: Count = 20_000  # on one node
+    feed_opens_per_s: Rate = 500.0  # beyond it a client is told when to come back
+
+    log_format: Literal["text", "json"] = "text"
+    spans_path: str = ""  # finished spans, one JSON document a line; empty: none are kept
+    spans_url: str = ""  # an OTLP/HTTP collector
 
     @property
     def host(self) -> str:

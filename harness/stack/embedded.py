@@ -149,13 +149,7 @@ class EmbeddedStack:
             "TARGET_SECRET": secrets.token_hex(32),
             "TARGET_ADMIN_TOKEN": secrets.token_hex(16),
             "TARGET_LEDGER_PATH": str(root / "ledger.sqlite"),
-            "TARGET_EVENT": sale.event,
-            "TARGET_VENUE": sale.venue,
-            "TARGET_HOLD_TTL_S": str(sale.hold_ttl_s),
-            "TARGET_ADMISSION_RATE_PER_S": str(sale.admission_rate_per_s),
-            "TARGET_ADMISSION_BURST": str(sale.admission_burst),
-            "TARGET_PURCHASE_LIMIT": str(sale.purchase_limit),
-            "TARGET_PAYMENT_TIME_MS": str(sale.payment_time_ms),
+            **{f"TARGET_{name.upper()}": str(value) for name, value in msgspec.to_builtins(sale).items()},
             "TARGET_BUG": self._bug,
         }
 
