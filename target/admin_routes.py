@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -12,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from target.checkouts import Checkouts
 from target.context import Context
 from target.http import ProblemError, json_response, read_json
 
@@ -21,9 +21,10 @@ NO_LIMIT: Final = 0
 
 
 class PassRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """In whose name the operator acts."""
+    """In whose name the operator acts, and for which event; without one, for the first."""
 
     fan: Annotated[str, Meta(min_length=1, max_length=128)]
+    event: str = ""
 
 
 class PassAnswer(msgspec.Struct, frozen=True):
@@ -43,9 +44,9 @@ class Unrest(msgspec.Struct, frozen=True):
 class AdminRoutes:
     """Handlers of the operator's endpoints. Without an admin token they refuse everybody."""
 
-    def __init__(self, context: Context, checkouts: Checkouts) -> None:
-        self._context = context
-        self._checkouts = checkouts
+    def __init__(self, contexts: Sequence[Context]) -> None:
+        self._contexts = {context.settings.event: context for context in contexts}
+        self._first = contexts[0]
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -56,19 +57,20 @@ class AdminRoutes:
         ]
 
     async def orders(self, request: Request) -> Response:
-        """Every seat of every order, as NDJSON, from the primary."""
+        """Every seat of every order of the event in the query (of the first, without one), as NDJSON."""
         self._authorise(request)
-        rows = await self._checkouts.orders.export(self._context.settings.event)
+        rows = await self._of(request.query_params.get("event", "")).orders.export()
         return Response(msgspec.json.Encoder().encode_lines(rows), media_type="application/x-ndjson")
 
     async def pending(self, request: Request) -> Response:
-        """How much is not yet at rest."""
+        """How much is not yet at rest, of all events."""
         self._authorise(request)
+        each = self._contexts.values()
         return json_response(
             Unrest(
-                orders_pending=await self._checkouts.orders.unfinished_count(),
-                holds=await self._context.inventory.holds_count(),
-                parked=len(await self._checkouts.parking.all()),
+                orders_pending=sum([await context.orders.unfinished_count() for context in each]),
+                holds=sum([await context.inventory.holds_count() for context in each]),
+                parked=sum([len(await context.parking.all()) for context in each]),
             )
         )
 
@@ -76,13 +78,19 @@ class AdminRoutes:
         """An operator's pass."""
         self._authorise(request)
         asked = await read_json(request, PassRequest)
-        given, _ = self._context.signer.admit(
+        given, _ = self._of(asked.event).signer.admit(
             asked.fan, asked.fan, admission_no=OPERATOR_ADMISSION_NO, limit=NO_LIMIT, entered_s=time.time()
         )
         return json_response(PassAnswer(given), 201)
 
+    def _of(self, event: str) -> Context:
+        context = self._contexts.get(event) if event else self._first
+        if context is None:
+            raise ProblemError(404, "no such event", f"on sale: {', '.join(self._contexts)}")
+        return context
+
     def _authorise(self, request: Request) -> None:
-        token = self._context.settings.admin_token
+        token = self._first.settings.admin_token
         given = request.headers.get("authorization", "")
         if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             raise ProblemError(401, "not authorised", "the operator's bearer token is needed")

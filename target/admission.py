@@ -42,9 +42,12 @@ class FixedRate:
 class AdmissionController:
     """The worker's admission loop. After an outage it waits, so that nobody passes the tickets given meanwhile."""
 
-    def __init__(self, room: WaitingRoom, policy: RatePolicy, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, room: WaitingRoom, policy: RatePolicy, event: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._room = room
         self._policy = policy
+        self._depth = QUEUE_DEPTH.labels(event)
         self._clock = clock
         self._away = False
         self._resume_s = 0.0
@@ -69,6 +72,6 @@ class AdmissionController:
             if self._clock() >= self._resume_s:
                 admitted = await self._room.admit(rate_per_s=self._policy.rate_per_s(), burst=self._policy.burst)
                 ADMISSIONS.inc(admitted.count)
-                QUEUE_DEPTH.set(admitted.waiting)
+                self._depth.set(admitted.waiting)
         except UnavailableError:
             self._away = True

@@ -109,6 +109,7 @@ class Guard:
         *,
         failures: tuple[type[BaseException], ...],
         timeout_s: float,
+        shard: str = "",
         core: BreakerCore | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -117,7 +118,7 @@ class Guard:
         self._failures: tuple[type[BaseException], ...] = (*failures, TimeoutError)
         self._core = core or BreakerCore()
         self._clock = clock
-        self._gauge = BREAKER_STATE.labels(dependency)
+        self._gauge = BREAKER_STATE.labels(dependency, shard)
         self._gauge.set(0)
 
     @property

@@ -77,11 +77,11 @@ class ForgetfulSeatLog(SeatLog):
 
 
 def _lose_acks(context: Context) -> None:
-    context.orders = LostAckOrders(context.database)
+    context.orders = LostAckOrders(context.database, context.settings.event)
 
 
 def _sell_twice(context: Context) -> None:
-    context.orders = CarelessOrders(context.database)
+    context.orders = CarelessOrders(context.database, context.settings.event)
     context.inventory = CarelessInventory(
         context.redis, context.keys, context.venue, hold_ttl_s=context.settings.hold_ttl_s
     )

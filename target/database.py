@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
@@ -88,11 +89,13 @@ class Store:
 class Database:
     """The primary (breaker `db`) and the replica of one shard."""
 
-    def __init__(self, primary_dsn: str, replica_dsn: str, *, timeout_s: float, pool_size: int = POOL_SIZE) -> None:
-        self.primary = Store(primary_dsn, Guard("db", failures=OUTAGE_ERRORS, timeout_s=timeout_s), pool_size=pool_size)
-        self.replica = Store(
-            replica_dsn, Guard("replica", failures=OUTAGE_ERRORS, timeout_s=timeout_s), pool_size=max(2, pool_size // 4)
-        )
+    def __init__(
+        self, primary_dsn: str, replica_dsn: str, *, timeout_s: float, shard: str = "", pool_size: int = POOL_SIZE
+    ) -> None:
+        guard = partial(Guard, failures=OUTAGE_ERRORS, timeout_s=timeout_s, shard=shard)
+        self.shard = shard  # its number; "" when there is only one
+        self.primary = Store(primary_dsn, guard("db"), pool_size=pool_size)
+        self.replica = Store(replica_dsn, guard("replica"), pool_size=max(2, pool_size // 4))
 
     async def open(self) -> None:
         """Opens both pools."""

@@ -11,8 +11,8 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
 
 import msgspec
 from starlette.applications import Starlette
@@ -38,16 +38,14 @@ _log = logging.getLogger(__name__)
 
 def create(settings: Settings) -> Starlette:
     """One feed node as an ASGI application."""
-    keys = Keys(settings.event)
     redis = RedisStore(settings.redis_url, timeout_s=settings.dependency_timeout_s, connections_max=8)
-    seats = venue.load(settings.venue, settings.event).seats
-    node = FeedNode(redis, keys, bugs.find(settings.bug).seat_log(seats))
+    nodes = [_node(redis, one) for one in settings.of_events()]
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         jobs = [
             asyncio.create_task(job)
-            for job in (node.follow_seats(), node.follow_score(), redis.guard.probe_forever(redis.ping))
+            for job in (*(job for node in nodes for job in node.jobs()), redis.guard.probe_forever(redis.ping))
         ]
         yield
         for job in jobs:
@@ -56,11 +54,16 @@ def create(settings: Settings) -> Starlette:
         await redis.close()
 
     routes: list[Route | WebSocketRoute] = [
-        WebSocketRoute("/feed/{event}", node.serve),
+        *(WebSocketRoute(f"/feed/{node.event}", node.serve) for node in nodes),
         health_route,
         metrics_route,
     ]
     return Starlette(routes=routes, lifespan=lifespan)
+
+
+def _node(redis: RedisStore, settings: Settings) -> FeedNode:
+    seats = venue.load(settings.venue, settings.event).seats
+    return FeedNode(redis, Keys(settings.event), bugs.find(settings.bug).seat_log(seats))
 
 
 class _Socket:
@@ -93,15 +96,19 @@ class _Socket:
 
 
 class FeedNode:
-    """The sockets of one process and the log that they are told from."""
+    """The sockets that follow one event in one process, and the log that they are told from."""
 
     def __init__(self, redis: RedisStore, keys: Keys, log: SeatLog) -> None:
         self._redis = redis
-        self._event = keys.event
+        self.event = keys.event
         self._score_channel = keys.score
         self._stream = SeatStream(redis, keys)
         self._log = log
         self._sockets: set[_Socket] = set()
+
+    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """Endless jobs."""
+        return [self.follow_seats(), self.follow_score()]
 
     async def follow_seats(self) -> None:
         """Endless: reads every change once and hands it to all sockets."""
@@ -128,9 +135,6 @@ class FeedNode:
 
     async def serve(self, websocket: WebSocket) -> None:
         """One client, from its connect to its end."""
-        if websocket.path_params["event"] != self._event:
-            await websocket.close()
-            return
         await websocket.accept()
         socket = _Socket(websocket.query_params.get("epoch", ""), _seq(websocket.query_params.get("last_seq", "")))
         sending = asyncio.create_task(socket.send_to(websocket))

@@ -27,8 +27,8 @@ def _counter(name: str, text: str, label: str, values: tuple[str, ...]) -> Count
     return counter
 
 
-BREAKER_STATE: Final = Gauge("target_breaker_state", "0 closed, 1 half-open, 2 open", ["dependency"])
-QUEUE_DEPTH: Final = Gauge("target_queue_depth", "Fans waiting")
+BREAKER_STATE: Final = Gauge("target_breaker_state", "0 closed, 1 half-open, 2 open", ["dependency", "shard"])
+QUEUE_DEPTH: Final = Gauge("target_queue_depth", "Fans waiting", ["event"])
 ADMISSIONS: Final = Counter("target_admissions", "Fans let in")
 HOLDS: Final = _counter("target_holds", "Seat holds asked for", "outcome", ("ok", "conflict", "refused"))
 HOLD_EXPIRIES: Final = Counter("target_hold_expiries", "Holds that ended unpaid and gave their seats back")
@@ -38,7 +38,9 @@ DB_WRITE_SECONDS: Final = Histogram(
     "Writes to the primary",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
 )
-REPLICA_LAG_SECONDS: Final = Gauge("target_replica_lag_seconds", "Age of the newest write that the replica has")
+REPLICA_LAG_SECONDS: Final = Gauge(
+    "target_replica_lag_seconds", "Age of the newest write that the replica has", ["shard"]
+)
 WEBSOCKET_CONNECTIONS: Final = Gauge("target_websocket_connections", "Open feed sockets")
 SSE_CONNECTIONS: Final = Gauge("target_sse_connections", "Open position streams")
 PAYMENTS: Final = _counter(

@@ -86,9 +86,10 @@ def order_id_for(event: str, fan: str, idempotency_key: str) -> str:
 
 
 class Orders:
-    """Reads and writes of orders on the primary; what says `replica` in its name may lag."""
+    """One event's orders, on the primary; what says `replica` in its name may lag."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, event: str) -> None:
+        self._event = event
         self._primary = database.primary
         self._replica = database.replica
 
@@ -140,29 +141,33 @@ class Orders:
 
     async def lease_unfinished(self, *, lease_s: float, limit: int, min_age_s: float = 0.0) -> list[Order]:
         """Takes unfinished orders whose lease is over; nobody else gets them for `lease_s`."""
-        rows = await self._primary.write(lambda c: c.fetch(sql.LEASE_UNFINISHED, lease_s, limit, min_age_s))
+        rows = await self._primary.write(
+            lambda c: c.fetch(sql.LEASE_UNFINISHED, lease_s, limit, min_age_s, self._event)
+        )
         return [_order(row) for row in rows]
 
     async def not_in_inventory(self, *, limit: int) -> list[Order]:
         """Confirmed orders whose seats Redis may not yet know to be sold."""
-        return [_order(row) for row in await self._primary.read(lambda c: c.fetch(sql.NOT_IN_INVENTORY, limit))]
+        return [
+            _order(row) for row in await self._primary.read(lambda c: c.fetch(sql.NOT_IN_INVENTORY, limit, self._event))
+        ]
 
     async def mark_in_inventory(self, order_ids: Iterable[str]) -> None:
         """Redis has been told."""
         ids = list(order_ids)
         await self._primary.write(lambda c: c.execute(sql.MARK_IN_INVENTORY, ids))
 
-    async def live(self, event: str) -> list[Order]:
-        """Every pending or confirmed order of the event: all that owns a seat."""
-        return [_order(row) for row in await self._primary.read(lambda c: c.fetch(sql.LIVE, event))]
+    async def live(self) -> list[Order]:
+        """Every pending or confirmed order: all that owns a seat."""
+        return [_order(row) for row in await self._primary.read(lambda c: c.fetch(sql.LIVE, self._event))]
 
     async def pending(self) -> list[Order]:
         """Every pending order."""
-        return [_order(row) for row in await self._primary.read(lambda c: c.fetch(sql.PENDING))]
+        return [_order(row) for row in await self._primary.read(lambda c: c.fetch(sql.PENDING, self._event))]
 
     async def unfinished_count(self) -> int:
         """Orders that are not at rest: pending, or waiting for a refund or a late charge."""
-        return int(await self._primary.read(lambda c: c.fetchval(sql.UNFINISHED_COUNT)))
+        return int(await self._primary.read(lambda c: c.fetchval(sql.UNFINISHED_COUNT, self._event)))
 
     async def find(self, order_id: str) -> Order | None:
         """The order as the primary has it."""
@@ -174,14 +179,14 @@ class Orders:
         row = await self._replica.read(lambda c: c.fetchrow(sql.FIND, order_id))
         return None if row is None else _order(row)
 
-    async def seat_states_on_replica(self, event: str) -> dict[str, OrderState]:
+    async def seat_states_on_replica(self) -> dict[str, OrderState]:
         """Seat → pending | confirmed, for every seat that a live order owns."""
-        rows = await self._replica.read(lambda c: c.fetch(sql.SEAT_STATES, event))
+        rows = await self._replica.read(lambda c: c.fetch(sql.SEAT_STATES, self._event))
         return {row["seat"]: OrderState(row["state"]) for row in rows}
 
-    async def export(self, event: str) -> list[OrderRow]:
+    async def export(self) -> list[OrderRow]:
         """Every seat of every order."""
-        rows = await self._primary.read(lambda c: c.fetch(sql.EXPORT, event))
+        rows = await self._primary.read(lambda c: c.fetch(sql.EXPORT, self._event))
         return [OrderRow(*row) for row in rows]
 
     async def _insert(self, statement: str, checkout: Checkout, lease_s: float) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -50,7 +52,6 @@ class OrderRoutes:
         """As the public API names them."""
         return [
             Route(f"/api/events/{self._context.settings.event}/orders", self.pay, methods=["POST"]),
-            Route("/api/orders/{order_id}", self.order),
         ]
 
     async def pay(self, request: Request) -> Response:
@@ -81,6 +82,13 @@ class OrderRoutes:
         answer = OrderAnswer(order.order_id, state, order.seats, order.amount_cents, stale)
         return json_response(answer, headers={"cache-control": "no-store"})
 
+    def gave(self, request: Request) -> bool:
+        """Whether the request carries a pass to this event."""
+        with contextlib.suppress(ProblemError):
+            require_pass(request, self._context.signer)
+            return True
+        return False
+
     def _hold(self, owner: Pass, hold_id: str) -> HoldToken:
         """The hold as it was signed; whether it is still alive, Redis decides."""
         try:
@@ -103,6 +111,21 @@ class OrderRoutes:
             seats=hold.seats,
             prices_cents=tuple(self._context.venue.price_cents(seat) for seat in hold.seats),
         )
+
+
+class OrderLookup:
+    """Handler of orders by their id: the event is the one that the pass is for."""
+
+    def __init__(self, events: Iterable[OrderRoutes]) -> None:
+        self._events = tuple(events)
+
+    def route(self) -> Route:
+        """As the public API names it."""
+        return Route("/api/orders/{order_id}", self.order)
+
+    async def order(self, request: Request) -> Response:
+        """See `OrderRoutes.order`."""
+        return await next((event for event in self._events if event.gave(request)), self._events[0]).order(request)
 
 
 def _answer(receipt: Receipt) -> Response:

@@ -62,14 +62,16 @@ LEASE_UNFINISHED: Final = f"""
 UPDATE orders SET leased_until = now() + make_interval(secs => $1)
 WHERE order_id IN (
     SELECT order_id FROM orders
-    WHERE unfinished AND leased_until < now() AND created_at <= now() - make_interval(secs => $3)
+    WHERE event = $4 AND unfinished AND leased_until < now() AND created_at <= now() - make_interval(secs => $3)
     ORDER BY leased_until LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING {_ORDER_COLUMNS}
 """
 FIND: Final = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE order_id = $1"
 LIVE: Final = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE event = $1 AND state IN ('pending', 'confirmed')"
-PENDING: Final = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE unfinished AND state = 'pending'"
-NOT_IN_INVENTORY: Final = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE state = 'confirmed' AND NOT in_inventory LIMIT $1"
+PENDING: Final = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE event = $1 AND unfinished AND state = 'pending'"
+NOT_IN_INVENTORY: Final = f"""
+SELECT {_ORDER_COLUMNS} FROM orders WHERE event = $2 AND state = 'confirmed' AND NOT in_inventory LIMIT $1
+"""
 MARK_IN_INVENTORY: Final = "UPDATE orders SET in_inventory = true WHERE order_id = ANY($1::text[])"
 SEAT_STATES: Final = """
 SELECT seat, state FROM order_seats JOIN orders USING (order_id) WHERE order_seats.event = $1 AND live
@@ -78,4 +80,4 @@ EXPORT: Final = """
 SELECT order_id, fan, seat, state, price_cents, idempotency_key
 FROM orders JOIN order_seats USING (order_id) WHERE orders.event = $1 ORDER BY order_id, seat
 """
-UNFINISHED_COUNT: Final = "SELECT count(*) FROM orders WHERE unfinished"
+UNFINISHED_COUNT: Final = "SELECT count(*) FROM orders WHERE event = $1 AND unfinished"

@@ -1,24 +1,27 @@
-"""`python -m target migrate`: brings Postgres' schema up to date and loads the event into Redis. Safe to repeat."""
+"""`python -m target migrate`: brings every schema up to date and loads the events into Redis. Safe to repeat."""
 
 from __future__ import annotations
 
 from target.breakers import UnavailableError
-from target.context import compose
+from target.context import compose_all
 from target.database import OUTAGE_ERRORS
 from target.migrate import migrate_postgres
 from target.reconciler import load_if_lost
 from target.settings import Settings
+from target.shards import shard_dsns
 
 
 async def prepare(settings: Settings) -> None:
-    """Both stores, ready for the other roles. Raises `UnavailableError` when one of them cannot be reached."""
+    """All stores, ready for the other roles. Raises `UnavailableError` when one of them cannot be reached."""
+    connections, contexts = compose_all(settings)
     try:
-        await migrate_postgres(settings.primary_dsn)
+        for primary_dsn, _ in shard_dsns(settings):
+            await migrate_postgres(primary_dsn)
     except OUTAGE_ERRORS as error:
         raise UnavailableError("db", str(error) or "no answer in time", maybe_done=True) from error
-    context = compose(settings)
-    await context.open()
+    await connections.open()
     try:
-        await load_if_lost(context.inventory, context.orders, settings.event)
+        for context in contexts:
+            await load_if_lost(context.inventory, context.orders, context.settings.event)
     finally:
-        await context.close()
+        await connections.close()

@@ -22,7 +22,7 @@ async def load_if_lost(inventory: Inventory, orders: Orders, event: str) -> bool
     """Loads the event into a Redis that is new or has restarted. True: it was loaded. Raises `UnavailableError`."""
     if await inventory.loaded():
         return False
-    live = await orders.live(event)
+    live = await orders.live()
     sold = [order for order in live if order.state == OrderState.CONFIRMED]
     pending = [order for order in live if order.state == OrderState.PENDING]
     loaded = await inventory.load(sold=sold, pending=pending)

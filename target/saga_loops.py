@@ -41,6 +41,7 @@ class OrderJobs:
     def __init__(self, checkouts: Checkouts) -> None:
         self._checkouts = checkouts
         self._orders = checkouts.orders
+        self._lag = REPLICA_LAG_SECONDS.labels(checkouts.database.shard)
         self._open: list[Order] = []  # pending orders as last seen: their holds are kept while the primary is away
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
@@ -105,7 +106,7 @@ class OrderJobs:
     async def measure_lag(self) -> None:
         """Sets the gauge; while neither server can be asked, it becomes NaN."""
         lag_s = await self._checkouts.database.replica_lag_s()
-        REPLICA_LAG_SECONDS.set(float("nan") if lag_s is None else lag_s)
+        self._lag.set(float("nan") if lag_s is None else lag_s)
 
 
 async def score_ticker(redis: RedisStore, event: str) -> None:

@@ -38,7 +38,7 @@ class Counts(msgspec.Struct, frozen=True):
 class SeatTruth(Protocol):
     """Where the map comes from without Redis."""
 
-    def seat_states_on_replica(self, event: str) -> Awaitable[Mapping[str, str]]:
+    def seat_states_on_replica(self) -> Awaitable[Mapping[str, str]]:
         """Seat → pending | confirmed."""
 
 
@@ -84,7 +84,7 @@ class SeatMap:
 
     async def _from_replica(self) -> Seats:
         states = [SEAT_FREE] * self._venue.capacity
-        for seat, order_state in (await self._truth.seat_states_on_replica(self._keys.event)).items():
+        for seat, order_state in (await self._truth.seat_states_on_replica()).items():
             index = self._venue.index(seat)
             if index is not None:
                 states[index] = SEAT_SOLD if order_state == "confirmed" else SEAT_HELD

@@ -80,6 +80,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     spans_url: str = ""  # an OTLP/HTTP collector
 
     @property
+    def events(self) -> tuple[str, ...]:
+        """The names of the events on sale."""
+        return tuple(self.event.split(","))
+
+    def of_events(self) -> tuple[Settings, ...]:
+        """These settings once for each event, with `event` its name alone."""
+        return tuple(msgspec.structs.replace(self, event=event) for event in self.events)
+
+    @property
     def host(self) -> str:
         """The address to listen on."""
         return self.listen.rpartition(":")[0]

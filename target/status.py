@@ -1,8 +1,10 @@
-"""GET /status: the state of the breakers, the length of the queue and the lag of the replica, for people and probes."""
+"""GET /status: breakers, the length of the queues, the lag of the replicas, for people and probes."""
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -10,10 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from target.breakers import UnavailableError
+from target.breakers import GAUGE_VALUES, UnavailableError
 from target.cache import CachedValue
-from target.checkouts import Checkouts
-from target.context import Context
+from target.context import Connections, Context
 from target.http import json_response
 
 FIGURES_TTL_S: Final = 1.0
@@ -27,7 +28,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 class StatusAnswer(msgspec.Struct, frozen=True):
-    """Breaker states are those of this process."""
+    """Breaker states are those of this process; of several shards, the worst counts, as does the longest lag."""
 
     breakers: dict[str, str]
     queue_depth: int | None
@@ -37,9 +38,11 @@ class StatusAnswer(msgspec.Struct, frozen=True):
 class Status:
     """Handler of the route."""
 
-    def __init__(self, context: Context, checkouts: Checkouts) -> None:
-        self._context = context
-        self._guards = (context.redis.guard, context.database.primary.guard, checkouts.payments.guard)
+    def __init__(self, connections: Connections, contexts: Sequence[Context]) -> None:
+        self._contexts = contexts
+        self._databases = connections.shards.databases
+        primaries = (database.primary.guard for database in self._databases)
+        self._guards = (connections.redis.guard, connections.payments.guard, *primaries)
         self._figures = CachedValue("status", self._ask, ttl_s=FIGURES_TTL_S)
 
     def route(self) -> Route:
@@ -49,15 +52,18 @@ class Status:
     async def show(self, _request: Request) -> Response:
         """Always 200: an open breaker is an answer."""
         figures = await self._figures.get()
-        breakers = {guard.dependency: str(guard.state) for guard in self._guards}
+        best_first = sorted(self._guards, key=lambda guard: GAUGE_VALUES[guard.state])
+        breakers = {guard.dependency: str(guard.state) for guard in best_first}
         return json_response(StatusAnswer(breakers, figures.queue_depth, figures.replica_lag_s))
 
     async def _ask(self) -> Figures:
-        lag_s = await self._context.database.replica_lag_s()
-        return Figures(await self._queue_depth(), None if lag_s is None or math.isnan(lag_s) else lag_s)
+        lags_s = await asyncio.gather(*(database.replica_lag_s() for database in self._databases))
+        known = [lag_s for lag_s in lags_s if lag_s is not None and not math.isnan(lag_s)]
+        return Figures(await self._queue_depth(), max(known) if len(known) == len(lags_s) else None)
 
     async def _queue_depth(self) -> int | None:
         try:
-            return int(await self._context.redis.command("ZCARD", self._context.keys.queue))
+            depths = [await each.redis.command("ZCARD", each.keys.queue) for each in self._contexts]
         except UnavailableError:
             return None
+        return sum(int(depth) for depth in depths)

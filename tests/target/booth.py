@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from target.checkouts import Checkouts
-from target.context import Context, compose
+from target.context import Context, compose_all
 from target.orders import Checkout, Order, order_id_for
 from target.saga import Policy, Receipt
 from target.saga_loops import OrderJobs
@@ -100,17 +100,15 @@ def settings_for(valkey: Valkey, truth: Truth, provider: Provider, **changes: ob
 
 @contextlib.asynccontextmanager
 async def booth_on(settings: Settings, *, policy: Policy | None = None, load: bool = True) -> AsyncIterator[Booth]:
-    context = compose(settings)
+    connections, [context] = compose_all(settings)
     checkouts = Checkouts(context, policy=policy)
-    await context.open()
-    await checkouts.open()
+    await connections.open()
     if load:
         await context.inventory.load()
     try:
         yield Booth(context, checkouts)
     finally:
-        await checkouts.close()
-        await context.close()
+        await connections.close()
 
 
 async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 5.0, what: str = "it") -> None:

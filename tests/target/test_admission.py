@@ -35,7 +35,7 @@ def test_nobody_is_let_in_until_the_grace_after_an_outage_is_over(mortal_valkey:
         redis = RedisStore(mortal_valkey.url, timeout_s=0.5)
         inventory = Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60)
         room, clock = WaitingRoom(redis, KEYS), Clock()
-        controller = AdmissionController(room, EAGER, clock=clock)
+        controller = AdmissionController(room, EAGER, "e1", clock=clock)
         await inventory.load()
         await room.join("a", "a")
         await step_until_admitted(controller, room, "a")
@@ -66,7 +66,7 @@ def test_an_event_that_is_not_loaded_counts_as_an_outage(valkey: Valkey) -> None
     async def main() -> None:
         redis = RedisStore(valkey.url, timeout_s=2)
         room, clock = WaitingRoom(redis, KEYS), Clock()
-        controller = AdmissionController(room, EAGER, clock=clock)
+        controller = AdmissionController(room, EAGER, "e1", clock=clock)
         await controller.step()
         await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
         await room.join("a", "a")

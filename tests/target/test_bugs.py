@@ -13,7 +13,7 @@ from target import bugs
 from target.inventory import SeatsTakenError
 from target.orders import OrderState
 from target.settings import Settings, SettingsError
-from tests.target.booth import EVENT, booth_on, settings_for
+from tests.target.booth import booth_on, settings_for
 from tests.target.conftest import Valkey
 from tests.target.postgres_fixture import Truth
 from tests.target.provider_fixture import Provider
@@ -46,7 +46,7 @@ def test_double_sell_confirms_two_orders_for_one_seat(settings: Settings) -> Non
             claims = [await booth.hold(fan, "101-A-1") for fan in ("a", "b")]
             receipts = [await booth.pay(claim) for claim in claims]
             assert [receipt.state for receipt in receipts] == [OrderState.CONFIRMED] * 2
-            rows = await booth.orders.export(EVENT)
+            rows = await booth.orders.export()
             assert [(row.seat, row.state) for row in rows] == [("101-A-1", "confirmed")] * 2
 
     asyncio.run(main())

@@ -98,7 +98,7 @@ def test_of_many_checkouts_of_one_seat_one_wins_and_the_others_are_never_charged
             assert sorted(type(outcome).__name__ for outcome in outcomes) == [*["HoldGoneError"] * 3, "Receipt"]
             charged = [provider.entries(booth.checkout(claim).order_id) for claim in claims]
             assert sorted(charged) == [[], [], [], ["capture"]]
-            assert {row.state for row in await booth.orders.export("e1")} == {"confirmed"}
+            assert {row.state for row in await booth.orders.export()} == {"confirmed"}
 
     asyncio.run(main())
 
@@ -156,7 +156,7 @@ def test_recovery_charges_an_intent_that_was_never_charged(settings: Settings, p
             checkout = booth.checkout(await booth.hold("f", "101-A-1"))
             await booth.orders.create(checkout, lease_s=0.0)  # and then the process died
             await booth.jobs.recover()
-            assert [row.state for row in await booth.orders.export("e1")] == ["confirmed"]
+            assert [row.state for row in await booth.orders.export()] == ["confirmed"]
             assert provider.entries(checkout.order_id) == ["capture"]
 
     asyncio.run(main())
@@ -315,7 +315,7 @@ def test_own_orders_are_read_from_the_replica_while_the_primary_is_away(
 
                 await until(replicated, what="the replica")
                 assert await booth.context.database.replica_lag_s() == pytest.approx(0.0, abs=1.0)
-                assert await booth.orders.seat_states_on_replica("e1") == {"101-A-1": OrderState.CONFIRMED}
+                assert await booth.orders.seat_states_on_replica() == {"101-A-1": OrderState.CONFIRMED}
                 await gate.shut()
                 order, stale = await booth.saga.find(receipt.order_id)
                 assert order is not None
