@@ -95,9 +95,9 @@ class Postgres:
         self._binaries = self._reachable(postgres_binaries())
         self.password = secrets.token_hex(16)
 
-    def dsn(self, port: int) -> str:
-        """How a client connects at `port` (a server's own, or a proxy's)."""
-        return f"postgresql://postgres:{self.password}@{HOST}:{port}/postgres"
+    def dsn(self, port: int, database: str = "postgres") -> str:
+        """How a client connects to a database at `port` (a server's own, or a proxy's)."""
+        return f"postgresql://postgres:{self.password}@{HOST}:{port}/{database}"
 
     def initialise(self) -> ManagedProcess:
         """initdb with password authentication: a job of about half a second, to be waited for before the primary."""

@@ -33,6 +33,7 @@ from harness.stack.processes import ManagedProcess, child_environment, stop_all
 _HEALTHY_WITHIN_S: Final = 25.0
 _DOWN_WITHIN_S: Final = 8.0
 _FEEDS: Final = 2
+_SHARDS: Final = ("shard_0", "shard_1")  # databases of the one primary, and so of its replica
 
 
 class EmbeddedStack:
@@ -143,8 +144,8 @@ class EmbeddedStack:
         sale = self._on_sale
         return {
             "TARGET_REDIS_URL": f"redis://{HOST}:{listen['redis']}/0",
-            "TARGET_PRIMARY_DSN": postgres.dsn(listen["postgres_primary"]),
-            "TARGET_REPLICA_DSN": postgres.dsn(listen["postgres_replica"]),
+            "TARGET_PRIMARY_DSN": " ".join(postgres.dsn(listen["postgres_primary"], shard) for shard in _SHARDS),
+            "TARGET_REPLICA_DSN": " ".join(postgres.dsn(listen["postgres_replica"], shard) for shard in _SHARDS),
             "TARGET_PAYMENTS_URL": f"http://{HOST}:{listen['payments']}",
             "TARGET_SECRET": secrets.token_hex(32),
             "TARGET_ADMIN_TOKEN": secrets.token_hex(16),

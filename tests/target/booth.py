@@ -52,8 +52,8 @@ class Booth:
     def checkout(self, claim: Claimed, *, key: str = "k", card: str = "ok") -> Checkout:
         key = f"{self._run}-{key}"
         return Checkout(
-            order_id=order_id_for(EVENT, claim.fan, key),
-            event=EVENT,
+            order_id=order_id_for(self.context.settings.event, claim.fan, key),
+            event=self.context.settings.event,
             fan=claim.fan,
             identity=claim.identity,
             hold_id=claim.hold_id,
