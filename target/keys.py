@@ -21,7 +21,10 @@ class Keys:
         "admission_bucket",
         "admission_no",
         "admitted",
+        "awaited",
         "bought",
+        "conflicts",
+        "draw",
         "epoch",
         "event",
         "fans",
@@ -34,8 +37,10 @@ class Keys:
         "queue_epoch",
         "score",
         "seats",
+        "seen",
         "seq",
         "server",
+        "turnout",
     )
 
     def __init__(self, event: str) -> None:
@@ -51,13 +56,22 @@ class Keys:
         self.bought = f"{tag}:bought"  # hash identity → seats held and sold
         self.parked = f"{tag}:parked"  # hash order id → checkout as JSON, waiting for the primary
         self.score = f"{tag}:score"  # pub/sub channel
-        self.queue = f"{tag}:queue"  # sorted set fan → join time, unix µs, unique
+        self.queue = f"{tag}:queue"  # sorted set fan → join time, unix µs, unique; before a draw the drawn score
+        self.seen = f"{tag}:seen"  # sorted set fan who waits → last heard of, unix µs
+        self.draw = f"{tag}:draw"  # sorted set entry (hash of the fan) → drawn score: everybody in the draw
         self.queue_epoch = f"{tag}:queue_epoch"  # integer: grows when somebody is put in before others
         self.fans = f"{tag}:fans"  # hash fan → "<join time µs> <identity>"
         self.join_clock = f"{tag}:join_clock"  # integer: the newest join time given
         self.admitted = f"{tag}:admitted"  # hash fan → "<admission no> <expiry µs> <entered µs, 0: not yet>"
         self.admission_no = f"{tag}:admission_no"  # integer
-        self.admission_bucket = f"{tag}:admission_bucket"  # hash tokens, at (µs)
+        self.admission_bucket = f"{tag}:admission_bucket"  # hash tokens, at_us, deaf_us (nobody could be heard until)
+        self.awaited = f"{tag}:awaited"  # sorted set fan let in and not come yet → expiry, unix µs
+        self.turnout = f"{tag}:turnout"  # hash entered, no_shows: counts
+        self.conflicts = f"{tag}:conflicts"  # hash holds, conflicts: counts of holds tried
+
+    def device(self, digest: str) -> str:
+        """Sorted set of the fans who joined from one device in the last minute, by when (unix µs)."""
+        return f"{{{self.event}}}:device:{digest}"
 
     def hold(self, hold_id: str) -> str:
         """Hash of one hold: state held|locked|sold|released|expired, fan, identity, seats, indexes, expires_us."""

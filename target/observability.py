@@ -29,7 +29,19 @@ def _counter(name: str, text: str, label: str, values: tuple[str, ...]) -> Count
 
 BREAKER_STATE: Final = Gauge("target_breaker_state", "0 closed, 1 half-open, 2 open", ["dependency", "shard"])
 QUEUE_DEPTH: Final = Gauge("target_queue_depth", "Fans waiting", ["event"])
+BOT_CHECKS: Final = Counter("target_bot_checks", "New joins at the entrance", ["control", "outcome"])
+for _control, _outcomes in {
+    "challenge": ("passed", "refused"),
+    "device": ("passed", "refused", "uncounted"),
+}.items():
+    for _outcome in _outcomes:
+        BOT_CHECKS.labels(_control, _outcome)
 ADMISSIONS: Final = Counter("target_admissions", "Fans let in")
+ADMISSION_RATE: Final = Gauge("target_admission_rate_per_s", "Fans let in per second, as decided now", ["event"])
+CONFLICT_RATIO: Final = Gauge("target_conflict_ratio", "Share of recent holds that met a taken seat", ["event"])
+SHOW_RATIO: Final = Gauge("target_show_ratio", "Share of recent admissions that were taken up", ["event"])
+NO_SHOWS: Final = Counter("target_no_shows", "Admissions that ran out unused", ["event"])
+ABANDONED: Final = Counter("target_abandoned_places", "Places passed over: their fans were silent", ["event"])
 HOLDS: Final = _counter("target_holds", "Seat holds asked for", "outcome", ("ok", "conflict", "refused"))
 HOLD_EXPIRIES: Final = Counter("target_hold_expiries", "Holds that ended unpaid and gave their seats back")
 CACHE_REQUESTS: Final = Counter("target_cache_requests", "Cache look-ups", ["cache", "outcome"])
