@@ -12,6 +12,7 @@ from typing import Any
 
 from target import bugs
 from target.admission import FixedRate, RatePolicy
+from target.bots import Entrance, entrance
 from target.database import Database
 from target.inventory import Inventory
 from target.keys import Keys
@@ -64,6 +65,7 @@ class Context:
     database: Database
     payments: PaymentsClient
     signer: Signer
+    entrance: Entrance
     room: WaitingRoom
     rate_policy: RatePolicy
     inventory: Inventory
@@ -89,6 +91,7 @@ def compose(settings: Settings, connections: Connections) -> Context:
     redis = connections.redis
     database = connections.shards.of(settings.event)
     orders = Orders(database, settings.event)
+    signer = Signer(settings.secret, settings.event)
     context = Context(
         settings=settings,
         keys=keys,
@@ -96,7 +99,8 @@ def compose(settings: Settings, connections: Connections) -> Context:
         redis=redis,
         database=database,
         payments=connections.payments,
-        signer=Signer(settings.secret, settings.event),
+        signer=signer,
+        entrance=entrance(settings, redis, keys, signer),
         room=WaitingRoom(redis, keys),
         rate_policy=FixedRate(settings.admission_rate_per_s, settings.admission_burst),
         inventory=Inventory(redis, keys, venue, hold_ttl_s=settings.hold_ttl_s),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -10,12 +11,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from target.breakers import UnavailableError
-from target.tickets import HoldToken, Pass, Signer, Ticket, TokenError
+from target.tickets import HoldToken, Pass, Signer, Ticket, TokenError, device_digest
 
 T = TypeVar("T")
 Token = TypeVar("Token", Ticket, Pass, HoldToken)
 
 BODY_BYTES_MAX: Final = 16_384
+DEVICE_LENGTH_MAX: Final = 128
 RETRY_AFTER_S: Final = 1
 
 _encoder: Final = msgspec.json.Encoder()
@@ -106,13 +108,35 @@ async def _read(request: Request) -> bytes:
 
 def require_token(authorization: str, scheme: str, kind: type[Token], signer: Signer) -> Token:
     """The token after `scheme` in an Authorization header. Raises `ProblemError` 401."""
+    token = _credentials(authorization, scheme)
+    try:
+        return signer.read(kind, token)
+    except TokenError as error:
+        raise ProblemError(401, "not authorised", str(error)) from error
+
+
+def _credentials(authorization: str, scheme: str) -> str:
     given, _, token = authorization.partition(" ")
     if given.lower() != scheme.lower() or not token:
         raise ProblemError(401, "not authorised", f"an Authorization header with the scheme {scheme} is needed")
+    return token.strip()
+
+
+def require_ticket(headers: Mapping[str, str], signer: Signer) -> Ticket:
+    """The queue ticket of a request, presented from the device it was given to. Raises `ProblemError` 400, 401."""
+    token = _credentials(headers.get("authorization", ""), "Queue")
     try:
-        return signer.read(kind, token.strip())
+        return signer.read_ticket(token, device=read_device(headers))
     except TokenError as error:
         raise ProblemError(401, "not authorised", str(error)) from error
+
+
+def read_device(headers: Mapping[str, str]) -> str:
+    """The digest of the device that the request names, "" when it names none. Raises `ProblemError` 400: too long."""
+    fingerprint = headers.get("device", "")
+    if len(fingerprint) > DEVICE_LENGTH_MAX:
+        raise ProblemError(400, "malformed header", f"Device has at most {DEVICE_LENGTH_MAX} characters")
+    return device_digest(fingerprint)
 
 
 def require_pass(request: Request, signer: Signer) -> Pass:

@@ -12,10 +12,11 @@ import contextlib
 import time
 from typing import Final
 
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from target.breakers import UnavailableError
-from target.http import require_token
+from target.http import require_ticket
 from target.observability import SSE_CONNECTIONS
 from target.tickets import Signer, Ticket
 from target.waiting_room import WaitingRoom
@@ -190,9 +191,9 @@ class PositionsEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves the stream until its end, or until the client leaves. Raises `ProblemError` before it has begun."""
-        headers = {name: value for name, value in scope["headers"] if name in {b"authorization", b"last-event-id"}}
-        ticket = require_token(headers.get(b"authorization", b"").decode("latin-1"), "Queue", Ticket, self._signer)
-        stream = self._hub.open(ticket, last_event_id=headers.get(b"last-event-id", b"").decode("latin-1"))
+        headers = Headers(scope=scope)
+        ticket = require_ticket(headers, self._signer)
+        stream = self._hub.open(ticket, last_event_id=headers.get("last-event-id", ""))
         watch = asyncio.create_task(_finish_on_disconnect(receive, stream))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,14 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from target.bots import DeviceRefusedError, ProofRefusedError
 from target.breakers import UnavailableError
 from target.context import Context
-from target.http import ProblemError, json_response, read_json, require_token
+from target.http import ProblemError, json_response, read_device, read_json, require_ticket
 from target.observability import FALLBACKS
 from target.position_streams import PositionsEndpoint, StreamHub
-from target.tickets import Ticket
-from target.waiting_room import EntryRefusedError, JoinState, WaitingRoom
+from target.waiting_room import EntryRefusedError, JoinState, Place, WaitingRoom
 
+CHALLENGE_CACHE_S: Final = 5
 PAGE: Final = Path(__file__).parent / "web" / "queue.html"
 REFUSALS: Final = {
     "waiting": (425, "not yet admitted"),
@@ -61,6 +63,7 @@ class QueueRoutes:
     def __init__(self, context: Context, room: WaitingRoom, hub: StreamHub) -> None:
         self._settings = context.settings
         self._signer = context.signer
+        self._entrance = context.entrance
         self._room = room
         self._positions = PositionsEndpoint(hub, context.signer)
         self._page = PAGE.read_bytes().replace(b"{{event}}", context.settings.event.encode())
@@ -70,6 +73,7 @@ class QueueRoutes:
         event = self._settings.event
         return [
             Route(f"/queue/{event}", self.page),
+            Route(f"/api/events/{event}/challenge", self.challenge),
             Route(f"/api/events/{event}/queue", self.join, methods=["POST"]),
             Route(f"/api/events/{event}/queue/positions", self._positions),
             Route(f"/api/events/{event}/admission", self.enter, methods=["POST"]),
@@ -79,24 +83,33 @@ class QueueRoutes:
         """The queue page: static, so a cache in front may keep it."""
         return Response(self._page, headers={"cache-control": "public, max-age=60"}, media_type="text/html")
 
+    async def challenge(self, _request: Request) -> Response:
+        """What to solve before joining: the same for everybody, so a cache in front may keep it for a moment."""
+        headers = {"cache-control": f"public, max-age={CHALLENGE_CACHE_S}"}
+        return json_response(self._entrance.challenge.offer(), headers=headers)
+
     async def join(self, request: Request) -> Response:
-        """201 the first time, 200 again, 202 with a paused place while Redis is away."""
-        authorization = request.headers.get("authorization")
-        if authorization is not None:
-            ticket = require_token(authorization, "Queue", Ticket, self._signer)
-            fan, identity, joined_us = ticket.fan, ticket.identity, ticket.joined_us
+        """201 the first time, 200 again, 202 with a paused place while Redis is away.
+
+        A ticket needs no new proof, but the device that it was given to.
+        """
+        headers = request.headers
+        if "authorization" in headers:
+            ticket = require_ticket(headers, self._signer)
+            fan, identity, joined_us, device = ticket.fan, ticket.identity, ticket.joined_us, ticket.device
             join = functools.partial(self._room.rejoin, ticket)
         else:
+            device = read_device(headers)
             body = await read_json(request, JoinRequest)
             fan, identity, joined_us = body.fan, body.identity, 0
-            join = functools.partial(self._room.join, fan, identity)
+            join = functools.partial(self._join_anew, body, headers.get("challenge", ""), device)
         try:
             place = await join()
         except UnavailableError:
             FALLBACKS.labels("ticket_while_redis_down").inc()
-            return self._paused(fan, identity, joined_us or self._room.stamp())
+            return self._paused(fan, identity, joined_us or self._room.stamp(), device)
         answer = JoinAnswer(
-            self._signer.ticket(fan, place.identity, place.joined_us),
+            self._signer.ticket(fan, place.identity, place.joined_us, device=device),
             place.position,
             place.epoch,
             place.joined_us / 1e6,
@@ -106,7 +119,7 @@ class QueueRoutes:
 
     async def enter(self, request: Request) -> Response:
         """The pass for an admitted ticket."""
-        ticket = require_token(request.headers.get("authorization", ""), "Queue", Ticket, self._signer)
+        ticket = require_ticket(request.headers, self._signer)
         try:
             entry = await self._room.enter(ticket)
         except EntryRefusedError as error:
@@ -121,6 +134,18 @@ class QueueRoutes:
         )
         return json_response(EnterAnswer(token, entry.admission_no, expires_at))
 
-    def _paused(self, fan: str, identity: str, joined_us: int) -> Response:
-        ticket = self._signer.ticket(fan, identity, joined_us)
+    async def _join_anew(self, asked: JoinRequest, solution: str, device: str) -> Place:
+        try:
+            await self._entrance.check(asked.fan, solution=solution, device=device)
+        except ProofRefusedError as error:
+            raise ProblemError(403, "the challenge is not solved", str(error)) from error
+        except DeviceRefusedError as error:
+            if error.retry_after_s is None:
+                raise ProblemError(403, "the device is not named", str(error)) from error
+            retry_after_s = math.ceil(error.retry_after_s)
+            raise ProblemError(429, "too many from this device", str(error), retry_after_s=retry_after_s) from error
+        return await self._room.join(asked.fan, asked.identity)
+
+    def _paused(self, fan: str, identity: str, joined_us: int, device: str) -> Response:
+        ticket = self._signer.ticket(fan, identity, joined_us, device=device)
         return json_response(JoinAnswer(ticket, None, "", joined_us / 1e6, JoinState.PAUSED), 202)

@@ -1,13 +1,14 @@
-"""Signed tokens that fans carry: queue tickets, passes, holds. Self-contained, so they outlive a lost Redis.
+"""Signed tokens that fans carry: challenges, queue tickets, passes, holds. Self-contained: they outlive a lost Redis.
 
-A token is base64url(content + MAC). The content names its kind, so one kind never passes for another. Single use is
-not enforced here but at admission, in Redis.
+A token is base64url(content + MAC), in its one canonical spelling. The content names its kind and event, so none ever
+passes for another. Single use is not enforced here but at admission, in Redis.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import secrets
 import time
@@ -18,6 +19,7 @@ import msgspec
 TICKET_VALID_S: Final = 6 * 3600.0
 PASS_VALID_S: Final = 3600.0
 MAC_BYTES: Final = 16
+DEVICE_DIGEST_BYTES: Final = 12
 
 
 class TokenError(Exception):
@@ -25,13 +27,17 @@ class TokenError(Exception):
 
 
 class Ticket(msgspec.Struct, frozen=True, array_like=True, tag="ticket"):
-    """A place in the queue. `joined_us`: the join time that orders the queue, unix µs."""
+    """A place in the queue. `joined_us`: the join time that orders the queue, unix µs.
+
+    `device`: digest of the device it was given to, which alone may use it; "": any may.
+    """
 
     event: str
     fan: str
     identity: str
     joined_us: int
     expires_s: float
+    device: str = ""
 
 
 class Pass(msgspec.Struct, frozen=True, array_like=True, tag="pass"):
@@ -56,7 +62,27 @@ class HoldToken(msgspec.Struct, frozen=True, array_like=True, tag="hold"):
     nonce: int
 
 
-Token = TypeVar("Token", Ticket, Pass, HoldToken)
+class ChallengeToken(msgspec.Struct, frozen=True, array_like=True, tag="challenge"):
+    """A proof of work that is asked for: `bits` leading zero bits."""
+
+    event: str
+    bits: int
+    expires_s: float
+
+
+Content = Ticket | Pass | HoldToken | ChallengeToken
+Token = TypeVar("Token", Ticket, Pass, HoldToken, ChallengeToken)
+
+
+def device_digest(fingerprint: str) -> str:
+    """What a ticket and Redis remember of a device's fingerprint; "" stays "" (no device was named)."""
+    if not fingerprint:
+        return ""
+    digest = hashlib.blake2b(fingerprint.encode(), digest_size=DEVICE_DIGEST_BYTES).digest()
+    return base64.urlsafe_b64encode(digest).decode()
+
+
+_KINDS: Final = (Ticket, Pass, HoldToken, ChallengeToken)
 
 
 class Signer:
@@ -66,11 +92,15 @@ class Signer:
         self._key = secret.encode()
         self._event = event
         self._encode = msgspec.msgpack.Encoder().encode
-        self._decoders: dict[type, Any] = {kind: msgspec.msgpack.Decoder(kind) for kind in (Ticket, Pass, HoldToken)}
+        self._decoders: dict[type, Any] = {kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS}
 
-    def ticket(self, fan: str, identity: str, joined_us: int) -> str:
-        """A queue ticket. The same place gives the same ticket."""
-        return self.sign(Ticket(self._event, fan, identity, joined_us, joined_us / 1e6 + TICKET_VALID_S))
+    def ticket(self, fan: str, identity: str, joined_us: int, *, device: str = "") -> str:
+        """A queue ticket. The same place on the same device gives the same ticket. `device`: see `device_digest`."""
+        return self.sign(Ticket(self._event, fan, identity, joined_us, joined_us / 1e6 + TICKET_VALID_S, device))
+
+    def challenge(self, bits: int, expires_s: float) -> str:
+        """A proof of work to ask for. The same one until it expires is the same token."""
+        return self.sign(ChallengeToken(self._event, bits, expires_s))
 
     def admit(self, fan: str, identity: str, *, admission_no: int, limit: int, entered_s: float) -> tuple[str, float]:
         """A pass and when it expires (unix s). The same admission gives the same pass."""
@@ -81,10 +111,10 @@ class Signer:
         """A new hold's id."""
         return self.sign(HoldToken(self._event, fan, identity, seats, expires_s, secrets.randbits(48)))
 
-    def sign(self, content: Ticket | Pass | HoldToken) -> str:
+    def sign(self, content: Content) -> str:
         """The token of this content."""
         body = self._encode(content)
-        return base64.urlsafe_b64encode(body + self._mac(body)).rstrip(b"=").decode()
+        return _spell(body + self._mac(body))
 
     def read(self, kind: type[Token], token: str, *, expired_too: bool = False) -> Token:
         """The content of a token of this kind. Raises `TokenError`."""
@@ -92,8 +122,10 @@ class Signer:
             raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except (binascii.Error, ValueError) as error:
             raise TokenError("the token is not one of ours") from error
+        if _spell(raw) != token:
+            raise TokenError("the token is not one of ours")
         body, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
-        if not hmac.compare_digest(mac, self._mac(body)):
+        if not self._is_genuine(body, mac):
             raise TokenError("the token's signature is wrong")
         try:
             content: Token = self._decoders[kind].decode(body)
@@ -105,5 +137,19 @@ class Signer:
             raise TokenError("the token has expired")
         return content
 
+    def read_ticket(self, token: str, *, device: str) -> Ticket:
+        """The content of a queue ticket that is presented from `device`. Raises `TokenError`, also for another's."""
+        ticket = self.read(Ticket, token)
+        if ticket.device and not hmac.compare_digest(ticket.device.encode(), device.encode()):
+            raise TokenError("the ticket was given to another device")
+        return ticket
+
+    def _is_genuine(self, body: bytes, mac: bytes) -> bool:
+        return hmac.compare_digest(mac, self._mac(body))
+
     def _mac(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")[:MAC_BYTES]
+
+
+def _spell(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
