@@ -98,6 +98,9 @@ def rehearse(
     gatecrash rehearse smoke --seed 7 --min-grade B
     gatecrash rehearse my-onsale.yaml --users 2000 --set on_sale.hold_ttl_s=12
     """
+    from harness.stack.planted_bugs import require_bug
+
+    require_bug(plant_bug, "--plant-bug")
     overrides = _overrides(changes or [], users, spectators, seed, workers, min_grade, chaos)
     source, experiments = _load(scenario, overrides)
     paths = _record(source.scenario, experiments, out, plant_bug)
@@ -175,7 +178,9 @@ def target_up(
     from harness.stack import workspace
     from harness.stack.embedded import EmbeddedStack
     from harness.stack.fault_proxy import from_environment
+    from harness.stack.planted_bugs import require_bug
 
+    require_bug(plant_bug, "--plant-bug")
     on_sale = scenarios.load(scenario).scenario.on_sale
     try:
         logs.mkdir(parents=True, exist_ok=True)
@@ -188,6 +193,28 @@ def target_up(
         while not (deaths := stack.deaths()):
             threading.Event().wait(0.5)
     raise GatecrashError("; ".join(death.text for death in deaths), hint=f"see {logs}")
+
+
+@target_app.command("bugs")
+def target_bugs(json: AsJson = False) -> None:
+    """The bugs that can be planted in the reference system, and the invariant that each breaks.
+
+    \b
+    gatecrash target bugs
+    gatecrash rehearse smoke --plant-bug lost_ack
+    """
+    from harness.stack.planted_bugs import planted_bugs
+
+    bugs = planted_bugs()
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(bugs), indent=2).decode())
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("bug", "breaks", "what it does"):
+        table.add_column(column, overflow="fold")
+    for bug in bugs:
+        table.add_row(bug.name, bug.breaks, bug.description)
+    Console().print(table)
 
 
 @scenario_app.command("list")

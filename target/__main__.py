@@ -1,4 +1,7 @@
-"""`python -m target booking|worker|feed|payments|migrate`: one role of the booking system in the foreground."""
+"""`python -m target booking|worker|feed|payments|migrate`: one role of the booking system in the foreground.
+
+`python -m target bugs` tells the planted bugs, one JSON document a line.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ from target.settings import Settings, SettingsError, from_environment
 
 ROLES: Final = ("booking", "worker", "feed", "payments")
 
-USAGE: Final = f"usage: python -m target {'|'.join(ROLES)}|migrate   (settings: environment variables TARGET_*)"
+USAGE: Final = f"usage: python -m target {'|'.join(ROLES)}|migrate|bugs   (settings: environment variables TARGET_*)"
 
 
 def main(arguments: list[str]) -> int:
     """Runs the role named by the one argument. Returns the exit code; 2 is a bad argument or setting."""
+    if arguments == ["bugs"]:
+        return _tell_bugs()
     if len(arguments) != 1 or arguments[0] not in (*ROLES, "migrate"):
         sys.stderr.write(f"{USAGE}\n")
         return 2
@@ -32,10 +37,25 @@ def run_role(role: str, settings: Settings) -> None:
     """Runs `role` until it is told to stop; `migrate` ends by itself."""
     if role == "migrate":
         _migrate(settings)
+    elif role == "feed":
+        from target import feed
+
+        feed.serve(settings)
     else:
         from target.serving import serve
 
         serve(f"target.roles:{role}", settings)
+
+
+def _tell_bugs() -> int:
+    import msgspec
+
+    from target.bugs import BUGS
+
+    for bug in sorted(BUGS.values(), key=lambda bug: bug.name):
+        told = {"name": bug.name, "description": bug.description, "breaks": bug.breaks}
+        sys.stdout.write(f"{msgspec.json.encode(told).decode()}\n")
+    return 0
 
 
 def _migrate(settings: Settings) -> None:

@@ -30,6 +30,7 @@ def gatecrash(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         (["smoke", "--users", "many"], "--users"),
         (["smoke", "--users", "0", "--spectators", "0"], "nobody comes"),
         (["smoke", "--min-grade", "Z"], "--min-grade Z"),
+        (["smoke", "--plant-bug", "lost_acks"], "did you mean 'lost_ack'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -51,6 +52,7 @@ def test_bad_input_to_rehearse_starts_nothing(tmp_path: Path, arguments: list[st
         (["experiment", "list"], "redis-down"),
         (["experiment", "show", "redis-down"], "name: redis-down"),
         (["experiment", "check", "redis-down"], "redis-down: ok"),
+        (["target", "bugs"], "no_lost_booking"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
