@@ -40,12 +40,16 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Person(_Value, frozen=True):
-    """One user of the swarm. `identity` is who the platform's limits apply to; several actors may share one."""
+    """One user of the swarm. `identity` is who the platform's limits apply to; several actors may share one.
+
+    `device`: the fingerprint of the device they use, which several may share; "": one of their own.
+    """
 
     user: int
     kind: str
     actor: str
     identity: str
+    device: str = ""
 
 
 class Call(_Value, frozen=True):

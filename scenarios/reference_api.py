@@ -10,6 +10,7 @@ from harness.platform import Section, Venue
 from harness.swarm.http import Endpoint
 
 QUEUE_PAGE: Final = Endpoint("queue_page", "GET", frozenset({200}), idempotent=True)
+CHALLENGE: Final = Endpoint("challenge", "GET", frozenset({200}), idempotent=True)
 JOIN: Final = Endpoint("join", "POST", frozenset({200, 201, 202}), idempotent=True)
 POSITIONS: Final = Endpoint("positions", "GET", frozenset({200}), idempotent=True, recorded_as="SSE")
 ENTER: Final = Endpoint("enter", "POST", frozenset({200, 409, 410, 425}), idempotent=True)
@@ -29,6 +30,14 @@ JSON_BODY: Final = b"Content-Type: application/json\r\n"
 
 class _Document(msgspec.Struct, frozen=True):
     """Base of what is read: a field that we do not know is none of our business."""
+
+
+class ChallengeAnswer(_Document, frozen=True):
+    """GET …/challenge. kind: none | proof_of_work."""
+
+    kind: str
+    challenge: str = ""
+    bits: int = 0
 
 
 class JoinAnswer(_Document, frozen=True):

@@ -28,6 +28,7 @@ from harness.swarm.http import HttpClient, Response, Shot
 from harness.swarm.recorder import Operation, Recorder
 from harness.swarm.sse import EventStream
 from scenarios import reference_api as api
+from scenarios.reference_proof import solve
 
 T = TypeVar("T")
 D = TypeVar("D", bound=msgspec.Struct)
@@ -54,6 +55,7 @@ class ReferenceFanSession:
         self._read_venue = read_venue
         self._page = f"/queue/{event}"
         self._base = f"/api/events/{event}"
+        self._device = f"Device: {person.device or person.actor}\r\n".encode()
         self._ticket = b""
         self._pass = b""
         self.last_event_id = ""
@@ -78,15 +80,28 @@ class ReferenceFanSession:
         return _plain(self._client.call(api.QUEUE_PAGE, self._page, call), None)
 
     def join(self, call: Call) -> Answer[Place]:
-        """A place, or while the queue is away a signed ticket for one."""
+        """A place, or while the queue is away a signed ticket for one. First solves what is asked of a new fan."""
+        response = self._client.call(api.CHALLENGE, f"{self._base}/challenge", call)
+        asked = _read(response, api.ChallengeAnswer)
+        if asked is None:
+            return _plain(response, None)
+        return self._take_place(call, self._solution(asked))
+
+    def _solution(self, asked: api.ChallengeAnswer) -> bytes:
+        if asked.kind != "proof_of_work":
+            return b""
+        return f"Challenge: {solve(asked.challenge, self._person.actor, asked.bits)}\r\n".encode()
+
+    def _take_place(self, call: Call, headers: bytes) -> Answer[Place]:
         person = self._person
         operation = self._begin(Function.JOIN, call, key=person.actor)
         body = _encode({"fan": person.actor, "identity": person.identity})
-        response = self._client.call(api.JOIN, f"{self._base}/queue", call, api.JSON_BODY, body)
+        headers += self._device + api.JSON_BODY
+        response = self._client.call(api.JOIN, f"{self._base}/queue", call, headers, body)
         answer = _read(response, api.JoinAnswer)
         if answer is None:
-            return _ended(operation, response)
-        self._ticket = f"Authorization: Queue {answer.ticket}\r\n".encode()
+            return _ended(operation, response, final=response.status in (401, 403, 422))
+        self._ticket = f"Authorization: Queue {answer.ticket}\r\n".encode() + self._device
         value: dict[str, object] = {"epoch": answer.epoch, "parked": answer.position is None}
         if answer.position is not None:
             value["position"] = answer.position

@@ -23,6 +23,8 @@ import msgspec
 import pyarrow as pa
 
 SCHEMA_VERSION: Final = "gatecrash.record/1"
+BOT_ACTOR: Final = "bot-"
+"""What the name of every actor that is a bot begins with, and of nobody else."""
 
 
 class Outcome(StrEnum):
@@ -87,6 +89,7 @@ expects (a 409 to a hold is an ok request whose operation fails); fail = refused
 
 STEPS: Final = (
     "queue_page",  # first shot at T0
+    "challenge",  # what must be solved before joining
     "join",
     "positions",  # the SSE connect; t_first_byte_s is the first event
     "enter",

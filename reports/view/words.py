@@ -11,6 +11,7 @@ from reports.text import sentence
 _STEPS: Final = {
     "positions": "Positions (first event)",
     "feed": "Seat feed (first message)",
+    "challenge": "Challenge at the entrance",
     "enter": "Admission",
     "order": "Order look-up",
 }

@@ -14,6 +14,8 @@ LOCUSTFILE = Path(__file__).parents[2] / "scenarios" / "locustfile.py"
 
 def full_house(asked: Asked) -> list[bytes]:
     """A platform whose queue takes nobody."""
+    if asked.target.endswith("/challenge"):
+        return [response(b'{"kind":"none"}')]
     return [response(b"page") if asked.method == "GET" else response(b"", 410)]
 
 
@@ -32,4 +34,5 @@ def test_locust_runs_the_fans_and_counts_their_requests(tmp_path: Path) -> None:
     assert counted["queue_page"]["num_requests"] == 3
     assert counted["queue_page"]["num_failures"] == 0
     assert counted["join"]["num_failures"] == counted["join"]["num_requests"] > 0
-    assert {asked.target for asked in server.asked} == {"/queue/playoff-g1", "/api/events/playoff-g1/queue"}
+    event = "/api/events/playoff-g1"
+    assert {asked.target for asked in server.asked} == {"/queue/playoff-g1", f"{event}/challenge", f"{event}/queue"}

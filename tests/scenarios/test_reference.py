@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,11 @@ Said = Iterable[bytes | Hang]
 @contextmanager
 def fan_of(script: Callable[[Asked], Said]) -> Iterator[tuple[FanSession, Recorder, ScriptedServer]]:
     recorder = Recorder(1)
-    with serving(script) as server:
+
+    def said(asked: Asked) -> Said:
+        return document(200, kind="none") if asked.target.endswith("/challenge") else script(asked)
+
+    with serving(said) as server:
         platform = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="game-1"), recorder)
         session = platform.fan_session(FAN)
         yield session, recorder, server
@@ -161,14 +166,41 @@ def test_what_is_sent_carries_the_tokens_and_the_key() -> None:
         session.join(now())
         session.enter(now())
         pay(session)
-    joined, entered, paid = server.asked
+    _, joined, entered, paid = server.asked
     assert (joined.target, json.loads(joined.body)) == (
         "/api/events/game-1/queue",
         {"fan": FAN.actor, "identity": FAN.identity},
     )
+    assert joined.header("device") == entered.header("device") == FAN.actor
+    assert joined.header("challenge") == ""
     assert entered.header("authorization") == "Queue T"
     assert (paid.header("authorization"), paid.header("idempotency-key")) == ("Pass P", "k1")
     assert json.loads(paid.body) == {"hold_id": "h.1", "card": "ok"}
+
+
+def test_a_fan_solves_what_is_asked_before_joining() -> None:
+    def script(asked: Asked) -> Said:
+        if asked.target.endswith("/challenge"):
+            return document(200, kind="proof_of_work", challenge="c", bits=7)
+        return document(201, ticket="T", position=1, epoch="e", joined_at=1.0, state="queued")
+
+    with serving(script) as server:
+        platform = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="game-1"), Recorder(1))
+        session = platform.fan_session(FAN)
+        assert session.join(now()).outcome is Outcome.OK
+        session.close()
+    challenge, nonce = server.asked[1].header("challenge").split(":")
+    assert challenge == "c"
+    assert hashlib.sha256(f"c|{FAN.actor}|{nonce}".encode()).digest()[0] < 2
+
+
+def test_without_an_answer_to_what_is_asked_nobody_joins() -> None:
+    with serving(lambda _: document(503)) as server:
+        recorder = Recorder(1)
+        platform = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="game-1"), recorder)
+        answer = platform.fan_session(FAN).join(now())
+    assert (answer.outcome, answer.error, answer.final) == (Outcome.FAIL, "status", False)
+    assert "operations" not in recorder.take(ReleaseInstant(0.0, 0.0))
 
 
 def test_a_position_stream_goes_on_after_the_last_event_seen() -> None:
