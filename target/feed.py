@@ -1,208 +1,188 @@
-"""The seat feed over WebSocket: one reader of Redis per process, and a bounded outbox for each socket.
+"""A feed node: WebSocket sockets that follow the seats and the score of every event, let in at a bounded rate.
 
-Sockets stay open while Redis is away; the reader then goes on from the last change it has seen. What cannot be gone on
-from (a new epoch, a trimmed stream) is said with `resync` and a snapshot, never skipped over.
+It is served by aiohttp and not by the ASGI server of the other roles: a node must see what a connection has not taken
+yet, must ping, and must give thousands of sockets the same bytes; ASGI has no words for any of it. Sockets stay open
+while Redis is away. What the client says is read and ignored.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import math
+import signal
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+import uvloop
+from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from target import bugs, venue
-from target.breakers import UnavailableError
+from target import bugs, logs, venue
+from target.exposition import exposition
+from target.feed_admission import FULL_HINT_S, OpenLimit
+from target.feed_channel import FeedChannel
+from target.feed_socket import FeedSocket
 from target.keys import Keys
-from target.observability import WEBSOCKET_CONNECTIONS, health_route, metrics_route
-from target.redis_store import OUTAGE_ERRORS, RedisStore
-from target.seat_log import HISTORY_MAX, Resync, Score, SeatLog, text
-from target.seat_stream import HistoryGoneError, SeatStream
+from target.observability import FEED_REFUSED
+from target.redis_store import RedisStore
 from target.settings import Settings
 
-OUTBOX_MAX: Final = HISTORY_MAX + 5_000  # messages; a client that is further behind is dropped and may come back
-COALESCE_S: Final = 0.01  # changes within this time are read together
-RETRY_S: Final = 0.1
-TRY_AGAIN_LATER: Final = 1013
+BACKLOG: Final = 4096
+PING_S: Final = 30.0  # a client that answers none for another half of this is gone
+REQUEST_WITHIN_S: Final = 15.0  # a connection that asks for nothing is closed
+MESSAGE_BYTES_MAX: Final = 1024  # of what a client says
+GRACE_S: Final = 0.5
+EPOCH_LENGTH_MAX: Final = 64
+SEQ_DIGITS_MAX: Final = 15
+
+Problem: TypeAlias = web.Response
 
 _log = logging.getLogger(__name__)
 
 
-def create(settings: Settings) -> Starlette:
-    """One feed node as an ASGI application."""
-    redis = RedisStore(settings.redis_url, timeout_s=settings.dependency_timeout_s, connections_max=8)
-    nodes = [_node(redis, one) for one in settings.of_events()]
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        jobs = [
-            asyncio.create_task(job)
-            for job in (*(job for node in nodes for job in node.jobs()), redis.guard.probe_forever(redis.ping))
-        ]
-        yield
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
-        await redis.close()
-
-    routes: list[Route | WebSocketRoute] = [
-        *(WebSocketRoute(f"/feed/{node.event}", node.serve) for node in nodes),
-        health_route,
-        metrics_route,
-    ]
-    return Starlette(routes=routes, lifespan=lifespan)
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. A node is one process: `workers` means nothing here; start another node."""
+    logs.configure(settings)
+    uvloop.run(_serve(settings))
 
 
-def _node(redis: RedisStore, settings: Settings) -> FeedNode:
+async def _serve(settings: Settings) -> None:
+    redis = RedisStore(settings.redis_url, timeout_s=settings.dependency_timeout_s, connections_max=32)
+    node = FeedNode(settings, [_channel(redis, one) for one in settings.of_events()])
+    jobs = [asyncio.create_task(job) for channel in node.channels.values() for job in channel.jobs()]
+    jobs.append(asyncio.create_task(redis.guard.probe_forever(redis.ping)))
+    runner = web.AppRunner(
+        node.app(), access_log=None, keepalive_timeout=REQUEST_WITHIN_S, shutdown_timeout=GRACE_S, handle_signals=False
+    )
+    await runner.setup()
+    await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await stopping.wait()
+    for channel in node.channels.values():
+        channel.end()
+    await runner.cleanup()
+    for job in jobs:
+        job.cancel()
+    await asyncio.gather(*jobs, return_exceptions=True)
+    await redis.close()
+
+
+def _channel(redis: RedisStore, settings: Settings) -> FeedChannel:
     seats = venue.load(settings.venue, settings.event).seats
-    return FeedNode(redis, Keys(settings.event), bugs.find(settings.bug).seat_log(seats))
-
-
-class _Socket:
-    """One client: what it is still to be sent, and the change after which it wants every one."""
-
-    __slots__ = ("after_seq", "asked", "filled", "opened", "outbox", "overrun", "task")
-
-    def __init__(self, asked_epoch: str, asked_seq: int | None) -> None:
-        self.asked = (asked_epoch, asked_seq)
-        self.after_seq = 0
-        self.opened = False
-        self.overrun = False
-        self.outbox: deque[str] = deque()
-        self.filled = asyncio.Event()
-        self.task = asyncio.current_task()
-
-    def put(self, *messages: str) -> None:
-        self.outbox.extend(messages)
-        self.filled.set()
-        if len(self.outbox) > OUTBOX_MAX and self.task is not None and not self.overrun:
-            self.overrun = True
-            self.task.cancel()
-
-    async def send_to(self, websocket: WebSocket) -> None:
-        while True:
-            await self.filled.wait()
-            self.filled.clear()
-            while self.outbox:
-                await websocket.send({"type": "websocket.send", "text": self.outbox.popleft()})
+    return FeedChannel(redis, Keys(settings.event), bugs.find(settings.bug).seat_log(seats))
 
 
 class FeedNode:
-    """The sockets that follow one event in one process, and the log that they are told from."""
+    """The routes of one node, and its door."""
 
-    def __init__(self, redis: RedisStore, keys: Keys, log: SeatLog) -> None:
-        self._redis = redis
-        self.event = keys.event
-        self._score_channel = keys.score
-        self._stream = SeatStream(redis, keys)
-        self._log = log
-        self._sockets: set[_Socket] = set()
+    def __init__(self, settings: Settings, channels: list[FeedChannel]) -> None:
+        self.channels = {channel.event: channel for channel in channels}
+        self._limit = OpenLimit(sockets_max=settings.feed_sockets_max, opens_per_s=settings.feed_opens_per_s)
 
-    def jobs(self) -> list[Coroutine[Any, Any, None]]:
-        """Endless jobs."""
-        return [self.follow_seats(), self.follow_score()]
+    def app(self) -> web.Application:
+        """The node as an aiohttp application."""
+        app = web.Application(middlewares=[_refusals_as_problems])
+        app.router.add_get("/feed/{event}", self.follow, allow_head=False)
+        app.router.add_get("/healthz", _health)
+        app.router.add_get("/metrics", _metrics)
+        return app
 
-    async def follow_seats(self) -> None:
-        """Endless: reads every change once and hands it to all sockets."""
-        while True:
-            try:
-                await self._follow()
-                await self._load()
-            except UnavailableError as error:
-                _log.info("the feed waits: %s", error)
-                await asyncio.sleep(RETRY_S)
+    async def follow(self, request: web.Request) -> web.StreamResponse:
+        """One client, from its handshake to its end. `?epoch=…&last_seq=…`: the last change it has seen."""
+        channel = self.channels.get(request.match_info["event"])
+        if channel is None:
+            return _problem(404, "no such event")
+        epoch, last_seq = request.query.get("epoch", ""), request.query.get("last_seq", "")
+        if not _usable(epoch, last_seq):
+            return _problem(400, "malformed query", "last_seq is a whole number, epoch as the feed gave it")
+        websocket = web.WebSocketResponse(heartbeat=PING_S, compress=False, max_msg_size=MESSAGE_BYTES_MAX)
+        if not websocket.can_prepare(request).ok:
+            return _problem(426, "a WebSocket is needed", headers={"upgrade": "websocket", "connection": "upgrade"})
+        refusal = self._refusal()
+        if refusal is not None:
+            return refusal
+        await websocket.prepare(request)
+        if request.transport is not None:
+            socket = FeedSocket(request.transport, epoch, int(last_seq) if last_seq else None)
+            await _attend(websocket, channel, socket)
+        return websocket
 
-    async def follow_score(self) -> None:
-        """Endless: passes scores on as they come; what is said while Redis is away is lost, as pub/sub has it."""
-        while True:
-            try:
-                async with self._redis.client.pubsub() as channel:
-                    await channel.subscribe(self._score_channel)
-                    async for message in channel.listen():
-                        if message["type"] == "message":
-                            self._tell_all(text(msgspec.json.decode(message["data"], type=Score)))
-            except OUTAGE_ERRORS as error:
-                _log.info("no scores: %s", error)
-            await asyncio.sleep(1.0)
-
-    async def serve(self, websocket: WebSocket) -> None:
-        """One client, from its connect to its end."""
-        await websocket.accept()
-        socket = _Socket(websocket.query_params.get("epoch", ""), _seq(websocket.query_params.get("last_seq", "")))
-        sending = asyncio.create_task(socket.send_to(websocket))
-        self._join(socket)
-        try:
-            while (await websocket.receive())["type"] != "websocket.disconnect":
-                pass
-        except asyncio.CancelledError:
-            if not socket.overrun:
-                raise
-            with contextlib.suppress(TimeoutError, RuntimeError):
-                async with asyncio.timeout(1.0):
-                    await websocket.close(TRY_AGAIN_LATER)
-        finally:
-            self._leave(socket)
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-
-    def _join(self, socket: _Socket) -> None:
-        WEBSOCKET_CONNECTIONS.inc()
-        self._sockets.add(socket)
-        if self._log.loaded:
-            self._open(socket)
-
-    def _leave(self, socket: _Socket) -> None:
-        WEBSOCKET_CONNECTIONS.dec()
-        self._sockets.discard(socket)
-
-    def _open(self, socket: _Socket) -> None:
-        """From here to the next `await` the log stands still: what it gives now and what follows fit together."""
-        messages, socket.after_seq = self._log.opening(*socket.asked, time.time())
-        socket.opened = True
-        socket.put(*messages)
-
-    async def _load(self) -> None:
-        """Takes the state of all seats from Redis, and tells every socket that what it knew is void."""
-        loaded = await self._stream.load()
-        if loaded is None:
-            await asyncio.sleep(RETRY_S)
-            return
-        self._log.load(loaded.epoch, loaded.seq, loaded.states, loaded.history, time.time())
-        resync = text(Resync(loaded.epoch, loaded.seq, time.time()))
-        for socket in self._sockets:
-            if socket.opened:
-                socket.asked = ("", None)
-                socket.put(resync)
-            self._open(socket)
-
-    async def _follow(self) -> None:
-        """Hands changes on until what comes next cannot be read."""
-        log = self._log
-        with contextlib.suppress(HistoryGoneError):
-            while log.loaded:
-                await self._stream.wait(log.seq)
-                first_seq = log.seq + 1
-                changes = await self._stream.read(log.epoch, log.seq)
-                messages = [message for change in changes for message in log.append(change)]
-                for socket in self._sockets:
-                    seen_already = max(0, socket.after_seq + 1 - first_seq)
-                    socket.put(*messages[seen_already:])
-                await asyncio.sleep(COALESCE_S)
-
-    def _tell_all(self, message: str) -> None:
-        for socket in self._sockets:
-            if socket.opened:
-                socket.put(message)
+    def _refusal(self) -> Problem | None:
+        """None: the client may come in."""
+        if not self._limit.has_room(sum(map(len, self.channels.values()))):
+            FEED_REFUSED.labels("full").inc()
+            return _come_back("this node is full", FULL_HINT_S)
+        wait_s = self._limit.take(time.monotonic())
+        if not wait_s:
+            return None
+        FEED_REFUSED.labels("rate").inc()
+        return _come_back("too many are coming in at once", wait_s)
 
 
-def _seq(given: str) -> int | None:
-    """A sequence number from a query; None where there is none that can be used."""
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 16 else None
+async def _attend(websocket: web.WebSocketResponse, channel: FeedChannel, socket: FeedSocket) -> None:
+    channel.join(socket)
+    try:
+        async for _ in websocket:
+            pass
+    finally:
+        channel.leave(socket)
+
+
+def _usable(epoch: str, last_seq: str) -> bool:
+    whole = last_seq.isascii() and last_seq.isdigit() and len(last_seq) <= SEQ_DIGITS_MAX
+    return len(epoch) <= EPOCH_LENGTH_MAX and (whole or not last_seq)
+
+
+def _come_back(detail: str, after_s: float) -> Problem:
+    """503. `Retry-After` has whole seconds only, so the problem document says it exactly."""
+    headers = {"retry-after": str(math.ceil(after_s)), "connection": "close"}
+    return _problem(503, "come back later", detail, headers=headers, retry_after_s=round(after_s, 3))
+
+
+class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A problem document (RFC 9457)."""
+
+    title: str
+    status: int
+    type: str = ""
+    detail: str = ""
+    retry_after_s: float | None = None
+
+
+def _problem(
+    status: int,
+    title: str,
+    detail: str = "",
+    *,
+    headers: dict[str, str] | None = None,
+    retry_after_s: float | None = None,
+) -> Problem:
+    document = _Document(title, status, "about:blank", detail, retry_after_s)
+    return web.Response(
+        body=msgspec.json.encode(document),
+        status=status,
+        headers={"cache-control": "no-store", **(headers or {})},
+        content_type="application/problem+json",
+    )
+
+
+@web.middleware
+async def _refusals_as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as refused:
+        headers = {"allow": refused.headers["allow"]} if "allow" in refused.headers else None
+        return _problem(refused.status, refused.reason, headers=headers)
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _metrics(_request: web.Request) -> web.Response:
+    body, content_type = exposition()
+    return web.Response(body=body, headers={"content-type": content_type})

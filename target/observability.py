@@ -1,20 +1,18 @@
-"""The platform's Prometheus metrics, each defined once, and the two routes that every process serves."""
+"""The platform's Prometheus metrics, each defined once, and the two routes that every process serves.
+
+`multiprocess_mode` says what the figures of several worker processes of one server come to, see target/exposition.py.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+
+from target.exposition import exposition
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -27,8 +25,10 @@ def _counter(name: str, text: str, label: str, values: tuple[str, ...]) -> Count
     return counter
 
 
-BREAKER_STATE: Final = Gauge("target_breaker_state", "0 closed, 1 half-open, 2 open", ["dependency", "shard"])
-QUEUE_DEPTH: Final = Gauge("target_queue_depth", "Fans waiting", ["event"])
+BREAKER_STATE: Final = Gauge(
+    "target_breaker_state", "0 closed, 1 half-open, 2 open", ["dependency", "shard"], multiprocess_mode="livemax"
+)
+QUEUE_DEPTH: Final = Gauge("target_queue_depth", "Fans waiting", ["event"], multiprocess_mode="livemostrecent")
 BOT_CHECKS: Final = Counter("target_bot_checks", "New joins at the entrance", ["control", "outcome"])
 for _control, _outcomes in {
     "challenge": ("passed", "refused"),
@@ -51,10 +51,30 @@ DB_WRITE_SECONDS: Final = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
 )
 REPLICA_LAG_SECONDS: Final = Gauge(
-    "target_replica_lag_seconds", "Age of the newest write that the replica has", ["shard"]
+    "target_replica_lag_seconds",
+    "Age of the newest write that the replica has",
+    ["shard"],
+    multiprocess_mode="livemostrecent",
 )
-WEBSOCKET_CONNECTIONS: Final = Gauge("target_websocket_connections", "Open feed sockets")
-SSE_CONNECTIONS: Final = Gauge("target_sse_connections", "Open position streams")
+WEBSOCKET_CONNECTIONS: Final = Gauge("target_websocket_connections", "Open feed sockets", multiprocess_mode="livesum")
+FEED_BEHIND: Final = Gauge(
+    "target_feed_behind", "Feed sockets that have not been told everything yet", ["event"], multiprocess_mode="livesum"
+)
+FEED_OPENINGS: Final = _counter(
+    "target_feed_openings", "What feed clients were told first", "kind", ("snapshot", "delta", "resync")
+)
+FEED_REFUSED: Final = _counter(
+    "target_feed_refused", "Feed clients told to come back later", "reason", ("rate", "full")
+)
+FEED_DROPPED: Final = _counter(
+    "target_feed_dropped", "Feed clients that were too slow", "reason", ("history", "stalled")
+)
+FEED_DELAY_SECONDS: Final = Histogram(
+    "target_feed_delay_seconds",
+    "From a seat's change until all sockets of a node were handed it",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
+)
+SSE_CONNECTIONS: Final = Gauge("target_sse_connections", "Open position streams", multiprocess_mode="livesum")
 PAYMENTS: Final = _counter(
     "target_payments", "Charges asked of the provider", "outcome", ("captured", "declined", "timeout", "error")
 )
@@ -70,11 +90,14 @@ FALLBACKS: Final = _counter(
     "kind",
     ("ticket_while_redis_down", "stale_seat_map", "parked_checkout", "pending_payment"),
 )
-ORDERS_PARKED: Final = Gauge("target_orders_parked", "Checkouts waiting for the primary to come back")
+ORDERS_PARKED: Final = Gauge(
+    "target_orders_parked", "Checkouts waiting for the primary to come back", multiprocess_mode="livemostrecent"
+)
 
 
 async def _metrics(_request: Request) -> Response:
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    body, content_type = exposition()
+    return Response(body, media_type=content_type)
 
 
 async def _health(_request: Request) -> Response:

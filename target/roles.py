@@ -1,4 +1,7 @@
-"""One factory for each role's app. Imports are local, so that a process loads only the parts of its role."""
+"""One factory for each role that is an ASGI application; a feed node is none, see target/feed.py.
+
+Imports are local, so that a process loads only the parts of its role.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,6 @@ def booking(settings: Settings) -> Starlette:
 def worker(settings: Settings) -> Starlette:
     """The background jobs and the operator's endpoints."""
     from target.worker import create
-
-    return create(settings)
-
-
-def feed(settings: Settings) -> Starlette:
-    """One WebSocket node of the seat feed."""
-    from target.feed import create
 
     return create(settings)
 

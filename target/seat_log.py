@@ -54,6 +54,14 @@ class Score(msgspec.Struct, frozen=True, tag="score"):
     away: int
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """What a client is told first, and the seq that it then has. `kind`: snapshot | delta | resync."""
+
+    kind: str
+    messages: tuple[str, ...]
+    seq: int
+
+
 Message = SeatChange | Snapshot | Resync | Score
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -99,28 +107,32 @@ class SeatLog:
         self._history.append(message)
         return (message,)
 
-    def opening(self, epoch: str, last_seq: int | None, now_s: float) -> tuple[list[str], int]:
-        """What a client is sent first, and the seq after which it then wants every change.
+    def opening(self, epoch: str, last_seq: int | None, now_s: float) -> Opening:
+        """What a client is told first. It then wants every change after the opening's `seq`, see `after`.
 
-        Without `last_seq`: a snapshot. With it: what it missed, or a resync and a snapshot if that is not known here.
+        Without `last_seq`: a snapshot. With it: nothing yet, or a resync and a snapshot if what it missed is not known.
         """
         if last_seq is None:
-            return self._snapshot_and_since(now_s), self.seq
+            return self._snapshot_opening(now_s, "snapshot")
         behind = self.seq - last_seq
         if epoch == self.epoch and -AHEAD_MAX <= behind <= len(self._history):
-            return self._last(behind), max(self.seq, last_seq)
-        return [text(Resync(self.epoch, self.seq, now_s)), *self._snapshot_and_since(now_s)], self.seq
+            return Opening("delta", (), last_seq)
+        return self._snapshot_opening(now_s, "resync", text(Resync(self.epoch, self.seq, now_s)))
 
-    def _snapshot_and_since(self, now_s: float) -> list[str]:
+    def after(self, seq: int, count: int) -> list[str] | None:
+        """The next changes after `seq`, at most `count`; none: it has them all. None: they are not known any more."""
+        behind = self.seq - seq
+        length = len(self._history)
+        if behind > length:
+            return None
+        first = length - behind
+        return [self._history[n] for n in range(first, min(length, first + count))]
+
+    def _snapshot_opening(self, now_s: float, kind: str, *before: str) -> Opening:
         behind = self.seq - self._snapshot_seq
         if behind > SNAPSHOT_AGE_MAX or behind > len(self._history):
             self._take_snapshot(now_s)
-            behind = 0
-        return [self._snapshot, *self._last(behind)]
-
-    def _last(self, count: int) -> list[str]:
-        length = len(self._history)
-        return [self._history[n] for n in range(length - max(count, 0), length)]
+        return Opening(kind, (*before, self._snapshot), self._snapshot_seq)
 
     def _take_snapshot(self, now_s: float) -> None:
         taken = {self._seats[n]: state - _FREE for n, state in enumerate(self._states) if state != _FREE}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
 import os
 import signal
 import sys
@@ -18,6 +17,8 @@ from granian.server import Server as ProcessServer
 from granian.server.embed import Server as EmbeddedServer
 from starlette.applications import Starlette
 
+from target import logs
+from target.exposition import share_metrics
 from target.settings import Settings
 
 BACKLOG: Final = 4096
@@ -41,13 +42,12 @@ def load_app(path: str, settings: Settings) -> Starlette:
 
 def serve(path: str, settings: Settings) -> None:
     """Serves until told to stop. One worker runs in this process; several run in children of it."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {settings.node} %(name)s %(message)s"
-    )
+    logs.configure(settings)
     if settings.workers == 1:
         uvloop.run(_serve_embedded(load_app(path, settings), settings))
     else:
-        _serve_processes(path, settings)
+        with share_metrics():
+            _serve_processes(path, settings)
 
 
 async def _serve_embedded(app: Starlette, settings: Settings) -> None:
@@ -78,6 +78,7 @@ async def _serve_embedded(app: Starlette, settings: Settings) -> None:
 
 
 def _load_for_child(_target: str, path: str, settings: Settings) -> Starlette:
+    logs.configure(settings)
     return load_app(path, settings)
 
 

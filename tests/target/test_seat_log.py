@@ -36,6 +36,16 @@ def replay(messages: list[str], state: dict[str, int] | None = None, seq: int = 
     return {seat: value for seat, value in state.items() if value}, seq
 
 
+def told(log: SeatLog, epoch: str = "", last_seq: int | None = None, *, chunk: int = 7) -> tuple[list[str], int]:
+    """All that a client is told when it comes now, and the seq that it then has."""
+    opening = log.opening(epoch, last_seq, 0.0)
+    messages, seq = list(opening.messages), opening.seq
+    while changes := log.after(seq, chunk):
+        messages += changes
+        seq += len(changes)
+    return messages, seq
+
+
 def kinds(messages: list[str]) -> list[str]:
     return [msgspec.json.decode(message)["type"] for message in messages]
 
@@ -43,38 +53,46 @@ def kinds(messages: list[str]) -> list[str]:
 @given(st.integers(0, 3 * SNAPSHOT_AGE_MAX), st.integers(0, 50), st.integers(0, 50))
 def test_whenever_a_client_joins_it_knows_what_a_fresh_snapshot_says(before: int, between: int, after: int) -> None:
     log = log_with(before)
-    first, after_seq = log.opening("", None, 0.0)
+    first, after_seq = told(log)
     missed = [message for seq in range(before + 1, before + between + 1) for message in log.append(change(seq))]
     state, seq = replay([*first, *missed])
     assert seq == before + between >= after_seq
     for number in range(seq + 1, seq + after + 1):
         log.append(change(number))
-    delta, _ = log.opening("e1", seq, 0.0)
+    delta, _ = told(log, "e1", seq)
     assert set(kinds(delta)) <= {"seat"}
-    assert replay(delta, state, seq) == replay(log_with(seq + after).opening("", None, 0.0)[0])
+    assert replay(delta, state, seq) == replay(told(log_with(seq + after))[0])
 
 
 def test_a_client_that_missed_nothing_is_sent_nothing() -> None:
-    assert log_with(5).opening("e1", 5, 0.0) == ([], 5)
+    assert told(log_with(5), "e1", 5) == ([], 5)
 
 
 def test_a_client_that_is_ahead_of_this_node_waits_for_what_comes_next() -> None:
-    assert log_with(5).opening("e1", 8, 0.0) == ([], 8)
-    assert kinds(log_with(5).opening("e1", 6 + AHEAD_MAX, 0.0)[0])[0] == "resync"
+    assert told(log_with(5), "e1", 8) == ([], 8)
+    assert kinds(told(log_with(5), "e1", 6 + AHEAD_MAX)[0])[0] == "resync"
 
 
 def test_another_epoch_or_lost_history_is_a_resync_and_a_snapshot() -> None:
-    assert kinds(log_with(5).opening("e0", 3, 0.0)[0])[:2] == ["resync", "snapshot"]
+    assert kinds(told(log_with(5), "e0", 3)[0])[:2] == ["resync", "snapshot"]
     log = SeatLog(SEATS)
     log.load("e1", 100, b"01200000", [change(99), change(100)], 0.0)
-    assert kinds(log.opening("e1", 97, 0.0)[0]) == ["resync", "snapshot"]
-    assert kinds(log.opening("e1", 98, 0.0)[0]) == ["seat", "seat"]
+    assert kinds(told(log, "e1", 97)[0]) == ["resync", "snapshot"]
+    assert kinds(told(log, "e1", 98)[0]) == ["seat", "seat"]
+
+
+def test_who_falls_out_of_the_history_is_told_so() -> None:
+    log = SeatLog(SEATS)
+    log.load("e1", 100, b"01200000", [change(99), change(100)], 0.0)
+    assert log.after(97, 10) is None
+    assert log.after(100, 10) == []
+    assert kinds(log.after(98, 1) or []) == ["seat"]
 
 
 def test_a_snapshot_lists_the_seats_that_are_not_free() -> None:
     log = SeatLog(SEATS)
     log.load("e1", 7, b"01200000", [], 12.5)
-    (snapshot,), after_seq = log.opening("", None, 13.0)
+    (snapshot,), after_seq = told(log)
     assert msgspec.json.decode(snapshot) == {
         "type": "snapshot",
         "epoch": "e1",
