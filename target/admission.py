@@ -5,49 +5,45 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from target.breakers import UnavailableError
-from target.observability import ADMISSIONS, QUEUE_DEPTH
-from target.waiting_room import WaitingRoom
+from target.conflict_signal import ConflictSignal
+from target.observability import (
+    ABANDONED,
+    ADMISSION_RATE,
+    ADMISSIONS,
+    CONFLICT_RATIO,
+    NO_SHOWS,
+    QUEUE_DEPTH,
+    SHOW_RATIO,
+)
+from target.rate_policy import OBSERVE_S, ConflictMeter, Feedback, RatePolicy, ShowMeter
+from target.waiting_room import Admitted, WaitingRoom
 
 TICK_S: Final = 0.1
 RETURN_GRACE_S: Final = 2.5
 """After an outage: the booking processes' breakers close again within 2 s, and put parked tickets in their places."""
 
 
-class RatePolicy(Protocol):
-    """How fast fans may be let in."""
-
-    @property
-    def burst(self) -> int:
-        """Most at once, after a quiet time."""
-
-    def rate_per_s(self) -> float:
-        """The rate from now on."""
-
-
-class FixedRate:
-    """The same rate all the time."""
-
-    def __init__(self, rate_per_s: float, burst: int) -> None:
-        self._rate_per_s = rate_per_s
-        self.burst = burst
-
-    def rate_per_s(self) -> float:
-        """As given."""
-        return self._rate_per_s
-
-
 class AdmissionController:
     """The worker's admission loop. After an outage it waits, so that nobody passes the tickets given meanwhile."""
 
     def __init__(
-        self, room: WaitingRoom, policy: RatePolicy, event: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        room: WaitingRoom,
+        policy: RatePolicy,
+        signal: ConflictSignal,
+        event: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._room = room
         self._policy = policy
+        self._observer = Observer(room, policy, signal, event, clock)
         self._depth = QUEUE_DEPTH.labels(event)
+        self._abandoned = ABANDONED.labels(event)
+        self._no_shows = NO_SHOWS.labels(event)
         self._clock = clock
         self._away = False
         self._resume_s = 0.0
@@ -70,8 +66,49 @@ class AdmissionController:
                 self._away = False
                 self.hold_back()
             if self._clock() >= self._resume_s:
-                admitted = await self._room.admit(rate_per_s=self._policy.rate_per_s(), burst=self._policy.burst)
-                ADMISSIONS.inc(admitted.count)
-                self._depth.set(admitted.waiting)
+                await self._observer.look()
+                rate_per_s = self._policy.rate_per_s()
+                self._count(await self._room.admit(rate_per_s=rate_per_s, burst=self._policy.burst))
         except UnavailableError:
             self._away = True
+
+    def _count(self, admitted: Admitted) -> None:
+        ADMISSIONS.inc(admitted.count)
+        self._depth.set(admitted.waiting)
+        self._abandoned.inc(admitted.skipped)
+        self._no_shows.inc(admitted.no_shows)
+
+
+class Observer:
+    """Tells the policy once in `OBSERVE_S` what has become of those who were let in, and shows it as metrics."""
+
+    def __init__(
+        self, room: WaitingRoom, policy: RatePolicy, signal: ConflictSignal, event: str, clock: Callable[[], float]
+    ) -> None:
+        self._room = room
+        self._policy = policy
+        self._signal = signal
+        self._clock = clock
+        self._looked_s = clock()
+        self._conflicts = ConflictMeter()
+        self._shows = ShowMeter()
+        self._rate = ADMISSION_RATE.labels(event)
+        self._rate.set(policy.rate_per_s())
+        self._conflict_ratio = CONFLICT_RATIO.labels(event)
+        self._show_ratio = SHOW_RATIO.labels(event)
+        self._show_ratio.set(1.0)
+
+    async def look(self) -> None:
+        """Does nothing until it is time. Raises `UnavailableError`."""
+        now_s = self._clock()
+        after_s = now_s - self._looked_s
+        if after_s < OBSERVE_S:
+            return
+        self._looked_s = now_s
+        counts, turnout = await asyncio.gather(self._signal.read(), self._room.turnout())
+        conflict_ratio = self._conflicts.update(counts.holds, counts.conflicts, after_s=after_s)
+        show_ratio = self._shows.update(turnout.entered, turnout.missed, now_s=now_s)
+        self._policy.observe(Feedback(conflict_ratio, show_ratio))
+        self._rate.set(self._policy.rate_per_s())
+        self._conflict_ratio.set(conflict_ratio or 0.0)
+        self._show_ratio.set(show_ratio)

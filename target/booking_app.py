@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -16,6 +17,7 @@ from target.observability import health_route, metrics_route
 from target.orders_routes import OrderLookup, OrderRoutes
 from target.position_streams import StreamHub
 from target.queue_routes import QueueRoutes
+from target.rate_policy import fastest_per_s
 from target.seat_routes import SeatRoutes
 from target.settings import Settings
 from target.status import Status
@@ -29,7 +31,8 @@ def create(settings: Settings) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await connections.open()
-        jobs = [asyncio.create_task(job) for job in (*(sale.hub.run() for sale in sales), *connections.probes())]
+        endless = [*(job for sale in sales for job in sale.jobs()), *connections.probes()]
+        jobs = [asyncio.create_task(job) for job in endless]
         yield
         for job in jobs:
             job.cancel()
@@ -51,8 +54,12 @@ class _Sale:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.hub = StreamHub(context.room, rate_per_s=context.settings.admission_rate_per_s)
+        self.hub = StreamHub(context.room, rate_per_s=fastest_per_s(context.settings))
         self.orders = OrderRoutes(context, Checkouts(context))
+
+    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """Endless."""
+        return [self.hub.run(), self._context.conflicts.run()]
 
     def routes(self) -> list[Route]:
         return [

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from target import bugs
-from target.admission import FixedRate, RatePolicy
 from target.bots import Entrance, entrance
+from target.conflict_signal import ConflictSignal
 from target.database import Database
 from target.inventory import Inventory
 from target.keys import Keys
 from target.orders import Orders
 from target.parking import Parking
 from target.payments.client import PaymentsClient
+from target.queue_rules import rules_of
+from target.rate_policy import RatePolicy, policy_of
 from target.redis_store import RedisStore
 from target.saga import Saga
 from target.seat_map import SeatMap
@@ -68,6 +70,7 @@ class Context:
     entrance: Entrance
     room: WaitingRoom
     rate_policy: RatePolicy
+    conflicts: ConflictSignal
     inventory: Inventory
     seat_map: SeatMap
     orders: Orders
@@ -101,8 +104,9 @@ def compose(settings: Settings, connections: Connections) -> Context:
         payments=connections.payments,
         signer=signer,
         entrance=entrance(settings, redis, keys, signer),
-        room=WaitingRoom(redis, keys),
-        rate_policy=FixedRate(settings.admission_rate_per_s, settings.admission_burst),
+        room=WaitingRoom(redis, keys, rules_of(settings)),
+        rate_policy=policy_of(settings),
+        conflicts=ConflictSignal(redis, keys),
         inventory=Inventory(redis, keys, venue, hold_ttl_s=settings.hold_ttl_s),
         seat_map=SeatMap(redis, keys, venue, orders),
         orders=orders,

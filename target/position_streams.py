@@ -1,14 +1,16 @@
-"""Server-sent events that tell waiting fans their position.
+"""Server-sent events that tell waiting fans their position: `waiting` before the opening, `position`, `paused` while
+Redis is away, and at last `admitted`.
 
 One poller per process asks Redis for many fans at once: those near the front several times a second, those at the
-back every few seconds. Streams stay open while Redis is away and say so. A ticket whose fan is not in the queue (it was
-given while Redis was away, or Redis has lost its data) is put in its place by its join time.
+back every few seconds (`BANDS`). A ticket whose fan is not in the queue (it was given while Redis was away, Redis has
+lost its data, or the fan was silent for so long that the line went on) is put in its place by its join time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from typing import Final
 
@@ -24,11 +26,13 @@ from target.waiting_room import WaitingRoom
 TICK_S: Final = 0.25
 GATHER_S: Final = 0.005  # streams that open together are asked for together
 SLOWEST_S: Final = 5.0
-LOOKS_AHEAD: Final = 4  # how often a fan is told before their turn could come
+BANDS: Final = ((1.0, TICK_S), (5.0, 1.0), (20.0, 2.5), (math.inf, SLOWEST_S))
+"""(the turn is at the earliest in so many s, the fan is asked for every so many s), from the front to the back."""
 KEEP_ALIVE_S: Final = 15.0
 BATCH: Final = 500
 ADMITTED: Final = 0
 ABSENT: Final = -1
+EVENT_NO_DIGITS: Final = 15  # of a Last-Event-ID that is continued
 
 HEADERS: Final = [
     (b"content-type", b"text/event-stream"),
@@ -38,20 +42,22 @@ HEADERS: Final = [
 
 
 def cadence_s(position: int, *, rate_per_s: float) -> float:
-    """How long until a fan at `position` is asked for again: a fraction of the wait before them, within limits."""
-    return min(SLOWEST_S, max(TICK_S, position / rate_per_s / LOOKS_AHEAD))
+    """How long until a fan at `position` is asked for again, by the band that they are in at the highest rate."""
+    turn_s = position / rate_per_s
+    return next(every_s for within_s, every_s in BANDS if turn_s <= within_s)
 
 
 class Stream:
     """One open stream. The newest event replaces one that a slow client has not taken yet."""
 
-    __slots__ = ("_event", "_taker", "due_s", "epoch", "finished", "number", "position", "sent_s", "ticket")
+    __slots__ = ("_event", "_taker", "due_s", "epoch", "finished", "news", "number", "position", "sent_s", "ticket")
 
     def __init__(self, ticket: Ticket, number: int) -> None:
         self.ticket = ticket
         self.number = number  # of the last event, continued over reconnects
         self.epoch = ""
-        self.position: int | None = None  # as last told; None: nothing yet, or paused
+        self.position: int | None = None  # as last told; None: nothing yet, or paused, or not drawn
+        self.news = ""  # the name of the last event
         self.due_s = 0.0
         self.sent_s = 0.0
         self.finished = False
@@ -60,6 +66,7 @@ class Stream:
 
     def tell(self, name: str, data: str) -> None:
         """Puts an event on the stream."""
+        self.news = name
         self.number += 1
         self._put(f"id: {self.epoch}:{self.number}\nevent: {name}\ndata: {data}\n\n".encode())
 
@@ -103,7 +110,8 @@ class StreamHub:
     def open(self, ticket: Ticket, *, last_event_id: str = "") -> Stream:
         """A new stream for the holder of `ticket`. The place is the ticket's; the id only continues the count."""
         number = last_event_id.rpartition(":")[2]
-        stream = Stream(ticket, int(number) if number.isdecimal() else 0)
+        known = number.isdecimal() and len(number) <= EVENT_NO_DIGITS
+        stream = Stream(ticket, int(number) if known else 0)
         self._streams.add(stream)
         self._arrived.append(stream)
         self._arrival.set()
@@ -156,9 +164,23 @@ class StreamHub:
         for stream, position in zip(streams, seen.of, strict=True):
             if position == ABSENT:
                 absent.append(stream)
+            elif seen.gathering:
+                self._tell_waiting(stream, seen.epoch, position, now_s)
             else:
                 self._tell_position(stream, seen.epoch, position, now_s)
         return absent
+
+    def _tell_waiting(self, stream: Stream, epoch: str, position: int, now_s: float) -> None:
+        """Before the opening: when it is, and the position unless lots are drawn. Asked for again at the opening."""
+        rules = self._room.rules
+        stream.due_s = now_s + min(SLOWEST_S, max(TICK_S, rules.opens_at_s - time.time()))
+        shown = position if rules.draw is None else None
+        if stream.news != "waiting" or shown != stream.position:
+            stream.epoch, stream.position = epoch, shown
+            place = "" if shown is None else f'"position":{shown},"epoch":"{epoch}",'
+            stream.tell("waiting", f'{{{place}"opens_at":{rules.opens_at_s:.3f},"at":{time.time():.3f}}}')
+        elif now_s - stream.sent_s > KEEP_ALIVE_S:
+            stream.keep_alive()
 
     def _tell_position(self, stream: Stream, epoch: str, position: int, now_s: float) -> None:
         stream.due_s = now_s + cadence_s(position, rate_per_s=self._rate_per_s)
@@ -167,7 +189,7 @@ class StreamHub:
             stream.tell("admitted", f'{{"at":{time.time():.3f}}}')
             stream.finish()
             self._streams.discard(stream)
-        elif position != stream.position or epoch != stream.epoch:
+        elif position != stream.position or epoch != stream.epoch or stream.news == "waiting":
             stream.epoch, stream.position = epoch, position
             stream.tell("position", f'{{"position":{position},"epoch":"{epoch}","at":{time.time():.3f}}}')
         elif now_s - stream.sent_s > KEEP_ALIVE_S:
@@ -177,7 +199,7 @@ class StreamHub:
         """Redis is away: every stream says so once, and is asked for again at each tick."""
         for stream in self._streams:
             stream.due_s = 0.0
-            if stream.position is not None or not stream.sent_s:
+            if stream.news != "paused":
                 stream.position = None
                 stream.tell("paused", f'{{"at":{time.time():.3f}}}')
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from target.bots import DeviceRefusedError, ProofRefusedError
 from target.breakers import UnavailableError
 from target.context import Context
+from target.draw_routes import DrawRoutes
 from target.http import ProblemError, json_response, read_device, read_json, require_ticket
 from target.observability import FALLBACKS
 from target.position_streams import PositionsEndpoint, StreamHub
@@ -40,13 +41,17 @@ class JoinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JoinAnswer(msgspec.Struct, frozen=True):
-    """A place in the queue. `joined_at`: unix s. Paused: without position and epoch."""
+    """A place in the queue. `joined_at`: unix s. Paused: without position and epoch.
+
+    Gathering: `opens_at` (unix s) says until when; where lots are drawn there is no position before.
+    """
 
     ticket: str
     position: int | None
     epoch: str
     joined_at: float
     state: JoinState
+    opens_at: float | None = None
 
 
 class EnterAnswer(msgspec.Struct, frozen=True):
@@ -77,6 +82,7 @@ class QueueRoutes:
             Route(f"/api/events/{event}/queue", self.join, methods=["POST"]),
             Route(f"/api/events/{event}/queue/positions", self._positions),
             Route(f"/api/events/{event}/admission", self.enter, methods=["POST"]),
+            *DrawRoutes(self._room, event).routes(),
         ]
 
     async def page(self, _request: Request) -> Response:
@@ -108,12 +114,14 @@ class QueueRoutes:
         except UnavailableError:
             FALLBACKS.labels("ticket_while_redis_down").inc()
             return self._paused(fan, identity, joined_us or self._room.stamp(), device)
+        opens_at_s = self._room.rules.opens_at_s
         answer = JoinAnswer(
-            self._signer.ticket(fan, place.identity, place.joined_us, device=device),
+            self._signer.ticket(fan, place.identity, place.joined_us, device=device, opens_at_s=opens_at_s),
             place.position,
             place.epoch,
             place.joined_us / 1e6,
             place.state,
+            opens_at_s if place.state is JoinState.GATHERING else None,
         )
         return json_response(answer, 201 if place.new else 200)
 
@@ -147,5 +155,6 @@ class QueueRoutes:
         return await self._room.join(asked.fan, asked.identity)
 
     def _paused(self, fan: str, identity: str, joined_us: int, device: str) -> Response:
-        ticket = self._signer.ticket(fan, identity, joined_us, device=device)
+        opens_at_s = self._room.rules.opens_at_s
+        ticket = self._signer.ticket(fan, identity, joined_us, device=device, opens_at_s=opens_at_s)
         return json_response(JoinAnswer(ticket, None, "", joined_us / 1e6, JoinState.PAUSED), 202)

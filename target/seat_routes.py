@@ -90,6 +90,7 @@ class SeatRoutes:
             expires_at = await self._context.inventory.hold(claim, limit=owner.limit)
         except SeatsTakenError as error:
             HOLDS.labels("conflict").inc()
+            self._context.conflicts.count(conflict=True)
             raise ProblemError(409, "seats taken", extra={"seats_taken": error.seats}) from error
         except PurchaseLimitError as error:
             HOLDS.labels("refused").inc()
@@ -103,6 +104,7 @@ class SeatRoutes:
             HOLDS.labels("refused").inc()
             raise
         HOLDS.labels("ok").inc()
+        self._context.conflicts.count(conflict=False)
         return json_response(HoldAnswer(hold_id, seats, ttl_s, expires_at), 201)
 
     async def release(self, request: Request) -> Response:

@@ -94,9 +94,13 @@ class Signer:
         self._encode = msgspec.msgpack.Encoder().encode
         self._decoders: dict[type, Any] = {kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS}
 
-    def ticket(self, fan: str, identity: str, joined_us: int, *, device: str = "") -> str:
-        """A queue ticket. The same place on the same device gives the same ticket. `device`: see `device_digest`."""
-        return self.sign(Ticket(self._event, fan, identity, joined_us, joined_us / 1e6 + TICKET_VALID_S, device))
+    def ticket(self, fan: str, identity: str, joined_us: int, *, device: str = "", opens_at_s: float = 0.0) -> str:
+        """A queue ticket. The same place on the same device gives the same ticket. `device`: see `device_digest`.
+
+        It is valid from the join, or from the opening (unix s) when that is later.
+        """
+        expires_s = max(joined_us / 1e6, opens_at_s) + TICKET_VALID_S
+        return self.sign(Ticket(self._event, fan, identity, joined_us, expires_s, device))
 
     def challenge(self, bits: int, expires_s: float) -> str:
         """A proof of work to ask for. The same one until it expires is the same token."""

@@ -42,7 +42,7 @@ def create(settings: Settings) -> Starlette:
 def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
     """Every job of one event as an endless coroutine."""
     event = context.settings.event
-    admission = AdmissionController(context.room, context.rate_policy, event)
+    admission = AdmissionController(context.room, context.rate_policy, context.conflicts, event)
     reconciler = Reconciler(context.inventory, context.orders, admission, event)
     return [
         admission.run(),

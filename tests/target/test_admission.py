@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from target.admission import RETURN_GRACE_S, AdmissionController, FixedRate
+from target.admission import RETURN_GRACE_S, AdmissionController
+from target.conflict_signal import ConflictSignal
 from target.inventory import Inventory
 from target.keys import Keys
+from target.rate_policy import FixedRate
 from target.redis_store import RedisStore
 from target.tickets import Ticket
 from target.venue import load
@@ -35,7 +37,7 @@ def test_nobody_is_let_in_until_the_grace_after_an_outage_is_over(mortal_valkey:
         redis = RedisStore(mortal_valkey.url, timeout_s=0.5)
         inventory = Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60)
         room, clock = WaitingRoom(redis, KEYS), Clock()
-        controller = AdmissionController(room, EAGER, "e1", clock=clock)
+        controller = AdmissionController(room, EAGER, ConflictSignal(redis, KEYS), "e1", clock=clock)
         await inventory.load()
         await room.join("a", "a")
         await step_until_admitted(controller, room, "a")
@@ -66,7 +68,7 @@ def test_an_event_that_is_not_loaded_counts_as_an_outage(valkey: Valkey) -> None
     async def main() -> None:
         redis = RedisStore(valkey.url, timeout_s=2)
         room, clock = WaitingRoom(redis, KEYS), Clock()
-        controller = AdmissionController(room, EAGER, "e1", clock=clock)
+        controller = AdmissionController(room, EAGER, ConflictSignal(redis, KEYS), "e1", clock=clock)
         await controller.step()
         await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
         await room.join("a", "a")

@@ -11,6 +11,7 @@ import pytest
 
 from target.inventory import Inventory
 from target.keys import Keys
+from target.queue_rules import Rules
 from target.redis_store import NotReadyError, RedisStore
 from target.tickets import Ticket
 from target.venue import load
@@ -106,11 +107,11 @@ def test_a_ticket_is_used_up_after_the_time_for_repeats(valkey: Valkey, monkeypa
     run(valkey, test)
 
 
-def test_a_missed_admission_goes_to_the_end_of_the_queue(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missed_admission_goes_to_the_end_of_the_queue(valkey: Valkey) -> None:
     async def test(room: WaitingRoom) -> None:
         first = await room.join("a", "a")
         await room.join("b", "b")
-        monkeypatch.setattr("target.waiting_room.ADMISSION_VALID_S", 0.0)
+        room.rules = Rules(admission_valid_s=0.0)
         await admit(room, 1)
         with pytest.raises(EntryRefusedError, match="expired"):
             await room.enter(ticket("a"))
