@@ -13,7 +13,7 @@ from target import holds_lua
 from target import orders_sql as sql
 from target.inventory import Inventory
 from target.orders import Checkout, Orders, SeatsOwnedError
-from target.redis_store import Reply, Script, Value
+from target.redis_store import Script
 from target.seat_log import SeatChange, SeatLog
 from target.settings import SettingsError
 
@@ -49,13 +49,6 @@ class LostAckOrders(Orders):
         return await self._moved(_FORGET, order_id, charge_id)
 
 
-class CarelessInventory(Inventory):
-    """Gives a seat to whoever asks: that another fan holds or owns it is no obstacle."""
-
-    async def _run(self, script: Script, hold_id: str, *arguments: Value) -> Reply:
-        return await super()._run(_HOLD_ANY if script is holds_lua.HOLD else script, hold_id, *arguments)
-
-
 class CarelessOrders(Orders):
     """Lets a second order have a seat that a live order owns."""
 
@@ -82,8 +75,9 @@ def _lose_acks(context: Context) -> None:
 
 def _sell_twice(context: Context) -> None:
     context.orders = CarelessOrders(context.database, context.settings.event)
-    context.inventory = CarelessInventory(
-        context.redis, context.keys, context.venue, hold_ttl_s=context.settings.hold_ttl_s
+    careless = holds_lua.LuaSeats(context.redis, context.keys, hold_script=_HOLD_ANY)
+    context.inventory = Inventory(
+        context.redis, context.keys, context.venue, hold_ttl_s=context.settings.hold_ttl_s, store=careless
     )
 
 

@@ -14,6 +14,7 @@ from target import bugs
 from target.bots import Entrance, entrance
 from target.conflict_signal import ConflictSignal
 from target.database import Database
+from target.hold_schools import SCHOOLS
 from target.inventory import Inventory
 from target.keys import Keys
 from target.orders import Orders
@@ -107,7 +108,9 @@ def compose(settings: Settings, connections: Connections) -> Context:
         room=WaitingRoom(redis, keys, rules_of(settings)),
         rate_policy=policy_of(settings),
         conflicts=ConflictSignal(redis, keys),
-        inventory=Inventory(redis, keys, venue, hold_ttl_s=settings.hold_ttl_s),
+        inventory=Inventory(
+            redis, keys, venue, hold_ttl_s=settings.hold_ttl_s, store=SCHOOLS[settings.holds](redis, keys)
+        ),
         seat_map=SeatMap(redis, keys, venue, orders),
         orders=orders,
         parking=Parking(redis, keys),

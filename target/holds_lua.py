@@ -1,4 +1,4 @@
-"""The scripts that change seats in Redis. Each is atomic, takes its time from Redis and tells the feed each change.
+"""The school of Lua: scripts that change seats. Each is atomic, takes its time from Redis and tells the feed.
 
 KEYS of all: 1 epoch, 2 seq, 3 feed, 4 map, 5 seats, 6 holds, 7 bought, 8 the hold.
 A hold is a hash: state held|locked|sold|released|expired, fan, identity, seats, indexes (space separated), expires_us.
@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from target.keys import FEED_LENGTH_MAX
-from target.redis_store import Script
-
-REMEMBER_HOLD_S: Final = 600  # how long an ended hold is told apart from one that never was
+from target.keys import FEED_LENGTH_MAX, Keys
+from target.redis_store import RedisStore, Reply, Script, Value
+from target.seat_store import LIMIT, OK, REMEMBER_HOLD_S, TAKEN, HoldReply, Owner, Places
 
 _PRELUDE: Final = f"""
 local time = redis.call('TIME')
@@ -211,3 +210,63 @@ redis.call('SET', KEYS[1], ARGV[1])
 return 1
 """
 )
+
+
+def seat_keys(keys: Keys) -> tuple[str, ...]:
+    """KEYS 1 to 7 of every script."""
+    return (keys.epoch, keys.seq, keys.feed, keys.map, keys.seats, keys.holds, keys.bought)
+
+
+class LuaSeats:
+    """The school of scripts, a `SeatStore`: one round trip for each verb, nothing to retry."""
+
+    def __init__(self, redis: RedisStore, keys: Keys, *, hold_script: Script = HOLD) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._seat_keys = seat_keys(keys)
+        self._hold_script = hold_script
+
+    async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
+        """See `SeatStore`."""
+        arguments = (owner.fan, owner.identity, limit, ttl_us, *_flat(places))
+        word, *rest = [part.decode() for part in await self._run(self._hold_script, hold_id, *arguments)]
+        match word:
+            case "ok":
+                return HoldReply(OK, expires_us=int(rest[0]))
+            case "taken":
+                return HoldReply(TAKEN, taken=tuple(rest))
+            case "limit":
+                return HoldReply(LIMIT, bought=int(rest[0]))
+        return HoldReply(word)
+
+    async def release(self, hold_id: str, *, fan: str) -> str:
+        """See `SeatStore`."""
+        return _word(await self._run(RELEASE, hold_id, fan))
+
+    async def lock(self, hold_id: str, owner: Owner, places: Places, *, until_us: int) -> str:
+        """See `SeatStore`."""
+        return _word(await self._run(LOCK, hold_id, until_us, owner.fan, owner.identity, *_flat(places)))
+
+    async def unlock(self, hold_id: str) -> str:
+        """See `SeatStore`."""
+        return _word(await self._run(UNLOCK, hold_id))
+
+    async def sell(self, hold_id: str, owner: Owner, places: Places) -> str:
+        """See `SeatStore`."""
+        return _word(await self._run(SELL, hold_id, owner.fan, owner.identity, *_flat(places)))
+
+    async def expire(self, most: int) -> int:
+        """See `SeatStore`."""
+        prefix = self._keys.hold("")
+        return int(await self._redis.run(EXPIRE, (*self._seat_keys, prefix), (most, prefix)))
+
+    async def _run(self, script: Script, hold_id: str, *arguments: Value) -> Reply:
+        return await self._redis.run(script, (*self._seat_keys, self._keys.hold(hold_id)), (hold_id, *arguments))
+
+
+def _flat(places: Places) -> list[Value]:
+    return [part for place in places for part in place]
+
+
+def _word(answer: bytes) -> str:
+    return answer.decode()

@@ -13,9 +13,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from target import holds_lua
+from target import holds_lua, seat_store
 from target.keys import SEAT_HELD, SEAT_SOLD, Keys
-from target.redis_store import NotReadyError, RedisStore, Reply, Script, Value
+from target.redis_store import NotReadyError, RedisStore, Value
+from target.seat_store import MISSING, OK, UNREADY, Owner, SeatStore
 from target.venue import Venue
 
 EXPIRE_BATCH: Final = 200
@@ -93,14 +94,19 @@ class HoldGoneError(Exception):
 
 
 class Inventory:
-    """The seats of one event. Raises `UnavailableError` when Redis cannot be used, `NotReadyError` before loading."""
+    """The seats of one event. Raises `UnavailableError` when Redis cannot be used, `NotReadyError` before loading.
 
-    def __init__(self, redis: RedisStore, keys: Keys, venue: Venue, *, hold_ttl_s: float) -> None:
+    `store`: the school that changes seats; Lua unless another is given.
+    """
+
+    def __init__(
+        self, redis: RedisStore, keys: Keys, venue: Venue, *, hold_ttl_s: float, store: SeatStore | None = None
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._venue = venue
+        self._store: SeatStore = store or holds_lua.LuaSeats(redis, keys)
         self.hold_ttl_s = hold_ttl_s
-        self._seat_keys = (keys.epoch, keys.seq, keys.feed, keys.map, keys.seats, keys.holds, keys.bought)
 
     async def hold(self, claim: Claim, *, limit: int) -> float:
         """Holds all of the claim's seats or none; they must exist. Returns when the hold ends (unix s).
@@ -108,47 +114,43 @@ class Inventory:
         `limit`: seats the identity may hold and own, 0 for no limit. Raises `SeatsTakenError`, `PurchaseLimitError`.
         """
         ttl_us = round(self.hold_ttl_s * 1e6)
-        owner = (claim.fan, claim.identity)
-        answer = await self._run(holds_lua.HOLD, claim.hold_id, *owner, limit, ttl_us, *self._placed(claim))
-        match answer[0]:
-            case b"ok":
-                return int(answer[1]) / 1e6
-            case b"taken":
-                raise SeatsTakenError([seat.decode() for seat in answer[1:]])
-            case b"limit":
-                raise PurchaseLimitError(int(answer[1]))
+        reply = await self._store.hold(claim.hold_id, _owner(claim), self._places(claim), limit=limit, ttl_us=ttl_us)
+        match reply.word:
+            case seat_store.OK:
+                return reply.expires_us / 1e6
+            case seat_store.TAKEN:
+                raise SeatsTakenError(reply.taken)
+            case seat_store.LIMIT:
+                raise PurchaseLimitError(reply.bought)
         raise NotReadyError
 
     async def release(self, hold_id: str, *, fan: str) -> None:
         """The fan gives the seats back. Raises `HoldGoneError`: not theirs, over, or its payment is under way."""
-        _expect_ok(await self._run(holds_lua.RELEASE, hold_id, fan))
+        _expect_ok(await self._store.release(hold_id, fan=fan))
 
     async def lock(self, claim: Claim, *, until_s: float) -> bool:
         """A payment is under way: the hold lives until `until_s` (unix) at least, and its fan cannot release it.
 
         False: it is gone. `until_s` must outlast the longest outage that the payment may sit through.
         """
-        owner = (claim.fan, claim.identity)
-        return _is_ok(await self._run(holds_lua.LOCK, claim.hold_id, round(until_s * 1e6), *owner))
+        return _is_ok(await self._store.lock(claim.hold_id, _owner(claim), (), until_us=round(until_s * 1e6)))
 
     async def unlock(self, claim: Claim) -> None:
         """The payment failed: the hold is its fan's again until the moment it was promised for, which may be over."""
-        await self._run(holds_lua.UNLOCK, claim.hold_id)
+        await self._store.unlock(claim.hold_id)
 
     async def restore(self, claim: Claim, *, until_s: float) -> None:
         """As `lock`; if Redis forgot the hold, those of its seats that are free are held again."""
-        owner = (claim.fan, claim.identity)
-        await self._run(holds_lua.LOCK, claim.hold_id, round(until_s * 1e6), *owner, *self._placed(claim))
+        await self._store.lock(claim.hold_id, _owner(claim), self._places(claim), until_us=round(until_s * 1e6))
 
     async def mark_sold(self, claim: Claim) -> None:
         """The truth has confirmed the sale: the seats are the claim's, whoever holds them here. Idempotent."""
-        owner = (claim.fan, claim.identity)
-        _expect_ok(await self._run(holds_lua.SELL, claim.hold_id, *owner, *self._placed(claim)))
+        _expect_ok(await self._store.sell(claim.hold_id, _owner(claim), self._places(claim)))
 
     async def let_go(self, claim: Claim) -> None:
         """The claim is over: its seats are free, unless they are somebody else's by now."""
         with contextlib.suppress(HoldGoneError):
-            _expect_ok(await self._run(holds_lua.RELEASE, claim.hold_id, ""))
+            _expect_ok(await self._store.release(claim.hold_id, fan=""))
 
     async def get_hold(self, hold_id: str) -> Hold | None:
         """The hold in any state; None when there never was one, or it ended long ago."""
@@ -161,10 +163,9 @@ class Inventory:
 
     async def expire_due(self) -> int:
         """Gives back the seats of every hold whose time is over; returns how many holds."""
-        prefix = self._keys.hold("")
         expired = 0
         while True:
-            batch = int(await self._redis.run(holds_lua.EXPIRE, (*self._seat_keys, prefix), (EXPIRE_BATCH, prefix)))
+            batch = await self._store.expire(EXPIRE_BATCH)
             expired += batch
             if batch < EXPIRE_BATCH:
                 return expired
@@ -192,7 +193,7 @@ class Inventory:
             for claim in claims:
                 for seat in claim.seats:
                     arguments += (claim.hold_id, claim.fan, claim.identity, seat, self._index(seat), state)
-        keys = (*self._seat_keys, self._keys.server)
+        keys = (*holds_lua.seat_keys(self._keys), self._keys.server)
         return bool(await self._redis.run(holds_lua.LOAD, keys, (*head, *arguments)))
 
     async def _began_on(self) -> str:
@@ -201,11 +202,8 @@ class Inventory:
     async def _run_id(self) -> str:
         return str((await self._redis.command("INFO", "server"))["run_id"])
 
-    async def _run(self, script: Script, hold_id: str, *arguments: Value) -> Reply:
-        return await self._redis.run(script, (*self._seat_keys, self._keys.hold(hold_id)), (hold_id, *arguments))
-
-    def _placed(self, claim: Claim) -> list[Value]:
-        return [part for seat in claim.seats for part in (seat, self._index(seat))]
+    def _places(self, claim: Claim) -> list[tuple[str, int]]:
+        return [(seat, self._index(seat)) for seat in claim.seats]
 
     def _index(self, seat: str) -> int:
         index = self._venue.index(seat)
@@ -214,12 +212,16 @@ class Inventory:
         return index
 
 
-def _is_ok(answer: bytes) -> bool:
-    if answer == b"unready":
+def _owner(claim: Claim) -> Owner:
+    return Owner(claim.fan, claim.identity)
+
+
+def _is_ok(word: str) -> bool:
+    if word == UNREADY:
         raise NotReadyError
-    return answer == b"ok"
+    return word == OK
 
 
-def _expect_ok(answer: bytes) -> None:
-    if not _is_ok(answer):
-        raise HoldGoneError(None if answer == b"missing" else HoldState(answer.decode()))
+def _expect_ok(word: str) -> None:
+    if not _is_ok(word):
+        raise HoldGoneError(None if word == MISSING else HoldState(word))

@@ -43,6 +43,12 @@ SHOW_RATIO: Final = Gauge("target_show_ratio", "Share of recent admissions that 
 NO_SHOWS: Final = Counter("target_no_shows", "Admissions that ran out unused", ["event"])
 ABANDONED: Final = Counter("target_abandoned_places", "Places passed over: their fans were silent", ["event"])
 HOLDS: Final = _counter("target_holds", "Seat holds asked for", "outcome", ("ok", "conflict", "refused"))
+HOLD_TRANSACTIONS: Final = _counter(
+    "target_hold_transactions",
+    "Optimistic transactions on seats; an aborted one is tried again",
+    "outcome",
+    ("done", "aborted", "given_up"),
+)
 HOLD_EXPIRIES: Final = Counter("target_hold_expiries", "Holds that ended unpaid and gave their seats back")
 CACHE_REQUESTS: Final = Counter("target_cache_requests", "Cache look-ups", ["cache", "outcome"])
 DB_WRITE_SECONDS: Final = Histogram(

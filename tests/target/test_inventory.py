@@ -1,4 +1,4 @@
-"""Seats in a real Valkey: one winner, all or nothing, the limit, expiry that is never early."""
+"""Seats in a real Valkey, in both schools: one winner, all or nothing, the limit, expiry that is never early."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from target.hold_schools import SCHOOLS
 from target.inventory import (
     HoldGoneError,
     HoldState,
@@ -27,6 +28,12 @@ from tests.target.conftest import Valkey
 VENUE = load("arena", "e1")
 KEYS = Keys("e1")
 NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Shop:
+    valkey: Valkey
+    holds: str
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,17 @@ async def held(inventory: Inventory, fan: str, *seats: str, identity: str = "", 
     return asked
 
 
+@pytest.fixture(params=sorted(SCHOOLS))
+def shop(request: pytest.FixtureRequest, valkey: Valkey) -> Shop:
+    """An empty Valkey, and the school of holds to be used on it."""
+    return Shop(valkey, request.param)
+
+
 @asynccontextmanager
-async def inventory_on(valkey: Valkey, *, hold_ttl_s: float = 60.0, loaded: bool = True) -> AsyncIterator[Inventory]:
-    redis = RedisStore(valkey.url, timeout_s=2.0)
-    inventory = Inventory(redis, KEYS, VENUE, hold_ttl_s=hold_ttl_s)
+async def inventory_on(shop: Shop, *, hold_ttl_s: float = 60.0, loaded: bool = True) -> AsyncIterator[Inventory]:
+    redis = RedisStore(shop.valkey.url, timeout_s=2.0)
+    store = SCHOOLS[shop.holds](redis, KEYS)
+    inventory = Inventory(redis, KEYS, VENUE, hold_ttl_s=hold_ttl_s, store=store)
     if loaded:
         await inventory.load()
     try:
@@ -59,9 +73,9 @@ async def inventory_on(valkey: Valkey, *, hold_ttl_s: float = 60.0, loaded: bool
         await redis.close()
 
 
-def run(valkey: Valkey, test: Callable[[Inventory], Awaitable[None]], **options: float | bool) -> None:
+def run(shop: Shop, test: Callable[[Inventory], Awaitable[None]], **options: float | bool) -> None:
     async def main() -> None:
-        async with inventory_on(valkey, **options) as inventory:  # type: ignore[arg-type]
+        async with inventory_on(shop, **options) as inventory:  # type: ignore[arg-type]
             await test(inventory)
 
     asyncio.run(main())
@@ -95,15 +109,15 @@ async def outcome(attempt: Awaitable[object]) -> str:
     return "ok"
 
 
-def test_one_of_many_concurrent_holds_wins(valkey: Valkey) -> None:
+def test_one_of_many_concurrent_holds_wins(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         attempts = [held(inventory, f"f{n}", "104-C-12") for n in range(200)]
         assert Counter(await asyncio.gather(*map(outcome, attempts))) == {"ok": 1, "taken": 199}
 
-    run(valkey, test)
+    run(shop, test)
 
 
-def test_several_seats_are_held_all_or_none(valkey: Valkey) -> None:
+def test_several_seats_are_held_all_or_none(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         await held(inventory, "a", "101-A-2")
         with pytest.raises(SeatsTakenError) as taken:
@@ -112,10 +126,10 @@ def test_several_seats_are_held_all_or_none(valkey: Valkey) -> None:
         assert [await state_of(inventory, f"101-A-{n}") for n in (1, 2, 3)] == ["0", "1", "0"]
         assert len(await feed(inventory)) == 1
 
-    run(valkey, test)
+    run(shop, test)
 
 
-def test_overlapping_groups_never_share_a_seat(valkey: Valkey) -> None:
+def test_overlapping_groups_never_share_a_seat(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         groups = [[f"101-A-{n}", f"101-A-{n + 1}", f"101-A-{n + 2}"] for n in range(1, 13)]
         holds = await asyncio.gather(
@@ -126,19 +140,19 @@ def test_overlapping_groups_never_share_a_seat(valkey: Valkey) -> None:
         assert won
         assert len(won) == len(set(won))
 
-    run(valkey, test)
+    run(shop, test)
 
 
-def test_the_limit_holds_for_an_identity_across_fans(valkey: Valkey) -> None:
+def test_the_limit_holds_for_an_identity_across_fans(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         attempts = [held(inventory, f"device{n}", f"101-B-{n}", identity="same") for n in range(1, 11)]
         assert Counter(await asyncio.gather(*map(outcome, attempts))) == {"ok": 4, "limit": 6}
         await held(inventory, "operator", "101-C-1", "101-C-2", identity="same", limit=0)
 
-    run(valkey, test)
+    run(shop, test)
 
 
-def test_sold_seats_count_and_released_ones_do_not(valkey: Valkey) -> None:
+def test_sold_seats_count_and_released_ones_do_not(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         sold = await held(inventory, "f", "101-A-1", "101-A-2", identity="i")
         await inventory.mark_sold(sold)
@@ -148,10 +162,10 @@ def test_sold_seats_count_and_released_ones_do_not(valkey: Valkey) -> None:
         await inventory.release(given_back.hold_id, fan="f")
         assert await outcome(held(inventory, "f", "101-A-5", "101-A-6", identity="i")) == "ok"
 
-    run(valkey, test)
+    run(shop, test)
 
 
-def test_only_its_fan_releases_a_hold_and_never_during_payment(valkey: Valkey) -> None:
+def test_only_its_fan_releases_a_hold_and_never_during_payment(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         hold = await held(inventory, "f", "101-A-1")
         with pytest.raises(HoldGoneError) as stranger:
@@ -168,10 +182,10 @@ def test_only_its_fan_releases_a_hold_and_never_during_payment(valkey: Valkey) -
             await inventory.release(hold.hold_id, fan="f")
         assert gone.value.state is HoldState.RELEASED
 
-    run(valkey, test)
+    run(shop, test)
 
 
-def test_holds_expire_in_time_and_never_early(valkey: Valkey) -> None:
+def test_holds_expire_in_time_and_never_early(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         before = time.time()
         hold = await held(inventory, "f", "101-A-1")
@@ -186,10 +200,10 @@ def test_holds_expire_in_time_and_never_early(valkey: Valkey) -> None:
         assert found.state is HoldState.EXPIRED
         assert await inventory.holds_count() == 0
 
-    run(valkey, test, hold_ttl_s=0.3)
+    run(shop, test, hold_ttl_s=0.3)
 
 
-def test_an_extended_hold_outlives_its_ttl(valkey: Valkey) -> None:
+def test_an_extended_hold_outlives_its_ttl(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         hold = await held(inventory, "f", "101-A-1")
         expires_at = await expiry(inventory, hold)
@@ -201,10 +215,10 @@ def test_an_extended_hold_outlives_its_ttl(valkey: Valkey) -> None:
         assert found.state is HoldState.LOCKED
         assert found.expires_at > expires_at + 50
 
-    run(valkey, test, hold_ttl_s=0.1)
+    run(shop, test, hold_ttl_s=0.1)
 
 
-def test_a_failed_payment_gives_the_hold_back_for_as_long_as_it_was_promised(valkey: Valkey) -> None:
+def test_a_failed_payment_gives_the_hold_back_for_as_long_as_it_was_promised(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         hold = await held(inventory, "f1", "101-A-1")
         promised_s = await expiry(inventory, hold)
@@ -216,20 +230,20 @@ def test_a_failed_payment_gives_the_hold_back_for_as_long_as_it_was_promised(val
         await inventory.release(hold.hold_id, fan="f1")
         assert await state_of(inventory, "101-A-1") == "0"
 
-    run(valkey, test)
+    run(shop, test)
 
 
-def test_an_expired_hold_cannot_be_extended(valkey: Valkey) -> None:
+def test_an_expired_hold_cannot_be_extended(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         hold = await held(inventory, "f", "101-A-1")
         while not await inventory.expire_due():
             pass
         assert not await inventory.lock(hold, until_s=time.time() + 10)
 
-    run(valkey, test, hold_ttl_s=0.05)
+    run(shop, test, hold_ttl_s=0.05)
 
 
-def test_a_confirmed_sale_wins_over_a_later_hold(valkey: Valkey) -> None:
+def test_a_confirmed_sale_wins_over_a_later_hold(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         first = await held(inventory, "f", "101-A-1")
         while not await inventory.expire_due():
@@ -240,18 +254,18 @@ def test_a_confirmed_sale_wins_over_a_later_hold(valkey: Valkey) -> None:
         await inventory.release(second.hold_id, fan="g")
         assert await state_of(inventory, "101-A-1") == "2"
 
-    run(valkey, test, hold_ttl_s=0.05)
+    run(shop, test, hold_ttl_s=0.05)
 
 
-def test_a_forgotten_hold_is_sold_by_its_seats(valkey: Valkey) -> None:
+def test_a_forgotten_hold_is_sold_by_its_seats(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         await inventory.mark_sold(claim("f", "101-A-1"))
         assert await state_of(inventory, "101-A-1") == "2"
 
-    run(valkey, test)
+    run(shop, test)
 
 
-def test_a_forgotten_hold_is_restored_where_its_seats_are_free(valkey: Valkey) -> None:
+def test_a_forgotten_hold_is_restored_where_its_seats_are_free(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         other = await held(inventory, "g", "101-A-2")
         forgotten = claim("f", "101-A-1", "101-A-2")
@@ -264,10 +278,10 @@ def test_a_forgotten_hold_is_restored_where_its_seats_are_free(valkey: Valkey) -
         await inventory.release(other.hold_id, fan="g")
         assert await state_of(inventory, "101-A-2") == "2"
 
-    run(valkey, test)
+    run(shop, test)
 
 
-def test_every_change_has_the_next_number_in_the_feed(valkey: Valkey) -> None:
+def test_every_change_has_the_next_number_in_the_feed(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         hold = await held(inventory, "f", "101-A-1", "101-A-2")
         await inventory.release(hold.hold_id, fan="f")
@@ -282,19 +296,19 @@ def test_every_change_has_the_next_number_in_the_feed(valkey: Valkey) -> None:
             ("6-0", "101-A-2", "2"),
         ]
 
-    run(valkey, test)
+    run(shop, test)
 
 
-def test_nothing_is_held_before_the_event_is_loaded(valkey: Valkey) -> None:
+def test_nothing_is_held_before_the_event_is_loaded(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         assert not await inventory.loaded()
         with pytest.raises(NotReadyError):
             await held(inventory, "f", "101-A-1")
 
-    run(valkey, test, loaded=False)
+    run(shop, test, loaded=False)
 
 
-def test_loading_restores_what_orders_own(valkey: Valkey) -> None:
+def test_loading_restores_what_orders_own(shop: Shop) -> None:
     async def test(inventory: Inventory) -> None:
         lost = await held(inventory, "x", "101-B-1")
         sold = claim("f", "101-A-1", "101-A-2", hold_id="h1")
@@ -309,4 +323,4 @@ def test_loading_restores_what_orders_own(valkey: Valkey) -> None:
         assert await state_of(inventory, "101-A-3") == "2"
         assert await outcome(held(inventory, "f", "102-A-1", "102-A-2", "102-A-3")) == "limit"
 
-    run(valkey, test)
+    run(shop, test)
