@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from target import tracing
 from target.observability import BREAKER_STATE
 
 T = TypeVar("T")
@@ -126,8 +127,15 @@ class Guard:
         """What the breaker is now."""
         return self._core.state
 
-    async def call(self, make: Callable[[], Awaitable[T]], *, timeout_s: float | None = None) -> T:
-        """Awaits `make()` within the time-out. Raises `UnavailableError`, or what the dependency answered."""
+    async def call(self, make: Callable[[], Awaitable[T]], *, timeout_s: float | None = None, operation: str = "") -> T:
+        """Awaits `make()` within the time-out. Raises `UnavailableError`, or what the dependency answered.
+
+        `operation`: what is asked of it, for the span of the call.
+        """
+        with tracing.span(f"{self.dependency} {operation}" if operation else self.dependency, kind="client"):
+            return await self._call(make, timeout_s)
+
+    async def _call(self, make: Callable[[], Awaitable[T]], timeout_s: float | None) -> T:
         if not self._core.admits(self._clock()):
             raise UnavailableError(self.dependency, "breaker open", maybe_done=False)
         try:

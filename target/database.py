@@ -63,12 +63,12 @@ class Store:
 
     async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Runs `work` with a connection."""
-        return await self.guard.call(lambda: self._use(work))
+        return await self.guard.call(lambda: self._use(work), operation="read")
 
     async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """As `read`, and takes the time."""
         with DB_WRITE_SECONDS.time():
-            return await self.guard.call(lambda: self._use(work))
+            return await self.guard.call(lambda: self._use(work), operation="write")
 
     async def ping(self) -> None:
         """The cheapest proof of life."""

@@ -81,12 +81,14 @@ class RedisStore:
 
     async def command(self, *parts: Value) -> Reply:
         """One command, one round trip."""
-        return await self.guard.call(lambda: self.client.execute_command(*parts))
+        return await self.guard.call(lambda: self.client.execute_command(*parts), operation=str(parts[0]))
 
     async def run(self, script: Script, keys: Iterable[str], arguments: Iterable[Value] = ()) -> Reply:
         """Runs `script` atomically: one round trip, two when Redis does not know it yet. It must not block."""
         keys = tuple(keys)
-        return await self.guard.call(lambda: self._evaluate(script, (len(keys), *keys, *arguments)))
+        return await self.guard.call(
+            lambda: self._evaluate(script, (len(keys), *keys, *arguments)), operation="EVALSHA"
+        )
 
     async def _evaluate(self, script: Script, rest: tuple[Value, ...]) -> Reply:
         try:

@@ -16,8 +16,9 @@ from granian.log import LogLevels
 from granian.server import Server as ProcessServer
 from granian.server.embed import Server as EmbeddedServer
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
-from target import logs
+from target import logs, tracing
 from target.exposition import share_metrics
 from target.settings import Settings
 
@@ -33,11 +34,12 @@ class Factory(Protocol):
         """The app of the role."""
 
 
-def load_app(path: str, settings: Settings) -> Starlette:
-    """Imports `module:factory` and builds the app; the import loads only what the role needs."""
+def load_app(path: str, settings: Settings) -> ASGIApp:
+    """Imports `module:factory` and builds the app, its requests traced; the import loads only what the role needs."""
     module, _, name = path.partition(":")
     create: Factory = getattr(importlib.import_module(module), name)
-    return create(settings)
+    tracing.configure(settings, name)
+    return tracing.TracedApp(create(settings))
 
 
 def serve(path: str, settings: Settings) -> None:
@@ -50,7 +52,7 @@ def serve(path: str, settings: Settings) -> None:
             _serve_processes(path, settings)
 
 
-async def _serve_embedded(app: Starlette, settings: Settings) -> None:
+async def _serve_embedded(app: ASGIApp, settings: Settings) -> None:
     server = EmbeddedServer(
         app,
         address=settings.host,
@@ -73,11 +75,12 @@ async def _serve_embedded(app: Starlette, settings: Settings) -> None:
         raise SystemExit(1)  # it ended without being told to
     server.stop()  # type: ignore[no-untyped-call]
     await asyncio.wait((serving,), timeout=GRACE_S)
+    await asyncio.wait((asyncio.create_task(asyncio.to_thread(tracing.shutdown)),), timeout=GRACE_S)
     sys.stderr.flush()
     os._exit(0)
 
 
-def _load_for_child(_target: str, path: str, settings: Settings) -> Starlette:
+def _load_for_child(_target: str, path: str, settings: Settings) -> ASGIApp:
     logs.configure(settings)
     return load_app(path, settings)
 

@@ -7,32 +7,49 @@ A call that was cut says nothing about the money: the charge may have been made,
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 import msgspec
 
 from target.breakers import Guard, UnavailableError
 from target.observability import PAYMENTS
+from target.payments.records import ChargeStatus
+from target.tracing import outgoing_headers
 
 BULKHEAD_CALLS: Final = 64  # a slow provider may occupy so many of our calls and no more
-CAPTURED: Final = "captured"
 
 
 class ProviderError(Exception):
     """The provider gave an answer that means nothing to us (5xx, or a request it should have understood)."""
 
 
-class ChargeAnswer(msgspec.Struct, frozen=True):
-    """What the provider did under a key. `status`: captured | declined."""
-
-    charge_id: str
-    status: str
+class Payable(Protocol):
+    """What is paid for: a checkout or an order. Its id is the idempotency key."""
 
     @property
-    def captured(self) -> bool:
-        """Money was taken."""
-        return self.status == CAPTURED
+    def order_id(self) -> str:
+        """Names the order."""
+
+    @property
+    def event(self) -> str:
+        """Names the event; webhooks bring it back."""
+
+    @property
+    def amount_cents(self) -> int:
+        """What it costs."""
+
+    @property
+    def card(self) -> str:
+        """What it is paid with."""
+
+
+class ChargeAnswer(msgspec.Struct, frozen=True):
+    """What the provider did under a key. `decline_code`: its word for why, when it declined."""
+
+    charge_id: str
+    status: ChargeStatus
+    decline_code: str = ""
 
 
 class PaymentsClient:
@@ -55,18 +72,24 @@ class PaymentsClient:
         if self._session is not None:
             await self._session.close()
 
-    async def charge(self, key: str, order_id: str, amount_cents: int, card: str) -> ChargeAnswer:
-        """Charges the card, once per key however often it is called."""
-        body = {"order_id": order_id, "amount_cents": amount_cents, "card": card}
-        try:
-            answer = await self._call("POST", "/charges", key=key, body=body, expected=(201, 402))
-        except UnavailableError as error:
-            if error.maybe_done:
-                PAYMENTS.labels("timeout" if isinstance(error.__cause__, TimeoutError) else "error").inc()
-            raise
-        charge = msgspec.json.decode(answer[1], type=ChargeAnswer)
-        PAYMENTS.labels(charge.status).inc()
-        return charge
+    async def charge(self, claim: Payable, *, capture: bool = True) -> ChargeAnswer:
+        """Charges the claim's card, or authorises the charge only; once per claim however often it is called."""
+        body = {
+            "order_id": claim.order_id,
+            "amount_cents": claim.amount_cents,
+            "card": claim.card,
+            "capture": capture,
+            "reference": claim.event,
+        }
+        return await self._move("/charges", key=claim.order_id, body=body, expected=(201, 402))
+
+    async def capture(self, charge_id: str) -> ChargeAnswer:
+        """Takes what was authorised. The answer is how the charge stands then: it may have been voided before."""
+        return await self._move(f"/charges/{charge_id}/capture", expected=(200, 409))
+
+    async def void(self, charge_id: str) -> ChargeAnswer:
+        """Lets go of what was authorised. The answer is how the charge stands then: it may have been captured before."""
+        return await self._move(f"/charges/{charge_id}/void", expected=(200, 409))
 
     async def find_charge(self, key: str) -> ChargeAnswer | None:
         """The charge made under this key; None: none so far (one may still be on its way)."""
@@ -77,10 +100,25 @@ class PaymentsClient:
         """Gives a captured charge back, once however often it is called."""
         key = f"refund-{charge_id}"
         await self._call("POST", "/refunds", key=key, body={"charge_id": charge_id}, expected=(201,))
+        PAYMENTS.labels("refunded").inc()
 
     async def ping(self) -> None:
         """The provider's health page: enough to see refusals and delays on the way."""
         await self._send("GET", "/healthz", "", None, (200,))
+
+    async def _move(
+        self, path: str, *, key: str = "", body: dict[str, object] | None = None, expected: tuple[int, ...]
+    ) -> ChargeAnswer:
+        """A call that may move money, counted by how it ended."""
+        try:
+            _, answer = await self._call("POST", path, key=key, body=body, expected=expected)
+        except UnavailableError as error:
+            if error.maybe_done:
+                PAYMENTS.labels("timeout" if isinstance(error.__cause__, TimeoutError) else "error").inc()
+            raise
+        charge = msgspec.json.decode(answer, type=ChargeAnswer)
+        PAYMENTS.labels(charge.status).inc()
+        return charge
 
     async def _call(
         self, method: str, path: str, *, key: str = "", body: dict[str, object] | None = None, expected: tuple[int, ...]
@@ -88,14 +126,14 @@ class PaymentsClient:
         if self._free_calls.locked():
             raise UnavailableError("payments", "bulkhead full", maybe_done=False)
         async with self._free_calls:
-            return await self.guard.call(lambda: self._send(method, path, key, body, expected))
+            return await self.guard.call(lambda: self._send(method, path, key, body, expected), operation=method)
 
     async def _send(
         self, method: str, path: str, key: str, body: dict[str, object] | None, expected: tuple[int, ...]
     ) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("open() was not called")
-        headers = {"idempotency-key": key} if key else {}
+        headers = outgoing_headers() | ({"idempotency-key": key} if key else {})
         data = None if body is None else msgspec.json.encode(body)
         async with self._session.request(method, self._url + path, data=data, headers=headers) as response:
             content = await response.read()
