@@ -7,21 +7,16 @@ followed by the next one.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from target.breakers import BreakerState, UnavailableError
 from target.checkouts import Checkouts
-from target.keys import Keys
 from target.observability import REPLICA_LAG_SECONDS
 from target.orders import Checkout, Order
-from target.redis_store import RedisStore
 from target.saga import BOOKING_LEASE_S, LOCK_S
-from target.seat_log import Score, text
 
 RECOVERY_PERIOD_S: Final = 0.5
 RECOVERY_BATCH: Final = 32  # half of the provider's bulkhead
@@ -30,7 +25,6 @@ KEEP_PERIOD_S: Final = LOCK_S / 5
 TELL_PERIOD_S: Final = 0.5
 TELL_BATCH: Final = 500
 LAG_PERIOD_S: Final = 1.0
-SCORE_PERIOD_S: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -107,20 +101,6 @@ class OrderJobs:
         """Sets the gauge; while neither server can be asked, it becomes NaN."""
         lag_s = await self._checkouts.database.replica_lag_s()
         self._lag.set(float("nan") if lag_s is None else lag_s)
-
-
-async def score_ticker(redis: RedisStore, event: str) -> None:
-    """Endless: the match goes on, and now and then somebody scores. At most once: nobody stores these."""
-    channel = Keys(event).score
-    home, away = 0, 0
-    for _ in itertools.count():
-        await asyncio.sleep(SCORE_PERIOD_S)
-        points = random.choice((0, 2, 3))
-        home, away = (home + points, away) if random.random() < 0.5 else (home, away + points)
-        try:
-            await redis.command("PUBLISH", channel, text(Score(time.time(), home, away)))
-        except UnavailableError:
-            continue
 
 
 async def every(period_s: float, round_: Callable[[], Awaitable[None]]) -> None:

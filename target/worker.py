@@ -16,7 +16,8 @@ from target.context import Context, compose_all
 from target.http import HANDLERS
 from target.observability import health_route, metrics_route
 from target.reconciler import PERIOD_S, Reconciler
-from target.saga_loops import OrderJobs, every, score_ticker
+from target.saga_loops import OrderJobs, every
+from target.score import score_ticker
 from target.settings import Settings
 
 

@@ -15,7 +15,7 @@ from target.breakers import UnavailableError
 from target.inventory import Inventory
 from target.keys import Keys
 from target.redis_store import RedisStore
-from target.saga_loops import score_ticker
+from target.score import score_ticker
 from target.venue import load
 from tests.target.booth import EVENT, Claimed, until
 from tests.target.conftest import Valkey
