@@ -78,6 +78,10 @@ class EmbeddedStack:
         """The processes it started, for the record."""
         return tuple(process.info() for process in self._processes)
 
+    def process(self, name: str) -> ManagedProcess:
+        """The process of that name, to be killed or started again. Raises KeyError."""
+        return {process.name: process for process in self._processes}[name]
+
     def deaths(self) -> tuple[Anomaly, ...]:
         """Processes that died on their own since the last call."""
         found = (process.death(None) for process in self._processes)

@@ -59,26 +59,14 @@ class ManagedProcess:
         self.name = name
         self.address = address
         self.log = log
+        self._command = [str(part) for part in command]
+        self._env = dict(env) if env is not None else None
+        self._user = user
+        self._cwd = cwd
         self._stop_signal = stop_signal
         self._stopping = False
         self._reported = False
-        with log.open("ab") as out:
-            try:
-                self._popen = subprocess.Popen(
-                    [str(part) for part in command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=subprocess.STDOUT,
-                    env=dict(env) if env is not None else None,
-                    cwd=cwd,
-                    user=user,
-                    group=_group_of(user),
-                    extra_groups=[] if user else None,
-                    start_new_session=True,
-                    preexec_fn=_tie_to_parent(stop_signal),  # noqa: PLW1509 — stacks are raised from one thread
-                )
-            except OSError as error:
-                raise EnvironmentProblem(f"cannot start {name}: {error}", hint="is the package complete?") from error
+        self._popen = self._launch()
 
     @property
     def pid(self) -> int:
@@ -137,6 +125,19 @@ class ManagedProcess:
         self._signal(signal.SIGKILL, group=True)
         self._popen.wait()
 
+    def kill(self) -> None:
+        """Kill its whole group on purpose, without a chance to tidy up, and wait for its end."""
+        self._stopping = True
+        self._signal(signal.SIGKILL, group=True)
+        self._popen.wait()
+
+    def start_again(self) -> None:
+        """Start what was killed or stopped with the same command. Raises EnvironmentProblem when it cannot be."""
+        if self.running:
+            raise RuntimeError(f"{self.name} is still running")
+        self._stopping = False
+        self._popen = self._launch()
+
     def death(self, t_s: float | None) -> Anomaly | None:
         """What to record if it died on its own since the last call; None otherwise."""
         code = self._popen.poll()
@@ -150,6 +151,26 @@ class ManagedProcess:
             source=self.name,
             text=f"{self.name} died on its own: it {how}" + (f"; last log line: {words}" if words else ""),
         )
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as out:
+            try:
+                return subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    env=self._env,
+                    cwd=self._cwd,
+                    user=self._user,
+                    group=_group_of(self._user),
+                    extra_groups=[] if self._user else None,
+                    start_new_session=True,
+                    preexec_fn=_tie_to_parent(self._stop_signal),  # noqa: PLW1509 — stacks are raised from one thread
+                )
+            except OSError as error:
+                problem = f"cannot start {self.name}: {error}"
+                raise EnvironmentProblem(problem, hint="is the package complete?") from error
 
     def _signal(self, number: signal.Signals, *, group: bool = False) -> None:
         with contextlib.suppress(ProcessLookupError):
