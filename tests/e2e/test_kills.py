@@ -110,7 +110,7 @@ async def _seat_map(session: aiohttp.ClientSession, addresses: Addresses) -> dic
 
 async def _rest(session: aiohttp.ClientSession, addresses: Addresses) -> None:
     deadline = time.monotonic() + REST_WITHIN_S
-    seen: object = None
+    seen: dict[str, int] = {}
     while True:
         async with session.get(f"{addresses.admin}/admin/pending") as response:
             seen = await response.json(content_type=None)
@@ -127,7 +127,7 @@ async def _lines(session: aiohttp.ClientSession, url: str) -> list[dict[str, Any
 
 
 def _by_seat(venue: dict[str, Any], states: dict[str, str]) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for section in venue["sections"]:
         names = [f"{section['id']}-{row['id']}-{n}" for row in section["rows"] for n in range(1, row["seats"] + 1)]
         found |= dict(zip(names, states[section["id"]], strict=True))
