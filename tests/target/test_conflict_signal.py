@@ -1,0 +1,61 @@
+"""The signal between holds and admission: counted in many processes, sent together, kept over an outage."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from target.breakers import UnavailableError
+from target.conflict_signal import ConflictSignal, HoldCounts
+from target.keys import Keys
+from target.redis_store import RedisStore
+from tests.target.booth import until
+from tests.target.conftest import Valkey
+
+KEYS = Keys("e1")
+
+
+def test_the_counts_of_all_processes_add_up(valkey: Valkey) -> None:
+    async def main() -> None:
+        stores = [RedisStore(valkey.url, timeout_s=2.0) for _ in range(3)]
+        signals = [ConflictSignal(store, KEYS) for store in stores]
+        assert await signals[0].read() == HoldCounts(0, 0)
+        for signal in signals:
+            for n in range(10):
+                signal.count(conflict=n < 4)
+            await signal.flush()
+            await signal.flush()
+        assert await signals[0].read() == HoldCounts(30, 12)
+        for store in stores:
+            await store.close()
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_sent_is_sent_later(mortal_valkey: Valkey) -> None:
+    async def main() -> None:
+        store = RedisStore(mortal_valkey.url, timeout_s=0.5)
+        signal = ConflictSignal(store, KEYS)
+        mortal_valkey.kill()
+        signal.count(conflict=True)
+        with pytest.raises(UnavailableError):
+            await signal.flush()
+        signal.count(conflict=False)
+        job = asyncio.create_task(signal.run())
+        mortal_valkey.start()
+        probe = asyncio.create_task(store.guard.probe_forever(store.ping))
+
+        async def arrived() -> bool:
+            try:
+                return await signal.read() == HoldCounts(2, 1)
+            except UnavailableError:
+                return False
+
+        await until(arrived, what="the counts")
+        for task in (job, probe):
+            task.cancel()
+        await asyncio.gather(job, probe, return_exceptions=True)
+        await store.close()
+
+    asyncio.run(main())
