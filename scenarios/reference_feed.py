@@ -1,4 +1,8 @@
-"""One spectator's session with the reference booking system's seat feed. Writes every event it sees."""
+"""One spectator's session with the reference booking system's seat feed. Writes every event it sees.
+
+A node that is crowded, too busy for this client or going away says when to come back, and that is when this session
+does: a refusal's wish is in the answer, and that of a close is waited for before the next connect.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from time import monotonic
 from typing import Final
 from urllib.parse import urlencode
 
+import gevent
 import msgspec
 
 from harness.platform import Answer, Call, Person
@@ -64,6 +69,7 @@ class ReferenceSpectatorSession:
         self._node = person.user  # each connect goes to the next node, as a load balancer would have it
         self._epoch = ""
         self._seq: int | None = None
+        self._not_before_s = 0.0
 
     @property
     def first_send_s(self) -> float | None:
@@ -72,6 +78,7 @@ class ReferenceSpectatorSession:
 
     def connect(self, call: Call) -> Answer[None]:
         """Open the feed, after the last change seen."""
+        gevent.sleep(max(0.0, self._not_before_s - monotonic()))
         url = self._urls[self._node % len(self._urls)]
         self._node += 1
         if self._seq is not None:
@@ -80,7 +87,7 @@ class ReferenceSpectatorSession:
         end_s = monotonic()
         if not error:
             self._row("connect", end_s, None, self._epoch, self._seq, None, "")
-        return Answer(outcome=outcome, t_end_s=end_s, error=error)
+        return Answer(outcome=outcome, t_end_s=end_s, error=error, retry_after_s=self._socket.retry_after_s)
 
     def follow(self) -> str:
         """Note everything until the feed drops."""
@@ -92,7 +99,9 @@ class ReferenceSpectatorSession:
             error = failure.error
         except msgspec.DecodeError:
             error = "protocol"
-        self._row("disconnect", monotonic(), None, "", None, None, error or "reset")
+        lost_s = monotonic()
+        self._row("disconnect", lost_s, None, "", None, None, error or "reset")
+        self._not_before_s = lost_s + (self._socket.retry_after_s or 0.0)
         self._socket.close()
         return error
 

@@ -15,6 +15,7 @@ from harness.swarm.plan import Dice, spectator_plan
 from harness.swarm.users import RehearsalUser
 
 _BACK_OFF_S: Final = (0.1, 5.0)
+_ARM_PATIENCE_S: Final = 60.0  # with a feed that lets its clients in a few at a time
 
 
 class SpectatorUser(RehearsalUser):
@@ -35,12 +36,16 @@ class SpectatorUser(RehearsalUser):
         self._dice = Dice(plan.rolls)
         person = Person(user=user, kind=self.kind, actor=plan.actor, identity=plan.identity)
         self.session = session = self.crew.platform.spectator_session(person)
-        answer = session.connect(Call(t_intended_s=monotonic()))
-        if answer.outcome is not Outcome.OK:
-            raise CallFailed(answer.error)
+        start_s = monotonic()
+        answer = session.connect(Call(t_intended_s=start_s))
+        while answer.outcome is not Outcome.OK:
+            if answer.retry_after_s is None or monotonic() - start_s > _ARM_PATIENCE_S:
+                raise CallFailed(answer.error)
+            gevent.sleep(answer.retry_after_s)
+            answer = session.connect(Call(t_intended_s=start_s))
 
     def journey(self, t0: ReleaseInstant) -> NoReturn:  # noqa: ARG002 - the feed is open already
-        """Follow; after a drop come back, with a jittered exponential pause and from the last change seen."""
+        """Follow; after a drop come back, from the last change seen, when the feed says or after a jittered pause."""
         assert self.session is not None  # noqa: S101 - armed before it is released
         while True:
             self.at("feed")
@@ -56,9 +61,14 @@ class SpectatorUser(RehearsalUser):
     def _come_back(self, session: SpectatorSession, lost_s: float) -> None:
         attempt = 0
         shortest_s, longest_s = _BACK_OFF_S
+        wish_s: float | None = None
         while True:
             attempt += 1
-            gevent.sleep(min(longest_s, shortest_s * 2 ** (attempt - 1)) * (0.5 + self._dice.roll()))
+            if wish_s is None:
+                gevent.sleep(min(longest_s, shortest_s * 2 ** (attempt - 1)) * (0.5 + self._dice.roll()))
+            else:
+                gevent.sleep(wish_s)
             answer = session.connect(Call(t_intended_s=lost_s, attempt=attempt))
             if answer.outcome is Outcome.OK:
                 return
+            wish_s = answer.retry_after_s

@@ -2,6 +2,9 @@
 
 websocket-client asks its socket for two bytes at a time; a buffer in between makes that one system call per burst
 instead of three per message.
+
+A platform that is crowded says when to come back, with `Retry-After` on a refusal or as `retry_after_s=…` in the reason
+of a close; both end up in `FeedSocket.retry_after_s`.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final
 
+import msgspec
 import websocket
 
 from harness.platform import Call, Person
@@ -22,6 +26,8 @@ _BURST_BYTES: Final = 2048  # a user who is far behind takes its turn with the o
 _SWITCHED: Final = 101
 _NEVER: Final = float("inf")
 _ORDERLY: Final = (b"\x03\xe8", b"\x03\xe9")  # close codes 1000 and 1001
+_REASON: Final = "retry_after_s="
+_HINT_MAX_S: Final = 120.0  # whoever asks for more is not believed
 
 
 class BufferedSocket:
@@ -65,6 +71,7 @@ class FeedSocket:
 
     def __init__(self, recorder: Recorder, person: Person, limits: Limits | None = None) -> None:
         self.first_send_s: float | None = None
+        self.retry_after_s: float | None = None  # the platform's wish when it last refused us or sent us away
         self._recorder = recorder
         self._person = person
         self._limits = limits or Limits()
@@ -76,11 +83,13 @@ class FeedSocket:
         seq = self._recorder.next_seq()
         start_s = monotonic()
         status, outcome, error = 0, Outcome.UNKNOWN, "stopped"
+        self.retry_after_s = None
         try:
             self._open(url)
             status, outcome, error = _SWITCHED, Outcome.OK, ""
         except websocket.WebSocketBadStatusException as refused:
             status, outcome, error = refused.status_code, Outcome.FAIL, "status"
+            self.retry_after_s = _wish_of(refused)
         except CallFailed as failure:
             outcome = Outcome.FAIL if self._connection is None else Outcome.UNKNOWN
             error = failure.error
@@ -124,6 +133,7 @@ class FeedSocket:
         except websocket.WebSocketException:
             raise CallFailed("protocol") from None
         if opcode == websocket.ABNF.OPCODE_CLOSE:
+            self.retry_after_s = _seconds(bytes(data[2:]).decode(errors="replace").removeprefix(_REASON))
             if data[:2] in _ORDERLY:
                 return b""
             raise CallFailed("reset")
@@ -144,3 +154,22 @@ class FeedSocket:
         self._socket = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
         self._socket.connect(url, socket=BufferedSocket(connection), redirect_limit=0)  # type: ignore[no-untyped-call]
         connection.deadline_s = _NEVER
+
+
+class _Problem(msgspec.Struct):
+    """The part of a problem document that is of use here."""
+
+    retry_after_s: float
+
+
+def _wish_of(refused: websocket.WebSocketBadStatusException) -> float | None:
+    """When to come back: exactly as the problem document has it, else in whole seconds as the header has it."""
+    try:
+        return _seconds(str(msgspec.json.decode(refused.resp_body or b"", type=_Problem).retry_after_s))
+    except msgspec.DecodeError:
+        return _seconds((refused.resp_headers or {}).get("retry-after", ""))
+
+
+def _seconds(text: str) -> float | None:
+    usable = text.isascii() and text.replace(".", "", 1).isdigit()
+    return min(float(text), _HINT_MAX_S) if usable else None

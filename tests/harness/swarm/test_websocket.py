@@ -88,6 +88,36 @@ def test_a_connect_that_fails_says_why_in_one_row(said: list[bytes | Hang], outc
     assert (row["outcome"], row["error"]) == (outcome.value, error)
 
 
+@pytest.mark.parametrize(
+    ("header", "body", "wish_s"),
+    [
+        (b"3", b"", 3.0),
+        (b"3", b'{"type":"about:blank","status":503,"retry_after_s":2.25}', 2.25),
+        (b"3", b'{"retry_after_s":"soon"}', 3.0),
+        (b"Fri, 31 Dec 1999 23:59:59 GMT", b"", None),
+        (b"99999", b"", 120.0),
+    ],
+)
+def test_a_refusal_says_when_to_come_back(header: bytes, body: bytes, wish_s: float | None) -> None:
+    head = b"HTTP/1.1 503 Busy\r\nRetry-After: %b\r\nContent-Length: %d\r\n\r\n" % (header, len(body))
+    with serving(lambda _: [head + body, CLOSE]) as server:
+        socket = FeedSocket(Recorder(1), PERSON)
+        assert socket.connect(feed_url(server.url), NOW) == (Outcome.FAIL, "status")
+    assert socket.retry_after_s == wish_s
+
+
+@pytest.mark.parametrize(("reason", "wish_s"), [(b"retry_after_s=1.500", 1.5), (b"", None), (b"bye \xff", None)])
+def test_a_close_says_when_to_come_back(reason: bytes, wish_s: float | None) -> None:
+    closing = frame(struct.pack("!H", 1013) + reason, 8)
+    with serving(lambda asked: [accept(asked) + closing, CLOSE]) as server:
+        socket = FeedSocket(Recorder(1), PERSON)
+        assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
+        with pytest.raises(CallFailed, match="reset"):
+            socket.receive()
+        socket.close()
+    assert socket.retry_after_s == wish_s
+
+
 def test_nobody_listening_is_refused() -> None:
     with serving(lambda _: []) as server:
         gone = feed_url(server.url)
