@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from target.exposition import exposition
+from target.operations import Success, operation
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -51,6 +52,7 @@ HOLD_TRANSACTIONS: Final = _counter(
 )
 HOLD_EXPIRIES: Final = Counter("target_hold_expiries", "Holds that ended unpaid and gave their seats back")
 CACHE_REQUESTS: Final = Counter("target_cache_requests", "Cache look-ups", ["cache", "outcome"])
+CACHE_REFILLS: Final = Counter("target_cache_refills", "Times that a cache asked its source", ["cache"])
 DB_WRITE_SECONDS: Final = Histogram(
     "target_db_write_seconds",
     "Writes to the primary",
@@ -82,7 +84,10 @@ FEED_DELAY_SECONDS: Final = Histogram(
 )
 SSE_CONNECTIONS: Final = Gauge("target_sse_connections", "Open position streams", multiprocess_mode="livesum")
 PAYMENTS: Final = _counter(
-    "target_payments", "Charges asked of the provider", "outcome", ("captured", "declined", "timeout", "error")
+    "target_payments",
+    "Calls to the provider that move money, by how they ended",
+    "outcome",
+    ("captured", "authorised", "declined", "voided", "refunded", "timeout", "error"),
 )
 ORDERS: Final = _counter(
     "target_orders",
@@ -90,23 +95,33 @@ ORDERS: Final = _counter(
     "state",
     ("pending", "confirmed", "declined", "refunded", "expired"),
 )
+WEBHOOKS: Final = _counter(
+    "target_webhooks", "Webhooks of the payment provider", "outcome", ("accepted", "repeated", "refused")
+)
 FALLBACKS: Final = _counter(
     "target_fallbacks",
     "Answers given without a dependency",
     "kind",
     ("ticket_while_redis_down", "stale_seat_map", "parked_checkout", "pending_payment"),
 )
+CHECKOUTS_JOURNALED: Final = Gauge(
+    "target_checkouts_journaled", "Parked checkouts kept on disk beside Redis", multiprocess_mode="livesum"
+)
 ORDERS_PARKED: Final = Gauge(
     "target_orders_parked", "Checkouts waiting for the primary to come back", multiprocess_mode="livemostrecent"
 )
 
 
+@operation("operations", {200: Success("In Prometheus' text format.", media="text/plain")})
 async def _metrics(_request: Request) -> Response:
+    """The metrics of this process, or of all workers of this server."""
     body, content_type = exposition()
     return Response(body, media_type=content_type)
 
 
+@operation("operations", {200: Success("It is up.", media="text/plain")})
 async def _health(_request: Request) -> Response:
+    """Whether this process serves; it says nothing of its dependencies."""
     return PlainTextResponse("ok\n")
 
 

@@ -1,4 +1,9 @@
-"""The public seat map and the free seats by section: from Redis, and from the replica, marked stale, without it."""
+"""The public seat map and the free seats by section: from Redis, and from the replica, marked stale, without it.
+
+Both are cached in each process and dropped when a seat changes. How old an answer may be: `FRESH_S` plus the time of a
+read while changes are noticed, which is always but for the loss of the connection that listens; then the map is
+`SEATS_TTL_S` old at most and the counts, made from it, `SEATS_TTL_S + COUNTS_TTL_S`.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,13 @@ from target.cache import CachedValue
 from target.keys import SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
 from target.observability import FALLBACKS
 from target.redis_store import NotReadyError, RedisStore
+from target.seat_watch import REST_S, SeatWatch
 from target.venue import Venue
 
-MAP_TTL_S: Final = 0.15
-COUNTS_TTL_S: Final = 0.4
+FRESH_S: Final = REST_S
+SEATS_TTL_S: Final = 0.5
+COUNTS_TTL_S: Final = 1.0
+JITTER_RATIO: Final = 0.25
 
 
 class Seats(msgspec.Struct, frozen=True):
@@ -50,8 +58,9 @@ class SeatMap:
         self._keys = keys
         self._venue = venue
         self._truth = truth
-        self._seats = CachedValue("seats", self._read, ttl_s=MAP_TTL_S)
-        self._counts = CachedValue("sections", self._count, ttl_s=COUNTS_TTL_S, jitter_ratio=0.25)
+        self._seats = CachedValue("seats", self._read, ttl_s=SEATS_TTL_S, jitter_ratio=JITTER_RATIO)
+        self._counts = CachedValue("sections", self._count, ttl_s=COUNTS_TTL_S, jitter_ratio=JITTER_RATIO)
+        self._watch = SeatWatch(redis, keys, self.invalidate)
 
     async def seats(self) -> bytes:
         """A `Seats` as JSON."""
@@ -63,6 +72,15 @@ class SeatMap:
     async def counts(self) -> bytes:
         """A `Counts` as JSON."""
         return await self._counts.get()
+
+    def invalidate(self) -> None:
+        """Seats have changed: the next answers are read anew."""
+        self._seats.invalidate()
+        self._counts.invalidate()
+
+    async def run(self) -> None:
+        """Listens for changes for ever."""
+        await self._watch.run()
 
     async def _read(self) -> tuple[Seats, bytes]:
         try:
