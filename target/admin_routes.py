@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from target.context import Context
 from target.http import ProblemError, json_response, read_json
+from target.operations import Parameter, Success, operation
 
 OPERATOR_ADMISSION_NO: Final = 0
 NO_LIMIT: Final = 0
@@ -56,12 +57,20 @@ class AdminRoutes:
             Route("/admin/passes", self.passes, methods=["POST"]),
         ]
 
+    @operation(
+        "operator",
+        {200: Success("One line for each seat of each order.", media="application/x-ndjson"), 404: "no such event"},
+        scheme="Bearer",
+        needs=("db",),
+        parameters=(Parameter("event", "query", "Which event; the first on sale, without it."),),
+    )
     async def orders(self, request: Request) -> Response:
         """Every seat of every order of the event in the query (of the first, without one), as NDJSON."""
         self._authorise(request)
         rows = await self._of(request.query_params.get("event", "")).orders.export()
         return Response(msgspec.json.Encoder().encode_lines(rows), media_type="application/x-ndjson")
 
+    @operation("operator", {200: Unrest}, scheme="Bearer", needs=("redis", "db"))
     async def pending(self, request: Request) -> Response:
         """How much is not yet at rest, of all events."""
         self._authorise(request)
@@ -74,6 +83,7 @@ class AdminRoutes:
             )
         )
 
+    @operation("operator", {201: PassAnswer, 404: "no such event"}, body=PassRequest, scheme="Bearer")
     async def passes(self, request: Request) -> Response:
         """An operator's pass."""
         self._authorise(request)

@@ -13,7 +13,9 @@ from starlette.routing import Route
 from target.checkouts import Checkouts
 from target.context import Context, compose_all
 from target.http import HANDLERS
+from target.limits import LIMITS
 from target.observability import health_route, metrics_route
+from target.openapi import OpenApi
 from target.orders_routes import OrderLookup, OrderRoutes
 from target.position_streams import StreamHub
 from target.queue_routes import QueueRoutes
@@ -46,7 +48,8 @@ def create(settings: Settings) -> Starlette:
         health_route,
         metrics_route,
     ]
-    return Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)
+    api = OpenApi("gatecrash reference booking system", routes, events=settings.events)
+    return Starlette(routes=api.routes, middleware=LIMITS, exception_handlers=HANDLERS, lifespan=lifespan)
 
 
 class _Sale:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from target.breakers import UnavailableError
 from target.draw import Draw
 from target.http import ProblemError, json_response
+from target.operations import Parameter, operation
 from target.waiting_room import WaitingRoom
 
 ENTRIES_MAX: Final = 1_000  # in one answer
@@ -50,11 +51,15 @@ class EntriesAnswer(msgspec.Struct, frozen=True):
     entries: tuple[DrawEntry, ...]
 
 
+First = Annotated[int, Meta(ge=0, le=2**31)]
+Count = Annotated[int, Meta(ge=1, le=ENTRIES_MAX)]
+
+
 class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which lots are wanted."""
 
-    first: Annotated[int, Meta(ge=0, le=2**31)] = 0
-    count: Annotated[int, Meta(ge=1, le=ENTRIES_MAX)] = ENTRIES_MAX
+    first: First = 0
+    count: Count = ENTRIES_MAX
 
 
 class DrawRoutes:
@@ -68,6 +73,7 @@ class DrawRoutes:
         """As the public API names them."""
         return [Route(self._path, self.draw), Route(f"{self._path}/entries", self.entries)]
 
+    @operation("draw", {200: DrawAnswer, 404: "no lots are drawn"})
     async def draw(self, _request: Request) -> Response:
         """The commitment, and after the opening the seed. While Redis is away nothing is revealed that was not."""
         draw = self._draw()
@@ -78,6 +84,20 @@ class DrawRoutes:
         opens_at_s = self._room.rules.opens_at_s
         return json_response(DrawAnswer(opens_at_s, draw.commitment, draw.seed if opened else None), headers=_CACHED)
 
+    @operation(
+        "draw",
+        {
+            200: EntriesAnswer,
+            404: "no lots are drawn",
+            422: "first or count is not a number in its range",
+            425: "before the opening",
+        },
+        needs=("redis",),
+        parameters=(
+            Parameter("first", "query", "The first lot wanted, from 0.", First),
+            Parameter("count", "query", "How many lots are wanted.", Count),
+        ),
+    )
     async def entries(self, request: Request) -> Response:
         """Everybody who was in the draw, page by page; 425 before the opening."""
         draw = self._draw()

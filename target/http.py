@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from target.breakers import UnavailableError
+from target.operations import Parameter
 from target.tickets import HoldToken, Pass, Signer, Ticket, TokenError, device_digest
 
 T = TypeVar("T")
 Token = TypeVar("Token", Ticket, Pass, HoldToken)
 
 BODY_BYTES_MAX: Final = 16_384
+BODY_WITHIN_S: Final = 5.0  # from the end of the header to the end of the body
 DEVICE_LENGTH_MAX: Final = 128
 RETRY_AFTER_S: Final = 1
+DEVICE_PARAMETER: Final = Parameter(
+    "Device",
+    "header",
+    "The device's fingerprint; a ticket is bound to it.",
+    Annotated[str, Meta(max_length=DEVICE_LENGTH_MAX)],
+)
+
+_HANG_UP: Final = {"connection": "close"}  # the rest of the body is not read any more
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -34,6 +46,7 @@ class ProblemError(Exception):
         *,
         retry_after_s: int | None = None,
         extra: dict[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(title)
         self.status = status
@@ -41,6 +54,7 @@ class ProblemError(Exception):
         self.detail = detail
         self.retry_after_s = retry_after_s
         self.extra = extra or {}
+        self.headers = headers or {}
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -54,18 +68,18 @@ async def problem_response(_request: Request, error: Exception) -> Response:
     document: dict[str, object] = {"type": "about:blank", "title": error.title, "status": error.status}
     if error.detail:
         document["detail"] = error.detail
-    headers = {"cache-control": "no-store"}
+    headers = {"cache-control": "no-store", **error.headers}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)
     if error.status == 401:
-        headers["www-authenticate"] = "Pass, Queue"
+        headers["www-authenticate"] = "Bearer, Pass, Queue"
     return Response(_encoder.encode(document | error.extra), error.status, headers, "application/problem+json")
 
 
 async def refused_response(request: Request, error: Exception) -> Response:
     """Starlette's handler for its own refusals: no such path, wrong method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
-    return await problem_response(request, ProblemError(error.status_code, error.detail))
+    return await problem_response(request, ProblemError(error.status_code, error.detail, headers=error.headers))
 
 
 async def unavailable_response(request: Request, error: Exception) -> Response:
@@ -81,8 +95,16 @@ async def unavailable_response(request: Request, error: Exception) -> Response:
     return await problem_response(request, problem)
 
 
+async def broken_response(request: Request, _error: Exception) -> Response:
+    """Starlette's handler for everything else: a mistake of ours, told to the log and not to the client."""
+    return await problem_response(request, ProblemError(500, "internal error"))
+
+
 async def read_json(request: Request, kind: type[T]) -> T:
-    """The body as a `kind`. Raises `ProblemError`: 413 too large, 400 not JSON, 422 not the right shape."""
+    """The body as a `kind`.
+
+    Raises `ProblemError`: 413 too large, 408 too slow, 400 not JSON, 422 not the right shape.
+    """
     body = await _read(request)
     try:
         return msgspec.json.decode(body, type=kind)
@@ -96,11 +118,14 @@ async def _read(request: Request) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > BODY_BYTES_MAX:
-                raise ProblemError(413, "body too large", f"at most {BODY_BYTES_MAX} bytes")
-            chunks.append(chunk)
+        async with asyncio.timeout(BODY_WITHIN_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > BODY_BYTES_MAX:
+                    raise ProblemError(413, "body too large", f"at most {BODY_BYTES_MAX} bytes", headers=_HANG_UP)
+                chunks.append(chunk)
+    except TimeoutError as error:
+        raise ProblemError(408, "body too slow", f"it has {BODY_WITHIN_S} s to come", headers=_HANG_UP) from error
     except ClientDisconnect as error:
         raise ProblemError(400, "the client went away") from error
     return b"".join(chunks)
@@ -148,5 +173,6 @@ HANDLERS: Final = {
     ProblemError: problem_response,
     UnavailableError: unavailable_response,
     HTTPException: refused_response,
+    Exception: broken_response,
 }
 """Every app's `exception_handlers`."""

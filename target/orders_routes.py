@@ -16,6 +16,7 @@ from target.checkouts import Checkouts
 from target.context import Context
 from target.http import RETRY_AFTER_S, ProblemError, json_response, read_json, require_pass
 from target.inventory import HoldGoneError
+from target.operations import Parameter, Success, operation
 from target.orders import Checkout, OrderState, order_id_for
 from target.saga import KeyReusedError, Receipt
 from target.tickets import HoldToken, Pass, TokenError
@@ -41,6 +42,9 @@ class OrderAnswer(msgspec.Struct, frozen=True):
     stale: bool
 
 
+IdempotencyKey = Annotated[str, Meta(min_length=1, max_length=KEY_LENGTH_MAX)]
+
+
 class OrderRoutes:
     """Handlers of one event's orders."""
 
@@ -54,6 +58,20 @@ class OrderRoutes:
             Route(f"/api/events/{self._context.settings.event}/orders", self.pay, methods=["POST"]),
         ]
 
+    @operation(
+        "orders",
+        {
+            201: Success("Paid and confirmed.", Receipt),
+            202: Success("Pending: look the order up again.", Receipt, headers=("retry-after",)),
+            402: Success("The card was declined; the hold stays until it expires.", Receipt),
+            410: "the hold or the order is over",
+            422: "not the right shape, no such hold, no Idempotency-Key, or one that was used for another checkout",
+        },
+        body=OrderRequest,
+        scheme="Pass",
+        needs=("redis", "db"),
+        parameters=(Parameter("Idempotency-Key", "header", "Names the checkout.", IdempotencyKey, required=True),),
+    )
     async def pay(self, request: Request) -> Response:
         """Runs the checkout as far as it can be run now; a repeat of the key answers the order's present state."""
         owner = require_pass(request, self._context.signer)
@@ -123,8 +141,9 @@ class OrderLookup:
         """As the public API names it."""
         return Route("/api/orders/{order_id}", self.order)
 
+    @operation("orders", {200: OrderAnswer, 404: "no such order of this fan"}, scheme="Pass", needs=("db",))
     async def order(self, request: Request) -> Response:
-        """See `OrderRoutes.order`."""
+        """One order of the fan's own."""
         return await next((event for event in self._events if event.gave(request)), self._events[0]).order(request)
 
 

@@ -18,8 +18,9 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from target.breakers import UnavailableError
-from target.http import require_ticket
+from target.http import DEVICE_PARAMETER, require_ticket
 from target.observability import SSE_CONNECTIONS
+from target.operations import Parameter, Success, operation
 from target.tickets import Signer, Ticket
 from target.waiting_room import WaitingRoom
 
@@ -204,6 +205,15 @@ class StreamHub:
                 stream.tell("paused", f'{{"at":{time.time():.3f}}}')
 
 
+@operation(
+    "queue",
+    {
+        200: Success("Events `waiting`, `position`, `paused`, and at last `admitted`.", media="text/event-stream"),
+        400: "the Device header is too long",
+    },
+    scheme="Queue",
+    parameters=(DEVICE_PARAMETER, Parameter("Last-Event-ID", "header", "The last event seen: the count goes on.")),
+)
 class PositionsEndpoint:
     """ASGI endpoint of one stream; lean, because there are thousands of them."""
 

@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from target.bots import DeviceRefusedError, ProofRefusedError
+from target.bots import ChallengeOffer, DeviceRefusedError, ProofRefusedError
 from target.breakers import UnavailableError
 from target.context import Context
 from target.draw_routes import DrawRoutes
-from target.http import ProblemError, json_response, read_device, read_json, require_ticket
+from target.http import DEVICE_PARAMETER, ProblemError, json_response, read_device, read_json, require_ticket
 from target.observability import FALLBACKS
+from target.operations import Parameter, Success, operation
 from target.position_streams import PositionsEndpoint, StreamHub
 from target.waiting_room import EntryRefusedError, JoinState, Place, WaitingRoom
 
@@ -62,6 +63,9 @@ class EnterAnswer(msgspec.Struct, frozen=True):
     expires_at: float
 
 
+CHALLENGE_PARAMETER: Final = Parameter("Challenge", "header", "The solved challenge, `<challenge>:<nonce>`.")
+
+
 class QueueRoutes:
     """Handlers of one event's waiting room."""
 
@@ -80,20 +84,38 @@ class QueueRoutes:
             Route(f"/queue/{event}", self.page),
             Route(f"/api/events/{event}/challenge", self.challenge),
             Route(f"/api/events/{event}/queue", self.join, methods=["POST"]),
-            Route(f"/api/events/{event}/queue/positions", self._positions),
+            Route(f"/api/events/{event}/queue/positions", self._positions, methods=["GET"]),
             Route(f"/api/events/{event}/admission", self.enter, methods=["POST"]),
             *DrawRoutes(self._room, event).routes(),
         ]
 
+    @operation("pages", {200: Success("The queue page.", media="text/html")})
     async def page(self, _request: Request) -> Response:
         """The queue page: static, so a cache in front may keep it."""
         return Response(self._page, headers={"cache-control": "public, max-age=60"}, media_type="text/html")
 
+    @operation("queue", {200: ChallengeOffer})
     async def challenge(self, _request: Request) -> Response:
         """What to solve before joining: the same for everybody, so a cache in front may keep it for a moment."""
         headers = {"cache-control": f"public, max-age={CHALLENGE_CACHE_S}"}
         return json_response(self._entrance.challenge.offer(), headers=headers)
 
+    @operation(
+        "queue",
+        {
+            200: Success("The place that the fan has already.", JoinAnswer),
+            201: Success("A new place.", JoinAnswer),
+            202: Success("While Redis is away: a ticket stamped now, queued by its stamp.", JoinAnswer),
+            400: "the body is not JSON, or the Device header is too long",
+            403: "the challenge is not solved, or the device is not named",
+            429: "too many joins from this device; try again after Retry-After",
+        },
+        body=JoinRequest,
+        body_optional=True,
+        scheme="Queue",
+        scheme_optional=True,
+        parameters=(DEVICE_PARAMETER, CHALLENGE_PARAMETER),
+    )
     async def join(self, request: Request) -> Response:
         """201 the first time, 200 again, 202 with a paused place while Redis is away.
 
@@ -125,6 +147,19 @@ class QueueRoutes:
         )
         return json_response(answer, 201 if place.new else 200)
 
+    @operation(
+        "queue",
+        {
+            200: EnterAnswer,
+            400: "the Device header is too long",
+            409: "the ticket has been used",
+            410: "the admission has expired",
+            425: "not yet admitted",
+        },
+        scheme="Queue",
+        needs=("redis",),
+        parameters=(DEVICE_PARAMETER,),
+    )
     async def enter(self, request: Request) -> Response:
         """The pass for an admitted ticket."""
         ticket = require_ticket(request.headers, self._signer)

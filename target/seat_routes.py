@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -16,7 +16,8 @@ from target.context import Context
 from target.http import ProblemError, json_response, read_json, require_pass
 from target.inventory import HoldGoneError, HoldState, PurchaseLimitError, SeatsTakenError
 from target.observability import HOLDS
-from target.seat_map import SeatMap
+from target.operations import Parameter, Success, operation
+from target.seat_map import Counts, SeatMap, Seats
 
 SEATS_MAX: Final = 16  # in one hold
 
@@ -65,20 +66,41 @@ class SeatRoutes:
             Route(f"{base}/holds/{{hold_id}}", self.release, methods=["DELETE"]),
         ]
 
+    @operation(
+        "seats",
+        {
+            200: Success("Layout and prices.", Any, headers=("etag", "cache-control")),
+            304: Success("As the caller has it."),
+        },
+        parameters=(Parameter("If-None-Match", "header", "The ETag of the layout that the caller has."),),
+    )
     async def venue(self, request: Request) -> Response:
         """Layout and prices; they never change, so 304 for whoever has them."""
         if self._venue.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=self._venue_headers)
         return Response(self._venue.document, headers=self._venue_headers, media_type="application/json")
 
+    @operation("seats", {200: Seats}, needs=("redis and the replica",))
     async def seats(self, _request: Request) -> Response:
         """The state of every seat."""
         return _fresh(await self._seat_map.seats())
 
+    @operation("seats", {200: Counts}, needs=("redis and the replica",))
     async def sections(self, _request: Request) -> Response:
         """Free seats by section."""
         return _fresh(await self._seat_map.counts())
 
+    @operation(
+        "seats",
+        {
+            201: HoldAnswer,
+            409: "seats are taken: `seats_taken` names them",
+            422: "not the right shape, no such seat, a seat twice, or over the purchase limit",
+        },
+        body=HoldRequest,
+        scheme="Pass",
+        needs=("redis",),
+    )
     async def hold(self, request: Request) -> Response:
         """Holds all the seats or none."""
         owner = require_pass(request, self._context.signer)
@@ -107,6 +129,17 @@ class SeatRoutes:
         self._context.conflicts.count(conflict=False)
         return json_response(HoldAnswer(hold_id, seats, ttl_s, expires_at), 201)
 
+    @operation(
+        "seats",
+        {
+            204: Success("The seats are free again."),
+            404: "no such hold of this fan",
+            409: "a payment for this hold is under way",
+            410: "the hold is over",
+        },
+        scheme="Pass",
+        needs=("redis",),
+    )
     async def release(self, request: Request) -> Response:
         """Gives a hold back."""
         owner = require_pass(request, self._context.signer)

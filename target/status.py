@@ -16,6 +16,7 @@ from target.breakers import GAUGE_VALUES, UnavailableError
 from target.cache import CachedValue
 from target.context import Connections, Context
 from target.http import json_response
+from target.operations import operation
 
 FIGURES_TTL_S: Final = 1.0
 
@@ -49,6 +50,7 @@ class Status:
         """As the public API names it."""
         return Route("/status", self.show)
 
+    @operation("operations", {200: StatusAnswer})
     async def show(self, _request: Request) -> Response:
         """Always 200: an open breaker is an answer."""
         figures = await self._figures.get()

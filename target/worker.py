@@ -14,7 +14,9 @@ from target.admission import AdmissionController
 from target.checkouts import Checkouts
 from target.context import Context, compose_all
 from target.http import HANDLERS
+from target.limits import LIMITS
 from target.observability import health_route, metrics_route
+from target.openapi import OpenApi
 from target.reconciler import PERIOD_S, Reconciler
 from target.saga_loops import OrderJobs, every
 from target.score import score_ticker
@@ -37,7 +39,8 @@ def create(settings: Settings) -> Starlette:
         await connections.close()
 
     routes = [*AdminRoutes(contexts).routes(), health_route, metrics_route]
-    return Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)
+    api = OpenApi("gatecrash reference booking system: the operator's endpoints", routes, events=settings.events)
+    return Starlette(routes=api.routes, middleware=LIMITS, exception_handlers=HANDLERS, lifespan=lifespan)
 
 
 def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
