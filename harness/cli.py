@@ -80,6 +80,7 @@ def rehearse(
     scenario: Annotated[str, typer.Argument(help="A name from `scenario list`, or a file.")] = "playoff-presale",
     users: Annotated[int | None, typer.Option("--users", metavar="N", help="Fans, instead of the scenario's.")] = None,
     spectators: Annotated[int | None, typer.Option("--spectators", metavar="N", help="Spectators likewise.")] = None,
+    bots: Annotated[int | None, typer.Option("--bots", metavar="N", help="Bots likewise.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Load generator processes.")] = None,
     chaos: Annotated[bool, typer.Option("--chaos/--no-chaos", help="With or without the scenario's faults.")] = True,
@@ -101,7 +102,7 @@ def rehearse(
     from harness.stack.planted_bugs import require_bug
 
     require_bug(plant_bug, "--plant-bug")
-    overrides = _overrides(changes or [], users, spectators, seed, workers, min_grade, chaos)
+    overrides = _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
     source, experiments = _load(scenario, overrides)
     paths = _record(source.scenario, experiments, out, plant_bug)
     verdict = judge(paths.root)
@@ -253,10 +254,7 @@ def scenario_check(scenario: str) -> None:
     """
     source, experiments = _load(scenario, [])
     loaded = source.scenario
-    typer.echo(
-        f"{loaded.name}: ok ({loaded.load.fans:,} fans, {loaded.load.spectators:,} spectators, "
-        f"{len(experiments)} faults, {loaded.duration_s:g} s)"
-    )
+    typer.echo(f"{loaded.name}: ok ({loaded.load.who}, {len(experiments)} faults, {loaded.duration_s:g} s)")
 
 
 @experiment_app.command("list")
@@ -315,6 +313,7 @@ def _overrides(
     changes: Sequence[str],
     users: int | None,
     spectators: int | None,
+    bots: int | None,
     seed: int | None,
     workers: int | None,
     min_grade: str | None,
@@ -325,6 +324,7 @@ def _overrides(
     options = [
         ("load.fans", users, "--users"),
         ("load.spectators", spectators, "--spectators"),
+        ("load.bots", bots, "--bots"),
         ("seed", seed, "--seed"),
         ("load.workers", workers, "--workers"),
         ("minimum_grade", min_grade, "--min-grade"),

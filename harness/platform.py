@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import msgspec
 
 from harness.record.schema import Outcome, SeatMapFacts
+from harness.scenario import Tactic
 from harness.stack import Addresses as Addresses  # noqa: PLC0414 - adapters take it from here
 
 if TYPE_CHECKING:
@@ -274,6 +275,9 @@ class Platform(Protocol):
 
     def fan_session(self, person: Person) -> FanSession:
         """A new fan."""
+
+    def bot_session(self, person: Person, tactic: Tactic) -> FanSession:
+        """A new bot: a fan's session whose join does what the tactic says. Only needed where bots are sent."""
 
     def spectator_session(self, person: Person) -> SpectatorSession:
         """A new spectator."""

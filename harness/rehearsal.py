@@ -119,7 +119,7 @@ def _run(
         ):
             conductor.preflight()
             load = scenario.load
-            observer.phase("arm", f"{load.fans:,} fans, {load.spectators:,} spectators")
+            observer.phase("arm", load.who)
             journal.phase("arm")
             armed = swarm.expect(Armed, load.arm_timeout_s + _STARTS_WITHIN_S)
             _require_armed(armed)

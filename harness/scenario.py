@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -20,6 +21,7 @@ from harness.yaml_file import YamlFile, suggest
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "scenarios"
 DEFAULT: Final = "playoff-presale"
+PARTY_MAX: Final = 16  # seats that a fan can go for at once, whatever the purchase limit
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -75,16 +77,39 @@ class Journey(_Section, frozen=True):
     hot_section_ratio: Ratio = 0.6  # aim for the best sections first: contention
 
 
+class Tactic(StrEnum):
+    """What a bot does that a person would not."""
+
+    SKIP_CHALLENGE = "skip_challenge"  # joins without solving what is asked of it
+    SHARE_DEVICE = "share_device"  # plays many fans from one device
+    OVER_LIMIT = "over_limit"  # buys for one identity in many sessions, on many devices
+    REPLAY_TICKET = "replay_ticket"  # comes with a ticket that was given to another
+    TAMPER_TICKET = "tamper_ticket"  # comes with another's ticket, rewritten to its own name and an earlier place
+
+
 class Load(_Section, frozen=True):
-    """Who comes, and how they are released."""
+    """Who comes, and how they are released. `tactics` are weights: what the bots do, one tactic each."""
 
     fans: Count = 1000
+    bots: Count = 0
     spectators: Count = 100
     workers: Annotated[int, Meta(ge=1)] | None = None  # null: one per spare core
     connect: Literal["warm", "cold"] = "warm"
     arm_timeout_s: Positive = 20.0
     release_window_s: Positive = 0.5  # all first sends within this after T0
     journey: Journey = Journey()
+    tactics: dict[Tactic, NotNegative] = msgspec.field(default_factory=lambda: dict.fromkeys(Tactic, 1.0))
+
+    @property
+    def users(self) -> int:
+        """All of them."""
+        return self.fans + self.bots + self.spectators
+
+    @property
+    def who(self) -> str:
+        """All of them, in words."""
+        bots = f", {self.bots:,} bots" if self.bots else ""
+        return f"{self.fans:,} fans{bots}, {self.spectators:,} spectators"
 
 
 class PlannedFault(_Section, frozen=True):
@@ -180,8 +205,10 @@ class ScenarioFile:
 
     def _check(self) -> None:
         scenario = self.scenario
-        if scenario.load.fans + scenario.load.spectators == 0:
+        if scenario.load.users == 0:
             raise self.error("nobody comes: expected at least one fan or spectator", "load", hint="set load.fans")
+        if scenario.load.bots and sum(scenario.load.tactics.values()) <= 0:
+            raise self.error("expected at least one tactic with a weight above 0", "load", "tactics")
         self._check_party_sizes(scenario)
         for at, fault in enumerate(scenario.faults):
             end_s = fault.start_s + (fault.length_s or 0.0)
@@ -196,13 +223,14 @@ class ScenarioFile:
 
     def _check_party_sizes(self, scenario: Scenario) -> None:
         sizes = scenario.load.journey.party_sizes
-        limit = scenario.on_sale.purchase_limit
+        limit = scenario.on_sale.purchase_limit or PARTY_MAX
         place = ("load", "journey", "party_sizes")
         if not sizes or sum(sizes.values()) <= 0:
             raise self.error("expected at least one party size with a weight above 0", *place)
         for size in sizes:
             if not 1 <= size <= limit:
-                raise self.error(f"a party of {size} is outside 1 to purchase_limit ({limit})", *place, str(size))
+                most = f"purchase_limit ({limit})" if scenario.on_sale.purchase_limit else str(limit)
+                raise self.error(f"a party of {size} is outside 1 to {most}", *place, str(size))
 
     def _check_objectives(self, scenario: Scenario) -> None:
         from harness.sli import INDICATORS

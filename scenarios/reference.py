@@ -10,10 +10,12 @@ from collections.abc import Sequence
 import msgspec
 
 from harness.platform import AckedOrder, Addresses, Capability, FinalReads, Person, Venue
+from harness.scenario import Tactic
 from harness.swarm.http import HttpClient
 from harness.swarm.recorder import Recorder
 from harness.swarm.transport import resolve
 from scenarios import reference_api as api
+from scenarios.reference_bot import Loot, ReferenceBotSession
 from scenarios.reference_fan import ReferenceFanSession
 from scenarios.reference_feed import ReferenceSpectatorSession
 from scenarios.reference_settle import Operator
@@ -26,6 +28,7 @@ class ReferencePlatform:
         self._addresses = addresses
         self._recorder = recorder
         self._booking = resolve(addresses.booking)
+        self._loot = Loot()
         self._layout = b""
         self._venue = Venue(sections=())
 
@@ -45,6 +48,12 @@ class ReferencePlatform:
         """A new fan."""
         client = HttpClient(self._booking, self._recorder, person)
         return ReferenceFanSession(client, self._recorder, person, self._addresses.event, self._read_venue)
+
+    def bot_session(self, person: Person, tactic: Tactic) -> ReferenceBotSession:
+        """A new bot; those of one process share the tickets they get hold of."""
+        client = HttpClient(self._booking, self._recorder, person)
+        event = self._addresses.event
+        return ReferenceBotSession(client, self._recorder, person, event, self._read_venue, tactic, self._loot)
 
     def spectator_session(self, person: Person) -> ReferenceSpectatorSession:
         """A new spectator."""

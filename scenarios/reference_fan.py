@@ -56,6 +56,7 @@ class ReferenceFanSession:
         self._page = f"/queue/{event}"
         self._base = f"/api/events/{event}"
         self._device = f"Device: {person.device or person.actor}\r\n".encode()
+        self.ticket = ""
         self._ticket = b""
         self._pass = b""
         self.last_event_id = ""
@@ -101,6 +102,7 @@ class ReferenceFanSession:
         answer = _read(response, api.JoinAnswer)
         if answer is None:
             return _ended(operation, response, final=response.status in (401, 403, 422))
+        self.ticket = answer.ticket
         self._ticket = f"Authorization: Queue {answer.ticket}\r\n".encode() + self._device
         value: dict[str, object] = {"epoch": answer.epoch, "parked": answer.position is None}
         if answer.position is not None:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from harness.errors import InputError
 from harness.record.reader import Record
-from harness.record.schema import FaultRun, Function, Outcome, RunDocument
+from harness.record.schema import BOT_ACTOR, FaultRun, Function, Outcome, RunDocument
 
 ORDER_STATES: Final = ("pending", "confirmed", "declined", "refunded", "expired")
 SEAT_STATES: Final = ("free", "held", "sold")
@@ -134,9 +134,13 @@ _COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complet
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the checkers may look at. Each view is made when first asked for."""
+    """Everything that the checkers may look at. Each view is made when first asked for.
+
+    `fans_only`: the operations without those of bots. Checkers look at all: what holds for fans must hold for bots.
+    """
 
     record: Record
+    fans_only: bool = False
 
     @property
     def run(self) -> RunDocument:
@@ -236,6 +240,8 @@ class Evidence:
         table = self.record.table("operations")
         _expect("operations", table, "function", tuple(function.value for function in Function))
         _expect("operations", table, "outcome", tuple(outcome.value for outcome in Outcome))
+        if self.fans_only:
+            table = table.filter(pc.invert(pc.starts_with(table["actor"], BOT_ACTOR)))
         return table.sort_by("t_invoke_s")
 
 

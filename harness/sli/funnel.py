@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import Operation, PayValue
-from harness.record.schema import Function, Outcome
+from harness.record.schema import Outcome
 from harness.sli.latency import in_window
 from harness.sli.measured import Measured, Observations, ratio
 
@@ -57,8 +57,7 @@ def stale_map_ratio(seen: Observations) -> Measured:
 
     Fans ask only for seats that their last map showed free, so a conflict means that the map was behind.
     """
-    operations = seen.record.table("operations")
-    holds = operations.filter(pc.equal(operations["function"], Function.HOLD.value))
-    granted = pc.sum(pc.equal(holds["outcome"], Outcome.OK.value)).as_py() or 0
-    conflicts = pc.sum(pc.equal(holds["error"], "conflict")).as_py() or 0
+    holds = seen.history.holds
+    granted = sum(1 for hold in holds if hold.ok)
+    conflicts = sum(1 for hold in holds if hold.error == "conflict")
     return ratio(conflicts, granted + conflicts)

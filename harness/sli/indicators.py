@@ -49,6 +49,15 @@ _ALL: Final = (
         fairness.queue_admission_rate_per_s,
     ),
     IndicatorSpec(
+        "bot_share_of_seats",
+        "Seats that bots got",
+        "ratio",
+        "lower",
+        "Seats confirmed to bots, of all seats confirmed to anybody. Bots count in no other indicator.",
+        "operations",
+        fairness.bot_share_of_seats,
+    ),
+    IndicatorSpec(
         "checkout_completion_ratio",
         "Checkout completion",
         "ratio",

@@ -11,9 +11,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.record.reader import Record
+from harness.record.schema import BOT_ACTOR
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,24 +40,42 @@ class IndicatorValue(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Observations:
-    """A record as the indicators read it; what several of them need is computed once."""
+    """A record as the indicators read it; what several of them need is computed once.
+
+    The bots' own requests, events and operations are left out: that a bot is turned away is no error. What bots do to
+    fans shows in the fans' figures, and in `everybody`.
+    """
 
     record: Record
 
     @cached_property
-    def history(self) -> Evidence:
-        """The operations, parsed."""
+    def everybody(self) -> Evidence:
+        """The operations of fans and bots, parsed."""
         return Evidence(self.record)
 
-    @property
+    @cached_property
+    def history(self) -> Evidence:
+        """The fans' operations, parsed."""
+        return Evidence(self.record, fans_only=True)
+
+    @cached_property
     def requests(self) -> pa.Table:
         """One row per request."""
-        return self.record.table("requests")
+        requests = self.record.table("requests")
+        return requests.filter(pc.not_equal(requests["kind"], "bot"))
 
-    @property
+    @cached_property
     def events(self) -> pa.Table:
         """One row per stream event."""
-        return self.record.table("events")
+        events = self.record.table("events")
+        return events.filter(pc.invert(pc.starts_with(events["actor"], BOT_ACTOR)))
+
+    @cached_property
+    def bots(self) -> int:
+        """How many bots sent a request."""
+        requests = self.record.table("requests")
+        bots = requests.filter(pc.equal(requests["kind"], "bot"))
+        return bots.group_by(["worker", "user"]).aggregate([]).num_rows
 
     @property
     def metrics(self) -> pa.Table:

@@ -14,10 +14,13 @@ from typing import Final
 
 import msgspec
 
-from harness.scenario import Journey, Load
+from harness.record.schema import BOT_ACTOR
+from harness.scenario import Journey, Load, Tactic
 
 _THINKS: Final = 16
 _ROLLS: Final = 32
+_RESELLERS: Final = 3  # identities that all over-limit bots buy for
+_FARM: Final = "farm"  # the device of all that share one
 
 
 class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +36,13 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     patience_s: float
     thinks_s: tuple[float, ...]
     rolls: tuple[float, ...]
+
+
+class BotPlan(FanPlan, frozen=True, kw_only=True):
+    """One bot's choices: a fan who never hesitates, never leaves, and takes as much as it can get."""
+
+    device: str
+    tactic: Tactic
 
 
 class SpectatorPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,19 +71,42 @@ def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
     )
 
 
+def bot_plan(load: Load, seed: int, index: int) -> BotPlan:
+    """The plan of bot number `index`."""
+    random = Random(f"bot:{seed}:{index}")
+    actor = f"{BOT_ACTOR}{index:06d}"
+    tactic = random.choices(list(load.tactics), list(load.tactics.values()))[0]
+    over_limit = tactic is Tactic.OVER_LIMIT
+    return BotPlan(
+        actor=actor,
+        identity=f"reseller-{random.randrange(_RESELLERS)}" if over_limit else f"person-{actor}",
+        device=_FARM if tactic is Tactic.SHARE_DEVICE else actor,
+        tactic=tactic,
+        party_size=max(size for size, weight in load.journey.party_sizes.items() if weight),
+        aims_hot=True,
+        abandons=False,
+        releases=False,
+        card_declined=False,
+        patience_s=load.journey.patience_s,
+        thinks_s=(0.0,),
+        rolls=_rolls(random),
+    )
+
+
 def spectator_plan(seed: int, index: int) -> SpectatorPlan:
     """The plan of spectator number `index`."""
     random = Random(f"spectator:{seed}:{index}")
     return SpectatorPlan(actor=f"spectator-{index:06d}", identity=f"watcher-{index:06d}", rolls=_rolls(random))
 
 
-def all_plans(load: Load, seed: int) -> Iterable[FanPlan | SpectatorPlan]:
+def all_plans(load: Load, seed: int) -> Iterable[FanPlan | BotPlan | SpectatorPlan]:
     """Everybody's, in order."""
     yield from (fan_plan(load.journey, seed, index) for index in range(load.fans))
+    yield from (bot_plan(load, seed, index) for index in range(load.bots))
     yield from (spectator_plan(seed, index) for index in range(load.spectators))
 
 
-def digest(plans: Iterable[FanPlan | SpectatorPlan]) -> str:
+def digest(plans: Iterable[FanPlan | BotPlan | SpectatorPlan]) -> str:
     """sha256 over the plans, one JSON document per line."""
     hashed = hashlib.sha256()
     encode = msgspec.json.Encoder().encode

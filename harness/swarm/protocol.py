@@ -39,6 +39,7 @@ class Journeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The Locust user class of each kind of user, as "FILE:CLASS"."""
 
     fan: str = "scenarios/fan.py:FanUser"
+    bot: str = "scenarios/bot.py:BotUser"
     spectator: str = "scenarios/spectator.py:SpectatorUser"
 
 

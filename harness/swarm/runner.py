@@ -112,7 +112,7 @@ class Swarm:
 
     def _arm(self) -> None:
         load = self._spec.scenario.load
-        asked = load.fans + load.spectators
+        asked = load.users
         self._runner.start(asked, spawn_rate=asked)
         spawned = self._collect(messages.Spawned, self._alive(), _SPAWN_TIMEOUT_S)
         next_user: Counter[str] = Counter()

@@ -52,7 +52,7 @@ def load_summary(load: Load, workers: Sequence[WorkerFacts]) -> LoadSummary:
     sends_s = [send_s for facts in workers for send_s in facts.first_sends_s]
     _, p50, p99, last = _skew_ms(sends_s)
     return LoadSummary(
-        users_asked=load.fans + load.spectators,
+        users_asked=load.users,
         users_armed=sum(facts.armed for facts in workers),
         users_released=len(sends_s) + sum(facts.followers for facts in workers),
         window_asked_s=load.release_window_s,

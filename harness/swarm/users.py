@@ -143,7 +143,8 @@ class RehearsalUser(User):
 
 def user_classes(spec: SwarmSpec) -> list[type[User]]:
     """The journeys that somebody takes, each with as many users as were asked for."""
-    asked = ((spec.journeys.fan, spec.scenario.load.fans), (spec.journeys.spectator, spec.scenario.load.spectators))
+    journeys, load = spec.journeys, spec.scenario.load
+    asked = ((journeys.fan, load.fans), (journeys.bot, load.bots), (journeys.spectator, load.spectators))
     classes: list[type[User]] = []
     for reference, count in asked:
         if count:

@@ -27,7 +27,7 @@ from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import WorkerRunner
 
-from harness.errors import GatecrashError
+from harness.errors import GatecrashError, InputError
 from harness.platform import Call, Capability, Person, Platform
 from harness.record.paths import RunPaths
 from harness.record.schema import TABLES, Outcome
@@ -63,6 +63,8 @@ class Worker:
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
         self._recorder = Recorder(number, self._environment.events.request.fire)
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
+        if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
+            raise InputError(f"{spec.platform} cannot send bots", hint="write its bot_session, or set load.bots to 0")
         self._barrier = Barrier()
         self._crew = Crew(spec.scenario, spec.seed, self._platform, self._recorder, self._barrier)
         for user_class in self._environment.user_classes:

@@ -75,7 +75,7 @@ def _confirmations(succeeded: pd.DataFrame) -> pd.DataFrame:
 
 def _of_requests(requests: pd.DataFrame, title: str, step: str) -> _Stage:
     rows = requests[requests["kind"].isin(BUYERS) & (requests["step"] == step)].sort_values("t_start_s")
-    return _tried(rows, title, ["worker", "user"])
+    return _tried(rows, title, ["kind", "worker", "user"])
 
 
 def _of_operations(operations: pd.DataFrame, title: str, function: Function) -> _Stage:

@@ -116,7 +116,7 @@ def release(record: Record, frames: Frames) -> Release | None:
     """The close-up of T0; None when no fan sent anything after it."""
     sent = frames.requests
     fans = sent[sent["kind"].isin(BUYERS) & (sent["t_start_s"] >= 0) & (sent["attempt"] == 1)]
-    shots = fans.sort_values("t_start_s").drop_duplicates(["worker", "user"])
+    shots = fans.sort_values("t_start_s").drop_duplicates(["kind", "worker", "user"])
     if shots.empty:
         return None
     starts, answers = shots["t_start_s"].to_numpy(), shots["t_first_byte_s"].dropna().to_numpy()

@@ -5,7 +5,7 @@ import yaml
 
 from harness import scenario as scenarios
 from harness.errors import ExitCode, InputError
-from harness.scenario import Override, ScenarioFile
+from harness.scenario import Override, ScenarioFile, Tactic
 
 GOOD = {"name": "mine", "description": "d", "duration_s": 30, "load": {"fans": 10}}
 
@@ -76,10 +76,24 @@ def test_a_wrong_type_is_refused_with_its_line(tmp_path: Path) -> None:
         ({"load": {"journey": {"abandon_hold_ratio": 1.5}}}, "expected a number <= 1"),
         ({"generator": {"cpu_percent": [99, 50]}}, "expected [degraded, invalid]"),
         ({"minimum_grade": "E"}, "minimum_grade: cannot be 'E'"),
+        ({"load": {"bots": 3, "tactics": {"over_limit": 0}}}, "at least one tactic"),
+        ({"load": {"bots": 3, "tactics": {"bribe": 1}}}, "load.tactics"),
+        ({"on_sale": {"purchase_limit": 0}, "load": {"journey": {"party_sizes": {17: 1}}}}, "outside 1 to 16"),
     ],
 )
 def test_impossible_values_are_refused(tmp_path: Path, changes: dict[str, object], said: str) -> None:
     assert said in refused(written(tmp_path, **changes))
+
+
+def test_without_a_purchase_limit_parties_may_be_larger(tmp_path: Path) -> None:
+    file = written(tmp_path, on_sale={"purchase_limit": 0}, load={"journey": {"party_sizes": {9: 1}}})
+    assert ScenarioFile(file).scenario.on_sale.purchase_limit == 0
+
+
+def test_bots_are_counted_and_named(tmp_path: Path) -> None:
+    load = ScenarioFile(written(tmp_path, load={"fans": 1200, "bots": 30, "tactics": {"over_limit": 2}})).scenario.load
+    assert (load.users, load.who) == (1330, "1,200 fans, 30 bots, 100 spectators")
+    assert load.tactics == {Tactic.OVER_LIMIT: 2}
 
 
 def test_an_option_replaces_a_value_of_the_file(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def value(name: str, builder: RunBuilder) -> float | None:
 def test_every_indicator_of_a_whole_run_has_a_value() -> None:
     values = {indicator.name: indicator for indicator in measure(RunBuilder().record())}
     assert list(values) == list(INDICATORS)
-    assert [name for name, indicator in values.items() if indicator.value is None] == []
+    no_bots_came = ["bot_share_of_seats"]
+    assert [name for name, indicator in values.items() if indicator.value is None] == no_bots_came
 
 
 def test_without_samples_there_is_no_value() -> None:
@@ -198,3 +199,45 @@ def test_a_histogram_is_interpolated_within_its_bucket() -> None:
     assert histogram_quantile_ms(edges, counts, 0.99).value == pytest.approx(910.0)
     beyond = histogram_quantile_ms(edges, np.array([1.0, 1.0, 1.0, 100.0]), 0.99)
     assert (beyond.value, beyond.note) == (1000.0, "at least: beyond the last bucket")
+
+
+def _buys(builder: RunBuilder, actor: str, state: str, *seats: str, step: str = "pay") -> None:
+    value = {"seats": list(seats), "state": state, "hold_id": actor, "order_id": f"o-{actor}"}
+    builder.operation(0, step, f"k-{actor}", value, 1.0, 1.1, actor=actor)
+
+
+def _bot_request(builder: RunBuilder, step: str, took_s: float, **changes: object) -> None:
+    builder.request(0, step, 1.0, took_s, **changes)["kind"] = "bot"
+
+
+def test_the_bots_share_counts_seats_and_each_once() -> None:
+    builder = empty()
+    _bot_request(builder, "join", 0.1)
+    _buys(builder, "bot-000001", "confirmed", "101-A-1", "101-A-2")
+    _buys(builder, "bot-000001", "confirmed", "101-A-1", "101-A-2", step="order")
+    _buys(builder, "bot-000002", "pending", "101-A-3")
+    _buys(builder, "fan-000001", "confirmed", *(f"102-A-{number}" for number in range(1, 7)))
+    assert measured("bot_share_of_seats", builder) == Measured(0.25, 8)
+
+
+def test_bots_who_get_nothing_have_no_share_of_it() -> None:
+    builder = empty()
+    _bot_request(builder, "join", 0.1, outcome="fail", error="status", status=403)
+    assert measured("bot_share_of_seats", builder) == Measured(None, 0)
+    _buys(builder, "fan-000001", "confirmed", "101-A-1")
+    assert measured("bot_share_of_seats", builder) == Measured(0.0, 1)
+
+
+def test_bots_count_in_no_other_indicator() -> None:
+    builder = RunBuilder()
+    before = {one.name: one for one in measure(builder.record())}
+    for step in ("queue_page", "join", "seat_map", "hold", "pay"):
+        _bot_request(builder, step, 9.0, outcome="fail", error="status", status=403)
+        _bot_request(builder, step, 9.0, outcome="unknown", error="timeout", status=0)
+    value = {"hold_id": "h", "seats": ["104-A-1"], "declined_on_purpose": False, "admission_no": 9_999, "ttl_s": 0.1}
+    for function in ("hold", "pay", "enter"):
+        builder.operation(0, function, "k", value, 1.0, 1.1, "fail", "conflict", actor="bot-000001")
+        builder.operation(0, function, "h", value, 1.0, 1.1, actor="bot-000002")
+    after = {one.name: one for one in measure(builder.record())}
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed == ["bot_share_of_seats"]

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from harness.scenario import Journey, Load
-from harness.swarm.plan import Dice, all_plans, digest, fan_plan
+from harness.scenario import Journey, Load, Tactic
+from harness.swarm.plan import Dice, all_plans, bot_plan, digest, fan_plan
 
 JOURNEY = Journey()
 
@@ -48,3 +48,24 @@ def test_nobody_thinks_when_thinking_is_off() -> None:
 def test_dice_begin_anew_when_they_are_used_up() -> None:
     dice = Dice((0.1, 0.2))
     assert [dice.roll() for _ in range(5)] == [0.1, 0.2, 0.1, 0.2, 0.1]
+
+
+def test_bots_take_up_their_tactics_as_the_weights_say() -> None:
+    load = Load(bots=400, tactics={Tactic.SHARE_DEVICE: 3.0, Tactic.OVER_LIMIT: 1.0, Tactic.REPLAY_TICKET: 0.0})
+    plans = [bot_plan(load, 1, index) for index in range(load.bots)]
+    tactics = Counter(plan.tactic for plan in plans)
+    assert set(tactics) == {Tactic.SHARE_DEVICE, Tactic.OVER_LIMIT}
+    assert tactics[Tactic.SHARE_DEVICE] / 400 == pytest.approx(0.75, abs=0.07)
+    sharing = [plan for plan in plans if plan.tactic is Tactic.SHARE_DEVICE]
+    assert len({plan.device for plan in sharing}) == 1
+    assert len({plan.identity for plan in sharing}) == len(sharing)
+    buying = [plan for plan in plans if plan.tactic is Tactic.OVER_LIMIT]
+    assert len({plan.identity for plan in buying}) == 3
+    assert len({plan.device for plan in buying}) == len(buying)
+    assert {plan.party_size for plan in plans} == {4}
+
+
+def test_bots_do_not_change_what_fans_do() -> None:
+    fans = [plan for plan in all_plans(Load(fans=5, bots=3, spectators=2), 7) if plan.actor.startswith("fan")]
+    assert fans == list(all_plans(Load(fans=5, spectators=0), 7))
+    assert digest(all_plans(Load(fans=5, bots=3), 7)) != digest(all_plans(Load(fans=5, bots=4), 7))

@@ -1,0 +1,79 @@
+"""One bot's session with the reference booking system: a fan's session that joins as its tactic says."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+import msgspec
+
+from harness.platform import Answer, Call, Person, Place, Venue
+from harness.record.schema import Outcome
+from harness.scenario import Tactic
+from harness.swarm.http import HttpClient
+from harness.swarm.recorder import Recorder
+from scenarios.reference_fan import ReferenceFanSession
+
+NOTHING_TO_STEAL: Final = "nothing_to_steal"
+_MAC_BYTES: Final = 16
+_EARLIER_US: Final = 600_000_000
+_THIEVES: Final = frozenset({Tactic.REPLAY_TICKET, Tactic.TAMPER_TICKET})
+
+
+class Loot:
+    """The newest good ticket that the bots of one process know. `awaited`: one of them is getting the first."""
+
+    def __init__(self) -> None:
+        self.ticket = ""
+        self.awaited = False
+
+
+class ReferenceBotSession(ReferenceFanSession):
+    """See `harness.platform.Platform.bot_session`."""
+
+    def __init__(
+        self,
+        client: HttpClient,
+        recorder: Recorder,
+        person: Person,
+        event: str,
+        read_venue: Callable[[bytes], Venue],
+        tactic: Tactic,
+        loot: Loot,
+    ) -> None:
+        super().__init__(client, recorder, person, event, read_venue)
+        self._tactic = tactic
+        self._loot = loot
+
+    def join(self, call: Call) -> Answer[Place]:
+        """As the tactic says. Thieves who find no ticket send one of them ahead to get one honestly."""
+        if self._tactic is Tactic.SKIP_CHALLENGE:
+            return self._take_place(call, b"")
+        if self._tactic not in _THIEVES:
+            return super().join(call)
+        if self._loot.ticket:
+            stolen = self._loot.ticket
+            ticket = stolen if self._tactic is Tactic.REPLAY_TICKET else rewritten(stolen, self._person)
+            return self._take_place(call, f"Authorization: Queue {ticket}\r\n".encode())
+        if self._loot.awaited:
+            return Answer(outcome=Outcome.FAIL, t_end_s=monotonic(), error=NOTHING_TO_STEAL)
+        return self._scout(call)
+
+    def _scout(self, call: Call) -> Answer[Place]:
+        self._loot.awaited = True
+        try:
+            answer = super().join(call)
+            self._loot.ticket = self.ticket
+        finally:
+            self._loot.awaited = False
+        return answer
+
+
+def rewritten(ticket: str, person: Person) -> str:
+    """The ticket with another fan and identity and an earlier join time; its signature cannot be renewed."""
+    raw = base64.urlsafe_b64decode(ticket + "=" * (-len(ticket) % 4))
+    kind, event, _fan, _identity, joined_us, *rest = msgspec.msgpack.decode(raw[:-_MAC_BYTES])
+    body = msgspec.msgpack.encode([kind, event, person.actor, person.identity, joined_us - _EARLIER_US, *rest])
+    return base64.urlsafe_b64encode(body + raw[-_MAC_BYTES:]).rstrip(b"=").decode()
