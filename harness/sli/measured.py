@@ -75,7 +75,7 @@ class Observations:
         """How many bots sent a request."""
         requests = self.record.table("requests")
         bots = requests.filter(pc.equal(requests["kind"], "bot"))
-        return bots.group_by(["worker", "user"]).aggregate([]).num_rows
+        return len(set(zip(bots["worker"].to_pylist(), bots["user"].to_pylist(), strict=True)))
 
     @property
     def metrics(self) -> pa.Table:
