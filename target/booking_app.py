@@ -23,6 +23,7 @@ from target.rate_policy import fastest_per_s
 from target.seat_routes import SeatRoutes
 from target.settings import Settings
 from target.status import Status
+from target.web_routes import WebRoutes
 
 
 def create(settings: Settings) -> Starlette:
@@ -44,6 +45,7 @@ def create(settings: Settings) -> Starlette:
     routes = [
         *(route for sale in sales for route in sale.routes()),
         OrderLookup(sale.orders for sale in sales).route(),
+        *WebRoutes(contexts).routes(),
         Status(connections, contexts).route(),
         health_route,
         metrics_route,
@@ -62,7 +64,7 @@ class _Sale:
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Endless."""
-        return [self.hub.run(), self._context.conflicts.run()]
+        return [self.hub.run(), self._context.conflicts.run(), self._context.seat_map.run()]
 
     def routes(self) -> list[Route]:
         return [

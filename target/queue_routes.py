@@ -1,10 +1,9 @@
-"""The routes of the waiting room: the page, joining, positions, admission."""
+"""The routes of the waiting room: joining, positions, admission."""
 
 from __future__ import annotations
 
 import functools
 import math
-from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -24,7 +23,6 @@ from target.position_streams import PositionsEndpoint, StreamHub
 from target.waiting_room import EntryRefusedError, JoinState, Place, WaitingRoom
 
 CHALLENGE_CACHE_S: Final = 5
-PAGE: Final = Path(__file__).parent / "web" / "queue.html"
 REFUSALS: Final = {
     "waiting": (425, "not yet admitted"),
     "used": (409, "this ticket has been used"),
@@ -75,24 +73,17 @@ class QueueRoutes:
         self._entrance = context.entrance
         self._room = room
         self._positions = PositionsEndpoint(hub, context.signer)
-        self._page = PAGE.read_bytes().replace(b"{{event}}", context.settings.event.encode())
 
     def routes(self) -> list[Route]:
         """As the public API names them."""
         event = self._settings.event
         return [
-            Route(f"/queue/{event}", self.page),
             Route(f"/api/events/{event}/challenge", self.challenge),
             Route(f"/api/events/{event}/queue", self.join, methods=["POST"]),
             Route(f"/api/events/{event}/queue/positions", self._positions, methods=["GET"]),
             Route(f"/api/events/{event}/admission", self.enter, methods=["POST"]),
             *DrawRoutes(self._room, event).routes(),
         ]
-
-    @operation("pages", {200: Success("The queue page.", media="text/html")})
-    async def page(self, _request: Request) -> Response:
-        """The queue page: static, so a cache in front may keep it."""
-        return Response(self._page, headers={"cache-control": "public, max-age=60"}, media_type="text/html")
 
     @operation("queue", {200: ChallengeOffer})
     async def challenge(self, _request: Request) -> Response:
