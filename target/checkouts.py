@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from target.context import Context
 from target.saga import Policy
 
@@ -16,4 +18,5 @@ class Checkouts:
         self.inventory = context.inventory
         self.payments = context.payments
         self.parking = context.parking
+        policy = msgspec.structs.replace(policy or Policy(), flow=context.settings.payment_flow)
         self.saga = context.saga(self.orders, self.payments, self.inventory, self.parking, policy)

@@ -30,7 +30,10 @@ class OrderState(StrEnum):
 
 
 class Checkout(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fan asked to pay for. Complete in itself: it can be parked and carried out later by another process."""
+    """What a fan asked to pay for. Complete in itself: it can be parked and carried out later by another process.
+
+    `asked_at_s`: when, as unix s; 0.0 is unknown.
+    """
 
     order_id: str
     event: str
@@ -41,6 +44,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
     card: str
     seats: tuple[str, ...]
     prices_cents: tuple[int, ...]
+    asked_at_s: float = 0.0
 
     @property
     def amount_cents(self) -> int:
@@ -49,7 +53,10 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as the truth has it. `age_s`: since it was made, by the database's clock."""
+    """An order as the truth has it. `age_s`: since it was made, by the database's clock.
+
+    `refund_due`: it is decided that its charge is given back, and not yet known that it was.
+    """
 
     order_id: str
     event: str
@@ -63,6 +70,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     charge_id: str | None
     seats: tuple[str, ...]
     age_s: float
+    decline_code: str = ""
+    refund_due: bool = False
 
 
 class OrderRow(msgspec.Struct, frozen=True):
@@ -111,9 +120,9 @@ class Orders:
         """pending → confirmed."""
         return await self._moved(sql.CONFIRM, order_id, charge_id)
 
-    async def decline(self, order_id: str, charge_id: str) -> bool:
+    async def decline(self, order_id: str, charge_id: str, decline_code: str) -> bool:
         """pending → declined; its seats are free to others."""
-        return await self._moved(sql.DECLINE, order_id, charge_id)
+        return await self._moved(sql.DECLINE, order_id, charge_id, decline_code)
 
     async def expire(self, order_id: str) -> bool:
         """pending → expired; its seats are free to others, but a charge under way may still land."""
@@ -125,6 +134,10 @@ class Orders:
             return await self._moved(sql.RECLAIM, order_id, charge_id)
         except asyncpg.UniqueViolationError as error:
             raise SeatsOwnedError(order_id) from error
+
+    async def owe_refund(self, order_id: str, charge_id: str) -> bool:
+        """Decides that an expired order stays so, and that what was captured for it is given back."""
+        return await self._moved(sql.OWE_REFUND, order_id, charge_id)
 
     async def refunded(self, order_id: str, charge_id: str) -> bool:
         """expired → refunded, after the provider gave the money back."""
@@ -138,6 +151,22 @@ class Orders:
         """Lets anybody take the next step of these orders after `after_s`."""
         ids = list(order_ids)
         await self._primary.write(lambda c: c.execute(sql.RELEASE_LEASES, ids, after_s))
+
+    async def retry_later(self, order_ids: Iterable[str], *, first_s: float, max_s: float) -> None:
+        """Lets anybody take the next step of these orders after an eighth of their age, within these bounds."""
+        ids = list(order_ids)
+        await self._primary.write(lambda c: c.execute(sql.RETRY_LATER, ids, first_s, max_s))
+
+    async def hint(self, event_id: str, kind: str, order_id: str, *, after_s: float) -> bool:
+        """Notes a webhook and lets recovery look at its order after `after_s`. False: it had been noted before.
+
+        An expired order that is no longer watched is watched again: a charge may have landed after all.
+        """
+        return bool(await self._primary.write(lambda c: c.fetchval(sql.HINT, event_id, order_id, kind, after_s)))
+
+    async def forget_hints(self, *, older_than_s: float) -> None:
+        """Webhooks are repeated for a day at most."""
+        await self._primary.write(lambda c: c.execute(sql.FORGET_HINTS, older_than_s))
 
     async def lease_unfinished(self, *, lease_s: float, limit: int, min_age_s: float = 0.0) -> list[Order]:
         """Takes unfinished orders whose lease is over; nobody else gets them for `lease_s`."""
@@ -231,4 +260,6 @@ def _order(row: Mapping[str, Any]) -> Order:
         charge_id=row["charge_id"],
         seats=tuple(row["seats"]),
         age_s=row["age_s"],
+        decline_code=row["decline_code"],
+        refund_due=row["refund_due"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
@@ -26,10 +27,10 @@ STATUS_OF: Final = {OrderState.CONFIRMED: 201, OrderState.PENDING: 202, OrderSta
 
 
 class OrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to pay for, and with what: the provider knows two cards."""
+    """What to pay for, and with what: these are the cards that the provider knows."""
 
     hold_id: Annotated[str, Meta(min_length=1, max_length=4096)]
-    card: Literal["ok", "declined"]
+    card: Literal["ok", "declined", "insufficient_funds", "expired", "slow"]
 
 
 class OrderAnswer(msgspec.Struct, frozen=True):
@@ -128,6 +129,7 @@ class OrderRoutes:
             card=asked.card,
             seats=hold.seats,
             prices_cents=tuple(self._context.venue.price_cents(seat) for seat in hold.seats),
+            asked_at_s=time.time(),
         )
 
 

@@ -27,7 +27,7 @@ SELECT order_id FROM moved
 """
 DECLINE: Final = f"""
 WITH moved AS (
-    UPDATE orders SET state = 'declined', charge_id = $2, unfinished = false
+    UPDATE orders SET state = 'declined', charge_id = $2, decline_code = $3, unfinished = false
     WHERE order_id = $1 AND state = 'pending' RETURNING order_id),
 {_LET_SEATS_GO}"""
 EXPIRE: Final = f"""
@@ -37,24 +37,45 @@ WITH moved AS (
 RECLAIM: Final = """
 WITH moved AS (
     UPDATE orders SET state = 'confirmed', charge_id = $2, unfinished = false
-    WHERE order_id = $1 AND state = 'expired' RETURNING order_id),
+    WHERE order_id = $1 AND state = 'expired' AND NOT refund_due RETURNING order_id),
 claimed AS (UPDATE order_seats SET live = true FROM moved WHERE order_seats.order_id = moved.order_id)
 SELECT order_id FROM moved
 """
+OWE_REFUND: Final = """
+UPDATE orders SET refund_due = true, charge_id = $2, unfinished = true
+WHERE order_id = $1 AND state = 'expired' RETURNING order_id
+"""
 REFUNDED: Final = """
-UPDATE orders SET state = 'refunded', charge_id = $2, unfinished = false
+UPDATE orders SET state = 'refunded', charge_id = $2, refund_due = false, unfinished = false
 WHERE order_id = $1 AND state = 'expired' RETURNING order_id
 """
 STOP_WATCHING: Final = """
-UPDATE orders SET unfinished = false WHERE order_id = $1 AND state = 'expired' RETURNING order_id
+UPDATE orders SET unfinished = false
+WHERE order_id = $1 AND state = 'expired' AND NOT refund_due RETURNING order_id
 """
 RELEASE_LEASES: Final = """
 UPDATE orders SET leased_until = now() + make_interval(secs => $2)
 WHERE order_id = ANY($1::text[]) AND unfinished
 """
+RETRY_LATER: Final = """
+UPDATE orders SET leased_until =
+    now() + make_interval(secs => least($3, greatest($2, extract(epoch FROM now() - created_at)::float8 / 8)))
+WHERE order_id = ANY($1::text[]) AND unfinished
+"""
+HINT: Final = """
+WITH fresh AS (
+    INSERT INTO webhook_events (event_id, order_id, type) VALUES ($1, $2, $3)
+    ON CONFLICT DO NOTHING RETURNING order_id),
+hinted AS (
+    UPDATE orders SET unfinished = true, leased_until = least(leased_until, now() + make_interval(secs => $4))
+    FROM fresh WHERE orders.order_id = fresh.order_id AND (unfinished OR state = 'expired'))
+SELECT count(*) FROM fresh
+"""
+FORGET_HINTS: Final = "DELETE FROM webhook_events WHERE received_at < now() - make_interval(secs => $1)"
 
 _ORDER_COLUMNS: Final = """
 orders.order_id, orders.event, fan, identity, hold_id, idempotency_key, card, amount_cents, state, charge_id,
+decline_code, refund_due,
 extract(epoch FROM now() - created_at)::float8 AS age_s,
 (SELECT array_agg(seat ORDER BY seat) FROM order_seats WHERE order_seats.order_id = orders.order_id) AS seats
 """

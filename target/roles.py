@@ -9,7 +9,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from target.settings import Settings
+from target.settings import Settings, SettingsError
 
 
 def booking(settings: Settings) -> Starlette:
@@ -27,7 +27,21 @@ def worker(settings: Settings) -> Starlette:
 
 
 def payments(settings: Settings) -> Starlette:
-    """The payment provider: a third party, so it is given three values and none of our types."""
-    from target.payments.app import payments_app
+    """The payment provider: a third party, so it is given a few values and none of our types."""
+    from target.payments.app import ProviderConfig, payments_app
+    from target.payments.switches import SwitchesError, parse
 
-    return payments_app(Path(settings.ledger_path), settings.payment_time_ms / 1000, settings.admin_token)
+    try:
+        switches = parse(settings.payment_switches)
+    except SwitchesError as error:
+        raise SettingsError(f"TARGET_PAYMENT_SWITCHES={error}") from error
+    return payments_app(
+        ProviderConfig(
+            ledger_path=Path(settings.ledger_path),
+            think_time_s=settings.payment_time_ms / 1000,
+            admin_token=settings.admin_token,
+            webhook_url=settings.webhook_url,
+            webhook_secret=settings.webhook_secret,
+            switches=switches,
+        )
+    )

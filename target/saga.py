@@ -1,23 +1,24 @@
 """A checkout, step by step: lock the hold → durable intent → charge → confirm → tell the inventory.
 
 No database transaction or lock is held across the charge; every step is idempotent and may be repeated by another
-process. What goes wrong, and what follows:
+process. What goes wrong, and what follows (what the provider's answers lead to is in target/settlement.py):
 
     Redis away              the signed hold is trusted until it expires; the unique (event, seat) decides
-    primary away            the checkout is parked in Redis, its hold kept; it is charged after its intent is durable
+    primary away            the checkout is parked in Redis and on disk, its hold kept; it is charged after its intent
+                            is durable, or expires uncharged when that takes too long
     both away               `UnavailableError`: the fan tries again
     seats lost to another   `HoldGoneError`, nothing was charged
-    card declined           order declined; the hold stays with the fan until it expires, for another card
+    key used before         the order as it stands; `KeyReusedError` when it was another checkout, whose hold is let be
     provider slow or away   order pending; recovery asks the provider by key, then charges under the same key
-    too slow                order expired and its seats given back; a charge that lands later confirms the order if the
-                            seats are still free and is refunded otherwise
+    too slow                order expired and its seats given back; a charge that lands later is settled then
+    process dies            its lease on the order runs out, and recovery takes the next step
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from typing import Final
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -27,6 +28,8 @@ from target.observability import FALLBACKS, ORDERS
 from target.orders import Checkout, Order, Orders, OrderState, SeatsOwnedError
 from target.parking import Parking
 from target.payments.client import ChargeAnswer, PaymentsClient
+from target.settlement import Settlement
+from target.tracing import step
 
 LOCK_S: Final = 15.0  # how long a hold is kept for a checkout under way; the worker renews it
 BOOKING_LEASE_S: Final = 6.0  # more than all time-outs of one checkout together
@@ -37,24 +40,33 @@ class KeyReusedError(Exception):
     """This fan used the idempotency key before, for another checkout."""
 
 
-class Policy(msgspec.Struct, frozen=True):
-    """How long the saga is patient, in seconds since the order was made."""
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How the saga charges, and how long it is patient.
 
-    payment_patience_s: float = 120.0  # then the seats go back
-    late_charge_watch_s: float = 900.0  # how long a charge may still land after it was sent
+    sale: one call charges. authorise: the charge is set aside first and captured by a second call, so what comes too
+    late is voided and no money has moved.
+    """
+
+    flow: Literal["sale", "authorise"] = "sale"
+    payment_patience_s: float = 120.0  # since the order was made; then the seats go back
+    late_charge_watch_s: float = 900.0  # since the order was made: how long recovery looks for a charge that lands late
+    parked_patience_s: float = 600.0  # since the fan paid; an intent that is not durable by then is refused
 
 
-class Receipt(msgspec.Struct, frozen=True):
-    """The answer to a checkout."""
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to a checkout. `decline_code`: the provider's word for why it declined."""
 
     order_id: str
     state: OrderState
     seats: tuple[str, ...]
     amount_cents: int
+    decline_code: str = ""
 
 
 class Saga:
     """Carries checkouts out. Holds no state of its own: any process may continue what another began."""
+
+    settlement: ClassVar[type[Settlement]] = Settlement
 
     def __init__(
         self,
@@ -69,6 +81,7 @@ class Saga:
         self._inventory = inventory
         self._parking = parking
         self.policy = policy or Policy()
+        self._settlement = self.settlement(orders, payments, inventory)
 
     async def checkout(self, checkout: Checkout, *, hold_expires_at_s: float) -> Receipt:
         """Runs a checkout as far as it can be run now; a repeat answers the present state of its order.
@@ -80,7 +93,7 @@ class Saga:
         if locked is False or (locked is None and hold_expires_at_s <= time.time()):
             return await self._earlier(checkout)
         try:
-            made = await self._orders.create(checkout, lease_s=BOOKING_LEASE_S)
+            made = await self._intend(checkout)
         except SeatsOwnedError as error:
             raise HoldGoneError(None) from error
         except UnavailableError:
@@ -110,29 +123,34 @@ class Saga:
 
     async def recover(self, order: Order) -> None:
         """The next step of an unfinished order that this process has leased."""
+        if order.refund_due and order.charge_id is not None:
+            await self._settlement.refund(order, order.charge_id)
+            return
         try:
             charge = await self._payments.find_charge(order.order_id)
             if charge is None:
                 charge = await self._charge_again(order)
-        except UnavailableError:
-            if order.state is OrderState.PENDING and order.age_s > self.policy.payment_patience_s:
-                await self._give_up(order)
+            if charge is not None:
+                await self._settlement.settle(order, charge)
+        except UnavailableError as error:
+            if error.dependency == "payments" and self._too_slow(order):
+                await self._settlement.give_up(order)
             raise
-        if charge is not None:
-            await self._settle(order, charge)
 
     async def unpark(self, checkout: Checkout) -> None:
         """Makes a parked checkout a durable order, to be recovered like any other, and forgets the parked one."""
         try:
-            if await self._orders.create(checkout, lease_s=0.0):
+            if self._waited_too_long(checkout):
+                await self._refuse(checkout)
+            elif await self._orders.create(checkout, lease_s=0.0):
                 ORDERS.labels(OrderState.PENDING).inc()
             else:  # the intent had been written after all, though nobody was told
                 await self._orders.release_leases([checkout.order_id], after_s=0.0)
         except SeatsOwnedError:
-            if await self._orders.create_expired(checkout):
-                ORDERS.labels(OrderState.EXPIRED).inc()
+            await self._refuse(checkout)
         await self._parking.remove(checkout.order_id)
 
+    @step("saga.lock")
     async def _lock(self, checkout: Checkout) -> bool | None:
         """Whether the hold is still the fan's; None: Redis cannot say."""
         try:
@@ -140,13 +158,21 @@ class Saga:
         except UnavailableError:
             return None
 
+    @step("saga.intend")
+    async def _intend(self, checkout: Checkout) -> bool:
+        return await self._orders.create(checkout, lease_s=BOOKING_LEASE_S)
+
     async def _earlier(self, checkout: Checkout) -> Receipt:
         """What became of this checkout when it was first asked for."""
         known, _ = await self.find(checkout.order_id)
         if known is None:
             raise HoldGoneError(None)
+        if known.hold_id != checkout.hold_id:  # this one is not under way after all
+            with contextlib.suppress(UnavailableError):
+                await self._inventory.unlock(checkout)
         return _receipt(known, checkout)
 
+    @step("saga.park")
     async def _park(self, checkout: Checkout) -> Receipt:
         receipt = _receipt(await self._parking.park(checkout), checkout)
         FALLBACKS.labels("parked_checkout").inc()
@@ -158,58 +184,31 @@ class Saga:
         except UnavailableError:
             return None
 
+    async def _refuse(self, checkout: Checkout) -> None:
+        """A parked checkout that can no longer be carried out: its order has expired and was never charged."""
+        if await self._orders.create_expired(checkout):
+            ORDERS.labels(OrderState.EXPIRED).inc()
+            with contextlib.suppress(UnavailableError):  # the lock runs out by itself
+                await self._inventory.let_go(checkout)
+
     async def _pay(self, checkout: Checkout) -> Receipt:
-        state = OrderState.PENDING
+        state, decline_code = OrderState.PENDING, ""
         try:
-            charge = await self._payments.charge(
-                checkout.order_id, checkout.order_id, checkout.amount_cents, checkout.card
-            )
-            state = await self._settle(checkout, charge)
+            charge = await self._charge(checkout)
+            state, decline_code = await self._settlement.settle(checkout, charge), charge.decline_code
         except UnavailableError:  # the intent is durable: recovery takes the next step
             FALLBACKS.labels("pending_payment").inc()
             await self._hand_over(checkout)
-        return Receipt(checkout.order_id, state, checkout.seats, checkout.amount_cents)
+        return Receipt(checkout.order_id, state, checkout.seats, checkout.amount_cents, decline_code)
+
+    @step("saga.charge")
+    async def _charge(self, claim: Checkout | Order) -> ChargeAnswer:
+        return await self._payments.charge(claim.order_id, claim, capture=self.policy.flow == "sale")
 
     async def _hand_over(self, checkout: Checkout) -> None:
         """Lets recovery go on at once; should that be impossible too, it goes on when the lease is over."""
         with contextlib.suppress(UnavailableError):
             await self._orders.release_leases([checkout.order_id], after_s=0.0)
-
-    async def _settle(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
-        """The provider has spoken: writes it down and returns the state that the order came to."""
-        if not charge.captured:
-            return await self._settle_decline(claim, charge)
-        if await self._orders.confirm(claim.order_id, charge.charge_id):
-            ORDERS.labels(OrderState.CONFIRMED).inc()
-            await self._tell_sold(claim)
-            return OrderState.CONFIRMED
-        state = await self._state(claim)
-        return await self._settle_late(claim, charge) if state is OrderState.EXPIRED else state
-
-    async def _settle_decline(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
-        if await self._orders.decline(claim.order_id, charge.charge_id):
-            ORDERS.labels(OrderState.DECLINED).inc()
-            with contextlib.suppress(UnavailableError):  # its lock then runs out by itself
-                await self._inventory.unlock(claim)
-            return OrderState.DECLINED
-        await self._orders.stop_watching(claim.order_id)
-        return await self._state(claim)
-
-    async def _settle_late(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
-        """Captured after the order had been given up: its seats if they are still free, else the money back."""
-        try:
-            if await self._orders.reclaim(claim.order_id, charge.charge_id):
-                ORDERS.labels(OrderState.CONFIRMED).inc()
-                await self._tell_sold(claim)
-        except SeatsOwnedError:
-            await self._payments.refund(charge.charge_id)
-            if await self._orders.refunded(claim.order_id, charge.charge_id):
-                ORDERS.labels(OrderState.REFUNDED).inc()
-        return await self._state(claim)
-
-    async def _state(self, claim: Checkout | Order) -> OrderState:
-        order = await self._orders.find(claim.order_id)
-        return OrderState.PENDING if order is None else order.state
 
     async def _charge_again(self, order: Order) -> ChargeAnswer | None:
         """The provider knows no charge under this key: charges it, or gives the order up. None: nothing to settle."""
@@ -217,24 +216,21 @@ class Saga:
             if order.age_s > self.policy.late_charge_watch_s:
                 await self._orders.stop_watching(order.order_id)
             return None
-        if order.age_s > self.policy.payment_patience_s:
-            await self._give_up(order)
+        if self._too_slow(order):
+            await self._settlement.give_up(order)
             return None
-        return await self._payments.charge(order.order_id, order.order_id, order.amount_cents, order.card)
+        return await self._charge(order)
 
-    async def _give_up(self, order: Order) -> None:
-        if await self._orders.expire(order.order_id):
-            ORDERS.labels(OrderState.EXPIRED).inc()
-            with contextlib.suppress(UnavailableError):  # the lock runs out by itself
-                await self._inventory.let_go(order)
+    def _too_slow(self, order: Order) -> bool:
+        return order.state is OrderState.PENDING and order.age_s > self.policy.payment_patience_s
 
-    async def _tell_sold(self, claim: Checkout | Order) -> None:
-        with contextlib.suppress(UnavailableError):  # the worker tells Redis when it is back
-            await self._inventory.mark_sold(claim)
+    def _waited_too_long(self, checkout: Checkout) -> bool:
+        return 0.0 < checkout.asked_at_s < time.time() - self.policy.parked_patience_s
 
 
 def _receipt(known: Order | Checkout, asked: Checkout) -> Receipt:
     if (known.hold_id, known.card) != (asked.hold_id, asked.card):
         raise KeyReusedError(asked.idempotency_key)
-    state = known.state if isinstance(known, Order) else OrderState.PENDING
-    return Receipt(known.order_id, state, known.seats, known.amount_cents)
+    if isinstance(known, Checkout):
+        return Receipt(known.order_id, OrderState.PENDING, known.seats, known.amount_cents)
+    return Receipt(known.order_id, known.state, known.seats, known.amount_cents, known.decline_code)

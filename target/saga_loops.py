@@ -20,10 +20,13 @@ from target.saga import BOOKING_LEASE_S, LOCK_S
 
 RECOVERY_PERIOD_S: Final = 0.5
 RECOVERY_BATCH: Final = 32  # half of the provider's bulkhead
-RETRY_AFTER_S: Final = 1.0
+RETRY_FIRST_S: Final = 1.0
+RETRY_MAX_S: Final = 15.0
 KEEP_PERIOD_S: Final = LOCK_S / 5
 TELL_PERIOD_S: Final = 0.5
 TELL_BATCH: Final = 500
+FORGET_PERIOD_S: Final = 3600.0
+HINTS_KEPT_S: Final = 172_800.0  # twice as long as the provider repeats a webhook
 LAG_PERIOD_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ class OrderJobs:
             every(KEEP_PERIOD_S, self.keep_holds),
             every(TELL_PERIOD_S, self.tell_inventory),
             every(LAG_PERIOD_S, self.measure_lag),
+            every(FORGET_PERIOD_S, self.forget_hints),
         ]
 
     async def recover(self) -> None:
@@ -59,7 +63,8 @@ class OrderJobs:
             )
             await asyncio.gather(*(self._recover_one(order) for order in orders))
             if orders:
-                await self._orders.release_leases((order.order_id for order in orders), after_s=RETRY_AFTER_S)
+                asked = (order.order_id for order in orders)
+                await self._orders.retry_later(asked, first_s=RETRY_FIRST_S, max_s=RETRY_MAX_S)
             if len(orders) < RECOVERY_BATCH:
                 return
 
@@ -96,6 +101,10 @@ class OrderJobs:
                 await self._orders.mark_in_inventory(order.order_id for order in orders)
             if len(orders) < TELL_BATCH:
                 return
+
+    async def forget_hints(self) -> None:
+        """Webhooks so old that no repeat of them can come."""
+        await self._orders.forget_hints(older_than_s=HINTS_KEPT_S)
 
     async def measure_lag(self) -> None:
         """Sets the gauge; while neither server can be asked, it becomes NaN."""

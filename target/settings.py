@@ -71,6 +71,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     webhook_url: str = ""  # payments: where the provider reports what it did; empty: nowhere
     ledger_path: str = "ledger.sqlite"
     payment_time_ms: Annotated[int, Meta(ge=0)] = 60  # the provider's own think time
+    payment_switches: str = ""  # how the provider misbehaves: name=value,…, see target/payments/switches.py
+    parking_path: str = ""  # booking: a folder for parked checkouts; empty: what Redis loses of them is lost
 
     feed_sockets_max: Count = 20_000  # on one node
     feed_opens_per_s: Rate = 500.0  # beyond it a client is told when to come back

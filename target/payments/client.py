@@ -25,7 +25,7 @@ class ProviderError(Exception):
 
 
 class Payable(Protocol):
-    """What is paid for: a checkout or an order. Its id is the idempotency key."""
+    """What is paid for: a checkout or an order."""
 
     @property
     def order_id(self) -> str:
@@ -72,8 +72,8 @@ class PaymentsClient:
         if self._session is not None:
             await self._session.close()
 
-    async def charge(self, claim: Payable, *, capture: bool = True) -> ChargeAnswer:
-        """Charges the claim's card, or authorises the charge only; once per claim however often it is called."""
+    async def charge(self, key: str, claim: Payable, *, capture: bool = True) -> ChargeAnswer:
+        """Charges the claim's card, or authorises the charge only; once per key however often it is called."""
         body = {
             "order_id": claim.order_id,
             "amount_cents": claim.amount_cents,
@@ -81,14 +81,14 @@ class PaymentsClient:
             "capture": capture,
             "reference": claim.event,
         }
-        return await self._move("/charges", key=claim.order_id, body=body, expected=(201, 402))
+        return await self._move("/charges", key=key, body=body, expected=(201, 402))
 
     async def capture(self, charge_id: str) -> ChargeAnswer:
-        """Takes what was authorised. The answer is how the charge stands then: it may have been voided before."""
+        """Takes what was authorised. The answer is how the charge stands then: perhaps voided before."""
         return await self._move(f"/charges/{charge_id}/capture", expected=(200, 409))
 
     async def void(self, charge_id: str) -> ChargeAnswer:
-        """Lets go of what was authorised. The answer is how the charge stands then: it may have been captured before."""
+        """Lets go of what was authorised. The answer is how the charge stands then: perhaps captured before."""
         return await self._move(f"/charges/{charge_id}/void", expected=(200, 409))
 
     async def find_charge(self, key: str) -> ChargeAnswer | None:

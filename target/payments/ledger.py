@@ -8,77 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import secrets
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Generic, TypeVar, cast
 
-import msgspec
+from target.payments import ledger_sql as sql
+from target.payments.records import REFUSALS, Charge, ChargeRequest, ChargeStatus, LedgerRow, Refund
 
 T = TypeVar("T")
 
 GROUP_SIZE_MAX: Final = 256
-DECLINED_CARD: Final = "declined"
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS charges (
-    charge_id TEXT PRIMARY KEY, idempotency_key TEXT NOT NULL UNIQUE, order_id TEXT NOT NULL,
-    amount_cents INTEGER NOT NULL, card TEXT NOT NULL, status TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS refunds (
-    refund_id TEXT PRIMARY KEY, idempotency_key TEXT NOT NULL UNIQUE,
-    charge_id TEXT NOT NULL UNIQUE REFERENCES charges);
-"""
-
-
-class ChargeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of POST /charges."""
-
-    order_id: str
-    amount_cents: int
-    card: str
-
-
-class Charge(msgspec.Struct, frozen=True):
-    """What the provider answers about a charge. `status`: captured | declined."""
-
-    charge_id: str
-    status: str
-    order_id: str
-    amount_cents: int
-
-
-class Refund(msgspec.Struct, frozen=True):
-    """What the provider answers about a refund: always of the whole charge."""
-
-    refund_id: str
-    charge_id: str
-
-
-class LedgerRow(msgspec.Struct, frozen=True):
-    """One entry of the ledger export. `entry`: capture | refund | decline."""
-
-    charge_id: str
-    idempotency_key: str
-    order_id: str
-    entry: str
-    amount_cents: int
-
-
-class KeyReusedError(Exception):
-    """The idempotency key was used before, with another body."""
-
-
-class NotRefundableError(Exception):
-    """There is no such charge, or it was never captured."""
 
 
 class Ledger:
-    """The ledger behind its thread. Await its methods from one event loop."""
+    """The ledger behind its thread. Await its methods from one event loop.
 
-    def __init__(self, path: Path) -> None:
+    `report`: each change of a charge leaves a webhook in the outbox, in the same commit.
+    """
+
+    def __init__(self, path: Path, *, report: bool = False) -> None:
         self._path = path
+        self._report = report
         self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -86,7 +38,7 @@ class Ledger:
         """Creates the file if need be (raises sqlite3.Error when it cannot) and starts the thread."""
         connection = sqlite3.connect(self._path)
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(_SCHEMA)
+        connection.executescript(sql.SCHEMA)
         connection.close()
         self._thread.start()
 
@@ -96,20 +48,47 @@ class Ledger:
         self._thread.join()
 
     async def charge(self, key: str, request: ChargeRequest) -> Charge:
-        """Captures or declines, once per key."""
-        return await self._submit(lambda connection: _charge(connection, key, request))
+        """Captures, authorises or declines, once per key. Raises `KeyReusedError`."""
+        return await self._submit(lambda connection: sql.charge(connection, key, request, report=self._report))
 
     async def charge_by_key(self, key: str) -> Charge | None:
         """The charge made under this key, if any."""
-        return await self._submit(lambda connection: _find_charge(connection, key))
+        return await self._submit(lambda connection: sql.find(connection, "idempotency_key", key))
+
+    async def charge_by_id(self, charge_id: str) -> Charge | None:
+        """The charge of this id, if any."""
+        return await self._submit(lambda connection: sql.find(connection, "charge_id", charge_id))
+
+    async def capture(self, charge_id: str) -> Charge:
+        """Takes what was authorised. Raises `NoSuchChargeError`, `WrongStatusError`."""
+        return await self._move(charge_id, ChargeStatus.CAPTURED)
+
+    async def void(self, charge_id: str) -> Charge:
+        """Lets go of what was authorised. Raises `NoSuchChargeError`, `WrongStatusError`."""
+        return await self._move(charge_id, ChargeStatus.VOIDED)
 
     async def refund(self, key: str, charge_id: str) -> Refund:
-        """Gives a captured charge back, once per charge."""
-        return await self._submit(lambda connection: _refund(connection, key, charge_id))
+        """Gives a captured charge back, once per charge. Raises `KeyReusedError`, `NotRefundableError`."""
+        return await self._submit(lambda connection: sql.refund(connection, key, charge_id, report=self._report))
 
     async def rows(self) -> list[LedgerRow]:
         """Every entry."""
-        return await self._submit(_rows)
+        return await self._submit(sql.rows)
+
+    async def due_webhooks(self, now_s: float, limit: int) -> list[sql.Webhook]:
+        """What is to be sent by now, oldest first."""
+        return await self._submit(lambda connection: sql.due_webhooks(connection, now_s, limit))
+
+    async def next_due_s(self) -> float | None:
+        """When the next webhook is due (unix s); None: the outbox is empty."""
+        return await self._submit(sql.next_due_s)
+
+    async def update_outbox(self, gone: Sequence[int], postponed: Sequence[sql.Webhook]) -> None:
+        """Forgets what was sent, by number, and keeps the rest as it stands here."""
+        await self._submit(lambda connection: sql.update_outbox(connection, gone, postponed))
+
+    async def _move(self, charge_id: str, to: ChargeStatus) -> Charge:
+        return await self._submit(lambda connection: sql.move(connection, charge_id, to, report=self._report))
 
     async def _submit(self, work: Callable[[sqlite3.Connection], T]) -> T:
         job = _Job(work, asyncio.get_running_loop())
@@ -142,7 +121,7 @@ class _Job(Generic[T]):
     def run(self, connection: sqlite3.Connection) -> None:
         try:
             self._result = self._work(connection)
-        except (KeyReusedError, NotRefundableError) as error:
+        except REFUSALS as error:
             self.error = error
 
     def settle(self) -> None:
@@ -167,54 +146,3 @@ def _commit(connection: sqlite3.Connection, group: list[_Job[object]]) -> None:
             job.error = error
     for job in group:
         job.loop.call_soon_threadsafe(job.settle)
-
-
-def _charge(connection: sqlite3.Connection, key: str, request: ChargeRequest) -> Charge:
-    row = connection.execute(
-        "SELECT charge_id, status, order_id, amount_cents, card FROM charges WHERE idempotency_key = ?", (key,)
-    ).fetchone()
-    if row is not None:
-        if tuple(row[2:]) != (request.order_id, request.amount_cents, request.card):
-            raise KeyReusedError(key)
-        return Charge(*row[:4])
-    status = "declined" if request.card == DECLINED_CARD else "captured"
-    charge = Charge(f"ch_{secrets.token_hex(10)}", status, request.order_id, request.amount_cents)
-    connection.execute(
-        "INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?)",
-        (charge.charge_id, key, request.order_id, request.amount_cents, request.card, status),
-    )
-    return charge
-
-
-def _find_charge(connection: sqlite3.Connection, key: str) -> Charge | None:
-    row = connection.execute(
-        "SELECT charge_id, status, order_id, amount_cents FROM charges WHERE idempotency_key = ?", (key,)
-    ).fetchone()
-    return None if row is None else Charge(*row)
-
-
-def _refund(connection: sqlite3.Connection, key: str, charge_id: str) -> Refund:
-    used = connection.execute("SELECT refund_id, charge_id FROM refunds WHERE idempotency_key = ?", (key,)).fetchone()
-    if used is not None and used[1] != charge_id:
-        raise KeyReusedError(key)
-    given = connection.execute("SELECT refund_id, charge_id FROM refunds WHERE charge_id = ?", (charge_id,)).fetchone()
-    if given is not None:
-        return Refund(*given)
-    charge = connection.execute("SELECT status FROM charges WHERE charge_id = ?", (charge_id,)).fetchone()
-    if charge is None or charge[0] != "captured":
-        raise NotRefundableError(charge_id)
-    refund = Refund(f"re_{secrets.token_hex(10)}", charge_id)
-    connection.execute("INSERT INTO refunds VALUES (?, ?, ?)", (refund.refund_id, key, charge_id))
-    return refund
-
-
-def _rows(connection: sqlite3.Connection) -> list[LedgerRow]:
-    charges = connection.execute(
-        "SELECT charge_id, idempotency_key, order_id, CASE status WHEN 'captured' THEN 'capture' ELSE 'decline' END,"
-        " amount_cents FROM charges"
-    )
-    refunds = connection.execute(
-        "SELECT charge_id, r.idempotency_key, order_id, 'refund', amount_cents"
-        " FROM refunds r JOIN charges USING (charge_id)"
-    )
-    return [LedgerRow(*row) for rows in (charges.fetchall(), refunds.fetchall()) for row in rows]

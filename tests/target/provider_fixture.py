@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from target.payments.ledger import LedgerRow
+from target.payments.records import LedgerRow
 from tests.target.processes import ADMIN_TOKEN, Server, running
 
 

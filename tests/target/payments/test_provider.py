@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import aiohttp
@@ -12,10 +13,19 @@ import pytest
 
 from target.breakers import BreakerState, UnavailableError
 from target.payments.client import PaymentsClient
+from target.payments.records import ChargeStatus
 from tests.target.booth import until
 from tests.target.provider_fixture import Provider
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Purchase:
+    order_id: str
+    card: str = "ok"
+    event: str = "e1"
+    amount_cents: int = 500
 
 
 def with_client(provider: Provider, use: Callable[[PaymentsClient], Awaitable[T]], *, timeout_s: float = 2.0) -> T:
@@ -47,9 +57,9 @@ def key() -> str:
 
 def test_concurrent_charges_with_one_key_capture_once(provider: Provider, key: str) -> None:
     async def use(client: PaymentsClient) -> None:
-        answers = await asyncio.gather(*(client.charge(key, key, 500, "ok") for _ in range(40)))
+        answers = await asyncio.gather(*(client.charge(key, Purchase(key)) for _ in range(40)))
         assert len({answer.charge_id for answer in answers}) == 1
-        assert answers[0].captured
+        assert answers[0].status is ChargeStatus.CAPTURED
         assert await client.find_charge(key) == answers[0]
 
     with_client(provider, use)
@@ -71,8 +81,8 @@ def test_another_body_under_the_same_key_is_refused(provider: Provider, key: str
 
 def test_a_declined_card_stays_declined(provider: Provider, key: str) -> None:
     async def use(client: PaymentsClient) -> None:
-        first, again = [await client.charge(key, key, 500, "declined") for _ in range(2)]
-        assert not first.captured
+        first, again = [await client.charge(key, Purchase(key, "declined")) for _ in range(2)]
+        assert (first.status, first.decline_code) == (ChargeStatus.DECLINED, "generic_decline")
         assert first == again
         with pytest.raises(UnavailableError, match="422"):
             await client.refund(first.charge_id)
@@ -83,7 +93,7 @@ def test_a_declined_card_stays_declined(provider: Provider, key: str) -> None:
 
 def test_a_charge_is_refunded_once(provider: Provider, key: str) -> None:
     async def use(client: PaymentsClient) -> None:
-        charge = await client.charge(key, key, 500, "ok")
+        charge = await client.charge(key, Purchase(key))
         await asyncio.gather(*(client.refund(charge.charge_id) for _ in range(10)))
 
     with_client(provider, use)
@@ -104,7 +114,7 @@ def test_the_ledger_is_for_the_operator_only(provider: Provider) -> None:
 
 def test_the_ledger_survives_the_process(start_provider: Callable[[int], Provider], key: str) -> None:
     first = start_provider(0)
-    with_client(first, lambda client: client.charge(key, key, 500, "ok"))
+    with_client(first, lambda client: client.charge(key, Purchase(key)))
     first.server.process.kill()
     first.server.process.wait(timeout=5)
     second = start_provider(0)
@@ -118,7 +128,7 @@ def test_a_charge_that_the_client_gave_up_on_still_lands_and_is_found(
 
     async def use(client: PaymentsClient) -> None:
         with pytest.raises(UnavailableError) as cut:
-            await client.charge(key, key, 500, "ok")
+            await client.charge(key, Purchase(key))
         assert cut.value.maybe_done
 
         async def landed() -> bool:
@@ -136,12 +146,12 @@ def test_a_provider_that_is_too_slow_opens_the_breaker_and_costs_nothing_more(
     slow = start_provider(1000)
 
     async def use(client: PaymentsClient) -> None:
-        charges = (client.charge(f"{key}-{n}", key, 500, "ok") for n in range(5))
+        charges = (client.charge(f"{key}-{n}", Purchase(key)) for n in range(5))
         outcomes = await asyncio.gather(*charges, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {UnavailableError}
         assert client.guard.state is BreakerState.OPEN
         with pytest.raises(UnavailableError) as refused:
-            await client.charge(f"{key}-late", key, 500, "ok")
+            await client.charge(f"{key}-late", Purchase(key))
         assert not refused.value.maybe_done
 
     with_client(slow, use, timeout_s=0.1)
@@ -151,7 +161,7 @@ def test_a_full_bulkhead_refuses_at_once(start_provider: Callable[[int], Provide
     slow = start_provider(300)
 
     async def use(client: PaymentsClient) -> None:
-        charges = (client.charge(f"{key}-{n}", key, 500, "ok") for n in range(80))
+        charges = (client.charge(f"{key}-{n}", Purchase(key)) for n in range(80))
         outcomes = await asyncio.gather(*charges, return_exceptions=True)
         refused = [outcome for outcome in outcomes if isinstance(outcome, UnavailableError)]
         assert len(refused) == 80 - 64
