@@ -7,12 +7,13 @@ metrics and an active probe, so that a breaker opens and closes without traffic 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from target import tracing
+from target import fallbacks, tracing
 from target.observability import BREAKER_STATE
 
 T = TypeVar("T")
@@ -119,8 +120,9 @@ class Guard:
         self._failures: tuple[type[BaseException], ...] = (*failures, TimeoutError)
         self._core = core or BreakerCore()
         self._clock = clock
+        self._shard = shard
         self._gauge = BREAKER_STATE.labels(dependency, shard)
-        self._gauge.set(0)
+        self._show(BreakerState.CLOSED)
 
     @property
     def state(self) -> BreakerState:
@@ -154,16 +156,20 @@ class Guard:
             self._core.succeed()
             return result
         finally:
-            self._gauge.set(GAUGE_VALUES[self._core.state])
+            if self._core.state is not self._shown:
+                self._show(self._core.state)
+
+    def _show(self, state: BreakerState) -> None:
+        self._shown = state
+        self._gauge.set(GAUGE_VALUES[state])
+        fallbacks.switch(self.dependency, self._shard, in_force=state is not BreakerState.CLOSED)
 
     async def probe_forever(self, ping: Callable[[], Awaitable[object]]) -> None:
         """Pings the dependency at a fixed rate for ever; the breaker learns from it like from any call."""
         loop = asyncio.get_running_loop()
         next_s = loop.time()
         while True:
-            try:
+            with contextlib.suppress(UnavailableError):
                 await self.call(ping, timeout_s=PROBE_TIMEOUT_S)
-            except UnavailableError:
-                self._gauge.set(GAUGE_VALUES[self._core.state])
             next_s = max(next_s + PROBE_PERIOD_S, loop.time())
             await asyncio.sleep(next_s - loop.time())

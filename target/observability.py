@@ -98,11 +98,20 @@ ORDERS: Final = _counter(
 WEBHOOKS: Final = _counter(
     "target_webhooks", "Webhooks of the payment provider", "outcome", ("accepted", "repeated", "refused")
 )
-FALLBACKS: Final = _counter(
-    "target_fallbacks",
-    "Answers given without a dependency",
-    "kind",
-    ("ticket_while_redis_down", "stale_seat_map", "parked_checkout", "pending_payment"),
+FALLBACK_KINDS: Final = (
+    "ticket_while_redis_down",
+    "paused_stream",
+    "stale_seat_map",
+    "refused_hold",
+    "checkout_without_redis",
+    "stale_order",
+    "parked_checkout",
+    "pending_payment",
+)
+"""See target/fallbacks.py."""
+FALLBACKS: Final = _counter("target_fallbacks", "Answers given without a dependency", "kind", FALLBACK_KINDS)
+FALLBACK_IN_FORCE: Final = Gauge(
+    "target_fallback_in_force", "1 while its breaker is not closed", ["kind", "shard"], multiprocess_mode="livemax"
 )
 CHECKOUTS_JOURNALED: Final = Gauge(
     "target_checkouts_journaled", "Parked checkouts kept on disk beside Redis", multiprocess_mode="livesum"

@@ -17,6 +17,7 @@ from target.checkouts import Checkouts
 from target.context import Context
 from target.http import RETRY_AFTER_S, ProblemError, json_response, read_json, require_pass
 from target.inventory import HoldGoneError
+from target.observability import FALLBACKS
 from target.operations import Parameter, Success, operation
 from target.orders import Checkout, OrderState, order_id_for
 from target.saga import KeyReusedError, Receipt
@@ -97,6 +98,8 @@ class OrderRoutes:
         order, stale = await self._saga.find(request.path_params["order_id"])
         if order is None or order.fan != owner.fan:
             raise ProblemError(404, "no such order")
+        if stale:
+            FALLBACKS.labels("stale_order").inc()
         state = OrderState.PENDING if isinstance(order, Checkout) else order.state
         answer = OrderAnswer(order.order_id, state, order.seats, order.amount_cents, stale)
         return json_response(answer, headers={"cache-control": "no-store"})

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from target.breakers import UnavailableError
 from target.http import DEVICE_PARAMETER, require_ticket
-from target.observability import SSE_CONNECTIONS
+from target.observability import FALLBACKS, SSE_CONNECTIONS
 from target.operations import Parameter, Success, operation
 from target.tickets import Signer, Ticket
 from target.waiting_room import WaitingRoom
@@ -202,6 +202,7 @@ class StreamHub:
             stream.due_s = 0.0
             if stream.news != "paused":
                 stream.position = None
+                FALLBACKS.labels("paused_stream").inc()
                 stream.tell("paused", f'{{"at":{time.time():.3f}}}')
 
 

@@ -15,7 +15,7 @@ from target.breakers import UnavailableError
 from target.context import Context
 from target.http import ProblemError, json_response, read_json, require_pass
 from target.inventory import HoldGoneError, HoldState, PurchaseLimitError, SeatsTakenError
-from target.observability import HOLDS
+from target.observability import FALLBACKS, HOLDS
 from target.operations import Parameter, Success, operation
 from target.seat_map import Counts, SeatMap, Seats
 
@@ -124,6 +124,7 @@ class SeatRoutes:
             ) from error
         except UnavailableError:
             HOLDS.labels("refused").inc()
+            FALLBACKS.labels("refused_hold").inc()
             raise
         HOLDS.labels("ok").inc()
         self._context.conflicts.count(conflict=False)

@@ -1,10 +1,10 @@
-"""GET /status: breakers, the length of the queues, the lag of the replicas, for people and probes."""
+"""GET /status: breakers, fallbacks, the length of the queues, the lag of the replicas, for people and probes."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from target.breakers import GAUGE_VALUES, UnavailableError
+from target import fallbacks
+from target.breakers import GAUGE_VALUES, BreakerState, UnavailableError
 from target.cache import CachedValue
 from target.context import Connections, Context
 from target.http import json_response
@@ -28,10 +29,19 @@ class Figures(msgspec.Struct, frozen=True):
     replica_lag_s: float | None
 
 
-class StatusAnswer(msgspec.Struct, frozen=True):
-    """Breaker states are those of this process; of several shards, the worst counts, as does the longest lag."""
+class FallbackStatus(msgspec.Struct, frozen=True):
+    """One fallback. `answers`: so many of this process's were given by it."""
 
-    breakers: dict[str, str]
+    in_force: bool
+    answers: int
+    does: str
+
+
+class StatusAnswer(msgspec.Struct, frozen=True):
+    """What this process can use, and how it goes on without the rest; of several shards, the worst counts."""
+
+    breakers: dict[str, BreakerState]
+    fallbacks: dict[str, FallbackStatus]
     queue_depth: int | None
     replica_lag_s: float | None
 
@@ -43,7 +53,8 @@ class Status:
         self._contexts = contexts
         self._databases = connections.shards.databases
         primaries = (database.primary.guard for database in self._databases)
-        self._guards = (connections.redis.guard, connections.payments.guard, *primaries)
+        replicas = (database.replica.guard for database in self._databases)
+        self._guards = (connections.redis.guard, connections.payments.guard, *primaries, *replicas)
         self._figures = CachedValue("status", self._ask, ttl_s=FIGURES_TTL_S)
 
     def route(self) -> Route:
@@ -55,8 +66,9 @@ class Status:
         """Always 200: an open breaker is an answer."""
         figures = await self._figures.get()
         best_first = sorted(self._guards, key=lambda guard: GAUGE_VALUES[guard.state])
-        breakers = {guard.dependency: str(guard.state) for guard in best_first}
-        return json_response(StatusAnswer(breakers, figures.queue_depth, figures.replica_lag_s))
+        breakers = {guard.dependency: guard.state for guard in best_first}
+        answer = StatusAnswer(breakers, _fallbacks(breakers), figures.queue_depth, figures.replica_lag_s)
+        return json_response(answer, headers={"cache-control": "no-store"})
 
     async def _ask(self) -> Figures:
         lags_s = await asyncio.gather(*(database.replica_lag_s() for database in self._databases))
@@ -69,3 +81,11 @@ class Status:
         except UnavailableError:
             return None
         return sum(int(depth) for depth in depths)
+
+
+def _fallbacks(breakers: Mapping[str, BreakerState]) -> dict[str, FallbackStatus]:
+    answers = fallbacks.answers()
+    return {
+        each.kind: FallbackStatus(breakers[each.dependency] is not BreakerState.CLOSED, answers[each.kind], each.does)
+        for each in fallbacks.TABLE
+    }
