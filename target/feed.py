@@ -53,6 +53,7 @@ async def _serve(settings: Settings) -> None:
     node = FeedNode(settings, [_channel(redis, one) for one in settings.of_events()])
     jobs = [asyncio.create_task(job) for channel in node.channels.values() for job in channel.jobs()]
     jobs.append(asyncio.create_task(redis.guard.probe_forever(redis.ping)))
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it gives every malformed head a traceback
     runner = web.AppRunner(
         node.app(), access_log=None, keepalive_timeout=REQUEST_WITHIN_S, shutdown_timeout=GRACE_S, handle_signals=False
     )
@@ -177,6 +178,9 @@ async def _refusals_as_problems(request: web.Request, handler: Handler) -> web.S
     except web.HTTPException as refused:
         headers = {"allow": refused.headers["allow"]} if "allow" in refused.headers else None
         return _problem(refused.status, refused.reason, headers=headers)
+    except Exception:  # noqa: BLE001 - whatever it was, the client gets a problem document
+        _log.exception("a request failed")
+        return _problem(500, "internal error")
 
 
 async def _health(_request: web.Request) -> web.Response:

@@ -7,11 +7,13 @@ while the connection takes them; one that does not is behind, and is told the re
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Final
 
 from target.websocket_frames import TRY_AGAIN_LATER, close_frame
 
 BUFFER_BYTES_MAX: Final = 262_144  # unsent bytes with which a socket counts as behind
+KERNEL_BYTES: Final = 131_072  # of ours for each connection; left to itself the kernel would give a slow one megabytes
 BUFFER_BYTES_LOW: Final = 65_536  # from here on it is told more
 ABORT_S: Final = 1.0  # how long a dropped client may take to hear why
 
@@ -27,6 +29,9 @@ class FeedSocket:
         self.seq = last_seq
         self.told = False
         self.behind_since_s = 0.0
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
 
     @property
     def unsent_bytes(self) -> int:

@@ -202,17 +202,6 @@ def test_scores_are_passed_on(valkey: Valkey, launch: Launch) -> None:
     play(valkey, launch(valkey), scene)
 
 
-def test_another_event_is_refused(valkey: Valkey, launch: Launch) -> None:
-    port = launch(valkey)
-
-    async def main() -> None:
-        async with aiohttp.ClientSession() as session:
-            with pytest.raises(aiohttp.WSServerHandshakeError):
-                await session.ws_connect(f"http://127.0.0.1:{port}/feed/unknown")
-
-    asyncio.run(main())
-
-
 def test_the_planted_bug_leaves_a_gap(valkey: Valkey, launch: Launch) -> None:
     async def scene(it: Scene) -> None:
         async with it.spectator() as spectator:
