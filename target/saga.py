@@ -102,6 +102,8 @@ class Saga:
             return await self._park(checkout)
         if not made:
             return await self._earlier(checkout)
+        if locked is None:
+            FALLBACKS.labels("checkout_without_redis").inc()
         ORDERS.labels(OrderState.PENDING).inc()
         return await self._pay(checkout)
 
