@@ -9,25 +9,72 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from target import holds_lua
-from target import orders_sql as sql
+from target import faulty_parts as faulty
+from target.holds_lua import LuaSeats
 from target.inventory import Inventory
-from target.orders import Checkout, Orders, SeatsOwnedError
-from target.redis_store import Script
-from target.seat_log import SeatChange, SeatLog
+from target.orders import Orders
+from target.seat_log import SeatLog
 from target.settings import SettingsError
+from target.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
     from target.context import Context
 
-DROP_EVERY: Final = 50  # seat changes
-_FORGET: Final = "UPDATE orders SET unfinished = false WHERE order_id = $1 AND $2::text <> '' RETURNING order_id"
-_CREATE_UNOWNED: Final = sql.CREATE.replace("price_cents, true\n", "price_cents, false\n")
-_HOLD_ANY: Final = Script(holds_lua.HOLD.source.replace("~= '0' then answer", "== '' then answer"))
+Plant = Callable[["Context"], None]
 
 
 def _leave(_context: Context) -> None:
     """Replaces nothing."""
+
+
+def _orders(faulty_orders: type[Orders]) -> Plant:
+    def plant(context: Context) -> None:
+        context.orders = faulty_orders(context.database, context.settings.event)
+
+    return plant
+
+
+def _seats(faulty_seats: type[LuaSeats]) -> Plant:
+    """The faulty store speaks Lua, whichever school was asked for."""
+
+    def plant(context: Context) -> None:
+        store = faulty_seats(context.redis, context.keys)
+        ttl_s = context.settings.hold_ttl_s
+        context.inventory = Inventory(context.redis, context.keys, context.venue, hold_ttl_s=ttl_s, store=store)
+
+    return plant
+
+
+def _room(faulty_room: type[WaitingRoom]) -> Plant:
+    def plant(context: Context) -> None:
+        context.room = faulty_room(context.redis, context.keys, context.room.rules)
+
+    return plant
+
+
+def _sell_twice(context: Context) -> None:
+    _orders(faulty.CarelessOrders)(context)
+    _seats(faulty.CarelessSeats)(context)
+
+
+def _trust_tokens(context: Context) -> None:
+    context.signer = faulty.TrustingSigner(context.settings.secret, context.settings.event)
+
+
+def _surge(context: Context) -> None:
+    context.rate_policy = faulty.SurgingRate(context.rate_policy)
+
+
+def _freeze_map(context: Context) -> None:
+    context.seat_map = faulty.FrozenSeatMap(context.redis, context.keys, context.venue, context.orders)
+
+
+def _charge_twice(context: Context) -> None:
+    context.payments = faulty.TwiceCharging(context.payments)
+
+
+def _keep_late_captures(context: Context) -> None:
+    context.saga = faulty.GraspingSaga
 
 
 @dataclass(frozen=True)
@@ -35,76 +82,100 @@ class Bug:
     """One planted bug. `breaks`: the invariant that it violates. `plant` works on booking and worker."""
 
     name: str
-    description: str
     breaks: str
-    plant: Callable[[Context], None] = _leave
+    description: str
+    plant: Plant = _leave
     seat_log: type[SeatLog] = SeatLog
 
 
-class LostAckOrders(Orders):
-    """Says that an order is confirmed, takes it off the recovery's list, and never writes the confirmation."""
-
-    async def confirm(self, order_id: str, charge_id: str) -> bool:
-        """See the class."""
-        return await self._moved(_FORGET, order_id, charge_id)
-
-
-class CarelessOrders(Orders):
-    """Lets a second order have a seat that a live order owns."""
-
-    async def create(self, checkout: Checkout, *, lease_s: float) -> bool:
-        """See the class."""
-        try:
-            return await super().create(checkout, lease_s=lease_s)
-        except SeatsOwnedError:
-            return await self._insert(_CREATE_UNOWNED, checkout, lease_s)
-
-
-class ForgetfulSeatLog(SeatLog):
-    """Does not tell anybody of a change now and then."""
-
-    def append(self, change: SeatChange) -> tuple[str, ...]:
-        """See the class."""
-        messages = super().append(change)
-        return messages if change.seq % DROP_EVERY else ()
-
-
-def _lose_acks(context: Context) -> None:
-    context.orders = LostAckOrders(context.database, context.settings.event)
-
-
-def _sell_twice(context: Context) -> None:
-    context.orders = CarelessOrders(context.database, context.settings.event)
-    careless = holds_lua.LuaSeats(context.redis, context.keys, hold_script=_HOLD_ANY)
-    context.inventory = Inventory(
-        context.redis, context.keys, context.venue, hold_ttl_s=context.settings.hold_ttl_s, store=careless
-    )
-
-
-NO_BUG: Final = Bug("", "the system as it is meant to be", "")
-BUGS: Final = {
-    bug.name: bug
-    for bug in (
-        Bug(
-            "lost_ack",
-            "orders are acknowledged as confirmed, but the confirmation is never written",
-            "no_lost_booking",
-            plant=_lose_acks,
-        ),
-        Bug(
-            "double_sell",
-            "a hold ignores an existing holder, and the database lets a second order have the seat",
-            "no_double_sell",
-            plant=_sell_twice,
-        ),
-        Bug(
-            "dropped_event",
-            f"the feed leaves out every {DROP_EVERY}th seat change",
-            "feed_gap_free",
-            seat_log=ForgetfulSeatLog,
-        ),
-    )
-}
+NO_BUG: Final = Bug("", "", "the system as it is meant to be")
+_ALL: Final = (
+    Bug(
+        "double_sell",
+        "no_double_sell",
+        "a hold ignores an existing holder, and the database lets a second order have the seat",
+        _sell_twice,
+    ),
+    Bug(
+        "lost_ack",
+        "no_lost_booking",
+        "orders are acknowledged as confirmed, but the confirmation is never written",
+        _orders(faulty.LostAckOrders),
+    ),
+    Bug(
+        "leaked_hold",
+        "no_leaked_hold",
+        "a hold that runs out is forgotten, and its seats stay held",
+        _seats(faulty.LeakySeats),
+    ),
+    Bug(
+        "early_expiry",
+        "no_early_expiry",
+        f"holds end {faulty.EARLY_S:g} s before the time that their fans were told",
+        _seats(faulty.HastySeats),
+    ),
+    Bug(
+        "double_charge",
+        "money_reconciles",
+        "every card is charged twice, under two keys",
+        _charge_twice,
+    ),
+    Bug(
+        "late_capture_kept",
+        "money_reconciles",
+        f"orders are given up after {faulty.IMPATIENT_S:g} s unpaid, and a capture that lands later is kept",
+        _keep_late_captures,
+    ),
+    Bug(
+        "limit_per_session",
+        "purchase_limit",
+        "the purchase limit counts what a session has bought, not what the identity has",
+        _seats(faulty.SessionSeats),
+    ),
+    Bug(
+        "unsigned_ticket",
+        "no_queue_bypass",
+        "tickets and passes are believed whatever their signature",
+        _trust_tokens,
+    ),
+    Bug(
+        "lifo_admission",
+        "queue_order",
+        "who came last is let in first",
+        _room(faulty.LastInFirstOutRoom),
+    ),
+    Bug(
+        "position_regress",
+        "position_monotonic",
+        f"every {faulty.REGRESS_EVERY}rd look at the queue puts everybody {faulty.REGRESS_BY} places back",
+        _room(faulty.WaveringRoom),
+    ),
+    Bug(
+        "dropped_event",
+        "feed_gap_free",
+        f"the feed leaves out every {faulty.EVERY}th seat change",
+        seat_log=faulty.ForgetfulSeatLog,
+    ),
+    Bug(
+        "duplicate_seq",
+        "feed_gap_free",
+        f"the feed tells every {faulty.EVERY}th seat change twice, under one number",
+        seat_log=faulty.StutteringSeatLog,
+    ),
+    Bug(
+        "stale_map",
+        "seat_conservation",
+        "the seat map is read once and shown as fresh from then on",
+        _freeze_map,
+    ),
+    Bug(
+        "admission_burst",
+        "admission_rate",
+        f"every {faulty.BURST_PERIOD_S:g} s {faulty.BURST_TIMES} times the stated burst is let in at once",
+        _surge,
+    ),
+)
+BUGS: Final = {bug.name: bug for bug in _ALL}
 
 
 def find(name: str) -> Bug:

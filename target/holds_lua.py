@@ -220,16 +220,15 @@ def seat_keys(keys: Keys) -> tuple[str, ...]:
 class LuaSeats:
     """The school of scripts, a `SeatStore`: one round trip for each verb, nothing to retry."""
 
-    def __init__(self, redis: RedisStore, keys: Keys, *, hold_script: Script = HOLD) -> None:
+    def __init__(self, redis: RedisStore, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
         self._seat_keys = seat_keys(keys)
-        self._hold_script = hold_script
 
     async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
         """See `SeatStore`."""
         arguments = (owner.fan, owner.identity, limit, ttl_us, *_flat(places))
-        word, *rest = [part.decode() for part in await self._run(self._hold_script, hold_id, *arguments)]
+        word, *rest = [part.decode() for part in await self._run(HOLD, hold_id, *arguments)]
         match word:
             case "ok":
                 return HoldReply(OK, expires_us=int(rest[0]))
@@ -257,8 +256,11 @@ class LuaSeats:
 
     async def expire(self, most: int) -> int:
         """See `SeatStore`."""
+        return await self._expire(EXPIRE, most)
+
+    async def _expire(self, script: Script, most: int) -> int:
         prefix = self._keys.hold("")
-        return int(await self._redis.run(EXPIRE, (*self._seat_keys, prefix), (most, prefix)))
+        return int(await self._redis.run(script, (*self._seat_keys, prefix), (most, prefix)))
 
     async def _run(self, script: Script, hold_id: str, *arguments: Value) -> Reply:
         return await self._redis.run(script, (*self._seat_keys, self._keys.hold(hold_id)), (hold_id, *arguments))

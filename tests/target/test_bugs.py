@@ -3,74 +3,237 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
-from target import bugs
-from target.inventory import SeatsTakenError
-from target.orders import OrderState
-from target.settings import Settings, SettingsError
-from tests.target.booth import booth_on, settings_for
+from target import bugs, faulty_parts
+from target.inventory import PurchaseLimitError, SeatsTakenError
+from target.orders import Order, OrderState
+from target.rate_policy import FixedRate
+from target.seat_log import SeatChange, SeatLog
+from target.settings import SettingsError
+from target.tickets import Pass, TokenError
+from tests.target.booth import Booth, Claimed, booth_on, settings_for, until
 from tests.target.conftest import Valkey
 from tests.target.postgres_fixture import Truth
 from tests.target.provider_fixture import Provider
 
 
 @pytest.fixture
-def settings(valkey: Valkey, truth: Truth, provider: Provider, request: pytest.FixtureRequest) -> Settings:
-    return settings_for(valkey, truth, provider, bug=request.param)
+def with_bug(valkey: Valkey, truth: Truth, provider: Provider) -> Callable[..., None]:
+    """Runs a scene on a booth with the bug."""
+
+    def run(bug: str, scene: Callable[[Booth], Awaitable[None]], **changes: object) -> None:
+        async def main() -> None:
+            async with booth_on(settings_for(valkey, truth, provider, bug=bug, **changes)) as booth:
+                await scene(booth)
+
+        asyncio.run(main())
+
+    return run
 
 
-@pytest.mark.parametrize("settings", ["lost_ack"], indirect=True)
-def test_lost_ack_acknowledges_an_order_that_is_never_confirmed(settings: Settings, provider: Provider) -> None:
-    async def main() -> None:
-        async with booth_on(settings) as booth:
-            receipt = await booth.pay(await booth.hold("f", "101-A-1"))
-            assert receipt.state is OrderState.CONFIRMED
-            await booth.take_over()
-            await booth.jobs.recover()
-            assert (await booth.order(receipt)).state is OrderState.PENDING
-            assert await booth.orders.unfinished_count() == 0
-            assert provider.entries(receipt.order_id) == ["capture"]
+def test_without_a_bug_a_seat_has_one_holder(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.hold("a", "101-A-1")
+        with pytest.raises(SeatsTakenError):
+            await booth.hold("b", "101-A-1")
 
-    asyncio.run(main())
+    with_bug("", scene)
 
 
-@pytest.mark.parametrize("settings", ["double_sell"], indirect=True)
-def test_double_sell_confirms_two_orders_for_one_seat(settings: Settings) -> None:
-    async def main() -> None:
-        async with booth_on(settings) as booth:
-            claims = [await booth.hold(fan, "101-A-1") for fan in ("a", "b")]
-            receipts = [await booth.pay(claim) for claim in claims]
-            assert [receipt.state for receipt in receipts] == [OrderState.CONFIRMED] * 2
-            rows = await booth.orders.export()
-            assert [(row.seat, row.state) for row in rows] == [("101-A-1", "confirmed")] * 2
+def test_lost_ack_acknowledges_an_order_that_is_never_confirmed(
+    with_bug: Callable[..., None], provider: Provider
+) -> None:
+    async def scene(booth: Booth) -> None:
+        receipt = await booth.pay(await booth.hold("f", "101-A-1"))
+        assert receipt.state is OrderState.CONFIRMED
+        await booth.take_over()
+        await booth.jobs.recover()
+        assert (await booth.order(receipt)).state is OrderState.PENDING
+        assert await booth.orders.unfinished_count() == 0
+        assert provider.entries(receipt.order_id) == ["capture"]
 
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("settings", [""], indirect=True)
-def test_without_a_bug_a_seat_has_one_holder(settings: Settings) -> None:
-    async def main() -> None:
-        async with booth_on(settings) as booth:
-            await booth.hold("a", "101-A-1")
-            with pytest.raises(SeatsTakenError):
-                await booth.hold("b", "101-A-1")
-
-    asyncio.run(main())
+    with_bug("lost_ack", scene)
 
 
-def test_the_registry_says_what_each_bug_breaks() -> None:
+def test_double_sell_confirms_two_orders_for_one_seat(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        claims = [await booth.hold(fan, "101-A-1") for fan in ("a", "b")]
+        receipts = [await booth.pay(claim) for claim in claims]
+        assert [receipt.state for receipt in receipts] == [OrderState.CONFIRMED] * 2
+        rows = await booth.orders.export()
+        assert [(row.seat, row.state) for row in rows] == [("101-A-1", "confirmed")] * 2
+
+    with_bug("double_sell", scene)
+
+
+def test_leaked_hold_keeps_the_seat_of_a_hold_that_is_over(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.hold("a", "101-A-1")
+        await _expire(booth)
+        assert await booth.context.inventory.holds_count() == 0
+        assert await booth.seat("101-A-1") == "1"
+        with pytest.raises(SeatsTakenError):
+            await booth.hold("b", "101-A-1")
+
+    with_bug("leaked_hold", scene, hold_ttl_s=0.05)
+
+
+def test_early_expiry_gives_a_seat_away_before_its_time(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        promised_s = await booth.context.inventory.hold(_claim("a", "a", "101-A-1"), limit=0)
+        assert await booth.context.inventory.expire_due() == 1
+        await booth.hold("b", "101-A-1")
+        assert time.time() < promised_s
+
+    with_bug("early_expiry", scene, hold_ttl_s=faulty_parts.EARLY_S * 0.9)
+
+
+def test_double_charge_captures_twice_for_one_order(with_bug: Callable[..., None], provider: Provider) -> None:
+    async def scene(booth: Booth) -> None:
+        receipt = await booth.pay(await booth.hold("f", "101-A-1"))
+        assert receipt.state is OrderState.CONFIRMED
+        assert provider.entries(receipt.order_id) == ["capture", "capture"]
+
+    with_bug("double_charge", scene)
+
+
+def test_late_capture_kept_leaves_an_expired_order_paid(with_bug: Callable[..., None], provider: Provider) -> None:
+    async def scene(booth: Booth) -> None:
+        assert booth.saga.policy.payment_patience_s == faulty_parts.IMPATIENT_S
+        checkout = booth.checkout(await booth.hold("f", "101-A-1"))
+        assert await booth.orders.create(checkout, lease_s=60.0)
+        assert await booth.orders.expire(checkout.order_id)
+        await booth.context.payments.charge(checkout.order_id, checkout)  # lands after the order was given up
+        order = await booth.orders.find(checkout.order_id)
+        assert isinstance(order, Order)
+        await booth.saga.recover(order)
+        order = await booth.orders.find(checkout.order_id)
+        assert order is not None
+        assert order.state is OrderState.EXPIRED
+        assert await booth.orders.unfinished_count() == 0
+        assert provider.entries(checkout.order_id) == ["capture"]
+
+    with_bug("late_capture_kept", scene)
+
+
+@pytest.mark.parametrize(("bug", "held"), [("limit_per_session", True), ("", False)])
+def test_limit_per_session_counts_anew_for_each_fan_of_an_identity(
+    with_bug: Callable[..., None], bug: str, held: bool
+) -> None:
+    async def scene(booth: Booth) -> None:
+        inventory = booth.context.inventory
+        await inventory.hold(_claim("a-1", "a", "101-A-1"), limit=1)
+        second = inventory.hold(_claim("a-2", "a", "101-A-2"), limit=1)
+        if held:
+            await second
+        else:
+            with pytest.raises(PurchaseLimitError):
+                await second
+
+    with_bug(bug, scene)
+
+
+@pytest.mark.parametrize(("bug", "believed"), [("unsigned_ticket", True), ("", False)])
+def test_unsigned_ticket_believes_a_forged_pass(with_bug: Callable[..., None], bug: str, believed: bool) -> None:
+    async def scene(booth: Booth) -> None:
+        signer = booth.context.signer
+        real, _ = signer.admit("f", "f", admission_no=7, limit=4, entered_s=time.time())
+        raw = base64.urlsafe_b64decode(real + "=" * (-len(real) % 4))
+        forged = base64.urlsafe_b64encode(raw[:-16] + b"x" * 16).rstrip(b"=").decode()
+        if believed:
+            assert signer.read(Pass, forged).admission_no == 7
+        else:
+            with pytest.raises(TokenError, match="signature"):
+                signer.read(Pass, forged)
+
+    with_bug(bug, scene)
+
+
+@pytest.mark.parametrize(("bug", "first"), [("lifo_admission", "c"), ("", "a")])
+def test_lifo_admission_lets_the_last_in_first(with_bug: Callable[..., None], bug: str, first: str) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        for fan in ("a", "b", "c"):
+            await room.join(fan, fan)
+        await room.admit(rate_per_s=1e6, burst=1)  # a bucket starts empty
+        while not (await room.admit(rate_per_s=1e6, burst=1)).count:
+            pass
+        seen = await room.positions(["a", "b", "c"])
+        assert ["a", "b", "c"][list(seen.of).index(0)] == first
+
+    with_bug(bug, scene)
+
+
+def test_position_regress_puts_a_fan_back_in_the_same_epoch(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        await room.join("a", "a")
+        looks = [await room.positions(["a"]) for _ in range(2 * faulty_parts.REGRESS_EVERY)]
+        assert len({look.epoch for look in looks}) == 1
+        assert {look.of[0] for look in looks} == {1, 1 + faulty_parts.REGRESS_BY}
+
+    with_bug("position_regress", scene)
+
+
+def test_stale_map_shows_a_sold_seat_as_free_and_fresh(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        seat_map = booth.context.seat_map
+        before = await seat_map.seats()
+        await booth.pay(await booth.hold("f", "101-A-1"))
+        seat_map.invalidate()
+        assert await seat_map.seats() == before
+        assert msgspec.json.decode(before)["stale"] is False
+
+    with_bug("stale_map", scene)
+
+
+def test_admission_burst_opens_the_door_now_and_then() -> None:
+    now_s = iter((0.0, faulty_parts.BURST_LENGTH_S))
+    surging = faulty_parts.SurgingRate(FixedRate(10.0, 20), clock=lambda: next(now_s))
+    assert surging.burst == 20 * faulty_parts.BURST_TIMES
+    assert surging.rate_per_s() * faulty_parts.BURST_LENGTH_S == pytest.approx(surging.burst)
+    assert surging.rate_per_s() == 10.0
+
+
+@pytest.mark.parametrize(("bug", "told"), [("dropped_event", 0), ("duplicate_seq", 2), ("", 1)])
+def test_the_faulty_logs_tell_every_50th_change_never_or_twice(bug: str, told: int) -> None:
+    log: SeatLog = bugs.find(bug).seat_log(["101-A-1"])
+    log.load("e", 0, b"0", (), now_s=0.0)
+    counts = [len(log.append(SeatChange("e", seq, "101-A-1", seq % 2, 0.0))) for seq in range(1, 101)]
+    assert counts == [told if seq % faulty_parts.EVERY == 0 else 1 for seq in range(1, 101)]
+
+
+def test_there_are_fourteen_bugs_and_each_says_what_it_breaks() -> None:
     assert {name: bug.breaks for name, bug in bugs.BUGS.items()} == {
-        "lost_ack": "no_lost_booking",
         "double_sell": "no_double_sell",
+        "lost_ack": "no_lost_booking",
+        "leaked_hold": "no_leaked_hold",
+        "early_expiry": "no_early_expiry",
+        "double_charge": "money_reconciles",
+        "late_capture_kept": "money_reconciles",
+        "limit_per_session": "purchase_limit",
+        "unsigned_ticket": "no_queue_bypass",
+        "lifo_admission": "queue_order",
+        "position_regress": "position_monotonic",
         "dropped_event": "feed_gap_free",
+        "duplicate_seq": "feed_gap_free",
+        "stale_map": "seat_conservation",
+        "admission_burst": "admission_rate",
     }
-    with pytest.raises(SettingsError, match="known: double_sell, dropped_event, lost_ack"):
-        bugs.find("unheard_of")
+
+
+def test_a_script_that_a_bug_no_longer_fits_is_refused() -> None:
+    with pytest.raises(ValueError, match="no longer says"):
+        faulty_parts._changed(faulty_parts._HOLD_ANY, "no such passage", "")
 
 
 @pytest.mark.parametrize("role", ["booking", "worker", "feed"])
@@ -81,5 +244,18 @@ def test_an_unknown_bug_ends_the_process_with_one_clear_line(role: str) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "target: TARGET_BUG='unheard_of': no such bug; known: double_sell, dropped_event, lost_ack"
+        f"target: TARGET_BUG='unheard_of': no such bug; known: {', '.join(sorted(bugs.BUGS))}"
     ]
+    with pytest.raises(SettingsError):
+        bugs.find("unheard_of")
+
+
+def _claim(fan: str, identity: str, *seats: str) -> Claimed:
+    return Claimed(f"hold-{fan}", fan, identity, seats)
+
+
+async def _expire(booth: Booth) -> None:
+    async def expired() -> bool:
+        return await booth.context.inventory.expire_due() > 0
+
+    await until(expired, what="the hold's end")

@@ -1,0 +1,224 @@
+"""Components with a fault each, to be planted by `bugs`. Nothing else uses them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from target import holds_lua, queue_lua
+from target import orders_sql as sql
+from target.holds_lua import LuaSeats
+from target.inventory import Inventory
+from target.orders import Checkout, Order, Orders, OrderState, SeatsOwnedError
+from target.parking import Parking
+from target.payments.client import ChargeAnswer, Payable, PaymentsClient
+from target.rate_policy import Feedback, RatePolicy
+from target.redis_store import Reply, Script, Value
+from target.saga import Policy, Saga
+from target.seat_log import SeatChange, SeatLog, text
+from target.seat_map import SeatMap, Seats
+from target.seat_store import HoldReply, Owner, Places
+from target.settlement import Settlement
+from target.tickets import Signer
+from target.waiting_room import Positions, WaitingRoom
+
+EVERY: Final = 50  # seat changes: what happens to some of them happens to these
+EARLY_S: Final = 2.0
+IMPATIENT_S: Final = 2.5
+FROZEN_S: Final = 600.0
+REGRESS_EVERY: Final = 3  # looks at the positions
+REGRESS_BY: Final = 2
+BURST_PERIOD_S: Final = 4.0
+BURST_LENGTH_S: Final = 0.25
+BURST_TIMES: Final = 5
+
+
+def _changed(script: Script, old: str, new: str) -> Script:
+    """`script` with one passage replaced, which must be there: a bug that no longer bites would prove nothing."""
+    if old not in script.source:
+        raise ValueError(f"the script no longer says {old!r}")
+    return Script(script.source.replace(old, new))
+
+
+_FORGET: Final = "UPDATE orders SET unfinished = false WHERE order_id = $1 AND $2::text <> '' RETURNING order_id"
+_CREATE_UNOWNED: Final = sql.CREATE.replace("price_cents, true\n", "price_cents, false\n")
+_HOLD_ANY: Final = _changed(holds_lua.HOLD, "~= '0' then answer", "== '' then answer")
+_EXPIRE_EARLY: Final = _changed(
+    holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us + {round(EARLY_S * 1e6)})"
+)
+_EXPIRE_AND_KEEP: Final = _changed(
+    holds_lua.EXPIRE, "give_back(key, hold_id, hold, 'expired')", "redis.call('ZREM', KEYS[6], hold_id)"
+)
+_ADMIT_LAST: Final = _changed(queue_lua.ADMIT, "redis.call('ZRANGE', KEYS[2]", "redis.call('ZREVRANGE', KEYS[2]")
+
+
+class LostAckOrders(Orders):
+    """Says that an order is confirmed, takes it off the recovery's list, and never writes the confirmation."""
+
+    async def confirm(self, order_id: str, charge_id: str) -> bool:
+        """See the class."""
+        return await self._moved(_FORGET, order_id, charge_id)
+
+
+class CarelessOrders(Orders):
+    """Lets a second order have a seat that a live order owns."""
+
+    async def create(self, checkout: Checkout, *, lease_s: float) -> bool:
+        """See the class."""
+        try:
+            return await super().create(checkout, lease_s=lease_s)
+        except SeatsOwnedError:
+            return await self._insert(_CREATE_UNOWNED, checkout, lease_s)
+
+
+class CarelessSeats(LuaSeats):
+    """Gives a seat to whoever asks: that another fan holds or owns it is no obstacle."""
+
+    async def _run(self, script: Script, hold_id: str, *arguments: Value) -> Reply:
+        return await super()._run(_HOLD_ANY if script is holds_lua.HOLD else script, hold_id, *arguments)
+
+
+class LeakySeats(LuaSeats):
+    """Forgets a hold whose time is over without giving its seats back."""
+
+    async def expire(self, most: int) -> int:
+        """See the class."""
+        return await self._expire(_EXPIRE_AND_KEEP, most)
+
+
+class HastySeats(LuaSeats):
+    """Ends holds before the time that their fans were told."""
+
+    async def expire(self, most: int) -> int:
+        """See the class."""
+        return await self._expire(_EXPIRE_EARLY, most)
+
+
+class SessionSeats(LuaSeats):
+    """Counts what a session has bought: whoever joins again begins at nothing."""
+
+    async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
+        """See the class."""
+        return await super().hold(hold_id, Owner(owner.fan, owner.fan), places, limit=limit, ttl_us=ttl_us)
+
+
+class TrustingSigner(Signer):
+    """Believes every token that can be read."""
+
+    def _is_genuine(self, _body: bytes, _mac: bytes) -> bool:
+        return True
+
+
+class LastInFirstOutRoom(WaitingRoom):
+    """Lets in whoever came last."""
+
+    async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Reply:
+        return await super()._run(_ADMIT_LAST if script is queue_lua.ADMIT else script, keys, arguments)
+
+
+class WaveringRoom(WaitingRoom):
+    """Puts everybody further back now and then, and forward again."""
+
+    _looks = 0
+
+    async def positions(self, fans: Sequence[str]) -> Positions:
+        """See the class."""
+        seen = await super().positions(fans)
+        self._looks += bool(fans)
+        if self._looks % REGRESS_EVERY:
+            return seen
+        further = [position + REGRESS_BY if position > 0 else position for position in seen.of]
+        return msgspec.structs.replace(seen, of=further)
+
+
+class SurgingRate:
+    """Another policy's rate; but every few seconds the door stands open."""
+
+    def __init__(self, policy: RatePolicy, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._policy = policy
+        self._clock = clock
+
+    @property
+    def burst(self) -> int:
+        """More than was stated."""
+        return self._policy.burst * BURST_TIMES
+
+    def rate_per_s(self) -> float:
+        """As the policy says, or much more."""
+        surging = self._clock() % BURST_PERIOD_S < BURST_LENGTH_S
+        return self.burst / BURST_LENGTH_S if surging else self._policy.rate_per_s()
+
+    def observe(self, feedback: Feedback) -> None:
+        """Passes it on."""
+        self._policy.observe(feedback)
+
+
+class FrozenSeatMap(SeatMap):
+    """Reads the seats once and shows them as fresh from then on."""
+
+    _frozen: Seats | None = None
+    _until_s = 0.0
+
+    async def _from_redis(self) -> Seats:
+        if self._frozen is None or time.monotonic() > self._until_s:
+            self._frozen = await super()._from_redis()
+            self._until_s = time.monotonic() + FROZEN_S
+        return self._frozen
+
+
+class ForgetfulSeatLog(SeatLog):
+    """Does not tell anybody of a change now and then."""
+
+    def append(self, change: SeatChange) -> tuple[str, ...]:
+        """See the class."""
+        messages = super().append(change)
+        return messages if change.seq % EVERY else ()
+
+
+class StutteringSeatLog(SeatLog):
+    """Gives two changes the same number now and then."""
+
+    def append(self, change: SeatChange) -> tuple[str, ...]:
+        """See the class."""
+        messages = super().append(change)
+        return messages if change.seq % EVERY else (*messages, text(change))
+
+
+class TwiceCharging(PaymentsClient):
+    """Charges once for the order and once more for nothing. Shares the connections of the `real` client."""
+
+    def __init__(self, real: PaymentsClient) -> None:
+        self.__dict__ = real.__dict__
+
+    async def charge(self, key: str, claim: Payable, *, capture: bool = True) -> ChargeAnswer:
+        """See the class."""
+        await super().charge(f"{key}-again", claim, capture=capture)
+        return await super().charge(key, claim, capture=capture)
+
+
+class KeepingSettlement(Settlement):
+    """Neither gives the seats nor the money back when a capture lands after its order was given up."""
+
+    async def _captured_late(self, claim: Checkout | Order, _charge: ChargeAnswer) -> OrderState:
+        await self._orders.stop_watching(claim.order_id)
+        return await self._state(claim)
+
+
+class GraspingSaga(Saga):
+    """Gives orders up soon, and keeps what lands late."""
+
+    settlement = KeepingSettlement
+
+    def __init__(
+        self,
+        orders: Orders,
+        payments: PaymentsClient,
+        inventory: Inventory,
+        parking: Parking,
+        policy: Policy | None = None,
+    ) -> None:
+        impatient = msgspec.structs.replace(policy or Policy(), payment_patience_s=IMPATIENT_S)
+        super().__init__(orders, payments, inventory, parking, impatient)
