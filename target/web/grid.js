@@ -23,6 +23,10 @@ export class Grid {
     $("grid").replaceChildren(...this.rows.map((cells, n) => el("div", { role: "row", class: "row" },
       label(section.rows[n]), ...cells, el("span", { class: "row-name", "aria-hidden": "true" }, section.rows[n].id))));
     this.#stopAt(this.rows[0][Math.floor(this.rows[0].length / 2)]);
+    requestAnimationFrame(() => {  // once it is laid out; a narrow screen begins with the middle
+      const scroller = $("grid").parentElement;
+      scroller.scrollLeft = (scroller.scrollWidth - scroller.clientWidth) / 2;
+    });
     $("legend").replaceChildren(...this.venue.pricesOf(section).map(([name, cents]) =>
       el("li", { class: `tier${this.venue.tier(name)}` }, el("span", { class: "swatch" }), `${this.venue.spell(cents)} ${name}`)),
       el("li", {}, el("span", { class: "swatch taken" }), "taken"), el("li", {}, el("span", { class: "swatch chosen" }, "✓"), "yours"));

@@ -2,6 +2,7 @@
 
 import { $, Problem, api, ask, clock, complain, forget, jitter, newId, page, pause, recall, remember, sentence, show, span,
          speak } from "./common.js";
+import { tellDraw } from "./draw.js";
 import { prove } from "./proof.js";
 import { follow } from "./stream.js";
 
@@ -153,16 +154,6 @@ function count() {
     dateStyle: "medium", timeStyle: "medium" });
 }
 
-async function tellDraw() {
-  try {
-    const { body } = await ask("GET", `${api}/draw`);
-    $("commitment").textContent = body.commitment ?? "";
-    $("draw").hidden = !body.commitment;
-  } catch {
-    $("draw").hidden = true;
-  }
-}
-
 // --- the end of the queue
 
 function takeTurn() {
@@ -217,5 +208,5 @@ $("enter").addEventListener("click", enter);
 $("again").addEventListener("click", () => { forget(); first = 0; seen = []; show("join"); });
 count();
 setInterval(count, 250);
-if (opensAt_s && page.policy === "shuffle") tellDraw();
+tellDraw();
 start();
