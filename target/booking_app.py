@@ -17,13 +17,17 @@ from target.limits import LIMITS
 from target.observability import health_route, metrics_route
 from target.openapi import OpenApi
 from target.orders_routes import OrderLookup, OrderRoutes
+from target.parking_journal import Journal
+from target.parking_replay import REPLAY_PERIOD_S, JournalReplay
 from target.position_streams import StreamHub
 from target.queue_routes import QueueRoutes
 from target.rate_policy import fastest_per_s
+from target.saga_loops import every
 from target.seat_routes import SeatRoutes
-from target.settings import Settings
+from target.settings import Settings, SettingsError
 from target.status import Status
 from target.web_routes import WebRoutes
+from target.webhook_routes import WebhookRoutes
 
 
 def create(settings: Settings) -> Starlette:
@@ -45,6 +49,7 @@ def create(settings: Settings) -> Starlette:
     routes = [
         *(route for sale in sales for route in sale.routes()),
         OrderLookup(sale.orders for sale in sales).route(),
+        WebhookRoutes((sale.checkouts for sale in sales), settings.webhook_secret).route(),
         *WebRoutes(contexts).routes(),
         Status(connections, contexts).route(),
         health_route,
@@ -60,11 +65,20 @@ class _Sale:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.hub = StreamHub(context.room, rate_per_s=fastest_per_s(context.settings))
-        self.orders = OrderRoutes(context, Checkouts(context))
+        self.checkouts = Checkouts(context)
+        self.orders = OrderRoutes(context, self.checkouts)
+        if context.settings.parking_path:
+            _open(context.parking.journal)
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Endless."""
-        return [self.hub.run(), self._context.conflicts.run(), self._context.seat_map.run()]
+        replay = JournalReplay(self.checkouts)
+        return [
+            self.hub.run(),
+            self._context.conflicts.run(),
+            self._context.seat_map.run(),
+            every(REPLAY_PERIOD_S, replay.replay),
+        ]
 
     def routes(self) -> list[Route]:
         return [
@@ -72,3 +86,10 @@ class _Sale:
             *SeatRoutes(self._context, self._context.seat_map).routes(),
             *self.orders.routes(),
         ]
+
+
+def _open(journal: Journal) -> None:
+    try:
+        journal.open()
+    except OSError as error:
+        raise SettingsError(f"TARGET_PARKING_PATH: {error}") from error

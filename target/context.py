@@ -19,6 +19,7 @@ from target.inventory import Inventory
 from target.keys import Keys
 from target.orders import Orders
 from target.parking import Parking
+from target.parking_journal import Journal
 from target.payments.client import PaymentsClient
 from target.queue_rules import rules_of
 from target.rate_policy import RatePolicy, policy_of
@@ -113,7 +114,7 @@ def compose(settings: Settings, connections: Connections) -> Context:
         ),
         seat_map=SeatMap(redis, keys, venue, orders),
         orders=orders,
-        parking=Parking(redis, keys),
+        parking=Parking(redis, keys, Journal(settings.parking_path, settings.event)),
     )
     bugs.find(settings.bug).plant(context)
     return context

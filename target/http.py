@@ -105,7 +105,11 @@ async def read_json(request: Request, kind: type[T]) -> T:
 
     Raises `ProblemError`: 413 too large, 408 too slow, 400 not JSON, 422 not the right shape.
     """
-    body = await _read(request)
+    return parse_json(await read_body(request), kind)
+
+
+def parse_json(body: bytes, kind: type[T]) -> T:
+    """The body as a `kind`. Raises `ProblemError`: 400 not JSON, 422 not the right shape."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -114,7 +118,8 @@ async def read_json(request: Request, kind: type[T]) -> T:
         raise ProblemError(400, "malformed JSON", str(error)) from error
 
 
-async def _read(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """The body as it came. Raises `ProblemError`: 413 too large, 408 too slow, 400 it never came."""
     chunks: list[bytes] = []
     size = 0
     try:

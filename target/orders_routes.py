@@ -97,7 +97,7 @@ class OrderRoutes:
         owner = require_pass(request, self._context.signer)
         order, stale = await self._saga.find(request.path_params["order_id"])
         if order is None or order.fan != owner.fan:
-            raise ProblemError(404, "no such order")
+            raise ProblemError(404, "no such order", "you were charged nothing under this id")
         if stale:
             FALLBACKS.labels("stale_order").inc()
         state = OrderState.PENDING if isinstance(order, Checkout) else order.state
