@@ -56,6 +56,7 @@ class OnSale(_Section, frozen=True):
     purchase_limit: Count = 4  # 0: no limit
     payment_flow: Literal["sale", "authorise"] = "sale"
     payment_time_ms: Count = 60
+    payment_switches: str = ""  # how the provider misbehaves, e.g. "webhooks=late,charge=slow,charge_ratio=0.1"
 
 
 class Journey(_Section, frozen=True):

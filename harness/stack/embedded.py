@@ -154,6 +154,8 @@ class EmbeddedStack:
             "TARGET_SECRET": secrets.token_hex(32),
             "TARGET_ADMIN_TOKEN": secrets.token_hex(16),
             "TARGET_LEDGER_PATH": str(root / "ledger.sqlite"),
+            "TARGET_PARKING_PATH": str(root / "parking"),
+            "TARGET_WEBHOOK_SECRET": secrets.token_hex(32),
             **{f"TARGET_{name.upper()}": str(value) for name, value in msgspec.to_builtins(sale).items()},
             "TARGET_BUG": self._bug,
         }
@@ -162,7 +164,12 @@ class EmbeddedStack:
         started = []
         for name, port in ports.targets().items():
             role = name.partition("-")[0]
-            own = {**settings, "TARGET_NODE": name, "TARGET_LISTEN": f"{HOST}:{port}"}
+            own = {
+                **settings,
+                "TARGET_NODE": name,
+                "TARGET_LISTEN": f"{HOST}:{port}",
+                "TARGET_WEBHOOK_URL": f"http://{HOST}:{ports.booking}/webhooks/payments",
+            }
             command = [sys.executable, "-m", "target", role]
             log = self._logs / f"{name}.log"
             process = ManagedProcess(name, command, log=log, env=child_environment(own), address=f"{HOST}:{port}")
