@@ -13,7 +13,6 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -39,10 +38,8 @@ REST_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def stack(room: Path) -> Iterator[EmbeddedStack]:
-    logs = room / "logs"
-    logs.mkdir()
-    with EmbeddedStack(SALE, logs) as raised:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    with EmbeddedStack(SALE, tmp_path_factory.mktemp("logs")) as raised:
         yield raised
 
 
