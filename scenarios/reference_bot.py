@@ -72,8 +72,9 @@ class ReferenceBotSession(ReferenceFanSession):
 
 
 def rewritten(ticket: str, person: Person) -> str:
-    """The ticket with another fan and identity and an earlier join time; its signature cannot be renewed."""
+    """The ticket with another fan and identity, an earlier join time and no device; its signature cannot be renewed."""
     raw = base64.urlsafe_b64decode(ticket + "=" * (-len(ticket) % 4))
-    kind, event, _fan, _identity, joined_us, *rest = msgspec.msgpack.decode(raw[:-_MAC_BYTES])
-    body = msgspec.msgpack.encode([kind, event, person.actor, person.identity, joined_us - _EARLIER_US, *rest])
+    kind, event, _fan, _identity, joined_us, expires_s, *_ = msgspec.msgpack.decode(raw[:-_MAC_BYTES])
+    content = [kind, event, person.actor, person.identity, joined_us - _EARLIER_US, expires_s]
+    body = msgspec.msgpack.encode(content)
     return base64.urlsafe_b64encode(body + raw[-_MAC_BYTES:]).rstrip(b"=").decode()

@@ -96,5 +96,5 @@ def test_a_rewritten_ticket_says_what_the_thief_wants_and_only_its_signature_is_
     with pytest.raises(TokenError, match="signature"):
         Signer("secret", "game-1").read(Ticket, forged)
     read = Gullible("secret", "game-1").read(Ticket, forged)
-    assert (read.fan, read.identity) == ("bot-1", "me-1")
+    assert (read.fan, read.identity, read.device) == ("bot-1", "me-1", "")
     assert read.joined_us < JOINED_US
