@@ -20,7 +20,7 @@ from target.settings import Settings
 HIDDEN: Final = "[hidden]"
 _TEXT: Final = "%(asctime)s %(node)s %(name)s %(trace)s%(message)s"
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+@")  # in a URL or a DSN
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{64,}={0,2}")  # signed tokens; ids and digests are shorter or in hex
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{48,}={0,2}")  # signed tokens; ids and digests are shorter or in hex
 _HEX: Final = re.compile(r"[0-9a-f]+")
 
 
