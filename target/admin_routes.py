@@ -5,16 +5,15 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from target.context import Context
-from target.http import ProblemError, json_response, read_json
+from target.http import Name, ProblemError, json_response, read_json
 from target.operations import Parameter, Success, operation
 
 OPERATOR_ADMISSION_NO: Final = 0
@@ -24,7 +23,7 @@ NO_LIMIT: Final = 0
 class PassRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In whose name the operator acts, and for which event; without one, for the first."""
 
-    fan: Annotated[str, Meta(min_length=1, max_length=128)]
+    fan: Name
     event: str = ""
 
 

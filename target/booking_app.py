@@ -10,12 +10,10 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from target.api import api
 from target.checkouts import Checkouts
 from target.context import Context, compose_all
-from target.http import HANDLERS
-from target.limits import LIMITS
 from target.observability import health_route, metrics_route
-from target.openapi import OpenApi
 from target.orders_routes import OrderLookup, OrderRoutes
 from target.parking_journal import Journal
 from target.parking_replay import REPLAY_PERIOD_S, JournalReplay
@@ -55,8 +53,7 @@ def create(settings: Settings) -> Starlette:
         health_route,
         metrics_route,
     ]
-    api = OpenApi("gatecrash reference booking system", routes, events=settings.events)
-    return Starlette(routes=api.routes, middleware=LIMITS, exception_handlers=HANDLERS, lifespan=lifespan)
+    return api("gatecrash reference booking system", routes, events=settings.events, lifespan=lifespan)
 
 
 class _Sale:

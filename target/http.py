@@ -23,6 +23,8 @@ BODY_BYTES_MAX: Final = 16_384
 BODY_WITHIN_S: Final = 5.0  # from the end of the header to the end of the body
 DEVICE_LENGTH_MAX: Final = 128
 RETRY_AFTER_S: Final = 1
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f\x7f]+$(?!\s)")]
+"""Of a fan: neither space nor control character, nor a newline after its end."""
 DEVICE_PARAMETER: Final = Parameter(
     "Device",
     "header",

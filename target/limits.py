@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.datastructures import Headers
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -48,7 +47,3 @@ def _refusal(scope: Scope) -> ProblemError | None:
     if length.isdecimal() and int(length) > BODY_BYTES_MAX:
         return ProblemError(413, "body too large", f"at most {BODY_BYTES_MAX} bytes")
     return None
-
-
-LIMITS: Final = (Middleware(Limits),)
-"""Every app's `middleware`."""

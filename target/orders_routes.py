@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal
@@ -24,6 +25,7 @@ from target.saga import KeyReusedError, Receipt
 from target.tickets import HoldToken, Pass, TokenError
 
 KEY_LENGTH_MAX: Final = 128
+ORDER_ID: Final = "^o[0-9a-f]{24}$"
 STATUS_OF: Final = {OrderState.CONFIRMED: 201, OrderState.PENDING: 202, OrderState.DECLINED: 402}
 
 
@@ -95,7 +97,8 @@ class OrderRoutes:
     async def order(self, request: Request) -> Response:
         """One order of the fan's own. While the primary is away: what is parked, or what the replica has."""
         owner = require_pass(request, self._context.signer)
-        order, stale = await self._saga.find(request.path_params["order_id"])
+        order_id = request.path_params["order_id"]
+        order, stale = await self._saga.find(order_id) if re.fullmatch(ORDER_ID, order_id) else (None, False)
         if order is None or order.fan != owner.fan:
             raise ProblemError(404, "no such order", "you were charged nothing under this id")
         if stale:
@@ -146,7 +149,15 @@ class OrderLookup:
         """As the public API names it."""
         return Route("/api/orders/{order_id}", self.order)
 
-    @operation("orders", {200: OrderAnswer, 404: "no such order of this fan"}, scheme="Pass", needs=("db",))
+    @operation(
+        "orders",
+        {200: OrderAnswer, 404: "no such order of this fan"},
+        scheme="Pass",
+        needs=("db",),
+        parameters=(
+            Parameter("order_id", "path", "As the checkout was answered.", Annotated[str, Meta(pattern=ORDER_ID)]),
+        ),
+    )
     async def order(self, request: Request) -> Response:
         """One order of the fan's own."""
         return await next((event for event in self._events if event.gave(request)), self._events[0]).order(request)

@@ -15,6 +15,7 @@ import time
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from target.breakers import UnavailableError
@@ -40,6 +41,7 @@ HEADERS: Final = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
+HEAD_HEADERS: Final = {name.decode(): value.decode() for name, value in HEADERS}
 
 
 def cadence_s(position: int, *, rate_per_s: float) -> float:
@@ -226,6 +228,9 @@ class PositionsEndpoint:
         """Serves the stream until its end, or until the client leaves. Raises `ProblemError` before it has begun."""
         headers = Headers(scope=scope)
         ticket = require_ticket(headers, self._signer)
+        if scope["method"] == "HEAD":
+            await Response(headers=HEAD_HEADERS)(scope, receive, send)
+            return
         stream = self._hub.open(ticket, last_event_id=headers.get("last-event-id", ""))
         watch = asyncio.create_task(_finish_on_disconnect(receive, stream))
         try:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,7 +15,7 @@ from target.bots import ChallengeOffer, DeviceRefusedError, ProofRefusedError
 from target.breakers import UnavailableError
 from target.context import Context
 from target.draw_routes import DrawRoutes
-from target.http import DEVICE_PARAMETER, ProblemError, json_response, read_device, read_json, require_ticket
+from target.http import DEVICE_PARAMETER, Name, ProblemError, json_response, read_device, read_json, require_ticket
 from target.observability import FALLBACKS
 from target.operations import Parameter, Success, operation
 from target.position_streams import PositionsEndpoint, StreamHub
@@ -28,8 +27,6 @@ REFUSALS: Final = {
     "used": (409, "this ticket has been used"),
     "expired": (410, "the admission has expired; join again"),
 }
-
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^\S+$")]
 
 
 class JoinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import uvloop
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server as ProcessServer
 from granian.server.embed import Server as EmbeddedServer
@@ -24,6 +25,8 @@ from target.settings import Settings
 
 BACKLOG: Final = 4096
 STREAMS_MAX: Final = 65_536  # requests in flight at once: every open position stream is one
+HEADER_WITHIN_MS: Final = 10_000  # then a connection that has not said what it wants is closed
+RESPAWN_S: Final = 1.0  # between two attempts to replace a worker that died
 GRACE_S: Final = 1.0  # open streams would keep the server for ever
 
 
@@ -60,6 +63,7 @@ async def _serve_embedded(app: ASGIApp, settings: Settings) -> None:
         interface=Interfaces.ASGI,
         backlog=BACKLOG,
         backpressure=STREAMS_MAX,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_WITHIN_MS),
         log_level=LogLevels.error,
     )
     stopping = asyncio.Event()
@@ -94,6 +98,9 @@ def _serve_processes(path: str, settings: Settings) -> None:
         workers=settings.workers,
         backlog=BACKLOG,
         backpressure=STREAMS_MAX,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_WITHIN_MS),
         workers_kill_timeout=1,
+        respawn_failed_workers=True,
+        respawn_interval=RESPAWN_S,
         log_level=LogLevels.error,
     ).serve(target_loader=partial(_load_for_child, path=path, settings=settings))

@@ -11,12 +11,10 @@ from starlette.applications import Starlette
 
 from target.admin_routes import AdminRoutes
 from target.admission import AdmissionController
+from target.api import api
 from target.checkouts import Checkouts
 from target.context import Context, compose_all
-from target.http import HANDLERS
-from target.limits import LIMITS
 from target.observability import health_route, metrics_route
-from target.openapi import OpenApi
 from target.reconciler import PERIOD_S, Reconciler
 from target.saga_loops import OrderJobs, every
 from target.score import score_ticker
@@ -39,8 +37,12 @@ def create(settings: Settings) -> Starlette:
         await connections.close()
 
     routes = [*AdminRoutes(contexts).routes(), health_route, metrics_route]
-    api = OpenApi("gatecrash reference booking system: the operator's endpoints", routes, events=settings.events)
-    return Starlette(routes=api.routes, middleware=LIMITS, exception_handlers=HANDLERS, lifespan=lifespan)
+    return api(
+        "gatecrash reference booking system: the operator's endpoints",
+        routes,
+        events=settings.events,
+        lifespan=lifespan,
+    )
 
 
 def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
