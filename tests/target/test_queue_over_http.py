@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -35,6 +36,19 @@ def admit(valkey: Valkey, count: int) -> None:
         room, left = WaitingRoom(redis, KEYS), count
         while left:
             left -= (await room.admit(rate_per_s=1e6, burst=left)).count
+        await redis.close()
+
+    asyncio.run(main())
+
+
+def pass_over(valkey: Valkey, fan: str) -> None:
+    """The fan was last heard of long ago, and admission has gone on since."""
+
+    async def main() -> None:
+        redis = RedisStore(valkey.url, timeout_s=2.0)
+        soon_us = time.time_ns() // 1000 + 60_000_000  # no gap, however slow the test is
+        await redis.command("ZADD", KEYS.seen, 1, fan)
+        await redis.command("HSET", KEYS.admission_bucket, "tokens", 0, "at_us", soon_us, "deaf_us", 1)
         await redis.close()
 
     asyncio.run(main())
@@ -117,6 +131,23 @@ def test_streams_pause_while_redis_is_away_and_tickets_of_that_time_take_their_p
             assert rejoined[:2] == [2, 3]
             eventually(lambda: last.events[-1][2]["position"] == 4, why="the place behind older tickets")
             assert stream.events[-1][2]["position"] == 1
+
+
+def test_who_was_passed_over_comes_back_to_the_old_place_by_following_the_stream(
+    booking: Server, mortal_valkey: Valkey
+) -> None:
+    tickets = {fan: str(join(booking, fan)["ticket"]) for fan in ("silent", "here", "later")}
+    pass_over(mortal_valkey, "silent")
+    admit(mortal_valkey, 1)
+    assert [enter(booking, tickets[fan]) for fan in ("silent", "here")] == [425, 200]
+    with EventStream(booking.port, tickets["later"]) as later, EventStream(booking.port, tickets["silent"]) as back:
+        eventually(lambda: bool(back.events), why="the old place")
+        assert back.events[-1][2]["position"] == 1
+        eventually(lambda: bool(later.events) and later.events[-1][2]["position"] == 2, why="the place behind")
+        assert later.events[-1][2]["epoch"] == back.events[-1][2]["epoch"]
+        admit(mortal_valkey, 1)
+        eventually(lambda: back.ended, why="the end of the stream")
+    assert enter(booking, tickets["silent"]) == 200
 
 
 @pytest.mark.parametrize("path", [QUEUE, f"{QUEUE}/positions", f"/api/events/{EVENT}/admission"])
