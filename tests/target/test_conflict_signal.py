@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -10,8 +11,11 @@ from target.breakers import UnavailableError
 from target.conflict_signal import ConflictSignal, HoldCounts
 from target.keys import Keys
 from target.redis_store import RedisStore
+from target.tickets import Signer
 from tests.target.booth import until
-from tests.target.conftest import Valkey
+from tests.target.conftest import Valkey, free_port
+from tests.target.processes import EVENT, SECRET, running
+from tests.target.test_queue_over_http import load_event
 
 KEYS = Keys("e1")
 
@@ -59,3 +63,28 @@ def test_what_cannot_be_sent_is_sent_later(mortal_valkey: Valkey) -> None:
         await store.close()
 
     asyncio.run(main())
+
+
+def test_every_hold_that_booking_decides_is_counted(valkey: Valkey) -> None:
+    load_event(valkey)
+    nowhere = f"postgresql://127.0.0.1:{free_port()}/none"
+
+    async def counted(expected: HoldCounts) -> None:
+        store = RedisStore(valkey.url, timeout_s=2.0)
+
+        async def arrived() -> bool:
+            return await ConflictSignal(store, Keys(EVENT)).read() == expected
+
+        await until(arrived, what="the counts")
+        await store.close()
+
+    with running("booking", redis_url=valkey.url, primary_dsn=nowhere, replica_dsn=nowhere) as booking:
+        for fan, status in (("a", 201), ("b", 409), ("c", 409)):
+            own, _ = Signer(SECRET, EVENT).admit(fan, fan, admission_no=1, limit=1, entered_s=time.time())
+            asked = booking.ask(
+                "POST", f"/api/events/{EVENT}/holds", {"seats": ["101-A-1"]}, Authorization=f"Pass {own}"
+            )
+            assert asked.status == status
+        refused = booking.ask("POST", f"/api/events/{EVENT}/holds", {"seats": ["101-A-2"]})
+        assert refused.status == 401
+        asyncio.run(counted(HoldCounts(3, 2)))
