@@ -184,3 +184,11 @@ def test_the_end_of_stdin_ends_the_swarm(tmp_path: Path) -> None:
         swarm.expect(Release)
         assert swarm.ended() == 0
     assert swarm.table("requests").num_rows >= 0
+
+
+def test_bots_for_a_platform_that_knows_none_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    with serving(shop) as server, running(shop_spec(server.url, tmp_path / "run", bots=2)) as swarm:
+        failed = swarm.expect(Failed, within_s=40.0)
+        assert "did not start" in failed.message
+        assert server.asked == []
+    assert "CornerShop cannot send bots (write its bot_session" in (tmp_path / "run" / "swarm.log").read_text()
