@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import time
 from collections.abc import Iterator
 from hashlib import sha256
@@ -11,12 +13,19 @@ import pytest
 
 from target.draw import draw_of
 from tests.target.conftest import Valkey, eventually, free_port
-from tests.target.processes import EVENT, SECRET, EventStream, Server, running
+from tests.target.processes import EVENT, ROOT, SECRET, EventStream, Server, running
 from tests.target.test_queue_over_http import load_event
 
 QUEUE = f"/api/events/{EVENT}/queue"
 DRAW = f"/api/events/{EVENT}/draw"
 FANS = [f"fan-{n}" for n in range(12)]
+
+
+def documented_check() -> str:
+    """The recomputation that the target's README shows."""
+    readme = (ROOT / "target" / "README.md").read_text()
+    (found,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    return textwrap.dedent(found)
 
 
 @pytest.fixture
@@ -105,6 +114,10 @@ class TestOpening:
         numbers = [int(sha256(f"{seed}:{entry}".encode()).hexdigest()[:13], 16) for entry in entries]
         assert numbers == sorted(numbers) == [one["number"] for one in published["entries"]]
         assert gathering.ask("GET", DRAW).json["seed"] == seed
+
+        check = {"sha256": sha256, "seed": seed, "commitment": commitment, "fans": FANS, "fan": FANS[0]}
+        exec(documented_check(), check)
+        assert (check["line"], check["place"]) == (entries, first_position)
 
         told = {fan: gathering.ask("POST", QUEUE, Authorization=f"Queue {tickets[fan]}").json for fan in FANS}
         assert [entries.index(sha256(fan.encode()).hexdigest()) + 1 for fan in FANS] == [
