@@ -90,7 +90,7 @@ class Courier:
         if plan == "late":
             due_s += delay_s
         elif plan == "out_of_order" and delay_s:
-            due_s = math.ceil(due_s / delay_s + 1e-9) * delay_s  # all of one window, together
+            due_s = (math.floor(due_s / delay_s) + 2) * delay_s  # all of one window, together
         return msgspec.structs.replace(hook, plan=plan, due_s=due_s)
 
     async def _send_all(self, session: aiohttp.ClientSession, hooks: list[Webhook]) -> list[Webhook | None]:

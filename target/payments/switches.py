@@ -26,7 +26,7 @@ class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     charge: slow takes `charge_delay_s` before it does anything, capture_then_timeout does it at once and answers that
     much later; capture_then_error does it and answers 500, error does nothing and answers 500. This goes for charges
     and for captures of what was authorised. webhooks: late ones come `webhook_delay_s` later, out_of_order ones are
-    gathered for so long and then sent newest first, duplicate ones come twice, lost ones never.
+    gathered for so long (twice at most) and sent newest first, duplicate ones come twice, lost ones never.
     """
 
     charge: ChargeSwitch = "normal"

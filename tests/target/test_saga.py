@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -16,12 +15,18 @@ from tests.target.booth import Booth, booth_on, settings_for, until
 from tests.target.conftest import Valkey
 from tests.target.gate import gate_to
 from tests.target.postgres_fixture import Truth
-from tests.target.provider_fixture import Provider
+from tests.target.provider_fixture import Provider, StartProvider
+
+
+@pytest.fixture(params=["sale", "authorise"])
+def flow(request: pytest.FixtureRequest) -> str:
+    """Both ways to charge pass the same tests."""
+    return str(request.param)
 
 
 @pytest.fixture
-def settings(valkey: Valkey, truth: Truth, provider: Provider) -> Settings:
-    return settings_for(valkey, truth, provider)
+def settings(valkey: Valkey, truth: Truth, provider: Provider, flow: str) -> Settings:
+    return settings_for(valkey, truth, provider, payment_flow=flow)
 
 
 def test_a_paid_hold_becomes_a_confirmed_order_and_sold_seats(settings: Settings, provider: Provider) -> None:
@@ -82,12 +87,12 @@ def test_a_declined_card_sells_nothing_and_leaves_the_hold_for_another_card(
 
 
 def test_of_many_checkouts_of_one_seat_one_wins_and_the_others_are_never_charged(
-    mortal_valkey: Valkey, truth: Truth, provider: Provider
+    mortal_valkey: Valkey, truth: Truth, provider: Provider, flow: str
 ) -> None:
     """Without Redis every signed hold is believed: the truth alone decides."""
 
     async def main() -> None:
-        async with booth_on(settings_for(mortal_valkey, truth, provider)) as booth:
+        async with booth_on(settings_for(mortal_valkey, truth, provider, payment_flow=flow)) as booth:
             claims = []
             for fan in ("a", "b", "c", "d"):
                 await booth.context.inventory.load()
@@ -130,7 +135,7 @@ def test_a_hold_that_is_gone_is_not_charged(settings: Settings, provider: Provid
 
 
 def test_a_slow_provider_leaves_the_order_pending_and_recovery_finds_the_late_capture(
-    valkey: Valkey, truth: Truth, start_provider: Callable[[int], Provider]
+    valkey: Valkey, truth: Truth, start_provider: StartProvider
 ) -> None:
     slow = start_provider(300)
 
@@ -163,7 +168,7 @@ def test_recovery_charges_an_intent_that_was_never_charged(settings: Settings, p
 
 
 def test_a_capture_that_lands_after_the_seats_went_to_another_is_refunded(
-    valkey: Valkey, truth: Truth, start_provider: Callable[[int], Provider]
+    valkey: Valkey, truth: Truth, start_provider: StartProvider
 ) -> None:
     slow, quick = start_provider(400), start_provider(0)
     impatient = Policy(payment_patience_s=0.0)
@@ -192,7 +197,7 @@ def test_a_capture_that_lands_after_the_seats_went_to_another_is_refunded(
 
 
 def test_a_capture_that_lands_late_still_buys_seats_that_are_free(
-    valkey: Valkey, truth: Truth, start_provider: Callable[[int], Provider]
+    valkey: Valkey, truth: Truth, start_provider: StartProvider
 ) -> None:
     slow = start_provider(400)
 
@@ -213,12 +218,14 @@ def test_a_capture_that_lands_late_still_buys_seats_that_are_free(
 
 
 def test_while_the_primary_is_away_checkouts_are_parked_uncharged_and_finished_later(
-    valkey: Valkey, truth: Truth, provider: Provider
+    valkey: Valkey, truth: Truth, provider: Provider, flow: str
 ) -> None:
     async def main() -> None:
         async with gate_to(truth.primary_port) as gate:
             dsn = truth.primary_dsn.replace(str(truth.primary_port), str(gate.port))
-            settings = settings_for(valkey, truth, provider, primary_dsn=dsn, dependency_timeout_s=0.5)
+            settings = settings_for(
+                valkey, truth, provider, primary_dsn=dsn, dependency_timeout_s=0.5, payment_flow=flow
+            )
             async with booth_on(settings) as booth:
                 claim = await booth.hold("f", "101-A-1")
                 await gate.shut()
@@ -260,12 +267,12 @@ def test_a_parked_checkout_whose_seats_were_sold_meanwhile_expires_uncharged(
 
 
 def test_a_running_checkout_finishes_without_redis_which_is_told_later(
-    mortal_valkey: Valkey, truth: Truth, provider: Provider
+    mortal_valkey: Valkey, truth: Truth, provider: Provider, flow: str
 ) -> None:
     async def main() -> None:
         async with gate_to(mortal_valkey.port) as gate:
             url = f"redis://127.0.0.1:{gate.port}/0"
-            settings = settings_for(mortal_valkey, truth, provider, redis_url=url)
+            settings = settings_for(mortal_valkey, truth, provider, redis_url=url, payment_flow=flow)
             async with booth_on(settings) as booth:
                 claim = await booth.hold("f", "101-A-1")
                 stale = await booth.hold("g", "101-A-2")

@@ -15,7 +15,7 @@ from target.breakers import BreakerState, UnavailableError
 from target.payments.client import PaymentsClient
 from target.payments.records import ChargeStatus
 from tests.target.booth import until
-from tests.target.provider_fixture import Provider
+from tests.target.provider_fixture import Provider, StartProvider
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ def test_the_ledger_is_for_the_operator_only(provider: Provider) -> None:
     assert asyncio.run(main()) == 401
 
 
-def test_the_ledger_survives_the_process(start_provider: Callable[[int], Provider], key: str) -> None:
+def test_the_ledger_survives_the_process(start_provider: StartProvider, key: str) -> None:
     first = start_provider(0)
     with_client(first, lambda client: client.charge(key, Purchase(key)))
     first.server.process.kill()
@@ -121,9 +121,7 @@ def test_the_ledger_survives_the_process(start_provider: Callable[[int], Provide
     assert second.entries(key) == ["capture"]
 
 
-def test_a_charge_that_the_client_gave_up_on_still_lands_and_is_found(
-    start_provider: Callable[[int], Provider], key: str
-) -> None:
+def test_a_charge_that_the_client_gave_up_on_still_lands_and_is_found(start_provider: StartProvider, key: str) -> None:
     slow = start_provider(250)
 
     async def use(client: PaymentsClient) -> None:
@@ -141,7 +139,7 @@ def test_a_charge_that_the_client_gave_up_on_still_lands_and_is_found(
 
 
 def test_a_provider_that_is_too_slow_opens_the_breaker_and_costs_nothing_more(
-    start_provider: Callable[[int], Provider], key: str
+    start_provider: StartProvider, key: str
 ) -> None:
     slow = start_provider(1000)
 
@@ -157,7 +155,7 @@ def test_a_provider_that_is_too_slow_opens_the_breaker_and_costs_nothing_more(
     with_client(slow, use, timeout_s=0.1)
 
 
-def test_a_full_bulkhead_refuses_at_once(start_provider: Callable[[int], Provider], key: str) -> None:
+def test_a_full_bulkhead_refuses_at_once(start_provider: StartProvider, key: str) -> None:
     slow = start_provider(300)
 
     async def use(client: PaymentsClient) -> None:
