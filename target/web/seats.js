@@ -116,7 +116,10 @@ function draw() {
 }
 
 function removeButton(id) {
-  const remove = () => { toggle(id); ($("basket").querySelector("button") ?? $("basket-title")).focus(); };
+  const remove = () => {
+    toggle(id);
+    ($("basket").querySelector("button") ?? document.querySelector("[data-view]:not([hidden]) h1")).focus();
+  };
   return el("button", { type: "button", class: "remove", "aria-label": `Remove ${venue.seat(id).name}`, click: remove }, "×");
 }
 
@@ -190,7 +193,6 @@ async function start() {
   $("best").addEventListener("submit", pickBest);
   $("hold").addEventListener("click", hold);
   $("print").addEventListener("click", () => window.print());
-  $("basket-title").tabIndex = -1;
   addEventListener("hashchange", () => { complain(); route(); });
   document.addEventListener("visibilitychange", () => woken());
   draw();

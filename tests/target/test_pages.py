@@ -314,6 +314,41 @@ def test_an_outage_is_said_and_the_choice_kept(mortal_valkey: Valkey, open_shop:
     _check(page)
 
 
+def test_a_lost_connection_is_said_and_the_place_kept(valkey: Valkey, open_shop: Open) -> None:
+    shop = open_shop(valkey, admission_rate_per_s=0.01)
+    shop.join()
+    shop.page.until_view("place")
+    shop.booking.process.kill()
+    shop.page.until(lambda: "Your place is kept; trying again" in shop.page.text("#notice"), "the news")
+    _check(shop.page)
+
+
+def test_a_device_that_brings_a_crowd_is_told_when_to_come_back(valkey: Valkey, open_shop: Open) -> None:
+    shop = open_shop(valkey, joins_per_device=1)
+    shop.join()
+    shop.page.until_view("turn")
+    shop.page.driver.execute_script(f"localStorage.removeItem('gatecrash:{EVENT}')")
+    shop.join("bea@example.org")
+    shop.page.until(lambda: "Too many from this device" in shop.page.text("#problem"), "the refusal")
+    assert "Trying again in" in shop.page.text("#problem")
+    _check(shop.page)
+
+
+def test_a_turn_that_was_missed_can_be_queued_for_again(valkey: Valkey, open_shop: Open) -> None:
+    shop = open_shop(valkey, admission_valid_s=0.01)
+    page = shop.page
+    shop.join()
+    page.until_view("turn")
+    page.tab_to("Choose your seats")
+    page.press(Keys.ENTER)
+    page.until_view("ended")
+    assert "Your turn is over" in page.text()
+    _check(page)
+    page.tab_to("Join again")
+    page.press(Keys.ENTER)
+    page.until_view("join")
+
+
 def test_a_pass_that_is_not_valid_leads_back_to_the_waiting_room(valkey: Valkey, open_shop: Open) -> None:
     shop = open_shop(valkey)
     page = shop.page
