@@ -129,7 +129,7 @@ def _operation(path: str, route: Route, found: Operation, schemas: _Schemas, eve
             *(_path_parameter(name, found, schemas, events) for name in _PATH_PARAMETER.findall(path)),
             *(_parameter(each, schemas) for each in found.parameters if each.place != "path"),
         ],
-        "responses": {str(status): _response(answer, schemas) for status, answer in found.answers.items()},
+        "responses": {str(status): _response(answer, schemas) for status, answer in _answers(path, found)},
     }
     if found.body is not None:
         content = {"application/json": {"schema": schemas.of(found.body)}}
@@ -137,6 +137,11 @@ def _operation(path: str, route: Route, found: Operation, schemas: _Schemas, eve
     if found.scheme:
         described["security"] = [{found.scheme: []}, *([{}] if found.scheme_optional else [])]
     return described
+
+
+def _answers(path: str, found: Operation) -> list[tuple[int, Success | str]]:
+    """By status; a path with a parameter may name what there is not."""
+    return sorted({**({404: "no such event"} if "{" in path else {}), **found.answers}.items())
 
 
 def _operation_id(path: str, route: Route) -> str:

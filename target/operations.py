@@ -1,7 +1,8 @@
 """How a route module tells what its operations take and answer; `target/openapi.py` makes the document of it.
 
 `@operation(...)` stands over the handler, so that who changes the one sees the other. What follows from an argument is
-not repeated: a body adds 400, 408, 413 and 422, a scheme 401, a dependency 503, and every operation may say 431.
+not repeated: a body adds 400, 408, 413 and 422, a scheme 401, a dependency 503, a path parameter 404, and every
+operation may say 414 and 431.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def operation(
         **(_BODY_PROBLEMS if body is not None else {}),
         **({401: f"the {scheme} token is missing, forged, expired or somebody else's"} if scheme else {}),
         **({503: f"{' or '.join(needs)} cannot be used at the moment; try again after Retry-After"} if needs else {}),
+        414: "the address is too long",
         431: "the header fields are too large",
     }
     for status, words in implied.items():

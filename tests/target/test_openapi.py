@@ -80,12 +80,12 @@ def test_the_events_are_one_parameter() -> None:
 def test_what_follows_from_an_operation_is_told() -> None:
     paths = document("t", _routes(Handlers()), events=("e1", "e2"))["paths"]
     wish = paths["/api/events/{event}/wishes"]["post"]
-    assert sorted(wish["responses"]) == ["201", "400", "401", "408", "409", "413", "422", "431", "503"]
+    assert sorted(wish["responses"]) == ["201", "400", "401", "404", "408", "409", "413", "414", "422", "431", "503"]
     assert wish["responses"]["201"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Wish"}
     assert list(wish["responses"]["409"]["content"]) == ["application/problem+json"]
     assert wish["security"] == [{"Pass": []}]
     wishes = paths["/api/events/{event}/wishes/{wish_id}"]["get"]
-    assert sorted(wishes["responses"]) == ["200", "404", "431"]
+    assert sorted(wishes["responses"]) == ["200", "404", "414", "431"]
     assert wishes["parameters"][-1]["schema"] == {"type": "integer"}
 
 
