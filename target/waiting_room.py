@@ -141,6 +141,7 @@ class WaitingRoom:
         if not epoch:
             raise NotReadyError
         gathering, *of = seen
+        self._opened = self._opened or not gathering
         return Positions(epoch.decode(), of, gathering=bool(gathering))
 
     async def admit(self, *, rate_per_s: float, burst: int) -> Admitted:
@@ -189,6 +190,7 @@ class WaitingRoom:
             raise NotReadyError
         outcome, position, joined, known_as, epoch, gathering = answer
         self._newest_us = max(self._newest_us, int(joined))
+        self._opened = self._opened or not gathering
         state = JoinState.GATHERING if gathering else JoinState.QUEUED
         if outcome == b"admitted":
             state = JoinState.ADMITTED
