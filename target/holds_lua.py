@@ -26,13 +26,16 @@ local function words(text)
   return found
 end
 
+local function tell(seq, seat, state)
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', {FEED_LENGTH_MAX}, whole(seq) .. '-0',
+    'seat', seat, 'state', state, 'at', at)
+end
+
 local function change(seat, index, state, hold_id)
   redis.call('SETRANGE', KEYS[4], index, state)
   if state == '0' then redis.call('HDEL', KEYS[5], seat)
   else redis.call('HSET', KEYS[5], seat, state .. ':' .. hold_id) end
-  local seq = redis.call('INCR', KEYS[2])
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', {FEED_LENGTH_MAX}, whole(seq) .. '-0',
-    'seat', seat, 'state', state, 'at', at)
+  tell(redis.call('INCR', KEYS[2]), seat, state)
 end
 
 local function give_back(key, hold_id, hold, ending)
@@ -55,18 +58,27 @@ HOLD: Final = Script(
     _PRELUDE
     + """
 -- ARGV: hold id, fan, identity, limit (0: none), ttl µs, then seat and index for each seat
-if redis.call('EXISTS', KEYS[1]) == 0 then return {'unready'} end
 local count, limit = (#ARGV - 5) / 2, tonumber(ARGV[4])
-local bought = tonumber(redis.call('HGET', KEYS[7], ARGV[3]) or '0')
-if limit > 0 and bought + count > limit then return {'limit', whole(bought)} end
-local answer, seats, indexes = {'taken'}, {}, {}
+local answer, seats, indexes, register = {'taken'}, {}, {}, {}
 for n = 1, count do
   seats[n], indexes[n] = ARGV[4 + 2 * n], ARGV[5 + 2 * n]
-  if redis.call('GETRANGE', KEYS[4], indexes[n], indexes[n]) ~= '0' then answer[#answer + 1] = seats[n] end
+  register[2 * n - 1], register[2 * n] = seats[n], '1:' .. ARGV[1]
+  local state = redis.call('GETRANGE', KEYS[4], indexes[n], indexes[n])
+  if state == '' then return {'unready'} end -- there is no map
+  if state ~= '0' then answer[#answer + 1] = seats[n] end
+end
+if limit > 0 then
+  local bought = tonumber(redis.call('HGET', KEYS[7], ARGV[3]) or '0')
+  if bought + count > limit then return {'limit', whole(bought)} end
 end
 if #answer > 1 then return answer end
 local expires = whole(now_us + tonumber(ARGV[5]))
-for n = 1, count do change(seats[n], indexes[n], '1', ARGV[1]) end
+local before = redis.call('INCRBY', KEYS[2], count) - count
+redis.call('HSET', KEYS[5], unpack(register))
+for n = 1, count do
+  redis.call('SETRANGE', KEYS[4], indexes[n], '1')
+  tell(before + n, seats[n], '1')
+end
 redis.call('HSET', KEYS[8], 'state', 'held', 'fan', ARGV[2], 'identity', ARGV[3],
   'seats', table.concat(seats, ' '), 'indexes', table.concat(indexes, ' '), 'expires_us', expires)
 redis.call('ZADD', KEYS[6], expires, ARGV[1])
