@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from target.breakers import UnavailableError
+from target.observability import BOT_CHECKS
 from target.operations import Parameter
 from target.tickets import HoldToken, Pass, Signer, Ticket, TokenError, device_digest
 
@@ -158,9 +159,12 @@ def require_ticket(headers: Mapping[str, str], signer: Signer) -> Ticket:
     """The queue ticket of a request, presented from the device it was given to. Raises `ProblemError` 400, 401."""
     token = _credentials(headers.get("authorization", ""), "Queue")
     try:
-        return signer.read_ticket(token, device=read_device(headers))
+        ticket = signer.read_ticket(token, device=read_device(headers))
     except TokenError as error:
+        BOT_CHECKS.labels("ticket", "refused").inc()
         raise ProblemError(401, "not authorised", str(error)) from error
+    BOT_CHECKS.labels("ticket", "passed").inc()
+    return ticket
 
 
 def read_device(headers: Mapping[str, str]) -> str:

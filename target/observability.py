@@ -30,10 +30,11 @@ BREAKER_STATE: Final = Gauge(
     "target_breaker_state", "0 closed, 1 half-open, 2 open", ["dependency", "shard"], multiprocess_mode="livemax"
 )
 QUEUE_DEPTH: Final = Gauge("target_queue_depth", "Fans waiting", ["event"], multiprocess_mode="livemostrecent")
-BOT_CHECKS: Final = Counter("target_bot_checks", "New joins at the entrance", ["control", "outcome"])
+BOT_CHECKS: Final = Counter("target_bot_checks", "Joins and tickets looked at", ["control", "outcome"])
 for _control, _outcomes in {
     "challenge": ("passed", "refused"),
     "device": ("passed", "refused", "uncounted"),
+    "ticket": ("passed", "refused"),
 }.items():
     for _outcome in _outcomes:
         BOT_CHECKS.labels(_control, _outcome)

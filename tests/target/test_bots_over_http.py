@@ -94,6 +94,9 @@ def test_a_ticket_serves_the_device_it_was_given_to_and_no_other(booking: Server
     assert (again.status, again.json["ticket"]) == (200, ticket)
     entered = booking.ask("POST", f"{BASE}/admission", Authorization=f"Queue {ticket}", Device="phone")
     assert entered.status == 200
+    metrics = booking.ask("GET", "/metrics").body.decode()
+    assert 'target_bot_checks_total{control="ticket",outcome="refused"} 6.0' in metrics
+    assert 'target_bot_checks_total{control="ticket",outcome="passed"} 2.0' in metrics
 
 
 def test_while_redis_is_away_a_proof_is_still_asked_for_and_devices_go_uncounted(
