@@ -50,6 +50,7 @@ class FeedChannel:
         self._live: set[FeedSocket] = set()
         self._behind: set[FeedSocket] = set()
         self._some_behind = asyncio.Event()
+        self._waiting = False  # for Redis
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Endless jobs."""
@@ -84,7 +85,9 @@ class FeedChannel:
                     await self._follow()
                 await self._load()
             except UnavailableError as error:
-                _log.info("the feed waits: %s", error)
+                if not self._waiting:
+                    _log.warning("%s: no changes for now: %s", self.event, error)
+                self._waiting = True
                 await asyncio.sleep(RETRY_S)
 
     async def follow_score(self) -> None:
@@ -130,6 +133,9 @@ class FeedChannel:
         while log.loaded:
             await self._stream.wait(log.seq)
             changes = await self._stream.read(log.epoch, log.seq)
+            if self._waiting:
+                self._waiting = False
+                _log.info("%s: goes on after change %d", self.event, log.seq)
             if changes:
                 await self._tell(changes)
             await asyncio.sleep(COALESCE_S)
