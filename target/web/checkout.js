@@ -4,7 +4,10 @@
 import { $, api, ask, clock, complain, el, forget, jitter, newId, page, pause, recall, remember, sentence, show, speak }
   from "./common.js";
 
-const CARDS = [["ok", "Test card that is accepted"], ["declined", "Test card that is declined"]];
+const CARDS = [["ok", "Test card that is accepted"], ["declined", "Test card that is declined"],
+  ["insufficient_funds", "Test card without funds"], ["expired", "Test card that has expired"],
+  ["slow", "Test card of a slow bank"]];
+const DECLINES = { insufficient_funds: "There is not enough money on the card", expired_card: "The card has expired" };
 const WARN_AT_S = [60, 30, 10];
 const pass = () => ({ authorization: `Pass ${recall().pass}` });
 
@@ -36,7 +39,8 @@ export class Checkout {
 
   #begin() {
     if (this.paying) return;
-    remember({ payment: { key: newId(), card: new FormData($("pay")).get("card") } });
+    const begun = recall().payment;  // perhaps in another tab
+    remember({ payment: begun ?? { key: newId(), card: new FormData($("pay")).get("card") } });
     this.#pay();
   }
 
@@ -56,7 +60,7 @@ export class Checkout {
         order = await insist(() => find(order.body.order_id, () => ask("POST", `${api}/orders`, { headers, body })));
       }
       if (order.body.state === "confirmed") this.#confirm(order.body);
-      else this.#fail(order.body.state);
+      else this.#fail(order.body.state, undefined, DECLINES[order.body.decline_code]);
     } catch (problem) {
       this.#fail(problem.document.state ?? (problem.status === 410 ? "over" : ""), problem);
     } finally {
@@ -71,12 +75,12 @@ export class Checkout {
     location.hash = "#tickets";
   }
 
-  #fail(state, problem) {
+  #fail(state, problem, why = "The card was declined") {
     remember({ payment: undefined });
     if (problem?.status === 401) return this.#gone(problem.text);
     if (state === "declined") {
       show("checkout");
-      return complain("The card was declined; nothing was paid. Your seats are still held: try another card.");
+      return complain(`${why}; nothing was paid. Your seats are still held: try another card.`);
     }
     const ends = { expired: "The order was not paid in time, and its seats are free again. Nothing was paid.",
       refunded: "The payment came too late. It is being refunded in full.", over: "The seats are not held any more. Nothing was paid." };
@@ -125,7 +129,7 @@ async function insist(request) {
     try {
       return await request();
     } catch (problem) {
-      if (problem.status === 402) return { status: 402, body: { state: "declined" } };
+      if (problem.status === 402) return { status: 402, body: { ...problem.document, state: "declined" } };
       if (!problem.passing) throw problem;
       $("pending-note").textContent = "Still trying… the connection or the service is away for a moment.";
       await pause(jitter(1000 * problem.retryAfterS));

@@ -194,6 +194,7 @@ async function start() {
   $("hold").addEventListener("click", hold);
   $("print").addEventListener("click", () => window.print());
   addEventListener("hashchange", () => { complain(); route(); });
+  addEventListener("storage", () => { if (!checkout.paying) route(); });  // another tab held, paid or gave back
   document.addEventListener("visibilitychange", () => woken());
   draw();
   route();

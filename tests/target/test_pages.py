@@ -224,10 +224,37 @@ def test_a_declined_card_leaves_the_seats_for_another(valkey: Valkey, open_shop:
     assert page.view() == "checkout"
     _check(page)
     page.tab_to("Test card that is declined")
-    page.press(Keys.ARROW_UP)
+    page.press(Keys.ARROW_DOWN)
+    page.tab_to("Pay $")
+    page.press(Keys.ENTER)
+    page.until(lambda: "not enough money" in page.text("#problem"), "the second refusal")
+    page.tab_to("Test card without funds")
+    page.press(Keys.ARROW_UP, Keys.ARROW_UP)
     page.tab_to("Pay $")
     page.press(Keys.ENTER)
     page.until_view("tickets")
+
+
+def test_two_tabs_of_one_fan_pay_once(valkey: Valkey, open_shop: Open, provider: Provider) -> None:
+    shop = open_shop(valkey)
+    page, driver_ = shop.page, shop.page.driver
+    shop.enter()
+    shop.choose()
+    shop.hold()
+    page.until_view("checkout")
+    first = driver_.current_window_handle
+    driver_.switch_to.new_window("tab")
+    try:
+        page.open(SEATS)
+        page.until_view("checkout")
+        shop.pay()
+        page.until_view("tickets")
+    finally:
+        driver_.close()
+        driver_.switch_to.window(first)
+    page.until_view("tickets")
+    order_id = page.driver.execute_script(f"return JSON.parse(localStorage['gatecrash:{EVENT}']).orders[0].order_id")
+    assert provider.entries(order_id) == ["capture"]
 
 
 def test_a_hold_survives_a_reload_and_ends_when_its_time_is_over(valkey: Valkey, open_shop: Open) -> None:
