@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from harness.findings import anchors
+from tests.bench import bots
 
 ROOT = Path(__file__).parent.parent
 RUNBOOKS = "docs/runbooks.md"
@@ -67,3 +69,8 @@ def test_links_lead_somewhere(document: str) -> None:
         assert linked.exists(), target
         if anchor:
             assert anchor in headings(str(linked.relative_to(ROOT))), target
+
+
+def test_the_table_of_bots_is_made_from_the_results() -> None:
+    results = json.loads((ROOT / "bench-results/bots.json").read_text(encoding="utf-8"))
+    assert bots.table(results["turned_off"]) in bots.DOCUMENT.read_text(encoding="utf-8")

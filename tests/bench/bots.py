@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness import scenario as scenarios
 from harness.audit.history import Evidence
 from harness.record.reader import Record
 from harness.record.schema import BOT_ACTOR
@@ -81,6 +82,13 @@ def raid(arguments: tuple[str, ...]) -> dict[str, object]:
         return {"share": share(run), "seats": dict(seats_by_kind(run))}
 
 
+def who_came() -> Counter[str]:
+    """How many fans, and bots of each tactic, the scenario sends."""
+    scenario = scenarios.load("bot-raid").scenario
+    load, seed = scenario.load, scenario.seed
+    return Counter({FANS: load.fans}) + Counter(bot_plan(load, seed, n).tactic.value for n in range(load.bots))
+
+
 def table(figures: dict[str, dict[str, object]]) -> str:
     """The table of docs/bots.md."""
     kinds = [FANS, *(tactic.value for tactic in Tactic)]
@@ -88,6 +96,8 @@ def table(figures: dict[str, dict[str, object]]) -> str:
         f"| Turned off | Bots' share of the seats | {' | '.join(kind.replace('_', ' ') for kind in kinds)} |",
         f"|---|---|{'---|' * len(kinds)}",
     ]
+    came = who_came()
+    lines.append(f"| *(who came)* | | {' | '.join(f'*{came[kind]}*' for kind in kinds)} |")
     for name, row in figures.items():
         seats = row["seats"]
         assert isinstance(seats, dict)
