@@ -96,7 +96,7 @@ class TestOpening:
 
     @pytest.fixture
     def opens_at_s(self) -> float:
-        return time.time() + 4
+        return time.time() + 8  # the process has to be there before
 
     def test_the_draw_is_what_anyone_recomputes_from_what_is_published(self, gathering: Server) -> None:
         commitment = gathering.ask("GET", DRAW).json["commitment"]
