@@ -100,7 +100,7 @@ class FeedChannel:
                         if message["type"] == "message":
                             await self._pass_on(message["data"])
             except OUTAGE_ERRORS as error:
-                _log.info("no scores: %s", error)
+                _log.debug("no scores: %s", error)  # follow_seats says that Redis is away
             await asyncio.sleep(1.0)
 
     async def carry_on(self) -> None:

@@ -18,7 +18,7 @@ from target.keys import Keys
 from target.redis_store import RedisStore, Script
 from target.seat_log import HISTORY_MAX
 from target.venue import load
-from tests.target.booth import EVENT, until
+from tests.target.booth import EVENT, Claimed, until
 from tests.target.conftest import Valkey, eventually
 from tests.target.processes import Server, running
 from tests.target.test_feed_door import FEED, KEY, UPGRADE, metric
@@ -111,6 +111,27 @@ def test_clients_that_move_between_the_nodes_miss_nothing(valkey: Valkey, nodes:
     assert sum(metric(node, 'target_feed_openings_total{kind="delta"}') for node in nodes) > 0
     assert sum(metric(node, 'target_feed_openings_total{kind="resync"}') for node in nodes) == 0
     assert all(metric(node, "target_feed_delay_seconds_count") > 0 for node in nodes)
+
+
+def test_each_event_has_a_feed_of_its_own(valkey: Valkey) -> None:
+    async def first_of(session: aiohttp.ClientSession, port: int, event: str) -> dict[str, Any]:
+        async with session.ws_connect(f"http://127.0.0.1:{port}/feed/{event}") as socket:
+            return dict(msgspec.json.decode((await socket.receive(timeout=5)).data))
+
+    async def main() -> None:
+        redis = RedisStore(valkey.url, timeout_s=5.0)
+        inventories = {event: Inventory(redis, Keys(event), load("arena", event), hold_ttl_s=60.0) for event in "ab"}
+        for inventory in inventories.values():
+            await inventory.load()
+        await inventories["a"].hold(Claimed("h", "f", "f", (VENUE.seats[0],)), limit=0)
+        await redis.close()
+        with running("feed", redis_url=valkey.url, event="a,b") as node:
+            async with aiohttp.ClientSession() as session:
+                seen = {event: await first_of(session, node.port, event) for event in "ab"}
+        assert {event: snapshot["seats"] for event, snapshot in seen.items()} == {"a": {VENUE.seats[0]: 1}, "b": {}}
+        assert seen["a"]["epoch"] != seen["b"]["epoch"]
+
+    asyncio.run(main())
 
 
 def test_a_client_that_takes_nothing_is_dropped_and_the_others_miss_nothing(
