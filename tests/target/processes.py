@@ -37,11 +37,10 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Server:
-    """A role that listens."""
+class Client:
+    """Asks whatever listens on a port."""
 
     port: int
-    process: subprocess.Popen[bytes]
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -53,6 +52,13 @@ class Server:
             return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         finally:
             connection.close()
+
+
+@dataclass(frozen=True)
+class Server(Client):
+    """A role that listens."""
+
+    process: subprocess.Popen[bytes]
 
 
 @dataclass
