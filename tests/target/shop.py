@@ -75,11 +75,11 @@ class Shop:
 
 
 Open = Callable[..., Shop]
-"""Starts booking and worker on the test's servers: `openrunning_shop(valkey, setting=value, …)`."""
+"""Starts booking and worker on the test's servers: `open_shop(valkey, setting=value, …)`."""
 
 
 @pytest.fixture
-def openrunning_shop(driver: webdriver.Chrome, truth: Truth, provider: Provider) -> Iterator[Open]:
+def open_shop(driver: webdriver.Chrome, truth: Truth, provider: Provider) -> Iterator[Open]:
     """Starts booking and worker on the test's servers; settings as in `Settings`."""
     with ExitStack() as open_:
         yield lambda valkey, **settings: open_.enter_context(running_shop(driver, valkey, truth, provider, settings))
