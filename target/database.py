@@ -30,6 +30,7 @@ OUTAGE_ERRORS: Final[tuple[type[BaseException], ...]] = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InternalClientError,  # the server spoke its last words into an idle connection: unusable, not yet closed
 )
 _SPOILING_ERRORS: Final[tuple[type[BaseException], ...]] = (asyncio.CancelledError, *OUTAGE_ERRORS)
 
