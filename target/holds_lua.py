@@ -26,16 +26,13 @@ local function words(text)
   return found
 end
 
-local function tell(seq, seat, state)
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', {FEED_LENGTH_MAX}, whole(seq) .. '-0',
-    'seat', seat, 'state', state, 'at', at)
-end
-
 local function change(seat, index, state, hold_id)
   redis.call('SETRANGE', KEYS[4], index, state)
   if state == '0' then redis.call('HDEL', KEYS[5], seat)
   else redis.call('HSET', KEYS[5], seat, state .. ':' .. hold_id) end
-  tell(redis.call('INCR', KEYS[2]), seat, state)
+  local seq = redis.call('INCR', KEYS[2])
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', {FEED_LENGTH_MAX}, whole(seq) .. '-0',
+    'seat', seat, 'state', state, 'at', at)
 end
 
 local function give_back(key, hold_id, hold, ending)
@@ -54,36 +51,40 @@ local function read(key)
 end
 """
 
+# Without the prelude and in as few calls as can be: this one runs as often as all others together.
 HOLD: Final = Script(
-    _PRELUDE
-    + """
+    f"""
 -- ARGV: hold id, fan, identity, limit (0: none), ttl µs, then seat and index for each seat
-local count, limit = (#ARGV - 5) / 2, tonumber(ARGV[4])
-local answer, seats, indexes, register = {'taken'}, {}, {}, {}
+local call, count, limit = redis.call, (#ARGV - 5) / 2, tonumber(ARGV[4])
+local held = '1:' .. ARGV[1]
+local answer, seats, indexes, register = {{'taken'}}, {{}}, {{}}, {{}}
 for n = 1, count do
-  seats[n], indexes[n] = ARGV[4 + 2 * n], ARGV[5 + 2 * n]
-  register[2 * n - 1], register[2 * n] = seats[n], '1:' .. ARGV[1]
-  local state = redis.call('GETRANGE', KEYS[4], indexes[n], indexes[n])
-  if state == '' then return {'unready'} end -- there is no map
-  if state ~= '0' then answer[#answer + 1] = seats[n] end
+  local seat, index = ARGV[4 + 2 * n], ARGV[5 + 2 * n]
+  seats[n], indexes[n], register[2 * n - 1], register[2 * n] = seat, index, seat, held
+  local state = call('GETRANGE', KEYS[4], index, index)
+  if state == '' then return {{'unready'}} end -- there is no map
+  if state ~= '0' then answer[#answer + 1] = seat end
 end
 if limit > 0 then
-  local bought = tonumber(redis.call('HGET', KEYS[7], ARGV[3]) or '0')
-  if bought + count > limit then return {'limit', whole(bought)} end
+  local bought = call('HGET', KEYS[7], ARGV[3]) or '0'
+  if bought + count > limit then return {{'limit', bought}} end
 end
 if #answer > 1 then return answer end
-local expires = whole(now_us + tonumber(ARGV[5]))
-local before = redis.call('INCRBY', KEYS[2], count) - count
-redis.call('HSET', KEYS[5], unpack(register))
+local time = call('TIME')
+local at = string.format('%d.%06d', time[1], time[2])
+local expires = string.format('%.0f', time[1] * 1000000 + time[2] + ARGV[5])
+local before = call('INCRBY', KEYS[2], count) - count
+call('HSET', KEYS[5], unpack(register))
 for n = 1, count do
-  redis.call('SETRANGE', KEYS[4], indexes[n], '1')
-  tell(before + n, seats[n], '1')
+  call('SETRANGE', KEYS[4], indexes[n], '1')
+  call('XADD', KEYS[3], 'MAXLEN', '~', '{FEED_LENGTH_MAX}', string.format('%.0f-0', before + n),
+    'seat', seats[n], 'state', '1', 'at', at)
 end
-redis.call('HSET', KEYS[8], 'state', 'held', 'fan', ARGV[2], 'identity', ARGV[3],
+call('HSET', KEYS[8], 'state', 'held', 'fan', ARGV[2], 'identity', ARGV[3],
   'seats', table.concat(seats, ' '), 'indexes', table.concat(indexes, ' '), 'expires_us', expires)
-redis.call('ZADD', KEYS[6], expires, ARGV[1])
-redis.call('HINCRBY', KEYS[7], ARGV[3], count)
-return {'ok', expires}
+call('ZADD', KEYS[6], expires, ARGV[1])
+call('HINCRBY', KEYS[7], ARGV[3], count)
+return {{'ok', expires}}
 """
 )
 
