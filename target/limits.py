@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,14 +35,17 @@ class Limits:
 
 
 def _refusal(scope: Scope) -> ProblemError | None:
-    headers = scope["headers"]
-    if len(headers) > HEADERS_MAX or sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES_MAX:
-        return ProblemError(
-            431, "header fields too large", f"at most {HEADERS_MAX} fields of {HEADER_BYTES_MAX} bytes together"
-        )
+    size = 0
+    length = b""
+    for name, value in scope["headers"]:
+        size += len(name) + len(value)
+        if name == b"content-length":
+            length = value
+    if size > HEADER_BYTES_MAX or len(scope["headers"]) > HEADERS_MAX:
+        detail = f"at most {HEADERS_MAX} fields of {HEADER_BYTES_MAX} bytes together"
+        return ProblemError(431, "header fields too large", detail)
     if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > TARGET_BYTES_MAX:
         return ProblemError(414, "address too long", f"at most {TARGET_BYTES_MAX} bytes")
-    length = Headers(raw=headers).get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_BYTES_MAX:
+    if length.isdigit() and int(length) > BODY_BYTES_MAX:
         return ProblemError(413, "body too large", f"at most {BODY_BYTES_MAX} bytes")
     return None

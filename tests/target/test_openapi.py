@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import schemathesis
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -68,6 +69,10 @@ def test_the_document_leaves_no_reference_open(app: Starlette) -> None:
     ids = list(_values(made, "operationId"))
     assert len(ids) == len(set(ids))
     assert all(described["summary"] for path in made["paths"].values() for described in path.values())
+
+
+def test_the_document_is_openapi(app: Starlette) -> None:
+    schemathesis.openapi.from_dict(document("t", app.routes, events=SETTINGS.events)).validate()
 
 
 def test_the_events_are_one_parameter() -> None:
