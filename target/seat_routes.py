@@ -20,6 +20,7 @@ from target.operations import Parameter, Success, operation
 from target.seat_map import Counts, SeatMap, Seats
 
 SEATS_MAX: Final = 16  # in one hold
+VENUE_CACHING: Final = "public, max-age=86400, stale-while-revalidate=86400, stale-if-error=604800"
 
 
 class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +54,7 @@ class SeatRoutes:
         self._context = context
         self._venue = context.venue
         self._seat_map = seat_map
-        self._venue_headers = {"etag": context.venue.etag, "cache-control": "public, max-age=3600"}
+        self._venue_headers = {"etag": context.venue.etag, "cache-control": VENUE_CACHING}
 
     def routes(self) -> list[Route]:
         """As the public API names them."""
@@ -76,7 +77,7 @@ class SeatRoutes:
     )
     async def venue(self, request: Request) -> Response:
         """Layout and prices; they never change, so 304 for whoever has them."""
-        if self._venue.etag in request.headers.get("if-none-match", ""):
+        if _matches(request.headers.get("if-none-match", ""), self._venue.etag):
             return Response(status_code=304, headers=self._venue_headers)
         return Response(self._venue.document, headers=self._venue_headers, media_type="application/json")
 
@@ -165,6 +166,12 @@ def _gone(state: HoldState | None) -> ProblemError:
     if state is HoldState.LOCKED:
         return ProblemError(409, "a payment for this hold is under way")
     return ProblemError(410, "the hold is over", f"it was {state}")
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """RFC 9110, 13.1.2: any of a list, compared weakly, or * for whatever there is."""
+    asked = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return bool(asked & {etag, "*"})
 
 
 def _fresh(document: bytes) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("admission", "bots", "client", "fanout", "release")
+NAMES = ("admission", "bookings", "bots", "client", "fanout", "holds", "release", "waiting")
 
 
 def main() -> int:

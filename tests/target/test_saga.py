@@ -24,9 +24,9 @@ def flow(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def settings(valkey: Valkey, truth: Truth, provider: Provider, flow: str) -> Settings:
-    return settings_for(valkey, truth, provider, payment_flow=flow)
+@pytest.fixture(params=["lua", "watch"])
+def settings(request: pytest.FixtureRequest, valkey: Valkey, truth: Truth, provider: Provider, flow: str) -> Settings:
+    return settings_for(valkey, truth, provider, payment_flow=flow, holds=request.param)
 
 
 def test_a_paid_hold_becomes_a_confirmed_order_and_sold_seats(settings: Settings, provider: Provider) -> None:

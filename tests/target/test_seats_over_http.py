@@ -59,6 +59,10 @@ def test_the_venue_is_cacheable(desk: Desk) -> None:
     assert "max-age" in venue.headers["cache-control"]
     again = desk.ask("GET", "/venue", If_None_Match=venue.headers["etag"])
     assert (again.status, again.body) == (304, b"")
+    weakly = desk.ask("GET", "/venue", If_None_Match=f'"older", W/{venue.headers["etag"]}')
+    assert (weakly.status, weakly.headers["etag"]) == (304, venue.headers["etag"])
+    assert desk.ask("GET", "/venue", If_None_Match="*").status == 304
+    assert desk.ask("GET", "/venue", If_None_Match='"older"').status == 200
 
 
 def test_a_hold_shows_on_the_map_and_in_the_counts_and_comes_back(desk: Desk) -> None:
