@@ -39,9 +39,9 @@ def _row(name: str, point: dict[str, Any]) -> str:
         connections,
         f"{bare['held_per_s']:,.0f}",
         f"{lua['held_per_s']:,.0f}",
-        f"{lua['held_per_s'] / bare['held_per_s']:.0%}",
+        _share(wanted, lua, bare),
         f"{watch['held_per_s']:,.0f}",
-        f"{watch['held_per_s'] / bare['held_per_s']:.0%}",
+        _share(wanted, watch, bare),
         f"{watch['abort_ratio']:.1%}",
         f"{lua['taken_ratio']:.1%}",
         _times(lua),
@@ -49,6 +49,11 @@ def _row(name: str, point: dict[str, Any]) -> str:
         ", ".join(f"{side['server_us_per_hold']:.1f}" for side in (bare, lua, watch)),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _share(wanted: str, side: dict[str, float], bare: dict[str, float]) -> str:
+    """Not for seats that are given back: that is work which a SET does not do."""
+    return f"{side['held_per_s'] / bare['held_per_s']:.0%}" if wanted == "own" else "–"
 
 
 def _times(side: dict[str, float]) -> str:
