@@ -94,7 +94,7 @@ class PaymentsClient:
     async def find_charge(self, key: str) -> ChargeAnswer | None:
         """The charge made under this key; None: none so far (one may still be on its way)."""
         status, body = await self._call("GET", f"/charges/by-key/{key}", expected=(200, 404))
-        return None if status == 404 else msgspec.json.decode(body, type=ChargeAnswer)
+        return None if status == 404 else _answer(body)
 
     async def refund(self, charge_id: str) -> None:
         """Gives a captured charge back, once however often it is called."""
@@ -116,7 +116,7 @@ class PaymentsClient:
             if error.maybe_done:
                 PAYMENTS.labels("timeout" if isinstance(error.__cause__, TimeoutError) else "error").inc()
             raise
-        charge = msgspec.json.decode(answer, type=ChargeAnswer)
+        charge = _answer(answer)
         PAYMENTS.labels(charge.status).inc()
         return charge
 
@@ -140,3 +140,11 @@ class PaymentsClient:
             if response.status not in expected:
                 raise ProviderError(f"{method} {path} answered {response.status}")
             return response.status, content
+
+
+def _answer(body: bytes) -> ChargeAnswer:
+    """Raises `UnavailableError`: what happened to the charge cannot be told from this answer."""
+    try:
+        return msgspec.json.decode(body, type=ChargeAnswer)
+    except msgspec.DecodeError as error:
+        raise UnavailableError("payments", "an answer that means nothing to us", maybe_done=True) from error
