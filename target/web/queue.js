@@ -33,6 +33,7 @@ async function join() {
   }
   for (let tries = 1; ; tries++) {
     show("checking");
+    $("checking-note").textContent = "Your browser is solving a short task, so that programs cannot fill the queue.";
     try {
       const headers = { challenge: await prove(fan) };
       return await ask("POST", `${api}/queue`, { headers, body: { fan, identity } });
@@ -79,6 +80,7 @@ function lose(problem) {
   const busy = problem.status === 429;
   const why = problem instanceof Problem ? problem.text : "The connection was lost.";
   const shown = document.querySelector("[data-view]:not([hidden])")?.dataset.view;
+  $("checking-note").textContent = "Waiting to join.";
   if (shown === "place") notice(busy ? why : "The connection was lost. Your place is kept; trying again.");
   else complain(`${why} ${busy ? `Trying again in ${span(problem.retryAfterS)}.` : "Trying again."}`);
 }
