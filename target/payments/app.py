@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -35,6 +36,7 @@ from target.payments.records import (
     NotRefundableError,
     WrongStatusError,
 )
+from target.payments.refusals import RefusedError, problem, read, refused
 from target.payments.switches import Switches
 
 T = TypeVar("T")
@@ -59,24 +61,10 @@ class RefundRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     charge_id: str
 
 
-class ErrorBody(msgspec.Struct, frozen=True):
-    """What the provider says when it will not do a thing."""
-
-    error: str
-
-
-class RefusedError(Exception):
-    """An answer that is not a success."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
 def payments_app(config: ProviderConfig) -> Starlette:
     """The provider as an ASGI application; it opens its ledger when it starts serving."""
     provider = _Provider(config)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/charges", provider.charge, methods=["POST"]),
             Route("/charges/by-key/{key}", provider.charge_by_key),
@@ -91,7 +79,9 @@ def payments_app(config: ProviderConfig) -> Starlette:
             Route("/metrics", _metrics),
         ],
         exception_handlers={
-            RefusedError: _refused,
+            RefusedError: refused,
+            HTTPException: refused,
+            Exception: refused,
             KeyReusedError: _key_reused,
             NoSuchChargeError: _no_such_charge,
             WrongStatusError: _wrong_status,
@@ -99,6 +89,8 @@ def payments_app(config: ProviderConfig) -> Starlette:
         },
         lifespan=provider.lifespan,
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Provider:
@@ -124,7 +116,7 @@ class _Provider:
 
     async def charge(self, request: Request) -> Response:
         key = request.headers.get("idempotency-key", "")
-        body = await _read(request, ChargeRequest)
+        body = await read(request, ChargeRequest)
         if not key:
             raise RefusedError(422, "an Idempotency-Key is needed")
         charge = await self._act(lambda: self._ledger.charge(key, body))
@@ -148,7 +140,7 @@ class _Provider:
         return _json(charge, 200)
 
     async def refund(self, request: Request) -> Response:
-        body = await _read(request, RefundRequest)
+        body = await read(request, RefundRequest)
         key = request.headers.get("idempotency-key", "") or body.charge_id
         refund = await self._ledger.refund(key, body.charge_id)
         self._tell()
@@ -166,7 +158,7 @@ class _Provider:
     async def put_switches(self, request: Request) -> Response:
         """All of them: what the body does not name is normal again."""
         self._authorise(request)
-        self._switches = await _read(request, Switches)
+        self._switches = await read(request, Switches)
         return _json(self._switches, 200)
 
     async def _act(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -196,36 +188,24 @@ class _Provider:
             raise RefusedError(401, "a bearer token is needed")
 
 
-async def _read(request: Request, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(await request.body(), type=kind)
-    except msgspec.DecodeError as error:
-        raise RefusedError(422, str(error)) from error
-
-
 def _json(body: msgspec.Struct, status: int) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
 def _found(charge: Charge | None) -> Response:
-    return _json(ErrorBody("no such charge"), 404) if charge is None else _json(charge, 200)
-
-
-async def _refused(_request: Request, error: Exception) -> Response:
-    status = error.status if isinstance(error, RefusedError) else 500
-    return _json(ErrorBody(str(error)), status)
+    return problem(404, "no such charge") if charge is None else _json(charge, 200)
 
 
 async def _key_reused(_request: Request, _error: Exception) -> Response:
-    return _json(ErrorBody("this Idempotency-Key was used with another body"), 422)
+    return problem(422, "this Idempotency-Key was used with another body")
 
 
 async def _no_such_charge(_request: Request, _error: Exception) -> Response:
-    return _json(ErrorBody("no such charge"), 404)
+    return problem(404, "no such charge")
 
 
 async def _not_refundable(_request: Request, _error: Exception) -> Response:
-    return _json(ErrorBody("nothing was captured under this charge"), 422)
+    return problem(422, "nothing was captured under this charge")
 
 
 async def _wrong_status(_request: Request, error: Exception) -> Response:

@@ -139,7 +139,7 @@ def _commit(connection: sqlite3.Connection, group: list[_Job[object]]) -> None:
         for job in group:
             job.run(connection)
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except Exception as error:  # noqa: BLE001 - whatever one job met, the thread serves the next
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         for job in group:

@@ -15,6 +15,8 @@ DECLINE_CODES: Final = {
     "expired": "expired_card",
 }  # cards that the provider declines → the code that it gives; every other card is good
 
+AMOUNT_CENTS_MAX: Final = 10**11
+
 Text = Annotated[str, Meta(max_length=255)]
 
 
@@ -31,7 +33,7 @@ class ChargeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /charges. `capture` false: authorise only. `reference`: given back in webhooks, unread."""
 
     order_id: Text
-    amount_cents: Annotated[int, Meta(gt=0)]
+    amount_cents: Annotated[int, Meta(gt=0, le=AMOUNT_CENTS_MAX)]
     card: Text
     capture: bool = True
     reference: Text = ""
