@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from typing import Any, Final
 
+from hiredis import pack_command
 from redis.exceptions import RedisError, ResponseError
 
 BATCH_MAX: Final = 128
@@ -64,7 +65,7 @@ class Batcher:
 
 
 async def _converse(connection: Any, batch: list[tuple[tuple[Any, ...], asyncio.Future[Any]]]) -> None:  # noqa: ANN401
-    packed = connection.pack_commands([parts for parts, _ in batch])
+    packed = b"".join([pack_command(parts) for parts, _ in batch])
     await connection.send_packed_command(packed, check_health=False)
     for _, answer in batch:
         try:
