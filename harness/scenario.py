@@ -88,29 +88,48 @@ class Tactic(StrEnum):
     TAMPER_TICKET = "tamper_ticket"  # comes with another's ticket, rewritten to its own name and an earlier place
 
 
+class Arrivals(_Section, frozen=True):
+    """When fans, bots and lurkers come, in s after T0; spectators are there before.
+
+    step: all at T0 · waves: an equal share at each instant of `waves_s` · ramp: evenly over `ramp_s`, the average load
+    that a step is compared with. `hum_ratio` of them come evenly over the whole run instead: background traffic.
+    """
+
+    shape: Literal["step", "waves", "ramp"] = "step"
+    waves_s: tuple[NotNegative, ...] = (0.0,)
+    ramp_s: Positive = 30.0
+    hum_ratio: Ratio = 0.0
+
+
 class Load(_Section, frozen=True):
-    """Who comes, and how they are released. `tactics` are weights: what the bots do, one tactic each."""
+    """Who comes, and how they are released. `tactics` are weights: what the bots do, one tactic each.
+
+    Lurkers open the queue page, perhaps load it again, and leave without joining.
+    """
 
     fans: Count = 1000
     bots: Count = 0
+    lurkers: Count = 0
     spectators: Count = 100
     workers: Annotated[int, Meta(ge=1)] | None = None  # null: one per spare core
     connect: Literal["warm", "cold"] = "warm"
     arm_timeout_s: Positive = 20.0
     release_window_s: Positive = 0.5  # all first sends within this after T0
+    arrivals: Arrivals = Arrivals()
     journey: Journey = Journey()
     tactics: dict[Tactic, NotNegative] = msgspec.field(default_factory=lambda: dict.fromkeys(Tactic, 1.0))
 
     @property
     def users(self) -> int:
         """All of them."""
-        return self.fans + self.bots + self.spectators
+        return self.fans + self.bots + self.lurkers + self.spectators
 
     @property
     def who(self) -> str:
         """All of them, in words."""
         bots = f", {self.bots:,} bots" if self.bots else ""
-        return f"{self.fans:,} fans{bots}, {self.spectators:,} spectators"
+        lurkers = f", {self.lurkers:,} lurkers" if self.lurkers else ""
+        return f"{self.fans:,} fans{bots}{lurkers}, {self.spectators:,} spectators"
 
 
 class PlannedFault(_Section, frozen=True):
@@ -211,6 +230,7 @@ class ScenarioFile:
         if scenario.load.bots and sum(scenario.load.tactics.values()) <= 0:
             raise self.error("expected at least one tactic with a weight above 0", "load", "tactics")
         self._check_party_sizes(scenario)
+        self._check_arrivals(scenario)
         for at, fault in enumerate(scenario.faults):
             end_s = fault.start_s + (fault.length_s or 0.0)
             if end_s > scenario.duration_s:
@@ -221,6 +241,17 @@ class ScenarioFile:
         self._check_objectives(scenario)
         self._check_invariants(scenario)
         self._check_limits(scenario.generator)
+
+    def _check_arrivals(self, scenario: Scenario) -> None:
+        arrivals, place = scenario.load.arrivals, ("load", "arrivals")
+        late = f"after the run ends at {scenario.duration_s:g} s"
+        if not arrivals.waves_s:
+            raise self.error("expected at least one instant in s after T0", *place, "waves_s", hint="e.g. [0, 20]")
+        for at, wave_s in enumerate(arrivals.waves_s):
+            if wave_s >= scenario.duration_s:
+                raise self.error(f"a wave at {wave_s:g} s is {late}", *place, "waves_s", at, hint="raise duration_s")
+        if arrivals.shape == "ramp" and arrivals.ramp_s > scenario.duration_s:
+            raise self.error(f"the ramp ends {late}", *place, "ramp_s", hint="shorten it, or raise duration_s")
 
     def _check_party_sizes(self, scenario: Scenario) -> None:
         sizes = scenario.load.journey.party_sizes

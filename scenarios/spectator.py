@@ -22,6 +22,7 @@ class SpectatorUser(RehearsalUser):
     """One open feed."""
 
     kind: ClassVar[str] = "spectator"
+    arrives: ClassVar[bool] = False
     follows_to_the_end: ClassVar[bool] = True
     session: SpectatorSession | None = None
 

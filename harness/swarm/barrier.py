@@ -19,7 +19,7 @@ from gevent.lock import BoundedSemaphore
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.http import Shot
 
-_SPIN_S: Final = 0.005  # the last stretch is waited for without sleeping: a sleep may end a timer tick late
+SPIN_S: Final = 0.005  # the last stretch is waited for without sleeping: a sleep may end a timer tick late
 _ARM_AT_ONCE: Final = 128
 
 
@@ -76,7 +76,7 @@ class Barrier:
         gc.collect()
         gc.freeze()
         gc.disable()
-        gevent.sleep(max(0.0, t0.monotonic_s - _SPIN_S - monotonic()))
+        gevent.sleep(max(0.0, t0.monotonic_s - SPIN_S - monotonic()))
         while monotonic() < t0.monotonic_s:
             pass
         fire(self._shots)

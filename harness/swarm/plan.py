@@ -20,6 +20,7 @@ from harness.scenario import Journey, Load, Tactic
 _THINKS: Final = 16
 _ROLLS: Final = 32
 _RESELLERS: Final = 3  # identities that all over-limit bots buy for
+_RELOADS_MAX: Final = 3
 _FARM: Final = "farm"  # the device of all that share one
 
 
@@ -43,6 +44,12 @@ class BotPlan(FanPlan, frozen=True, kw_only=True):
 
     device: str
     tactic: Tactic
+
+
+class LurkerPlan(FanPlan, frozen=True, kw_only=True):
+    """One lurker's choices: `reloads` is how often they load the queue page again before they leave."""
+
+    reloads: int
 
 
 class SpectatorPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,20 +100,40 @@ def bot_plan(load: Load, seed: int, index: int) -> BotPlan:
     )
 
 
+def lurker_plan(journey: Journey, seed: int, index: int) -> LurkerPlan:
+    """The plan of lurker number `index`."""
+    random = Random(f"lurker:{seed}:{index}")
+    actor = f"lurker-{index:06d}"
+    return LurkerPlan(
+        actor=actor,
+        identity=f"person-{actor}",
+        reloads=random.randint(0, _RELOADS_MAX),
+        party_size=0,
+        aims_hot=False,
+        abandons=False,
+        releases=False,
+        card_declined=False,
+        patience_s=journey.patience_s,
+        thinks_s=tuple(_think_s(random, journey) for _ in range(_RELOADS_MAX)),
+        rolls=_rolls(random),
+    )
+
+
 def spectator_plan(seed: int, index: int) -> SpectatorPlan:
     """The plan of spectator number `index`."""
     random = Random(f"spectator:{seed}:{index}")
     return SpectatorPlan(actor=f"spectator-{index:06d}", identity=f"watcher-{index:06d}", rolls=_rolls(random))
 
 
-def all_plans(load: Load, seed: int) -> Iterable[FanPlan | BotPlan | SpectatorPlan]:
+def all_plans(load: Load, seed: int) -> Iterable[FanPlan | SpectatorPlan]:
     """Everybody's, in order."""
     yield from (fan_plan(load.journey, seed, index) for index in range(load.fans))
     yield from (bot_plan(load, seed, index) for index in range(load.bots))
+    yield from (lurker_plan(load.journey, seed, index) for index in range(load.lurkers))
     yield from (spectator_plan(seed, index) for index in range(load.spectators))
 
 
-def digest(plans: Iterable[FanPlan | BotPlan | SpectatorPlan]) -> str:
+def digest(plans: Iterable[FanPlan | SpectatorPlan]) -> str:
     """sha256 over the plans, one JSON document per line."""
     hashed = hashlib.sha256()
     encode = msgspec.json.Encoder().encode

@@ -40,6 +40,7 @@ class Journeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     fan: str = "scenarios/fan.py:FanUser"
     bot: str = "scenarios/bot.py:BotUser"
+    lurker: str = "scenarios/lurker.py:LurkerUser"
     spectator: str = "scenarios/spectator.py:SpectatorUser"
 
 

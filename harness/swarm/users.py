@@ -18,18 +18,21 @@ from locust.exception import StopUser
 from harness.errors import InputError
 from harness.platform import Call, Platform
 from harness.scenario import Scenario
-from harness.swarm.barrier import Barrier
+from harness.swarm.arrivals import AT_T0, Arrival, arrival_of
+from harness.swarm.barrier import Barrier, fire
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.http import CallFailed, Shot
 from harness.swarm.loader import load_class
 from harness.swarm.protocol import SwarmSpec
 from harness.swarm.recorder import Recorder
+from harness.swarm.waves import Waves
 
 ARMING: Final = "arming"
 ARMED: Final = "armed"
 DONE: Final = "done"
 _ARM_TRIES: Final = 3
 _ARM_PAUSE_S: Final = 0.3
+_ARM_AHEAD_S: Final = 2.0  # whoever comes after T0 connects so long before
 
 _log = logging.getLogger(__name__)
 
@@ -46,15 +49,19 @@ class Crew:
         self.users_by_step: Counter[str] = Counter()
         self.crashes: Counter[str] = Counter()
         self.released: list[RehearsalUser] = []
+        self.waves = Waves()
 
     def first_sends_s(self) -> tuple[tuple[float, ...], int]:
-        """Of the released users: when each first sent, relative to T0, and how many follow what was open before."""
+        """Of the released users: when each first sent, relative to the instant they were due at (T0, or their arrival
+        after it), and how many follow what was open before."""
         t0 = self.barrier.t0
-        sends = [user.first_send_s for user in self.released if user.first_send_s is not None]
         if t0 is None:
             return (), 0
-        at_t0 = tuple(send_s - t0.monotonic_s for send_s in sends if send_s >= t0.monotonic_s)
-        return at_t0, len(sends) - len(at_t0)
+        t0_s = t0.monotonic_s
+        sends = [
+            user.first_send_s - (t0_s + user.arrival.after_s) for user in self.released if user.first_send_s is not None
+        ]
+        return tuple(late_s for late_s in sends if late_s >= 0.0), sum(late_s < 0.0 for late_s in sends)
 
 
 class RehearsalUser(User):
@@ -63,6 +70,8 @@ class RehearsalUser(User):
     abstract = True
     kind: ClassVar[str]
     crew: ClassVar[Crew]
+    arrives: ClassVar[bool] = True  # when load.arrivals says; else it is there at T0
+    arrival: Arrival = AT_T0
     follows_to_the_end: ClassVar[bool] = False  # its journey has no end of its own: the run's end does not cut it
 
     def arm(self, user: int) -> Shot | None:
@@ -113,16 +122,37 @@ class RehearsalUser(User):
         barrier = self.crew.barrier
         self.at(ARMING)
         user = barrier.user_of(self.kind)
-        if not self._armed(user):
+        self.arrival = arrival_of(self.crew.scenario, user) if self.arrives else AT_T0
+        if self.arrival.after_s:
+            barrier.arm(None)
+        elif not self._armed(user):
             self._ended = True
             self.at("not armed")
             return
         self.at(ARMED)
         t0 = barrier.wait()
+        if self.arrival.after_s:
+            t0 = self._arrive_later(user, t0)
         self.crew.released.append(self)
         ended = self.journey(t0)
         self._ended = True
         self.at(ended)
+
+    def _arrive_later(self, user: int, t0: ReleaseInstant) -> ReleaseInstant:
+        """Until this user's own instant, connected shortly before it; with others of the same wave, all at once."""
+        due = ReleaseInstant(t0.monotonic_s + self.arrival.after_s, t0.wall_s + self.arrival.after_s)
+        gevent.sleep(max(0.0, due.monotonic_s - _ARM_AHEAD_S - monotonic()))
+        with self.crew.barrier.arming:
+            try:
+                shot = self.arm(user)
+            except CallFailed:
+                shot = None  # nobody waits for this user: they try again at their instant
+        if self.arrival.together:
+            self.crew.waves.wait(due.monotonic_s, shot)
+        else:
+            gevent.sleep(max(0.0, due.monotonic_s - monotonic()))
+            fire([shot] if shot else [])
+        return due
 
     def _armed(self, user: int) -> bool:
         barrier = self.crew.barrier
@@ -144,7 +174,12 @@ class RehearsalUser(User):
 def user_classes(spec: SwarmSpec) -> list[type[User]]:
     """The journeys that somebody takes, each with as many users as were asked for."""
     journeys, load = spec.journeys, spec.scenario.load
-    asked = ((journeys.fan, load.fans), (journeys.bot, load.bots), (journeys.spectator, load.spectators))
+    asked = (
+        (journeys.fan, load.fans),
+        (journeys.bot, load.bots),
+        (journeys.lurker, load.lurkers),
+        (journeys.spectator, load.spectators),
+    )
     classes: list[type[User]] = []
     for reference, count in asked:
         if count:

@@ -64,7 +64,8 @@ class SwarmProcess:
 
 def shop_spec(url: str, run_dir: Path, customer: str = "Customer", **changes: object) -> SwarmSpec:
     load = {"fans": 40, "spectators": 0, "journey": Journey(), "arm_timeout_s": 10.0}
-    load |= {key: changes.pop(key) for key in list(changes) if key in ("fans", "bots", "connect", "arm_timeout_s")}
+    own = ("fans", "bots", "lurkers", "arrivals", "journey", "connect", "arm_timeout_s")
+    load |= {key: changes.pop(key) for key in list(changes) if key in own}
     return SwarmSpec(
         run_dir=str(run_dir),
         addresses=Addresses(booking=url, feeds=(), event="e"),

@@ -7,9 +7,23 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from harness.swarm.protocol import Armed, Failed, Finished, Progress, Release, ReleaseCommand, Settle, Settled, Stop
+from harness.scenario import Arrivals, Journey
+from harness.swarm.plan import lurker_plan
+from harness.swarm.protocol import (
+    DEFAULT_PLATFORM,
+    Armed,
+    Failed,
+    Finished,
+    Progress,
+    Release,
+    ReleaseCommand,
+    Settle,
+    Settled,
+    Stop,
+)
 from tests.harness.swarm.scripted_server import Asked, response, serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
 
@@ -192,3 +206,50 @@ def test_bots_for_a_platform_that_knows_none_are_refused_before_anything_is_sent
         assert "did not start" in failed.message
         assert server.asked == []
     assert "CornerShop cannot send bots (write its bot_session" in (tmp_path / "run" / "swarm.log").read_text()
+
+
+def test_waves_go_each_at_their_own_instant_and_skew_is_told_from_it(tmp_path: Path) -> None:
+    arrivals = Arrivals(shape="waves", waves_s=(0.0, 0.8))
+    with serving(shop) as server:
+        spec = shop_spec(server.url, tmp_path, fans=20, arrivals=arrivals, duration_s=2.5)
+        with running(spec) as swarm:
+            _, _, finished, _ = whole_run(swarm)
+    assert finished.load.users_released == 20
+    first = [row for row in swarm.table("requests").to_pylist() if row["step"] == "queue_page"]
+    for wave_s in arrivals.waves_s:
+        own = [row for row in first if row["t_intended_s"] == pytest.approx(wave_s, abs=1e-6)]
+        assert len(own) == 10
+        assert all(row["t_start_s"] >= wave_s - 1e-6 for row in own)
+    late_ms = max((row["t_start_s"] - row["t_intended_s"]) * 1000 for row in first)
+    assert finished.load.skew_ms_max == pytest.approx(late_ms, abs=1.0)
+
+
+def test_a_ramp_and_a_hum_come_one_by_one(tmp_path: Path) -> None:
+    arrivals = Arrivals(shape="ramp", ramp_s=1.0, hum_ratio=0.5)
+    with serving(shop) as server:
+        spec = shop_spec(server.url, tmp_path, fans=20, arrivals=arrivals, duration_s=2.0)
+        with running(spec) as swarm:
+            whole_run(swarm)
+    first = [row for row in swarm.table("requests").to_pylist() if row["step"] == "queue_page"]
+    intended = sorted(row["t_intended_s"] for row in first)
+    assert len(set(intended)) >= 15
+    assert intended[0] > 0.0
+    assert all(row["t_start_s"] >= row["t_intended_s"] - 1e-6 for row in first)
+
+
+def test_lurkers_load_the_page_and_leave(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        spec = shop_spec(server.url, tmp_path, fans=0, lurkers=12, journey=Journey(think_s=0.02), duration_s=2.0)
+        with running(msgspec.structs.replace(spec, platform=DEFAULT_PLATFORM)) as swarm:
+            swarm.expect(Armed)
+            swarm.tell(ReleaseCommand())
+            finished = swarm.expect(Finished)
+            assert swarm.ended() == 0
+        asked = [one for one in server.asked if one.target == "/queue/e"]
+    planned = sum(1 + lurker_plan(Journey(think_s=0.02), 7, index).reloads for index in range(12))
+    assert finished.load.users_released == 12
+    assert finished.load.unfinished == 0
+    rows = [row for row in swarm.table("requests").to_pylist() if row["kind"] == "lurker"]
+    assert len(rows) == len(asked) == planned
+    assert {row["step"] for row in rows} == {"queue_page"}
+    assert swarm.table("operations").num_rows == 0
