@@ -218,6 +218,36 @@ def target_bugs(json: AsJson = False) -> None:
     Console().print(table)
 
 
+@app.command()
+def selftest(
+    bugs: Annotated[
+        list[str] | None, typer.Option("--bug", metavar="NAME", help="Only this planted bug; may be repeated.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", metavar="N", min=0, help="Only N of the bugs, drawn at random.")
+    ] = None,
+    clean: Annotated[int, typer.Option("--clean", metavar="N", min=0, help="Clean runs, each with its own seed.")] = 3,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the runs; clean ones count up.")] = 41,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Runs at the same time.")] = 1,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the runs are kept.")] = _DEFAULT_OUT,
+    json: AsJson = False,
+) -> None:
+    """Show that the audit sees: each planted bug must be caught, and the clean system must raise no alarm.
+
+    \b
+    gatecrash selftest
+    gatecrash selftest --bug lost_ack --clean 0
+    """
+    from harness.selftest import command
+
+    result = command.run(bugs or [], sample=sample, clean=clean, seed=seed, jobs=jobs, out=out, say=_say)
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
+    else:
+        command.show(result, Console())
+    raise typer.Exit(result.exit_code)
+
+
 @scenario_app.command("list")
 def scenario_list() -> None:
     """The scenarios that come with gatecrash."""
@@ -362,11 +392,14 @@ def _record(scenario: Scenario, experiments: Sequence[Planned], out: Path, plant
     from harness import live, versions
     from harness.record.writer import create_run
     from harness.rehearsal import Plan, rehearse
+    from harness.selftest import memory
     from harness.stack.embedded import EmbeddedStack
     from harness.stack.fault_proxy import from_environment
 
     console = Console(stderr=True)
-    plan = Plan(scenario=scenario, command=tuple(sys.argv), versions=versions.collect())
+    found = versions.collect()
+    last = memory.recall(memory.version_of(found))
+    plan = Plan(scenario=scenario, command=tuple(sys.argv), versions=found, selftest=last)
     paths = create_run(out, scenario.name, datetime.now(UTC))
     with live.observer(console, scenario.duration_s) as observer:
         stack = EmbeddedStack(

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from harness.record.paths import RunPaths
-from harness.record.schema import SCHEMA_VERSION, Anomaly, Phase, ProcessInfo, RunDocument
+from harness.record.schema import SCHEMA_VERSION, Anomaly, Phase, ProcessInfo, RunDocument, SelfTestSummary
 from harness.record.writer import write_document
 from harness.scenario import Scenario
 from harness.swarm.protocol import Finished, Release, Settled
@@ -23,7 +23,13 @@ class Journal:
     """Keeps the run document. Phases before T0 are known in T0 seconds only once T0 is, and are written then."""
 
     def __init__(
-        self, paths: RunPaths, scenario: Scenario, command: Sequence[str], versions: dict[str, str], stack: str
+        self,
+        paths: RunPaths,
+        scenario: Scenario,
+        command: Sequence[str],
+        versions: dict[str, str],
+        stack: str,
+        selftest: SelfTestSummary | None = None,
     ) -> None:
         self.paths = paths
         self._lock = threading.Lock()
@@ -40,6 +46,7 @@ class Journal:
             versions=versions,
             capabilities=(),
             stack=stack,
+            selftest=selftest,
         )
         paths.logs.mkdir(exist_ok=True)
         self._write()

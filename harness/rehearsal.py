@@ -16,7 +16,7 @@ import msgspec
 from harness.errors import Interrupted, NoVerdict
 from harness.journal import Journal
 from harness.record.paths import RunPaths
-from harness.record.schema import Anomaly
+from harness.record.schema import Anomaly, SelfTestSummary
 from harness.scenario import Scenario
 from harness.scrape import Scraper
 from harness.signals import shielded, uninterrupted
@@ -77,6 +77,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
     command: tuple[str, ...]
     versions: dict[str, str]
+    selftest: SelfTestSummary | None = None
 
 
 def rehearse(
@@ -87,7 +88,7 @@ def rehearse(
     observer: Observer,
 ) -> None:
     """Run it and write the record into `paths`. Raises GatecrashError; whatever happens, faults are healed first."""
-    journal = Journal(paths, plan.scenario, plan.command, plan.versions, stack.name)
+    journal = Journal(paths, plan.scenario, plan.command, plan.versions, stack.name, plan.selftest)
     try:
         _run(plan, paths, stack, conduct, observer, journal)
     except KeyboardInterrupt:

@@ -309,6 +309,38 @@ class SeatMapFacts(Struct, frozen=True):
     seq: int | None = None
 
 
+class SelfTestSummary(Struct, frozen=True):
+    """What the last self-test of the audit found, as far as a report states it. `began`: RFC 3339.
+
+    `missed`: planted bugs that were not caught, whether by the audit's fault or because the run could not be judged.
+    """
+
+    version: str
+    began: str
+    took_s: float
+    bugs_known: int
+    bugs_planted: int
+    bugs_caught: int
+    missed: tuple[str, ...]
+    clean_runs: int
+    false_alarms: int
+    passed: bool
+
+    @property
+    def whole(self) -> bool:
+        """Every known bug was planted, and the clean system was run too."""
+        return self.bugs_planted == self.bugs_known and self.clean_runs > 0
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        day, _, clock = self.began.partition("T")
+        found = f"{self.bugs_caught} of {self.bugs_planted} planted bugs caught, {self.false_alarms} false alarms"
+        missed = f"; not caught: {', '.join(self.missed)}" if self.missed else ""
+        known = "" if self.whole else f" (there are {self.bugs_known} bugs)"
+        return f"{found} in {self.clean_runs} clean runs{missed}{known}; {day} {clock[:5]} UTC, version {self.version}"
+
+
 class RunDocument(Struct, frozen=True):
     """run.json. Written at the start with `complete=False`; rewritten whole, atomically, at each phase and the end."""
 
@@ -330,6 +362,7 @@ class RunDocument(Struct, frozen=True):
     clock_offsets_ms: dict[str, float] = {}
     complete: bool = False
     seat_map_at_rest: SeatMapFacts | None = None
+    selftest: SelfTestSummary | None = None  # the last one of this version; null: there was none
 
 
 class CanarySample(Struct, frozen=True):

@@ -1,0 +1,141 @@
+"""The cases of a self-test, what became of each, and the result as a whole. Pure.
+
+A case is one rehearsal of the scenario `selftest`: with one planted bug and no other fault, or clean with faults on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+from harness.errors import ExitCode
+from harness.record.schema import SelfTestSummary, Struct
+from harness.record.verdict import Status, Verdict
+from harness.stack.planted_bugs import PlantedBug
+
+SELFTEST_SCHEMA: Final = "gatecrash.selftest/1"
+SCENARIO: Final = "selftest"
+
+
+class Case(Struct, frozen=True):
+    """One rehearsal. `bug` "": the clean system; else `breaks` is the invariant that must be found violated."""
+
+    bug: str
+    breaks: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What to call it; also the name of its directory."""
+        return self.bug or f"clean-{self.seed}"
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What to give to `gatecrash` for it, without `--out`."""
+        planted = ("--plant-bug", self.bug, "--no-chaos") if self.bug else ()
+        return ("rehearse", SCENARIO, "--seed", str(self.seed), *planted)
+
+
+class Outcome(StrEnum):
+    """What became of a case. Only `caught` and `clean` are good."""
+
+    CAUGHT = "caught"
+    MISSED = "missed"
+    CLEAN = "clean"
+    FALSE_ALARM = "false_alarm"
+    NOT_JUDGED = "not_judged"
+
+
+class CaseResult(Struct, frozen=True):
+    """A case and what became of it. `violated`: every invariant found violated. `run`: the run directory, "" if none."""
+
+    case: Case
+    outcome: Outcome
+    violated: tuple[str, ...]
+    evidence: str
+    run: str
+    took_s: float
+
+
+class SelfTest(Struct, frozen=True):
+    """A whole self-test. `bugs_known`: how many bugs the reference system can plant; `began`: RFC 3339."""
+
+    schema: str
+    version: str
+    began: str
+    took_s: float
+    bugs_known: int
+    results: tuple[CaseResult, ...]
+
+    def count(self, *outcomes: Outcome) -> int:
+        """How many cases ended so."""
+        return sum(1 for result in self.results if result.outcome in outcomes)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """READY: all caught, no alarm. NOT_READY: a bug missed or a false alarm. NO_VERDICT: a run without a verdict."""
+        if self.count(Outcome.MISSED, Outcome.FALSE_ALARM):
+            return ExitCode.NOT_READY
+        return ExitCode.NO_VERDICT if self.count(Outcome.NOT_JUDGED) or not self.results else ExitCode.READY
+
+    def summary(self) -> SelfTestSummary:
+        """What later reports state of it."""
+        planted = [result for result in self.results if result.case.bug]
+        return SelfTestSummary(
+            version=self.version,
+            began=self.began,
+            took_s=self.took_s,
+            bugs_known=self.bugs_known,
+            bugs_planted=len(planted),
+            bugs_caught=self.count(Outcome.CAUGHT),
+            missed=tuple(result.case.bug for result in planted if result.outcome is not Outcome.CAUGHT),
+            clean_runs=len(self.results) - len(planted),
+            false_alarms=self.count(Outcome.FALSE_ALARM),
+            passed=self.exit_code is ExitCode.READY,
+        )
+
+
+def plan(bugs: Sequence[PlantedBug], *, seed: int, clean: int, sample: int | None = None) -> tuple[Case, ...]:
+    """A case for each bug (or for `sample` of them, drawn at random), then `clean` runs, each with its own seed."""
+    chosen = list(bugs) if sample is None else random.sample(list(bugs), min(sample, len(bugs)))
+    planted = [Case(bug=bug.name, breaks=bug.breaks, seed=seed) for bug in chosen]
+    return (*planted, *(Case(bug="", breaks="", seed=seed + n) for n in range(clean)))
+
+
+def judge(case: Case, verdict: Verdict | None, problem: str, run: str, took_s: float) -> CaseResult:
+    """What became of a case. `verdict` null: there is none, because of `problem`."""
+    if verdict is None:
+        return CaseResult(
+            case=case, outcome=Outcome.NOT_JUDGED, violated=(), evidence=problem, run=run, took_s=took_s
+        )
+    violated = tuple(result.name for result in verdict.invariants if result.status is Status.VIOLATED)
+    outcome, evidence = (_planted if case.bug else _clean)(case, verdict)
+    return CaseResult(case=case, outcome=outcome, violated=violated, evidence=evidence, run=run, took_s=took_s)
+
+
+def _planted(case: Case, verdict: Verdict) -> tuple[Outcome, str]:
+    found = next((result for result in verdict.invariants if result.name == case.breaks), None)
+    if found is None:
+        return Outcome.MISSED, f"the audit has no checker for {case.breaks}"
+    if found.status is Status.VIOLATED:
+        first = found.violations[0].summary if found.violations else f"{found.violations_total} found"
+        return Outcome.CAUGHT, f"{case.breaks}: {first}"
+    if found.status is Status.HELD:
+        return Outcome.MISSED, f"{case.breaks} held over {found.operations_checked} checked"
+    return Outcome.MISSED, f"{case.breaks} is {found.status.replace('_', ' ')}: {found.note}"
+
+
+def _clean(_case: Case, verdict: Verdict) -> tuple[Outcome, str]:
+    """An alarm without a bug is a false one. What was not decided, or a fault that was not proven, shows nothing."""
+    for result in verdict.invariants:
+        if result.status is Status.VIOLATED:
+            first = result.violations[0].summary if result.violations else f"{result.violations_total} found"
+            return Outcome.FALSE_ALARM, f"{result.name}: {first}"
+    undecided = [f"{result.name}: {result.note}" for result in verdict.invariants if result.status is not Status.HELD]
+    unproven = [f"{fault.experiment} was not proven" for fault in verdict.faults if not fault.proven]
+    if undecided or unproven:
+        return Outcome.NOT_JUDGED, "; ".join([*undecided, *unproven])
+    faults = ", ".join(fault.experiment for fault in verdict.faults) or "none"
+    return Outcome.CLEAN, f"{len(verdict.invariants)} invariants held; faults: {faults}"
