@@ -219,6 +219,26 @@ def target_bugs(json: AsJson = False) -> None:
 
 
 @app.command()
+def toxiproxy(
+    host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address of the HTTP API.")] = "localhost",
+    port: Annotated[int, typer.Option("--port", metavar="N", help="Port of the HTTP API.", max=65535)] = 8474,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="JSON array of proxies.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Repeatable toxicity, jitter, drops.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Only what Toxiproxy has, no extension.")] = False,
+    proxy_metrics: Annotated[bool, typer.Option("--proxy-metrics", help="/metrics in strict mode too.")] = False,
+) -> None:
+    """Run the Toxiproxy-compatible fault proxy alone; Ctrl-C ends it.
+
+    \b
+    gatecrash toxiproxy --port 8474 --config proxies.json
+    """
+    from chaos.proxy.server import ServerSettings, serve
+
+    _say(f"fault proxy at http://{host}:{port}; Ctrl-C ends it")
+    serve(ServerSettings(host=host, port=port, config=config, seed=seed, strict=strict, proxy_metrics=proxy_metrics))
+
+
+@app.command()
 def selftest(
     bugs: Annotated[
         list[str] | None, typer.Option("--bug", metavar="NAME", help="Only this planted bug; may be repeated.")

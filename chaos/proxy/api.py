@@ -13,13 +13,16 @@ from chaos.proxy.collection import Collection, PopulateError
 from chaos.proxy.messages import (
     ApiError,
     DropInput,
+    LeasedToxicInput,
     ProxyDocument,
     ProxyInput,
     ToxicInput,
+    ToxicProxyInput,
     bad_body,
     read_body,
     toxic_document,
 )
+from chaos.proxy.metrics import METRICS_CONTENT_TYPE, metrics_page
 
 VERSION: Final = "2.12.0"
 _HANDLER_TIMEOUT_S: Final = 25.0
@@ -41,9 +44,9 @@ class DropDocument(msgspec.Struct, frozen=True):
     dropped: int
 
 
-def application(collection: Collection, *, strict: bool) -> web.Application:
-    """The API over these proxies."""
-    api = _Api(collection)
+def application(collection: Collection, *, strict: bool, metrics: bool) -> web.Application:
+    """The API over these proxies. `strict`: without our extensions; `metrics`: with a Prometheus page."""
+    api = _Api(collection, strict=strict)
     app = web.Application(middlewares=[_guard])
     router = app.router
     router.add_get("/version", api.version, allow_head=False)
@@ -63,6 +66,8 @@ def application(collection: Collection, *, strict: bool) -> web.Application:
     for method in ("POST", "PATCH"):
         router.add_route(method, one, api.update)
         router.add_route(method, toxic, api.update_toxic)
+    if metrics:
+        router.add_get("/metrics", api.metrics, allow_head=False)
     if not strict:
         router.add_get(one + "/connections", api.connections, allow_head=False)
         router.add_post(one + "/connections/drop", api.drop)
@@ -101,8 +106,10 @@ def _nothing() -> web.Response:
 
 
 class _Api:
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, *, strict: bool) -> None:
         self._all = collection
+        self._proxy_input = ProxyInput if strict else ToxicProxyInput
+        self._toxic_input = ToxicInput if strict else LeasedToxicInput
 
     async def version(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's signature
         return web.Response(text=f'{{"version": "{VERSION}"}}\n', content_type="application/json", charset="utf-8")
@@ -113,7 +120,7 @@ class _Api:
 
     async def populate(self, request: web.Request) -> web.Response:
         try:
-            done = await self._all.populate(read_body(await request.read(), list[ProxyInput]))
+            done = await self._all.populate(read_body(await request.read(), list[self._proxy_input]))  # type: ignore[name-defined]
         except PopulateError as error:
             stand = tuple(proxy.document() for proxy in error.done) or None
             return _json(PopulateDocument(stand, error.message, error.status), error.status)
@@ -125,7 +132,7 @@ class _Api:
         return _json({proxy.name: proxy.document() for proxy in self._all.all()})
 
     async def create(self, request: web.Request) -> web.Response:
-        proxy = await self._all.create(read_body(await request.read(), ProxyInput))
+        proxy = await self._all.create(read_body(await request.read(), self._proxy_input))
         return _json(proxy.document(), 201)
 
     async def show(self, request: web.Request) -> web.Response:
@@ -147,7 +154,7 @@ class _Api:
 
     async def create_toxic(self, request: web.Request) -> web.Response:
         proxy = self._all.get(request.match_info["proxy"])
-        return _json(toxic_document(proxy.add_toxic(read_body(await request.read(), ToxicInput))))
+        return _json(toxic_document(proxy.add_toxic(read_body(await request.read(), self._toxic_input))))
 
     async def show_toxic(self, request: web.Request) -> web.Response:
         proxy = self._all.get(request.match_info["proxy"])
@@ -157,7 +164,7 @@ class _Api:
         proxy = self._all.get(request.match_info["proxy"])
         name = request.match_info["toxic"]
         proxy.toxic(name)
-        return _json(toxic_document(proxy.update_toxic(name, read_body(await request.read(), ToxicInput))))
+        return _json(toxic_document(proxy.update_toxic(name, read_body(await request.read(), self._toxic_input))))
 
     async def delete_toxic(self, request: web.Request) -> web.Response:
         self._all.get(request.match_info["proxy"]).remove_toxic(request.match_info["toxic"])
@@ -171,6 +178,7 @@ class _Api:
         given = read_body(await request.read(), DropInput)
         if not 0 <= given.percent <= 100:
             raise bad_body("percent must be between 0 and 100")
-        if given.mode not in {"rst", "fin"}:
-            raise bad_body("mode must be rst or fin")
-        return _json(DropDocument(*proxy.drop(given.percent, rst=given.mode == "rst")))
+        return _json(DropDocument(*proxy.drop(given.percent, given.mode)))
+
+    async def metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's signature
+        return web.Response(body=metrics_page(self._all.all()), headers={"Content-Type": METRICS_CONTENT_TYPE})

@@ -18,9 +18,11 @@ class PopulateError(ApiError):
 
 
 class Collection:
-    """The proxies of one server."""
+    """The proxies of one server. `strict` and `seed`: see `Proxy`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = True, seed: int | None = None) -> None:
+        self._strict = strict
+        self._seed = seed
         self._proxies: dict[str, Proxy] = {}
         self._lock = asyncio.Lock()
 
@@ -37,13 +39,13 @@ class Collection:
 
     async def create(self, given: ProxyInput) -> Proxy:
         """Add a proxy; it is enabled unless told otherwise."""
-        proxy = Proxy.from_input(given)
+        proxy = Proxy.from_input(given, strict=self._strict, seed=self._seed)
         async with self._lock:
             if proxy.name in self._proxies:
                 raise ApiError(*PROXY_EXISTS)
             if given.enabled is not False:
                 await proxy.start()
-            self._proxies[proxy.name] = proxy
+            self._adopt(proxy)
         return proxy
 
     async def update(self, name: str, given: ProxyInput) -> Proxy:
@@ -56,7 +58,9 @@ class Collection:
     async def remove(self, name: str) -> None:
         """Stop and forget a proxy."""
         async with self._lock:
-            self.get(name).stop()
+            proxy = self.get(name)
+            proxy.stop()
+            proxy.forget_leases()
             del self._proxies[name]
 
     async def reset(self) -> None:
@@ -66,10 +70,13 @@ class Collection:
                 await proxy.start()
                 for toxic in proxy.toxics():
                     proxy.remove_toxic(toxic.name)
+                proxy.cut_stalled()
 
     async def populate(self, given: Sequence[ProxyInput]) -> list[Proxy]:
         """Add or replace proxies. One with the same addresses stays as it is; others than those given stay too."""
-        wanted = [Proxy.from_input(entry, index) for index, entry in enumerate(given)]
+        wanted = [
+            Proxy.from_input(entry, index, strict=self._strict, seed=self._seed) for index, entry in enumerate(given)
+        ]
         done: list[Proxy] = []
         async with self._lock:
             for proxy, entry in zip(wanted, given, strict=True):
@@ -92,5 +99,11 @@ class Collection:
             existing.stop()
         if start:
             await proxy.start()
-        self._proxies[proxy.name] = proxy
+        self._adopt(proxy)
         return proxy
+
+    def _adopt(self, proxy: Proxy) -> None:
+        if (replaced := self._proxies.get(proxy.name)) is not None:
+            replaced.forget_leases()
+        self._proxies[proxy.name] = proxy
+        proxy.adopted()

@@ -76,6 +76,7 @@ class End(asyncio.Protocol):
             return
         link.bytes_total += len(data)
         if link.head is not None:
+            link.staged_bytes += len(data)
             link.head.feed(data, time.monotonic())
         elif not link.ended:
             link.target.write(data)

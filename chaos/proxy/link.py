@@ -10,14 +10,23 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from chaos.proxy.end import End
 from chaos.proxy.toxics.stage import Attributes, Sink, Stage
 
+_CHANCE: Final = random.Random()
+
 AnyStage: TypeAlias = Stage[Any]  # paired with its attributes by the toxic that made it
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """How long a toxic may outlive whoever set it: it is removed at `ends_s` (monotonic) unless renewed before."""
+
+    lasts_s: float
+    ends_s: float
 
 
 class Toxic(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,22 +38,40 @@ class Toxic(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     toxicity: float
     attributes: Attributes
-
-    def hits(self) -> bool:
-        """Roll for one connection and direction."""
-        return random.random() < self.toxicity
+    lease: Lease | None = None
 
 
 class _Placed:
     """A toxic's stage in one link. It stays when the toxicity spares the connection: a later roll may hit, and a
     stage may count."""
 
-    __slots__ = ("hit", "stage", "toxic")
+    __slots__ = ("_chance", "hit", "stage", "toxic")
 
-    def __init__(self, toxic: Toxic, stage: AnyStage) -> None:
+    def __init__(self, toxic: Toxic, stage: AnyStage, seed: str | None) -> None:
         self.toxic = toxic
         self.stage = stage
-        self.hit = toxic.hits()
+        self._chance = _CHANCE
+        if seed is not None:  # the rolls must not depend on how much the stage draws
+            self._chance = random.Random(f"{seed}/{toxic.stream}/{toxic.name}/toxicity")
+            stage.random = random.Random(f"{seed}/{toxic.stream}/{toxic.name}")
+        self.roll()
+
+    def roll(self) -> None:
+        """Decide whether the toxic hits this direction of this connection."""
+        self.hit = self._chance.random() < self.toxic.toxicity
+
+
+class _Void:
+    """Where a stalled connection's bytes go. Its ends are not told of each other's end either."""
+
+    def feed(self, data: bytes, received_s: float) -> None:
+        """Lose the chunk."""
+
+    def end(self) -> None:
+        """Keep the far end open."""
+
+
+_VOID: Final = _Void()
 
 
 class Link:
@@ -55,7 +82,10 @@ class Link:
         self.target = target
         self.head: Sink | None = None  # None: straight to the target's socket
         self.ended = False
-        self.bytes_total = 0
+        self.bytes_total = 0  # received
+        self.staged_bytes = 0  # of these, how many went into a stage
+        self._unstaged_bytes = 0  # and how many came out of the last one
+        self._stalled = False
         self._connection = connection
         self._placed: list[_Placed] = []
         self._held_bytes = 0
@@ -70,21 +100,38 @@ class Link:
 
     def end(self) -> None:
         """The last stage is done, or there is none: close the far end once its socket has taken everything."""
-        if not self.ended:
+        if not self.ended and not self._stalled:
             self.ended = True
             self.target.close()
 
     def feed(self, data: bytes, received_s: float) -> None:  # noqa: ARG002 - the stages' interface
         """What the last stage hands on."""
-        if not self.ended:
+        if not self.ended and not self._stalled:
+            self._unstaged_bytes += len(data)
             self.target.write(data)
+
+    @property
+    def sent_bytes(self) -> int:
+        """How many bytes went on to the far end's socket."""
+        return self.bytes_total - self.staged_bytes + self._unstaged_bytes
+
+    def stall(self) -> None:
+        """Carry nothing any more, neither bytes nor the end, while both sockets stay open."""
+        self._stalled = True
+        for placed in self._placed:
+            placed.stage.discard()
+        self._chain()
+        if self._source_ended:
+            self.source.close()
 
     def source_ended(self) -> None:
         """The end that this link reads sent its last byte, or is gone."""
         if self._source_ended:
             return
         self._source_ended = True
-        if self.head is None:
+        if self._stalled:
+            self.source.close()
+        elif self.head is None:
             self.end()
         else:
             self.head.end()
@@ -111,14 +158,16 @@ class Link:
 
     def add(self, toxic: Toxic) -> None:
         """Append a toxic's stage."""
-        self._placed.append(_Placed(toxic, toxic.stage_type(self, toxic.attributes)))
+        stage = toxic.stage_type(self, toxic.attributes)
+        self._placed.append(_Placed(toxic, stage, self._connection.seed))
         self._chain()
 
     def update(self, toxic: Toxic) -> None:
         """Give a stage its new settings, and roll again."""
         for placed in self._placed:
             if placed.toxic.name == toxic.name:
-                was_hit, placed.hit, placed.toxic = placed.hit, toxic.hits(), toxic
+                was_hit, placed.toxic = placed.hit, toxic
+                placed.roll()
                 placed.stage.attributes = toxic.attributes
                 if placed.hit:
                     self._chain()
@@ -127,12 +176,12 @@ class Link:
                     placed.stage.release()
                     self._chain()
 
-    def remove(self, toxic: Toxic) -> None:
-        """Take a stage out. What it holds back goes on at once."""
+    def remove(self, toxic: Toxic, *, strict: bool) -> None:
+        """Take a stage out. What it holds back goes on at once. `strict`: see `Stage.removed`."""
         for placed in [placed for placed in self._placed if placed.toxic.name == toxic.name]:
             if placed.hit:
                 placed.stage.release()
-            placed.stage.removed()
+            placed.stage.removed(strict=strict)
             self._placed.remove(placed)
         self._chain()
 
@@ -146,12 +195,12 @@ class Link:
         for placed in self._placed:
             if not placed.hit:
                 placed.stage.next = self
-        self.head = hit[0] if hit else None
+        self.head = _VOID if self._stalled else hit[0] if hit else None
         self._limit_bytes = max((stage.buffer_bytes for stage in hit), default=0)
         self._regulate()
 
     def _regulate(self) -> None:
-        reading = not self._target_full and self._held_bytes <= self._limit_bytes
+        reading = self._stalled or (not self._target_full and self._held_bytes <= self._limit_bytes)
         if reading != self._reading:
             self._reading = reading
             self.source.read(reading)
@@ -160,7 +209,12 @@ class Link:
 class Connection:
     """A client, its upstream and the two links between them."""
 
-    def __init__(self, client: End, upstream: End, on_lost: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, client: End, upstream: End, on_lost: Callable[[Connection], None], *, number: int, seed: str | None
+    ) -> None:
+        self.number = number
+        self.seed = seed  # of its own dice; None: chance
+        self.stalled = False
         self.upstream_link = Link(self, client, upstream)
         self.downstream_link = Link(self, upstream, client)
         self.opened_s = time.monotonic()
@@ -191,6 +245,12 @@ class Connection:
     def client_address(self) -> str:
         """Who connected."""
         return self._client.peer
+
+    def stall(self) -> None:
+        """Keep both sockets open and carry nothing, as a line that broke without a word. For good: data is lost."""
+        self.stalled = True
+        self.upstream_link.stall()
+        self.downstream_link.stall()
 
     def cut(self, *, rst: bool) -> None:
         """Close both ends now."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, TypeVar
+import math
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from chaos.proxy.link import AnyStage, Toxic
+from chaos.proxy.link import AnyStage, Lease, Toxic
 from chaos.proxy.toxics import TOXICS
 from chaos.proxy.toxics.stage import Attributes
 
 T = TypeVar("T")
-_STREAMS: Final = ("upstream", "downstream")
+DropMode: TypeAlias = Literal["rst", "fin", "stall"]
+STREAMS: Final = ("upstream", "downstream")
 
 
 class ApiError(Exception):
@@ -49,21 +53,35 @@ class ToxicInput(msgspec.Struct, frozen=True):
     attributes: dict[str, Any] | None = None  # typed by the toxic's own attributes, see `toxic_attributes`
 
 
+class LeasedToxicInput(ToxicInput, frozen=True):
+    """With our extension: after `lease_s` without a renewal the toxic is removed; 0 ends the lease, not the toxic."""
+
+    lease_s: float | None = None
+
+
+class ToxicProxyInput(ProxyInput, frozen=True):
+    """With our extension: the toxics that the proxy has from its first connection on."""
+
+    toxics: tuple[LeasedToxicInput, ...] | None = None
+
+
 class DropInput(msgspec.Struct, frozen=True):
-    """How many of the open connections to cut, and how."""
+    """How many of the open connections to drop, and how: by RST, by FIN, or by a stall that says nothing."""
 
     percent: float
-    mode: str = "rst"
+    mode: DropMode = "rst"
 
 
 class ToxicDocument(msgspec.Struct, frozen=True):
-    """A toxic as the API shows it."""
+    """A toxic as the API shows it. The lease is there only when the toxic has one."""
 
     attributes: Attributes
     name: str
     type: str
     stream: str
     toxicity: float
+    lease_s: float | msgspec.UnsetType = msgspec.UNSET
+    lease_left_s: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class ProxyDocument(msgspec.Struct, frozen=True):
@@ -101,7 +119,7 @@ def read_body(body: bytes, type: type[T]) -> T:
 def new_toxic(given: ToxicInput, taken: set[str]) -> Toxic:
     """A toxic from a body, defaults filled in. Checked in Toxiproxy's order: stream, type, name, attributes."""
     stream = given.stream or "downstream"
-    if stream not in _STREAMS or given.stream == "":
+    if stream not in STREAMS or given.stream == "":
         raise ApiError("stream was invalid, can be either upstream or downstream", 400)
     stage_type = TOXICS.get(given.type or "")
     if stage_type is None or given.type is None:
@@ -116,7 +134,25 @@ def new_toxic(given: ToxicInput, taken: set[str]) -> Toxic:
         toxicity=1.0 if given.toxicity is None else given.toxicity,
         attributes=toxic_attributes(stage_type, {}, given.attributes),
         stage_type=stage_type,
+        lease=_lease(None, given),
     )
+
+
+def new_toxics(given: Sequence[ToxicInput]) -> list[Toxic]:
+    """The toxics of a new proxy. Raises ApiError at the first that cannot be."""
+    toxics: list[Toxic] = []
+    for entry in given:
+        toxics.append(new_toxic(entry, {toxic.name for toxic in toxics}))
+    return toxics
+
+
+def _lease(present: Lease | None, given: ToxicInput) -> Lease | None:
+    """The lease that runs from now on. One that is not mentioned runs on."""
+    if not isinstance(given, LeasedToxicInput) or given.lease_s is None:
+        return present
+    if not 0 <= given.lease_s < math.inf:
+        raise bad_body("lease_s must be 0 or more seconds")
+    return Lease(given.lease_s, time.monotonic() + given.lease_s) if given.lease_s else None
 
 
 def updated_toxic(toxic: Toxic, given: ToxicInput) -> Toxic:
@@ -126,6 +162,7 @@ def updated_toxic(toxic: Toxic, given: ToxicInput) -> Toxic:
         toxic,
         toxicity=toxic.toxicity if given.toxicity is None else given.toxicity,
         attributes=toxic_attributes(toxic.stage_type, present, given.attributes),
+        lease=_lease(toxic.lease, given),
     )
 
 
@@ -145,4 +182,8 @@ def toxic_attributes(
 
 def toxic_document(toxic: Toxic) -> ToxicDocument:
     """A toxic as the API shows it."""
-    return ToxicDocument(toxic.attributes, toxic.name, toxic.type, toxic.stream, toxic.toxicity)
+    shown = ToxicDocument(toxic.attributes, toxic.name, toxic.type, toxic.stream, toxic.toxicity)
+    if toxic.lease is None:
+        return shown
+    left_s = max(0.0, round(toxic.lease.ends_s - time.monotonic(), 3))
+    return msgspec.structs.replace(shown, lease_s=toxic.lease.lasts_s, lease_left_s=left_s)

@@ -7,60 +7,77 @@ import logging
 import math
 import random
 import time
+from collections import Counter
 from typing import Final
-
-import msgspec
 
 from chaos.proxy import address
 from chaos.proxy.end import End
+from chaos.proxy.leases import Leases
 from chaos.proxy.link import Connection, Toxic
 from chaos.proxy.messages import (
+    STREAMS,
     TOXIC_NOT_FOUND,
     ApiError,
+    DropMode,
     ProxyDocument,
     ProxyInput,
     ToxicInput,
+    ToxicProxyInput,
     missing,
     new_toxic,
+    new_toxics,
     toxic_document,
     updated_toxic,
 )
+from chaos.proxy.traffic import ConnectionDocument, Traffic, connection_document
 
 _BACKLOG: Final = 4096
 _DIAL_TIMEOUT_S: Final = 10.0
 _log = logging.getLogger("chaos.proxy")
 
 
-class ConnectionDocument(msgspec.Struct, frozen=True):
-    """One open connection, as the API shows it."""
-
-    client: str
-    age_s: float
-    upstream_bytes: int
-    downstream_bytes: int
-
-
 class Proxy:
-    """A named proxy. Its toxics outlive its listener and its connections."""
+    """A named proxy. Its toxics outlive its listener and its connections.
 
-    def __init__(self, name: str, listen: str, upstream: str) -> None:
+    `seed`: every draw of a connection, by its number, follows from it; None: chance. `strict`: as Toxiproxy, even
+    where it harms connections that nothing was done to.
+    """
+
+    def __init__(self, name: str, listen: str, upstream: str, *, strict: bool = True, seed: int | None = None) -> None:
         self.name = name
         self.listen = listen
         self.upstream = upstream
         self.enabled = False
+        self.connections_total = 0
+        self.dropped: Counter[str] = Counter()
+        self._strict = strict
+        self._seed = None if seed is None else f"{seed}/{name}"
+        self._drop_chance = random.Random(None if seed is None else f"{seed}/{name}/drop")
+        self._past = {stream: Traffic() for stream in STREAMS}
+        self._leases = Leases(self._lease_expired)
         self._toxics: list[Toxic] = []
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._dialling: dict[End, asyncio.Task[None]] = {}
 
     @classmethod
-    def from_input(cls, given: ProxyInput, index: int | None = None) -> Proxy:
-        """A proxy that is not started yet."""
+    def from_input(
+        cls, given: ProxyInput, index: int | None = None, *, strict: bool = True, seed: int | None = None
+    ) -> Proxy:
+        """A proxy that is not started yet; the leases of its toxics begin with its start."""
         if not given.name:
             raise missing("name", index)
         if not given.upstream:
             raise missing("upstream", index)
-        return cls(given.name, given.listen or "", given.upstream)
+        proxy = cls(given.name, given.listen or "", given.upstream, strict=strict, seed=seed)
+        if isinstance(given, ToxicProxyInput):
+            proxy._toxics = new_toxics(given.toxics or ())
+        return proxy
+
+    def adopted(self) -> None:
+        """It is one of the server's from now on: let its leases run."""
+        for toxic in self._toxics:
+            self._leases.watch(toxic)
 
     def document(self) -> ProxyDocument:
         """As the API shows it."""
@@ -125,6 +142,7 @@ class Proxy:
         """Put a toxic at the end of its direction, for all connections."""
         toxic = new_toxic(given, {toxic.name for toxic in self._toxics})
         self._toxics.append(toxic)
+        self._leases.watch(toxic)
         for connection in self._connections:
             connection.link(toxic.stream).add(toxic)
         return toxic
@@ -132,7 +150,10 @@ class Proxy:
     def update_toxic(self, name: str, given: ToxicInput) -> Toxic:
         """Change a toxic's attributes and toxicity; it is rolled again for each connection."""
         toxic = updated_toxic(self.toxic(name), given)
+        self._leases.watch(toxic)
         self._toxics = [toxic if old.name == name else old for old in self._toxics]
+        if given.toxicity is None and given.attributes is None and not self._strict:
+            return toxic  # a lease was renewed: nothing is rolled again
         for connection in list(self._connections):
             connection.link(toxic.stream).update(toxic)
         return toxic
@@ -141,40 +162,85 @@ class Proxy:
         """Take a toxic out of every connection."""
         toxic = self.toxic(name)
         self._toxics.remove(toxic)
+        self._leases.forget(name)
         for connection in list(self._connections):
-            connection.link(toxic.stream).remove(toxic)
+            connection.link(toxic.stream).remove(toxic, strict=self._strict)
+
+    def cut_stalled(self) -> None:
+        """Close what a drop stalled: it has lost data and cannot be whole again."""
+        for connection in list(self._connections):
+            if connection.stalled:
+                connection.cut(rst=True)
+
+    def forget_leases(self) -> None:
+        """The proxy is no longer one of the server's."""
+        self._leases.forget_all()
 
     def connections(self) -> list[ConnectionDocument]:
         """The open connections, the oldest first."""
         now_s = time.monotonic()
-        return [
-            ConnectionDocument(
-                connection.client_address,
-                round(now_s - connection.opened_s, 3),
-                connection.upstream_link.bytes_total,
-                connection.downstream_link.bytes_total,
-            )
-            for connection in sorted(self._open(), key=lambda connection: connection.opened_s)
-        ]
+        return [connection_document(connection, now_s) for connection in self._open()]
 
-    def drop(self, percent: float, *, rst: bool) -> tuple[int, int]:
-        """Cut this share of the open connections, chosen at random, rounded half up. Returns (open before, dropped)."""
-        candidates = self._open()
-        chosen = random.sample(candidates, math.floor(len(candidates) * percent / 100 + 0.5))
+    def traffic(self, stream: str) -> Traffic:
+        """The bytes of one direction since the proxy exists."""
+        past = self._past[stream]
+        total = Traffic(past.received_bytes, past.sent_bytes)
+        for connection in self._connections:
+            total.add(connection.link(stream))
+        return total
+
+    @property
+    def connections_open(self) -> int:
+        """How many connections are open now."""
+        return len(self._open())
+
+    @property
+    def connections_stalled(self) -> int:
+        """How many of the open connections were stalled."""
+        return sum(connection.stalled for connection in self._open())
+
+    @property
+    def leases_expired(self) -> int:
+        """How many toxics were removed because their lease ran out."""
+        return self._leases.expired_total
+
+    def drop(self, percent: float, mode: DropMode) -> tuple[int, int]:
+        """Drop this share of the open connections, chosen at random, rounded half up. Returns (open before, dropped).
+
+        One that is stalled was dropped before: it does not count.
+        """
+        candidates = [connection for connection in self._open() if not connection.stalled]
+        chosen = self._drop_chance.sample(candidates, math.floor(len(candidates) * percent / 100 + 0.5))
         for connection in chosen:
-            connection.cut(rst=rst)
+            if mode == "stall":
+                connection.stall()
+            else:
+                connection.cut(rst=mode == "rst")
+        self.dropped[mode] += len(chosen)
         return len(candidates), len(chosen)
 
     def _open(self) -> list[Connection]:
-        return [connection for connection in self._connections if connection.is_open]
+        """The oldest first."""
+        return sorted((each for each in self._connections if each.is_open), key=lambda each: each.number)
+
+    def _lease_expired(self, name: str) -> None:
+        _log.warning("proxy %s: the lease of the toxic %s has run out: it is removed", self.name, name)
+        self.remove_toxic(name)
+
+    def _lost(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        for stream in STREAMS:
+            self._past[stream].add(connection.link(stream))
 
     def _accepted(self, client: End) -> None:
         if not self.enabled:
             client.cut(rst=False)
             return
-        self._dialling[client] = asyncio.get_running_loop().create_task(self._dial(client))
+        self.connections_total += 1
+        dial = self._dial(client, self.connections_total)
+        self._dialling[client] = asyncio.get_running_loop().create_task(dial)
 
-    async def _dial(self, client: End) -> None:
+    async def _dial(self, client: End, number: int) -> None:
         """Reach the upstream. Dials run side by side: one that hangs delays no other."""
         upstream = End(lambda _: None)
         try:
@@ -189,7 +255,8 @@ class Proxy:
             upstream.cut(rst=False)
             raise
         else:
-            connection = Connection(client, upstream, self._connections.discard)
+            seed = None if self._seed is None else f"{self._seed}/{number}"
+            connection = Connection(client, upstream, self._lost, number=number, seed=seed)
             self._connections.add(connection)
             connection.start(self._toxics)
         finally:

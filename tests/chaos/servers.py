@@ -97,9 +97,9 @@ def real(binary: str) -> contextlib.AbstractContextManager[ProxyServer]:
 class Upstream:
     """A TCP server whose every connection is handled by `talk` in a thread."""
 
-    def __init__(self, talk: Callable[[socket.socket], None]) -> None:
+    def __init__(self, talk: Callable[[socket.socket], None], listener: socket.socket | None = None) -> None:
         self._talk = talk
-        self._listener = socket.create_server((HOST, 0), backlog=512)
+        self._listener = listener or socket.create_server((HOST, 0), backlog=512)
         self.address = f"{HOST}:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 

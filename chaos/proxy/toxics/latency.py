@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -25,6 +24,6 @@ class LatencyStage(TimedStage[Latency]):
     def pieces(self, data: bytes, received_s: float) -> Iterator[tuple[float, bytes]]:
         """The chunk, never before an earlier one."""
         jitter = self.attributes.jitter
-        late_ms = self.attributes.latency + (random.randrange(-jitter, jitter) if jitter > 0 else 0)
+        late_ms = self.attributes.latency + (self.random.randrange(-jitter, jitter) if jitter > 0 else 0)
         self.last_due_s = max(self.last_due_s, received_s + late_ms * MILLISECOND)
         yield self.last_due_s, data

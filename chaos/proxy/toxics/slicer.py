@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
@@ -45,7 +44,7 @@ class SlicerStage(TimedStage[Slicer]):
             return
         middle = start + (end - start) // 2
         if variation > 0:
-            middle += random.randrange(-variation, variation)
+            middle += self.random.randrange(-variation, variation)
         middle = min(max(middle, start + 1), end - 1)
         yield from self._cuts(start, middle)
         yield from self._cuts(middle, end)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import msgspec
 
 MILLISECOND: Final = 0.001
 _SMALL_BUFFER_BYTES: Final = 64 * 1024
+_UNSEEDED: Final = random.Random()
 
 
 class Attributes(msgspec.Struct, frozen=True):
@@ -60,6 +62,7 @@ class Stage(Generic[A]):
         self.link = link
         self.attributes = attributes
         self.next: Sink = _NOWHERE
+        self.random = _UNSEEDED  # replaced when the server has a seed
 
     def feed(self, data: bytes, received_s: float) -> None:
         """Take a chunk."""
@@ -75,8 +78,11 @@ class Stage(Generic[A]):
     def release(self) -> None:
         """The toxic no longer applies: hand on at once, in order, all that is held back."""
 
-    def removed(self) -> None:
-        """The toxic was deleted, whether or not it applied to this connection. Called after `release`."""
+    def removed(self, *, strict: bool) -> None:
+        """The toxic was deleted, whether or not it applied to this connection. Called after `release`.
+
+        `strict`: close what Toxiproxy closes, even a connection that took no harm.
+        """
 
     def discard(self) -> None:
         """The connection is gone: forget what is held back and stop all timers."""

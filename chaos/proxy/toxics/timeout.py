@@ -15,17 +15,22 @@ class Timeout(Attributes, frozen=True):
 
 
 class TimeoutStage(Stage[Timeout]):
-    """Discards data, so the connection cannot be whole again: deleting the toxic closes it."""
+    """Discards data, and a connection that lost some cannot be whole again: deleting the toxic closes it.
+
+    Toxiproxy closes every connection then; we leave those that lost nothing alone, unless asked to be strict.
+    """
 
     attributes_type: ClassVar[type[Attributes]] = Timeout
 
     def __init__(self, link: Holder, attributes: Timeout) -> None:
         super().__init__(link, attributes)
         self._timer: asyncio.TimerHandle | None = None
+        self._lost = False
         self.updated()
 
     def feed(self, data: bytes, received_s: float) -> None:  # noqa: ARG002 - the stages' interface
         """Drop the chunk; the idle time starts again."""
+        self._lost = True
         self.updated()
 
     def updated(self) -> None:
@@ -39,9 +44,10 @@ class TimeoutStage(Stage[Timeout]):
         """Nothing is held back; stop counting."""
         self.discard()
 
-    def removed(self) -> None:
-        """Close the connection."""
-        self.next.end()
+    def removed(self, *, strict: bool) -> None:
+        """Close the connection, if it lost something."""
+        if strict or self._lost:
+            self.next.end()
 
     def discard(self) -> None:
         """Stop counting."""

@@ -1,4 +1,4 @@
-"""What the embedded server can do beyond Toxiproxy: list open connections, and drop exactly k % of them."""
+"""What the embedded server can do beyond Toxiproxy, over real sockets. `differences.py` has the API's differences."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,20 @@ def fate(link: socket.socket) -> str:
         return "open"
     except ConnectionResetError:
         return "rst"
+
+
+def fate_of_answer(link: socket.socket) -> str:
+    """data, fin or rst, whichever comes."""
+    try:
+        return "fin" if link.recv(1) == b"" else "data"
+    except ConnectionResetError:
+        return "rst"
+
+
+def exchange(link: socket.socket) -> None:
+    link.settimeout(5)
+    link.sendall(b"x")
+    assert receive(link, 1) == b"x"
 
 
 @pytest.mark.parametrize(
@@ -55,6 +70,168 @@ def test_exactly_that_share_is_dropped(
                 link.sendall(b"y")
                 assert receive(link, 1) == b"y"
         assert len(ours.call("GET", "/proxies/a/connections").json()) == count - dropped
+
+
+def test_a_stalled_connection_stays_open_and_carries_nothing(ours: ProxyServer, upstream: Start) -> None:
+    address = ours.create("a", upstream(echo).address)
+    with connect(address) as stalled, connect(address) as other:
+        exchange(stalled)
+        exchange(other)
+        answer = ours.call("POST", "/proxies/a/connections/drop", {"percent": 100, "mode": "stall"})
+        assert answer.json() == {"open": 2, "dropped": 2}
+        stalled.sendall(b"lost")
+        assert fate(stalled) == "open"
+        listed = ours.call("GET", "/proxies/a/connections").json()
+        assert [each["stalled"] for each in listed] == [True, True]
+        again = ours.call("POST", "/proxies/a/connections/drop", {"percent": 100, "mode": "rst"})
+        assert again.json() == {"open": 0, "dropped": 0}
+        with connect(address) as fresh:
+            exchange(fresh)
+        ours.call("POST", "/reset")
+        assert fate(stalled) == "rst"
+        assert fate(other) == "rst"
+
+
+def test_a_client_that_gives_up_a_stalled_connection_is_let_go(ours: ProxyServer, upstream: Start) -> None:
+    """Its end must not be kept for ever, and its upstream is not told."""
+    told = threading.Event()
+
+    def watch(link: socket.socket) -> None:
+        try:
+            echo(link)
+        finally:
+            told.set()
+
+    address = ours.create("a", upstream(watch).address)
+    with connect(address) as link:
+        exchange(link)
+        ours.call("POST", "/proxies/a/connections/drop", {"percent": 100, "mode": "stall"})
+    wait_until(lambda: ours.call("GET", "/proxies/a/connections").json() == [])
+    assert not told.is_set()
+    ours.call("POST", "/reset")
+    assert told.wait(5)
+
+
+def test_a_toxic_is_removed_when_its_lease_runs_out(ours: ProxyServer, upstream: Start) -> None:
+    address = ours.create("a", upstream(echo).address)
+    body = {"type": "bandwidth", "attributes": {"rate": 0}, "lease_s": 0.3}
+    added = ours.call("POST", "/proxies/a/toxics", body).json()
+    assert added["lease_s"] == 0.3
+    assert 0 < added["lease_left_s"] <= 0.3
+    with connect(address) as link:
+        link.sendall(b"held back")
+        assert receive(link, 9) == b"held back"
+    assert ours.call("GET", "/proxies/a/toxics").json() == []
+
+
+def test_a_renewed_lease_keeps_the_toxic_and_its_rolls(ours: ProxyServer, upstream: Start) -> None:
+    address = ours.create("a", upstream(echo).address)
+    body = {"type": "latency", "attributes": {"latency": 200}, "toxicity": 0.5, "lease_s": 0.5}
+    ours.call("POST", "/proxies/a/toxics", body)
+    path = "/proxies/a/toxics/latency_downstream"
+    assert ours.call("PATCH", path, {"lease_s": 30}).json()["lease_left_s"] > 25
+    with contextlib.ExitStack() as stack:
+        links = [stack.enter_context(connect(address)) for _ in range(12)]
+        hit = [elapsed_s(lambda link=link: exchange(link)) > 0.19 for link in links]  # type: ignore[misc]
+        for _ in range(5):
+            assert ours.call("PATCH", path, {"lease_s": 30}).json()["lease_left_s"] > 25
+        assert [elapsed_s(lambda link=link: exchange(link)) > 0.19 for link in links] == hit  # type: ignore[misc]
+    assert "lease_s" not in ours.call("PATCH", path, {"lease_s": 0}).json()
+    assert len(ours.call("GET", "/proxies/a/toxics").json()) == 1
+
+
+@pytest.mark.parametrize("lease_s", [-1, "soon"])
+def test_a_lease_that_makes_no_sense_is_refused(ours: ProxyServer, lease_s: object) -> None:
+    ours.create("a", "127.0.0.1:9")
+    assert ours.call("POST", "/proxies/a/toxics", {"type": "noop", "lease_s": lease_s}).status_code == 400
+    assert ours.call("GET", "/proxies/a/toxics").json() == []
+
+
+def test_a_lease_does_not_outlive_its_proxy(ours: ProxyServer, upstream: Start) -> None:
+    """A proxy of the same name that comes later keeps its toxic of the same name."""
+    toxic = {"type": "noop", "lease_s": 0.2}
+    entry = {"name": "a", "upstream": "127.0.0.1:9", "toxics": [toxic]}
+    ours.call("POST", "/populate", [entry])
+    ours.call("DELETE", "/proxies/a")
+    ours.call("POST", "/populate", [{**entry, "toxics": [{"type": "noop"}]}])
+    ours.call(
+        "POST", "/populate", [{"name": "clock", "upstream": "127.0.0.1:9", "toxics": [{**toxic, "lease_s": 0.5}]}]
+    )
+    wait_until(lambda: ours.call("GET", "/proxies/clock/toxics").json() == [])
+    assert len(ours.call("GET", "/proxies/a/toxics").json()) == 1
+
+
+def test_toxics_that_are_populated_hit_the_first_connection(ours: ProxyServer, upstream: Start) -> None:
+    toxics = [{"type": "latency", "attributes": {"latency": 150}}]
+    body = [{"name": "a", "upstream": upstream(echo).address, "listen": f"{HOST}:0", "toxics": toxics}]
+    (made,) = ours.call("POST", "/populate", body).json()["proxies"]
+    assert [toxic["name"] for toxic in made["toxics"]] == ["latency_downstream"]
+    with connect((HOST, int(made["listen"].rpartition(":")[2]))) as link:
+        assert elapsed_s(lambda: exchange(link)) > 0.149
+
+
+def test_a_bad_toxic_among_the_populated_creates_nothing(ours: ProxyServer) -> None:
+    good = {"name": "a", "upstream": "127.0.0.1:9"}
+    for toxics in ([{"type": "nonsense"}], [{"type": "noop"}, {"type": "noop"}], 3):
+        answer = ours.call("POST", "/populate", [good, {**good, "name": "b", "toxics": toxics}])
+        assert answer.status_code in {400, 409}
+        assert ours.call("GET", "/proxies").json() == {}
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_one_seed_hits_the_same_connections_every_time(seed: str, upstream: Start) -> None:
+    """Each connection's fate follows from its number, whatever went on in between."""
+
+    def fates() -> list[bool]:
+        with servers.embedded("--seed", seed) as server:
+            address = server.create("a", upstream(echo).address)
+            server.toxic("a", "reset_peer", toxicity=0.5)
+            found = []
+            for _ in range(24):
+                with connect(address) as link:
+                    link.sendall(b"x")
+                    found.append(fate_of_answer(link) == "rst")
+            return found
+
+    first = fates()
+    assert first == fates()
+    assert 0 < sum(first) < 24
+
+
+def test_removing_a_timeout_spares_the_connections_that_lost_nothing(ours: ProxyServer, upstream: Start) -> None:
+    address = ours.create("a", upstream(echo).address)
+    with connect(address) as quiet, connect(address) as harmed:
+        exchange(quiet)
+        exchange(harmed)
+        ours.toxic("a", "timeout", "upstream", timeout=0)
+        harmed.sendall(b"lost")
+        assert fate(harmed) == "open"
+        ours.call("DELETE", "/proxies/a/toxics/timeout_upstream")
+        assert fate_of_answer(harmed) == "fin"
+        exchange(quiet)
+
+
+def test_metrics_tell_bytes_connections_and_drops(ours: ProxyServer, upstream: Start) -> None:
+    address = ours.create("a", upstream(echo).address)
+    ours.toxic("a", "limit_data", bytes=3)
+    with connect(address) as link, connect(address):
+        link.sendall(b"12345")
+        assert receive(link, 5) == b"123"
+    wait_until(lambda: ours.call("GET", "/proxies/a/connections").json() == [])
+    with connect(address) as link:
+        link.sendall(b"1")
+        receive(link, 1)
+        ours.call("POST", "/proxies/a/connections/drop", {"percent": 100, "mode": "fin"})
+        page = ours.call("GET", "/metrics").text
+    listen = f"{HOST}:{address[1]}"
+    upstream_address = ours.call("GET", "/proxies/a").json()["upstream"]
+    labels = f'listener="{listen}",proxy="a",upstream="{upstream_address}"'
+    assert f'toxiproxy_proxy_received_bytes_total{{direction="downstream",{labels}}} 6.0' in page
+    assert f'toxiproxy_proxy_sent_bytes_total{{direction="downstream",{labels}}} 4.0' in page
+    assert f'toxiproxy_proxy_sent_bytes_total{{direction="upstream",{labels}}} 6.0' in page
+    assert 'gatecrash_proxy_connections_dropped_total{mode="fin",proxy="a"} 1.0' in page
+    assert 'gatecrash_proxy_connections_accepted_total{proxy="a"} 3.0' in page
+    assert 'gatecrash_proxy_toxics{proxy="a"} 1.0' in page
 
 
 def test_open_connections_are_listed_with_their_bytes(ours: ProxyServer, upstream: Start) -> None:
@@ -103,6 +280,19 @@ class TestProcess:
         with servers.embedded("--config", str(config)) as server:
             assert list(server.call("GET", "/proxies").json()) == ["a"]
             server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(timeout=5) == 0
+
+    def test_the_command_is_the_same_server(self, tmp_path: Path) -> None:
+        config = tmp_path / "proxies.json"
+        toxics = [{"type": "latency", "attributes": {"latency": 5}}]
+        config.write_text(
+            json.dumps([{"name": "a", "upstream": "127.0.0.1:9", "listen": f"{HOST}:0", "toxics": toxics}])
+        )
+        port = free_port()
+        options = ["--host", HOST, "--port", str(port), "--config", str(config)]
+        with servers.serve([sys.executable, "-m", "harness", "toxiproxy", *options], port) as server:
+            assert server.call("GET", "/proxies").json()["a"]["toxics"][0]["attributes"]["latency"] == 5
+            server.process.send_signal(signal.SIGINT)
             assert server.process.wait(timeout=5) == 0
 
     @pytest.mark.parametrize("text", ["{", '[{"name": "a"}]'])

@@ -1,0 +1,80 @@
+"""The server as a whole: its listener, its configuration file, its life from start to signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import signal
+from pathlib import Path
+
+import msgspec
+import uvloop
+from aiohttp import web
+
+from chaos.proxy.api import application
+from chaos.proxy.collection import Collection
+from chaos.proxy.messages import ApiError, ProxyInput, ToxicProxyInput, read_body
+from harness.errors import EnvironmentProblem, InputError
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to serve. `seed` None: toxicity, jitter, slices and drops are left to chance."""
+
+    host: str = "localhost"
+    port: int = 8474
+    config: Path | None = None  # JSON: an array of proxies to create at the start
+    strict: bool = False  # only what Toxiproxy has
+    proxy_metrics: bool = False  # a Prometheus page in strict mode too
+    seed: int | None = None
+
+
+def serve(settings: ServerSettings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises InputError for a bad configuration, EnvironmentProblem for a taken port."""
+    _allow_many_sockets()
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: ServerSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    strict = settings.strict
+    collection = Collection(strict=strict, seed=settings.seed)
+    api = application(collection, strict=strict, metrics=settings.proxy_metrics or not strict)
+    runner = web.AppRunner(api, access_log=None)
+    try:
+        if settings.config is not None:
+            await _populate(collection, settings.config, strict=strict)
+        await runner.setup()
+        await _listen(runner, settings.host, settings.port)
+        await stop.wait()
+    finally:
+        collection.stop()
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port, shutdown_timeout=1).start()
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise EnvironmentProblem(f"cannot listen on {host}:{port}: {reason}", hint="choose another --port") from error
+
+
+async def _populate(collection: Collection, config: Path, *, strict: bool) -> None:
+    try:
+        body = await asyncio.to_thread(config.read_bytes)
+        given = read_body(body, list[ProxyInput]) if strict else read_body(body, list[ToxicProxyInput])
+        await collection.populate(given)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=str(config)) from error
+    except ApiError as error:
+        raise InputError(error.message, file=str(config)) from error
+
+
+def _allow_many_sockets() -> None:
+    """Every proxied connection takes two file descriptors: use all that we may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,146 @@
+"""The one table of deliberate differences: a real Toxiproxy 2.12, our server in strict mode, our server as it is.
+
+Each row asks one question of a server and says what each of the three answers. A difference that is not in this table
+is a fault; a row that no longer holds fails the suite, whichever side has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from tests.chaos.servers import HOST, ProxyServer, Upstream, connect, echo, receive
+from tests.waiting import wait_until
+
+UP = "127.0.0.1:9"  # nobody has to be there
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What `ask` gets from a real server, from ours with --strict, and from ours."""
+
+    name: str
+    why: str
+    ask: Callable[[ProxyServer], object]
+    real: object
+    strict: object
+    ours: object
+
+
+def status(method: str, path: str, body: object = None) -> Callable[[ProxyServer], object]:
+    def ask(server: ProxyServer) -> object:
+        server.create("a", UP)
+        return server.call(method, path, body).status_code
+
+    return ask
+
+
+def logger_key(server: ProxyServer) -> object:
+    server.create("a", UP)
+    return "Logger" in server.call("GET", "/proxies/a").json()
+
+
+def populated_toxics(server: ProxyServer) -> object:
+    entry = {"name": "a", "upstream": UP, "toxics": [{"type": "noop"}]}
+    server.call("POST", "/populate", [entry])
+    return len(server.call("GET", "/proxies/a/toxics").json())
+
+
+def leased_toxic(server: ProxyServer) -> object:
+    server.create("a", UP)
+    return "lease_s" in server.call("POST", "/proxies/a/toxics", {"type": "noop", "lease_s": 60}).json()
+
+
+def fate_after_a_timeout_is_removed(server: ProxyServer) -> object:
+    """Of a connection on which nothing was sent while the toxic was in force."""
+    upstream = Upstream(echo)
+    try:
+        with connect(server.create("a", upstream.address)) as link:
+            link.sendall(b"x")
+            assert receive(link, 1) == b"x"
+            server.toxic("a", "timeout", "upstream", timeout=0)
+            server.call("DELETE", "/proxies/a/toxics/timeout_upstream")
+            link.settimeout(0.5)
+            try:
+                return "closed" if link.recv(1) == b"" else "data"
+            except TimeoutError:
+                return "open"
+            except ConnectionResetError:
+                return "closed"
+    finally:
+        upstream.close()
+
+
+def answers_before_a_hanging_dial(server: ProxyServer) -> object:
+    """Whether a second connection gets through before the first, whose handshake with the upstream got lost.
+
+    The upstream's queue is full when the first is dialled and empty when the second is: the kernel tries the first
+    again after a second, so only a server that waits for it answers the first one first.
+    """
+    with contextlib.ExitStack() as stack:
+        busy = stack.enter_context(socket.socket())
+        busy.bind((HOST, 0))
+        busy.listen(0)
+        port = busy.getsockname()[1]
+        fillers = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(busy.getsockname())
+        own = {filler.getsockname()[1] for filler in fillers}
+        address = server.create("a", f"{HOST}:{port}")
+        first = stack.enter_context(connect(address))
+        wait_until(lambda: handshakes(port) - own, what="the first dial")
+        stack.callback(Upstream.close, Upstream(echo, busy))
+        second = stack.enter_context(connect(address))
+        for link in (first, second):
+            link.sendall(b"x")
+        readable, _, _ = select.select([first, second], [], [], 10)
+        return readable == [second]
+
+
+def handshakes(port: int) -> set[int]:
+    """The local ports of connects to `port` that nobody answers."""
+    found = psutil.net_connections("tcp")
+    return {each.laddr.port for each in found if each.status == "SYN_SENT" and each.raddr and each.raddr.port == port}
+
+
+def refuses_slices_of_no_size(server: ProxyServer) -> object:
+    server.create("a", UP)
+    body = {"type": "slicer", "attributes": {"average_size": 0, "size_variation": 0}}
+    return server.call("POST", "/proxies/a/toxics", body).status_code
+
+
+def refuses_a_negative_rate(server: ProxyServer) -> object:
+    server.create("a", UP)
+    return server.call("POST", "/proxies/a/toxics", {"type": "bandwidth", "attributes": {"rate": -1}}).status_code
+
+
+def metrics(server: ProxyServer) -> object:
+    return server.call("GET", "/metrics").status_code
+
+
+DIFFERENCES = (
+    Difference("a proxy has a key Logger", "an accident of the Go server: no client needs it", logger_key,
+               real=True, strict=False, ours=False),
+    Difference("a slicer of size 0", "the Go server would spin for ever on the first chunk", refuses_slices_of_no_size,
+               real=200, strict=400, ours=400),
+    Difference("a negative rate", "it has no meaning", refuses_a_negative_rate, real=200, strict=400, ours=400),
+    Difference("a dial that hangs", "one black-holed upstream must not stall every new connection",
+               answers_before_a_hanging_dial, real=False, strict=True, ours=True),
+    Difference("toxics in populate", "a stack begins with its faults in place", populated_toxics,
+               real=0, strict=0, ours=1),
+    Difference("a lease per toxic", "a fault must not outlive its keeper", leased_toxic,
+               real=False, strict=False, ours=True),
+    Difference("the list of connections", "to see what a drop would hit", status("GET", "/proxies/a/connections"),
+               real=404, strict=404, ours=200),
+    Difference("a drop of k % of the connections", "a share of sockets that is exact, quiet ones included",
+               status("POST", "/proxies/a/connections/drop", {"percent": 0}), real=404, strict=404, ours=200),
+    Difference("metrics without an option", "the server is always observable", metrics, real=404, strict=404, ours=200),
+    Difference("a removed timeout and a connection that lost nothing", "healing must not break what was well",
+               fate_after_a_timeout_is_removed, real="closed", strict="closed", ours="open"),
+)  # fmt: skip
