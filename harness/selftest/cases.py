@@ -49,7 +49,7 @@ class Outcome(StrEnum):
 
 
 class CaseResult(Struct, frozen=True):
-    """A case and what became of it. `violated`: every invariant found violated. `run`: the run directory, "" if none."""
+    """A case and what became of it. `violated`: every invariant that was. `run`: the run directory, "" if none."""
 
     case: Case
     outcome: Outcome
@@ -75,7 +75,7 @@ class SelfTest(Struct, frozen=True):
 
     @property
     def exit_code(self) -> ExitCode:
-        """READY: all caught, no alarm. NOT_READY: a bug missed or a false alarm. NO_VERDICT: a run without a verdict."""
+        """READY: all caught, no alarm. NOT_READY: a bug missed or a false alarm. NO_VERDICT: a run was not judged."""
         if self.count(Outcome.MISSED, Outcome.FALSE_ALARM):
             return ExitCode.NOT_READY
         return ExitCode.NO_VERDICT if self.count(Outcome.NOT_JUDGED) or not self.results else ExitCode.READY
@@ -107,9 +107,7 @@ def plan(bugs: Sequence[PlantedBug], *, seed: int, clean: int, sample: int | Non
 def judge(case: Case, verdict: Verdict | None, problem: str, run: str, took_s: float) -> CaseResult:
     """What became of a case. `verdict` null: there is none, because of `problem`."""
     if verdict is None:
-        return CaseResult(
-            case=case, outcome=Outcome.NOT_JUDGED, violated=(), evidence=problem, run=run, took_s=took_s
-        )
+        return CaseResult(case=case, outcome=Outcome.NOT_JUDGED, violated=(), evidence=problem, run=run, took_s=took_s)
     violated = tuple(result.name for result in verdict.invariants if result.status is Status.VIOLATED)
     outcome, evidence = (_planted if case.bug else _clean)(case, verdict)
     return CaseResult(case=case, outcome=outcome, violated=violated, evidence=evidence, run=run, took_s=took_s)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from harness import scenario, versions
 from harness.errors import EnvironmentProblem, InputError
@@ -61,7 +62,7 @@ def show(result: SelfTest, console: Console) -> None:
     for case in result.results:
         also = [name for name in case.violated if name != case.case.breaks and case.outcome is Outcome.CAUGHT]
         seen = case.evidence + (f"; also {', '.join(also)}" if also else "")
-        table.add_row(case.case.name, case.outcome.replace("_", " "), seen)
+        table.add_row(case.case.name, case.outcome.replace("_", " "), Text(seen))
     console.print(table)
     summary = result.summary()
     console.print(
@@ -80,7 +81,9 @@ class _Progress:
     def __call__(self, result: CaseResult) -> None:
         self._ended += 1
         what = result.outcome.replace("_", " ")
-        self._say(f"[{self._ended}/{self._cases}] {result.case.name}: {what} ({result.took_s:.0f} s): {result.evidence}")
+        self._say(
+            f"[{self._ended}/{self._cases}] {result.case.name}: {what} ({result.took_s:.0f} s): {result.evidence}"
+        )
 
 
 def _chosen(known: Sequence[PlantedBug], names: Sequence[str]) -> tuple[PlantedBug, ...]:

@@ -1,4 +1,4 @@
-"""When the self-test last ran for this version and with what result: one small file of the user's, read by rehearsals."""
+"""When the self-test last ran for this version, and its result: a small file of the user's, read by rehearsals."""
 
 from __future__ import annotations
 
