@@ -9,6 +9,7 @@ from typing import Final
 
 from target.breakers import UnavailableError
 from target.conflict_signal import ConflictSignal
+from target.jobs import every
 from target.observability import (
     ABANDONED,
     ADMISSION_RATE,
@@ -54,9 +55,7 @@ class AdmissionController:
 
     async def run(self) -> None:
         """Endless."""
-        while True:
-            await self.step()
-            await asyncio.sleep(TICK_S)
+        await every(TICK_S, self.step)
 
     async def step(self) -> None:
         """One tick."""

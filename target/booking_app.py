@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
@@ -13,6 +12,7 @@ from starlette.routing import Route
 from target.api import api
 from target.checkouts import Checkouts
 from target.context import Context, compose_all
+from target.jobs import beside, every, lasting
 from target.observability import health_route, metrics_route
 from target.orders_routes import OrderLookup, OrderRoutes
 from target.parking_journal import Journal
@@ -20,7 +20,6 @@ from target.parking_replay import REPLAY_PERIOD_S, JournalReplay
 from target.position_streams import StreamHub
 from target.queue_routes import QueueRoutes
 from target.rate_policy import fastest_per_s
-from target.saga_loops import every
 from target.seat_routes import SeatRoutes
 from target.settings import Settings, SettingsError
 from target.status import Status
@@ -36,12 +35,8 @@ def create(settings: Settings) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await connections.open()
-        endless = [*(job for sale in sales for job in sale.jobs()), *connections.probes()]
-        jobs = [asyncio.create_task(job) for job in endless]
-        yield
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        async with beside([*(job for sale in sales for job in sale.jobs()), *connections.probes()]):
+            yield
         await connections.close()
 
     routes = [
@@ -71,9 +66,9 @@ class _Sale:
         """Endless."""
         replay = JournalReplay(self.checkouts)
         return [
-            self.hub.run(),
-            self._context.conflicts.run(),
-            self._context.seat_map.run(),
+            lasting(self.hub.run),
+            lasting(self._context.conflicts.run),
+            lasting(self._context.seat_map.run),
             every(REPLAY_PERIOD_S, replay.replay),
         ]
 

@@ -165,11 +165,14 @@ class Guard:
         fallbacks.switch(self.dependency, self._shard, in_force=state is not BreakerState.CLOSED)
 
     async def probe_forever(self, ping: Callable[[], Awaitable[object]]) -> None:
-        """Pings the dependency at a fixed rate for ever; the breaker learns from it like from any call."""
+        """Pings the dependency at a fixed rate for ever; the breaker learns from it like from any call.
+
+        An answer that is an error is an answer: it is the breaker's affair, and no reason to stop.
+        """
         loop = asyncio.get_running_loop()
         next_s = loop.time()
         while True:
-            with contextlib.suppress(UnavailableError):
+            with contextlib.suppress(Exception):
                 await self.call(ping, timeout_s=PROBE_TIMEOUT_S)
             next_s = max(next_s + PROBE_PERIOD_S, loop.time())
             await asyncio.sleep(next_s - loop.time())

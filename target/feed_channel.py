@@ -20,6 +20,7 @@ import msgspec
 
 from target.breakers import UnavailableError
 from target.feed_socket import BUFFER_BYTES_LOW, FeedSocket
+from target.jobs import lasting
 from target.keys import Keys
 from target.observability import FEED_BEHIND, FEED_DELAY_SECONDS, FEED_DROPPED, FEED_OPENINGS, WEBSOCKET_CONNECTIONS
 from target.redis_store import OUTAGE_ERRORS, RedisStore
@@ -54,7 +55,7 @@ class FeedChannel:
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Endless jobs."""
-        return [self.follow_seats(), self.follow_score(), self.carry_on()]
+        return [lasting(job) for job in (self.follow_seats, self.follow_score, self.carry_on)]
 
     def __len__(self) -> int:
         return len(self._live) + len(self._behind)

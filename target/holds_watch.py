@@ -89,7 +89,7 @@ class WatchSeats:
         except TimeoutError:
             raise ContendedError from None
         try:
-            return await self._redis.guard.call(lambda: self._try(begin()), operation="WATCH")
+            return await self._redis.converse(lambda: self._try(begin()), operation="WATCH")
         finally:
             self._turn.release()
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, TypeAlias, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from target.breakers import Guard, UnavailableError
 from target.redis_batch import Batcher
 
+T = TypeVar("T")
 Value: TypeAlias = str | bytes | int | float
 Reply: TypeAlias = Any  # what a script or command answers is known to its caller only
 
@@ -28,7 +29,10 @@ OUTAGE_ERRORS: Final[tuple[type[BaseException], ...]] = (
     RedisConnectionError,
     RedisTimeoutError,
     ReadOnlyError,
+    OutOfMemoryError,
 )
+_UNWILLING: Final = ("MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN", "MASTERDOWN")
+"""How answers begin that say nothing of what was asked: Redis cannot save, or has lost others of its cluster."""
 
 
 class NotReadyError(UnavailableError):
@@ -36,6 +40,10 @@ class NotReadyError(UnavailableError):
 
     def __init__(self) -> None:
         super().__init__("redis", "the event is not loaded yet", maybe_done=False)
+
+
+class UnwillingError(RedisConnectionError):
+    """Redis answers, but does no work at the moment."""
 
 
 class Script:
@@ -77,21 +85,33 @@ class RedisStore:
 
     async def ping(self) -> object:
         """The cheapest proof of life; not guarded, for the breaker's probe."""
-        return await self.client.execute_command("PING")
+        return await _willing(self.client.execute_command("PING"))
 
     async def command(self, *parts: Value) -> Reply:
         """One command, one round trip."""
-        return await self.guard.call(lambda: self.client.execute_command(*parts), operation=str(parts[0]))
+        return await self.guard.call(lambda: _willing(self.client.execute_command(*parts)), operation=str(parts[0]))
 
     async def run(self, script: Script, keys: Iterable[str], arguments: Iterable[Value] = ()) -> Reply:
         """Runs `script` atomically: one round trip, two when Redis does not know it yet. It must not block."""
         keys = tuple(keys)
-        return await self.guard.call(
-            lambda: self._evaluate(script, (len(keys), *keys, *arguments)), operation="EVALSHA"
-        )
+        rest = (len(keys), *keys, *arguments)
+        return await self.guard.call(lambda: _willing(self._evaluate(script, rest)), operation="EVALSHA")
+
+    async def converse(self, make: Callable[[], Awaitable[T]], *, operation: str) -> T:
+        """An exchange of several commands over `client`, as a whole."""
+        return await self.guard.call(lambda: _willing(make()), operation=operation)
 
     async def _evaluate(self, script: Script, rest: tuple[Value, ...]) -> Reply:
         try:
             return await self._batcher.send("EVALSHA", script.sha, *rest)
         except NoScriptError:
             return await self._batcher.send("EVAL", script.source, *rest)
+
+
+async def _willing(answer: Awaitable[T]) -> T:
+    try:
+        return await answer
+    except ResponseError as error:
+        if str(error).startswith(_UNWILLING):
+            raise UnwillingError(str(error)) from error
+        raise

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,9 +14,10 @@ from target.admission import AdmissionController
 from target.api import api
 from target.checkouts import Checkouts
 from target.context import Context, compose_all
+from target.jobs import beside, every, lasting
 from target.observability import health_route, metrics_route
 from target.reconciler import PERIOD_S, Reconciler
-from target.saga_loops import OrderJobs, every
+from target.saga_loops import OrderJobs
 from target.score import score_ticker
 from target.settings import Settings
 
@@ -28,12 +29,8 @@ def create(settings: Settings) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await connections.open()
-        endless = [*(job for context in contexts for job in _jobs(context)), *connections.probes()]
-        jobs = [asyncio.create_task(job) for job in endless]
-        yield
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        async with beside([*(job for context in contexts for job in _jobs(context)), *connections.probes()]):
+            yield
         await connections.close()
 
     routes = [*AdminRoutes(contexts).routes(), health_route, metrics_route]
@@ -53,6 +50,6 @@ def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
     return [
         admission.run(),
         every(PERIOD_S, reconciler.reconcile),
-        score_ticker(context.redis, event),
+        lasting(partial(score_ticker, context.redis, event)),
         *OrderJobs(Checkouts(context)).jobs(),
     ]
