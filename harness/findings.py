@@ -48,6 +48,7 @@ _FAULT: Final = "fault-not-proven"
 _PROCESS: Final = "process-died"
 _RECORD: Final = "anomalies"
 _UNTESTED: Final = "not-tested"
+_SELFTEST: Final = "self-test"
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +94,7 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
         *_objectives(judged),
         *_generator(judged),
         *_anomalies(judged),
+        *_selftest(judged),
         *_untested(judged),
     ]
     return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
@@ -100,7 +102,7 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
 
 def anchors() -> tuple[str, ...]:
     """Every section of the runbooks that a finding may point to, apart from those that experiments name themselves."""
-    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED)
+    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST)
     return (*(_dashed(name) for name in INVARIANTS), *_SLI_ANCHORS.values(), *own)
 
 
@@ -193,6 +195,15 @@ def _anomalies(judged: Judgement) -> list[Finding]:
         )
         found.append(finding)
     return found
+
+
+def _selftest(judged: Judgement) -> list[Finding]:
+    """An audit that was shown not to see; that it was never tested is told where the report says how it was made."""
+    last = judged.run.selftest
+    if last is None or last.passed:
+        return []
+    title = "The audit failed its self-test: what it says held may not have held"
+    return [Finding(severity="major", title=title, evidence=last.sentence, runbook=_runbook(_SELFTEST))]
 
 
 def _untested(judged: Judgement) -> list[Finding]:

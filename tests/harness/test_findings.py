@@ -7,7 +7,7 @@ import msgspec
 from harness.audit import INVARIANTS, audit
 from harness.findings import SEVERITIES, anchors, runbook_of
 from harness.grade import grade
-from harness.record.schema import Anomaly
+from harness.record.schema import Anomaly, SelfTestSummary
 from harness.record.verdict import ExpectationResult, Finding
 from harness.scenario import Objective
 from harness.sli import INDICATORS, measure
@@ -40,6 +40,18 @@ def test_a_violation_is_critical_and_tells_its_history() -> None:
     assert "the ledger nets 2 captures of 10000 cents" in first.evidence
     assert "at rest, provider's ledger: capture charge-again of 5000 cents" in first.evidence
     assert first.runbook == "docs/runbooks.md#money-reconciles"
+
+
+def test_an_audit_that_failed_its_self_test_is_a_major_finding_and_one_that_passed_is_none() -> None:
+    failed = SelfTestSummary(
+        version="1", began="2026-11-23T10:00:00Z", took_s=9.0, bugs_known=14, bugs_planted=14, bugs_caught=13,
+        missed=("lost_ack",), clean_runs=3, false_alarms=0, passed=False,
+    )  # fmt: skip
+    [found] = findings(RunBuilder().changed(selftest=failed))
+    assert (found.severity, found.runbook) == ("major", "docs/runbooks.md#self-test")
+    assert "13 of 14 planted bugs caught" in found.evidence
+    assert "not caught: lost_ack" in found.evidence
+    assert findings(RunBuilder().changed(selftest=msgspec.structs.replace(failed, missed=(), passed=True))) == ()
 
 
 def test_missed_objectives_are_ranked_by_how_far_they_missed() -> None:
