@@ -112,6 +112,7 @@ ERRORS: Final = (
     "tls",
     "dns",
     "ports_exhausted",
+    "fds_exhausted",
     "status",
     "too_large",
     "stopped",  # cut by the end of the run, not by the platform: outcome unknown, never counted against it

@@ -8,6 +8,7 @@ platform or the network does; a killed greenlet leaves its row behind as `unknow
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from ssl import SSLSession
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -38,7 +39,8 @@ _UNKNOWN: Final = Outcome.UNKNOWN.value
 class Endpoint(msgspec.Struct, frozen=True):
     """One kind of call. `expects`: the statuses that are an answer. `idempotent`: sending it twice does no harm.
 
-    `recorded_as`: what the record calls the method, where that is not the method itself ("SSE").
+    `recorded_as`: what the record calls the method, where that is not the method itself ("SSE"). `accept_encoding`: a
+    body that comes encoded is counted and handed over as it came; nothing is decoded here.
     """
 
     step: str
@@ -46,6 +48,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     expects: frozenset[int]
     idempotent: bool = False
     recorded_as: str = ""
+    accept_encoding: str = "identity"
 
 
 class Response:
@@ -94,7 +97,8 @@ class HttpClient:
         self._limits = limits or Limits()
         self._recorder = recorder
         self._connection: Connection | None = None
-        self._common = f" HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: identity\r\n".encode()
+        self._session: SSLSession | None = None
+        self._common = f" HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: ".encode()
         self._rest = b""  # bytes received after the head, or after the body
         self._ahead: bytes | None = None  # what the barrier has sent and nobody has read the answer of
         self._sent = False
@@ -105,7 +109,7 @@ class HttpClient:
     def prepare(self, endpoint: Endpoint, target: str, headers: bytes = b"") -> Shot:
         """Connect and serialise a request without sending it. Raises `CallFailed`."""
         if self._connection is None:
-            self._connection = Connection(self._origin, self._limits)
+            self._connection = self._connect()
         return Shot(self, self._connection.send_some, self._serialise(endpoint, target, headers, None))
 
     def was_sent_ahead(self, data: bytes, t_start_s: float) -> None:
@@ -153,16 +157,22 @@ class HttpClient:
         """Drop the connection; the next call opens a new one."""
         self._ahead = None
         if self._connection is not None:
+            if self._connection.secure:
+                self._session = self._connection.session() or self._session
             self._connection.close()
             self._connection = None
+
+    def _connect(self) -> Connection:
+        return Connection(self._origin, self._limits, self._session)
 
     # One exchange, up to the head of the response.
 
     def _serialise(self, endpoint: Endpoint, target: str, headers: bytes, body: bytes | None) -> bytes:
         line = f"{endpoint.method} {target}".encode()
+        encoding = f"{endpoint.accept_encoding}\r\n".encode()
         if body is None:
-            return b"".join((line, self._common, headers, b"\r\n"))
-        return b"".join((line, self._common, headers, b"Content-Length: %d\r\n\r\n" % len(body), body))
+            return b"".join((line, self._common, encoding, headers, b"\r\n"))
+        return b"".join((line, self._common, encoding, headers, b"Content-Length: %d\r\n\r\n" % len(body), body))
 
     def _exchange(self, endpoint: Endpoint, target: str, headers: bytes, body: bytes | None) -> Head:
         self._t_first_byte_s = None
@@ -190,7 +200,7 @@ class HttpClient:
     def _send_and_read_head(self, data: bytes, *, again: bool = False) -> Head:
         connection = self._connection
         if connection is None:
-            connection = self._connection = Connection(self._origin, self._limits)
+            connection = self._connection = self._connect()
         if not self._sent:
             start_s = monotonic()
             if not again:

@@ -27,6 +27,7 @@ _REASONS: Final = {
     "pending": "payment still pending",
     "stopped": "still under way when the run ended",
     "ports_exhausted": "generator out of ports",
+    "fds_exhausted": "generator out of file descriptors",
 }
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from tests.waiting import wait_until
 
 
 class Hang:
@@ -43,6 +46,8 @@ class ScriptedServer:
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
     url: str = ""
+    closed: int = 0
+    context: ssl.SSLContext | None = None
     _open: list[socket.socket] = field(default_factory=list)
 
     def serve(self, listener: socket.socket) -> None:
@@ -56,19 +61,32 @@ class ScriptedServer:
             self.connections += 1
 
     def _talk(self, connection: socket.socket, number: int) -> None:
-        with connection:
-            try:
-                while (asked := _read(connection, number)) is not None:
-                    self.asked.append(asked)
-                    for piece in self.script(asked):
-                        if piece is CLOSE:
-                            return
-                        if isinstance(piece, Hang):
-                            connection.recv(1)
-                            return
-                        connection.sendall(piece)
-            except OSError:
-                return
+        try:
+            with connection if self.context is None else Secured.of(self.context, connection) as end:
+                self._converse(end, number)
+        except OSError:
+            return
+        finally:
+            connection.close()
+            self.closed += 1
+
+    def wait_closed(self, count: int) -> bool:
+        """Whether so many connections have ended by now, or do soon."""
+        wait_until(lambda: self.closed >= count, what="a closed connection")
+        return True
+
+    def _converse(self, connection: socket.socket, number: int) -> None:
+        while (asked := _read(connection, number)) is not None:
+            self.asked.append(asked)
+            for piece in self.script(asked):
+                if piece is CLOSE:
+                    if isinstance(connection, Secured):
+                        connection.say_goodbye()
+                    return
+                if isinstance(piece, Hang):
+                    connection.recv(1)
+                    return
+                connection.sendall(piece)
 
     def close(self) -> None:
         for connection in self._open:
@@ -81,11 +99,34 @@ class ScriptedServer:
 CLOSE = Hang()
 
 
+class Secured(ssl.SSLSocket):
+    """The server's end of a TLS connection."""
+
+    @classmethod
+    def of(cls, context: ssl.SSLContext, connection: socket.socket) -> Secured:
+        context.sslsocket_class = cls
+        return context.wrap_socket(connection, server_side=True)
+
+    def say_goodbye(self) -> None:
+        """End it as TLS has it, without waiting for the answer."""
+        self.settimeout(0)
+        try:
+            self.unwrap()
+        except OSError:
+            return
+
+    def detach_and_cut(self) -> None:
+        """End the connection underneath, without a word."""
+        socket.socket.shutdown(self, socket.SHUT_WR)
+
+
 @contextmanager
-def serving(script: Script) -> Iterator[ScriptedServer]:
-    """The server, for as long as a test needs it."""
+def serving(script: Script, context: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
+    """The server, for as long as a test needs it; over TLS with a context, then as "localhost"."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
-        server = ScriptedServer(script, url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        address = f"https://localhost:{listener.getsockname()[1]}"
+        url = address if context else address.replace("https://localhost", "http://127.0.0.1")
+        server = ScriptedServer(script, url=url, context=context)
         thread = threading.Thread(target=server.serve, args=(listener,), daemon=True)
         thread.start()
         yield server
