@@ -223,3 +223,45 @@ class RunBuilder(PaperSale):
         seen = [row for row in self.tables["events"] if row["stream"] == "feed" and row["event"] == "seat"]
         self.tables["events"].remove(seen[len(seen) // 2])
         return self
+
+    def expire_early(self) -> Self:
+        """Grant a seat to somebody else half-way through another's hold, who lets it run out and does nothing."""
+        seat = "103-Z-1"
+        self._another_seat(seat)
+        for fan, t_s in ((8001, 40.0), (8002, 40.0 + HOLD_TTL_S / 2)):
+            self.operation(fan, "join", f"fan-{fan}", {"position": None}, -1.0, -0.9)
+            self.operation(fan, "enter", f"fan-{fan}", {}, -0.8, -0.7)
+            self.operation(fan, "hold", f"hold-{fan}", {"seats": [seat], "ttl_s": HOLD_TTL_S}, t_s, t_s + 0.1)
+        return self
+
+    def _another_seat(self, seat: str) -> None:
+        self.tables["final_seats"].append({"seat": seat, "state": "free"})
+        facts = self.run.seat_map_at_rest or SeatMapFacts()
+        self.changed(seat_map_at_rest=msgspec.structs.replace(facts, capacity=len(self.tables["final_seats"])))
+
+    def exceed_limit(self) -> Self:
+        """Let the buyers of many orders be one person."""
+        fans = {row["fan"] for row in self.confirmed()}
+        for op in self.tables["operations"]:
+            if op["actor"] in fans:
+                op["identity"] = "reseller"
+        return self
+
+    def regress_position(self) -> Self:
+        """Tell a fan, who waits, a place further back than before."""
+        told = next(row for row in self.tables["events"] if row["event"] == "position")
+        later = dict(told, t_s=float(str(told["t_s"])) + 0.001, value=int(str(told["value"])) + 3)
+        self.tables["events"].insert(self.tables["events"].index(told) + 1, later)
+        return self
+
+    def bypass_queue(self) -> Self:
+        """Let a probe without a pass through."""
+        probe = next(op for op in self.tables["operations"] if op["function"] == "probe")
+        probe |= {"outcome": "ok", "error": ""}
+        return self
+
+    def burst_in(self) -> Self:
+        """Promise a far lower rate than fans were admitted at."""
+        scenario = msgspec.to_builtins(self.scenario())
+        on_sale = {**scenario["on_sale"], "admission_rate_per_s": 0.1, "admission_burst": 1}
+        return self.changed(scenario={**scenario, "on_sale": on_sale})

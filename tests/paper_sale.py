@@ -63,6 +63,7 @@ class PaperSale:
             self._buy(user, number)
         self._follow()
         self._come_to_rest()
+        self._probe()
         self._scrape()
         self._watch_generator()
 
@@ -76,12 +77,16 @@ class PaperSale:
         admitted = self._admitted_at(number)
         self.request(user, "positions", t_s + 0.05, max(admitted - t_s, 0.1), first_byte_s=0.006)
         self.event(user, "positions", "connect", t_s + 0.05)
-        self.event(user, "positions", "position", t_s + 0.06, epoch=EPOCH, value=number)
+        self._position(user, t_s + 0.06, number)
         if number > 5:
-            self.event(user, "positions", "position", (t_s + admitted) / 2, epoch=EPOCH, value=number // 2)
+            self._position(user, (t_s + admitted) / 2, number // 2)
+            self._position(user, admitted - 0.25, 1)
         self.event(user, "positions", "admitted", admitted)
         self.request(user, "enter", admitted + 0.01, 0.008)
         self.operation(user, "enter", fan, {"admission_no": number + 1}, admitted + 0.01, admitted + 0.018)
+
+    def _position(self, user: int, t_s: float, position: int) -> None:
+        self.event(user, "positions", "position", t_s, epoch=EPOCH, value=position, t_sent_s=t_s - 0.01)
 
     def _admitted_at(self, number: int) -> float:
         return 1.0 + number / self.admission_rate_per_s
@@ -204,6 +209,12 @@ class PaperSale:
             if state == 0:
                 t_s = self.duration_s + 10
                 self.operation(self.fans, "sweep", seat, {}, t_s, t_s + 0.01, actor="sweep")
+
+    def _probe(self) -> None:
+        """Somebody tries to get past the queue, and is turned away."""
+        t_s = self.duration_s + 20
+        for way in ("no pass", "tampered pass"):
+            self.operation(self.fans, "probe", way, {"seats": []}, t_s, t_s + 0.01, "fail", "status", actor="prober")
 
     def _scrape(self) -> None:
         for tick in range(int(self.duration_s * 2)):

@@ -17,10 +17,13 @@ import pyarrow.compute as pc
 from harness.errors import InputError
 from harness.record.reader import Record
 from harness.record.schema import BOT_ACTOR, FaultRun, Function, Outcome, RunDocument
+from harness.scenario import OnSale
 
 ORDER_STATES: Final = ("pending", "confirmed", "declined", "refunded", "expired")
 SEAT_STATES: Final = ("free", "held", "sold")
 LEDGER_ENTRIES: Final = ("capture", "refund", "decline")
+NO_RULES: Final = "the platform's own rules are not known: they are declared for the reference booking system only"
+_STACKS_OF_OURS: Final = ("embedded", "compose")
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -28,11 +31,12 @@ class Value(msgspec.Struct, frozen=True):
 
 
 class JoinValue(Value, frozen=True):
-    """What a join was answered."""
+    """What a join was answered. `ticket`: how it was forged, where one was presented that was not the bearer's."""
 
     position: int | None = None
     epoch: str = ""
     parked: bool = False
+    ticket: str = ""
 
 
 class EnterValue(Value, frozen=True):
@@ -128,6 +132,7 @@ _VALUE_OF: Final[dict[Function, type[Value]]] = {
     Function.PAY: PayValue,
     Function.ORDER: OrderValue,
     Function.SWEEP: SeatsValue,
+    Function.PROBE: SeatsValue,
 }
 _COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complete_s", "outcome", "error")
 
@@ -181,6 +186,28 @@ class Evidence:
     def sweeps(self) -> tuple[Operation[SeatsValue], ...]:
         """Every try to hold an unsold seat at rest; `key` is the seat."""
         return self._operations(Function.SWEEP, SeatsValue)
+
+    @cached_property
+    def probes(self) -> tuple[Operation[SeatsValue], ...]:
+        """Every try to get seats past the queue; `key` says how."""
+        return self._operations(Function.PROBE, SeatsValue)
+
+    @cached_property
+    def on_sale(self) -> OnSale | None:
+        """The rules of the on-sale, as the stack was set up by them. Null: a platform whose rules nobody declared."""
+        if self.run.stack not in _STACKS_OF_OURS:
+            return None
+        try:
+            return msgspec.convert(self.run.scenario.get("on_sale", {}), OnSale, strict=False)
+        except msgspec.ValidationError as problem:
+            raise InputError(f"are no rules of an on-sale: {problem}", file="run.json", key="on_sale") from problem
+
+    @cached_property
+    def clock_margin_s(self) -> float:
+        """How far instants of two workers may be apart: two clocks, each off by at most its uncertainty."""
+        workers = self.run.load.workers if self.run.load else ()
+        uncertainties = sorted((worker.clock_uncertainty_ms for worker in workers), reverse=True)
+        return sum(uncertainties[:2]) / 1000 if len(workers) > 1 else 0.0
 
     @cached_property
     def called_in_s(self) -> dict[str, float]:

@@ -7,10 +7,15 @@ from typing import Final
 
 import msgspec
 
+from harness.audit.admission import admission_rate
 from harness.audit.bookings import no_double_sell, no_lost_booking
+from harness.audit.bypass import no_queue_bypass
+from harness.audit.expiry import no_early_expiry
 from harness.audit.feed import feed_gap_free
 from harness.audit.history import Evidence
+from harness.audit.limits import purchase_limit
 from harness.audit.money import money_reconciles
+from harness.audit.positions import position_monotonic
 from harness.audit.queue import queue_order
 from harness.audit.seats import no_leaked_hold, seat_conservation
 from harness.audit.tally import Tally
@@ -61,6 +66,13 @@ _ALL: Final = (
         no_leaked_hold,
     ),
     InvariantSpec(
+        "no_early_expiry",
+        "No hold ends before its time",
+        "Before the request + its time to live nobody else is granted the seat, and no holder is told that it is gone.",
+        (),
+        no_early_expiry,
+    ),
+    InvariantSpec(
         "money_reconciles",
         "Orders and charges agree to the cent",
         "Each order is charged once and ticketed, or refunded, or not charged; the provider's ledger has nothing else.",
@@ -68,11 +80,39 @@ _ALL: Final = (
         money_reconciles,
     ),
     InvariantSpec(
+        "purchase_limit",
+        "Nobody buys more than allowed",
+        "Seats per identity, over all sessions, devices and tries, are at most the purchase limit.",
+        (),
+        purchase_limit,
+    ),
+    InvariantSpec(
         "queue_order",
         "First come, first admitted",
         "If a fan's join was acked before another's was invoked, that fan is admitted first.",
         ("queue",),
         queue_order,
+    ),
+    InvariantSpec(
+        "position_monotonic",
+        "No place in line gets worse",
+        "Within an epoch no fan is told a later position than before, also after a reconnect.",
+        ("queue",),
+        position_monotonic,
+    ),
+    InvariantSpec(
+        "no_queue_bypass",
+        "Nobody gets past the queue",
+        "No hold without a pass, no pass without a place; forged tickets and probes never get as far as a hold.",
+        ("queue",),
+        no_queue_bypass,
+    ),
+    InvariantSpec(
+        "admission_rate",
+        "Nobody is let in too fast",
+        "In no stretch of time more fans are admitted than rate × length + burst.",
+        ("queue",),
+        admission_rate,
     ),
     InvariantSpec(
         "feed_gap_free",

@@ -36,7 +36,8 @@ def queue_order(evidence: Evidence) -> Tally:
     """If A's join was acked before B's was invoked, A is admitted first. Counted: fans admitted ahead of such an A.
 
     A parked join (a ticket given while the queue was away) is an ack like any other: its place counts from then. A fan
-    who was called in and did not come, and then joined again, has used up the first place: the new one counts.
+    who was called in and did not come, and then joined again, has used up the first place: the new one counts. Who
+    came with another's ticket and was given that one's number has no place of their own.
     Joins that overlap have no order. Times of different workers are compared with the uncertainty of their clocks.
     """
     tally = Tally(evidence, unknowns=sum(1 for enter in evidence.enters if enter.unknown))
@@ -44,7 +45,11 @@ def queue_order(evidence: Evidence) -> Tally:
     tally.checked = len(places)
     if not places:
         tally.note = "nobody who joined was admitted with an admission number"
-    for inversion in sorted(_inversions(places, _margin_s(evidence)), key=lambda found: -found.width):
+    if len({place.admission_no for place in places}) < len(places):
+        tally.undecided = True
+        tally.note = "admission numbers were given twice, so they tell no order"
+        return tally
+    for inversion in sorted(_inversions(places, evidence.clock_margin_s), key=lambda found: -found.width):
         early, late = inversion.early, inversion.late
         parked = ", parked" if early.join.value.parked else ""
         tally.violated(
@@ -93,11 +98,5 @@ def _places(evidence: Evidence) -> list[Place]:
         if enter.ok and number is not None and enter.actor in first_ack and enter.actor not in admitted:
             place = Place(first_ack[enter.actor], first_invoke[enter.actor], enter, number)
             admitted[enter.actor] = place
-    return list(admitted.values())
-
-
-def _margin_s(evidence: Evidence) -> float:
-    """Two clocks, each off by at most its uncertainty; within one worker there is nothing to allow for."""
-    workers = evidence.run.load.workers if evidence.run.load else ()
-    uncertainties = sorted((worker.clock_uncertainty_ms for worker in workers), reverse=True)
-    return sum(uncertainties[:2]) / 1000 if len(workers) > 1 else 0.0
+    owners = {place.admission_no for place in admitted.values() if not place.join.value.ticket}
+    return [p for p in admitted.values() if not (p.join.value.ticket and p.admission_no in owners)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,6 +10,16 @@ from harness.audit.history import Evidence, Operation, Value
 from harness.record.verdict import HistoryStep, InvariantResult, Status, Violation
 
 VIOLATIONS_KEPT: Final = 10
+_MERGE_ORDER: Final = (Status.VIOLATED, Status.UNKNOWN, Status.NOT_OBSERVABLE, Status.HELD)
+
+
+def merge(statuses: Iterable[Status]) -> Status:
+    """One status for several: a violation is a fact whatever else is unknown, and only all held is held.
+
+    Of nothing it is unknown.
+    """
+    found = set(statuses)
+    return next((status for status in _MERGE_ORDER if status in found), Status.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,7 @@ class Tally:
     unknowns: int = 0
     note: str = ""
     undecided: bool = False  # something could not be told that the invariant depends on: never held
+    hidden: str = ""  # why this run shows nothing of the invariant: never held
     violations_total: int = 0
     violations: list[Violation] = field(default_factory=list)
 
@@ -71,10 +83,13 @@ class Tally:
             unknowns=self.unknowns,
             violations=tuple(self.violations),
             violations_total=self.violations_total,
-            note=self.note or ("" if self.checked else "the record has nothing to check it by"),
+            note=self.hidden or self.note or ("" if self.checked else "the record has nothing to check it by"),
         )
 
     def _status(self) -> Status:
+        found = [Status.HELD if self.checked and not self.undecided else Status.UNKNOWN]
+        if self.hidden:
+            found = [Status.NOT_OBSERVABLE]
         if self.violations_total:
-            return Status.VIOLATED
-        return Status.HELD if self.checked and not self.undecided else Status.UNKNOWN
+            found.append(Status.VIOLATED)
+        return merge(found)

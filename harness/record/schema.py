@@ -42,8 +42,8 @@ class Function(StrEnum):
     """
 
     JOIN = "join"
-    """key: fan. value: {[position: int | null, epoch: str, parked: bool]}.
-    parked: a ticket was given, queueing comes later."""
+    """key: fan. value: {[position: int | null, epoch: str, parked: bool], [ticket: str]}.
+    parked: a ticket was given, queueing comes later. ticket: how the ticket was forged that a bot came with."""
     ENTER = "enter"
     """Exchange of the queue ticket for a pass. key: fan. value: {[admission_no: int]}.
     admission_no: the order in which the platform admitted."""
@@ -62,6 +62,9 @@ class Function(StrEnum):
     SWEEP = "sweep"
     """After settling: hold then release one unsold seat. key: seat. value: {}.
     `fail`: it could not be held although nobody bought it."""
+    PROBE = "probe"
+    """After settling: a try to get a seat past the queue. key: how, e.g. "no pass". value: {seats: [str]}.
+    `ok`: it worked, which it never should."""
 
 
 REQUESTS: Final = pa.schema(

@@ -100,7 +100,7 @@ def test_a_clean_run_is_ready() -> None:
         ExitCode.READY,
     )
     assert result.reason == (
-        "Grade A (100 of 100): 7 invariants held, 4 of 4 objectives met, 4 faults proven and healed."
+        "Grade A (100 of 100): 12 invariants held, 4 of 4 objectives met, 4 faults proven and healed."
     )
 
 

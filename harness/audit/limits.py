@@ -1,0 +1,68 @@
+"""How much one person may buy, however many sessions, devices and tries they use."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from harness.audit.bookings import Confirmation, confirmations
+from harness.audit.history import NO_RULES, Evidence, Order
+from harness.audit.tally import Moment, Tally, at_rest
+
+
+def purchase_limit(evidence: Evidence) -> Tally:
+    """No identity has more seats than the on-sale's purchase limit, over all the fans that it came as.
+
+    What counts are the seats of orders that are confirmed at rest, and of confirmations that fans were told and the
+    order export does not know. Who a fan is comes from the history; a fan of whom it has nothing is their own identity.
+    """
+    tally = Tally(evidence, unknowns=sum(1 for pay in evidence.pays if pay.unknown))
+    limit = evidence.on_sale.purchase_limit if evidence.on_sale else 0
+    if not limit:
+        tally.hidden = "the on-sale sets no purchase limit" if evidence.on_sale else NO_RULES
+        return tally
+    bought: dict[str, dict[str, Order | Confirmation]] = {}
+    identities = _identities(evidence)
+    for confirmation in confirmations(evidence):
+        tally.checked += 1
+        if evidence.order_of(confirmation.order_id, confirmation.idempotency_key) is None:
+            seats = bought.setdefault(confirmation.operation.identity, {})
+            for seat in confirmation.seats:
+                seats.setdefault(seat, confirmation)
+    for order in evidence.orders.values():
+        if order.state in ("confirmed", "mixed"):
+            tally.checked += 1
+            bought.setdefault(identities.get(order.fan, order.fan), {}).update(dict.fromkeys(order.seats, order))
+    for identity, seats in bought.items():
+        if len(seats) > limit:
+            _report(identity, seats, limit, tally)
+    return tally
+
+
+def _identities(evidence: Evidence) -> dict[str, str]:
+    """Fan → who they are."""
+    pairs: pa.Table = evidence.record.table("operations").group_by(["actor", "identity"]).aggregate([])
+    return dict(zip(pairs["actor"].to_pylist(), pairs["identity"].to_pylist(), strict=True))
+
+
+def _report(identity: str, seats: dict[str, Order | Confirmation], limit: int, tally: Tally) -> None:
+    """The purchases that together are too many, none more than needed: the biggest first."""
+    by_purchase: dict[str, tuple[Order | Confirmation, list[str]]] = {}
+    for seat, bought in seats.items():
+        name = bought.order_id if isinstance(bought, Order) else bought.order_name
+        by_purchase.setdefault(name, (bought, []))[1].append(seat)
+    moments: list[Moment] = []
+    counted = 0
+    for bought, of_it in sorted(by_purchase.values(), key=lambda pair: -len(pair[1])):
+        if counted <= limit:
+            counted += len(of_it)
+            moments.append(_moment(bought, of_it, identity))
+    fans = {bought.fan if isinstance(bought, Order) else bought.operation.actor for bought, _ in by_purchase.values()}
+    came = f", as {len(fans)} fans" if len(fans) > 1 else ""
+    tally.violated(f"{identity} bought {len(seats)} seats{came}; {limit} are allowed", *moments)
+
+
+def _moment(bought: Order | Confirmation, seats: list[str], identity: str) -> Moment:
+    if isinstance(bought, Confirmation):
+        return bought.moment()
+    text = f"order {bought.order_id} of {bought.fan}, who is {identity}, is {bought.state} for {', '.join(seats)}"
+    return at_rest("order export", text)
