@@ -42,8 +42,13 @@ class Connections:
     payments: PaymentsClient
 
     async def open(self) -> None:
-        """Connects; what is away now is met again later."""
-        await asyncio.gather(self.redis.open(), self.shards.open(), self.payments.open())
+        """Connects, one store after the other: the password exchange with Postgres keeps a process busy for a while.
+
+        What is away now is met again later.
+        """
+        await self.redis.open()
+        await self.shards.open()
+        await self.payments.open()
 
     async def close(self) -> None:
         """Drops every connection."""

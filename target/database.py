@@ -15,13 +15,15 @@ from typing import Any, Final, TypeAlias, TypeVar
 import asyncpg
 
 from target.breakers import Guard, UnavailableError
-from target.observability import DB_WRITE_SECONDS
+from target.observability import BROWSE_READS, DB_WRITE_SECONDS
+from target.replica_lag import ReplicaLag
 
 T = TypeVar("T")
 Connection: TypeAlias = Any  # asyncpg's pool proxy; the library has no types
 
 POOL_SIZE: Final = 16
 WARM_CONNECTIONS: Final = 8
+LAG_MAX_S: Final = 5.0
 
 OUTAGE_ERRORS: Final[tuple[type[BaseException], ...]] = (
     OSError,
@@ -30,6 +32,7 @@ OUTAGE_ERRORS: Final[tuple[type[BaseException], ...]] = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidCatalogNameError,  # a replica that has not yet heard of a new database
     asyncpg.InternalClientError,  # the server spoke its last words into an idle connection: unusable, not yet closed
 )
 _SPOILING_ERRORS: Final[tuple[type[BaseException], ...]] = (asyncio.CancelledError, *OUTAGE_ERRORS)
@@ -91,12 +94,20 @@ class Database:
     """The primary (breaker `db`) and the replica of one shard."""
 
     def __init__(
-        self, primary_dsn: str, replica_dsn: str, *, timeout_s: float, shard: str = "", pool_size: int = POOL_SIZE
+        self,
+        primary_dsn: str,
+        replica_dsn: str,
+        *,
+        timeout_s: float,
+        shard: str = "",
+        pool_size: int = POOL_SIZE,
+        lag_max_s: float = LAG_MAX_S,
     ) -> None:
         guard = partial(Guard, failures=OUTAGE_ERRORS, timeout_s=timeout_s, shard=shard)
         self.shard = shard  # its number; "" when there is only one
         self.primary = Store(primary_dsn, guard("db"), pool_size=pool_size)
         self.replica = Store(replica_dsn, guard("replica"), pool_size=max(2, pool_size // 4))
+        self.lag = ReplicaLag(self.primary, self.replica, shard=shard, most_s=lag_max_s)
 
     async def open(self) -> None:
         """Opens both pools."""
@@ -106,27 +117,15 @@ class Database:
         """Closes both pools."""
         await asyncio.gather(self.primary.close(), self.replica.close())
 
-    async def replica_lag_s(self) -> float | None:
-        """How far the replica is behind the primary, in seconds. None: one of them cannot be asked.
-
-        The primary's flush position against the replica's replay position; while they differ, the age of the newest
-        transaction that was replayed.
-        """
+    async def browse(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Reads what may be old: on the replica; on the primary if that is away or too far behind, and can be asked."""
+        first, second = (self.replica, self.primary) if self.lag.tolerable else (self.primary, self.replica)
         try:
-            written = await self.primary.read(lambda c: c.fetchval("SELECT pg_current_wal_flush_lsn()::text"))
+            found = await first.read(work)
         except UnavailableError:
-            written = None
-        try:
-            row = await self.replica.read(lambda c: c.fetchrow(_REPLAYED, written))
-        except UnavailableError:
-            return None
-        return None if row is None or row[0] is None else float(row[0])
-
-
-_REPLAYED: Final = """
-SELECT CASE WHEN $1::text IS NOT NULL AND pg_last_wal_replay_lsn() >= $1::text::pg_lsn THEN 0.0
-            ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END
-"""
+            first, found = second, await second.read(work)
+        BROWSE_READS.labels("replica" if first is self.replica else "primary").inc()
+        return found
 
 
 async def _keep_session(_connection: Connection) -> None:

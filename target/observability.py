@@ -59,6 +59,9 @@ DB_WRITE_SECONDS: Final = Histogram(
     "Writes to the primary",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
 )
+BROWSE_READS: Final = _counter(
+    "target_browse_reads", "Reads of what may be old, by the server that answered", "source", ("replica", "primary")
+)
 REPLICA_LAG_SECONDS: Final = Gauge(
     "target_replica_lag_seconds",
     "Age of the newest write that the replica has",

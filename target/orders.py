@@ -95,12 +95,13 @@ def order_id_for(event: str, fan: str, idempotency_key: str) -> str:
 
 
 class Orders:
-    """One event's orders, on the primary; what says `replica` in its name may lag."""
+    """One event's orders, on the primary; what the replica says may be old."""
 
     def __init__(self, database: Database, event: str) -> None:
         self._event = event
         self._primary = database.primary
         self._replica = database.replica
+        self._browse = database.browse
 
     async def create(self, checkout: Checkout, *, lease_s: float) -> bool:
         """Makes the durable intent: a pending order that claims its seats. False: this order exists already.
@@ -208,9 +209,9 @@ class Orders:
         row = await self._replica.read(lambda c: c.fetchrow(sql.FIND, order_id))
         return None if row is None else _order(row)
 
-    async def seat_states_on_replica(self) -> dict[str, OrderState]:
-        """Seat → pending | confirmed, for every seat that a live order owns."""
-        rows = await self._replica.read(lambda c: c.fetch(sql.SEAT_STATES, self._event))
+    async def seat_states(self) -> dict[str, OrderState]:
+        """Seat → pending | confirmed, for every seat that a live order owns; read from the replica, so perhaps old."""
+        rows = await self._browse(lambda c: c.fetch(sql.SEAT_STATES, self._event))
         return {row["seat"]: OrderState(row["state"]) for row in rows}
 
     async def export(self) -> list[OrderRow]:

@@ -1,4 +1,4 @@
-"""The worker's endless jobs around orders: recovery, unparking, keeping holds, telling Redis, the replica's lag.
+"""The worker's endless jobs around orders: recovery, unparking, keeping holds and telling Redis.
 
 Each round is complete in itself and every step in it is idempotent, so a round that an outage cut short is simply
 followed by the next one.
@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from target.breakers import BreakerState, UnavailableError
 from target.checkouts import Checkouts
-from target.observability import REPLICA_LAG_SECONDS
 from target.orders import Checkout, Order
 from target.saga import BOOKING_LEASE_S, LOCK_S
 
@@ -27,7 +26,6 @@ TELL_PERIOD_S: Final = 0.5
 TELL_BATCH: Final = 500
 FORGET_PERIOD_S: Final = 3600.0
 HINTS_KEPT_S: Final = 172_800.0  # twice as long as the provider repeats a webhook
-LAG_PERIOD_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +36,6 @@ class OrderJobs:
     def __init__(self, checkouts: Checkouts) -> None:
         self._checkouts = checkouts
         self._orders = checkouts.orders
-        self._lag = REPLICA_LAG_SECONDS.labels(checkouts.database.shard)
         self._open: list[Order] = []  # pending orders as last seen: their holds are kept while the primary is away
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
@@ -48,7 +45,6 @@ class OrderJobs:
             every(RECOVERY_PERIOD_S, self.unpark),
             every(KEEP_PERIOD_S, self.keep_holds),
             every(TELL_PERIOD_S, self.tell_inventory),
-            every(LAG_PERIOD_S, self.measure_lag),
             every(FORGET_PERIOD_S, self.forget_hints),
         ]
 
@@ -105,11 +101,6 @@ class OrderJobs:
     async def forget_hints(self) -> None:
         """Webhooks so old that no repeat of them can come."""
         await self._orders.forget_hints(older_than_s=HINTS_KEPT_S)
-
-    async def measure_lag(self) -> None:
-        """Sets the gauge; while neither server can be asked, it becomes NaN."""
-        lag_s = await self._checkouts.database.replica_lag_s()
-        self._lag.set(float("nan") if lag_s is None else lag_s)
 
 
 async def every(period_s: float, round_: Callable[[], Awaitable[None]]) -> None:

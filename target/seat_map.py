@@ -1,4 +1,4 @@
-"""The public seat map and the free seats by section: from Redis, and from the replica, marked stale, without it.
+"""The public seat map and the free seats by section: from Redis, and from the orders, marked stale, without it.
 
 Both are cached in each process and dropped when a seat changes. How old an answer may be: `FRESH_S` plus the time of a
 read while changes are noticed, which is always but for the loss of the connection that listens; then the map is
@@ -27,7 +27,7 @@ JITTER_RATIO: Final = 0.25
 
 
 class Seats(msgspec.Struct, frozen=True):
-    """The state of every seat. `source`: redis, or replica (then `stale`, without epoch and seq)."""
+    """The state of every seat. `source`: redis, or orders (then `stale`, without epoch and seq)."""
 
     epoch: str
     seq: int
@@ -46,12 +46,12 @@ class Counts(msgspec.Struct, frozen=True):
 class SeatTruth(Protocol):
     """Where the map comes from without Redis."""
 
-    def seat_states_on_replica(self) -> Awaitable[Mapping[str, str]]:
+    def seat_states(self) -> Awaitable[Mapping[str, str]]:
         """Seat → pending | confirmed."""
 
 
 class SeatMap:
-    """Both views of one event. Raises `UnavailableError` when neither Redis nor the replica can be asked."""
+    """Both views of one event. Raises `UnavailableError` when neither Redis nor the database can be asked."""
 
     def __init__(self, redis: RedisStore, keys: Keys, venue: Venue, truth: SeatTruth) -> None:
         self._redis = redis
@@ -86,7 +86,7 @@ class SeatMap:
         try:
             seats = await self._from_redis()
         except UnavailableError:
-            seats = await self._from_replica()
+            seats = await self._from_orders()
         return seats, msgspec.json.encode(seats)
 
     async def _count(self) -> bytes:
@@ -100,13 +100,13 @@ class SeatMap:
             raise NotReadyError
         return Seats(epoch.decode(), int(seq), stale=False, source="redis", states=self._by_section(seat_map.decode()))
 
-    async def _from_replica(self) -> Seats:
+    async def _from_orders(self) -> Seats:
         states = [SEAT_FREE] * self._venue.capacity
-        for seat, order_state in (await self._truth.seat_states_on_replica()).items():
+        for seat, order_state in (await self._truth.seat_states()).items():
             index = self._venue.index(seat)
             if index is not None:
                 states[index] = SEAT_SOLD if order_state == "confirmed" else SEAT_HELD
-        return Seats("", 0, stale=True, source="replica", states=self._by_section("".join(states)))
+        return Seats("", 0, stale=True, source="orders", states=self._by_section("".join(states)))
 
     def _by_section(self, states: str) -> dict[str, str]:
         return {section: states[first:end] for section, (first, end) in self._venue.slices.items()}

@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     primary_dsn: str = "postgresql://127.0.0.1:5432/gatecrash"  # one for each shard, with spaces between
     replica_dsn: str = "postgresql://127.0.0.1:5433/gatecrash"  # in the same order
     database_connections: Count = 16  # to each primary; a quarter of it to each replica
-    replica_lag_max_s: Seconds = 5.0  # beyond it the replica's answers are marked stale
+    replica_lag_max_s: Seconds = 5.0  # beyond it browsing reads the primary while that can be asked
     dependency_timeout_s: Seconds = 1.0
 
     secret: str = "rehearsal-only"  # noqa: S105 - signs tickets and passes; a real platform sets its own

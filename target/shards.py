@@ -46,6 +46,7 @@ class Shards:
                 shard=str(shard) if self._count > 1 else "",
                 timeout_s=settings.dependency_timeout_s,
                 pool_size=settings.database_connections,
+                lag_max_s=settings.replica_lag_max_s,
             )
             for shard in wanted
         }
@@ -61,13 +62,15 @@ class Shards:
 
     async def open(self) -> None:
         """Opens all pools."""
-        await asyncio.gather(*(database.open() for database in self.databases))
+        for database in self.databases:
+            await database.open()
 
     async def close(self) -> None:
         """Closes all pools."""
         await asyncio.gather(*(database.close() for database in self.databases))
 
     def probes(self) -> list[Coroutine[Any, Any, None]]:
-        """Endless jobs: the active probes of all breakers."""
+        """Endless jobs: the active probes of all breakers, and the watch on each replica's lag."""
         stores = [store for database in self.databases for store in (database.primary, database.replica)]
-        return [store.guard.probe_forever(store.ping) for store in stores]
+        watches = (database.lag.watch() for database in self.databases)
+        return [*(store.guard.probe_forever(store.ping) for store in stores), *watches]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -71,9 +69,8 @@ class Status:
         return json_response(answer, headers={"cache-control": "no-store"})
 
     async def _ask(self) -> Figures:
-        lags_s = await asyncio.gather(*(database.replica_lag_s() for database in self._databases))
-        known = [lag_s for lag_s in lags_s if lag_s is not None and not math.isnan(lag_s)]
-        return Figures(await self._queue_depth(), max(known) if len(known) == len(lags_s) else None)
+        known = [database.lag.last_s for database in self._databases if database.lag.last_s is not None]
+        return Figures(await self._queue_depth(), max(known) if len(known) == len(self._databases) else None)
 
     async def _queue_depth(self) -> int | None:
         try:

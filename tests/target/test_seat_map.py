@@ -26,7 +26,7 @@ LONG_S = 3600.0
 class Truth:
     """What the replica says while Redis is away."""
 
-    async def seat_states_on_replica(self) -> Mapping[str, str]:
+    async def seat_states(self) -> Mapping[str, str]:
         return {"101-A-1": "confirmed", "101-A-2": "pending"}
 
 
