@@ -1,4 +1,4 @@
-"""Canaries: probes that run beside the load, through the broken proxy, so that a fault is proven and not assumed.
+"""Canaries: probes that run beside the load, at what is broken, so that a fault is proven and not assumed.
 
 Each canary has its own thread from shortly before the fault until it has seen it healed. It only gathers samples;
 whether they prove anything is `chaos.proof`'s to say.
@@ -18,6 +18,7 @@ from typing import Final
 from chaos import probes
 from chaos.experiment import CanarySpec
 from chaos.proof import Proof, is_healthy, prove
+from chaos.replica_probe import ReplicaProbe, Replication, replica
 from harness.record.schema import CanarySample
 
 _PERIOD_S: Final = 0.1
@@ -27,10 +28,15 @@ _OVERLAP_MAX: Final = 64
 
 Clock = Callable[[], float]
 Address = tuple[str, int]
+Place = Address | Replication
+"""Where a canary probes."""
 
 
-def probe(spec: CanarySpec, address: Address, timeout_s: float) -> probes.Reading:
+def probe(spec: CanarySpec, place: Place, timeout_s: float) -> probes.Reading:
     """One probe of this kind."""
+    if isinstance(place, Replication):
+        return replica(place, timeout_s)
+    address = place
     match spec.probe:
         case "redis":
             return probes.redis(address, timeout_s)
@@ -42,14 +48,16 @@ def probe(spec: CanarySpec, address: Address, timeout_s: float) -> probes.Readin
             return probes.websocket(address, timeout_s, spec.path)
         case "tcp":
             return probes.tcp(address, timeout_s)
+        case "replica":
+            raise TypeError("a replica is probed by its two servers, not by an address")
 
 
 class Canary:
     """Gathers samples in a thread of its own. `clock` tells T0 seconds."""
 
-    def __init__(self, spec: CanarySpec, address: Address, clock: Clock) -> None:
+    def __init__(self, spec: CanarySpec, place: Place, clock: Clock) -> None:
         self.spec = spec
-        self._address = address
+        self._place = place
         self._clock = clock
         self._lock = threading.Lock()
         self._samples: list[CanarySample] = []
@@ -57,7 +65,7 @@ class Canary:
         self._heal_requested_s: float | None = None
         self._healed = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"canary-{spec.proxy}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"canary-{spec.place}", daemon=True)
 
     def start(self) -> None:
         """Begin to probe."""
@@ -106,7 +114,7 @@ class Canary:
 
     def _probe_once(self, timeout_s: float) -> None:
         t_s = self._clock()
-        reading = probe(self.spec, self._address, timeout_s)
+        reading = probe(self.spec, self._place, timeout_s)
         self._add(CanarySample(t_s=round(t_s, 4), state=reading.state, latency_ms=reading.latency_ms))
 
     def _add(self, sample: CanarySample) -> None:
@@ -115,6 +123,23 @@ class Canary:
             asked_s = self._heal_requested_s
         if asked_s is not None and sample.t_s >= asked_s and is_healthy(self.spec, sample):
             self._healed.set()
+
+
+class Replica(Canary):
+    """Writes to the primary and looks on the replica, over connections that it keeps, one probe at a time."""
+
+    def _run(self) -> None:
+        if not isinstance(self._place, Replication):
+            raise TypeError("a replica is probed by its two servers")
+        asked = ReplicaProbe(self._place)
+        try:
+            while not self._stop.is_set() and not self._healed.is_set():
+                t_s = self._clock()
+                reading = asked.read(_TIMEOUT_S)
+                self._add(CanarySample(t_s=round(t_s, 4), state=reading.state, latency_ms=reading.latency_ms))
+                self._stop.wait(_PERIOD_S)
+        finally:
+            asked.close()
 
 
 class HeldSockets(Canary):
@@ -133,13 +158,15 @@ class HeldSockets(Canary):
 
     def _hold_all(self, held: selectors.BaseSelector) -> None:
         """Open what is missing. One sample: whether all of them are held now."""
-        t_s = self._clock()
+        address, t_s = self._place, self._clock()
+        if isinstance(address, Replication):
+            raise TypeError("sockets are held at an address")
         missing = self.spec.sockets - len(held.get_map())
         if not missing and self._heal_requested_s is None:
             return
         try:
             for _ in range(missing):
-                link = probes.open_websocket(self._address, _TIMEOUT_S, self.spec.path)
+                link = probes.open_websocket(address, _TIMEOUT_S, self.spec.path)
                 link.setblocking(False)
                 held.register(link, selectors.EVENT_READ, data=link)
         except OSError:
@@ -172,9 +199,12 @@ def _close(held: selectors.BaseSelector, link: socket.socket) -> None:
         link.close()
 
 
-def canary_for(spec: CanarySpec, address: Address, clock: Clock) -> Canary:
+_CANARIES: Final[dict[str, type[Canary]]] = {"dropped": HeldSockets, "stale": Replica}
+
+
+def canary_for(spec: CanarySpec, place: Place, clock: Clock) -> Canary:
     """The canary that proves this kind of effect."""
-    return (HeldSockets if spec.effective == "dropped" else Canary)(spec, address, clock)
+    return _CANARIES.get(spec.effective, Canary)(spec, place, clock)
 
 
 def wait_all_healed(canaries: Sequence[Canary], within_s: float) -> None:

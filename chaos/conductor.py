@@ -1,10 +1,12 @@
 """Carries out the planned experiments on the release clock, and heals: on schedule, and on any way out.
 
 with Conductor(planned, addresses, faults_path) as conductor:
-    conductor.preflight()               # before any load: could every fault be injected and proven?
+    conductor.preflight()               # before any load: could every fault be injected, proven and healed?
     conductor.start(t0_monotonic_s)     # its own thread keeps the schedule
     ...
     conductor.finish()                  # heals what is still in force, waits for the canaries, writes faults.json
+
+Whatever happens to this process, what it broke is on disk with its inverse before it is broken: see `chaos.lease`.
 """
 
 from __future__ import annotations
@@ -12,16 +14,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol, Self
 
 import msgspec
 
-from chaos.canary import Address, probe, wait_all_healed
-from chaos.experiment import CanarySpec
+from chaos import state
+from chaos.canary import wait_all_healed
+from chaos.faults.tools import Tools
+from chaos.guards import Watch
 from chaos.injection import Injection
-from chaos.injectors.toxiproxy import ProxyState, Toxiproxy
+from chaos.lease import LEASE_S, Lease
+from chaos.levers import Levers
+from chaos.preflight import places_of, require_ready
 from chaos.timeline import Kind, Planned, Step, schedule
 from harness.errors import EnvironmentProblem, InputError
 from harness.record.schema import SCHEMA_VERSION, FaultsDocument
@@ -29,10 +35,7 @@ from harness.record.writer import write_document
 
 _HEAL_WITHIN_S: Final = 8.0
 _SEEN_HEALED_WITHIN_S: Final = 10.0
-_PREFLIGHT_WITHIN_S: Final = 5.0
-_PREFLIGHT_PAUSE_S: Final = 0.2
-_PROBE_TIMEOUT_S: Final = 2.0
-_ANY_INTERFACE: Final = frozenset({"", "0.0.0.0", "::"})
+_LOOK_EVERY_S: Final = 0.1
 _log = logging.getLogger("chaos")
 
 
@@ -47,41 +50,66 @@ class Addresses(Protocol):
     def event(self) -> str:
         """The event on sale: part of the feed's path."""
 
+    @property
+    def metrics(self) -> Mapping[str, str]:
+        """Source → URL of a Prometheus page, for the guards."""
+
 
 class Conductor:
-    """Injects, proves and heals. `faults_path` is rewritten whole after each change of state."""
+    """Injects, proves and heals. `faults_path` is rewritten whole after each change of state.
 
-    def __init__(self, planned: Sequence[Planned], addresses: Addresses, faults_path: Path) -> None:
-        self._planned = tuple(planned)
+    `levers` let it at processes and databases. `lease_s`: how long a fault may outlive a keeper that hangs.
+    """
+
+    def __init__(
+        self,
+        planned: Sequence[Planned],
+        addresses: Addresses,
+        faults_path: Path,
+        levers: Levers | None = None,
+        *,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._planned = tuple(_with_event(plan, addresses.event) for plan in planned)
         self._steps = schedule(self._planned)
-        self._event = addresses.event
-        self._url = addresses.toxiproxy
         self._path = faults_path
-        self._server = Toxiproxy(self._url) if self._url else None
+        self._tools = Tools(addresses.toxiproxy, levers)
+        self._lease_s = lease_s
+        self._lease: Lease | None = None
+        experiments = [plan.experiment for plan in self._planned]
+        guards = [guard for one in experiments for guard in (*one.steady_state, *one.guards)]
+        self._watch = Watch(guards, addresses.metrics)
         self._injections: tuple[Injection, ...] = ()
         self._t0_monotonic_s = time.monotonic()
         self._lock = threading.RLock()  # the server is driven, and faults.json written, by one thread at a time
         self._stop = threading.Event()
+        self._stopped_by = ""
         self._thread = threading.Thread(target=self._keep_schedule, name="conductor", daemon=True)
         self._finished = False
 
-    def preflight(self) -> None:
-        """Prove, before any load, that every fault can be injected and seen. Raises GatecrashError.
+    @property
+    def stop_reason(self) -> str:
+        """Why the whole run must end now; "" while it may go on."""
+        return self._stopped_by
 
-        The server answers, the proxies are there and unharmed, and each canary gets through.
+    def preflight(self) -> None:
+        """Prove, before any load, that every fault can be injected, seen and healed. Raises GatecrashError.
+
+        No kill switch is set, the servers answer, the proxies are there and unharmed, each canary gets through, and a
+        reaper is ready.
         """
+        if (switch := state.kill_switch()).exists():
+            raise InputError(f"the kill switch {switch} is set", hint="remove that file to allow rehearsals again")
         if not self._planned:
             return
-        known = self._require_server().proxies()
-        wanted = {name for plan in self._planned for name in plan.experiment.proxies}
-        for name in sorted(wanted):
-            _require_unharmed(known.get(name), name, known)
-        addresses = {name: self._address(known[name]) for name in wanted}
-        plans = [self._with_event(plan) for plan in self._planned]
-        self._injections = tuple(Injection(plan, at, addresses, self._clock) for at, plan in enumerate(plans))
-        for plan in plans:
-            for spec in plan.experiment.canaries:
-                _require_healthy(spec, addresses[spec.proxy])
+        experiments = [plan.experiment for plan in self._planned]
+        places = places_of(experiments, self._tools)
+        require_ready([canary for one in experiments for canary in one.canaries], places)
+        lease = self._lease = self._lease or Lease(self._path, lease_s=self._lease_s)
+        self._injections = tuple(
+            Injection(plan, at, places, self._clock, lease) for at, plan in enumerate(self._planned)
+        )
+        self._watch.start()
 
     def start(self, t0_monotonic_s: float) -> None:
         """Begin the schedule; returns at once. T0 may lie ahead."""
@@ -95,6 +123,10 @@ class Conductor:
         """The experiments whose faults are in force now."""
         return tuple(injection.plan.experiment.name for injection in self._injections if injection.in_force)
 
+    def saw(self, figures: Mapping[str, float]) -> None:
+        """What the load generator says of itself, for the guards: load_p99_ms, load_rps."""
+        self._watch.saw(figures)
+
     def finish(self) -> None:
         """Heal what is still in force, wait until that is seen, write faults.json. Bounded in time; may be repeated."""
         if self._finished:
@@ -107,10 +139,12 @@ class Conductor:
         wait_all_healed([canary for injection in undone for canary in injection.canaries], _SEEN_HEALED_WITHIN_S)
         for injection in self._injections:
             injection.stop()
+        self._watch.stop()
         self._write()
         self._finished = True
-        if self._server is not None:
-            self._server.close()
+        if self._lease is not None:
+            self._lease.close()
+        self._tools.close()
 
     def __enter__(self) -> Self:
         return self
@@ -124,31 +158,62 @@ class Conductor:
     def _keep_schedule(self) -> None:
         try:
             for step in self._steps:
-                if self._stop.wait(max(0.0, step.t_s - self._clock())):
+                if not self._wait_for(step.t_s):
                     return
                 with self._lock:
                     self._do(step)
                     self._write()
+            self._wait_for(float("inf"))
         except BaseException:
             self._heal_all()  # at once: `finish` may be far away
             raise
 
+    def _wait_for(self, t_s: float) -> bool:
+        """Wait until then, with an eye on the guards and the kill switch; false when all is over."""
+        while (left_s := t_s - self._clock()) > 0:
+            if self._stop.wait(min(left_s, _LOOK_EVERY_S)):
+                return False
+            if (switch := state.kill_switch()).exists():
+                self._stopped_by = f"stopped by the kill switch {switch}"
+                self._end_early(self._injections, self._stopped_by)
+                return False
+            for injection in self._injections:
+                broken = self._watch.broken(injection.plan.experiment.guards) if injection.in_force else ()
+                if broken:
+                    self._end_early([injection], f"aborted, a guard broke: {', '.join(broken)}")
+        return True
+
+    def _end_early(self, injections: Sequence[Injection], why: str) -> None:
+        _log.warning("%s: healing", why)
+        with self._lock:
+            for injection in reversed(injections):
+                if injection.in_force:
+                    injection.abort(why)
+                injection.heal(self._tools, time.monotonic() + _HEAL_WITHIN_S)
+            self._write()
+
     def _do(self, step: Step) -> None:
-        injection, server = self._injections[step.planned], self._require_server()
+        injection = self._injections[step.planned]
         match step.kind:
             case Kind.WATCH:
                 injection.watch()
-            case Kind.INJECT | Kind.REPEAT:
-                injection.inject(server, step.faults)
+            case Kind.INJECT:
+                if unsteady := self._watch.unsteady(injection.plan.experiment.steady_state):
+                    injection.abort(f"not injected, no steady state before it: {', '.join(unsteady)}")
+                else:
+                    injection.inject(self._tools, step.faults)
+            case Kind.REPEAT:
+                if injection.in_force:  # not when it was ended early
+                    injection.inject(self._tools, step.faults)
             case Kind.HEAL:
-                injection.heal(server, time.monotonic() + _HEAL_WITHIN_S)
+                injection.heal(self._tools, time.monotonic() + _HEAL_WITHIN_S)
 
     def _heal_all(self) -> None:
         """The last experiment first. One deadline for all."""
         with self._lock:
             deadline_s = time.monotonic() + _HEAL_WITHIN_S
             for injection in reversed(self._injections):
-                injection.heal(self._require_server(), deadline_s)
+                injection.heal(self._tools, deadline_s)
 
     def _write(self) -> None:
         """A disk that is full must not keep a fault in force: it is said, and the work goes on."""
@@ -159,46 +224,11 @@ class Conductor:
             except EnvironmentProblem as problem:
                 _log.error("%s", problem)
 
-    def _require_server(self) -> Toxiproxy:
-        if self._server is None:
-            raise InputError("this platform has no fault proxy, so nothing can be broken", hint="add --no-chaos")
-        return self._server
 
-    def _address(self, proxy: ProxyState) -> Address:
-        host, _, port = proxy.listen.rpartition(":")
-        host = host.strip("[]")
-        return (self._require_server().host if host in _ANY_INTERFACE else host, int(port))
-
-    def _with_event(self, plan: Planned) -> Planned:
-        """The plan with the event's name in its canaries' paths."""
-        experiment = plan.experiment
-        canaries = tuple(
-            msgspec.structs.replace(spec, path=spec.path.replace("{event}", self._event))
-            for spec in experiment.canaries
-        )
-        return msgspec.structs.replace(plan, experiment=msgspec.structs.replace(experiment, canaries=canaries))
-
-
-def _require_unharmed(proxy: ProxyState | None, name: str, known: Collection[str]) -> None:
-    if proxy is None:
-        hint = f"it has {', '.join(sorted(known)) or 'none'}"
-        raise InputError(f"the fault proxy has no proxy called {name!r}", hint=hint)
-    if not proxy.enabled or proxy.toxics:
-        state = "is disabled" if not proxy.enabled else f"has the toxic {proxy.toxics[0].name!r}"
-        hint = "undo it: POST /reset on the fault proxy undoes everything"
-        raise EnvironmentProblem(f"the proxy {name!r} {state} already, before any fault", hint=hint)
-
-
-def _require_healthy(spec: CanarySpec, address: Address) -> None:
-    """A canary that is not well before the fault cannot prove anything after it."""
-    deadline_s = time.monotonic() + _PREFLIGHT_WITHIN_S
-    while True:
-        reading = probe(spec, address, _PROBE_TIMEOUT_S)
-        if reading.state == "ok":
-            return
-        if time.monotonic() > deadline_s:
-            raise EnvironmentProblem(
-                f"the canary for {spec.proxy} ({spec.probe}) does not get through before any fault: {reading.state}",
-                hint="see whether what stands behind that proxy is up",
-            )
-        time.sleep(_PREFLIGHT_PAUSE_S)
+def _with_event(plan: Planned, event: str) -> Planned:
+    """The plan with the event's name in its canaries' paths."""
+    experiment = plan.experiment
+    canaries = tuple(
+        msgspec.structs.replace(spec, path=spec.path.replace("{event}", event)) for spec in experiment.canaries
+    )
+    return msgspec.structs.replace(plan, experiment=msgspec.structs.replace(experiment, canaries=canaries))

@@ -7,6 +7,8 @@
     length_s: 4
     faults:       [{action: disable, proxy: redis}]
     canaries:     [{probe: redis, proxy: redis, effective: refused}]
+    steady_state: [{name: …, metric: …, compare: equals, value: 0}]      # before the fault, or it is not injected
+    guards:       [{name: …, metric: …, compare: at_most, value: 500}]   # while it is in force, or it is healed at once
     expectations: [...]
 
 Expectations are a small closed language, evaluated from the record alone by `chaos.expectations`.
@@ -28,6 +30,8 @@ from harness.yaml_file import YamlFile, suggest
 
 FOLDER: Final = Path(__file__).parent / "experiments"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
+_PROOF_S: Final = {"slow": 0.5, "hung": 1.5, "stale": 1.5}
+"""How much longer than its effect a window must be for the canary to see it."""
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,22 +63,88 @@ class Drop(_Part, frozen=True, kw_only=True, tag_field="action", tag="drop"):
     at_ratio: tuple[float, ...] = (0.0,)
 
 
-Fault: TypeAlias = Disable | AddToxic | Drop
+class Kill(_Part, frozen=True, kw_only=True, tag_field="action", tag="kill"):
+    """The process gets SIGKILL; healing starts it again."""
+
+    process: str
+
+
+class Pause(_Part, frozen=True, kw_only=True, tag_field="action", tag="pause"):
+    """The process and all below it are stopped by SIGSTOP; healing lets them go on."""
+
+    process: str
+
+
+class PauseReplay(_Part, frozen=True, kw_only=True, tag_field="action", tag="pause_replay"):
+    """The replica receives what the primary writes and shows none of it."""
+
+    server: str
+
+
+class CutReplication(_Part, frozen=True, kw_only=True, tag_field="action", tag="cut_replication"):
+    """The replica is told to follow nobody."""
+
+    server: str
+
+
+Fault: TypeAlias = Disable | AddToxic | Drop | Kill | Pause | PauseReplay | CutReplication
+ON_PROXIES: Final = (Disable, AddToxic, Drop)
+
+
+def place_of(fault: Fault) -> str:
+    """The name of what it breaks: a proxy, a process or a database server."""
+    match fault:
+        case Disable() | AddToxic() | Drop():
+            return fault.proxy
+        case Kill() | Pause():
+            return fault.process
+        case PauseReplay() | CutReplication():
+            return fault.server
 
 
 class CanarySpec(_Part, frozen=True, kw_only=True):
-    """The probe that proves a fault, through the proxy that is broken.
+    """The probe that proves a fault: through a `proxy`, at a `process` past every proxy, or on a database `server`.
 
-    `effective` is what it must see: `refused` (no connection, or a cut one), `slow` (an answer that takes at least
-    `slow_ms_min`), `dropped` (some of the `sockets` it holds open are cut). `path` may hold {event}.
+    `effective` is what it must see: `refused` (no connection, or a cut one), `hung` (a connection, and no answer),
+    `slow` (an answer that takes at least `slow_ms_min`), `dropped` (some of the `sockets` it holds open are cut),
+    `stale` (what was just written to the primary is not on the replica `server`). `path` may hold {event}.
+    `watches`: the process or server whose fault it proves, when that is not where it probes.
     """
 
-    probe: Literal["redis", "postgres", "http", "websocket", "tcp"]
-    proxy: str
-    effective: Literal["refused", "slow", "dropped"]
+    probe: Literal["redis", "postgres", "http", "websocket", "tcp", "replica"]
+    proxy: str = ""
+    process: str = ""
+    server: str = ""
+    watches: str = ""
+    effective: Literal["refused", "hung", "slow", "dropped", "stale"]
     slow_ms_min: int = 0
     path: str = "/healthz"
     sockets: int = 12
+
+    @property
+    def place(self) -> str:
+        """Where it probes."""
+        return self.proxy or self.process or self.server
+
+    @property
+    def proves(self) -> str:
+        """What it watches."""
+        return self.watches or self.place
+
+
+class Guard(_Part, frozen=True, kw_only=True):
+    """What must be true of a metric of the platform, read while the run goes on, in every matching series.
+
+    As `steady_state` it must be true before anything is broken. As one of the `guards` it ends the experiment, healed,
+    when it has been false for `for_s`. `metric` may also be load_p99_ms or load_rps, as the load generator sees them.
+    """
+
+    name: str
+    metric: str
+    labels: dict[str, str] = {}
+    compare: Literal["equals", "at_least", "at_most"]
+    value: float
+    for_s: float = 1.0
 
 
 class _Expectation(_Part, frozen=True, kw_only=True):
@@ -172,19 +242,32 @@ class Experiment(_Part, frozen=True, kw_only=True):
     length_s: float
     faults: tuple[Fault, ...]
     canaries: tuple[CanarySpec, ...]
+    steady_state: tuple[Guard, ...] = ()
+    guards: tuple[Guard, ...] = ()
     expectations: tuple[Expectation, ...] = ()
 
     @property
     def proxies(self) -> frozenset[str]:
-        """The proxies that it breaks."""
-        return frozenset(fault.proxy for fault in self.faults)
+        """The proxies that it breaks, or that a canary needs."""
+        broken = {fault.proxy for fault in self.faults if isinstance(fault, ON_PROXIES)}
+        return frozenset(broken | {canary.proxy for canary in self.canaries if canary.proxy})
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The proxies, processes and servers that it breaks or looks at: nobody else may break them meanwhile."""
+        return self.proxies | {place_of(fault) for fault in self.faults}
+
+    @property
+    def needs_levers(self) -> bool:
+        """Whether it takes more than a fault proxy."""
+        on_proxies = all(isinstance(fault, ON_PROXIES) for fault in self.faults)
+        return not on_proxies or any(canary.process or canary.server for canary in self.canaries)
 
     @property
     def shortest_s(self) -> float:
         """The shortest window in which its canaries can prove it: an answer that takes 8 s needs 8 s to be seen."""
-        return max(
-            (canary.slow_ms_min / 1000 + 0.5 for canary in self.canaries if canary.effective == "slow"), default=0.0
-        )
+        needed_s = (_PROOF_S.get(canary.effective, 0.0) + canary.slow_ms_min / 1000 for canary in self.canaries)
+        return max(needed_s, default=0.0)
 
 
 def names() -> list[str]:
@@ -215,6 +298,10 @@ def _read(path: Path) -> Experiment:
         raise file.error(
             f"the canary needs at least {experiment.shortest_s:g} s to prove this", "length_s", hint="lengthen it"
         )
+    for section, guards in (("steady_state", experiment.steady_state), ("guards", experiment.guards)):
+        for at, guard in enumerate(guards):
+            if guard.for_s < 0:
+                raise file.error("must not be negative", section, at, "for_s")
     for at, expectation in enumerate(experiment.expectations):
         _check_expectation(expectation, file, at)
     return experiment
@@ -223,11 +310,13 @@ def _read(path: Path) -> Experiment:
 def _check_faults(experiment: Experiment, file: YamlFile) -> None:
     if not experiment.faults:
         raise file.error("an experiment that breaks nothing proves nothing", "faults")
-    watched = {canary.proxy for canary in experiment.canaries}
+    watched = {canary.proves for canary in experiment.canaries}
     for at, fault in enumerate(experiment.faults):
-        if fault.proxy not in watched:
-            hint = f"add {{proxy: {fault.proxy}, …}} to canaries"
-            raise file.error(f"no canary watches the proxy {fault.proxy!r}", "faults", at, "proxy", hint=hint)
+        place = place_of(fault)
+        key = "proxy" if isinstance(fault, ON_PROXIES) else "process" if isinstance(fault, Kill | Pause) else "server"
+        if place not in watched:
+            hint = f"add {{{key}: {place}, …}} to canaries"
+            raise file.error(f"no canary watches the {key} {place!r}", "faults", at, key, hint=hint)
         if isinstance(fault, AddToxic):
             _check_toxic(fault, file, at)
         if isinstance(fault, Drop):
@@ -260,12 +349,22 @@ def _check_drop(fault: Drop, file: YamlFile, at: int) -> None:
 
 def _check_canaries(experiment: Experiment, file: YamlFile) -> None:
     dropping = {fault.proxy for fault in experiment.faults if isinstance(fault, Drop)}
+    broken = {place_of(fault) for fault in experiment.faults}
     for at, canary in enumerate(experiment.canaries):
-        if canary.proxy not in experiment.proxies:
-            raise file.error("watches a proxy that no fault breaks", "canaries", at, "proxy")
+        places = [key for key in ("proxy", "process", "server") if getattr(canary, key)]
+        if len(places) != 1:
+            raise file.error("expected one of proxy, process and server", "canaries", at)
+        if canary.proves not in broken:
+            key = "watches" if canary.watches else places[0]
+            what = "proxy" if key == "proxy" else "part"
+            raise file.error(f"watches a {what} that no fault breaks", "canaries", at, key)
+        if (canary.probe == "replica") != (canary.effective == "stale") or bool(canary.server) != (
+            canary.probe == "replica"
+        ):
+            raise file.error("goes with a server and effective: stale, and with them only", "canaries", at, "probe")
         if (canary.effective == "slow") != (canary.slow_ms_min > 0):
             raise file.error("goes with effective: slow, and with it only", "canaries", at, "slow_ms_min")
-        if (canary.effective == "dropped") != (canary.probe == "websocket"):
+        if canary.effective == "dropped" and canary.probe != "websocket":
             raise file.error("held sockets prove a drop, and only they do", "canaries", at, "effective")
         if (canary.effective == "dropped") != (canary.proxy in dropping):
             raise file.error("does not fit the fault on this proxy", "canaries", at, "effective")

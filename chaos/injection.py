@@ -8,17 +8,19 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from chaos import faults
-from chaos.canary import canary_for
+from chaos.canary import Place, canary_for
 from chaos.faults import Inverse
-from chaos.injectors.toxiproxy import Toxiproxy, ToxiproxyProblem
+from chaos.faults.tools import ChangedHands, Gone, Tools
+from chaos.lease import Lease
 from chaos.proof import Proof
 from chaos.timeline import Planned
+from harness.errors import GatecrashError
 from harness.record.schema import FaultRun
 
 _RETRY_FIRST_S: Final = 0.1
@@ -31,17 +33,19 @@ Clock = Callable[[], float]
 class Injection:
     """Mutable on purpose: it belongs to the conductor, and `document` is its frozen picture."""
 
-    def __init__(self, plan: Planned, number: int, addresses: dict[str, tuple[str, int]], clock: Clock) -> None:
+    def __init__(self, plan: Planned, number: int, places: Mapping[str, Place], clock: Clock, lease: Lease) -> None:
         self.plan = plan
-        self.canaries = tuple(canary_for(spec, addresses[spec.proxy], clock) for spec in plan.experiment.canaries)
-        self.pending: list[Inverse] = []  # what must be undone; empty: nothing of it is in force
+        self.canaries = tuple(canary_for(spec, places[spec.place], clock) for spec in plan.experiment.canaries)
+        self.pending: list[tuple[Inverse, int]] = []  # what must be undone, with its number in the journal
         self._clock = clock
-        self._names = [f"gatecrash_{plan.experiment.name}_{number}_{at}" for at in range(len(plan.experiment.faults))]
+        self._lease = lease
+        prefix = f"gatecrash_{lease.id}_{plan.experiment.name}_{number}"
+        self._names = [f"{prefix}_{at}" for at in range(len(plan.experiment.faults))]
         self._requested_s: float | None = None
         self._heal_requested_s: float | None = None
         self._measured: Counter[str] = Counter()
         self._problems: list[str] = []
-        self._unhealed: dict[Inverse, str] = {}
+        self._unhealed: dict[int, str] = {}
 
     @property
     def was_injected(self) -> bool:
@@ -58,24 +62,36 @@ class Injection:
         for canary in self.canaries:
             canary.start()
 
-    def inject(self, server: Toxiproxy, which: Sequence[int]) -> None:
-        """Break these faults. The first that fails ends it; what was begun is healed like the rest."""
+    def inject(self, tools: Tools, which: Sequence[int]) -> None:
+        """Break these faults. The first that fails ends it; what was begun is healed like the rest.
+
+        A lease that was lost is not used again: whoever took it would not know of a new fault.
+        """
         if self._requested_s is None:
             self._requested_s = round(self._clock(), 4)
             for canary in self.canaries:
                 canary.injected(self._requested_s)
         for at in which:
-            fault = self.plan.experiment.faults[at]
-            inverse = faults.inverse_of(fault, self._names[at])
-            if inverse not in self.pending:
-                self.pending.append(inverse)
             try:
-                self._measured.update(faults.inject(fault, self._names[at], server))
-            except ToxiproxyProblem as problem:
+                self._inject(at, tools)
+            except GatecrashError as problem:
                 self._problems.append(f"not injected: {problem}")
                 return
 
-    def heal(self, server: Toxiproxy, deadline_s: float) -> None:
+    def _inject(self, at: int, tools: Tools) -> None:
+        if self._lease.lost:
+            raise GatecrashError("the lease was lost: what was in force is healed already")
+        fault = self.plan.experiment.faults[at]
+        inverse = faults.inverse_of(fault, self._names[at], tools)
+        if all(inverse != known for known, _ in self.pending):
+            self.pending.append((inverse, self._lease.intend(self.plan.experiment.name, inverse)))
+        self._measured.update(faults.inject(fault, self._names[at], inverse, tools))
+
+    def abort(self, why: str) -> None:
+        """Say why it was healed before its time; the caller heals."""
+        self._problems.append(why)
+
+    def heal(self, tools: Tools, deadline_s: float) -> None:
         """Undo in reverse order, trying again until `deadline_s` (monotonic). What could not be undone is said."""
         if not self.pending:
             return
@@ -83,14 +99,17 @@ class Injection:
             self._heal_requested_s = round(self._clock(), 4)
             for canary in self.canaries:
                 canary.heal_requested(self._heal_requested_s)
-        for inverse in reversed(tuple(self.pending)):
-            problem = _undo(inverse, server, deadline_s)
+        if self._lease.lost:
+            self._problems.append("the lease was lost: somebody else healed it before its time")
+        for inverse, number in reversed(tuple(self.pending)):
+            problem = _undo(inverse, tools, deadline_s)
             if problem is None:
-                self.pending.remove(inverse)
-                self._unhealed.pop(inverse, None)
+                self._lease.undone(number)
+                self.pending.remove((inverse, number))
+                self._unhealed.pop(number, None)
             else:
-                self._unhealed[inverse] = f"STILL IN FORCE, {inverse} failed: {problem}"
-                _log.error("%s could not be healed: %s: %s", self.plan.experiment.name, inverse, problem)
+                self._unhealed[number] = f"STILL IN FORCE, to undo it: {inverse.what}; that failed: {problem}"
+                _log.error("%s could not be healed: %s: %s", self.plan.experiment.name, inverse.what, problem)
 
     def stop(self) -> None:
         """End the canaries."""
@@ -104,14 +123,14 @@ class Injection:
         errors = [*self._unhealed.values(), *self._problems]
         if self.was_injected:
             errors += [proof.error for proof in proofs if proof.error]
-        else:
+        elif not errors:
             errors.append("not injected: the run ended first")
         samples = [sample for canary in self.canaries for sample in canary.samples()]
         return FaultRun(
             experiment=experiment.name,
             component=experiment.component,
             kind=experiment.kind,
-            injector="toxiproxy",
+            injector=", ".join(sorted({faults.injector_of(fault) for fault in experiment.faults})),
             hypothesis=experiment.hypothesis,
             runbook=experiment.runbook,
             t_requested_s=self._requested_s,
@@ -129,15 +148,18 @@ class Injection:
         if len(proofs) == 1:
             return proofs[0].measured
         named = zip(self.canaries, proofs, strict=True)
-        return {f"{canary.spec.proxy}.{key}": value for canary, proof in named for key, value in proof.measured.items()}
+        return {f"{canary.spec.place}.{key}": value for canary, proof in named for key, value in proof.measured.items()}
 
 
-def _undo(inverse: Inverse, server: Toxiproxy, deadline_s: float) -> ToxiproxyProblem | None:
+def _undo(inverse: Inverse, tools: Tools, deadline_s: float) -> GatecrashError | None:
     pause_s = _RETRY_FIRST_S
     while True:
         try:
-            inverse.undo(server)
-        except ToxiproxyProblem as problem:
+            inverse.undo(tools)
+        except (Gone, ChangedHands) as reason:
+            _log.warning("left alone: %s: %s", inverse.what, reason)
+            return None
+        except GatecrashError as problem:
             if time.monotonic() + pause_s > deadline_s:
                 return problem
         else:

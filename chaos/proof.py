@@ -13,6 +13,8 @@ from harness.record.schema import CanarySample
 
 REFUSED_STATES: Final = frozenset({"refused", "reset"})
 _REFUSED_SHARE_MIN: Final = 0.9
+_LASTING: Final = ("refused", "hung", "stale")
+"""Effects that every probe must see once the first one did."""
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +30,7 @@ def is_effective(spec: CanarySpec, sample: CanarySample) -> bool:
     """Whether this sample shows the fault."""
     if spec.effective == "slow":
         return sample.state == "ok" and sample.latency_ms is not None and sample.latency_ms >= spec.slow_ms_min
-    return sample.state in REFUSED_STATES if spec.effective == "refused" else sample.state == "dropped"
+    return sample.state in REFUSED_STATES if spec.effective == "refused" else sample.state == spec.effective
 
 
 def is_healthy(spec: CanarySpec, sample: CanarySample) -> bool:
@@ -71,7 +73,7 @@ def _measure(spec: CanarySpec, during: Sequence[CanarySample], showing: Sequence
     elif spec.effective == "dropped":
         measured = {"canary_sockets": float(spec.sockets), "canary_sockets_dropped": float(len(showing))}
     elif during:
-        measured["refused_share"] = round(len(showing) / len(during), 4)
+        measured[f"{spec.effective}_share"] = round(len(showing) / len(during), 4)
     return measured
 
 
@@ -82,14 +84,14 @@ def _doubt(
     healed_s: float | None,
     heal_requested_s: float | None,
 ) -> str:
-    place = f"{spec.probe} through {spec.proxy}"
+    place = f"{spec.probe} at {spec.place}"
     if not showing:
         saw = ", ".join(sorted({sample.state for sample in during})) or "nothing"
         return f"never effective: the canary ({place}) expected {spec.effective} and saw {saw}"
     first = min(sample.t_s for sample in showing)
     settled = [sample for sample in during if sample.t_s >= first]
-    if spec.effective == "refused" and len(showing) < _REFUSED_SHARE_MIN * len(settled):
-        return f"only {len(showing)} of {len(settled)} probes were refused: the canary ({place}) got through"
+    if spec.effective in _LASTING and len(showing) < _REFUSED_SHARE_MIN * len(settled):
+        return f"only {len(showing)} of {len(settled)} probes were {spec.effective}: the canary ({place}) got through"
     if heal_requested_s is None or healed_s is None:
         return f"never seen healed: the canary ({place}) did not get through again"
     return ""

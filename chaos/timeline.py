@@ -87,7 +87,7 @@ def _check(plan: Planned, at: int, duration_s: float) -> None:
 
 
 def _refuse_conflict(one: Planned, other: Planned, at: int) -> None:
-    shared = one.experiment.proxies & other.experiment.proxies
+    shared = one.experiment.places & other.experiment.places
     if shared and one.start_s < other.end_s and other.start_s < one.end_s:
         raise InputError(
             f"{one.experiment.name} and {other.experiment.name} break {', '.join(sorted(shared))} at the same time",

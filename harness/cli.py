@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from chaos.commands import chaos_app, heal_orphans
 from harness.errors import ExitCode, GatecrashError, InputError
 from harness.signals import stoppable
 
@@ -47,6 +48,7 @@ target_app = typer.Typer(help="The reference booking system.", no_args_is_help=T
 app.add_typer(scenario_app, name="scenario")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(target_app, name="target")
+app.add_typer(chaos_app, name="chaos")
 
 MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="A|B|C|D|F", help="Below this grade: NOT READY.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a scenario value.")]
@@ -59,6 +61,7 @@ def main() -> NoReturn:
     """The entry point: run a command, turn what it raises into one line and an exit code."""
     try:
         with stoppable():
+            _heal_orphans()
             code = app(prog_name="gatecrash", standalone_mode=False)
     except GatecrashError as error:
         _fail(str(error))
@@ -425,7 +428,7 @@ def _record(scenario: Scenario, experiments: Sequence[Planned], out: Path, plant
         stack = EmbeddedStack(
             scenario.on_sale, paths.logs, bug=plant_bug, toxiproxy=from_environment(), announce=observer.note
         )
-        rehearse(plan, paths, stack, lambda addresses, run: Conductor(experiments, addresses, run.faults), observer)
+        rehearse(plan, paths, stack, lambda where, run: Conductor(experiments, where, run.faults, stack), observer)
         observer.phase("judge", "audit, indicators, grade, report")
     return paths
 
@@ -442,6 +445,17 @@ def _answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     for finding in verdict.findings[:3]:
         typer.echo(f"  {finding.severity}: {finding.title}")
     typer.echo(f"report: {paths.report_html}")
+
+
+def _heal_orphans() -> None:
+    """What a run left in force that was killed with its reaper. Trouble with it keeps no command from its work."""
+    if sys.argv[1:2] == ["chaos"]:  # it says and does so itself
+        return
+    try:
+        for line in heal_orphans():
+            _say(line)
+    except GatecrashError as error:
+        _fail(f"{error}; see `gatecrash chaos status`")
 
 
 def _exit_code(verdict: Verdict) -> ExitCode:

@@ -7,7 +7,7 @@ It judges nothing: `harness.cli` audits, grades and reports afterwards, from the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, Self
 
@@ -50,6 +50,13 @@ class FaultConductor(Protocol):
 
     def in_force(self) -> tuple[str, ...]:
         """The experiments whose faults are in force now."""
+
+    def saw(self, figures: Mapping[str, float]) -> None:
+        """What the load generator says of itself now, by name: load_p99_ms, load_rps."""
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the whole run must end now, its faults being healed; "" while it may go on."""
 
     def finish(self) -> None:
         """Heal what is still in force and write faults.json. Safe to call twice."""
@@ -179,8 +186,12 @@ def _observe(
     while time.monotonic() < deadline:
         event = swarm.next(_TICK_S)
         _notice_deaths(stack, journal, observer)
+        if why := conductor.stop_reason:
+            raise Interrupted(f"{why}: faults healed, processes stopped", hint=f"the record is in {journal.paths.root}")
         if isinstance(event, Progress):
             observer.progress(event, conductor.in_force())
+            p99_ms = {} if event.p99_ms is None else {"load_p99_ms": event.p99_ms}
+            conductor.saw({"load_rps": event.rps, **p99_ms})
         elif isinstance(event, Finished):
             return event
     raise NoVerdict("the load generator did not finish in time", hint=f"see {journal.paths.logs}")

@@ -4,31 +4,57 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from chaos.experiment import AddToxic, Disable, Fault
-from chaos.faults import disable, drop, toxic
-from chaos.injectors.toxiproxy import Toxiproxy
+from chaos.experiment import AddToxic, CutReplication, Disable, Drop, Fault, Kill, Pause, PauseReplay
+from chaos.faults import disable, drop, kill, pause, replication, toxic
+from chaos.faults.tools import Tools
 
-Inverse: TypeAlias = disable.Enable | toxic.RemoveToxic
-"""Plain data, known before anything is broken: whoever has it can heal."""
+Inverse: TypeAlias = (
+    disable.Enable | toxic.RemoveToxic | kill.StartAgain | pause.GoOn | replication.ResumeReplay | replication.Reconnect
+)
+"""Plain data, known before anything is broken: whoever has it can heal. Its `what` is for people and has no secret."""
 
 
-def inverse_of(fault: Fault, name: str) -> Inverse:
-    """What undoes this fault; `name` is unique to it."""
+def inverse_of(fault: Fault, name: str, tools: Tools) -> Inverse:
+    """What undoes this fault, with the state it finds now; `name` is unique to it. Raises GatecrashError."""
     match fault:
         case Disable():
-            return disable.inverse(fault)
+            return disable.inverse(fault, tools)
         case AddToxic():
-            return toxic.inverse(fault, name)
-        case _:
-            return drop.inverse(fault)
+            return toxic.inverse(fault, name, tools)
+        case Drop():
+            return drop.inverse(fault, tools)
+        case Kill():
+            return kill.inverse(fault, tools)
+        case Pause():
+            return pause.inverse(fault, tools)
+        case PauseReplay():
+            return replication.inverse_of_pause(fault, tools)
+        case CutReplication():
+            return replication.inverse_of_cut(fault, tools)
 
 
-def inject(fault: Fault, name: str, server: Toxiproxy) -> dict[str, float]:
-    """Break it; returns what was measured on the way. Raises ToxiproxyProblem."""
-    match fault:
-        case Disable():
-            return disable.inject(fault, server)
-        case AddToxic():
-            return toxic.inject(fault, name, server)
-        case _:
-            return drop.inject(fault, server)
+def inject(fault: Fault, name: str, inverse: Inverse, tools: Tools) -> dict[str, float]:
+    """Break it; returns what was measured on the way. Raises GatecrashError."""
+    match fault, inverse:
+        case Disable(), _:
+            return disable.inject(fault, tools)
+        case AddToxic(), _:
+            return toxic.inject(fault, name, tools)
+        case Drop(), _:
+            return drop.inject(fault, tools)
+        case Kill(), _:
+            return kill.inject(fault, tools)
+        case Pause(), pause.GoOn():
+            return pause.inject(inverse)
+        case PauseReplay(), replication.ResumeReplay():
+            return replication.pause(inverse)
+        case CutReplication(), replication.Reconnect():
+            return replication.cut(inverse)
+    raise TypeError(f"{type(inverse).__name__} does not undo {type(fault).__name__}")
+
+
+def injector_of(fault: Fault) -> str:
+    """Who carries it out: toxiproxy, process or postgres."""
+    if isinstance(fault, Kill | Pause):
+        return "process"
+    return "postgres" if isinstance(fault, PauseReplay | CutReplication) else "toxiproxy"

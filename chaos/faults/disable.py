@@ -5,25 +5,51 @@ from __future__ import annotations
 import msgspec
 
 from chaos.experiment import Disable
-from chaos.injectors.toxiproxy import Toxiproxy
+from chaos.faults.tools import ChangedHands, Tools
+from chaos.injectors.toxiproxy import ProxyState, Toxiproxy, ToxiproxyProblem
 
 
-class Enable(msgspec.Struct, frozen=True, tag="enable"):
-    """The inverse: listen again."""
+class Enable(msgspec.Struct, frozen=True, tag="enable", tag_field="inverse"):
+    """The inverse: listen again. `listen` and `upstream` tell whether the proxy is still the one that was broken."""
 
+    url: str
     proxy: str
+    listen: str
+    upstream: str
 
-    def undo(self, server: Toxiproxy) -> None:
-        """Safe to do twice."""
-        server.enable(self.proxy)
+    @property
+    def what(self) -> str:
+        """For people."""
+        return f"enable the proxy {self.proxy} at {self.url}"
+
+    def undo(self, tools: Tools) -> None:
+        """Safe to do twice. Raises ToxiproxyProblem, ChangedHands."""
+        server = tools.server_at(self.url)
+        state = require_same(server, self.proxy, self.listen, self.upstream)
+        if not state.enabled:
+            server.enable(self.proxy)
 
 
-def inverse(fault: Disable) -> Enable:
-    """How to put it back."""
-    return Enable(fault.proxy)
+def inverse(fault: Disable, tools: Tools) -> Enable:
+    """How to put it back. Raises ToxiproxyProblem."""
+    state = tools.server.proxy(fault.proxy)
+    return Enable(tools.url, fault.proxy, state.listen, state.upstream)
 
 
-def inject(fault: Disable, server: Toxiproxy) -> dict[str, float]:
+def inject(fault: Disable, tools: Tools) -> dict[str, float]:
     """Do it. Returns what was measured: nothing, the canary does."""
-    server.disable(fault.proxy)
+    tools.server.disable(fault.proxy)
     return {}
+
+
+def require_same(server: Toxiproxy, name: str, listen: str, upstream: str) -> ProxyState:
+    """The proxy, if it is the one that was meant. Raises ToxiproxyProblem, ChangedHands."""
+    try:
+        state = server.proxy(name)
+    except ToxiproxyProblem as problem:
+        if problem.status == 404:
+            raise ChangedHands(f"the proxy {name} is gone from that server") from problem
+        raise
+    if (state.listen, state.upstream) != (listen, upstream):
+        raise ChangedHands(f"the proxy {name} is another now: {state.listen} to {state.upstream}")
+    return state

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from chaos.experiment import Drop
-from chaos.faults.toxic import RemoveToxic
-from chaos.injectors.toxiproxy import RESET_TOXIC, Toxiproxy
+from chaos.faults.tools import Tools
+from chaos.faults.toxic import RemoveToxic, removal
+from chaos.injectors.toxiproxy import RESET_TOXIC
 
 
-def inverse(fault: Drop) -> RemoveToxic:
+def inverse(fault: Drop, tools: Tools) -> RemoveToxic:
     """Nothing of a drop remains, unless a real Toxiproxy had to do it by a toxic."""
-    return RemoveToxic(fault.proxy, RESET_TOXIC)
+    return removal(fault.proxy, RESET_TOXIC, "reset_peer", tools)
 
 
-def inject(fault: Drop, server: Toxiproxy) -> dict[str, float]:
+def inject(fault: Drop, tools: Tools) -> dict[str, float]:
     """Do it. Returns how many were open and dropped. A drop that is not exact was done by a toxic: see the injector."""
-    result = server.drop(fault.proxy, fault.percent, fault.mode)
+    result = tools.server.drop(fault.proxy, fault.percent, fault.mode)
     measured = {"drops": 1.0, "drops_exact": float(result.exact)}
     if result.open is not None and result.dropped is not None:
         measured |= {"open_before": float(result.open), "dropped": float(result.dropped)}

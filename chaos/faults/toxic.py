@@ -5,28 +5,51 @@ from __future__ import annotations
 import msgspec
 
 from chaos.experiment import AddToxic
-from chaos.injectors.toxiproxy import Toxiproxy
+from chaos.faults.disable import require_same
+from chaos.faults.tools import ChangedHands, Tools
 
 
-class RemoveToxic(msgspec.Struct, frozen=True, tag="remove_toxic"):
-    """The inverse: take the toxic of this name away, and no other."""
+class RemoveToxic(msgspec.Struct, frozen=True, tag="remove_toxic", tag_field="inverse"):
+    """The inverse: take the toxic of this name and type away, and no other."""
 
+    url: str
     proxy: str
+    listen: str
+    upstream: str
     name: str
+    type: str
 
-    def undo(self, server: Toxiproxy) -> None:
-        """Safe to do twice."""
+    @property
+    def what(self) -> str:
+        """For people."""
+        return f"remove the toxic {self.name} from {self.proxy} at {self.url}"
+
+    def undo(self, tools: Tools) -> None:
+        """Safe to do twice. Raises ToxiproxyProblem, ChangedHands."""
+        server = tools.server_at(self.url)
+        state = require_same(server, self.proxy, self.listen, self.upstream)
+        found = next((toxic for toxic in state.toxics if toxic.name == self.name), None)
+        if found is None:
+            return
+        if found.type != self.type:
+            raise ChangedHands(f"the toxic {self.name} is a {found.type} now, not a {self.type}")
         server.remove_toxic(self.proxy, self.name)
 
 
-def inverse(fault: AddToxic, name: str) -> RemoveToxic:
-    """How to put it back."""
-    return RemoveToxic(fault.proxy, name)
+def inverse(fault: AddToxic, name: str, tools: Tools) -> RemoveToxic:
+    """How to put it back. Raises ToxiproxyProblem."""
+    return removal(fault.proxy, name, fault.type, tools)
 
 
-def inject(fault: AddToxic, name: str, server: Toxiproxy) -> dict[str, float]:
+def removal(proxy: str, name: str, type: str, tools: Tools) -> RemoveToxic:
+    """Takes one toxic away. Raises ToxiproxyProblem."""
+    state = tools.server.proxy(proxy)
+    return RemoveToxic(tools.url, proxy, state.listen, state.upstream, name, type)
+
+
+def inject(fault: AddToxic, name: str, tools: Tools) -> dict[str, float]:
     """Do it. Returns what was measured: nothing, the canary does."""
-    server.add_toxic(
+    tools.server.add_toxic(
         fault.proxy,
         fault.type,
         name=name,

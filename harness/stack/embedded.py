@@ -13,6 +13,7 @@ way, leaves no process and no directory behind.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 from collections.abc import Callable
@@ -64,6 +65,7 @@ class EmbeddedStack:
         self._announce = announce
         self._processes: list[ManagedProcess] = []
         self._root: Path | None = None
+        self._postgres: Postgres | None = None
         self._addresses: Addresses | None = None
 
     @property
@@ -81,6 +83,19 @@ class EmbeddedStack:
     def process(self, name: str) -> ManagedProcess:
         """The process of that name, to be killed or started again. Raises KeyError."""
         return {process.name: process for process in self._processes}[name]
+
+    @property
+    def owner_pid(self) -> int:
+        """The process whose end takes the whole stack down: this one."""
+        return os.getpid()
+
+    def postgres_dsn(self, server: str) -> str:
+        """How the superuser reaches postgres-primary or postgres-replica past every fault proxy. Raises KeyError."""
+        if self._postgres is None:
+            raise KeyError(server)
+        if server not in ("postgres-primary", "postgres-replica"):
+            raise KeyError(server)
+        return self._postgres.dsn(int(self.process(server).address.rpartition(":")[2]))
 
     def deaths(self) -> tuple[Anomaly, ...]:
         """Processes that died on their own since the last call."""
@@ -111,7 +126,7 @@ class EmbeddedStack:
         ports = _Ports.choose(self._booking_port)
         say = self._announce
         say("starting Valkey and PostgreSQL")
-        postgres = Postgres(root, self._logs)
+        postgres = self._postgres = Postgres(root, self._logs)
         initialising = postgres.initialise()
         try:
             self._keep(start_valkey(ports.valkey, root / "valkey", self._logs / "valkey.log"))

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,8 @@ from harness.record.schema import Anomaly, ProcessInfo
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+_LAUNCHER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
 
 
 def _tie_to_parent(death_signal: signal.Signals) -> Callable[[], None]:
@@ -59,10 +62,10 @@ class ManagedProcess:
         self.name = name
         self.address = address
         self.log = log
-        self._command = [str(part) for part in command]
-        self._env = dict(env) if env is not None else None
-        self._user = user
-        self._cwd = cwd
+        self.command = tuple(str(part) for part in command)
+        self.env = dict(env) if env is not None else None
+        self.user = user
+        self.cwd = cwd
         self._stop_signal = stop_signal
         self._stopping = False
         self._reported = False
@@ -132,11 +135,15 @@ class ManagedProcess:
         self._popen.wait()
 
     def start_again(self) -> None:
-        """Start what was killed or stopped with the same command. Raises EnvironmentProblem when it cannot be."""
+        """Start what was killed or stopped with the same command. Raises EnvironmentProblem when it cannot be.
+
+        May be called in any thread: the kernel ties a child to the life of the thread that started it, so one that
+        lasts as long as we do starts it.
+        """
         if self.running:
             raise RuntimeError(f"{self.name} is still running")
+        self._popen = _LAUNCHER.submit(self._launch).result()
         self._stopping = False
-        self._popen = self._launch()
 
     def death(self, t_s: float | None) -> Anomaly | None:
         """What to record if it died on its own since the last call; None otherwise."""
@@ -156,15 +163,15 @@ class ManagedProcess:
         with self.log.open("ab") as out:
             try:
                 return subprocess.Popen(
-                    self._command,
+                    self.command,
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=subprocess.STDOUT,
-                    env=self._env,
-                    cwd=self._cwd,
-                    user=self._user,
-                    group=_group_of(self._user),
-                    extra_groups=[] if self._user else None,
+                    env=self.env,
+                    cwd=self.cwd,
+                    user=self.user,
+                    group=_group_of(self.user),
+                    extra_groups=[] if self.user else None,
                     start_new_session=True,
                     preexec_fn=_tie_to_parent(self._stop_signal),  # noqa: PLW1509 — stacks are raised from one thread
                 )

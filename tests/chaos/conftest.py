@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from chaos import state
 from tests.chaos import servers
 from tests.chaos.servers import ProxyServer, Upstream, Valkey
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Journals and the kill switch of this test alone."""
+    monkeypatch.setenv(state.VARIABLE, str(tmp_path / "state"))
+    return tmp_path / "state"
 
 
 @pytest.fixture(scope="session")

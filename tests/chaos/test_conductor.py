@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -38,6 +38,7 @@ class Platform:
 
     toxiproxy: str
     event: str = "e1"
+    metrics: Mapping[str, str] = field(default_factory=dict)
 
 
 def made(name: str, *faults: object, **canary: object) -> Experiment:
@@ -184,7 +185,7 @@ from pathlib import Path
 from chaos import experiment
 from chaos.conductor import Conductor
 from chaos.timeline import Planned
-class Platform: toxiproxy = {ours.url!r}; event = "e1"
+class Platform: toxiproxy = {ours.url!r}; event = "e1"; metrics = {{}}
 with Conductor([Planned(experiment.load("redis-down"), 0.0, 60)], Platform(), Path({str(path)!r})) as conductor:
     conductor.preflight(); conductor.start(time.monotonic())
     time.sleep(60)

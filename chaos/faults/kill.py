@@ -1,0 +1,62 @@
+"""kill: a process is gone at once, with all that it had only in memory; healing starts it again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chaos.experiment import Kill
+from chaos.faults.tools import ChangedHands, Gone, Tools
+from chaos.identity import Identity
+from chaos.injectors import process
+from chaos.injectors.process import Launch
+
+
+class StartAgain(msgspec.Struct, frozen=True, tag="start_again", tag_field="inverse"):
+    """The inverse. `killed` is the process that was meant; `owner` ends the stack with its own end."""
+
+    name: str
+    killed: Identity
+    owner: Identity
+    address: str
+    launch: Launch
+
+    @property
+    def what(self) -> str:
+        """For people; the launch has secrets."""
+        return f"start {self.name} (was pid {self.killed.pid}) again"
+
+    def undo(self, tools: Tools) -> None:
+        """Safe to do twice. Raises EnvironmentProblem, ChangedHands, Gone."""
+        if self.killed.alive:
+            return
+        if tools.has_levers and self.owner == Identity.own():
+            part = tools.levers.process(self.name)
+            if not part.running:
+                part.start_again()
+            return
+        if not self.owner.alive:
+            raise Gone(f"the stack of {self.name} is gone")
+        if self.address and process.is_listening(self.address):
+            raise ChangedHands(f"another process listens at {self.address} already")
+        process.start_for(self.owner, self.launch)
+
+
+def inverse(fault: Kill, tools: Tools) -> StartAgain:
+    """How to put it back. Raises EnvironmentProblem when it does not run."""
+    part = tools.levers.process(fault.process)
+    killed = process.family(part.pid)[0]
+    owner = process.family(tools.levers.owner_pid)[0]
+    launch = Launch(
+        command=tuple(part.command),
+        log=str(part.log.resolve()),
+        env=None if part.env is None else dict(part.env),
+        cwd=None if part.cwd is None else str(part.cwd.resolve()),
+        user=part.user,
+    )
+    return StartAgain(fault.process, killed, owner, part.address, launch)
+
+
+def inject(fault: Kill, tools: Tools) -> dict[str, float]:
+    """Do it. Returns what was measured: nothing, the canary does."""
+    tools.levers.process(fault.process).kill()
+    return {}

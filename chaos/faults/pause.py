@@ -1,0 +1,37 @@
+"""pause: a process and all below it stand still; the kernel still accepts connections for it, and nobody answers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chaos.experiment import Pause
+from chaos.faults.tools import Tools
+from chaos.identity import Identity
+from chaos.injectors import process
+
+
+class GoOn(msgspec.Struct, frozen=True, tag="go_on", tag_field="inverse"):
+    """The inverse: SIGCONT to the very processes that were stopped."""
+
+    name: str
+    members: tuple[Identity, ...]
+
+    @property
+    def what(self) -> str:
+        """For people."""
+        return f"let {self.name} (pid {self.members[0].pid}) go on"
+
+    def undo(self, tools: Tools) -> None:  # noqa: ARG002 — all that is needed is in the journal
+        """Safe to do twice. Raises EnvironmentProblem."""
+        process.go_on(self.members)
+
+
+def inverse(fault: Pause, tools: Tools) -> GoOn:
+    """How to put it back. Raises EnvironmentProblem when it does not run."""
+    return GoOn(fault.process, process.family(tools.levers.process(fault.process).pid))
+
+
+def inject(inverse: GoOn) -> dict[str, float]:
+    """Stop the processes that the inverse will let go on. Returns what was measured: nothing, the canary does."""
+    process.pause(inverse.members)
+    return {}

@@ -1,0 +1,58 @@
+"""What faults are injected and undone with: fault proxies by their address, and the levers of the stack."""
+
+from __future__ import annotations
+
+from chaos.injectors.toxiproxy import Toxiproxy
+from chaos.levers import Levers
+from harness.errors import GatecrashError, InputError
+
+
+class ChangedHands(GatecrashError):
+    """What a journal says is not what stands there now: it belongs to somebody else and is left alone."""
+
+
+class Gone(GatecrashError):
+    """What was broken does not exist any more, and the fault went with it."""
+
+
+class Tools:
+    """`url` is the fault proxy of the stack, "" for none. A healer has neither `url` nor `levers`: what it needs is in
+    the journal. Not for use from several threads at once."""
+
+    def __init__(self, url: str = "", levers: Levers | None = None) -> None:
+        self.url = url
+        self._levers = levers
+        self._servers: dict[str, Toxiproxy] = {}
+
+    @property
+    def server(self) -> Toxiproxy:
+        """The fault proxy of the stack. Raises InputError when it has none."""
+        if not self.url:
+            raise InputError("this platform has no fault proxy, so nothing can be broken", hint="add --no-chaos")
+        return self.server_at(self.url)
+
+    @property
+    def levers(self) -> Levers:
+        """The levers of the stack. Raises InputError when it has none."""
+        if self._levers is None:
+            raise InputError(
+                "this platform does not let us at its processes and databases", hint="use an experiment on its proxies"
+            )
+        return self._levers
+
+    @property
+    def has_levers(self) -> bool:
+        """Whether there are any."""
+        return self._levers is not None
+
+    def server_at(self, url: str) -> Toxiproxy:
+        """The fault proxy at this address."""
+        if url not in self._servers:
+            self._servers[url] = Toxiproxy(url)
+        return self._servers[url]
+
+    def close(self) -> None:
+        """Give up the connections."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()

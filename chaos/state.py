@@ -1,0 +1,34 @@
+"""Where gatecrash keeps what must outlive it: the journals of faults in force, and the kill switch.
+
+Light on purpose: every command looks here first.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "GATECRASH_STATE"
+SUFFIX: Final = ".journal"
+
+
+def folder() -> Path:
+    """The directory: $GATECRASH_STATE, else gatecrash below $XDG_STATE_HOME or ~/.local/state, else below the
+    directory for temporary files when the home cannot be written."""
+    if named := os.environ.get(VARIABLE, "").strip():
+        return Path(named)
+    home = Path(os.environ.get("XDG_STATE_HOME", "").strip() or Path("~/.local/state").expanduser()) / "gatecrash"
+    nearest = next(parent for parent in (home, *home.parents) if parent.exists())
+    return home if os.access(nearest, os.W_OK) else Path(tempfile.gettempdir()) / f"gatecrash-{os.getuid()}"
+
+
+def journals() -> list[Path]:
+    """The journals that were not closed: each may have a fault in force."""
+    return sorted((folder() / "leases").glob(f"*{SUFFIX}"))
+
+
+def kill_switch() -> Path:
+    """The file that stops every rehearsal on this machine and heals its faults, for as long as it exists."""
+    return folder() / "STOP"
