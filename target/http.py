@@ -15,10 +15,9 @@ from starlette.responses import Response
 from target.breakers import UnavailableError
 from target.observability import BOT_CHECKS
 from target.operations import Parameter
-from target.tickets import HoldToken, Pass, Signer, Ticket, TokenError, device_digest
+from target.tickets import Bound, Pass, Signer, Ticket, TokenError, device_digest
 
 T = TypeVar("T")
-Token = TypeVar("Token", Ticket, Pass, HoldToken)
 
 BODY_BYTES_MAX: Final = 16_384
 BODY_WITHIN_S: Final = 5.0  # from the end of the header to the end of the body
@@ -29,7 +28,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1
 DEVICE_PARAMETER: Final = Parameter(
     "Device",
     "header",
-    "The device's fingerprint; a ticket is bound to it.",
+    "The device's fingerprint: ticket and pass are bound to it.",
     Annotated[str, Meta(max_length=DEVICE_LENGTH_MAX)],
 )
 
@@ -139,15 +138,6 @@ async def read_body(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def require_token(authorization: str, scheme: str, kind: type[Token], signer: Signer) -> Token:
-    """The token after `scheme` in an Authorization header. Raises `ProblemError` 401."""
-    token = _credentials(authorization, scheme)
-    try:
-        return signer.read(kind, token)
-    except TokenError as error:
-        raise ProblemError(401, "not authorised", str(error)) from error
-
-
 def _credentials(authorization: str, scheme: str) -> str:
     given, _, token = authorization.partition(" ")
     if given.lower() != scheme.lower() or not token:
@@ -157,12 +147,11 @@ def _credentials(authorization: str, scheme: str) -> str:
 
 def require_ticket(headers: Mapping[str, str], signer: Signer) -> Ticket:
     """The queue ticket of a request, presented from the device it was given to. Raises `ProblemError` 400, 401."""
-    token = _credentials(headers.get("authorization", ""), "Queue")
     try:
-        ticket = signer.read_ticket(token, device=read_device(headers))
-    except TokenError as error:
+        ticket = _require(headers, "Queue", Ticket, signer)
+    except ProblemError:
         BOT_CHECKS.labels("ticket", "refused").inc()
-        raise ProblemError(401, "not authorised", str(error)) from error
+        raise
     BOT_CHECKS.labels("ticket", "passed").inc()
     return ticket
 
@@ -176,8 +165,16 @@ def read_device(headers: Mapping[str, str]) -> str:
 
 
 def require_pass(request: Request, signer: Signer) -> Pass:
-    """The fan's pass. Raises `ProblemError` 401."""
-    return require_token(request.headers.get("authorization", ""), "Pass", Pass, signer)
+    """The fan's pass, presented from the device it was given to. Raises `ProblemError` 400, 401."""
+    return _require(request.headers, "Pass", Pass, signer)
+
+
+def _require(headers: Mapping[str, str], scheme: str, kind: type[Bound], signer: Signer) -> Bound:
+    token = _credentials(headers.get("authorization", ""), scheme)
+    try:
+        return signer.read_from(read_device(headers), kind, token)
+    except TokenError as error:
+        raise ProblemError(401, "not authorised", str(error)) from error
 
 
 HANDLERS: Final = {

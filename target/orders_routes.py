@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from target.checkouts import Checkouts
 from target.context import Context
-from target.http import RETRY_AFTER_S, ProblemError, json_response, read_json, require_pass
+from target.http import DEVICE_PARAMETER, RETRY_AFTER_S, ProblemError, json_response, read_json, require_pass
 from target.inventory import HoldGoneError
 from target.observability import FALLBACKS
 from target.operations import Parameter, Success, operation
@@ -74,7 +74,10 @@ class OrderRoutes:
         body=OrderRequest,
         scheme="Pass",
         needs=("redis", "db"),
-        parameters=(Parameter("Idempotency-Key", "header", "Names the checkout.", IdempotencyKey, required=True),),
+        parameters=(
+            DEVICE_PARAMETER,
+            Parameter("Idempotency-Key", "header", "Names the checkout.", IdempotencyKey, required=True),
+        ),
     )
     async def pay(self, request: Request) -> Response:
         """Runs the checkout as far as it can be run now; a repeat of the key answers the order's present state."""
@@ -151,10 +154,11 @@ class OrderLookup:
 
     @operation(
         "orders",
-        {200: OrderAnswer, 404: "no such order of this fan"},
+        {200: OrderAnswer, 400: "the Device header is too long", 404: "no such order of this fan"},
         scheme="Pass",
         needs=("db",),
         parameters=(
+            DEVICE_PARAMETER,
             Parameter("order_id", "path", "As the checkout was answered.", Annotated[str, Meta(pattern=ORDER_ID)]),
         ),
     )

@@ -23,7 +23,7 @@ from target.http import DEVICE_PARAMETER, require_ticket
 from target.observability import FALLBACKS, SSE_CONNECTIONS
 from target.operations import Parameter, Success, operation
 from target.tickets import Signer, Ticket
-from target.waiting_room import WaitingRoom
+from target.waiting_room import ForeignPlaceError, WaitingRoom
 
 TICK_S: Final = 0.25
 GATHER_S: Final = 0.005  # streams that open together are asked for together
@@ -156,8 +156,14 @@ class StreamHub:
         absent = await self._look_up(streams)
         if absent:
             for stream in sorted(absent, key=lambda stream: stream.ticket.joined_us):
-                await self._room.rejoin(stream.ticket)
-            await self._look_up(absent)
+                await self._put_in(stream)
+            await self._look_up([stream for stream in absent if not stream.finished])
+
+    async def _put_in(self, stream: Stream) -> None:
+        try:
+            await self._room.rejoin(stream.ticket)
+        except ForeignPlaceError:
+            self.close(stream)
 
     async def _look_up(self, streams: list[Stream]) -> list[Stream]:
         """Tells the streams what Redis knows; returns those whose fans it does not know."""

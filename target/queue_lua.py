@@ -30,16 +30,24 @@ JOIN: Final = Script(
     _PRELUDE
     + """
 -- KEYS: epoch, queue epoch, queue, fans, join clock, admitted, seen, awaited, turnout, draw.
--- ARGV: fan, identity, join time of a ticket in µs or '', opening in µs, drawn score or '', name in the draw.
--- Returns {state new|known|admitted|unready, position, join time, identity, epoch, 1 while fans gather}.
+-- ARGV: fan, identity, device ('-': none), join time of a ticket in µs or '', opening in µs, drawn score or '', name
+-- in the draw.
+-- A place is its device's. But an earlier ticket from another device is the true one: Redis had forgotten it when the
+-- fan's name was used again.
+-- Returns {state new|known|admitted|unready|foreign, position, join time, identity, epoch, 1 while fans gather}.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return {'unready'} end
-local fan, identity, joined, opens_us, drawn = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local fan, identity, device, joined, opens_us, drawn = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local gathering = now_us < opens_us and 1 or 0
 local state = 'new'
 local known = redis.call('HGET', KEYS[4], fan)
-if known then
-  local was_joined, was_identity = string.match(known, '^(%d+) (.*)$')
+local was_joined, was_device, was_identity = string.match(known or '', '^(%d+) (%S+) (.*)$')
+if known and was_device ~= device then
+  if joined == '' or tonumber(joined) >= tonumber(was_joined) then return {'foreign'} end
+  redis.call('ZREM', KEYS[3], fan)
+  redis.call('HDEL', KEYS[6], fan)
+  redis.call('ZREM', KEYS[8], fan)
+elseif known then
   identity = was_identity
   local queue_epoch = name_epoch(epoch, redis.call('GET', KEYS[2]))
   local rank = redis.call('ZRANK', KEYS[3], fan)
@@ -66,11 +74,11 @@ if tonumber(joined) > clock then redis.call('SET', KEYS[5], joined) end
 local score = joined
 if drawn ~= '' and tonumber(joined) < opens_us then
   score = drawn
-  redis.call('ZADD', KEYS[10], drawn, ARGV[6])
+  redis.call('ZADD', KEYS[10], drawn, ARGV[7])
 end
 redis.call('ZADD', KEYS[3], score, fan)
 redis.call('ZADD', KEYS[7], whole(now_us), fan)
-redis.call('HSET', KEYS[4], fan, joined .. ' ' .. identity)
+redis.call('HSET', KEYS[4], fan, joined .. ' ' .. device .. ' ' .. identity)
 local rank = redis.call('ZRANK', KEYS[3], fan)
 local untold = gathering == 1 and drawn ~= ''
 if rank + 1 < redis.call('ZCARD', KEYS[3]) and not untold then redis.call('INCR', KEYS[2]) end
@@ -155,11 +163,13 @@ return {admitted, redis.call('ZCARD', KEYS[2]), skipped, #missed}
 ENTER: Final = Script(
     _PRELUDE
     + """
--- KEYS: epoch, admitted, awaited, turnout. ARGV: fan, µs within which a repeat gets the same answer.
--- Returns {ok|waiting|used|expired|unready, admission no, entered µs}.
+-- KEYS: epoch, admitted, awaited, turnout, fans. ARGV: fan, device ('-': none), µs within which a repeat gets the same
+-- answer.
+-- Returns {ok|waiting|used|expired|foreign|unready, admission no, entered µs}.
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'unready'} end
 local admission = redis.call('HGET', KEYS[2], ARGV[1])
 if not admission then return {'waiting'} end
+if string.match(redis.call('HGET', KEYS[5], ARGV[1]) or '', '^%d+ (%S+) ') ~= ARGV[2] then return {'foreign'} end
 local number, expires, entered = string.match(admission, '^(%d+) (%d+) (%d+)$')
 if entered == '0' then
   if tonumber(expires) <= now_us then return {'expired'} end
@@ -167,7 +177,7 @@ if entered == '0' then
   redis.call('HSET', KEYS[2], ARGV[1], number .. ' ' .. expires .. ' ' .. entered)
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('HINCRBY', KEYS[4], 'entered', 1)
-elseif tonumber(entered) + tonumber(ARGV[2]) < now_us then return {'used'} end
+elseif tonumber(entered) + tonumber(ARGV[3]) < now_us then return {'used'} end
 return {'ok', number, entered}
 """
 )

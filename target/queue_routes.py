@@ -19,7 +19,7 @@ from target.http import DEVICE_PARAMETER, Name, ProblemError, json_response, rea
 from target.observability import FALLBACKS
 from target.operations import Parameter, Success, operation
 from target.position_streams import PositionsEndpoint, StreamHub
-from target.waiting_room import EntryRefusedError, JoinState, Place, WaitingRoom
+from target.waiting_room import EntryRefusedError, ForeignPlaceError, JoinState, Place, WaitingRoom
 
 CHALLENGE_CACHE_S: Final = 5
 REFUSALS: Final = {
@@ -95,7 +95,7 @@ class QueueRoutes:
             201: Success("A new place.", JoinAnswer),
             202: Success("While Redis is away: a ticket stamped now, queued by its stamp.", JoinAnswer),
             400: "the body is not JSON, or the Device header is too long",
-            403: "the challenge is not solved, or the device is not named",
+            403: "the challenge is not solved, the device is not named, or the fan has joined from another one",
             429: "too many joins from this device; try again after Retry-After",
         },
         body=JoinRequest,
@@ -121,6 +121,8 @@ class QueueRoutes:
             join = functools.partial(self._join_anew, body, headers.get("challenge", ""), device)
         try:
             place = await join()
+        except ForeignPlaceError as error:
+            raise _foreign(401 if joined_us else 403) from error
         except UnavailableError:
             FALLBACKS.labels("ticket_while_redis_down").inc()
             return self._paused(fan, identity, joined_us or self._room.stamp(), device)
@@ -153,6 +155,8 @@ class QueueRoutes:
         ticket = require_ticket(request.headers, self._signer)
         try:
             entry = await self._room.enter(ticket)
+        except ForeignPlaceError as error:
+            raise _foreign(401) from error
         except EntryRefusedError as error:
             status, title = REFUSALS[error.reason]
             raise ProblemError(status, title, retry_after_s=1 if status == 425 else None) from error
@@ -162,6 +166,7 @@ class QueueRoutes:
             admission_no=entry.admission_no,
             limit=self._settings.purchase_limit,
             entered_s=entry.entered_s,
+            device=ticket.device,
         )
         return json_response(EnterAnswer(token, entry.admission_no, expires_at))
 
@@ -175,9 +180,14 @@ class QueueRoutes:
                 raise ProblemError(403, "the device is not named", str(error)) from error
             retry_after_s = math.ceil(error.retry_after_s)
             raise ProblemError(429, "too many from this device", str(error), retry_after_s=retry_after_s) from error
-        return await self._room.join(asked.fan, asked.identity)
+        return await self._room.join(asked.fan, asked.identity, device=device)
 
     def _paused(self, fan: str, identity: str, joined_us: int, device: str) -> Response:
         opens_at_s = self._room.rules.opens_at_s
         ticket = self._signer.ticket(fan, identity, joined_us, device=device, opens_at_s=opens_at_s)
         return json_response(JoinAnswer(ticket, None, "", joined_us / 1e6, JoinState.PAUSED), 202)
+
+
+def _foreign(status: int) -> ProblemError:
+    title = "not authorised" if status == 401 else "joined from another device"
+    return ProblemError(status, title, "the fan's place belongs to the device that joined first")

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from target.breakers import UnavailableError
 from target.context import Context
-from target.http import ProblemError, json_response, read_json, require_pass
+from target.http import DEVICE_PARAMETER, ProblemError, json_response, read_json, require_pass
 from target.inventory import HoldGoneError, HoldState, PurchaseLimitError, SeatsTakenError
 from target.observability import FALLBACKS, HOLDS
 from target.operations import Parameter, Success, operation
@@ -101,6 +101,7 @@ class SeatRoutes:
         body=HoldRequest,
         scheme="Pass",
         needs=("redis",),
+        parameters=(DEVICE_PARAMETER,),
     )
     async def hold(self, request: Request) -> Response:
         """Holds all the seats or none."""
@@ -135,12 +136,14 @@ class SeatRoutes:
         "seats",
         {
             204: Success("The seats are free again."),
+            400: "the Device header is too long",
             404: "no such hold of this fan",
             409: "a payment for this hold is under way",
             410: "the hold is over",
         },
         scheme="Pass",
         needs=("redis",),
+        parameters=(DEVICE_PARAMETER,),
     )
     async def release(self, request: Request) -> Response:
         """Gives a hold back."""

@@ -41,7 +41,7 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True, tag="ticket"):
 
 
 class Pass(msgspec.Struct, frozen=True, array_like=True, tag="pass"):
-    """The right to hold and buy seats. `limit`: seats per identity, 0 for none."""
+    """The right to hold and buy seats. `limit`: seats per identity, 0 for none. `device`: as its ticket's."""
 
     event: str
     fan: str
@@ -49,6 +49,7 @@ class Pass(msgspec.Struct, frozen=True, array_like=True, tag="pass"):
     admission_no: int
     limit: int
     expires_s: float
+    device: str = ""
 
 
 class HoldToken(msgspec.Struct, frozen=True, array_like=True, tag="hold"):
@@ -72,6 +73,7 @@ class ChallengeToken(msgspec.Struct, frozen=True, array_like=True, tag="challeng
 
 Content = Ticket | Pass | HoldToken | ChallengeToken
 Token = TypeVar("Token", Ticket, Pass, HoldToken, ChallengeToken)
+Bound = TypeVar("Bound", Ticket, Pass)
 
 
 def device_digest(fingerprint: str) -> str:
@@ -106,10 +108,12 @@ class Signer:
         """A proof of work to ask for. The same one until it expires is the same token."""
         return self.sign(ChallengeToken(self._event, bits, expires_s))
 
-    def admit(self, fan: str, identity: str, *, admission_no: int, limit: int, entered_s: float) -> tuple[str, float]:
+    def admit(
+        self, fan: str, identity: str, *, admission_no: int, limit: int, entered_s: float, device: str = ""
+    ) -> tuple[str, float]:
         """A pass and when it expires (unix s). The same admission gives the same pass."""
         expires_s = entered_s + PASS_VALID_S
-        return self.sign(Pass(self._event, fan, identity, admission_no, limit, expires_s)), expires_s
+        return self.sign(Pass(self._event, fan, identity, admission_no, limit, expires_s, device)), expires_s
 
     def hold_id(self, fan: str, identity: str, seats: tuple[str, ...], expires_s: float) -> str:
         """A new hold's id."""
@@ -141,12 +145,12 @@ class Signer:
             raise TokenError("the token has expired")
         return content
 
-    def read_ticket(self, token: str, *, device: str) -> Ticket:
-        """The content of a queue ticket that is presented from `device`. Raises `TokenError`, also for another's."""
-        ticket = self.read(Ticket, token)
-        if ticket.device and not hmac.compare_digest(ticket.device.encode(), device.encode()):
-            raise TokenError("the ticket was given to another device")
-        return ticket
+    def read_from(self, device: str, kind: type[Bound], token: str) -> Bound:
+        """The content of a ticket or pass that is presented from `device`. Raises `TokenError`, also for another's."""
+        content = self.read(kind, token)
+        if content.device and not hmac.compare_digest(content.device.encode(), device.encode()):
+            raise TokenError(f"the {kind.__name__.lower()} was given to another device")
+        return content
 
     def _is_genuine(self, body: bytes, mac: bytes) -> bool:
         return hmac.compare_digest(mac, self._mac(body))

@@ -23,6 +23,7 @@ from target.redis_store import NotReadyError, RedisStore, Reply, Script, Value
 from target.tickets import Ticket
 
 REPEAT_ENTER_S: Final = 60.0
+NO_DEVICE: Final = "-"
 HEARD_WITHIN_S: Final = 5.5
 """Whoever waits on an open stream is asked for at least this often; only then does the grace of a place begin."""
 LATE_S: Final = 5.0
@@ -87,6 +88,10 @@ class Entry(msgspec.Struct, frozen=True):
     entered_s: float
 
 
+class ForeignPlaceError(Exception):
+    """The fan has a place already, which another device joined for."""
+
+
 class EntryRefusedError(Exception):
     """`reason`: waiting, used or expired."""
 
@@ -107,19 +112,22 @@ class WaitingRoom:
         self._position_keys = (*line, keys.admitted, keys.seen)
         bucket = (keys.admission_no, keys.admission_bucket)
         self._admit_keys = (keys.epoch, keys.queue, keys.admitted, *bucket, keys.seen, *calls)
-        self._enter_keys = (keys.epoch, keys.admitted, *calls)
+        self._enter_keys = (keys.epoch, keys.admitted, *calls, keys.fans)
         self._turnout_keys = calls
         self._draw_key = keys.draw
         self._opened = not self.rules.opens_at_us
         self._newest_us = 0  # the newest join time this process has seen or given
 
-    async def join(self, fan: str, identity: str) -> Place:
-        """Puts the fan at the end, or tells the place they have."""
-        return await self._join(fan, identity, "")
+    async def join(self, fan: str, identity: str, *, device: str = "") -> Place:
+        """Puts the fan at the end, or tells the place they have. Raises `ForeignPlaceError`.
+
+        `device`: its digest, "" for none; from then on the place is this device's.
+        """
+        return await self._join(fan, identity, device, "")
 
     async def rejoin(self, ticket: Ticket) -> Place:
-        """Puts the holder of a ticket where its join time says, unless they are in already."""
-        return await self._join(ticket.fan, ticket.identity, ticket.joined_us)
+        """Puts a ticket's holder where its join time says, unless they are in already. Raises `ForeignPlaceError`."""
+        return await self._join(ticket.fan, ticket.identity, ticket.device, ticket.joined_us)
 
     def stamp(self) -> int:
         """A join time (unix µs) for a ticket given while Redis is away: later than all that this process knows of."""
@@ -172,22 +180,23 @@ class WaitingRoom:
         return Entrants(total, tuple((entry.decode(), draw.number(float(score))) for entry, score in pairs))
 
     async def enter(self, ticket: Ticket) -> Entry:
-        """Takes up an admission, once; a repeat within a minute gets the same answer. Raises `EntryRefusedError`."""
-        arguments = (ticket.fan, round(REPEAT_ENTER_S * 1e6))
+        """Takes up an admission, once; a repeat within a minute gets the same answer.
+
+        Raises `EntryRefusedError`, `ForeignPlaceError`.
+        """
+        arguments = (ticket.fan, ticket.device or NO_DEVICE, round(REPEAT_ENTER_S * 1e6))
         reason, *entry = await self._run(queue_lua.ENTER, self._enter_keys, arguments)
-        if reason == b"unready":
-            raise NotReadyError
+        _expect_own(reason)
         if reason != b"ok":
             raise EntryRefusedError(reason.decode())
         return Entry(int(entry[0]), int(entry[1]) / 1e6)
 
-    async def _join(self, fan: str, identity: str, joined_us: int | str) -> Place:
+    async def _join(self, fan: str, identity: str, device: str, joined_us: int | str) -> Place:
         draw = self.rules.draw
         drawn: tuple[Value, Value] = (draw.score(fan), entry_of(fan)) if draw else ("", "")
-        arguments = (fan, identity, joined_us, self.rules.opens_at_us, *drawn)
+        arguments = (fan, identity, device or NO_DEVICE, joined_us, self.rules.opens_at_us, *drawn)
         answer = await self._run(queue_lua.JOIN, self._join_keys, arguments)
-        if answer[0] == b"unready":
-            raise NotReadyError
+        _expect_own(answer[0])
         outcome, position, joined, known_as, epoch, gathering = answer
         self._newest_us = max(self._newest_us, int(joined))
         self._opened = self._opened or not gathering
@@ -199,3 +208,10 @@ class WaitingRoom:
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Reply:
         return await self._redis.run(script, keys, arguments)
+
+
+def _expect_own(answer: bytes) -> None:
+    if answer == b"unready":
+        raise NotReadyError
+    if answer == b"foreign":
+        raise ForeignPlaceError

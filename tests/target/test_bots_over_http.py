@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from target.tickets import Signer
+from target.tickets import Signer, device_digest
 from tests.target.conftest import Valkey, eventually, free_port
 from tests.target.processes import EVENT, SECRET, Answer, Server, running
 from tests.target.test_bots import solve
@@ -94,9 +94,28 @@ def test_a_ticket_serves_the_device_it_was_given_to_and_no_other(booking: Server
     assert (again.status, again.json["ticket"]) == (200, ticket)
     entered = booking.ask("POST", f"{BASE}/admission", Authorization=f"Queue {ticket}", Device="phone")
     assert entered.status == 200
+    admission = f"Pass {entered.json['pass']}"
+    for headers in ({}, {"Device": "other"}):
+        answer = booking.ask("POST", f"{BASE}/holds", {"seats": ["101-A-1"]}, Authorization=admission, **headers)
+        assert (answer.status, answer.json["detail"]) == (401, "the pass was given to another device")
+    held = booking.ask("POST", f"{BASE}/holds", {"seats": ["101-A-1"]}, Authorization=admission, Device="phone")
+    assert held.status == 201
     metrics = booking.ask("GET", "/metrics").body.decode()
     assert 'target_bot_checks_total{control="ticket",outcome="refused"} 6.0' in metrics
     assert 'target_bot_checks_total{control="ticket",outcome="passed"} 2.0' in metrics
+
+
+def test_whoever_knows_a_fans_name_gets_neither_the_place_nor_the_pass(booking: Server, mortal_valkey: Valkey) -> None:
+    ticket = ticket_of(booking, "a", "phone")
+    stolen = join(booking, "a", Challenge=proof(booking, "a"), Device="thief")
+    assert (stolen.status, stolen.json["title"]) == (403, "joined from another device")
+    paused = Signer(SECRET, EVENT).ticket("a", "a", time.time_ns() // 1000, device=device_digest("thief"))
+    admit(mortal_valkey, 1)
+    for path in (QUEUE, f"{BASE}/admission"):
+        answer = booking.ask("POST", path, Authorization=f"Queue {paused}", Device="thief")
+        assert (answer.status, answer.json["title"]) == (401, "not authorised")
+    entered = booking.ask("POST", f"{BASE}/admission", Authorization=f"Queue {ticket}", Device="phone")
+    assert entered.status == 200
 
 
 def test_while_redis_is_away_a_proof_is_still_asked_for_and_devices_go_uncounted(
@@ -144,7 +163,7 @@ def test_without_a_limit_a_pass_is_good_for_any_number(mortal_valkey: Valkey) ->
         ticket = join(booking, fan, Device="d").json["ticket"]
         admit(mortal_valkey, 1)
         entered = booking.ask("POST", f"{BASE}/admission", Authorization=f"Queue {ticket}", Device="d")
-        authority = {"Authorization": f"Pass {entered.json['pass']}"}
+        authority = {"Authorization": f"Pass {entered.json['pass']}", "Device": "d"}
         for row in ("A", "B"):
             seats = [f"101-{row}-{number}" for number in range(1, 9)]
             assert booking.ask("POST", f"{BASE}/holds", {"seats": seats}, **authority).status == 201

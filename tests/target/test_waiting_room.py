@@ -15,7 +15,7 @@ from target.queue_rules import Rules
 from target.redis_store import NotReadyError, RedisStore
 from target.tickets import Ticket
 from target.venue import load
-from target.waiting_room import EntryRefusedError, JoinState, WaitingRoom
+from target.waiting_room import EntryRefusedError, ForeignPlaceError, JoinState, WaitingRoom
 from tests.target.conftest import Valkey
 
 VENUE = load("arena", "e1")
@@ -73,6 +73,38 @@ def test_joining_again_changes_nothing(valkey: Valkey) -> None:
         assert first.new
         assert not again.new
         assert (again.position, again.joined_us, again.identity) == (1, first.joined_us, "me")
+
+    run(valkey, test)
+
+
+def test_a_place_is_its_devices_also_on_streams_and_at_the_door(valkey: Valkey) -> None:
+    async def test(room: WaitingRoom) -> None:
+        mine = await room.join("a", "a", device="phone")
+        own = Ticket("e1", "a", "a", mine.joined_us, 4e9, "phone")
+        theirs = Ticket("e1", "a", "a", mine.joined_us + 1, 4e9, "thief")
+        for attempt in (room.join("a", "a"), room.join("a", "a", device="thief"), room.rejoin(theirs)):
+            with pytest.raises(ForeignPlaceError):
+                await attempt
+        assert (await room.rejoin(own)).position == 1
+        await admit(room, 1)
+        with pytest.raises(ForeignPlaceError):
+            await room.enter(theirs)
+        assert (await room.enter(own)).admission_no == 1
+
+    run(valkey, test)
+
+
+def test_after_a_loss_of_data_the_earlier_ticket_is_the_true_one(valkey: Valkey) -> None:
+    async def test(room: WaitingRoom) -> None:
+        own = Ticket("e1", "a", "a", room.stamp(), 4e9, "phone")
+        await room.join("b", "b")
+        await room.join("a", "thief", device="thief")
+        place = await room.rejoin(own)
+        assert (place.position, place.identity, place.new) == (1, "a", True)
+        await admit(room, 2)
+        assert (await room.enter(own)).admission_no == 1
+        with pytest.raises(ForeignPlaceError):
+            await room.enter(Ticket("e1", "a", "thief", 0, 4e9, "thief"))
 
     run(valkey, test)
 
