@@ -125,7 +125,7 @@ def test_a_hang_opens_the_breaker_and_joins_go_on(desk: Desk) -> None:
         assert time.monotonic() - began_s < 2.5
         began_s = time.monotonic()
         assert desk.hold("101-A-1").status == 503
-        assert desk.ask("GET", "/seats").json["source"] == "replica"
+        assert desk.ask("GET", "/seats").json["source"] == "orders"
         joined = desk.booking.ask("POST", f"{BASE}/queue", {"fan": "a", "identity": "a"})
         assert (joined.status, joined.json["state"]) == (202, "paused")
         assert time.monotonic() - began_s < 0.5
