@@ -84,7 +84,7 @@ def test_redis_down(platform: Platform, shape: str) -> None:
             eventually(lambda: stream.names()[-1] == "paused", why="the stream to pause")
             assert not stream.ended
             seats = platform.seats()
-            assert (seats["stale"], seats["source"]) == (True, "replica")
+            assert (seats["stale"], seats["source"]) == (True, "orders")
             refused = platform.hold("other", wanted)
             assert (refused.status, refused.headers["retry-after"]) == (503, "1")
             assert all(platform.used(kind) for kind in REDIS_FALLBACKS)
