@@ -41,7 +41,6 @@ class OnSale(_Section, frozen=True):
     venue: str = "arena"
     hold_ttl_s: Positive = 8.0
     holds: Literal["lua", "watch"] = "lua"
-    queue_policy: Literal["fifo", "shuffle"] = "fifo"
     place_grace_s: Positive = 60.0
     admission: Literal["fixed", "adaptive"] = "fixed"
     admission_rate_per_s: Positive = 30.0  # adaptive: the first rate
