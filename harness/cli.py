@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from harness.record.verdict import Verdict
     from harness.scenario import Override, Scenario, ScenarioFile
     from harness.stack import Addresses
+    from harness.swarm.protocol import Reach
 
 Grade = Literal["A", "B", "C", "D", "F"]
 _DEFAULT_OUT = Path("runs")
@@ -86,6 +87,13 @@ def rehearse(
     bots: Annotated[int | None, typer.Option("--bots", metavar="N", help="Bots likewise.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Load generator processes.")] = None,
+    remote_workers: Annotated[
+        int, typer.Option("--remote-workers", metavar="N", min=0, help="And so many of `gatecrash worker`.")
+    ] = 0,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST[:PORT]", help="Where those find this rehearsal.")
+    ] = "127.0.0.1",
+    web: Annotated[bool, typer.Option("--web", help="Show Locust's own pages during the run.")] = False,
     chaos: Annotated[bool, typer.Option("--chaos/--no-chaos", help="With or without the scenario's faults.")] = True,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = _DEFAULT_OUT,
     min_grade: MinGrade = None,
@@ -103,11 +111,12 @@ def rehearse(
     gatecrash rehearse my-onsale.yaml --users 2000 --set on_sale.hold_ttl_s=12
     """
     from harness.stack.planted_bugs import require_bug
+    from harness.swarm.reach import reach_of
 
     require_bug(plant_bug, "--plant-bug")
     overrides = _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
     source, experiments = _load(scenario, overrides)
-    paths = _record(source.scenario, experiments, out, plant_bug)
+    paths = _record(source.scenario, experiments, out, plant_bug, reach_of(listen, remote_workers, web=web))
     verdict = judge(paths.root)
     _answer(verdict, paths, json=json)
     raise typer.Exit(_exit_code(verdict))
@@ -142,6 +151,26 @@ def report(run: RunDir, json: AsJson = False) -> None:
     verdict = judge(run)
     _answer(verdict, RunPaths(root=run), json=json)
     raise typer.Exit(_exit_code(verdict))
+
+
+@app.command()
+def worker(
+    master: Annotated[str, typer.Option("--master", metavar="HOST[:PORT]", help="Where the rehearsal runs.")],
+    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes; one per core.")] = 1,
+    wait_s: Annotated[float, typer.Option("--wait", metavar="S", min=0, help="How long to knock.")] = 60.0,
+    scenario: Annotated[str, typer.Option("--scenario", help="Only join this one.")] = "",
+    changes: Changes = None,
+) -> None:
+    """Join a rehearsal that another machine runs with --remote-workers, and work until it ends.
+
+    \b
+    gatecrash worker --master 10.0.0.5 --workers 4
+    """
+    from harness.swarm.join import Master, join
+    from harness.swarm.reach import expected_digest
+
+    digest = expected_digest(scenario, changes or [])
+    raise typer.Exit(join(Master.parse(master), workers, digest, wait_s, _say))
 
 
 @app.command()
@@ -407,7 +436,7 @@ def _load(name: str, overrides: Sequence[Override]) -> tuple[ScenarioFile, tuple
     return source, tuple(planned)
 
 
-def _record(scenario: Scenario, experiments: Sequence[Planned], out: Path, plant_bug: str) -> RunPaths:
+def _record(scenario: Scenario, experiments: Sequence[Planned], out: Path, plant_bug: str, reach: Reach) -> RunPaths:
     """Carry the rehearsal out; returns the run directory."""
     from datetime import UTC, datetime
 
@@ -422,7 +451,7 @@ def _record(scenario: Scenario, experiments: Sequence[Planned], out: Path, plant
     console = Console(stderr=True)
     found = versions.collect()
     last = memory.recall(memory.version_of(found))
-    plan = Plan(scenario=scenario, command=tuple(sys.argv), versions=found, selftest=last)
+    plan = Plan(scenario=scenario, command=tuple(sys.argv), versions=found, selftest=last, reach=reach)
     paths = create_run(out, scenario.name, datetime.now(UTC))
     with live.observer(console, scenario.duration_s) as observer:
         stack = EmbeddedStack(

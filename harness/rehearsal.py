@@ -23,14 +23,17 @@ from harness.signals import shielded, uninterrupted
 from harness.stack import Addresses, Stack
 from harness.swarm.child import SwarmChild
 from harness.swarm.protocol import (
+    JOIN_TIMEOUT_S,
     Armed,
     Finished,
     Progress,
+    Reach,
     Release,
     ReleaseCommand,
     Settle,
     Settled,
     SwarmSpec,
+    Waiting,
 )
 
 _TICK_S: Final = 0.25
@@ -85,6 +88,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     versions: dict[str, str]
     selftest: SelfTestSummary | None = None
+    reach: Reach = Reach()
 
 
 def rehearse(
@@ -129,7 +133,12 @@ def _run(
             load = scenario.load
             observer.phase("arm", load.who)
             journal.phase("arm")
-            armed = swarm.expect(Armed, load.arm_timeout_s + _STARTS_WITHIN_S)
+            arms_within_s = load.arm_timeout_s + _STARTS_WITHIN_S
+            if plan.reach.remote_workers:
+                waiting = swarm.expect(Waiting, _STARTS_WITHIN_S)
+                observer.note(f"waiting for {waiting.remote_workers}: gatecrash worker --master HOST:{waiting.port}")
+                arms_within_s += JOIN_TIMEOUT_S
+            armed = swarm.expect(Armed, arms_within_s)
             _require_armed(armed)
             swarm.tell(ReleaseCommand())
             release = swarm.expect(Release, _T0_WITHIN_S)
@@ -161,6 +170,7 @@ def _spec(plan: Plan, paths: RunPaths, addresses: Addresses) -> SwarmSpec:
         scenario=scenario,
         seed=scenario.seed,
         workers=scenario.load.workers,
+        reach=plan.reach,
     )
 
 

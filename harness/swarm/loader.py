@@ -21,14 +21,15 @@ def load_class(reference: str) -> type:
         raise InputError(
             f"{reference!r} is not FILE:CLASS", hint="for example scenarios/reference.py:ReferencePlatform"
         )
-    module = _module(_find(file))
+    module = _module(find_file(file))
     found = getattr(module, name, None)
     if not isinstance(found, type):
         raise InputError(f"{file} has no class {name}", hint="the part after the colon is the name of a class")
     return found
 
 
-def _find(file: str) -> Path:
+def find_file(file: str) -> Path:
+    """FILE of a "FILE:CLASS": a path, or one relative to the tree that gatecrash lives in. Raises `InputError`."""
     for path in (Path(file), TREE / file):
         if path.is_file():
             return path.resolve()

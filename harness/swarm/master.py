@@ -28,8 +28,8 @@ class OnSaleMaster(MasterRunner):
     joins late. Those users would arrive at an on-sale that is long under way, with somebody else's identities.
     """
 
-    def __init__(self, environment: Environment) -> None:
-        super().__init__(environment, LOOPBACK, 0)
+    def __init__(self, environment: Environment, listen: str = LOOPBACK, port: int = 0) -> None:
+        super().__init__(environment, listen, port)
         self._dispatched = False
 
     @property
@@ -51,8 +51,8 @@ class OnSaleMaster(MasterRunner):
 class WorkerProcesses:
     """The worker processes on this machine."""
 
-    def __init__(self, spec_file: Path, port: int, count: int) -> None:
-        command = [sys.executable, "-m", "harness.swarm.worker", "--master", f"{LOOPBACK}:{port}"]
+    def __init__(self, spec_file: Path, host: str, port: int, count: int) -> None:
+        command = [sys.executable, "-m", "harness.swarm.worker", "--master", f"{host}:{port}"]
         self._processes = {
             number: subprocess.Popen(
                 [*command, "--number", str(number), str(spec_file)],
@@ -78,6 +78,11 @@ class WorkerProcesses:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def reach_locally(listen: str) -> str:
+    """Where a worker of this machine finds what listens there."""
+    return LOOPBACK if listen in ("0.0.0.0", "*", "") else listen
 
 
 def _python_path() -> str:

@@ -4,6 +4,7 @@
 per line on stdin, both JSON. The usual conversation:
 
     swarm      conductor
+    waiting    →            only with workers of other machines: they may join now
     armed      →            every user is spawned, connected and waiting (or the arming deadline has passed)
                ←  release   let them go
     release    →            T0 is announced, at least a second ahead
@@ -28,6 +29,7 @@ from harness.record.schema import LoadSummary, SeatMapFacts
 from harness.scenario import Scenario
 from harness.stack import Addresses
 
+JOIN_TIMEOUT_S: Final = 120.0
 DEFAULT_PLATFORM: Final = "scenarios/reference.py:ReferencePlatform"
 
 
@@ -44,6 +46,19 @@ class Journeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     spectator: str = "scenarios/spectator.py:SpectatorUser"
 
 
+class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the swarm's master can be reached. `port` 0: any free one.
+
+    `remote_workers`: how many workers of other machines it waits for, at `listen`:`port`. `web_port` null: Locust's own
+    pages are not served.
+    """
+
+    listen: str = "127.0.0.1"
+    port: int = 0
+    remote_workers: int = 0
+    web_port: int | None = None
+
+
 class SwarmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a swarm needs to know. `platform` and `journeys` are "FILE:CLASS".
 
@@ -58,6 +73,7 @@ class SwarmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     platform: str = DEFAULT_PLATFORM
     journeys: Journeys = Journeys()
     workers: int | None = None
+    reach: Reach = Reach()
 
 
 class Armed(_Message, frozen=True, tag="armed"):
@@ -66,6 +82,13 @@ class Armed(_Message, frozen=True, tag="armed"):
     armed: int
     asked: int
     failures: dict[str, int] = {}
+
+
+class Waiting(_Message, frozen=True, tag="waiting"):
+    """Workers of other machines may join at `port` now; so many are waited for, `JOIN_TIMEOUT_S` at most."""
+
+    port: int
+    remote_workers: int
 
 
 class Release(_Message, frozen=True, tag="release"):
@@ -139,7 +162,7 @@ class Quit(_Message, frozen=True, tag="quit"):
     """Finish the tables and end."""
 
 
-Event = Armed | Release | Progress | Finished | Settled | Failed
+Event = Waiting | Armed | Release | Progress | Finished | Settled | Failed
 Command = ReleaseCommand | Stop | Settle | Quit
 
 _encoder = msgspec.json.Encoder()

@@ -22,12 +22,14 @@ from locust.rpc import Message
 from harness.errors import EnvironmentProblem, NoVerdict
 from harness.record.paths import RunPaths
 from harness.record.schema import LoadSummary
-from harness.swarm import messages
+from harness.swarm import messages, web
 from harness.swarm.collector import Collector
-from harness.swarm.master import OnSaleMaster, WorkerProcesses, spare_cores
+from harness.swarm.door import Door
+from harness.swarm.master import OnSaleMaster, WorkerProcesses, reach_locally, spare_cores
 from harness.swarm.messages import MESSAGE_TYPE
 from harness.swarm.plan import all_plans, digest
 from harness.swarm.protocol import (
+    JOIN_TIMEOUT_S,
     Armed,
     Command,
     Event,
@@ -40,6 +42,7 @@ from harness.swarm.protocol import (
     Settled,
     Stop,
     SwarmSpec,
+    Waiting,
 )
 from harness.swarm.summary import WorkerFacts, load_summary
 from harness.swarm.users import user_classes
@@ -64,8 +67,11 @@ class Swarm:
         self._commands = commands
         self._collector = Collector(RunPaths(root=Path(spec.run_dir)))
         environment = Environment(user_classes=user_classes(spec), events=locust.events)
-        self._runner = OnSaleMaster(environment)
+        reach = spec.reach
+        self._runner = OnSaleMaster(environment, reach.listen, reach.port + 1 if reach.port else 0)
         environment.runner = self._runner
+        if reach.web_port is not None:
+            web.serve(environment, reach.web_port)
         self._runner.register_message(MESSAGE_TYPE, self._on_message)
         self._workers: dict[int, WorkerFacts] = {}
         self._clients: dict[int, str] = {}
@@ -74,6 +80,7 @@ class Swarm:
         self._notes: list[str] = []
         self._capabilities: tuple[str, ...] = ()
         self._processes: WorkerProcesses | None = None
+        self._door: Door | None = None
 
     def run(self) -> None:
         """The whole lifecycle, as the commands ask for it. Raises GatecrashError."""
@@ -97,18 +104,26 @@ class Swarm:
                 return command
 
     def _start_workers(self) -> None:
-        count = self._spec.workers or spare_cores()
-        self._processes = WorkerProcesses(self._spec_file, self._runner.port, count)
-        hellos = self._collect(messages.Hello, set(range(1, count + 1)), _START_TIMEOUT_S)
+        own = self._spec.workers or spare_cores()
+        reach = self._spec.reach
+        self._processes = WorkerProcesses(self._spec_file, reach_locally(reach.listen), self._runner.port, own)
+        if reach.remote_workers:
+            self._door = Door(self._spec, own + 1, self._runner.port)
+            self._tell(Waiting(port=self._door.port, remote_workers=reach.remote_workers))
+        count = own + reach.remote_workers
+        start_timeout_s = JOIN_TIMEOUT_S if reach.remote_workers else _START_TIMEOUT_S
+        hellos = self._collect(messages.Hello, set(range(1, count + 1)), start_timeout_s)
+        if self._door:
+            self._door.close("the rehearsal has begun without this worker")
         if len(hellos) < count:
             missing = count - len(hellos)
             raise EnvironmentProblem(
                 f"{missing} of {count} load workers did not start", hint="the reason is above in this log"
             )
-        for number, hello in hellos.items():
+        for number, hello in sorted(hellos.items()):
             self._workers[number] = WorkerFacts(number=number, host=hello.host)
             self._clients[number] = hello.client_id
-            self._capabilities = hello.capabilities
+        self._capabilities = hellos[1].capabilities  # of this machine, as it also settles
 
     def _arm(self) -> None:
         load = self._spec.scenario.load
@@ -241,10 +256,14 @@ class Swarm:
 
     def _notice_deaths(self) -> set[int]:
         """Workers that have died since the last look; what is on their disks is taken over."""
-        deaths = self._processes.deaths() if self._processes else {}
-        for number, code in deaths.items():
+        deaths: dict[int, str] = {}
+        for number, code in (self._processes.deaths() if self._processes else {}).items():
             recovered = self._collector.recover(number)
-            self._notes.append(f"worker {number} died (exit code {code}); {recovered} rows were taken from its disk")
+            deaths[number] = f"died (exit code {code}); {recovered} rows were taken from its disk"
+        for number, why in (self._door.losses() if self._door else {}).items():
+            deaths[number] = f"was lost: {why}; what it had not sent is on its machine"
+        for number, why in deaths.items():
+            self._notes.append(f"worker {number} {why}")
             if number in self._workers:
                 facts = self._workers[number]
                 facts.lost = True
@@ -275,4 +294,6 @@ class Swarm:
         self._runner.quit()
         if self._processes is not None:
             self._processes.end()
+        if self._door is not None:
+            self._door.end()
         self._collector.finish()
