@@ -18,6 +18,7 @@ from scenarios import reference_api as api
 from scenarios.reference_bot import Loot, ReferenceBotSession
 from scenarios.reference_fan import ReferenceFanSession
 from scenarios.reference_feed import ReferenceSpectatorSession
+from scenarios.reference_probes import Prober
 from scenarios.reference_settle import Operator
 
 
@@ -60,8 +61,12 @@ class ReferencePlatform:
         return ReferenceSpectatorSession(self._recorder, person, self._addresses.feeds, self._addresses.event)
 
     def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
-        """The state at rest."""
-        return Operator(self._addresses, self._recorder).read(acked, timeout_s)
+        """The state at rest; then every way past the queue is tried, for a seat that is free."""
+        reads = Operator(self._addresses, self._recorder).read(acked, timeout_s)
+        free = next((seat.seat for seat in reads.seats or () if seat.state == "free"), None)
+        if free is not None:
+            Prober(self._booking, self._addresses, self._recorder, free).run()
+        return reads
 
     def sweep(self, seats: Sequence[str]) -> None:
         """Hold and release each seat."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from harness.platform import Section, Venue
-from harness.swarm.http import Endpoint
+from harness.swarm.http import Endpoint, Response
+
+D = TypeVar("D", bound=msgspec.Struct)
 
 QUEUE_PAGE: Final = Endpoint("queue_page", "GET", frozenset({200}), idempotent=True)
 CHALLENGE: Final = Endpoint("challenge", "GET", frozenset({200}), idempotent=True)
@@ -87,7 +89,7 @@ class VenueAnswer(_Document, frozen=True):
 
 
 class SeatsAnswer(_Document, frozen=True):
-    """GET …/seats."""
+    """GET …/seats. `states`: section → a character for each seat, "0" free."""
 
     epoch: str
     seq: int
@@ -135,6 +137,16 @@ class PendingAnswer(_Document, frozen=True):
     def at_rest(self) -> bool:
         """Nothing will change by itself any more."""
         return not (self.orders_pending or self.holds or self.parked)
+
+
+def read(response: Response, kind: type[D]) -> D | None:
+    """The document of an expected answer; null for any other answer, and for what cannot be understood."""
+    if response.error or response.status >= 300:
+        return None
+    try:
+        return msgspec.json.decode(response.body, type=kind)
+    except msgspec.DecodeError:
+        return None
 
 
 def venue_of(answer: VenueAnswer) -> Venue:

@@ -54,9 +54,10 @@ class ReferenceBotSession(ReferenceFanSession):
         if self._tactic not in _THIEVES:
             return super().join(call)
         if self._loot.ticket:
-            stolen = self._loot.ticket
-            ticket = stolen if self._tactic is Tactic.REPLAY_TICKET else rewritten(stolen, self._person)
-            return self._take_place(call, f"Authorization: Queue {ticket}\r\n".encode())
+            stolen, replays = self._loot.ticket, self._tactic is Tactic.REPLAY_TICKET
+            ticket = stolen if replays else rewritten(stolen, self._person)
+            forged = "replayed" if replays else "tampered"
+            return self._take_place(call, f"Authorization: Queue {ticket}\r\n".encode(), forged=forged)
         if self._loot.awaited:
             return Answer(outcome=Outcome.FAIL, t_end_s=monotonic(), error=NOTHING_TO_STEAL)
         return self._scout(call)
@@ -73,8 +74,20 @@ class ReferenceBotSession(ReferenceFanSession):
 
 def rewritten(ticket: str, person: Person) -> str:
     """The ticket with another fan and identity, an earlier join time and no device; its signature cannot be renewed."""
-    raw = base64.urlsafe_b64decode(ticket + "=" * (-len(ticket) % 4))
-    kind, event, _fan, _identity, joined_us, expires_s, *_ = msgspec.msgpack.decode(raw[:-_MAC_BYTES])
-    content = [kind, event, person.actor, person.identity, joined_us - _EARLIER_US, expires_s]
-    body = msgspec.msgpack.encode(content)
+
+    def earlier(content: list[object]) -> list[object]:
+        kind, event, _fan, _identity, joined_us, expires_s, *_ = content
+        return [kind, event, person.actor, person.identity, int(str(joined_us)) - _EARLIER_US, expires_s]
+
+    return _edited(ticket, earlier)
+
+
+def renamed(token: str, person: Person) -> str:
+    """The token with another fan and identity, and otherwise as it was; its signature cannot be renewed."""
+    return _edited(token, lambda content: [*content[:2], person.actor, person.identity, *content[4:]])
+
+
+def _edited(token: str, edit: Callable[[list[object]], list[object]]) -> str:
+    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    body = msgspec.msgpack.encode(edit(msgspec.msgpack.decode(raw[:-_MAC_BYTES], type=list)))
     return base64.urlsafe_b64encode(body + raw[-_MAC_BYTES:]).rstrip(b"=").decode()

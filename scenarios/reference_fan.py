@@ -93,9 +93,11 @@ class ReferenceFanSession:
             return b""
         return f"Challenge: {solve(asked.challenge, self._person.actor, asked.bits)}\r\n".encode()
 
-    def _take_place(self, call: Call, headers: bytes) -> Answer[Place]:
+    def _take_place(self, call: Call, headers: bytes, *, forged: str = "") -> Answer[Place]:
+        """`forged`: how the ticket in `headers` was, for the history; "" where there is none or it is one's own."""
         person = self._person
-        operation = self._begin(Function.JOIN, call, key=person.actor)
+        how: dict[str, object] = {"ticket": forged} if forged else {}
+        operation = self._begin(Function.JOIN, call, key=person.actor, value=how)
         body = _encode({"fan": person.actor, "identity": person.identity})
         headers += self._device + api.JSON_BODY
         response = self._client.call(api.JOIN, f"{self._base}/queue", call, headers, body)
@@ -104,7 +106,7 @@ class ReferenceFanSession:
             return _ended(operation, response, final=response.status in (401, 403, 422))
         self.ticket = answer.ticket
         self._ticket = f"Authorization: Queue {answer.ticket}\r\n".encode() + self._device
-        value: dict[str, object] = {"epoch": answer.epoch, "parked": answer.position is None}
+        value: dict[str, object] = {"epoch": answer.epoch, "parked": answer.position is None, **how}
         if answer.position is not None:
             value["position"] = answer.position
         return _ended(operation, response, value=value, result=Place(position=answer.position))
@@ -146,9 +148,13 @@ class ReferenceFanSession:
 
     def seat_map(self, call: Call) -> Answer[SeatMap]:
         """Every seat."""
+        operation = self._begin(Function.LOOK, call)
         response = self._client.call(api.SEAT_MAP, f"{self._base}/seats", call)
         answer = _read(response, api.SeatsAnswer)
-        return _plain(response, SeatMap(states=answer.states, stale=answer.stale) if answer else None)
+        if answer is None:
+            return _ended(operation, response)
+        shown = {"free": sum(states.count("0") for states in answer.states.values()), "stale": answer.stale}
+        return _ended(operation, response, value=shown, result=SeatMap(states=answer.states, stale=answer.stale))
 
     def hold(self, call: Call, seats: tuple[str, ...]) -> Answer[Hold]:
         """Keep seats."""

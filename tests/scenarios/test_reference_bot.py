@@ -11,6 +11,7 @@ from harness.platform import Call, Person
 from harness.record.schema import Outcome
 from harness.scenario import Tactic
 from harness.stack import Addresses
+from harness.swarm.clock import ReleaseInstant
 from harness.swarm.recorder import Recorder
 from scenarios.reference import ReferencePlatform
 from scenarios.reference_bot import NOTHING_TO_STEAL, ReferenceBotSession, rewritten
@@ -98,3 +99,15 @@ def test_a_rewritten_ticket_says_what_the_thief_wants_and_only_its_signature_is_
     read = Gullible("secret", "game-1").read(Ticket, forged)
     assert (read.fan, read.identity, read.device) == ("bot-1", "me-1", "")
     assert read.joined_us < JOINED_US
+
+
+def test_the_history_says_how_a_ticket_was_forged() -> None:
+    recorder = Recorder(1)
+    with serving(queue_of) as server:
+        platform = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="game-1"), recorder)
+        for n, tactic in enumerate((Tactic.REPLAY_TICKET, Tactic.REPLAY_TICKET, Tactic.TAMPER_TICKET)):
+            bot = platform.bot_session(Person(user=n, kind="bot", actor=f"bot-{n}", identity=f"me-{n}"), tactic)
+            assert bot.join(now()).outcome is Outcome.OK
+            bot.close()
+    rows = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+    assert [json.loads(row["value"]).get("ticket") for row in rows] == [None, "replayed", "tampered"]

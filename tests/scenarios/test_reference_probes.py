@@ -1,0 +1,85 @@
+"""What the prober tries, and what the history says of it. A real server gives the answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from harness.stack import Addresses
+from harness.swarm.clock import ReleaseInstant
+from harness.swarm.recorder import Recorder
+from harness.swarm.transport import resolve
+from scenarios.reference_probes import Prober
+from target.tickets import Signer
+from tests.harness.swarm.scripted_server import Asked, response, serving
+
+SIGNER = Signer("secret", "game-1")
+TICKET = SIGNER.ticket("prober", "prober", 4_000_000_000_000_000, device="d")
+PASS, _ = SIGNER.admit("prober", "prober", admission_no=7, limit=4, entered_s=4_000_000_000.0)
+WAYS = ["no pass", "ticket for a pass", "tampered ticket", "tampered pass", "shared ticket"]
+Said = list[bytes]
+
+
+def document(status: int, **fields: object) -> Said:
+    return [response(json.dumps(fields).encode(), status)]
+
+
+def trusting(asked: Asked) -> Said:
+    """Lets everybody through."""
+    if asked.target.endswith("/challenge"):
+        return document(200, kind="proof_of_work", challenge="c", bits=4)
+    if asked.target.endswith("/queue"):
+        return document(201, ticket=TICKET, position=1, epoch="e")
+    if asked.target.endswith("/admission"):
+        return document(200, **{"pass": PASS, "admission_no": 7})
+    if asked.target.endswith("/holds"):
+        return document(201, hold_id="h.1", seats=["101-A-1"], ttl_s=8.0)
+    return [response(b"", 204)]
+
+
+def careful(asked: Asked) -> Said:
+    """Lets only the prober's own ticket and pass through, and only from the prober's own device."""
+    authority, own = asked.header("authorization"), asked.header("device") == "prober-device"
+    honest = authority in ("", f"Queue {TICKET}") and own
+    if asked.target.endswith("/challenge") or (honest and not asked.target.endswith("/holds")):
+        return trusting(asked)
+    return document(401, title="no")
+
+
+def tried(script: Callable[[Asked], Said]) -> tuple[dict[str, str], list[Asked]]:
+    recorder = Recorder(1)
+    with serving(script) as server:
+        addresses = Addresses(booking=server.url, feeds=(), event="game-1")
+        Prober(resolve(server.url), addresses, recorder, "101-A-1").run()
+    rows = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+    assert all(row["function"] == "probe" and json.loads(row["value"]) == {"seats": ["101-A-1"]} for row in rows)
+    return {row["key"]: row["outcome"] for row in rows}, server.asked
+
+
+def test_a_careful_platform_turns_every_way_down() -> None:
+    outcomes, asked = tried(careful)
+    assert outcomes == dict.fromkeys(WAYS, "fail")
+    assert not [one for one in asked if one.method == "DELETE"]
+
+
+def test_a_trusting_platform_lets_every_way_through_and_gets_its_seats_back() -> None:
+    outcomes, asked = tried(trusting)
+    assert outcomes == dict.fromkeys(WAYS, "ok")
+    assert len([one for one in asked if one.method == "DELETE"]) == len(WAYS)
+
+
+@pytest.mark.parametrize("status", [409, 422, 503])
+def test_an_answer_for_another_reason_says_nothing(status: int) -> None:
+    def busy(asked: Asked) -> Said:
+        return document(status, title="busy") if asked.target.endswith("/holds") else careful(asked)
+
+    outcomes, _ = tried(busy)
+    assert outcomes["no pass"] == outcomes["tampered pass"] == "unknown"
+    assert outcomes["shared ticket"] == "fail"
+
+
+def test_without_a_ticket_only_the_first_way_is_tried() -> None:
+    outcomes, _ = tried(lambda _: document(401, title="no"))
+    assert outcomes == {"no pass": "fail"}
