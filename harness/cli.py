@@ -383,10 +383,11 @@ def judge(run: Path) -> Verdict:
     from harness.grade import grade
     from harness.record.reader import Record
     from harness.sli import measure
+    from harness.sli.examinations import examine
     from reports import write
 
     record = Record.open(run)
-    verdict = grade(record, measure(record), audit(record), expectations.judge(record))
+    verdict = grade(record, measure(record), audit(record), expectations.judge(record), examine(record))
     write(record, verdict)
     return verdict
 

@@ -36,6 +36,7 @@ from harness.record.schema import LoadSummary
 from harness.record.verdict import (
     VERDICT_SCHEMA,
     Decision,
+    Examination,
     FaultResult,
     InvariantResult,
     LoadResult,
@@ -67,6 +68,7 @@ def grade(
     indicators: Sequence[IndicatorValue],
     invariants: Sequence[InvariantResult],
     faults: Sequence[FaultResult],
+    examinations: Sequence[Examination] = (),
 ) -> Verdict:
     """Judge a run from its record and what was found in it. Raises `InputError` if its scenario cannot be read."""
     run = record.run
@@ -105,6 +107,7 @@ def grade(
         versions=run.versions,
         command=run.command,
         record=record.digest(),
+        examinations=tuple(examinations),
     )
 
 

@@ -111,6 +111,33 @@ class InvariantResult(Struct, frozen=True):
     note: str = ""  # why unknown or not observable; what was checked
 
 
+class Figure(Struct, frozen=True):
+    """One measured figure without an objective. `low` and `high`: its 95 % interval, where it is an estimate.
+
+    `detectable`: the smallest true effect that so many samples would show four times in five. `value` null: not told.
+    """
+
+    name: str
+    title: str
+    value: float | None
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    detectable: float | None = None
+    samples: int = 0
+    note: str = ""
+
+
+class Examination(Struct, frozen=True):
+    """A table of figures that answers one question."""
+
+    name: str
+    title: str
+    question: str
+    figures: tuple[Figure, ...]
+    note: str = ""
+
+
 class ExpectationResult(Struct, frozen=True):
     """What an experiment expected of the platform, and what was observed. status: met | missed | unknown."""
 
@@ -169,3 +196,4 @@ class Verdict(Struct, frozen=True):
     versions: dict[str, str]
     command: tuple[str, ...]
     record: dict[str, str]
+    examinations: tuple[Examination, ...] = ()

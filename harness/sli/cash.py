@@ -1,0 +1,110 @@
+"""Every payment intent and every cent: provider ledger against orders against what fans were told.
+
+`harness.audit.money` says whether anything is wrong; this says where the money went, so that a reader can add it up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from harness.audit.history import Evidence, LedgerEntry, Order
+from harness.record.verdict import Figure
+from harness.sli.measured import Observations
+
+_ENDS: Final = {
+    "ticketed": "charged once and ticketed",
+    "refunded": "charged and refunded to the cent",
+    "never_charged": "never charged, no ticket",
+    "in_flight": "still pending, nothing charged",
+    "wrong": "anything else",
+}
+
+
+def money(seen: Observations) -> Iterator[Figure]:
+    """Intents by how they ended, and sums in cents. Nothing where the platform shows no ledger or no orders."""
+    evidence = seen.everybody
+    if not (seen.record.has("final_orders") and seen.record.has("final_ledger")):
+        return
+    booked: dict[str, list[LedgerEntry]] = {}
+    for entry in evidence.ledger:
+        booked.setdefault(entry.order_id, []).append(entry)
+    ends = Counter(end_of(order, booked.get(order.order_id, ())) for order in evidence.orders.values())
+    orphans = [entries for order_id, entries in booked.items() if order_id not in evidence.orders]
+    ends["wrong"] += sum(1 for entries in orphans if any(entry.entry != "decline" for entry in entries))
+    intents = ends.total()
+    for end, words in _ENDS.items():
+        yield _count(f"intents_{end}", f"Intents {words}", ends[end], "intents", intents)
+    yield from _sums(evidence)
+    yield from _twice(evidence, booked)
+
+
+def end_of(order: Order, entries: Sequence[LedgerEntry]) -> str:
+    """How one intent ended: a key of the table above."""
+    captured = [entry.amount_cents for entry in entries if entry.entry == "capture"]
+    refunded = [entry.amount_cents for entry in entries if entry.entry == "refund"]
+    if order.state == "confirmed":
+        return "ticketed" if sum(captured) - sum(refunded) == order.amount_cents == sum(captured[:1]) else "wrong"
+    if order.state == "pending":
+        return "wrong" if captured or refunded else "in_flight"
+    if order.state == "mixed" or sorted(captured) != sorted(refunded):
+        return "wrong"
+    return "refunded" if captured else "never_charged"
+
+
+def _sums(evidence: Evidence) -> Iterator[Figure]:
+    captured = sum(entry.amount_cents for entry in evidence.ledger if entry.entry == "capture")
+    refunded = sum(entry.amount_cents for entry in evidence.ledger if entry.entry == "refund")
+    confirmed = [order for order in evidence.orders.values() if order.state == "confirmed"]
+    owed = sum(order.amount_cents for order in confirmed)
+    told = _told(evidence)
+    entries = len(evidence.ledger)
+    yield _count("captured_cents", "Captured by the provider", captured, "cents", entries)
+    yield _count("refunded_cents", "Refunded by the provider", refunded, "cents", entries)
+    yield _count("ordered_cents", "Confirmed orders", owed, "cents", len(confirmed))
+    yield _count("told_cents", "Told to fans as confirmed", sum(told.values()), "cents", len(told))
+    yield _count("unexplained_cents", "Captured − refunded − confirmed", captured - refunded - owed, "cents", entries)
+
+
+def _told(evidence: Evidence) -> dict[str, int]:
+    """Order id → cents that its fan was told, for orders that somebody was told are confirmed."""
+    told = {
+        pay.value.order_id: pay.value.amount_cents or 0
+        for pay in evidence.pays
+        if pay.ok and pay.value.state == "confirmed"
+    }
+    looked = {
+        look.key: look.value.amount_cents or 0
+        for look in evidence.lookups
+        if look.ok and look.value.state == "confirmed"
+    }
+    return told | looked
+
+
+def _twice(evidence: Evidence, booked: dict[str, list[LedgerEntry]]) -> Iterator[Figure]:
+    """Repeats: of a payment under one key, of a key with another purchase, and of entries in the ledger."""
+    purchases: dict[str, set[tuple[str, tuple[str, ...]]]] = {}
+    for pay in evidence.pays:
+        purchases.setdefault(pay.key, set()).add((pay.value.hold_id, pay.value.seats))
+    tries = Counter(pay.key for pay in evidence.pays)
+    repeated = sum(1 for times in tries.values() if times > 1)
+    unknown = {pay.key for pay in evidence.pays if pay.unknown}
+    charged = {order.idempotency_key for order in evidence.orders.values() if order.state == "confirmed"}
+    yield _count("keys_repeated", "Payments tried again under one key", repeated, "keys", len(tries))
+    clashes = sum(1 for bodies in purchases.values() if len(bodies) > 1)
+    yield _count("keys_reused", "Keys used for another purchase as well", clashes, "keys", len(tries))
+    went_through = len(unknown & charged)
+    yield _count("unknown_charged", "Payments without an answer that went through", went_through, "keys", len(unknown))
+    captures = _more_than_once(booked, "capture")
+    refunds = _more_than_once(booked, "refund")
+    yield _count("captured_twice", "Orders captured more than once", captures, "orders", len(booked))
+    yield _count("refunded_twice", "Orders refunded more than once", refunds, "orders", len(booked))
+
+
+def _more_than_once(booked: dict[str, list[LedgerEntry]], kind: str) -> int:
+    return sum(1 for entries in booked.values() if sum(1 for entry in entries if entry.entry == kind) > 1)
+
+
+def _count(name: str, title: str, value: int, unit: str, samples: int) -> Figure:
+    return Figure(name=name, title=title, value=float(value), unit=unit, samples=samples)

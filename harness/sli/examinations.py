@@ -1,0 +1,56 @@
+"""What a run is examined for besides objectives: fairness, money, the second wave. Each is a table of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from harness.errors import GatecrashError
+from harness.record.reader import Record
+from harness.record.verdict import Examination, Figure
+from harness.sli.cash import money
+from harness.sli.measured import Observations
+from harness.sli.second_wave import second_wave
+from harness.sli.treatment import fairness
+
+
+class ExaminationSpec(msgspec.Struct, frozen=True):
+    """One examination. `measure` yields its figures; none where the run has nothing to examine."""
+
+    name: str
+    title: str
+    question: str
+    measure: Callable[[Observations], Iterator[Figure]]
+
+
+_ALL: Final = (
+    ExaminationSpec("fairness", "Fairness", "Was everybody in the line treated by the same rule?", fairness),
+    ExaminationSpec("money", "Money", "Where did every cent go?", money),
+    ExaminationSpec("second_wave", "Second wave", "What became of seats that came back?", second_wave),
+)
+EXAMINATIONS: Final[dict[str, ExaminationSpec]] = {spec.name: spec for spec in _ALL}
+
+
+def examine(record: Record) -> tuple[Examination, ...]:
+    """Every examination of the run. Raises `InputError` for a record that its schema does not allow."""
+    seen = Observations(record)
+    return tuple(_examined(spec, seen) for spec in _ALL)
+
+
+def _examined(spec: ExaminationSpec, seen: Observations) -> Examination:
+    """One that crashes has found nothing out, and says so; the verdict stands without it."""
+    try:
+        figures, note = tuple(spec.measure(seen)), ""
+    except GatecrashError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever broke it, it must not break the verdict
+        figures, note = (), f"could not be examined: {type(error).__name__}: {error}"
+    return Examination(
+        name=spec.name,
+        title=spec.title,
+        question=spec.question,
+        figures=figures,
+        note=note or ("" if figures else "the record has nothing to examine it by"),
+    )

@@ -1,0 +1,97 @@
+"""The line as it was: who joined when, from which worker, and who was admitted as which number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pyarrow.compute as pc
+
+from harness.record.schema import BOT_ACTOR, Function
+from harness.sli.measured import Observations
+
+
+class InLine(msgspec.Struct, frozen=True):
+    """One actor who joined and was admitted. `share`: how far back in the line, 0 the very first, 1 the very last.
+
+    `t_connect_s`: when their first request went out, null where it is not known.
+    """
+
+    actor: str
+    worker: int
+    t_connect_s: float | None
+    t_join_s: float
+    t_acked_s: float
+    t_admitted_s: float
+    admission_no: int
+    share: float
+
+    @property
+    def is_bot(self) -> bool:
+        """A bot, not a fan."""
+        return self.actor.startswith(BOT_ACTOR)
+
+
+def line(seen: Observations) -> tuple[InLine, ...]:
+    """Everybody who joined and was admitted, in the order of admission. A number given twice counts for its first."""
+    evidence = seen.everybody
+    joins = {join.actor: join for join in reversed(evidence.joins) if join.ok}
+    numbers: dict[int, str] = {}
+    admitted: dict[str, tuple[int, float]] = {}
+    for enter in evidence.enters:
+        number, actor = enter.value.admission_no, enter.actor
+        counts = enter.ok and actor in joins and actor not in admitted
+        if counts and number is not None and numbers.setdefault(number, actor) == actor:
+            admitted[actor] = (number, enter.t_end_s)
+    workers, connects = _workers(seen), _connects(seen)
+    ordered = sorted(admitted.items(), key=lambda item: item[1][0])
+    return tuple(
+        InLine(
+            actor=actor,
+            worker=workers.get(actor, 0),
+            t_connect_s=connects.get(actor),
+            t_join_s=joins[actor].t_invoke_s,
+            t_acked_s=joins[actor].t_end_s,
+            t_admitted_s=t_admitted_s,
+            admission_no=number,
+            share=(at + 0.5) / len(ordered),
+        )
+        for at, (actor, (number, t_admitted_s)) in enumerate(ordered)
+    )
+
+
+def overtaken(places: Sequence[InLine], margin_s: float) -> list[int]:
+    """For each actor who was admitted ahead of somebody whose join was acked before theirs began: by how many places.
+
+    Joins that overlap have no order; `margin_s` is what clocks of two workers may be apart.
+    """
+    by_ack = sorted(places, key=lambda place: place.t_acked_s)
+    worst, acked, widths = 0, 0, []
+    for place in sorted(places, key=lambda place: place.t_join_s):
+        while acked < len(by_ack) and by_ack[acked].t_acked_s + margin_s < place.t_join_s:
+            worst = max(worst, by_ack[acked].admission_no)
+            acked += 1
+        if worst > place.admission_no:
+            widths.append(worst - place.admission_no)
+    return widths
+
+
+def _workers(seen: Observations) -> dict[str, int]:
+    operations = seen.record.table("operations")
+    joins = operations.filter(pc.equal(operations["function"], Function.JOIN.value))
+    return dict(zip(joins["actor"].to_pylist(), joins["worker"].to_pylist(), strict=True))
+
+
+def _connects(seen: Observations) -> dict[str, float]:
+    """Actor → when the first request went out. Requests name (worker, user, kind); streams name the actor as well."""
+    events = seen.record.table("events").select(["actor", "worker", "user"]).group_by(["actor", "worker", "user"])
+    requests = seen.record.table("requests")
+    pages = requests.filter(pc.equal(requests["step"], "queue_page"))
+    first = pages.group_by(["worker", "user", "kind"]).aggregate([("t_start_s", "min")])
+    sent = {(row["worker"], row["user"], row["kind"]): row["t_start_s_min"] for row in first.to_pylist()}
+    connects = {}
+    for row in events.aggregate([]).to_pylist():
+        kind = "bot" if row["actor"].startswith(BOT_ACTOR) else "fan"
+        if (row["worker"], row["user"], kind) in sent:
+            connects[row["actor"]] = sent[row["worker"], row["user"], kind]
+    return connects
