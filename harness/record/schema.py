@@ -64,8 +64,6 @@ class Function(StrEnum):
     `fail`: it could not be held although nobody bought it."""
     LOOK = "look"
     """At the seat map. key: "". value: {[free: int, stale: bool]}. free: seats that it shows free."""
-    LOOK = "look"
-    """At the seat map. key: "". value: {[free: int, stale: bool]}. free: seats that it shows free."""
     PROBE = "probe"
     """After settling: a try to get a seat past the queue. key: how, e.g. "no pass". value: {seats: [str]}.
     `ok`: it worked, which it never should."""
