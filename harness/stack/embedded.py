@@ -19,7 +19,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
-from urllib import error, request
 
 import msgspec
 
@@ -28,6 +27,7 @@ from harness.scenario import OnSale
 from harness.stack import Addresses, workspace
 from harness.stack.databases import Postgres, start_valkey
 from harness.stack.fault_proxy import FaultProxy
+from harness.stack.health import answers
 from harness.stack.ports import HOST, free_ports, require_free
 from harness.stack.processes import ManagedProcess, child_environment, stop_all
 
@@ -191,7 +191,7 @@ class EmbeddedStack:
             self._keep(process)
             started.append((process, f"http://{HOST}:{port}/healthz"))
         for process, url in started:
-            process.wait_healthy(lambda url=url: _answers(url), within_s=_HEALTHY_WITHIN_S)  # type: ignore[misc]
+            process.wait_healthy(lambda url=url: answers(url), within_s=_HEALTHY_WITHIN_S)  # type: ignore[misc]
 
     def _run_target(self, role: str, settings: dict[str, str]) -> None:
         process = ManagedProcess(
@@ -242,14 +242,6 @@ class _Ports(msgspec.Struct, frozen=True):
         """Process of the booking system → its own port, in order of starting."""
         feeds = {f"feed-{n}": port for n, port in enumerate(self.feeds, 1)}
         return {"payments": self.payments, "booking": self.booking, "worker": self.worker, **feeds}
-
-
-def _answers(url: str) -> bool:
-    try:
-        with request.urlopen(url, timeout=1) as response:  # noqa: S310 — an http:// address that we made
-            return bool(response.status == 200)
-    except (error.URLError, OSError):
-        return False
 
 
 def describe(addresses: Addresses) -> str:

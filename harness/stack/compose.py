@@ -1,0 +1,318 @@
+"""The platform of docker-compose.yml: real images on a Docker engine, one project for each run.
+
+What the project needs beyond the file lies in a private directory: secrets and settings as env files, the proxies as
+Toxiproxy's configuration. Works with Compose v2 (`docker compose`) and v1.29 (`docker-compose`). Entering returns when
+every part answers; leaving, on whatever way, removes the containers, their volumes and the directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Self
+
+import docker
+import docker.errors
+import msgspec
+import requests
+from docker.models.containers import Container
+
+from harness.errors import EnvironmentProblem
+from harness.record.schema import Anomaly, ProcessInfo
+from harness.scenario import OnSale
+from harness.stack import Addresses, workspace
+from harness.stack.health import answers
+from harness.stack.ports import HOST, free_ports
+from harness.stack.processes import last_line
+
+FILE: Final = Path(__file__).resolve().parents[2] / "docker-compose.yml"
+_BUILT_WITHIN_S: Final = 1800.0  # images may have to be fetched or built first
+_HEALTHY_WITHIN_S: Final = 90.0
+_DOWN_WITHIN_S: Final = 60.0
+_SHARDS: Final = ("shard_0", "shard_1")
+_PROXIED: Final = {
+    "redis": "redis:6379",
+    "postgres_primary": "postgres-primary:5432",
+    "postgres_replica": "postgres-replica:5432",
+    "replication": "postgres-primary:5432",
+    "payments": "payments:8000",
+    "feed_1": "feed-1:8000",
+    "feed_2": "feed-2:8000",
+}
+_TARGETS: Final = ("payments", "booking", "worker", "feed-1", "feed-2")
+_ONE_SHOT: Final = frozenset({"migrate"})
+_PROJECT_LABEL: Final = "com.docker.compose.project"
+_SERVICE_LABEL: Final = "com.docker.compose.service"
+
+
+class ComposeStack:
+    """Raises docker-compose.yml. `logs` must exist; each service gets a file there when the stack goes down.
+
+    Raises EnvironmentProblem when there is no engine, no Compose, or a part does not become healthy.
+    """
+
+    name = "compose"
+
+    def __init__(
+        self, on_sale: OnSale, logs: Path, *, bug: str = "", announce: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._on_sale = on_sale
+        self._logs = logs
+        self._bug = bug
+        self._announce = announce
+        self._project = f"gatecrash-{os.getpid()}-{secrets.token_hex(3)}"
+        self._command: tuple[str, ...] = ()
+        self._environment: dict[str, str] = {}
+        self._engine: docker.DockerClient | None = None
+        self._runtime: Path | None = None
+        self._addresses: Addresses | None = None
+        self._containers: dict[str, Container] = {}
+        self._reported: set[str] = set()
+        self._password = secrets.token_hex(16)
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where its parts are. Only after entering."""
+        if self._addresses is None:
+            raise RuntimeError("the stack is not up")
+        return self._addresses
+
+    @property
+    def processes(self) -> tuple[ProcessInfo, ...]:
+        """The containers' main processes, as the engine's host numbers them."""
+        return tuple(
+            ProcessInfo(name=service, pid=int(container.attrs["State"]["Pid"]), address=str(container.name))
+            for service, container in sorted(self._containers.items())
+        )
+
+    @property
+    def containers(self) -> dict[str, str]:
+        """Service → container id: what a fault on containers names and hits."""
+        return {service: str(container.id) for service, container in self._containers.items()}
+
+    def deaths(self) -> tuple[Anomaly, ...]:
+        """Containers that ended with an error of their own since the last call; a kill or a stop is none."""
+        found = []
+        for service, container in self._containers.items():
+            if service in self._reported:
+                continue
+            try:
+                container.reload()
+            except (docker.errors.DockerException, requests.RequestException) as problem:
+                found.append(Anomaly(t_s=None, source=service, text=f"{service} cannot be asked for: {problem}"))
+                self._reported.add(service)
+                continue
+            code = int(container.attrs["State"]["ExitCode"])
+            if container.status == "exited" and code not in {0, 137, 143}:
+                text = f"{service} died on its own: its container exited with code {code}"
+                found.append(Anomaly(t_s=None, source=service, text=text))
+                self._reported.add(service)
+        return tuple(found)
+
+    def __enter__(self) -> Self:
+        self._engine = _engine()
+        self._command = _compose_command()
+        self._runtime = workspace.create()
+        try:
+            self._raise(self._runtime)
+        except OSError as problem:
+            self.__exit__()
+            raise workspace.disk_problem(self._runtime, problem) from problem
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._environment:
+            self._keep_logs()
+            self._compose("down", "--volumes", "--remove-orphans", "--timeout", "3", within_s=_DOWN_WITHIN_S)
+        self._containers.clear()
+        self._environment = {}
+        if self._runtime is not None:
+            workspace.remove(self._runtime)
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _raise(self, runtime: Path) -> None:
+        ports = _Ports.choose()
+        settings = self._settings(ports)
+        _write_private(runtime / "target.env", _env_file(settings))
+        replication = {"PRIMARY": "postgres-primary:5432", "UPSTREAM": f"toxiproxy:{ports.proxies['replication']}"}
+        _write_private(runtime / "postgres.env", _env_file({"PGPASSWORD": self._password, **replication}))
+        (runtime / "toxiproxy.json").write_text(json.dumps(ports.proxy_documents()))
+        (runtime / "toxiproxy.json").chmod(0o644)
+        self._environment = {**os.environ, **ports.variables(), "GATECRASH_RUNTIME": str(runtime)}
+        self._announce("starting the containers, which may first have to be fetched or built")
+        done = self._compose("up", "--detach", "--quiet-pull", within_s=_BUILT_WITHIN_S)
+        if done != 0:
+            raise EnvironmentProblem(
+                f"Compose could not start the platform: {last_line(self._log)}", hint=f"see {self._log}"
+            )
+        self._find_containers()
+        self._wait_healthy(ports)
+        self._addresses = ports.addresses(self._on_sale.event, settings["TARGET_ADMIN_TOKEN"])
+
+    def _settings(self, ports: _Ports) -> dict[str, str]:
+        def dsn(proxy: str) -> str:
+            base = f"postgresql://postgres:{self._password}@toxiproxy:{ports.proxies[proxy]}"
+            return " ".join(f"{base}/{shard}" for shard in _SHARDS)
+
+        observed = "observe" in os.environ.get("COMPOSE_PROFILES", "").split(",")
+        return {
+            "TARGET_LISTEN": "0.0.0.0:8000",
+            "TARGET_REDIS_URL": f"redis://toxiproxy:{ports.proxies['redis']}/0",
+            "TARGET_PRIMARY_DSN": dsn("postgres_primary"),
+            "TARGET_REPLICA_DSN": dsn("postgres_replica"),
+            "TARGET_PAYMENTS_URL": f"http://toxiproxy:{ports.proxies['payments']}",
+            "TARGET_WEBHOOK_URL": "http://booking:8000/webhooks/payments",
+            "TARGET_SECRET": secrets.token_hex(32),
+            "TARGET_ADMIN_TOKEN": secrets.token_hex(16),
+            "TARGET_WEBHOOK_SECRET": secrets.token_hex(32),
+            "TARGET_LEDGER_PATH": "/data/ledger.sqlite",
+            "TARGET_PARKING_PATH": "/data/parking",
+            "TARGET_SPANS_URL": "http://traces:4318/v1/traces" if observed else "",
+            **{f"TARGET_{name.upper()}": str(value) for name, value in msgspec.to_builtins(self._on_sale).items()},
+            "TARGET_BUG": self._bug,
+        }
+
+    def _find_containers(self) -> None:
+        found = {each.labels[_SERVICE_LABEL]: each for each in self._found()}
+        self._containers = {service: each for service, each in found.items() if service not in _ONE_SHOT}
+
+    def _wait_healthy(self, ports: _Ports) -> None:
+        """Every part of the booking system answers through its published port, and Docker says so of the rest."""
+        deadline_s = time.monotonic() + _HEALTHY_WITHIN_S
+        self._announce("waiting until every part is healthy")
+        missing = {name: f"http://{HOST}:{port}/healthz" for name, port in ports.targets.items()}
+        while missing:
+            missing = {name: url for name, url in missing.items() if not answers(url)}
+            if (deaths := self.deaths()) or time.monotonic() > deadline_s:
+                what = "; ".join(death.text for death in deaths) or f"not healthy in time: {', '.join(missing)}"
+                raise EnvironmentProblem(what, hint=f"see {self._logs}")
+            time.sleep(0.1)
+
+    @property
+    def _log(self) -> Path:
+        return self._logs / "compose.log"
+
+    def _compose(self, *arguments: str, within_s: float) -> int:
+        """Run Compose on our project; returns its exit code, 124 when it was not done in time."""
+        command = [*self._command, "-f", str(FILE), "-p", self._project, *arguments]
+        with self._log.open("ab") as log:
+            try:
+                return subprocess.run(
+                    command,
+                    env=self._environment,
+                    cwd=FILE.parent,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    timeout=within_s,
+                    check=False,
+                    start_new_session=True,  # Ctrl-C is for us: we take the project down in order
+                ).returncode
+            except subprocess.TimeoutExpired:
+                return 124
+
+    def _keep_logs(self) -> None:
+        """What each service wrote, one-shot ones included; a container that cannot be asked keeps its words."""
+        for container in self._found():
+            try:
+                text = container.logs(timestamps=True)
+            except (docker.errors.DockerException, requests.RequestException):
+                continue
+            (self._logs / f"{container.labels[_SERVICE_LABEL]}.log").write_bytes(text)
+
+    def _found(self) -> list[Container]:
+        if self._engine is None:
+            return []
+        try:
+            return self._engine.containers.list(all=True, filters={"label": f"{_PROJECT_LABEL}={self._project}"})
+        except (docker.errors.DockerException, requests.RequestException):
+            return []
+
+
+class _Ports(msgspec.Struct, frozen=True):
+    """Where the host reaches the booking system (`targets`), the fault proxies, and their API."""
+
+    targets: dict[str, int]
+    proxies: dict[str, int]
+    toxiproxy: int
+
+    @classmethod
+    def choose(cls) -> _Ports:
+        found = iter(free_ports(len(_TARGETS) + len(_PROXIED) + 1))
+        return cls({name: next(found) for name in _TARGETS}, {name: next(found) for name in _PROXIED}, next(found))
+
+    def variables(self) -> dict[str, str]:
+        """What docker-compose.yml asks of the environment."""
+        targets = {f"GATECRASH_PORT_{_variable(name)}": str(port) for name, port in self.targets.items()}
+        proxies = {f"GATECRASH_PROXY_{_variable(name)}": str(port) for name, port in self.proxies.items()}
+        return {**targets, **proxies, "GATECRASH_PORT_TOXIPROXY": str(self.toxiproxy)}
+
+    def proxy_documents(self) -> list[dict[str, object]]:
+        """The proxies as Toxiproxy's configuration."""
+        return [
+            {"name": name, "listen": f"0.0.0.0:{self.proxies[name]}", "upstream": upstream, "enabled": True}
+            for name, upstream in _PROXIED.items()
+        ]
+
+    def addresses(self, event: str, admin_token: str) -> Addresses:
+        """As swarm, chaos and scraper reach it from the host."""
+        url = {name: f"http://{HOST}:{port}" for name, port in self.targets.items()}
+        return Addresses(
+            booking=url["booking"],
+            feeds=tuple(f"ws://{HOST}:{self.proxies[name]}" for name in ("feed_1", "feed_2")),
+            event=event,
+            admin=url["worker"],
+            ledger=url["payments"],
+            admin_token=admin_token,
+            toxiproxy=f"http://{HOST}:{self.toxiproxy}",
+            proxied=dict(_PROXIED),
+            metrics={name: f"{address}/metrics" for name, address in url.items()},
+        )
+
+
+def _variable(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
+def _env_file(values: Mapping[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def _engine() -> docker.DockerClient:
+    try:
+        return docker.from_env(timeout=30)
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        reason = str(error).splitlines()[0]
+        raise EnvironmentProblem(
+            f"no Docker engine answers: {reason}", hint="start it, or use the embedded stack"
+        ) from error
+
+
+def _compose_command() -> tuple[str, ...]:
+    """Compose v2 where there is one, else v1.29."""
+    if not FILE.exists():
+        raise EnvironmentProblem(f"{FILE.name} is not here", hint="the compose stack needs a checkout of gatecrash")
+    for command in (("docker", "compose"), ("docker-compose",)):
+        if shutil.which(command[0]) is None:
+            continue
+        asked = subprocess.run([*command, "version"], capture_output=True, check=False, stdin=subprocess.DEVNULL)
+        if asked.returncode == 0:
+            return command
+    hint = "install the Compose plugin of Docker, or docker-compose 1.29"
+    raise EnvironmentProblem("there is no Compose on this machine", hint=hint)
