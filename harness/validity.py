@@ -60,11 +60,12 @@ def judge_generator(load: LoadSummary, measured: Health, limits: GeneratorLimits
         validity=max((validity for validity, _ in checks), key=_RANK.index, default=Validity.VALID),
         reasons=tuple(reason for validity, reason in checks if validity is not Validity.VALID),
         workers=len(load.workers),
-        release_skew_ms=Skew(p50=load.skew_ms_p50, p99=load.skew_ms_p99, max=load.skew_ms_max),
+        release_skew_ms=Skew(p50=load.skew_ms_p50, p99=load.skew_ms_p99, max=load.skew_ms_max, first=load.skew_ms_min),
         clock_uncertainty_ms=max((worker.clock_uncertainty_ms for worker in load.workers), default=0.0),
         loop_lag_ms_p99=measured.loop_lag_ms_p99,
         cpu_percent_max=measured.cpu_percent_max,
         samples_lost=load.requests_sent - load.samples_recorded,
+        by_worker=load.workers,
     )
 
 

@@ -270,6 +270,9 @@ class WorkerSummary(Struct, frozen=True):
 class LoadSummary(Struct, frozen=True):
     """What the swarm was asked for and what it delivered. Skew over all workers together, in ms.
 
+    `exhausted`: samples that failed because the load generator had no port or file descriptor left. `condensed`:
+    samples that are in the record as histograms, not as rows of their own.
+
     `window_delivered_s`: from the first to the last user's first send. `unfinished`: users whose journey was cut by the
     end of the run.
     """
@@ -286,6 +289,9 @@ class LoadSummary(Struct, frozen=True):
     samples_recorded: int
     unfinished: int
     workers: tuple[WorkerSummary, ...]
+    skew_ms_min: float | None = None
+    exhausted: int = 0
+    condensed: int = 0
 
 
 class Anomaly(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from harness.record.schema import Struct
+from harness.record.schema import Struct, WorkerSummary
 
 VERDICT_SCHEMA: Final = "gatecrash.verdict/1"
 
@@ -48,11 +48,12 @@ class LoadResult(Struct, frozen=True):
 
 
 class Skew(Struct, frozen=True):
-    """Release skew in ms: actual first send − T0."""
+    """Release skew in ms: actual first send − T0. `first`: the earliest of all."""
 
     p50: float | None
     p99: float | None
     max: float | None
+    first: float | None = None
 
 
 class GeneratorResult(Struct, frozen=True):
@@ -66,6 +67,7 @@ class GeneratorResult(Struct, frozen=True):
     loop_lag_ms_p99: float | None
     cpu_percent_max: float | None
     samples_lost: int
+    by_worker: tuple[WorkerSummary, ...] = ()
 
 
 class SliResult(Struct, frozen=True):

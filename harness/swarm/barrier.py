@@ -71,18 +71,30 @@ class Barrier:
         return self.t0
 
     def release_at(self, t0: ReleaseInstant) -> None:
-        """Wait for T0, fire all shots, wake all users."""
+        """Wait for T0, fire all shots, wake all users; unless another T0 has been announced meanwhile, or none."""
         self.t0 = t0
         gc.collect()
         gc.freeze()
-        gc.disable()
         gevent.sleep(max(0.0, t0.monotonic_s - SPIN_S - monotonic()))
+        if self.t0 is not t0:
+            return
+        gc.disable()
         while monotonic() < t0.monotonic_s:
             pass
         fire(self._shots)
         self._shots = []
         self._released.set()
         gc.enable()
+
+    def withdraw(self) -> None:
+        """The T0 that was announced is not to come. After it, this changes nothing."""
+        if not self._released.is_set():
+            self.t0 = None
+
+    @property
+    def still_arming(self) -> int:
+        """Users who are neither armed nor have failed to."""
+        return self.expected - self.armed - self.failures.total()
 
     def _note_progress(self) -> None:
         if self._assigned.is_set() and self.armed + self.failures.total() >= self.expected:
@@ -92,13 +104,18 @@ class Barrier:
 def fire(shots: list[Shot]) -> None:
     """Send every shot, one after another, without giving way. One that cannot be sent whole is left to its user."""
     sent: list[tuple[Shot, float]] = []
+    cut: list[Shot] = []
     for shot in shots:
         start_s = monotonic()
         try:
-            whole = shot.send_some(shot.data) == len(shot.data)
+            given = shot.send_some(shot.data)
         except OSError:
-            whole = False
-        if whole:
+            continue
+        if given == len(shot.data):
             sent.append((shot, start_s))
+        else:
+            cut.append(shot)
     for shot, start_s in sent:
         shot.client.was_sent_ahead(shot.data, start_s)
+    for shot in cut:
+        shot.client.close()  # half a request is on it: whoever sends it again needs another connection

@@ -53,6 +53,16 @@ class UsersArmed(_Message, frozen=True):
     clock_uncertainty_s: float
 
 
+class TookT0(_Message, frozen=True):
+    """This worker will release at that T0, `lead_s` from now. Its clock was measured again for it."""
+
+    worker: int
+    t0_master_s: float
+    lead_s: float
+    clock_offset_s: float
+    clock_uncertainty_s: float
+
+
 class Batch(_Message, frozen=True):
     """Rows of one table as an Arrow IPC message. `number`: 0, 1, 2 … per worker and table."""
 
@@ -112,10 +122,14 @@ class Assign(_Message, frozen=True):
 
 
 class ReleaseAt(_Message, frozen=True):
-    """T0, on the master's clock and as unix time."""
+    """T0, on the master's clock and as unix time. A later one replaces it, as long as its T0 has not come."""
 
     t0_master_s: float
     t0_wall_s: float
+
+
+class Withdraw(_Message, frozen=True):
+    """There will be no release."""
 
 
 class End(_Message, frozen=True):
@@ -130,8 +144,8 @@ class SettleNow(_Message, frozen=True):
     timeout_s: float
 
 
-FromWorker = Hello | Ping | Spawned | UsersArmed | Batch | Beat | Ended | SettleDone
-FromMaster = Pong | Assign | ReleaseAt | End | SettleNow
+FromWorker = Hello | Ping | Spawned | UsersArmed | TookT0 | Batch | Beat | Ended | SettleDone
+FromMaster = Pong | Assign | ReleaseAt | Withdraw | End | SettleNow
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _from_worker: Final[msgspec.msgpack.Decoder[FromWorker]] = msgspec.msgpack.Decoder(FromWorker)

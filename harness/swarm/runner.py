@@ -6,6 +6,7 @@ its disk is taken over, and its users are gone for good.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -49,12 +50,16 @@ from harness.swarm.users import user_classes
 
 M = TypeVar("M", messages.Hello, messages.Spawned, messages.UsersArmed, messages.Ended, messages.SettleDone)
 
-_NOTICE_S: Final = 1.5  # T0 is announced so long ahead
+_NOTICE_S: Final = 2.0  # T0 is announced so long ahead
+_LEAD_S: Final = 1.0  # and taken by every worker so long ahead, or it is moved
+_T0_TRIES: Final = 4
 _START_TIMEOUT_S: Final = 30.0
 _SPAWN_TIMEOUT_S: Final = 30.0
 _END_TIMEOUT_S: Final = 10.0
 _POLL_S: Final = 0.02
 _TICK_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class Swarm:
@@ -142,17 +147,18 @@ class Swarm:
             facts.clock_offset_s, facts.clock_uncertainty_s = answer.clock_offset_s, answer.clock_uncertainty_s
             failures.update(answer.failures)
         ready = sum(facts.armed for facts in self._workers.values())
-        late = asked - ready - failures.total()
-        if late:
-            failures[f"not armed within {load.arm_timeout_s:g} s"] = late
+        for number in self._workers.keys() - armed.keys():
+            users = sum(spawned[number].users.values()) if number in spawned else 0
+            what = f"silent for {load.arm_timeout_s:g} s" if users else "never spawned its users"
+            failures[f"worker {number} on {self._workers[number].host}: {what}"] = users
+        if late := asked - ready - failures.total():
+            failures["given to no worker"] = late
         self._tell(Armed(armed=ready, asked=asked, failures=dict(failures)))
 
     def _release_and_observe(self) -> None:
-        t0_s = monotonic() + _NOTICE_S
-        t0_wall_s = time.time() + t0_s - monotonic()
-        for number in self._alive():
-            self._say(number, messages.ReleaseAt(t0_master_s=t0_s, t0_wall_s=t0_wall_s))
-        self._tell(Release(t0_monotonic_s=t0_s, t0_wall_s=t0_wall_s))
+        release = self._announce()
+        t0_s = release.t0_master_s
+        self._tell(Release(t0_monotonic_s=t0_s, t0_wall_s=release.t0_wall_s))
         end_s = t0_s + self._spec.scenario.duration_s
         next_tick_s = t0_s
         while (now_s := monotonic()) < end_s and self._alive():
@@ -168,6 +174,40 @@ class Swarm:
                 if isinstance(command, Quit):
                     self._commands.put(command)
                 return
+
+    def _announce(self) -> messages.ReleaseAt:
+        """A T0 that every worker has taken; moved when one is too slow. Raises NoVerdict when that does not help."""
+        late: set[int] = set()
+        for _ in range(_T0_TRIES):
+            t0_s = monotonic() + _NOTICE_S
+            release = messages.ReleaseAt(t0_master_s=t0_s, t0_wall_s=time.time() + t0_s - monotonic())
+            for number in self._alive():
+                self._say(number, release)
+            late = self._without(release)
+            if not late:
+                return release
+            self._notes.append(f"T0 was moved: {self._names(late)} had not taken it {_LEAD_S:g} s ahead")
+            _log.warning("%s", self._notes[-1])
+        for number in self._alive():
+            self._say(number, messages.Withdraw())
+        raise NoVerdict(f"nobody was released: {self._names(late)} never took T0", hint="see the swarm's log")
+
+    def _without(self, release: messages.ReleaseAt) -> set[int]:
+        """The workers that have not taken this T0 in time. Raises NoVerdict when one has died before it."""
+        answers: dict[int, messages.TookT0] = self._said.setdefault(messages.TookT0, {})  # type: ignore[assignment]
+        took: set[int] = set()
+        while (waiting := self._alive() - took) and monotonic() < release.t0_master_s - _LEAD_S:
+            gevent.sleep(_POLL_S)
+            if died := self._notice_deaths():
+                raise NoVerdict(f"nobody was released: {self._names(died)} died before T0", hint="see the swarm's log")
+            took = {n for n in waiting | took if n in answers and answers[n].t0_master_s == release.t0_master_s}
+        for number in took:
+            facts, answer = self._workers[number], answers[number]
+            facts.clock_offset_s, facts.clock_uncertainty_s = answer.clock_offset_s, answer.clock_uncertainty_s
+        return waiting
+
+    def _names(self, numbers: set[int]) -> str:
+        return ", ".join(f"worker {number} on {self._workers[number].host}" for number in sorted(numbers))
 
     def _progress(self, t_s: float) -> Progress:
         steps: Counter[str] = Counter()

@@ -50,13 +50,14 @@ def worker_summary(facts: WorkerFacts) -> WorkerSummary:
 def load_summary(load: Load, workers: Sequence[WorkerFacts]) -> LoadSummary:
     """The whole swarm's delivery."""
     sends_s = [send_s for facts in workers for send_s in facts.first_sends_s]
-    _, p50, p99, last = _skew_ms(sends_s)
+    first, p50, p99, last = _skew_ms(sends_s)
     return LoadSummary(
         users_asked=load.users,
         users_armed=sum(facts.armed for facts in workers),
         users_released=len(sends_s) + sum(facts.followers for facts in workers),
         window_asked_s=load.release_window_s,
         window_delivered_s=max(sends_s) - min(sends_s) if sends_s else None,
+        skew_ms_min=first,
         skew_ms_p50=p50,
         skew_ms_p99=p99,
         skew_ms_max=last,

@@ -50,6 +50,7 @@ _OBSERVE_S: Final = 0.7
 _CLOCK_SAMPLES: Final = 10
 _CLOCK_TIMEOUT_S: Final = 2.0
 _KILL_TIMEOUT_S: Final = 5.0
+_OF_ARM_TIMEOUT: Final = 0.9  # of the time to arm: the master hears who is late before it stops waiting
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Worker:
         self._spools: dict[str, StreamWriter] = {}
         self._batches: Counter[str] = Counter()
         self._flushing = BoundedSemaphore()
-        self._clock: ClockEstimate | None = None
+        self._measuring = BoundedSemaphore()
         self._pong: AsyncResult = AsyncResult()
         self._runner: WorkerRunner = self._environment.create_worker_runner(master_host, master_port)
         self._runner.register_message(MESSAGE_TYPE, self._on_message)
@@ -108,6 +109,8 @@ class Worker:
                 gevent.spawn(self._arm, message).link_exception(_give_up)
             case messages.ReleaseAt():
                 gevent.spawn(self._release, message).link_exception(_give_up)
+            case messages.Withdraw():
+                self._barrier.withdraw()
             case messages.End():
                 gevent.spawn(self._end).link_exception(_give_up)
             case messages.SettleNow():
@@ -121,21 +124,25 @@ class Worker:
 
     def _arm(self, assigned: messages.Assign) -> None:
         expected = self._runner.user_count
-        self._clock = self._measure_clock()
+        clock = self._measure_clock()
         self._barrier.assign(assigned.first_user, expected)
-        self._barrier.complete.wait()
+        self._barrier.complete.wait(_OF_ARM_TIMEOUT * self._spec.scenario.load.arm_timeout_s)
+        failures = dict(self._barrier.failures)
+        if late := self._barrier.still_arming:
+            failures[f"worker {self._number} on {socket.gethostname()}: still connecting"] = late
         self._say(
             messages.UsersArmed(
                 worker=self._number,
                 armed=self._barrier.armed,
-                failures=dict(self._barrier.failures),
-                clock_offset_s=self._clock.offset_s,
-                clock_uncertainty_s=self._clock.uncertainty_s,
+                failures=failures,
+                clock_offset_s=clock.offset_s,
+                clock_uncertainty_s=clock.uncertainty_s,
             )
         )
 
     def _measure_clock(self) -> ClockEstimate:
-        return estimate([self._round_trip() for _ in range(_CLOCK_SAMPLES)])
+        with self._measuring:
+            return estimate([self._round_trip() for _ in range(_CLOCK_SAMPLES)])
 
     def _round_trip(self) -> RoundTrip:
         self._pong = AsyncResult()
@@ -144,8 +151,18 @@ class Worker:
         return RoundTrip(pong.sent_s, pong.master_s, received_s)
 
     def _release(self, asked: messages.ReleaseAt) -> None:
-        assert self._clock is not None  # noqa: S101 - measured when arming, which comes first
-        self._barrier.release_at(ReleaseInstant(self._clock.to_own(asked.t0_master_s), asked.t0_wall_s))
+        clock = self._measure_clock()  # again: now nobody arms, and nothing has drifted since
+        t0_s = clock.to_own(asked.t0_master_s)
+        self._say(
+            messages.TookT0(
+                worker=self._number,
+                t0_master_s=asked.t0_master_s,
+                lead_s=t0_s - monotonic(),
+                clock_offset_s=clock.offset_s,
+                clock_uncertainty_s=clock.uncertainty_s,
+            )
+        )
+        self._barrier.release_at(ReleaseInstant(t0_s, asked.t0_wall_s))
 
     def _end(self) -> None:
         users = {greenlet: greenlet.args[0] for greenlet in self._runner.user_greenlets if greenlet.args}

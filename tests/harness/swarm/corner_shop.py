@@ -114,3 +114,12 @@ class Clumsy(Customer):
     def journey(self, t0):
         super().journey(t0)
         raise KeyError("shoelace")
+
+
+class Dawdler(Customer):
+    """Number 3 never gets as far as the door."""
+
+    def arm(self, user):
+        if user == 3:
+            gevent.sleep(60)
+        return super().arm(user)

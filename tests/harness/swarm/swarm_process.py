@@ -36,7 +36,7 @@ class SwarmProcess:
         self.process.stdin.write(encode_line(command))
         self.process.stdin.flush()
 
-    def expect(self, kind: type[E], within_s: float = 20.0) -> E:
+    def expect(self, kind: type[E], within_s: float = 60.0) -> E:
         """The next event of that kind; those before it are passed over, except failures."""
         while True:
             event = self._events.get(timeout=within_s)
