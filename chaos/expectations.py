@@ -18,6 +18,7 @@ from chaos.experiment import (
     MetricReaches,
     NoGap,
     Reconnects,
+    Recovers,
     RequestShare,
     ResponseTime,
     StreamEvents,
@@ -67,6 +68,10 @@ def expected(expectation: Expectation) -> str:
             return f"{share:.0%} of those cut off the {expectation.stream} stream are back within {within_s:g} s"
         case NoGap():
             return "no gap in the feed's sequence numbers"
+        case Recovers():
+            less, slower = expectation.share_drop_at_most, expectation.slower_at_most
+            as_before = f"ok at most {less:.0%} less often, at most {slower:g} times as slow"
+            return f"{expectation.step} as before from {expectation.within_s:g} s after the heal: {as_before}"
 
 
 def observe(expectation: Expectation, window: Window, record: Evidence) -> Observation:
@@ -88,6 +93,8 @@ def observe(expectation: Expectation, window: Window, record: Evidence) -> Obser
             return observations.reconnects(record.table("events"), expectation, window)
         case NoGap():
             return observations.no_gap(record.table("events"), expectation, window)
+        case Recovers():
+            return observations.recovers(record.table("requests"), expectation, window)
 
 
 def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:

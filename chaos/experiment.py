@@ -226,8 +226,20 @@ class NoGap(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="no_
     grace_s: float = 5.0
 
 
+class Recovers(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="recovers"):
+    """From `within_s` after the heal command on, a step is as it was before the fault: its share of ok requests at most
+    `share_drop_at_most` lower, its median response time at most `slower_at_most` times as long (and `slack_ms`)."""
+
+    step: str
+    within_s: float
+    share_drop_at_most: float = 0.05
+    slower_at_most: float = 3.0
+    slack_ms: float = 100.0
+    samples_min: int = 5
+
+
 Expectation: TypeAlias = (
-    MetricReaches | CounterIncreases | ResponseTime | RequestShare | StreamEvents | Reconnects | NoGap
+    MetricReaches | CounterIncreases | ResponseTime | RequestShare | StreamEvents | Reconnects | NoGap | Recovers
 )
 
 
@@ -380,7 +392,9 @@ def _check_expectation(expectation: Expectation, file: YamlFile, at: int) -> Non
 def _problems(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
     """What is impossible about an expectation: message, key, hint."""
     match expectation:
-        case MetricReaches(within_s=within_s) | Reconnects(within_s=within_s) if within_s <= 0:
+        case MetricReaches(within_s=within_s) | Reconnects(within_s=within_s) | Recovers(within_s=within_s) if (
+            within_s <= 0
+        ):
             yield "expected a time above 0 s", "within_s", ""
         case CounterIncreases():
             if expectation.by_at_least <= 0:
@@ -394,6 +408,12 @@ def _problems(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
             yield from _share_problems(expectation)
         case StreamEvents():
             yield from _known(expectation.event, EVENT_KINDS, "event")
+        case Recovers():
+            yield from _known(expectation.step, STEPS, "step")
+            if not 0 <= expectation.share_drop_at_most < 1:
+                yield "expected a share from 0 to below 1", "share_drop_at_most", ""
+            if expectation.slower_at_most < 1:
+                yield "expected a factor of 1 or more", "slower_at_most", ""
         case Reconnects() if not 0 < expectation.share_at_least <= 1:
             yield "expected a share above 0 and up to 1", "share_at_least", ""
 

@@ -17,6 +17,7 @@ from chaos.experiment import (
     MetricReaches,
     NoGap,
     Reconnects,
+    Recovers,
     RequestShare,
     ResponseTime,
     StreamEvents,
@@ -114,6 +115,29 @@ def request_share(requests: pa.Table, wanted: RequestShare, window: Window) -> O
     share = matching.num_rows / sent.num_rows
     met = wanted.at_least <= share <= wanted.at_most
     return Observation(met, f"{share:.1%} of {sent.num_rows:,} requests")
+
+
+def recovers(requests: pa.Table, wanted: Recovers, window: Window) -> Observation:
+    """See `Recovers`. Without requests before the fault there is nothing to come back to."""
+    steps = _step(requests, wanted.step)
+    before = _between(steps, "t_intended_s", -np.inf, window.requested_s)
+    after = _between(steps, "t_intended_s", window.heal_requested_s + wanted.within_s, np.inf)
+    if min(before.num_rows, after.num_rows) < wanted.samples_min:
+        return Observation(None, f"only {before.num_rows} requests before and {after.num_rows} after")
+    was, now = _ok_share(before), _ok_share(after)
+    was_ms, now_ms = _median_ms(before), _median_ms(after)
+    met = now >= was - wanted.share_drop_at_most and now_ms <= max(
+        was_ms * wanted.slower_at_most, was_ms + wanted.slack_ms
+    )
+    return Observation(met, f"{now:.1%} ok in {now_ms:,.0f} ms after, {was:.1%} in {was_ms:,.0f} ms before")
+
+
+def _ok_share(requests: pa.Table) -> float:
+    return float(np.mean(requests["outcome"].to_numpy(zero_copy_only=False) == "ok"))
+
+
+def _median_ms(requests: pa.Table) -> float:
+    return float(np.median(requests["t_end_s"].to_numpy() - requests["t_intended_s"].to_numpy()) * 1000)
 
 
 def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Observation:

@@ -55,6 +55,10 @@ MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="A|B|C|D|F"
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a scenario value.")]
 Bug = Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option("--allow-host", metavar="HOST", help="Confirm a host of the scenario's allow_hosts; may be repeated."),
+]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, e.g. runs/20261123-101500-smoke-1a2b.")]
 
 
@@ -97,6 +101,7 @@ def rehearse(
     chaos: Annotated[bool, typer.Option("--chaos/--no-chaos", help="With or without the scenario's faults.")] = True,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = _DEFAULT_OUT,
     min_grade: MinGrade = None,
+    allow_host: AllowHost = None,
     changes: Changes = None,
     plant_bug: Annotated[
         str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")
@@ -116,7 +121,41 @@ def rehearse(
     require_bug(plant_bug, "--plant-bug")
     overrides = _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
     source, experiments = _load(scenario, overrides)
-    paths = _record(source.scenario, experiments, out, plant_bug, reach_of(listen, remote_workers, web=web))
+    paths = _record(
+        source.scenario, experiments, out, plant_bug, reach_of(listen, remote_workers, web=web), allow_host or ()
+    )
+    verdict = judge(paths.root)
+    _answer(verdict, paths, json=json)
+    raise typer.Exit(_exit_code(verdict))
+
+
+@app.command()
+def drill(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A name from `experiment list`, or a file.")],
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = _DEFAULT_OUT,
+    min_grade: MinGrade = None,
+    allow_host: AllowHost = None,
+    changes: Changes = None,
+    plant_bug: Bug = "",
+    json: AsJson = False,
+) -> None:
+    """One experiment alone, under a small steady load: steady state, fault, heal, recovery, verdict.
+
+    \b
+    gatecrash drill redis-hang
+    gatecrash drill my-outage.yaml --set on_sale.holds=watch
+    """
+    from chaos import experiment as experiments
+    from harness.drill import overrides_for
+    from harness.stack.planted_bugs import require_bug
+    from harness.swarm.reach import reach_of
+
+    require_bug(plant_bug, "--plant-bug")
+    given = _overrides(changes or [], None, None, None, seed, None, min_grade, chaos=True)
+    overrides = [*overrides_for(experiment, experiments.load(experiment).length_s), *given]
+    source, planned = _load("drill", overrides)
+    paths = _record(source.scenario, planned, out, plant_bug, reach_of("127.0.0.1", 0, web=False), allow_host or ())
     verdict = judge(paths.root)
     _answer(verdict, paths, json=json)
     raise typer.Exit(_exit_code(verdict))
@@ -437,22 +476,38 @@ def _load(name: str, overrides: Sequence[Override]) -> tuple[ScenarioFile, tuple
     return source, tuple(planned)
 
 
-def _record(scenario: Scenario, experiments: Sequence[Planned], out: Path, plant_bug: str, reach: Reach) -> RunPaths:
+def _record(
+    scenario: Scenario,
+    experiments: Sequence[Planned],
+    out: Path,
+    plant_bug: str,
+    reach: Reach,
+    confirmed: Sequence[str] = (),
+) -> RunPaths:
     """Carry the rehearsal out; returns the run directory."""
     from datetime import UTC, datetime
 
     from chaos.conductor import Conductor
     from harness import live, versions
+    from harness.allowed import require_allowed
     from harness.record.writer import create_run
     from harness.rehearsal import Plan, rehearse
     from harness.selftest import memory
     from harness.stack.embedded import EmbeddedStack
     from harness.stack.fault_proxy import from_environment
 
+    require_allowed([from_environment()] if ":" in from_environment() else [], scenario.allow_hosts, confirmed)
     console = Console(stderr=True)
     found = versions.collect()
     last = memory.recall(memory.version_of(found))
-    plan = Plan(scenario=scenario, command=tuple(sys.argv), versions=found, selftest=last, reach=reach)
+    plan = Plan(
+        scenario=scenario,
+        command=tuple(sys.argv),
+        versions=found,
+        selftest=last,
+        reach=reach,
+        confirmed_hosts=tuple(confirmed),
+    )
     paths = create_run(out, scenario.name, datetime.now(UTC))
     with live.observer(console, scenario.duration_s) as observer:
         stack = EmbeddedStack(

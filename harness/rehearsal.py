@@ -13,6 +13,7 @@ from typing import Final, Protocol, Self
 
 import msgspec
 
+from harness.allowed import reached, require_allowed
 from harness.errors import Interrupted, NoVerdict
 from harness.journal import Journal
 from harness.record.paths import RunPaths
@@ -89,6 +90,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     selftest: SelfTestSummary | None = None
     reach: Reach = Reach()
+    confirmed_hosts: tuple[str, ...] = ()  # beyond this machine, see harness.allowed
 
 
 def rehearse(
@@ -123,6 +125,7 @@ def _run(
     scenario = plan.scenario
     observer.phase("raise", f"{stack.name} stack")
     with shielded(stack):
+        require_allowed(reached(stack.addresses), scenario.allow_hosts, plan.confirmed_hosts)
         journal.stack_is_up(stack.processes)
         with (
             shielded(SwarmChild(_spec(plan, paths, stack.addresses), paths)) as swarm,

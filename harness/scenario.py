@@ -173,6 +173,7 @@ class Scenario(_Section, frozen=True):
     objectives: dict[str, Objective] = {}
     generator: GeneratorLimits = GeneratorLimits()
     invariants: tuple[str, ...] = ()  # required ones; empty: all that the platform can show
+    allow_hosts: tuple[str, ...] = ()  # beyond this machine, to be confirmed with --allow-host
 
 
 class Override(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaos import experiment
-from chaos.experiment import AddToxic, Disable, Drop
+from chaos.experiment import AddToxic, Disable, Drop, place_of
 from harness.errors import InputError
 
 GOOD = """\
@@ -31,14 +31,39 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_the_four_that_come_with_gatecrash() -> None:
-    assert experiment.names() == ["db-unreachable", "payment-latency-8s", "redis-down", "websocket-drops"]
-    for name in experiment.names():
-        loaded = experiment.load(name)
-        assert loaded.name == name
-        assert loaded.expectations
-        assert loaded.hypothesis
-        assert {canary.proxy for canary in loaded.canaries} == loaded.proxies
+SHIPPED = [
+    "booking-node-loss",
+    "db-unreachable",
+    "feed-node-loss",
+    "payment-errors",
+    "payment-latency-8s",
+    "payment-latency-8s-upstream",
+    "redis-and-payments",
+    "redis-down",
+    "redis-hang",
+    "redis-kill",
+    "replica-stale",
+    "replication-cut",
+    "slow-network",
+    "websocket-drops",
+    "websocket-drops-10",
+    "websocket-drops-all",
+    "zone-loss",
+]
+
+
+def test_those_that_come_with_gatecrash() -> None:
+    assert experiment.names() == SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_says_what_it_breaks_proves_and_expects(name: str) -> None:
+    loaded = experiment.load(name)
+    assert loaded.name == name
+    assert loaded.expectations
+    assert loaded.hypothesis
+    assert {canary.proves for canary in loaded.canaries} >= {place_of(fault) for fault in loaded.faults}
+    assert loaded.length_s >= loaded.shortest_s
 
 
 def test_what_they_break() -> None:
@@ -64,7 +89,7 @@ def test_a_name_that_is_not_there_gets_a_suggestion() -> None:
         experiment.load("redis-dwon")
     assert caught.value.file is None
     assert caught.value.hint == "did you mean 'redis-down'?"
-    with pytest.raises(InputError, match="known: db-unreachable"):
+    with pytest.raises(InputError, match="known: booking-node-loss"):
         experiment.load("zzz")
 
 
@@ -93,6 +118,14 @@ def test_a_name_that_is_not_there_gets_a_suggestion() -> None:
         ("effective: refused", "effective: slow", 9, "canaries[0].slow_ms_min"),
         ("effective: refused", "effective: slow, slow_ms_min: 9000", 5, "length_s"),
         ("effective: refused", "effective: dropped", 9, "canaries[0].effective"),
+        ("{action: disable, proxy: redis}", "{action: kill, process: valkey}", 7, "faults[0].process"),
+        ("{action: disable, proxy: redis}", "{action: kill, proxy: redis}", 7, "faults[0].proxy"),
+        ("effective: refused", "effective: hung, process: valkey", 9, "canaries[0]"),
+        ("effective: refused", "effective: refused, watches: valkey", 7, "faults[0].proxy"),
+        ("probe: redis, proxy: redis, effective: refused", "probe: replica, proxy: redis, effective: refused", 9,
+         "canaries[0].probe"),
+        ("expectations:\n", "guards: [{name: g, metric: m, compare: equals, value: 1, for_s: -1}]\nexpectations:\n", 10,
+         "guards[0].for_s"),
         ("probe: redis,", "probe: radis,", 9, "canaries[0].probe"),
         ("check: metric,", "check: metrik,", 11, "expectations[0].check"),
         ("within_s: 2", "within_s: 0", 11, "expectations[0].within_s"),
@@ -100,6 +133,8 @@ def test_a_name_that_is_not_there_gets_a_suggestion() -> None:
          "check: response_time, step: dance, quantile: 0.99, at_most_ms: 5", 11, "expectations[0].step"),
         ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
          "check: response_time, step: pay, quantile: 99, at_most_ms: 5", 11, "expectations[0].quantile"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: recovers, step: pay, within_s: 2, slower_at_most: 0.5", 11, "expectations[0].slower_at_most"),
         ("check: metric, metric: m, value: 2, within_s: 2, of: effective", "check: requests, step: pay", 11,
          "expectations[0].name"),
         ("check: metric, metric: m, value: 2, within_s: 2, of: effective",

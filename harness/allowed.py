@@ -1,0 +1,48 @@
+"""Which hosts may be loaded and broken: this machine, and those that the user named twice.
+
+Once in the scenario (`allow_hosts`), where a reviewer sees it, and once on the command line (`--allow-host`), where
+whoever starts it says so again. Nothing else gets a request or a fault.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterable
+from urllib.parse import urlsplit
+
+from harness.errors import InputError
+from harness.stack import Addresses
+
+
+def require_allowed(urls: Iterable[str], named: Collection[str], confirmed: Collection[str]) -> None:
+    """Raises InputError for the first host that is neither on this machine nor named and confirmed.
+
+    `urls` may be host:port as well; "" is skipped. `named`: the scenario's. `confirmed`: the command line's.
+    """
+    for url in filter(None, urls):
+        host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
+        if is_loopback(host) or (host in named and host in confirmed):
+            continue
+        if host not in named:
+            hint = (
+                f"if it is yours to load and to break: allow_hosts: [{host}] in the scenario, and --allow-host {host}"
+            )
+        else:
+            hint = f"the scenario names it; confirm it with --allow-host {host}"
+        raise InputError(f"{host or url!r} is not on this machine and not allowed", hint=hint)
+
+
+def reached(addresses: Addresses) -> tuple[str, ...]:
+    """Every address that is loaded, asked or broken."""
+    stack = addresses
+    return (stack.booking, *stack.feeds, stack.admin, stack.ledger, stack.toxiproxy, *stack.metrics.values())
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this name or address can only be this machine. Names are not looked up: they may change hands."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
