@@ -14,13 +14,14 @@ def no_queue_bypass(evidence: Evidence) -> Tally:
     """
     tally = Tally(evidence)
     forged = _forged(evidence)
-    tried = sum(1 for join in evidence.joins if join.value.ticket) + len(evidence.probes)
+    tried = [*evidence.probes, *(join for join in evidence.joins if join.value.ticket)]
     _probes(evidence, tally)
     _holds(evidence, forged, tally)
     if not tried:
         tally.hidden = "nobody tried to get past the queue: there were no bots with forged tickets and no probes"
     else:
-        tally.note = f"{tried} attempts to get past the queue, besides what fans did"
+        tally.undecided = all(attempt.unknown for attempt in tried)
+        tally.note = f"{len(tried)} attempts to get past the queue, besides what fans did"
     return tally
 
 

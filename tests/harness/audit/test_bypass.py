@@ -1,0 +1,113 @@
+"""no_queue_bypass: each way to a hold, honest or not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.record.verdict import InvariantResult, Status
+from tests.builders import RunBuilder
+from tests.harness.audit.paper import empty, judged
+
+
+def bypass(builder: RunBuilder) -> InvariantResult:
+    return judged("no_queue_bypass", builder)
+
+
+def came(
+    builder: RunBuilder, fan: int, *, join: str = "ok", enter: str = "ok", hold: str = "ok", ticket: str = ""
+) -> None:
+    """How far a fan came; "" leaves a step out."""
+    name = f"fan-{fan:04d}"
+    steps = (
+        ("join", name, join, {"position": 1, "ticket": ticket}),
+        ("enter", name, enter, {"admission_no": fan}),
+        ("hold", f"h-{fan}", hold, {"seats": [f"101-A-{fan}"], "ttl_s": 8.0}),
+    )
+    for at, (function, key, outcome, value) in enumerate(steps):
+        if outcome:
+            t_s = fan * 10.0 + at
+            builder.operation(fan, function, key, value, t_s, None if outcome == "unknown" else t_s + 0.5, outcome)
+
+
+def probed(builder: RunBuilder, way: str, outcome: str) -> None:
+    builder.operation(0, "probe", way, {"seats": ["101-B-1"]}, 90.0, 90.1, outcome, actor="prober")
+
+
+outcomes = st.sampled_from(["", "ok", "fail", "unknown"])
+fans = st.lists(st.tuples(outcomes, outcomes, outcomes, st.sampled_from(["", "replayed", "tampered"])), max_size=10)
+
+
+@settings(max_examples=150, deadline=None)
+@given(fans=fans, probes=st.lists(st.sampled_from(["ok", "fail"]), min_size=1, max_size=4))
+def test_it_counts_each_hold_that_nobody_queued_for(fans: list[tuple[str, str, str, str]], probes: list[str]) -> None:
+    builder = empty()
+    for fan, (join, enter, hold, ticket) in enumerate(fans):
+        came(builder, fan, join=join, enter=enter, hold=hold, ticket=ticket)
+    for outcome in probes:
+        probed(builder, "no pass", outcome)
+    wrong = sum(
+        hold == "ok" and not (join == "ok" and enter == "ok" and not ticket) for join, enter, hold, ticket in fans
+    )
+    result = bypass(builder)
+    assert result.violations_total == wrong + probes.count("ok")
+    assert result.status is (Status.VIOLATED if result.violations_total else Status.HELD)
+
+
+@pytest.mark.parametrize(
+    ("how", "summary"),
+    [
+        ({"enter": ""}, "fan-0001 was granted a hold without a pass"),
+        ({"join": ""}, "fan-0001 was admitted without a place in the queue"),
+        ({"ticket": "replayed"}, "fan-0001 got to a hold with a replayed ticket"),
+    ],
+)
+def test_each_way_is_named(how: dict[str, str], summary: str) -> None:
+    builder = empty()
+    came(builder, 1, **how)
+    assert bypass(builder).violations[0].summary == summary
+
+
+def test_a_probe_that_works_says_which() -> None:
+    builder = empty()
+    probed(builder, "tampered pass", "ok")
+    violation = bypass(builder).violations[0]
+    assert violation.summary == "the queue can be bypassed: tampered pass"
+    assert violation.history[0].text == "prober tried it (tampered pass) and was granted 101-B-1"
+
+
+def test_a_pass_must_come_before_the_hold() -> None:
+    builder = empty()
+    came(builder, 1, enter="")
+    builder.operation(1, "enter", "fan-0001", {"admission_no": 1}, 50.0, 50.1)
+    probed(builder, "no pass", "fail")
+    assert bypass(builder).status is Status.VIOLATED
+
+
+def test_a_forged_ticket_that_gets_nobody_in_does_no_harm() -> None:
+    builder = empty()
+    came(builder, 1, join="fail", enter="", hold="", ticket="tampered")
+    came(builder, 2, ticket="")
+    result = bypass(builder)
+    assert (result.status, result.note) == (Status.HELD, "1 attempts to get past the queue, besides what fans did")
+
+
+def test_an_honest_place_makes_good_for_an_earlier_forgery() -> None:
+    builder = empty()
+    came(builder, 1, enter="", hold="", ticket="replayed")
+    came(builder, 1)
+    assert bypass(builder).status is Status.HELD
+
+
+def test_where_nobody_tried_there_is_nothing_to_see() -> None:
+    builder = empty()
+    came(builder, 1)
+    assert bypass(builder).status is Status.NOT_OBSERVABLE
+
+
+def test_a_probe_without_an_answer_is_unknown() -> None:
+    builder = empty()
+    builder.operation(0, "probe", "no pass", {"seats": []}, 90.0, None, "unknown", "timeout", actor="prober")
+    result = bypass(builder)
+    assert (result.status, result.unknowns) == (Status.UNKNOWN, 1)

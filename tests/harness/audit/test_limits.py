@@ -1,0 +1,87 @@
+"""purchase_limit against a count by hand, and case by case."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.record.verdict import InvariantResult, Status
+from tests.builders import RunBuilder
+from tests.harness.audit.paper import empty, exported, judged, sold
+
+LIMIT = 4  # the builder's scenario keeps the default
+
+
+def limit(builder: RunBuilder) -> InvariantResult:
+    return judged("purchase_limit", builder)
+
+
+def bought(purchases: list[tuple[int, int, str]]) -> RunBuilder:
+    """(fan, seats, state at rest); two fans in a row are one person."""
+    builder = empty()
+    for number, (fan, size, state) in enumerate(purchases):
+        for seat in range(size):
+            exported(builder, fan, f"101-{number}-{seat}", f"o{number}", state)
+        builder.operation(
+            fan, "order", f"o{number}", {"state": state}, number, number + 0.1, identity=f"person-{fan // 2}"
+        )
+    return builder
+
+
+purchase = st.tuples(st.integers(0, 5), st.integers(1, 4), st.sampled_from(["confirmed", "declined", "refunded"]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(purchases=st.lists(purchase, max_size=10))
+def test_it_counts_each_person_with_too_many_seats(purchases: list[tuple[int, int, str]]) -> None:
+    seats: dict[int, int] = defaultdict(int)
+    for fan, size, state in purchases:
+        if state == "confirmed":
+            seats[fan // 2] += size
+    greedy = [person for person, count in seats.items() if count > LIMIT]
+    result = limit(bought(purchases))
+    assert result.violations_total == len(greedy)
+    assert result.status is (Status.VIOLATED if greedy else Status.HELD if seats else Status.UNKNOWN)
+
+
+def test_the_history_has_no_more_purchases_than_needed() -> None:
+    violation = limit(bought([(0, 1, "confirmed"), (0, 2, "confirmed"), (1, 4, "confirmed")])).violations[0]
+    assert violation.summary == "person-0 bought 7 seats, as 2 fans; 4 are allowed"
+    assert [step.text for step in violation.history] == [
+        "order o2 of fan-0001, who is person-0, is confirmed for 101-2-0, 101-2-1, 101-2-2, 101-2-3",
+        "order o1 of fan-0000, who is person-0, is confirmed for 101-1-0, 101-1-1",
+    ]
+
+
+def test_what_a_fan_was_told_counts_where_the_export_does_not_know_it() -> None:
+    builder = bought([(0, 4, "confirmed")])
+    value = {"hold_id": "h", "seats": ["102-A-1"], "order_id": "gone", "amount_cents": 5000, "state": "confirmed"}
+    builder.operation(1, "pay", "k-gone", value, 5.0, 5.1, identity="person-0")
+    assert limit(builder).violations[0].summary == "person-0 bought 5 seats, as 2 fans; 4 are allowed"
+
+
+def test_a_purchase_that_was_told_twice_counts_once() -> None:
+    builder = empty()
+    for seat in range(LIMIT):
+        sold(builder, 1, f"101-A-{seat}", "a")
+    value = {"state": "confirmed", "seats": [f"101-A-{seat}" for seat in range(LIMIT)]}
+    builder.operation(1, "order", "a", value, 9.0, 9.1)
+    assert limit(builder).status is Status.HELD
+
+
+@pytest.mark.parametrize(("purchase_limit", "status"), [(0, Status.NOT_OBSERVABLE), (6, Status.VIOLATED)])
+def test_the_limit_is_the_on_sales(purchase_limit: int, status: Status) -> None:
+    builder = bought([(0, 4, "confirmed"), (1, 3, "confirmed")])
+    scenario = msgspec.to_builtins(builder.scenario())
+    scenario["on_sale"]["purchase_limit"] = purchase_limit
+    assert limit(builder.changed(scenario=scenario)).status is status
+
+
+def test_a_platform_of_somebody_else_declares_no_limit() -> None:
+    result = limit(bought([(0, 4, "confirmed"), (1, 4, "confirmed")]).changed(stack="https://tickets.example"))
+    assert result.status is Status.NOT_OBSERVABLE
+    assert "rules are not known" in result.note
