@@ -213,6 +213,27 @@ def worker(
 
 
 @app.command()
+def plan(
+    users: Annotated[int, typer.Option("--users", metavar="N", min=1, help="Fans in all.")],
+    window_s: Annotated[float, typer.Option("--window", metavar="S", min=0.1, help="All arrive within it.")],
+    json: AsJson = False,
+) -> None:
+    """Measure this machine for a few seconds; say how many workers and machines like it a load takes, and why.
+
+    \b
+    gatecrash plan --users 200000 --window 30
+    """
+    from harness import capacity
+
+    _say("calibrating one core of this machine …")
+    sizing = capacity.size(users, window_s, capacity.calibrate(), capacity.this_machine())
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(sizing), indent=2).decode())
+    else:
+        typer.echo("\n".join(capacity.in_words(sizing)))
+
+
+@app.command()
 def doctor(json: AsJson = False) -> None:
     """What this machine can do for a rehearsal, and how to mend what is missing."""
     from harness.doctor import examine

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 import psutil
 
+from harness.capacity import port_range
 from harness.errors import GatecrashError
 from harness.stack.databases import postgres_binaries, valkey_binary
 from harness.stack.ports import free_ports
@@ -23,6 +24,10 @@ from harness.stack.ports import free_ports
 _NEEDED_FDS: Final = 4_096
 _NEEDED_MEMORY_BYTES: Final = 2 * 10**9
 _NEEDED_DISK_BYTES: Final = 10**9
+_NEEDED_PORTS: Final = 10_000
+_NEEDED_BACKLOG: Final = 4_096
+_SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
+_LIFT_HARD_FDS: Final = "beyond the hard limit: nofile in /etc/security/limits.conf, or LimitNOFILE= of the service"
 _PACKAGES: Final = ("locust", "gevent", "websocket-client", "sseclient-py", "toxiproxy-python", "pyarrow", "granian")
 
 
@@ -51,12 +56,19 @@ def _checks() -> Iterator[Check]:
     yield _server("PostgreSQL", postgres_binaries)
     yield _cores()
     memory = psutil.virtual_memory().available
-    yield _amount("memory available", memory, _NEEDED_MEMORY_BYTES, "stop other programs, or ask for fewer users")
+    yield _amount(
+        "memory available",
+        memory,
+        _NEEDED_MEMORY_BYTES,
+        "stop other programs, ask for fewer users, or add machines (gatecrash plan)",
+    )
     temporary = Path(tempfile.gettempdir())
     yield _amount(
         f"disk free in {temporary}", shutil.disk_usage(temporary).free, _NEEDED_DISK_BYTES, "set TMPDIR to another disk"
     )
     yield _descriptors()
+    yield _connections()
+    yield _backlog()
     yield _ports()
     yield _account()
     yield _docker()
@@ -80,7 +92,12 @@ def _server(name: str, find: Callable[[], Path]) -> Check:
 def _cores() -> Check:
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     if cores < 2:
-        return Check("cores", "limited", str(cores), "the platform and the load share it: expect DEGRADED")
+        return Check(
+            "cores",
+            "limited",
+            str(cores),
+            "the platform and the load share it: expect DEGRADED; add a core, or a machine (gatecrash worker)",
+        )
     return Check("cores", "ok", str(cores))
 
 
@@ -95,8 +112,31 @@ def _descriptors() -> Check:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     found = f"{soft:,} (hard limit {hard:,})"
     if soft < _NEEDED_FDS:
-        return Check("file descriptors", "limited", found, f"ulimit -n {min(hard, 20_000)}")
-    return Check("file descriptors", "ok", found)
+        wanted = min(hard, 20_000) if hard != resource.RLIM_INFINITY else 20_000
+        return Check("file descriptors", "limited", found, f"ulimit -n {wanted}; {_LIFT_HARD_FDS}")
+    return Check("file descriptors", "ok", found, f"for more: ulimit -n; {_LIFT_HARD_FDS}")
+
+
+def _connections() -> Check:
+    """Each connection to one address of the platform takes one local port of this machine."""
+    first, last = port_range()
+    found = f"{first} to {last}: {last - first + 1:,} connections to one address"
+    lift = 'sysctl -w net.ipv4.ip_local_port_range="1024 65535", or more machines (gatecrash plan)'
+    if last - first + 1 < _NEEDED_PORTS:
+        return Check("local ports", "limited", found, lift)
+    return Check("local ports", "ok", found, f"for more: {lift}")
+
+
+def _backlog() -> Check:
+    """A step of connects waits in the listener's queue; what overflows it is sent again a second later."""
+    name, lift = "listen queue", "sysctl -w net.core.somaxconn=4096"
+    try:
+        longest = int(_SOMAXCONN.read_text())
+    except OSError:
+        return Check(name, "ok", "as the system has it")
+    if longest < _NEEDED_BACKLOG:
+        return Check(name, "limited", f"{longest:,}, {_NEEDED_BACKLOG:,} wanted", lift)
+    return Check(name, "ok", f"{longest:,}", "" if longest > _NEEDED_BACKLOG else f"for more: {lift[:-4]}65535")
 
 
 def _ports() -> Check:
