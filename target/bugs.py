@@ -57,6 +57,11 @@ def _sell_twice(context: Context) -> None:
     _seats(faulty.CarelessSeats)(context)
 
 
+def _limit_sessions(context: Context) -> None:
+    _orders(faulty.LimitlessOrders)(context)
+    _seats(faulty.SessionSeats)(context)
+
+
 def _trust_tokens(context: Context) -> None:
     context.signer = faulty.TrustingSigner(context.settings.secret, context.settings.event)
 
@@ -130,7 +135,7 @@ _ALL: Final = (
         "limit_per_session",
         "purchase_limit",
         "the purchase limit counts what a session has bought, not what the identity has",
-        _seats(faulty.SessionSeats),
+        _limit_sessions,
     ),
     Bug(
         "unsigned_ticket",

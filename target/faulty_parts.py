@@ -66,12 +66,20 @@ class LostAckOrders(Orders):
 class CarelessOrders(Orders):
     """Lets a second order have a seat that a live order owns."""
 
-    async def create(self, checkout: Checkout, *, lease_s: float) -> bool:
+    async def create(self, checkout: Checkout, *, lease_s: float, counted: bool = True) -> bool:
         """See the class."""
         try:
-            return await super().create(checkout, lease_s=lease_s)
+            return await super().create(checkout, lease_s=lease_s, counted=counted)
         except SeatsOwnedError:
             return await self._insert(_CREATE_UNOWNED, checkout, lease_s)
+
+
+class LimitlessOrders(Orders):
+    """Does not look at what an identity has bought."""
+
+    async def create(self, checkout: Checkout, *, lease_s: float, counted: bool = True) -> bool:
+        """See the class."""
+        return await super().create(msgspec.structs.replace(checkout, limit=0), lease_s=lease_s, counted=counted)
 
 
 class CarelessSeats(LuaSeats):

@@ -1,8 +1,8 @@
 """The truth about orders, in Postgres: who owns which seat, what was charged, what is still to be done.
 
-A live row (event, seat) is unique there: it decides ownership even if Redis has lost everything. Every method is one
-statement, so no lock outlives a round trip, and every change of state names the state it starts from, so two
-processes that finish one order cannot finish it differently.
+A live row (event, seat) is unique there: it decides ownership even if Redis has lost everything. Every change is one
+statement (two for an order that Redis has not counted), so no lock outlives its round trip, and every change of state
+names the state it starts from, so two processes that finish one order cannot finish it differently.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 
 from target import orders_sql as sql
-from target.database import Database
+from target.database import Connection, Database
 
 
 class OrderState(StrEnum):
@@ -32,7 +32,7 @@ class OrderState(StrEnum):
 class Checkout(msgspec.Struct, frozen=True, kw_only=True):
     """What a fan asked to pay for. Complete in itself: it can be parked and carried out later by another process.
 
-    `asked_at_s`: when, as unix s; 0.0 is unknown.
+    `limit`: seats that the identity may own, 0 for no limit. `asked_at_s`: when, as unix s; 0.0 is unknown.
     """
 
     order_id: str
@@ -44,6 +44,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
     card: str
     seats: tuple[str, ...]
     prices_cents: tuple[int, ...]
+    limit: int = 0
     asked_at_s: float = 0.0
 
     @property
@@ -89,6 +90,10 @@ class SeatsOwnedError(Exception):
     """Another live order owns at least one of the seats: nothing was written."""
 
 
+class OverLimitError(Exception):
+    """The identity would own more seats than it may: nothing was written."""
+
+
 def order_id_for(event: str, fan: str, idempotency_key: str) -> str:
     """The same fan with the same key always means the same order, whoever meets it first."""
     return "o" + hashlib.blake2b(f"{event}\0{fan}\0{idempotency_key}".encode(), digest_size=12).hexdigest()
@@ -103,15 +108,19 @@ class Orders:
         self._replica = database.replica
         self._browse = database.browse
 
-    async def create(self, checkout: Checkout, *, lease_s: float) -> bool:
+    async def create(self, checkout: Checkout, *, lease_s: float, counted: bool = True) -> bool:
         """Makes the durable intent: a pending order that claims its seats. False: this order exists already.
 
-        Raises `SeatsOwnedError`. Until the lease is over only the caller takes the next step.
+        Raises `SeatsOwnedError`, `OverLimitError`. Until the lease is over only the caller takes the next step.
+        `counted`: the inventory has these seats within the identity's limit. If not, its orders are made one by one.
         """
         try:
-            return await self._insert(sql.CREATE, checkout, lease_s)
+            made = await self._insert(sql.CREATE, checkout, lease_s, limit=checkout.limit, alone=not counted)
         except asyncpg.UniqueViolationError as error:
             raise SeatsOwnedError(checkout.order_id) from error
+        if not made and checkout.limit and await self.find(checkout.order_id) is None:
+            raise OverLimitError(checkout.order_id)
+        return made
 
     async def create_expired(self, checkout: Checkout) -> bool:
         """Records a checkout whose seats went to somebody else before it could claim them. It was never charged."""
@@ -219,9 +228,18 @@ class Orders:
         rows = await self._primary.read(lambda c: c.fetch(sql.EXPORT, self._event))
         return [OrderRow(*row) for row in rows]
 
-    async def _insert(self, statement: str, checkout: Checkout, lease_s: float) -> bool:
-        arguments = (*_columns(checkout), lease_s, *_seats(checkout))
-        return str(await self._primary.write(lambda c: c.execute(statement, *arguments))) != "INSERT 0 0"
+    async def _insert(
+        self, statement: str, checkout: Checkout, lease_s: float, *, limit: int = 0, alone: bool = False
+    ) -> bool:
+        async def insert(connection: Connection) -> str:
+            return str(await connection.execute(statement, *_columns(checkout), lease_s, *_seats(checkout), limit))
+
+        async def insert_alone(connection: Connection) -> str:
+            async with connection.transaction():
+                await connection.execute(sql.LOCK_IDENTITY, checkout.event, checkout.identity)
+                return await insert(connection)  # sees what the others wrote before they let go of the lock
+
+        return await self._primary.write(insert_alone if alone else insert) != "INSERT 0 0"
 
     async def _moved(self, statement: str, *arguments: object) -> bool:
         """Runs a change of state that returns a row when it happened."""

@@ -20,7 +20,7 @@ from target.http import DEVICE_PARAMETER, RETRY_AFTER_S, ProblemError, json_resp
 from target.inventory import HoldGoneError
 from target.observability import FALLBACKS
 from target.operations import Parameter, Success, operation
-from target.orders import Checkout, OrderState, order_id_for
+from target.orders import Checkout, OrderState, OverLimitError, order_id_for
 from target.saga import KeyReusedError, Receipt
 from target.tickets import HoldToken, Pass, TokenError
 
@@ -69,7 +69,7 @@ class OrderRoutes:
             202: Success("Pending: look the order up again.", Receipt, headers=("retry-after",)),
             402: Success("The card was declined; the hold stays until it expires.", Receipt),
             410: "the hold or the order is over",
-            422: "not the right shape, no such hold, no Idempotency-Key, or one that was used for another checkout",
+            422: "not the right shape, no such hold, over the limit, no Idempotency-Key, or one of another checkout",
         },
         body=OrderRequest,
         scheme="Pass",
@@ -93,6 +93,8 @@ class OrderRoutes:
             )
         except HoldGoneError as error:
             raise ProblemError(410, "the hold is over", "its seats may be held by somebody else by now") from error
+        except OverLimitError as error:
+            raise ProblemError(422, "over the purchase limit", extra={"limit": owner.limit}) from error
         except KeyReusedError as error:
             raise ProblemError(422, "the Idempotency-Key was used for another checkout") from error
         return _answer(receipt)
@@ -138,6 +140,7 @@ class OrderRoutes:
             card=asked.card,
             seats=hold.seats,
             prices_cents=tuple(self._context.venue.price_cents(seat) for seat in hold.seats),
+            limit=owner.limit,
             asked_at_s=time.time(),
         )
 

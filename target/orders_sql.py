@@ -8,7 +8,10 @@ _INSERT: Final = """
 WITH made AS (
     INSERT INTO orders
         (order_id, event, fan, identity, hold_id, idempotency_key, card, amount_cents, state, unfinished, leased_until)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{state}', {live}, now() + make_interval(secs => $9))
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8::bigint, '{state}', {live}, now() + make_interval(secs => $9)
+    WHERE $12::int = 0 OR $12::int >= cardinality($10::text[]) + (
+        SELECT count(*) FROM orders JOIN order_seats USING (order_id)
+        WHERE orders.event = $2 AND identity = $4 AND live AND order_id <> $1)
     ON CONFLICT (order_id) DO NOTHING RETURNING order_id, event)
 INSERT INTO order_seats (order_id, event, seat, price_cents, live)
 SELECT order_id, event, seat, price_cents, {live}
@@ -16,6 +19,7 @@ FROM made, unnest($10::text[], $11::bigint[]) AS asked (seat, price_cents)
 """
 CREATE: Final = _INSERT.format(state="pending", live="true")
 CREATE_EXPIRED: Final = _INSERT.format(state="expired", live="false")
+LOCK_IDENTITY: Final = "SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))"
 
 CONFIRM: Final = """
 UPDATE orders SET state = 'confirmed', charge_id = $2, unfinished = false

@@ -8,6 +8,7 @@ process. What goes wrong, and what follows (what the provider's answers lead to 
                             is durable, or expires uncharged when that takes too long
     both away               `UnavailableError`: the fan tries again
     seats lost to another   `HoldGoneError`, nothing was charged
+    too many seats          `OverLimitError`, nothing was charged: holds of before an outage may add up to more
     key used before         the order as it stands; `KeyReusedError` when it was another checkout, whose hold is let be
     provider slow or away   order pending; recovery asks the provider by key, then charges under the same key
     too slow                order expired and its seats given back; a charge that lands later is settled then
@@ -25,7 +26,7 @@ import msgspec
 from target.breakers import UnavailableError
 from target.inventory import HoldGoneError, Inventory
 from target.observability import FALLBACKS, ORDERS
-from target.orders import Checkout, Order, Orders, OrderState, SeatsOwnedError
+from target.orders import Checkout, Order, Orders, OrderState, OverLimitError, SeatsOwnedError
 from target.parking import Parking
 from target.payments.client import ChargeAnswer, PaymentsClient
 from target.settlement import Settlement
@@ -87,15 +88,19 @@ class Saga:
         """Runs a checkout as far as it can be run now; a repeat answers the present state of its order.
 
         `hold_expires_at_s`: unix time as signed into the hold; it counts only while Redis cannot be asked.
-        Raises `HoldGoneError`, `KeyReusedError` or `UnavailableError` (then the fan may repeat it with the same key).
+        Raises `HoldGoneError`, `KeyReusedError`, `OverLimitError` or `UnavailableError`: then the fan may repeat it
+        with the same key.
         """
         locked = await self._lock(checkout)
         if locked is False or (locked is None and hold_expires_at_s <= time.time()):
             return await self._earlier(checkout)
         try:
-            made = await self._intend(checkout)
+            made = await self._intend(checkout, counted=locked is not None)
         except SeatsOwnedError as error:
             raise HoldGoneError(None) from error
+        except OverLimitError:
+            await self._unlock(checkout)
+            raise
         except UnavailableError:
             if locked is None:
                 raise
@@ -148,7 +153,7 @@ class Saga:
                 ORDERS.labels(OrderState.PENDING).inc()
             else:  # the intent had been written after all, though nobody was told
                 await self._orders.release_leases([checkout.order_id], after_s=0.0)
-        except SeatsOwnedError:
+        except (SeatsOwnedError, OverLimitError):
             await self._refuse(checkout)
         await self._parking.remove(checkout.order_id)
 
@@ -161,8 +166,12 @@ class Saga:
             return None
 
     @step("saga.intend")
-    async def _intend(self, checkout: Checkout) -> bool:
-        return await self._orders.create(checkout, lease_s=BOOKING_LEASE_S)
+    async def _intend(self, checkout: Checkout, *, counted: bool) -> bool:
+        return await self._orders.create(checkout, lease_s=BOOKING_LEASE_S, counted=counted)
+
+    async def _unlock(self, checkout: Checkout) -> None:
+        with contextlib.suppress(UnavailableError):  # the lock runs out by itself
+            await self._inventory.unlock(checkout)
 
     async def _earlier(self, checkout: Checkout) -> Receipt:
         """What became of this checkout when it was first asked for."""
@@ -170,8 +179,7 @@ class Saga:
         if known is None:
             raise HoldGoneError(None)
         if known.hold_id != checkout.hold_id:  # this one is not under way after all
-            with contextlib.suppress(UnavailableError):
-                await self._inventory.unlock(checkout)
+            await self._unlock(checkout)
         return _receipt(known, checkout)
 
     @step("saga.park")

@@ -49,7 +49,7 @@ class Booth:
         await self.context.inventory.hold(claim, limit=0)
         return claim
 
-    def checkout(self, claim: Claimed, *, key: str = "k", card: str = "ok") -> Checkout:
+    def checkout(self, claim: Claimed, *, key: str = "k", card: str = "ok", limit: int = 0) -> Checkout:
         key = f"{self._run}-{key}"
         return Checkout(
             order_id=order_id_for(self.context.settings.event, claim.fan, key),
@@ -61,12 +61,14 @@ class Booth:
             card=card,
             seats=claim.seats,
             prices_cents=tuple(self.context.venue.price_cents(seat) for seat in claim.seats),
+            limit=limit,
         )
 
-    async def pay(self, claim: Claimed, *, key: str = "k", card: str = "ok", expires_in_s: float = 60.0) -> Receipt:
-        return await self.saga.checkout(
-            self.checkout(claim, key=key, card=card), hold_expires_at_s=time.time() + expires_in_s
-        )
+    async def pay(
+        self, claim: Claimed, *, key: str = "k", card: str = "ok", expires_in_s: float = 60.0, limit: int = 0
+    ) -> Receipt:
+        checkout = self.checkout(claim, key=key, card=card, limit=limit)
+        return await self.saga.checkout(checkout, hold_expires_at_s=time.time() + expires_in_s)
 
     async def order(self, receipt: Receipt) -> Order:
         order = await self.orders.find(receipt.order_id)

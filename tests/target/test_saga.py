@@ -8,8 +8,8 @@ import pytest
 
 from target.breakers import UnavailableError
 from target.inventory import HoldGoneError
-from target.orders import Checkout, OrderState
-from target.saga import KeyReusedError, Policy
+from target.orders import Checkout, OrderState, OverLimitError
+from target.saga import KeyReusedError, Policy, Receipt
 from target.settings import Settings
 from tests.target.booth import Booth, booth_on, settings_for, until
 from tests.target.conftest import Valkey
@@ -284,6 +284,36 @@ def test_a_running_checkout_finishes_without_redis_which_is_told_later(
                 await gate.open()
                 await until(lambda: _told(booth), what="Redis to be told")
                 assert await booth.seat("101-A-1") == "2"
+
+    asyncio.run(main())
+
+
+def test_holds_that_were_given_back_buy_no_more_than_the_limit_while_redis_is_away(
+    mortal_valkey: Valkey, truth: Truth, provider: Provider
+) -> None:
+    async def main() -> None:
+        async with gate_to(mortal_valkey.port) as gate:
+            url = f"redis://127.0.0.1:{gate.port}/0"
+            async with booth_on(settings_for(mortal_valkey, truth, provider, redis_url=url)) as booth:
+                claims = []
+                for first in (1, 3, 5):
+                    claims.append(await booth.hold("f", f"101-A-{first}", f"101-A-{first + 1}"))
+                    await booth.context.inventory.release(claims[-1].hold_id, fan="f")
+                counted = await booth.hold("f", "101-B-1", "101-B-2")
+                await gate.shut()
+                paying = (booth.pay(claim, key=claim.seats[0], limit=4) for claim in claims)
+                ends = await asyncio.gather(*paying, return_exceptions=True)
+                refused = [end for end in ends if isinstance(end, OverLimitError)]
+                assert [len(refused), sum(isinstance(end, Receipt) for end in ends)] == [1, 2]
+                won = next(claim for claim, end in zip(claims, ends, strict=True) if isinstance(end, Receipt))
+                again = await booth.pay(won, key=won.seats[0], limit=4)
+                assert again.state is OrderState.CONFIRMED
+                await gate.open()
+                await until(lambda: _told(booth), what="Redis to be told")
+                with pytest.raises(OverLimitError):
+                    await booth.pay(counted, key="counted", limit=4)
+                await booth.context.inventory.release(counted.hold_id, fan="f")
+                assert len(await booth.orders.live()) == 2
 
     asyncio.run(main())
 
