@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from target.breakers import BreakerState, UnavailableError
 from target.checkouts import Checkouts
+from target.jobs import every
 from target.orders import Checkout, Order
 from target.saga import BOOKING_LEASE_S, LOCK_S
 
@@ -101,15 +102,3 @@ class OrderJobs:
     async def forget_hints(self) -> None:
         """Webhooks so old that no repeat of them can come."""
         await self._orders.forget_hints(older_than_s=HINTS_KEPT_S)
-
-
-async def every(period_s: float, round_: Callable[[], Awaitable[None]]) -> None:
-    """Endless: runs `round_`, then waits. An outage ends a round and not the job; so does any other error, logged."""
-    while True:
-        try:
-            await round_()
-        except UnavailableError as error:
-            _log.info("%s: %s", getattr(round_, "__name__", "job"), error)
-        except Exception:  # noqa: BLE001 - a job that ended in silence would be worse than any single failure
-            _log.exception("a round of %s failed", getattr(round_, "__name__", "a job"))
-        await asyncio.sleep(period_s)
