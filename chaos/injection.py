@@ -46,6 +46,7 @@ class Injection:
         self._measured: Counter[str] = Counter()
         self._problems: list[str] = []
         self._unhealed: dict[int, str] = {}
+        self._injectors = {at: faults.injector_of(fault) for at, fault in enumerate(plan.experiment.faults)}
 
     @property
     def was_injected(self) -> bool:
@@ -83,6 +84,7 @@ class Injection:
             raise GatecrashError("the lease was lost: what was in force is healed already")
         fault = self.plan.experiment.faults[at]
         inverse = faults.inverse_of(fault, self._names[at], tools)
+        self._injectors[at] = faults.injector_of(fault, inverse)
         if all(inverse != known for known, _ in self.pending):
             self.pending.append((inverse, self._lease.intend(self.plan.experiment.name, inverse)))
         self._measured.update(faults.inject(fault, self._names[at], inverse, tools))
@@ -130,7 +132,7 @@ class Injection:
             experiment=experiment.name,
             component=experiment.component,
             kind=experiment.kind,
-            injector=", ".join(sorted({faults.injector_of(fault) for fault in experiment.faults})),
+            injector=", ".join(sorted(set(self._injectors.values()))),
             hypothesis=experiment.hypothesis,
             runbook=experiment.runbook,
             t_requested_s=self._requested_s,

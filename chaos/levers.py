@@ -20,6 +20,10 @@ class Part(Protocol):
         """Its id; another after each start."""
 
     @property
+    def container(self) -> str:
+        """The id of the container that it is; "" for a process of this machine."""
+
+    @property
     def running(self) -> bool:
         """Whether it lives."""
 

@@ -53,6 +53,7 @@ app.add_typer(chaos_app, name="chaos")
 
 MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="A|B|C|D|F", help="Below this grade: NOT READY.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a scenario value.")]
+StackName = Annotated[str, typer.Option("--stack", metavar="embedded|compose", help="Where the platform runs.")]
 Bug = Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 AllowHost = Annotated[
@@ -98,6 +99,7 @@ def rehearse(
         str, typer.Option("--listen", metavar="HOST[:PORT]", help="Where those find this rehearsal.")
     ] = "127.0.0.1",
     web: Annotated[bool, typer.Option("--web", help="Show Locust's own pages during the run.")] = False,
+    stack: StackName = "embedded",
     chaos: Annotated[bool, typer.Option("--chaos/--no-chaos", help="With or without the scenario's faults.")] = True,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = _DEFAULT_OUT,
     min_grade: MinGrade = None,
@@ -115,14 +117,22 @@ def rehearse(
     gatecrash rehearse smoke --seed 7 --min-grade B
     gatecrash rehearse my-onsale.yaml --users 2000 --set on_sale.hold_ttl_s=12
     """
+    from harness.stack.choice import require_stack
     from harness.stack.planted_bugs import require_bug
     from harness.swarm.reach import reach_of
 
+    require_stack(stack)
     require_bug(plant_bug, "--plant-bug")
     overrides = _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
     source, experiments = _load(scenario, overrides)
     paths = _record(
-        source.scenario, experiments, out, plant_bug, reach_of(listen, remote_workers, web=web), allow_host or ()
+        source.scenario,
+        experiments,
+        out,
+        plant_bug,
+        reach_of(listen, remote_workers, web=web),
+        allow_host or (),
+        stack,
     )
     verdict = judge(paths.root)
     _answer(verdict, paths, json=json)
@@ -137,6 +147,7 @@ def drill(
     min_grade: MinGrade = None,
     allow_host: AllowHost = None,
     changes: Changes = None,
+    stack: StackName = "embedded",
     plant_bug: Bug = "",
     json: AsJson = False,
 ) -> None:
@@ -148,14 +159,17 @@ def drill(
     """
     from chaos import experiment as experiments
     from harness.drill import overrides_for
+    from harness.stack.choice import require_stack
     from harness.stack.planted_bugs import require_bug
     from harness.swarm.reach import reach_of
 
+    require_stack(stack)
     require_bug(plant_bug, "--plant-bug")
     given = _overrides(changes or [], None, None, None, seed, None, min_grade, chaos=True)
     overrides = [*overrides_for(experiment, experiments.load(experiment).length_s), *given]
     source, planned = _load("drill", overrides)
-    paths = _record(source.scenario, planned, out, plant_bug, reach_of("127.0.0.1", 0, web=False), allow_host or ())
+    reach = reach_of("127.0.0.1", 0, web=False)
+    paths = _record(source.scenario, planned, out, plant_bug, reach, allow_host or (), stack)
     verdict = judge(paths.root)
     _answer(verdict, paths, json=json)
     raise typer.Exit(_exit_code(verdict))
@@ -259,6 +273,7 @@ def target_up(
     logs: Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the processes write their logs.")] = Path(
         "runs/target-logs"
     ),
+    stack: StackName = "embedded",
     plant_bug: Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break it on purpose.")] = "",
     json: AsJson = False,
 ) -> None:
@@ -269,8 +284,7 @@ def target_up(
     """
     from harness import scenario as scenarios
     from harness.stack import workspace
-    from harness.stack.embedded import EmbeddedStack
-    from harness.stack.fault_proxy import from_environment
+    from harness.stack.choice import stack_of
     from harness.stack.planted_bugs import require_bug
 
     require_bug(plant_bug, "--plant-bug")
@@ -279,11 +293,9 @@ def target_up(
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise workspace.disk_problem(logs, error) from error
-    with EmbeddedStack(
-        on_sale, logs, bug=plant_bug, booking_port=port, toxiproxy=from_environment(), announce=_say
-    ) as stack:
-        _print_addresses(stack.addresses, as_json=json)
-        while not (deaths := stack.deaths()):
+    with stack_of(stack, on_sale, logs, bug=plant_bug, booking_port=port, announce=_say) as raised:
+        _print_addresses(raised.addresses, as_json=json)
+        while not (deaths := raised.deaths()):
             threading.Event().wait(0.5)
     raise GatecrashError("; ".join(death.text for death in deaths), hint=f"see {logs}")
 
@@ -504,6 +516,7 @@ def _record(
     plant_bug: str,
     reach: Reach,
     confirmed: Sequence[str] = (),
+    stack: str = "embedded",
 ) -> RunPaths:
     """Carry the rehearsal out; returns the run directory."""
     from datetime import UTC, datetime
@@ -514,7 +527,7 @@ def _record(
     from harness.record.writer import create_run
     from harness.rehearsal import Plan, rehearse
     from harness.selftest import memory
-    from harness.stack.embedded import EmbeddedStack
+    from harness.stack.choice import stack_of
     from harness.stack.fault_proxy import from_environment
 
     require_allowed([from_environment()] if ":" in from_environment() else [], scenario.allow_hosts, confirmed)
@@ -531,10 +544,8 @@ def _record(
     )
     paths = create_run(out, scenario.name, datetime.now(UTC))
     with live.observer(console, scenario.duration_s) as observer:
-        stack = EmbeddedStack(
-            scenario.on_sale, paths.logs, bug=plant_bug, toxiproxy=from_environment(), announce=observer.note
-        )
-        rehearse(plan, paths, stack, lambda where, run: Conductor(experiments, where, run.faults, stack), observer)
+        raised = stack_of(stack, scenario.on_sale, paths.logs, bug=plant_bug, announce=observer.note)
+        rehearse(plan, paths, raised, lambda where, run: Conductor(experiments, where, run.faults, raised), observer)
         observer.phase("judge", "audit, indicators, grade, report")
     return paths
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from chaos.experiment import AddToxic, CutReplication, Disable, Drop, Fault, Kill, Pause, PauseReplay
-from chaos.faults import disable, drop, kill, pause, replication, toxic
+from chaos.faults import container, disable, drop, kill, pause, replication, toxic
 from chaos.faults.tools import Tools
 
 Inverse: TypeAlias = (
-    disable.Enable | toxic.RemoveToxic | kill.StartAgain | pause.GoOn | replication.ResumeReplay | replication.Reconnect
+    disable.Enable
+    | toxic.RemoveToxic
+    | kill.StartAgain
+    | pause.GoOn
+    | replication.ResumeReplay
+    | replication.Reconnect
+    | container.StartContainer
+    | container.ThawContainer
 )
 """Plain data, known before anything is broken: whoever has it can heal. Its `what` is for people and has no secret."""
 
@@ -24,9 +31,11 @@ def inverse_of(fault: Fault, name: str, tools: Tools) -> Inverse:
         case Drop():
             return drop.inverse(fault, tools)
         case Kill():
-            return kill.inverse(fault, tools)
+            found = tools.levers.process(fault.process).container
+            return container.inverse_of_kill(fault.process, found) if found else kill.inverse(fault, tools)
         case Pause():
-            return pause.inverse(fault, tools)
+            found = tools.levers.process(fault.process).container
+            return container.inverse_of_pause(fault.process, found) if found else pause.inverse(fault, tools)
         case PauseReplay():
             return replication.inverse_of_pause(fault, tools)
         case CutReplication():
@@ -42,6 +51,10 @@ def inject(fault: Fault, name: str, inverse: Inverse, tools: Tools) -> dict[str,
             return toxic.inject(fault, name, tools)
         case Drop(), _:
             return drop.inject(fault, tools)
+        case Kill(), container.StartContainer():
+            return container.kill(inverse)
+        case Pause(), container.ThawContainer():
+            return container.pause(inverse)
         case Kill(), _:
             return kill.inject(fault, tools)
         case Pause(), pause.GoOn():
@@ -53,8 +66,10 @@ def inject(fault: Fault, name: str, inverse: Inverse, tools: Tools) -> dict[str,
     raise TypeError(f"{type(inverse).__name__} does not undo {type(fault).__name__}")
 
 
-def injector_of(fault: Fault) -> str:
-    """Who carries it out: toxiproxy, process or postgres."""
+def injector_of(fault: Fault, inverse: Inverse | None = None) -> str:
+    """Who carries it out: toxiproxy, process, docker or postgres. Until it has an inverse, docker shows as process."""
+    if isinstance(inverse, container.StartContainer | container.ThawContainer):
+        return "docker"
     if isinstance(fault, Kill | Pause):
         return "process"
     return "postgres" if isinstance(fault, PauseReplay | CutReplication) else "toxiproxy"

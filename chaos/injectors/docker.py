@@ -89,6 +89,13 @@ class Docker:
         with _translated():
             return _state(self._client.containers.get(container))
 
+    def require_running(self, container: str) -> ContainerState:
+        """A container that runs. Raises DockerProblem, NoSuchContainer."""
+        state = self.state(container)
+        if not state.running:
+            raise DockerProblem(f"the container {state.name} does not run", hint="see `docker logs` of it")
+        return state
+
     def project(self, project: str) -> dict[str, ContainerState]:
         """The containers of a compose project, by service; stopped ones too."""
         label = f"com.docker.compose.project={project}"
@@ -136,9 +143,7 @@ class Docker:
 
         Raises DockerProblem when it is not there, or when a reconnect could not give everything back.
         """
-        state = self.state(container)
-        if not state.running:
-            raise DockerProblem(f"the container {state.name} does not run, so it is on no network")
+        state = self.require_running(container)
         for found in state.attachments:
             if network in {found.network, found.network_name}:
                 if state.dynamic_ports:

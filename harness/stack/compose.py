@@ -27,8 +27,9 @@ from harness.errors import EnvironmentProblem
 from harness.record.schema import Anomaly, ProcessInfo
 from harness.scenario import OnSale
 from harness.stack import Addresses, workspace
+from harness.stack.container_part import ContainerPart
 from harness.stack.health import answers
-from harness.stack.ports import HOST, free_ports
+from harness.stack.ports import HOST, free_ports, require_free
 from harness.stack.processes import last_line
 
 FILE: Final = Path(__file__).resolve().parents[2] / "docker-compose.yml"
@@ -45,6 +46,7 @@ _PROXIED: Final = {
     "feed_1": "feed-1:8000",
     "feed_2": "feed-2:8000",
 }
+_DIRECT: Final = {"redis": "valkey", "postgres-primary": "", "postgres-replica": ""}  # service → its other name
 _TARGETS: Final = ("payments", "booking", "worker", "feed-1", "feed-2")
 _ONE_SHOT: Final = frozenset({"migrate"})
 _PROJECT_LABEL: Final = "com.docker.compose.project"
@@ -60,11 +62,18 @@ class ComposeStack:
     name = "compose"
 
     def __init__(
-        self, on_sale: OnSale, logs: Path, *, bug: str = "", announce: Callable[[str], None] = lambda _: None
+        self,
+        on_sale: OnSale,
+        logs: Path,
+        *,
+        bug: str = "",
+        booking_port: int = 0,
+        announce: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._on_sale = on_sale
         self._logs = logs
         self._bug = bug
+        self._booking_port = booking_port
         self._announce = announce
         self._project = f"gatecrash-{os.getpid()}-{secrets.token_hex(3)}"
         self._command: tuple[str, ...] = ()
@@ -73,6 +82,7 @@ class ComposeStack:
         self._runtime: Path | None = None
         self._addresses: Addresses | None = None
         self._containers: dict[str, Container] = {}
+        self._ports: _Ports | None = None
         self._reported: set[str] = set()
         self._password = secrets.token_hex(16)
 
@@ -92,9 +102,26 @@ class ComposeStack:
         )
 
     @property
-    def containers(self) -> dict[str, str]:
-        """Service → container id: what a fault on containers names and hits."""
-        return {service: str(container.id) for service, container in self._containers.items()}
+    def owner_pid(self) -> int:
+        """The process whose end takes the whole stack down: this one."""
+        return os.getpid()
+
+    def process(self, name: str) -> ContainerPart:
+        """The container of that service, to be killed or paused. Raises KeyError.
+
+        Experiments name parts as the embedded stack does; a service of another name answers to that one too.
+        """
+        service = next((service for service, other in _DIRECT.items() if other == name), name)
+        if self._ports is None:
+            raise KeyError(name)
+        port = {**self._ports.targets, **self._ports.direct, "toxiproxy": self._ports.toxiproxy}[service]
+        return ContainerPart(name, self._containers[service], f"{HOST}:{port}", self._logs / f"{service}.log")
+
+    def postgres_dsn(self, server: str) -> str:
+        """How the superuser reaches postgres-primary or postgres-replica past every fault proxy. Raises KeyError."""
+        if self._ports is None or not server.startswith("postgres-"):
+            raise KeyError(server)
+        return f"postgresql://postgres:{self._password}@{HOST}:{self._ports.direct[server]}/postgres"
 
     def deaths(self) -> tuple[Anomaly, ...]:
         """Containers that ended with an error of their own since the last call; a kill or a stop is none."""
@@ -116,6 +143,8 @@ class ComposeStack:
         return tuple(found)
 
     def __enter__(self) -> Self:
+        if self._booking_port:
+            require_free(self._booking_port)
         self._engine = _engine()
         self._command = _compose_command()
         self._runtime = workspace.create()
@@ -142,7 +171,7 @@ class ComposeStack:
             self._engine = None
 
     def _raise(self, runtime: Path) -> None:
-        ports = _Ports.choose()
+        ports = self._ports = _Ports.choose(self._booking_port)
         settings = self._settings(ports)
         _write_private(runtime / "target.env", _env_file(settings))
         replication = {"PRIMARY": "postgres-primary:5432", "UPSTREAM": f"toxiproxy:{ports.proxies['replication']}"}
@@ -241,20 +270,24 @@ class ComposeStack:
 
 
 class _Ports(msgspec.Struct, frozen=True):
-    """Where the host reaches the booking system (`targets`), the fault proxies, and their API."""
+    """Where the host reaches the booking system (`targets`), the servers behind it past every proxy (`direct`), the
+    fault proxies, and their API."""
 
     targets: dict[str, int]
+    direct: dict[str, int]
     proxies: dict[str, int]
     toxiproxy: int
 
     @classmethod
-    def choose(cls) -> _Ports:
-        found = iter(free_ports(len(_TARGETS) + len(_PROXIED) + 1))
-        return cls({name: next(found) for name in _TARGETS}, {name: next(found) for name in _PROXIED}, next(found))
+    def choose(cls, booking: int) -> _Ports:
+        found = iter(free_ports(len(_TARGETS) + len(_DIRECT) + len(_PROXIED) + 1))
+        targets, direct, proxies = ({name: next(found) for name in names} for names in (_TARGETS, _DIRECT, _PROXIED))
+        return cls(targets | ({"booking": booking} if booking else {}), direct, proxies, next(found))
 
     def variables(self) -> dict[str, str]:
         """What docker-compose.yml asks of the environment."""
-        targets = {f"GATECRASH_PORT_{_variable(name)}": str(port) for name, port in self.targets.items()}
+        own = self.targets | self.direct
+        targets = {f"GATECRASH_PORT_{_variable(name)}": str(port) for name, port in own.items()}
         proxies = {f"GATECRASH_PROXY_{_variable(name)}": str(port) for name, port in self.proxies.items()}
         return {**targets, **proxies, "GATECRASH_PORT_TOXIPROXY": str(self.toxiproxy)}
 

@@ -24,6 +24,7 @@ import msgspec
 
 from harness.record.schema import Anomaly, ProcessInfo
 from harness.scenario import OnSale
+from harness.spans import spans_file
 from harness.stack import Addresses, workspace
 from harness.stack.databases import Postgres, start_valkey
 from harness.stack.fault_proxy import FaultProxy
@@ -40,7 +41,8 @@ _SHARDS: Final = ("shard_0", "shard_1")  # databases of the one primary, and so 
 class EmbeddedStack:
     """Raises the reference booking system. `logs` must exist; each process gets a file there.
 
-    `booking_port` 0 takes a free port. `bug` plants a bug of target/bugs.py. `toxiproxy` is the address (host:port)
+    `booking_port` 0 takes a free port. `bug` plants a bug of target/bugs.py. `traced` keeps the spans
+    of traced journeys, see `harness.spans`. `toxiproxy` is the address (host:port)
     or the binary of a real Toxiproxy server; "" uses our own.
     Raises EnvironmentProblem when the machine cannot carry it.
     """
@@ -53,6 +55,7 @@ class EmbeddedStack:
         logs: Path,
         *,
         bug: str = "",
+        traced: bool = False,
         booking_port: int = 0,
         toxiproxy: str = "",
         announce: Callable[[str], None] = lambda _: None,
@@ -60,6 +63,7 @@ class EmbeddedStack:
         self._on_sale = on_sale
         self._logs = logs
         self._bug = bug
+        self._traced = traced
         self._booking_port = booking_port
         self._toxiproxy = toxiproxy
         self._announce = announce
@@ -182,6 +186,7 @@ class EmbeddedStack:
             own = {
                 **settings,
                 "TARGET_NODE": name,
+                "TARGET_SPANS_PATH": str(spans_file(self._logs, name)) if self._traced else "",
                 "TARGET_LISTEN": f"{HOST}:{port}",
                 "TARGET_WEBHOOK_URL": f"http://{HOST}:{ports.booking}/webhooks/payments",
             }

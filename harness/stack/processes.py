@@ -47,6 +47,8 @@ def last_line(log: Path) -> str:
 class ManagedProcess:
     """One child. `stop_signal` asks it to end; its group is killed when it does not within `stop_within_s`."""
 
+    container: Final = ""
+
     def __init__(
         self,
         name: str,

@@ -1,0 +1,90 @@
+"""kill and pause of what runs in a container: done by the engine, and undone by whoever has the container's id."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import msgspec
+
+from chaos.faults.tools import ChangedHands, Gone
+from chaos.injectors.docker import Docker, NoSuchContainer
+
+
+class StartContainer(msgspec.Struct, frozen=True, tag="start_container"):
+    """The inverse of a kill. `started`: the run of the container that was meant."""
+
+    name: str
+    container: str
+    started: str
+
+    @property
+    def what(self) -> str:
+        """For people."""
+        return f"start the container of {self.name} ({self.container[:12]}) again"
+
+    def undo(self, tools: object) -> None:  # noqa: ARG002 — all that is needed is in the journal
+        """Safe to do twice: one that runs, started by whomever, is left as it is. Raises DockerProblem, Gone."""
+        with _engine(self.name) as engine:
+            engine.start(self.container)
+
+
+class ThawContainer(msgspec.Struct, frozen=True, tag="thaw_container"):
+    """The inverse of a pause."""
+
+    name: str
+    container: str
+    started: str
+
+    @property
+    def what(self) -> str:
+        """For people."""
+        return f"let the container of {self.name} ({self.container[:12]}) go on"
+
+    def undo(self, tools: object) -> None:  # noqa: ARG002 — all that is needed is in the journal
+        """Safe to do twice. Raises DockerProblem, ChangedHands when it was started anew since, Gone."""
+        with _engine(self.name) as engine:
+            if engine.state(self.container).started != self.started:
+                raise ChangedHands(f"the container of {self.name} was started anew since")
+            engine.go_on(self.container)
+
+
+def inverse_of_kill(name: str, container: str) -> StartContainer:
+    """How to put it back. Raises DockerProblem when it does not run."""
+    return StartContainer(name, container, _started(name, container))
+
+
+def inverse_of_pause(name: str, container: str) -> ThawContainer:
+    """How to put it back. Raises DockerProblem when it does not run."""
+    return ThawContainer(name, container, _started(name, container))
+
+
+def kill(inverse: StartContainer) -> dict[str, float]:
+    """End the container that the inverse will start. Returns what was measured: nothing, the canary does."""
+    with _engine(inverse.name) as engine:
+        engine.kill(inverse.container)
+    return {}
+
+
+def pause(inverse: ThawContainer) -> dict[str, float]:
+    """Freeze the container that the inverse will let go on. Returns what was measured: nothing, the canary does."""
+    with _engine(inverse.name) as engine:
+        engine.pause(inverse.container)
+    return {}
+
+
+def _started(name: str, container: str) -> str:
+    with _engine(name) as engine:
+        return engine.require_running(container).started
+
+
+@contextlib.contextmanager
+def _engine(name: str) -> Iterator[Docker]:
+    """The engine of the environment; a container that was removed is gone, and the fault on it with it."""
+    engine = Docker()
+    try:
+        yield engine
+    except NoSuchContainer as problem:
+        raise Gone(f"the container of {name} was removed") from problem
+    finally:
+        engine.close()

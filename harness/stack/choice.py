@@ -1,0 +1,41 @@
+"""Which stack is meant by `--stack`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from harness.errors import InputError
+from harness.scenario import OnSale
+from harness.stack.compose import ComposeStack
+from harness.stack.embedded import EmbeddedStack
+from harness.stack.fault_proxy import from_environment
+from harness.yaml_file import suggest
+
+NAMES: Final = ("embedded", "compose")
+AnyStack: TypeAlias = EmbeddedStack | ComposeStack
+
+
+def require_stack(name: str) -> None:
+    """Refuses a name that is no stack. Raises InputError."""
+    if name not in NAMES:
+        raise InputError(f"{name!r} is no stack", key="--stack", hint=suggest(name, list(NAMES)))
+
+
+def stack_of(
+    name: str,
+    on_sale: OnSale,
+    logs: Path,
+    *,
+    bug: str = "",
+    booking_port: int = 0,
+    announce: Callable[[str], None] = lambda _: None,
+) -> AnyStack:
+    """The stack of that name, not raised yet. Raises InputError."""
+    require_stack(name)
+    if name == "compose":
+        return ComposeStack(on_sale, logs, bug=bug, booking_port=booking_port, announce=announce)
+    return EmbeddedStack(
+        on_sale, logs, bug=bug, booking_port=booking_port, toxiproxy=from_environment(), announce=announce
+    )
