@@ -14,7 +14,8 @@ _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~@!])")
 
 def render(page: Page) -> str:
     """The page as GitHub-flavoured Markdown."""
-    blocks = [*_headline(page), *_findings(page), *_invariants(page), *_indicators(page), *_faults(page), *_rest(page)]
+    blocks = [*_headline(page), *_findings(page), *_invariants(page), *_indicators(page), *_examinations(page)]
+    blocks += [*_faults(page), *_rest(page)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -67,6 +68,13 @@ def _indicators(page: Page) -> Iterable[str]:
     ]
     header = ("Indicator", "Value", "Objective", "Objective is", "Points", "Samples")
     yield _table(header, rows) if rows else "No indicator was measured."
+
+
+def _examinations(page: Page) -> Iterable[str]:
+    for exam in page.examinations:
+        yield f"## {exam.title}"
+        rows = [(_plain(row.title), _plain(row.value), row.interval, row.samples, _plain(row.note)) for row in exam.rows]
+        yield _table(("What", "Value", "95 % interval", "Samples", "Note"), rows) if rows else _plain(exam.note)
 
 
 def _faults(page: Page) -> Iterable[str]:

@@ -6,7 +6,20 @@ from harness.record.reader import Record
 from harness.record.schema import Struct
 from harness.record.verdict import Verdict
 from reports import text
-from reports.view import faults, frames, headline, indicators, invariants, journey, limits, method, timeline, untested
+from reports.view import (
+    examinations,
+    faults,
+    frames,
+    headline,
+    indicators,
+    invariants,
+    journey,
+    limits,
+    method,
+    timeline,
+    untested,
+)
+from reports.view.examinations import ExaminationView
 from reports.view.faults import FaultView
 from reports.view.headline import FindingView, Headline
 from reports.view.indicators import IndicatorRow, TimingRow
@@ -30,6 +43,7 @@ class Page(Struct, frozen=True):
     indicators: tuple[IndicatorRow, ...]
     timings: tuple[TimingRow, ...]
     invariants: tuple[InvariantView, ...]
+    examinations: tuple[ExaminationView, ...]
     faults: tuple[FaultView, ...]
     limits: Limits
     untested: tuple[Gap, ...]
@@ -50,6 +64,7 @@ def build(record: Record, verdict: Verdict) -> Page:
         indicators=indicators.indicators(verdict.slis),
         timings=indicators.timings(tables),
         invariants=invariants.invariants(verdict.invariants),
+        examinations=examinations.examinations(verdict.examinations),
         faults=faults.faults(record, verdict),
         limits=limits.limits(record, tables),
         untested=untested.untested(record, verdict),

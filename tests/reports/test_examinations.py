@@ -1,0 +1,22 @@
+"""Figures with their intervals; a figure that could not be told is no zero."""
+
+from __future__ import annotations
+
+from harness.record.verdict import Examination, Figure
+from reports.view.examinations import examinations
+
+COUNTED = Figure(name="n", title="Unexplained", value=-1234567.0, unit="cents", samples=12)
+ESTIMATED = Figure(
+    name="a", title="Bots ahead", value=21.5, unit="% of the line", low=10.25, high=31.5, detectable=15.0, samples=164
+)
+UNTOLD = Figure(name="b", title="Jumps", value=None, unit="of those tried", note="nobody tried")
+
+
+def test_a_row_says_value_interval_and_what_could_have_been_seen() -> None:
+    [view] = examinations((Examination(name="x", title="X", question="?", figures=(COUNTED, ESTIMATED, UNTOLD)),))
+    counted, estimated, untold = view.rows
+    assert view.estimated
+    assert (counted.value, counted.interval, counted.detectable, counted.samples) == ("-1,234,567 cents", "", "", "12")
+    assert (estimated.value, estimated.detectable) == ("21.5 % of the line", "15")
+    assert estimated.interval.startswith("10.")
+    assert (untold.value, untold.note) == ("not told", "nobody tried")
