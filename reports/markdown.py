@@ -73,7 +73,9 @@ def _indicators(page: Page) -> Iterable[str]:
 def _examinations(page: Page) -> Iterable[str]:
     for exam in page.examinations:
         yield f"## {exam.title}"
-        rows = [(_plain(row.title), _plain(row.value), row.interval, row.samples, _plain(row.note)) for row in exam.rows]
+        rows = [
+            (_plain(row.title), _plain(row.value), row.interval, row.samples, _plain(row.note)) for row in exam.rows
+        ]
         yield _table(("What", "Value", "95 % interval", "Samples", "Note"), rows) if rows else _plain(exam.note)
 
 

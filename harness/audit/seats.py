@@ -11,7 +11,7 @@ _NO_MAP = "the seat map could not be read at rest"
 
 
 def seat_conservation(evidence: Evidence) -> Tally:
-    """Sold + held + free = capacity: every seat of the venue exactly once, and sold only to a confirmed order.
+    """Sold + held + free = capacity: every seat of the venue exactly once, and sold as confirmed orders say.
 
     The capacity is the one that the platform publishes; every seat that a fan held or bought must be in the map too.
     """
@@ -25,7 +25,7 @@ def seat_conservation(evidence: Evidence) -> Tally:
             tally.violated(f"seat {seat} is in the map {times} times", at_rest("seat map", f"seat {seat} × {times}"))
     _count(evidence, tally)
     _vanished(evidence, tally)
-    _sold_to_nobody(evidence, tally)
+    _sold_as_ordered(evidence, tally)
     return tally
 
 
@@ -83,7 +83,7 @@ def _vanished(evidence: Evidence, tally: Tally) -> None:
             tally.violated(f"seat {seat} is missing from the map", held, at_rest("seat map", f"no seat {seat}"))
 
 
-def _sold_to_nobody(evidence: Evidence, tally: Tally) -> None:
+def _sold_as_ordered(evidence: Evidence, tally: Tally) -> None:
     if not evidence.record.has("final_orders"):
         return
     owned = {
@@ -94,6 +94,12 @@ def _sold_to_nobody(evidence: Evidence, tally: Tally) -> None:
             shown = at_rest("seat map", f"seat {seat} is sold")
             nobody = at_rest("order export", f"no confirmed order has seat {seat}")
             tally.violated(f"seat {seat} is sold to nobody", shown, nobody)
+    for order in evidence.orders.values():
+        unsold = [seat for seat in order.seats if evidence.seat_states.get(seat) in ("free", "held")]
+        for seat in unsold if order.state == "confirmed" else ():
+            owner = at_rest("order export", f"order {order.order_id} of {order.fan} is confirmed for seat {seat}")
+            shown = at_rest("seat map", f"seat {seat} is {evidence.seat_states[seat]}")
+            tally.violated(f"seat {seat} is sold, but the map has it {evidence.seat_states[seat]}", owner, shown)
 
 
 def _last_holds(evidence: Evidence, wanted: dict[str, list[Moment]]) -> dict[str, Operation[SeatsValue]]:

@@ -28,6 +28,13 @@ def test_every_seat_once_and_every_sale_owned(arena: RunBuilder) -> None:
     assert judged("no_leaked_hold", arena).status is Status.HELD
 
 
+@pytest.mark.parametrize("state", ["free", "held"])
+def test_a_sale_that_the_map_does_not_show(arena: RunBuilder, state: str) -> None:
+    next(row for row in arena.tables["final_seats"] if row["seat"] == SEATS[0])["state"] = state
+    found = judged("seat_conservation", arena)
+    assert [v.summary for v in found.violations] == [f"seat {SEATS[0]} is sold, but the map has it {state}"]
+
+
 def test_a_seat_too_many(arena: RunBuilder) -> None:
     arena.tables["final_seats"].append({"seat": "999-Z-1", "state": "free"})
     summary = judged("seat_conservation", arena).violations[0].summary
