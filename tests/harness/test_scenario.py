@@ -117,3 +117,27 @@ def test_a_bad_option_is_blamed_itself_not_the_file(tmp_path: Path, option: str,
     message = refused(written(tmp_path, faults=[]), option)
     assert said in message
     assert "mine.yaml" not in message
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "named"),
+    [
+        (
+            {"shape": "waves", "waves_s": [0, 30]},
+            "load.arrivals.waves_s[1]: a wave at 30 s is after the run ends at 30 s",
+        ),
+        ({"shape": "waves", "waves_s": []}, "waves_s"),
+        ({"shape": "ramp", "ramp_s": 31}, "load.arrivals.ramp_s: the ramp ends after the run ends at 30 s"),
+        ({"shape": "spiral"}, "load.arrivals.shape"),
+        ({"hum_ratio": 1.5}, "load.arrivals.hum_ratio"),
+    ],
+    ids=str,
+)
+def test_a_shape_that_cannot_be_is_refused(tmp_path: Path, arrivals: dict[str, object], named: str) -> None:
+    assert named in refused(written(tmp_path, load={"fans": 10, "arrivals": arrivals}))
+
+
+def test_lurkers_are_counted_among_who_comes(tmp_path: Path) -> None:
+    load = ScenarioFile(written(tmp_path, load={"fans": 10, "lurkers": 1500, "spectators": 0})).scenario.load
+    assert load.users == 1510
+    assert load.who == "10 fans, 1,500 lurkers, 0 spectators"

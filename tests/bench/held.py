@@ -1,0 +1,230 @@
+"""Held connections: how many event streams and WebSockets, how fast they open, and what each costs in memory.
+
+`python -m tests.bench.held --connections 200000`. Descriptors are limited per process and local ports per address, so
+the connections are spread over pairs of processes: a server on a loopback address of its own, and a client that opens
+and holds with the swarm's real clients, recording on, one parked greenlet for each connection, as in a rehearsal. In
+the same run as many raw sockets are opened by the same processes: the share of their rate is what the clients cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from time import monotonic, time
+
+from tests.bench import rounds
+
+SIDES = ("raw", "sse", "ws")
+CONNECTIONS = 20_000
+OPENING = 128  # at once, in each client
+SPARE_FDS = 200
+PATIENCE_S = 300.0
+
+
+def fds() -> int:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def hold(side: str, url: str, connections: int) -> None:
+    """A client process: open, say how that went, hold until told."""
+    import locust  # isort: skip - first: it patches the process for gevent
+    import gc
+
+    import gevent
+    import psutil
+    from gevent.event import Event
+    from gevent.lock import BoundedSemaphore
+
+    from harness.swarm.clock import ReleaseInstant
+    from harness.swarm.recorder import Recorder, prepare_arrow
+
+    fds()
+    prepare_arrow()
+    recorder = Recorder(1, locust.events.request.fire)
+    opener = {"raw": raw_opener, "sse": sse_opener, "ws": ws_opener}[side](url, recorder)
+    door, done = BoundedSemaphore(OPENING), Event()
+    opened, failures = [0], []
+
+    def come(number: int) -> None:
+        try:
+            with door:
+                stay = opener(number)
+            opened[0] += 1
+        except OSError as error:
+            failures.append(f"{type(error).__name__}: {error}")
+            return
+        finally:
+            if opened[0] + len(failures) == connections:
+                done.set()
+        stay()
+
+    first = opener(connections)  # what the first one loads is no cost of the others
+    gc.collect()
+    before_bytes, begun_s = psutil.Process().memory_info().rss, monotonic()
+    parked = [gevent.spawn(come, number) for number in range(connections)]
+    done.wait(PATIENCE_S)
+    ended_s = monotonic()
+    recorder.take(ReleaseInstant(begun_s, time()))
+    gc.collect()
+    figures = {
+        "opened": opened[0],
+        "failed": len(failures),
+        "why": sorted(set(failures))[:3],
+        "begun_s": begun_s,
+        "ended_s": ended_s,
+        "client_bytes": psutil.Process().memory_info().rss - before_bytes,
+    }
+    print(json.dumps(figures), flush=True)
+    gevent.get_hub().threadpool.apply(sys.stdin.readline)
+    print(json.dumps({"still_held": sum(not one.dead for one in parked)}), flush=True)
+    del first
+
+
+def raw_opener(url: str, _recorder: object) -> Callable[[int], Callable[[], object]]:
+    from gevent import socket
+
+    host, port = url.removeprefix("http://").split(":")
+    request = f"GET /sse HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+
+    def come(_number: int) -> Callable[[], object]:
+        connection = socket.create_connection((host, int(port)))
+        connection.sendall(request)
+        if not connection.recv(4096):
+            raise ConnectionError("closed at once")
+        return lambda: connection.recv(1)
+
+    return come
+
+
+def sse_opener(url: str, recorder: object) -> Callable[[int], Callable[[], object]]:
+    from harness.platform import Call, Person
+    from harness.swarm import sse
+    from harness.swarm.http import Endpoint, HttpClient, Limits
+    from harness.swarm.transport import resolve
+
+    origin, endpoint = resolve(url), Endpoint("positions", "GET", frozenset({200}), idempotent=True, recorded_as="SSE")
+    limits = Limits(idle_s=PATIENCE_S)
+
+    def come(number: int) -> Callable[[], object]:
+        person = Person(user=number, kind="fan", actor=f"fan-{number}", identity=f"fan-{number}")
+        client = HttpClient(origin, recorder, person, limits)
+        response, stream = sse.connect(client, endpoint, "/sse", Call(t_intended_s=monotonic()), b"")
+        if stream is None:
+            raise ConnectionError(response.error)
+        return lambda: list(stream)
+
+    return come
+
+
+def ws_opener(url: str, recorder: object) -> Callable[[int], Callable[[], object]]:
+    from harness.platform import Call, Person
+    from harness.swarm.websocket import FeedSocket
+
+    target = url.replace("http://", "ws://") + "/ws"
+
+    def come(number: int) -> Callable[[], object]:
+        person = Person(user=number, kind="spectator", actor=f"spectator-{number}", identity=f"spectator-{number}")
+        feed = FeedSocket(recorder, person)
+        _, error = feed.connect(target, Call(t_intended_s=monotonic()))
+        if error or feed.receive() != b"hi":
+            raise ConnectionError(error or "another first message")
+        return feed.receive
+
+    return come
+
+
+@contextmanager
+def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def held_at(url: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{url}/held", timeout=60) as answer:
+        return json.load(answer)
+
+
+def measure(side: str, connections: int, pairs: int) -> dict[str, object]:
+    """All pairs at once: open, count on both sides, let go."""
+    shares = [connections // pairs + (number < connections % pairs) for number in range(pairs)]
+    with ExitStack() as stack:
+        urls, clients = [], []
+        for number in range(pairs):
+            address = f"127.0.1.{number + 1}"
+            server = stack.enter_context(child("tests.bench.held_server", address))
+            urls.append(f"http://{address}:{server.stdout.readline().strip()}")
+        before = [held_at(url)["rss_bytes"] for url in urls]
+        for url, share in zip(urls, shares, strict=True):
+            options = ("--side", side, "--url", url, "--connections", str(share))
+            clients.append(stack.enter_context(child("tests.bench.held", *options)))
+        told = [json.loads(client.stdout.readline()) for client in clients]
+        servers = [held_at(url) for url in urls]
+        for client in clients:
+            client.stdin.write("\n")
+            client.stdin.flush()
+        still_held = sum(json.loads(client.stdout.readline())["still_held"] for client in clients)
+    opened = sum(one["opened"] for one in told)
+    seconds = max(one["ended_s"] for one in told) - min(one["begun_s"] for one in told)
+    at_servers = sum(one["rss_bytes"] for one in servers) - sum(before)
+    return {
+        "held": opened,
+        "failed": sum(one["failed"] for one in told),
+        "why": sorted({why for one in told for why in one["why"]}),
+        "still_held_at_the_end": still_held,
+        "held_says_the_server": sum(one["held"] for one in servers) - pairs,  # each client's first is one more
+        "opened_per_s": round(opened / seconds),
+        "client_bytes_each": round(sum(one["client_bytes"] for one in told) / max(opened, 1)),
+        "server_bytes_each": round(at_servers / max(opened, 1)),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.held")
+    parser.add_argument("--connections", type=int, default=CONNECTIONS, help="of each kind")
+    parser.add_argument("--per-process", type=int, default=fds() - SPARE_FDS, help="at most, for its descriptors")
+    parser.add_argument("--side", choices=SIDES)
+    parser.add_argument("--url")
+    parser.add_argument("--rounds", type=int, help="ignored: each kind is opened once")
+    asked = parser.parse_args()
+    if asked.side:
+        hold(asked.side, asked.url, asked.connections)
+        return 0
+    pairs = math.ceil(asked.connections / asked.per_process)
+    figures: dict[str, dict[str, object]] = {}
+    for side in SIDES:
+        figures[side] = measure(side, asked.connections, pairs)
+        print(f"  {side}: {figures[side]}", file=sys.stderr)
+    raw = figures["raw"]["opened_per_s"]
+    document = {
+        "what": "connections opened and held at once, one after another kind; recording on; raw: bare gevent sockets",
+        "asked": asked.connections,
+        "process_pairs": pairs,
+        **figures,
+        "sse_share_of_raw_rate": round(figures["sse"]["opened_per_s"] / raw, 2),
+        "ws_share_of_raw_rate": round(figures["ws"]["opened_per_s"] / raw, 2),
+    }
+    path = rounds.write("held", document)
+    print(f"held: {figures['sse']['held']:,} event streams, {figures['ws']['held']:,} WebSockets ({path})")
+    whole = all(one["held"] == one["still_held_at_the_end"] == asked.connections for one in figures.values())
+    return 0 if whole else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
