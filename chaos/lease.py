@@ -231,7 +231,10 @@ class Lease:
         if not ready or not os.read(self._words.fileno(), 1):
             self.reaper.kill()
             self.reaper.wait()
-            raise EnvironmentProblem("the reaper did not start, so no fault can be healed when we die", hint="see logs")
+            self._words.close()
+            self._pipe.close()
+            hint = "see logs/reaper.log in the run directory"
+            raise EnvironmentProblem("the reaper did not start, so no fault could be healed if we died", hint=hint)
         self._words.close()
 
     def _keep_beating(self) -> None:

@@ -33,6 +33,7 @@ class PartOf(msgspec.Struct, frozen=True):
     cwd: None = None
     user: str | None = None
     running: bool = True
+    container: str = ""
 
     @property
     def log(self) -> Path:
