@@ -208,6 +208,11 @@ class Orders:
         """Orders that are not at rest: pending, or waiting for a refund or a late charge."""
         return int(await self._primary.read(lambda c: c.fetchval(sql.UNFINISHED_COUNT, self._event)))
 
+    async def owned(self, seats: Iterable[str]) -> bool:
+        """Whether a pending or confirmed order has any of the seats."""
+        asked = list(seats)
+        return bool(await self._primary.read(lambda c: c.fetchval(sql.OWNED, self._event, asked)))
+
     async def find(self, order_id: str) -> Order | None:
         """The order as the primary has it."""
         row = await self._primary.read(lambda c: c.fetchrow(sql.FIND, order_id))

@@ -11,7 +11,7 @@ WITH made AS (
     SELECT $1, $2, $3, $4, $5, $6, $7, $8::bigint, '{state}', {live}, now() + make_interval(secs => $9)
     WHERE $12::int = 0 OR $12::int >= cardinality($10::text[]) + (
         SELECT count(*) FROM orders JOIN order_seats USING (order_id)
-        WHERE orders.event = $2 AND identity = $4 AND live AND order_id <> $1)
+        WHERE orders.event = $2 AND identity = $4 AND live AND order_id <> $1 AND seat <> ALL($10::text[]))
     ON CONFLICT (order_id) DO NOTHING RETURNING order_id, event)
 INSERT INTO order_seats (order_id, event, seat, price_cents, live)
 SELECT order_id, event, seat, price_cents, {live}
@@ -105,4 +105,5 @@ EXPORT: Final = """
 SELECT order_id, fan, seat, state, price_cents, idempotency_key
 FROM orders JOIN order_seats USING (order_id) WHERE orders.event = $1 ORDER BY order_id, seat
 """
+OWNED: Final = "SELECT EXISTS (SELECT FROM order_seats WHERE event = $1 AND seat = ANY($2::text[]) AND live)"
 UNFINISHED_COUNT: Final = "SELECT count(*) FROM orders WHERE event = $1 AND unfinished"

@@ -170,8 +170,10 @@ class Saga:
         return await self._orders.create(checkout, lease_s=BOOKING_LEASE_S, counted=counted)
 
     async def _unlock(self, checkout: Checkout) -> None:
+        """This checkout comes to nothing. While another one for the same hold is under way, the lock is that one's."""
         with contextlib.suppress(UnavailableError):  # the lock runs out by itself
-            await self._inventory.unlock(checkout)
+            if not await self._orders.owned(checkout.seats):
+                await self._inventory.unlock(checkout)
 
     async def _earlier(self, checkout: Checkout) -> Receipt:
         """What became of this checkout when it was first asked for."""

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from target.breakers import UnavailableError
-from target.inventory import HoldGoneError
+from target.inventory import HoldGoneError, HoldState
 from target.orders import Checkout, OrderState, OverLimitError
 from target.saga import KeyReusedError, Policy, Receipt
 from target.settings import Settings
@@ -67,6 +67,41 @@ def test_a_key_means_one_checkout_for_ever(settings: Settings) -> None:
             with pytest.raises(KeyReusedError):
                 await booth.pay(other)
             assert await booth.seat("101-A-2") == "1"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("refusal", ["a key that was used", "over the limit"])
+def test_a_checkout_that_is_refused_leaves_the_lock_of_one_under_way(settings: Settings, refusal: str) -> None:
+    async def main() -> None:
+        async with booth_on(settings) as booth:
+            inventory = booth.context.inventory
+            await booth.pay(await booth.hold("f", "101-A-1"), key="used")
+            claim = await booth.hold("f", "101-A-2", "101-A-3")
+            under_way = booth.checkout(claim, key="under way")
+            assert await inventory.lock(under_way, until_s=0.0)
+            assert await booth.orders.create(under_way, lease_s=60.0)
+            key, limit, error = ("used", 0, KeyReusedError) if refusal != "over the limit" else ("k", 2, OverLimitError)
+            with pytest.raises(error):
+                await booth.pay(claim, key=key, limit=limit)
+            with pytest.raises(HoldGoneError) as gone:
+                await inventory.release(claim.hold_id, fan="f")
+            assert gone.value.state is HoldState.LOCKED
+
+    asyncio.run(main())
+
+
+def test_a_second_key_for_one_hold_is_told_that_the_hold_is_gone(settings: Settings, provider: Provider) -> None:
+    async def main() -> None:
+        async with booth_on(settings) as booth:
+            claim = await booth.hold("f", "101-A-1", "101-A-2")
+            under_way = booth.checkout(claim, key="under way", limit=2)
+            assert await booth.orders.create(under_way, lease_s=0.0)
+            with pytest.raises(HoldGoneError):
+                await booth.pay(claim, key="second", limit=2)
+            await booth.jobs.recover()
+            assert provider.entries(under_way.order_id) == ["capture"]
+            assert provider.entries(booth.checkout(claim, key="second").order_id) == []
 
     asyncio.run(main())
 
