@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from chaos.faults.tools import ChangedHands, Gone
-from chaos.injectors.docker import Docker, NoSuchContainer
+
+if TYPE_CHECKING:
+    from chaos.injectors.docker import Docker
 
 
-class StartContainer(msgspec.Struct, frozen=True, tag="start_container"):
+class StartContainer(msgspec.Struct, frozen=True, tag_field="inverse", tag="start_container"):
     """The inverse of a kill. `started`: the run of the container that was meant."""
 
     name: str
@@ -29,7 +32,7 @@ class StartContainer(msgspec.Struct, frozen=True, tag="start_container"):
             engine.start(self.container)
 
 
-class ThawContainer(msgspec.Struct, frozen=True, tag="thaw_container"):
+class ThawContainer(msgspec.Struct, frozen=True, tag_field="inverse", tag="thaw_container"):
     """The inverse of a pause."""
 
     name: str
@@ -81,6 +84,8 @@ def _started(name: str, container: str) -> str:
 @contextlib.contextmanager
 def _engine(name: str) -> Iterator[Docker]:
     """The engine of the environment; a container that was removed is gone, and the fault on it with it."""
+    from chaos.injectors.docker import Docker, NoSuchContainer  # slow, and most journals have no container
+
     engine = Docker()
     try:
         yield engine
