@@ -17,14 +17,28 @@ from harness.stack.planted_bugs import PlantedBug
 
 SELFTEST_SCHEMA: Final = "gatecrash.selftest/1"
 SCENARIO: Final = "selftest"
+PROVIDERS: Final = (  # how the payment provider misbehaves in the clean runs, in turn: no fault of the platform
+    "charge=slow,charge_ratio=0.1,charge_delay_s=4",
+    "webhooks=duplicate",
+    "charge=capture_then_timeout,charge_ratio=0.2,charge_delay_s=4",
+    "webhooks=late,webhook_delay_s=2",
+    "charge=capture_then_error,charge_ratio=0.2",
+    "webhooks=out_of_order,webhook_delay_s=1",
+    "webhooks=lost,webhook_ratio=0.5",
+    "charge=error,charge_ratio=0.2",
+)
 
 
 class Case(Struct, frozen=True):
-    """One rehearsal. `bug` "": the clean system; else `breaks` is the invariant that must be found violated."""
+    """One rehearsal. `bug` "": the clean system; else `breaks` is the invariant that must be found violated.
+
+    `provider`: how the payment provider misbehaves, "" as the scenario says.
+    """
 
     bug: str
     breaks: str
     seed: int
+    provider: str = ""
 
     @property
     def name(self) -> str:
@@ -35,7 +49,8 @@ class Case(Struct, frozen=True):
     def arguments(self) -> tuple[str, ...]:
         """What to give to `gatecrash` for it, without `--out`."""
         planted = ("--plant-bug", self.bug, "--no-chaos") if self.bug else ()
-        return ("rehearse", SCENARIO, "--seed", str(self.seed), *planted)
+        provider = ("--set", f"on_sale.payment_switches={self.provider}") if self.provider else ()
+        return ("rehearse", SCENARIO, "--seed", str(self.seed), *planted, *provider)
 
 
 class Outcome(StrEnum):
@@ -98,10 +113,14 @@ class SelfTest(Struct, frozen=True):
 
 
 def plan(bugs: Sequence[PlantedBug], *, seed: int, clean: int, sample: int | None = None) -> tuple[Case, ...]:
-    """A case for each bug (or for `sample` of them, drawn at random), then `clean` runs, each with its own seed."""
+    """A case for each bug (or for `sample` of them, drawn at random), then `clean` runs, each with its own seed.
+
+    Clean runs meet the misbehaviours of the payment provider in turn.
+    """
     chosen = list(bugs) if sample is None else random.sample(list(bugs), min(sample, len(bugs)))
     planted = [Case(bug=bug.name, breaks=bug.breaks, seed=seed) for bug in chosen]
-    return (*planted, *(Case(bug="", breaks="", seed=seed + n) for n in range(clean)))
+    providers = [PROVIDERS[n % len(PROVIDERS)] for n in range(clean)]
+    return (*planted, *(Case(bug="", breaks="", seed=seed + n, provider=how) for n, how in enumerate(providers)))
 
 
 def judge(case: Case, verdict: Verdict | None, problem: str, run: str, took_s: float) -> CaseResult:
@@ -125,7 +144,7 @@ def _planted(case: Case, verdict: Verdict) -> tuple[Outcome, str]:
     return Outcome.MISSED, f"{case.breaks} is {found.status.replace('_', ' ')}: {found.note}"
 
 
-def _clean(_case: Case, verdict: Verdict) -> tuple[Outcome, str]:
+def _clean(case: Case, verdict: Verdict) -> tuple[Outcome, str]:
     """An alarm without a bug is a false one. What was not decided, or a fault that was not proven, shows nothing."""
     for result in verdict.invariants:
         if result.status is Status.VIOLATED:
@@ -136,4 +155,4 @@ def _clean(_case: Case, verdict: Verdict) -> tuple[Outcome, str]:
     if undecided or unproven:
         return Outcome.NOT_JUDGED, "; ".join([*undecided, *unproven])
     faults = ", ".join(fault.experiment for fault in verdict.faults) or "none"
-    return Outcome.CLEAN, f"{len(verdict.invariants)} invariants held; faults: {faults}"
+    return Outcome.CLEAN, f"{len(verdict.invariants)} invariants held; faults: {faults}; provider: {case.provider}"

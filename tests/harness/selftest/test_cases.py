@@ -14,7 +14,7 @@ from harness.record.verdict import (
     Verdict,
     Violation,
 )
-from harness.selftest.cases import SELFTEST_SCHEMA, Case, CaseResult, Outcome, SelfTest, judge, plan
+from harness.selftest.cases import PROVIDERS, SELFTEST_SCHEMA, Case, CaseResult, Outcome, SelfTest, judge, plan
 from harness.stack.planted_bugs import PlantedBug
 
 BUGS = tuple(PlantedBug(name=name, description="", breaks="queue_order") for name in ("a", "b", "c"))
@@ -53,6 +53,13 @@ def test_every_bug_is_planted_once_and_every_clean_run_has_a_seed_of_its_own() -
     cases = plan(BUGS, seed=5, clean=2)
     assert [case.name for case in cases] == ["a", "b", "c", "clean-5", "clean-6"]
     assert [case.seed for case in cases] == [5, 5, 5, 5, 6]
+
+
+def test_clean_runs_meet_every_misbehaviour_of_the_provider_in_turn() -> None:
+    cases = plan((), seed=0, clean=len(PROVIDERS) + 1)
+    assert [case.provider for case in cases] == [*PROVIDERS, PROVIDERS[0]]
+    assert cases[1].arguments[-2:] == ("--set", f"on_sale.payment_switches={PROVIDERS[1]}")
+    assert all(case.provider == "" for case in plan(BUGS, seed=0, clean=0))
 
 
 def test_a_sample_is_of_the_known_bugs() -> None:
