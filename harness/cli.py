@@ -544,7 +544,8 @@ def _record(
     )
     paths = create_run(out, scenario.name, datetime.now(UTC))
     with live.observer(console, scenario.duration_s) as observer:
-        raised = stack_of(stack, scenario.on_sale, paths.logs, bug=plant_bug, announce=observer.note)
+        traced = scenario.load.trace_ratio > 0
+        raised = stack_of(stack, scenario.on_sale, paths.logs, bug=plant_bug, traced=traced, announce=observer.note)
         rehearse(plan, paths, raised, lambda where, run: Conductor(experiments, where, run.faults, raised), observer)
         observer.phase("judge", "audit, indicators, grade, report")
     return paths

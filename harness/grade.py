@@ -76,7 +76,7 @@ def grade(
     generator = None
     if run.load is not None:
         generator = judge_generator(
-            run.load, health(record.table("generator"), scenario.duration_s), scenario.generator
+            run.load, health(record.table("generator"), scenario.duration_s, run.load.workers), scenario.generator
         )
     judgement = Judgement(
         run=run,

@@ -21,6 +21,7 @@ from harness.record.schema import Anomaly, SelfTestSummary
 from harness.scenario import Scenario
 from harness.scrape import Scraper
 from harness.signals import shielded, uninterrupted
+from harness.spans import collect_spans
 from harness.stack import Addresses, Stack
 from harness.swarm.child import SwarmChild
 from harness.swarm.protocol import (
@@ -162,6 +163,8 @@ def _run(
         for anomaly in scraper.anomalies():
             journal.note(anomaly)
         observer.phase("take down", f"{stack.name} stack")
+    for anomaly in collect_spans(paths, release.t0_wall_s):
+        journal.note(anomaly)
     journal.complete()
 
 

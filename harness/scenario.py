@@ -112,6 +112,7 @@ class Load(_Section, frozen=True):
     spectators: Count = 100
     workers: Annotated[int, Meta(ge=1)] | None = None  # null: one per spare core
     connect: Literal["warm", "cold"] = "warm"
+    trace_ratio: Ratio = 0.01  # of the users: their requests carry a traceparent, their spans are in the record
     arm_timeout_s: Positive = 20.0
     release_window_s: Positive = 0.5  # all first sends within this after T0
     arrivals: Arrivals = Arrivals()
@@ -155,7 +156,10 @@ class GeneratorLimits(_Section, frozen=True):
     release_skew_ms_max: tuple[float, float] = (500.0, 2000.0)
     unreleased_ratio: tuple[float, float] = (0.001, 0.02)
     lost_samples_ratio: tuple[float, float] = (0.0, 0.01)
+    exhausted_ratio: tuple[float, float] = (0.0, 0.01)  # of the samples: no port or file descriptor was left
+    clock_uncertainty_ms: tuple[float, float] = (100.0, 500.0)
     fds_ratio: tuple[float, float] = (0.8, 0.95)
+    ports_ratio: tuple[float, float] = (0.8, 0.95)
 
 
 class Scenario(_Section, frozen=True):

@@ -6,6 +6,7 @@ the first figure of a limit it is DEGRADED, beyond the second INVALID; every rea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.record.schema import LoadSummary
+from harness.record.schema import LoadSummary, WorkerSummary
 from harness.record.verdict import GeneratorResult, Skew, Validity
 from harness.scenario import GeneratorLimits
 from harness.sli.measured import percentile
@@ -32,10 +33,11 @@ class Health(msgspec.Struct, frozen=True):
     loop_lag_ms_p99: float | None
     cpu_percent_max: float | None
     fds_ratio_max: float | None
+    ports_ratio_max: float | None = None
 
 
-def health(generator: pa.Table, duration_s: float) -> Health:
-    """Read the figures from the table."""
+def health(generator: pa.Table, duration_s: float, workers: Sequence[WorkerSummary] = ()) -> Health:
+    """Read the figures from the table. The workers of one host take their ports from the same range."""
     t_s = generator["t_s"]
     rows = generator.filter(pc.and_(pc.greater_equal(t_s, 0.0), pc.less_equal(t_s, duration_s)))
     if rows.num_rows == 0:
@@ -47,7 +49,16 @@ def health(generator: pa.Table, duration_s: float) -> Health:
         loop_lag_ms_p99=percentile(frame["loop_lag_ms_p99"].to_numpy(), 0.99),
         cpu_percent_max=float(sustained.max()),
         fds_ratio_max=float((frame["fds"] / frame["fds_limit"].clip(lower=1)).max()),
+        ports_ratio_max=_ports_ratio(frame, {worker.worker: worker.host for worker in workers}),
     )
+
+
+def _ports_ratio(frame: pd.DataFrame, hosts: dict[int, str]) -> float | None:
+    counted = frame.dropna(subset=["ports", "ports_limit"])
+    if counted.empty:
+        return None
+    shares = counted["ports"] / counted["ports_limit"].clip(lower=1)
+    return float(shares.groupby([counted["worker"].map(hosts).fillna(""), counted["t_s"] // 1]).sum().max())
 
 
 def judge_generator(load: LoadSummary, measured: Health, limits: GeneratorLimits) -> GeneratorResult:
@@ -74,6 +85,8 @@ def _figures(
 ) -> tuple[tuple[str, float | None, tuple[float, float]], ...]:
     """(what, measured, limits) of everything that has limits."""
     unreleased = (load.users_asked - load.users_released) / load.users_asked if load.users_asked else None
+    exhausted = load.exhausted / load.samples_recorded if load.samples_recorded else None
+    uncertainty_ms = max((worker.clock_uncertainty_ms for worker in load.workers), default=None)
     lost = (load.requests_sent - load.samples_recorded) / load.requests_sent if load.requests_sent else None
     return (
         ("event-loop lag p99 in ms", measured.loop_lag_ms_p99, limits.loop_lag_ms_p99),
@@ -81,7 +94,10 @@ def _figures(
         ("release skew max in ms", load.skew_ms_max, limits.release_skew_ms_max),
         ("share of users never released", unreleased, limits.unreleased_ratio),
         ("share of samples lost", lost, limits.lost_samples_ratio),
+        ("share of samples without a port or file descriptor", exhausted, limits.exhausted_ratio),
+        ("clock uncertainty in ms", uncertainty_ms, limits.clock_uncertainty_ms),
         ("share of file descriptors in use", measured.fds_ratio_max, limits.fds_ratio),
+        ("share of local ports in use", measured.ports_ratio_max, limits.ports_ratio),
     )
 
 

@@ -55,6 +55,10 @@ class RunPaths(Struct, frozen=True):
         """The table while the run writes it, Arrow IPC stream."""
         return self.root / f"{name}.arrows"
 
+    def pulse(self, worker: int) -> Path:
+        """How many requests one worker has sent, see `harness.swarm.pulse`."""
+        return self.root / "spool" / f"sent-{worker}"
+
     def spool(self, name: str, worker: int) -> Path:
         """What one worker keeps on its own disk until the master has it, Arrow IPC stream."""
         return self.root / "spool" / f"{name}-{worker}.arrows"

@@ -11,6 +11,7 @@ reports only read them.
     events.parquet      EVENTS         one row per event seen on a stream (queue positions, seat feed)
     generator.parquet   GENERATOR      the load generator's own health, one row per worker and second
     metrics.parquet     METRICS        the platform's metrics, scraped
+    spans.parquet       SPANS          the traced journeys: their requests, and the platform's own spans below them
     final_seats.parquet, final_orders.parquet, final_ledger.parquet   the state at rest, read after settling
 """
 
@@ -181,6 +182,8 @@ GENERATOR: Final = pa.schema(
         pa.field("fds_limit", pa.int32(), nullable=False),
         pa.field("users", pa.int32(), nullable=False),
         pa.field("samples", pa.int64(), nullable=False),  # request samples taken so far
+        pa.field("ports", pa.int32()),  # local ports in use towards the server that takes the most; null: not counted
+        pa.field("ports_limit", pa.int32()),  # the range that the kernel takes them from; null: it does not say
     ]
 )
 
@@ -191,6 +194,22 @@ METRICS: Final = pa.schema(
         pa.field("name", pa.string(), nullable=False),
         pa.field("labels", pa.string(), nullable=False),  # "dependency=redis,outcome=ok", keys sorted
         pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+
+SPANS: Final = pa.schema(
+    [
+        pa.field("trace_id", pa.string(), nullable=False),  # one journey, 32 hex digits
+        pa.field("span_id", pa.string(), nullable=False),  # 16 hex digits
+        pa.field("parent_id", pa.string(), nullable=False),  # "": none
+        pa.field("service", pa.string(), nullable=False),  # swarm | booking | worker | feed | payments
+        pa.field("node", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),  # of the swarm: the step
+        pa.field("kind", pa.string(), nullable=False),  # client | server | internal
+        pa.field("t_start_s", pa.float64(), nullable=False),
+        pa.field("t_end_s", pa.float64(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # ok | error
+        pa.field("attributes", pa.string(), nullable=False),  # a JSON object
     ]
 )
 
@@ -231,6 +250,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "events": EVENTS,
     "generator": GENERATOR,
     "metrics": METRICS,
+    "spans": SPANS,
     "final_seats": FINAL_SEATS,
     "final_orders": FINAL_ORDERS,
     "final_ledger": FINAL_LEDGER,

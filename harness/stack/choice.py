@@ -29,13 +29,20 @@ def stack_of(
     logs: Path,
     *,
     bug: str = "",
+    traced: bool = False,
     booking_port: int = 0,
     announce: Callable[[str], None] = lambda _: None,
 ) -> AnyStack:
-    """The stack of that name, not raised yet. Raises InputError."""
+    """The stack of that name, not raised yet; `traced`: it keeps spans for the record. Raises InputError."""
     require_stack(name)
     if name == "compose":
         return ComposeStack(on_sale, logs, bug=bug, booking_port=booking_port, announce=announce)
     return EmbeddedStack(
-        on_sale, logs, bug=bug, booking_port=booking_port, toxiproxy=from_environment(), announce=announce
+        on_sale,
+        logs,
+        bug=bug,
+        traced=traced,
+        booking_port=booking_port,
+        toxiproxy=from_environment(),
+        announce=announce,
     )

@@ -21,9 +21,11 @@ from harness.record.paths import RunPaths
 from harness.record.schema import TABLES, Function, Outcome
 from harness.record.writer import TableWriter
 from harness.swarm.messages import Batch
+from harness.swarm.pulse import read_pulse
 
 ALWAYS_WRITTEN: Final = ("requests", "operations", "events", "generator")
 _WINDOW_S: Final = 3.0
+_EXHAUSTED: Final = pa.array(["ports_exhausted", "fds_exhausted"])
 
 
 class _Seats(msgspec.Struct, frozen=True):
@@ -42,11 +44,15 @@ class Tally:
 
     def __init__(self) -> None:
         self.batches: Counter[str] = Counter()
+        self.exhausted = 0
+        self.last_end_s: float | None = None
         self._seqs: list[npt.NDArray[np.int64]] = []
 
-    def add_samples(self, seqs: npt.NDArray[np.int64]) -> None:
+    def add_samples(self, rows: pa.RecordBatch) -> None:
         """More rows of REQUESTS."""
-        self._seqs.append(seqs)
+        self._seqs.append(rows["seq"].to_numpy())
+        self.exhausted += pc.sum(pc.is_in(rows["error"], value_set=_EXHAUSTED)).as_py() or 0
+        self.last_end_s = max(self.last_end_s or 0.0, pc.max(rows["t_end_s"]).as_py())
 
     @property
     def samples(self) -> int:
@@ -97,6 +103,18 @@ class Collector:
                     rows += batch.num_rows
         return rows
 
+    def loss(self, worker: int) -> str:
+        """What is missing of a dead worker, in words."""
+        tally, sent = self.tally(worker), read_pulse(self._paths.pulse(worker))
+        until = "nothing of it" if tally.last_end_s is None else f"what ended by {tally.last_end_s:.1f} s"
+        if sent is None:
+            return f"the record has {until}; how much it sent after that is not known"
+        return f"the record has {until}: {sent - tally.samples:,} of its {sent:,} requests are missing"
+
+    def sent_by(self, worker: int) -> int:
+        """Requests that this worker has sent, as far as this machine can know."""
+        return max(read_pulse(self._paths.pulse(worker)) or 0, self.tally(worker).last_seq + 1)
+
     def tally(self, worker: int) -> Tally:
         """What this worker has delivered."""
         return self.workers.setdefault(worker, Tally())
@@ -124,7 +142,7 @@ class Collector:
         for writer in self._writers.values():
             writer.finish()
         spool = self._paths.spool("requests", 1).parent
-        for path in spool.glob("*.arrows"):
+        for path in (*spool.glob("*.arrows"), *spool.glob("sent-*")):
             path.unlink()
         if spool.exists():
             spool.rmdir()
@@ -140,7 +158,7 @@ class Collector:
             self._note_operations(rows)
 
     def _note_requests(self, tally: Tally, rows: pa.RecordBatch) -> None:
-        tally.add_samples(rows["seq"].to_numpy())
+        tally.add_samples(rows)
         self.requests += rows.num_rows
         took_ms = pc.multiply(pc.subtract(rows["t_end_s"], rows["t_start_s"]), 1000.0)
         self._recent.append((monotonic(), took_ms.to_numpy(zero_copy_only=False)))

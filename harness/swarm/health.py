@@ -7,41 +7,71 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
-from time import monotonic
+from pathlib import Path
+from time import monotonic, process_time
 from typing import Final, NoReturn
 
 import gevent
 import psutil
 
 from harness.swarm.recorder import Recorder
+from harness.swarm.transport import GUARD
 
 _SAMPLE_S: Final = 0.05
 _SAMPLES_PER_ROW: Final = 20
+_PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def watch(recorder: Recorder, live_users: Callable[[], int]) -> NoReturn:
     """Endless: a row of GENERATOR for each second."""
     process = psutil.Process()
-    process.cpu_percent()
+    pace = _CpuPace()
+    rss_bytes, fds = process.memory_info().rss, process.num_fds()
     fds_limit = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 2**31 - 1)
+    ports_limit = _ports_limit()
     while True:
         lags_ms = sorted(_lag_ms() for _ in range(_SAMPLES_PER_ROW))
-        with process.oneshot():
-            cpu_percent, rss_bytes = process.cpu_percent(), process.memory_info().rss
+        try:
+            rss_bytes, fds = process.memory_info().rss, process.num_fds()
+        except OSError:  # to look takes a descriptor, and there is none
+            fds = fds_limit
         recorder.row(
             "generator",
             (
                 monotonic(),
                 lags_ms[-1],
                 lags_ms[int(0.99 * (len(lags_ms) - 1))],
-                cpu_percent,
+                pace.percent(),
                 rss_bytes,
-                process.num_fds(),
+                fds,
                 fds_limit,
                 live_users(),
                 recorder.samples_recorded,
+                GUARD.ports_in_use,
+                ports_limit,
             ),
         )
+
+
+class _CpuPace:
+    """This process's CPU time against the clock, in % of a core since the last look."""
+
+    def __init__(self) -> None:
+        self._at_s, self._used_s = monotonic(), process_time()
+
+    def percent(self) -> float:
+        at_s, used_s = monotonic(), process_time()
+        share = (used_s - self._used_s) / max(at_s - self._at_s, _SAMPLE_S)
+        self._at_s, self._used_s = at_s, used_s
+        return 100.0 * share
+
+
+def _ports_limit() -> int | None:
+    try:
+        first, last = _PORT_RANGE.read_text().split()
+    except (OSError, ValueError):
+        return None
+    return int(last) - int(first) + 1
 
 
 def _lag_ms() -> float:

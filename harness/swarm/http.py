@@ -25,6 +25,7 @@ from harness.swarm.http_message import (
     MalformedResponse,
 )
 from harness.swarm.recorder import Recorder
+from harness.swarm.tracing import traceparent
 from harness.swarm.transport import CallFailed, Connection, Limits, Origin
 
 __all__ = ["CallFailed", "Endpoint", "HttpClient", "Limits", "Response", "Shot"]
@@ -100,6 +101,8 @@ class HttpClient:
         self._session: SSLSession | None = None
         self._common = f" HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: ".encode()
         self._rest = b""  # bytes received after the head, or after the body
+        self._trace_id = recorder.tracer.trace_of(person.kind, person.user)  # "": this user is not traced
+        self._span_id = ""
         self._ahead: bytes | None = None  # what the barrier has sent and nobody has read the answer of
         self._sent = False
         self._seq = 0
@@ -170,6 +173,9 @@ class HttpClient:
     def _serialise(self, endpoint: Endpoint, target: str, headers: bytes, body: bytes | None) -> bytes:
         line = f"{endpoint.method} {target}".encode()
         encoding = f"{endpoint.accept_encoding}\r\n".encode()
+        if self._trace_id:
+            self._span_id = self._recorder.next_span()
+            headers += f"traceparent: {traceparent(self._trace_id, self._span_id)}\r\n".encode()
         if body is None:
             return b"".join((line, self._common, encoding, headers, b"\r\n"))
         return b"".join((line, self._common, encoding, headers, b"Content-Length: %d\r\n\r\n" % len(body), body))
@@ -309,22 +315,23 @@ class HttpClient:
         end_s = monotonic()
         person = self.person
         start_s = self._t_start_s
-        self._recorder.request(
-            (
-                self._seq,
-                person.user,
-                person.kind,
-                endpoint.step,
-                endpoint.recorded_as or endpoint.method,
-                call.t_intended_s,
-                start_s,
-                self._t_first_byte_s,
-                end_s,
-                head.status if head else 0,
-                outcome,
-                error,
-                len(body),
-                call.attempt,
-            )
+        row = (
+            self._seq,
+            person.user,
+            person.kind,
+            endpoint.step,
+            endpoint.recorded_as or endpoint.method,
+            call.t_intended_s,
+            start_s,
+            self._t_first_byte_s,
+            end_s,
+            head.status if head else 0,
+            outcome,
+            error,
+            len(body),
+            call.attempt,
         )
+        self._recorder.request(row)
+        if self._trace_id:
+            self._recorder.span(self._trace_id, self._span_id, row)
         return Response(outcome, error, end_s, head, body)

@@ -7,7 +7,7 @@ here knows sockets or Locust: `fire_request` is Locust's event hook in a swarm.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableSequence
 from time import monotonic
 from typing import Final, Protocol
 
@@ -18,6 +18,7 @@ import pyarrow as pa
 from harness.platform import Person
 from harness.record.schema import TABLES, Function, Outcome
 from harness.swarm.clock import ReleaseInstant
+from harness.swarm.tracing import Tracer, span_id
 
 Cell = str | int | float | None
 Row = tuple[Cell, ...]
@@ -125,8 +126,10 @@ class Operation:
 class Recorder:
     """Everything one worker process has to say for the record."""
 
-    def __init__(self, worker: int, fire_request: RequestHook | None = None) -> None:
+    def __init__(self, worker: int, fire_request: RequestHook | None = None, tracer: Tracer | None = None) -> None:
         self.worker = worker
+        self.tracer: Final = tracer or Tracer()
+        self.pulse: MutableSequence[int] | memoryview = [0]
         self.requests_sent = 0
         self.samples_recorded = 0
         self.buffers: Final = {name: TableBuffer(name, worker) for name in TABLES}
@@ -137,12 +140,38 @@ class Recorder:
         self._failures: dict[str, RequestFailed] = {}
         self._open: dict[int, Operation] = {}
         self._next_op = 0
+        self._spans = 0
 
     def next_seq(self) -> int:
         """The number of the next request, 0, 1, 2 …; from here on it must be recorded."""
         seq = self.requests_sent
-        self.requests_sent = seq + 1
+        self.requests_sent = self.pulse[0] = seq + 1
         return seq
+
+    def next_span(self) -> str:
+        """The id of the next span of this worker."""
+        self._spans += 1
+        return span_id(self.worker, self._spans)
+
+    def span(self, trace_id: str, own_id: str, row: Row) -> None:
+        """A traced request has ended; `row` is what `request` was given."""
+        _, user, kind, step, method, _, t_start_s, _, t_end_s, status, outcome, error, _, attempt = row
+        told = {"user": user, "kind": kind, "method": method, "status": status, "error": error, "attempt": attempt}
+        self.buffers["spans"].rows.append(
+            (
+                trace_id,
+                own_id,
+                "",
+                "swarm",
+                f"worker-{self.worker}",
+                step,
+                "client",
+                t_start_s,
+                t_end_s,
+                "ok" if outcome == Outcome.OK else "error",
+                _encode_json(told).decode(),
+            )
+        )
 
     def request(self, row: Row) -> None:
         """One row of REQUESTS (without `worker`), told to Locust too."""

@@ -274,8 +274,8 @@ class Swarm:
     def _summary(self) -> LoadSummary:
         for number, facts in self._workers.items():
             tally = self._collector.tally(number)
-            facts.samples_recorded = tally.samples
-            facts.requests_sent = max(facts.requests_sent, tally.last_seq + 1)
+            facts.samples_recorded, facts.exhausted = tally.samples, tally.exhausted
+            facts.requests_sent = max(facts.requests_sent, self._collector.sent_by(number))
         return load_summary(self._spec.scenario.load, list(self._workers.values()))
 
     def _await_batches(self, number: int, batches: dict[str, int]) -> None:
@@ -299,7 +299,8 @@ class Swarm:
         deaths: dict[int, str] = {}
         for number, code in (self._processes.deaths() if self._processes else {}).items():
             recovered = self._collector.recover(number)
-            deaths[number] = f"died (exit code {code}); {recovered} rows were taken from its disk"
+            loss = self._collector.loss(number)
+            deaths[number] = f"died (exit code {code}); {recovered:,} rows were taken from its disk; {loss}"
         for number, why in (self._door.losses() if self._door else {}).items():
             deaths[number] = f"was lost: {why}; what it had not sent is on its machine"
         for number, why in deaths.items():

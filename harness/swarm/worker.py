@@ -30,6 +30,7 @@ from locust.runners import WorkerRunner
 from harness.errors import GatecrashError, InputError
 from harness.platform import Call, Capability, Person, Platform
 from harness.record.paths import RunPaths
+from harness.record.reader import CORE_TABLES
 from harness.record.schema import TABLES, Outcome
 from harness.record.writer import StreamWriter
 from harness.swarm import health, messages
@@ -38,8 +39,10 @@ from harness.swarm.clock import ClockEstimate, ReleaseInstant, RoundTrip, estima
 from harness.swarm.loader import load_class
 from harness.swarm.messages import MESSAGE_TYPE
 from harness.swarm.protocol import SwarmSpec, read_spec
+from harness.swarm.pulse import open_pulse
 from harness.swarm.recorder import Recorder, prepare_arrow
 from harness.swarm.settle import settle
+from harness.swarm.tracing import Tracer
 from harness.swarm.users import Crew, RehearsalUser, user_classes
 
 _FLUSH_S: Final = 1.0
@@ -62,7 +65,8 @@ class Worker:
         self._spec = spec
         self._number = number
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
-        self._recorder = Recorder(number, self._environment.events.request.fire)
+        tracer = Tracer(spec.seed, spec.scenario.load.trace_ratio)
+        self._recorder = Recorder(number, self._environment.events.request.fire, tracer)
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
         if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
             raise InputError(f"{spec.platform} cannot send bots", hint="write its bot_session, or set load.bots to 0")
@@ -71,6 +75,7 @@ class Worker:
         for user_class in self._environment.user_classes:
             user_class.crew = self._crew  # type: ignore[attr-defined]
         self._paths = RunPaths(root=Path(spec.run_dir))
+        self._recorder.pulse = open_pulse(self._paths.pulse(number))
         self._spools: dict[str, StreamWriter] = {}
         self._batches: Counter[str] = Counter()
         self._flushing = BoundedSemaphore()
@@ -125,6 +130,8 @@ class Worker:
     def _arm(self, assigned: messages.Assign) -> None:
         expected = self._runner.user_count
         clock = self._measure_clock()
+        for table in CORE_TABLES:
+            self._spool(table)  # now: users may leave no file descriptor for it later
         self._barrier.assign(assigned.first_user, expected)
         self._barrier.complete.wait(_OF_ARM_TIMEOUT * self._spec.scenario.load.arm_timeout_s)
         failures = dict(self._barrier.failures)

@@ -1,0 +1,39 @@
+"""Which journeys are traced, and what their requests say of it (W3C Trace Context). Pure.
+
+The share and the choice come from the seed: the same users are traced in every run of a scenario. A journey is one
+trace; each of its requests is a client span, below which the platform's own spans hang.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+
+_CHANCE_BYTES = 8
+_ID_BYTES = 16
+
+
+class Tracer(msgspec.Struct, frozen=True):
+    """Traces `ratio` (0 to 1) of the users."""
+
+    seed: int = 0
+    ratio: float = 0.0
+
+    def trace_of(self, kind: str, user: int) -> str:
+        """The trace id of this user's journey, 32 hex digits; "": it is not traced."""
+        if not self.ratio or user < 0:
+            return ""
+        drawn = blake2b(f"trace:{self.seed}:{kind}:{user}".encode(), digest_size=_CHANCE_BYTES + _ID_BYTES).digest()
+        chance = int.from_bytes(drawn[:_CHANCE_BYTES]) / 2 ** (8 * _CHANCE_BYTES)
+        return drawn[_CHANCE_BYTES:].hex() if chance < self.ratio else ""
+
+
+def span_id(worker: int, number: int) -> str:
+    """The id of the span `number` (1, 2, 3 …) of a worker, 16 hex digits, never all zero."""
+    return f"{worker:04x}{number:012x}"
+
+
+def traceparent(trace_id: str, span: str) -> str:
+    """The value of the header: version 00, sampled."""
+    return f"00-{trace_id}-{span}-01"
