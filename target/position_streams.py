@@ -147,23 +147,31 @@ class StreamHub:
 
     async def _tell(self, due: list[Stream]) -> None:
         try:
-            for first in range(0, len(due), BATCH):
-                await self._tell_positions(due[first : first + BATCH])
+            absent = await self._look_up_all(due)
+            if absent:
+                await self._put_in_all(absent)
+                await self._look_up_all([stream for stream in absent if not stream.finished])
         except UnavailableError:
             self._tell_paused()
 
-    async def _tell_positions(self, streams: list[Stream]) -> None:
-        absent = await self._look_up(streams)
-        if absent:
-            for stream in sorted(absent, key=lambda stream: stream.ticket.joined_us):
-                await self._put_in(stream)
-            await self._look_up([stream for stream in absent if not stream.finished])
+    async def _put_in_all(self, absent: list[Stream]) -> None:
+        """In the order of their tickets, so that few pass others; many at a time, because admission waits for them."""
+        absent.sort(key=lambda stream: stream.ticket.joined_us)
+        for first in range(0, len(absent), BATCH):
+            await asyncio.gather(*(self._put_in(stream) for stream in absent[first : first + BATCH]))
 
     async def _put_in(self, stream: Stream) -> None:
         try:
             await self._room.rejoin(stream.ticket)
         except ForeignPlaceError:
             self.close(stream)
+
+    async def _look_up_all(self, streams: list[Stream]) -> list[Stream]:
+        """As `_look_up`, a batch at a time."""
+        absent = []
+        for first in range(0, len(streams), BATCH):
+            absent += await self._look_up(streams[first : first + BATCH])
+        return absent
 
     async def _look_up(self, streams: list[Stream]) -> list[Stream]:
         """Tells the streams what Redis knows; returns those whose fans it does not know."""

@@ -11,7 +11,7 @@ import pytest
 
 from target.inventory import Inventory
 from target.keys import Keys
-from target.position_streams import BANDS, SLOWEST_S, TICK_S, Stream, StreamHub, cadence_s
+from target.position_streams import BANDS, BATCH, SLOWEST_S, TICK_S, Stream, StreamHub, cadence_s
 from target.redis_store import RedisStore
 from target.tickets import Ticket
 from target.venue import load
@@ -83,10 +83,26 @@ def test_a_resumed_stream_goes_on_with_the_count_and_tells_the_place_again(valke
 def test_many_fans_who_are_not_in_the_queue_are_put_in_by_their_tickets_in_order(valkey: Valkey) -> None:
     async def main() -> None:
         async with hub_on(valkey) as (room, hub):
-            stamps = [room.stamp() for _ in range(30)]
+            count = 2 * BATCH + 30
+            stamps = [room.stamp() for _ in range(count)]
             tickets = [Ticket("e1", f"f{n}", f"f{n}", stamp, 4e9) for n, stamp in enumerate(stamps)]
             streams = [hub.open(ticket) for ticket in reversed(tickets)]
             await asyncio.gather(*(told(stream) for stream in streams))
-            assert list((await room.positions([ticket.fan for ticket in tickets])).of) == list(range(1, 31))
+            assert list((await room.positions([ticket.fan for ticket in tickets])).of) == list(range(1, count + 1))
+
+    asyncio.run(main())
+
+
+def test_the_stream_of_another_device_cannot_bring_a_place_back_and_ends(valkey: Valkey) -> None:
+    async def main() -> None:
+        async with hub_on(valkey) as (room, hub):
+            place = await room.join("a", "a", device="phone")
+            redis = RedisStore(valkey.url, timeout_s=2.0)
+            await redis.command("ZREM", KEYS.queue, "a")  # passed over: the place is kept for its own device
+            await redis.close()
+            async with asyncio.timeout(10):
+                assert await hub.open(Ticket("e1", "a", "a", place.joined_us + 1, 4e9, "thief")).next() == b""
+            own = await told(hub.open(Ticket("e1", "a", "a", place.joined_us, 4e9, "phone")))
+            assert own[1] == "event: position"
 
     asyncio.run(main())
