@@ -101,6 +101,10 @@ def rehearse(
     web: Annotated[bool, typer.Option("--web", help="Show Locust's own pages during the run.")] = False,
     stack: StackName = "embedded",
     chaos: Annotated[bool, typer.Option("--chaos/--no-chaos", help="With or without the scenario's faults.")] = True,
+    random_faults: Annotated[
+        int,
+        typer.Option("--random-faults", metavar="N", min=0, help="N faults drawn from the seed, instead of its own."),
+    ] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = _DEFAULT_OUT,
     min_grade: MinGrade = None,
     allow_host: AllowHost = None,
@@ -124,6 +128,8 @@ def rehearse(
     require_stack(stack)
     require_bug(plant_bug, "--plant-bug")
     overrides = _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
+    if random_faults:
+        overrides.append(_random_faults(scenario, overrides, random_faults))
     source, experiments = _load(scenario, overrides)
     paths = _record(
         source.scenario,
@@ -487,6 +493,19 @@ def _overrides(
     given = [Override(key, value, f"{option} {value}") for key, value, option in options if value is not None]
     no_faults = [] if chaos else [Override("faults", [], "--no-chaos")]
     return [*map(Override.parse, changes), *given, *no_faults]
+
+
+def _random_faults(name: str, overrides: Sequence[Override], count: int) -> Override:
+    """Faults drawn from the scenario's seed, in place of its own. Raises InputError when they do not fit."""
+    from chaos import experiment as experiments
+    from chaos import soak
+    from harness import scenario as scenarios
+    from harness.scenario import Override
+
+    loaded = scenarios.load(name, overrides).scenario
+    every = [experiments.load(shipped) for shipped in experiments.names()]
+    drawn = soak.draw(loaded.seed, every, count, loaded.duration_s)
+    return Override("faults", msgspec.to_builtins(drawn), f"--random-faults {count}")
 
 
 def _load(name: str, overrides: Sequence[Override]) -> tuple[ScenarioFile, tuple[Planned, ...]]:

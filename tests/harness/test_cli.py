@@ -81,3 +81,11 @@ def test_help_shows_an_example(command: str) -> None:
     done = gatecrash(command, "--help")
     assert done.returncode == 0
     assert f"\n  gatecrash {command}" in done.stdout
+
+
+def test_random_faults_that_do_not_fit_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    done = gatecrash("rehearse", "smoke", "--random-faults", "9", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "--random-faults" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
