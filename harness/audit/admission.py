@@ -10,37 +10,44 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.audit.history import NO_RULES, EnterValue, Evidence, Operation
+from harness.audit.history import NO_RULES, Evidence
 from harness.audit.tally import Moment, Tally
 from harness.scenario import OnSale
 
 _NEVER_S: Final = float("-inf")
+_TICKS_PER_S: Final = 1_000_000
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """One admission, which lies in [t_waiting_s, t_told_s]: the fan surely still waited, and surely was admitted."""
+class Admissions:
+    """Admissions by their number, an array of each property. Admission i lies in [waiting_s[i], told_s[i]]: the fan
+    surely still waited, and surely was admitted."""
 
-    actor: str
-    admission_no: int
-    t_waiting_s: float
-    t_told_s: float
+    actors: list[str]
+    numbers: npt.NDArray[np.int64]
+    waiting_s: Floats
+    told_s: Floats
+
+    @property
+    def tell_an_order(self) -> bool:
+        """Every number was given once."""
+        return bool(np.all(np.diff(self.numbers) > 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """So many admissions, the first of them after the one instant and the last before the other."""
+    """The admissions from `first` to `last`, by index: so many, within so long, where so many are allowed."""
 
-    first: Admitted
-    last: Admitted
-    count: int
+    first: int
+    last: int
+    length_s: float
     allowed: float
 
     @property
-    def length_s(self) -> float:
-        """From the instant at which the first still waited to the one at which the last was admitted."""
-        return self.last.t_told_s - self.first.t_waiting_s
+    def count(self) -> int:
+        """How many admissions."""
+        return self.last - self.first + 1
 
 
 def admission_rate(evidence: Evidence) -> Tally:
@@ -55,19 +62,19 @@ def admission_rate(evidence: Evidence) -> Tally:
     if evidence.on_sale is None:
         tally.hidden = NO_RULES
         return tally
-    admitted = _admitted(evidence)
-    tally.checked = len(admitted)
-    if len({one.admission_no for one in admitted}) < len(admitted):
+    seen = _admissions(evidence)
+    tally.checked = len(seen.actors)
+    if not seen.tell_an_order:
         tally.undecided = True
         tally.note = "admission numbers were given twice, so they tell no order"
         return tally
-    ordered = _ordered(admitted)
-    if any(one.t_waiting_s > one.t_told_s + evidence.clock_margin_s for one in ordered):
+    narrowed = _narrowed(seen)
+    if np.any(narrowed.waiting_s > narrowed.told_s + evidence.clock_margin_s):
         tally.undecided = True
         tally.note = "admission numbers contradict what fans were told when, so they tell no order"
         return tally
     rate_per_s, burst = _limit(evidence.on_sale)
-    worst = _worst(ordered, rate_per_s, burst)
+    worst = _worst(narrowed, rate_per_s, burst)
     if worst is None:
         tally.checked = 0
         tally.note = "nobody is known to have waited and then been admitted with an admission number"
@@ -75,7 +82,7 @@ def admission_rate(evidence: Evidence) -> Tally:
     found = f"{worst.count} fans were admitted within {worst.length_s:.2f} s"
     promised = f"at {rate_per_s:g} per s and a burst of {burst} at most {int(worst.allowed)} may be"
     if worst.count > worst.allowed:
-        tally.violated(f"{found}; {promised}", *_moments(worst))
+        tally.violated(f"{found}; {promised}", *_moments(narrowed, worst))
     else:
         tally.note = f"at the closest {found}; {promised}"
     return tally
@@ -86,110 +93,90 @@ def _limit(on_sale: OnSale) -> tuple[float, int]:
     return on_sale.admission_rate_per_s if fixed else on_sale.admission_ceiling_per_s, on_sale.admission_burst
 
 
-def _worst(admitted: list[Admitted], rate_per_s: float, burst: int) -> Stretch | None:
-    """The stretch nearest to its limit, or furthest beyond. One pass: the best start so far is kept.
+def _worst(admitted: Admissions, rate_per_s: float, burst: int) -> Stretch | None:
+    """The stretch nearest to its limit, or furthest beyond; null where no instant is known. One pass.
 
-    With n numbering the admissions, a stretch from a to b is beyond its limit by
-    (n_b + 1 − rate × told_b) − (n_a − rate × waiting_a) − burst.
+    A stretch from a to b is beyond its limit by (b + 1 − rate × told_b) − (a − rate × waiting_a) − burst: for each
+    end the start that costs least so far is best.
     """
-    worst: tuple[float, int, int] | None = None
-    start, start_cost = 0, float("inf")
-    for number, one in enumerate(admitted):
-        cost = number - rate_per_s * one.t_waiting_s
-        if cost < start_cost:
-            start, start_cost = number, cost
-        beyond = number + 1 - rate_per_s * one.t_told_s - start_cost - burst
-        if np.isfinite(beyond) and (worst is None or beyond > worst[0]):
-            worst = (beyond, start, number)
-    if worst is None:
+    index = np.arange(len(admitted.actors))
+    cost = index - rate_per_s * admitted.waiting_s
+    cheapest = np.minimum.accumulate(cost)
+    beyond = index + 1 - rate_per_s * admitted.told_s - cheapest
+    if not np.any(np.isfinite(beyond)):
         return None
-    _, a, b = worst
-    length_s = admitted[b].t_told_s - admitted[a].t_waiting_s
-    return Stretch(admitted[a], admitted[b], b - a + 1, rate_per_s * length_s + burst)
+    last = int(np.argmax(np.where(np.isfinite(beyond), beyond, _NEVER_S)))
+    first = int(np.argmin(cost[: last + 1]))
+    length_s = float(admitted.told_s[last] - admitted.waiting_s[first])
+    return Stretch(first, last, length_s, rate_per_s * length_s + burst)
 
 
-def _ordered(admitted: list[Admitted]) -> list[Admitted]:
-    """By admission number, each interval as narrow as the order makes it."""
-    ordered = sorted(admitted, key=lambda one: one.admission_no)
-    waiting = np.maximum.accumulate([one.t_waiting_s for one in ordered])
-    told = np.minimum.accumulate([one.t_told_s for one in reversed(ordered)])[::-1]
-    return [
-        Admitted(one.actor, one.admission_no, float(after_s), float(before_s))
-        for one, after_s, before_s in zip(ordered, waiting, told, strict=True)
-    ]
+def _narrowed(seen: Admissions) -> Admissions:
+    """Each interval as narrow as the order of the numbers makes it."""
+    waiting_s = np.maximum.accumulate(seen.waiting_s)
+    told_s = np.minimum.accumulate(seen.told_s[::-1])[::-1]
+    return Admissions(seen.actors, seen.numbers, waiting_s, told_s)
 
 
-def _admitted(evidence: Evidence) -> list[Admitted]:
+def _admissions(evidence: Evidence) -> Admissions:
     """One for each fan and admission number. A forged ticket has the number of its owner, and is left out."""
     forged = {join.actor for join in evidence.joins if join.value.ticket}
-    first: dict[tuple[str, int], Operation[EnterValue]] = {}
+    first: dict[tuple[int, str], float] = {}
     for enter in evidence.enters:
         number = enter.value.admission_no
         if enter.ok and number is not None and enter.actor not in forged:
-            first.setdefault((enter.actor, number), enter)
-    joined: dict[str, float] = {}
+            first.setdefault((number, enter.actor), enter.t_end_s)
+    joined_s: dict[str, float] = {}
     for join in evidence.joins:
-        joined.setdefault(join.actor, join.t_invoke_s)
-    streams = _Streams.of(evidence)
-    return [
-        Admitted(
-            actor,
-            number,
-            max(joined.get(actor, _NEVER_S), streams.waiting_s(actor, enter.t_end_s)),
-            min(enter.t_end_s, streams.told_s(actor, enter.t_end_s)),
-        )
-        for (actor, number), enter in first.items()
-    ]
+        joined_s.setdefault(join.actor, join.t_invoke_s)
+    ordered = sorted(first)
+    actors = [actor for _, actor in ordered]
+    entered_s = np.array([first[one] for one in ordered], dtype=np.float64)
+    waiting_s, told_s = _streamed(evidence.record.table("events"), actors, entered_s)
+    joins_s = np.array([joined_s.get(actor, _NEVER_S) for actor in actors], dtype=np.float64)
+    numbers = np.array([number for number, _ in ordered], dtype=np.int64)
+    return Admissions(actors, numbers, np.maximum(joins_s, waiting_s), np.minimum(entered_s, told_s))
 
 
-@dataclass(frozen=True, slots=True)
-class _Streams:
-    """The position streams by fan. `events`: (received, sent) of the positions; `calls`: received of the admissions."""
-
-    events: dict[str, tuple[Floats, Floats]]
-    calls: dict[str, Floats]
-
-    @classmethod
-    def of(cls, evidence: Evidence) -> _Streams:
-        events = evidence.record.table("events")
-        events = events.filter(pc.equal(events["stream"], "positions")).select(["actor", "event", "t_s", "t_sent_s"])
-        positions = events.filter(pc.and_(pc.equal(events["event"], "position"), pc.is_valid(events["t_sent_s"])))
-        delay_s = pc.min(pc.subtract(positions["t_s"], positions["t_sent_s"])).as_py() or 0.0
-        ahead_s = min(0.0, delay_s)  # a stamp from the future: the platform's clock is ahead by at least this
-        received = _by_actor(positions, "t_s")
-        sent = _by_actor(positions, "t_sent_s")
-        calls = _by_actor(events.filter(pc.equal(events["event"], "admitted")), "t_s")
-        return cls({actor: (times, sent[actor] + ahead_s) for actor, times in received.items()}, calls)
-
-    def waiting_s(self, actor: str, until_s: float) -> float:
-        """The last instant at which the fan surely still waited, of what was received by `until_s`."""
-        if actor not in self.events:
-            return _NEVER_S
-        received, sent = self.events[actor]
-        count = int(np.searchsorted(received, min(until_s, self.told_s(actor, until_s)), side="right"))
-        return float(sent[count - 2]) if count >= 2 else _NEVER_S
-
-    def told_s(self, actor: str, until_s: float) -> float:
-        """When the stream said last that the fan is admitted, by `until_s`; infinite if it never did."""
-        calls = self.calls.get(actor)
-        count = 0 if calls is None else int(np.searchsorted(calls, until_s, side="right"))
-        return float("inf") if calls is None or not count else float(calls[count - 1])
+def _streamed(events: pa.Table, actors: list[str], until_s: Floats) -> tuple[Floats, Floats]:
+    """What the position streams of these fans said by these instants: surely waiting, surely admitted; ∓∞: nothing."""
+    events = events.filter(pc.equal(events["stream"], "positions")).select(["actor", "event", "t_s", "t_sent_s"])
+    calls = events.filter(pc.equal(events["event"], "admitted"))
+    positions = events.filter(pc.and_(pc.equal(events["event"], "position"), pc.is_valid(events["t_sent_s"])))
+    delay_s = pc.min(pc.subtract(positions["t_s"], positions["t_sent_s"])).as_py() or 0.0
+    ahead_s = min(0.0, delay_s)  # a stamp from the future: the platform's clock is ahead by at least this
+    told_s = _last(calls, "t_s", actors, until_s, back=1, otherwise=np.inf)
+    waiting_s = _last(positions, "t_sent_s", actors, np.minimum(until_s, told_s), back=2, otherwise=-np.inf)
+    return waiting_s + ahead_s, told_s
 
 
-def _by_actor(rows: pa.Table, column: str) -> dict[str, Floats]:
-    """The column's values of each actor, by the time of receipt."""
-    rows = rows.sort_by([("actor", "ascending"), ("t_s", "ascending")])
-    values = rows[column].to_numpy()
-    runs = pc.run_end_encode(rows["actor"].combine_chunks())
-    ends = runs.run_ends.to_pylist()
-    return {
-        actor: values[start:end] for actor, start, end in zip(runs.values.to_pylist(), [0, *ends], ends, strict=False)
-    }
+def _last(rows: pa.Table, column: str, actors: list[str], until_s: Floats, *, back: int, otherwise: float) -> Floats:
+    """For each of these fans the column's value in their last row received by then, or in the `back`-th from there."""
+    if not rows.num_rows or not actors:
+        return np.full(len(actors), otherwise)
+    names = pc.unique(rows["actor"])
+    owner = pc.index_in(rows["actor"], names).to_numpy().astype(np.int64)
+    t_s, values = rows["t_s"].to_numpy(), rows[column].to_numpy()
+    order = np.lexsort((t_s, owner))
+    owner, values = owner[order], values[order]
+    start_s = min(float(t_s.min()), float(until_s.min()))
+    span = round((max(float(t_s.max()), float(until_s.max())) - start_s) * _TICKS_PER_S) + 1
+
+    def key(who: npt.NDArray[np.int64], when_s: Floats) -> npt.NDArray[np.int64]:
+        """Fan and instant in one number, to the microsecond."""
+        return who * span + np.rint((when_s - start_s) * _TICKS_PER_S).astype(np.int64)
+
+    asked = pc.fill_null(pc.index_in(pa.array(actors), names), -1).to_numpy().astype(np.int64)
+    at = np.searchsorted(key(owner, t_s[order]), key(asked, until_s), side="right") - back
+    found = (at >= 0) & (owner[np.maximum(at, 0)] == asked)
+    result: Floats = np.where(found, values[np.maximum(at, 0)], otherwise)
+    return result
 
 
-def _moments(worst: Stretch) -> tuple[Moment, Moment]:
+def _moments(admitted: Admissions, worst: Stretch) -> tuple[Moment, Moment]:
     first, last = worst.first, worst.last
-    waited = f"admission no. {first.admission_no} was not yet given: {first.actor}, or one let in before, still waited"
-    told = f"admission no. {last.admission_no} was given by now: {last.actor}, or one let in after, was told so"
-    at_s, end_s = first.t_waiting_s, last.t_told_s
-    return Moment(first.actor, waited, (at_s, at_s)), Moment(last.actor, told, (at_s, end_s))
+    start_s, end_s = float(admitted.waiting_s[first]), float(admitted.told_s[last])
+    early, late = admitted.actors[first], admitted.actors[last]
+    waited = f"admission no. {admitted.numbers[first]} was not yet given: {early}, or one let in before, still waited"
+    told = f"admission no. {admitted.numbers[last]} was given by now: {late}, or one let in after, was told so"
+    return Moment(early, waited, (start_s, start_s)), Moment(late, told, (start_s, end_s))

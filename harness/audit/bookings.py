@@ -6,14 +6,14 @@ Every claim comes from what a fan was told (an acked payment or look-up) or from
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from harness.audit.history import Evidence, Operation, OrderValue, PayValue
+import msgspec
+
+from harness.audit.history import Evidence, Operation, Order, OrderValue, PayValue
 from harness.audit.tally import Moment, Tally, at_rest, during
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(msgspec.Struct, frozen=True, gc=False):
     """A fan was told that an order is confirmed. `order_id` is "" where the platform gave none."""
 
     operation: Operation[PayValue] | Operation[OrderValue]
@@ -40,28 +40,38 @@ def no_double_sell(evidence: Evidence) -> Tally:
     A payment that ended unknown claims nothing by itself: if it went through, the export shows its order.
     """
     tally = Tally(evidence, unknowns=_unknown_pays(evidence))
-    claims: dict[str, dict[str, Moment | Confirmation]] = {}
+    claims = _Claims()
     for confirmation in confirmations(evidence):
         order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
         name = order.order_id if order else confirmation.order_name
         for seat in confirmation.seats:
             tally.checked += 1
-            claims.setdefault(seat, {}).setdefault(name, confirmation)
+            claims.add(seat, name, confirmation)
     for order in evidence.orders.values():
         if order.state in ("confirmed", "mixed"):
-            shown = at_rest(
-                "order export", f"order {order.order_id} of {order.fan} is {order.state} for {_seats(order.seats)}"
-            )
             for seat in order.seats:
                 tally.checked += 1
-                claims.setdefault(seat, {}).setdefault(order.order_id, shown)
-    for seat, by_order in claims.items():
-        if len(by_order) > 1:
-            moments = (c.moment() if isinstance(c, Confirmation) else c for c in by_order.values())
-            tally.violated(f"seat {seat} was sold {len(by_order)} times: orders {', '.join(by_order)}", *moments)
+                claims.add(seat, order.order_id, order)
+    for seat, by_order in claims.contested.items():
+        moments = (c.moment() if isinstance(c, Confirmation) else _exported(c) for c in by_order.values())
+        tally.violated(f"seat {seat} was sold {len(by_order)} times: orders {', '.join(by_order)}", *moments)
     if not evidence.record.has("final_orders"):
         tally.note = "judged by what fans were told alone: the record has no order export"
     return tally
+
+
+class _Claims:
+    """Who claims which seat. `contested`: seats with several orders, and the first claim of each order."""
+
+    def __init__(self) -> None:
+        self.contested: dict[str, dict[str, Confirmation | Order]] = {}
+        self._first: dict[str, tuple[str, Confirmation | Order]] = {}
+
+    def add(self, seat: str, order: str, claim: Confirmation | Order) -> None:
+        """An order, by its name, claims a seat."""
+        first, earlier = self._first.setdefault(seat, (order, claim))
+        if first != order:
+            self.contested.setdefault(seat, {first: earlier}).setdefault(order, claim)
 
 
 def no_lost_booking(evidence: Evidence) -> Tally:
@@ -122,6 +132,11 @@ def _confirmed_but_unsold(evidence: Evidence, tally: Tally) -> None:
                 summary = f"seat {seat} of the confirmed order {order.order_id} is {state} in the seat map"
                 owned = at_rest("order export", f"order {order.order_id} of {order.fan} is confirmed for seat {seat}")
                 tally.violated(summary, owned, at_rest("seat map", f"seat {seat} is {state}"))
+
+
+def _exported(order: Order) -> Moment:
+    text = f"order {order.order_id} of {order.fan} is {order.state} for {_seats(order.seats)}"
+    return at_rest("order export", text)
 
 
 def _unknown_pays(evidence: Evidence) -> int:

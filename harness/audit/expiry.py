@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from harness.audit.history import Evidence, Operation, PayValue, SeatsValue
 from harness.audit.tally import Tally, during
@@ -12,8 +13,7 @@ from harness.audit.tally import Tally, during
 _EXPIRED: Final = "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(msgspec.Struct, frozen=True, gc=False):
     """One granted hold. `t_until_s`: the fan may count on the seats until then, or until they may have given them up.
 
     Until the invocation + TTL: a platform that starts the clock later keeps them longer.

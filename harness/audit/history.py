@@ -5,7 +5,7 @@ Nothing here judges. A value that the schema does not know raises `InputError`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Generic, TypeVar
@@ -26,11 +26,11 @@ NO_RULES: Final = "the platform's own rules are not known: they are declared for
 _STACKS_OF_OURS: Final = ("embedded", "compose")
 
 
-class Value(msgspec.Struct, frozen=True):
+class Value(msgspec.Struct, frozen=True, gc=False):
     """Base of the parsed `value` column, see `Function` for what each field means. Unknown fields are left alone."""
 
 
-class JoinValue(Value, frozen=True):
+class JoinValue(Value, frozen=True, gc=False):
     """What a join was answered. `ticket`: how it was forged, where one was presented that was not the bearer's."""
 
     position: int | None = None
@@ -39,20 +39,20 @@ class JoinValue(Value, frozen=True):
     ticket: str = ""
 
 
-class EnterValue(Value, frozen=True):
+class EnterValue(Value, frozen=True, gc=False):
     """`admission_no` is null unless the exchange succeeded."""
 
     admission_no: int | None = None
 
 
-class SeatsValue(Value, frozen=True):
+class SeatsValue(Value, frozen=True, gc=False):
     """Of hold, release and sweep: the seats that were meant, and for a hold its time to live."""
 
     seats: tuple[str, ...] = ()
     ttl_s: float | None = None
 
 
-class PayValue(Value, frozen=True):
+class PayValue(Value, frozen=True, gc=False):
     """What was paid for and what the platform answered."""
 
     hold_id: str = ""
@@ -63,7 +63,7 @@ class PayValue(Value, frozen=True):
     declined_on_purpose: bool = False
 
 
-class OrderValue(Value, frozen=True):
+class OrderValue(Value, frozen=True, gc=False):
     """What a look-up showed."""
 
     state: str = ""
@@ -75,7 +75,7 @@ V = TypeVar("V", bound=Value)
 V_co = TypeVar("V_co", bound=Value, covariant=True)
 
 
-class Operation(msgspec.Struct, Generic[V_co], frozen=True):
+class Operation(msgspec.Struct, Generic[V_co], frozen=True, gc=False):
     """One operation of one actor, as an interval. A null `t_complete_s` never completed."""
 
     actor: str
@@ -103,7 +103,7 @@ class Operation(msgspec.Struct, Generic[V_co], frozen=True):
         return self.t_invoke_s if self.t_complete_s is None else self.t_complete_s
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """One order of the export: its rows together. `state` is "mixed" when its seats disagree."""
 
     order_id: str
@@ -114,7 +114,7 @@ class Order(msgspec.Struct, frozen=True):
     idempotency_key: str
 
 
-class LedgerEntry(msgspec.Struct, frozen=True):
+class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     """One row of the provider's ledger."""
 
     charge_id: str
@@ -134,6 +134,9 @@ _VALUE_OF: Final[dict[Function, type[Value]]] = {
     Function.SWEEP: SeatsValue,
     Function.PROBE: SeatsValue,
 }
+_OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
+_ORDER_COLUMNS: Final = ("order_id", "fan", "seat", "state", "amount_cents", "idempotency_key")
+_BATCH_ROWS: Final = 16_384
 _COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complete_s", "outcome", "error")
 
 
@@ -233,10 +236,14 @@ class Evidence:
         """Order id → order of the final export."""
         table = self.record.table("final_orders")
         _expect("final_orders", table, "state", ORDER_STATES)
-        rows: dict[str, list[dict[str, object]]] = {}
-        for row in table.to_pylist():
-            rows.setdefault(row["order_id"], []).append(row)
-        return {order_id: _order(order_id, group) for order_id, group in rows.items()}
+        orders: dict[str, Order] = {}
+        names, states = self._names, {state: state for state in ORDER_STATES}
+        for batch in table.select(_ORDER_COLUMNS).to_batches(max_chunksize=_BATCH_ROWS):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                order = Order(row[0], names.setdefault(row[1], row[1]), (row[2],), states[row[3]], *row[4:])
+                known = orders.get(order.order_id)
+                orders[order.order_id] = _joined(known, order) if known else order
+        return orders
 
     @cached_property
     def _orders_by_key(self) -> dict[str, Order]:
@@ -247,7 +254,11 @@ class Evidence:
         """Every entry of the provider's ledger."""
         table = self.record.table("final_ledger")
         _expect("final_ledger", table, "entry", LEDGER_ENTRIES)
-        return tuple(LedgerEntry(**row) for row in table.to_pylist())
+        return tuple(
+            LedgerEntry(*row)
+            for batch in table.select(LedgerEntry.__struct_fields__).to_batches(max_chunksize=_BATCH_ROWS)
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        )
 
     def order_of(self, order_id: str, key: str) -> Order | None:
         """The exported order of that id, or of that idempotency key where the platform gave the fan no id."""
@@ -258,42 +269,54 @@ class Evidence:
         return [fault.experiment for fault in self.record.faults.faults if _in_force(fault, t_from_s, t_to_s)]
 
     def _operations(self, function: Function, kind: type[V]) -> tuple[Operation[V], ...]:
-        table = self._sorted_operations
-        rows = table.filter(pc.equal(table.column("function"), function.value))
-        return tuple(_parse(rows, function, kind))
+        """Those of one function by the time of invocation, parsed batch by batch: no second copy of the table."""
+        table = self._known_operations
+        wanted = pc.equal(table["function"], function.value)
+        rows = table.select(_COLUMNS).filter(wanted).sort_by("t_invoke_s")
+        decode = msgspec.json.Decoder(kind).decode
+        batches = rows.to_batches(max_chunksize=_BATCH_ROWS)
+        parsed = tuple(op for batch in batches for op in _parse(batch, function, decode, self._names))
+        del rows, batches
+        pa.default_memory_pool().release_unused()
+        return parsed
 
     @cached_property
-    def _sorted_operations(self) -> pa.Table:
+    def _names(self) -> dict[str, str]:
+        """One object for each name: a fan's is in every one of their operations."""
+        return {}
+
+    @cached_property
+    def _known_operations(self) -> pa.Table:
         table = self.record.table("operations")
         _expect("operations", table, "function", tuple(function.value for function in Function))
         _expect("operations", table, "outcome", tuple(outcome.value for outcome in Outcome))
         if self.fans_only:
             table = table.filter(pc.invert(pc.starts_with(table["actor"], BOT_ACTOR)))
-        return table.sort_by("t_invoke_s")
+        return table
 
 
-def _parse(rows: pa.Table, function: Function, kind: type[V]) -> Iterator[Operation[V]]:
-    decode = msgspec.json.Decoder(kind).decode
-    outcomes = {outcome.value: outcome for outcome in Outcome}
+def _parse(
+    rows: pa.RecordBatch, function: Function, decode: Callable[[str], V], names: dict[str, str]
+) -> Iterator[Operation[V]]:
     columns = (rows.column(name).to_pylist() for name in _COLUMNS)
+    known = names.setdefault
     for actor, identity, key, text, invoke, complete, outcome, error in zip(*columns, strict=True):
         try:
             value = decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as problem:
             message = f"the value of a {function} of {actor} cannot be read: {problem}"
             raise InputError(message, file="operations", key="value") from problem
-        yield Operation(actor, identity, key, value, invoke, complete, outcomes[outcome], error)
+        who, known_as, why = known(actor, actor), known(identity, identity), known(error, error)
+        yield Operation(who, known_as, key, value, invoke, complete, _OUTCOMES[outcome], why)
 
 
-def _order(order_id: str, rows: list[dict[str, object]]) -> Order:
-    states = {str(row["state"]) for row in rows}
-    return Order(
-        order_id=order_id,
-        fan=str(rows[0]["fan"]),
-        seats=tuple(str(row["seat"]) for row in rows),
-        state=states.pop() if len(states) == 1 else "mixed",
-        amount_cents=sum(int(str(row["amount_cents"])) for row in rows),
-        idempotency_key=str(rows[0]["idempotency_key"]),
+def _joined(order: Order, seat: Order) -> Order:
+    """The order with one more of its seats."""
+    return msgspec.structs.replace(
+        order,
+        seats=order.seats + seat.seats,
+        state=order.state if order.state == seat.state else "mixed",
+        amount_cents=order.amount_cents + seat.amount_cents,
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import msgspec
+
 from harness.audit.history import EnterValue, Evidence, JoinValue, Operation
 from harness.audit.tally import Tally, during
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """One admitted fan: the join that surely gave the place, when it may first have been taken, and the admission."""
 
     join: Operation[JoinValue]
