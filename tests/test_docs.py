@@ -17,7 +17,7 @@ from tests.bench import bots
 
 ROOT = Path(__file__).parent.parent
 RUNBOOKS = "docs/runbooks.md"
-NOT_RUN = (["rehearse"], ["target", "up"])
+NOT_RUN = (["rehearse"], ["selftest"], ["target", "up"])
 
 
 def shown_commands() -> list[str]:

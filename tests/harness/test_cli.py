@@ -66,6 +66,26 @@ def test_scenarios_and_experiments_can_be_looked_at(arguments: list[str], says: 
     assert says in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--bug", "lost_acks"], "did you mean 'lost_ack'?"),
+        (["--sample", "0", "--clean", "0"], "nothing to run"),
+        (["--sample", "-1"], "--sample"),
+        (["--jobs", "0"], "--jobs"),
+        (["--clean", "many"], "--clean"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_to_selftest_starts_nothing(tmp_path: Path, arguments: list[str], named: str) -> None:
+    out = tmp_path / "runs"
+    done = gatecrash("selftest", *arguments, "--out", out)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert named in done.stderr
+    assert not out.exists()
+
+
 def test_a_corrupted_record_is_refused_by_report(tmp_path: Path) -> None:
     paths = RunBuilder().write(tmp_path)
     table = paths.table("requests")
