@@ -152,6 +152,12 @@ class Inventory:
         with contextlib.suppress(HoldGoneError):
             _expect_ok(await self._store.release(claim.hold_id, fan=""))
 
+    async def hold_of(self, seat: str) -> str | None:
+        """The id of the hold that has the seat now; None when it is free or sold."""
+        owner = await self._redis.command("HGET", self._keys.seats, seat)
+        state, _, hold_id = (owner or b"").decode().partition(":")
+        return hold_id if state == SEAT_HELD else None
+
     async def get_hold(self, hold_id: str) -> Hold | None:
         """The hold in any state; None when there never was one, or it ended long ago."""
         fields = ("state", "fan", "identity", "seats", "expires_us")

@@ -18,6 +18,7 @@ from target.inventory import HoldGoneError, HoldState, PurchaseLimitError, Seats
 from target.observability import FALLBACKS, HOLDS
 from target.operations import Parameter, Success, operation
 from target.seat_map import Counts, SeatMap, Seats
+from target.tickets import Pass
 
 SEATS_MAX: Final = 16  # in one hold
 VENUE_CACHING: Final = "public, max-age=86400, stale-while-revalidate=86400, stale-if-error=604800"
@@ -30,7 +31,7 @@ class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HoldAnswer(msgspec.Struct, frozen=True):
-    """The seats are kept until `expires_at` (unix s)."""
+    """The seats are kept until `expires_at` (unix s), which is `ttl_s` from now."""
 
     hold_id: str
     seats: tuple[str, ...]
@@ -104,33 +105,20 @@ class SeatRoutes:
         parameters=(DEVICE_PARAMETER,),
     )
     async def hold(self, request: Request) -> Response:
-        """Holds all the seats or none."""
+        """Holds all the seats or none; a repeat by the fan who holds exactly these gets the same answer again."""
         owner = require_pass(request, self._context.signer)
         seats = self._known(await read_json(request, HoldRequest))
-        ttl_s = self._context.settings.hold_ttl_s
-        hold_id = self._context.signer.hold_id(owner.fan, owner.identity, seats, time.time() + ttl_s)
         try:
-            claim = HoldClaim(hold_id, owner.fan, owner.identity, seats)
-            expires_at = await self._context.inventory.hold(claim, limit=owner.limit)
-        except SeatsTakenError as error:
-            HOLDS.labels("conflict").inc()
-            self._context.conflicts.count(conflict=True)
-            raise ProblemError(409, "seats taken", extra={"seats_taken": error.seats}) from error
-        except PurchaseLimitError as error:
-            HOLDS.labels("refused").inc()
-            raise ProblemError(
-                422,
-                "over the purchase limit",
-                f"{error.bought} of {owner.limit} seats are used",
-                extra={"limit": owner.limit},
-            ) from error
+            return json_response(await self._hold(owner, seats), 201)
+        except (SeatsTakenError, PurchaseLimitError) as error:
+            earlier = await self._held_already(owner, seats)
+            if earlier is not None:
+                return json_response(earlier, 201)
+            raise self._refusal(owner, error) from error
         except UnavailableError:
             HOLDS.labels("refused").inc()
             FALLBACKS.labels("refused_hold").inc()
             raise
-        HOLDS.labels("ok").inc()
-        self._context.conflicts.count(conflict=False)
-        return json_response(HoldAnswer(hold_id, seats, ttl_s, expires_at), 201)
 
     @operation(
         "seats",
@@ -153,6 +141,32 @@ class SeatRoutes:
         except HoldGoneError as error:
             raise _gone(error.state) from error
         return Response(status_code=204)
+
+    async def _hold(self, owner: Pass, seats: tuple[str, ...]) -> HoldAnswer:
+        ttl_s = self._context.settings.hold_ttl_s
+        hold_id = self._context.signer.hold_id(owner.fan, owner.identity, seats, time.time() + ttl_s)
+        claim = HoldClaim(hold_id, owner.fan, owner.identity, seats)
+        expires_at = await self._context.inventory.hold(claim, limit=owner.limit)
+        HOLDS.labels("ok").inc()
+        self._context.conflicts.count(conflict=False)
+        return HoldAnswer(hold_id, seats, ttl_s, expires_at)
+
+    async def _held_already(self, owner: Pass, seats: tuple[str, ...]) -> HoldAnswer | None:
+        """The fan's hold of exactly these seats, if there is one: its first answer may have been lost on the way."""
+        hold_id = await self._context.inventory.hold_of(seats[0])
+        hold = await self._context.inventory.get_hold(hold_id) if hold_id else None
+        if hold is None or (hold.state, hold.fan, set(hold.seats)) != (HoldState.HELD, owner.fan, set(seats)):
+            return None
+        return HoldAnswer(hold.hold_id, hold.seats, max(0.0, hold.expires_at - time.time()), hold.expires_at)
+
+    def _refusal(self, owner: Pass, error: SeatsTakenError | PurchaseLimitError) -> ProblemError:
+        if isinstance(error, SeatsTakenError):
+            HOLDS.labels("conflict").inc()
+            self._context.conflicts.count(conflict=True)
+            return ProblemError(409, "seats taken", extra={"seats_taken": error.seats})
+        HOLDS.labels("refused").inc()
+        detail = f"{error.bought} of {owner.limit} seats are used"
+        return ProblemError(422, "over the purchase limit", detail, extra={"limit": owner.limit})
 
     def _known(self, asked: HoldRequest) -> tuple[str, ...]:
         unknown = [seat for seat in asked.seats if self._venue.index(seat) is None]
