@@ -31,6 +31,9 @@ def gatecrash(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         (["smoke", "--bots", "-1"], "--bots -1"),
         (["smoke", "--users", "0", "--spectators", "0"], "nobody comes"),
         (["smoke", "--min-grade", "Z"], "--min-grade Z"),
+        (["smoke", "--remote-workers", "1", "--listen", "10.9.8.7"], "--listen"),
+        (["smoke", "--remote-workers", "-1"], "--remote-workers"),
+        (["smoke", "--set", "load.arrivals.shape=spiral"], "load.arrivals.shape=spiral"),
         (["smoke", "--plant-bug", "lost_acks"], "did you mean 'lost_ack'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -96,7 +99,27 @@ def test_a_corrupted_record_is_refused_by_report(tmp_path: Path) -> None:
     assert "requests.parquet" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["rehearse", "gate", "report"])
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["plan", "--users", "0", "--window", "30"], "--users"),
+        (["plan", "--users", "10", "--window", "0"], "--window"),
+        (["plan", "--users", "10"], "--window"),
+        (["worker"], "--master"),
+        (["worker", "--master", ":9"], "--master"),
+        (["worker", "--master", "127.0.0.1:1", "--wait", "0"], "no master answers at 127.0.0.1:1"),
+        (["worker", "--master", "127.0.0.1:1", "--scenario", "smok"], "did you mean 'smoke'?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_to_plan_and_worker_is_one_line(arguments: list[str], named: str) -> None:
+    done = gatecrash(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert named in done.stderr
+
+
+@pytest.mark.parametrize("command", ["rehearse", "gate", "report", "plan", "worker"])
 def test_help_shows_an_example(command: str) -> None:
     done = gatecrash(command, "--help")
     assert done.returncode == 0
