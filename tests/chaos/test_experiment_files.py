@@ -147,3 +147,10 @@ def test_what_cannot_be_used_is_refused_with_its_place(tmp_path: Path, old: str,
         experiment.load(written(tmp_path, GOOD.replace(old, new)))
     assert (caught.value.line, caught.value.key) == (line, key), caught.value
     assert "\n" not in str(caught.value)
+
+
+def test_the_example_of_the_documentation_is_an_experiment(tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "chaos.md").read_text(encoding="utf-8")
+    loaded = experiment.load(written(tmp_path, document.split("```yaml\n")[1].split("```")[0]))
+    assert loaded.steady_state
+    assert loaded.guards

@@ -49,6 +49,18 @@ def test_ctrl_c_in_the_middle_of_a_fault_heals_and_leaves_nothing(room: Path) ->
     assert "Traceback" not in judged.stderr
 
 
+def test_a_rehearsal_that_is_killed_leaves_no_fault_and_no_process(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATECRASH_STATE", str(room / "state"))
+    with rehearsing(room, "--set", "faults.0.length_s=8", "--users", "30") as (process, out, log):
+        wait_until(lambda: "fault in force" in log.read_text(), within_s=60, what="the fault")
+        process.kill()
+        process.wait(30)
+        wait_until(lambda: not list((room / "state" / "leases").iterdir()), within_s=12, what="the healing")
+    run = rehearsals.only_run(out)
+    wait_until(lambda: rehearsals.processes_of(run, room / "tmp") == [], within_s=15, what="the end of all processes")
+    assert "redis-down: enable the proxy redis" in (run / "logs" / "reaper.log").read_text()
+
+
 def _worker_pid(out: Path) -> int | None:
     if not out.exists():
         return None

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -49,6 +50,19 @@ def test_a_child_of_a_child_does_not_survive(tmp_path: Path) -> None:
     grandchild = int(log.read_text().split()[1])
     process.stop(within_s=2)
     wait_until(lambda: not psutil.pid_exists(grandchild) or _is_zombie(grandchild), what="the grandchild's end")
+
+
+def test_a_process_started_again_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = started(FOREVER, log)
+    process.kill()
+    asking = threading.Thread(target=process.start_again)
+    asking.start()
+    asking.join()
+    process.wait_healthy(lambda: log.read_text().count("up") == 2, within_s=10)
+    assert process.running
+    assert process.death(None) is None
+    process.stop(within_s=3)
 
 
 def _is_zombie(pid: int) -> bool:
