@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
 from chaos import state
-from tests.chaos import servers
-from tests.chaos.servers import ProxyServer, Upstream, Valkey
+from tests.chaos import containers, servers
+from tests.chaos.containers import Bench
+from tests.chaos.servers import HOST, ProxyServer, Upstream, Valkey, free_port, ping
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +80,35 @@ def valkey() -> Iterator[Valkey]:
     started.start()
     yield started
     started.kill()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    with containers.engine() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def valkey_image(engine: docker.DockerClient) -> Iterator[str]:
+    with containers.valkey_image(engine) as name:
+        yield name
+
+
+@pytest.fixture
+def bench(engine: docker.DockerClient, valkey_image: str) -> Iterator[Bench]:
+    made = Bench(engine, valkey_image)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def contained(bench: Bench, port: int) -> str:
+    """The id of a container with a real Valkey, published at `port`."""
+    made = bench.container(bench.network(), port)
+    wait_until(lambda: ping((HOST, port)), what="Valkey in its container")
+    return made

