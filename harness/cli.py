@@ -574,6 +574,8 @@ def _answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     if json:
         typer.echo(paths.verdict.read_text(), nl=False)
         return
+    from harness.counter_example import counter_examples
+
     grade = (
         "" if verdict.grade is None or verdict.score is None else f"  grade {verdict.grade} ({verdict.score:.0f}/100)"
     )
@@ -581,6 +583,8 @@ def _answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     typer.echo(verdict.reason)
     for finding in verdict.findings[:3]:
         typer.echo(f"  {finding.severity}: {finding.title}")
+    for line in counter_examples(verdict.invariants):
+        typer.echo(line)
     typer.echo(f"report: {paths.report_html}")
 
 

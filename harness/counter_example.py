@@ -1,0 +1,27 @@
+"""A violation as the command line prints it: what was broken, and the shortest history that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.record.verdict import HistoryStep, InvariantResult, Status
+
+
+def counter_examples(results: Sequence[InvariantResult]) -> Iterator[str]:
+    """Lines: for each violated invariant its first violation, step by step, with the faults then in force."""
+    for result in results:
+        if result.status is Status.VIOLATED and result.violations:
+            first = result.violations[0]
+            yield f"{result.name}: {first.summary}"
+            yield from (f"    {_when(step):>12}  {_who(step)}" for step in first.history)
+            if first.faults:
+                yield f"    in force then: {', '.join(first.faults)}"
+
+
+def _when(step: HistoryStep) -> str:
+    return "at rest" if step.t_s is None else f"{step.t_s:+.3f} s"
+
+
+def _who(step: HistoryStep) -> str:
+    """The text, with the actor in front where it does not name them itself."""
+    return step.text if step.text.startswith(step.actor) else f"{step.actor}: {step.text}"
