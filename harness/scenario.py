@@ -112,6 +112,7 @@ class Load(_Section, frozen=True):
     spectators: Count = 100
     workers: Annotated[int, Meta(ge=1)] | None = None  # null: one per spare core
     connect: Literal["warm", "cold"] = "warm"
+    rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms
     trace_ratio: Ratio = 0.01  # of the users: their requests carry a traceparent, their spans are in the record
     arm_timeout_s: Positive = 20.0
     release_window_s: Positive = 0.5  # all first sends within this after T0

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import InputError
+from harness.record.histogram import expand
 from harness.record.paths import RunPaths
 from harness.record.schema import SCHEMA_VERSION, TABLES, Anomaly, FaultsDocument, RunDocument
 
@@ -58,6 +59,8 @@ class Record:
             if table is None:
                 absent.add(name)
             tables[name] = TABLES[name].empty_table() if table is None else table
+        if tables["histograms"].num_rows:
+            tables["requests"] = pa.concat_tables([tables["requests"], expand(tables["histograms"])])
         run = msgspec.structs.replace(run, complete=not marks, anomalies=(*run.anomalies, *marks))
         return cls(paths, run, faults, tables, frozenset(absent))
 

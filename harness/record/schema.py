@@ -11,6 +11,7 @@ reports only read them.
     events.parquet      EVENTS         one row per event seen on a stream (queue positions, seat feed)
     generator.parquet   GENERATOR      the load generator's own health, one row per worker and second
     metrics.parquet     METRICS        the platform's metrics, scraped
+    histograms.parquet  HISTOGRAMS     requests that were too many to be rows; the reader turns them into rows again
     spans.parquet       SPANS          the traced journeys: their requests, and the platform's own spans below them
     final_seats.parquet, final_orders.parquet, final_ledger.parquet   the state at rest, read after settling
 """
@@ -197,6 +198,24 @@ METRICS: Final = pa.schema(
     ]
 )
 
+HISTOGRAMS: Final = pa.schema(
+    [
+        pa.field("worker", pa.int16(), nullable=False),
+        pa.field("t_s", pa.float64(), nullable=False),  # the second in which they were sent begins here
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("step", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("status", pa.int16(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("error", pa.string(), nullable=False),
+        pa.field("attempt", pa.int16(), nullable=False),
+        pa.field("service_us", pa.int64(), nullable=False),  # the largest value of the bucket
+        pa.field("response_us", pa.int64(), nullable=False),  # the same
+        pa.field("count", pa.int64(), nullable=False),
+    ]
+)
+"""One cell of the histogram of a second and step: so many requests were alike. See `harness.record.histogram`."""
+
 SPANS: Final = pa.schema(
     [
         pa.field("trace_id", pa.string(), nullable=False),  # one journey, 32 hex digits
@@ -250,6 +269,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "events": EVENTS,
     "generator": GENERATOR,
     "metrics": METRICS,
+    "histograms": HISTOGRAMS,
     "spans": SPANS,
     "final_seats": FINAL_SEATS,
     "final_orders": FINAL_ORDERS,

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.platform import AckedOrder
+from harness.record.histogram import expand
 from harness.record.paths import RunPaths
 from harness.record.schema import TABLES, Function, Outcome
 from harness.record.writer import TableWriter
@@ -45,6 +46,7 @@ class Tally:
     def __init__(self) -> None:
         self.batches: Counter[str] = Counter()
         self.exhausted = 0
+        self.condensed = 0
         self.last_end_s: float | None = None
         self._seqs: list[npt.NDArray[np.int64]] = []
 
@@ -57,7 +59,7 @@ class Tally:
     @property
     def samples(self) -> int:
         """How many different requests are in the record: a row that came twice counts once."""
-        return len(np.unique(np.concatenate(self._seqs))) if self._seqs else 0
+        return self.condensed + (len(np.unique(np.concatenate(self._seqs))) if self._seqs else 0)
 
     @property
     def last_seq(self) -> int:
@@ -154,6 +156,8 @@ class Collector:
         tally.batches[table] += 1
         if table == "requests":
             self._note_requests(tally, rows)
+        elif table == "histograms":
+            self._note_histograms(tally, rows)
         elif table == "operations":
             self._note_operations(rows)
 
@@ -162,6 +166,15 @@ class Collector:
         self.requests += rows.num_rows
         took_ms = pc.multiply(pc.subtract(rows["t_end_s"], rows["t_start_s"]), 1000.0)
         self._recent.append((monotonic(), took_ms.to_numpy(zero_copy_only=False)))
+
+    def _note_histograms(self, tally: Tally, cells: pa.RecordBatch) -> None:
+        rows = expand(pa.Table.from_batches([cells]))
+        tally.condensed += rows.num_rows
+        tally.exhausted += pc.sum(pc.is_in(rows["error"], value_set=_EXHAUSTED)).as_py() or 0
+        tally.last_end_s = max(tally.last_end_s or 0.0, pc.max(rows["t_end_s"]).as_py())
+        self.requests += rows.num_rows
+        took_ms = np.repeat(cells["service_us"].to_numpy() / 1000.0, cells["count"].to_numpy())
+        self._recent.append((monotonic(), took_ms))
 
     def _note_operations(self, rows: pa.RecordBatch) -> None:
         columns = (rows[name].to_pylist() for name in ("function", "outcome", "actor", "identity", "value"))

@@ -6,7 +6,7 @@ The loop's lag is how much later than asked a 50 ms sleep ends; everything that 
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Final, NoReturn
@@ -18,7 +18,7 @@ from harness.swarm.recorder import Recorder
 from harness.swarm.transport import GUARD
 
 _SAMPLE_S: Final = 0.05
-_SAMPLES_PER_ROW: Final = 20
+_ROW_S: Final = 1.0
 _PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -30,7 +30,7 @@ def watch(recorder: Recorder, live_users: Callable[[], int]) -> NoReturn:
     fds_limit = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 2**31 - 1)
     ports_limit = _ports_limit()
     while True:
-        lags_ms = sorted(_lag_ms() for _ in range(_SAMPLES_PER_ROW))
+        lags_ms = sorted(_lags_ms())
         try:
             rss_bytes, fds = process.memory_info().rss, process.num_fds()
         except OSError:  # to look takes a descriptor, and there is none
@@ -72,6 +72,13 @@ def _ports_limit() -> int | None:
     except (OSError, ValueError):
         return None
     return int(last) - int(first) + 1
+
+
+def _lags_ms() -> Iterator[float]:
+    """A second's worth; of a loop that hardly turns, as many as came."""
+    until_s = monotonic() + _ROW_S
+    while monotonic() < until_s:
+        yield _lag_ms()
 
 
 def _lag_ms() -> float:

@@ -7,6 +7,7 @@ here knows sockets or Locust: `fire_request` is Locust's event hook in a swarm.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, MutableSequence
 from time import monotonic
 from typing import Final, Protocol
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness.platform import Person
+from harness.record.histogram import bucket_us
 from harness.record.schema import TABLES, Function, Outcome
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.tracing import Tracer, span_id
@@ -124,9 +126,19 @@ class Operation:
 
 
 class Recorder:
-    """Everything one worker process has to say for the record."""
+    """Everything one worker process has to say for the record.
 
-    def __init__(self, worker: int, fire_request: RequestHook | None = None, tracer: Tracer | None = None) -> None:
+    When more than `rows_waiting_max` requests wait to be taken, those that follow are counted in histograms: so the
+    memory that they take is bounded at any rate.
+    """
+
+    def __init__(
+        self,
+        worker: int,
+        fire_request: RequestHook | None = None,
+        tracer: Tracer | None = None,
+        rows_waiting_max: int = _ALL,
+    ) -> None:
         self.worker = worker
         self.tracer: Final = tracer or Tracer()
         self.pulse: MutableSequence[int] | memoryview = [0]
@@ -141,6 +153,9 @@ class Recorder:
         self._open: dict[int, Operation] = {}
         self._next_op = 0
         self._spans = 0
+        self._rows_waiting_max = rows_waiting_max
+        self._cells: Counter[Row] | None = None
+        self._zero_s = 0.0
 
     def next_seq(self) -> int:
         """The number of the next request, 0, 1, 2 …; from here on it must be recorded."""
@@ -175,7 +190,12 @@ class Recorder:
 
     def request(self, row: Row) -> None:
         """One row of REQUESTS (without `worker`), told to Locust too."""
-        self._requests.rows.append(row)
+        if self._cells is None:
+            self._requests.rows.append(row)
+            if len(self._requests.rows) >= self._rows_waiting_max:
+                self.condense()
+        else:
+            self._count(self._cells, row)
         self.samples_recorded += 1
         if self._fire is not None:
             error = row[11]
@@ -187,6 +207,22 @@ class Recorder:
                 exception=self._failure(str(error)) if error else None,
                 context={},
             )
+
+    def condense(self, zero_s: float | None = None) -> None:
+        """From now on requests are counted per second from `zero_s` on, T0 on this worker's clock, not kept as rows."""
+        self._zero_s = self._zero_s if zero_s is None else zero_s
+        self._cells = Counter()
+
+    def released_at(self, t0_s: float) -> None:
+        """T0 on this worker's clock."""
+        self._zero_s = t0_s
+
+    def _count(self, cells: Counter[Row], row: Row) -> None:
+        _, _, kind, step, method, intended_s, start_s, _, end_s, status, outcome, error, _, attempt = row
+        second_s = self._zero_s + (start_s - self._zero_s) // 1  # type: ignore[operator]
+        service_us = bucket_us(int((end_s - start_s) * 1e6))  # type: ignore[operator]
+        response_us = bucket_us(int((end_s - intended_s) * 1e6))  # type: ignore[operator]
+        cells[(second_s, kind, step, method, status, outcome, error, attempt, service_us, response_us)] += 1
 
     def _failure(self, error: str) -> RequestFailed:
         return self._failures.setdefault(error, RequestFailed(error))
@@ -222,6 +258,9 @@ class Recorder:
 
     def take(self, t0: ReleaseInstant, rows_max: int = _ALL) -> dict[str, pa.RecordBatch]:
         """A batch for each table that has new rows, of at most `rows_max` rows: a big one would stop the loop."""
+        if self._cells:
+            self.buffers["histograms"].rows.extend((*cell, count) for cell, count in self._cells.items())
+            self._cells.clear()
         batches = ((name, buffer.take(t0, rows_max)) for name, buffer in self.buffers.items())
         return {name: batch for name, batch in batches if batch is not None}
 

@@ -236,9 +236,15 @@ class Swarm:
             facts.unfinished = said.unfinished
             self._notes.extend(said.notes)
             self._await_batches(number, said.batches)
+        load = self._summary()
+        if load.condensed:
+            self._notes.append(
+                f"{load.condensed:,} of {load.samples_recorded:,} requests are in the record as per-second histograms: "
+                f"more than {self._spec.scenario.load.rows_waiting_max:,} rows were waiting in a worker"
+            )
         self._tell(
             Finished(
-                load=self._summary(),
+                load=load,
                 capabilities=self._capabilities,
                 journey_digest=digest(all_plans(self._spec.scenario.load, self._spec.seed)),
                 clock_offsets_ms={f"worker-{n}": facts.clock_offset_s * 1000 for n, facts in self._workers.items()},
@@ -275,6 +281,7 @@ class Swarm:
         for number, facts in self._workers.items():
             tally = self._collector.tally(number)
             facts.samples_recorded, facts.exhausted = tally.samples, tally.exhausted
+            facts.condensed = tally.condensed
             facts.requests_sent = max(facts.requests_sent, self._collector.sent_by(number))
         return load_summary(self._spec.scenario.load, list(self._workers.values()))
 

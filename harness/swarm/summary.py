@@ -26,6 +26,7 @@ class WorkerFacts(msgspec.Struct, kw_only=True):
     unfinished: int = 0
     lost: bool = False
     exhausted: int = 0
+    condensed: int = 0
 
 
 def worker_summary(facts: WorkerFacts) -> WorkerSummary:
@@ -65,6 +66,7 @@ def load_summary(load: Load, workers: Sequence[WorkerFacts]) -> LoadSummary:
         requests_sent=sum(facts.requests_sent for facts in workers),
         samples_recorded=sum(facts.samples_recorded for facts in workers),
         exhausted=sum(facts.exhausted for facts in workers),
+        condensed=sum(facts.condensed for facts in workers),
         unfinished=sum(facts.unfinished for facts in workers),
         workers=tuple(worker_summary(facts) for facts in workers),
     )

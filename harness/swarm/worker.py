@@ -66,7 +66,8 @@ class Worker:
         self._number = number
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
         tracer = Tracer(spec.seed, spec.scenario.load.trace_ratio)
-        self._recorder = Recorder(number, self._environment.events.request.fire, tracer)
+        rows_waiting_max = spec.scenario.load.rows_waiting_max
+        self._recorder = Recorder(number, self._environment.events.request.fire, tracer, rows_waiting_max)
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
         if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
             raise InputError(f"{spec.platform} cannot send bots", hint="write its bot_session, or set load.bots to 0")
@@ -169,6 +170,7 @@ class Worker:
                 clock_uncertainty_s=clock.uncertainty_s,
             )
         )
+        self._recorder.released_at(t0_s)
         self._barrier.release_at(ReleaseInstant(t0_s, asked.t0_wall_s))
 
     def _end(self) -> None:

@@ -121,9 +121,14 @@ class Secured(ssl.SSLSocket):
 
 
 @contextmanager
-def serving(script: Script, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[ScriptedServer]:
+def serving(
+    script: Script,
+    context: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    listener: socket.socket | None = None,
+) -> Iterator[ScriptedServer]:
     """The server, for as long as a test needs it; over TLS with a context, then as "localhost"."""
-    with socket.create_server((host, 0), backlog=512) as listener:
+    with listener or socket.create_server((host, 0), backlog=512) as listener:
         address = f"https://localhost:{listener.getsockname()[1]}"
         url = address if context else address.replace("https://localhost", "http://127.0.0.1")
         server = ScriptedServer(script, url=url, context=context)

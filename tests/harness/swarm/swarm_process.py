@@ -84,14 +84,15 @@ def shop_spec(url: str, run_dir: Path, customer: str = "Customer", **changes: ob
 
 
 @contextmanager
-def running(spec: SwarmSpec) -> Iterator[SwarmProcess]:
+def running(spec: SwarmSpec, *before: str) -> Iterator[SwarmProcess]:
+    """A swarm; `before` goes before its command, as in "prlimit --nofile=70"."""
     run_dir = Path(spec.run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     spec_file = run_dir / "swarm.json"
     write_spec(spec, spec_file)
     log = (run_dir / "swarm.log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.swarm", str(spec_file)],
+        [*before, sys.executable, "-m", "harness.swarm", str(spec_file)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
