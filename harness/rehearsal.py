@@ -137,6 +137,8 @@ def _run(
             load = scenario.load
             observer.phase("arm", load.who)
             journal.phase("arm")
+            if plan.reach.web_port is not None:
+                observer.note(f"Locust's own pages: http://127.0.0.1:{plan.reach.web_port}")
             arms_within_s = load.arm_timeout_s + _STARTS_WITHIN_S
             if plan.reach.remote_workers:
                 waiting = swarm.expect(Waiting, _STARTS_WITHIN_S)
