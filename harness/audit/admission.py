@@ -140,7 +140,8 @@ def _admissions(evidence: Evidence) -> Admissions:
 
 def _streamed(events: pa.Table, actors: list[str], until_s: Floats) -> tuple[Floats, Floats]:
     """What the position streams of these fans said by these instants: surely waiting, surely admitted; ∓∞: nothing."""
-    events = events.filter(pc.equal(events["stream"], "positions")).select(["actor", "event", "t_s", "t_sent_s"])
+    of_positions = pc.equal(events["stream"], "positions")
+    events = events.select(["actor", "event", "t_s", "t_sent_s"]).filter(of_positions)
     calls = events.filter(pc.equal(events["event"], "admitted"))
     positions = events.filter(pc.and_(pc.equal(events["event"], "position"), pc.is_valid(events["t_sent_s"])))
     delay_s = pc.min(pc.subtract(positions["t_s"], positions["t_sent_s"])).as_py() or 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -224,7 +224,8 @@ class Evidence:
         """(seat, state) of every row of the final seat map, in its order."""
         table = self.record.table("final_seats")
         _expect("final_seats", table, "state", SEAT_STATES)
-        return tuple(zip(*(table.column(name).to_pylist() for name in ("seat", "state")), strict=True))
+        states = {state: state for state in SEAT_STATES}
+        return tuple((row[0], states[row[1]]) for row in _rows(table, ("seat", "state")))
 
     @cached_property
     def seat_states(self) -> dict[str, str]:
@@ -238,11 +239,10 @@ class Evidence:
         _expect("final_orders", table, "state", ORDER_STATES)
         orders: dict[str, Order] = {}
         names, states = self._names, {state: state for state in ORDER_STATES}
-        for batch in table.select(_ORDER_COLUMNS).to_batches(max_chunksize=_BATCH_ROWS):
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                order = Order(row[0], names.setdefault(row[1], row[1]), (row[2],), states[row[3]], *row[4:])
-                known = orders.get(order.order_id)
-                orders[order.order_id] = _joined(known, order) if known else order
+        for row in _rows(table, _ORDER_COLUMNS):
+            order = Order(row[0], names.setdefault(row[1], row[1]), (row[2],), states[row[3]], *row[4:])
+            known = orders.get(order.order_id)
+            orders[order.order_id] = _joined(known, order) if known else order
         return orders
 
     @cached_property
@@ -254,11 +254,7 @@ class Evidence:
         """Every entry of the provider's ledger."""
         table = self.record.table("final_ledger")
         _expect("final_ledger", table, "entry", LEDGER_ENTRIES)
-        return tuple(
-            LedgerEntry(*row)
-            for batch in table.select(LedgerEntry.__struct_fields__).to_batches(max_chunksize=_BATCH_ROWS)
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        )
+        return tuple(LedgerEntry(*row) for row in _rows(table, LedgerEntry.__struct_fields__))
 
     def order_of(self, order_id: str, key: str) -> Order | None:
         """The exported order of that id, or of that idempotency key where the platform gave the fan no id."""
@@ -308,6 +304,12 @@ def _parse(
             raise InputError(message, file="operations", key="value") from problem
         who, known_as, why = known(actor, actor), known(identity, identity), known(error, error)
         yield Operation(who, known_as, key, value, invoke, complete, _OUTCOMES[outcome], why)
+
+
+def _rows(table: pa.Table, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    """Row by row, of types that the table's schema has fixed; never more than a batch of them at a time."""
+    for batch in table.select(columns).to_batches(max_chunksize=_BATCH_ROWS):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _joined(order: Order, seat: Order) -> Order:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
 from harness.audit.bookings import Confirmation, confirmations
 from harness.audit.history import NO_RULES, Evidence, Order
 from harness.audit.tally import Moment, Tally, at_rest
@@ -40,8 +38,8 @@ def purchase_limit(evidence: Evidence) -> Tally:
 
 def _identities(evidence: Evidence) -> dict[str, str]:
     """Fan → who they are."""
-    pairs: pa.Table = evidence.record.table("operations").group_by(["actor", "identity"]).aggregate([])
-    return dict(zip(pairs["actor"].to_pylist(), pairs["identity"].to_pylist(), strict=True))
+    told = (evidence.joins, evidence.holds, evidence.pays, evidence.lookups)
+    return {operation.actor: operation.identity for operations in told for operation in operations}
 
 
 def _report(identity: str, seats: dict[str, Order | Confirmation], limit: int, tally: Tally) -> None:

@@ -67,7 +67,7 @@ def _told(evidence: Evidence) -> pa.Table:
 def _from_streams(evidence: Evidence) -> pa.Table:
     events = evidence.record.table("events")
     wanted = pc.and_(pc.equal(events["stream"], "positions"), pc.is_in(events["event"], pa.array(_KINDS)))
-    return events.filter(wanted).select(_COLUMNS)
+    return events.select(_COLUMNS).filter(wanted)
 
 
 def _from_joins(evidence: Evidence) -> pa.Table:
