@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import unicodedata
 from typing import Final
 
 import msgspec
@@ -30,7 +31,7 @@ REFUSALS: Final = {
 
 
 class JoinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who joins. Limits apply to the identity; several fans may share one."""
+    """Who joins. Limits apply to the identity, in whatever case it is spelled; several fans may share one."""
 
     fan: Name
     identity: Name
@@ -117,8 +118,8 @@ class QueueRoutes:
         else:
             device = read_device(headers)
             body = await read_json(request, JoinRequest)
-            fan, identity, joined_us = body.fan, body.identity, 0
-            join = functools.partial(self._join_anew, body, headers.get("challenge", ""), device)
+            fan, identity, joined_us = body.fan, _spelled_once(body.identity), 0
+            join = functools.partial(self._join_anew, fan, identity, headers.get("challenge", ""), device)
         try:
             place = await join()
         except ForeignPlaceError as error:
@@ -170,9 +171,9 @@ class QueueRoutes:
         )
         return json_response(EnterAnswer(token, entry.admission_no, expires_at))
 
-    async def _join_anew(self, asked: JoinRequest, solution: str, device: str) -> Place:
+    async def _join_anew(self, fan: str, identity: str, solution: str, device: str) -> Place:
         try:
-            await self._entrance.check(asked.fan, solution=solution, device=device)
+            await self._entrance.check(fan, solution=solution, device=device)
         except ProofRefusedError as error:
             raise ProblemError(403, "the challenge is not solved", str(error)) from error
         except DeviceRefusedError as error:
@@ -180,12 +181,17 @@ class QueueRoutes:
                 raise ProblemError(403, "the device is not named", str(error)) from error
             retry_after_s = math.ceil(error.retry_after_s)
             raise ProblemError(429, "too many from this device", str(error), retry_after_s=retry_after_s) from error
-        return await self._room.join(asked.fan, asked.identity, device=device)
+        return await self._room.join(fan, identity, device=device)
 
     def _paused(self, fan: str, identity: str, joined_us: int, device: str) -> Response:
         opens_at_s = self._room.rules.opens_at_s
         ticket = self._signer.ticket(fan, identity, joined_us, device=device, opens_at_s=opens_at_s)
         return json_response(JoinAnswer(ticket, None, "", joined_us / 1e6, JoinState.PAUSED), 202)
+
+
+def _spelled_once(identity: str) -> str:
+    """Ann@Example.org is ann@example.org, also in full-width letters (NFKC)."""
+    return unicodedata.normalize("NFKC", identity).casefold()
 
 
 def _foreign(status: int) -> ProblemError:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from target.tickets import Signer, device_digest
+from target.tickets import Signer, Ticket, device_digest
 from tests.target.conftest import Valkey, eventually, free_port
 from tests.target.processes import EVENT, SECRET, Answer, Server, running
 from tests.target.test_bots import solve
@@ -153,6 +153,16 @@ def test_the_purchase_limit_is_the_identitys_over_all_its_sessions(mortal_valkey
         assert hold(booking, "s4", "me", ["101-A-4"], limit=4) == 201
         assert hold(booking, "s1", "me", ["101-A-5"], limit=4) == 422
         assert hold(booking, "s1", "you", ["101-A-5"], limit=4) == 201
+
+
+def test_an_identity_is_the_same_however_it_is_spelled(booking: Server) -> None:
+    known_as = set()
+    for number, identity in enumerate(("ann@example.org", "Ann@Example.ORG", "\uff41nn@example.org")):
+        fan = f"f{number}"
+        headers = {"Challenge": proof(booking, fan), "Device": fan}
+        answer = booking.ask("POST", QUEUE, {"fan": fan, "identity": identity}, **headers)
+        known_as.add(Signer(SECRET, EVENT).read(Ticket, answer.json["ticket"]).identity)
+    assert known_as == {"ann@example.org"}
 
 
 def test_without_a_limit_a_pass_is_good_for_any_number(mortal_valkey: Valkey) -> None:
