@@ -64,8 +64,7 @@ class Reconnect(_Undo, frozen=True, tag="reconnect", tag_field="inverse"):
         now = postgres.upstream(self.dsn)
         if now not in {"", self.upstream}:
             raise ChangedHands(f"{self.server} was told to follow another primary meanwhile")
-        if now != self.upstream:
-            postgres.set_upstream(self.dsn, self.upstream)
+        postgres.set_upstream(self.dsn, self.upstream)  # also when it is there: the reload may be missing
 
 
 def inverse_of_pause(fault: PauseReplay, tools: Tools) -> ResumeReplay:

@@ -49,8 +49,12 @@ def resume_replay(dsn: str) -> None:
 
 
 def upstream(dsn: str) -> str:
-    """The replica's connection to its primary (it holds a password)."""
-    return _value(dsn, "SELECT current_setting('primary_conninfo')")
+    """The replica's connection to its primary (it holds a password), as its files say now.
+
+    What the server works with follows at some instant after a reload, so it tells nothing about who changed it.
+    """
+    last = "SELECT setting FROM pg_file_settings WHERE name = 'primary_conninfo' ORDER BY seqno DESC LIMIT 1"
+    return _value(dsn, f"SELECT coalesce(({last}), '')")
 
 
 def set_upstream(dsn: str, conninfo: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 from chaos import lease, state
 from chaos.injectors import postgres
 from harness.record.schema import FaultRun, FaultsDocument
+from harness.stack import workspace
 from harness.stack.databases import Postgres
 from harness.stack.processes import ManagedProcess
 from tests.chaos.keeper import PartOf, Task
@@ -124,11 +125,9 @@ def room(tmp_path: Path, ours: ProxyServer, valkey: Valkey) -> Iterator[Room]:
 
 
 @pytest.fixture(scope="module")
-def replica(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A real primary and its streaming replica."""
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o711)
+def replica() -> Iterator[dict[str, str]]:
+    """A real primary and its streaming replica, below a directory that their own user can reach."""
+    folder = workspace.create()
     servers: list[ManagedProcess] = []
     try:
         cluster = Postgres(folder, folder)
@@ -140,6 +139,7 @@ def replica(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     finally:
         for server in reversed(servers):
             server.stop(within_s=5)
+        workspace.remove(folder)
 
 
 def no_journal() -> bool:
