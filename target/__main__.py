@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Final
 
-from target.settings import Settings, SettingsError, from_environment
+from target.settings import Settings, SettingsError, from_environment, refuse_public_secrets
 
 ROLES: Final = ("booking", "worker", "feed", "payments")
 
@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         settings = from_environment(os.environ)
+        refuse_public_secrets(arguments[0], settings)
         run_role(arguments[0], settings)
     except SettingsError as error:
         sys.stderr.write(f"target: {error}\n")

@@ -10,6 +10,9 @@ import msgspec
 from msgspec import Meta
 
 PREFIX: Final = "TARGET_"
+PUBLIC_SECRET: Final = "rehearsal-only"  # noqa: S105 - for everybody to read, so it is good on loopback only
+_LOOPBACK: Final = ("127.0.0.1", "localhost")
+_SECRETS: Final = {"booking": ("secret", "webhook_secret"), "worker": ("secret",), "payments": ("webhook_secret",)}
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Names = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(,[A-Za-z0-9][A-Za-z0-9_-]*)*$")]
@@ -42,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     replica_lag_max_s: Seconds = 5.0  # beyond it browsing reads the primary while that can be asked
     dependency_timeout_s: Seconds = 1.0
 
-    secret: str = "rehearsal-only"  # noqa: S105 - signs tickets and passes; a real platform sets its own
+    secret: str = PUBLIC_SECRET  # signs tickets, passes and holds
     admin_token: str = ""  # empty: the operator endpoints refuse everyone
 
     queue_policy: Literal["fifo", "shuffle"] = "fifo"  # among those who come before the opening
@@ -67,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     payments_url: str = "http://127.0.0.1:8090"
     payment_flow: Literal["sale", "authorise"] = "sale"  # authorise: capture is a step of its own
     payment_timeout_s: Seconds = 2.0
-    webhook_secret: str = "rehearsal-only"  # noqa: S105 - shared with the provider
+    webhook_secret: str = PUBLIC_SECRET  # shared with the provider
     webhook_url: str = ""  # payments: where the provider reports what it did; empty: nowhere
     ledger_path: str = "ledger.sqlite"
     payment_time_ms: Annotated[int, Meta(ge=0)] = 60  # the provider's own think time
@@ -99,6 +102,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def port(self) -> int:
         """The port to listen on."""
         return int(self.listen.rpartition(":")[2])
+
+
+def refuse_public_secrets(role: str, settings: Settings) -> None:
+    """Raises `SettingsError` when others than this machine could reach a role whose secrets everybody can know."""
+    if settings.host in _LOOPBACK:
+        return
+    for name in _SECRETS.get(role, ()):
+        if getattr(settings, name) in {"", PUBLIC_SECRET}:
+            raise SettingsError(
+                f"{PREFIX}{name.upper()} is not set: whoever reaches {settings.listen} could sign with its default; "
+                "give every process the same long random value"
+            )
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
