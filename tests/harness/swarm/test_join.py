@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -131,6 +132,20 @@ def test_a_guest_that_is_killed_is_lost_and_its_users_stay_lost(tmp_path: Path) 
     assert swarm.table("requests").num_rows == settled.load.samples_recorded
     first = [row["user"] for row in swarm.table("requests").to_pylist() if row["step"] == "queue_page"]
     assert len(first) == len(set(first)) == 40
+
+
+def test_a_guest_does_not_outlive_a_killed_master(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", workers=1), 1)
+        with running(spec) as swarm, guest(swarm.expect(Waiting, within_s=60).port) as worker:
+            swarm.expect(Armed, within_s=60)
+            swarm.process.kill()
+            assert worker.wait(60) == 3
+            said = worker.stderr.read()
+    assert "the master is gone" in said
+    folder = Path(said.split("what it recorded is in ")[1].split()[0])
+    assert not (folder / "swarm.json").exists()
+    shutil.rmtree(folder)
 
 
 def test_the_operators_token_stays_at_home(tmp_path: Path) -> None:
