@@ -1,0 +1,92 @@
+"""Toxics' timing, judged on distributions: what a toxic adds to the same exchange through a proxy without it.
+
+The tolerance is 10 ms and what the machine itself spreads at that moment: a busy machine widens both distributions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tests.chaos.servers import ProxyServer, Upstream, connect, echo, elapsed_s, receive
+
+Start = Callable[[Callable[[socket.socket], None]], Upstream]
+TOLERANCE_MS = 10.0
+CONNECTIONS = 20
+
+
+def round_trips_ms(address: tuple[str, int], rounds: int) -> list[float]:
+    """Of many connections at once, each round sent together."""
+    times_ms: list[float] = []
+    with contextlib.ExitStack() as stack:
+        links = [stack.enter_context(connect(address)) for _ in range(CONNECTIONS)]
+        for _ in range(rounds):
+            sent_s = {}
+            for link in links:
+                sent_s[link] = time.monotonic()
+                link.sendall(b"x")
+            while sent_s:
+                readable, _, _ = select.select(list(sent_s), [], [], 10)
+                assert readable
+                for link in readable:
+                    times_ms.append((time.monotonic() - sent_s.pop(link)) * 1000)
+                    assert link.recv(2) == b"x"
+    return times_ms
+
+
+def deciles(values: Sequence[float]) -> list[float]:
+    return statistics.quantiles(values, n=10)
+
+
+def slack_ms(control: Sequence[float]) -> float:
+    low, high = deciles(control)[0], deciles(control)[-1]
+    return TOLERANCE_MS + high - low
+
+
+@pytest.mark.parametrize("toxics", [1, 2])
+def test_latency_shifts_the_whole_distribution(server: ProxyServer, upstream: Start, toxics: int) -> None:
+    address = upstream(echo).address
+    plain, delayed = server.create("plain", address), server.create("delayed", address)
+    for number in range(toxics):
+        body = {"type": "latency", "name": f"late_{number}", "attributes": {"latency": 150}}
+        assert server.call("POST", "/proxies/delayed/toxics", body).ok
+    before, late, after = round_trips_ms(plain, 3), round_trips_ms(delayed, 3), round_trips_ms(plain, 3)
+    control = before + after
+    added_ms = [high - low for low, high in zip(deciles(control), deciles(late), strict=True)]
+    assert min(late) >= 150 * toxics - 1
+    assert statistics.median(added_ms) == pytest.approx(150 * toxics, abs=slack_ms(control))
+
+
+def test_jitter_is_spread_evenly_over_its_range(server: ProxyServer, upstream: Start) -> None:
+    """latency 200, jitter 150: the quartiles of U[50, 350) are 125, 200 and 275."""
+    address = upstream(echo).address
+    plain, spread = server.create("plain", address), server.create("spread", address)
+    server.toxic("spread", "latency", latency=200, jitter=150)
+    control, times = round_trips_ms(plain, 4), round_trips_ms(spread, 12)
+    quartiles = statistics.quantiles(times, n=4)
+    sampling_ms = 3 * 300 * (0.25 / len(times)) ** 0.5  # three standard errors of a quantile of that range
+    assert min(times) >= 49
+    assert max(times) - min(times) > 200
+    for found, due in zip(quartiles, (125, 200, 275), strict=True):
+        assert found == pytest.approx(due, abs=slack_ms(control) + sampling_ms)
+
+
+def test_bandwidth_gives_each_connection_its_rate(server: ProxyServer, upstream: Start) -> None:
+    """300 KB at 1,000 KB/s take 300 ms, never less."""
+    address = upstream(lambda link: link.sendall(b"x" * 300_000)).address
+    plain, narrow = server.create("plain", address), server.create("narrow", address)
+    server.toxic("narrow", "bandwidth", rate=1000)
+
+    def fetch_ms(where: tuple[str, int]) -> float:
+        with connect(where) as link:
+            return 1000 * elapsed_s(lambda: receive(link, 300_000))
+
+    control, times = [fetch_ms(plain) for _ in range(10)], [fetch_ms(narrow) for _ in range(10)]
+    assert min(times) >= 270
+    assert statistics.median(times) == pytest.approx(300, abs=0.02 * 300 + slack_ms(control) + max(control))
