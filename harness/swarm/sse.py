@@ -7,11 +7,15 @@ last byte is.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from sseclient import Event, SSEClient
 
 from harness.platform import Call
 from harness.swarm.http import CallFailed, Endpoint, HttpClient, Response
+from harness.swarm.http_message import MalformedResponse
+
+_EVENT_BYTES_MAX: Final = 1024 * 1024  # comments and half events included
 
 
 class EventStream:
@@ -48,10 +52,30 @@ def connect(
         lines += f"Last-Event-ID: {last_event_id}\r\n".encode()
 
     def start(body: Iterator[bytes]) -> EventStream:
-        events = SSEClient(body).events()
+        events = _events(body)
         first = next(events, None)
         if first is None:
             raise CallFailed("reset")
         return EventStream(client, first, events)
 
     return client.open_stream(endpoint, target, call, lines, start)
+
+
+def _events(body: Iterator[bytes]) -> Iterator[Event]:
+    """The events of a body. `CallFailed`: "too_large", one does not end; "protocol", no text."""
+    since_last = 0
+
+    def bounded() -> Iterator[bytes]:
+        nonlocal since_last
+        for piece in body:
+            since_last += len(piece)
+            if since_last > _EVENT_BYTES_MAX:
+                raise CallFailed("too_large")
+            yield piece
+
+    try:
+        for event in SSEClient(bounded()).events():
+            since_last = 0
+            yield event
+    except (UnicodeDecodeError, MalformedResponse):
+        raise CallFailed("protocol") from None

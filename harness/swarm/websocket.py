@@ -18,6 +18,7 @@ import websocket
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
 from harness.swarm.recorder import Recorder
+from harness.swarm.tracing import traceparent
 from harness.swarm.transport import CallFailed, Connection, Limits, resolve
 
 STEP: Final = "feed"
@@ -33,19 +34,27 @@ _HINT_MAX_S: Final = 120.0  # whoever asks for more is not believed
 class BufferedSocket:
     """What websocket-client takes for a socket: reads ahead, so that small reads are served from memory."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, message_bytes_max: int) -> None:
+        self.left_bytes = self._message_bytes_max = message_bytes_max
         self._connection = connection
         self._buffer = b""
         self._at = 0
 
     def recv(self, size: int) -> bytes:
-        """Up to `size` bytes; empty at the end of file."""
+        """Up to `size` bytes; empty at the end of file. Raises `CallFailed` for a message that is too large."""
+        self.left_bytes -= size
+        if self.left_bytes < 0:
+            raise CallFailed("too_large")
         if self._at >= len(self._buffer):
             self._buffer = self._connection.receive(max(_BURST_BYTES, size))
             self._at = 0
         piece = self._buffer[self._at : self._at + size]
         self._at += len(piece)
         return piece
+
+    def next_message(self) -> None:
+        """Another one begins; it may be as large as the last."""
+        self.left_bytes = self._message_bytes_max
 
     def send(self, data: bytes) -> int:
         """All of it."""
@@ -75,6 +84,7 @@ class FeedSocket:
         self._recorder = recorder
         self._person = person
         self._limits = limits or Limits()
+        self._span_id = ""
         self._socket: websocket.WebSocket | None = None
         self._connection: Connection | None = None
 
@@ -84,6 +94,7 @@ class FeedSocket:
         start_s = monotonic()
         status, outcome, error = 0, Outcome.UNKNOWN, "stopped"
         self.retry_after_s = None
+        self._span_id = ""
         try:
             self._open(url)
             status, outcome, error = _SWITCHED, Outcome.OK, ""
@@ -102,24 +113,25 @@ class FeedSocket:
             if error:
                 self.close()
             person = self._person
-            self._recorder.request(
-                (
-                    seq,
-                    person.user,
-                    person.kind,
-                    STEP,
-                    METHOD,
-                    call.t_intended_s,
-                    start_s,
-                    end_s if status else None,
-                    end_s,
-                    status,
-                    outcome.value,
-                    error,
-                    0,
-                    call.attempt,
-                )
+            row = (
+                seq,
+                person.user,
+                person.kind,
+                STEP,
+                METHOD,
+                call.t_intended_s,
+                start_s,
+                end_s if status else None,
+                end_s,
+                status,
+                outcome.value,
+                error,
+                0,
+                call.attempt,
             )
+            self._recorder.request(row)
+            if self._span_id:
+                self._recorder.span(self._recorder.tracer.trace_of(person.kind, person.user), self._span_id, row)
         return outcome, error
 
     def receive(self) -> bytes:
@@ -127,6 +139,7 @@ class FeedSocket:
         if self._socket is None:
             raise CallFailed("reset")
         try:
+            self._buffered.next_message()
             opcode, data = self._socket.recv_data()
         except websocket.WebSocketConnectionClosedException:
             raise CallFailed("reset") from None
@@ -148,11 +161,15 @@ class FeedSocket:
     def _open(self, url: str) -> None:
         self.close()
         self._connection = connection = Connection(resolve(url), self._limits)
+        self._buffered = BufferedSocket(connection, self._limits.body_bytes)
         connection.deadline_s = monotonic() + self._limits.first_byte_s
         if self.first_send_s is None:
             self.first_send_s = monotonic()
         self._socket = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
-        self._socket.connect(url, socket=BufferedSocket(connection), redirect_limit=0)  # type: ignore[no-untyped-call]
+        trace_id = self._recorder.tracer.trace_of(self._person.kind, self._person.user)
+        self._span_id = self._recorder.next_span() if trace_id else ""
+        headers = [f"traceparent: {traceparent(trace_id, self._span_id)}"] if trace_id else []
+        self._socket.connect(url, header=headers, socket=self._buffered, redirect_limit=0)  # type: ignore[no-untyped-call]
         connection.deadline_s = _NEVER
 
 

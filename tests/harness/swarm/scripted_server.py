@@ -129,8 +129,9 @@ def serving(
 ) -> Iterator[ScriptedServer]:
     """The server, for as long as a test needs it; over TLS with a context, then as "localhost"."""
     with listener or socket.create_server((host, 0), backlog=512) as listener:
-        address = f"https://localhost:{listener.getsockname()[1]}"
-        url = address if context else address.replace("https://localhost", "http://127.0.0.1")
+        host, port = listener.getsockname()
+        near = host.replace("0.0.0.0", "127.0.0.1")
+        url = f"https://localhost:{port}" if context else f"http://{near}:{port}"
         server = ScriptedServer(script, url=url, context=context)
         thread = threading.Thread(target=server.serve, args=(listener,), daemon=True)
         thread.start()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from time import monotonic
 
+import pytest
+
 from harness.platform import Call
 from harness.swarm import sse
 from harness.swarm.http import Endpoint
@@ -113,3 +115,31 @@ def test_a_stream_without_any_event_was_no_answer() -> None:
         answer, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
         client.close()
     assert (stream, answer.outcome, answer.error) == (None, "unknown", "reset")
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ([chunk(b"data: \xff\xfe\n\n"), Hang()], "protocol"),
+        ([chunk(b"data: " + b"x" * 60_000)] * 20, "too_large"),
+        ([chunk(b":\n" * 30_000)] * 20, "too_large"),
+    ],
+)
+def test_an_event_that_is_none_ends_the_stream_with_a_word(said: list[bytes | Hang], error: str) -> None:
+    with serving(lambda _: [HEAD + chunk(event(1)), *said]) as server:
+        client = client_of(server.url)
+        _, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        assert stream is not None
+        assert [one.id for one in stream] == ["e:1"]
+        assert stream.error == error
+        client.close()
+
+
+def test_a_stream_that_begins_with_garbage_was_no_answer() -> None:
+    recorder = Recorder(1)
+    with serving(lambda _: [HEAD + chunk(b"data: \xff\n\n"), Hang()]) as server:
+        client = client_of(server.url, recorder)
+        answer, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        client.close()
+    assert (stream, answer.outcome, answer.error) == (None, "unknown", "protocol")
+    assert len(rows(recorder)) == 1

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 import pytest
 
 from harness.record.schema import Outcome
+from harness.swarm.clock import ReleaseInstant
 from harness.swarm.http import CallFailed, Limits
 from harness.swarm.recorder import Recorder
+from harness.swarm.tracing import Tracer
 from harness.swarm.websocket import FeedSocket
 from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, response, serving
 from tests.harness.swarm.test_http import NOW, PERSON, rows
@@ -122,3 +124,26 @@ def test_nobody_listening_is_refused() -> None:
     with serving(lambda _: []) as server:
         gone = feed_url(server.url)
     assert FeedSocket(Recorder(1), PERSON).connect(gone, NOW) == (Outcome.FAIL, "refused")
+
+
+def test_a_message_that_claims_to_be_endless_is_too_large() -> None:
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        return [accept(asked) + b"\x82\x7f" + struct.pack("!Q", 2**40), *[b"x" * 30_000] * 8, Hang()]
+
+    with serving(script) as server:
+        socket = FeedSocket(Recorder(1), PERSON, Limits(body_bytes=100_000))
+        assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
+        with pytest.raises(CallFailed, match="too_large"):
+            socket.receive()
+        socket.close()
+
+
+def test_a_traced_connect_names_its_span_and_records_it() -> None:
+    recorder = Recorder(1, tracer=Tracer(1, 1.0))
+    with serving(lambda asked: [accept(asked), Hang()]) as server:
+        socket = FeedSocket(recorder, PERSON)
+        socket.connect(feed_url(server.url), NOW)
+        socket.close()
+    (span,) = recorder.take(ReleaseInstant(0.0, 0.0))["spans"].to_pylist()
+    assert server.asked[0].header("traceparent") == f"00-{span['trace_id']}-{span['span_id']}-01"
+    assert (span["name"], span["status"]) == ("feed", "ok")
