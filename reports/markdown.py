@@ -54,6 +54,7 @@ def _invariants(page: Page) -> Iterable[str]:
     ]
     header = ("State", "Invariant", "Name", "Checked", "Unknown")
     yield _table(header, rows) if rows else "No invariant was checked."
+    yield _plain(page.selftest)
     for row in page.invariants:
         for violation in row.violations:
             lines = [f"- {line.at} · {_plain(line.actor)} · {_plain(line.text)}" for line in violation.history]

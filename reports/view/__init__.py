@@ -43,6 +43,7 @@ class Page(Struct, frozen=True):
     indicators: tuple[IndicatorRow, ...]
     timings: tuple[TimingRow, ...]
     invariants: tuple[InvariantView, ...]
+    selftest: str
     examinations: tuple[ExaminationView, ...]
     faults: tuple[FaultView, ...]
     limits: Limits
@@ -64,6 +65,7 @@ def build(record: Record, verdict: Verdict) -> Page:
         indicators=indicators.indicators(verdict.slis),
         timings=indicators.timings(tables),
         invariants=invariants.invariants(verdict.invariants),
+        selftest=invariants.selftest(record.run.selftest),
         examinations=examinations.examinations(verdict.examinations),
         faults=faults.faults(record, verdict),
         limits=limits.limits(record, tables),

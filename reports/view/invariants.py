@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.record.schema import Struct
+from harness.record.schema import SelfTestSummary, Struct
 from harness.record.verdict import InvariantResult, Violation
 from reports import text
 from reports.view import words
@@ -43,6 +43,13 @@ class InvariantView(Struct, frozen=True):
 def invariants(results: tuple[InvariantResult, ...]) -> tuple[InvariantView, ...]:
     """In the order of the verdict."""
     return tuple(_view(result) for result in results)
+
+
+def selftest(last: SelfTestSummary | None) -> str:
+    """Whether the checkers were shown to see, for this version: one sentence."""
+    if last is None:
+        return "Whether these checkers see was never tested for this version: gatecrash selftest does it."
+    return f"The last self-test of these checkers {'passed' if last.passed else 'FAILED'}: {last.sentence}."
 
 
 def _view(result: InvariantResult) -> InvariantView:

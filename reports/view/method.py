@@ -40,7 +40,6 @@ def method(record: Record, verdict: Verdict) -> Method:
     run = record.run
     offsets = ", ".join(f"{name} {text.milliseconds(ms)}" for name, ms in sorted(run.clock_offsets_ms.items()))
     facts = (
-        ("Self-test of the audit", run.selftest.sentence if run.selftest else "never run for this version"),
         ("Seed", str(verdict.seed)),
         ("Journey digest", run.journey_digest[:16] or "not recorded"),
         ("Platform", run.stack),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from harness.record.schema import SelfTestSummary
 from harness.record.verdict import Examination, Figure
 from reports.view.examinations import examinations
+from reports.view.invariants import selftest
 
 COUNTED = Figure(name="n", title="Unexplained", value=-1234567.0, unit="cents", samples=12)
 ESTIMATED = Figure(
@@ -20,3 +24,16 @@ def test_a_row_says_value_interval_and_what_could_have_been_seen() -> None:
     assert (estimated.value, estimated.detectable) == ("21.5 % of the line", "15")
     assert estimated.interval.startswith("10.")
     assert (untold.value, untold.note) == ("not told", "nobody tried")
+
+
+def test_the_report_says_whether_the_checkers_were_shown_to_see() -> None:
+    passed = SelfTestSummary(
+        version="0.1.0 abc", began="2026-11-23T10:15:00Z", took_s=200.0, bugs_known=14, bugs_planted=14, bugs_caught=14,
+        missed=(), clean_runs=3, false_alarms=0, passed=True,
+    )  # fmt: skip
+    assert selftest(passed) == (
+        "The last self-test of these checkers passed: 14 of 14 planted bugs caught, 0 false alarms in 3 clean runs; "
+        "2026-11-23 10:15 UTC, version 0.1.0 abc."
+    )
+    assert "FAILED" in selftest(msgspec.structs.replace(passed, passed=False))
+    assert "never tested" in selftest(None)
