@@ -206,6 +206,21 @@ class Evidence:
             raise InputError(f"are no rules of an on-sale: {problem}", file="run.json", key="on_sale") from problem
 
     @cached_property
+    def missing_operations(self) -> int:
+        """How many are not in the record of those that the workers numbered 0, 1, 2 …, up to the last of each.
+
+        Raises InputError when a number is there twice: then it is not the record of one run.
+        """
+        counts = self.record.table("operations").select(["worker", "op"]).group_by("worker")
+        missing = 0
+        for row in counts.aggregate([("op", "max"), ("op", "count"), ("op", "count_distinct")]).to_pylist():
+            if row["op_count"] != row["op_count_distinct"]:
+                message = f"worker {row['worker']} has an operation twice: the rows of several runs are mixed"
+                raise InputError(message, file="operations", key="op", hint="restore the file, or rehearse again")
+            missing += row["op_max"] + 1 - row["op_count"]
+        return missing
+
+    @cached_property
     def clock_margin_s(self) -> float:
         """How far instants of two workers may be apart: two clocks, each off by at most its uncertainty."""
         workers = self.run.load.workers if self.run.load else ()

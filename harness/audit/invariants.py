@@ -28,13 +28,17 @@ Checker = Callable[[Evidence], Tally]
 
 
 class InvariantSpec(msgspec.Struct, frozen=True):
-    """One invariant. `check`: what is looked at from outside; `needs`: capabilities without which it cannot be seen."""
+    """One invariant. `check`: what is looked at from outside; `needs`: capabilities without which it cannot be seen.
+
+    `by_absence`: it is broken by what did not happen before, so that a lost operation can look like a violation.
+    """
 
     name: str
     title: str
     check: str
     needs: tuple[str, ...]
     checker: Checker
+    by_absence: bool = False
 
 
 _ALL: Final = (
@@ -72,6 +76,7 @@ _ALL: Final = (
         "Before the request + its time to live nobody else is granted the seat, and no holder is told that it is gone.",
         (),
         no_early_expiry,
+        by_absence=True,
     ),
     InvariantSpec(
         "money_reconciles",
@@ -93,6 +98,7 @@ _ALL: Final = (
         "If a fan's join was acked before another's was invoked, that fan is admitted first.",
         ("queue",),
         queue_order,
+        by_absence=True,
     ),
     InvariantSpec(
         "position_monotonic",
@@ -107,6 +113,7 @@ _ALL: Final = (
         "No hold without a pass, no pass without a place; forged tickets and probes never get as far as a hold.",
         ("queue",),
         no_queue_bypass,
+        by_absence=True,
     ),
     InvariantSpec(
         "admission_rate",
@@ -132,11 +139,22 @@ def audit(record: Record) -> tuple[InvariantResult, ...]:
     The last first: those of queue and feed work on whole event tables, before the operations are all in memory.
     """
     evidence = Evidence(record)
+    missing = evidence.missing_operations
     results: dict[str, InvariantResult] = {}
     for name, spec in reversed(INVARIANTS.items()):
         results[name] = check(spec, evidence)
         pa.default_memory_pool().release_unused()
-    return tuple(results[name] for name in INVARIANTS)
+    return tuple(_of_a_part(results[name], missing) for name in INVARIANTS)
+
+
+def _of_a_part(result: InvariantResult, missing: int) -> InvariantResult:
+    """What a result is worth when operations are missing: nothing is held, and not every violation is one."""
+    if not missing or result.status is Status.NOT_OBSERVABLE:
+        return result
+    stands = result.status is Status.VIOLATED and not INVARIANTS[result.name].by_absence
+    found = Status.VIOLATED if stands else Status.UNKNOWN
+    note = f"{missing} operations are missing from the record{'; ' if result.note else ''}{result.note}"
+    return msgspec.structs.replace(result, status=found, note=note)
 
 
 def check(spec: InvariantSpec, evidence: Evidence) -> InvariantResult:

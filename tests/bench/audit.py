@@ -82,7 +82,9 @@ def _fans(users: np.ndarray) -> dict[str, pa.Table]:
     }  # fmt: skip
     offsets = {"join": joined, "enter": called + 0.1, "conflict": called + 0.5, "hold": called + 0.7}
     offsets |= {"pay": called + 1.5, "order": called + 2.5}
-    operations = [_operations(step, names, keys[step], texts[step], offsets[step], at) for at, step in enumerate(texts)]
+    operations = [
+        _operations(step, users, names, keys[step], texts[step], offsets[step], at) for at, step in enumerate(texts)
+    ]
     orders = {"order_id": keys["order"], "fan": names, "seat": seats, "state": ["confirmed"] * len(names)}
     orders |= {"amount_cents": [5000] * len(names), "idempotency_key": keys["pay"]}
     ledger = {"charge_id": [f"c-{n}" for n in users.tolist()], "idempotency_key": keys["pay"]}
@@ -97,11 +99,11 @@ def _fans(users: np.ndarray) -> dict[str, pa.Table]:
 
 
 def _operations(
-    step: str, names: list[str], keys: list[str], texts: list[str], invoked: np.ndarray, at: int
+    step: str, users: np.ndarray, names: list[str], keys: list[str], texts: list[str], invoked: np.ndarray, at: int
 ) -> pa.Table:
     count, conflict = len(names), step == "conflict"
     columns = {
-        "op": np.arange(count) * STEPS + at,
+        "op": users * STEPS + at,
         "worker": np.zeros(count, dtype=np.int16),
         "actor": names,
         "identity": names,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import msgspec
@@ -154,6 +155,36 @@ def test_a_record_that_the_schema_does_not_allow_is_bad_input(table: str, column
         audit(builder.record())
 
 
+def test_a_record_in_another_order_is_judged_the_same() -> None:
+    for breakage in (None, RunBuilder.double_sell, RunBuilder.expire_early, RunBuilder.regress_position):
+        builder = RunBuilder(fans=30)
+        if breakage:
+            breakage(builder)
+        before = audit(builder.record())
+        for rows in builder.tables.values():
+            random.Random(4).shuffle(rows)
+        assert [(r.name, r.status, r.violations_total) for r in audit(builder.record())] == [
+            (r.name, r.status, r.violations_total) for r in before
+        ]
+
+
+def test_a_record_that_lacks_operations_is_never_judged_as_if_whole() -> None:
+    builder = RunBuilder(fans=20)
+    del builder.tables["operations"][7]
+    results = audit(builder.record())
+    assert {result.status for result in results} == {Status.UNKNOWN}
+    assert {result.note[:40] for result in results} == {"1 operations are missing from the record"}
+    violated = audit(builder.double_charge().record())
+    assert [r.name for r in violated if r.status is Status.VIOLATED] == ["money_reconciles"]
+
+
+def test_the_rows_of_two_runs_in_one_record_are_refused() -> None:
+    builder = RunBuilder(fans=20)
+    builder.tables["operations"] += RunBuilder(fans=3, seed=2).tables["operations"]
+    with pytest.raises(InputError, match="the rows of several runs are mixed"):
+        audit(builder.record())
+
+
 def test_a_hundred_thousand_correct_operations_raise_nothing() -> None:
     builder = empty()
     template = RunBuilder(fans=30, faulty=False, spectators=0)
@@ -161,6 +192,8 @@ def test_a_hundred_thousand_correct_operations_raise_nothing() -> None:
     for copy in range(enough):
         for name in ("operations", "final_seats", "final_orders", "final_ledger"):
             builder.tables[name] += [_renamed(row, copy) for row in template.tables[name]]
+    for number, row in enumerate(builder.tables["operations"]):
+        row["op"] = number
     record = builder.record()
     assert record.table("operations").num_rows >= 100_000
     results = {result.name: result for result in audit(record)}
