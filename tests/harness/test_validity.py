@@ -33,6 +33,9 @@ def load() -> LoadSummary:
         ("fds_ratio_max", 0.8, Validity.VALID),
         ("fds_ratio_max", 0.81, Validity.DEGRADED),
         ("fds_ratio_max", 0.96, Validity.INVALID),
+        ("ports_ratio_max", 0.8, Validity.VALID),
+        ("ports_ratio_max", 0.81, Validity.DEGRADED),
+        ("ports_ratio_max", 0.96, Validity.INVALID),
     ],
 )
 def test_health_against_its_limits(load: LoadSummary, field: str, value: float, validity: Validity) -> None:
@@ -52,6 +55,8 @@ def test_health_against_its_limits(load: LoadSummary, field: str, value: float, 
         ("users_released", 979, Validity.INVALID),
         ("samples_recorded", 9_999, Validity.DEGRADED),
         ("samples_recorded", 9_899, Validity.INVALID),
+        ("exhausted", 1, Validity.DEGRADED),
+        ("exhausted", 101, Validity.INVALID),
     ],
 )
 def test_delivery_against_its_limits(load: LoadSummary, field: str, value: float, validity: Validity) -> None:
@@ -80,3 +85,30 @@ def test_only_the_run_itself_counts_and_one_busy_second_does_not_decide() -> Non
     assert found.loop_lag_ms_p99 == 3.0
     assert found.cpu_percent_max == pytest.approx(60.0)
     assert found.fds_ratio_max == pytest.approx(3000 / 4096)
+
+
+@pytest.mark.parametrize(
+    ("uncertainty_ms", "validity"), [(100.0, Validity.VALID), (101.0, Validity.DEGRADED), (501.0, Validity.INVALID)]
+)
+def test_clocks_that_hardly_agree_are_no_instrument(
+    load: LoadSummary, uncertainty_ms: float, validity: Validity
+) -> None:
+    worker = msgspec.structs.replace(load.workers[0], clock_uncertainty_ms=uncertainty_ms)
+    assert judge_generator(msgspec.structs.replace(load, workers=(worker,)), SOUND, LIMITS).validity is validity
+
+
+def test_workers_of_one_host_share_its_ports_and_those_of_others_do_not(load: LoadSummary) -> None:
+    builder = RunBuilder(fans=3)
+    second = dict(builder.tables["generator"][-1]) | {"ports": 300, "ports_limit": 1000, "t_s": 5.0}
+    builder.tables["generator"] = [second | {"worker": 1}, second | {"worker": 2, "t_s": 5.4}]
+    rows = builder.record().table("generator")
+    near = [msgspec.structs.replace(load.workers[0], worker=number, host="a") for number in (1, 2)]
+    apart = [near[0], msgspec.structs.replace(near[1], host="b")]
+    assert health(rows, builder.duration_s, near).ports_ratio_max == pytest.approx(0.6)
+    assert health(rows, builder.duration_s, apart).ports_ratio_max == pytest.approx(0.3)
+
+
+def test_the_verdict_has_every_workers_skew_and_clock(load: LoadSummary) -> None:
+    result = judge_generator(msgspec.structs.replace(load, skew_ms_min=0.2), SOUND, LIMITS)
+    assert result.by_worker == load.workers
+    assert result.release_skew_ms.first == 0.2
