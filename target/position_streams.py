@@ -32,6 +32,7 @@ BANDS: Final = ((1.0, TICK_S), (5.0, 1.0), (20.0, 2.5), (math.inf, SLOWEST_S))
 """(the turn is at the earliest in so many s, the fan is asked for every so many s), from the front to the back."""
 KEEP_ALIVE_S: Final = 15.0
 BATCH: Final = 500
+STREAMS_PER_FAN: Final = 4  # tabs and reconnects; not a way to make one ticket costly
 ADMITTED: Final = 0
 ABSENT: Final = -1
 EVENT_NO_DIGITS: Final = 15  # of a Last-Event-ID that is continued
@@ -107,24 +108,37 @@ class StreamHub:
         self._room = room
         self._rate_per_s = rate_per_s
         self._streams: set[Stream] = set()
+        self._of_fan: dict[str, list[Stream]] = {}  # oldest first
         self._arrived: list[Stream] = []
         self._arrival = asyncio.Event()
 
     def open(self, ticket: Ticket, *, last_event_id: str = "") -> Stream:
-        """A new stream for the holder of `ticket`. The place is the ticket's; the id only continues the count."""
+        """A new stream for the holder of `ticket`. The place is the ticket's; the id only continues the count.
+
+        A fan has at most `STREAMS_PER_FAN`: the newest end the oldest.
+        """
         number = last_event_id.rpartition(":")[2]
         known = number.isdecimal() and len(number) <= EVENT_NO_DIGITS
         stream = Stream(ticket, int(number) if known else 0)
         self._streams.add(stream)
+        of_fan = self._of_fan.setdefault(ticket.fan, [])
+        of_fan.append(stream)
+        if len(of_fan) > STREAMS_PER_FAN:
+            self.close(of_fan[0])
         self._arrived.append(stream)
         self._arrival.set()
         SSE_CONNECTIONS.set(len(self._streams))
         return stream
 
     def close(self, stream: Stream) -> None:
-        """Forgets a stream."""
+        """Forgets a stream. Safe to call twice."""
         stream.finish()
         self._streams.discard(stream)
+        of_fan = self._of_fan.get(stream.ticket.fan, [])
+        if stream in of_fan:
+            of_fan.remove(stream)
+            if not of_fan:
+                del self._of_fan[stream.ticket.fan]
         SSE_CONNECTIONS.set(len(self._streams))
 
     async def run(self) -> None:

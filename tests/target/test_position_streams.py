@@ -11,7 +11,7 @@ import pytest
 
 from target.inventory import Inventory
 from target.keys import Keys
-from target.position_streams import BANDS, BATCH, SLOWEST_S, TICK_S, Stream, StreamHub, cadence_s
+from target.position_streams import BANDS, BATCH, SLOWEST_S, STREAMS_PER_FAN, TICK_S, Stream, StreamHub, cadence_s
 from target.redis_store import RedisStore
 from target.tickets import Ticket
 from target.venue import load
@@ -104,5 +104,21 @@ def test_the_stream_of_another_device_cannot_bring_a_place_back_and_ends(valkey:
                 assert await hub.open(Ticket("e1", "a", "a", place.joined_us + 1, 4e9, "thief")).next() == b""
             own = await told(hub.open(Ticket("e1", "a", "a", place.joined_us, 4e9, "phone")))
             assert own[1] == "event: position"
+
+    asyncio.run(main())
+
+
+def test_the_newest_streams_of_a_fan_end_the_oldest(valkey: Valkey) -> None:
+    async def main() -> None:
+        async with hub_on(valkey) as (room, hub):
+            place = await room.join("a", "a")
+            ticket = Ticket("e1", "a", "a", place.joined_us, 1e12)
+            streams = [hub.open(ticket) for _ in range(STREAMS_PER_FAN + 2)]
+            assert [stream.finished for stream in streams] == [True] * 2 + [False] * STREAMS_PER_FAN
+            for stream in streams[2:]:
+                assert b"event: position" in await stream.next()
+            for stream in streams:
+                hub.close(stream)
+            assert not hub._of_fan
 
     asyncio.run(main())
