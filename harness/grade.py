@@ -255,7 +255,8 @@ def _praise(judged: Judgement, score: float | None, letter: str | None) -> str:
     held = sum(1 for result in judged.invariants if result.status is Status.HELD)
     against = [sli for sli in judged.slis if sli.objective is not None]
     met = sum(1 for sli in against if sli.met)
-    proven = f", {len(judged.faults)} faults proven and healed" if judged.faults else ", no fault injected"
+    faults = len(judged.faults)
+    proven = f", {faults} fault{'s' * (faults > 1)} proven and healed" if faults else ", no fault injected"
     return (
         f"Grade {letter} ({score:.0f} of 100): {held} invariants held, {met} of {len(against)} objectives met{proven}."
     )
