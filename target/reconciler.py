@@ -6,12 +6,14 @@ The reconciler is the authority on expiry; nothing else ends a hold for its age.
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Sequence
 from typing import Final
 
 from target.admission import AdmissionController
-from target.inventory import Inventory
+from target.inventory import KEEP_PENDING_S, Inventory
 from target.observability import HOLD_EXPIRIES
-from target.orders import Orders, OrderState
+from target.orders import Order, Orders, OrderState
 
 PERIOD_S: Final = 0.25
 
@@ -27,8 +29,25 @@ async def load_if_lost(inventory: Inventory, orders: Orders, event: str) -> bool
     pending = [order for order in live if order.state == OrderState.PENDING]
     loaded = await inventory.load(sold=sold, pending=pending)
     if loaded:
+        await _catch_up(inventory, orders, live)
         _log.info("%s loaded: %d orders own seats, %d of them pending", event, len(live), len(pending))
     return loaded
+
+
+async def _catch_up(inventory: Inventory, orders: Orders, seen: Sequence[Order]) -> None:
+    """What happened to orders between their being read and the loading: Redis was told of it in vain, or not at all."""
+    state_then = {order.order_id: order.state for order in seen}
+    live_now = {order.order_id: order for order in await orders.live()}
+    for order in live_now.values():
+        if order.state is state_then.get(order.order_id):
+            continue
+        if order.state is OrderState.CONFIRMED:
+            await inventory.mark_sold(order)
+        else:
+            await inventory.restore(order, until_s=time.time() + KEEP_PENDING_S)
+    for order in seen:
+        if order.order_id not in live_now:
+            await inventory.let_go(order)
 
 
 class Reconciler:
