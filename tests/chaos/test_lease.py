@@ -151,7 +151,9 @@ def no_journal() -> bool:
 def test_whatever_step_it_dies_at_the_reaper_heals(room: Room, fault: str, step: str) -> None:
     with room.keeper(fault, *STEPS[step]) as keeper:
         assert keeper.wait(60) == -signal.SIGKILL, "the keeper never came to that step"
-        wait_until(lambda: room.whole() and no_journal(), within_s=LEASE_S + 2, what="the healing")
+        wait_until(room.whole, within_s=LEASE_S + 2, what="the healing")
+        wait_until(no_journal, within_s=10, what="the end of the journal")
+    assert room.whole()
     assert room.untouched()
 
 

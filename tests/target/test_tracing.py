@@ -63,7 +63,9 @@ def test_a_booking_leaves_the_spans_of_its_whole_way(platform: Platform, tmp_pat
     for span in kept:
         if span["span_id"] != paying["span_id"]:
             parent = by_id[span["parent_id"]]
-            assert parent["start_ns"] <= span["start_ns"] <= span["end_ns"] <= parent["end_ns"]
+            assert parent["start_ns"] <= span["start_ns"] <= span["end_ns"]
+            if span["node"] == parent["node"]:  # a server may be at its last line when its caller has the answer
+                assert span["end_ns"] <= parent["end_ns"]
     (charging,) = served_by(path, "payments")
     assert by_id[charging["parent_id"]]["name"] == "payments POST"
     assert by_id[by_id[charging["parent_id"]]["parent_id"]]["name"] == "saga.charge"

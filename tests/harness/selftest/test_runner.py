@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -29,5 +31,10 @@ def test_whoever_stops_the_self_test_stops_its_rehearsals(tmp_path: Path) -> Non
 
     with pytest.raises(KeyboardInterrupt):
         run([REFUSED, SLOW], tmp_path, 2, stop)
-    commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
-    assert [command for command in commands if str(tmp_path) in command] == []
+    assert [command for command in _commands_below() if str(tmp_path) in command] == []
+
+
+def _commands_below() -> Iterator[str]:
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            yield " ".join(child.cmdline())
