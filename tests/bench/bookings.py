@@ -125,7 +125,7 @@ async def inserting(platform: Platform) -> AsyncIterator[Book]:
     async def book(number: int) -> None:
         checkout = checkout_of(f"hold-{number}", number, next(free))
         row = (checkout.order_id, EVENT, checkout.fan, checkout.identity, checkout.hold_id, "key", "ok", 10_000, 6.0)
-        await pool.execute(orders_sql.CREATE, *row, list(checkout.seats), list(checkout.prices_cents))
+        await pool.execute(orders_sql.CREATE, *row, list(checkout.seats), list(checkout.prices_cents), 0)
 
     try:
         yield book
