@@ -24,7 +24,7 @@ class Fallback(msgspec.Struct, frozen=True):
 TABLE: Final = (
     Fallback("ticket_while_redis_down", "redis", "a join gets a signed ticket stamped now, and is queued by its stamp"),
     Fallback("paused_stream", "redis", "open position streams stay open and say `paused`"),
-    Fallback("stale_seat_map", "redis", "the seat map comes from the replica, marked stale"),
+    Fallback("stale_seat_map", "redis", "the seat map comes from the orders, marked stale"),
     Fallback("refused_hold", "redis", "a new hold is refused: 503 with Retry-After"),
     Fallback("checkout_without_redis", "redis", "a running checkout trusts its signed hold; Postgres decides"),
     Fallback("stale_order", "db", "an order is shown from the replica, marked stale"),
