@@ -148,14 +148,8 @@ class ComposeStack:
         self._engine = _engine()
         self._command = _compose_command()
         self._runtime = workspace.create()
-        try:
+        with workspace.raising(self._runtime, self.__exit__):
             self._raise(self._runtime)
-        except OSError as problem:
-            self.__exit__()
-            raise workspace.disk_problem(self._runtime, problem) from problem
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -110,14 +110,8 @@ class EmbeddedStack:
         if self._booking_port:
             require_free(self._booking_port)
         self._root = workspace.create()
-        try:
+        with workspace.raising(self._root, self.__exit__):
             self._raise(self._root)
-        except OSError as problem:
-            self.__exit__()
-            raise workspace.disk_problem(self._root, problem) from problem
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
     def __exit__(self, *exc: object) -> None:

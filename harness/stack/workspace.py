@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +51,19 @@ def disk_problem(path: Path, error: OSError) -> EnvironmentProblem:
     }
     hint = hints.get(error.errno or 0, "use a directory that you can write")
     return EnvironmentProblem(f"cannot write to {path}: {error.strerror}", hint=hint)
+
+
+@contextlib.contextmanager
+def raising(root: Path, take_down: Callable[[], None]) -> Iterator[None]:
+    """Whatever ends the raising of a stack half-way, it is taken down; a disk that fails gets its one clear line."""
+    try:
+        yield
+    except OSError as problem:
+        take_down()
+        raise disk_problem(root, problem) from problem
+    except BaseException:
+        take_down()
+        raise
 
 
 def remove(root: Path) -> None:

@@ -42,6 +42,7 @@ from target.settings import Settings
 from target.tickets import Signer
 from target.venue import load
 from tests.bench import rounds
+from tests.bench.line import Line, post
 from tests.target.conftest import Valkey
 from tests.target.processes import EVENT, SECRET, Server, running
 
@@ -165,8 +166,11 @@ async def over_http(platform: Platform) -> AsyncIterator[Book]:
         fan = f"fan-{number}"
         given, _ = signer.admit(fan, fan, admission_no=number, limit=4, entered_s=time.time())
         line = await idle.get()
-        held = await line.post(f"/api/events/{EVENT}/holds", given, {"seats": [next(free)]})
-        order = await line.post(f"/api/events/{EVENT}/orders", given, {"hold_id": held["hold_id"], "card": "ok"})
+        headers = {"authorization": f"Pass {given}", "idempotency_key": "key"}
+        asked = post(f"/api/events/{EVENT}/holds", {"seats": [next(free)]}, **headers)
+        held = msgspec.json.decode(await line.ask(asked, status="201"))
+        asked = post(f"/api/events/{EVENT}/orders", {"hold_id": held["hold_id"], "card": "ok"}, **headers)
+        order = msgspec.json.decode(await line.ask(asked, status="201"))
         assert order["state"] == "confirmed", order
         idle.put_nowait(line)
 
@@ -175,30 +179,6 @@ async def over_http(platform: Platform) -> AsyncIterator[Book]:
     finally:
         while not idle.empty():
             idle.get_nowait().close()
-
-
-class Line:
-    """One keep-alive connection: as little client as possible, so that the platform is what is measured."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def post(self, path: str, given: str, document: dict[str, object]) -> dict[str, object]:
-        body = msgspec.json.encode(document)
-        self._writer.write(
-            f"POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Pass {given}\r\nidempotency-key: key\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        answer: dict[str, object] = msgspec.json.decode(await self._reader.readexactly(length))
-        assert head.startswith(b"HTTP/1.1 201"), (head, answer)
-        return answer
-
-    def close(self) -> None:
-        self._writer.close()
 
 
 BOOKERS = {"insert": inserting, "saga": by_saga, "http": over_http}

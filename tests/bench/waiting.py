@@ -25,6 +25,7 @@ import uvloop
 
 from target.settings import Settings
 from tests.bench import rounds
+from tests.bench.line import Line, post
 from tests.target.conftest import Valkey
 from tests.target.processes import EVENT, Server, running
 
@@ -36,33 +37,10 @@ ROUNDS = 3
 OPEN_AT_ONCE = 200
 
 
-class Line:
-    """One keep-alive connection and no more client than that."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def ask(self, request: bytes) -> bytes:
-        """The body of the answer, which must be a success."""
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 20"), head
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        return await self._reader.readexactly(length)
-
-    def close(self) -> None:
-        """Drops it."""
-        self._writer.close()
-
-
 def join_request(number: int) -> bytes:
     """One fan's join."""
-    body = msgspec.json.encode({"fan": f"fan-{number}", "identity": f"fan-{number}"})
-    return (
-        f"POST /api/events/{EVENT}/queue HTTP/1.1\r\nhost: bench\r\ndevice: d{number}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    ).encode() + body
+    who: dict[str, object] = {"fan": f"fan-{number}", "identity": f"fan-{number}"}
+    return post(f"/api/events/{EVENT}/queue", who, device=f"d{number}")
 
 
 def health_request(_number: int) -> bytes:
