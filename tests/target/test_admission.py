@@ -1,4 +1,7 @@
-"""The admission loop: at its rate, and after an outage only when parked tickets have had time to come back."""
+"""What every mode of admission promises: the order, the limits, the absent, outages, and several workers at one door.
+
+The modes differ in the rate alone, and only by what they are told of conflicts and no-shows: test_admission_feedback.
+"""
 
 from __future__ import annotations
 
@@ -7,183 +10,227 @@ import random
 import time
 
 import pytest
-from prometheus_client import REGISTRY
 
-from target.admission import RETURN_GRACE_S, AdmissionController
-from target.conflict_signal import ConflictSignal
-from target.inventory import Inventory
-from target.keys import Keys
+from target.admission import RETURN_GRACE_S
 from target.queue_rules import Rules
-from target.rate_policy import OBSERVE_S, AdaptiveRate, Feedback, FixedRate
-from target.redis_store import RedisStore
+from target.rate_policy import fastest_per_s
 from target.tickets import Ticket
-from target.venue import load
-from target.waiting_room import WaitingRoom
+from target.waiting_room import EntryRefusedError, JoinState
+from tests.target.admission_line import Line, every_mode, run
 from tests.target.conftest import Valkey
 
-KEYS = Keys("e1")
-EAGER = FixedRate(1e6, 10)
+pytestmark = every_mode
+CROWD = [f"fan-{n}" for n in range(40)]
+HARDLY = {  # so slow that it is the burst alone that lets anybody in
+    "admission_rate_per_s": 0.01,
+    "admission_floor_per_s": 0.01,
+    "admission_ceiling_per_s": 0.01,
+    "admission_burst": 10,
+}
+LIMITS = {
+    "admission_rate_per_s": 60.0,
+    "admission_floor_per_s": 20.0,
+    "admission_ceiling_per_s": 60.0,
+    "admission_burst": 10,
+}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
+def test_fans_are_let_in_in_the_order_of_joining(valkey: Valkey, mode: str) -> None:
+    async def test(line: Line) -> None:
+        crowd = [f"fan-{n}" for n in range(200)]
+        places = await asyncio.gather(*(line.room.join(fan, fan) for fan in crowd))
+        in_order = sorted(crowd, key=lambda fan: places[crowd.index(fan)].joined_us)
+        assert await line.until_in(200, line.worker()) == in_order
 
-    def __call__(self) -> float:
-        return self.now_s
-
-
-async def step_until_admitted(controller: AdmissionController, room: WaitingRoom, fan: str) -> None:
-    while (await room.positions([fan])).of[0] != 0:
-        await controller.step()
+    run(valkey, mode, test)
 
 
-def test_nobody_is_let_in_until_the_grace_after_an_outage_is_over(mortal_valkey: Valkey) -> None:
-    async def main() -> None:
-        redis = RedisStore(mortal_valkey.url, timeout_s=0.5)
-        inventory = Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60)
-        room, clock = WaitingRoom(redis, KEYS), Clock()
-        controller = AdmissionController(room, EAGER, ConflictSignal(redis, KEYS), "e1", clock=clock)
-        await inventory.load()
-        await room.join("a", "a")
-        await step_until_admitted(controller, room, "a")
+def test_several_workers_at_one_door_let_everybody_in_once_and_in_order(valkey: Valkey, mode: str) -> None:
+    async def test(line: Line) -> None:
+        await line.join(*CROWD)
+        assert await line.until_in(len(CROWD), *(line.worker() for _ in range(4))) == CROWD
 
-        mortal_valkey.kill()
-        await controller.step()
-        parked = Ticket("e1", "parked", "parked", room.stamp(), 4e9)
-        mortal_valkey.start()
-        await inventory.load()
-        await room.join("later", "later")
-        for _ in range(5):
-            await controller.step()
-        assert (await room.rejoin(parked)).position == 1
-
-        clock.now_s += RETURN_GRACE_S - 0.01
-        await controller.step()
-        assert list((await room.positions(["parked", "later"])).of) == [1, 2]
-        clock.now_s += 0.02
-        await step_until_admitted(controller, room, "later")
-        entries = [await room.enter(Ticket("e1", fan, fan, 0, 4e9)) for fan in ("parked", "later")]
-        assert entries[0].admission_no < entries[1].admission_no
-        await redis.close()
-
-    asyncio.run(main())
+    run(valkey, mode, test)
 
 
-def test_an_event_that_is_not_loaded_counts_as_an_outage(valkey: Valkey) -> None:
-    async def main() -> None:
-        redis = RedisStore(valkey.url, timeout_s=2)
-        room, clock = WaitingRoom(redis, KEYS), Clock()
-        controller = AdmissionController(room, EAGER, ConflictSignal(redis, KEYS), "e1", clock=clock)
-        await controller.step()
-        await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
-        await room.join("a", "a")
-        for _ in range(5):
-            await controller.step()
-        assert (await room.positions(["a"])).of[0] == 1
-        clock.now_s += RETURN_GRACE_S
-        await step_until_admitted(controller, room, "a")
-        await redis.close()
-
-    asyncio.run(main())
-
-
-def test_an_adaptive_rate_follows_the_conflicts_that_booking_processes_count(valkey: Valkey) -> None:
-    async def main() -> None:
-        redis = RedisStore(valkey.url, timeout_s=2)
-        await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
-        room, clock, signal = WaitingRoom(redis, KEYS), Clock(), ConflictSignal(redis, KEYS)
-        policy = AdaptiveRate(30.0, 10, floor_per_s=5.0, ceiling_per_s=60.0, target_ratio=0.1)
-        controller = AdmissionController(room, policy, signal, "adaptive", clock=clock)
-
-        async def second(holds: int, conflicts: int) -> float:
-            for n in range(holds):
-                signal.count(conflict=n < conflicts)
-            await signal.flush()
-            clock.now_s += OBSERVE_S
-            await controller.step()
-            return policy.rate_per_s()
-
-        assert await second(0, 0) == 30.0
-        assert await second(30, 15) < 30.0
-        for _ in range(20):
-            low = await second(30, 15)
-        assert low == 5.0
-        assert metric("target_conflict_ratio") == pytest.approx(0.5, abs=0.05)
-        assert metric("target_admission_rate_per_s") == 5.0
-        for _ in range(60):
-            high = await second(30, 0)
-        assert high == 60.0
-        assert metric("target_admission_rate_per_s") == 60.0
-        await redis.close()
-
-    asyncio.run(main())
-
-
-def test_no_shows_are_made_up_for_and_abandoned_places_counted(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("target.waiting_room.LATE_S", 0.0)
-
-    async def main() -> None:
-        redis = RedisStore(valkey.url, timeout_s=2)
-        await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
-        room, clock = WaitingRoom(redis, KEYS, Rules(place_grace_s=0.1)), Clock()
-        policy = AdaptiveRate(10.0, 10, floor_per_s=5.0, ceiling_per_s=1e6, target_ratio=0.1)
-        controller = AdmissionController(room, policy, ConflictSignal(redis, KEYS), "shows", clock=clock)
-        clock.now_s += OBSERVE_S
-        await controller.step()
-        assert policy.rate_per_s() == 10.0
-
-        fans = [f"f{n}" for n in range(8)]
-        for fan in fans:
-            await room.join(fan, fan)
-        let_in = 0
-        while let_in < 8:
-            let_in += (await room.admit(rate_per_s=1e6, burst=8 - let_in)).count
-        for fan in fans[:4]:
-            await room.enter(Ticket("e1", fan, fan, 0, 4e9))
-        clock.now_s += OBSERVE_S
-        await controller.step()
-        assert metric("target_show_ratio", "shows") == 0.5
-        assert policy.rate_per_s() == pytest.approx(20.0)
-
-        await room.join("silent", "silent")
-        await redis.command("ZADD", KEYS.seen, 1, "silent")
-        soon_us = time.time_ns() // 1000 + 60_000_000  # no gap, however slow the test is
-        await redis.command("HSET", KEYS.admission_bucket, "deaf_us", 1, "tokens", 5, "at_us", soon_us)
-        await room.join("here", "here")
-        await controller.step()
-        assert (await room.positions(["silent", "here"])).of == [-1, 0]
-        assert metric("target_abandoned_places_total", "shows") == 1
-        await redis.close()
-
-    asyncio.run(main())
-
-
-def test_no_window_exceeds_the_ceiling_and_the_burst_however_the_rate_moves(valkey: Valkey) -> None:
-    async def main() -> None:
-        redis = RedisStore(valkey.url, timeout_s=2)
-        await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
-        room = WaitingRoom(redis, KEYS)
-        await asyncio.gather(*(room.join(f"f{n}", f"f{n}") for n in range(300)))
-        policy = AdaptiveRate(60.0, 10, floor_per_s=5.0, ceiling_per_s=60.0, target_ratio=0.1)
-        dice, calls = random.Random(3), []
-        end = time.monotonic() + 1.2
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_window_exceeds_the_limit_and_the_burst_whatever_becomes_of_the_holds(
+    valkey: Valkey, mode: str, workers: int
+) -> None:
+    async def test(line: Line) -> None:
+        await asyncio.gather(*(line.room.join(f"f{n}", f"f{n}") for n in range(300)))
+        doors, dice, calls = [line.worker() for _ in range(workers)], random.Random(3), []
+        end, were_in = time.monotonic() + 1.2, 0
         while time.monotonic() < end:
-            ratio = dice.choice((0.0, 0.0, 0.3, None))
-            policy.observe(Feedback(ratio, dice.uniform(0.2, 1.0)))
             began = time.monotonic()
-            done = await room.admit(rate_per_s=policy.rate_per_s(), burst=policy.burst)
-            calls.append((began, time.monotonic(), done.count))
-        assert sum(count for *_, count in calls) > 10
+            await line.observe(doors[0], holds=20, conflicts=dice.choice((0, 0, 6)))
+            await asyncio.gather(*(door.step() for door in doors))
+            done, are_in = time.monotonic(), len(await line.let_in())
+            calls.append((began, done, are_in - were_in))
+            were_in = are_in
+        assert were_in > 10
+        fastest = fastest_per_s(line.settings)
         for first, (start, *_) in enumerate(calls):
             let_in = 0
-            for _, done_s, count in calls[first : first + 400]:
+            for _, done_s, count in calls[first:]:
                 let_in += count
-                assert let_in <= 60 * (done_s - start) + 10 + 1e-6
-        await redis.close()
+                assert let_in <= fastest * (done_s - start) + 10 + 1e-6
 
-    asyncio.run(main())
+    run(valkey, mode, test, **LIMITS)
 
 
-def metric(name: str, event: str = "adaptive") -> float | None:
-    return REGISTRY.get_sample_value(name, {"event": event})
+def test_the_rate_stays_within_floor_and_ceiling_and_the_line_moves_on(valkey: Valkey, mode: str) -> None:
+    async def test(line: Line) -> None:
+        door = line.worker()
+        await line.join(*CROWD)
+        for conflicts in (30, 0):
+            were_in = len(await line.let_in())
+            for _ in range(40):
+                await line.observe(door, holds=30, conflicts=conflicts)
+                rate_per_s = line.metric("target_admission_rate_per_s")
+                assert rate_per_s is not None
+                assert 20.0 <= rate_per_s <= 60.0
+            await line.until_in(min(were_in + 10, 40), door)
+
+    run(valkey, mode, test, **LIMITS)
+
+
+def test_the_door_opens_with_an_empty_bucket_and_after_a_quiet_time_lets_a_burst_in(valkey: Valkey, mode: str) -> None:
+    async def test(line: Line) -> None:
+        door = line.worker()
+        await line.join(*CROWD)
+        await door.step()
+        assert await line.let_in() == []
+        await line.last_admission_was(3600)
+        await door.step()
+        assert await line.let_in() == CROWD[:10]
+
+    run(valkey, mode, test, **HARDLY)
+
+
+def test_a_worker_that_takes_over_brings_no_burst_of_its_own(valkey: Valkey, mode: str) -> None:
+    async def test(line: Line) -> None:
+        await line.join(*CROWD)
+        await line.worker().step()
+        await line.last_admission_was(3600)
+        for door in (line.worker() for _ in range(5)):
+            await door.step()
+            assert await line.let_in() == CROWD[:10]
+        await line.last_admission_was(3600)
+        await line.worker().step()
+        assert await line.let_in() == CROWD[:20]
+
+    run(valkey, mode, test, **HARDLY)
+
+
+def test_the_silent_are_passed_over_cost_no_admission_and_have_their_place_when_they_come(
+    valkey: Valkey, mode: str
+) -> None:
+    async def test(line: Line) -> None:
+        door, silent = line.worker(), [f"silent-{n}" for n in range(50)]
+        await line.join(*silent, "here", "later")
+        await line.silence(*silent)
+        await door.step()
+        assert await line.let_in() == ["here", "later"]
+        assert line.metric("target_abandoned_places_total") == 50
+        assert line.metric("target_queue_depth") == 0
+        await line.join("last")
+        back = await line.room.join("silent-7", "silent-7")
+        assert (back.position, back.new) == (1, False)
+        assert (await line.until_in(4, door))[2:] == ["silent-7", "last"]
+
+    run(valkey, mode, test)
+
+
+def test_no_shows_are_counted_once_hold_nobody_up_and_queue_again(valkey: Valkey, mode: str) -> None:
+    async def test(line: Line) -> None:
+        door = line.worker()
+        await line.join("a", "b", "c")
+        line.room.rules = Rules(admission_valid_s=0.0)
+        await line.until_in(3, door)
+        for fan in ("a", "b"):
+            with pytest.raises(EntryRefusedError, match="expired"):
+                await line.enter(fan)
+        line.room.rules = Rules()
+        for _ in range(3):
+            await door.step()
+        assert line.metric("target_no_shows_total") == 3
+        await line.join("d")
+        again = await line.room.join("a", "a")
+        assert (again.state, again.position) == (JoinState.QUEUED, 2)
+        while await line.positions("a", "d") != [0, 0]:
+            await door.step()
+        entries = [await line.enter(fan) for fan in "da"]
+        assert [entry.admission_no for entry in entries] == [4, 5]
+        assert line.metric("target_no_shows_total") == 3
+
+    run(valkey, mode, test)
+
+
+def test_nobody_is_let_in_before_the_opening_and_then_no_burst(valkey: Valkey, mode: str) -> None:
+    async def test(line: Line) -> None:
+        door = line.worker()
+        await line.join(*CROWD)
+        while not await line.room.opened():
+            await door.step()
+        await door.step()
+        assert await line.let_in() == []
+        await line.last_admission_was(3600)
+        await door.step()
+        assert await line.let_in() == CROWD[:10]
+
+    run(valkey, mode, test, **HARDLY, opens_at_s=time.time() + 0.7)
+
+
+def test_nobody_is_let_in_until_the_grace_after_an_outage_is_over(mortal_valkey: Valkey, mode: str) -> None:
+    async def test(line: Line) -> None:
+        door = line.worker()
+        await line.join("a")
+        await line.until_in(1, door)
+
+        mortal_valkey.kill()
+        await door.step()
+        parked = Ticket("e1", "parked", "parked", line.room.stamp(), 4e9)
+        mortal_valkey.start()
+        await line.load()
+        await line.join("later")
+        for _ in range(5):
+            await door.step()
+        assert (await line.room.rejoin(parked)).position == 1
+
+        line.clock.now_s += RETURN_GRACE_S - 0.01
+        await door.step()
+        assert await line.positions("parked", "later") == [1, 2]
+        line.clock.now_s += 0.02
+        assert await line.until_in(2, door) == ["parked", "later"]
+
+    run(mortal_valkey, mode, test)
+
+
+def test_an_event_that_is_not_loaded_counts_as_an_outage(valkey: Valkey, mode: str) -> None:
+    async def test(line: Line) -> None:
+        door = line.worker()
+        await door.step()
+        await line.load()
+        await line.join("a")
+        for _ in range(5):
+            await door.step()
+        assert await line.positions("a") == [1]
+        line.clock.now_s += RETURN_GRACE_S
+        assert await line.until_in(1, door) == ["a"]
+
+    run(valkey, mode, test, loaded=False)
+
+
+def test_the_door_can_be_held_shut_while_the_line_is_put_together(valkey: Valkey, mode: str) -> None:
+    async def test(line: Line) -> None:
+        door = line.worker()
+        await line.join("a")
+        door.hold_back()
+        for _ in range(5):
+            await door.step()
+        assert await line.let_in() == []
+        line.clock.now_s += RETURN_GRACE_S
+        assert await line.until_in(1, door) == ["a"]
+
+    run(valkey, mode, test)

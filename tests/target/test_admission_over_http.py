@@ -1,4 +1,4 @@
-"""The worker's admission as real processes: the opening of a draw, an adaptive rate, and what its metrics say."""
+"""The worker's admission as real processes: the opening of a draw, in both modes, and what its metrics say."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from target.redis_store import RedisStore
 from target.settings import Settings
 from target.tickets import Signer
 from target.waiting_room import JoinState, WaitingRoom
+from tests.target.admission_line import every_mode
 from tests.target.conftest import Valkey, eventually
 from tests.target.postgres_fixture import Truth
 from tests.target.processes import EVENT, SECRET, EventStream, Server, running
@@ -32,15 +33,18 @@ def metric(worker: Server, name: str) -> float:
     return float(found[1])
 
 
+@every_mode
 @pytest.mark.parametrize("queue_policy", ["fifo", "shuffle"])
-def test_an_event_opens_and_lets_fans_in_by_its_policy(valkey: Valkey, truth: Truth, queue_policy: str) -> None:
+def test_an_event_opens_and_lets_fans_in_by_its_policy(
+    valkey: Valkey, truth: Truth, queue_policy: str, mode: str
+) -> None:
     settings = {
         "redis_url": valkey.url,
         "primary_dsn": truth.primary_dsn,
         "replica_dsn": truth.replica_dsn,
         "queue_policy": queue_policy,
         "opens_at_s": time.time() + 3,
-        "admission": "adaptive",
+        "admission": mode,
         "admission_rate_per_s": 4,
         "admission_ceiling_per_s": 10,
         "admission_burst": 1,

@@ -7,18 +7,16 @@ from collections.abc import Awaitable
 
 import pytest
 
-from target.admission import RETURN_GRACE_S, AdmissionController
+from target.admission import RETURN_GRACE_S
 from target.breakers import UnavailableError
-from target.conflict_signal import ConflictSignal
 from target.hold_schools import SCHOOLS
 from target.inventory import Inventory
 from target.keys import Keys
 from target.position_streams import StreamHub
-from target.rate_policy import FixedRate
 from target.redis_store import RedisStore
 from target.tickets import Ticket
 from target.venue import load
-from target.waiting_room import WaitingRoom
+from tests.target.admission_line import Line, every_mode, run
 from tests.target.booth import Claimed, until
 from tests.target.conftest import Valkey
 
@@ -58,36 +56,32 @@ def test_whatever_writes_says_that_redis_is_unavailable(
     asyncio.run(main())
 
 
-def test_admission_and_streams_go_on_when_it_writes_again(mortal_valkey: Valkey, refusal: tuple[str, str, str]) -> None:
-    async def main() -> None:
+@every_mode
+def test_admission_and_streams_go_on_when_it_writes_again(
+    mortal_valkey: Valkey, refusal: tuple[str, str, str], mode: str
+) -> None:
+    async def test(line: Line) -> None:
         setting, refuse, relent = refusal
-        redis = RedisStore(mortal_valkey.url, timeout_s=2.0)
-        await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
-        room, now_s = WaitingRoom(redis, KEYS), [100.0]
-        controller = AdmissionController(
-            room, FixedRate(1e6, 10), ConflictSignal(redis, KEYS), "e1", clock=lambda: now_s[0]
-        )
-        hub = StreamHub(room, rate_per_s=10.0)
+        door, hub = line.worker(), StreamHub(line.room, rate_per_s=10.0)
         job = asyncio.create_task(hub.run())
-        await redis.client.config_set(setting, refuse)
+        await line.redis.client.config_set(setting, refuse)
         stream = hub.open(A)
         assert b"event: paused" in await stream.next()
         for _ in range(5):
-            await controller.step()
-        await redis.client.config_set(setting, relent)
+            await door.step()
+        await line.redis.client.config_set(setting, relent)
 
         async def admitted() -> bool:
-            now_s[0] += RETURN_GRACE_S
-            await controller.step()
+            line.clock.now_s += RETURN_GRACE_S
+            await door.step()
             return stream.news == "admitted"
 
         await until(admitted, what="the turn")
         assert not job.done()
         job.cancel()
         await asyncio.gather(job, return_exceptions=True)
-        await redis.close()
 
-    asyncio.run(main())
+    run(mortal_valkey, mode, test)
 
 
 async def _held(inventory: Inventory) -> bool:
