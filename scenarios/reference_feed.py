@@ -14,7 +14,7 @@ import gevent
 import msgspec
 
 from harness.platform import Answer, Call, Person
-from harness.swarm.http import CallFailed
+from harness.swarm.http import CallFailed, Limits
 from harness.swarm.recorder import Recorder
 from harness.swarm.websocket import FeedSocket
 
@@ -61,8 +61,10 @@ _decode: Final = msgspec.json.Decoder(Snapshot | SeatChange | Resync | Score).de
 class ReferenceSpectatorSession:
     """See `harness.platform.SpectatorSession`."""
 
-    def __init__(self, recorder: Recorder, person: Person, feeds: tuple[str, ...], event: str) -> None:
-        self._socket = FeedSocket(recorder, person)
+    def __init__(
+        self, recorder: Recorder, person: Person, feeds: tuple[str, ...], event: str, limits: Limits | None = None
+    ) -> None:
+        self._socket = FeedSocket(recorder, person, limits)
         self._note = recorder.event
         self._person = person
         self._urls = [f"{feed}/feed/{event}" for feed in feeds]

@@ -3,6 +3,9 @@
 websocket-client asks its socket for two bytes at a time; a buffer in between makes that one system call per burst
 instead of three per message.
 
+A network that goes away says nothing. So a socket that has heard nothing for half of `Limits.idle_s` pings, which every
+server must answer (RFC 6455 §5.5.2); when the other half passes in silence too, it is lost, error "timeout".
+
 A platform that is crowded says when to come back, with `Retry-After` on a refusal or as `retry_after_s=…` in the reason
 of a close; both end up in `FeedSocket.retry_after_s`.
 """
@@ -19,7 +22,7 @@ from harness.platform import Call, Person
 from harness.record.schema import Outcome
 from harness.swarm.recorder import Recorder
 from harness.swarm.tracing import traceparent
-from harness.swarm.transport import CallFailed, Connection, Limits, resolve
+from harness.swarm.transport import RECEIVE_BYTES, CallFailed, Connection, Limits, Origin, resolve
 
 STEP: Final = "feed"
 METHOD: Final = "WS"
@@ -27,8 +30,47 @@ _BURST_BYTES: Final = 2048  # a user who is far behind takes its turn with the o
 _SWITCHED: Final = 101
 _NEVER: Final = float("inf")
 _ORDERLY: Final = (b"\x03\xe8", b"\x03\xe9")  # close codes 1000 and 1001
+_PING: Final = b"\x89\x80\0\0\0\0"  # without data there is nothing to mask
 _REASON: Final = "retry_after_s="
 _HINT_MAX_S: Final = 120.0  # whoever asks for more is not believed
+
+
+class PingingConnection(Connection):
+    """A connection that asks a silent other side whether it is still there, and expires when no answer comes.
+
+    `idle_s`: how long silence is put up with while somebody waits in `receive`; 0: only the deadline holds.
+    """
+
+    __slots__ = ("_asked", "idle_s")
+
+    def __init__(self, origin: Origin, limits: Limits) -> None:
+        super().__init__(origin, limits)
+        self.idle_s = 0.0
+        self._asked = False
+
+    def receive(self, size: int = RECEIVE_BYTES) -> bytes:
+        """As ever, but silence counts."""
+        if not self.idle_s:
+            return super().receive(size)
+        self._asked = False
+        self.deadline_s = monotonic() + self.idle_s / 2
+        data = super().receive(size)
+        self.deadline_s = _NEVER  # nobody waits: what comes meanwhile lies in the kernel
+        return data
+
+    def expire(self) -> None:
+        """The first time ask; the second time, or when that is impossible, give it up."""
+        if not self.idle_s or self._asked or not self._ask():
+            super().expire()
+
+    def _ask(self) -> bool:
+        self._asked = True
+        self.deadline_s = monotonic() + self.idle_s / 2
+        try:
+            sent: int = self.send_some(_PING)
+        except OSError:
+            return False
+        return sent == len(_PING)
 
 
 class BufferedSocket:
@@ -86,7 +128,7 @@ class FeedSocket:
         self._limits = limits or Limits()
         self._span_id = ""
         self._socket: websocket.WebSocket | None = None
-        self._connection: Connection | None = None
+        self._connection: PingingConnection | None = None
 
     def connect(self, url: str, call: Call) -> tuple[Outcome, str]:
         """Open it: how that ended and the error. One row of REQUESTS."""
@@ -160,7 +202,7 @@ class FeedSocket:
 
     def _open(self, url: str) -> None:
         self.close()
-        self._connection = connection = Connection(resolve(url), self._limits)
+        self._connection = connection = PingingConnection(resolve(url), self._limits)
         self._buffered = BufferedSocket(connection, self._limits.body_bytes)
         connection.deadline_s = monotonic() + self._limits.first_byte_s
         if self.first_send_s is None:
@@ -171,6 +213,7 @@ class FeedSocket:
         headers = [f"traceparent: {traceparent(trace_id, self._span_id)}"] if trace_id else []
         self._socket.connect(url, header=headers, socket=self._buffered, redirect_limit=0)  # type: ignore[no-untyped-call]
         connection.deadline_s = _NEVER
+        connection.idle_s = self._limits.idle_s
 
 
 class _Problem(msgspec.Struct):

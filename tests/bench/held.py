@@ -127,13 +127,14 @@ def sse_opener(url: str, recorder: object) -> Callable[[int], Callable[[], objec
 
 def ws_opener(url: str, recorder: object) -> Callable[[int], Callable[[], object]]:
     from harness.platform import Call, Person
+    from harness.swarm.transport import Limits
     from harness.swarm.websocket import FeedSocket
 
     target = url.replace("http://", "ws://") + "/ws"
 
     def come(number: int) -> Callable[[], object]:
         person = Person(user=number, kind="spectator", actor=f"spectator-{number}", identity=f"spectator-{number}")
-        feed = FeedSocket(recorder, person)
+        feed = FeedSocket(recorder, person, Limits(idle_s=PATIENCE_S))
         _, error = feed.connect(target, Call(t_intended_s=monotonic()))
         if error or feed.receive() != b"hi":
             raise ConnectionError(error or "another first message")

@@ -84,7 +84,8 @@ class ScriptedServer:
                         connection.say_goodbye()
                     return
                 if isinstance(piece, Hang):
-                    connection.recv(1)
+                    while connection.recv(65536):
+                        continue
                     return
                 connection.sendall(piece)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from threading import Event
 from time import monotonic
 
 import pytest
@@ -16,6 +17,7 @@ from tests.harness.swarm.test_http import NOW, client_of, rows
 from tests.harness.swarm.test_http_message import chunked
 
 POSITIONS = Endpoint("positions", "GET", frozenset({200}), idempotent=True, recorded_as="SSE")
+IDLE_S = 1.5
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -97,6 +99,27 @@ def test_silence_ends_a_stream() -> None:
         assert [one.id for one in stream] == ["e:1"]
         assert stream.error == "timeout"
         client.close()
+
+
+def test_heartbeats_keep_a_stream_that_has_no_news() -> None:
+    """Comments are bytes: they come at half the time that silence is put up with, for longer than that."""
+    beat = Event()
+
+    def script(_: Asked) -> Iterable[bytes | Hang]:
+        yield HEAD + chunk(event(1))
+        for _number in range(3):
+            beat.wait(IDLE_S / 2)
+            yield chunk(b":\n\n")
+        yield chunk(event(2))
+        yield Hang()
+
+    with serving(script) as server:
+        client = client_of(server.url, idle_s=IDLE_S)
+        _, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        assert stream is not None
+        events = iter(stream)
+        assert [next(events).id, next(events).id] == ["e:1", "e:2"]
+        stream.close()
 
 
 def test_a_refusal_is_read_whole_and_there_is_no_stream() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import gevent
 import pytest
 
 from harness.record.schema import Outcome
@@ -14,6 +15,7 @@ from harness.swarm.clock import ReleaseInstant
 from harness.swarm.http import CallFailed, Limits
 from harness.swarm.recorder import Recorder
 from harness.swarm.tracing import Tracer
+from harness.swarm.transport import GUARD_PERIOD_S
 from harness.swarm.websocket import FeedSocket
 from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, response, serving
 from tests.harness.swarm.test_http import NOW, PERSON, rows
@@ -118,6 +120,57 @@ def test_a_close_says_when_to_come_back(reason: bytes, wish_s: float | None) -> 
             socket.receive()
         socket.close()
     assert socket.retry_after_s == wish_s
+
+
+def pongs(asked: Asked, count: int) -> Iterator[bytes]:
+    """A pong for each ping that the client sends, as often as that."""
+    for _ in range(count):
+        ping = asked.socket.recv(6)
+        assert (ping[0], ping[1]) == (0x89, 0x80)
+        yield frame(b"", 10)
+
+
+def test_a_server_that_has_nothing_to_say_but_answers_is_kept() -> None:
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        yield accept(asked)
+        yield from pongs(asked, 2)
+        yield frame(b"at last")
+        yield Hang()
+
+    with serving(script) as server:
+        socket = FeedSocket(Recorder(1), PERSON, Limits(idle_s=1.5))
+        assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
+        assert socket.receive() == b"at last"
+        socket.close()
+
+
+def test_a_network_that_is_gone_without_a_word_is_noticed() -> None:
+    """After an answer and a message, too: neither makes up for the silence that follows."""
+
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        yield accept(asked) + frame(b"first")
+        yield from pongs(asked, 1)
+        yield frame(b"second")
+        yield Hang()
+
+    with serving(script) as server:
+        socket = FeedSocket(Recorder(1), PERSON, Limits(idle_s=1.5))
+        assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
+        assert [socket.receive(), socket.receive()] == [b"first", b"second"]
+        with pytest.raises(CallFailed, match="timeout"):
+            socket.receive()
+        socket.close()
+
+
+def test_silence_is_not_held_against_a_server_while_nobody_listens() -> None:
+    """Whoever is armed long before T0 finds what came meanwhile."""
+    with serving(lambda asked: [accept(asked) + frame(b"kept"), frame(b"meanwhile"), Hang()]) as server:
+        socket = FeedSocket(Recorder(1), PERSON, Limits(idle_s=0.2))
+        assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
+        assert socket.receive() == b"kept"
+        gevent.sleep(8 * GUARD_PERIOD_S)
+        assert socket.receive() == b"meanwhile"
+        socket.close()
 
 
 def test_nobody_listening_is_refused() -> None:
