@@ -16,6 +16,8 @@ from harness.swarm.http import CallFailed, Endpoint, HttpClient, Response
 from harness.swarm.http_message import MalformedResponse
 
 _EVENT_BYTES_MAX: Final = 1024 * 1024  # comments and half events included
+_EVENT_LINES_MAX: Final = 4096  # sseclient copies what it has for each line: many would stop the loop for a minute
+_BLANK_LINE: Final = (b"\n\n", b"\r\r", b"\r\n\r\n")
 
 
 class EventStream:
@@ -63,19 +65,22 @@ def connect(
 
 def _events(body: Iterator[bytes]) -> Iterator[Event]:
     """The events of a body. `CallFailed`: "too_large", one does not end; "protocol", no text."""
-    since_last = 0
+    size = lines = 0  # of what has not come to an end
 
     def bounded() -> Iterator[bytes]:
-        nonlocal since_last
+        nonlocal size, lines
         for piece in body:
-            since_last += len(piece)
-            if since_last > _EVENT_BYTES_MAX:
+            size += len(piece)
+            if size > _EVENT_BYTES_MAX or lines > _EVENT_LINES_MAX:
                 raise CallFailed("too_large")
+            lines += piece.count(b"\n") + piece.count(b"\r")
             yield piece
+            if piece.endswith(_BLANK_LINE):
+                size = lines = 0
 
     try:
         for event in SSEClient(bounded()).events():
-            since_last = 0
+            size = lines = 0
             yield event
     except (UnicodeDecodeError, MalformedResponse):
         raise CallFailed("protocol") from None

@@ -122,6 +122,17 @@ def test_heartbeats_keep_a_stream_that_has_no_news() -> None:
         stream.close()
 
 
+def test_a_stream_may_beat_for_ever() -> None:
+    beats = [chunk(b":\n\n" * 3000)] * 3
+    with serving(lambda _: [HEAD + chunk(event(1)), *beats, chunk(event(2)), Hang()]) as server:
+        client = client_of(server.url)
+        _, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        assert stream is not None
+        events = iter(stream)
+        assert [next(events).id, next(events).id] == ["e:1", "e:2"]
+        stream.close()
+
+
 def test_a_refusal_is_read_whole_and_there_is_no_stream() -> None:
     recorder = Recorder(1)
     with serving(lambda _: [response(b"{}", 401)]) as server:
