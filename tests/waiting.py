@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(condition: Callable[[], bool], *, within_s: float = 5.0, what: str = "the condition") -> None:
+def wait_until(condition: Callable[[], bool], *, within_s: float = 30.0, what: str = "the condition") -> None:
     """Return when `condition()` is true; fail the test when `within_s` runs out."""
     deadline = time.monotonic() + within_s
     while not condition():

@@ -16,6 +16,7 @@ from harness.errors import EnvironmentProblem
 
 HOST: Final = "127.0.0.1"
 _FIRST: Final = 15_000
+_DICE: Final = random.SystemRandom()  # not the seeded dice: two runs of one seed must not want the same ports
 _RANGE_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -29,7 +30,7 @@ def _first_outgoing_port() -> int:
 def free_ports(count: int) -> list[int]:
     """`count` distinct ports that could be bound just now. Raises EnvironmentProblem when there are too few."""
     end = max(_first_outgoing_port(), _FIRST + 1_000)
-    candidates = random.sample(range(_FIRST, end), min(end - _FIRST, count * 20))
+    candidates = _DICE.sample(range(_FIRST, end), min(end - _FIRST, count * 20))
     found: list[int] = []
     with ExitStack() as held:
         for port in candidates:

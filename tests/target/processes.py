@@ -43,7 +43,7 @@ class Client:
     port: int
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             content = body if body is None or isinstance(body, bytes) else json.dumps(body)
             named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -123,13 +123,13 @@ def running(role: str, **settings: object) -> Iterator[Server]:
     process = subprocess.Popen([sys.executable, "-m", "target", role], cwd=ROOT, env=environment)
     server = Server(port, process)
     try:
-        wait_until(lambda: process.poll() is not None or _healthy(server), within_s=10, what=f"a healthy {role}")
+        wait_until(lambda: process.poll() is not None or _healthy(server), within_s=60, what=f"a healthy {role}")
         assert process.poll() is None
         yield server
     finally:
         if process.poll() != -signal.SIGKILL:  # what a test killed is not asked again
             process.terminate()
-            assert process.wait(timeout=3) == 0
+            assert process.wait(timeout=30) == 0
 
 
 def _healthy(server: Server) -> bool:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-NETWORK = "10.213"
+NETWORK = f"10.{100 + os.getpid() % 100}"  # of this process: two may do this at once
 
 
 class Host:
