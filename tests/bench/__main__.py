@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("admission", "audit", "bookings", "bots", "client", "fanout", "held", "holds", "release", "waiting")
+NAMES = ("admission", "audit", "bookings", "bots", "client", "fanout", "held", "holds", "proxy", "release", "waiting")
 
 
 def main() -> int:
