@@ -30,7 +30,7 @@ from harness.yaml_file import YamlFile, suggest
 
 FOLDER: Final = Path(__file__).parent / "experiments"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
-_PROOF_S: Final = {"slow": 0.5, "hung": 1.5, "stale": 1.5}
+_PROOF_S: Final = {"slow": 0.5, "hung": 1.5, "unanswered": 1.5, "stale": 1.5}
 """How much longer than its effect a window must be for the canary to see it."""
 
 
@@ -75,6 +75,12 @@ class Pause(_Part, frozen=True, kw_only=True, tag_field="action", tag="pause"):
     process: str
 
 
+class Disconnect(_Part, frozen=True, kw_only=True, tag_field="action", tag="disconnect"):
+    """The container of the process is taken off its networks, its memory intact; healing puts it back."""
+
+    process: str
+
+
 class PauseReplay(_Part, frozen=True, kw_only=True, tag_field="action", tag="pause_replay"):
     """The replica receives what the primary writes and shows none of it."""
 
@@ -87,8 +93,9 @@ class CutReplication(_Part, frozen=True, kw_only=True, tag_field="action", tag="
     server: str
 
 
-Fault: TypeAlias = Disable | AddToxic | Drop | Kill | Pause | PauseReplay | CutReplication
+Fault: TypeAlias = Disable | AddToxic | Drop | Kill | Pause | Disconnect | PauseReplay | CutReplication
 ON_PROXIES: Final = (Disable, AddToxic, Drop)
+ON_PROCESSES: Final = (Kill, Pause, Disconnect)
 
 
 def place_of(fault: Fault) -> str:
@@ -96,7 +103,7 @@ def place_of(fault: Fault) -> str:
     match fault:
         case Disable() | AddToxic() | Drop():
             return fault.proxy
-        case Kill() | Pause():
+        case Kill() | Pause() | Disconnect():
             return fault.process
         case PauseReplay() | CutReplication():
             return fault.server
@@ -106,7 +113,8 @@ class CanarySpec(_Part, frozen=True, kw_only=True):
     """The probe that proves a fault: through a `proxy`, at a `process` past every proxy, or on a database `server`.
 
     `effective` is what it must see: `refused` (no connection, or a cut one), `hung` (a connection, and no answer),
-    `slow` (an answer that takes at least `slow_ms_min`), `dropped` (some of the `sockets` it holds open are cut),
+    `unanswered` (either: a host that is gone refuses in one place and hangs in another), `slow` (an answer that takes
+    at least `slow_ms_min`), `dropped` (some of the `sockets` it holds open are cut),
     `stale` (what was just written to the primary is not on the replica `server`). `path` may hold {event}.
     `watches`: the process or server whose fault it proves, when that is not where it probes.
     """
@@ -116,7 +124,7 @@ class CanarySpec(_Part, frozen=True, kw_only=True):
     process: str = ""
     server: str = ""
     watches: str = ""
-    effective: Literal["refused", "hung", "slow", "dropped", "stale"]
+    effective: Literal["refused", "hung", "unanswered", "slow", "dropped", "stale"]
     slow_ms_min: int = 0
     path: str = "/healthz"
     sockets: int = 12
@@ -276,6 +284,11 @@ class Experiment(_Part, frozen=True, kw_only=True):
         return not on_proxies or any(canary.process or canary.server for canary in self.canaries)
 
     @property
+    def needs_containers(self) -> bool:
+        """Whether only a stack of containers can carry it."""
+        return any(isinstance(fault, Disconnect) for fault in self.faults)
+
+    @property
     def shortest_s(self) -> float:
         """The shortest window in which its canaries can prove it: an answer that takes 8 s needs 8 s to be seen."""
         needed_s = (_PROOF_S.get(canary.effective, 0.0) + canary.slow_ms_min / 1000 for canary in self.canaries)
@@ -325,7 +338,7 @@ def _check_faults(experiment: Experiment, file: YamlFile) -> None:
     watched = {canary.proves for canary in experiment.canaries}
     for at, fault in enumerate(experiment.faults):
         place = place_of(fault)
-        key = "proxy" if isinstance(fault, ON_PROXIES) else "process" if isinstance(fault, Kill | Pause) else "server"
+        key = "proxy" if isinstance(fault, ON_PROXIES) else "process" if isinstance(fault, ON_PROCESSES) else "server"
         if place not in watched:
             hint = f"add {{{key}: {place}, …}} to canaries"
             raise file.error(f"no canary watches the {key} {place!r}", "faults", at, key, hint=hint)

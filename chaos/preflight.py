@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from chaos.canary import Address, Place, probe
-from chaos.experiment import CanarySpec, CutReplication, Experiment, Kill, Pause, PauseReplay
+from chaos.experiment import ON_PROCESSES, CanarySpec, CutReplication, Disconnect, Experiment, PauseReplay, place_of
 from chaos.faults.tools import Tools
 from chaos.injectors.toxiproxy import ProxyState
 from chaos.replica_probe import Replication
@@ -76,7 +76,7 @@ def _address(proxy: ProxyState, server_host: str) -> Address:
 
 def _require_levers(experiment: Experiment, tools: Tools) -> None:
     """Every process and server that it names is one that the stack lets us at."""
-    named = [fault.process for fault in experiment.faults if isinstance(fault, Kill | Pause)]
+    named = [place_of(fault) for fault in experiment.faults if isinstance(fault, ON_PROCESSES)]
     servers = [fault.server for fault in experiment.faults if isinstance(fault, PauseReplay | CutReplication)]
     named += [canary.process for canary in experiment.canaries if canary.process]
     servers += [canary.server for canary in experiment.canaries if canary.server]
@@ -88,6 +88,12 @@ def _require_levers(experiment: Experiment, tools: Tools) -> None:
                 raise InputError(f"{experiment.name}: the stack has no {what} called {name!r}") from None
             if not found:
                 raise InputError(f"{experiment.name}: {name} listens nowhere, so no canary can probe it")
+    for fault in experiment.faults:
+        if isinstance(fault, Disconnect) and not tools.levers.process(fault.process).container:
+            hint = "use --stack compose, or an experiment on its fault proxy"
+            raise InputError(
+                f"{experiment.name}: {fault.process} runs in no container, so it has no network", hint=hint
+            )
 
 
 def _process(tools: Tools, name: str) -> str:

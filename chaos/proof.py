@@ -11,9 +11,11 @@ import msgspec
 from chaos.experiment import CanarySpec
 from harness.record.schema import CanarySample
 
-REFUSED_STATES: Final = frozenset({"refused", "reset"})
+_REFUSED: Final = frozenset({"refused", "reset"})
+_SHOWN_BY: Final = {"refused": _REFUSED, "unanswered": _REFUSED | {"hung"}}
+"""Effect → the states of a sample that show it, where those are not called as it is."""
 _REFUSED_SHARE_MIN: Final = 0.9
-_LASTING: Final = ("refused", "hung", "stale")
+_LASTING: Final = ("refused", "hung", "unanswered", "stale")
 """Effects that every probe must see once the first one did."""
 
 
@@ -30,7 +32,7 @@ def is_effective(spec: CanarySpec, sample: CanarySample) -> bool:
     """Whether this sample shows the fault."""
     if spec.effective == "slow":
         return sample.state == "ok" and sample.latency_ms is not None and sample.latency_ms >= spec.slow_ms_min
-    return sample.state in REFUSED_STATES if spec.effective == "refused" else sample.state == spec.effective
+    return sample.state in _SHOWN_BY.get(spec.effective, {spec.effective})
 
 
 def is_healthy(spec: CanarySpec, sample: CanarySample) -> bool:
@@ -74,6 +76,8 @@ def _measure(spec: CanarySpec, during: Sequence[CanarySample], showing: Sequence
         measured = {"canary_sockets": float(spec.sockets), "canary_sockets_dropped": float(len(showing))}
     elif during:
         measured[f"{spec.effective}_share"] = round(len(showing) / len(during), 4)
+        if spec.effective == "unanswered":
+            measured["hung_share"] = round(sum(sample.state == "hung" for sample in during) / len(during), 4)
     return measured
 
 

@@ -129,7 +129,7 @@ def rehearse(
     require_bug(plant_bug, "--plant-bug")
     overrides = _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
     if random_faults:
-        overrides.append(_random_faults(scenario, overrides, random_faults))
+        overrides.append(_random_faults(scenario, overrides, random_faults, stack))
     source, experiments = _load(scenario, overrides)
     paths = _record(
         source.scenario,
@@ -495,7 +495,7 @@ def _overrides(
     return [*map(Override.parse, changes), *given, *no_faults]
 
 
-def _random_faults(name: str, overrides: Sequence[Override], count: int) -> Override:
+def _random_faults(name: str, overrides: Sequence[Override], count: int, stack: str) -> Override:
     """Faults drawn from the scenario's seed, in place of its own. Raises InputError when they do not fit."""
     from chaos import experiment as experiments
     from chaos import soak
@@ -503,7 +503,8 @@ def _random_faults(name: str, overrides: Sequence[Override], count: int) -> Over
     from harness.scenario import Override
 
     loaded = scenarios.load(name, overrides).scenario
-    every = [experiments.load(shipped) for shipped in experiments.names()]
+    shipped = [experiments.load(each) for each in experiments.names()]
+    every = [one for one in shipped if stack == "compose" or not one.needs_containers]
     drawn = soak.draw(loaded.seed, every, count, loaded.duration_s)
     return Override("faults", msgspec.to_builtins(drawn), f"--random-faults {count}")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from chaos.experiment import AddToxic, CutReplication, Disable, Drop, Fault, Kill, Pause, PauseReplay
-from chaos.faults import container, disable, drop, kill, pause, replication, toxic
+from chaos.experiment import AddToxic, CutReplication, Disable, Disconnect, Drop, Fault, Kill, Pause, PauseReplay
+from chaos.faults import container, disable, disconnect, drop, kill, pause, replication, toxic
 from chaos.faults.tools import Tools
 
 Inverse: TypeAlias = (
@@ -17,6 +17,7 @@ Inverse: TypeAlias = (
     | replication.Reconnect
     | container.StartContainer
     | container.ThawContainer
+    | disconnect.Reattach
 )
 """Plain data, known before anything is broken: whoever has it can heal. Its `what` is for people and has no secret."""
 
@@ -36,6 +37,8 @@ def inverse_of(fault: Fault, name: str, tools: Tools) -> Inverse:
         case Pause():
             found = tools.levers.process(fault.process).container
             return container.inverse_of_pause(fault.process, found) if found else pause.inverse(fault, tools)
+        case Disconnect():
+            return disconnect.inverse(fault, tools)
         case PauseReplay():
             return replication.inverse_of_pause(fault, tools)
         case CutReplication():
@@ -57,6 +60,8 @@ def inject(fault: Fault, name: str, inverse: Inverse, tools: Tools) -> dict[str,
             return container.pause(inverse)
         case Kill(), _:
             return kill.inject(fault, tools)
+        case Disconnect(), disconnect.Reattach():
+            return disconnect.inject(inverse)
         case Pause(), pause.GoOn():
             return pause.inject(inverse)
         case PauseReplay(), replication.ResumeReplay():
@@ -68,7 +73,7 @@ def inject(fault: Fault, name: str, inverse: Inverse, tools: Tools) -> dict[str,
 
 def injector_of(fault: Fault, inverse: Inverse | None = None) -> str:
     """Who carries it out: toxiproxy, process, docker or postgres. Until it has an inverse, docker shows as process."""
-    if isinstance(inverse, container.StartContainer | container.ThawContainer):
+    if isinstance(fault, Disconnect) or isinstance(inverse, container.StartContainer | container.ThawContainer):
         return "docker"
     if isinstance(fault, Kill | Pause):
         return "process"

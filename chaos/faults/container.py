@@ -28,7 +28,7 @@ class StartContainer(msgspec.Struct, frozen=True, tag_field="inverse", tag="star
 
     def undo(self, tools: object) -> None:  # noqa: ARG002 — all that is needed is in the journal
         """Safe to do twice: one that runs, started by whomever, is left as it is. Raises DockerProblem, Gone."""
-        with _engine(self.name) as engine:
+        with engine_for(self.name) as engine:
             engine.start(self.container)
 
 
@@ -46,7 +46,7 @@ class ThawContainer(msgspec.Struct, frozen=True, tag_field="inverse", tag="thaw_
 
     def undo(self, tools: object) -> None:  # noqa: ARG002 — all that is needed is in the journal
         """Safe to do twice. Raises DockerProblem, ChangedHands when it was started anew since, Gone."""
-        with _engine(self.name) as engine:
+        with engine_for(self.name) as engine:
             if engine.state(self.container).started != self.started:
                 raise ChangedHands(f"the container of {self.name} was started anew since")
             engine.go_on(self.container)
@@ -64,25 +64,25 @@ def inverse_of_pause(name: str, container: str) -> ThawContainer:
 
 def kill(inverse: StartContainer) -> dict[str, float]:
     """End the container that the inverse will start. Returns what was measured: nothing, the canary does."""
-    with _engine(inverse.name) as engine:
+    with engine_for(inverse.name) as engine:
         engine.kill(inverse.container)
     return {}
 
 
 def pause(inverse: ThawContainer) -> dict[str, float]:
     """Freeze the container that the inverse will let go on. Returns what was measured: nothing, the canary does."""
-    with _engine(inverse.name) as engine:
+    with engine_for(inverse.name) as engine:
         engine.pause(inverse.container)
     return {}
 
 
 def _started(name: str, container: str) -> str:
-    with _engine(name) as engine:
+    with engine_for(name) as engine:
         return engine.require_running(container).started
 
 
 @contextlib.contextmanager
-def _engine(name: str) -> Iterator[Docker]:
+def engine_for(name: str) -> Iterator[Docker]:
     """The engine of the environment; a container that was removed is gone, and the fault on it with it."""
     from chaos.injectors.docker import Docker, NoSuchContainer  # slow, and most journals have no container
 

@@ -17,6 +17,7 @@ import msgspec
 import requests
 from docker.models.containers import Container
 
+from chaos.injectors.attachment import Attachment
 from harness.errors import EnvironmentProblem
 
 _TIMEOUT_S: Final = 20.0
@@ -29,17 +30,6 @@ class DockerProblem(EnvironmentProblem):
 
 class NoSuchContainer(DockerProblem):
     """It was removed."""
-
-
-class Attachment(msgspec.Struct, frozen=True):
-    """A container's place on a network: what a disconnect loses and a reconnect must give back."""
-
-    network: str  # its id
-    network_name: str
-    aliases: tuple[str, ...] = ()
-    links: tuple[str, ...] = ()
-    address: str = ""  # IPv4, "" for none
-    address6: str = ""
 
 
 class Port(msgspec.Struct, frozen=True, order=True):
@@ -138,21 +128,19 @@ class Docker:
             with _translated():
                 self._client.containers.get(container).unpause()
 
-    def attachment(self, container: str, network: str) -> Attachment:
-        """Its place on a network, by the network's name or id; to be kept before a disconnect.
+    def attachments(self, container: str) -> tuple[Attachment, ...]:
+        """Its places on its networks, one or more; to be kept before a disconnect.
 
-        Raises DockerProblem when it is not there, or when a reconnect could not give everything back.
+        Raises DockerProblem when it has none, or when a reconnect could not give everything back.
         """
         state = self.require_running(container)
-        for found in state.attachments:
-            if network in {found.network, found.network_name}:
-                if state.dynamic_ports:
-                    ports = ", ".join(state.dynamic_ports)
-                    hint = "publish it at a fixed port: a new one would be given after the fault"
-                    raise DockerProblem(f"the container {state.name} publishes {ports} wherever it falls", hint=hint)
-                return found
-        known = ", ".join(found.network_name for found in state.attachments) or "none"
-        raise DockerProblem(f"the container {state.name} is not on the network {network!r}", hint=f"it is on {known}")
+        if not state.attachments:
+            raise DockerProblem(f"the container {state.name} is on no network", hint="see `docker inspect` of it")
+        if state.dynamic_ports:
+            ports = ", ".join(state.dynamic_ports)
+            hint = "publish it at a fixed port: a new one would be given after the fault"
+            raise DockerProblem(f"the container {state.name} publishes {ports} wherever it falls", hint=hint)
+        return state.attachments
 
     def disconnect(self, container: str, place: Attachment) -> None:
         """Take it off that network. One that is off already is no error."""

@@ -20,7 +20,7 @@ import pytest
 
 from chaos import experiment
 from chaos.conductor import Conductor
-from chaos.experiment import AddToxic, Drop, Experiment
+from chaos.experiment import AddToxic, Disconnect, Drop, Experiment
 from chaos.timeline import Planned
 from harness.errors import EnvironmentProblem, InputError
 from harness.record.schema import FaultRun, FaultsDocument
@@ -39,6 +39,17 @@ class Platform:
     toxiproxy: str
     event: str = "e1"
     metrics: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OneProcess:
+    """As much of the levers as a preflight asks for: one process of this machine, whatever its name."""
+
+    address: str
+    container: str = ""
+
+    def process(self, _name: str) -> OneProcess:
+        return self
 
 
 def made(name: str, *faults: object, **canary: object) -> Experiment:
@@ -282,6 +293,14 @@ class TestPreflight:
     def test_a_dependency_that_is_down_already(self, ours: ProxyServer, path: Path) -> None:
         ours.create("redis", "127.0.0.1:9")
         assert "does not get through before any fault" in self.refused(ours.url, path)
+
+    def test_a_disconnect_of_what_runs_in_no_container(self, valkey: Valkey, path: Path) -> None:
+        cut = made("cut", Disconnect(process="valkey"), probe="redis", process="valkey", effective="unanswered")
+        levers = OneProcess(valkey.address)
+        conductor = Conductor([Planned(cut, 1.0, 2.0)], Platform(""), path, levers)  # type: ignore[arg-type]
+        with conductor, pytest.raises(InputError, match="valkey runs in no container") as caught:
+            conductor.preflight()
+        assert "--stack compose" in caught.value.hint
 
     def test_nothing_planned_needs_no_proxy(self, path: Path) -> None:
         with Conductor([], Platform(""), path) as conductor:

@@ -42,6 +42,7 @@ SHIPPED = [
     "redis-down",
     "redis-hang",
     "redis-kill",
+    "redis-partition",
     "replica-stale",
     "replication-cut",
     "slow-network",

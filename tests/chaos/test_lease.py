@@ -40,12 +40,15 @@ FAULTS = {
              "canaries: [{probe: websocket, proxy: redis, effective: dropped}]"),
     "pause": ("{action: pause, process: valkey}", "canaries: [{probe: redis, process: valkey, effective: hung}]"),
     "kill": ("{action: kill, process: valkey}", "canaries: [{probe: redis, process: valkey, effective: refused}]"),
+    "disconnect": ("{action: disconnect, process: valkey}",
+                   "canaries: [{probe: redis, process: valkey, effective: unanswered}]"),
     "pause_replay": ("{action: pause_replay, server: postgres-replica}",
                      "canaries: [{probe: replica, server: postgres-replica, effective: stale}]"),
     "cut_replication": ("{action: cut_replication, server: postgres-replica}",
                         "canaries: [{probe: replica, server: postgres-replica, effective: stale}]"),
 }  # fmt: skip
 ON_VALKEY = ("disable", "toxic", "pause", "kill")
+ON_CONTAINERS = ("kill", "pause", "disconnect")
 ON_POSTGRES = ("pause_replay", "cut_replication")
 
 
@@ -57,6 +60,19 @@ def experiment_file(folder: Path, fault: str) -> str:
         f"faults: [{action}]\n{canaries}\n"
     )
     return str(path)
+
+
+@contextlib.contextmanager
+def at_work(task: Task, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A keeper of this task, as a process of its own."""
+    path = folder / "task.json"
+    path.write_bytes(msgspec.json.encode(task))
+    keeper = subprocess.Popen([sys.executable, "-m", "tests.chaos.keeper", str(path)], cwd=ROOT)
+    try:
+        yield keeper
+    finally:
+        keeper.kill()
+        keeper.wait()
 
 
 class Room:
@@ -102,14 +118,8 @@ class Room:
             url=self.server.url, experiment=experiment_file(self.folder, fault), faults_path=str(self.faults_path),
             lease_s=LEASE_S, lasts_s=lasts_s, owner_pid=os.getpid(), step=step, event=event, parts=(part,), **more,
         )  # type: ignore[arg-type]  # fmt: skip
-        path = self.folder / "task.json"
-        path.write_bytes(msgspec.json.encode(task))
-        keeper = subprocess.Popen([sys.executable, "-m", "tests.chaos.keeper", str(path)], cwd=ROOT)
-        try:
+        with at_work(task, self.folder) as keeper:
             yield keeper
-        finally:
-            keeper.kill()
-            keeper.wait()
 
     def fault(self) -> FaultRun:
         (run,) = msgspec.json.decode(self.faults_path.read_bytes(), type=FaultsDocument).faults
@@ -167,6 +177,22 @@ def test_a_replica_is_healed_too(room: Room, replica: dict[str, str], fault: str
         wait_until(no_journal, within_s=LEASE_S + 2, what="the healing")
     assert postgres.upstream(dsn) == before
     assert not postgres.is_replay_paused(dsn)
+
+
+@pytest.mark.needs_docker
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("fault", ON_CONTAINERS)
+def test_a_container_is_healed_too(tmp_path: Path, contained: str, port: int, fault: str, step: str) -> None:
+    part = PartOf("valkey", 0, f"{HOST}:{port}", (), str(tmp_path / "valkey.log"), container=contained)
+    dies, event = STEPS[step]
+    task = Task(
+        url="", experiment=experiment_file(tmp_path, fault), faults_path=str(tmp_path / "faults.json"),
+        lease_s=LEASE_S, lasts_s=2.0, owner_pid=os.getpid(), step=dies, event=event, parts=(part,),
+    )  # fmt: skip
+    with at_work(task, tmp_path) as keeper:
+        assert keeper.wait(60) == -signal.SIGKILL, "the keeper never came to that step"
+        wait_until(no_journal, within_s=LEASE_S + 2, what="the healing")
+    wait_until(lambda: ping((HOST, port)), what="Valkey in its container")
 
 
 @pytest.mark.parametrize("fault", [*ON_VALKEY, *ON_POSTGRES])

@@ -9,6 +9,7 @@ from chaos.proof import Proof, prove
 from harness.record.schema import CanarySample
 
 REFUSED = CanarySpec(probe="redis", proxy="redis", effective="refused")
+UNANSWERED = CanarySpec(probe="redis", proxy="redis", watches="valkey", effective="unanswered")
 SLOW = CanarySpec(probe="http", proxy="payments", effective="slow", slow_ms_min=7900)
 DROPPED = CanarySpec(probe="websocket", proxy="feed_1", effective="dropped", sockets=12)
 
@@ -22,6 +23,15 @@ def test_refused_then_well_again() -> None:
     proof = prove(REFUSED, seen, 10.0, 14.0)
     assert (proof.effective_s, proof.healed_s) == (pytest.approx(10.201), pytest.approx(14.2))
     assert proof.error == ""
+
+
+def test_unanswered_is_refused_or_hung_and_says_how_much_hung() -> None:
+    seen = samples((10.0, "reset", 1), (10.1, "hung", 1000), (10.2, "refused", 1), (11.5, "hung", 1000), (14, "ok", 1))
+    proof = prove(UNANSWERED, seen, 10.0, 13.0)
+    assert (proof.effective_s, proof.error) == (pytest.approx(10.001), "")
+    assert proof.measured == {"probes": 4, "unanswered_share": 1.0, "hung_share": 0.5}
+    answered = samples((10.1, "hung", 1000), (11.2, "wrong", 1), (11.3, "wrong", 1), (14, "ok", 1))
+    assert "only 1 of 3 probes were unanswered" in prove(UNANSWERED, answered, 10.0, 13.0).error
 
 
 def test_slow_counts_from_when_it_was_asked() -> None:

@@ -1,4 +1,5 @@
-"""Kill and pause of containers: broken and undone through plain data, as a reaper does it. On a real engine."""
+"""Kill, pause and disconnect of containers: broken and undone through plain data, as a reaper does it. On a real
+engine."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ import msgspec
 import pytest
 
 from chaos import faults
-from chaos.experiment import Kill, Pause
+from chaos.experiment import Disconnect, Kill, Pause
 from chaos.faults import Inverse
 from chaos.faults.container import StartContainer, ThawContainer
+from chaos.faults.disconnect import Reattach
 from chaos.faults.tools import ChangedHands, Gone, Tools
 from chaos.injectors.docker import Docker, DockerProblem
 from tests.chaos.containers import Bench
@@ -47,7 +49,7 @@ def tools(contained: str) -> Tools:
     return Tools("", OneContainer(contained))  # type: ignore[arg-type] # the rest of a stack is not asked for
 
 
-def broken(fault: Kill | Pause, tools: Tools) -> Inverse:
+def broken(fault: Kill | Pause | Disconnect, tools: Tools) -> Inverse:
     inverse = faults.inverse_of(fault, "f", tools)
     assert faults.injector_of(fault, inverse) == "docker"
     assert faults.inject(fault, "f", inverse, tools) == {}
@@ -83,9 +85,25 @@ def test_a_container_that_was_started_anew_is_left_alone(tools: Tools, contained
     engine.close()
 
 
-@pytest.mark.parametrize("fault", [Kill(process="valkey"), Pause(process="valkey")])
+def test_a_container_that_was_cut_off_is_put_back_as_it_was(tools: Tools, contained: str, port: int) -> None:
+    engine = Docker()
+    before = engine.state(contained)
+    inverse = broken(Disconnect(process="valkey"), tools)
+    assert isinstance(inverse, Reattach)
+    assert not ping((HOST, port))
+    assert (engine.state(contained).attachments, engine.state(contained).running) == ((), True)
+    for _ in range(2):
+        inverse.undo(Tools())
+    wait_until(lambda: ping((HOST, port)))
+    after = engine.state(contained)
+    assert (after.started, after.ports) == (before.started, before.ports)
+    assert [place.network for place in after.attachments] == [place.network for place in before.attachments]
+    engine.close()
+
+
+@pytest.mark.parametrize("fault", [Kill(process="valkey"), Pause(process="valkey"), Disconnect(process="valkey")])
 def test_a_container_that_was_removed_took_its_fault_along(
-    fault: Kill | Pause, tools: Tools, bench: Bench, contained: str
+    fault: Kill | Pause | Disconnect, tools: Tools, bench: Bench, contained: str
 ) -> None:
     inverse = broken(fault, tools)
     bench.remove(contained)

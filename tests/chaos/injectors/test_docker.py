@@ -102,7 +102,7 @@ def test_a_container_comes_back_to_its_network_as_it_was(injector: Docker, bench
     valkey = bench.container(network, port, aliases=("redis", "cache"), address="10.231.17.77")
     wait_until(lambda: ping((HOST, port)))
     before = injector.state(valkey)
-    place = injector.attachment(valkey, network)
+    (place,) = injector.attachments(valkey)
     assert (place.aliases, place.address) == (("redis", "cache"), "10.231.17.77")
     injector.disconnect(valkey, place)
     injector.disconnect(valkey, place)
@@ -120,26 +120,28 @@ def test_a_container_comes_back_to_its_network_as_it_was(injector: Docker, bench
 def test_where_docker_chooses_the_addresses_the_names_come_back(injector: Docker, bench: Bench, port: int) -> None:
     network = bench.network()
     valkey = bench.container(network, port, aliases=("redis",))
-    place = injector.attachment(valkey, network)
+    (place,) = injector.attachments(valkey)
     injector.disconnect(valkey, place)
     injector.reconnect(valkey, place)
     wait_until(lambda: ping((HOST, port)))
-    assert injector.attachment(valkey, network).aliases == ("redis",)
+    assert [again.aliases for again in injector.attachments(valkey)] == [("redis",)]
 
 
 def test_a_container_whose_port_would_change_is_left_alone(injector: Docker, bench: Bench) -> None:
     network = bench.network()
     valkey = bench.container(network, None)
     with pytest.raises(DockerProblem, match="6379/tcp wherever it falls"):
-        injector.attachment(valkey, network)
+        injector.attachments(valkey)
     assert len(injector.state(valkey).attachments) == 1
 
 
 def test_what_is_not_there_is_one_clear_error(injector: Docker, contained: str) -> None:
     with pytest.raises(NoSuchContainer):
         injector.state("no-such-container")
-    with pytest.raises(DockerProblem, match="is not on the network 'elsewhere'"):
-        injector.attachment(contained, "elsewhere")
+    (place,) = injector.attachments(contained)
+    injector.disconnect(contained, place)
+    with pytest.raises(DockerProblem, match="is on no network"):
+        injector.attachments(contained)
     injector.kill(contained)
     wait_until(lambda: not injector.state(contained).running)
     with pytest.raises(DockerProblem):
