@@ -23,6 +23,8 @@ from harness.stack import Addresses
 from harness.stack.embedded import EmbeddedStack
 from tests.e2e.crowd import Crowd, Memory
 
+pytestmark = pytest.mark.e2e
+
 VICTIMS = ("booking", "worker", "feed-1", "valkey", "postgres-primary", "payments")
 SEEDS = range(int(os.environ.get("GATECRASH_KILL_SEEDS", "2")))
 SALE = OnSale(
