@@ -7,7 +7,8 @@ platform or the network does; a killed greenlet leaves its row behind as `unknow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from ssl import SSLSession
 from time import monotonic
 from typing import Final, TypeVar
@@ -16,14 +17,8 @@ import msgspec
 
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
-from harness.swarm.http_message import (
-    CHUNKED,
-    CLOSE_DELIMITED,
-    HEAD_END,
-    ChunkDecoder,
-    Head,
-    MalformedResponse,
-)
+from harness.swarm.http_body import Body
+from harness.swarm.http_message import HEAD_END, Head, MalformedResponse
 from harness.swarm.recorder import Recorder
 from harness.swarm.tracing import traceparent
 from harness.swarm.transport import CallFailed, Connection, Limits, Origin
@@ -32,6 +27,7 @@ __all__ = ["CallFailed", "Endpoint", "HttpClient", "Limits", "Response", "Shot"]
 
 T = TypeVar("T")
 _NEVER: Final = float("inf")
+_LIMITS: Final = Limits()
 _OK: Final = Outcome.OK.value
 _FAIL: Final = Outcome.FAIL.value
 _UNKNOWN: Final = Outcome.UNKNOWN.value
@@ -88,18 +84,43 @@ class Shot:
         self.data = data
 
 
+@cache
+def _common_lines(origin: Origin) -> bytes:
+    """What every request to one origin has after its target, up to the accepted encoding."""
+    return f" HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: ".encode()
+
+
 class HttpClient:
     """One user's keep-alive connection to one origin."""
 
-    def __init__(self, origin: Origin, recorder: Recorder, person: Person, limits: Limits | None = None) -> None:
+    __slots__ = (
+        "_ahead",
+        "_common",
+        "_connection",
+        "_limits",
+        "_origin",
+        "_recorder",
+        "_rest",
+        "_sent",
+        "_seq",
+        "_session",
+        "_span_id",
+        "_t_first_byte_s",
+        "_t_start_s",
+        "_trace_id",
+        "first_send_s",
+        "person",
+    )
+
+    def __init__(self, origin: Origin, recorder: Recorder, person: Person, limits: Limits = _LIMITS) -> None:
         self.person = person
         self.first_send_s: float | None = None
         self._origin = origin
-        self._limits = limits or Limits()
+        self._limits = limits
         self._recorder = recorder
         self._connection: Connection | None = None
         self._session: SSLSession | None = None
-        self._common = f" HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: ".encode()
+        self._common = _common_lines(origin)
         self._rest = b""  # bytes received after the head, or after the body
         self._trace_id = recorder.tracer.trace_of(person.kind, person.user)  # "": this user is not traced
         self._span_id = ""
@@ -136,18 +157,18 @@ class HttpClient:
         return self._answered(endpoint, call, head, content)
 
     def open_stream(
-        self, endpoint: Endpoint, target: str, call: Call, headers: bytes, start: Callable[[Iterator[bytes]], T]
+        self, endpoint: Endpoint, target: str, call: Call, headers: bytes, start: Callable[[Body], T]
     ) -> tuple[Response, T | None]:
         """Send a request whose expected answer is an endless body; `start` reads that up to its first event.
 
-        The row is written when `start` returns, so its first byte is the first event. Iterating the body later raises
+        The row is written when `start` returns, so its first byte is the first event. Reading the body later raises
         `CallFailed` when the connection is lost or silent for too long. Any other answer is read whole.
         """
         try:
             head = self._exchange(endpoint, target, headers, None)
             if head.status not in endpoint.expects:
                 return self._answered(endpoint, call, head, self._read_body(head, to_head=False)), None
-            started = start(self._pieces(head))
+            started = start(self._body(head, self._limits.idle_s))
         except (CallFailed, MalformedResponse) as failure:
             return self._failed(endpoint, call, failure), None
         except BaseException:
@@ -260,37 +281,21 @@ class HttpClient:
         return rest[:length] if self._rest else rest
 
     def _gather(self, head: Head) -> bytes:
+        body = self._body(head, None)
         parts: list[bytes] = []
         size = 0
-        for piece in self._pieces(head, idle_s=None):
+        while piece := body.read():
             parts.append(piece)
             size += len(piece)
             if size > self._limits.body_bytes:
                 raise CallFailed("too_large")
+        self._rest = body.rest
         return b"".join(parts)
 
-    def _pieces(self, head: Head, idle_s: float | None = 0.0) -> Iterator[bytes]:
-        """The body as it comes. `idle_s` null: the deadline of the whole call holds; 0: the limit of a stream."""
-        connection = self._connection
-        assert connection is not None  # noqa: S101 - the head was read from it
-        length = head.body_length()
-        decoder = ChunkDecoder() if length == CHUNKED else None
+    def _body(self, head: Head, idle_s: float | None) -> Body:
+        assert self._connection is not None  # noqa: S101 - the head was read from it
         received, self._rest = self._rest, b""
-        while True:
-            if decoder is not None:
-                received = decoder.feed(received)
-            if received:
-                yield received
-            if decoder is not None and decoder.done:
-                self._rest = decoder.rest
-                return
-            if idle_s is not None and self._t_first_byte_s is not None:
-                connection.deadline_s = monotonic() + (idle_s or self._limits.idle_s)
-            received = connection.receive()
-            if not received:
-                if length == CLOSE_DELIMITED:
-                    return
-                raise CallFailed("reset")
+        return Body(self._connection, head.body_length(), received, idle_s)
 
     # How it ended.
 

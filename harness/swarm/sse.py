@@ -1,11 +1,13 @@
-"""Server-sent events through sseclient-py, over the lean client's own body iterator.
+"""Server-sent events over the lean client; each whole event is read by sseclient-py.
 
 Locust's `iter_lines` reads 1,024 bytes at a time and so delays small events by seconds; here an event is seen when its
-last byte is.
+last byte is. A stream that waits holds nothing but the bytes of an event that has not ended: a parser of its own for
+each of thousands would cost more than its connection.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,36 +15,83 @@ from sseclient import Event, SSEClient
 
 from harness.platform import Call
 from harness.swarm.http import CallFailed, Endpoint, HttpClient, Response
+from harness.swarm.http_body import Body
 from harness.swarm.http_message import MalformedResponse
 
 _EVENT_BYTES_MAX: Final = 1024 * 1024  # comments and half events included
 _EVENT_LINES_MAX: Final = 4096  # sseclient copies what it has for each line: many would stop the loop for a minute
-_BLANK_LINE: Final = (b"\n\n", b"\r\r", b"\r\n\r\n")
+_find_blank_line: Final = re.compile(rb"\n\n|\r\n\r\n|\r\r").search
+_BLANK_LINE_BYTES_MAX: Final = 4
 
 
 class EventStream:
-    """An open event stream. Iteration ends when the other side ends it or it is lost; then `error` says which."""
+    """An open event stream. It ends when the other side ends it or it is lost; then `error` says which."""
 
-    def __init__(self, client: HttpClient, first: Event, events: Iterator[Event]) -> None:
+    __slots__ = ("_at_end", "_body", "_client", "_first", "_received", "_searched", "error")
+
+    def __init__(self, client: HttpClient, body: Body) -> None:
+        """Reads up to the first event. Raises `CallFailed` when there is none."""
         self.error = ""
         self._client = client
-        self._first = first
-        self._events = events
+        self._body = body
+        self._received = b""
+        self._searched = 0  # so far there is no blank line in what was received
         self._at_end = False
+        first = self._next()
+        if first is None:
+            raise CallFailed("reset")
+        self._first: Event | None = first
 
-    def __iter__(self) -> Iterator[Event]:
-        yield self._first
+    def read(self) -> Event | None:
+        """The next event; null: the stream has ended, in order or with an `error`."""
+        event, self._first = self._first, None
+        if event is not None:
+            return event
         try:
-            yield from self._events
+            event = self._next()
         except CallFailed as failure:
             self.error = failure.error
-            return
-        self._at_end = True
+            return None
+        self._at_end = event is None
+        return event
+
+    def __iter__(self) -> Iterator[Event]:
+        while (event := self.read()) is not None:
+            yield event
 
     def close(self) -> None:
         """Leave it. A stream that has ended leaves its connection for the next call."""
-        if not self._at_end:
+        if not self._at_end or self._body.rest:
             self._client.close()
+
+    def _next(self) -> Event | None:
+        """The next event; null at the end of the body. `CallFailed`: "too_large", one does not end; "protocol", no
+        text."""
+        try:
+            while True:
+                block = self._next_block()
+                if block.count(b"\n") + block.count(b"\r") > _EVENT_LINES_MAX:
+                    raise CallFailed("too_large")
+                event = next(SSEClient(iter((block,))).events(), None)
+                if event is not None or not block:
+                    return event
+        except (UnicodeDecodeError, MalformedResponse):
+            raise CallFailed("protocol") from None
+
+    def _next_block(self) -> bytes:
+        """Lines up to a blank one, that included; at the end of the body what is left."""
+        while (found := _find_blank_line(self._received, self._searched)) is None:
+            self._searched = max(0, len(self._received) - _BLANK_LINE_BYTES_MAX)
+            if len(self._received) > _EVENT_BYTES_MAX:
+                raise CallFailed("too_large")
+            piece = self._body.read()
+            if not piece:
+                block, self._received, self._searched = self._received, b"", 0
+                return block
+            self._received = self._received + piece if self._received else piece
+        block, self._received = self._received[: found.end()], self._received[found.end() :]
+        self._searched = 0
+        return block
 
 
 def connect(
@@ -52,35 +101,4 @@ def connect(
     lines = headers + b"Accept: text/event-stream\r\nCache-Control: no-store\r\n"
     if last_event_id:
         lines += f"Last-Event-ID: {last_event_id}\r\n".encode()
-
-    def start(body: Iterator[bytes]) -> EventStream:
-        events = _events(body)
-        first = next(events, None)
-        if first is None:
-            raise CallFailed("reset")
-        return EventStream(client, first, events)
-
-    return client.open_stream(endpoint, target, call, lines, start)
-
-
-def _events(body: Iterator[bytes]) -> Iterator[Event]:
-    """The events of a body. `CallFailed`: "too_large", one does not end; "protocol", no text."""
-    size = lines = 0  # of what has not come to an end
-
-    def bounded() -> Iterator[bytes]:
-        nonlocal size, lines
-        for piece in body:
-            size += len(piece)
-            if size > _EVENT_BYTES_MAX or lines > _EVENT_LINES_MAX:
-                raise CallFailed("too_large")
-            lines += piece.count(b"\n") + piece.count(b"\r")
-            yield piece
-            if piece.endswith(_BLANK_LINE):
-                size = lines = 0
-
-    try:
-        for event in SSEClient(bounded()).events():
-            size = lines = 0
-            yield event
-    except (UnicodeDecodeError, MalformedResponse):
-        raise CallFailed("protocol") from None
+    return client.open_stream(endpoint, target, call, lines, lambda body: EventStream(client, body))

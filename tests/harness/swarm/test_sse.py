@@ -7,6 +7,9 @@ from threading import Event
 from time import monotonic
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sseclient import SSEClient
 
 from harness.platform import Call
 from harness.swarm import sse
@@ -14,7 +17,7 @@ from harness.swarm.http import Endpoint
 from harness.swarm.recorder import Recorder
 from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, response, serving
 from tests.harness.swarm.test_http import NOW, client_of, rows
-from tests.harness.swarm.test_http_message import chunked
+from tests.harness.swarm.test_http_message import chunked, split_at
 
 POSITIONS = Endpoint("positions", "GET", frozenset({200}), idempotent=True, recorded_as="SSE")
 IDLE_S = 1.5
@@ -40,6 +43,27 @@ def test_events_are_the_same_however_their_bytes_are_cut() -> None:
         ]
         assert stream.error == ""
         stream.close()
+        client.close()
+
+
+LINES = st.sampled_from(
+    [b"data: x", b"data", b"event: paused", b"id: e:7", b": beat", b"retry: 5", b"data: \xc3\xa9", b""]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(LINES, max_size=20), st.sampled_from([b"\n", b"\r\n"]), st.lists(st.integers(0, 200), max_size=6))
+def test_the_events_are_those_of_sseclient_however_the_stream_is_cut(
+    lines: list[bytes], line_end: bytes, cuts: list[int]
+) -> None:
+    said = b"data: first" + line_end * 2 + b"".join(line + line_end for line in lines) + line_end
+    expected = [vars(one) for one in SSEClient(iter((said,))).events()]
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    with serving(lambda _: [head, *split_at(said, cuts), CLOSE]) as server:
+        client = client_of(server.url)
+        _, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        assert stream is not None
+        assert [vars(one) for one in stream] == expected
         client.close()
 
 
