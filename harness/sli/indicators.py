@@ -4,27 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from harness.record.reader import Record
 from harness.sli import fairness, funnel, infrastructure, latency
+from harness.sli.draws import Draws
 from harness.sli.measured import IndicatorSpec, IndicatorValue, Measured, Observations
 
 _STEPS: Final = {"join": "join", "seat_map": "seat map", "hold": "hold", "pay": "payment"}
 _WAIT: Final = "From when the fan meant to send to the last byte; refusals left out, time-outs counted as waited."
 
 
-def _response(step: str, quantile: float) -> Callable[[Observations], Measured]:
+def _drawn(
+    name: str,
+    title: str,
+    unit: str,
+    better: Literal["lower", "higher"],
+    description: str,
+    source: str,
+    draws: Callable[[Observations], Draws],
+) -> IndicatorSpec:
+    """An indicator that is a percentile or a share of what was observed."""
+    return IndicatorSpec(name, title, unit, better, description, source, lambda seen: draws(seen).measured, draws)
+
+
+def _response(step: str, quantile: float) -> Callable[[Observations], Draws]:
     return partial(_step_response, step, quantile)
 
 
-def _step_response(step: str, quantile: float, seen: Observations) -> Measured:
-    return latency.step_latency_ms(seen.requests, step, quantile)
+def _step_response(step: str, quantile: float, seen: Observations) -> Draws:
+    return latency.response_draws(latency.in_window(seen.requests, step), quantile)
 
 
 def _step_indicators() -> tuple[IndicatorSpec, ...]:
     return tuple(
-        IndicatorSpec(
+        _drawn(
             f"{step}_response_p{percent}_ms",
             f"{words.capitalize()} response p{percent}",
             "ms",
@@ -57,7 +71,7 @@ _ALL: Final = (
         "operations",
         fairness.bot_share_of_seats,
     ),
-    IndicatorSpec(
+    _drawn(
         "checkout_completion_ratio",
         "Checkout completion",
         "ratio",
@@ -66,7 +80,7 @@ _ALL: Final = (
         "operations",
         funnel.checkout_completion_ratio,
     ),
-    IndicatorSpec(
+    _drawn(
         "payment_failure_ratio",
         "Payment failures",
         "ratio",
@@ -75,7 +89,7 @@ _ALL: Final = (
         "operations",
         funnel.payment_failure_ratio,
     ),
-    IndicatorSpec(
+    _drawn(
         "time_to_first_position_p95_s",
         "Time to first position p95",
         "s",
@@ -84,7 +98,7 @@ _ALL: Final = (
         "requests, events",
         latency.time_to_first_position_p95_s,
     ),
-    IndicatorSpec(
+    _drawn(
         "queue_page_response_p99_ms",
         "Queue page response p99",
         "ms",
@@ -94,7 +108,7 @@ _ALL: Final = (
         _response("queue_page", 0.99),
     ),
     *_step_indicators(),
-    IndicatorSpec(
+    _drawn(
         "hold_expiry_ratio",
         "Holds that ran out",
         "ratio",
@@ -103,7 +117,7 @@ _ALL: Final = (
         "operations",
         funnel.hold_expiry_ratio,
     ),
-    IndicatorSpec(
+    _drawn(
         "stale_map_ratio",
         "Holds on a stale map",
         "ratio",
@@ -112,7 +126,7 @@ _ALL: Final = (
         "operations",
         funnel.stale_map_ratio,
     ),
-    IndicatorSpec(
+    _drawn(
         "error_ratio",
         "Errors",
         "ratio",
@@ -121,7 +135,7 @@ _ALL: Final = (
         "requests",
         funnel.error_ratio,
     ),
-    IndicatorSpec(
+    _drawn(
         "feed_freshness_p99_ms",
         "Feed freshness p99",
         "ms",
@@ -130,7 +144,7 @@ _ALL: Final = (
         "events",
         latency.feed_freshness_p99_ms,
     ),
-    IndicatorSpec(
+    _drawn(
         "reconnect_recovery_p95_s",
         "Reconnect recovery p95",
         "s",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
@@ -16,6 +16,9 @@ import pyarrow.compute as pc
 from harness.audit.history import Evidence
 from harness.record.reader import Record
 from harness.record.schema import BOT_ACTOR
+
+if TYPE_CHECKING:
+    from harness.sli.draws import Draws
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,7 +96,10 @@ class Observations:
 
 
 class IndicatorSpec(msgspec.Struct, frozen=True):
-    """One indicator. `source`: the tables that it is measured from."""
+    """One indicator. `source`: the tables that it is measured from.
+
+    `draws`: what it is a percentile or a share of; null: it is one figure of the whole run.
+    """
 
     name: str
     title: str
@@ -102,6 +108,7 @@ class IndicatorSpec(msgspec.Struct, frozen=True):
     description: str
     source: str
     measure: Callable[[Observations], Measured]
+    draws: Callable[[Observations], Draws] | None = None
 
 
 def percentile(values: Floats | Sequence[float], quantile: float) -> float | None:

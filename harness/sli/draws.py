@@ -1,0 +1,82 @@
+"""What a percentile or a share is taken of: one entry per observation, with whose it is and when it was made.
+
+An indicator that is made of draws can be taken of any stretch of the run, and its uncertainty can be told by
+resampling the people it was seen by (`harness.sli.resampling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.sli.measured import Floats, Measured, percentile
+
+Names = npt.NDArray[np.generic]
+_KINDS: Final = ("fan", "lurker", "spectator", "bot", "operator")
+_UNKNOWN_USER: Final = -1
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Observations of one quantity. All arrays have one entry per observation.
+
+    `who`: whose it is, comparable between two runs of one seed. `t_s`: when it began, on the release clock.
+    `quantile`: the statistic is this nearest-rank percentile of `value`; null: it is Σ`value` / Σ`base`, a share where
+    `value` is 0 or 1 and `base` (left out) is 1.
+    """
+
+    who: Names
+    t_s: Floats
+    value: Floats
+    quantile: float | None = None
+    base: Floats | None = None
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def between(self, t_from_s: float, t_to_s: float) -> Draws:
+        """Those made in [t_from_s, t_to_s)."""
+        chosen = (self.t_s >= t_from_s) & (self.t_s < t_to_s)
+        base = None if self.base is None else self.base[chosen]
+        return replace(self, who=self.who[chosen], t_s=self.t_s[chosen], value=self.value[chosen], base=base)
+
+    def at(self, quantile: float) -> Draws:
+        """The same observations, of which another percentile is taken."""
+        return replace(self, quantile=quantile)
+
+    @property
+    def statistic(self) -> float | None:
+        """The value of the indicator; null without observations."""
+        if self.quantile is not None:
+            return percentile(self.value, self.quantile)
+        whole = float(len(self.value) if self.base is None else self.base.sum())
+        return float(self.value.sum()) / whole if whole else None
+
+    @property
+    def measured(self) -> Measured:
+        """The statistic with how many observations it rests on."""
+        return Measured(self.statistic, len(self), self.note)
+
+
+def share_of(rows: Sequence[tuple[str, float, bool]]) -> Draws:
+    """The share of observations that are true, from (who, t_s, whether)."""
+    return Draws(
+        who=np.array([who for who, _, _ in rows], dtype=np.str_),
+        t_s=np.array([t_s for _, t_s, _ in rows], dtype=np.float64),
+        value=np.array([whether for _, _, whether in rows], dtype=np.float64),
+    )
+
+
+def users_of(requests: pa.Table) -> Names:
+    """A number for the user of each request. One whose user is not known (it was condensed) is a user of its own."""
+    kinds = pc.index_in(requests["kind"], pa.array(_KINDS)).fill_null(len(_KINDS)).to_numpy()
+    users = requests["user"].to_numpy().astype(np.int64)
+    alone = -np.arange(1, len(users) + 1, dtype=np.int64)
+    return np.where(users == _UNKNOWN_USER, alone, kinds.astype(np.int64) << 32 | (users & 0xFFFFFFFF))

@@ -1,0 +1,157 @@
+"""How much two runs differ, and how sure that is: the bootstrap over people and over moments. Pure.
+
+A run's observations are not independent: one fan's are alike, and so are those of one moment, when everybody met the
+same platform and the same machine. So whole fans are drawn again, with all that is theirs, and separately whole blocks
+of the clock; of the two intervals the wider one is given.
+
+- Resampling whole groups: A. C. Davison, D. V. Hinkley, Bootstrap Methods and their Application, 1997, §3.8; in two
+  directions: A. B. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007).
+- Each group is drawn a Poisson(1) number of times: J. A. Hanley, B. MacGibbon, Creating non-parametric bootstrap
+  samples using Poisson frequencies, Computer Methods and Programs in Biomedicine 83 (2006).
+- Pairing: where the fans of both runs are the same, a fan is drawn for both together, so that what is the fan's own
+  cancels in the difference (B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993, ch. 8).
+
+Intervals are percentile intervals, 95 %, two-sided. What they do not hold: how another run on another day would differ.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from harness.sli.draws import Draws, Names
+from harness.sli.measured import Floats
+from harness.sli.statistics import ENOUGH
+
+BLOCK_S: Final = 0.5
+"""Length of a block of the clock that is drawn as a whole."""
+TAIL: Final = 3
+"""Observations beyond a percentile below which resampling says nothing about it."""
+_REPLICATES: Final = (200, 1000)
+_CELLS: Final = 20_000_000  # replicates × observations; beyond it there are fewer replicates
+_CHUNK_CELLS: Final = 2_000_000
+_LEVELS: Final = (0.025, 0.975)
+_LEAST_DEFINED: Final = 0.9  # of the replicates: the others drew nobody
+
+Weights = npt.NDArray[np.uint8]
+
+
+class Contrast(msgspec.Struct, frozen=True):
+    """One statistic in two runs; `delta` is treatment − control with its interval, null where it cannot be told.
+
+    `control_low` and `control_high`: the interval of the control's own value. `note`: why an interval is missing.
+    """
+
+    control: float | None
+    treatment: float | None
+    delta: float | None
+    low: float | None
+    high: float | None
+    control_low: float | None
+    control_high: float | None
+    samples_control: int
+    samples_treatment: int
+    note: str = ""
+
+
+def contrast(control: Draws, treatment: Draws, *, paired: bool = True) -> Contrast:
+    """Treatment against control. `paired`: equal names in `who` are the same person in both."""
+    one, two = control.statistic, treatment.statistic
+    note = _too_little(control) or _too_little(treatment)
+    delta = None if one is None or two is None else two - one
+    bands = None if delta is None or note else _bands(control, treatment, paired)
+    if delta is not None and not note and bands is None:
+        note = "too few fans for an interval"
+    (low, high), (control_low, control_high) = bands or ((None, None), (None, None))
+    return Contrast(one, two, delta, low, high, control_low, control_high, len(control), len(treatment), note)
+
+
+Band = tuple[float, float]
+
+
+def _bands(control: Draws, treatment: Draws, paired: bool) -> tuple[Band, Band] | None:
+    """The interval of the difference and of the control alone, each the wider of the two ways to resample."""
+    by_fan = _resampled(control, treatment, control.who, treatment.who, paired)
+    by_moment = _resampled(control, treatment, _blocks(control), _blocks(treatment), paired=True)
+    found = [bands for bands in (by_fan, by_moment) if bands is not None]
+    if not found:
+        return None
+    deltas, controls = zip(*found, strict=True)
+    return max(deltas, key=_width), max(controls, key=_width)
+
+
+def _resampled(
+    control: Draws, treatment: Draws, groups: Names, other_groups: Names, paired: bool
+) -> tuple[Band, Band] | None:
+    names, index = np.unique(np.concatenate([groups, other_groups]), return_inverse=True)
+    one, two = index[: len(groups)], index[len(groups) :]
+    if min(len(np.unique(one)), len(np.unique(two))) < ENOUGH:
+        return None
+    rows = max(len(control), len(treatment))
+    replicates = int(np.clip(_CELLS // rows, *_REPLICATES))
+    drawn = replicate(control, one, _weights(len(names), replicates, 0))
+    other = replicate(treatment, two, _weights(len(names), replicates, 0 if paired else 1))
+    return _paired_bands(drawn, other)
+
+
+def _paired_bands(drawn: Floats, other: Floats) -> tuple[Band, Band] | None:
+    defined = np.isfinite(drawn) & np.isfinite(other)
+    if defined.mean() < _LEAST_DEFINED:
+        return None
+    low, high = np.quantile((other - drawn)[defined], _LEVELS)
+    control_low, control_high = np.quantile(drawn[defined], _LEVELS)
+    return (float(low), float(high)), (float(control_low), float(control_high))
+
+
+def replicate(draws: Draws, group: npt.NDArray[np.intp], weights: Weights) -> Floats:
+    """The statistic of each resample: row r of `weights` says how often each group is drawn; NaN: nobody was."""
+    if draws.quantile is None:
+        size = weights.shape[1]
+        parts = np.bincount(group, draws.value, size)
+        wholes = np.bincount(group, draws.base, size)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((weights @ parts) / (weights @ wholes), dtype=np.float64)
+    order = np.argsort(draws.value, kind="stable")
+    values, group = draws.value[order], group[order]
+    step = max(1, _CHUNK_CELLS // len(values))
+    starts = range(0, len(weights), step)
+    found = [_weighted_percentile(values, weights[at : at + step][:, group], draws.quantile) for at in starts]
+    return np.concatenate(found)
+
+
+def _weighted_percentile(values: Floats, weights: Weights, quantile: float) -> Floats:
+    """Nearest rank among `values`, ascending, each counted as often as its column of `weights` says, row by row."""
+    counted = np.cumsum(weights, axis=1, dtype=np.int32)
+    total = counted[:, -1]
+    rank = np.maximum(np.ceil(quantile * total), 1)
+    found = values[np.argmax(counted >= rank[:, None], axis=1)]
+    return np.where(total > 0, found, np.nan)
+
+
+def _weights(groups: int, replicates: int, stream: int) -> Weights:
+    return _drawn(1 << max(groups - 1, 1).bit_length(), replicates, stream)[:, :groups]
+
+
+@lru_cache(maxsize=16)
+def _drawn(groups: int, replicates: int, stream: int) -> Weights:
+    """Poisson(1) frequencies, always the same ones: the same record gives the same intervals."""
+    return np.random.default_rng([groups, replicates, stream]).poisson(1.0, (replicates, groups)).astype(np.uint8)
+
+
+def _blocks(draws: Draws) -> Names:
+    return np.floor(draws.t_s / BLOCK_S).astype(np.int64)
+
+
+def _too_little(draws: Draws) -> str:
+    if draws.quantile is None or not len(draws):
+        return ""
+    beyond = len(draws) * min(draws.quantile, 1 - draws.quantile)
+    return "" if beyond >= TAIL - 1e-9 else f"too few samples for an interval of p{draws.quantile * 100:g}"
+
+
+def _width(band: Band) -> float:
+    return band[1] - band[0]
