@@ -1,20 +1,24 @@
-"""`gatecrash chaos status|heal`: what is in force on this machine, and how to undo it."""
+"""`gatecrash chaos status|heal|export|import`: what is in force and how to undo it; Chaos Toolkit both ways."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
 from chaos import state
-from harness.errors import GatecrashError
+from harness.errors import GatecrashError, InputError
 
 chaos_app = typer.Typer(
-    help="Faults that are still in force: status, heal.", no_args_is_help=True, rich_markup_mode=None
+    help="Faults still in force: status, heal. Chaos Toolkit files: export, import.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there instead of to stdout.")]
 
 
 @chaos_app.command("status")
@@ -64,6 +68,55 @@ def chaos_heal(
             typer.echo("nothing to heal")
     if left := sum(not outcome.healed for outcome in outcomes):
         raise GatecrashError(f"{left} may still be in force", hint="mend what is said above, then heal again")
+
+
+@chaos_app.command("export")
+def chaos_export(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A name from `experiment list`, or a file.")],
+    out: Out = None,
+) -> None:
+    """An experiment as a file for `chaos run` of Chaos Toolkit; what it cannot say is said on stderr and in the file.
+
+    \b
+    gatecrash chaos export redis-down --out redis-down.json
+    gatecrash target up --json > platform.json &
+    chaos run redis-down.json
+    """
+    from chaos import experiment as experiments
+    from chaos.toolkit import exporting
+
+    document = exporting.export(experiments.load(experiment))
+    _write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n", out)
+    for line in document.extensions[0].not_expressed:
+        typer.echo(f"not in the file: {line}", err=True)
+
+
+@chaos_app.command("import")
+def chaos_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment of Chaos Toolkit's, JSON or YAML.")],
+    out: Out = None,
+) -> None:
+    """A Chaos Toolkit experiment as one of ours: what `chaos export` wrote, or what chaostoolkit-toxiproxy breaks.
+
+    \b
+    gatecrash chaos import experiment.json --out my-outage.yaml
+    """
+    from chaos.toolkit import importing
+
+    found = importing.read(file)
+    _write(msgspec.yaml.encode(msgspec.to_builtins(found.experiment)), out)
+    for line in found.notes:
+        typer.echo(f"note: {line}", err=True)
+
+
+def _write(content: bytes, out: Path | None) -> None:
+    if out is None:
+        typer.echo(content.decode(), nl=False)
+        return
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file=str(out)) from error
 
 
 def heal_orphans() -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from chaos.levers import Levers
 from chaos.preflight import places_of, require_ready
 from chaos.timeline import Kind, Planned, Step, schedule
 from harness.errors import EnvironmentProblem, InputError
-from harness.record.schema import SCHEMA_VERSION, FaultsDocument
+from harness.record.schema import SCHEMA_VERSION, FaultRun, FaultsDocument
 from harness.record.writer import write_document
 
 _HEAL_WITHIN_S: Final = 8.0
@@ -122,6 +122,16 @@ class Conductor:
     def in_force(self) -> tuple[str, ...]:
         """The experiments whose faults are in force now."""
         return tuple(injection.plan.experiment.name for injection in self._injections if injection.in_force)
+
+    def begun(self) -> bool:
+        """Whether each experiment was injected by now, or given up."""
+        with self._lock:
+            return all(injection.was_tried for injection in self._injections)
+
+    def runs(self) -> tuple[FaultRun, ...]:
+        """What became of each experiment so far."""
+        with self._lock:
+            return tuple(injection.document() for injection in self._injections)
 
     def saw(self, figures: Mapping[str, float]) -> None:
         """What the load generator says of itself, for the guards: load_p99_ms, load_rps."""
@@ -218,9 +228,8 @@ class Conductor:
     def _write(self) -> None:
         """A disk that is full must not keep a fault in force: it is said, and the work goes on."""
         with self._lock:
-            runs = tuple(injection.document() for injection in self._injections)
             try:
-                write_document(self._path, FaultsDocument(schema=SCHEMA_VERSION, faults=runs))
+                write_document(self._path, FaultsDocument(schema=SCHEMA_VERSION, faults=self.runs()))
             except EnvironmentProblem as problem:
                 _log.error("%s", problem)
 

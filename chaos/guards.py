@@ -85,7 +85,7 @@ class Watch:
     def _run(self) -> None:
         with ThreadPoolExecutor(max_workers=max(1, len(self._urls)), thread_name_prefix="guard") as pool:
             while not self._stop.wait(_EVERY_S):
-                pages = list(pool.map(_samples, self._urls))
+                pages = list(pool.map(samples_of, self._urls))
                 self._judge([sample for page in pages for sample in page])
 
     def _judge(self, samples: list[Sample]) -> None:
@@ -105,7 +105,8 @@ def _key(guard: Guard) -> str:
     return repr(guard)
 
 
-def _samples(url: str) -> list[Sample]:
+def samples_of(url: str) -> list[Sample]:
+    """Everything on a Prometheus page; nothing when it cannot be read."""
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 — an address of the stack
             page = answer.read().decode()

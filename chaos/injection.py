@@ -54,6 +54,11 @@ class Injection:
         return self._requested_s is not None
 
     @property
+    def was_tried(self) -> bool:
+        """Whether injecting was begun, or given up before it began."""
+        return self.was_injected or bool(self._problems)
+
+    @property
     def in_force(self) -> bool:
         """Whether something of it may still be broken."""
         return bool(self.pending)

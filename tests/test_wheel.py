@@ -46,9 +46,28 @@ def test_every_file_of_the_rooms_is_in_it(wheel: Path) -> None:
     listed = subprocess.run(["git", "ls-files", *rooms], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     with zipfile.ZipFile(wheel) as archive:
         carried = set(archive.namelist())
-    missing = [name for name in listed.split() if f"gatecrash/_tree/{name}" not in carried]
-    assert missing == ["harness/launcher.py"]  # it is gatecrash/__init__.py there
-    assert "gatecrash/__init__.py" in carried
+    missing = {name for name in listed.split() if f"gatecrash/_tree/{name}" not in carried}
+    moved = {"harness/launcher.py": "gatecrash/__init__.py", "chaos/toolkit/installed.py": "gatecrash/chaostoolkit.py"}
+    assert missing == moved.keys()
+    assert set(moved.values()) <= carried
+
+
+def test_chaos_toolkit_finds_our_functions_in_it(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    command = "sys.argv[1:] = ['chaos', 'export', 'redis-down', '--out', 'it.json']; gatecrash.main()"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    exported = subprocess.run(
+        [sys.executable, "-c", f"import gatecrash, sys; {command}"], cwd=tmp_path, env=environment, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert exported.returncode == 0, exported.stderr
+    checked = subprocess.run(
+        [sys.executable, "-m", "chaostoolkit", "validate", "it.json"], cwd=tmp_path, env=environment, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
+    assert '"module": "gatecrash.chaostoolkit"' in (tmp_path / "it.json").read_text()
 
 
 def test_it_runs_from_anywhere_and_from_itself(wheel: Path, tmp_path: Path) -> None:

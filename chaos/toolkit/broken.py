@@ -1,0 +1,173 @@
+"""What this process has broken through Chaos Toolkit, by the name of the experiment; it ends with the process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+import pyarrow as pa
+
+from chaos.conductor import Conductor
+from chaos.expectations import judge
+from chaos.experiment import Experiment
+from chaos.timeline import WATCH_LEAD_S, Planned
+from chaos.toolkit import definition
+from chaos.toolkit.metrics import Metrics
+from chaos.toolkit.platform import Platform
+from harness.errors import GatecrashError, NoVerdict
+from harness.record.schema import SCHEMA_VERSION, TABLES, FaultRun, FaultsDocument
+from harness.record.verdict import ExpectationResult, Verdict
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_INJECTED_WITHIN_S: Final = WATCH_LEAD_S + 30.0
+_LOOK_EVERY_S: Final = 0.05
+
+
+class Broken(Protocol):
+    """One experiment that was begun."""
+
+    @property
+    def doubt(self) -> str:
+        """Why it proves nothing; "" when it was effective and is healed."""
+
+    @property
+    def word(self) -> str:
+        """Its verdict so far."""
+
+    def expectations(self) -> tuple[ExpectationResult, ...]:
+        """What is known of each by now."""
+
+
+BROKEN: Final[dict[str, Broken]] = {}
+"""All of this process. A failed beginning is here too, so that `proven` says it."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """It could not even be begun."""
+
+    doubt: str
+
+    @property
+    def word(self) -> str:
+        """Nothing was done that could be judged."""
+        return "NO VERDICT"
+
+    def expectations(self) -> tuple[ExpectationResult, ...]:
+        """None was looked at."""
+        return ()
+
+
+class Injected:
+    """Kept by a conductor of its own: journal, reaper, guards, kill switch and canaries as in a rehearsal.
+
+    It is healed after `length_s` whether or not anybody asks for it. What became of it is in faults-NAME.json in the
+    working directory, beside the journal of Chaos Toolkit.
+    """
+
+    def __init__(self, experiment: Experiment, platform: Platform, length_s: float | None, lease_s: float) -> None:
+        self._metrics = Metrics(platform.metrics)
+        path = Path.cwd() / f"faults-{experiment.name}.json"
+        planned = Planned(experiment, WATCH_LEAD_S, length_s)
+        self._conductor = Conductor([planned], platform, path, lease_s=lease_s)
+
+    def begin(self) -> None:
+        """Break it; returns when that is done. Raises GatecrashError, everything healed."""
+        try:
+            self._conductor.preflight()
+            t0_monotonic_s = time.monotonic()
+            self._metrics.start(t0_monotonic_s)
+            self._conductor.start(t0_monotonic_s)
+            self._wait_injected()
+        except BaseException:
+            self._conductor.finish()
+            raise
+
+    def heal(self) -> FaultRun:
+        """Undo it, wait until that is seen; safe to do twice. Raises GatecrashError when it may be in force still."""
+        self._conductor.finish()
+        if self._conductor.in_force():
+            raise GatecrashError(self.run.error, hint="see `gatecrash chaos status`")
+        return self.run
+
+    @property
+    def run(self) -> FaultRun:
+        """What became of it so far."""
+        return self._conductor.runs()[0]
+
+    @property
+    def doubt(self) -> str:
+        """See `Broken`."""
+        return "it is still in force" if self._conductor.in_force() else self.run.error
+
+    @property
+    def word(self) -> str:
+        """See `Broken`."""
+        return "NO VERDICT" if self.doubt else "proven"
+
+    def expectations(self) -> tuple[ExpectationResult, ...]:
+        """Judged by the same judges as a rehearsal's, from what the platform's metrics say."""
+        return judge(self)[0].expectations
+
+    @property
+    def faults(self) -> FaultsDocument:
+        """For the judges."""
+        return FaultsDocument(schema=SCHEMA_VERSION, faults=(self.run,))
+
+    def table(self, name: str) -> pa.Table:
+        """For the judges: the metrics; of requests and streams nothing is known here."""
+        return self._metrics.table() if name == "metrics" else TABLES[name].empty_table()
+
+    def _wait_injected(self) -> None:
+        deadline_s = time.monotonic() + _INJECTED_WITHIN_S
+        while not self._conductor.begun():
+            if time.monotonic() > deadline_s:
+                raise GatecrashError("it was not injected in time", hint="this machine is too busy")
+            threading.Event().wait(_LOOK_EVERY_S)
+        if "not injected" in self.run.error:
+            raise GatecrashError(self.run.error)
+
+
+class Drilled:
+    """A whole `gatecrash drill`: a stack of its own, a small steady load, every expectation, a verdict."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+
+    @classmethod
+    def run(cls, experiment: Experiment, out: Path) -> Drilled:
+        """Carry it out; takes half a minute and more. Raises GatecrashError when there is nothing to judge."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = definition.write(definition.plain(experiment), Path(folder))
+            done = subprocess.run(
+                [sys.executable, "-m", "harness", "drill", str(path), "--out", str(out.resolve()), "--json"],
+                cwd=_ROOT,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])},
+                capture_output=True,
+                check=False,
+            )
+        try:
+            return cls(msgspec.json.decode(done.stdout, type=Verdict))
+        except msgspec.DecodeError:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise NoVerdict(said[-1] if said else f"the drill ended with exit code {done.returncode}") from None
+
+    @property
+    def doubt(self) -> str:
+        """See `Broken`."""
+        return self.verdict.reason if self.verdict.verdict == "NO VERDICT" else ""
+
+    @property
+    def word(self) -> str:
+        """See `Broken`."""
+        return self.verdict.verdict
+
+    def expectations(self) -> tuple[ExpectationResult, ...]:
+        """As the drill judged them."""
+        return self.verdict.faults[0].expectations

@@ -1,0 +1,44 @@
+"""Where the platform to break is: a file, because Chaos Toolkit knows nothing of ours."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harness.allowed import require_allowed
+from harness.errors import InputError
+
+VARIABLE: Final = "GATECRASH_PLATFORM"
+DEFAULT: Final = "platform.json"
+CONFIRMED: Final = "GATECRASH_ALLOW_HOST"
+"""Confirms hosts beyond this machine, comma-separated: an ordinary `chaos run` has no option for it."""
+
+
+class Platform(msgspec.Struct, frozen=True, kw_only=True):
+    """What `gatecrash target up --json` prints, or the like written by hand; other keys are ignored.
+
+    `metrics`: source → URL of a Prometheus page. `allow_hosts`: hosts beyond this machine that may be broken.
+    """
+
+    toxiproxy: str
+    event: str = ""
+    metrics: dict[str, str] = {}
+    allow_hosts: tuple[str, ...] = ()
+
+
+def read(path: str) -> Platform:
+    """Raises InputError when it cannot be used, or names a host that is neither on this machine nor allowed."""
+    try:
+        platform = msgspec.json.decode(Path(path).read_bytes(), type=Platform)
+    except OSError as error:
+        hint = f"`gatecrash target up --json > {DEFAULT}` writes one; {VARIABLE} names another"
+        raise InputError(f"cannot be read: {error.strerror}", file=path, hint=hint) from error
+    except msgspec.DecodeError as error:
+        hint = 'e.g. {"toxiproxy": "http://127.0.0.1:8474", "metrics": {"api": "http://127.0.0.1:9000/metrics"}}'
+        raise InputError(f"does not say where the platform is: {error}", file=path, hint=hint) from error
+    confirmed = [host.strip() for host in os.environ.get(CONFIRMED, "").split(",")]
+    require_allowed((platform.toxiproxy, *platform.metrics.values()), platform.allow_hosts, confirmed)
+    return platform
