@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PROCESSES_MAX = 12
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts a whole stack takes longest, and wants the machine: one after the other, from the beginning."""
     for item in items:

@@ -21,9 +21,9 @@ from tests.target.platform_fixture import PATIENCE_S, Platform
 from tests.target.processes import EVENT, EventStream
 from tests.target.test_feed import Spectator
 
-HOLD_TTL_S = 3.0
 pytestmark = pytest.mark.e2e
 
+HOLD_TTL_S = 3.0
 SALE = OnSale(
     event=EVENT,
     hold_ttl_s=HOLD_TTL_S,
