@@ -1,7 +1,4 @@
-"""A WebSocket through websocket-client, on the lean client's connections, recorded like any other connect.
-
-websocket-client asks its socket for two bytes at a time; a buffer in between makes that one system call per burst
-instead of three per message.
+"""A WebSocket on the lean client's connections, recorded like any other connect.
 
 A network that goes away says nothing. So a socket that has heard nothing for half of `Limits.idle_s` pings, which every
 server must answer (RFC 6455 §5.5.2); when the other half passes in silence too, it is lost, error "timeout".
@@ -12,26 +9,31 @@ of a close; both end up in `FeedSocket.retry_after_s`.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from time import monotonic
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
-import websocket
 
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
+from harness.swarm import ws_handshake
+from harness.swarm.http_body import Body
+from harness.swarm.http_message import HEAD_END, Head, MalformedResponse
 from harness.swarm.recorder import Recorder
 from harness.swarm.tracing import traceparent
 from harness.swarm.transport import RECEIVE_BYTES, CallFailed, Connection, Limits, Origin, resolve
+from harness.swarm.ws_messages import MessageReader
 
 STEP: Final = "feed"
 METHOD: Final = "WS"
-_BURST_BYTES: Final = 2048  # a user who is far behind takes its turn with the others
-_SWITCHED: Final = 101
+_LIMITS: Final = Limits()
 _NEVER: Final = float("inf")
 _ORDERLY: Final = (b"\x03\xe8", b"\x03\xe9")  # close codes 1000 and 1001
 _PING: Final = b"\x89\x80\0\0\0\0"  # without data there is nothing to mask
 _REASON: Final = "retry_after_s="
+_PROBLEM_BYTES_MAX: Final = 65_536
 _HINT_MAX_S: Final = 120.0  # whoever asks for more is not believed
 
 
@@ -73,62 +75,35 @@ class PingingConnection(Connection):
         return sent == len(_PING)
 
 
-class BufferedSocket:
-    """What websocket-client takes for a socket: reads ahead, so that small reads are served from memory."""
-
-    def __init__(self, connection: Connection, message_bytes_max: int) -> None:
-        self.left_bytes = self._message_bytes_max = message_bytes_max
-        self._connection = connection
-        self._buffer = b""
-        self._at = 0
-
-    def recv(self, size: int) -> bytes:
-        """Up to `size` bytes; empty at the end of file. Raises `CallFailed` for a message that is too large."""
-        self.left_bytes -= size
-        if self.left_bytes < 0:
-            raise CallFailed("too_large")
-        if self._at >= len(self._buffer):
-            self._buffer = self._connection.receive(max(_BURST_BYTES, size))
-            self._at = 0
-        piece = self._buffer[self._at : self._at + size]
-        self._at += len(piece)
-        return piece
-
-    def next_message(self) -> None:
-        """Another one begins; it may be as large as the last."""
-        self.left_bytes = self._message_bytes_max
-
-    def send(self, data: bytes) -> int:
-        """All of it."""
-        self._connection.send(data)
-        return len(data)
-
-    def gettimeout(self) -> None:
-        """None: the connection's own deadline holds."""
-
-    def settimeout(self, _timeout_s: float | None) -> None:
-        """Ignored: the connection's own deadline holds."""
-
-    def shutdown(self, _how: int) -> None:
-        """Left to `close`."""
-
-    def close(self) -> None:
-        """Drop the connection."""
-        self._connection.close()
+@lru_cache(maxsize=64)
+def _origin(scheme: str, netloc: str) -> Origin:
+    """Resolved once: a look-up for each of thousands who come back would be what is measured."""
+    return resolve(f"{scheme}://{netloc}")
 
 
 class FeedSocket:
     """One user's WebSocket; reconnects are new calls of `connect`."""
+
+    __slots__ = (
+        "_connection",
+        "_limits",
+        "_messages",
+        "_person",
+        "_recorder",
+        "_span_id",
+        "first_send_s",
+        "retry_after_s",
+    )
 
     def __init__(self, recorder: Recorder, person: Person, limits: Limits | None = None) -> None:
         self.first_send_s: float | None = None
         self.retry_after_s: float | None = None  # the platform's wish when it last refused us or sent us away
         self._recorder = recorder
         self._person = person
-        self._limits = limits or Limits()
+        self._limits = limits or _LIMITS
         self._span_id = ""
-        self._socket: websocket.WebSocket | None = None
         self._connection: PingingConnection | None = None
+        self._messages: MessageReader | None = None
 
     def connect(self, url: str, call: Call) -> tuple[Outcome, str]:
         """Open it: how that ended and the error. One row of REQUESTS."""
@@ -138,17 +113,15 @@ class FeedSocket:
         self.retry_after_s = None
         self._span_id = ""
         try:
-            self._open(url)
-            status, outcome, error = _SWITCHED, Outcome.OK, ""
-        except websocket.WebSocketBadStatusException as refused:
-            status, outcome, error = refused.status_code, Outcome.FAIL, "status"
-            self.retry_after_s = _wish_of(refused)
+            status = self._open(url)
+            if status == ws_handshake.SWITCHED:
+                outcome, error = Outcome.OK, ""
+            else:
+                outcome, error = Outcome.FAIL, "status"
         except CallFailed as failure:
             outcome = Outcome.FAIL if self._connection is None else Outcome.UNKNOWN
             error = failure.error
-        except websocket.WebSocketConnectionClosedException:
-            error = "reset"
-        except (websocket.WebSocketException, ValueError):
+        except MalformedResponse:
             error = "protocol"
         finally:
             end_s = monotonic()
@@ -177,43 +150,64 @@ class FeedSocket:
         return outcome, error
 
     def receive(self) -> bytes:
-        """The next text message; empty when the other side has ended it in order. Raises `CallFailed`."""
-        if self._socket is None:
+        """The next message; empty when the other side has ended it in order. Raises `CallFailed`."""
+        if self._messages is None:
             raise CallFailed("reset")
-        try:
-            self._buffered.next_message()
-            opcode, data = self._socket.recv_data()
-        except websocket.WebSocketConnectionClosedException:
-            raise CallFailed("reset") from None
-        except websocket.WebSocketException:
-            raise CallFailed("protocol") from None
-        if opcode == websocket.ABNF.OPCODE_CLOSE:
-            self.retry_after_s = _seconds(bytes(data[2:]).decode(errors="replace").removeprefix(_REASON))
-            if data[:2] in _ORDERLY:
-                return b""
-            raise CallFailed("reset")
-        return bytes(data)
+        message = self._messages.read()
+        if message is not None:
+            return message
+        reason = self._messages.close_reason or b""
+        self.retry_after_s = _seconds(reason[2:].decode(errors="replace").removeprefix(_REASON))
+        if reason[:2] in _ORDERLY:
+            return b""
+        raise CallFailed("reset")
 
     def close(self) -> None:
         """Drop it without a farewell."""
         if self._connection is not None:
             self._connection.close()
-        self._connection = self._socket = None
+        self._connection = self._messages = None
 
-    def _open(self, url: str) -> None:
+    def _open(self, url: str) -> int:
+        """Connect and shake hands: the status of the answer; what a refusal says of coming back is noted."""
         self.close()
-        self._connection = connection = PingingConnection(resolve(url), self._limits)
-        self._buffered = BufferedSocket(connection, self._limits.body_bytes)
-        connection.deadline_s = monotonic() + self._limits.first_byte_s
+        parts, limits = urlsplit(url), self._limits
+        self._connection = connection = PingingConnection(_origin(parts.scheme, parts.netloc), limits)
+        connection.deadline_s = monotonic() + limits.first_byte_s
         if self.first_send_s is None:
             self.first_send_s = monotonic()
-        self._socket = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False)
-        trace_id = self._recorder.tracer.trace_of(self._person.kind, self._person.user)
-        self._span_id = self._recorder.next_span() if trace_id else ""
-        headers = [f"traceparent: {traceparent(trace_id, self._span_id)}"] if trace_id else []
-        self._socket.connect(url, header=headers, socket=self._buffered, redirect_limit=0)  # type: ignore[no-untyped-call]
+        key = ws_handshake.new_key()
+        connection.send(ws_handshake.request(url, key, self._trace()))
+        head, received = _read_head(connection, limits.head_bytes)
+        if head.status != ws_handshake.SWITCHED:
+            self.retry_after_s = _wish_of(head, Body(connection, head.body_length(), received))
+            return head.status
+        ws_handshake.check(head, key)
         connection.deadline_s = _NEVER
-        connection.idle_s = self._limits.idle_s
+        connection.idle_s = limits.idle_s
+        self._messages = MessageReader(connection, received, limits.body_bytes)
+        return head.status
+
+    def _trace(self) -> bytes:
+        """The header line that makes the platform's spans children of ours, where this user is traced."""
+        trace_id = self._recorder.tracer.trace_of(self._person.kind, self._person.user)
+        if not trace_id:
+            return b""
+        self._span_id = self._recorder.next_span()
+        return f"traceparent: {traceparent(trace_id, self._span_id)}\r\n".encode()
+
+
+def _read_head(connection: Connection, bytes_max: int) -> tuple[Head, bytes]:
+    """The head of the answer, and what came with it."""
+    received = b""
+    while (end := received.find(HEAD_END)) < 0:
+        if len(received) > bytes_max:
+            raise CallFailed("too_large")
+        data = connection.receive()
+        if not data:
+            raise CallFailed("reset")
+        received += data
+    return Head(received[:end]), received[end + len(HEAD_END) :]
 
 
 class _Problem(msgspec.Struct):
@@ -222,12 +216,15 @@ class _Problem(msgspec.Struct):
     retry_after_s: float
 
 
-def _wish_of(refused: websocket.WebSocketBadStatusException) -> float | None:
+def _wish_of(head: Head, body: Body) -> float | None:
     """When to come back: exactly as the problem document has it, else in whole seconds as the header has it."""
+    content = b""
     try:
-        return _seconds(str(msgspec.json.decode(refused.resp_body or b"", type=_Problem).retry_after_s))
-    except msgspec.DecodeError:
-        return _seconds((refused.resp_headers or {}).get("retry-after", ""))
+        while len(content) < _PROBLEM_BYTES_MAX and (piece := body.read()):
+            content += piece
+        return _seconds(str(msgspec.json.decode(content, type=_Problem).retry_after_s))
+    except (msgspec.DecodeError, CallFailed, MalformedResponse):
+        return _seconds((head.get(b"retry-after") or b"").decode("latin-1"))
 
 
 def _seconds(text: str) -> float | None:
