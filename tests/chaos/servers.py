@@ -73,12 +73,12 @@ def serve(command: list[str], port: int) -> Iterator[ProxyServer]:
         return False
 
     try:
-        wait_until(answers, within_s=15, what="the fault proxy")
+        wait_until(answers, within_s=60, what="the fault proxy")
         yield server
     finally:
         server.session.close()
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=30)
 
 
 def embedded(*options: str) -> contextlib.AbstractContextManager[ProxyServer]:
@@ -177,7 +177,7 @@ class Valkey:
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=30)
             self.process = None
 
     def _answers(self) -> bool:

@@ -133,7 +133,7 @@ def test_a_broken_guard_ends_the_experiment_and_heals(page: Metrics, redis: tupl
         conductor.start(time.monotonic())
         wait_until(lambda: conductor.in_force() != () and not ping(redis), what="the fault")
         page.value = 11
-        wait_until(lambda: conductor.in_force() == () and ping(redis), within_s=10, what="the abort")
+        wait_until(lambda: conductor.in_force() == () and ping(redis), within_s=30, what="the abort")
         assert conductor.stop_reason == ""
     run = fault_of(tmp_path / "faults.json")
     assert not run.proven
@@ -157,7 +157,7 @@ def test_with_a_steady_state_it_goes_on(page: Metrics, redis: tuple[str, int], t
     with Conductor([Planned(steady, 1.5, 1.0)], page, tmp_path / "faults.json") as conductor:
         conductor.preflight()
         conductor.start(time.monotonic())
-        wait_until(lambda: fault_of(tmp_path / "faults.json").t_heal_requested_s is not None, within_s=15)
+        wait_until(lambda: fault_of(tmp_path / "faults.json").t_heal_requested_s is not None, within_s=60)
     assert fault_of(tmp_path / "faults.json").proven
     assert ping(redis)
 
@@ -170,7 +170,7 @@ def test_the_kill_switch_heals_at_once_and_ends_the_run(
         conductor.start(time.monotonic())
         wait_until(lambda: conductor.in_force() != () and not ping(redis), what="the fault")
         state.kill_switch().touch()
-        wait_until(lambda: conductor.in_force() == () and ping(redis), within_s=10, what="the healing")
+        wait_until(lambda: conductor.in_force() == () and ping(redis), within_s=30, what="the healing")
         assert "kill switch" in conductor.stop_reason
     assert "kill switch" in fault_of(tmp_path / "faults.json").error
 

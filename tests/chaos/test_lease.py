@@ -25,6 +25,7 @@ from tests.chaos.servers import HOST, ROOT, ProxyServer, Valkey, free_port, ping
 from tests.waiting import wait_until
 
 LEASE_S = 3.0
+HEALED_WITHIN_S = 30.0  # a second or two after the end of the lease, on a machine that is not busy
 STEPS = {
     "written, not yet injected": ("Lease.intend", "return"),
     "injected": ("inject", "return"),
@@ -161,8 +162,8 @@ def no_journal() -> bool:
 def test_whatever_step_it_dies_at_the_reaper_heals(room: Room, fault: str, step: str) -> None:
     with room.keeper(fault, *STEPS[step]) as keeper:
         assert keeper.wait(60) == -signal.SIGKILL, "the keeper never came to that step"
-        wait_until(room.whole, within_s=LEASE_S + 2, what="the healing")
-        wait_until(no_journal, within_s=10, what="the end of the journal")
+        wait_until(room.whole, within_s=HEALED_WITHIN_S, what="the healing")
+        wait_until(no_journal, within_s=HEALED_WITHIN_S, what="the end of the journal")
     assert room.whole()
     assert room.untouched()
 
@@ -174,7 +175,7 @@ def test_a_replica_is_healed_too(room: Room, replica: dict[str, str], fault: str
     before = postgres.upstream(dsn)
     with room.keeper(fault, *STEPS[step], dsns=replica) as keeper:
         assert keeper.wait(60) == -signal.SIGKILL, "the keeper never came to that step"
-        wait_until(no_journal, within_s=LEASE_S + 2, what="the healing")
+        wait_until(no_journal, within_s=HEALED_WITHIN_S, what="the healing")
     assert postgres.upstream(dsn) == before
     assert not postgres.is_replay_paused(dsn)
 
@@ -191,7 +192,7 @@ def test_a_container_is_healed_too(tmp_path: Path, contained: str, port: int, fa
     )  # fmt: skip
     with at_work(task, tmp_path) as keeper:
         assert keeper.wait(60) == -signal.SIGKILL, "the keeper never came to that step"
-        wait_until(no_journal, within_s=LEASE_S + 2, what="the healing")
+        wait_until(no_journal, within_s=HEALED_WITHIN_S, what="the healing")
     wait_until(lambda: ping((HOST, port)), what="Valkey in its container")
 
 
@@ -222,7 +223,7 @@ def test_a_keeper_that_hangs_loses_its_lease_and_says_so(room: Room) -> None:
     with room.keeper("disable", lasts_s=LEASE_S * 2 + 2) as keeper:
         wait_until(lambda: in_force() and not room.whole(), within_s=30, what="the fault")
         keeper.send_signal(signal.SIGSTOP)
-        wait_until(room.whole, within_s=LEASE_S + 2, what="the healing")
+        wait_until(room.whole, within_s=HEALED_WITHIN_S, what="the healing")
         keeper.send_signal(signal.SIGCONT)
         assert keeper.wait(60) == 0
     assert room.whole()
@@ -241,9 +242,9 @@ def test_a_reaper_that_is_killed_is_replaced(room: Room) -> None:
             now = reaper_of(keeper)
             return now is not None and now.pid != first.pid
 
-        wait_until(replaced, within_s=LEASE_S + 2, what="another reaper")
+        wait_until(replaced, within_s=HEALED_WITHIN_S, what="another reaper")
         keeper.kill()
-        wait_until(lambda: room.whole() and no_journal(), within_s=15, what="the healing")
+        wait_until(lambda: room.whole() and no_journal(), within_s=60, what="the healing")
     assert room.untouched()
 
 

@@ -83,7 +83,7 @@ class Line:
         assert sorted(numbers.values()) == list(range(1, len(numbers) + 1)), "one number, one fan"
         return sorted(numbers, key=numbers.__getitem__)
 
-    async def until_in(self, count: int, *workers: AdmissionController, within_s: float = 20.0) -> list[str]:
+    async def until_in(self, count: int, *workers: AdmissionController, within_s: float = 60.0) -> list[str]:
         """All the workers step at once, again and again, until so many were let in."""
         end = time.monotonic() + within_s
         while len(fans := await self.let_in()) < count:

@@ -49,10 +49,10 @@ class Page:
                 self.press(Keys.TAB)
         raise AssertionError(f"Tab does not reach {name!r}: {passed}")
 
-    def until(self, condition: Callable[[], bool], what: str, *, within_s: float = 15.0) -> None:
+    def until(self, condition: Callable[[], bool], what: str, *, within_s: float = 30.0) -> None:
         wait_until(condition, within_s=within_s, what=what)
 
-    def until_view(self, name: str, *, within_s: float = 15.0) -> None:
+    def until_view(self, name: str, *, within_s: float = 30.0) -> None:
         self.until(
             lambda: self.view() == name, f"the view {name} (there is {self.view()}: {self.text()})", within_s=within_s
         )

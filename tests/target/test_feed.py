@@ -36,7 +36,7 @@ class Spectator:
     kinds: list[str] = field(default_factory=list)
 
     async def hear(self) -> str:
-        message = msgspec.json.decode((await self.socket.receive(timeout=5)).data)
+        message = msgspec.json.decode((await self.socket.receive(timeout=30)).data)
         kind = str(message["type"])
         self.kinds.append(kind)
         if kind == "snapshot":

@@ -78,7 +78,7 @@ class Wanderer:
             node = self._nodes[self._dice.randrange(2)]
             async with self._session.ws_connect(f"http://127.0.0.1:{node.port}{FEED}{query}") as socket:
                 for _ in range(self._dice.randrange(20, 500)):
-                    self._take(msgspec.json.decode((await socket.receive(timeout=10)).data))
+                    self._take(msgspec.json.decode((await socket.receive(timeout=30)).data))
                     if 0 <= last() <= self.seq:
                         break
 
@@ -116,7 +116,7 @@ def test_clients_that_move_between_the_nodes_miss_nothing(valkey: Valkey, nodes:
 def test_each_event_has_a_feed_of_its_own(valkey: Valkey) -> None:
     async def first_of(session: aiohttp.ClientSession, port: int, event: str) -> dict[str, Any]:
         async with session.ws_connect(f"http://127.0.0.1:{port}/feed/{event}") as socket:
-            return dict(msgspec.json.decode((await socket.receive(timeout=5)).data))
+            return dict(msgspec.json.decode((await socket.receive(timeout=30)).data))
 
     async def main() -> None:
         redis = RedisStore(valkey.url, timeout_s=5.0)
@@ -145,12 +145,12 @@ def test_a_client_that_takes_nothing_is_dropped_and_the_others_miss_nothing(
             aiohttp.ClientSession() as session,
             session.ws_connect(f"http://127.0.0.1:{node.port}{FEED}") as healthy,
         ):
-            snapshot = msgspec.json.decode((await healthy.receive(timeout=5)).data)
+            snapshot = msgspec.json.decode((await healthy.receive(timeout=30)).data)
             last = 0
             for _ in range(HISTORY_MAX // 1000 + 12):
                 last = await sale.change(1000)
             for seq in range(snapshot["seq"] + 1, last + 1):
-                assert msgspec.json.decode((await healthy.receive(timeout=10)).data)["seq"] == seq
+                assert msgspec.json.decode((await healthy.receive(timeout=30)).data)["seq"] == seq
 
     with silent_client(node.port) as client:
         asyncio.run(main())

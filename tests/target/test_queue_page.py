@@ -60,7 +60,7 @@ def test_fans_gather_before_the_opening_and_check_the_draw(valkey: Valkey, open_
     assert "by lot" in page.text("#gathering-note")
     check(page)
     page.until(lambda: page.text("#draw") != "", "the draw")
-    page.until_view("turn", within_s=20)
+    page.until_view("turn", within_s=60)
     page.tab_to("Check the draw")
     page.press(Keys.ENTER)
     page.until(lambda: "has the fingerprint that was published first" in page.text("#draw-check"), "the check")

@@ -139,5 +139,5 @@ def test_a_stop_does_not_wait_for_open_streams(desk: Desk) -> None:
     with EventStream(desk.booking.port, ticket) as stream:
         eventually(lambda: bool(stream.events), why="the stream to speak")
         desk.booking.process.terminate()
-        assert desk.booking.process.wait(timeout=3) == 0
+        assert desk.booking.process.wait(timeout=30) == 0
         eventually(lambda: stream.ended, why="the stream to end")

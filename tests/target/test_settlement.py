@@ -46,7 +46,7 @@ async def recovered(booth: Booth, receipt: Receipt, *wanted: OrderState) -> None
         await booth.jobs.recover()
         return (await booth.order(receipt)).state in wanted
 
-    await until(there, within_s=10.0, what=f"{wanted}")
+    await until(there, within_s=60, what=f"{wanted}")
 
 
 @pytest.mark.parametrize("charge", ["capture_then_timeout", "capture_then_error", "slow"])

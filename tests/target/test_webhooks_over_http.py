@@ -124,7 +124,7 @@ async def _sell_nine(settings: Settings, provider: Provider) -> None:
         cards = ("ok", "ok", "declined")
         claims = [await booth.hold(f"f{n}", f"101-A-{n + 1}") for n in range(9)]
         receipts = await asyncio.gather(*(booth.pay(claim, card=cards[n % 3]) for n, claim in enumerate(claims)))
-        await until(lambda: _at_rest(booth), within_s=20.0, what="rest")
+        await until(lambda: _at_rest(booth), within_s=60, what="rest")
         states = {row.order_id: row.state for row in await booth.orders.export()}
         for number, receipt in enumerate(receipts):
             ended = "declined" if number % 3 == 2 else "confirmed"

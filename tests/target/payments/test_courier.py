@@ -57,7 +57,7 @@ def test_a_webhook_is_repeated_until_it_is_taken_also_by_the_providers_next_proc
     first = charge(provider)
     wait_until(lambda: receiver.refused >= 2, what="repeats")
     provider.server.process.kill()
-    provider.server.process.wait(timeout=5)
+    provider.server.process.wait(timeout=30)
     assert receiver.taken == []
     receiver.refusals = 0
     start_provider(0, webhook_url=receiver.url, webhook_secret=SECRET)

@@ -116,7 +116,7 @@ def test_the_ledger_survives_the_process(start_provider: StartProvider, key: str
     first = start_provider(0)
     with_client(first, lambda client: client.charge(key, Purchase(key)))
     first.server.process.kill()
-    first.server.process.wait(timeout=5)
+    first.server.process.wait(timeout=30)
     second = start_provider(0)
     assert second.entries(key) == ["capture"]
 
