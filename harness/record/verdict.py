@@ -177,6 +177,119 @@ class Finding(Struct, frozen=True):
     runbook: str
 
 
+class PairedPhase(Struct, frozen=True):
+    """A stretch of both runs around one fault of the treatment. phase: before | during | after."""
+
+    fault: str
+    phase: str
+    t_from_s: float
+    t_to_s: float
+
+
+class PairedDelta(Struct, frozen=True):
+    """One statistic in both runs. `delta`: treatment − control, `low` and `high` its 95 % interval; null: not told.
+
+    effect: worse | better (the whole interval says so) | none (it holds zero) | unknown (there is no interval, see
+    `note`).
+    """
+
+    control: float | None
+    treatment: float | None
+    delta: float | None
+    low: float | None
+    high: float | None
+    effect: str
+    samples_control: int
+    samples_treatment: int
+    note: str = ""
+
+
+class PhaseDelta(Struct, frozen=True):
+    """The same in one phase of one fault."""
+
+    fault: str
+    phase: str
+    delta: PairedDelta
+
+
+class PairedRow(Struct, frozen=True):
+    """One indicator, step or ratio of retries. `step`: "" for an indicator, `all` for all steps together."""
+
+    name: str
+    title: str
+    unit: str
+    better: str
+    whole: PairedDelta
+    phases: tuple[PhaseDelta, ...] = ()
+    step: str = ""
+
+
+class PairedRecovery(Struct, frozen=True):
+    """From the heal until an indicator that the fault made worse was back within its control's interval, in s.
+
+    status: recovered | not_recovered (in the `watched_s` until the next fault or the end) | unknown (too few samples).
+    """
+
+    fault: str
+    indicator: str
+    title: str
+    status: str
+    recovery_s: float | None
+    watched_s: float
+
+
+class PairedSales(Struct, frozen=True):
+    """Fans who were sold to. `lost`: fewer of them in the end. `late`: so many more were behind at the worst instant.
+
+    `only_control`, `only_treatment`: fans who bought in that run and not in the other. Intervals are 95 %.
+    """
+
+    fans: int
+    control: int
+    treatment: int
+    lost: int
+    lost_low: float | None
+    lost_high: float | None
+    most_behind: int
+    most_behind_low: float | None
+    most_behind_high: float | None
+    most_behind_t_s: float
+    late: int
+    only_control: int
+    only_treatment: int
+
+
+class PairedCause(Struct, frozen=True):
+    """What an objective was missed by. cause: faults | spike (without them too) | none | control_only | unknown."""
+
+    indicator: str
+    cause: str
+
+
+class Paired(Struct, frozen=True):
+    """The treatment against its control: the same seed and arrivals without the faults.
+
+    `left_out`: why there are no deltas; "" when there are. `cautions`: what weakens them. `matched`: the fans of both
+    runs are the same, so each was compared with itself. `control`: the control's directory, from the treatment's.
+    """
+
+    control: str
+    order: str
+    control_verdict: Decision | None
+    control_grade: str | None
+    control_score: float | None
+    left_out: str = ""
+    cautions: tuple[str, ...] = ()
+    matched: bool = True
+    phases: tuple[PairedPhase, ...] = ()
+    indicators: tuple[PairedRow, ...] = ()
+    steps: tuple[PairedRow, ...] = ()
+    retries: tuple[PairedRow, ...] = ()
+    recoveries: tuple[PairedRecovery, ...] = ()
+    sales: PairedSales | None = None
+    causes: tuple[PairedCause, ...] = ()
+
+
 class Verdict(Struct, frozen=True):
     """verdict.json, whole."""
 
@@ -199,3 +312,4 @@ class Verdict(Struct, frozen=True):
     command: tuple[str, ...]
     record: dict[str, str]
     examinations: tuple[Examination, ...] = ()
+    paired: Paired | None = None

@@ -43,7 +43,10 @@ class Draws:
 
     def between(self, t_from_s: float, t_to_s: float) -> Draws:
         """Those made in [t_from_s, t_to_s)."""
-        chosen = (self.t_s >= t_from_s) & (self.t_s < t_to_s)
+        return self.take(np.flatnonzero((self.t_s >= t_from_s) & (self.t_s < t_to_s)))
+
+    def take(self, chosen: npt.NDArray[np.intp]) -> Draws:
+        """Those at these places."""
         base = None if self.base is None else self.base[chosen]
         return replace(self, who=self.who[chosen], t_s=self.t_s[chosen], value=self.value[chosen], base=base)
 

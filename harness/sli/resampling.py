@@ -31,8 +31,9 @@ BLOCK_S: Final = 0.5
 """Length of a block of the clock that is drawn as a whole."""
 TAIL: Final = 3
 """Observations beyond a percentile below which resampling says nothing about it."""
-_REPLICATES: Final = (200, 1000)
-_CELLS: Final = 20_000_000  # replicates × observations; beyond it there are fewer replicates
+ROWS_MOST: Final = 20_000
+"""Of more observations so many, drawn at random, are resampled: that makes an interval wider, never narrower."""
+_REPLICATES: Final = 500
 _CHUNK_CELLS: Final = 2_000_000
 _LEVELS: Final = (0.025, 0.975)
 _LEAST_DEFINED: Final = 0.9  # of the replicates: the others drew nobody
@@ -75,6 +76,7 @@ Band = tuple[float, float]
 
 def _bands(control: Draws, treatment: Draws, paired: bool) -> tuple[Band, Band] | None:
     """The interval of the difference and of the control alone, each the wider of the two ways to resample."""
+    control, treatment = _thinned(control), _thinned(treatment)
     by_fan = _resampled(control, treatment, control.who, treatment.who, paired)
     by_moment = _resampled(control, treatment, _blocks(control), _blocks(treatment), paired=True)
     found = [bands for bands in (by_fan, by_moment) if bands is not None]
@@ -91,10 +93,8 @@ def _resampled(
     one, two = index[: len(groups)], index[len(groups) :]
     if min(len(np.unique(one)), len(np.unique(two))) < ENOUGH:
         return None
-    rows = max(len(control), len(treatment))
-    replicates = int(np.clip(_CELLS // rows, *_REPLICATES))
-    drawn = replicate(control, one, _weights(len(names), replicates, 0))
-    other = replicate(treatment, two, _weights(len(names), replicates, 0 if paired else 1))
+    drawn = replicate(control, one, _weights(len(names), 0))
+    other = replicate(treatment, two, _weights(len(names), 0 if paired else 1))
     return _paired_bands(drawn, other)
 
 
@@ -132,14 +132,20 @@ def _weighted_percentile(values: Floats, weights: Weights, quantile: float) -> F
     return np.where(total > 0, found, np.nan)
 
 
-def _weights(groups: int, replicates: int, stream: int) -> Weights:
-    return _drawn(1 << max(groups - 1, 1).bit_length(), replicates, stream)[:, :groups]
+def _weights(groups: int, stream: int) -> Weights:
+    return _drawn(1 << max(groups - 1, 1).bit_length(), stream)[:, :groups]
 
 
 @lru_cache(maxsize=16)
-def _drawn(groups: int, replicates: int, stream: int) -> Weights:
+def _drawn(groups: int, stream: int) -> Weights:
     """Poisson(1) frequencies, always the same ones: the same record gives the same intervals."""
-    return np.random.default_rng([groups, replicates, stream]).poisson(1.0, (replicates, groups)).astype(np.uint8)
+    return np.random.default_rng([groups, stream]).poisson(1.0, (_REPLICATES, groups)).astype(np.uint8)
+
+
+def _thinned(draws: Draws) -> Draws:
+    if len(draws) <= ROWS_MOST:
+        return draws
+    return draws.take(np.random.default_rng(len(draws)).choice(len(draws), ROWS_MOST, replace=False))
 
 
 def _blocks(draws: Draws) -> Names:

@@ -1,0 +1,106 @@
+"""A treatment and its control, each already judged, compared: `harness.record.verdict.Paired`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from harness.paired.phases import BEFORE, phases
+from harness.paired.recovery import recoveries
+from harness.paired.rows import Halves, indicator_rows, retry_rows, step_rows
+from harness.paired.sales import sales
+from harness.record.reader import Record
+from harness.record.verdict import Decision, Paired, PairedCause, PairedRow, Status, Validity, Verdict
+from harness.sli.measured import Observations
+
+ORDER: Final = "control first"
+_ALIKE_SHARE: Final = 0.2
+"""Before the first fault so many of the comparisons may differ; 0.05 would by chance alone."""
+
+
+def compare(control: Record, control_verdict: Verdict, treatment: Record, verdict: Verdict, where: str) -> Paired:
+    """Treatment against control, or why not. `where`: the control's directory, as the report names it."""
+    head = Paired(
+        control=where,
+        order=ORDER,
+        control_verdict=control_verdict.verdict,
+        control_grade=control_verdict.grade,
+        control_score=control_verdict.score,
+    )
+    reason = _unusable(control_verdict, "control") or _unusable(verdict, "treatment")
+    if reason:
+        return msgspec.structs.replace(head, left_out=reason)
+    digest = treatment.run.journey_digest
+    matched = bool(digest) and digest == control.run.journey_digest
+    halves = Halves(Observations(control), Observations(treatment), matched)
+    stretches = phases(treatment.faults.faults, halves.treatment.duration_s)
+    rows = indicator_rows(halves, stretches)
+    return msgspec.structs.replace(
+        head,
+        cautions=tuple(_cautions(control_verdict, verdict, rows, matched)),
+        matched=matched,
+        phases=stretches,
+        indicators=rows,
+        steps=step_rows(halves, stretches),
+        retries=retry_rows(halves, stretches),
+        recoveries=recoveries(rows, halves, stretches),
+        sales=sales(halves, halves.treatment.duration_s),
+        causes=causes(control_verdict, verdict),
+    )
+
+
+def left_out(where: str, reason: str) -> Paired:
+    """A treatment whose control could not even be judged."""
+    return Paired(
+        control=where, order=ORDER, control_verdict=None, control_grade=None, control_score=None, left_out=reason
+    )
+
+
+def causes(control: Verdict, treatment: Verdict) -> tuple[PairedCause, ...]:
+    """For each objective: missed with the faults only, without them as well, or not at all."""
+    alone = {sli.name: sli.met for sli in control.slis}
+    return tuple(
+        PairedCause(indicator=sli.name, cause=_cause(alone.get(sli.name), sli.met))
+        for sli in treatment.slis
+        if sli.objective is not None
+    )
+
+
+def _cause(met_alone: bool | None, met: bool | None) -> str:
+    if met is None or met_alone is None:
+        return "unknown"
+    if met:
+        return "none" if met_alone else "control_only"
+    return "faults" if met_alone else "spike"
+
+
+def _unusable(verdict: Verdict, half: str) -> str:
+    """Why nothing can be said of a half; "" when something can."""
+    if verdict.verdict is Decision.NO_VERDICT:
+        return f"the {half} gave no verdict: {verdict.reason}"
+    generator = verdict.generator
+    if generator is None or generator.validity is Validity.INVALID:
+        return f"the {half}'s load generator was not valid: {'; '.join(generator.reasons if generator else ())}"
+    unproven = [fault.experiment for fault in verdict.faults if not fault.proven]
+    return f"in the {half} the fault {unproven[0]} was never proven" if unproven else ""
+
+
+def _cautions(control: Verdict, treatment: Verdict, rows: Sequence[PairedRow], matched: bool) -> Iterator[str]:
+    if not matched:
+        yield "The two runs did not have the same journeys, so no fan was compared with themself."
+    for half, verdict in (("control", control), ("treatment", treatment)):
+        if verdict.generator is not None and verdict.generator.validity is Validity.DEGRADED:
+            yield f"The {half}'s load generator was DEGRADED: {'; '.join(verdict.generator.reasons)}."
+    broken = [result.name for result in control.invariants if result.status is Status.VIOLATED]
+    if broken:
+        yield f"In the control, without any fault, this did not hold: {', '.join(broken)}."
+    alike = [part.delta.effect for row in rows for part in row.phases[:1] if part.phase == BEFORE]
+    told = [effect for effect in alike if effect != "unknown"]
+    differ = sum(1 for effect in told if effect != "none")
+    if told and differ > max(1.0, _ALIKE_SHARE * len(told)):
+        yield (
+            f"Before the first fault the halves should be alike, but {differ} of {len(told)} indicators differ: "
+            "differences of that size are not the faults' doing."
+        )

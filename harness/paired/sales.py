@@ -1,0 +1,82 @@
+"""Sales lost and sales late: who had bought by when, with the faults and without. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from harness.paired.rows import Halves
+from harness.record.verdict import PairedSales
+from harness.sli.draws import Draws
+from harness.sli.measured import Floats, Observations
+from harness.sli.resampling import Contrast, contrast
+
+GRID_S: Final = 0.5
+
+
+def told_s(seen: Observations) -> dict[str, float]:
+    """Fan → when they were first told that an order of theirs is confirmed; infinite: it is, and they never were."""
+    history = seen.history
+    told: dict[str, float] = {}
+    for actor, t_s in [
+        *((pay.actor, pay.t_end_s) for pay in history.pays if pay.ok and pay.value.state == "confirmed"),
+        *((look.actor, look.t_end_s) for look in history.lookups if look.ok and look.value.state == "confirmed"),
+    ]:
+        told[actor] = min(t_s, told.get(actor, np.inf))
+    fans = {join.actor for join in history.joins}
+    for order in history.orders.values():
+        if order.state == "confirmed" and order.fan in fans:
+            told.setdefault(order.fan, np.inf)
+    return told
+
+
+def sales(halves: Halves, duration_s: float) -> PairedSales | None:
+    """How many fans bought in each run, and how far the treatment was behind; null when nobody joined.
+
+    Lost: fewer fans bought in the end. Late: the treatment was further behind at its worst than it was in the end.
+    """
+    fans = sorted({join.actor for half in (halves.control, halves.treatment) for join in half.history.joins})
+    if not fans:
+        return None
+    control, treatment = told_s(halves.control), told_s(halves.treatment)
+    grid = np.arange(0.0, duration_s + GRID_S, GRID_S)
+    behind = _sold_by(control, grid) - _sold_by(treatment, grid)
+    worst = int(np.argmax(behind))
+    lost = _behind(fans, control, treatment, np.inf, halves.matched)
+    most = _behind(fans, control, treatment, float(grid[worst]), halves.matched)
+    return PairedSales(
+        fans=len(fans),
+        control=len(control),
+        treatment=len(treatment),
+        lost=len(control) - len(treatment),
+        lost_low=_scaled(lost.low, len(fans)),
+        lost_high=_scaled(lost.high, len(fans)),
+        most_behind=int(behind[worst]),
+        most_behind_low=_scaled(most.low, len(fans)),
+        most_behind_high=_scaled(most.high, len(fans)),
+        most_behind_t_s=float(grid[worst]),
+        late=max(0, int(behind[worst]) - max(0, len(control) - len(treatment))),
+        only_control=len(control.keys() - treatment.keys()),
+        only_treatment=len(treatment.keys() - control.keys()),
+    )
+
+
+def _sold_by(told: dict[str, float], grid: Floats) -> Floats:
+    return np.searchsorted(np.sort(np.array(list(told.values()), dtype=np.float64)), grid, side="right").astype(float)
+
+
+def _behind(
+    fans: list[str], control: dict[str, float], treatment: dict[str, float], by_s: float, matched: bool
+) -> Contrast:
+    """The share of fans who had not bought by then, treatment against control."""
+    return contrast(_not_bought(fans, control, by_s), _not_bought(fans, treatment, by_s), paired=matched)
+
+
+def _not_bought(fans: list[str], told: dict[str, float], by_s: float) -> Draws:
+    bought = np.array([fan in told and told[fan] <= by_s for fan in fans])
+    return Draws(np.array(fans, dtype=np.str_), np.zeros(len(fans)), 1.0 - bought)
+
+
+def _scaled(value: float | None, fans: int) -> float | None:
+    return None if value is None else value * fans
