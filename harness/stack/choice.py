@@ -36,7 +36,7 @@ def stack_of(
     """The stack of that name, not raised yet; `traced`: it keeps spans for the record. Raises InputError."""
     require_stack(name)
     if name == "compose":
-        return ComposeStack(on_sale, logs, bug=bug, booking_port=booking_port, announce=announce)
+        return ComposeStack(on_sale, logs, bug=bug, traced=traced, booking_port=booking_port, announce=announce)
     return EmbeddedStack(
         on_sale,
         logs,

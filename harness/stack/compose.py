@@ -1,17 +1,18 @@
 """The platform of docker-compose.yml: real images on a Docker engine, one project for each run.
 
 What the project needs beyond the file lies in a private directory: secrets and settings as env files, the proxies as
-Toxiproxy's configuration. Works with Compose v2 (`docker compose`) and v1.29 (`docker-compose`). Entering returns when
-every part answers; leaving, on whatever way, removes the containers, their volumes and the directory.
+Toxiproxy's configuration. Entering returns when every part answers; leaving, on whatever way, keeps what the services
+wrote, and removes the containers, their volumes and the directory.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import secrets
-import shutil
-import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,35 +27,26 @@ from docker.models.containers import Container
 from harness.errors import EnvironmentProblem
 from harness.record.schema import Anomaly, ProcessInfo
 from harness.scenario import OnSale
+from harness.spans import spans_file
 from harness.stack import Addresses, workspace
+from harness.stack.compose_command import PROJECT_LABEL, SERVICE_LABEL, Compose, find_compose
+from harness.stack.compose_ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
 from harness.stack.container_part import ContainerPart
 from harness.stack.health import answers
-from harness.stack.ports import HOST, free_ports, require_free
+from harness.stack.ports import HOST, require_free
 from harness.stack.processes import last_line
 
-FILE: Final = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 _BUILT_WITHIN_S: Final = 1800.0  # images may have to be fetched or built first
 _HEALTHY_WITHIN_S: Final = 90.0
 _DOWN_WITHIN_S: Final = 60.0
+_STOPPED_WITHIN_S: Final = 30.0
 _SHARDS: Final = ("shard_0", "shard_1")
-_PROXIED: Final = {
-    "redis": "redis:6379",
-    "postgres_primary": "postgres-primary:5432",
-    "postgres_replica": "postgres-replica:5432",
-    "replication": "postgres-primary:5432",
-    "payments": "payments:8000",
-    "feed_1": "feed-1:8000",
-    "feed_2": "feed-2:8000",
-}
-_DIRECT: Final = {"redis": "valkey", "postgres-primary": "", "postgres-replica": ""}  # service → its other name
-_TARGETS: Final = ("payments", "booking", "worker", "feed-1", "feed-2")
-_ONE_SHOT: Final = frozenset({"migrate"})
-_PROJECT_LABEL: Final = "com.docker.compose.project"
-_SERVICE_LABEL: Final = "com.docker.compose.service"
+_SPANS: Final = "/data/spans.jsonl"  # in each container of the booking system
 
 
 class ComposeStack:
-    """Raises docker-compose.yml. `logs` must exist; each service gets a file there when the stack goes down.
+    """Raises docker-compose.yml. `logs` must exist; each service gets a file there when the stack goes down, and with
+    `traced` a file of the spans that it kept, see `harness.spans`.
 
     Raises EnvironmentProblem when there is no engine, no Compose, or a part does not become healthy.
     """
@@ -67,22 +59,24 @@ class ComposeStack:
         logs: Path,
         *,
         bug: str = "",
+        traced: bool = False,
         booking_port: int = 0,
         announce: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._on_sale = on_sale
         self._logs = logs
         self._bug = bug
+        self._traced = traced
         self._booking_port = booking_port
         self._announce = announce
         self._project = f"gatecrash-{os.getpid()}-{secrets.token_hex(3)}"
-        self._command: tuple[str, ...] = ()
+        self._compose: Compose | None = None
         self._environment: dict[str, str] = {}
         self._engine: docker.DockerClient | None = None
         self._runtime: Path | None = None
         self._addresses: Addresses | None = None
         self._containers: dict[str, Container] = {}
-        self._ports: _Ports | None = None
+        self._ports: ComposePorts | None = None
         self._reported: set[str] = set()
         self._password = secrets.token_hex(16)
 
@@ -111,11 +105,11 @@ class ComposeStack:
 
         Experiments name parts as the embedded stack does; a service of another name answers to that one too.
         """
-        service = next((service for service, other in _DIRECT.items() if other == name), name)
+        service = next((service for service, other in DIRECT.items() if other == name), name)
         if self._ports is None:
             raise KeyError(name)
-        port = {**self._ports.targets, **self._ports.direct, "toxiproxy": self._ports.toxiproxy}[service]
-        return ContainerPart(name, self._containers[service], f"{HOST}:{port}", self._logs / f"{service}.log")
+        address = f"{HOST}:{self._ports.of(service)}"
+        return ContainerPart(name, self._containers[service], address, self._logs / f"{service}.log")
 
     def postgres_dsn(self, server: str) -> str:
         """How the superuser reaches postgres-primary or postgres-replica past every fault proxy. Raises KeyError."""
@@ -146,7 +140,7 @@ class ComposeStack:
         if self._booking_port:
             require_free(self._booking_port)
         self._engine = _engine()
-        self._command = _compose_command()
+        self._compose = find_compose()
         self._runtime = workspace.create()
         with workspace.raising(self._runtime, self.__exit__):
             self._raise(self._runtime)
@@ -154,8 +148,9 @@ class ComposeStack:
 
     def __exit__(self, *exc: object) -> None:
         if self._environment:
+            self._run("stop", "--timeout", "3", within_s=_STOPPED_WITHIN_S)  # so that the last words are said
             self._keep_logs()
-            self._compose("down", "--volumes", "--remove-orphans", "--timeout", "3", within_s=_DOWN_WITHIN_S)
+            self._run("down", "--volumes", "--remove-orphans", "--timeout", "3", within_s=_DOWN_WITHIN_S)
         self._containers.clear()
         self._environment = {}
         if self._runtime is not None:
@@ -165,7 +160,7 @@ class ComposeStack:
             self._engine = None
 
     def _raise(self, runtime: Path) -> None:
-        ports = self._ports = _Ports.choose(self._booking_port)
+        ports = self._ports = ComposePorts.choose(self._booking_port)
         settings = self._settings(ports)
         _write_private(runtime / "target.env", _env_file(settings))
         replication = {"PRIMARY": "postgres-primary:5432", "UPSTREAM": f"toxiproxy:{ports.proxies['replication']}"}
@@ -173,8 +168,9 @@ class ComposeStack:
         (runtime / "toxiproxy.json").write_text(json.dumps(ports.proxy_documents()))
         (runtime / "toxiproxy.json").chmod(0o644)
         self._environment = {**os.environ, **ports.variables(), "GATECRASH_RUNTIME": str(runtime)}
-        self._announce("starting the containers, which may first have to be fetched or built")
-        done = self._compose("up", "--detach", "--quiet-pull", within_s=_BUILT_WITHIN_S)
+        version = "" if self._compose is None else self._compose.version
+        self._announce(f"Compose {version} starts the containers, which may first have to be fetched or built")
+        done = self._run("up", "--detach", "--quiet-pull", within_s=_BUILT_WITHIN_S)
         if done != 0:
             raise EnvironmentProblem(
                 f"Compose could not start the platform: {last_line(self._log)}", hint=f"see {self._log}"
@@ -183,7 +179,7 @@ class ComposeStack:
         self._wait_healthy(ports)
         self._addresses = ports.addresses(self._on_sale.event, settings["TARGET_ADMIN_TOKEN"])
 
-    def _settings(self, ports: _Ports) -> dict[str, str]:
+    def _settings(self, ports: ComposePorts) -> dict[str, str]:
         def dsn(proxy: str) -> str:
             base = f"postgresql://postgres:{self._password}@toxiproxy:{ports.proxies[proxy]}"
             return " ".join(f"{base}/{shard}" for shard in _SHARDS)
@@ -201,16 +197,17 @@ class ComposeStack:
             "TARGET_WEBHOOK_SECRET": secrets.token_hex(32),
             "TARGET_LEDGER_PATH": "/data/ledger.sqlite",
             "TARGET_PARKING_PATH": "/data/parking",
+            "TARGET_SPANS_PATH": _SPANS if self._traced else "",
             "TARGET_SPANS_URL": "http://traces:4318/v1/traces" if observed else "",
             **{f"TARGET_{name.upper()}": str(value) for name, value in msgspec.to_builtins(self._on_sale).items()},
             "TARGET_BUG": self._bug,
         }
 
     def _find_containers(self) -> None:
-        found = {each.labels[_SERVICE_LABEL]: each for each in self._found()}
-        self._containers = {service: each for service, each in found.items() if service not in _ONE_SHOT}
+        found = {each.labels[SERVICE_LABEL]: each for each in self._found()}
+        self._containers = {service: each for service, each in found.items() if service not in ONE_SHOT}
 
-    def _wait_healthy(self, ports: _Ports) -> None:
+    def _wait_healthy(self, ports: ComposePorts) -> None:
         """Every part of the booking system answers through its published port, and Docker says so of the rest."""
         deadline_s = time.monotonic() + _HEALTHY_WITHIN_S
         self._announce("waiting until every part is healthy")
@@ -226,90 +223,32 @@ class ComposeStack:
     def _log(self) -> Path:
         return self._logs / "compose.log"
 
-    def _compose(self, *arguments: str, within_s: float) -> int:
-        """Run Compose on our project; returns its exit code, 124 when it was not done in time."""
-        command = [*self._command, "-f", str(FILE), "-p", self._project, *arguments]
-        with self._log.open("ab") as log:
-            try:
-                return subprocess.run(
-                    command,
-                    env=self._environment,
-                    cwd=FILE.parent,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    timeout=within_s,
-                    check=False,
-                    start_new_session=True,  # Ctrl-C is for us: we take the project down in order
-                ).returncode
-            except subprocess.TimeoutExpired:
-                return 124
+    def _run(self, *arguments: str, within_s: float) -> int:
+        """Run Compose on our project; returns its exit code."""
+        if self._compose is None:
+            raise RuntimeError("no Compose was looked for")
+        return self._compose.run(
+            arguments, project=self._project, environment=self._environment, log=self._log, within_s=within_s
+        )
 
     def _keep_logs(self) -> None:
-        """What each service wrote, one-shot ones included; a container that cannot be asked keeps its words."""
+        """What each service wrote, one-shot ones included; a container that cannot be asked keeps its words, and one
+        that saw no traced journey has no spans."""
         for container in self._found():
-            try:
-                text = container.logs(timestamps=True)
-            except (docker.errors.DockerException, requests.RequestException):
-                continue
-            (self._logs / f"{container.labels[_SERVICE_LABEL]}.log").write_bytes(text)
+            service = container.labels[SERVICE_LABEL]
+            with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+                (self._logs / f"{service}.log").write_bytes(container.logs(timestamps=True))
+            if self._traced and service in TARGETS:
+                with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+                    spans_file(self._logs, service).write_bytes(_file_in(container, _SPANS))
 
     def _found(self) -> list[Container]:
         if self._engine is None:
             return []
         try:
-            return self._engine.containers.list(all=True, filters={"label": f"{_PROJECT_LABEL}={self._project}"})
+            return self._engine.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={self._project}"})
         except (docker.errors.DockerException, requests.RequestException):
             return []
-
-
-class _Ports(msgspec.Struct, frozen=True):
-    """Where the host reaches the booking system (`targets`), the servers behind it past every proxy (`direct`), the
-    fault proxies, and their API."""
-
-    targets: dict[str, int]
-    direct: dict[str, int]
-    proxies: dict[str, int]
-    toxiproxy: int
-
-    @classmethod
-    def choose(cls, booking: int) -> _Ports:
-        found = iter(free_ports(len(_TARGETS) + len(_DIRECT) + len(_PROXIED) + 1))
-        targets, direct, proxies = ({name: next(found) for name in names} for names in (_TARGETS, _DIRECT, _PROXIED))
-        return cls(targets | ({"booking": booking} if booking else {}), direct, proxies, next(found))
-
-    def variables(self) -> dict[str, str]:
-        """What docker-compose.yml asks of the environment."""
-        own = self.targets | self.direct
-        targets = {f"GATECRASH_PORT_{_variable(name)}": str(port) for name, port in own.items()}
-        proxies = {f"GATECRASH_PROXY_{_variable(name)}": str(port) for name, port in self.proxies.items()}
-        return {**targets, **proxies, "GATECRASH_PORT_TOXIPROXY": str(self.toxiproxy)}
-
-    def proxy_documents(self) -> list[dict[str, object]]:
-        """The proxies as Toxiproxy's configuration."""
-        return [
-            {"name": name, "listen": f"0.0.0.0:{self.proxies[name]}", "upstream": upstream, "enabled": True}
-            for name, upstream in _PROXIED.items()
-        ]
-
-    def addresses(self, event: str, admin_token: str) -> Addresses:
-        """As swarm, chaos and scraper reach it from the host."""
-        url = {name: f"http://{HOST}:{port}" for name, port in self.targets.items()}
-        return Addresses(
-            booking=url["booking"],
-            feeds=tuple(f"ws://{HOST}:{self.proxies[name]}" for name in ("feed_1", "feed_2")),
-            event=event,
-            admin=url["worker"],
-            ledger=url["payments"],
-            admin_token=admin_token,
-            toxiproxy=f"http://{HOST}:{self.toxiproxy}",
-            proxied=dict(_PROXIED),
-            metrics={name: f"{address}/metrics" for name, address in url.items()},
-        )
-
-
-def _variable(name: str) -> str:
-    return name.upper().replace("-", "_")
 
 
 def _env_file(values: Mapping[str, str]) -> str:
@@ -321,6 +260,14 @@ def _write_private(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def _file_in(container: Container, path: str) -> bytes:
+    """A file of a container, running or not. Raises docker.errors.DockerException."""
+    chunks, _ = container.get_archive(path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        file = archive.extractfile(archive.getmembers()[0])
+        return b"" if file is None else file.read()
+
+
 def _engine() -> docker.DockerClient:
     try:
         return docker.from_env(timeout=30)
@@ -329,17 +276,3 @@ def _engine() -> docker.DockerClient:
         raise EnvironmentProblem(
             f"no Docker engine answers: {reason}", hint="start it, or use the embedded stack"
         ) from error
-
-
-def _compose_command() -> tuple[str, ...]:
-    """Compose v2 where there is one, else v1.29."""
-    if not FILE.exists():
-        raise EnvironmentProblem(f"{FILE.name} is not here", hint="the compose stack needs a checkout of gatecrash")
-    for command in (("docker", "compose"), ("docker-compose",)):
-        if shutil.which(command[0]) is None:
-            continue
-        asked = subprocess.run([*command, "version"], capture_output=True, check=False, stdin=subprocess.DEVNULL)
-        if asked.returncode == 0:
-            return command
-    hint = "install the Compose plugin of Docker, or docker-compose 1.29"
-    raise EnvironmentProblem("there is no Compose on this machine", hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ import yaml
 
 from harness.errors import EnvironmentProblem, InputError
 from harness.scenario import OnSale
+from harness.spans import spans_file
 from harness.stack.choice import require_stack, stack_of
-from harness.stack.compose import FILE, ComposeStack
+from harness.stack.compose import ComposeStack
+from harness.stack.compose_command import FILE
+from tests.chaos.containers import engine
 from tests.waiting import wait_until
 
 TEXT = FILE.read_text()
@@ -56,9 +60,13 @@ def test_without_an_engine_it_is_one_clear_error(tmp_path: Path, monkeypatch: py
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
+def images() -> None:
     if IMAGES not in os.environ:
         pytest.skip(f"no {IMAGES}: .ci/images/build makes the images")
+
+
+@pytest.fixture(scope="module")
+def stack(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
     with ComposeStack(OnSale(), tmp_path_factory.mktemp("logs")) as raised:
         yield raised
 
@@ -92,3 +100,21 @@ class TestOnAnEngine:
             stack.process("mainframe")
         with pytest.raises(KeyError):
             stack.postgres_dsn("redis")
+
+
+@pytest.mark.e2e
+@pytest.mark.needs_docker
+@pytest.mark.usefixtures("images")
+def test_going_down_keeps_words_and_spans_and_nothing_else(tmp_path: Path) -> None:
+    trace_id, span_id = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    with ComposeStack(OnSale(), tmp_path, traced=True) as stack:
+        page = f"{stack.addresses.booking}/healthz"
+        asked = request.Request(page, headers={"traceparent": f"00-{trace_id}-{span_id}-01"})
+        with request.urlopen(asked, timeout=10):
+            ids = {stack.process(name).container for name in ("booking", "redis", "toxiproxy")}
+    (span,) = map(json.loads, spans_file(tmp_path, "booking").read_text().splitlines())
+    assert (span["trace_id"], span["parent_id"], span["node"]) == (trace_id, span_id, "booking")
+    assert not spans_file(tmp_path, "worker").exists()
+    assert all((tmp_path / f"{service}.log").exists() for service in ("booking", "migrate", "redis", "compose"))
+    with engine() as client:
+        assert not ids & {container.id for container in client.containers.list(all=True)}
