@@ -12,6 +12,7 @@ import msgspec
 
 from harness.record.paths import RunPaths
 from harness.record.schema import SCHEMA_VERSION, Anomaly, Phase, ProcessInfo, RunDocument, SelfTestSummary
+from harness.record.seal import seal
 from harness.record.writer import write_document
 from harness.scenario import Scenario
 from harness.swarm.protocol import Finished, Release, Settled
@@ -37,7 +38,7 @@ class Journal:
         self._marks: list[tuple[str, float]] = [("raise", time.monotonic())]
         self._document = RunDocument(
             schema=SCHEMA_VERSION,
-            run_id=paths.root.name,
+            run_id=paths.run_id,
             scenario_name=scenario.name,
             scenario=msgspec.to_builtins(scenario, str_keys=True),
             seed=scenario.seed,
@@ -91,7 +92,7 @@ class Journal:
         self._update(anomalies=(*self._document.anomalies, anomaly))
 
     def complete(self) -> None:
-        """Nothing is missing: every part of the record was written."""
+        """Nothing is missing: every part of the record was written. It is sealed as it is now."""
         self._marks.append(("end", time.monotonic()))
         self._update(phases=self._phases(), complete=True)
 
@@ -113,7 +114,8 @@ class Journal:
 
     def _update(self, **changes: object) -> None:
         with self._lock:
-            self._document = msgspec.structs.replace(self._document, **changes)
+            document = msgspec.structs.replace(self._document, **changes)
+            self._document = seal(self.paths, document) if document.complete else document
             self._write()
 
     def _write(self) -> None:

@@ -31,6 +31,7 @@ from harness.record.schema import (
     SeatMapFacts,
     WorkerSummary,
 )
+from harness.record.seal import seal
 from harness.record.verdict import ExpectationResult, FaultResult
 from harness.record.writer import TableWriter, write_document
 from harness.scenario import Load, Objective, OnSale, PlannedFault, Scenario
@@ -145,12 +146,12 @@ class RunBuilder(PaperSale):
         """Write the run directory at `root` (made if absent) and return its paths."""
         root.mkdir(parents=True, exist_ok=True)
         paths = RunPaths(root=root)
-        write_document(paths.run, self.run)
         write_document(paths.faults, self.faults)
         for name, rows in self.tables.items():
-            writer = TableWriter(paths, name)
+            writer = TableWriter(paths, name, self.run.run_id)
             writer.append(rows)
             writer.finish()
+        write_document(paths.run, seal(paths, self.run) if self.run.complete else self.run)
         return paths
 
     def changed(self, **changes: object) -> Self:

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from harness.record.schema import Struct
+
+_CONTROL: Final = "control"
 
 
 class RunPaths(Struct, frozen=True):
     """The files of one run directory."""
 
     root: Path
+
+    @property
+    def run_id(self) -> str:
+        """The directory's name; of a control, with that of its treatment before it."""
+        return f"{self.root.parent.name}/{_CONTROL}" if self.root.name == _CONTROL else self.root.name
+
+    @property
+    def control(self) -> RunPaths:
+        """The control of a paired run: a run directory of its own."""
+        return RunPaths(root=self.root / _CONTROL)
 
     @property
     def run(self) -> Path:

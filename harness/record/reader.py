@@ -1,13 +1,14 @@
 """Opens a run directory for those who judge it. Whatever cannot be trusted is refused in one line, or marked.
 
-A table without its Parquet file is read from the stream that the run left behind, up to the last whole batch, and the
-record is then incomplete: `Record.run.complete` is false and `Record.run.anomalies` says what is missing.
+A run that ended is sealed: its tables are checked against their seals when the record is opened, and read when they
+are asked for. A table without its Parquet file is read from the stream that the run left behind, up to the last whole
+batch, and the record is then incomplete, as one without seals is: `Record.run.complete` is false and
+`Record.run.anomalies` says what is missing.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -20,18 +21,23 @@ from harness.errors import InputError
 from harness.record.histogram import expand
 from harness.record.paths import RunPaths
 from harness.record.schema import SCHEMA_VERSION, TABLES, Anomaly, FaultsDocument, RunDocument
+from harness.record.seal import MEND, require_faults_seal, require_own_seal, require_table_seal, sha256
 
 CORE_TABLES: Final = ("requests", "operations", "events", "generator")
 """Tables that every complete run has. The others depend on what the platform shows; `Record.has` tells."""
 
-_MEND: Final = "restore the file, or rehearse again"
+_BATCH_ROWS: Final = 65_536
 _UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, NotImplementedError)
 _Document = TypeVar("_Document", RunDocument, FaultsDocument)
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run directory, read. Every table has exactly the columns of its schema; one that was not written is empty."""
+    """A run directory, read. Every table has exactly the columns of its schema; one that was not written is empty.
+
+    `_tables`: those in memory; of a sealed run they are read when first asked for.
+    """
 
     paths: RunPaths
     run: RunDocument
@@ -41,32 +47,48 @@ class Record:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Read the run directory at `path`. Raises `InputError` for what is missing, corrupt or foreign."""
+        """Open the run directory at `path`. Raises `InputError` for what is missing, corrupt, changed or foreign."""
         if not path.is_dir():
             raise InputError(
                 "no run directory here", file=str(path), hint="give a directory made by gatecrash rehearse"
             )
         paths = RunPaths(root=path)
         run = _document(paths.run, RunDocument)
+        require_own_seal(paths.run, run)
         marks: list[Anomaly] = []
         if not run.complete:
             marks.append(_mark("run.json", "the run was never finished: its record is incomplete"))
+        elif not run.sealed:
+            marks.append(_mark("run.json", "the record was never sealed: nothing shows that its tables are whole"))
         faults = _faults(paths, run, marks)
         tables: dict[str, pa.Table] = {}
         absent: set[str] = set()
         for name in TABLES:
+            if run.sealed and _is_sealed(paths, name, run):
+                continue
             table = _table(paths, name, run.complete, marks)
             if table is None:
                 absent.add(name)
             tables[name] = TABLES[name].empty_table() if table is None else table
-        if tables["histograms"].num_rows:
-            tables["requests"] = pa.concat_tables([tables["requests"], expand(tables["histograms"])])
+        if not run.sealed:
+            tables["requests"] = _with_counted(tables["requests"], tables["histograms"])
         run = msgspec.structs.replace(run, complete=not marks, anomalies=(*run.anomalies, *marks))
         return cls(paths, run, faults, tables, frozenset(absent))
 
     def table(self, name: str) -> pa.Table:
-        """One of `TABLES`, whole."""
+        """One of `TABLES`, whole. Requests that were counted in histograms are rows again in `requests`."""
+        if name not in self._tables:
+            table = _read_parquet(self.paths.table(name)).select(TABLES[name].names).cast(TABLES[name])
+            self._tables[name] = _with_counted(table, self.table("histograms")) if name == "requests" else table
         return self._tables[name]
+
+    def batches(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """These columns of one of `TABLES`, a part at a time; what is not in memory is not kept there either."""
+        if name in self._tables:
+            yield from self._tables[name].select(columns).to_batches(max_chunksize=_BATCH_ROWS)
+        else:
+            with pq.ParquetFile(self.paths.table(name)) as file:
+                yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
 
     def has(self, name: str) -> bool:
         """Whether the table was written at all; an empty table was."""
@@ -74,18 +96,18 @@ class Record:
 
     def digest(self) -> dict[str, str]:
         """SHA-256 of every file that the judgement rests on, by its path in the run directory."""
-        return {str(file.relative_to(self.paths.root)): _sha256(file) for file in _record_files(self.paths)}
+        return {str(file.relative_to(self.paths.root)): sha256(file) for file in _record_files(self.paths)}
 
 
 def _document(path: Path, kind: type[_Document]) -> _Document:
     try:
         document = msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError as error:
-        raise InputError(f"missing: every run directory has a {path.name}", file=str(path), hint=_MEND) from error
+        raise InputError(f"missing: every run directory has a {path.name}", file=str(path), hint=MEND) from error
     except OSError as error:
-        raise InputError(f"cannot be read: {_first_line(error)}", file=str(path), hint=_MEND) from error
+        raise InputError(f"cannot be read: {_first_line(error)}", file=str(path), hint=MEND) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is no {path.name} of a run: {_first_line(error)}", file=str(path), hint=_MEND) from error
+        raise InputError(f"is no {path.name} of a run: {_first_line(error)}", file=str(path), hint=MEND) from error
     if document.schema != SCHEMA_VERSION:
         hint = "read it with the version that wrote it"
         message = f"has the schema {document.schema!r}, expected {SCHEMA_VERSION!r}"
@@ -95,11 +117,22 @@ def _document(path: Path, kind: type[_Document]) -> _Document:
 
 def _faults(paths: RunPaths, run: RunDocument, marks: list[Anomaly]) -> FaultsDocument:
     planned = bool(run.scenario.get("faults"))
+    faults = FaultsDocument(schema=SCHEMA_VERSION, faults=())
     if paths.faults.exists() or (planned and run.complete):
-        return _document(paths.faults, FaultsDocument)
-    if planned:
+        faults = _document(paths.faults, FaultsDocument)
+    elif planned:
         marks.append(_mark("faults.json", "what was broken was never written down"))
-    return FaultsDocument(schema=SCHEMA_VERSION, faults=())
+    require_faults_seal(paths.faults, run)
+    return faults
+
+
+def _is_sealed(paths: RunPaths, name: str, run: RunDocument) -> bool:
+    """Whether the run wrote the table, and it is as it was written. Raises InputError when it is not."""
+    finished = paths.table(name)
+    if name in run.tables and finished.exists():
+        _require_columns(finished, _guarded(finished, "Parquet", pq.read_schema), name)
+    require_table_seal(finished, name, run)
+    return name in run.tables
 
 
 def _table(paths: RunPaths, name: str, complete: bool, marks: list[Anomaly]) -> pa.Table | None:
@@ -113,10 +146,14 @@ def _table(paths: RunPaths, name: str, complete: bool, marks: list[Anomaly]) -> 
         marks.append(_mark(name, f"never finished: {table.num_rows} rows were read from what the run left behind"))
         return table
     if complete and name in CORE_TABLES:
-        raise InputError("missing from a run that says it is complete", file=str(finished), hint=_MEND)
+        raise InputError("missing from a run that says it is complete", file=str(finished), hint=MEND)
     if name in CORE_TABLES:
         marks.append(_mark(name, "never written"))
     return None
+
+
+def _with_counted(requests: pa.Table, cells: pa.Table) -> pa.Table:
+    return pa.concat_tables([requests, expand(cells)]) if cells.num_rows else requests
 
 
 def _streams(paths: RunPaths, name: str) -> list[Path]:
@@ -152,12 +189,12 @@ def _whole_batches(stream: pa.ipc.RecordBatchStreamReader) -> Iterator[pa.Record
             return
 
 
-def _guarded(path: Path, what: str, read: Callable[[Path], pa.Table | None]) -> pa.Table | None:
+def _guarded(path: Path, what: str, read: Callable[[Path], _Read]) -> _Read:
     try:
         return read(path)
     except _UNREADABLE as error:
         message = f"is no readable {what} file: {_first_line(error)}"
-        raise InputError(message, file=str(path), hint=_MEND) from error
+        raise InputError(message, file=str(path), hint=MEND) from error
 
 
 def _conform(path: Path, table: pa.Table | None, name: str) -> pa.Table:
@@ -165,22 +202,28 @@ def _conform(path: Path, table: pa.Table | None, name: str) -> pa.Table:
     expected = TABLES[name]
     if table is None:
         return expected.empty_table()
+    _require_columns(path, table.schema, name)
     for field in expected:
-        if field.name not in table.column_names:
-            raise InputError(
-                f"has no column {field.name}, expected by {name}", file=str(path), key=field.name, hint=_MEND
-            )
-        found = table.schema.field(field.name).type
-        if found != field.type:
-            message = f"column has the type {found}, expected {field.type}"
-            raise InputError(message, file=str(path), key=field.name, hint=_MEND)
         if not field.nullable and table.column(field.name).null_count:
-            raise InputError("column has nulls where none are allowed", file=str(path), key=field.name, hint=_MEND)
-    extra = [column for column in table.column_names if column not in expected.names]
-    if extra or len(table.column_names) != len(expected):
-        message = f"has columns that {name} does not have: {', '.join(extra) or 'one of its own twice'}"
-        raise InputError(message, file=str(path), hint=_MEND)
+            raise InputError("column has nulls where none are allowed", file=str(path), key=field.name, hint=MEND)
     return table.select(expected.names).cast(expected)
+
+
+def _require_columns(path: Path, found: pa.Schema, name: str) -> None:
+    expected = TABLES[name]
+    for field in expected:
+        if field.name not in found.names:
+            raise InputError(
+                f"has no column {field.name}, expected by {name}", file=str(path), key=field.name, hint=MEND
+            )
+        kind = found.field(field.name).type
+        if kind != field.type:
+            message = f"column has the type {kind}, expected {field.type}"
+            raise InputError(message, file=str(path), key=field.name, hint=MEND)
+    extra = [column for column in found.names if column not in expected.names]
+    if extra or len(found.names) != len(expected):
+        message = f"has columns that {name} does not have: {', '.join(extra) or 'one of its own twice'}"
+        raise InputError(message, file=str(path), hint=MEND)
 
 
 def _distinct(table: pa.Table) -> pa.Table:
@@ -193,11 +236,6 @@ def _record_files(paths: RunPaths) -> list[Path]:
     for name in TABLES:
         candidates += [paths.table(name)] if paths.table(name).exists() else _streams(paths, name)
     return [path for path in candidates if path.exists()]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _mark(source: str, text: str) -> Anomaly:

@@ -393,8 +393,19 @@ class SelfTestSummary(Struct, frozen=True):
         return f"{found} in {self.clean_runs} clean runs{missed}{known}; {day} {clock[:5]} UTC, version {self.version}"
 
 
+class TableSeal(Struct, frozen=True):
+    """One table as the run wrote it."""
+
+    rows: int
+    sha256: str
+
+
 class RunDocument(Struct, frozen=True):
-    """run.json. Written at the start with `complete=False`; rewritten whole, atomically, at each phase and the end."""
+    """run.json. Written at the start with `complete=False`; rewritten whole, atomically, at each phase and the end.
+
+    When the run is over it is sealed, see `harness.record.seal`: `tables` has a seal for each table that was written,
+    `faults_sha256` is that of faults.json ("": none was written), `sealed` is that of this document without itself.
+    """
 
     schema: str
     run_id: str
@@ -415,6 +426,9 @@ class RunDocument(Struct, frozen=True):
     complete: bool = False
     seat_map_at_rest: SeatMapFacts | None = None
     selftest: SelfTestSummary | None = None  # the last one of this version; null: there was none
+    tables: dict[str, TableSeal] = {}
+    faults_sha256: str = ""
+    sealed: str = ""  # "": the run was never finished
 
 
 class CanarySample(Struct, frozen=True):

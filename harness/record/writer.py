@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from harness.errors import EnvironmentProblem
 from harness.record.paths import RunPaths
 from harness.record.schema import TABLES, Struct
+from harness.record.seal import RUN_ID
 
 Row = Mapping[str, object]
 
@@ -94,11 +95,15 @@ class StreamWriter:
 
 
 class TableWriter(StreamWriter):
-    """One table of the record while the run writes it; see `TABLES` for names and columns."""
+    """One table of the record while the run writes it; see `TABLES` for names and columns.
 
-    def __init__(self, paths: RunPaths, name: str) -> None:
+    The finished table carries the id of its run, which is the name of its directory unless told otherwise.
+    """
+
+    def __init__(self, paths: RunPaths, name: str, run_id: str = "") -> None:
         super().__init__(paths.live_table(name), TABLES[name])
         self._finished = paths.table(name)
+        self._metadata = {RUN_ID: run_id or paths.root.name}
 
     def finish(self) -> Path:
         """Close the stream, rewrite it as Parquet (zstd) and remove the stream. Returns the Parquet file.
@@ -109,7 +114,7 @@ class TableWriter(StreamWriter):
         partial = self._finished.with_suffix(".partial")
         try:
             with pa.memory_map(str(self.path)) as source:
-                table = pa.ipc.open_stream(source).read_all()
+                table = pa.ipc.open_stream(source).read_all().replace_schema_metadata(self._metadata)
                 pq.write_table(
                     table, partial, compression="zstd", row_group_size=_ROW_GROUP_ROWS, write_page_checksum=True
                 )
