@@ -58,7 +58,7 @@ def admission_rate(evidence: Evidence) -> Tally:
     numbers give the order, so that each bound holds for all who come after, or before. A stretch is flagged only if
     even the widest reading of its ends leaves too many in it. With an adaptive rate the ceiling is the limit.
     """
-    tally = Tally(evidence, unknowns=sum(1 for enter in evidence.enters if enter.unknown))
+    tally = Tally(evidence, unknowns=evidence.enters.unknowns)
     if evidence.on_sale is None:
         tally.hidden = NO_RULES
         return tally
@@ -120,30 +120,27 @@ def _narrowed(seen: Admissions) -> Admissions:
 
 def _admissions(evidence: Evidence) -> Admissions:
     """One for each fan and admission number. A forged ticket has the number of its owner, and is left out."""
-    forged = {join.actor for join in evidence.joins if join.value.ticket}
+    forged = {join.actor for join in evidence.joins.naming("ticket") if join.value.ticket}
     first: dict[tuple[int, str], float] = {}
-    for enter in evidence.enters:
+    for enter in evidence.enters.ok:
         number = enter.value.admission_no
-        if enter.ok and number is not None and enter.actor not in forged:
+        if number is not None and enter.actor not in forged:
             first.setdefault((number, enter.actor), enter.t_end_s)
-    joined_s: dict[str, float] = {}
-    for join in evidence.joins:
-        joined_s.setdefault(join.actor, join.t_invoke_s)
+    joined_s = evidence.joins.first_invoked_s
     ordered = sorted(first)
     actors = [actor for _, actor in ordered]
     entered_s = np.array([first[one] for one in ordered], dtype=np.float64)
-    waiting_s, told_s = _streamed(evidence.record.table("events"), actors, entered_s)
+    waiting_s, told_s = _streamed(evidence, actors, entered_s)
     joins_s = np.array([joined_s.get(actor, _NEVER_S) for actor in actors], dtype=np.float64)
     numbers = np.array([number for number, _ in ordered], dtype=np.int64)
     return Admissions(actors, numbers, np.maximum(joins_s, waiting_s), np.minimum(entered_s, told_s))
 
 
-def _streamed(events: pa.Table, actors: list[str], until_s: Floats) -> tuple[Floats, Floats]:
+def _streamed(evidence: Evidence, actors: list[str], until_s: Floats) -> tuple[Floats, Floats]:
     """What the position streams of these fans said by these instants: surely waiting, surely admitted; ∓∞: nothing."""
-    of_positions = pc.equal(events["stream"], "positions")
-    events = events.select(["actor", "event", "t_s", "t_sent_s"]).filter(of_positions)
-    calls = events.filter(pc.equal(events["event"], "admitted"))
-    positions = events.filter(pc.and_(pc.equal(events["event"], "position"), pc.is_valid(events["t_sent_s"])))
+    calls = evidence.events("positions", ("admitted",), ("actor", "t_s"))
+    positions = evidence.events("positions", ("position",), ("actor", "t_s", "t_sent_s"))
+    positions = positions.filter(pc.is_valid(positions["t_sent_s"]))
     delay_s = pc.min(pc.subtract(positions["t_s"], positions["t_sent_s"])).as_py() or 0.0
     ahead_s = min(0.0, delay_s)  # a stamp from the future: the platform's clock is ahead by at least this
     told_s = _last(calls, "t_s", actors, until_s, back=1, otherwise=np.inf)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from harness.audit.history import Evidence, Operation, Order, OrderValue, PayValue
+from harness.audit.history import Evidence, Order
+from harness.audit.operations import Operation, OrderValue, PayValue
 from harness.audit.tally import Moment, Tally, at_rest, during
 
 
@@ -39,7 +40,7 @@ def no_double_sell(evidence: Evidence) -> Tally:
 
     A payment that ended unknown claims nothing by itself: if it went through, the export shows its order.
     """
-    tally = Tally(evidence, unknowns=_unknown_pays(evidence))
+    tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     claims = _Claims()
     for confirmation in confirmations(evidence):
         order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
@@ -76,16 +77,12 @@ class _Claims:
 
 def no_lost_booking(evidence: Evidence) -> Tally:
     """Every acked confirmation is confirmed at rest, for that fan and those seats, and the seat map shows them sold."""
-    tally = Tally(evidence, unknowns=_unknown_pays(evidence))
+    tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     if not evidence.record.has("final_orders"):
         tally.note = "the order export could not be read at rest"
         return tally
-    judged: set[tuple[str, str]] = set()
     for confirmation in confirmations(evidence):
         tally.checked += 1
-        order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
-        if order:
-            judged.add((order.order_id, confirmation.operation.actor))
         problem = _loss(evidence, confirmation)
         if problem:
             summary = f"order {confirmation.order_name} of {confirmation.operation.actor} is lost: it {problem}"
@@ -97,11 +94,11 @@ def no_lost_booking(evidence: Evidence) -> Tally:
 
 def confirmations(evidence: Evidence) -> Iterator[Confirmation]:
     """Every time a fan was told that an order is confirmed."""
-    for pay in evidence.pays:
-        if pay.ok and pay.value.state == "confirmed":
+    for pay in evidence.pays.ok:
+        if pay.value.state == "confirmed":
             yield Confirmation(pay, pay.value.order_id, pay.key, pay.value.seats)
-    for lookup in evidence.lookups:
-        if lookup.ok and lookup.value.state == "confirmed":
+    for lookup in evidence.lookups.ok:
+        if lookup.value.state == "confirmed":
             yield Confirmation(lookup, lookup.key, "", lookup.value.seats)
 
 
@@ -137,10 +134,6 @@ def _confirmed_but_unsold(evidence: Evidence, tally: Tally) -> None:
 def _exported(order: Order) -> Moment:
     text = f"order {order.order_id} of {order.fan} is {order.state} for {_seats(order.seats)}"
     return at_rest("order export", text)
-
-
-def _unknown_pays(evidence: Evidence) -> int:
-    return sum(1 for pay in evidence.pays if pay.unknown)
 
 
 def _seats(seats: tuple[str, ...]) -> str:

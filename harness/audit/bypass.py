@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from harness.audit.history import Evidence, JoinValue, Operation
+import math
+
+from harness.audit.history import Evidence
+from harness.audit.operations import JoinValue, Operation
 from harness.audit.tally import Tally, during
 
 
@@ -14,7 +17,7 @@ def no_queue_bypass(evidence: Evidence) -> Tally:
     """
     tally = Tally(evidence)
     forged = _forged(evidence)
-    tried = [*evidence.probes, *(join for join in evidence.joins if join.value.ticket)]
+    tried = [*evidence.probes, *(join for join in evidence.joins.naming("ticket") if join.value.ticket)]
     _probes(evidence, tally)
     _holds(evidence, forged, tally)
     if not tried:
@@ -37,30 +40,33 @@ def _probes(evidence: Evidence, tally: Tally) -> None:
 
 def _holds(evidence: Evidence, forged: dict[str, Operation[JoinValue]], tally: Tally) -> None:
     """For each granted hold the pass that allowed it, and the place that gave the pass. One violation per fan."""
-    joined = {join.actor: join for join in reversed(evidence.joins) if join.ok}
-    entered = {enter.actor: enter for enter in reversed(evidence.enters) if enter.ok}
+    joined, entered = evidence.joins.ok.first_invoked_s, evidence.enters.ok.first_invoked_s
     blamed: set[str] = set()
-    for hold in evidence.holds:
-        if not hold.ok:
-            continue
+    for hold in evidence.holds.ok:
         tally.checked += 1
         fan = hold.actor
-        pass_, place, forgery = entered.get(fan), joined.get(fan), forged.get(fan)
-        if fan in blamed or (pass_ and place and not forgery and pass_.t_invoke_s <= hold.t_end_s):
+        had_pass = entered.get(fan, math.inf) <= hold.t_end_s
+        forgery = forged.get(fan)
+        if fan in blamed or (had_pass and fan in joined and not forgery):
             continue
         blamed.add(fan)
         granted = during(hold, f"{fan} was granted {', '.join(hold.value.seats)}")
         if forgery:
             shown = during(forgery, f"{fan} joined with a {forgery.value.ticket} ticket and was let in")
             tally.violated(f"{fan} got to a hold with a {forgery.value.ticket} ticket", shown, granted)
-        elif pass_ is None or pass_.t_invoke_s > hold.t_end_s:
+        elif not had_pass:
             tally.violated(f"{fan} was granted a hold without a pass", granted)
         else:
+            pass_ = next(enter for enter in evidence.enters.ok if enter.actor == fan)
             admitted = during(pass_, f"{fan} was given a pass without ever having joined")
             tally.violated(f"{fan} was admitted without a place in the queue", admitted, granted)
 
 
 def _forged(evidence: Evidence) -> dict[str, Operation[JoinValue]]:
     """Who joined with a forged ticket only: an honest place of one's own makes good for it."""
-    honest = {join.actor for join in evidence.joins if join.ok and not join.value.ticket}
-    return {j.actor: j for j in reversed(evidence.joins) if j.ok and j.value.ticket and j.actor not in honest}
+    came: dict[str, Operation[JoinValue]] = {}
+    for join in evidence.joins.ok.naming("ticket"):
+        if join.value.ticket:
+            came.setdefault(join.actor, join)
+    honest = {j.actor for j in evidence.joins.ok if not j.value.ticket and j.actor in came} if came else set()
+    return {actor: join for actor, join in came.items() if actor not in honest}

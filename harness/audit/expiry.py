@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from harness.audit.history import Evidence, Operation, PayValue, SeatsValue
+from harness.audit.history import Evidence
+from harness.audit.operations import Operation, PayValue, SeatsValue
 from harness.audit.tally import Tally, during
 
 _EXPIRED: Final = "expired"
@@ -32,11 +33,11 @@ def no_early_expiry(evidence: Evidence) -> Tally:
     theirs (declined, refunded, unknown): from the invocation of that on, the seats may be anybody's. A grant that was
     acked when its own time was over says nothing.
     """
-    tally = Tally(evidence, unknowns=sum(1 for hold in evidence.holds if hold.unknown))
+    tally = Tally(evidence, unknowns=evidence.holds.unknowns)
     promises = _promises(evidence)
     tally.checked = len(promises)
     _granted_twice(promises, evidence.clock_margin_s, tally)
-    _told_too_soon(evidence, {p.hold.key: p for p in promises}, tally)
+    _told_too_soon(evidence, promises, tally)
     if not promises:
         tally.note = "no hold with a time to live was granted"
     return tally
@@ -48,9 +49,9 @@ def _promises(evidence: Evidence) -> list[Promise]:
     for hold_id, t_s in _gifts(evidence):
         given_up[hold_id] = min(t_s, given_up.get(hold_id, t_s))
     promises = []
-    for hold in evidence.holds:
+    for hold in evidence.holds.ok:
         ttl_s = hold.value.ttl_s
-        if hold.ok and ttl_s is not None:
+        if ttl_s is not None:
             over_s = hold.t_invoke_s + ttl_s
             t_given_up_s = given_up.get(hold.key, float("inf"))
             promises.append(Promise(hold, min(over_s, t_given_up_s), t_given_up_s))
@@ -108,14 +109,18 @@ def _report(seat: str, earlier: Promise, later: Promise, tally: Tally) -> None:
     )
 
 
-def _told_too_soon(evidence: Evidence, promises: dict[str, Promise], tally: Tally) -> None:
+def _told_too_soon(evidence: Evidence, promises: list[Promise], tally: Tally) -> None:
     """A fan who did nothing with the hold yet is told that it is gone. A payment of which there is an order is none."""
-    gone: list[Operation[SeatsValue] | Operation[PayValue]] = [r for r in evidence.releases if r.error == _EXPIRED]
+    gone: dict[str, list[Operation[SeatsValue] | Operation[PayValue]]] = {}
+    for release in evidence.releases.failed_with(_EXPIRED):
+        gone.setdefault(release.key, []).append(release)
     if evidence.record.has("final_orders"):
-        gone += [p for p in evidence.pays if p.error == _EXPIRED and evidence.order_of("", p.key) is None]
-    for told in gone:
-        hold_id = told.value.hold_id if isinstance(told.value, PayValue) else told.key
-        promise = promises.get(hold_id)
+        for pay in evidence.pays.failed_with(_EXPIRED):
+            if evidence.order_of("", pay.key) is None:
+                gone.setdefault(pay.value.hold_id, []).append(pay)
+    held = {promise.hold.key: promise for promise in promises if promise.hold.key in gone}
+    for hold_id, told in ((hold_id, told) for hold_id, of_hold in gone.items() for told in of_hold):
+        promise = held.get(hold_id)
         if promise is None or told.t_end_s >= min(promise.t_until_s, promise.t_given_up_s):
             continue
         early_s = promise.t_until_s - told.t_end_s

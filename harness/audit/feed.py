@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from harness.audit.history import SEAT_STATES, Evidence
 from harness.audit.tally import Moment, Tally, at_rest
@@ -72,7 +71,7 @@ def feed_gap_free(evidence: Evidence) -> Tally:
     tally = Tally(evidence)
     feed = Feed()
     followers: dict[str, _Follower] = {}
-    for event in _events(evidence.record.table("events")):
+    for event in _events(evidence):
         follower = followers.setdefault(event.actor, _Follower())
         if event.event == "connect":
             _connected(follower, event)
@@ -89,10 +88,10 @@ def feed_gap_free(evidence: Evidence) -> Tally:
     return tally
 
 
-def _events(table: pa.Table) -> Iterator[Event]:
+def _events(evidence: Evidence) -> Iterator[Event]:
     """Feed events by follower and time; rows of one instant stay in their order."""
-    wanted = pc.and_(pc.equal(table["stream"], "feed"), pc.is_in(table["event"], value_set=pa.array(_KINDS)))
-    rows = table.select(Event._fields).append_column("row", pa.array(range(table.num_rows), pa.int64())).filter(wanted)
+    rows = evidence.events("feed", _KINDS, Event._fields)
+    rows = rows.append_column("row", pa.array(range(rows.num_rows), pa.int64()))
     rows = rows.sort_by([("actor", "ascending"), ("t_s", "ascending"), ("row", "ascending")])
     return map(Event._make, zip(*(rows.column(name).to_pylist() for name in Event._fields), strict=True))
 

@@ -1,106 +1,42 @@
-"""The record as evidence: the business history with its values parsed once, and the state at rest.
+"""The record as evidence: the business history, and the state at rest.
 
 Nothing here judges. A value that the schema does not know raises `InputError`, so that no checker passes on nonsense.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.audit.operations import (
+    COLUMNS,
+    EnterValue,
+    History,
+    JoinValue,
+    Operations,
+    OrderValue,
+    PayValue,
+    SeatsValue,
+)
 from harness.errors import InputError
 from harness.record.reader import Record
-from harness.record.schema import BOT_ACTOR, FaultRun, Function, Outcome, RunDocument
+from harness.record.schema import EVENTS, FaultRun, Function, RunDocument
 from harness.scenario import OnSale
 
+Ints = npt.NDArray[np.int64]
 ORDER_STATES: Final = ("pending", "confirmed", "declined", "refunded", "expired")
 SEAT_STATES: Final = ("free", "held", "sold")
 LEDGER_ENTRIES: Final = ("capture", "refund", "decline")
 NO_RULES: Final = "the platform's own rules are not known: they are declared for the reference booking system only"
 _STACKS_OF_OURS: Final = ("embedded", "compose")
-
-
-class Value(msgspec.Struct, frozen=True, gc=False):
-    """Base of the parsed `value` column, see `Function` for what each field means. Unknown fields are left alone."""
-
-
-class JoinValue(Value, frozen=True, gc=False):
-    """What a join was answered. `ticket`: how it was forged, where one was presented that was not the bearer's."""
-
-    position: int | None = None
-    epoch: str = ""
-    parked: bool = False
-    ticket: str = ""
-
-
-class EnterValue(Value, frozen=True, gc=False):
-    """`admission_no` is null unless the exchange succeeded."""
-
-    admission_no: int | None = None
-
-
-class SeatsValue(Value, frozen=True, gc=False):
-    """Of hold, release and sweep: the seats that were meant, and for a hold its time to live."""
-
-    seats: tuple[str, ...] = ()
-    ttl_s: float | None = None
-
-
-class PayValue(Value, frozen=True, gc=False):
-    """What was paid for and what the platform answered."""
-
-    hold_id: str = ""
-    seats: tuple[str, ...] = ()
-    order_id: str = ""
-    amount_cents: int | None = None
-    state: str = ""
-    declined_on_purpose: bool = False
-
-
-class OrderValue(Value, frozen=True, gc=False):
-    """What a look-up showed."""
-
-    state: str = ""
-    seats: tuple[str, ...] = ()
-    amount_cents: int | None = None
-
-
-V = TypeVar("V", bound=Value)
-V_co = TypeVar("V_co", bound=Value, covariant=True)
-
-
-class Operation(msgspec.Struct, Generic[V_co], frozen=True, gc=False):
-    """One operation of one actor, as an interval. A null `t_complete_s` never completed."""
-
-    actor: str
-    identity: str
-    key: str
-    value: V_co
-    t_invoke_s: float
-    t_complete_s: float | None
-    outcome: Outcome
-    error: str
-
-    @property
-    def ok(self) -> bool:
-        """The platform said yes."""
-        return self.outcome is Outcome.OK
-
-    @property
-    def unknown(self) -> bool:
-        """It may have happened."""
-        return self.outcome is Outcome.UNKNOWN
-
-    @property
-    def t_end_s(self) -> float:
-        """When it completed, or when it was invoked if it never did."""
-        return self.t_invoke_s if self.t_complete_s is None else self.t_complete_s
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
@@ -124,20 +60,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     amount_cents: int
 
 
-_VALUE_OF: Final[dict[Function, type[Value]]] = {
-    Function.JOIN: JoinValue,
-    Function.ENTER: EnterValue,
-    Function.HOLD: SeatsValue,
-    Function.RELEASE: SeatsValue,
-    Function.PAY: PayValue,
-    Function.ORDER: OrderValue,
-    Function.SWEEP: SeatsValue,
-    Function.PROBE: SeatsValue,
-}
-_OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 _ORDER_COLUMNS: Final = ("order_id", "fan", "seat", "state", "amount_cents", "idempotency_key")
-_BATCH_ROWS: Final = 16_384
-_COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complete_s", "outcome", "error")
 
 
 @dataclass(frozen=True)
@@ -156,44 +79,44 @@ class Evidence:
         return self.record.run
 
     @cached_property
-    def joins(self) -> tuple[Operation[JoinValue], ...]:
-        """Every join, by time of invocation; so are the other operations."""
-        return self._operations(Function.JOIN, JoinValue)
+    def joins(self) -> Operations[JoinValue]:
+        """Every join."""
+        return self._history.take(Function.JOIN, JoinValue)
 
     @cached_property
-    def enters(self) -> tuple[Operation[EnterValue], ...]:
+    def enters(self) -> Operations[EnterValue]:
         """Every exchange of a ticket for a pass."""
-        return self._operations(Function.ENTER, EnterValue)
+        return self._history.take(Function.ENTER, EnterValue)
 
     @cached_property
-    def holds(self) -> tuple[Operation[SeatsValue], ...]:
+    def holds(self) -> Operations[SeatsValue]:
         """Every hold."""
-        return self._operations(Function.HOLD, SeatsValue)
+        return self._history.take(Function.HOLD, SeatsValue)
 
     @cached_property
-    def releases(self) -> tuple[Operation[SeatsValue], ...]:
+    def releases(self) -> Operations[SeatsValue]:
         """Every release; `key` is the hold id."""
-        return self._operations(Function.RELEASE, SeatsValue)
+        return self._history.take(Function.RELEASE, SeatsValue)
 
     @cached_property
-    def pays(self) -> tuple[Operation[PayValue], ...]:
+    def pays(self) -> Operations[PayValue]:
         """Every payment."""
-        return self._operations(Function.PAY, PayValue)
+        return self._history.take(Function.PAY, PayValue)
 
     @cached_property
-    def lookups(self) -> tuple[Operation[OrderValue], ...]:
+    def lookups(self) -> Operations[OrderValue]:
         """Every look-up of an order; `key` is the order id."""
-        return self._operations(Function.ORDER, OrderValue)
+        return self._history.take(Function.ORDER, OrderValue)
 
     @cached_property
-    def sweeps(self) -> tuple[Operation[SeatsValue], ...]:
+    def sweeps(self) -> Operations[SeatsValue]:
         """Every try to hold an unsold seat at rest; `key` is the seat."""
-        return self._operations(Function.SWEEP, SeatsValue)
+        return self._history.take(Function.SWEEP, SeatsValue)
 
     @cached_property
-    def probes(self) -> tuple[Operation[SeatsValue], ...]:
-        """Every try to get seats past the queue; `key` says how."""
-        return self._operations(Function.PROBE, SeatsValue)
+    def probes(self) -> Operations[SeatsValue]:
+        """Every try to get what is not due; `key` says how."""
+        return self._history.take(Function.PROBE, SeatsValue)
 
     @cached_property
     def on_sale(self) -> OnSale | None:
@@ -211,14 +134,12 @@ class Evidence:
 
         Raises InputError when a number is there twice: then it is not the record of one run.
         """
-        counts = self.record.table("operations").select(["worker", "op"]).group_by("worker")
-        missing = 0
-        for row in counts.aggregate([("op", "max"), ("op", "count"), ("op", "count_distinct")]).to_pylist():
-            if row["op_count"] != row["op_count_distinct"]:
-                message = f"worker {row['worker']} has an operation twice: the rows of several runs are mixed"
-                raise InputError(message, file="operations", key="op", hint="restore the file, or rehearse again")
-            missing += row["op_max"] + 1 - row["op_count"]
-        return missing
+        numbers: dict[int, list[Ints]] = {}
+        for batch in self.record.batches("operations", ("worker", "op")):
+            workers, ops = batch["worker"].to_numpy(), batch["op"].to_numpy()
+            for worker in np.unique(workers).tolist():
+                numbers.setdefault(worker, []).append(ops[workers == worker])
+        return sum(_holes(worker, np.sort(np.concatenate(parts))) for worker, parts in numbers.items())
 
     @cached_property
     def clock_margin_s(self) -> float:
@@ -230,17 +151,26 @@ class Evidence:
     @cached_property
     def called_in_s(self) -> dict[str, float]:
         """Actor → when their positions stream first said that they are admitted."""
-        events = self.record.table("events")
-        admitted = events.filter(pc.equal(events["event"], "admitted")).group_by("actor").aggregate([("t_s", "min")])
-        return dict(zip(admitted["actor"].to_pylist(), admitted["t_s_min"].to_pylist(), strict=True))
+        calls = self.events("positions", ("admitted",), ("actor", "t_s"))
+        first = calls.group_by("actor").aggregate([("t_s", "min")])
+        return dict(zip(first["actor"].to_pylist(), first["t_s_min"].to_pylist(), strict=True))
+
+    def events(self, stream: str, kinds: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        """These columns of the events of those kinds on the streams of that name, in the order of the record."""
+        read = dict.fromkeys((*columns, "stream", "event"))
+        wanted = pa.array(kinds)
+        parts = []
+        for batch in self.record.batches("events", tuple(read)):
+            of_stream = pc.equal(batch["stream"], stream)
+            rows = batch.filter(pc.and_(of_stream, pc.is_in(batch["event"], value_set=wanted)))
+            parts.append(rows.select(columns))
+        schema = pa.schema([EVENTS.field(name) for name in columns])
+        return pa.Table.from_batches([part.cast(schema) for part in parts], schema=schema)
 
     @cached_property
     def seats(self) -> tuple[tuple[str, str], ...]:
         """(seat, state) of every row of the final seat map, in its order."""
-        table = self.record.table("final_seats")
-        _expect("final_seats", table, "state", SEAT_STATES)
-        states = {state: state for state in SEAT_STATES}
-        return tuple((row[0], states[row[1]]) for row in _rows(table, ("seat", "state")))
+        return tuple(self._rows("final_seats", ("seat", "state"), "state", SEAT_STATES))
 
     @cached_property
     def seat_states(self) -> dict[str, str]:
@@ -250,26 +180,22 @@ class Evidence:
     @cached_property
     def orders(self) -> dict[str, Order]:
         """Order id → order of the final export."""
-        table = self.record.table("final_orders")
-        _expect("final_orders", table, "state", ORDER_STATES)
         orders: dict[str, Order] = {}
-        names, states = self._names, {state: state for state in ORDER_STATES}
-        for row in _rows(table, _ORDER_COLUMNS):
-            order = Order(row[0], names.setdefault(row[1], row[1]), (row[2],), states[row[3]], *row[4:])
-            known = orders.get(order.order_id)
-            orders[order.order_id] = _joined(known, order) if known else order
+        amounts: dict[int, int] = {}
+        for order_id, fan, seat, state, cents, key in self._rows("final_orders", _ORDER_COLUMNS, "state", ORDER_STATES):
+            order = Order(order_id, fan, (seat,), state, amounts.setdefault(cents, cents), key)
+            known = orders.get(order_id)
+            orders[order_id] = _joined(known, order) if known else order
         return orders
 
     @cached_property
     def _orders_by_key(self) -> dict[str, Order]:
         return {order.idempotency_key: order for order in self.orders.values()}
 
-    @cached_property
-    def ledger(self) -> tuple[LedgerEntry, ...]:
-        """Every entry of the provider's ledger."""
-        table = self.record.table("final_ledger")
-        _expect("final_ledger", table, "entry", LEDGER_ENTRIES)
-        return tuple(LedgerEntry(*row) for row in _rows(table, LedgerEntry.__struct_fields__))
+    def ledger(self) -> Iterator[LedgerEntry]:
+        """Every entry of the provider's ledger, one after another."""
+        columns = LedgerEntry.__struct_fields__
+        yield from (LedgerEntry(*row) for row in self._rows("final_ledger", columns, "entry", LEDGER_ENTRIES))
 
     def order_of(self, order_id: str, key: str) -> Order | None:
         """The exported order of that id, or of that idempotency key where the platform gave the fan no id."""
@@ -279,52 +205,33 @@ class Evidence:
         """Experiments in force at some time in the interval, by the canary where it saw them, else as requested."""
         return [fault.experiment for fault in self.record.faults.faults if _in_force(fault, t_from_s, t_to_s)]
 
-    def _operations(self, function: Function, kind: type[V]) -> tuple[Operation[V], ...]:
-        """Those of one function by the time of invocation, parsed batch by batch: no second copy of the table."""
-        table = self._known_operations
-        wanted = pc.equal(table["function"], function.value)
-        rows = table.select(_COLUMNS).filter(wanted).sort_by("t_invoke_s")
-        decode = msgspec.json.Decoder(kind).decode
-        batches = rows.to_batches(max_chunksize=_BATCH_ROWS)
-        parsed = tuple(op for batch in batches for op in _parse(batch, function, decode, self._names))
-        del rows, batches
-        pa.default_memory_pool().release_unused()
-        return parsed
-
     @cached_property
-    def _names(self) -> dict[str, str]:
-        """One object for each name: a fan's is in every one of their operations."""
-        return {}
+    def _history(self) -> History:
+        return History(self.record.batches("operations", ("function", *COLUMNS)), fans_only=self.fans_only)
 
-    @cached_property
-    def _known_operations(self) -> pa.Table:
-        table = self.record.table("operations")
-        _expect("operations", table, "function", tuple(function.value for function in Function))
-        _expect("operations", table, "outcome", tuple(outcome.value for outcome in Outcome))
-        if self.fans_only:
-            table = table.filter(pc.invert(pc.starts_with(table["actor"], BOT_ACTOR)))
-        return table
+    def _rows(
+        self, name: str, columns: tuple[str, ...], column: str, allowed: tuple[str, ...]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Row by row, of types that the table's schema has fixed. Raises InputError for a value that is not allowed.
 
-
-def _parse(
-    rows: pa.RecordBatch, function: Function, decode: Callable[[str], V], names: dict[str, str]
-) -> Iterator[Operation[V]]:
-    columns = (rows.column(name).to_pylist() for name in _COLUMNS)
-    known = names.setdefault
-    for actor, identity, key, text, invoke, complete, outcome, error in zip(*columns, strict=True):
-        try:
-            value = decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-            message = f"the value of a {function} of {actor} cannot be read: {problem}"
-            raise InputError(message, file="operations", key="value") from problem
-        who, known_as, why = known(actor, actor), known(identity, identity), known(error, error)
-        yield Operation(who, known_as, key, value, invoke, complete, _OUTCOMES[outcome], why)
+        Allowed values are one object each, however often they are there.
+        """
+        known, at = {value: value for value in allowed}, columns.index(column)
+        for batch in self.record.batches(name, columns):
+            cells = [batch[one].to_pylist() for one in columns]
+            try:
+                cells[at] = [known[value] for value in cells[at]]
+            except KeyError as problem:
+                raise InputError(f"{problem} is none of {', '.join(allowed)}", file=name, key=column) from problem
+            yield from zip(*cells, strict=True)
 
 
-def _rows(table: pa.Table, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-    """Row by row, of types that the table's schema has fixed; never more than a batch of them at a time."""
-    for batch in table.select(columns).to_batches(max_chunksize=_BATCH_ROWS):
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+def _holes(worker: int, ops: Ints) -> int:
+    """How many numbers up to the last are not there."""
+    if np.any(ops[1:] == ops[:-1]):
+        message = f"worker {worker} has an operation twice: the rows of several runs are mixed"
+        raise InputError(message, file="operations", key="op", hint="restore the file, or rehearse again")
+    return int(ops[-1]) + 1 - len(ops)
 
 
 def _joined(order: Order, seat: Order) -> Order:
@@ -335,12 +242,6 @@ def _joined(order: Order, seat: Order) -> Order:
         state=order.state if order.state == seat.state else "mixed",
         amount_cents=order.amount_cents + seat.amount_cents,
     )
-
-
-def _expect(name: str, table: pa.Table, column: str, allowed: tuple[str, ...]) -> None:
-    foreign = sorted(set(pc.unique(table.column(column)).to_pylist()) - set(allowed))
-    if foreign:
-        raise InputError(f"{foreign[0]!r} is none of {', '.join(allowed)}", file=name, key=column)
 
 
 def _in_force(fault: FaultRun, t_from_s: float, t_to_s: float) -> bool:

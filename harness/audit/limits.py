@@ -13,7 +13,7 @@ def purchase_limit(evidence: Evidence) -> Tally:
     What counts are the seats of orders that are confirmed at rest, and of confirmations that fans were told and the
     order export does not know. Who a fan is comes from the history; a fan of whom it has nothing is their own identity.
     """
-    tally = Tally(evidence, unknowns=sum(1 for pay in evidence.pays if pay.unknown))
+    tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     limit = evidence.on_sale.purchase_limit if evidence.on_sale else 0
     if not limit:
         tally.hidden = "the on-sale sets no purchase limit" if evidence.on_sale else NO_RULES
@@ -37,9 +37,13 @@ def purchase_limit(evidence: Evidence) -> Tally:
 
 
 def _identities(evidence: Evidence) -> dict[str, str]:
-    """Fan → who they are."""
-    told = (evidence.joins, evidence.holds, evidence.pays, evidence.lookups)
-    return {operation.actor: operation.identity for operations in told for operation in operations}
+    """Fan → who they are, of those who are somebody else too."""
+    return {
+        **evidence.joins.aliases,
+        **evidence.holds.aliases,
+        **evidence.pays.aliases,
+        **evidence.lookups.aliases,
+    }
 
 
 def _report(identity: str, seats: dict[str, Order | Confirmation], limit: int, tally: Tally) -> None:

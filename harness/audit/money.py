@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from harness.audit.history import Evidence, LedgerEntry, Operation, Order, PayValue
-from harness.audit.tally import Moment, Tally, at_rest, during
+from collections.abc import Iterator
 
+from harness.audit.history import Evidence, LedgerEntry, Order
+from harness.audit.operations import Operation, PayValue
+from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, at_rest, during
+
+_Sums = dict[str, tuple[int, int]]
+"""Order id → captures − refunds, in number and in cents."""
 _SIGN = {"capture": 1, "refund": -1, "decline": 0}
 
 
@@ -18,33 +23,71 @@ def money_reconciles(evidence: Evidence) -> Tally:
       invariant is then unknown and not held;
     - a capture or refund without an order: violated, for the charge came before a durable intent.
     """
-    tally = Tally(evidence, unknowns=sum(1 for pay in evidence.pays if pay.unknown))
+    tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     if not (evidence.record.has("final_orders") and evidence.record.has("final_ledger")):
         tally.note = "the order export or the provider's ledger could not be read at rest"
         return tally
-    entries: dict[str, list[LedgerEntry]] = {}
-    for entry in evidence.ledger:
-        entries.setdefault(entry.order_id, []).append(entry)
-    pays = _pays_by_order(evidence)
-    pending = 0
-    for order in evidence.orders.values():
-        tally.checked += 1
-        booked = entries.pop(order.order_id, [])
-        pending += order.state == "pending" and not _net(booked)
-        problem = _mismatch(order, booked) or _misquoted(order, pays.get(order.order_id))
-        if problem:
-            moments = [*_paid(pays.get(order.order_id)), _exported(order), *map(_booked, booked)]
-            tally.violated(f"order {order.order_id} of {order.fan} {problem}", *moments)
-    _without_order(entries, tally)
+    sums = _sums(evidence)
+    orphans = [order_id for order_id in sums if order_id not in evidence.orders]
+    tally.checked = len(evidence.orders) + len(orphans)
+    _report(dict(_problems(evidence, sums)) | dict(_without_order(evidence, orphans)), evidence, tally)
+    nothing = (0, 0)
+    pending = sum(o.state == "pending" and not sums.get(o.order_id, nothing)[1] for o in evidence.orders.values())
     if pending:
         tally.undecided = True
         tally.note = f"{pending} orders were still pending, uncharged, when settling ended"
     return tally
 
 
-def _mismatch(order: Order, booked: list[LedgerEntry]) -> str:
+def _sums(evidence: Evidence) -> _Sums:
+    sums: _Sums = {}
+    for entry in evidence.ledger():
+        captures, net = sums.get(entry.order_id, (0, 0))
+        sign = _SIGN[entry.entry]
+        sums[entry.order_id] = (captures + sign, net + sign * entry.amount_cents)
+    return sums
+
+
+def _problems(evidence: Evidence, sums: _Sums) -> Iterator[tuple[str, str]]:
+    """(order id, what is wrong) for each order that the money does not fit."""
+    quotes = _quotes(evidence)
+    for order in evidence.orders.values():
+        captures, net = sums.get(order.order_id, (0, 0))
+        problem = _mismatch(order, captures, net) or _misquoted(order, quotes.get(order.order_id))
+        if problem:
+            yield order.order_id, f"order {order.order_id} of {order.fan} {problem}"
+
+
+def _without_order(evidence: Evidence, orphans: list[str]) -> Iterator[tuple[str, str]]:
+    """(order id, what is wrong) for captures and refunds that no order stands behind."""
+    booked = _entries(evidence, set(orphans)) if orphans else {}
+    for order_id, entries in booked.items():
+        if any(entry.entry != "decline" for entry in entries):
+            net = sum(_SIGN[entry.entry] * entry.amount_cents for entry in entries)
+            yield order_id, f"the provider booked {net} cents for no order"
+
+
+def _report(problems: dict[str, str], evidence: Evidence, tally: Tally) -> None:
+    """What led to each of the first; the others are counted."""
+    shown = set(list(problems)[:VIOLATIONS_KEPT])
+    booked = _entries(evidence, shown) if shown else {}
+    pays = _pays(evidence, shown) if shown else {}
+    for order_id, problem in problems.items():
+        order = evidence.orders.get(order_id)
+        rest = _exported(order) if order else at_rest("order export", f"no order {order_id}")
+        tally.violated(problem, *_paid(pays.get(order_id)), rest, *map(_booked, booked.get(order_id, ())))
+
+
+def _entries(evidence: Evidence, order_ids: set[str]) -> dict[str, list[LedgerEntry]]:
+    found: dict[str, list[LedgerEntry]] = {}
+    for entry in evidence.ledger():
+        if entry.order_id in order_ids:
+            found.setdefault(entry.order_id, []).append(entry)
+    return found
+
+
+def _mismatch(order: Order, captures: int, net: int) -> str:
     """What is wrong between an order and its ledger entries, "" if nothing."""
-    net, captures = _net(booked), _captures(booked)
     money = f"the ledger nets {captures} captures of {net} cents"
     match order.state:
         case "confirmed" if (captures, net) != (1, order.amount_cents):
@@ -58,37 +101,32 @@ def _mismatch(order: Order, booked: list[LedgerEntry]) -> str:
     return ""
 
 
-def _misquoted(order: Order, pay: Operation[PayValue] | None) -> str:
-    told = pay.value.amount_cents if pay and pay.ok else None
-    if told is None or told == order.amount_cents:
-        return ""
-    return f"costs {order.amount_cents} cents, but the fan was told {told}"
+def _misquoted(order: Order, told: int | None) -> str:
+    return "" if told is None else f"costs {order.amount_cents} cents, but the fan was told {told}"
 
 
-def _without_order(entries: dict[str, list[LedgerEntry]], tally: Tally) -> None:
-    for order_id, orphans in entries.items():
-        tally.checked += 1
-        if any(entry.entry != "decline" for entry in orphans):
-            rest = at_rest("order export", f"no order {order_id}")
-            tally.violated(f"the provider booked {_net(orphans)} cents for no order", *map(_booked, orphans), rest)
-
-
-def _pays_by_order(evidence: Evidence) -> dict[str, Operation[PayValue]]:
-    """The last payment of each order; by idempotency key where the fan never learnt the order's id."""
-    pays: dict[str, Operation[PayValue]] = {}
+def _quotes(evidence: Evidence) -> dict[str, int]:
+    """What the last payment of each order was told that it costs, where that is not what it costs."""
+    quotes: dict[str, int] = {}
     for pay in evidence.pays:
         order = evidence.order_of(pay.value.order_id, pay.key)
         if order:
+            told = pay.value.amount_cents if pay.ok else None
+            if told is None or told == order.amount_cents:
+                quotes.pop(order.order_id, None)
+            else:
+                quotes[order.order_id] = told
+    return quotes
+
+
+def _pays(evidence: Evidence, order_ids: set[str]) -> dict[str, Operation[PayValue]]:
+    """The last payment of each of these orders; by idempotency key where the fan never learnt the order's id."""
+    pays: dict[str, Operation[PayValue]] = {}
+    for pay in evidence.pays:
+        order = evidence.order_of(pay.value.order_id, pay.key)
+        if order and order.order_id in order_ids:
             pays[order.order_id] = pay
     return pays
-
-
-def _net(booked: list[LedgerEntry]) -> int:
-    return sum(_SIGN[entry.entry] * entry.amount_cents for entry in booked)
-
-
-def _captures(booked: list[LedgerEntry]) -> int:
-    return sum(_SIGN[entry.entry] for entry in booked)
 
 
 def _paid(pay: Operation[PayValue] | None) -> list[Moment]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally
+from harness.record.schema import EVENTS
 
 _KINDS: Final = ("connect", "position", "admitted")
 _COLUMNS: Final = ("actor", "event", "t_s", "epoch", "value")
@@ -65,22 +66,15 @@ def _told(evidence: Evidence) -> pa.Table:
 
 
 def _from_streams(evidence: Evidence) -> pa.Table:
-    events = evidence.record.table("events")
-    wanted = pc.and_(pc.equal(events["stream"], "positions"), pc.is_in(events["event"], pa.array(_KINDS)))
-    return events.select(_COLUMNS).filter(wanted)
+    return evidence.events("positions", _KINDS, _COLUMNS)
 
 
 def _from_joins(evidence: Evidence) -> pa.Table:
     """The places that joins were answered with, as if they were events."""
-    placed = [join for join in evidence.joins if join.ok and join.value.position is not None]
-    columns = (
-        [join.actor for join in placed],
-        ["position"] * len(placed),
-        [join.t_end_s for join in placed],
-        [join.value.epoch for join in placed],
-        [join.value.position for join in placed],
-    )
-    schema = pa.schema([evidence.record.table("events").schema.field(name) for name in _COLUMNS])
+    answered = ((join, join.value.position) for join in evidence.joins.ok)
+    placed = [(j.actor, "position", j.t_end_s, j.value.epoch, at) for j, at in answered if at is not None]
+    columns = zip(*placed, strict=True) if placed else [()] * len(_COLUMNS)
+    schema = pa.schema([EVENTS.field(name) for name in _COLUMNS])
     return pa.table([pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 

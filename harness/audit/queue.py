@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from harness.audit.history import EnterValue, Evidence, JoinValue, Operation
+from harness.audit.history import Evidence
+from harness.audit.operations import EnterValue, JoinValue, Operation
 from harness.audit.tally import Tally, during
 
 
@@ -41,7 +42,7 @@ def queue_order(evidence: Evidence) -> Tally:
     came with another's ticket and was given that one's number has no place of their own.
     Joins that overlap have no order. Times of different workers are compared with the uncertainty of their clocks.
     """
-    tally = Tally(evidence, unknowns=sum(1 for enter in evidence.enters if enter.unknown))
+    tally = Tally(evidence, unknowns=evidence.enters.unknowns)
     places = _places(evidence)
     tally.checked = len(places)
     if not places:
@@ -94,9 +95,9 @@ def _places(evidence: Evidence) -> list[Place]:
         if join.ok and (known is None or join.t_end_s < known.t_end_s):
             first_ack[join.actor] = join
     admitted: dict[str, Place] = {}
-    for enter in evidence.enters:
+    for enter in evidence.enters.ok:
         number = enter.value.admission_no
-        if enter.ok and number is not None and enter.actor in first_ack and enter.actor not in admitted:
+        if number is not None and enter.actor in first_ack and enter.actor not in admitted:
             place = Place(first_ack[enter.actor], first_invoke[enter.actor], enter, number)
             admitted[enter.actor] = place
     owners = {place.admission_no for place in admitted.values() if not place.join.value.ticket}

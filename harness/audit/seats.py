@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from harness.audit.history import Evidence, Operation, SeatsValue
+from harness.audit.history import Evidence
+from harness.audit.operations import Operation, SeatsValue
 from harness.audit.tally import Moment, Tally, at_rest, during
 
 _NO_MAP = "the seat map could not be read at rest"
@@ -74,13 +75,11 @@ def _count(evidence: Evidence, tally: Tally) -> None:
 
 def _vanished(evidence: Evidence, tally: Tally) -> None:
     seen: dict[str, Operation[SeatsValue]] = {}
-    for hold in evidence.holds:
-        if hold.ok:
-            seen |= dict.fromkeys(hold.value.seats, hold)
+    for hold in evidence.holds.ok:
+        seen |= {seat: hold for seat in hold.value.seats if seat not in evidence.seat_states}
     for seat, hold in seen.items():
-        if seat not in evidence.seat_states:
-            held = during(hold, f"{hold.actor} held seat {seat}")
-            tally.violated(f"seat {seat} is missing from the map", held, at_rest("seat map", f"no seat {seat}"))
+        held = during(hold, f"{hold.actor} held seat {seat}")
+        tally.violated(f"seat {seat} is missing from the map", held, at_rest("seat map", f"no seat {seat}"))
 
 
 def _sold_as_ordered(evidence: Evidence, tally: Tally) -> None:

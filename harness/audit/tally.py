@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.audit.history import Evidence, Operation, Value
+from harness.audit.history import Evidence
+from harness.audit.operations import Operation, Value
 from harness.record.verdict import HistoryStep, InvariantResult, Status, Violation
 
 VIOLATIONS_KEPT: Final = 10

@@ -28,7 +28,8 @@ def money(seen: Observations) -> Iterator[Figure]:
     if not (seen.record.has("final_orders") and seen.record.has("final_ledger")):
         return
     booked: dict[str, list[LedgerEntry]] = {}
-    for entry in evidence.ledger:
+    ledger = tuple(evidence.ledger())
+    for entry in ledger:
         booked.setdefault(entry.order_id, []).append(entry)
     ends = Counter(end_of(order, booked.get(order.order_id, ())) for order in evidence.orders.values())
     orphans = [entries for order_id, entries in booked.items() if order_id not in evidence.orders]
@@ -36,7 +37,7 @@ def money(seen: Observations) -> Iterator[Figure]:
     intents = ends.total()
     for end, words in _ENDS.items():
         yield _count(f"intents_{end}", f"Intents {words}", ends[end], "intents", intents)
-    yield from _sums(evidence)
+    yield from _sums(evidence, ledger)
     yield from _twice(evidence, booked)
 
 
@@ -53,13 +54,13 @@ def end_of(order: Order, entries: Sequence[LedgerEntry]) -> str:
     return "refunded" if captured else "never_charged"
 
 
-def _sums(evidence: Evidence) -> Iterator[Figure]:
-    captured = sum(entry.amount_cents for entry in evidence.ledger if entry.entry == "capture")
-    refunded = sum(entry.amount_cents for entry in evidence.ledger if entry.entry == "refund")
+def _sums(evidence: Evidence, ledger: Sequence[LedgerEntry]) -> Iterator[Figure]:
+    captured = sum(entry.amount_cents for entry in ledger if entry.entry == "capture")
+    refunded = sum(entry.amount_cents for entry in ledger if entry.entry == "refund")
     confirmed = [order for order in evidence.orders.values() if order.state == "confirmed"]
     owed = sum(order.amount_cents for order in confirmed)
     told = _told(evidence)
-    entries = len(evidence.ledger)
+    entries = len(ledger)
     yield _count("captured_cents", "Captured by the provider", captured, "cents", entries)
     yield _count("refunded_cents", "Refunded by the provider", refunded, "cents", entries)
     yield _count("ordered_cents", "Confirmed orders", owed, "cents", len(confirmed))

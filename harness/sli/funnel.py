@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.audit.history import Operation, PayValue
+from harness.audit.operations import Operation, PayValue
 from harness.record.schema import Outcome
 from harness.sli.draws import Draws, share_of, users_of
 from harness.sli.latency import in_window

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import pyarrow.compute as pc
 
+from harness.audit.operations import JoinValue, Operation
 from harness.record.schema import BOT_ACTOR, Function
 from harness.sli.measured import Observations
 
@@ -35,7 +36,9 @@ class InLine(msgspec.Struct, frozen=True):
 def line(seen: Observations) -> tuple[InLine, ...]:
     """Everybody who joined and was admitted, in the order of admission. A number given twice counts for its first."""
     evidence = seen.everybody
-    joins = {join.actor: join for join in reversed(evidence.joins) if join.ok}
+    joins: dict[str, Operation[JoinValue]] = {}
+    for join in evidence.joins.ok:
+        joins.setdefault(join.actor, join)
     numbers: dict[int, str] = {}
     admitted: dict[str, tuple[int, float]] = {}
     for enter in evidence.enters:

@@ -1,0 +1,225 @@
+"""The operations of the history: kept as Arrow columns, made into objects one after another when they are looked at.
+
+A history of ten million operations would not fit in memory as objects. A checker therefore walks `Operations`, keeps of
+them what it needs, and comes back by number for the few that it has to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Generic, TypeVar
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.errors import InputError
+from harness.record.schema import BOT_ACTOR, Function, Outcome
+
+COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complete_s", "outcome", "error")
+"""What is kept of an operation."""
+_CODED: Final = ("actor", "identity", "outcome", "error")
+_BATCH_ROWS: Final = 16_384
+_OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
+
+
+class Value(msgspec.Struct, frozen=True, gc=False):
+    """Base of the parsed `value` column, see `Function` for what each field means. Unknown fields are left alone."""
+
+
+class JoinValue(Value, frozen=True, gc=False):
+    """What a join was answered. `ticket`: how it was forged, where one was presented that was not the bearer's."""
+
+    position: int | None = None
+    epoch: str = ""
+    parked: bool = False
+    ticket: str = ""
+
+
+class EnterValue(Value, frozen=True, gc=False):
+    """`admission_no` is null unless the exchange succeeded."""
+
+    admission_no: int | None = None
+
+
+class SeatsValue(Value, frozen=True, gc=False):
+    """Of hold, release and sweep: the seats that were meant, and for a hold its time to live."""
+
+    seats: tuple[str, ...] = ()
+    ttl_s: float | None = None
+
+
+class PayValue(Value, frozen=True, gc=False):
+    """What was paid for and what the platform answered."""
+
+    hold_id: str = ""
+    seats: tuple[str, ...] = ()
+    order_id: str = ""
+    amount_cents: int | None = None
+    state: str = ""
+    declined_on_purpose: bool = False
+
+
+class OrderValue(Value, frozen=True, gc=False):
+    """What a look-up showed."""
+
+    state: str = ""
+    seats: tuple[str, ...] = ()
+    amount_cents: int | None = None
+
+
+V = TypeVar("V", bound=Value)
+V_co = TypeVar("V_co", bound=Value, covariant=True)
+
+
+class Operation(msgspec.Struct, Generic[V_co], frozen=True, gc=False):
+    """One operation of one actor, as an interval. A null `t_complete_s` never completed."""
+
+    actor: str
+    identity: str
+    key: str
+    value: V_co
+    t_invoke_s: float
+    t_complete_s: float | None
+    outcome: Outcome
+    error: str
+
+    @property
+    def ok(self) -> bool:
+        """The platform said yes."""
+        return self.outcome is Outcome.OK
+
+    @property
+    def unknown(self) -> bool:
+        """It may have happened."""
+        return self.outcome is Outcome.UNKNOWN
+
+    @property
+    def t_end_s(self) -> float:
+        """When it completed, or when it was invoked if it never did."""
+        return self.t_invoke_s if self.t_complete_s is None else self.t_complete_s
+
+
+@dataclass(frozen=True)
+class Operations(Generic[V_co]):
+    """Those of one function, by the time of invocation. `rows`: `COLUMNS`, some of them dictionary-encoded."""
+
+    rows: pa.Table
+    function: Function
+    kind: type[V_co]
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    def __iter__(self) -> Iterator[Operation[V_co]]:
+        decode = msgspec.json.Decoder(self.kind).decode
+        for batch in self.rows.to_batches(max_chunksize=_BATCH_ROWS):
+            yield from _parse(batch, self.function, decode)
+
+    def __getitem__(self, at: int) -> Operation[V_co]:
+        return next(iter(Operations(self.rows.slice(at, 1), self.function, self.kind)))
+
+    @property
+    def ok(self) -> Operations[V_co]:
+        """Those that the platform said yes to."""
+        return self._where(pc.equal(_plain(self.rows["outcome"]), Outcome.OK.value))
+
+    @cached_property
+    def unknowns(self) -> int:
+        """How many may have happened."""
+        return int(pc.sum(pc.equal(_plain(self.rows["outcome"]), Outcome.UNKNOWN.value)).as_py() or 0)
+
+    def failed_with(self, error: str) -> Operations[V_co]:
+        """Those that ended with that error."""
+        return self._where(pc.equal(_plain(self.rows["error"]), error))
+
+    def naming(self, field: str) -> Operations[V_co]:
+        """Those whose value may have that field: a few to be looked at closer."""
+        return self._where(pc.match_substring(self.rows["value"], f'"{field}"'))
+
+    @cached_property
+    def first_invoked_s(self) -> dict[str, float]:
+        """Actor → when they first asked."""
+        first = self.rows.select(["actor", "t_invoke_s"]).group_by("actor").aggregate([("t_invoke_s", "min")])
+        return dict(zip(first["actor"].to_pylist(), first["t_invoke_s_min"].to_pylist(), strict=True))
+
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """Actor → identity, of those who are not their own identity."""
+        pairs = self.rows.select(["actor", "identity"]).group_by(["actor", "identity"]).aggregate([])
+        named = zip(pairs["actor"].to_pylist(), pairs["identity"].to_pylist(), strict=True)
+        return {actor: identity for actor, identity in named if actor != identity}
+
+    def _where(self, wanted: pa.ChunkedArray) -> Operations[V_co]:
+        return Operations(self.rows.filter(wanted), self.function, self.kind)
+
+
+class History:
+    """The table of operations by function. It is read once, batch by batch; nothing of it is kept twice."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch], *, fans_only: bool) -> None:
+        self._parts: dict[str, list[pa.RecordBatch]] = {}
+        for batch in batches:
+            kept = batch.filter(pc.invert(pc.starts_with(batch["actor"], BOT_ACTOR))) if fans_only else batch
+            _expect(kept, "function", Function)
+            _expect(kept, "outcome", Outcome)
+            for function in pc.unique(kept["function"]).to_pylist():
+                rows = kept.filter(pc.equal(kept["function"], function)).select(COLUMNS)
+                self._parts.setdefault(function, []).append(_coded(rows))
+
+    def take(self, function: Function, kind: type[V]) -> Operations[V]:
+        """The operations of one function. Once: afterwards whoever asked has them."""
+        rows = pa.Table.from_batches(self._parts.pop(function, []), schema=_SCHEMA).unify_dictionaries()
+        order = np.argsort(rows["t_invoke_s"].to_numpy(), kind="stable")
+        rows = rows.take(order).combine_chunks()
+        pa.default_memory_pool().release_unused()
+        return Operations(rows, function, kind)
+
+
+_SCHEMA: Final = pa.schema(
+    [
+        pa.field(name, pa.dictionary(pa.int32(), pa.string()) if name in _CODED else kind)
+        for name, kind in zip(
+            COLUMNS, (*[pa.string()] * 4, pa.float64(), pa.float64(), pa.string(), pa.string()), strict=True
+        )
+    ]
+)
+
+
+def _coded(rows: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [rows[name].dictionary_encode() if name in _CODED else rows[name] for name in COLUMNS]
+    return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string())
+
+
+def _expect(rows: pa.RecordBatch, column: str, allowed: type[Function | Outcome]) -> None:
+    foreign = sorted(set(pc.unique(rows[column]).to_pylist()) - {one.value for one in allowed})
+    if foreign:
+        names = ", ".join(one.value for one in allowed)
+        raise InputError(f"{foreign[0]!r} is none of {names}", file="operations", key=column)
+
+
+def _parse(rows: pa.RecordBatch, function: Function, decode: Callable[[str], V]) -> Iterator[Operation[V]]:
+    columns = (_cells(rows.column(name)) for name in COLUMNS)
+    for actor, identity, key, text, invoke, complete, outcome, error in zip(*columns, strict=True):
+        try:
+            value = decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            message = f"the value of a {function} of {actor} cannot be read: {problem}"
+            raise InputError(message, file="operations", key="value") from problem
+        yield Operation(actor, identity, key, value, invoke, complete, _OUTCOMES[outcome], error)
+
+
+def _cells(column: pa.Array) -> list:  # type: ignore[type-arg] # of the column's own type
+    """The column's values; of a coded one each name is one object, however often it is there."""
+    if not pa.types.is_dictionary(column.type):
+        return column.to_pylist()  # type: ignore[no-any-return]
+    used = pc.unique(column.indices)
+    names = dict(zip(used.to_pylist(), column.dictionary.take(used).to_pylist(), strict=True))
+    return [names[code] for code in column.indices.to_numpy().tolist()]
