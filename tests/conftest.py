@@ -1,4 +1,4 @@
-"""How the suite is spread over processes by `make test`: a file stays together, and the long ones begin first."""
+"""How `make test` spreads the suite over processes: a file stays together, and the long ones begin first."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from xdist.scheduler import LoadGroupScheduling
+    from xdist.scheduler import LoadFileScheduling
 
 PROCESSES_MAX = 12
+WHOLE_STACKS = ("tests/e2e/", "tests/target/test_fault_table.py")
+"""They start everything and put it under load: one after the other, so that they do not disturb one another."""
+LONG = ("tests/chaos/test_lease.py",)
+"""Files of minutes, most of which is waiting."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts a whole stack takes longest, and wants the machine: one after the other, from the beginning."""
-    for item in items:
-        if item.get_closest_marker("e2e"):
-            item.add_marker(pytest.mark.xdist_group("whole-stack"))
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    """The longest first: whoever comes last must be short."""
+    items.sort(key=lambda item: not item.nodeid.startswith((*WHOLE_STACKS, *LONG)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -29,14 +29,14 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupScheduling | None:
-    """`--dist loadgroup`, but what is in no group stays with its file: servers of a module are started once."""
-    if config.getvalue("dist") != "loadgroup":
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """`--dist loadfile`, with all that start a whole stack as if they were one file."""
+    if config.getvalue("dist") != "loadfile":
         return None
-    from xdist.scheduler import LoadGroupScheduling
+    from xdist.scheduler import LoadFileScheduling
 
-    class FilesAndGroups(LoadGroupScheduling):
+    class FilesAndStacks(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return str(super()._split_scope(nodeid)).partition("::")[0]
+            return "whole stacks" if nodeid.startswith(WHOLE_STACKS) else str(super()._split_scope(nodeid))
 
-    return FilesAndGroups(config, log)
+    return FilesAndStacks(config, log)
