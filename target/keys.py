@@ -60,7 +60,7 @@ class Keys:
         self.seen = f"{tag}:seen"  # sorted set fan who waits → last heard of, unix µs
         self.draw = f"{tag}:draw"  # sorted set entry (hash of the fan) → drawn score: everybody in the draw
         self.queue_epoch = f"{tag}:queue_epoch"  # integer: grows when somebody is put in before others
-        self.fans = f"{tag}:fans"  # hash fan → "<join time µs> <device's digest or -> <identity>"
+        self.fans = f"{tag}:fans"  # hash fan → "<join time µs>[*: gave up an earlier place] <device's digest or -> <identity>"
         self.join_clock = f"{tag}:join_clock"  # integer: the newest join time given
         self.admitted = f"{tag}:admitted"  # hash fan → "<admission no> <expiry µs> <entered µs, 0: not yet>"
         self.admission_no = f"{tag}:admission_no"  # integer

@@ -33,7 +33,9 @@ JOIN: Final = Script(
 -- ARGV: fan, identity, device ('-': none), join time of a ticket in µs or '', opening in µs, drawn score or '', name
 -- in the draw.
 -- A place is its device's. But an earlier ticket from another device is the true one: Redis had forgotten it when the
--- fan's name was used again.
+-- fan's name was used again. So is an earlier ticket from the same device: the join that nobody could wait for any more
+-- was carried out after the ticket was given. Only a place that was given up ('*': let in, and did not come) never
+-- comes back.
 -- Returns {state new|known|admitted|unready|foreign, position, join time, identity, epoch, 1 while fans gather}.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return {'unready'} end
@@ -41,17 +43,20 @@ local fan, identity, device, joined, opens_us, drawn = ARGV[1], ARGV[2], ARGV[3]
 local gathering = now_us < opens_us and 1 or 0
 local state = 'new'
 local known = redis.call('HGET', KEYS[4], fan)
-local was_joined, was_device, was_identity = string.match(known or '', '^(%d+) (%S+) (.*)$')
+local was_joined, given_up, was_device, was_identity = string.match(known or '', '^(%d+)(%*?) (%S+) (.*)$')
+given_up = given_up or ''
 if known and was_device ~= device then
   if joined == '' or tonumber(joined) >= tonumber(was_joined) then return {'foreign'} end
   redis.call('ZREM', KEYS[3], fan)
   redis.call('HDEL', KEYS[6], fan)
   redis.call('ZREM', KEYS[8], fan)
+  given_up = ''
 elseif known then
   identity = was_identity
+  local earlier = joined ~= '' and given_up == '' and tonumber(joined) < tonumber(was_joined)
   local queue_epoch = name_epoch(epoch, redis.call('GET', KEYS[2]))
   local rank = redis.call('ZRANK', KEYS[3], fan)
-  if rank then
+  if rank and not earlier then
     redis.call('ZADD', KEYS[7], whole(now_us), fan)
     return {'known', rank + 1, was_joined, identity, queue_epoch, gathering}
   end
@@ -63,9 +68,10 @@ elseif known then
     end
     redis.call('HDEL', KEYS[6], fan)
     if redis.call('ZREM', KEYS[8], fan) == 1 then redis.call('HINCRBY', KEYS[9], 'no_shows', 1) end
-    joined = ''
+    joined, given_up = '', '*'
   else
-    joined, state = was_joined, 'known'
+    if not earlier then joined = was_joined end
+    state = 'known'
   end
 end
 local clock = tonumber(redis.call('GET', KEYS[5]) or '0')
@@ -78,7 +84,7 @@ if drawn ~= '' and tonumber(joined) < opens_us then
 end
 redis.call('ZADD', KEYS[3], score, fan)
 redis.call('ZADD', KEYS[7], whole(now_us), fan)
-redis.call('HSET', KEYS[4], fan, joined .. ' ' .. device .. ' ' .. identity)
+redis.call('HSET', KEYS[4], fan, joined .. given_up .. ' ' .. device .. ' ' .. identity)
 local rank = redis.call('ZRANK', KEYS[3], fan)
 local untold = gathering == 1 and drawn ~= ''
 if rank + 1 < redis.call('ZCARD', KEYS[3]) and not untold then redis.call('INCR', KEYS[2]) end
@@ -169,7 +175,7 @@ ENTER: Final = Script(
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'unready'} end
 local admission = redis.call('HGET', KEYS[2], ARGV[1])
 if not admission then return {'waiting'} end
-if string.match(redis.call('HGET', KEYS[5], ARGV[1]) or '', '^%d+ (%S+) ') ~= ARGV[2] then return {'foreign'} end
+if string.match(redis.call('HGET', KEYS[5], ARGV[1]) or '', '^%d+%*? (%S+) ') ~= ARGV[2] then return {'foreign'} end
 local number, expires, entered = string.match(admission, '^(%d+) (%d+) (%d+)$')
 if entered == '0' then
   if tonumber(expires) <= now_us then return {'expired'} end

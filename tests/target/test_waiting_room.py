@@ -168,6 +168,38 @@ def test_parked_tickets_take_their_place_by_stamp_in_a_new_epoch(valkey: Valkey)
     run(valkey, test)
 
 
+def test_a_join_that_came_through_after_its_ticket_was_given_does_not_cost_the_place(valkey: Valkey) -> None:
+    """A hang is lossless: what was sent before it is carried out when it is over, and the fan was told "paused"."""
+
+    async def test(room: WaitingRoom) -> None:
+        paused = ticket("early", room.stamp())
+        later = ticket("later", room.stamp())
+        epoch = (await room.join("early", "early")).epoch
+        await room.rejoin(later)
+        place = await room.rejoin(paused)
+        assert (place.position, place.joined_us, place.new) == (1, paused.joined_us, False)
+        assert place.epoch != epoch
+        assert (await room.positions(["early", "later"])).of == [1, 2]
+        assert (await room.rejoin(paused)).epoch == place.epoch
+        await admit(room, 1)
+        assert (await room.enter(paused)).admission_no == 1
+
+    run(valkey, test)
+
+
+def test_an_old_ticket_brings_a_place_that_was_given_up_not_back(valkey: Valkey) -> None:
+    async def test(room: WaitingRoom) -> None:
+        paused = ticket("a", room.stamp())
+        await room.rejoin(paused)
+        room.rules = Rules(admission_valid_s=0.0)
+        await admit(room, 1)
+        await room.join("b", "b")
+        assert (await room.rejoin(paused)).position == 2
+        assert (await room.rejoin(paused)).position == 2
+
+    run(valkey, test)
+
+
 def test_a_stamp_from_a_clock_ahead_does_not_let_later_joins_pass(valkey: Valkey) -> None:
     async def test(room: WaitingRoom) -> None:
         ahead_us = time.time_ns() // 1000 + 5_000_000
