@@ -15,7 +15,7 @@ from harness.stack.embedded import EmbeddedStack
 from tests.target.conftest import eventually
 from tests.target.processes import Answer, Client
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass

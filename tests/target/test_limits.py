@@ -18,7 +18,7 @@ from tests.target.processes import EVENT, SECRET, Answer, Server, running
 from tests.target.provider_fixture import Provider
 
 BASE = f"/api/events/{EVENT}"
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 PROBLEM = "application/problem+json"
 
 
