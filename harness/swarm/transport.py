@@ -6,96 +6,39 @@ process shuts down what is overdue every 50 ms; the waiting greenlet wakes to an
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 from collections import Counter
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Final
-from urllib.parse import urlsplit
 
 import gevent
 import gevent.socket
 import gevent.ssl
-import msgspec
 from gevent.hub import get_hub
 
-from harness.errors import InputError
 from harness.swarm import tls
+from harness.swarm.connecting import CallFailed, Limits, Origin, connect, error_of, resolve
+
+__all__ = [
+    "GUARD",
+    "GUARD_PERIOD_S",
+    "RECEIVE_BYTES",
+    "CallFailed",
+    "Connection",
+    "DeadlineGuard",
+    "Limits",
+    "Origin",
+    "resolve",
+]
 
 GUARD_PERIOD_S: Final = 0.05
 RECEIVE_BYTES: Final = 65536
 _NEVER: Final = float("inf")
 _NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_WORDS: Final = {
-    errno.EADDRNOTAVAIL: "ports_exhausted",
-    errno.EMFILE: "fds_exhausted",
-    errno.ENFILE: "fds_exhausted",
-    errno.ETIMEDOUT: "timeout",
-    **dict.fromkeys((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH), "refused"),
-}
-_untimed: Final = nullcontext()
-
-
-class CallFailed(Exception):
-    """A call got no usable answer. `error` is one of `harness.record.schema.ERRORS`."""
-
-    def __init__(self, error: str) -> None:
-        super().__init__(error)
-        self.error = error
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and how much a client puts up with."""
-
-    connect_s: float = 5.0
-    first_byte_s: float = 10.0
-    whole_s: float = 20.0
-    idle_s: float = 30.0  # silence on a stream
-    head_bytes: int = 65_536
-    body_bytes: int = 16 * 1024 * 1024
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """Scheme, host and port of a platform, resolved once: name look-ups have no place in a release.
-
-    `others`: (family, address) to try, in order, when the first refuses: "localhost" is often [::1] first, and not
-    listening there.
-    """
-
-    secure: bool
-    host: str
-    port: int
-    family: int
-    address: str
-    others: tuple[tuple[int, str], ...] = ()
-
-    @property
-    def authority(self) -> str:
-        """For the Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
-
-
-def resolve(url: str) -> Origin:
-    """The origin of a URL. Raises `InputError` for a URL or a name that cannot be used."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
-        raise InputError(f"{url!r} is no http, https, ws or wss URL", hint="give it as http://host:port")
-    secure = parts.scheme in ("https", "wss")
-    try:
-        port = parts.port or (443 if secure else 80)
-    except ValueError:
-        raise InputError(f"{url!r} has no port between 1 and 65535", hint="give it as http://host:port") from None
-    try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise InputError(
-            f"{parts.hostname} cannot be resolved: {error}", hint="check the platform's address"
-        ) from error
-    first, *others = dict.fromkeys((int(family), str(sockaddr[0])) for family, _, _, _, sockaddr in found)
-    return Origin(secure, parts.hostname, port, *first, others=tuple(others))
+_READ: Final = 1  # libev's word for readable
 
 
 class DeadlineGuard:
@@ -138,46 +81,61 @@ GUARD: Final = DeadlineGuard()
 class Connection:
     """An open connection. Every method raises `CallFailed` with a word of the record's for what went wrong."""
 
-    __slots__ = ("_readable", "_socket", "_wait", "deadline_s", "expired", "secure", "send_some", "server")
+    __slots__ = ("_hub", "_raw", "_readable", "_secured", "deadline_s", "expired", "server")
 
     def __init__(self, origin: Origin, limits: Limits, session: ssl.SSLSession | None = None) -> None:
         self.deadline_s = _NEVER
         self.expired = False
-        self.secure = origin.secure
-        self._socket, address = _connect(origin, limits, session)
+        connected, address = connect(origin, limits, session)
         self.server = (address, origin.port)
-        hub = get_hub()
-        self._wait = hub.wait
-        self._readable = hub.loop.io(self._socket.fileno(), 1)
-        # What lies underneath gevent's socket: its send never switches greenlets, which the release loop relies on.
-        self.send_some = self._socket._sslobj.write if origin.secure else self._socket._sock.send
+        self._secured = connected if isinstance(connected, gevent.ssl.SSLSocket) else None
+        self._raw: socket.socket = connected if self._secured is None else self._secured._sock
+        self._hub = get_hub()
+        self._readable = self._hub.loop.io(self._raw.fileno(), _READ)
         GUARD.watch(self)
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is TLS."""
+        return self._secured is not None
+
+    @property
+    def send_some(self) -> Callable[[bytes], int]:
+        """Gives bytes to the kernel and returns how many it took. It never waits and never lets another greenlet run:
+        the release loop relies on that."""
+        return self._raw.send if self._secured is None else self._secured._sslobj.write
 
     def send(self, data: bytes) -> None:
         """Give all of it to the kernel."""
         try:
-            sent = self.send_some(data)
+            sent = self._raw.send(data) if self._secured is None else self._secured._sslobj.write(data)
         except _NOT_NOW:
             sent = 0
         except OSError as error:
             raise CallFailed("timeout" if self.expired else error_of(error)) from None
         if sent < len(data):
-            self._send_rest(data[sent:])
+            self._send_rest(memoryview(data)[sent:])
 
-    def _send_rest(self, data: bytes) -> None:
+    def _send_rest(self, data: memoryview) -> None:
         try:
-            self._socket.sendall(data)
+            if self._secured is not None:
+                self._secured.sendall(data)
+                return
+            while data:
+                gevent.socket.wait_write(self._raw.fileno())
+                with suppress(BlockingIOError):
+                    data = data[self._raw.send(data) :]
         except OSError as error:
             raise CallFailed("timeout" if self.expired else error_of(error)) from None
 
     def receive(self, size: int = RECEIVE_BYTES) -> bytes:
         """Some bytes; empty at the end of file. Waits first: what a server answers is hardly ever there at once."""
         try:
-            if self.secure:
-                data: bytes = self._socket.recv(size)
+            if self._secured is None:
+                self._hub.wait(self._readable)
+                data: bytes = self._raw.recv(size)
             else:
-                self._wait(self._readable)
-                data = self._socket._sock.recv(size)
+                data = self._secured.recv(size)
         except BlockingIOError:
             return self.receive(size)
         except OSError as error:
@@ -189,10 +147,10 @@ class Connection:
     def is_stale(self) -> bool:
         """Whether the other side has closed it or said something unasked while it lay idle."""
         try:
-            if self.secure:
-                self._socket._sslobj.read(1)  # takes in session tickets; an idle server has nothing else to say
+            if self._secured is not None:
+                self._secured._sslobj.read(1)  # takes in session tickets; an idle server has nothing else to say
             else:
-                self._socket._sock.recv(1, socket.MSG_PEEK)
+                self._raw.recv(1, socket.MSG_PEEK)
         except _NOT_NOW:
             return False
         except OSError:
@@ -203,14 +161,12 @@ class Connection:
         """The deadline has passed: wake whoever waits."""
         self.expired = True
         self.deadline_s = _NEVER
-        try:
-            self._socket._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            self.expired = True  # already gone: the waiting greenlet is awake, and this names the reason
+        with suppress(OSError):  # already gone: the waiting greenlet is awake, and `expired` names the reason
+            self._raw.shutdown(socket.SHUT_RDWR)
 
     def session(self) -> ssl.SSLSession | None:
         """What the same user's next connection can resume; null: nothing."""
-        return tls.session_of(self._socket) if self.secure else None
+        return tls.session_of(self._secured) if self._secured is not None else None
 
     def close(self) -> None:
         """Give it up. Closing twice does nothing."""
@@ -218,55 +174,4 @@ class Connection:
         self.deadline_s = _NEVER
         self._readable.stop()
         self._readable.close()
-        self._socket.close()
-
-
-def _connect(origin: Origin, limits: Limits, session: ssl.SSLSession | None) -> tuple[gevent.socket.socket, str]:
-    """A connected socket, and the address that answered."""
-    family, address = origin.family, origin.address
-    for other in origin.others:
-        try:
-            return _connect_to(origin, family, address, limits, session), address
-        except CallFailed as failure:
-            if failure.error != "refused":
-                raise
-        family, address = other
-    return _connect_to(origin, family, address, limits, session), address
-
-
-def _connect_to(
-    origin: Origin, family: int, address: str, limits: Limits, session: ssl.SSLSession | None
-) -> gevent.socket.socket:
-    raw: gevent.socket.socket | None = None
-    try:
-        with gevent.Timeout(limits.connect_s, TimeoutError) if origin.secure else _untimed:
-            raw = gevent.socket.socket(family, socket.SOCK_STREAM)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            raw.settimeout(limits.connect_s)
-            raw.connect((address, origin.port))
-            if origin.secure:
-                raw.settimeout(None)
-                raw = tls.handshake(raw, origin.host, session)
-        raw.settimeout(None)
-    except OSError as error:
-        if raw is not None:
-            raw.close()
-        raise CallFailed(error_of(error)) from None
-    except BaseException:
-        if raw is not None:
-            raw.close()
-        raise
-    return raw
-
-
-def error_of(error: OSError) -> str:
-    """The record's word for what the operating system said."""
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError):
-        return "reset"
-    if isinstance(error, ssl.SSLError):
-        return "tls"
-    if isinstance(error, socket.gaierror):
-        return "dns"
-    return _WORDS.get(error.errno or 0, "reset")
+        (self._secured or self._raw).close()
