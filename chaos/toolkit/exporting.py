@@ -112,12 +112,14 @@ def _inject_and_heal(experiment: Experiment) -> tuple[Activity, ...]:
 
 def _recovery_s(experiment: Experiment) -> float:
     """How long after the heal the last of the expectations may take."""
-    times_s = [
-        one.within_s if isinstance(one, MetricReaches) else one.grace_s
-        for one in experiment.expectations
-        if isinstance(one, MetricReaches | CounterIncreases)
-    ]
-    return max(times_s, default=0.0) + _SCRAPED_S
+    times_s = [_SCRAPED_S]
+    for one in experiment.expectations:
+        if isinstance(one, MetricReaches):
+            since_s = 0.0 if one.of == "heal" else experiment.length_s
+            times_s.append(one.within_s - since_s + _SCRAPED_S)
+        elif isinstance(one, CounterIncreases):
+            times_s.append(one.grace_s + _SCRAPED_S)
+    return max(times_s)
 
 
 def _drill(experiment: Experiment) -> tuple[Activity, ...]:

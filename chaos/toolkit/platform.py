@@ -40,5 +40,9 @@ def read(path: str) -> Platform:
         hint = 'e.g. {"toxiproxy": "http://127.0.0.1:8474", "metrics": {"api": "http://127.0.0.1:9000/metrics"}}'
         raise InputError(f"does not say where the platform is: {error}", file=path, hint=hint) from error
     confirmed = [host.strip() for host in os.environ.get(CONFIRMED, "").split(",")]
-    require_allowed((platform.toxiproxy, *platform.metrics.values()), platform.allow_hosts, confirmed)
+    try:
+        require_allowed((platform.toxiproxy, *platform.metrics.values()), platform.allow_hosts, confirmed)
+    except InputError as error:
+        hint = f"if it is yours to break: name it in allow_hosts of this file, and in {CONFIRMED} too"
+        raise InputError(error.message, file=path, hint=hint) from error
     return platform
