@@ -77,11 +77,17 @@ def fate_after_a_timeout_is_removed(server: ProxyServer) -> object:
 
 
 def answers_before_a_hanging_dial(server: ProxyServer) -> object:
-    """Whether a second connection gets through before the first, whose handshake with the upstream got lost.
+    """Whether a second connection ever gets through before the first, whose handshake with the upstream got lost.
 
     The upstream's queue is full when the first is dialled and empty when the second is: the kernel tries the first
-    again after a second, so only a server that waits for it answers the first one first.
+    again after a second, so a server that waits for it never answers the second alone. One that does not wait may, on
+    a machine that stops for that second, be seen to answer both: several tries.
     """
+    return any(second_alone_is_answered(server, f"try-{number}") for number in range(3))
+
+
+def second_alone_is_answered(server: ProxyServer, name: str) -> bool:
+    """One try."""
     with contextlib.ExitStack() as stack:
         busy = stack.enter_context(socket.socket())
         busy.bind((HOST, 0))
@@ -92,7 +98,7 @@ def answers_before_a_hanging_dial(server: ProxyServer) -> object:
             filler.setblocking(False)
             filler.connect_ex(busy.getsockname())
         own = {filler.getsockname()[1] for filler in fillers}
-        address = server.create("a", f"{HOST}:{port}")
+        address = server.create(name, f"{HOST}:{port}")
         first = stack.enter_context(connect(address))
         wait_until(lambda: handshakes(port) - own, what="the first dial")
         stack.callback(Upstream.close, Upstream(echo, busy))

@@ -124,18 +124,23 @@ def test_a_toxic_is_removed_when_its_lease_runs_out(ours: ProxyServer, upstream:
     assert ours.call("GET", "/proxies/a/toxics").json() == []
 
 
+def always_late(link: socket.socket) -> bool:
+    """Whether a latency of 100 ms hits this connection: once may be chance."""
+    return all(elapsed_s(lambda: exchange(link)) > 0.099 for _ in range(3))
+
+
 def test_a_renewed_lease_keeps_the_toxic_and_its_rolls(ours: ProxyServer, upstream: Start) -> None:
     address = ours.create("a", upstream(echo).address)
-    body = {"type": "latency", "attributes": {"latency": 200}, "toxicity": 0.5, "lease_s": 0.5}
+    body = {"type": "latency", "attributes": {"latency": 100}, "toxicity": 0.5, "lease_s": 0.5}
     ours.call("POST", "/proxies/a/toxics", body)
     path = "/proxies/a/toxics/latency_downstream"
     assert ours.call("PATCH", path, {"lease_s": 30}).json()["lease_left_s"] > 25
     with contextlib.ExitStack() as stack:
         links = [stack.enter_context(connect(address)) for _ in range(12)]
-        hit = [elapsed_s(lambda link=link: exchange(link)) > 0.19 for link in links]  # type: ignore[misc]
+        hit = [always_late(link) for link in links]
         for _ in range(5):
             assert ours.call("PATCH", path, {"lease_s": 30}).json()["lease_left_s"] > 25
-        assert [elapsed_s(lambda link=link: exchange(link)) > 0.19 for link in links] == hit  # type: ignore[misc]
+        assert [always_late(link) for link in links] == hit
     assert "lease_s" not in ours.call("PATCH", path, {"lease_s": 0}).json()
     assert len(ours.call("GET", "/proxies/a/toxics").json()) == 1
 
@@ -268,7 +273,7 @@ def test_an_upstream_that_does_not_answer_delays_no_other_connection(ours: Proxy
         ours.call("PATCH", "/proxies/a", {"upstream": good.address})
         with connect(address) as link:
             link.sendall(b"x")
-            assert elapsed_s(lambda: receive(link, 1)) < 3
+            assert receive(link, 1) == b"x"  # before the socket's own time-out
 
 
 class TestProcess:

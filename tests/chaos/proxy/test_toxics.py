@@ -1,12 +1,12 @@
 """What toxics do to bytes and to time, black-box over real sockets: the same of the embedded server and a real one.
 
-Times are judged generously: the machine that runs the tests may be busy. What must not happen early is judged strictly.
+No single time is judged: each is measured several times over, and the whole set must be neither early nor all late.
+How whole distributions shift is judged in `test_timing.py`.
 """
 
 from __future__ import annotations
 
 import socket
-import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +16,9 @@ import pytest
 from tests.chaos.servers import ProxyServer, Upstream, connect, echo, elapsed_s, receive
 from tests.waiting import wait_until
 
-LATE_MS = 150.0  # how much later than due a busy machine may be
+LATE_MS = 150.0  # how much later than due the best of several may be on a busy machine
+EARLY_MS = 1.0  # timers have a grain
+TIMES = 5
 
 Start = Callable[[Callable[[socket.socket], None]], Upstream]
 
@@ -27,6 +29,12 @@ def round_trip_ms(link: socket.socket, data: bytes = b"x") -> float:
         assert receive(link, len(data)) == data
 
     return elapsed_s(once) * 1000
+
+
+def judge(measure_ms: Callable[[], float], due_ms: float, *, times: int = TIMES) -> None:
+    """None is early, and not all are late."""
+    found_ms = [measure_ms() for _ in range(times)]
+    assert min(found_ms) == pytest.approx(due_ms, abs=EARLY_MS) or due_ms < min(found_ms) <= due_ms + LATE_MS
 
 
 def wait_until_time(due_s: float) -> None:
@@ -46,11 +54,9 @@ def test_latency_is_added_once_in_its_direction(server: ProxyServer, upstream: S
     with connect(address) as link:
         round_trip_ms(link)
         server.toxic("a", "latency", latency=100)
-        times = [round_trip_ms(link) for _ in range(7)]
-        assert min(times) >= 99
-        assert statistics.median(times) <= 100 + LATE_MS
+        judge(lambda: round_trip_ms(link), 100)
         server.call("DELETE", "/proxies/a/toxics/latency_downstream")
-        assert round_trip_ms(link) < 90
+        assert min(round_trip_ms(link) for _ in range(TIMES)) < 90
 
 
 def test_latencies_of_both_directions_and_of_two_toxics_add(server: ProxyServer, upstream: Start) -> None:
@@ -59,7 +65,7 @@ def test_latencies_of_both_directions_and_of_two_toxics_add(server: ProxyServer,
     server.call("POST", "/proxies/a/toxics", {"type": "latency", "name": "one", "attributes": {"latency": 100}})
     server.call("POST", "/proxies/a/toxics", {"type": "latency", "name": "two", "attributes": {"latency": 100}})
     with connect(address) as link:
-        assert 298 <= round_trip_ms(link) <= 300 + 2 * LATE_MS
+        judge(lambda: round_trip_ms(link), 300)
 
 
 def test_latency_is_pipelined(server: ProxyServer, upstream: Start) -> None:
@@ -68,19 +74,23 @@ def test_latency_is_pipelined(server: ProxyServer, upstream: Start) -> None:
     server.toxic("a", "latency", latency=200)
     with connect(address) as link:
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        started_s = time.monotonic()
-        for number in range(10):
-            link.sendall(bytes([number]))
-            wait_until_time(started_s + number * 0.01)
-        assert receive(link, 10) == bytes(range(10))
-        assert 0.199 <= time.monotonic() - started_s <= 0.9
+
+        def ten_chunks() -> None:
+            started_s = time.monotonic()
+            for number in range(10):
+                link.sendall(bytes([number]))
+                wait_until_time(started_s + number * 0.01)
+            assert receive(link, 10) == bytes(range(10))
+
+        took_s = min(elapsed_s(ten_chunks) for _ in range(TIMES))
+        assert 0.199 <= took_s < 10 * 0.2
 
 
 def test_latency_does_not_delay_the_handshake(server: ProxyServer, upstream: Start) -> None:
     address = server.create("a", upstream(echo).address)
     server.toxic("a", "latency", "upstream", latency=3000)
     server.toxic("a", "latency", "downstream", latency=3000)
-    assert elapsed_s(lambda: connect(address).close()) < 1
+    assert min(elapsed_s(lambda: connect(address).close()) for _ in range(TIMES)) < 1
 
 
 def test_jitter_spreads_and_keeps_the_order(server: ProxyServer, upstream: Start) -> None:
@@ -108,27 +118,31 @@ def test_an_updated_latency_holds_for_open_connections(server: ProxyServer, upst
     address = server.create("a", upstream(echo).address)
     server.toxic("a", "latency", latency=300)
     with connect(address) as link:
-        assert round_trip_ms(link) >= 299
+        judge(lambda: round_trip_ms(link), 300)
         server.call("PATCH", "/proxies/a/toxics/latency_downstream", {"attributes": {"latency": 20}})
-        assert round_trip_ms(link) < 250
+        judge(lambda: round_trip_ms(link), 20)
 
 
 def test_toxicity_zero_spares_and_one_hits(server: ProxyServer, upstream: Start) -> None:
     address = server.create("a", upstream(echo).address)
     server.toxic("a", "latency", toxicity=0, latency=2000)
     with connect(address) as link:
-        assert round_trip_ms(link) < 1000
+        assert min(round_trip_ms(link) for _ in range(TIMES)) < 1000
         server.call("PATCH", "/proxies/a/toxics/latency_downstream", {"toxicity": 1, "attributes": {"latency": 300}})
-        assert round_trip_ms(link) >= 299
+        judge(lambda: round_trip_ms(link), 300)
 
 
 def test_bandwidth_keeps_its_rate(server: ProxyServer, upstream: Start) -> None:
     """480 KB at 1,000 KB/s take 480 ms."""
     address = server.create("a", upstream(lambda link: link.sendall(b"x" * 480_000)).address)
     server.toxic("a", "bandwidth", rate=1000)
-    with connect(address) as link:
-        took_s = elapsed_s(lambda: receive(link, 480_000))
-    assert 0.44 <= took_s <= 0.48 + 3 * LATE_MS / 1000
+
+    def fetch() -> None:
+        with connect(address) as link:
+            receive(link, 480_000)
+
+    times_s = [elapsed_s(fetch) for _ in range(3)]
+    assert 0.44 <= min(times_s) <= 0.48 + LATE_MS / 1000
 
 
 def test_bandwidth_zero_stalls_and_loses_nothing(server: ProxyServer, upstream: Start) -> None:
@@ -159,34 +173,42 @@ def test_a_stalled_stream_pushes_back_on_its_sender(server: ProxyServer, upstrea
 def test_slow_close_delays_the_end_only(server: ProxyServer, upstream: Start) -> None:
     address = server.create("a", upstream(lambda link: link.sendall(b"bye")).address)
     server.toxic("a", "slow_close", delay=300)
-    with connect(address) as link:
+    data_ms, end_ms = [], []
+    for _ in range(TIMES):
         started_s = time.monotonic()
-        assert receive(link, 3) == b"bye"
-        assert time.monotonic() - started_s < 0.25
-        assert ended(link)
-        assert time.monotonic() - started_s >= 0.29
+        with connect(address) as link:
+            assert receive(link, 3) == b"bye"
+            data_ms.append((time.monotonic() - started_s) * 1000)
+            assert ended(link)
+            end_ms.append((time.monotonic() - started_s) * 1000)
+    assert min(data_ms) < 250
+    assert min(end_ms) >= 300 - EARLY_MS
 
 
 def test_timeout_swallows_and_then_closes(server: ProxyServer, upstream: Start) -> None:
     address = server.create("a", upstream(echo).address)
     server.toxic("a", "timeout", "upstream", timeout=300)
-    with connect(address) as link:
-        started_s = time.monotonic()
-        link.sendall(b"lost")
-        assert ended(link)
-        assert 0.28 <= time.monotonic() - started_s < 2
+
+    def until_closed_ms() -> float:
+        with connect(address) as link:
+            started_s = time.monotonic()
+            link.sendall(b"lost")
+            assert ended(link)
+            return (time.monotonic() - started_s) * 1000
+
+    judge(until_closed_ms, 300)
 
 
 def test_timeout_counts_idle_time_only(server: ProxyServer, upstream: Start) -> None:
     address = server.create("a", upstream(echo).address)
-    server.toxic("a", "timeout", "upstream", timeout=600)
+    server.toxic("a", "timeout", "upstream", timeout=1500)
     with connect(address) as link:
         started_s = time.monotonic()
-        for number in range(1, 6):
-            wait_until_time(started_s + number * 0.2)
+        for number in range(1, 4):
+            wait_until_time(started_s + number * 0.4)
             link.sendall(b"lost")
         assert ended(link)
-        assert time.monotonic() - started_s >= 1.5
+        assert time.monotonic() - started_s >= 1.2 + 1.5 - EARLY_MS / 1000
 
 
 def test_removing_a_timeout_closes_its_connections(server: ProxyServer, upstream: Start) -> None:
@@ -212,12 +234,16 @@ def test_removing_a_timeout_closes_its_connections(server: ProxyServer, upstream
 def test_reset_peer_resets_when_data_comes(server: ProxyServer, upstream: Start) -> None:
     address = server.create("a", upstream(echo).address)
     server.toxic("a", "reset_peer", timeout=200)
-    with connect(address) as link:
-        started_s = time.monotonic()
-        link.sendall(b"x")
-        with pytest.raises(ConnectionResetError):
-            link.recv(1)
-        assert 0.19 <= time.monotonic() - started_s < 2
+
+    def until_reset_ms() -> float:
+        with connect(address) as link:
+            started_s = time.monotonic()
+            link.sendall(b"x")
+            with pytest.raises(ConnectionResetError):
+                link.recv(1)
+            return (time.monotonic() - started_s) * 1000
+
+    judge(until_reset_ms, 200)
 
 
 def test_slicer_cuts_and_loses_nothing(server: ProxyServer, upstream: Start) -> None:
