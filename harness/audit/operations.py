@@ -23,6 +23,7 @@ COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complete
 """What is kept of an operation."""
 _CODED: Final = ("actor", "identity", "outcome", "error")
 _BATCH_ROWS: Final = 16_384
+_FEW: Final = 64
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 
 
@@ -140,18 +141,18 @@ class Operations(Generic[V_co]):
         """Those whose value may have that field: a few to be looked at closer."""
         return self._where(pc.match_substring(self.rows["value"], f'"{field}"'))
 
-    @cached_property
+    @property
     def first_invoked_s(self) -> dict[str, float]:
         """Actor → when they first asked."""
         first = self.rows.select(["actor", "t_invoke_s"]).group_by("actor").aggregate([("t_invoke_s", "min")])
         return dict(zip(first["actor"].to_pylist(), first["t_invoke_s_min"].to_pylist(), strict=True))
 
-    @cached_property
+    @property
     def aliases(self) -> dict[str, str]:
         """Actor → identity, of those who are not their own identity."""
-        pairs = self.rows.select(["actor", "identity"]).group_by(["actor", "identity"]).aggregate([])
-        named = zip(pairs["actor"].to_pylist(), pairs["identity"].to_pylist(), strict=True)
-        return {actor: identity for actor, identity in named if actor != identity}
+        actors, identities = _plain(self.rows["actor"]), _plain(self.rows["identity"])
+        other = pc.not_equal(actors, identities)
+        return dict(zip(actors.filter(other).to_pylist(), identities.filter(other).to_pylist(), strict=True))
 
     def _where(self, wanted: pa.ChunkedArray) -> Operations[V_co]:
         return Operations(self.rows.filter(wanted), self.function, self.kind)
@@ -217,9 +218,10 @@ def _parse(rows: pa.RecordBatch, function: Function, decode: Callable[[str], V])
 
 
 def _cells(column: pa.Array) -> list:  # type: ignore[type-arg] # of the column's own type
-    """The column's values; of a coded one each name is one object, however often it is there."""
+    """The column's values; where there are few different ones, each is one object, however often it is there."""
     if not pa.types.is_dictionary(column.type):
         return column.to_pylist()  # type: ignore[no-any-return]
-    used = pc.unique(column.indices)
-    names = dict(zip(used.to_pylist(), column.dictionary.take(used).to_pylist(), strict=True))
+    if len(column.dictionary) > _FEW:
+        return column.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
+    names = column.dictionary.to_pylist()
     return [names[code] for code in column.indices.to_numpy().tolist()]

@@ -4,14 +4,16 @@
 
 The history is a correct on-sale on a large scale: every fan joins, is told positions, is admitted, looks, holds, pays
 and looks the order up; some conflicts, releases and declines; spectators follow part of the feed. Each audit runs in a
-process of its own; the time counts from the opened record (Parquet in memory) to the last verdict, and the peak of
-resident memory is that of the whole process.
+process of its own; the time counts from the opened record (its tables still on disk, their seals checked) to the last
+verdict, and the peak of resident memory is that of the whole process.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -27,6 +29,7 @@ from harness.audit import audit
 from harness.record.paths import RunPaths
 from harness.record.reader import Record
 from harness.record.schema import TABLES, SeatMapFacts
+from harness.record.seal import RUN_ID, seal
 from harness.record.verdict import Status
 from harness.record.writer import write_document
 from tests.bench.rounds import medians, pin, write
@@ -48,15 +51,19 @@ def generate(root: Path, operations: int) -> None:
     resolved["on_sale"] = {"admission_rate_per_s": RATE_PER_S, "admission_burst": 10}
     facts = SeatMapFacts(capacity=fans, epoch="e1", seq=None)
     run = scenario.changed(scenario=resolved, seat_map_at_rest=facts).run
-    write_document(paths.run, run)
     write_document(paths.faults, scenario.faults)
-    writers = {name: pq.ParquetWriter(paths.table(name), schema) for name, schema in TABLES.items()}
+    written_by = {RUN_ID: run.run_id}
+    writers = {
+        name: pq.ParquetWriter(paths.table(name), schema.with_metadata(written_by), compression="zstd")
+        for name, schema in TABLES.items()
+    }
     for first in range(0, fans, BATCH_FANS):
         for name, rows in _fans(np.arange(first, min(first + BATCH_FANS, fans))).items():
             writers[name].write_table(rows)
     writers["events"].write_table(_feed(min(FEED_EVENTS, fans)))
     for writer in writers.values():
         writer.close()
+    write_document(paths.run, seal(paths, run))
 
 
 def _fans(users: np.ndarray) -> dict[str, pa.Table]:
@@ -180,7 +187,7 @@ def measure(root: Path) -> dict[str, float]:
     if [name for name in wrong if not name.startswith("no_queue_bypass")]:
         raise SystemExit(f"a correct history was not held: {wrong}")
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    operations = record.table("operations").num_rows
+    operations = record.run.tables["operations"].rows
     figures = {"operations": operations, "open_s": opened_s - start_s, "audit_s": audited_s - opened_s}
     return {**figures, "audit_cpu_s": cpu_s, "peak_mb": peak_mb}
 
@@ -201,7 +208,17 @@ def main() -> None:
             rounds = [_one(folder) for _ in range(asked.rounds)]
         points[f"{size}"] = medians(rounds)
         print(f"{size:>12,}: {points[f'{size}']}", file=sys.stderr)
-    print(write("audit", {"points": points, "rounds": asked.rounds}))
+    print(write("audit", {"points": points, "growth": _growth(points), "rounds": asked.rounds}))
+
+
+def _growth(points: dict[str, dict[str, float]]) -> dict[str, float]:
+    """How the CPU time grows from each size to the next: the exponent, which is 1 where growth is linear."""
+    pairs = itertools.pairwise(points.values())
+    return {
+        f"{small['operations']:.0f} to {large['operations']:.0f}": math.log(large["audit_cpu_s"] / small["audit_cpu_s"])
+        / math.log(large["operations"] / small["operations"])
+        for small, large in pairs
+    }
 
 
 def _one(folder: str) -> dict[str, float]:
