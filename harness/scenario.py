@@ -62,12 +62,13 @@ class Journey(_Section, frozen=True):
     """How fans behave. Ratios are of fans; every choice is drawn from the seed.
 
     `think_s` is the median of a log-normal pause before each deliberate step; `patience_s` is how long a fan waits in
-    the queue (and retries later steps) before giving up.
+    the queue (and retries later steps) before giving up, the median of a log-normal one when `patience_sigma` is not 0.
     """
 
     think_s: NotNegative = 0.3
     think_sigma: NotNegative = 0.5
     patience_s: Positive = 60.0
+    patience_sigma: NotNegative = 0.0
     party_sizes: dict[int, NotNegative] = msgspec.field(
         default_factory=lambda: {1: 0.2, 2: 0.5, 3: 0.1, 4: 0.2}
     )  # weights

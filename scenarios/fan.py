@@ -219,11 +219,13 @@ class Visit:
             call = Call(t_intended_s=call.t_intended_s, attempt=call.attempt + 1, retry_of=answer.op)
 
     def _back_off_s(self, answer: Answer[T], attempt: int) -> float:
-        """What the platform asks for and up to half as much again; without that, exponential with full jitter."""
-        if answer.retry_after_s is not None:
-            return answer.retry_after_s * (1.0 + 0.5 * self._dice.roll())
+        """What the platform asks for and up to half as much again, but never nothing; without that, exponential and
+        jittered."""
         shortest_s, longest_s = _BACK_OFF_S
-        return float(min(longest_s, shortest_s * 2 ** (attempt - 1)) * (0.5 + self._dice.roll()))
+        roll = self._dice.roll()
+        if answer.retry_after_s is not None:
+            return max(shortest_s * (0.5 + roll), answer.retry_after_s * (1.0 + 0.5 * roll))
+        return float(min(longest_s, shortest_s * 2 ** (attempt - 1)) * (0.5 + roll))
 
     def _require_patience(self, until_s: float) -> None:
         if until_s > self._leaves_s:

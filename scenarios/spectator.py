@@ -65,10 +65,11 @@ class SpectatorUser(RehearsalUser):
         wish_s: float | None = None
         while True:
             attempt += 1
+            jitter = 0.5 + self._dice.roll()
             if wish_s is None:
-                gevent.sleep(min(longest_s, shortest_s * 2 ** (attempt - 1)) * (0.5 + self._dice.roll()))
+                gevent.sleep(min(longest_s, shortest_s * 2 ** (attempt - 1)) * jitter)
             else:
-                gevent.sleep(wish_s)
+                gevent.sleep(max(wish_s, shortest_s * jitter))
             answer = session.connect(Call(t_intended_s=lost_s, attempt=attempt))
             if answer.outcome is Outcome.OK:
                 return

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from ssl import SSLSession
-from time import monotonic
+from time import monotonic, time
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,6 +20,7 @@ from harness.record.schema import Outcome
 from harness.swarm.http_body import Body
 from harness.swarm.http_message import HEAD_END, Head, MalformedResponse
 from harness.swarm.recorder import Recorder
+from harness.swarm.retry_after import seconds_until
 from harness.swarm.tracing import traceparent
 from harness.swarm.transport import CallFailed, Connection, Limits, Origin
 
@@ -68,9 +69,8 @@ class Response:
 
     @property
     def retry_after_s(self) -> float | None:
-        """The Retry-After header, where it is given in seconds."""
-        text = self.header("retry-after")
-        return float(text) if text.isascii() and text.replace(".", "", 1).isdigit() else None
+        """The Retry-After header as seconds from now."""
+        return seconds_until(self.header("retry-after"), time())
 
 
 class Shot:

@@ -72,7 +72,7 @@ def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
         abandons=leaving < journey.abandon_hold_ratio,
         releases=journey.abandon_hold_ratio <= leaving < journey.abandon_hold_ratio + journey.release_hold_ratio,
         card_declined=random.random() < journey.declined_card_ratio,
-        patience_s=journey.patience_s,
+        patience_s=_patience_s(f"fan:{seed}:{index}", journey),
         thinks_s=tuple(_think_s(random, journey) for _ in range(_THINKS)),
         rolls=_rolls(random),
     )
@@ -113,7 +113,7 @@ def lurker_plan(journey: Journey, seed: int, index: int) -> LurkerPlan:
         abandons=False,
         releases=False,
         card_declined=False,
-        patience_s=journey.patience_s,
+        patience_s=_patience_s(f"lurker:{seed}:{index}", journey),
         thinks_s=tuple(_think_s(random, journey) for _ in range(_RELOADS_MAX)),
         rolls=_rolls(random),
     )
@@ -161,6 +161,14 @@ def _think_s(random: Random, journey: Journey) -> float:
     if journey.think_s <= 0:
         return 0.0
     return round(random.lognormvariate(math.log(journey.think_s), journey.think_sigma), 4)
+
+
+def _patience_s(who: str, journey: Journey) -> float:
+    """Log-normal around the median, from dice of its own: whoever is more patient chooses no other seats."""
+    if not journey.patience_sigma:
+        return journey.patience_s
+    random = Random(f"patience:{who}")
+    return round(random.lognormvariate(math.log(journey.patience_s), journey.patience_sigma), 4)
 
 
 def _rolls(random: Random) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ of a close; both end up in `FeedSocket.retry_after_s`.
 from __future__ import annotations
 
 from functools import lru_cache
-from time import monotonic
+from time import monotonic, time
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from harness.swarm import ws_handshake
 from harness.swarm.http_body import Body
 from harness.swarm.http_message import HEAD_END, Head, MalformedResponse
 from harness.swarm.recorder import Recorder
+from harness.swarm.retry_after import seconds_until
 from harness.swarm.tracing import traceparent
 from harness.swarm.transport import RECEIVE_BYTES, CallFailed, Connection, Limits, Origin, resolve
 from harness.swarm.ws_messages import MessageReader
@@ -217,7 +218,7 @@ class _Problem(msgspec.Struct):
 
 
 def _wish_of(head: Head, body: Body) -> float | None:
-    """When to come back: exactly as the problem document has it, else in whole seconds as the header has it."""
+    """When to come back: exactly as the problem document has it, else as the header has it."""
     content = b""
     try:
         while len(content) < _PROBLEM_BYTES_MAX and (piece := body.read()):
@@ -228,5 +229,5 @@ def _wish_of(head: Head, body: Body) -> float | None:
 
 
 def _seconds(text: str) -> float | None:
-    usable = text.isascii() and text.replace(".", "", 1).isdigit()
-    return min(float(text), _HINT_MAX_S) if usable else None
+    wish_s = seconds_until(text, time())
+    return None if wish_s is None else min(wish_s, _HINT_MAX_S)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
+import msgspec
 import pytest
 
 from harness.scenario import Journey, Load, Tactic
@@ -43,6 +45,18 @@ def test_the_crowd_is_as_the_scenario_says() -> None:
 
 def test_nobody_thinks_when_thinking_is_off() -> None:
     assert set(fan_plan(Journey(think_s=0.0), 1, 1).thinks_s) == {0.0}
+
+
+def test_patience_is_spread_around_its_median_and_changes_nothing_else() -> None:
+    impatient = Journey(patience_s=20.0, patience_sigma=0.6)
+    plans = [fan_plan(impatient, 1, index) for index in range(2000)]
+    waits_s = sorted(plan.patience_s for plan in plans)
+    assert waits_s[1000] == pytest.approx(20.0, rel=0.08)
+    assert waits_s[1680] / waits_s[1000] == pytest.approx(math.exp(0.6), rel=0.1)  # one standard deviation up
+    assert plans[41] == fan_plan(impatient, 1, 41)
+    calm = fan_plan(Journey(patience_s=20.0), 1, 41)
+    assert calm.patience_s == 20.0
+    assert msgspec.structs.replace(plans[41], patience_s=20.0) == calm
 
 
 def test_dice_begin_anew_when_they_are_used_up() -> None:

@@ -98,7 +98,9 @@ def test_a_connect_that_fails_says_why_in_one_row(said: list[bytes | Hang], outc
         (b"3", b"", 3.0),
         (b"3", b'{"type":"about:blank","status":503,"retry_after_s":2.25}', 2.25),
         (b"3", b'{"retry_after_s":"soon"}', 3.0),
-        (b"Fri, 31 Dec 1999 23:59:59 GMT", b"", None),
+        (b"Fri, 31 Dec 1999 23:59:59 GMT", b"", 0.0),
+        (b"Fri, 31 Dec 2100 23:59:59 GMT", b"", 120.0),
+        (b"next year", b"", None),
         (b"99999", b"", 120.0),
     ],
 )
