@@ -1,6 +1,7 @@
 """Toxics' timing, judged on distributions: what a toxic adds to the same exchange through a proxy without it.
 
 The tolerance is 10 ms and what the machine itself spreads at that moment: a busy machine widens both distributions.
+What it was not busy with during both is measured again: a toxic that is wrong is wrong every time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tests.chaos.servers import ProxyServer, Upstream, connect, echo, elapsed_s,
 Start = Callable[[Callable[[socket.socket], None]], Upstream]
 TOLERANCE_MS = 10.0
 CONNECTIONS = 20
+ATTEMPTS = 5
 
 
 def round_trips_ms(address: tuple[str, int], rounds: int) -> list[float]:
@@ -49,6 +51,11 @@ def slack_ms(control: Sequence[float]) -> float:
     return TOLERANCE_MS + high - low
 
 
+def agrees(measured: Callable[[], Sequence[tuple[float, float, float]]]) -> bool:
+    """Whether one of the attempts gives nothing but (found, due, tolerance) in ms that agree."""
+    return any(all(abs(found - due) <= tolerance for found, due, tolerance in measured()) for _ in range(ATTEMPTS))
+
+
 @pytest.mark.parametrize("toxics", [1, 2])
 def test_latency_shifts_the_whole_distribution(server: ProxyServer, upstream: Start, toxics: int) -> None:
     address = upstream(echo).address
@@ -56,11 +63,15 @@ def test_latency_shifts_the_whole_distribution(server: ProxyServer, upstream: St
     for number in range(toxics):
         body = {"type": "latency", "name": f"late_{number}", "attributes": {"latency": 150}}
         assert server.call("POST", "/proxies/delayed/toxics", body).ok
-    before, late, after = round_trips_ms(plain, 3), round_trips_ms(delayed, 3), round_trips_ms(plain, 3)
-    control = before + after
-    added_ms = [high - low for low, high in zip(deciles(control), deciles(late), strict=True)]
-    assert min(late) >= 150 * toxics - 1
-    assert statistics.median(added_ms) == pytest.approx(150 * toxics, abs=slack_ms(control))
+
+    def measured() -> list[tuple[float, float, float]]:
+        before, late, after = round_trips_ms(plain, 3), round_trips_ms(delayed, 3), round_trips_ms(plain, 3)
+        control = before + after
+        added_ms = [high - low for low, high in zip(deciles(control), deciles(late), strict=True)]
+        assert min(late) >= 150 * toxics - 1
+        return [(statistics.median(added_ms), 150 * toxics, slack_ms(control))]
+
+    assert agrees(measured)
 
 
 def test_jitter_is_spread_evenly_over_its_range(server: ProxyServer, upstream: Start) -> None:
@@ -68,13 +79,17 @@ def test_jitter_is_spread_evenly_over_its_range(server: ProxyServer, upstream: S
     address = upstream(echo).address
     plain, spread = server.create("plain", address), server.create("spread", address)
     server.toxic("spread", "latency", latency=200, jitter=150)
-    control, times = round_trips_ms(plain, 4), round_trips_ms(spread, 12)
-    quartiles = statistics.quantiles(times, n=4)
-    sampling_ms = 3 * 300 * (0.25 / len(times)) ** 0.5  # three standard errors of a quantile of that range
-    assert min(times) >= 49
-    assert max(times) - min(times) > 200
-    for found, due in zip(quartiles, (125, 200, 275), strict=True):
-        assert found == pytest.approx(due, abs=slack_ms(control) + sampling_ms)
+
+    def measured() -> list[tuple[float, float, float]]:
+        control, times = round_trips_ms(plain, 4), round_trips_ms(spread, 12)
+        sampling_ms = 3 * 300 * (0.25 / len(times)) ** 0.5  # three standard errors of a quantile of that range
+        assert min(times) >= 49
+        assert max(times) - min(times) > 200
+        tolerance_ms = slack_ms(control) + sampling_ms
+        quartiles = zip(statistics.quantiles(times, n=4), (125, 200, 275), strict=True)
+        return [(found, due, tolerance_ms) for found, due in quartiles]
+
+    assert agrees(measured)
 
 
 def test_bandwidth_gives_each_connection_its_rate(server: ProxyServer, upstream: Start) -> None:
@@ -87,6 +102,9 @@ def test_bandwidth_gives_each_connection_its_rate(server: ProxyServer, upstream:
         with connect(where) as link:
             return 1000 * elapsed_s(lambda: receive(link, 300_000))
 
-    control, times = [fetch_ms(plain) for _ in range(10)], [fetch_ms(narrow) for _ in range(10)]
-    assert min(times) >= 270
-    assert statistics.median(times) == pytest.approx(300, abs=0.02 * 300 + slack_ms(control) + max(control))
+    def measured() -> list[tuple[float, float, float]]:
+        control, times = [fetch_ms(plain) for _ in range(10)], [fetch_ms(narrow) for _ in range(10)]
+        assert min(times) >= 270
+        return [(statistics.median(times), 300, 0.02 * 300 + slack_ms(control) + max(control))]
+
+    assert agrees(measured)
