@@ -22,7 +22,9 @@ from harness.signals import stoppable
 
 if TYPE_CHECKING:
     from chaos.timeline import Planned
+    from harness.paired.halves import Half
     from harness.record.paths import RunPaths
+    from harness.record.reader import Record
     from harness.record.verdict import Verdict
     from harness.scenario import Override, Scenario, ScenarioFile
     from harness.stack import Addresses
@@ -59,6 +61,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on
 AllowHost = Annotated[
     list[str] | None,
     typer.Option("--allow-host", metavar="HOST", help="Confirm a host of the scenario's allow_hosts; may be repeated."),
+]
+PairedRun = Annotated[
+    bool, typer.Option("--paired", help="Run it twice, first without the faults, and tell what the faults did.")
 ]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, e.g. runs/20261123-101500-smoke-1a2b.")]
 
@@ -105,6 +110,7 @@ def rehearse(
         int,
         typer.Option("--random-faults", metavar="N", min=0, help="N faults drawn from the seed, instead of its own."),
     ] = 0,
+    paired: PairedRun = False,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = _DEFAULT_OUT,
     min_grade: MinGrade = None,
     allow_host: AllowHost = None,
@@ -120,7 +126,9 @@ def rehearse(
     gatecrash rehearse
     gatecrash rehearse smoke --seed 7 --min-grade B
     gatecrash rehearse my-onsale.yaml --users 2000 --set on_sale.hold_ttl_s=12
+    gatecrash rehearse smoke --paired
     """
+    from harness.paired.halves import require_pairable
     from harness.stack.choice import require_stack
     from harness.stack.planted_bugs import require_bug
     from harness.swarm.reach import reach_of
@@ -131,6 +139,8 @@ def rehearse(
     if random_faults:
         overrides.append(_random_faults(scenario, overrides, random_faults, stack))
     source, experiments = _load(scenario, overrides)
+    if paired:
+        require_pairable(source.scenario, remote_workers)
     paths = _record(
         source.scenario,
         experiments,
@@ -139,6 +149,7 @@ def rehearse(
         reach_of(listen, remote_workers, web=web),
         allow_host or (),
         stack,
+        paired=paired,
     )
     verdict = judge(paths.root)
     _answer(verdict, paths, json=json)
@@ -149,6 +160,7 @@ def rehearse(
 def drill(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A name from `experiment list`, or a file.")],
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")] = None,
+    paired: PairedRun = False,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = _DEFAULT_OUT,
     min_grade: MinGrade = None,
     allow_host: AllowHost = None,
@@ -175,7 +187,7 @@ def drill(
     overrides = [*overrides_for(experiment, experiments.load(experiment).length_s), *given]
     source, planned = _load("drill", overrides)
     reach = reach_of("127.0.0.1", 0, web=False)
-    paths = _record(source.scenario, planned, out, plant_bug, reach, allow_host or (), stack)
+    paths = _record(source.scenario, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired)
     verdict = judge(paths.root)
     _answer(verdict, paths, json=json)
     raise typer.Exit(_exit_code(verdict))
@@ -466,8 +478,26 @@ def judge(run: Path) -> Verdict:
 
     record = Record.open(run)
     verdict = grade(record, measure(record), audit(record), expectations.judge(record), examine(record))
-    write(record, verdict)
+    control, verdict = _against_control(record, verdict)
+    write(record, verdict, control)
     return verdict
+
+
+def _against_control(record: Record, verdict: Verdict) -> tuple[Record | None, Verdict]:
+    """Of a paired run: its control, judged and reported too, and the verdict with the comparison."""
+    from harness.paired import added, compare, is_paired, left_out
+    from harness.record.reader import Record
+
+    if not is_paired(record):
+        return None, verdict
+    paths = record.paths.control
+    try:
+        alone = judge(paths.root)
+        control = Record.open(paths.root)
+        paired = compare(control, alone, record, verdict, paths.root.name)
+    except GatecrashError as error:
+        return None, added(verdict, left_out(paths.root.name, str(error)), {})
+    return control, added(verdict, paired, control.digest())
 
 
 def _overrides(
@@ -537,13 +567,16 @@ def _record(
     reach: Reach,
     confirmed: Sequence[str] = (),
     stack: str = "embedded",
+    *,
+    paired: bool = False,
 ) -> RunPaths:
-    """Carry the rehearsal out; returns the run directory."""
+    """Carry the rehearsal out, or both halves of a paired one; returns the run directory."""
     from datetime import UTC, datetime
 
     from chaos.conductor import Conductor
     from harness import live, versions
     from harness.allowed import require_allowed
+    from harness.paired.halves import Half, run_both
     from harness.record.writer import create_run
     from harness.rehearsal import Plan, rehearse
     from harness.selftest import memory
@@ -562,12 +595,20 @@ def _record(
         reach=reach,
         confirmed_hosts=tuple(confirmed),
     )
+
+    def carry_out(into: RunPaths, half: Half | None = None) -> None:
+        alone = half is Half.CONTROL
+        asked = msgspec.structs.replace(plan, scenario=msgspec.structs.replace(scenario, faults=())) if alone else plan
+        breaks = () if alone else experiments
+        with live.observer(console, scenario.duration_s, half or "") as observer:
+            traced = scenario.load.trace_ratio > 0
+            raised = stack_of(stack, scenario.on_sale, into.logs, bug=plant_bug, traced=traced, announce=observer.note)
+            rehearse(asked, into, raised, lambda where, run: Conductor(breaks, where, run.faults, raised), observer)
+            if not alone:
+                observer.phase("judge", "audit, indicators, grade, report")
+
     paths = create_run(out, scenario.name, datetime.now(UTC))
-    with live.observer(console, scenario.duration_s) as observer:
-        traced = scenario.load.trace_ratio > 0
-        raised = stack_of(stack, scenario.on_sale, paths.logs, bug=plant_bug, traced=traced, announce=observer.note)
-        rehearse(plan, paths, raised, lambda where, run: Conductor(experiments, where, run.faults, raised), observer)
-        observer.phase("judge", "audit, indicators, grade, report")
+    run_both(paths, carry_out, _say) if paired else carry_out(paths)
     return paths
 
 
@@ -576,6 +617,7 @@ def _answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
         typer.echo(paths.verdict.read_text(), nl=False)
         return
     from harness.counter_example import counter_examples
+    from harness.paired import in_words
 
     grade = (
         "" if verdict.grade is None or verdict.score is None else f"  grade {verdict.grade} ({verdict.score:.0f}/100)"
@@ -586,6 +628,9 @@ def _answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
         typer.echo(f"  {finding.severity}: {finding.title}")
     for line in counter_examples(verdict.invariants):
         typer.echo(line)
+    if verdict.paired is not None:
+        for line in in_words(verdict.paired):
+            typer.echo(line)
     typer.echo(f"report: {paths.report_html}")
 
 

@@ -21,16 +21,17 @@ _BAR_WIDTH: Final = 30
 _SHOWN_OUTCOMES: Final = ("join ok", "enter ok", "hold ok", "hold fail", "pay ok", "pay fail")
 
 
-def observer(console: Console, duration_s: float) -> PlainObserver | LiveObserver:
-    """The view that fits: live when stderr is a terminal, plain otherwise."""
-    return LiveObserver(console, duration_s) if console.is_terminal else PlainObserver(duration_s)
+def observer(console: Console, duration_s: float, half: str = "") -> PlainObserver | LiveObserver:
+    """The view that fits: live when stderr is a terminal, plain otherwise. `half`: of a paired run."""
+    return LiveObserver(console, duration_s, half) if console.is_terminal else PlainObserver(duration_s, half)
 
 
 class PlainObserver:
     """One line for each phase, each fault that starts or ends, and every five seconds of the run."""
 
-    def __init__(self, duration_s: float) -> None:
+    def __init__(self, duration_s: float, half: str = "") -> None:
         self._duration_s = duration_s
+        self._prefix = f"{half} · " if half else ""
         self._began_s = time.monotonic()
         self._printed_s = -_PLAIN_EVERY_S
         self._in_force: tuple[str, ...] = ()
@@ -42,7 +43,7 @@ class PlainObserver:
 
     def phase(self, name: str, detail: str = "") -> None:
         """A new stretch of the rehearsal begins."""
-        self._say(f"{name}: {detail}" if detail else name)
+        self._say(self._prefix + (f"{name}: {detail}" if detail else name))
 
     def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
         """One second of the run has passed."""
@@ -52,7 +53,8 @@ class PlainObserver:
         if progress.t_s - self._printed_s >= _PLAIN_EVERY_S:
             self._printed_s = progress.t_s
             steps = ", ".join(f"{step} {count}" for step, count in _by_count(progress.users_by_step))
-            self._say(f"T{progress.t_s:+.0f} s of {self._duration_s:.0f}: {_rates(progress)}; users: {steps or 'none'}")
+            clock = f"{self._prefix}T{progress.t_s:+.0f} s of {self._duration_s:.0f}"
+            self._say(f"{clock}: {_rates(progress)}; users: {steps or 'none'}")
 
     def note(self, text: str) -> None:
         """Something that the user should see now."""
@@ -65,8 +67,9 @@ class PlainObserver:
 class LiveObserver:
     """A panel that is redrawn: phase, users by step, request rate, p99, operations, fault in force."""
 
-    def __init__(self, console: Console, duration_s: float) -> None:
+    def __init__(self, console: Console, duration_s: float, half: str = "") -> None:
         self._duration_s = duration_s
+        self._title = f"gatecrash · {half}" if half else "gatecrash"
         self._began_s = time.monotonic()
         self._phases: list[tuple[str, str, float]] = []
         self._progress: Progress | None = None
@@ -105,7 +108,7 @@ class LiveObserver:
         if self._progress is not None:
             parts += self._run(self._progress)
         return Panel(
-            Group(*parts), title="gatecrash", title_align="left", border_style="red" if self._in_force else "cyan"
+            Group(*parts), title=self._title, title_align="left", border_style="red" if self._in_force else "cyan"
         )
 
     def _run(self, progress: Progress) -> list[RenderableType]:

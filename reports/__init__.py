@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from harness.record.verdict import Verdict
 
 
-def write(record: Record, verdict: Verdict) -> None:
-    """Write verdict.json, report.html, report.md and junit.xml into the run directory, each whole or not at all."""
+def write(record: Record, verdict: Verdict, control: Record | None = None) -> None:
+    """Write verdict.json, report.html, report.md and junit.xml into the run directory, each whole or not at all.
+
+    `control`: of a paired run, the record that the verdict was compared with; null when there is none to be trusted.
+    """
     from reports import html_page, json_document, junit_xml, markdown, view
 
-    paths, page = record.paths, view.build(record, verdict)
+    paths, page = record.paths, view.build(record, verdict, control)
     _replace(paths.verdict, json_document.render(verdict))
     _replace(paths.junit, junit_xml.render(verdict))
     _replace(paths.report_markdown, markdown.render(page))

@@ -15,6 +15,7 @@ def render(page: Page) -> str:
     )
     return environment.get_template("report.html.j2").render(
         page=page,
+        overlay_chart=charts.overlay_chart,
         timeline=None if page.timeline is None else charts.timeline_chart(page.timeline),
         release=None if page.release is None else charts.release_chart(page.release),
     )

@@ -14,7 +14,8 @@ _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~@!])")
 
 def render(page: Page) -> str:
     """The page as GitHub-flavoured Markdown."""
-    blocks = [*_headline(page), *_findings(page), *_invariants(page), *_indicators(page), *_examinations(page)]
+    blocks = [*_headline(page), *_findings(page), *_invariants(page), *_indicators(page), *_paired(page)]
+    blocks += _examinations(page)
     blocks += [*_faults(page), *_rest(page)]
     return "\n\n".join(blocks) + "\n"
 
@@ -69,6 +70,32 @@ def _indicators(page: Page) -> Iterable[str]:
     ]
     header = ("Indicator", "Value", "Objective", "Objective is", "Points", "Samples")
     yield _table(header, rows) if rows else "No indicator was measured."
+
+
+def _paired(page: Page) -> Iterable[str]:
+    if page.paired is None:
+        return
+    yield "## The spike, or the faults?"
+    yield "\n".join(_fact(fact) for fact in page.paired.facts) if page.paired.facts else _plain(page.paired.lede)
+    if page.paired.left_out:
+        yield f"There are no differences to show: {_plain(page.paired.left_out)}"
+        return
+    yield from (f"**Caution:** {_plain(caution)}" for caution in page.paired.cautions)
+    rows = [
+        (
+            _plain(row.title),
+            row.objective,
+            row.control,
+            row.treatment,
+            f"{row.difference.delta} ({row.difference.interval})",
+            f"{row.cause.glyph} {row.cause.word}",
+        )
+        for row in page.paired.objectives
+    ]
+    header = ("Indicator", "Objective", "Without faults", "With faults", "The faults' part", "Missed by")
+    yield _table(header, rows) if rows else "The scenario has no objective."
+    if page.paired.faults:
+        yield "\n".join(f"- {_plain(fault.name)}: {_plain(fault.sum_up)}" for fault in page.paired.faults)
 
 
 def _examinations(page: Page) -> Iterable[str]:

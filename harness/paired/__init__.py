@@ -1,9 +1,10 @@
 """Two runs side by side: what the faults did, apart from what the spike did.
 
-The control has the same seed, the same fans and the same arrivals as the treatment, and no fault. Pure: two records in,
-`harness.record.verdict.Paired` out.
+The control has the same seed, the same fans and the same arrivals as the treatment, and no fault. The comparison is
+pure: two judged records in, `harness.record.verdict.Paired` out.
 """
 
-from harness.paired.compare import compare, left_out
+from harness.paired.compare import added, compare, is_paired, left_out
+from harness.paired.words import in_words
 
-__all__ = ["compare", "left_out"]
+__all__ = ["added", "compare", "in_words", "is_paired", "left_out"]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from harness.paired.halves import OPTION
 from harness.paired.phases import BEFORE, phases
 from harness.paired.recovery import recoveries
 from harness.paired.rows import Halves, indicator_rows, retry_rows, step_rows
 from harness.paired.sales import sales
 from harness.record.reader import Record
-from harness.record.verdict import Decision, Paired, PairedCause, PairedRow, Status, Validity, Verdict
+from harness.record.verdict import Decision, Finding, Paired, PairedCause, PairedRow, Status, Validity, Verdict
 from harness.sli.measured import Observations
 
 ORDER: Final = "control first"
+_RUNBOOK: Final = "docs/runbooks.md#paired-control"
 _ALIKE_SHARE: Final = 0.2
 """Before the first fault so many of the comparisons may differ; 0.05 would by chance alone."""
 
@@ -56,6 +58,21 @@ def left_out(where: str, reason: str) -> Paired:
     return Paired(
         control=where, order=ORDER, control_verdict=None, control_grade=None, control_score=None, left_out=reason
     )
+
+
+def is_paired(record: Record) -> bool:
+    """Whether the run was asked to be paired, or has a control."""
+    return (OPTION in record.run.command and "/" not in record.run.run_id) or record.paths.control.root.is_dir()
+
+
+def added(verdict: Verdict, paired: Paired, control_files: Mapping[str, str]) -> Verdict:
+    """The verdict with the comparison, resting on the control's files too; one that failed is a finding."""
+    findings = verdict.findings
+    if paired.left_out:
+        evidence = f"{paired.left_out[:1].upper()}{paired.left_out[1:]}"
+        findings += (Finding("minor", "What the faults did apart from the spike cannot be told", evidence, _RUNBOOK),)
+    files = {f"{paired.control}/{name}": digest for name, digest in control_files.items()}
+    return msgspec.structs.replace(verdict, paired=paired, findings=findings, record={**verdict.record, **files})
 
 
 def causes(control: Verdict, treatment: Verdict) -> tuple[PairedCause, ...]:

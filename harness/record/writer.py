@@ -103,7 +103,7 @@ class TableWriter(StreamWriter):
     def __init__(self, paths: RunPaths, name: str, run_id: str = "") -> None:
         super().__init__(paths.live_table(name), TABLES[name])
         self._finished = paths.table(name)
-        self._metadata = {RUN_ID: run_id or paths.root.name}
+        self._metadata = {RUN_ID: run_id or paths.run_id}
 
     def finish(self) -> Path:
         """Close the stream, rewrite it as Parquet (zstd) and remove the stream. Returns the Parquet file.

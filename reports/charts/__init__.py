@@ -1,4 +1,4 @@
-"""The two charts: the run as a timeline, and the release close up. Each is drawn for a wide page and for a narrow one.
+"""The charts: the run as a timeline, the release close up, a paired run overlaid. Each is drawn wide and narrow.
 
 They draw what the view model has counted and decide nothing. Labels are placed by their own width, so none collide.
 """
@@ -6,8 +6,9 @@ They draw what the view model has counted and decide nothing. Labels are placed 
 from __future__ import annotations
 
 from harness.record.schema import Struct
-from reports.charts import release, timeline
+from reports.charts import overlay, release, timeline
 from reports.charts.canvas import NARROW, WIDE
+from reports.view.overlay import Overlay
 from reports.view.timeline import Release, Timeline
 
 
@@ -21,6 +22,11 @@ class Chart(Struct, frozen=True):
 def timeline_chart(data: Timeline) -> Chart:
     """Requests, buyers, response times and breakers on the release clock."""
     return Chart(wide=timeline.draw(data, WIDE), narrow=timeline.draw(data, NARROW))
+
+
+def overlay_chart(data: Overlay, name: str) -> Chart:
+    """Control and treatment on one clock; `name` is this chart's own in the page."""
+    return Chart(wide=overlay.draw(data, name, WIDE), narrow=overlay.draw(data, name, NARROW))
 
 
 def release_chart(data: Release) -> Chart:

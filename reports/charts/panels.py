@@ -30,7 +30,7 @@ _SHORT_STAGES: Final = (
     ("ink", "queue depth"),
 )
 _PERCENTILES: Final = (("p50", "p50"), ("p99", "p99"))
-_LATENCY_TICKS_MS: Final = (
+LATENCY_TICKS_MS: Final = (
     (1, "1 ms"),
     (10, "10 ms"),
     (100, "100 ms"),
@@ -90,7 +90,7 @@ def draw_lane(axis: Axes, *, lane: Lane, lanes: tuple[Lane, ...], size: Size) ->
     axis.set_yscale("log")
     low, high = _decades(lanes)
     axis.set_ylim(low, high)
-    ticks = [(value, word) for value, word in _LATENCY_TICKS_MS if low <= value <= high]
+    ticks = [(value, word) for value, word in LATENCY_TICKS_MS if low <= value <= high]
     ticks = ticks if len(ticks) <= 3 else ticks[1::2]
     axis.set_yticks([value for value, _ in ticks], [word for _, word in ticks])
     axis.minorticks_off()

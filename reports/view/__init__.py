@@ -16,6 +16,7 @@ from reports.view import (
     journey,
     limits,
     method,
+    paired,
     timeline,
     untested,
 )
@@ -27,6 +28,7 @@ from reports.view.invariants import InvariantView
 from reports.view.journey import FunnelRow
 from reports.view.limits import Limits
 from reports.view.method import Method
+from reports.view.paired import PairedView
 from reports.view.timeline import Release, Timeline
 from reports.view.untested import Gap
 
@@ -42,6 +44,7 @@ class Page(Struct, frozen=True):
     funnel: tuple[FunnelRow, ...]
     indicators: tuple[IndicatorRow, ...]
     timings: tuple[TimingRow, ...]
+    paired: PairedView | None
     invariants: tuple[InvariantView, ...]
     selftest: str
     examinations: tuple[ExaminationView, ...]
@@ -52,8 +55,8 @@ class Page(Struct, frozen=True):
     method: Method
 
 
-def build(record: Record, verdict: Verdict) -> Page:
-    """The page for a record and the verdict on it."""
+def build(record: Record, verdict: Verdict, control: Record | None = None) -> Page:
+    """The page for a record and the verdict on it; `control`: what a paired run was compared with."""
     tables = frames.read(record)
     return Page(
         title=f"{verdict.verdict.value} · {verdict.scenario}",
@@ -64,6 +67,7 @@ def build(record: Record, verdict: Verdict) -> Page:
         funnel=journey.funnel(tables),
         indicators=indicators.indicators(verdict.slis),
         timings=indicators.timings(tables),
+        paired=paired.paired(record, verdict, control),
         invariants=invariants.invariants(verdict.invariants),
         selftest=invariants.selftest(record.run.selftest),
         examinations=examinations.examinations(verdict.examinations),

@@ -57,6 +57,15 @@ _STATES: Final = {
     "major": State(word="major", tone="bad", glyph="!"),
     "minor": State(word="minor", tone="warn", glyph="!"),
     "info": State(word="info", tone="quiet", glyph="i"),
+    "effect_worse": State(word="worse", tone="bad", glyph="✕"),
+    "effect_better": State(word="better", tone="good", glyph="✓"),
+    "effect_none": State(word="no difference shown", tone="quiet", glyph="="),
+    "effect_unknown": State(word="no interval", tone="quiet", glyph="○"),
+    "cause_faults": State(word="the faults", tone="bad", glyph="✕"),
+    "cause_spike": State(word="the spike alone", tone="warn", glyph="!"),
+    "cause_none": State(word="not missed", tone="good", glyph="✓"),
+    "cause_control_only": State(word="only without faults", tone="quiet", glyph="○"),
+    "cause_unknown": State(word="not told", tone="quiet", glyph="?"),
 }
 
 
