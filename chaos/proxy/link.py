@@ -52,8 +52,8 @@ class _Placed:
         self.stage = stage
         self._chance = _CHANCE
         if seed is not None:  # the rolls must not depend on how much the stage draws
-            self._chance = random.Random(f"{seed}/{toxic.stream}/{toxic.name}/toxicity")
-            stage.random = random.Random(f"{seed}/{toxic.stream}/{toxic.name}")
+            self._chance = random.Random(f"{seed}/toxicity")
+            stage.random = random.Random(seed)
         self.roll()
 
     def roll(self) -> None:
@@ -159,8 +159,14 @@ class Link:
     def add(self, toxic: Toxic) -> None:
         """Append a toxic's stage."""
         stage = toxic.stage_type(self, toxic.attributes)
-        self._placed.append(_Placed(toxic, stage, self._connection.seed))
+        self._placed.append(_Placed(toxic, stage, self._seed_of(toxic)))
         self._chain()
+
+    def _seed_of(self, toxic: Toxic) -> str | None:
+        """Of a toxic's own dice. Its name says nothing: whoever adds it again may have to call it otherwise."""
+        seed = self._connection.seed
+        before = sum(placed.toxic.type == toxic.type for placed in self._placed)
+        return None if seed is None else f"{seed}/{toxic.stream}/{toxic.type}/{before}"
 
     def update(self, toxic: Toxic) -> None:
         """Give a stage its new settings, and roll again."""

@@ -31,9 +31,11 @@ def stack_of(
     bug: str = "",
     traced: bool = False,
     booking_port: int = 0,
+    seed: int | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> AnyStack:
-    """The stack of that name, not raised yet; `traced`: it keeps spans for the record. Raises InputError."""
+    """The stack of that name, not raised yet. `traced`: it keeps spans for the record. `seed`: of the fault
+    proxy's draws, where that is our own. Raises InputError."""
     require_stack(name)
     if name == "compose":
         return ComposeStack(on_sale, logs, bug=bug, traced=traced, booking_port=booking_port, announce=announce)
@@ -44,5 +46,6 @@ def stack_of(
         traced=traced,
         booking_port=booking_port,
         toxiproxy=from_environment(),
+        seed=seed,
         announce=announce,
     )

@@ -29,6 +29,7 @@ from harness.stack import Addresses, workspace
 from harness.stack.databases import Postgres, start_valkey
 from harness.stack.fault_proxy import FaultProxy
 from harness.stack.health import answers
+from harness.stack.opening import opens_at_s, target_settings
 from harness.stack.ports import HOST, free_ports, require_free
 from harness.stack.processes import ManagedProcess, child_environment, stop_all
 
@@ -43,7 +44,7 @@ class EmbeddedStack:
 
     `booking_port` 0 takes a free port. `bug` plants a bug of target/bugs.py. `traced` keeps the spans
     of traced journeys, see `harness.spans`. `toxiproxy` is the address (host:port)
-    or the binary of a real Toxiproxy server; "" uses our own.
+    or the binary of a real Toxiproxy server; "" uses our own, whose draws follow from `seed`.
     Raises EnvironmentProblem when the machine cannot carry it.
     """
 
@@ -58,6 +59,7 @@ class EmbeddedStack:
         traced: bool = False,
         booking_port: int = 0,
         toxiproxy: str = "",
+        seed: int | None = None,
         announce: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._on_sale = on_sale
@@ -66,11 +68,13 @@ class EmbeddedStack:
         self._traced = traced
         self._booking_port = booking_port
         self._toxiproxy = toxiproxy
+        self._seed = seed
         self._announce = announce
         self._processes: list[ManagedProcess] = []
         self._root: Path | None = None
         self._postgres: Postgres | None = None
         self._addresses: Addresses | None = None
+        self._opens_at_s = 0.0
 
     @property
     def addresses(self) -> Addresses:
@@ -111,6 +115,7 @@ class EmbeddedStack:
             require_free(self._booking_port)
         self._root = workspace.create()
         with workspace.raising(self._root, self.__exit__):
+            self._opens_at_s = opens_at_s(self._on_sale)
             self._raise(self._root)
         return self
 
@@ -128,7 +133,7 @@ class EmbeddedStack:
         initialising = postgres.initialise()
         try:
             self._keep(start_valkey(ports.valkey, root / "valkey", self._logs / "valkey.log"))
-            proxy = FaultProxy(ports.proxy, self._toxiproxy, self._logs)
+            proxy = FaultProxy(ports.proxy, self._toxiproxy, self._logs, seed=self._seed)
             self._processes.extend(proxy.start())
             initialising.wait_success(within_s=30)
         finally:
@@ -152,13 +157,13 @@ class EmbeddedStack:
             toxiproxy=proxy.url,
             proxied={name: f"{HOST}:{upstream}" for name, upstream in proxied.items()},
             metrics={name: f"http://{HOST}:{port}/metrics" for name, port in ports.targets().items()},
+            opens_at_s=self._opens_at_s,
         )
 
     def _keep(self, process: ManagedProcess) -> None:
         self._processes.append(process)
 
     def _settings(self, root: Path, postgres: Postgres, listen: dict[str, int]) -> dict[str, str]:
-        sale = self._on_sale
         return {
             "TARGET_REDIS_URL": f"redis://{HOST}:{listen['redis']}/0",
             "TARGET_PRIMARY_DSN": " ".join(postgres.dsn(listen["postgres_primary"], shard) for shard in _SHARDS),
@@ -169,7 +174,7 @@ class EmbeddedStack:
             "TARGET_LEDGER_PATH": str(root / "ledger.sqlite"),
             "TARGET_PARKING_PATH": str(root / "parking"),
             "TARGET_WEBHOOK_SECRET": secrets.token_hex(32),
-            **{f"TARGET_{name.upper()}": str(value) for name, value in msgspec.to_builtins(sale).items()},
+            **target_settings(self._on_sale, self._opens_at_s),
             "TARGET_BUG": self._bug,
         }
 

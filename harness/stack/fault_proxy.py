@@ -18,15 +18,19 @@ _TIMEOUT_S: Final = 5.0
 
 
 class FaultProxy:
-    """`server` is "" for our own, host:port of one that runs, or the path of a toxiproxy-server binary to start."""
+    """`server` is "" for our own, host:port of one that runs, or the path of a toxiproxy-server binary to start.
 
-    def __init__(self, port: int, server: str, logs: Path) -> None:
+    `seed` makes the draws of our own repeatable; a real one draws as it likes.
+    """
+
+    def __init__(self, port: int, server: str, logs: Path, *, seed: int | None = None) -> None:
         self._server = server
         self._is_running_elsewhere = bool(server) and not Path(server).exists()
         if self._is_running_elsewhere and not server.rpartition(":")[2].isdigit():
             raise InputError(f"toxiproxy {server!r} is neither a file nor host:port", hint="e.g. 127.0.0.1:8474")
         self.url = f"http://{server}" if self._is_running_elsewhere else f"http://{HOST}:{port}"
         self._port = port
+        self._seed = seed
         self._logs = logs
 
     def start(self) -> list[ManagedProcess]:
@@ -36,6 +40,7 @@ class FaultProxy:
                 raise EnvironmentProblem(f"no Toxiproxy answers at {self.url}", hint="start it, or leave it out")
             return []
         own = [sys.executable, "-m", "chaos.proxy", "--host", HOST, "--port", str(self._port)]
+        own += [] if self._seed is None else ["--seed", str(self._seed)]
         real = [self._server, "-host", HOST, "-port", str(self._port)]
         process = ManagedProcess(
             "fault-proxy",
