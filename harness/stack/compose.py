@@ -33,6 +33,7 @@ from harness.stack.compose_command import PROJECT_LABEL, SERVICE_LABEL, Compose,
 from harness.stack.compose_ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
 from harness.stack.container_part import ContainerPart
 from harness.stack.health import answers
+from harness.stack.opening import opens_at_s, target_settings
 from harness.stack.ports import HOST, require_free
 from harness.stack.processes import last_line
 
@@ -41,6 +42,7 @@ _HEALTHY_WITHIN_S: Final = 90.0
 _DOWN_WITHIN_S: Final = 60.0
 _STOPPED_WITHIN_S: Final = 30.0
 _SHARDS: Final = ("shard_0", "shard_1")
+_TRACED_PROFILES: Final = frozenset({"observe", "traces"})
 _SPANS: Final = "/data/spans.jsonl"  # in each container of the booking system
 
 
@@ -69,6 +71,7 @@ class ComposeStack:
         self._traced = traced
         self._booking_port = booking_port
         self._announce = announce
+        self._opens_at_s = 0.0
         self._project = f"gatecrash-{os.getpid()}-{secrets.token_hex(3)}"
         self._compose: Compose | None = None
         self._environment: dict[str, str] = {}
@@ -161,6 +164,7 @@ class ComposeStack:
 
     def _raise(self, runtime: Path) -> None:
         ports = self._ports = ComposePorts.choose(self._booking_port)
+        self._opens_at_s = opens_at_s(self._on_sale)
         settings = self._settings(ports)
         _write_private(runtime / "target.env", _env_file(settings))
         replication = {"PRIMARY": "postgres-primary:5432", "UPSTREAM": f"toxiproxy:{ports.proxies['replication']}"}
@@ -177,14 +181,15 @@ class ComposeStack:
             )
         self._find_containers()
         self._wait_healthy(ports)
-        self._addresses = ports.addresses(self._on_sale.event, settings["TARGET_ADMIN_TOKEN"])
+        addresses = ports.addresses(self._on_sale.event, settings["TARGET_ADMIN_TOKEN"])
+        self._addresses = msgspec.structs.replace(addresses, opens_at_s=self._opens_at_s)
 
     def _settings(self, ports: ComposePorts) -> dict[str, str]:
         def dsn(proxy: str) -> str:
             base = f"postgresql://postgres:{self._password}@toxiproxy:{ports.proxies[proxy]}"
             return " ".join(f"{base}/{shard}" for shard in _SHARDS)
 
-        observed = "observe" in os.environ.get("COMPOSE_PROFILES", "").split(",")
+        traces = _TRACED_PROFILES & set(os.environ.get("COMPOSE_PROFILES", "").split(","))
         return {
             "TARGET_LISTEN": "0.0.0.0:8000",
             "TARGET_REDIS_URL": f"redis://toxiproxy:{ports.proxies['redis']}/0",
@@ -198,8 +203,8 @@ class ComposeStack:
             "TARGET_LEDGER_PATH": "/data/ledger.sqlite",
             "TARGET_PARKING_PATH": "/data/parking",
             "TARGET_SPANS_PATH": _SPANS if self._traced else "",
-            "TARGET_SPANS_URL": "http://traces:4318/v1/traces" if observed else "",
-            **{f"TARGET_{name.upper()}": str(value) for name, value in msgspec.to_builtins(self._on_sale).items()},
+            "TARGET_SPANS_URL": "http://traces:4318/v1/traces" if traces else "",
+            **target_settings(self._on_sale, self._opens_at_s),
             "TARGET_BUG": self._bug,
         }
 

@@ -18,6 +18,7 @@ from harness.spans import spans_file
 from harness.stack.choice import require_stack, stack_of
 from harness.stack.compose import ComposeStack
 from harness.stack.compose_command import FILE
+from harness.stack.ports import free_ports
 from tests.chaos.containers import engine
 from tests.waiting import wait_until
 
@@ -105,13 +106,24 @@ class TestOnAnEngine:
 @pytest.mark.e2e
 @pytest.mark.needs_docker
 @pytest.mark.usefixtures("images")
-def test_going_down_keeps_words_and_spans_and_nothing_else(tmp_path: Path) -> None:
+def test_spans_reach_the_back_end_and_the_record_and_nothing_else_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_ports(1)[0]
+    monkeypatch.setenv("COMPOSE_PROFILES", "traces")
+    monkeypatch.setenv("GATECRASH_PORT_TRACES", str(port))
     trace_id, span_id = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+    def services() -> list[str]:
+        with request.urlopen(f"http://127.0.0.1:{port}/api/services", timeout=5) as answer:
+            return list(json.load(answer)["data"])
+
     with ComposeStack(OnSale(), tmp_path, traced=True) as stack:
         page = f"{stack.addresses.booking}/healthz"
         asked = request.Request(page, headers={"traceparent": f"00-{trace_id}-{span_id}-01"})
         with request.urlopen(asked, timeout=10):
             ids = {stack.process(name).container for name in ("booking", "redis", "toxiproxy")}
+        wait_until(lambda: "gatecrash-booking" in services(), within_s=30, what="the span")
     (span,) = map(json.loads, spans_file(tmp_path, "booking").read_text().splitlines())
     assert (span["trace_id"], span["parent_id"], span["node"]) == (trace_id, span_id, "booking")
     assert not spans_file(tmp_path, "worker").exists()
