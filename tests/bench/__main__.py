@@ -5,7 +5,21 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("admission", "audit", "bookings", "bots", "client", "fanout", "held", "holds", "proxy", "release", "waiting")
+NAMES = (
+    "accuracy",
+    "admission",
+    "audit",
+    "bookings",
+    "bots",
+    "client",
+    "fanout",
+    "faults",
+    "held",
+    "holds",
+    "proxy",
+    "release",
+    "waiting",
+)
 
 
 def main() -> int:

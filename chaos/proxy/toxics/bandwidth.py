@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
-from chaos.proxy.toxics.stage import Attributes, TimedStage
+from chaos.proxy.toxics.stage import SMALL_BUFFER_BYTES, Attributes, TimedStage
 
 _SLICE_S: Final = 0.1
 
@@ -25,6 +25,11 @@ class BandwidthStage(TimedStage[Bandwidth]):
     """A chunk that is worth more than 100 ms is handed on in slices of 100 ms."""
 
     attributes_type: ClassVar[type[Attributes]] = Bandwidth
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Two slices at least: a line that has to wait for its next chunk falls behind its rate."""
+        return max(SMALL_BUFFER_BYTES, int(self.attributes.rate * 1000 * 2 * _SLICE_S))
 
     def pieces(self, data: bytes, received_s: float) -> Iterator[tuple[float, bytes]]:
         """Slices, each due when the line has had the time to carry it."""

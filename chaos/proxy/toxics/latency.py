@@ -19,7 +19,11 @@ class LatencyStage(TimedStage[Latency]):
     """Pipelined: throughput stays what it was. Stacked latencies add."""
 
     attributes_type: ClassVar[type[Attributes]] = Latency
-    buffer_bytes: ClassVar[int] = 32 * 1024 * 1024
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Much: a sender must not feel that the way is long."""
+        return 32 * 1024 * 1024
 
     def pieces(self, data: bytes, received_s: float) -> Iterator[tuple[float, bytes]]:
         """The chunk, never before an earlier one."""

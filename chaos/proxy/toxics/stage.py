@@ -17,7 +17,7 @@ from typing import ClassVar, Final, Generic, Protocol, TypeVar
 import msgspec
 
 MILLISECOND: Final = 0.001
-_SMALL_BUFFER_BYTES: Final = 64 * 1024
+SMALL_BUFFER_BYTES: Final = 64 * 1024
 _UNSEEDED: Final = random.Random()
 
 
@@ -56,13 +56,17 @@ class Stage(Generic[A]):
     """Passes everything on. A toxic overrides what it changes. `attributes` may be replaced at any time."""
 
     attributes_type: ClassVar[type[Attributes]] = Attributes
-    buffer_bytes: ClassVar[int] = _SMALL_BUFFER_BYTES
 
     def __init__(self, link: Holder, attributes: A) -> None:
         self.link = link
         self.attributes = attributes
         self.next: Sink = _NOWHERE
         self.random = _UNSEEDED  # replaced when the server has a seed
+
+    @property
+    def buffer_bytes(self) -> int:
+        """How much may be held back before the link stops reading."""
+        return SMALL_BUFFER_BYTES
 
     def feed(self, data: bytes, received_s: float) -> None:
         """Take a chunk."""
