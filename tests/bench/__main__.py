@@ -16,6 +16,7 @@ NAMES = (
     "faults",
     "held",
     "holds",
+    "memory",
     "proxy",
     "release",
     "waiting",

@@ -4,6 +4,7 @@
 the connections are spread over pairs of processes: a server on a loopback address of its own, and a client that opens
 and holds with the swarm's real clients, recording on, one parked greenlet for each connection, as in a rehearsal. In
 the same run as many raw sockets are opened by the same processes: the share of their rate is what the clients cost.
+Each kind has a time limit: what is open by then is what is reported.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ import resource
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from time import monotonic, time
 
 from tests.bench import rounds
+from tests.bench.openers import OPENERS
 
 SIDES = ("raw", "sse", "ws")
 CONNECTIONS = 20_000
 OPENING = 128  # at once, in each client
 SPARE_FDS = 200
-PATIENCE_S = 300.0
+OPENING_S = 130.0  # at most, for each kind
+ANSWER_S = 60.0
 
 
 def fds() -> int:
@@ -50,7 +54,7 @@ def hold(side: str, url: str, connections: int) -> None:
     fds()
     prepare_arrow()
     recorder = Recorder(1, locust.events.request.fire)
-    opener = {"raw": raw_opener, "sse": sse_opener, "ws": ws_opener}[side](url, recorder)
+    opener = OPENERS[side](url, recorder)
     door, done = BoundedSemaphore(OPENING), Event()
     opened, failures = [0], []
 
@@ -69,9 +73,11 @@ def hold(side: str, url: str, connections: int) -> None:
 
     first = opener(connections)  # what the first one loads is no cost of the others
     gc.collect()
+    print("ready", flush=True)
+    gevent.get_hub().threadpool.apply(sys.stdin.readline)
     before_bytes, begun_s = psutil.Process().memory_info().rss, monotonic()
     parked = [gevent.spawn(come, number) for number in range(connections)]
-    done.wait(PATIENCE_S)
+    done.wait(OPENING_S)
     ended_s = monotonic()
     recorder.take(ReleaseInstant(begun_s, time()))
     gc.collect()
@@ -89,60 +95,6 @@ def hold(side: str, url: str, connections: int) -> None:
     del first
 
 
-def raw_opener(url: str, _recorder: object) -> Callable[[int], Callable[[], object]]:
-    from gevent import socket
-
-    host, port = url.removeprefix("http://").split(":")
-    request = f"GET /sse HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
-
-    def come(_number: int) -> Callable[[], object]:
-        connection = socket.create_connection((host, int(port)))
-        connection.sendall(request)
-        if not connection.recv(4096):
-            raise ConnectionError("closed at once")
-        return lambda: connection.recv(1)
-
-    return come
-
-
-def sse_opener(url: str, recorder: object) -> Callable[[int], Callable[[], object]]:
-    from harness.platform import Call, Person
-    from harness.swarm import sse
-    from harness.swarm.http import Endpoint, HttpClient, Limits
-    from harness.swarm.transport import resolve
-
-    origin, endpoint = resolve(url), Endpoint("positions", "GET", frozenset({200}), idempotent=True, recorded_as="SSE")
-    limits = Limits(idle_s=PATIENCE_S)
-
-    def come(number: int) -> Callable[[], object]:
-        person = Person(user=number, kind="fan", actor=f"fan-{number}", identity=f"fan-{number}")
-        client = HttpClient(origin, recorder, person, limits)
-        response, stream = sse.connect(client, endpoint, "/sse", Call(t_intended_s=monotonic()), b"")
-        if stream is None:
-            raise ConnectionError(response.error)
-        return lambda: list(stream)
-
-    return come
-
-
-def ws_opener(url: str, recorder: object) -> Callable[[int], Callable[[], object]]:
-    from harness.platform import Call, Person
-    from harness.swarm.transport import Limits
-    from harness.swarm.websocket import FeedSocket
-
-    target = url.replace("http://", "ws://") + "/ws"
-
-    def come(number: int) -> Callable[[], object]:
-        person = Person(user=number, kind="spectator", actor=f"spectator-{number}", identity=f"spectator-{number}")
-        feed = FeedSocket(recorder, person, Limits(idle_s=PATIENCE_S))
-        _, error = feed.connect(target, Call(t_intended_s=monotonic()))
-        if error or feed.receive() != b"hi":
-            raise ConnectionError(error or "another first message")
-        return feed.receive
-
-    return come
-
-
 @contextmanager
 def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
@@ -158,8 +110,14 @@ def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def held_at(url: str) -> dict[str, int]:
-    with urllib.request.urlopen(f"{url}/held", timeout=60) as answer:
+    with urllib.request.urlopen(f"{url}/held", timeout=ANSWER_S) as answer:
         return json.load(answer)
+
+
+def kernel_bytes() -> int:
+    """What the kernel's own structures take, sockets among them."""
+    lines = Path("/proc/meminfo").read_text().splitlines() if sys.platform == "linux" else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Slab:")), 0)
 
 
 def measure(side: str, connections: int, pairs: int) -> dict[str, object]:
@@ -175,11 +133,14 @@ def measure(side: str, connections: int, pairs: int) -> dict[str, object]:
         for url, share in zip(urls, shares, strict=True):
             options = ("--side", side, "--url", url, "--connections", str(share))
             clients.append(stack.enter_context(child("tests.bench.held", *options)))
-        told = [json.loads(client.stdout.readline()) for client in clients]
-        servers = [held_at(url) for url in urls]
         for client in clients:
-            client.stdin.write("\n")
-            client.stdin.flush()
+            assert client.stdout.readline() == "ready\n"
+        kernel_before = kernel_bytes()
+        tell(clients)
+        told = [json.loads(client.stdout.readline()) for client in clients]
+        kernel = kernel_bytes() - kernel_before
+        servers = [held_at(url) for url in urls]
+        tell(clients)
         still_held = sum(json.loads(client.stdout.readline())["still_held"] for client in clients)
     opened = sum(one["opened"] for one in told)
     seconds = max(one["ended_s"] for one in told) - min(one["begun_s"] for one in told)
@@ -193,14 +154,22 @@ def measure(side: str, connections: int, pairs: int) -> dict[str, object]:
         "opened_per_s": round(opened / seconds),
         "client_bytes_each": round(sum(one["client_bytes"] for one in told) / max(opened, 1)),
         "server_bytes_each": round(at_servers / max(opened, 1)),
+        "kernel_bytes_each": round(kernel / max(opened, 1)),
     }
+
+
+def tell(clients: list[subprocess.Popen[str]]) -> None:
+    """All of them, to go on."""
+    for client in clients:
+        client.stdin.write("\n")
+        client.stdin.flush()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.held")
     parser.add_argument("--connections", type=int, default=CONNECTIONS, help="of each kind")
     parser.add_argument("--per-process", type=int, default=fds() - SPARE_FDS, help="at most, for its descriptors")
-    parser.add_argument("--side", choices=SIDES)
+    parser.add_argument("--side", choices=list(OPENERS))
     parser.add_argument("--url")
     parser.add_argument("--rounds", type=int, help="ignored: each kind is opened once")
     asked = parser.parse_args()
@@ -222,9 +191,28 @@ def main() -> int:
         "ws_share_of_raw_rate": round(figures["ws"]["opened_per_s"] / raw, 2),
     }
     path = rounds.write("held", document)
+    rounds.publish("held", table(document))
     print(f"held: {figures['sse']['held']:,} event streams, {figures['ws']['held']:,} WebSockets ({path})")
     whole = all(one["held"] == one["still_held_at_the_end"] == asked.connections for one in figures.values())
     return 0 if whole else 1
+
+
+def table(document: dict[str, object]) -> list[str]:
+    lines = [
+        f"{document['asked']:,} of each kind, one kind after another, "
+        f"over {document['process_pairs']} pairs of processes.",
+        "",
+        "| Held at once | How many | Opened per second | Share of the raw rate "
+        "| Client's memory of one | Server's | Kernel's, both ends |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    shares = {"raw": 1.0, "sse": document["sse_share_of_raw_rate"], "ws": document["ws_share_of_raw_rate"]}
+    names = {"raw": "bare gevent sockets", "sse": "event streams", "ws": "WebSockets"}
+    for side, name in names.items():
+        one = document[side]
+        sizes = " | ".join(f"{one[f'{end}_bytes_each'] / 1000:.1f} kB" for end in ("client", "server", "kernel"))
+        lines.append(f"| {name} | {one['held']:,} | {one['opened_per_s']:,} | {shares[side]:.0%} | {sizes} |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""How long it takes until every one of 1,000 armed fans has sent its first byte: the barrier against a plain event.
+"""How long it takes until every armed fan has sent its first byte.
 
-`python -m tests.bench.release`. All connections are open beforehand on both sides. The barrier stamps each send; a
-FastHttpUser is stamped just before its call, which flatters it. The server's own view, first to last arrival, is given
-for both.
+`python -m tests.bench.release`. 2,000 fans in one worker: the barrier beside FastHttpUsers behind an event, and the
+barrier with fewer fans, to see how it grows. Then 10,000 fans over two workers, by a whole swarm: master, workers,
+announced T0. All connections are open beforehand. The barrier stamps each send; a FastHttpUser is stamped just before
+its call, which flatters it. The server's own view, first to last arrival, is given for all.
 """
 
 from __future__ import annotations
@@ -10,17 +11,27 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from urllib.request import urlopen
 
+import msgspec
+
 from tests.bench import rounds, server
 
-FANS = 1000
+FANS = 2000
+GROWTH = (200, 600, 2000)
+SWARM_FANS = 10_000
+SWARM_WORKERS = 2
 NOTICE_S = 0.5
+ARM_S = 90.0
 ROUNDS = 5
+SWARM_ROUNDS = 3
+CUSTOMER = f"{Path(__file__).with_name('one_shot.py')}"
 
 
-def barrier(url: str) -> dict[str, float]:
+def barrier(url: str, fans: int) -> dict[str, float]:
     import locust  # noqa: F401  isort: skip - first: it patches the process for gevent
 
     from time import time
@@ -36,7 +47,7 @@ def barrier(url: str) -> dict[str, float]:
 
     endpoint = Endpoint("queue_page", "GET", frozenset({200}), idempotent=True)
     origin, recorder, held = resolve(url), Recorder(1), Barrier()
-    held.assign({"fan": 0}, FANS)
+    held.assign({"fan": 0}, fans)
 
     def fan() -> float:
         user = held.user_of("fan")
@@ -48,14 +59,14 @@ def barrier(url: str) -> dict[str, float]:
         assert client.call(endpoint, "/release", Call(t_intended_s=t0.monotonic_s)).status == 200
         return client.first_send_s - t0.monotonic_s
 
-    fans = [gevent.spawn(fan) for _ in range(FANS)]
+    armed = [gevent.spawn(fan) for _ in range(fans)]
     held.complete.wait()
     t0_s = monotonic() + NOTICE_S
     held.release_at(ReleaseInstant(t0_s, time() + NOTICE_S))
-    return spread([one.get() for one in fans], arrivals(url))
+    return spread([one.get() for one in armed], arrivals(url))
 
 
-def fast(url: str) -> dict[str, float]:
+def fast(url: str, fans: int) -> dict[str, float]:
     import gevent
     from gevent.event import Event
     from locust import FastHttpUser, task
@@ -77,16 +88,39 @@ def fast(url: str) -> dict[str, float]:
             Event().wait()
 
     runner = Environment(user_classes=[Fast]).create_local_runner()
-    runner.start(FANS, spawn_rate=FANS)
-    while len(ready) < FANS:
+    runner.start(fans, spawn_rate=fans)
+    while len(ready) < fans:
         gevent.sleep(0.05)
     gevent.sleep(NOTICE_S)
     t0_s = monotonic()
     go.set()
-    while len(done) < FANS:
+    while len(done) < fans:
         gevent.sleep(0.05)
     runner.quit()
     return spread([send_s - t0_s for send_s in sends], arrivals(url))
+
+
+def swarm(number: int) -> dict[str, float]:
+    """A whole swarm's release, every fan's send as the record has it."""
+    from harness.swarm.protocol import Armed, Finished, Quit, ReleaseCommand, Settle, Settled
+    from tests.harness.swarm.swarm_process import running, shop_spec
+
+    with server.running(f"127.0.2.{number + 1}") as url, TemporaryDirectory() as folder:
+        spec = shop_spec(url, Path(folder), fans=SWARM_FANS, workers=SWARM_WORKERS, duration_s=8.0, arm_timeout_s=ARM_S)
+        ours = type(spec.journeys)(fan=f"{CUSTOMER}:OneShot")
+        with running(msgspec.structs.replace(spec, platform=f"{CUSTOMER}:NoPlatform", journeys=ours)) as master:
+            armed = master.expect(Armed, ARM_S + 30)
+            assert armed.armed == SWARM_FANS, armed.failures
+            master.tell(ReleaseCommand())
+            load = master.expect(Finished, 60).load
+            master.tell(Settle())
+            master.expect(Settled, 60)
+            master.tell(Quit())
+            master.ended()
+            sends_s = master.table("requests")["t_start_s"].to_pylist()
+        figures = spread(sends_s, arrivals(url))
+    figures["clock_uncertainty_ms"] = round(load.clock_uncertainty_ms or 0.0, 3)
+    return figures
 
 
 def arrivals(url: str) -> list[float]:
@@ -95,11 +129,13 @@ def arrivals(url: str) -> list[float]:
 
 
 def spread(sends_s: list[float], arrived_s: list[float]) -> dict[str, float]:
-    assert len(sends_s) == len(arrived_s) == FANS
+    fans = len(sends_s)
+    assert len(arrived_s) == fans
     sends_s, arrived_s = sorted(sends_s), sorted(arrived_s)
     return {
-        "skew_p50_ms": round(sends_s[FANS // 2] * 1000, 3),
-        "skew_p99_ms": round(sends_s[FANS * 99 // 100] * 1000, 3),
+        "skew_first_ms": round(sends_s[0] * 1000, 3),
+        "skew_p50_ms": round(sends_s[fans // 2] * 1000, 3),
+        "skew_p99_ms": round(sends_s[fans * 99 // 100] * 1000, 3),
         "skew_max_ms": round(sends_s[-1] * 1000, 3),
         "first_to_last_ms": round((sends_s[-1] - sends_s[0]) * 1000, 3),
         "arrivals_first_to_last_ms": round((arrived_s[-1] - arrived_s[0]) * 1000, 3),
@@ -110,27 +146,62 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.release")
     parser.add_argument("--side", choices=["barrier", "fast"])
     parser.add_argument("--url")
+    parser.add_argument("--fans", type=int, default=FANS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     asked = parser.parse_args()
     if asked.side:
         rounds.pin(1)
-        print(json.dumps({"barrier": barrier, "fast": fast}[asked.side](asked.url)))
+        print(json.dumps({"barrier": barrier, "fast": fast}[asked.side](asked.url, asked.fans)))
         return 0
     with server.running() as url:
         sleep(0.2)
         figures = rounds.paired("tests.bench.release", ["barrier", "fast"], asked.rounds, "--url", url)
+        grown = [(fans, middle_of(url, fans, asked.rounds)) for fans in GROWTH]
+    swarms = []
+    for number in range(min(asked.rounds, SWARM_ROUNDS)):
+        swarms.append(swarm(number))
+        print(f"  round {number + 1} swarm: {swarms[-1]}", file=sys.stderr)
     middle = {side: rounds.medians(all_rounds) for side, all_rounds in figures.items()}
-    ratio = middle["fast"]["first_to_last_ms"] / middle["barrier"]["first_to_last_ms"]
     document = {
-        "what": f"first to last send of {FANS} armed fans in one worker, against FastHttpUser behind an event",
+        "what": f"first to last send of {FANS} armed fans in one worker, against FastHttpUser behind an event; and of "
+        f"{SWARM_FANS} over {SWARM_WORKERS} workers of a whole swarm",
         "barrier": middle["barrier"],
         "fast_http_user": middle["fast"],
-        "ratio": round(ratio, 1),
-        "rounds": figures,
+        "swarm": rounds.medians(swarms),
+        "ratio": round(middle["fast"]["first_to_last_ms"] / middle["barrier"]["first_to_last_ms"], 1),
+        "growth": [{"fans": fans, "first_to_last_ms": ms} for fans, ms in grown],
+        "growth_slope": rounds.slope(grown),
+        "rounds": {**figures, "swarm": swarms},
     }
     path = rounds.write("release", document)
-    print(f"release of {FANS} fans: {middle['barrier']['first_to_last_ms']:.1f} ms, {ratio:.0f} × tighter ({path})")
+    rounds.publish("release", table(document))
+    print(f"release of {FANS} fans: {middle['barrier']['first_to_last_ms']:.1f} ms ({path})")
     return 0
+
+
+def middle_of(url: str, fans: int, times: int) -> float:
+    options = ("--url", url, "--fans", str(fans))
+    return rounds.medians([rounds.one_side("tests.bench.release", "barrier", *options) for _ in range(times)])[
+        "first_to_last_ms"
+    ]
+
+
+def table(document: dict[str, object]) -> list[str]:
+    lines = [
+        "| Release | First send after T0 | p50 | p99 | Last | First to last send | First to last arrival |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, key in (
+        (f"{FANS:,} fans in one worker", "barrier"),
+        (f"{FANS:,} FastHttpUsers behind an event", "fast_http_user"),
+        (f"{SWARM_FANS:,} fans over {SWARM_WORKERS} workers of a whole swarm", "swarm"),
+    ):
+        one = document[key]
+        cells = ("skew_first", "skew_p50", "skew_p99", "skew_max", "first_to_last", "arrivals_first_to_last")
+        lines.append(f"| {name} | " + " | ".join(f"{one[f'{cell}_ms']:.1f} ms" for cell in cells) + " |")
+    grown = " · ".join(f"{one['fans']:,} fans: {one['first_to_last_ms']:.1f} ms" for one in document["growth"])
+    slope = f"slope {document['growth_slope']} (1: in proportion)"
+    return [*lines, "", f"First to last send in one worker: {grown}; {slope}."]
 
 
 if __name__ == "__main__":

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-RESULTS = Path(__file__).parents[2] / "bench-results"
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "bench-results"
+PAGE = ROOT / "docs" / "benchmarks.md"
 
 
 def one_side(module: str, side: str, *arguments: str) -> dict[str, float]:
@@ -37,6 +41,22 @@ def medians(figures: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median(one[name] for one in figures) for name in figures[0]}
 
 
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """The exponent of growth: the least-squares slope of log y over log x. 1: in proportion; 0: not at all."""
+    logs = [(math.log(x), math.log(y)) for x, y in points]
+    return round(statistics.linear_regression([x for x, _ in logs], [y for _, y in logs]).slope, 2)
+
+
+def publish(name: str, lines: Sequence[str]) -> None:
+    """Put these lines between the marks of that name in docs/benchmarks.md."""
+    begin, end = f"<!-- {name}: written by tests.bench.{name} -->", f"<!-- end of {name} -->"
+    before, found, rest = PAGE.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise SystemExit(f"{PAGE.name} has no place for {name}")
+    PAGE.write_text("\n".join((before + begin, *lines, end + after)))
+
+
 def write(name: str, document: dict[str, object]) -> Path:
     """Into bench-results/NAME.json, with what it was measured on."""
     RESULTS.mkdir(exist_ok=True)
@@ -52,3 +72,15 @@ def pin(core: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[core % len(cores)]})
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """What is started meanwhile keeps to that core, and so does this process until the end of it."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    pin(core)
+    try:
+        yield
+    finally:
+        if before:
+            os.sched_setaffinity(0, before)
