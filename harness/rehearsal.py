@@ -26,6 +26,7 @@ from harness.stack import Addresses, Stack
 from harness.swarm.child import SwarmChild
 from harness.swarm.protocol import (
     JOIN_TIMEOUT_S,
+    NOTICE_S,
     Armed,
     Finished,
     Progress,
@@ -146,6 +147,7 @@ def _run(
                 arms_within_s += JOIN_TIMEOUT_S
             armed = swarm.expect(Armed, arms_within_s)
             _require_armed(armed)
+            _await_pre_queue(stack.addresses.opens_at_s, scenario, observer)
             swarm.tell(ReleaseCommand())
             release = swarm.expect(Release, _T0_WITHIN_S)
             scraper.start(release.t0_monotonic_s)
@@ -189,6 +191,20 @@ def _require_armed(armed: Armed) -> None:
             f"only {armed.armed:,} of {armed.asked:,} users could be armed ({why})",
             hint="raise load.arm_timeout_s, or ask for fewer users; see `gatecrash doctor`",
         )
+
+
+def _await_pre_queue(opens_at_s: float, scenario: Scenario, observer: Observer) -> None:
+    """With a pre-queue T0 is so long before the opening, which the platform was told when it was raised."""
+    if not opens_at_s:
+        return
+    until_s = opens_at_s - scenario.on_sale.pre_queue_s - NOTICE_S - time.time()
+    if until_s < 0:
+        raise NoVerdict(
+            f"the users were armed {-until_s:.1f} s too late for the opening that the platform was told",
+            hint="raise on_sale.opens_after_s",
+        )
+    observer.note(f"the pre-queue begins in {until_s + NOTICE_S:.0f} s")
+    time.sleep(until_s)
 
 
 def _observe(

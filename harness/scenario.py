@@ -42,6 +42,9 @@ class OnSale(_Section, frozen=True):
     hold_ttl_s: Positive = 8.0
     holds: Literal["lua", "watch"] = "lua"
     place_grace_s: Positive = 60.0
+    queue_policy: Literal["fifo", "shuffle"] = "fifo"  # shuffle: lots are drawn among who came before the opening
+    pre_queue_s: NotNegative = 0.0  # from T0 fans gather for so long, then the sale opens; 0: it is open from the start
+    opens_after_s: Positive = 40.0  # with a pre-queue: after the stack is asked for; all is to be up and armed before
     admission: Literal["fixed", "adaptive"] = "fixed"
     admission_rate_per_s: Positive = 30.0  # adaptive: the first rate
     admission_burst: Annotated[int, Meta(ge=1)] = 30
@@ -237,6 +240,7 @@ class ScenarioFile:
             raise self.error("expected at least one tactic with a weight above 0", "load", "tactics")
         self._check_party_sizes(scenario)
         self._check_arrivals(scenario)
+        self._check_opening(scenario)
         for at, fault in enumerate(scenario.faults):
             end_s = fault.start_s + (fault.length_s or 0.0)
             if end_s > scenario.duration_s:
@@ -258,6 +262,20 @@ class ScenarioFile:
                 raise self.error(f"a wave at {wave_s:g} s is {late}", *place, "waves_s", at, hint="raise duration_s")
         if arrivals.shape == "ramp" and arrivals.ramp_s > scenario.duration_s:
             raise self.error(f"the ramp ends {late}", *place, "ramp_s", hint="shorten it, or raise duration_s")
+
+    def _check_opening(self, scenario: Scenario) -> None:
+        sale = scenario.on_sale
+        if sale.queue_policy == "shuffle" and not sale.pre_queue_s:
+            hint = "set on_sale.pre_queue_s: lots are drawn among the fans who gather before the opening"
+            raise self.error("a shuffle without a pre-queue shuffles nobody", "on_sale", "queue_policy", hint=hint)
+        if sale.pre_queue_s >= scenario.duration_s:
+            late = f"the sale opens at {sale.pre_queue_s:g} s, after the run ends at {scenario.duration_s:g} s"
+            raise self.error(late, "on_sale", "pre_queue_s", hint="raise duration_s")
+        if sale.pre_queue_s and sale.opens_after_s <= sale.pre_queue_s:
+            raise self.error(
+                f"T0 would be {sale.pre_queue_s:g} s before the opening, when nothing is up yet",
+                "on_sale", "opens_after_s", hint="raise it: starting and arming take 10 to 30 s",
+            )  # fmt: skip
 
     def _check_party_sizes(self, scenario: Scenario) -> None:
         sizes = scenario.load.journey.party_sizes

@@ -27,6 +27,8 @@ SETTLE_GET: Final = Endpoint("settle", "GET", frozenset({200}), idempotent=True)
 SETTLE_POST: Final = Endpoint("settle", "POST", frozenset({201, 409}))
 SETTLE_DELETE: Final = Endpoint("settle", "DELETE", frozenset({204}))
 
+DRAW: Final = Endpoint("settle", "GET", frozenset({200, 404}), idempotent=True)
+
 JSON_BODY: Final = b"Content-Type: application/json\r\n"
 
 
@@ -48,6 +50,28 @@ class JoinAnswer(_Document, frozen=True):
     ticket: str
     position: int | None
     epoch: str
+    opens_at: float | None = None  # while fans gather before the opening
+
+
+class DrawAnswer(_Document, frozen=True):
+    """GET …/draw. `opens_at`: unix s; `seed` is null until then."""
+
+    opens_at: float
+    commitment: str
+    seed: str | None
+
+
+class DrawEntry(_Document, frozen=True):
+    """One lot: the hash of a fan's name."""
+
+    entry: str
+
+
+class EntriesAnswer(_Document, frozen=True):
+    """GET …/draw/entries: a page of them in the order of the line."""
+
+    total: int
+    entries: tuple[DrawEntry, ...]
 
 
 class PositionData(_Document, frozen=True):

@@ -28,6 +28,7 @@ from harness.swarm.http import HttpClient, Response, Shot
 from harness.swarm.recorder import Operation, Recorder
 from harness.swarm.sse import EventStream
 from scenarios import reference_api as api
+from scenarios.reference_draw import look_at_draw
 from scenarios.reference_proof import solve
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ D = TypeVar("D", bound=msgspec.Struct)
 _encode: Final = msgspec.json.Encoder().encode
 _NEWS: Final = {kind.value: kind for kind in QueueNewsKind}
 _SERVICE_UNAVAILABLE: Final = 503
+_LOOK_AT_DRAW: Final = 10  # of the first fans, so many look at what is published of the draw before the opening
 
 
 class ReferenceFanSession:
@@ -106,10 +108,14 @@ class ReferenceFanSession:
             return _ended(operation, response, final=response.status in (401, 403, 422))
         self.ticket = answer.ticket
         self._ticket = f"Authorization: Queue {answer.ticket}\r\n".encode() + self._device
-        value: dict[str, object] = {"epoch": answer.epoch, "parked": answer.position is None, **how}
+        gathering = answer.opens_at is not None
+        value: dict[str, object] = {"epoch": answer.epoch, "parked": answer.position is None and not gathering, **how}
         if answer.position is not None:
             value["position"] = answer.position
-        return _ended(operation, response, value=value, result=Place(position=answer.position))
+        ended = _ended(operation, response, value=value, result=Place(position=answer.position))
+        if gathering and person.user < _LOOK_AT_DRAW:
+            look_at_draw(self._client, self._recorder, person, self._base, Call(t_intended_s=ended.t_end_s))
+        return ended
 
     def positions(self, call: Call) -> Answer[QueueStream]:
         """The stream of positions."""

@@ -16,6 +16,7 @@ from harness.swarm.http import HttpClient, Response
 from harness.swarm.recorder import Recorder
 from harness.swarm.transport import Origin, resolve
 from scenarios import reference_api as api
+from scenarios.reference_draw import look_at_draw
 from scenarios.reference_fan import end_order
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -36,6 +37,7 @@ class Operator:
         self._event_base = f"/api/events/{addresses.event}"
         self._token = f"Authorization: Bearer {addresses.admin_token}\r\n".encode()
         self._booking = resolve(addresses.booking)
+        self._has_pre_queue = addresses.opens_at_s > 0
         self._admin = resolve(addresses.admin) if addresses.admin else None
         self._ledger = resolve(addresses.ledger) if addresses.ledger else None
 
@@ -46,6 +48,7 @@ class Operator:
         at_rest = self._wait_for_rest(deadline_s, notes)
         self._look_up(acked, notes)
         read = self._read_seats(deadline_s, notes)
+        self._look_at_draw()
         orders = self._export(self._admin, "/admin/orders", FinalOrder, "order export", notes)
         ledger = self._export(self._ledger, "/ledger", FinalEntry, "payment ledger", notes)
         return FinalReads(
@@ -95,6 +98,13 @@ class Operator:
         operation = self._recorder.begin(person, Function.ORDER, key=order.order_id, value={})
         response = client.call(api.SETTLE_GET, f"/api/orders/{order.order_id}", _now(), authority)
         return end_order(operation, response).outcome is Outcome.OK
+
+    def _look_at_draw(self) -> None:
+        """Where lots were drawn: the seed, and who was in the draw."""
+        if self._has_pre_queue:
+            client = self._client(self._booking)
+            look_at_draw(client, self._recorder, _OPERATOR, self._event_base, _now())
+            client.close()
 
     def _read_seats(self, deadline_s: float, notes: list[str]) -> tuple[api.VenueAnswer, api.SeatsAnswer] | None:
         """The layout and a seat map that is not stale."""

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from harness.audit.operations import (
     COLUMNS,
+    DrawValue,
     EnterValue,
     History,
     JoinValue,
@@ -117,6 +118,11 @@ class Evidence:
     def probes(self) -> Operations[SeatsValue]:
         """Every try to get what is not due; `key` says how."""
         return self._history.take(Function.PROBE, SeatsValue)
+
+    @cached_property
+    def draws(self) -> Operations[DrawValue]:
+        """Every look at the published draw of lots."""
+        return self._history.take(Function.DRAW, DrawValue)
 
     @cached_property
     def on_sale(self) -> OnSale | None:

@@ -97,7 +97,7 @@ _ALL: Final = (
     InvariantSpec(
         "queue_order",
         "First come, first admitted",
-        "If a fan's join was acked before another's was invoked, that fan is admitted first.",
+        "By the declared policy: who surely joined before another is admitted first, or lots as their seed draws them.",
         ("queue",),
         queue_order,
         by_absence=True,

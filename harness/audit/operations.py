@@ -72,6 +72,15 @@ class OrderValue(Value, frozen=True, gc=False):
     amount_cents: int | None = None
 
 
+class DrawValue(Value, frozen=True, gc=False):
+    """What was published of a draw of lots. `seed` null: still secret; `entries`: hashes of fans' names."""
+
+    commitment: str = ""
+    opens_at: float = 0.0
+    seed: str | None = None
+    entries: tuple[str, ...] = ()
+
+
 V = TypeVar("V", bound=Value)
 V_co = TypeVar("V_co", bound=Value, covariant=True)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from harness.audit.draw import Draw, participants, published_draw
 from harness.audit.history import Evidence
 from harness.audit.operations import EnterValue, JoinValue, Operation
 from harness.audit.tally import Tally, during
@@ -37,6 +38,10 @@ class Inversion:
 def queue_order(evidence: Evidence) -> Tally:
     """If A's join was acked before B's was invoked, A is admitted first. Counted: fans admitted ahead of such an A.
 
+    Where the on-sale draws lots among those who came before the opening, they are admitted in the order that is drawn
+    again from the published seed, which was committed to before; whoever came later follows, first come, first served.
+
+
     A parked join (a ticket given while the queue was away) is an ack like any other: its place counts from then. A fan
     who was called in and did not come, and then joined again, has used up the first place: the new one counts. Who
     came with another's ticket and was given that one's number has no place of their own.
@@ -51,6 +56,12 @@ def queue_order(evidence: Evidence) -> Tally:
         tally.undecided = True
         tally.note = "admission numbers were given twice, so they tell no order"
         return tally
+    if evidence.on_sale is not None and evidence.on_sale.queue_policy == "shuffle":
+        draw = published_draw(evidence, tally)
+        if draw is None:
+            return tally
+        participants(evidence, draw, tally)
+        places = _drawn_first(places, draw, tally)
     for inversion in sorted(_inversions(places, evidence.clock_margin_s), key=lambda found: -found.width):
         early, late = inversion.early, inversion.late
         parked = ", parked" if early.join.value.parked else ""
@@ -62,6 +73,33 @@ def queue_order(evidence: Evidence) -> Tally:
             during(early.enter, f"{early.enter.actor} was admitted as no. {early.admission_no}"),
         )
     return tally
+
+
+def _drawn_first(places: list[Place], draw: Draw, tally: Tally) -> list[Place]:
+    """Those who were in the draw against each other and against the others; returns the others."""
+    drawn = sorted((p for p in places if draw.has(p.enter.actor)), key=lambda p: draw.number_of(p.enter.actor))
+    others = [place for place in places if not draw.has(place.enter.actor)]
+    tally.note = f"{len(drawn)} of {len(places)} were in the draw, which is recomputed from its seed"
+    latest: Place | None = None
+    for place in (*drawn, *others):
+        if latest and latest.admission_no > place.admission_no:
+            early, late = latest.enter, place.enter
+            why = "who drew an earlier lot" if draw.has(late.actor) else "who was in the draw"
+            width = latest.admission_no - place.admission_no
+            tally.violated(
+                f"{late.actor} was admitted {width} places ahead of {early.actor}, {why}",
+                during(latest.join, f"{early.actor} joined and drew {_lot(draw, early.actor)}"),
+                during(place.join, f"{late.actor} joined and drew {_lot(draw, late.actor)}"),
+                during(late, f"{late.actor} was admitted as no. {place.admission_no}"),
+                during(early, f"{early.actor} was admitted as no. {latest.admission_no}"),
+            )
+        elif draw.has(place.enter.actor):
+            latest = place
+    return others
+
+
+def _lot(draw: Draw, fan: str) -> str:
+    return f"{draw.number_of(fan)}" if draw.has(fan) else "no lot, being too late for it"
 
 
 def _inversions(places: list[Place], margin_s: float) -> list[Inversion]:

@@ -69,6 +69,9 @@ class Function(StrEnum):
     PROBE = "probe"
     """After settling: a try to get a seat past the queue. key: how, e.g. "no pass". value: {seats: [str]}.
     `ok`: it worked, which it never should."""
+    DRAW = "draw"
+    """At the published draw of lots, before the opening and at rest. key: "". value: {[commitment: str, opens_at: float
+    (unix s), seed: str | null, entries: [str] in the order of the line, where they are published]}."""
 
 
 REQUESTS: Final = pa.schema(

@@ -23,6 +23,7 @@ _OF_THE_LINE: Final = "% of the line"
 
 class _Queue(msgspec.Struct, frozen=True):
     queue_policy: str = "fifo"
+    pre_queue_s: float = 0.0
 
 
 class _Forged(msgspec.Struct, frozen=True):
@@ -30,12 +31,17 @@ class _Forged(msgspec.Struct, frozen=True):
 
 
 def fairness(seen: Observations) -> Iterator[Figure]:
-    """Every figure on how people were treated. An advantage is a difference of mean places in the line of admission."""
+    """Every figure on how people were treated. An advantage is a difference of mean places in the line of admission.
+
+    Where lots are drawn, those who came too late for the draw are no equals of those who were in it: they are left out.
+    """
     places = line(seen)
-    policy = msgspec.convert(seen.record.run.scenario.get("on_sale", {}), _Queue).queue_policy
-    yield from _order(places, policy, seen)
-    humans = [place for place in places if not place.is_bot]
-    bots = [place for place in places if place.is_bot]
+    queue = msgspec.convert(seen.record.run.scenario.get("on_sale", {}), _Queue)
+    policy = queue.queue_policy
+    equals = [place for place in places if policy == "fifo" or place.t_acked_s < queue.pre_queue_s]
+    yield from _order(equals, policy, seen)
+    humans = [place for place in equals if not place.is_bot]
+    bots = [place for place in equals if place.is_bot]
     yield _advantage("bots_over_fans", "Bots ahead of fans", bots, humans)
     yield from _by_connect(humans, policy)
     yield from _by_worker(humans)

@@ -25,6 +25,7 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     toxiproxy: str = ""  # http://127.0.0.1:8474; "" where there is no fault proxy
     proxied: dict[str, str] = {}  # proxy name → upstream host:port
     metrics: dict[str, str] = {}
+    opens_at_s: float = 0.0  # unix s: when the sale opens; 0: it is open from the start
 
 
 class Stack(Protocol):

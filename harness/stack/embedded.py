@@ -29,6 +29,7 @@ from harness.stack import Addresses, workspace
 from harness.stack.databases import Postgres, start_valkey
 from harness.stack.fault_proxy import FaultProxy
 from harness.stack.health import answers
+from harness.stack.opening import opens_at_s, target_settings
 from harness.stack.ports import HOST, free_ports, require_free
 from harness.stack.processes import ManagedProcess, child_environment, stop_all
 
@@ -73,6 +74,7 @@ class EmbeddedStack:
         self._root: Path | None = None
         self._postgres: Postgres | None = None
         self._addresses: Addresses | None = None
+        self._opens_at_s = 0.0
 
     @property
     def addresses(self) -> Addresses:
@@ -113,6 +115,7 @@ class EmbeddedStack:
             require_free(self._booking_port)
         self._root = workspace.create()
         with workspace.raising(self._root, self.__exit__):
+            self._opens_at_s = opens_at_s(self._on_sale)
             self._raise(self._root)
         return self
 
@@ -154,13 +157,13 @@ class EmbeddedStack:
             toxiproxy=proxy.url,
             proxied={name: f"{HOST}:{upstream}" for name, upstream in proxied.items()},
             metrics={name: f"http://{HOST}:{port}/metrics" for name, port in ports.targets().items()},
+            opens_at_s=self._opens_at_s,
         )
 
     def _keep(self, process: ManagedProcess) -> None:
         self._processes.append(process)
 
     def _settings(self, root: Path, postgres: Postgres, listen: dict[str, int]) -> dict[str, str]:
-        sale = self._on_sale
         return {
             "TARGET_REDIS_URL": f"redis://{HOST}:{listen['redis']}/0",
             "TARGET_PRIMARY_DSN": " ".join(postgres.dsn(listen["postgres_primary"], shard) for shard in _SHARDS),
@@ -171,7 +174,7 @@ class EmbeddedStack:
             "TARGET_LEDGER_PATH": str(root / "ledger.sqlite"),
             "TARGET_PARKING_PATH": str(root / "parking"),
             "TARGET_WEBHOOK_SECRET": secrets.token_hex(32),
-            **{f"TARGET_{name.upper()}": str(value) for name, value in msgspec.to_builtins(sale).items()},
+            **target_settings(self._on_sale, self._opens_at_s),
             "TARGET_BUG": self._bug,
         }
 

@@ -30,6 +30,7 @@ from harness.scenario import Scenario
 from harness.stack import Addresses
 
 JOIN_TIMEOUT_S: Final = 120.0
+NOTICE_S: Final = 2.0  # T0 is announced so long ahead
 DEFAULT_PLATFORM: Final = "scenarios/reference.py:ReferencePlatform"
 
 

@@ -141,3 +141,16 @@ def test_lurkers_are_counted_among_who_comes(tmp_path: Path) -> None:
     load = ScenarioFile(written(tmp_path, load={"fans": 10, "lurkers": 1500, "spectators": 0})).scenario.load
     assert load.users == 1510
     assert load.who == "10 fans, 1,500 lurkers, 0 spectators"
+
+
+@pytest.mark.parametrize(
+    ("on_sale", "complaint"),
+    [
+        ({"queue_policy": "shuffle"}, "a shuffle without a pre-queue shuffles nobody"),
+        ({"queue_policy": "lottery"}, "on_sale.queue_policy"),
+        ({"pre_queue_s": 30}, "the sale opens at 30 s, after the run ends at 30 s"),
+        ({"pre_queue_s": 20, "opens_after_s": 20}, "when nothing is up yet"),
+    ],
+)
+def test_a_pre_queue_that_cannot_be_is_refused(tmp_path: Path, on_sale: dict[str, object], complaint: str) -> None:
+    assert complaint in refused(written(tmp_path, on_sale=on_sale))

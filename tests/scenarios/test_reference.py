@@ -14,8 +14,11 @@ from harness.platform import Answer, Call, FanSession, Hold, Person, QueueNewsKi
 from harness.record.schema import Outcome
 from harness.stack import Addresses
 from harness.swarm.clock import ReleaseInstant
+from harness.swarm.http import HttpClient
 from harness.swarm.recorder import Recorder
+from harness.swarm.transport import resolve
 from scenarios.reference import ReferencePlatform
+from scenarios.reference_draw import look_at_draw
 from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, ScriptedServer, response, serving
 from tests.harness.swarm.test_sse import HEAD, chunk
 from tests.harness.swarm.test_websocket import accept, frame
@@ -281,3 +284,38 @@ def test_capabilities_are_what_the_addresses_allow() -> None:
         "ledger_export",
         "sweep",
     }
+
+
+def test_a_fan_who_gathers_looks_at_the_draw() -> None:
+    commitment = hashlib.sha256(b"seed").hexdigest()
+
+    def script(asked: Asked) -> Said:
+        if asked.target.endswith("/draw"):
+            return document(200, opens_at=9.5, commitment=commitment, seed=None, policy="shuffle")
+        return document(201, ticket="t", position=None, epoch="e1", joined_at=1.0, state="gathering", opens_at=9.5)
+
+    with fan_of(script) as (session, recorder, _):
+        assert session.join(now()).value is not None
+        join, draw = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+    assert json.loads(join["value"]) == {"epoch": "e1", "parked": False}
+    assert (draw["function"], draw["outcome"]) == ("draw", "ok")
+    assert json.loads(draw["value"]) == {"commitment": commitment, "opens_at": 9.5, "seed": None}
+
+
+def test_the_published_draw_is_read_page_by_page() -> None:
+    pages = {"first=0": ["a", "b"], "first=2": ["c"]}
+
+    def script(asked: Asked) -> Said:
+        if asked.target.endswith("/draw"):
+            return document(200, opens_at=9.5, commitment="c", seed="s", policy="shuffle")
+        entries = pages[asked.target.partition("?")[2]]
+        return document(200, seed="s", commitment="c", total=3, entries=[{"entry": e, "number": 1} for e in entries])
+
+    with serving(script) as server:
+        recorder = Recorder(1)
+        client = HttpClient(resolve(server.url), recorder, FAN)
+        look_at_draw(client, recorder, FAN, "/api/events/game-1", now())
+        client.close()
+    assert operation(recorder)["value"] == {
+        "commitment": "c", "opens_at": 9.5, "seed": "s", "entries": ["a", "b", "c"],
+    }  # fmt: skip

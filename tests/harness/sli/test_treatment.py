@@ -21,7 +21,8 @@ def crowd(numbers: list[int], *, kinds: str = "fan", policy: str = "fifo", worke
     `kinds`: "fan", or "mixed" where every second one is a bot. `worker_of`: how many workers take turns.
     """
     builder = empty()
-    builder.changed(scenario={**builder.run.scenario, "on_sale": {"queue_policy": policy}})
+    on_sale = {"queue_policy": policy, "pre_queue_s": 0.1 * CROWD if policy == "shuffle" else 0.0}
+    builder.changed(scenario={**builder.run.scenario, "on_sale": on_sale})
     for n, number in enumerate(numbers):
         actor = f"bot-{n:04d}" if kinds == "mixed" and n % 2 else f"fan-{n:04d}"
         join = builder.operation(n, "join", actor, {"position": n, "epoch": "e"}, n * 0.1, n * 0.1 + 0.05, actor=actor)
@@ -72,6 +73,17 @@ def test_a_fair_draw_shows_no_bias_and_a_queue_that_calls_itself_a_draw_does() -
     assert sham.value == pytest.approx(1.0)
     assert sham.low is not None
     assert sham.low > 0.9
+
+
+def test_who_comes_too_late_for_the_draw_does_not_make_it_look_unfair() -> None:
+    late = 30
+    found = figures(crowd([*drawn(), *range(CROWD + 1, CROWD + late + 1)], policy="shuffle"))
+    bias = found["draw_bias"]
+    assert bias.samples == CROWD
+    assert bias.low is not None
+    assert bias.high is not None
+    assert bias.low < 0 < bias.high
+    assert found["first_over_last"].samples == 2 * (CROWD // 4)
 
 
 def test_bots_who_are_put_first_are_ahead_beyond_doubt_and_equals_are_not() -> None:
