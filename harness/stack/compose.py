@@ -33,6 +33,7 @@ from harness.stack.compose_command import PROJECT_LABEL, SERVICE_LABEL, Compose,
 from harness.stack.compose_ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
 from harness.stack.container_part import ContainerPart
 from harness.stack.health import answers
+from harness.stack.opening import opens_at_s, target_settings
 from harness.stack.ports import HOST, require_free
 from harness.stack.processes import last_line
 
@@ -70,6 +71,7 @@ class ComposeStack:
         self._traced = traced
         self._booking_port = booking_port
         self._announce = announce
+        self._opens_at_s = 0.0
         self._project = f"gatecrash-{os.getpid()}-{secrets.token_hex(3)}"
         self._compose: Compose | None = None
         self._environment: dict[str, str] = {}
@@ -162,6 +164,7 @@ class ComposeStack:
 
     def _raise(self, runtime: Path) -> None:
         ports = self._ports = ComposePorts.choose(self._booking_port)
+        self._opens_at_s = opens_at_s(self._on_sale)
         settings = self._settings(ports)
         _write_private(runtime / "target.env", _env_file(settings))
         replication = {"PRIMARY": "postgres-primary:5432", "UPSTREAM": f"toxiproxy:{ports.proxies['replication']}"}
@@ -178,7 +181,8 @@ class ComposeStack:
             )
         self._find_containers()
         self._wait_healthy(ports)
-        self._addresses = ports.addresses(self._on_sale.event, settings["TARGET_ADMIN_TOKEN"])
+        addresses = ports.addresses(self._on_sale.event, settings["TARGET_ADMIN_TOKEN"])
+        self._addresses = msgspec.structs.replace(addresses, opens_at_s=self._opens_at_s)
 
     def _settings(self, ports: ComposePorts) -> dict[str, str]:
         def dsn(proxy: str) -> str:
@@ -200,7 +204,7 @@ class ComposeStack:
             "TARGET_PARKING_PATH": "/data/parking",
             "TARGET_SPANS_PATH": _SPANS if self._traced else "",
             "TARGET_SPANS_URL": "http://traces:4318/v1/traces" if traces else "",
-            **{f"TARGET_{name.upper()}": str(value) for name, value in msgspec.to_builtins(self._on_sale).items()},
+            **target_settings(self._on_sale, self._opens_at_s),
             "TARGET_BUG": self._bug,
         }
 
