@@ -27,7 +27,7 @@ from target.waiting_room import Positions, WaitingRoom
 
 EVERY: Final = 50  # seat changes: what happens to some of them happens to these
 EARLY_S: Final = 2.0
-IMPATIENT_S: Final = 2.5
+IMPATIENT_S: Final = 1.5  # before a payment times out, so that recovery never tries again
 FROZEN_S: Final = 600.0
 REGRESS_EVERY: Final = 3  # looks at the positions
 REGRESS_BY: Final = 50  # more than the line moves between two looks of one fan
