@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,8 +22,9 @@ from harness.record.histogram import expand
 from harness.record.paths import RunPaths
 from harness.record.schema import TABLES, Function, Outcome
 from harness.record.writer import TableWriter
+from harness.swarm.losses import Recorded
 from harness.swarm.messages import Batch
-from harness.swarm.pulse import read_pulse
+from harness.swarm.pulse import Begun, read_pulse
 
 ALWAYS_WRITTEN: Final = ("requests", "operations", "events", "generator")
 _WINDOW_S: Final = 3.0
@@ -45,6 +47,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.batches: Counter[str] = Counter()
+        self.operations = 0
         self.exhausted = 0
         self.condensed = 0
         self.last_end_s: float | None = None
@@ -90,7 +93,9 @@ class Collector:
 
     def add(self, batch: Batch) -> None:
         """One batch as it came from a worker."""
-        if not self._finished:  # afterwards workers only have their own health to tell of
+        if self._finished:  # workers only have their own health to tell of then
+            return
+        if batch.number >= self.tally(batch.worker).batches[batch.table]:  # else its worker's disk was quicker
             rows = pa.ipc.read_record_batch(pa.py_buffer(batch.data), TABLES[batch.table])
             self._append(batch.worker, batch.table, rows)
 
@@ -105,17 +110,31 @@ class Collector:
                     rows += batch.num_rows
         return rows
 
-    def loss(self, worker: int) -> str:
-        """What is missing of a dead worker, in words."""
-        tally, sent = self.tally(worker), read_pulse(self._paths.pulse(worker))
-        until = "nothing of it" if tally.last_end_s is None else f"what ended by {tally.last_end_s:.1f} s"
-        if sent is None:
-            return f"the record has {until}; how much it sent after that is not known"
-        return f"the record has {until}: {sent - tally.samples:,} of its {sent:,} requests are missing"
+    def pulse(self, worker: int) -> Begun | None:
+        """What a worker of this machine has begun, exactly; null: it is of another one."""
+        return read_pulse(self._paths.pulse(worker))
+
+    def recorded(self, worker: int) -> Recorded:
+        """What the record has of it."""
+        tally = self.tally(worker)
+        return Recorded(tally.samples, tally.operations, tally.last_end_s)
+
+    def first_sends_s(self, worker: int) -> tuple[tuple[float, ...], int]:
+        """What a lost worker could not say itself, from its rows: how late each user first sent, and how many sent
+        before T0 and followed from there."""
+        rows = [batch for batch in _batches_of(self._writers["requests"].path) if batch["worker"][0].as_py() == worker]
+        if not rows:
+            return (), 0
+        table = pa.Table.from_batches(rows).select(["seq", "user", "kind", "t_intended_s", "t_start_s"])
+        users: pd.DataFrame = table.sort_by("seq").to_pandas().query("user >= 0").groupby(["kind", "user"]).first()
+        armed = users["t_start_s"] < 0.0
+        late_s = (users["t_start_s"] - users["t_intended_s"])[~armed]
+        return tuple(late_s.clip(lower=0.0)), int(armed.sum())
 
     def sent_by(self, worker: int) -> int:
         """Requests that this worker has sent, as far as this machine can know."""
-        return max(read_pulse(self._paths.pulse(worker)) or 0, self.tally(worker).last_seq + 1)
+        begun = self.pulse(worker)
+        return max(begun.requests if begun else 0, self.tally(worker).last_seq + 1)
 
     def tally(self, worker: int) -> Tally:
         """What this worker has delivered."""
@@ -159,6 +178,7 @@ class Collector:
         elif table == "histograms":
             self._note_histograms(tally, rows)
         elif table == "operations":
+            tally.operations += rows.num_rows
             self._note_operations(rows)
 
     def _note_requests(self, tally: Tally, rows: pa.RecordBatch) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 from gevent import Timeout
@@ -15,10 +14,12 @@ from harness.errors import EnvironmentProblem
 from harness.swarm.handshake import (
     LINE_BYTES_MAX,
     LOST_AFTER_S,
+    PULSE,
     Answer,
     Knock,
     Refused,
     Welcome,
+    decode_farewell,
     decode_knock,
     differences,
     encode,
@@ -27,9 +28,17 @@ from harness.swarm.handshake import (
     scenario_digest,
 )
 from harness.swarm.protocol import SwarmSpec
+from harness.swarm.pulse import Begun
 
 _KNOCK_WITHIN_S: Final = 5.0
 _log = logging.getLogger(__name__)
+
+
+class Departure(msgspec.Struct, frozen=True):
+    """How a worker went. `begun`: all that it did, where its side could still tell."""
+
+    why: str
+    begun: Begun | None = None
 
 
 class Door:
@@ -42,7 +51,7 @@ class Door:
         self._free = list(range(first, first + spec.reach.remote_workers))
         self._locust_port = locust_port
         self._versions = own_versions()
-        self._lost: dict[int, str] = {}
+        self._lost: dict[int, Departure] = {}
         self._closed_for = ""
         reach = spec.reach
         self._server = StreamServer((reach.listen, reach.port), self._serve)
@@ -63,8 +72,8 @@ class Door:
         """From now on nobody may join: a late worker would come to an on-sale that is long under way."""
         self._closed_for = why
 
-    def losses(self) -> dict[int, str]:
-        """Worker → why it is gone, of those that were lost since the last call."""
+    def losses(self) -> dict[int, Departure]:
+        """Worker → how it went, of those that were lost since the last call."""
         lost, self._lost = self._lost, {}
         return lost
 
@@ -82,7 +91,7 @@ class Door:
                 _log.warning("somebody at the door from %s said nothing of use: %s", address[0], error)
                 return
             if isinstance(answer, Welcome):
-                self._lost[answer.number] = self._watch(lines.readline, address[0])
+                self._lost[answer.number] = self._watch(connection, lines, address[0])
 
     def _answer(self, line: bytes) -> Answer:
         try:
@@ -105,17 +114,22 @@ class Door:
             return Refused(message="every worker that the master waits for is there", hint="raise --remote-workers")
         return Welcome(number=self._free.pop(0), port=self._locust_port, spec=self._spec, files=files_of(self._spec))
 
-    def _watch(self, read_line: Callable[[], bytes], host: str) -> str:
-        """Until its pulse ends: why it is gone."""
+    def _watch(self, connection: socket.socket, lines: BinaryIO, host: str) -> Departure:
+        """Answer its pulse until that ends: how it went."""
         try:
             while True:
                 with Timeout(LOST_AFTER_S):
-                    line = read_line()
+                    line = lines.readline(LINE_BYTES_MAX)
+                    if line == PULSE:
+                        connection.sendall(PULSE)
+                        continue
                 if not line:
-                    return f"{host} ended its connection"
-                if code := line.strip():
-                    return f"on {host} it ended with exit code {code.decode(errors='replace')}"
+                    return Departure(f"{host} ended its connection")
+                farewell = decode_farewell(line)
+                return Departure(f"on {host} it ended with exit code {farewell.exit_code}", farewell.begun)
         except Timeout:
-            return f"nothing was heard from {host} for {LOST_AFTER_S:g} s"
+            return Departure(f"nothing was heard from {host} for {LOST_AFTER_S:g} s")
+        except msgspec.DecodeError as error:
+            return Departure(f"{host} said something of no use: {error}")
         except OSError as error:
-            return f"the connection to {host} broke: {error.strerror or error}"
+            return Departure(f"the connection to {host} broke: {error.strerror or error}")

@@ -1,8 +1,10 @@
 """What a worker of another machine and the master say to each other at the door, before Locust comes into play.
 
 One line of JSON each way over TCP: the worker knocks, the master welcomes or refuses. After that the worker's side
-sends an empty line each second; when they stop, or the connection ends, that worker is lost. Both sides must run the
-same code: a journey that differs by one line is another journey. Nothing here imports locust or gevent.
+sends an empty line each second, and the master sends it back. When they stop, or the connection ends, the master has
+lost that worker, and the worker has lost its master and stops: nobody loads a platform unseen. When the worker process
+has ended, its side says so with a last line. Both sides must run the same code: a journey that differs by one line is
+another journey. Nothing here imports locust or gevent.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from harness import __version__
 from harness.scenario import Scenario
 from harness.swarm.loader import TREE, find_file
 from harness.swarm.protocol import SwarmSpec
+from harness.swarm.pulse import Begun
 
 DEFAULT_PORT: Final = 5557  # as Locust's
+PULSE: Final = b"\n"
 PULSE_S: Final = 1.0
 LOST_AFTER_S: Final = 10.0
 LINE_BYTES_MAX: Final = 4_000_000
@@ -56,14 +60,22 @@ class Refused(_Line, frozen=True, tag="refused"):
     hint: str = ""
 
 
+class Farewell(_Line, frozen=True, tag="farewell"):
+    """The worker process has ended. `begun`: all that it did; null: its side cannot tell."""
+
+    exit_code: int
+    begun: Begun | None
+
+
 Answer = Welcome | Refused
 
 _encoder: Final = msgspec.json.Encoder()
+_farewell_decoder: Final[msgspec.json.Decoder[Farewell]] = msgspec.json.Decoder(Farewell)
 _knock_decoder: Final[msgspec.json.Decoder[Knock]] = msgspec.json.Decoder(Knock)
 _answer_decoder: Final[msgspec.json.Decoder[Answer]] = msgspec.json.Decoder(Answer)
 
 
-def encode(message: Knock | Answer) -> bytes:
+def encode(message: Knock | Answer | Farewell) -> bytes:
     """One line, newline included."""
     return _encoder.encode(message) + b"\n"
 
@@ -76,6 +88,11 @@ def decode_knock(line: bytes) -> Knock:
 def decode_answer(line: bytes) -> Answer:
     """What the door said. Raises msgspec.DecodeError or ValidationError."""
     return _answer_decoder.decode(line)
+
+
+def decode_farewell(line: bytes) -> Farewell:
+    """The last line of a worker's side. Raises msgspec.DecodeError or ValidationError."""
+    return _farewell_decoder.decode(line)
 
 
 def own_versions() -> dict[str, str]:

@@ -6,6 +6,7 @@ Nothing here imports locust or gevent: the worker itself is a child process.
 from __future__ import annotations
 
 import ipaddress
+import select
 import shutil
 import socket
 import subprocess
@@ -20,12 +21,16 @@ from urllib.parse import urlsplit
 import msgspec
 
 from harness.errors import EnvironmentProblem, InputError, NoVerdict
+from harness.record.paths import RunPaths
 from harness.stack import Addresses
 from harness.stack.processes import child_environment
 from harness.swarm.handshake import (
     DEFAULT_PORT,
     LINE_BYTES_MAX,
+    LOST_AFTER_S,
+    PULSE,
     PULSE_S,
+    Farewell,
     Knock,
     Refused,
     Welcome,
@@ -35,6 +40,7 @@ from harness.swarm.handshake import (
     own_versions,
 )
 from harness.swarm.protocol import SwarmSpec, write_spec
+from harness.swarm.pulse import read_pulse
 
 _CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 10.0
@@ -101,6 +107,7 @@ class Member:
         self.scenario_name = welcome.spec.scenario.name
         self._folder = Path(tempfile.mkdtemp(prefix=f"gatecrash-worker-{welcome.number}-"))
         self._process = self._start(welcome.spec, f"{master.host}:{welcome.port}")
+        self._heard_s = time.monotonic()
         self._told = False
 
     @property
@@ -115,12 +122,28 @@ class Member:
         if self._told:
             return False
         try:
-            self._connection.sendall(b"\n" if code is None else b"%d\n" % code)
+            self._connection.sendall(PULSE if code is None else encode(self._farewell(code)))
+            self._require_answer()
         except OSError:
             self._follow_master()
             code = self._process.poll()
         self._told = code is not None
         return not self._told
+
+    def _farewell(self, code: int) -> Farewell:
+        return Farewell(exit_code=code, begun=read_pulse(RunPaths(root=self._folder).pulse(self.number)))
+
+    def _require_answer(self) -> None:
+        """Raises OSError when the master has ended the connection, NoVerdict when it has been silent for too long."""
+        if select.select([self._connection], [], [], 0)[0]:
+            if not self._connection.recv(LINE_BYTES_MAX):
+                raise ConnectionResetError
+            self._heard_s = time.monotonic()
+        if time.monotonic() - self._heard_s > LOST_AFTER_S:
+            raise NoVerdict(
+                f"nothing was heard from the master for {LOST_AFTER_S:g} s, so worker {self.number} was stopped",
+                hint="check the network between the two; the master goes on without this worker",
+            )
 
     def end(self, say: Callable[[str], None]) -> None:
         """Whatever happens, no worker stays behind. What a broken one recorded is kept."""
@@ -131,6 +154,8 @@ class Member:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         code = self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._connection.close()
         if code == 0:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -144,7 +169,7 @@ class Member:
         command = [sys.executable, "-m", "harness.swarm.worker", "--master", locust_address]
         return subprocess.Popen(
             [*command, "--number", str(self.number), str(spec_file)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # its end is ours
             stdout=sys.stderr,
             env=child_environment({}),
         )

@@ -56,7 +56,7 @@ class WorkerProcesses:
         self._processes = {
             number: subprocess.Popen(
                 [*command, "--number", str(number), str(spec_file)],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # its end is ours
                 stdout=sys.stderr,
                 env={**os.environ, "PYTHONPATH": _python_path()},
             )
@@ -67,7 +67,7 @@ class WorkerProcesses:
         """Worker → exit code, of those that have ended since the last call."""
         ended = {number: code for number, one in self._processes.items() if (code := one.poll()) is not None}
         for number in ended:
-            del self._processes[number]
+            _close(self._processes.pop(number))
         return ended
 
     def end(self) -> None:
@@ -78,6 +78,12 @@ class WorkerProcesses:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            _close(process)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def reach_locally(listen: str) -> str:

@@ -78,6 +78,7 @@ class Beat(_Message, frozen=True):
     worker: int
     users_by_step: dict[str, int]
     requests_sent: int
+    operations_begun: int
 
 
 class Ended(_Message, frozen=True):

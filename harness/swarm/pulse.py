@@ -1,7 +1,7 @@
-"""How many requests a worker has sent, in a file that its death leaves behind.
+"""How much a worker has begun, in a file that its death leaves behind.
 
-A mapped file survives SIGKILL up to the last store, which costs no system call. With it the master knows exactly how
-many requests of a dead worker are not in the record.
+A mapped file survives SIGKILL up to the last store, which costs no system call. With it whoever is left on that machine
+knows exactly how much of a dead worker is not in the record.
 """
 
 from __future__ import annotations
@@ -11,21 +11,31 @@ import struct
 from pathlib import Path
 from typing import Final
 
-_FORM: Final = struct.Struct("q")
+import msgspec
+
+REQUESTS: Final = 0
+OPERATIONS: Final = 1
+_FORM: Final = struct.Struct("qq")
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """What a worker has begun so far: requests sent, operations invoked."""
+
+    requests: int
+    operations: int
 
 
 def open_pulse(path: Path) -> memoryview:
-    """One number, mapped into that file; what is stored in its item 0 is there at once."""
+    """Two numbers, mapped into that file; what is stored in them is there at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_FORM.pack(0))
+    path.write_bytes(_FORM.pack(0, 0))
     with path.open("r+b") as file:
         return memoryview(mmap.mmap(file.fileno(), _FORM.size)).cast("q")
 
 
-def read_pulse(path: Path) -> int | None:
+def read_pulse(path: Path) -> Begun | None:
     """What the worker stored last; null: it is not on this machine."""
     try:
-        stored: int = _FORM.unpack(path.read_bytes())[0]
+        return Begun(*_FORM.unpack(path.read_bytes()))
     except (OSError, struct.error):
         return None
-    return stored

@@ -20,6 +20,7 @@ from harness.platform import Person
 from harness.record.histogram import bucket_us
 from harness.record.schema import TABLES, Function, Outcome
 from harness.swarm.clock import ReleaseInstant
+from harness.swarm.pulse import OPERATIONS, REQUESTS
 from harness.swarm.tracing import Tracer, span_id
 
 Cell = str | int | float | None
@@ -141,7 +142,7 @@ class Recorder:
     ) -> None:
         self.worker = worker
         self.tracer: Final = tracer or Tracer()
-        self.pulse: MutableSequence[int] | memoryview = [0]
+        self.pulse: MutableSequence[int] | memoryview = [0, 0]  # see `harness.swarm.pulse`
         self.requests_sent = 0
         self.samples_recorded = 0
         self.buffers: Final = {name: TableBuffer(name, worker) for name in TABLES}
@@ -160,7 +161,7 @@ class Recorder:
     def next_seq(self) -> int:
         """The number of the next request, 0, 1, 2 …; from here on it must be recorded."""
         seq = self.requests_sent
-        self.requests_sent = self.pulse[0] = seq + 1
+        self.requests_sent = self.pulse[REQUESTS] = seq + 1
         return seq
 
     def next_span(self) -> str:
@@ -241,8 +242,13 @@ class Recorder:
         """An operation is about to be invoked. `value`: what is known of it now, a JSON object."""
         operation = Operation(self, self._next_op, person, function, key, value, retry_of)
         self._open[operation.op] = operation
-        self._next_op += 1
+        self._next_op = self.pulse[OPERATIONS] = operation.op + 1
         return operation
+
+    @property
+    def operations_begun(self) -> int:
+        """How many operations were ever invoked."""
+        return self._next_op
 
     def end_operation(self, operation: Operation, row: Row) -> None:
         """Called by `Operation.end`."""

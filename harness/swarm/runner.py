@@ -6,31 +6,23 @@ its disk is taken over, and its users are gone for good.
 
 from __future__ import annotations
 
-import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final
 
 import gevent
-import locust
 from gevent.queue import Queue
-from locust.env import Environment
-from locust.rpc import Message
 
-from harness.errors import EnvironmentProblem, NoVerdict
+from harness.errors import NoVerdict
 from harness.record.paths import RunPaths
 from harness.record.schema import LoadSummary
-from harness.swarm import messages, web
+from harness.swarm import messages
+from harness.swarm.announcement import announce
 from harness.swarm.collector import Collector
-from harness.swarm.door import Door
-from harness.swarm.master import OnSaleMaster, WorkerProcesses, reach_locally, spare_cores
-from harness.swarm.messages import MESSAGE_TYPE
 from harness.swarm.plan import all_plans, digest
 from harness.swarm.protocol import (
-    JOIN_TIMEOUT_S,
     Armed,
     Command,
     Event,
@@ -45,21 +37,12 @@ from harness.swarm.protocol import (
     SwarmSpec,
     Waiting,
 )
-from harness.swarm.summary import WorkerFacts, load_summary
-from harness.swarm.users import user_classes
+from harness.swarm.summary import load_summary
+from harness.swarm.workforce import Workforce
 
-M = TypeVar("M", messages.Hello, messages.Spawned, messages.UsersArmed, messages.Ended, messages.SettleDone)
-
-_NOTICE_S: Final = 2.0  # T0 is announced so long ahead
-_LEAD_S: Final = 1.0  # and taken by every worker so long ahead, or it is moved
-_T0_TRIES: Final = 4
-_START_TIMEOUT_S: Final = 30.0
 _SPAWN_TIMEOUT_S: Final = 30.0
 _END_TIMEOUT_S: Final = 10.0
-_POLL_S: Final = 0.02
 _TICK_S: Final = 1.0
-
-_log = logging.getLogger(__name__)
 
 
 class Swarm:
@@ -67,30 +50,16 @@ class Swarm:
 
     def __init__(self, spec: SwarmSpec, spec_file: Path, tell: Callable[[Event], None], commands: Queue) -> None:
         self._spec = spec
-        self._spec_file = spec_file
         self._tell = tell
         self._commands = commands
         self._collector = Collector(RunPaths(root=Path(spec.run_dir)))
-        environment = Environment(user_classes=user_classes(spec), events=locust.events)
-        reach = spec.reach
-        self._runner = OnSaleMaster(environment, reach.listen, reach.port + 1 if reach.port else 0)
-        environment.runner = self._runner
-        if reach.web_port is not None:
-            web.serve(environment, reach.web_port)
-        self._runner.register_message(MESSAGE_TYPE, self._on_message)
-        self._workers: dict[int, WorkerFacts] = {}
-        self._clients: dict[int, str] = {}
-        self._said: dict[type, dict[int, object]] = {}
-        self._beats: dict[int, messages.Beat] = {}
-        self._notes: list[str] = []
+        self._workforce = Workforce(spec, spec_file, self._collector, self._is_to_quit)
         self._capabilities: tuple[str, ...] = ()
-        self._processes: WorkerProcesses | None = None
-        self._door: Door | None = None
 
     def run(self) -> None:
         """The whole lifecycle, as the commands ask for it. Raises GatecrashError."""
         try:
-            self._start_workers()
+            self._capabilities = self._workforce.start(self._invite)
             self._arm()
             if isinstance(self._await(ReleaseCommand, Stop, Quit), ReleaseCommand):
                 self._release_and_observe()
@@ -99,7 +68,12 @@ class Swarm:
                     self._settle()
                     self._await(Quit)
         finally:
-            self._quit()
+            self._workforce.end()
+            self._collector.finish()
+
+    def _is_to_quit(self) -> bool:
+        """Before T0 at once; after it, in order."""
+        return self._workforce.t0_s is None and any(isinstance(command, Quit) for command in self._commands.queue)
 
     def _await(self, *kinds: type[Command]) -> Command:
         """The next command of one of these kinds, dropping others: a late `stop` finds nothing to stop."""
@@ -108,63 +82,41 @@ class Swarm:
             if isinstance(command, kinds):
                 return command
 
-    def _start_workers(self) -> None:
-        own = self._spec.workers or spare_cores()
-        reach = self._spec.reach
-        self._processes = WorkerProcesses(self._spec_file, reach_locally(reach.listen), self._runner.port, own)
-        if reach.remote_workers:
-            self._door = Door(self._spec, own + 1, self._runner.port)
-            self._tell(Waiting(port=self._door.port, remote_workers=reach.remote_workers))
-        count = own + reach.remote_workers
-        start_timeout_s = JOIN_TIMEOUT_S if reach.remote_workers else _START_TIMEOUT_S
-        hellos = self._collect(messages.Hello, set(range(1, count + 1)), start_timeout_s)
-        if self._door:
-            self._door.close("the rehearsal has begun without this worker")
-        if len(hellos) < count:
-            missing = count - len(hellos)
-            raise EnvironmentProblem(
-                f"{missing} of {count} load workers did not start", hint="the reason is above in this log"
-            )
-        for number, hello in sorted(hellos.items()):
-            self._workers[number] = WorkerFacts(number=number, host=hello.host)
-            self._clients[number] = hello.client_id
-        self._capabilities = hellos[1].capabilities  # of this machine, as it also settles
+    def _invite(self, port: int) -> None:
+        self._tell(Waiting(port=port, remote_workers=self._spec.reach.remote_workers))
 
     def _arm(self) -> None:
-        load = self._spec.scenario.load
+        load, workforce = self._spec.scenario.load, self._workforce
         asked = load.users
-        self._runner.start(asked, spawn_rate=asked)
-        spawned = self._collect(messages.Spawned, self._alive(), _SPAWN_TIMEOUT_S)
-        next_user: Counter[str] = Counter()
-        for number, said in sorted(spawned.items()):
-            self._say(number, messages.Assign(first_user={kind: next_user[kind] for kind in said.users}))
-            next_user.update(said.users)
-        armed = self._collect(messages.UsersArmed, set(spawned), load.arm_timeout_s)
+        workforce.dispatch(asked)
+        spawned = workforce.collect(messages.Spawned, workforce.alive, _SPAWN_TIMEOUT_S)
+        workforce.assign(spawned)
+        armed = workforce.collect(messages.UsersArmed, set(spawned), load.arm_timeout_s)
         failures: Counter[str] = Counter()
         for number, answer in armed.items():
-            facts = self._workers[number]
+            facts = workforce.facts[number]
             facts.armed = answer.armed
             facts.clock_offset_s, facts.clock_uncertainty_s = answer.clock_offset_s, answer.clock_uncertainty_s
             failures.update(answer.failures)
-        ready = sum(facts.armed for facts in self._workers.values())
-        for number in self._workers.keys() - armed.keys():
+        ready = sum(facts.armed for facts in workforce.facts.values())
+        for number in workforce.facts.keys() - armed.keys():
             users = sum(spawned[number].users.values()) if number in spawned else 0
             what = f"silent for {load.arm_timeout_s:g} s" if users else "never spawned its users"
-            failures[f"worker {number} on {self._workers[number].host}: {what}"] = users
+            failures[f"{workforce.names({number})}: {what}"] = users
         if late := asked - ready - failures.total():
             failures["given to no worker"] = late
         self._tell(Armed(armed=ready, asked=asked, failures=dict(failures)))
 
     def _release_and_observe(self) -> None:
-        release = self._announce()
-        t0_s = release.t0_master_s
+        release = announce(self._workforce)
+        self._workforce.t0_s = t0_s = release.t0_master_s
         self._tell(Release(t0_monotonic_s=t0_s, t0_wall_s=release.t0_wall_s))
         end_s = t0_s + self._spec.scenario.duration_s
         next_tick_s = t0_s
-        while (now_s := monotonic()) < end_s and self._alive():
+        while (now_s := monotonic()) < end_s and self._workforce.alive:
             if now_s >= next_tick_s:
                 next_tick_s += _TICK_S
-                self._notice_deaths()
+                self._workforce.notice_deaths()
                 self._tell(self._progress(now_s - t0_s))
             try:
                 command = self._commands.get(timeout=max(0.0, min(next_tick_s, end_s) - monotonic()))
@@ -175,70 +127,37 @@ class Swarm:
                     self._commands.put(command)
                 return
 
-    def _announce(self) -> messages.ReleaseAt:
-        """A T0 that every worker has taken; moved when one is too slow. Raises NoVerdict when that does not help."""
-        late: set[int] = set()
-        for _ in range(_T0_TRIES):
-            t0_s = monotonic() + _NOTICE_S
-            release = messages.ReleaseAt(t0_master_s=t0_s, t0_wall_s=time.time() + t0_s - monotonic())
-            for number in self._alive():
-                self._say(number, release)
-            late = self._without(release)
-            if not late:
-                return release
-            self._notes.append(f"T0 was moved: {self._names(late)} had not taken it {_LEAD_S:g} s ahead")
-            _log.warning("%s", self._notes[-1])
-        for number in self._alive():
-            self._say(number, messages.Withdraw())
-        raise NoVerdict(f"nobody was released: {self._names(late)} never took T0", hint="see the swarm's log")
-
-    def _without(self, release: messages.ReleaseAt) -> set[int]:
-        """The workers that have not taken this T0 in time. Raises NoVerdict when one has died before it."""
-        answers: dict[int, messages.TookT0] = self._said.setdefault(messages.TookT0, {})  # type: ignore[assignment]
-        took: set[int] = set()
-        while (waiting := self._alive() - took) and monotonic() < release.t0_master_s - _LEAD_S:
-            gevent.sleep(_POLL_S)
-            if died := self._notice_deaths():
-                raise NoVerdict(f"nobody was released: {self._names(died)} died before T0", hint="see the swarm's log")
-            took = {n for n in waiting | took if n in answers and answers[n].t0_master_s == release.t0_master_s}
-        for number in took:
-            facts, answer = self._workers[number], answers[number]
-            facts.clock_offset_s, facts.clock_uncertainty_s = answer.clock_offset_s, answer.clock_uncertainty_s
-        return waiting
-
-    def _names(self, numbers: set[int]) -> str:
-        return ", ".join(f"worker {number} on {self._workers[number].host}" for number in sorted(numbers))
-
     def _progress(self, t_s: float) -> Progress:
-        steps: Counter[str] = Counter()
-        for number in self._alive():
-            if number in self._beats:
-                steps.update(self._beats[number].users_by_step)
         rps, p99_ms = self._collector.rate_and_p99()
         return Progress(
             t_s=t_s,
-            users_by_step=dict(steps),
+            users_by_step=self._workforce.users_by_step,
             requests=self._collector.requests,
             rps=rps,
             p99_ms=p99_ms,
             outcomes=dict(self._collector.outcomes),
-            workers_lost=sum(1 for facts in self._workers.values() if facts.lost),
+            workers_lost=sum(1 for facts in self._workforce.facts.values() if facts.lost),
         )
 
     def _end(self) -> None:
-        for number in self._alive():
-            self._say(number, messages.End())
-        ended = self._collect(messages.Ended, self._alive(), _END_TIMEOUT_S)
+        workforce, notes = self._workforce, self._workforce.notes
+        workforce.say_all(messages.End())
+        asked = workforce.alive
+        ended = workforce.collect(messages.Ended, asked, _END_TIMEOUT_S)
+        workforce.give_up_silent((asked & workforce.alive) - ended.keys())
         for number, said in ended.items():
-            facts = self._workers[number]
+            facts = workforce.facts[number]
             facts.requests_sent = said.requests_sent
             facts.first_sends_s, facts.followers = said.first_sends_s, said.followers
             facts.unfinished = said.unfinished
-            self._notes.extend(said.notes)
-            self._await_batches(number, said.batches)
+            notes.extend(said.notes)
+            workforce.await_batches(number, said.batches, _END_TIMEOUT_S)
+        for number in workforce.facts.keys() - ended.keys():
+            facts = workforce.facts[number]
+            facts.first_sends_s, facts.followers = self._collector.first_sends_s(number)
         load = self._summary()
         if load.condensed:
-            self._notes.append(
+            notes.append(
                 f"{load.condensed:,} of {load.samples_recorded:,} requests are in the record as per-second histograms: "
                 f"more than {self._spec.scenario.load.rows_waiting_max:,} rows were waiting in a worker"
             )
@@ -247,18 +166,18 @@ class Swarm:
                 load=load,
                 capabilities=self._capabilities,
                 journey_digest=digest(all_plans(self._spec.scenario.load, self._spec.seed)),
-                clock_offsets_ms={f"worker-{n}": facts.clock_offset_s * 1000 for n, facts in self._workers.items()},
-                notes=tuple(self._notes),
+                clock_offsets_ms={f"worker-{n}": facts.clock_offset_s * 1000 for n, facts in workforce.facts.items()},
+                notes=tuple(notes),
             )
         )
 
     def _settle(self) -> None:
-        alive = self._alive()
+        alive = self._workforce.alive
         if not alive:
             raise NoVerdict("no load worker is left to read the state at rest", hint="see the swarm's log")
         number = min(alive)
         timeout_s = self._spec.scenario.settle_timeout_s
-        self._say(
+        self._workforce.say(
             number,
             messages.SettleNow(
                 acked=tuple(self._collector.acked.values()),
@@ -266,11 +185,11 @@ class Swarm:
                 timeout_s=timeout_s,
             ),
         )
-        said = self._collect(messages.SettleDone, {number}, 2 * timeout_s + _END_TIMEOUT_S).get(number)
+        said = self._workforce.collect(messages.SettleDone, {number}, 2 * timeout_s + _END_TIMEOUT_S).get(number)
         if said is None:
             raise NoVerdict("the state at rest could not be read", hint="see the swarm's log")
-        self._workers[number].requests_sent = said.requests_sent
-        self._await_batches(number, said.batches)
+        self._workforce.facts[number].requests_sent = said.requests_sent
+        self._workforce.await_batches(number, said.batches, _END_TIMEOUT_S)
         for table in said.tables:
             self._collector.ensure(table)
         summary = self._summary()
@@ -278,70 +197,9 @@ class Swarm:
         self._tell(Settled(load=summary, at_rest=said.at_rest, seat_map=said.seat_map, notes=said.notes))
 
     def _summary(self) -> LoadSummary:
-        for number, facts in self._workers.items():
+        for number, facts in self._workforce.facts.items():
             tally = self._collector.tally(number)
             facts.samples_recorded, facts.exhausted = tally.samples, tally.exhausted
             facts.condensed = tally.condensed
             facts.requests_sent = max(facts.requests_sent, self._collector.sent_by(number))
-        return load_summary(self._spec.scenario.load, list(self._workers.values()))
-
-    def _await_batches(self, number: int, batches: dict[str, int]) -> None:
-        deadline_s = monotonic() + _END_TIMEOUT_S
-        while not self._collector.has_all(number, batches) and monotonic() < deadline_s:
-            gevent.sleep(_POLL_S)
-        if not self._collector.has_all(number, batches):
-            self._collector.recover(number)
-
-    def _collect(self, kind: type[M], workers: set[int], timeout_s: float) -> dict[int, M]:
-        """What each of these workers says of that kind, without those that die or are too late."""
-        deadline_s = monotonic() + timeout_s
-        answers: dict[int, M] = self._said.setdefault(kind, {})  # type: ignore[assignment]
-        while (waiting := workers - answers.keys()) and monotonic() < deadline_s:
-            gevent.sleep(_POLL_S)
-            workers = workers - self._notice_deaths() if waiting else workers
-        return {number: answers[number] for number in workers if number in answers}
-
-    def _notice_deaths(self) -> set[int]:
-        """Workers that have died since the last look; what is on their disks is taken over."""
-        deaths: dict[int, str] = {}
-        for number, code in (self._processes.deaths() if self._processes else {}).items():
-            recovered = self._collector.recover(number)
-            loss = self._collector.loss(number)
-            deaths[number] = f"died (exit code {code}); {recovered:,} rows were taken from its disk; {loss}"
-        for number, why in (self._door.losses() if self._door else {}).items():
-            deaths[number] = f"was lost: {why}; what it had not sent is on its machine"
-        for number, why in deaths.items():
-            self._notes.append(f"worker {number} {why}")
-            if number in self._workers:
-                facts = self._workers[number]
-                facts.lost = True
-                if number in self._beats:
-                    facts.requests_sent = max(facts.requests_sent, self._beats[number].requests_sent)
-        return set(deaths)
-
-    def _alive(self) -> set[int]:
-        return {number for number, facts in self._workers.items() if not facts.lost}
-
-    def _say(self, number: int, message: messages.FromMaster) -> None:
-        self._runner.send_message(MESSAGE_TYPE, messages.pack(message), self._clients[number])  # type: ignore[arg-type]
-
-    def _on_message(self, environment: Environment, msg: Message) -> None:  # noqa: ARG002 - Locust names them
-        message = messages.from_worker(msg.data)
-        match message:
-            case messages.Ping():
-                pong = messages.Pong(sent_s=message.sent_s, master_s=monotonic())
-                self._say(message.worker, pong)
-            case messages.Batch():
-                self._collector.add(message)
-            case messages.Beat():
-                self._beats[message.worker] = message
-            case _:
-                self._said.setdefault(type(message), {})[message.worker] = message
-
-    def _quit(self) -> None:
-        self._runner.quit()
-        if self._processes is not None:
-            self._processes.end()
-        if self._door is not None:
-            self._door.end()
-        self._collector.finish()
+        return load_summary(self._spec.scenario.load, list(self._workforce.facts.values()))

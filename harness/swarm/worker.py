@@ -23,6 +23,7 @@ import gevent
 import pyarrow as pa
 from gevent.event import AsyncResult
 from gevent.lock import BoundedSemaphore
+from gevent.monkey import get_original
 from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import WorkerRunner
@@ -226,15 +227,17 @@ class Worker:
         )
 
     def _flush_forever(self) -> NoReturn:
-        parent = os.getppid()
         while True:
             gevent.sleep(_FLUSH_S)
-            if os.getppid() != parent:
-                sys.exit("the master is gone")
             self._flush()
             steps = {step: count for step, count in self._crew.users_by_step.items() if count}
             self._say(
-                messages.Beat(worker=self._number, users_by_step=steps, requests_sent=self._recorder.requests_sent)
+                messages.Beat(
+                    worker=self._number,
+                    users_by_step=steps,
+                    requests_sent=self._recorder.requests_sent,
+                    operations_begun=self._recorder.operations_begun,
+                )
             )
 
     def _flush(self) -> None:
@@ -260,6 +263,21 @@ class Worker:
         return self._spools[table]
 
 
+def _end_with_parent() -> None:
+    """Stdin is a pipe that only the parent holds: its end, which no death can prevent, is the end of this process.
+
+    A thread of the system's own waits for it, so that no busy loop can be in the way.
+    """
+
+    def wait() -> None:
+        while os.read(0, 1):
+            continue
+        os.write(2, b"the master is gone\n")
+        os._exit(1)
+
+    get_original("_thread", "start_new_thread")(wait, ())
+
+
 def _give_up(greenlet: gevent.Greenlet) -> None:
     """A worker that has lost one of its own jobs is no worker: die, and be noticed."""
     traceback.print_exception(greenlet.exception)
@@ -268,6 +286,7 @@ def _give_up(greenlet: gevent.Greenlet) -> None:
 
 def main() -> int:
     """Parse the command line and work."""
+    _end_with_parent()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     parser = argparse.ArgumentParser(prog="python -m harness.swarm.worker")
     parser.add_argument("--master", required=True, help="HOST:PORT of the master")

@@ -45,7 +45,7 @@ class SwarmProcess:
                 return event
             assert not isinstance(event, Failed), event
 
-    def ended(self, within_s: float = 10.0) -> int:
+    def ended(self, within_s: float = 40.0) -> int:
         self.process.stdin.close()
         return self.process.wait(within_s)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +17,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.errors import EnvironmentProblem, InputError
+from harness.errors import EnvironmentProblem, InputError, NoVerdict
+from harness.record.verdict import Validity
+from harness.scenario import GeneratorLimits
 from harness.stack import Addresses
 from harness.stack.ports import free_ports
 from harness.swarm import handshake
@@ -33,6 +37,7 @@ from harness.swarm.protocol import (
     SwarmSpec,
     Waiting,
 )
+from harness.validity import health, judge_generator
 from tests.harness.swarm.scripted_server import Asked, response, serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
 
@@ -114,6 +119,60 @@ def test_other_code_or_another_scenario_is_refused_and_so_is_one_too_many(tmp_pa
     assert "has begun without" in late.message
 
 
+def worker_of(guest: subprocess.Popen[str]) -> int:
+    """The pid of the worker process that a `gatecrash worker` watches."""
+    (pid,) = Path(f"/proc/{guest.pid}/task/{guest.pid}/children").read_text().split()
+    return int(pid)
+
+
+def test_what_a_killed_worker_process_leaves_missing_is_told_exactly_by_its_own_side(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=5, workers=1), 1)
+        with running(spec) as swarm, guest(swarm.expect(Waiting, within_s=60).port) as worker:
+            swarm.expect(Armed, within_s=60)
+            swarm.tell(ReleaseCommand())
+            while swarm.expect(Progress).requests < 200:
+                continue
+            os.kill(worker_of(worker), signal.SIGKILL)
+            finished = swarm.expect(Finished)
+            swarm.tell(Settle())
+            load = swarm.expect(Settled).load
+            assert swarm.ended() == 0
+            assert worker.wait(20) == 3
+            folder = Path(worker.stderr.read().split("what it recorded is in ")[1].split()[0])
+            shutil.rmtree(folder)
+        answered = len(server.asked)
+    _, lost = load.workers
+    missing = lost.requests_sent - lost.samples_recorded
+    assert lost.lost
+    assert lost.released == 20
+    assert load.users_released == 40
+    assert 0 <= load.requests_sent - answered <= 1  # one may have been counted and not sent yet
+    (note,) = [note for note in finished.notes if "was lost" in note]
+    assert "it ended with exit code -9" in note
+    assert f"{missing:,} of its {lost.requests_sent:,} requests are missing, and " in note
+    assert note.endswith("; its users are gone: fan 20 to 39")
+    result = judge_generator(load, health(swarm.table("generator"), 5.0, load.workers), GeneratorLimits())
+    assert result.validity is Validity.INVALID
+    assert "worker 2 was lost" in result.reasons
+    assert not any("never released" in reason for reason in result.reasons)
+
+
+def test_a_worker_whose_master_falls_silent_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network between the two is gone, the platform's may not be: it must not be loaded unseen."""
+    monkeypatch.setattr("harness.swarm.join.LOST_AFTER_S", 1.5)
+    (nowhere,) = free_ports(1)
+    welcome = Welcome(number=2, port=nowhere, spec=shop_spec("http://127.0.0.1:1", tmp_path), files={})
+    said: list[str] = []
+    hung_up = threading.Event()
+    with answering(lambda: encode(welcome), hung_up) as port:
+        with pytest.raises(NoVerdict, match=r"nothing was heard from the master for 1\.5 s, so worker 2 was stopped"):
+            join(Master("127.0.0.1", port), 1, "", 1.0, said.append)
+        hung_up.set()
+    assert "worker 2 joined" in said[0]
+    shutil.rmtree(said[1].split("what it recorded is in ")[1])
+
+
 def test_a_guest_that_is_killed_is_lost_and_its_users_stay_lost(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=6, workers=1), 1)
@@ -128,7 +187,10 @@ def test_a_guest_that_is_killed_is_lost_and_its_users_stay_lost(tmp_path: Path) 
             settled = swarm.expect(Settled)
             assert swarm.ended() == 0
     assert [one.lost for one in finished.load.workers] == [False, True]
-    assert any("worker 2 was lost" in note for note in finished.notes)
+    (note,) = [note for note in finished.notes if "worker 2 was lost" in note]
+    assert "requests and " in note
+    assert " that it told of at " in note
+    assert note.endswith(" are missing, and all that it did after that; its users are gone: fan 20 to 39")
     assert swarm.table("requests").num_rows == settled.load.samples_recorded
     first = [row["user"] for row in swarm.table("requests").to_pylist() if row["step"] == "queue_page"]
     assert len(first) == len(set(first)) == 40
@@ -163,7 +225,8 @@ def test_the_operators_token_stays_at_home(tmp_path: Path) -> None:
 
 
 @contextmanager
-def answering(answer: Callable[[], bytes]) -> Iterator[int]:
+def answering(answer: Callable[[], bytes], hung_up: threading.Event | None = None) -> Iterator[int]:
+    """A door that says one thing, and nothing more until it has hung up."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as door:
@@ -173,6 +236,8 @@ def answering(answer: Callable[[], bytes]) -> Iterator[int]:
             with connection, connection.makefile("rb") as lines:
                 lines.readline()
                 connection.sendall(answer())
+                if hung_up is not None:
+                    hung_up.wait(60)
 
         thread = threading.Thread(target=once)
         thread.start()

@@ -95,8 +95,12 @@ def test_a_host_that_is_cut_off_is_lost(tmp_path: Path) -> None:
                 subprocess.run(["ip", "link", "set", host.cable, "down"], check=True)
                 finished = swarm.expect(Finished, within_s=60)
                 assert swarm.ended() == 0
+                assert worker.wait(60) == 3  # it has noticed, too, and does not load the platform unseen
             finally:
                 worker.kill()
                 worker.wait()
     assert [one.lost for one in finished.load.workers] == [False, True]
-    assert any("worker 2 was lost: nothing was heard from" in note for note in finished.notes)
+    (note,) = [note for note in finished.notes if "worker 2 was lost: nothing was heard from" in note]
+    assert "that it told of at" in note
+    assert note.endswith("its users are gone: fan 4 to 7")
+    assert finished.load.users_released == 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from email.utils import formatdate
 from pathlib import Path
 
 import msgspec
@@ -18,14 +19,17 @@ from harness.swarm.protocol import (
     Failed,
     Finished,
     Progress,
+    Reach,
     Release,
     ReleaseCommand,
     Settle,
     Settled,
     Stop,
+    Waiting,
 )
 from tests.harness.swarm.scripted_server import Asked, response, serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
+from tests.waiting import wait_until
 
 
 def shop(asked: Asked) -> list[bytes]:
@@ -43,7 +47,13 @@ def whole_run(swarm: SwarmProcess) -> tuple[Armed, Release, Finished, Settled]:
     return armed, release, finished, settled
 
 
-def gone(pid: int, within_s: float = 5.0) -> bool:
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def gone(pid: int, within_s: float = 30.0) -> bool:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         try:
@@ -191,6 +201,27 @@ def test_workers_do_not_outlive_a_killed_master(tmp_path: Path) -> None:
         assert all(gone(pid) for pid in workers)
 
 
+@pytest.mark.parametrize("grown", [0.0, 0.3, 0.8])
+def test_workers_do_not_outlive_a_master_that_dies_before_it_has_heard_of_them(tmp_path: Path, grown: float) -> None:
+    """Their parent is gone before they could look who that was: while they still load their modules, or connect."""
+    with serving(shop) as server, running(shop_spec(server.url, tmp_path)) as swarm:
+        wait_until(lambda: len(swarm.worker_pids()) == 2, what="two worker processes")
+        workers = swarm.worker_pids()
+        wait_until(lambda: all(cpu_s(pid) >= grown for pid in workers), what="workers of that age")
+        swarm.process.kill()
+        swarm.process.wait()
+        assert all(gone(pid) for pid in workers)
+
+
+def test_a_swarm_that_nobody_waits_for_ends_before_it_is_armed(tmp_path: Path) -> None:
+    spec = msgspec.structs.replace(shop_spec("http://127.0.0.1:9", tmp_path), reach=Reach(remote_workers=1))
+    with running(spec) as swarm:
+        swarm.expect(Waiting)
+        workers = swarm.worker_pids()
+        assert swarm.ended() == 130
+        assert all(gone(pid) for pid in workers)
+
+
 def test_the_end_of_stdin_ends_the_swarm(tmp_path: Path) -> None:
     with serving(shop) as server, running(shop_spec(server.url, tmp_path, duration_s=60)) as swarm:
         swarm.expect(Armed)
@@ -235,6 +266,53 @@ def test_a_ramp_and_a_hum_come_one_by_one(tmp_path: Path) -> None:
     assert len(set(intended)) >= 15
     assert intended[0] > 0.0
     assert all(row["t_start_s"] >= row["t_intended_s"] - 1e-6 for row in first)
+
+
+class Crowd:
+    """Tells each connection when to come back: after seconds, at a date, or so late that nobody waits."""
+
+    def __init__(self) -> None:
+        self.too_early = 0
+        self._due_wall_s: dict[int, float] = {}
+
+    def __call__(self, asked: Asked) -> list[bytes]:
+        now_s = time.time()
+        if asked.connection in self._due_wall_s:
+            self.too_early += now_s < self._due_wall_s[asked.connection]
+            return [response(b"in")]
+        at = int(now_s) + 3
+        body, field, due_s = (
+            (b"s", "1.2", now_s + 1.2),
+            (b"dd", formatdate(at, usegmt=True), at),
+            (b"lll", "3600", now_s + 3600),
+        )[asked.connection % 3]
+        self._due_wall_s[asked.connection] = due_s
+        return [response(body, 503, f"Retry-After: {field}")]
+
+
+def test_a_user_comes_back_when_told_and_leaves_when_that_is_too_late(tmp_path: Path) -> None:
+    """Each retry counts from the first intention; when it was really sent stands beside it."""
+    journey = Journey(think_s=0.02, patience_s=20.0)
+    crowd = Crowd()
+    with serving(crowd) as server:
+        spec = shop_spec(server.url, tmp_path, fans=0, lurkers=9, journey=journey, duration_s=8.0, workers=1)
+        with running(msgspec.structs.replace(spec, platform=DEFAULT_PLATFORM)) as swarm:
+            swarm.expect(Armed)
+            swarm.tell(ReleaseCommand())
+            finished = swarm.expect(Finished)
+            assert swarm.ended() == 0
+    assert finished.load.unfinished == 0
+    by_user: dict[int, list[dict[str, object]]] = {}
+    for row in sorted(swarm.table("requests").to_pylist(), key=lambda row: (row["user"], row["t_start_s"])):
+        by_user.setdefault(row["user"], []).append(row)
+    told = {size: [rows for rows in by_user.values() if rows[0]["response_bytes"] == size] for size in (1, 2, 3)}
+    assert [len(group) for group in told.values()] == [3, 3, 3]
+    for first, again, *_ in [*told[1], *told[2]]:
+        assert [(row["status"], row["attempt"]) for row in (first, again)] == [(503, 1), (200, 2)]
+        assert again["t_intended_s"] == first["t_intended_s"] == pytest.approx(0.0, abs=1e-9)
+        assert again["t_start_s"] > first["t_end_s"]
+    assert crowd.too_early == 0
+    assert [len(rows) for rows in told[3]] == [1, 1, 1]
 
 
 def test_lurkers_load_the_page_and_leave(tmp_path: Path) -> None:
