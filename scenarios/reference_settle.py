@@ -18,6 +18,7 @@ from harness.swarm.transport import Origin, resolve
 from scenarios import reference_api as api
 from scenarios.reference_draw import look_at_draw
 from scenarios.reference_fan import end_order
+from scenarios.reference_reuse import reuse_key, reused_orders
 
 T = TypeVar("T", bound=msgspec.Struct)
 Item = TypeVar("Item")
@@ -49,6 +50,8 @@ class Operator:
         self._look_up(acked, notes)
         read = self._read_seats(deadline_s, notes)
         self._look_at_draw()
+        if read is not None:
+            self._reuse_keys(_final_seats(*read))
         orders = self._export(self._admin, "/admin/orders", FinalOrder, "order export", notes)
         ledger = self._export(self._ledger, "/ledger", FinalEntry, "payment ledger", notes)
         return FinalReads(
@@ -105,6 +108,15 @@ class Operator:
             client = self._client(self._booking)
             look_at_draw(client, self._recorder, _OPERATOR, self._event_base, _now())
             client.close()
+
+    def _reuse_keys(self, seats: Sequence[FinalSeat]) -> None:
+        """A few used keys with another purchase; what comes of them is in the exports that are read afterwards."""
+        orders = self._export(self._admin, "/admin/orders", FinalOrder, "order export", [])
+        free = [seat.seat for seat in seats if seat.state == "free"]
+        client = self._client(self._booking)
+        for order, seat in zip(reused_orders(orders or ()), free, strict=False):
+            reuse_key(client, self._recorder, self._event_base, order, seat, self._pass_for)
+        client.close()
 
     def _read_seats(self, deadline_s: float, notes: list[str]) -> tuple[api.VenueAnswer, api.SeatsAnswer] | None:
         """The layout and a seat map that is not stale."""

@@ -25,6 +25,7 @@ from harness.audit.operations import (
     Operations,
     OrderValue,
     PayValue,
+    ReuseValue,
     SeatsValue,
 )
 from harness.errors import InputError
@@ -118,6 +119,11 @@ class Evidence:
     def probes(self) -> Operations[SeatsValue]:
         """Every try to get what is not due; `key` says how."""
         return self._history.take(Function.PROBE, SeatsValue)
+
+    @cached_property
+    def reuses(self) -> Operations[ReuseValue]:
+        """Every used idempotency key that was tried for another purchase; `key` is that key."""
+        return self._history.take(Function.REUSE, ReuseValue)
 
     @cached_property
     def draws(self) -> Operations[DrawValue]:

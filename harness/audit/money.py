@@ -21,7 +21,9 @@ def money_reconciles(evidence: Evidence) -> Tally:
     - pending at rest with money taken: violated, for settling is over and the fan has neither ticket nor refund;
     - pending at rest with no money taken: undecided. No cent is wrong yet, but it may still be charged, so the
       invariant is then unknown and not held;
-    - a capture or refund without an order: violated, for the charge came before a durable intent.
+    - a capture or refund without an order: violated, for the charge came before a durable intent;
+    - a used idempotency key with another purchase: violated when it is answered with another order or other seats than
+      the first purchase has. To answer it with the first purchase again is no harm to the money.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     if not (evidence.record.has("final_orders") and evidence.record.has("final_ledger")):
@@ -31,12 +33,35 @@ def money_reconciles(evidence: Evidence) -> Tally:
     orphans = [order_id for order_id in sums if order_id not in evidence.orders]
     tally.checked = len(evidence.orders) + len(orphans)
     _report(dict(_problems(evidence, sums)) | dict(_without_order(evidence, orphans)), evidence, tally)
+    _reuses(evidence, tally)
     nothing = (0, 0)
     pending = sum(o.state == "pending" and not sums.get(o.order_id, nothing)[1] for o in evidence.orders.values())
     if pending:
         tally.undecided = True
         tally.note = f"{pending} orders were still pending, uncharged, when settling ended"
     return tally
+
+
+def _reuses(evidence: Evidence, tally: Tally) -> None:
+    for reuse in evidence.reuses:
+        tally.checked += 1
+        tally.unknowns += reuse.unknown
+        tried = reuse.value
+        first = evidence.orders.get(tried.order_id)
+        again = first is not None and (tried.answered_id, set(tried.answered_seats)) == (
+            first.order_id,
+            set(first.seats),
+        )
+        if reuse.ok and not again:
+            asked = (
+                f"{reuse.actor} paid for {', '.join(tried.seats)} with the key {reuse.key} of order {tried.order_id}"
+            )
+            seats = ", ".join(tried.answered_seats)
+            tally.violated(
+                f"the key of order {tried.order_id} was taken for another purchase",
+                during(reuse, f"{asked}, and was answered with order {tried.answered_id} for {seats}"),
+                *([_exported(first)] if first else []),
+            )
 
 
 def _sums(evidence: Evidence) -> _Sums:

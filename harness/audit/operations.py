@@ -72,6 +72,15 @@ class OrderValue(Value, frozen=True, gc=False):
     amount_cents: int | None = None
 
 
+class ReuseValue(Value, frozen=True, gc=False):
+    """A used key with another purchase: the first order, the seats that were asked for, and what was answered."""
+
+    order_id: str = ""
+    seats: tuple[str, ...] = ()
+    answered_id: str = ""
+    answered_seats: tuple[str, ...] = ()
+
+
 class DrawValue(Value, frozen=True, gc=False):
     """What was published of a draw of lots. `seed` null: still secret; `entries`: hashes of fans' names."""
 

@@ -69,6 +69,10 @@ class Function(StrEnum):
     PROBE = "probe"
     """After settling: a try to get a seat past the queue. key: how, e.g. "no pass". value: {seats: [str]}.
     `ok`: it worked, which it never should."""
+    REUSE = "reuse"
+    """At rest: a payment for another purchase under an idempotency key that was used. key: the idempotency key. value:
+    {order_id: str (of the first purchase), seats: [str] (of the other), [answered_id: str, answered_seats: [str]]}.
+    `fail`: refused, as it should be; `ok`: answered as if paid."""
     DRAW = "draw"
     """At the published draw of lots, before the opening and at rest. key: "". value: {[commitment: str, opens_at: float
     (unix s), seed: str | null, entries: [str] in the order of the line, where they are published]}."""

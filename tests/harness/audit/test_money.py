@@ -90,3 +90,29 @@ def test_an_order_torn_between_states_is_violated() -> None:
     exported(builder, 1, "101-A-2", "a", "refunded")
     booked(builder, "a", "capture", 10_000)
     assert "has seats in different states" in judged("money_reconciles", builder).violations[0].summary
+
+
+REUSED = {"order_id": "o1", "seats": ["B-2"]}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answered", "status"),
+    [
+        ("fail", {}, Status.HELD),
+        ("ok", {"answered_id": "o1", "answered_seats": ["A-1"]}, Status.HELD),
+        ("ok", {"answered_id": "o1", "answered_seats": ["B-2"]}, Status.VIOLATED),
+        ("ok", {"answered_id": "o2", "answered_seats": ["B-2"]}, Status.VIOLATED),
+        ("unknown", {}, Status.HELD),
+    ],
+)
+def test_a_used_key_buys_nothing_else(outcome: str, answered: dict[str, object], status: Status) -> None:
+    builder = empty()
+    sold(builder, 1, "A-1", "o1")
+    builder.operation(1, "reuse", "k-o1", {**REUSED, **answered}, 50.0, 50.1, outcome)
+    result = judged("money_reconciles", builder)
+    assert result.status is status
+    assert (result.operations_checked, result.unknowns) == (2, int(outcome == "unknown"))
+    if status is Status.VIOLATED:
+        violation = result.violations[0]
+        assert violation.summary == "the key of order o1 was taken for another purchase"
+        assert "was answered with order" in violation.history[0].text
