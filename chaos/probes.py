@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import os
 import socket
 import struct
@@ -36,7 +35,7 @@ def _read(conversation: Callable[[socket.socket], bool], address: tuple[str, int
             state = "ok" if conversation(link) else "wrong"
     except TimeoutError:
         state = "hung"
-    except (OSError, EOFError, http.client.HTTPException):
+    except OSError:
         state = "reset" if connected else "refused"
     return Reading(state, round((time.monotonic() - started_s) * 1000, 3))
 
@@ -125,5 +124,5 @@ def websocket(address: tuple[str, int], timeout_s: float, path: str) -> Reading:
 def _receive(link: socket.socket) -> bytes:
     data = link.recv(4096)
     if not data:
-        raise EOFError("closed without an answer")
+        raise ConnectionResetError("closed without an answer")
     return data
