@@ -15,6 +15,7 @@ import socket
 import sys
 import traceback
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Final, NoReturn
@@ -28,7 +29,7 @@ from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import WorkerRunner
 
-from harness.errors import GatecrashError, InputError
+from harness.errors import EnvironmentProblem, GatecrashError, InputError
 from harness.platform import Call, Capability, Person, Platform
 from harness.record.paths import RunPaths
 from harness.record.reader import CORE_TABLES
@@ -42,6 +43,7 @@ from harness.swarm.messages import MESSAGE_TYPE
 from harness.swarm.protocol import SwarmSpec, read_spec
 from harness.swarm.pulse import open_pulse
 from harness.swarm.recorder import Recorder, prepare_arrow
+from harness.swarm.request_event import RequestEvent
 from harness.swarm.settle import settle
 from harness.swarm.tracing import Tracer
 from harness.swarm.users import Crew, RehearsalUser, user_classes
@@ -68,7 +70,8 @@ class Worker:
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
         tracer = Tracer(spec.seed, spec.scenario.load.trace_ratio)
         rows_waiting_max = spec.scenario.load.rows_waiting_max
-        self._recorder = Recorder(number, self._environment.events.request.fire, tracer, rows_waiting_max)
+        tell_locust = RequestEvent(self._environment.events.request, self._environment.stats)
+        self._recorder = Recorder(number, tell_locust, tracer, rows_waiting_max)
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
         if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
             raise InputError(f"{spec.platform} cannot send bots", hint="write its bot_session, or set load.bots to 0")
@@ -79,6 +82,7 @@ class Worker:
         self._paths = RunPaths(root=Path(spec.run_dir))
         self._recorder.pulse = open_pulse(self._paths.pulse(number))
         self._spools: dict[str, StreamWriter] = {}
+        self._unspooled = ""  # why there are no more copies
         self._batches: Counter[str] = Counter()
         self._flushing = BoundedSemaphore()
         self._measuring = BoundedSemaphore()
@@ -102,7 +106,8 @@ class Worker:
         )
         self._runner.greenlet.join()
         for spool in self._spools.values():
-            spool.close()
+            with suppress(EnvironmentProblem):  # it has been told of
+                spool.close()
 
     def _say(self, message: messages.FromWorker) -> None:
         self._runner.send_message(MESSAGE_TYPE, messages.pack(message))  # type: ignore[arg-type]
@@ -183,6 +188,7 @@ class Worker:
         self._recorder.cut_operations()
         self._flush()
         first_sends_s, followers = self._crew.first_sends_s()
+        crashes = tuple(f"{count} journeys crashed: {what}" for what, count in self._crew.crashes.items())
         self._say(
             messages.Ended(
                 worker=self._number,
@@ -191,7 +197,7 @@ class Worker:
                 followers=followers,
                 unfinished=unfinished,
                 batches=dict(self._batches),
-                notes=tuple(f"{count} journeys crashed: {what}" for what, count in self._crew.crashes.items()),
+                notes=(*crashes, self._unspooled) if self._unspooled else crashes,
             )
         )
 
@@ -252,10 +258,18 @@ class Worker:
                 gevent.sleep(0)
 
     def _send_on(self, table: str, batch: pa.RecordBatch) -> None:
-        self._spool(table).append(batch)
+        if not self._unspooled:
+            self._keep(table, batch)
         data = batch.serialize().to_pybytes()
         self._say(messages.Batch(worker=self._number, table=table, number=self._batches[table], data=data))
         self._batches[table] += 1
+
+    def _keep(self, table: str, batch: pa.RecordBatch) -> None:
+        """A copy on the own disk; without room for it the master's has to do."""
+        try:
+            self._spool(table).append(batch)
+        except EnvironmentProblem as problem:
+            self._unspooled = f"worker {self._number} keeps no copies any more: {problem.message}"
 
     def _spool(self, table: str) -> StreamWriter:
         if table not in self._spools:
@@ -280,8 +294,10 @@ def _end_with_parent() -> None:
 
 def _give_up(greenlet: gevent.Greenlet) -> None:
     """A worker that has lost one of its own jobs is no worker: die, and be noticed."""
-    traceback.print_exception(greenlet.exception)
-    os._exit(1)
+    try:
+        traceback.print_exception(greenlet.exception)
+    finally:  # the log may be on a disk that is full
+        os._exit(1)
 
 
 def main() -> int:

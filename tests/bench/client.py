@@ -15,8 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, process_time, time
+from typing import TYPE_CHECKING
 
 from tests.bench import peers, rounds, server
+
+if TYPE_CHECKING:
+    from locust.env import Environment
 
 USERS = 50
 GROWTH = (1, 3, 10)
@@ -26,13 +30,13 @@ ROUNDS = 3
 OURS = ("lean", "unrecorded", "fast")
 
 
-def measure(user_class: type, users: int, done: Callable[[], int] | None = None) -> dict[str, float]:
+def measure(
+    environment: Environment, user_class: type, users: int, done: Callable[[], int] | None = None
+) -> dict[str, float]:
     """`done`: how many requests there were so far; null: Locust's own count."""
     import gevent
-    import locust
-    from locust.env import Environment
 
-    environment = Environment(user_classes=[user_class], events=locust.events)
+    environment.user_classes = [user_class]
     runner = environment.create_local_runner()
     count = done or (lambda: environment.stats.total.num_requests)
     runner.start(users, spawn_rate=users)
@@ -50,7 +54,8 @@ def measure(user_class: type, users: int, done: Callable[[], int] | None = None)
 
 
 def fast(url: str, users: int) -> dict[str, float]:
-    from locust import FastHttpUser, task
+    from locust import FastHttpUser, events, task
+    from locust.env import Environment
 
     class Fast(FastHttpUser):
         host = url
@@ -60,21 +65,24 @@ def fast(url: str, users: int) -> dict[str, float]:
             while True:
                 self.client.get("/seats")
 
-    return measure(Fast, users)
+    return measure(Environment(events=events), Fast, users)
 
 
 def lean(url: str, users: int) -> dict[str, float]:
     from locust import events  # isort: skip - first: it patches the process for gevent
 
     import gevent
+    from locust.env import Environment
 
     from harness.record.schema import TABLES
     from harness.record.writer import StreamWriter
     from harness.swarm.clock import ReleaseInstant
     from harness.swarm.recorder import Recorder, prepare_arrow
+    from harness.swarm.request_event import RequestEvent
 
+    environment = Environment(events=events)
     t0 = ReleaseInstant(monotonic(), time())
-    recorder = Recorder(1, events.request.fire)
+    recorder = Recorder(1, RequestEvent(environment.events.request, environment.stats))
 
     def flush(spool: StreamWriter) -> None:
         while True:
@@ -86,7 +94,7 @@ def lean(url: str, users: int) -> dict[str, float]:
     prepare_arrow()
     with TemporaryDirectory() as folder, StreamWriter(Path(folder) / "requests.arrows", TABLES["requests"]) as spool:
         flushing = gevent.spawn(flush, spool)
-        figures = measure(lean_user(url, recorder), users)
+        figures = measure(environment, lean_user(url, recorder), users)
         flushing.kill()
     assert recorder.samples_recorded == recorder.requests_sent
     return figures
@@ -94,7 +102,7 @@ def lean(url: str, users: int) -> dict[str, float]:
 
 def unrecorded(url: str, users: int) -> dict[str, float]:
     """The same without rows, batches and Locust's statistics."""
-    import locust  # noqa: F401  isort: skip - first: it patches the process for gevent
+    from locust.env import Environment  # isort: skip - first: it patches the process for gevent
 
     from harness.swarm.recorder import Recorder, Row
 
@@ -103,7 +111,7 @@ def unrecorded(url: str, users: int) -> dict[str, float]:
             self.samples_recorded += 1
 
     recorder = Deaf(1)
-    return measure(lean_user(url, recorder), users, lambda: recorder.samples_recorded)
+    return measure(Environment(), lean_user(url, recorder), users, lambda: recorder.samples_recorded)
 
 
 def lean_user(url: str, recorder: object) -> type:
