@@ -161,7 +161,7 @@ def no_journal() -> bool:
 @pytest.mark.parametrize("fault", ON_VALKEY)
 def test_whatever_step_it_dies_at_the_reaper_heals(room: Room, fault: str, step: str) -> None:
     with room.keeper(fault, *STEPS[step]) as keeper:
-        assert keeper.wait(60) == -signal.SIGKILL, "the keeper never came to that step"
+        assert keeper.wait(120) == -signal.SIGKILL, "the keeper never came to that step"
         wait_until(room.whole, within_s=HEALED_WITHIN_S, what="the healing")
         wait_until(no_journal, within_s=HEALED_WITHIN_S, what="the end of the journal")
     assert room.whole()
@@ -174,7 +174,7 @@ def test_a_replica_is_healed_too(room: Room, replica: dict[str, str], fault: str
     dsn = replica["postgres-replica"]
     before = postgres.upstream(dsn)
     with room.keeper(fault, *STEPS[step], dsns=replica) as keeper:
-        assert keeper.wait(60) == -signal.SIGKILL, "the keeper never came to that step"
+        assert keeper.wait(120) == -signal.SIGKILL, "the keeper never came to that step"
         wait_until(no_journal, within_s=HEALED_WITHIN_S, what="the healing")
     assert postgres.upstream(dsn) == before
     assert not postgres.is_replay_paused(dsn)
@@ -191,7 +191,7 @@ def test_a_container_is_healed_too(tmp_path: Path, contained: str, port: int, fa
         lease_s=LEASE_S, lasts_s=2.0, owner_pid=os.getpid(), step=dies, event=event, parts=(part,),
     )  # fmt: skip
     with at_work(task, tmp_path) as keeper:
-        assert keeper.wait(60) == -signal.SIGKILL, "the keeper never came to that step"
+        assert keeper.wait(120) == -signal.SIGKILL, "the keeper never came to that step"
         wait_until(no_journal, within_s=HEALED_WITHIN_S, what="the healing")
     wait_until(lambda: ping((HOST, port)), what="Valkey in its container")
 
@@ -200,8 +200,8 @@ def test_a_container_is_healed_too(tmp_path: Path, contained: str, port: int, fa
 def test_a_keeper_that_lives_proves_and_heals_and_leaves_no_journal(
     room: Room, replica: dict[str, str], fault: str
 ) -> None:
-    with room.keeper(fault, dsns=replica) as keeper:
-        assert keeper.wait(60) == 0
+    with room.keeper(fault, lasts_s=5.0 if fault in ON_POSTGRES else 2.0, dsns=replica) as keeper:
+        assert keeper.wait(120) == 0
     assert room.whole()
     assert no_journal()
     assert room.fault().proven, room.fault().error
@@ -221,11 +221,11 @@ def reaper_of(keeper: subprocess.Popen[bytes]) -> psutil.Process | None:
 
 def test_a_keeper_that_hangs_loses_its_lease_and_says_so(room: Room) -> None:
     with room.keeper("disable", lasts_s=LEASE_S * 2 + 2) as keeper:
-        wait_until(lambda: in_force() and not room.whole(), within_s=30, what="the fault")
+        wait_until(lambda: in_force() and not room.whole(), within_s=60, what="the fault")
         keeper.send_signal(signal.SIGSTOP)
         wait_until(room.whole, within_s=HEALED_WITHIN_S, what="the healing")
         keeper.send_signal(signal.SIGCONT)
-        assert keeper.wait(60) == 0
+        assert keeper.wait(120) == 0
     assert room.whole()
     assert not room.fault().proven
     assert no_journal()
@@ -233,7 +233,7 @@ def test_a_keeper_that_hangs_loses_its_lease_and_says_so(room: Room) -> None:
 
 def test_a_reaper_that_is_killed_is_replaced(room: Room) -> None:
     with room.keeper("disable", lasts_s=60) as keeper:
-        wait_until(lambda: in_force() and not room.whole(), within_s=30, what="the fault")
+        wait_until(lambda: in_force() and not room.whole(), within_s=60, what="the fault")
         first = reaper_of(keeper)
         assert first is not None
         first.kill()
@@ -257,7 +257,7 @@ def gatecrash(*arguments: str) -> subprocess.CompletedProcess[str]:
 def abandoned(room: Room) -> Room:
     """A fault whose keeper and reaper are both dead."""
     with room.keeper("disable", lasts_s=60) as keeper:
-        wait_until(lambda: in_force() and not room.whole(), within_s=30, what="the fault")
+        wait_until(lambda: in_force() and not room.whole(), within_s=60, what="the fault")
         keeper.send_signal(signal.SIGSTOP)  # so that it does not replace its reaper
         reaper = reaper_of(keeper)
         assert reaper is not None
@@ -317,7 +317,7 @@ def test_what_cannot_be_healed_stays_in_the_journal_and_is_said(abandoned: Room)
 
 def test_a_living_keeper_is_left_to_heal_itself_unless_all_is_said(room: Room) -> None:
     with room.keeper("disable", lasts_s=60):
-        wait_until(lambda: in_force() and not room.whole(), within_s=30, what="the fault")
+        wait_until(lambda: in_force() and not room.whole(), within_s=60, what="the fault")
         assert gatecrash("chaos", "heal").stdout == "nothing to heal\n"
         assert not room.whole()
         assert gatecrash("chaos", "heal", "--all").returncode == 0
@@ -347,6 +347,6 @@ def test_a_journal_of_another_version_is_one_clear_line(own_state: Path) -> None
 
 def test_the_journal_is_for_its_owner_alone(room: Room) -> None:
     with room.keeper("kill", lasts_s=60):
-        wait_until(in_force, within_s=30, what="the fault")
+        wait_until(in_force, within_s=60, what="the fault")
         (path,) = state.journals()
         assert path.stat().st_mode & 0o777 == 0o600

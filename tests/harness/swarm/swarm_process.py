@@ -36,7 +36,7 @@ class SwarmProcess:
         self.process.stdin.write(encode_line(command))
         self.process.stdin.flush()
 
-    def expect(self, kind: type[E], within_s: float = 60.0) -> E:
+    def expect(self, kind: type[E], within_s: float = 240.0) -> E:
         """The next event of that kind; those before it are passed over, except failures."""
         while True:
             event = self._events.get(timeout=within_s)
@@ -45,7 +45,13 @@ class SwarmProcess:
                 return event
             assert not isinstance(event, Failed), event
 
-    def ended(self, within_s: float = 40.0) -> int:
+    def next(self, within_s: float = 60.0) -> Event:
+        """The next event, whatever it is."""
+        event = self._events.get(timeout=within_s)
+        assert event is not None, "the swarm ended without a word"
+        return event
+
+    def ended(self, within_s: float = 120.0) -> int:
         self.process.stdin.close()
         return self.process.wait(within_s)
 
@@ -63,7 +69,7 @@ class SwarmProcess:
 
 
 def shop_spec(url: str, run_dir: Path, customer: str = "Customer", **changes: object) -> SwarmSpec:
-    load = {"fans": 40, "spectators": 0, "journey": Journey(), "arm_timeout_s": 10.0}
+    load = {"fans": 40, "spectators": 0, "journey": Journey(), "arm_timeout_s": 120.0}
     own = ("fans", "bots", "lurkers", "arrivals", "journey", "connect", "arm_timeout_s")
     load |= {key: changes.pop(key) for key in list(changes) if key in own}
     return SwarmSpec(

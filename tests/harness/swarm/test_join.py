@@ -73,7 +73,7 @@ def knocked(port: int, knock: Knock) -> Welcome | Refused:
 
 
 def to_the_end(swarm: SwarmProcess) -> tuple[Armed, Finished, Settled]:
-    armed = swarm.expect(Armed, within_s=60)
+    armed = swarm.expect(Armed)
     swarm.tell(ReleaseCommand())
     swarm.expect(Release)
     finished = swarm.expect(Finished)
@@ -86,7 +86,7 @@ def to_the_end(swarm: SwarmProcess) -> tuple[Armed, Finished, Settled]:
 def test_a_guest_shares_the_load_and_the_record_is_whole(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, workers=1), 1)
-        with running(spec) as swarm, guest(swarm.expect(Waiting, within_s=60).port) as worker:
+        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
             armed, finished, settled = to_the_end(swarm)
             said = worker.stderr.read()
             assert worker.wait(20) == 0, said
@@ -103,11 +103,11 @@ def test_other_code_or_another_scenario_is_refused_and_so_is_one_too_many(tmp_pa
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, workers=1), 1)
         with running(spec) as swarm:
-            port = swarm.expect(Waiting, within_s=60).port
+            port = swarm.expect(Waiting).port
             old = knocked(port, Knock(host="h", versions={**versions, "gatecrash": "0.0.1"}))
             other = knocked(port, Knock(host="h", versions=versions, scenario="0123456789ab"))
             with guest(port) as worker:
-                swarm.expect(Armed, within_s=60)
+                swarm.expect(Armed)
                 late = knocked(port, Knock(host="h", versions=versions, scenario=scenario_digest(spec.scenario)))
                 swarm.ended()
                 worker.wait(20)
@@ -128,8 +128,8 @@ def worker_of(guest: subprocess.Popen[str]) -> int:
 def test_what_a_killed_worker_process_leaves_missing_is_told_exactly_by_its_own_side(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=5, workers=1), 1)
-        with running(spec) as swarm, guest(swarm.expect(Waiting, within_s=60).port) as worker:
-            swarm.expect(Armed, within_s=60)
+        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+            swarm.expect(Armed)
             swarm.tell(ReleaseCommand())
             while swarm.expect(Progress).requests < 200:
                 continue
@@ -176,8 +176,8 @@ def test_a_worker_whose_master_falls_silent_is_stopped(tmp_path: Path, monkeypat
 def test_a_guest_that_is_killed_is_lost_and_its_users_stay_lost(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=6, workers=1), 1)
-        with running(spec) as swarm, guest(swarm.expect(Waiting, within_s=60).port) as worker:
-            swarm.expect(Armed, within_s=60)
+        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+            swarm.expect(Armed)
             swarm.tell(ReleaseCommand())
             while swarm.expect(Progress).requests < 200:
                 continue
@@ -199,8 +199,8 @@ def test_a_guest_that_is_killed_is_lost_and_its_users_stay_lost(tmp_path: Path) 
 def test_a_guest_does_not_outlive_a_killed_master(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", workers=1), 1)
-        with running(spec) as swarm, guest(swarm.expect(Waiting, within_s=60).port) as worker:
-            swarm.expect(Armed, within_s=60)
+        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+            swarm.expect(Armed)
             swarm.process.kill()
             assert worker.wait(60) == 3
             said = worker.stderr.read()
@@ -217,7 +217,7 @@ def test_the_operators_token_stays_at_home(tmp_path: Path) -> None:
             spec, addresses=Addresses(booking=server.url, feeds=(), event="e", admin_token="secret")
         )
         with running(secret) as swarm:
-            answer = knocked(swarm.expect(Waiting, within_s=60).port, Knock(host="h", versions=own_versions()))
+            answer = knocked(swarm.expect(Waiting).port, Knock(host="h", versions=own_versions()))
     assert isinstance(answer, Welcome)
     assert answer.spec.addresses.booking == server.url
     assert answer.spec.addresses.admin_token == ""
@@ -293,7 +293,7 @@ def test_locusts_pages_show_the_run_and_cannot_steer_it(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=8, workers=1)
         with running(msgspec.structs.replace(spec, reach=Reach(web_port=port))) as swarm:
-            swarm.expect(Armed, within_s=60)
+            swarm.expect(Armed)
             swarm.tell(ReleaseCommand())
             while not _totals(port):
                 swarm.expect(Progress)

@@ -30,12 +30,12 @@ def record(spec: SwarmSpec, others: list[Host]) -> tuple[SwarmProcess, Finished,
     """The whole run, with a worker on each of the other hosts."""
     with running(spec) as swarm, ExitStack() as stack:
         if others:
-            port = swarm.expect(Waiting, within_s=60).port
+            port = swarm.expect(Waiting).port
             guests = [guest(host, port) for host in others]
             for one in guests:
                 stack.callback(one.wait)
                 stack.callback(one.kill)
-        swarm.expect(Armed, within_s=90)
+        swarm.expect(Armed)
         swarm.tell(ReleaseCommand())
         swarm.expect(Release)
         finished = swarm.expect(Finished)
@@ -87,13 +87,13 @@ def test_a_host_that_is_cut_off_is_lost(tmp_path: Path) -> None:
         spec = shop_spec(server.url, tmp_path, customer="Loiterer", fans=8, duration_s=25, workers=1)
         reach = Reach(listen="0.0.0.0", remote_workers=1)
         with running(msgspec.structs.replace(spec, addresses=addresses, reach=reach)) as swarm:
-            worker = guest(host, swarm.expect(Waiting, within_s=60).port)
+            worker = guest(host, swarm.expect(Waiting).port)
             try:
-                swarm.expect(Armed, within_s=90)
+                swarm.expect(Armed)
                 swarm.tell(ReleaseCommand())
                 swarm.expect(Release)
                 subprocess.run(["ip", "link", "set", host.cable, "down"], check=True)
-                finished = swarm.expect(Finished, within_s=60)
+                finished = swarm.expect(Finished)
                 assert swarm.ended() == 0
                 assert worker.wait(60) == 3  # it has noticed, too, and does not load the platform unseen
             finally:

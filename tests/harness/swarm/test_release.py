@@ -37,7 +37,7 @@ def test_a_worker_that_does_not_take_t0_in_time_moves_it_for_all(tmp_path: Path)
         stopped = max(swarm.worker_pids())
         os.kill(stopped, signal.SIGSTOP)
         swarm.tell(ReleaseCommand())
-        wait_until(lambda: log_says(swarm, "T0 was moved"), within_s=60)
+        wait_until(lambda: log_says(swarm, "T0 was moved"), within_s=240)
         assert server.asked == []
         os.kill(stopped, signal.SIGCONT)
         swarm.expect(Release)
