@@ -9,12 +9,16 @@ from chaos.proxy.messages import ApiError
 
 
 def split(address: str) -> tuple[str, int]:
-    """Host and port. Raises ValueError."""
+    """Host and port. Raises ValueError with Go's wording."""
     host, colon, port = address.rpartition(":")
-    if not colon or (":" in host and not host.startswith("[")):
+    if not colon:
         raise ValueError(f"address {address}: missing port in address")
-    if not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"address {address}: invalid port")
+    if ":" in host and not host.startswith("["):
+        raise ValueError(f"address {address}: too many colons in address")
+    if not port.isdigit():
+        raise ValueError(f"lookup tcp/{port}: unknown port")
+    if int(port) > 65535:
+        raise ValueError(f"address {port}: invalid port")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -31,16 +35,22 @@ async def resolve(address: str) -> str:
         host, port = split(address)
         if not host:
             return f":{port}"
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise ApiError(str(error), 500) from error
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ApiError(f"lookup {host}: no such host", 500) from error
     best = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return join(str(best[4][0]), port)
 
 
 async def bind(address: str) -> socket.socket:
     """A socket that is bound (not listening yet). Raises ApiError with Go's wording."""
-    resolved = await resolve(address)
+    try:
+        resolved = await resolve(address)
+    except ApiError as error:
+        raise ApiError(f"listen tcp: {error.message}", error.status) from error
     host, port = split(resolved)
     try:
         return _bound(host, port)

@@ -29,12 +29,12 @@ _HANDLER_TIMEOUT_S: Final = 25.0
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class PopulateDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+class PopulateDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The answer to populate. `proxies` is null when there is none."""
 
-    proxies: tuple[ProxyDocument, ...] | None
     error: str = ""
     status: int = 0
+    proxies: tuple[ProxyDocument, ...] | None
 
 
 class DropDocument(msgspec.Struct, frozen=True):
@@ -123,10 +123,10 @@ class _Api:
             done = await self._all.populate(read_body(await request.read(), list[self._proxy_input]))  # type: ignore[name-defined]
         except PopulateError as error:
             stand = tuple(proxy.document() for proxy in error.done) or None
-            return _json(PopulateDocument(stand, error.message, error.status), error.status)
+            return _json(PopulateDocument(error=error.message, status=error.status, proxies=stand), error.status)
         except ApiError as error:
-            return _json(PopulateDocument(None, error.message, error.status), error.status)
-        return _json(PopulateDocument(tuple(proxy.document() for proxy in done) or None), 201)
+            return _json(PopulateDocument(error=error.message, status=error.status, proxies=None), error.status)
+        return _json(PopulateDocument(proxies=tuple(proxy.document() for proxy in done) or None), 201)
 
     async def proxies(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's signature
         return _json({proxy.name: proxy.document() for proxy in self._all.all()})

@@ -40,6 +40,11 @@ class Toxic(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Attributes
     lease: Lease | None = None
 
+    @property
+    def direction(self) -> str:
+        """`stream` is shown as it was written, and its case means nothing."""
+        return self.stream.lower()
+
 
 class _Placed:
     """A toxic's stage in one link. It stays when the toxicity spares the connection: a later roll may hit, and a
@@ -232,14 +237,14 @@ class Connection:
     def start(self, toxics: Iterable[Toxic]) -> None:
         """Let data flow, through these toxics."""
         for toxic in toxics:
-            self.link(toxic.stream).add(toxic)
+            self.link(toxic.direction).add(toxic)
         self._client.join(self, self.upstream_link, self.downstream_link)
         self._upstream.join(self, self.downstream_link, self.upstream_link)
         self._client.begin()
         self._upstream.begin()
 
     def link(self, stream: str) -> Link:
-        """The direction that a toxic's stream names."""
+        """The direction of this name."""
         return self.upstream_link if stream == "upstream" else self.downstream_link
 
     @property

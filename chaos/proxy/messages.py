@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_origin
 
 import msgspec
 
@@ -105,21 +105,26 @@ def missing(field: str, index: int | None = None) -> ApiError:
 
 
 def read_body(body: bytes, type: type[T]) -> T:
-    """The first JSON value of a body; what comes after it is ignored, null stands for an empty object."""
+    """The first JSON value of a body; what comes after it is ignored, null stands for an empty object or array."""
     try:
         text = body.decode().lstrip()
         if not text:
             raise bad_body("EOF")
         value, _ = json.JSONDecoder().raw_decode(text)
-        return msgspec.convert({} if value is None else value, type)
-    except (UnicodeDecodeError, json.JSONDecodeError, msgspec.ValidationError) as error:
+        if value is None:
+            value = [] if get_origin(type) is list else {}
+        return msgspec.convert(value, type)
+    except json.JSONDecodeError as error:
+        cut_short = error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated")
+        raise bad_body("unexpected EOF" if cut_short else str(error)) from error
+    except (UnicodeDecodeError, msgspec.ValidationError) as error:
         raise bad_body(str(error)) from error
 
 
 def new_toxic(given: ToxicInput, taken: set[str]) -> Toxic:
     """A toxic from a body, defaults filled in. Checked in Toxiproxy's order: stream, type, name, attributes."""
     stream = given.stream or "downstream"
-    if stream not in STREAMS or given.stream == "":
+    if stream.lower() not in STREAMS or given.stream == "":
         raise ApiError("stream was invalid, can be either upstream or downstream", 400)
     stage_type = TOXICS.get(given.type or "")
     if stage_type is None or given.type is None:

@@ -130,7 +130,7 @@ class Proxy:
 
     def toxics(self) -> list[Toxic]:
         """Every toxic, those of the upstream direction first."""
-        return sorted(self._toxics, key=lambda toxic: toxic.stream != "upstream")
+        return sorted(self._toxics, key=lambda toxic: toxic.direction != "upstream")
 
     def toxic(self, name: str) -> Toxic:
         """The toxic of this name. Raises ApiError."""
@@ -145,7 +145,7 @@ class Proxy:
         self._toxics.append(toxic)
         self._leases.watch(toxic)
         for connection in self._connections:
-            connection.link(toxic.stream).add(toxic)
+            connection.link(toxic.direction).add(toxic)
         return toxic
 
     def update_toxic(self, name: str, given: ToxicInput) -> Toxic:
@@ -156,7 +156,7 @@ class Proxy:
         if given.toxicity is None and given.attributes is None and not self._strict:
             return toxic  # a lease was renewed: nothing is rolled again
         for connection in list(self._connections):
-            connection.link(toxic.stream).update(toxic)
+            connection.link(toxic.direction).update(toxic)
         return toxic
 
     def remove_toxic(self, name: str) -> None:
@@ -165,7 +165,7 @@ class Proxy:
         self._toxics.remove(toxic)
         self._leases.forget(name)
         for connection in list(self._connections):
-            connection.link(toxic.stream).remove(toxic, strict=self._strict)
+            connection.link(toxic.direction).remove(toxic, strict=self._strict)
 
     def cut_stalled(self) -> None:
         """Close what a drop stalled: it has lost data and cannot be whole again."""

@@ -82,6 +82,37 @@ def test_what_is_not_json_is_refused(server: ProxyServer) -> None:
     assert answer.json()["error"].startswith("bad request body: ")
 
 
+@pytest.mark.parametrize("path", ["/proxies", "/populate"])
+def test_a_body_that_is_cut_short_is_refused(server: ProxyServer, path: str) -> None:
+    answer = server.session.post(server.url + path, data='{"name": "a', timeout=5)
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad request body: unexpected EOF")
+
+
+@pytest.mark.parametrize(
+    ("listen", "error"),
+    [
+        ("nonsense", "address nonsense: missing port in address"),
+        ("::1", "address ::1: too many colons in address"),
+        (f"{HOST}:99999", "address 99999: invalid port"),
+        (f"{HOST}:nonsense", "lookup tcp/nonsense: unknown port"),
+    ],
+)
+def test_an_address_that_is_none_is_an_error_500(server: ProxyServer, listen: str, error: str) -> None:
+    body = {"name": "a", "upstream": UP, "listen": listen}
+    assert error_of(server.call("POST", "/proxies", body)) == (500, f"listen tcp: {error}")
+    server.create("a", UP)
+    assert error_of(server.call("PATCH", "/proxies/a", {"listen": listen})) == (500, error)
+    assert server.call("GET", "/proxies/a").json()["enabled"] is True
+
+
+def test_a_host_that_is_not_there_is_an_error_500(server: ProxyServer) -> None:
+    """The real server may name the resolver that it asked."""
+    body = {"name": "a", "upstream": UP, "listen": "256.1.1.1:0"}
+    status, error = error_of(server.call("POST", "/proxies", body))
+    assert status == 500
+    assert re.fullmatch(r"listen tcp: lookup 256\.1\.1\.1( on \S+)?: no such host", error)
+
+
 def test_two_proxies_cannot_have_one_name(server: ProxyServer) -> None:
     server.create("a", UP)
     assert error_of(server.call("POST", "/proxies", {"name": "a", "upstream": UP})) == (409, "proxy already exists")
@@ -158,6 +189,14 @@ def test_a_toxic_gets_every_default(server: ProxyServer) -> None:
         "toxicity": 1,
     }
     assert server.call("GET", "/proxies/a/toxics/latency_downstream").json() == answer.json()
+
+
+def test_the_case_of_a_stream_means_nothing_and_is_kept(server: ProxyServer) -> None:
+    server.create("a", UP)
+    server.toxic("a", "noop")
+    assert server.toxic("a", "latency", "Upstream", latency=7) == "latency_Upstream"
+    streams = [toxic["stream"] for toxic in server.call("GET", "/proxies/a/toxics").json()]
+    assert streams == ["Upstream", "downstream"]
 
 
 def test_toxics_are_listed_upstream_first(server: ProxyServer) -> None:
@@ -242,6 +281,10 @@ class TestPopulate:
 
     def test_nothing_is_null(self, server: ProxyServer) -> None:
         answer = server.call("POST", "/populate", [])
+        assert (answer.status_code, answer.json()) == (201, {"proxies": None})
+
+    def test_null_is_nothing(self, server: ProxyServer) -> None:
+        answer = server.session.post(server.url + "/populate", data="null", timeout=5)
         assert (answer.status_code, answer.json()) == (201, {"proxies": None})
 
     def test_leaves_the_same_proxy_untouched(self, server: ProxyServer) -> None:
