@@ -5,7 +5,7 @@ What was seen is on paper here; `python -m tests.chaos.mutants` breaks the refer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import pytest
@@ -29,22 +29,24 @@ from tests.chaos.test_shipped_expectations import written
 class Drill(Paper):
     """What a drill of `tried` saw, on paper."""
 
-    tried: Experiment | None = None
+    tried: Experiment = field(kw_only=True)
 
     @property
     def faults(self) -> FaultsDocument:
         (run,) = super().faults.faults
-        run = msgspec.structs.replace(run, definition=msgspec.to_builtins(self.tried))
+        run = msgspec.structs.replace(run, experiment=self.tried.name, definition=msgspec.to_builtins(self.tried))
         return msgspec.structs.replace(super().faults, faults=(run,))
 
 
 def drilled(name: str, *, without: str = "") -> FaultResult:
-    """Everything that the experiment expects was seen, but for the expectation `without`."""
+    """All that the experiment expects was seen, but for the expectation `without` and others of the same metric."""
     tried = experiment.load(name)
     drill = Drill(tried=tried)
+    gone = {getattr(wanted, "metric", None) for wanted in tried.expectations if wanted.name == without} - {None}
     for wanted in tried.expectations:
-        for table, rows in written(wanted, kept=wanted.name != without).rows.items():
-            drill.rows[table] += rows
+        if wanted.name == without or getattr(wanted, "metric", None) not in gone:
+            for table, rows in written(wanted, kept=wanted.name != without).rows.items():
+                drill.rows[table] += rows
     (result,) = judge(drill)
     return result
 
