@@ -45,12 +45,12 @@ def _changed(script: Script, old: str, new: str) -> Script:
 
 _FORGET: Final = "UPDATE orders SET unfinished = false WHERE order_id = $1 AND $2::text <> '' RETURNING order_id"
 _CREATE_UNOWNED: Final = sql.CREATE.replace("price_cents, true\n", "price_cents, false\n")
-_HOLD_ANY: Final = _changed(holds_lua.HOLD, "~= '0' then answer", "== '' then answer")
+_HOLD_ANY: Final = _changed(holds_lua.HOLD, "~= '0' then taken", "== '' then taken")
 _EXPIRE_EARLY: Final = _changed(
     holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us + {round(EARLY_S * 1e6)})"
 )
 _EXPIRE_AND_KEEP: Final = _changed(
-    holds_lua.EXPIRE, "give_back(key, hold_id, hold, 'expired')", "redis.call('ZREM', KEYS[6], hold_id)"
+    holds_lua.EXPIRE, "give_back(name, hold, 'expired', ended)", "redis.call('ZREM', KEYS[4], name)"
 )
 _ADMIT_LAST: Final = _changed(queue_lua.ADMIT, "redis.call('ZRANGE', KEYS[2]", "redis.call('ZREVRANGE', KEYS[2]")
 
@@ -85,8 +85,8 @@ class LimitlessOrders(Orders):
 class CarelessSeats(LuaSeats):
     """Gives a seat to whoever asks: that another fan holds or owns it is no obstacle."""
 
-    async def _run(self, script: Script, hold_id: str, *arguments: Value) -> Reply:
-        return await super()._run(_HOLD_ANY if script is holds_lua.HOLD else script, hold_id, *arguments)
+    async def _hold(self, _script: Script, arguments: tuple[Value, ...]) -> Reply:
+        return await super()._hold(_HOLD_ANY, arguments)
 
 
 class LeakySeats(LuaSeats):

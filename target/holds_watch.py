@@ -67,8 +67,8 @@ class WatchSeats:
         seconds, micros = await self._redis.command("TIME")
         now_us = int(seconds) * 10**6 + int(micros)
         due = await self._redis.command("ZRANGEBYSCORE", self._keys.holds, "-inf", now_us, "LIMIT", 0, most)
-        for hold_id in due:
-            await self._transact(partial(self._verbs.expire, hold_id.decode()))
+        for name in due:
+            await self._transact(partial(self._verbs.expire, name.decode()))
         return len(due)
 
     async def _transact(self, begin: Callable[[], Transaction[T]]) -> T:

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from target import holds_lua, seat_store
+from target.hold_record import parse, reference
 from target.keys import SEAT_HELD, SEAT_SOLD, Keys
 from target.redis_store import NotReadyError, RedisStore, Value
 from target.seat_store import MISSING, OK, UNREADY, Owner, SeatStore
@@ -152,20 +153,14 @@ class Inventory:
         with contextlib.suppress(HoldGoneError):
             _expect_ok(await self._store.release(claim.hold_id, fan=""))
 
-    async def hold_of(self, seat: str) -> str | None:
-        """The id of the hold that has the seat now; None when it is free or sold."""
-        owner = await self._redis.command("HGET", self._keys.seats, seat)
-        state, _, hold_id = (owner or b"").decode().partition(":")
-        return hold_id if state == SEAT_HELD else None
+    async def hold_of(self, seat: str) -> Hold | None:
+        """The hold that has the seat now; None when it is free."""
+        name = await self._redis.command("HGET", self._keys.seats, seat)
+        return await self._read(name.decode()) if name else None
 
     async def get_hold(self, hold_id: str) -> Hold | None:
         """The hold in any state; None when there never was one, or it ended long ago."""
-        fields = ("state", "fan", "identity", "seats", "expires_us")
-        row = await self._redis.command("HMGET", self._keys.hold(hold_id), *fields)
-        if row[0] is None:
-            return None
-        state, fan, identity, seats, expires_us = (value.decode() for value in row)
-        return Hold(hold_id, HoldState(state), fan, identity, tuple(seats.split()), int(expires_us) / 1e6)
+        return await self._read(reference(hold_id))
 
     async def expire_due(self) -> int:
         """Gives back the seats of every hold whose time is over; returns how many holds."""
@@ -191,16 +186,26 @@ class Inventory:
             await self._run_id(),
             self._venue.capacity,
             round(KEEP_PENDING_S * 1e6),
-            self._keys.hold(""),
+            self._keys.ended(""),
             await self._began_on(),
         )
         arguments: list[Value] = []
         for state, claims in ((SEAT_SOLD, sold), (SEAT_HELD, pending)):
             for claim in claims:
+                owner = (reference(claim.hold_id), claim.hold_id, claim.fan, claim.identity)
                 for seat in claim.seats:
-                    arguments += (claim.hold_id, claim.fan, claim.identity, seat, self._index(seat), state)
+                    arguments += (*owner, seat, self._index(seat), state)
         keys = (*holds_lua.seat_keys(self._keys), self._keys.server)
         return bool(await self._redis.run(holds_lua.LOAD, keys, (*head, *arguments)))
+
+    async def _read(self, name: str) -> Hold | None:
+        text = await self._redis.command("HGET", self._keys.seats, name)
+        text = text or await self._redis.command("GET", self._keys.ended(name))
+        if not text:
+            return None
+        found = parse(text)
+        state, ends_at = HoldState(found.state), found.expires_us / 1e6
+        return Hold(found.hold_id, state, found.fan, found.identity, found.seats, ends_at)
 
     async def _began_on(self) -> str:
         return str((await self._redis.command("GET", self._keys.server) or b"").decode())

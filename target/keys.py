@@ -1,6 +1,6 @@
 """Every Redis key of one event, named once. The braces are a cluster hash tag: an event's keys live in one slot.
 
-`MGET epoch seq map` is one command and therefore a consistent picture of all seats.
+The feed's newest entry numbers the last change of any seat; see `seat_stream` for what is read together with it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ class Keys:
         "score",
         "seats",
         "seen",
-        "seq",
         "server",
         "turnout",
     )
@@ -48,11 +47,10 @@ class Keys:
         self.event = event
         self.epoch = f"{tag}:epoch"  # string; absent until the seats are loaded: nothing may be held or joined then
         self.server = f"{tag}:server"  # run_id of the Redis process the epoch was begun on
-        self.seq = f"{tag}:seq"  # integer: seat changes in this epoch
-        self.feed = f"{tag}:feed"  # stream, ids <seq>-0; fields seat, state, at (unix seconds)
+        self.feed = f"{tag}:feed"  # stream, ids 0-<seq> without a gap; one field, seat → "<state> <unix seconds>"
         self.map = f"{tag}:map"  # string: one character 0|1|2 per seat, in the venue's order
-        self.seats = f"{tag}:seats"  # hash seat → "<state>:<hold id>"; free seats are absent
-        self.holds = f"{tag}:holds"  # sorted set hold id → expiry, unix µs
+        self.seats = f"{tag}:seats"  # hash seat that is not free → its hold's name, and that name → its `HoldRecord`
+        self.holds = f"{tag}:holds"  # sorted set name of a hold that lives → expiry, unix µs
         self.bought = f"{tag}:bought"  # hash identity → seats held and sold
         self.parked = f"{tag}:parked"  # hash order id → checkout as JSON, waiting for the primary
         self.score = f"{tag}:score"  # pub/sub channel
@@ -60,7 +58,7 @@ class Keys:
         self.seen = f"{tag}:seen"  # sorted set fan who waits → last heard of, unix µs
         self.draw = f"{tag}:draw"  # sorted set entry (hash of the fan) → drawn score: everybody in the draw
         self.queue_epoch = f"{tag}:queue_epoch"  # integer: grows when somebody is put in before others
-        self.fans = f"{tag}:fans"  # hash fan → "<join time µs>[*: gave up an earlier place] <device's digest or -> <identity>"
+        self.fans = f"{tag}:fans"  # hash fan → "<join µs>[*: gave up an earlier place] <device digest or -> <identity>"
         self.join_clock = f"{tag}:join_clock"  # integer: the newest join time given
         self.admitted = f"{tag}:admitted"  # hash fan → "<admission no> <expiry µs> <entered µs, 0: not yet>"
         self.admission_no = f"{tag}:admission_no"  # integer
@@ -73,6 +71,6 @@ class Keys:
         """Sorted set of the fans who joined from one device in the last minute, by when (unix µs)."""
         return f"{{{self.event}}}:device:{digest}"
 
-    def hold(self, hold_id: str) -> str:
-        """Hash of one hold: state held|locked|sold|released|expired, fan, identity, seats, indexes, expires_us."""
-        return f"{{{self.event}}}:hold:{hold_id}"
+    def ended(self, name: str) -> str:
+        """Record of a hold that was released or has expired, for as long as it is remembered."""
+        return f"{{{self.event}}}:ended:{name}"

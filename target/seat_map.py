@@ -17,6 +17,7 @@ from target.cache import CachedValue
 from target.keys import SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
 from target.observability import FALLBACKS
 from target.redis_store import NotReadyError, RedisStore
+from target.seat_stream import SeatStream
 from target.seat_watch import REST_S, SeatWatch
 from target.venue import Venue
 
@@ -54,13 +55,12 @@ class SeatMap:
     """Both views of one event. Raises `UnavailableError` when neither Redis nor the database can be asked."""
 
     def __init__(self, redis: RedisStore, keys: Keys, venue: Venue, truth: SeatTruth) -> None:
-        self._redis = redis
-        self._keys = keys
+        self._stream = SeatStream(redis, keys)
         self._venue = venue
         self._truth = truth
         self._seats = CachedValue("seats", self._read, ttl_s=SEATS_TTL_S, jitter_ratio=JITTER_RATIO)
         self._counts = CachedValue("sections", self._count, ttl_s=COUNTS_TTL_S, jitter_ratio=JITTER_RATIO)
-        self._watch = SeatWatch(redis, keys, self.invalidate)
+        self._watch = SeatWatch(self._stream, self.invalidate)
 
     async def seats(self) -> bytes:
         """A `Seats` as JSON."""
@@ -95,10 +95,10 @@ class SeatMap:
         return msgspec.json.encode(Counts(seats.stale, counts))
 
     async def _from_redis(self) -> Seats:
-        epoch, seq, seat_map = await self._redis.command("MGET", self._keys.epoch, self._keys.seq, self._keys.map)
-        if epoch is None:
+        seen = await self._stream.see()
+        if seen is None:
             raise NotReadyError
-        return Seats(epoch.decode(), int(seq), stale=False, source="redis", states=self._by_section(seat_map.decode()))
+        return Seats(seen.epoch, seen.seq, stale=False, source="redis", states=self._by_section(seen.states.decode()))
 
     async def _from_orders(self) -> Seats:
         states = [SEAT_FREE] * self._venue.capacity

@@ -153,8 +153,7 @@ class SeatRoutes:
 
     async def _held_already(self, owner: Pass, seats: tuple[str, ...]) -> HoldAnswer | None:
         """The fan's hold of exactly these seats, if there is one: its first answer may have been lost on the way."""
-        hold_id = await self._context.inventory.hold_of(seats[0])
-        hold = await self._context.inventory.get_hold(hold_id) if hold_id else None
+        hold = await self._context.inventory.hold_of(seats[0])
         if hold is None or (hold.state, hold.fan, set(hold.seats)) != (HoldState.HELD, owner.fan, set(seats)):
             return None
         return HoldAnswer(hold.hold_id, hold.seats, max(0.0, hold.expires_at - time.time()), hold.expires_at)

@@ -13,14 +13,21 @@ from target.seat_log import SeatChange
 READ_MAX: Final = 500
 WAIT_MS: Final = 400  # well under the time-out of a call
 
-_LOAD: Final = Script("return {redis.call('MGET', unpack(KEYS, 1, 3)), redis.call('XRANGE', KEYS[4], '-', '+')}")
+# KEYS of all: feed, epoch, map.
+_LOAD: Final = Script("return {redis.call('XRANGE', KEYS[1], '-', '+'), redis.call('MGET', KEYS[2], KEYS[3])}")
+_SEE: Final = Script(
+    "return {redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1), redis.call('MGET', KEYS[2], KEYS[3])}"
+)
+_NEWEST: Final = Script(
+    "return {redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1), {redis.call('GET', KEYS[2]), ''}}"
+)
 _READ: Final = Script(
-    "return {redis.call('GET', KEYS[1]), redis.call('XRANGE', KEYS[2], '(' .. ARGV[1] .. '-0', '+', 'COUNT', ARGV[2])}"
+    "return {redis.call('GET', KEYS[2]), redis.call('XRANGE', KEYS[1], '(0-' .. ARGV[1], '+', 'COUNT', ARGV[2])}"
 )
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """Everything at one instant: `states` as of `seq`, and the changes that led there, as far as Redis keeps them."""
+    """Everything at one instant: `states` as of `seq`, and the changes that led there, as far as they were read."""
 
     epoch: str
     seq: int
@@ -37,20 +44,25 @@ class SeatStream:
 
     def __init__(self, redis: RedisStore, keys: Keys) -> None:
         self._redis = redis
-        self._keys = keys
+        self._feed = keys.feed
+        self._keys = (keys.feed, keys.epoch, keys.map)
 
     async def load(self) -> Loaded | None:
-        """The state of all seats. None: the event is not loaded."""
-        keys = self._keys
-        (epoch, seq, states), entries = await self._redis.run(_LOAD, (keys.epoch, keys.seq, keys.map, keys.feed))
-        if epoch is None:
-            return None
-        name = epoch.decode()
-        return Loaded(name, int(seq or 0), states, tuple(_change(name, entry) for entry in entries))
+        """The state of all seats and all changes that Redis keeps. None: the event is not loaded."""
+        return await self._whole(_LOAD)
+
+    async def see(self) -> Loaded | None:
+        """As `load`, with the last change only."""
+        return await self._whole(_SEE)
+
+    async def newest(self) -> tuple[str, int] | None:
+        """Epoch and number of the last change. None: the event is not loaded."""
+        loaded = await self._whole(_NEWEST)
+        return (loaded.epoch, loaded.seq) if loaded else None
 
     async def read(self, epoch: str, last_seq: int) -> list[SeatChange]:
         """The changes after `last_seq`; none: nothing has changed. Raises `HistoryGoneError`."""
-        present, entries = await self._redis.run(_READ, (self._keys.epoch, self._keys.feed), (last_seq, READ_MAX))
+        present, entries = await self._redis.run(_READ, self._keys, (last_seq, READ_MAX))
         if present is None or present.decode() != epoch:
             raise HistoryGoneError
         changes = [_change(epoch, entry) for entry in entries]
@@ -60,11 +72,17 @@ class SeatStream:
 
     async def wait(self, last_seq: int) -> None:
         """Returns when there may be something after `last_seq`, or after a short while."""
-        await self._redis.command("XREAD", "COUNT", 1, "BLOCK", WAIT_MS, "STREAMS", self._keys.feed, f"{last_seq}-0")
+        await self._redis.command("XREAD", "COUNT", 1, "BLOCK", WAIT_MS, "STREAMS", self._feed, f"0-{last_seq}")
+
+    async def _whole(self, script: Script) -> Loaded | None:
+        entries, (epoch, states) = await self._redis.run(script, self._keys)
+        if epoch is None:
+            return None
+        changes = tuple(_change(epoch.decode(), entry) for entry in entries)
+        return Loaded(epoch.decode(), changes[-1].seq if changes else 0, states, changes)
 
 
 def _change(epoch: str, entry: Reply) -> SeatChange:
-    name, fields = entry
-    row = dict(zip(fields[::2], fields[1::2], strict=True))
-    seq = int(name.partition(b"-")[0])
-    return SeatChange(epoch, seq, row[b"seat"].decode(), int(row[b"state"]), float(row[b"at"]))
+    name, (seat, what) = entry
+    state, at = what.split()
+    return SeatChange(epoch, int(name.partition(b"-")[2]), seat.decode(), int(state), float(at))

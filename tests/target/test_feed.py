@@ -16,6 +16,7 @@ from target.inventory import Inventory
 from target.keys import Keys
 from target.redis_store import RedisStore
 from target.score import score_ticker
+from target.seat_stream import SeatStream
 from target.venue import load
 from tests.target.booth import EVENT, Claimed, until
 from tests.target.conftest import Valkey
@@ -76,7 +77,8 @@ class Scene:
         return claim
 
     async def changes(self) -> int:
-        return int(await self.redis.command("GET", Keys(EVENT).seq))
+        newest = await SeatStream(self.redis, Keys(EVENT)).newest()
+        return newest[1] if newest else 0
 
 
 @pytest.fixture

@@ -27,11 +27,9 @@ VENUE = load("arena", EVENT)
 CLIENTS = 40
 
 CHANGE_MANY = Script("""
-local first = tonumber(redis.call('GET', KEYS[1]) or '0')
-for n = 1, tonumber(ARGV[1]) do
-  redis.call('XADD', KEYS[2], (first + n) .. '-0', 'seat', ARGV[2], 'state', n % 2, 'at', '0')
-end
-return redis.call('INCRBY', KEYS[1], ARGV[1])
+local newest
+for n = 1, tonumber(ARGV[1]) do newest = redis.call('XADD', KEYS[1], '0-*', ARGV[2], n % 2 .. ' 0') end
+return tonumber(string.match(newest, '%d+$'))
 """)
 
 
@@ -43,7 +41,7 @@ class Sale:
         self._keys = Keys(EVENT)
 
     async def change(self, count: int) -> int:
-        return int(await self._redis.run(CHANGE_MANY, (self._keys.seq, self._keys.feed), (count, VENUE.seats[0])))
+        return int(await self._redis.run(CHANGE_MANY, (self._keys.feed,), (count, VENUE.seats[0])))
 
 
 @contextlib.asynccontextmanager
