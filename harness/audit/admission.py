@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,7 @@ class Admissions:
     """Admissions by their number, an array of each property. Admission i lies in [waiting_s[i], told_s[i]]: the fan
     surely still waited, and surely was admitted."""
 
-    actors: list[str]
+    actors: pa.Array
     numbers: npt.NDArray[np.int64]
     waiting_s: Floats
     told_s: Floats
@@ -120,23 +121,35 @@ def _narrowed(seen: Admissions) -> Admissions:
 
 def _admissions(evidence: Evidence) -> Admissions:
     """One for each fan and admission number. A forged ticket has the number of its owner, and is left out."""
-    forged = {join.actor for join in evidence.joins.naming("ticket") if join.value.ticket}
-    first: dict[tuple[int, str], float] = {}
-    for enter in evidence.enters.ok:
-        number = enter.value.admission_no
-        if number is not None and enter.actor not in forged:
-            first.setdefault((number, enter.actor), enter.t_end_s)
-    joined_s = evidence.joins.first_invoked_s
-    ordered = sorted(first)
-    actors = [actor for _, actor in ordered]
-    entered_s = np.array([first[one] for one in ordered], dtype=np.float64)
+    enters = evidence.enters.ok
+    forged = pa.array([join.actor for join in evidence.joins.naming("ticket") if join.value.ticket], pa.string())
+    actors, entered_s = enters.actors, enters.t_end_s
+    numbers = np.array([math.nan if (no := e.value.admission_no) is None else no for e in enters], dtype=np.float64)
+    owner = pc.dictionary_encode(actors).indices.to_numpy()
+    counted = np.flatnonzero(np.isfinite(numbers) & ~_is_in(actors, forged))
+    counted = counted[np.lexsort((owner[counted], numbers[counted]))]  # stable: the first of each stays the first
+    again = (np.diff(numbers[counted]) == 0) & (np.diff(owner[counted]) == 0)
+    counted = counted[~np.concatenate((np.zeros(min(1, len(counted)), dtype=bool), again))]
+    actors, entered_s = actors.take(pa.array(counted)), entered_s[counted]
     waiting_s, told_s = _streamed(evidence, actors, entered_s)
-    joins_s = np.array([joined_s.get(actor, _NEVER_S) for actor in actors], dtype=np.float64)
-    numbers = np.array([number for number, _ in ordered], dtype=np.int64)
-    return Admissions(actors, numbers, np.maximum(joins_s, waiting_s), np.minimum(entered_s, told_s))
+    waiting_s = np.maximum(_joined(evidence, actors), waiting_s)
+    return Admissions(actors, numbers[counted].astype(np.int64), waiting_s, np.minimum(entered_s, told_s))
 
 
-def _streamed(evidence: Evidence, actors: list[str], until_s: Floats) -> tuple[Floats, Floats]:
+def _joined(evidence: Evidence, actors: pa.Array) -> Floats:
+    """When each of these fans first asked for a place; −∞: never seen."""
+    first = evidence.joins.first_invoked.combine_chunks()
+    at = pc.index_in(actors, first["actor"])
+    found: Floats = pc.fill_null(first["t_invoke_s"].take(at), _NEVER_S).to_numpy()
+    return found
+
+
+def _is_in(actors: pa.Array, names: pa.Array) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = pc.is_in(actors, value_set=names).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _streamed(evidence: Evidence, actors: pa.Array, until_s: Floats) -> tuple[Floats, Floats]:
     """What the position streams of these fans said by these instants: surely waiting, surely admitted; ∓∞: nothing."""
     calls = evidence.events("positions", ("admitted",), ("actor", "t_s"))
     positions = evidence.events("positions", ("position",), ("actor", "t_s", "t_sent_s"))
@@ -148,9 +161,9 @@ def _streamed(evidence: Evidence, actors: list[str], until_s: Floats) -> tuple[F
     return waiting_s + ahead_s, told_s
 
 
-def _last(rows: pa.Table, column: str, actors: list[str], until_s: Floats, *, back: int, otherwise: float) -> Floats:
+def _last(rows: pa.Table, column: str, actors: pa.Array, until_s: Floats, *, back: int, otherwise: float) -> Floats:
     """For each of these fans the column's value in their last row received by then, or in the `back`-th from there."""
-    if not rows.num_rows or not actors:
+    if not rows.num_rows or not len(actors):
         return np.full(len(actors), otherwise)
     names = pc.unique(rows["actor"])
     owner = pc.index_in(rows["actor"], names).to_numpy().astype(np.int64)
@@ -164,7 +177,7 @@ def _last(rows: pa.Table, column: str, actors: list[str], until_s: Floats, *, ba
         """Fan and instant in one number, to the microsecond."""
         return who * span + np.rint((when_s - start_s) * _TICKS_PER_S).astype(np.int64)
 
-    asked = pc.fill_null(pc.index_in(pa.array(actors), names), -1).to_numpy().astype(np.int64)
+    asked = pc.fill_null(pc.index_in(actors, names), -1).to_numpy().astype(np.int64)
     at = np.searchsorted(key(owner, t_s[order]), key(asked, until_s), side="right") - back
     found = (at >= 0) & (owner[np.maximum(at, 0)] == asked)
     result: Floats = np.where(found, values[np.maximum(at, 0)], otherwise)
@@ -174,7 +187,7 @@ def _last(rows: pa.Table, column: str, actors: list[str], until_s: Floats, *, ba
 def _moments(admitted: Admissions, worst: Stretch) -> tuple[Moment, Moment]:
     first, last = worst.first, worst.last
     start_s, end_s = float(admitted.waiting_s[first]), float(admitted.told_s[last])
-    early, late = admitted.actors[first], admitted.actors[last]
+    early, late = admitted.actors[first].as_py(), admitted.actors[last].as_py()
     waited = f"admission no. {admitted.numbers[first]} was not yet given: {early}, or one let in before, still waited"
     told = f"admission no. {admitted.numbers[last]} was given by now: {late}, or one let in after, was told so"
     return Moment(early, waited, (start_s, start_s)), Moment(late, told, (start_s, end_s))

@@ -13,6 +13,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -160,10 +161,27 @@ class Operations(Generic[V_co]):
         return self._where(pc.match_substring(self.rows["value"], f'"{field}"'))
 
     @property
+    def actors(self) -> pa.Array:
+        """Who did each of them, as strings."""
+        return _plain(self.rows["actor"]).combine_chunks()
+
+    @property
+    def t_end_s(self) -> npt.NDArray[np.float64]:
+        """When each of them ended, see `Operation.t_end_s`."""
+        ended: npt.NDArray[np.float64] = pc.coalesce(self.rows["t_complete_s"], self.rows["t_invoke_s"]).to_numpy()
+        return ended
+
+    @property
+    def first_invoked(self) -> pa.Table:
+        """Columns actor and t_invoke_s: when each actor first asked."""
+        first = self.rows.select(["actor", "t_invoke_s"]).group_by("actor").aggregate([("t_invoke_s", "min")])
+        return pa.table({"actor": _plain(first["actor"]), "t_invoke_s": first["t_invoke_s_min"]})
+
+    @property
     def first_invoked_s(self) -> dict[str, float]:
         """Actor → when they first asked."""
-        first = self.rows.select(["actor", "t_invoke_s"]).group_by("actor").aggregate([("t_invoke_s", "min")])
-        return dict(zip(first["actor"].to_pylist(), first["t_invoke_s_min"].to_pylist(), strict=True))
+        first = self.first_invoked
+        return dict(zip(first["actor"].to_pylist(), first["t_invoke_s"].to_pylist(), strict=True))
 
     @property
     def aliases(self) -> dict[str, str]:

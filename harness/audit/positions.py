@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from harness.record.schema import EVENTS
 
 _KINDS: Final = ("connect", "position", "admitted")
 _COLUMNS: Final = ("actor", "event", "t_s", "epoch", "value")
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.integer]
 
 
 def position_monotonic(evidence: Evidence) -> Tally:
@@ -26,43 +27,71 @@ def position_monotonic(evidence: Evidence) -> Tally:
     """
     tally = Tally(evidence)
     told = _told(evidence)
-    tally.checked = told.num_rows
-    if not told.num_rows:
+    tally.checked = len(told.value)
+    if not tally.checked:
         tally.note = "nobody was told a position"
         return tally
-    actor, place, epoch = (told[name].to_numpy() for name in ("actor_no", "place", "epoch_no"))
-    value, connection = told["value"].to_numpy(), told["connection"].to_numpy()
-    same = (np.diff(actor) == 0) & (np.diff(place) == 0) & (np.diff(epoch) == 0)
-    worse = np.flatnonzero(same & (np.diff(value) > 0))
-    after_reconnect = int(np.count_nonzero(connection[worse] != connection[worse + 1]))
-    for row in worse[:VIOLATIONS_KEPT]:
-        _report(told, int(row), reconnected=bool(connection[row] != connection[row + 1]), tally=tally)
+    same = (np.diff(told.actor) == 0) & (np.diff(told.place) == 0) & (np.diff(told.epoch) == 0)
+    worse = np.flatnonzero(same & (np.diff(told.value) > 0))
+    reconnected = told.connection[worse] != told.connection[worse + 1]
+    for row, after_reconnect in zip(worse[:VIOLATIONS_KEPT].tolist(), reconnected.tolist(), strict=False):
+        _report(told, row, reconnected=after_reconnect, tally=tally)
     tally.violations_total += max(0, len(worse) - VIOLATIONS_KEPT)
-    for row in np.flatnonzero(value < 0)[:VIOLATIONS_KEPT]:
-        before_first = _moment(told, int(row))
+    for row in np.flatnonzero(told.value < 0)[:VIOLATIONS_KEPT].tolist():
+        before_first = told.moment(row)
         tally.violated(f"{before_first.actor} was told a place that does not exist", before_first)
     if len(worse):
-        tally.note = f"{after_reconnect} of {len(worse)} regressions after a reconnect"
+        tally.note = f"{np.count_nonzero(reconnected)} of {len(worse)} regressions after a reconnect"
     return tally
 
 
-def _told(evidence: Evidence) -> pa.Table:
-    """Every told position by fan, wait, epoch and time. `place` counts admissions, `connection` streams."""
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Every told position by fan, wait, epoch and time. `place` counts admissions, `connection` streams.
+
+    `actor` and `epoch` are numbers of `actors` and `epochs`.
+    """
+
+    actor: Ints
+    place: Ints
+    epoch: Ints
+    t_s: npt.NDArray[np.float64]
+    value: Ints
+    connection: Ints
+    actors: pa.Array
+    epochs: pa.Array
+
+    def moment(self, row: int) -> Moment:
+        """It as a step of a history."""
+        actor, epoch = self.actors[int(self.actor[row])].as_py(), self.epochs[int(self.epoch[row])].as_py()
+        t_s = float(self.t_s[row])
+        return Moment(actor, f"{actor} was told position {self.value[row]} of epoch {epoch}", (t_s, t_s))
+
+
+def _told(evidence: Evidence) -> _Told:
     rows = pa.concat_tables([_from_streams(evidence), _from_joins(evidence)])
-    rows = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
-    rows = rows.sort_by([("actor", "ascending"), ("t_s", "ascending"), ("row", "ascending")]).combine_chunks()
-    kind = rows["event"]
-    counted = {
-        "place": np.cumsum(pc.equal(kind, "admitted").to_numpy()),
-        "connection": np.cumsum(pc.equal(kind, "connect").to_numpy()),
-        "actor_no": _codes(rows["actor"]),
-        "epoch_no": _codes(rows["epoch"]),
-    }
-    for name, column in counted.items():
-        rows = rows.append_column(name, pa.array(column.astype(np.int64)))
-    told = rows.filter(pc.and_(pc.equal(kind, "position"), pc.is_valid(rows["value"])))
-    keys = tuple(told[name].to_numpy() for name in ("t_s", "epoch_no", "place", "actor_no"))
-    return told.take(pa.array(np.lexsort(keys))).combine_chunks()
+    actors, epochs = _coded(rows["actor"]), _coded(rows["epoch"])
+    kinds = {kind: pc.equal(rows["event"], kind).to_numpy() for kind in _KINDS}
+    told = kinds["position"] & pc.is_valid(rows["value"]).to_numpy()
+    t_s, value = rows["t_s"].to_numpy(), pc.fill_null(rows["value"], 0).to_numpy()
+    del rows
+    actor, epoch = actors.indices.to_numpy(), epochs.indices.to_numpy()
+    order = np.lexsort((t_s, actor))  # stable: what came at one instant stays in its order
+    place, connection = np.cumsum(kinds["admitted"][order]), np.cumsum(kinds["connect"][order])
+    kept = told[order]
+    order, place, connection = order[kept], place[kept], connection[kept]
+    again = np.lexsort((t_s[order], epoch[order], place, actor[order]))
+    order, place, connection = order[again], place[again], connection[again]
+    return _Told(
+        actor=actor[order],
+        place=place,
+        epoch=epoch[order],
+        t_s=t_s[order],
+        value=value[order],
+        connection=connection,
+        actors=actors.dictionary,
+        epochs=epochs.dictionary,
+    )
 
 
 def _from_streams(evidence: Evidence) -> pa.Table:
@@ -71,26 +100,25 @@ def _from_streams(evidence: Evidence) -> pa.Table:
 
 def _from_joins(evidence: Evidence) -> pa.Table:
     """The places that joins were answered with, as if they were events."""
-    answered = ((join, join.value.position) for join in evidence.joins.ok)
-    placed = [(j.actor, "position", j.t_end_s, j.value.epoch, at) for j, at in answered if at is not None]
-    columns = zip(*placed, strict=True) if placed else [()] * len(_COLUMNS)
-    schema = pa.schema([EVENTS.field(name) for name in _COLUMNS])
-    return pa.table([pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+    joins = evidence.joins.ok
+    epochs: dict[str, str] = {}
+    told = [(join.value.position, epochs.setdefault(join.value.epoch, join.value.epoch)) for join in joins]
+    columns = {
+        "actor": joins.actors,
+        "event": ["position"] * len(joins),
+        "t_s": joins.t_end_s,
+        "epoch": [epoch for _, epoch in told],
+        "value": [position for position, _ in told],
+    }
+    return pa.table(columns, schema=pa.schema([EVENTS.field(name) for name in _COLUMNS]))
 
 
-def _codes(column: pa.ChunkedArray) -> Ints:
-    codes: Ints = pc.dictionary_encode(column).combine_chunks().indices.to_numpy()
-    return codes.astype(np.int64)
+def _coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    return pc.dictionary_encode(column).combine_chunks()
 
 
-def _report(told: pa.Table, row: int, *, reconnected: bool, tally: Tally) -> None:
-    before, after = _moment(told, row), _moment(told, row + 1)
-    by = told["value"][row + 1].as_py() - told["value"][row].as_py()
+def _report(told: _Told, row: int, *, reconnected: bool, tally: Tally) -> None:
+    before, after = told.moment(row), told.moment(row + 1)
+    by = told.value[row + 1] - told.value[row]
     how = " after a reconnect" if reconnected else ""
     tally.violated(f"{before.actor} went back {by} places in the queue{how}", before, after)
-
-
-def _moment(told: pa.Table, row: int) -> Moment:
-    one = told.slice(row, 1).to_pylist()[0]
-    text = f"{one['actor']} was told position {one['value']} of epoch {one['epoch']}"
-    return Moment(one["actor"], text, (one["t_s"], one["t_s"]))
