@@ -40,7 +40,7 @@ def draw(data: Overlay, name: str, size: Size) -> str:
             markersize=2,
         )
         _clock(axis, data, size)
-        title(axis, data.title, size, _KEYS)
+        title(axis, "", size, _KEYS)
         faults = ", ".join(f"{w.name} from {w.start_s:.1f} to {w.end_s:.1f} s" for w in data.faults) or "none"
         return svg.inline(figure, name, f"{data.title}, with and without the faults", f"Faults, shaded: {faults}.")
 

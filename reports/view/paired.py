@@ -15,6 +15,8 @@ from reports.view.overlay import Overlay
 from reports.view.words import State
 
 _PHASES: Final = ("before", "during", "after")
+_NARROWEST: Final = 0.01  # an interval narrower than that share of the difference is as clear as one of that width
+_DIFFERS: Final = {"worse", "better"}
 _WHY_FIRST: Final = "The control went first, so that nothing a fault leaves behind could reach it."
 
 
@@ -143,9 +145,9 @@ def _objectives(found: Paired, slis: Sequence[SliResult]) -> tuple[ObjectiveRow,
         ObjectiveRow(
             name=sli.name,
             title=sli.title or text.sentence(sli.name),
-            objective=f"{'≤' if sli.better == 'lower' else '≥'}\u00a0{text.quantity(sli.objective, sli.unit)}",
-            control=text.quantity(rows[sli.name].whole.control, sli.unit),
-            treatment=text.quantity(rows[sli.name].whole.treatment, sli.unit),
+            objective=f"{'≤' if sli.better == 'lower' else '≥'}\u00a0{_value(sli.objective, sli.unit)}",
+            control=_value(rows[sli.name].whole.control, sli.unit),
+            treatment=_value(rows[sli.name].whole.treatment, sli.unit),
             difference=_cell(rows[sli.name].whole, sli.unit),
             cause=words.state(f"cause_{causes.get(sli.name, 'unknown')}"),
         )
@@ -156,9 +158,7 @@ def _objectives(found: Paired, slis: Sequence[SliResult]) -> tuple[ObjectiveRow,
 
 def _fault(found: Paired, name: str, drawn: overlay.Drawing | None) -> FaultPair:
     every = [row for row in (*found.indicators, *found.steps, *found.retries) if _parts(row, name)]
-    differ = [
-        row for row in every if any(_parts(row, name)[p].effect in ("worse", "better") for p in _during(row, name))
-    ]
+    differ = [row for row in every if {_effect(row, name, "during"), _effect(row, name, "after")} & _DIFFERS]
     main = _main_row(found.indicators, name)
     return FaultPair(
         name=name,
@@ -175,10 +175,6 @@ def _parts(row: PairedRow, fault: str) -> dict[str, PairedDelta]:
     return {part.phase: part.delta for part in row.phases if part.fault == fault}
 
 
-def _during(row: PairedRow, fault: str) -> list[str]:
-    return [phase for phase in ("during", "after") if phase in _parts(row, fault)]
-
-
 def _main_row(rows: Sequence[PairedRow], fault: str) -> PairedRow | None:
     """The indicator that the fault made worse most clearly: by the difference against the width of its interval."""
     hurt = [(_clearness(row, fault, phase), row) for phase in ("during", "after") for row in rows]
@@ -192,7 +188,7 @@ def _clearness(row: PairedRow, fault: str, phase: str) -> float:
     part = _parts(row, fault).get(phase)
     if part is None or part.effect != "worse" or part.delta is None or part.low is None or part.high is None:
         return 0.0
-    return abs(part.delta) / max(part.high - part.low, 1e-9 + 0.01 * abs(part.delta))
+    return abs(part.delta) / max(part.high - part.low, _NARROWEST * abs(part.delta))
 
 
 def _sum_up(found: Paired, fault: str, main: PairedRow | None) -> str:
@@ -203,8 +199,8 @@ def _sum_up(found: Paired, fault: str, main: PairedRow | None) -> str:
         phase = "during" if main in during else "after"
         part = _parts(main, fault)[phase]
         when = "While it was in force" if phase == "during" else "After its heal"
-        told = f"{text.quantity(part.treatment, main.unit)} instead of {text.quantity(part.control, main.unit)}"
-        said.append(f"{when}, {_small(main.title)} was {told}.")
+        told = f"{_value(part.treatment, main.unit)} instead of {_value(part.control, main.unit)}"
+        said.append(f"{when}: {_small(main.title)} {told}.")
     else:
         said.append("No indicator was worse than in the control, as far as so many samples can tell.")
     others = [_small(row.title) for row in (*during, *after) if row is not main]
@@ -215,6 +211,12 @@ def _sum_up(found: Paired, fault: str, main: PairedRow | None) -> str:
 
 def _small(title: str) -> str:
     return title[:1].lower() + title[1:]
+
+
+def _value(value: float | None, unit: str) -> str:
+    if unit == "ms":
+        return text.milliseconds(value)
+    return text.number(value) if unit == "attempts" else text.quantity(value, unit)
 
 
 def _effect(row: PairedRow, fault: str, phase: str) -> str:
@@ -247,7 +249,8 @@ def _cell(part: PairedDelta | None, unit: str) -> Cell:
         return Cell(delta="", interval="", state=None)
     if part.delta is None:
         return Cell(delta=text.ABSENT, interval=_one_sided(part, unit), state=None)
-    interval = f"{_signed(part.low, unit)} to {_signed(part.high, unit)}" if part.low is not None else part.note
+    told = part.low is not None and part.high is not None
+    interval = f"{_signed(part.low, unit)} to {_signed(part.high, unit)}" if told else part.note
     return Cell(delta=_signed(part.delta, unit), interval=interval, state=words.state(f"effect_{part.effect}"))
 
 
@@ -263,11 +266,12 @@ def _one_sided(part: PairedDelta, unit: str) -> str:
 def _signed(value: float | None, unit: str) -> str:
     if value is None:
         return text.ABSENT
-    sign = "+" if value > 0 else "−" if value < 0 else "±"
+    if value == 0:
+        return "0"
+    sign = "+" if value > 0 else "−"
     if unit == "ratio":
         return f"{sign}{text.number(round(abs(value) * 100, 2))}\u00a0points"
-    written = text.milliseconds(abs(value)) if unit == "ms" else text.quantity(abs(value), unit)
-    return f"{sign}{written}"
+    return f"{sign}{_value(abs(value), unit)}"
 
 
 def _between(low: float | None, high: float | None, unit: str) -> str:
