@@ -70,7 +70,7 @@ def test_every_shipped_experiment_has_a_mutation_and_every_mutant_is_used() -> N
 def test_it_passes_when_all_is_as_it_expects_and_fails_without_one(name: str) -> None:
     clean, broken = drilled(name), drilled(name, without=MUTATIONS[name].missed)
     assert {one.status for one in clean.expectations} == {"met"}
-    assert [one.name for one in broken.expectations if one.status == "missed"] == [MUTATIONS[name].missed]
+    assert MUTATIONS[name].missed in [one.name for one in broken.expectations if one.status == "missed"]
     assert verdict_of(clean).verdict == "READY"
     assert verdict_of(broken).verdict == "NOT READY"
     assert verdict_of(broken).reason.startswith(f"{name}: expected ")
