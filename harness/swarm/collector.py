@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.errors import EnvironmentProblem, NoVerdict
 from harness.platform import AckedOrder
 from harness.record.histogram import expand
 from harness.record.paths import RunPaths
@@ -83,6 +84,7 @@ class Collector:
         self.outcomes: Counter[str] = Counter()
         self.acked: dict[str, AckedOrder] = {}
         self.seats_held: set[str] = set()
+        self.unwritten: dict[str, str] = {}  # table → what of it is not on disk, in words
         for name in ALWAYS_WRITTEN:
             self.ensure(name)
 
@@ -156,12 +158,23 @@ class Collector:
         return len(times_ms) / _WINDOW_S, float(np.percentile(times_ms, 99))
 
     def finish(self) -> None:
-        """Turn the tables into Parquet, and drop the workers' own copies. Finishing twice does nothing."""
+        """Turn the tables into Parquet, and drop the workers' own copies. Finishing twice does nothing.
+
+        Raises NoVerdict when rows are not on disk: then every table is as whole as it can be, and the copies stay.
+        """
         if self._finished:
             return
         self._finished = True
-        for writer in self._writers.values():
-            writer.finish()
+        for name, writer in self._writers.items():
+            try:
+                writer.finish()
+            except EnvironmentProblem as problem:
+                self.unwritten[name] = problem.message
+        if self.unwritten:
+            raise NoVerdict(
+                f"the record is not whole: {'; '.join(self.unwritten.values())}",
+                hint="free space or choose another place with --out, then rehearse again",
+            )
         spool = self._paths.spool("requests", 1).parent
         for path in (*spool.glob("*.arrows"), *spool.glob("sent-*")):
             path.unlink()
@@ -169,10 +182,14 @@ class Collector:
             spool.rmdir()
 
     def _append(self, worker: int, table: str, rows: pa.RecordBatch) -> None:
-        self.ensure(table)
-        self._writers[table].append(rows)
         tally = self.tally(worker)
         tally.batches[table] += 1
+        try:
+            self.ensure(table)
+            self._writers[table].append(rows)
+        except EnvironmentProblem as problem:
+            self.unwritten[table] = problem.message
+            return
         if table == "requests":
             self._note_requests(tally, rows)
         elif table == "histograms":

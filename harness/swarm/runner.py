@@ -155,6 +155,7 @@ class Swarm:
         for number in workforce.facts.keys() - ended.keys():
             facts = workforce.facts[number]
             facts.first_sends_s, facts.followers = self._collector.first_sends_s(number)
+        notes.extend(self._collector.unwritten.values())
         load = self._summary()
         if load.condensed:
             notes.append(
