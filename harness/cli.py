@@ -602,7 +602,15 @@ def _record(
         breaks = () if alone else experiments
         with live.observer(console, scenario.duration_s, half or "") as observer:
             traced = scenario.load.trace_ratio > 0
-            raised = stack_of(stack, scenario.on_sale, into.logs, bug=plant_bug, traced=traced, announce=observer.note)
+            raised = stack_of(
+                stack,
+                scenario.on_sale,
+                into.logs,
+                bug=plant_bug,
+                traced=traced,
+                seed=scenario.seed,
+                announce=observer.note,
+            )
             rehearse(asked, into, raised, lambda where, run: Conductor(breaks, where, run.faults, raised), observer)
             if not alone:
                 observer.phase("judge", "audit, indicators, grade, report")
