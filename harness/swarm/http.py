@@ -18,7 +18,7 @@ import msgspec
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
 from harness.swarm.http_body import Body
-from harness.swarm.http_message import HEAD_END, Head, MalformedResponse
+from harness.swarm.http_message import HEAD_END, Head, MalformedResponse, head_of
 from harness.swarm.recorder import Recorder
 from harness.swarm.retry_after import seconds_until
 from harness.swarm.tracing import traceparent
@@ -247,7 +247,7 @@ class HttpClient:
                 if len(received) > self._limits.head_bytes:
                     raise CallFailed("too_large")
                 received += self._receive(connection)
-            head = Head(received[:end])
+            head = head_of(received[:end])
             received = received[end + 4 :]
             if head.status >= 200:
                 self._rest = received

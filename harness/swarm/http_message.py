@@ -6,6 +6,7 @@ guess. Grammar: RFC 9112.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 HEAD_END: Final = b"\r\n\r\n"
@@ -21,9 +22,9 @@ class MalformedResponse(Exception):
 
 
 class Head:
-    """A status line and header fields. `raw` is without the empty line that ends them."""
+    """A status line and header fields. `raw` is without the empty line that ends them. Never changes: see `head_of`."""
 
-    __slots__ = ("_lower", "raw", "status")
+    __slots__ = ("_body_length", "_keeps_alive", "_lower", "raw", "status")
 
     def __init__(self, raw: bytes) -> None:
         if raw[:7] != b"HTTP/1." or raw[8:9] != b" " or raw[12:13] not in (b" ", b"\r", b""):
@@ -34,6 +35,8 @@ class Head:
         self.raw = raw
         self.status = int(digits)
         self._lower = raw.lower()
+        self._body_length: int | None = None
+        self._keeps_alive: bool | None = None
 
     def get(self, name: bytes) -> bytes | None:
         """The first field of that name (given in lower case), stripped; null when there is none."""
@@ -47,14 +50,21 @@ class Head:
     @property
     def keeps_alive(self) -> bool:
         """Whether the connection may be used again."""
-        if self.raw[7:8] == b"0":
-            return b"keep-alive" in (self.get(b"connection") or b"").lower()
-        lower = self._lower
-        return b"\r\nconnection:" not in lower or b"close" not in (self.get(b"connection") or b"").lower()
+        if self._keeps_alive is None:
+            said = (self.get(b"connection") or b"").lower()
+            self._keeps_alive = b"keep-alive" in said if self.raw[7:8] == b"0" else b"close" not in said
+        return self._keeps_alive
 
     def body_length(self, *, to_head: bool = False) -> int:
         """Bytes of the body, or `CHUNKED`, or `CLOSE_DELIMITED` (RFC 9112 §6.3). `to_head`: the request was a HEAD."""
-        if to_head or self.status in _NO_BODY or self.status < 200:
+        if to_head:
+            return 0
+        if self._body_length is None:
+            self._body_length = self._find_length()
+        return self._body_length
+
+    def _find_length(self) -> int:
+        if self.status in _NO_BODY or self.status < 200:
             return 0
         lower = self._lower
         if b"\r\ntransfer-encoding:" in lower:
@@ -72,6 +82,10 @@ class Head:
         if lower.find(b"\r\ncontent-length:", start + 1) >= 0:
             raise MalformedResponse("more than one content-length")
         return int(digits)
+
+
+# A server says the same head again and again, but for its Date once a second: thousands of equal ones are read once.
+head_of = lru_cache(maxsize=128)(Head)
 
 
 class ChunkDecoder:

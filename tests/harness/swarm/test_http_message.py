@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.swarm.http_message import CHUNKED, CLOSE_DELIMITED, ChunkDecoder, Head, MalformedResponse
+from harness.swarm.http_message import CHUNKED, CLOSE_DELIMITED, ChunkDecoder, Head, MalformedResponse, head_of
 
 
 def chunked(parts: list[bytes], trailer: bytes = b"") -> bytes:
@@ -129,3 +129,11 @@ def test_a_length_that_is_in_doubt_is_refused(fields: bytes) -> None:
 )
 def test_a_connection_is_kept_when_both_sides_may(raw: bytes, kept: bool) -> None:
     assert Head(raw).keeps_alive is kept
+
+
+def test_equal_heads_are_read_once_and_different_ones_apart() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 5"
+    assert head_of(raw) is head_of(bytes(bytearray(raw)))
+    assert head_of(raw).body_length() == 5
+    assert head_of(raw).body_length(to_head=True) == 0
+    assert head_of(raw + b"0").body_length() == 50
