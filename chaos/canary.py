@@ -143,13 +143,17 @@ class Replica(Canary):
 
 
 class HeldSockets(Canary):
-    """Holds WebSocket connections open through the proxy and notices which are cut. A cut one is opened again."""
+    """Holds WebSocket connections open through the proxy and notices which are cut. A cut one is opened again.
+
+    It pings over each: a proxy may only be able to cut a connection that carries data, and a feed may be quiet.
+    """
 
     def _run(self) -> None:
         held = selectors.DefaultSelector()
         try:
             while not self._stop.is_set() and not self._healed.is_set():
                 self._hold_all(held)
+                _ping(held)
                 self._watch(held, self._clock() + _PERIOD_S)
         finally:
             for key in list(held.get_map().values()):
@@ -182,6 +186,13 @@ class HeldSockets(Canary):
                 if _is_cut(key.data):
                     self._add(CanarySample(t_s=round(self._clock(), 4), state="dropped"))
                     _close(held, key.data)
+
+
+def _ping(held: selectors.BaseSelector) -> None:
+    """Ask for an answer over each; one that is cut shows when it is read."""
+    for key in held.get_map().values():
+        with suppress(OSError):
+            key.data.send(probes.PING)
 
 
 def _is_cut(link: socket.socket) -> bool:

@@ -14,6 +14,9 @@ import msgspec
 
 _SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)  # PostgreSQL's SSLRequest: answered with S or N before any log-in
 
+PING: Final = bytes([0x89, 0x80, 0, 0, 0, 0])
+"""A WebSocket ping without a payload, masked as a client must: answered with a pong."""
+
 
 class Reading(msgspec.Struct, frozen=True):
     """What one probe saw: ok | refused | reset | hung | wrong, and how long it took.

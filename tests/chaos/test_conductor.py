@@ -127,8 +127,7 @@ def test_a_slow_answer_is_measured(ours: ProxyServer, path: Path) -> None:
     assert ours.call("GET", "/proxies/payments/toxics").json() == []
 
 
-def websocket(link: socket.socket) -> None:
-    """Upgrades, then says something ten times a second."""
+def upgrade(link: socket.socket) -> None:
     request = link.recv(4096).decode()
     assert request.startswith("GET /feed/e1 ")
     key = re.search(r"Sec-WebSocket-Key: (\S+)", request)
@@ -136,6 +135,18 @@ def websocket(link: socket.socket) -> None:
     accept = base64.b64encode(hashlib.sha1(f"{key[1]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest())
     head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
     link.sendall(head.encode() + accept + b"\r\n\r\n")
+
+
+def quiet_feed(link: socket.socket) -> None:
+    """Answers pings, and has nothing to say."""
+    upgrade(link)
+    while link.recv(4096):
+        link.sendall(b"\x8a\x00")
+
+
+def lively_feed(link: socket.socket) -> None:
+    """Says something ten times a second."""
+    upgrade(link)
     link.settimeout(0.1)
     while True:
         link.sendall(b"\x81\x02{}")
@@ -144,13 +155,14 @@ def websocket(link: socket.socket) -> None:
                 return
 
 
+@pytest.mark.parametrize("feed", [quiet_feed, lively_feed])
 @pytest.mark.parametrize("kind", ["ours", pytest.param("real_server", marks=pytest.mark.needs_toxiproxy)])
 def test_half_of_the_sockets_are_dropped_twice(
-    request: pytest.FixtureRequest, kind: str, upstream: Start, path: Path
+    request: pytest.FixtureRequest, kind: str, feed: Callable[[socket.socket], None], upstream: Start, path: Path
 ) -> None:
     server: ProxyServer = request.getfixturevalue(kind)
     server.clear()
-    server.create("feed_1", upstream(websocket).address)
+    server.create("feed_1", upstream(feed).address)
     fault = Drop(proxy="feed_1", percent=50, at_ratio=(0.0, 0.5))
     drops = made("drops", fault, probe="websocket", proxy="feed_1", effective="dropped", path="/feed/{event}")
     with Conductor([Planned(drops, 1.0, 2.0)], Platform(server.url), path) as conductor:
