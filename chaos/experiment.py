@@ -109,6 +109,10 @@ def place_of(fault: Fault) -> str:
             return fault.server
 
 
+Site: TypeAlias = tuple[Literal["proxy", "process", "server"], str]
+"""Where a canary probes: what it is, and its name."""
+
+
 class CanarySpec(_Part, frozen=True, kw_only=True):
     """The probe that proves a fault: through a `proxy`, at a `process` past every proxy, or on a database `server`.
 
@@ -133,6 +137,11 @@ class CanarySpec(_Part, frozen=True, kw_only=True):
     def place(self) -> str:
         """Where it probes."""
         return self.proxy or self.process or self.server
+
+    @property
+    def site(self) -> Site:
+        """What `place` is, and its name: a process and the server that runs in it may be called the same."""
+        return "proxy" if self.proxy else "process" if self.process else "server", self.place
 
     @property
     def proves(self) -> str:

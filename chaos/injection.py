@@ -15,6 +15,7 @@ import msgspec
 
 from chaos import faults
 from chaos.canary import Place, canary_for
+from chaos.experiment import Site
 from chaos.faults import Inverse
 from chaos.faults.tools import ChangedHands, Gone, Tools
 from chaos.lease import Lease
@@ -33,9 +34,9 @@ Clock = Callable[[], float]
 class Injection:
     """Mutable on purpose: it belongs to the conductor, and `document` is its frozen picture."""
 
-    def __init__(self, plan: Planned, number: int, places: Mapping[str, Place], clock: Clock, lease: Lease) -> None:
+    def __init__(self, plan: Planned, number: int, places: Mapping[Site, Place], clock: Clock, lease: Lease) -> None:
         self.plan = plan
-        self.canaries = tuple(canary_for(spec, places[spec.place], clock) for spec in plan.experiment.canaries)
+        self.canaries = tuple(canary_for(spec, places[spec.site], clock) for spec in plan.experiment.canaries)
         self.pending: list[tuple[Inverse, int]] = []  # what must be undone, with its number in the journal
         self._clock = clock
         self._lease = lease

@@ -7,7 +7,16 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from chaos.canary import Address, Place, probe
-from chaos.experiment import ON_PROCESSES, CanarySpec, CutReplication, Disconnect, Experiment, PauseReplay, place_of
+from chaos.experiment import (
+    ON_PROCESSES,
+    CanarySpec,
+    CutReplication,
+    Disconnect,
+    Experiment,
+    PauseReplay,
+    Site,
+    place_of,
+)
 from chaos.faults.tools import Tools
 from chaos.injectors.toxiproxy import ProxyState
 from chaos.replica_probe import Replication
@@ -22,32 +31,32 @@ _PROBE_TIMEOUT_S: Final = 2.0
 _ANY_INTERFACE: Final = frozenset({"", "0.0.0.0", "::"})
 
 
-def places_of(experiments: Iterable[Experiment], tools: Tools) -> dict[str, Place]:
+def places_of(experiments: Iterable[Experiment], tools: Tools) -> dict[Site, Place]:
     """Where the canaries of these experiments probe. Raises GatecrashError when something is not there or broken."""
     planned = tuple(experiments)
-    places: dict[str, Place] = {}
+    places: dict[Site, Place] = {}
     proxies = {name for experiment in planned for name in experiment.proxies}
     if proxies:
         known = tools.server.proxies()
         for name in sorted(proxies):
-            places[name] = _address(_unharmed(known.get(name), name, known), tools.server.host)
+            places["proxy", name] = _address(_unharmed(known.get(name), name, known), tools.server.host)
     for experiment in planned:
         _require_levers(experiment, tools)
         for canary in experiment.canaries:
             if canary.process:
                 host, _, port = tools.levers.process(canary.process).address.rpartition(":")
-                places[canary.process] = (host, int(port))
+                places[canary.site] = (host, int(port))
             elif canary.server:
                 dsns = tools.levers.postgres_dsn(PRIMARY), tools.levers.postgres_dsn(canary.server)
-                places[canary.server] = Replication(*dsns)
+                places[canary.site] = Replication(*dsns)
     return places
 
 
-def require_ready(canaries: Iterable[CanarySpec], places: Mapping[str, Place]) -> None:
+def require_ready(canaries: Iterable[CanarySpec], places: Mapping[Site, Place]) -> None:
     """A canary that is not well before the fault cannot prove anything after it. Raises EnvironmentProblem."""
     for spec in canaries:
         deadline_s = time.monotonic() + _WITHIN_S
-        while (reading := probe(spec, places[spec.place], _PROBE_TIMEOUT_S)).state != "ok":
+        while (reading := probe(spec, places[spec.site], _PROBE_TIMEOUT_S)).state != "ok":
             if time.monotonic() > deadline_s:
                 raise EnvironmentProblem(
                     f"the canary for {spec.place} ({spec.probe}) does not get through before any fault: "
