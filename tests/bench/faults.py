@@ -66,9 +66,10 @@ def rehearse(names: Sequence[str], out: Path) -> tuple[FaultRun, ...]:
         command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
     )
     found = sorted(out.glob("*/faults.json"))
-    if not found:
-        raise SystemExit(f"no rehearsal was recorded:\n{done.stdout}")
-    return msgspec.json.decode(found[-1].read_bytes(), type=FaultsDocument).faults
+    faults = msgspec.json.decode(found[-1].read_bytes(), type=FaultsDocument).faults if found else ()
+    if len(faults) < len(names):
+        print(f"{len(faults)} of {len(names)} experiments were carried out:\n{done.stdout}", file=sys.stderr)
+    return faults
 
 
 def times(fault: FaultRun) -> dict[str, float] | None:
@@ -104,7 +105,7 @@ def main() -> int:
     for name in names:
         middle = rounds.medians(figures[name]) if figures[name] else {}
         faults[name] = {**middle, "rounds": figures[name], "problems": problems[name]}
-        print(f"{name}: {middle or problems[name]}")
+        print(f"{name}: {middle or problems[name] or 'not carried out'}")
     print(rounds.write("faults", {"what": "ms from command to effective and from heal to healthy", "faults": faults}))
     return 0
 
