@@ -117,7 +117,7 @@ class Line:
 
 @asynccontextmanager
 async def line_on(valkey: Valkey, mode: str, *, loaded: bool = True, **settings: Any) -> AsyncIterator[Line]:
-    redis = RedisStore(valkey.url, timeout_s=5.0)
+    redis = RedisStore(valkey.url, timeout_s=30.0)
     line = Line(valkey, Settings(event="e1", admission=mode, **(AT_ONCE | settings)), redis)  # type: ignore[arg-type]
     if loaded:
         await line.load()

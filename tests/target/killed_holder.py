@@ -141,7 +141,7 @@ async def _at_the_end(url: str, school: str) -> Dump:
 
 
 def _shop(url: str, school: str) -> tuple[RedisStore, Inventory]:
-    redis = RedisStore(url, timeout_s=5.0)
+    redis = RedisStore(url, timeout_s=30.0)
     store = SCHOOLS[school](redis, KEYS)
     return redis, Inventory(redis, KEYS, VENUE, hold_ttl_s=HOLD_TTL_S, store=store)
 

@@ -58,7 +58,7 @@ class Line:
 
 @asynccontextmanager
 async def line_on(valkey: Valkey) -> AsyncIterator[Line]:
-    redis = RedisStore(valkey.url, timeout_s=5.0)
+    redis = RedisStore(valkey.url, timeout_s=30.0)
     await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
     try:
         yield Line(WaitingRoom(redis, KEYS, Rules(place_grace_s=GRACE_S)), redis)

@@ -71,7 +71,7 @@ def test_an_event_opens_and_lets_fans_in_by_its_policy(
 
 async def gather(valkey: Valkey, settings: Settings) -> dict[str, str]:
     """Everybody joins before the opening, which may be past when the processes are there. Returns the tickets."""
-    redis = RedisStore(valkey.url, timeout_s=2.0)
+    redis = RedisStore(valkey.url, timeout_s=30.0)
     room, signer = WaitingRoom(redis, Keys(EVENT), rules_of(settings)), Signer(SECRET, EVENT)
     places = {fan: await room.join(fan, fan) for fan in FANS}
     await redis.close()

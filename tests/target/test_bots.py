@@ -137,7 +137,7 @@ async def _joined(devices: DeviceLimit, *joins: tuple[str, str]) -> list[float]:
 
 def test_a_device_brings_a_few_fans_a_minute_and_each_counts_once(valkey: Valkey) -> None:
     async def main() -> list[float]:
-        redis = RedisStore(valkey.url, timeout_s=2.0)
+        redis = RedisStore(valkey.url, timeout_s=30.0)
         devices = DeviceLimit(redis, KEYS, fans_max=2)
         waits = await _joined(devices, ("d", "a"), ("d", "b"), ("d", "a"), ("d", "c"), ("other", "c"), ("d", "b"))
         ttl_ms = await redis.command("PTTL", KEYS.device("d"))
@@ -152,7 +152,7 @@ def test_a_device_brings_a_few_fans_a_minute_and_each_counts_once(valkey: Valkey
 
 def test_a_minute_later_there_is_room_again(valkey: Valkey) -> None:
     async def main() -> list[float]:
-        redis = RedisStore(valkey.url, timeout_s=2.0)
+        redis = RedisStore(valkey.url, timeout_s=30.0)
         devices = DeviceLimit(redis, KEYS, fans_max=2)
         waits = await _joined(devices, ("d", "a"), ("d", "b"), ("d", "c"))
         await redis.command("ZINCRBY", KEYS.device("d"), -61_000_000, "a")  # a came a minute earlier
@@ -165,7 +165,7 @@ def test_a_minute_later_there_is_room_again(valkey: Valkey) -> None:
 
 def test_of_many_at_once_only_so_many_are_let_in(valkey: Valkey) -> None:
     async def main() -> int:
-        redis = RedisStore(valkey.url, timeout_s=5.0)
+        redis = RedisStore(valkey.url, timeout_s=30.0)
         devices = DeviceLimit(redis, KEYS, fans_max=8)
         results = await asyncio.gather(*(devices.count("d", f"fan-{n}") for n in range(200)), return_exceptions=True)
         await redis.close()
@@ -177,7 +177,7 @@ def test_of_many_at_once_only_so_many_are_let_in(valkey: Valkey) -> None:
 
 def test_a_device_must_be_named_while_there_is_a_limit(valkey: Valkey) -> None:
     async def main() -> None:
-        redis = RedisStore(valkey.url, timeout_s=2.0)
+        redis = RedisStore(valkey.url, timeout_s=30.0)
         with pytest.raises(DeviceRefusedError, match="Device") as refused:
             await DeviceLimit(redis, KEYS, fans_max=2).count("", "a")
         assert refused.value.retry_after_s is None

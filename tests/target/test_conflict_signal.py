@@ -22,7 +22,7 @@ KEYS = Keys("e1")
 
 def test_the_counts_of_all_processes_add_up(valkey: Valkey) -> None:
     async def main() -> None:
-        stores = [RedisStore(valkey.url, timeout_s=2.0) for _ in range(3)]
+        stores = [RedisStore(valkey.url, timeout_s=30.0) for _ in range(3)]
         signals = [ConflictSignal(store, KEYS) for store in stores]
         assert await signals[0].read() == HoldCounts(0, 0)
         for signal in signals:
@@ -70,7 +70,7 @@ def test_every_hold_that_booking_decides_is_counted(valkey: Valkey) -> None:
     nowhere = f"postgresql://127.0.0.1:{free_port()}/none"
 
     async def counted(expected: HoldCounts) -> None:
-        store = RedisStore(valkey.url, timeout_s=2.0)
+        store = RedisStore(valkey.url, timeout_s=30.0)
 
         async def arrived() -> bool:
             return await ConflictSignal(store, Keys(EVENT)).read() == expected

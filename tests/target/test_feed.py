@@ -94,7 +94,7 @@ def launch() -> Iterator[Launch]:
 
 def play(valkey: Valkey, port: int, scene: Callable[[Scene], Awaitable[None]]) -> None:
     async def main() -> None:
-        redis = RedisStore(valkey.url, timeout_s=2.0)
+        redis = RedisStore(valkey.url, timeout_s=30.0)
         inventory = Inventory(redis, Keys(EVENT), VENUE, hold_ttl_s=60.0)
         try:
             if not await inventory.loaded():
@@ -163,7 +163,7 @@ def test_a_client_goes_on_at_a_node_that_has_just_started(valkey: Valkey, launch
             assert spectator.kinds == ["seat"] * 7
 
     async def populate() -> None:
-        redis = RedisStore(valkey.url, timeout_s=2.0)
+        redis = RedisStore(valkey.url, timeout_s=30.0)
         inventory = Inventory(redis, Keys(EVENT), VENUE, hold_ttl_s=60.0)
         await inventory.load()
         for number, seat in enumerate(VENUE.seats[:10]):

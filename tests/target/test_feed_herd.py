@@ -46,7 +46,7 @@ class Sale:
 
 @contextlib.asynccontextmanager
 async def sale_on(valkey: Valkey) -> AsyncIterator[Sale]:
-    redis = RedisStore(valkey.url, timeout_s=5.0)
+    redis = RedisStore(valkey.url, timeout_s=30.0)
     try:
         await Inventory(redis, Keys(EVENT), VENUE, hold_ttl_s=60.0).load()
         yield Sale(redis)
@@ -117,7 +117,7 @@ def test_each_event_has_a_feed_of_its_own(valkey: Valkey) -> None:
             return dict(msgspec.json.decode((await socket.receive(timeout=30)).data))
 
     async def main() -> None:
-        redis = RedisStore(valkey.url, timeout_s=5.0)
+        redis = RedisStore(valkey.url, timeout_s=30.0)
         inventories = {event: Inventory(redis, Keys(event), load("arena", event), hold_ttl_s=60.0) for event in "ab"}
         for inventory in inventories.values():
             await inventory.load()

@@ -60,7 +60,7 @@ mixes = pytest.mark.parametrize("mix", [("lua", "lua", "lua"), ("watch", "watch"
 
 @contextlib.asynccontextmanager
 async def processes(valkey: Valkey, mix: Sequence[str], *, hold_ttl_s: float) -> AsyncIterator[list[Inventory]]:
-    stores = [RedisStore(valkey.url, timeout_s=5.0) for _ in mix]
+    stores = [RedisStore(valkey.url, timeout_s=30.0) for _ in mix]
     inventories = [
         Inventory(redis, KEYS, VENUE, hold_ttl_s=hold_ttl_s, store=SCHOOLS[school](redis, KEYS))
         for redis, school in zip(stores, mix, strict=True)

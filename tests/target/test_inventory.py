@@ -62,7 +62,7 @@ def shop(request: pytest.FixtureRequest, valkey: Valkey) -> Shop:
 
 @asynccontextmanager
 async def inventory_on(shop: Shop, *, hold_ttl_s: float = 60.0, loaded: bool = True) -> AsyncIterator[Inventory]:
-    redis = RedisStore(shop.valkey.url, timeout_s=2.0)
+    redis = RedisStore(shop.valkey.url, timeout_s=30.0)
     store = SCHOOLS[shop.holds](redis, KEYS)
     inventory = Inventory(redis, KEYS, VENUE, hold_ttl_s=hold_ttl_s, store=store)
     if loaded:

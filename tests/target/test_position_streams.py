@@ -46,7 +46,7 @@ def test_a_fan_is_asked_for_before_the_turn_can_come_and_heard_of_in_time() -> N
 
 @contextlib.asynccontextmanager
 async def hub_on(valkey: Valkey) -> AsyncIterator[tuple[WaitingRoom, StreamHub]]:
-    redis = RedisStore(valkey.url, timeout_s=2.0)
+    redis = RedisStore(valkey.url, timeout_s=30.0)
     await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
     room = WaitingRoom(redis, KEYS)
     hub = StreamHub(room, rate_per_s=30.0)
@@ -97,7 +97,7 @@ def test_the_stream_of_another_device_cannot_bring_a_place_back_and_ends(valkey:
     async def main() -> None:
         async with hub_on(valkey) as (room, hub):
             place = await room.join("a", "a", device="phone")
-            redis = RedisStore(valkey.url, timeout_s=2.0)
+            redis = RedisStore(valkey.url, timeout_s=30.0)
             await redis.command("ZREM", KEYS.queue, "a")  # passed over: the place is kept for its own device
             await redis.close()
             async with asyncio.timeout(10):

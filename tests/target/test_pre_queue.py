@@ -32,7 +32,7 @@ def rules(*, opens_in_s: float, shuffle: bool = True) -> Rules:
 
 @asynccontextmanager
 async def room_on(valkey: Valkey, rules: Rules) -> AsyncIterator[WaitingRoom]:
-    redis = RedisStore(valkey.url, timeout_s=2.0)
+    redis = RedisStore(valkey.url, timeout_s=30.0)
     await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
     try:
         yield WaitingRoom(redis, KEYS, rules)

@@ -23,7 +23,7 @@ KEYS = Keys(EVENT)
 
 def load_event(valkey: Valkey) -> None:
     async def main() -> None:
-        redis = RedisStore(valkey.url, timeout_s=2.0)
+        redis = RedisStore(valkey.url, timeout_s=30.0)
         await Inventory(redis, KEYS, load("arena", EVENT), hold_ttl_s=60).load()
         await redis.close()
 
@@ -32,7 +32,7 @@ def load_event(valkey: Valkey) -> None:
 
 def admit(valkey: Valkey, count: int) -> None:
     async def main() -> None:
-        redis = RedisStore(valkey.url, timeout_s=2.0)
+        redis = RedisStore(valkey.url, timeout_s=30.0)
         room, left = WaitingRoom(redis, KEYS), count
         while left:
             left -= (await room.admit(rate_per_s=1e6, burst=left)).count
@@ -45,7 +45,7 @@ def pass_over(valkey: Valkey, fan: str) -> None:
     """The fan was last heard of long ago, and admission has gone on since."""
 
     async def main() -> None:
-        redis = RedisStore(valkey.url, timeout_s=2.0)
+        redis = RedisStore(valkey.url, timeout_s=30.0)
         soon_us = time.time_ns() // 1000 + 60_000_000  # no gap, however slow the test is
         await redis.command("ZADD", KEYS.seen, 1, fan)
         await redis.command("HSET", KEYS.admission_bucket, "tokens", 0, "at_us", soon_us, "deaf_us", 1)

@@ -43,7 +43,7 @@ def test_whatever_writes_says_that_redis_is_unavailable(
 ) -> None:
     async def main() -> None:
         setting, refuse, relent = refusal
-        redis = RedisStore(mortal_valkey.url, timeout_s=2.0)
+        redis = RedisStore(mortal_valkey.url, timeout_s=30.0)
         inventory = Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60, store=SCHOOLS[school](redis, KEYS))
         await inventory.load()
         await redis.client.config_set(setting, refuse)

@@ -24,7 +24,7 @@ KEYS = Keys("e1")
 
 @asynccontextmanager
 async def room_on(valkey: Valkey, *, loaded: bool = True) -> AsyncIterator[WaitingRoom]:
-    redis = RedisStore(valkey.url, timeout_s=2.0)
+    redis = RedisStore(valkey.url, timeout_s=30.0)
     if loaded:
         await Inventory(redis, KEYS, VENUE, hold_ttl_s=60).load()
     try:

@@ -28,7 +28,7 @@ class Purchase:
     amount_cents: int = 500
 
 
-def with_client(provider: Provider, use: Callable[[PaymentsClient], Awaitable[T]], *, timeout_s: float = 2.0) -> T:
+def with_client(provider: Provider, use: Callable[[PaymentsClient], Awaitable[T]], *, timeout_s: float = 30.0) -> T:
     async def main() -> T:
         client = PaymentsClient(provider.url, timeout_s=timeout_s)
         await client.open()
@@ -122,19 +122,21 @@ def test_the_ledger_survives_the_process(start_provider: StartProvider, key: str
 
 
 def test_a_charge_that_the_client_gave_up_on_still_lands_and_is_found(start_provider: StartProvider, key: str) -> None:
-    slow = start_provider(250)
+    slow = start_provider(1000)
 
-    async def use(client: PaymentsClient) -> None:
+    async def give_up(client: PaymentsClient) -> None:
         with pytest.raises(UnavailableError) as cut:
             await client.charge(key, Purchase(key))
         assert cut.value.maybe_done
 
+    async def find(client: PaymentsClient) -> None:
         async def landed() -> bool:
             return await client.find_charge(key) is not None
 
         await until(landed)
 
-    with_client(slow, use, timeout_s=0.1)
+    with_client(slow, give_up, timeout_s=0.5)
+    with_client(slow, find)
     assert slow.entries(key) == ["capture"]
 
 
