@@ -1,7 +1,8 @@
 """One TCP or TLS connection on gevent's loop, with deadlines that cost nothing per read.
 
 A timer per read would cost more than the read. So a connection only notes its deadline, and one `DeadlineGuard` per
-process shuts down what is overdue every 50 ms; the waiting greenlet wakes to an end of file and calls it a timeout.
+process shuts down what is overdue, usually every 50 ms; the waiting greenlet wakes to an end of file and calls it a
+timeout.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Final
 
 import gevent
@@ -36,6 +37,7 @@ __all__ = [
 
 GUARD_PERIOD_S: Final = 0.05
 RECEIVE_BYTES: Final = 65536
+_GUARD_SHARE: Final = 0.01  # of a core: with many thousands of connections it looks a little less often
 _NEVER: Final = float("inf")
 _NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _READ: Final = 1  # libev's word for readable
@@ -68,11 +70,13 @@ class DeadlineGuard:
             self._ports[connection.server] -= 1
 
     def _run(self) -> None:
+        pause_s = GUARD_PERIOD_S
         while self._open:
-            gevent.sleep(GUARD_PERIOD_S)
-            now = monotonic()
+            gevent.sleep(pause_s)
+            begun_cpu_s, now = thread_time(), monotonic()
             for connection in [one for one in self._open if one.deadline_s < now]:
                 connection.expire()
+            pause_s = max(GUARD_PERIOD_S, (thread_time() - begun_cpu_s) / _GUARD_SHARE)
 
 
 GUARD: Final = DeadlineGuard()

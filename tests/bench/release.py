@@ -28,6 +28,7 @@ NOTICE_S = 0.5
 ARM_S = 90.0
 ROUNDS = 5
 SWARM_ROUNDS = 3
+GROWTH_ROUNDS = 3
 CUSTOMER = f"{Path(__file__).with_name('one_shot.py')}"
 
 
@@ -156,7 +157,7 @@ def main() -> int:
     with server.running() as url:
         sleep(0.2)
         figures = rounds.paired("tests.bench.release", ["barrier", "fast"], asked.rounds, "--url", url)
-        grown = [(fans, middle_of(url, fans, asked.rounds)) for fans in GROWTH]
+        grown = [(fans, middle_of(url, fans, min(asked.rounds, GROWTH_ROUNDS))) for fans in GROWTH]
     swarms = []
     for number in range(min(asked.rounds, SWARM_ROUNDS)):
         swarms.append(swarm(number))
