@@ -29,7 +29,7 @@ from chaos.lease import LEASE_S, Lease
 from chaos.levers import Levers
 from chaos.preflight import places_of, require_ready
 from chaos.timeline import Kind, Planned, Step, schedule
-from harness.errors import EnvironmentProblem, InputError
+from harness.errors import EnvironmentProblem
 from harness.record.schema import SCHEMA_VERSION, FaultRun, FaultsDocument
 from harness.record.writer import write_document
 
@@ -98,8 +98,7 @@ class Conductor:
         No kill switch is set, the servers answer, the proxies are there and unharmed, each canary gets through, and a
         reaper is ready.
         """
-        if (switch := state.kill_switch()).exists():
-            raise InputError(f"the kill switch {switch} is set", hint="remove that file to allow rehearsals again")
+        state.require_not_stopped()
         if not self._planned:
             return
         experiments = [plan.experiment for plan in self._planned]

@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from harness.errors import InputError
+
 VARIABLE: Final = "GATECRASH_STATE"
 SUFFIX: Final = ".journal"
 
@@ -32,3 +34,9 @@ def journals() -> list[Path]:
 def kill_switch() -> Path:
     """The file that stops every rehearsal on this machine and heals its faults, for as long as it exists."""
     return folder() / "STOP"
+
+
+def require_not_stopped() -> None:
+    """Raises InputError while the kill switch is set."""
+    if (switch := kill_switch()).exists():
+        raise InputError(f"the kill switch {switch} is set", hint="remove that file to allow rehearsals again")

@@ -573,6 +573,7 @@ def _record(
     """Carry the rehearsal out, or both halves of a paired one; returns the run directory."""
     from datetime import UTC, datetime
 
+    from chaos import state
     from chaos.conductor import Conductor
     from harness import live, versions
     from harness.allowed import require_allowed
@@ -583,6 +584,7 @@ def _record(
     from harness.stack.choice import stack_of
     from harness.stack.fault_proxy import from_environment
 
+    state.require_not_stopped()
     require_allowed([from_environment()] if ":" in from_environment() else [], scenario.allow_hosts, confirmed)
     console = Console(stderr=True)
     found = versions.collect()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +20,7 @@ from chaos.guards import Sample, Watch, holds
 from chaos.timeline import Planned
 from harness.errors import InputError
 from harness.record.schema import FaultRun, FaultsDocument
-from tests.chaos.servers import HOST, ProxyServer, Valkey, ping
+from tests.chaos.servers import HOST, ROOT, ProxyServer, Valkey, ping
 from tests.waiting import wait_until
 
 REDIS = experiment.load("redis-down")
@@ -181,3 +183,18 @@ def test_with_the_kill_switch_set_nothing_starts(page: Metrics, own_state: Path,
     state.kill_switch().touch()
     with Conductor([], page, tmp_path / "faults.json") as conductor, pytest.raises(InputError, match="is set"):
         conductor.preflight()
+
+
+@pytest.mark.parametrize("command", [("rehearse", "smoke"), ("drill", "redis-down")])
+def test_with_the_kill_switch_set_no_stack_is_raised(command: tuple[str, str], own_state: Path, tmp_path: Path) -> None:
+    own_state.mkdir()
+    state.kill_switch().touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *command, "--out", str(tmp_path / "runs")],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"gatecrash: the kill switch {state.kill_switch()} is set (remove that file to allow rehearsals again)\n"
+    )
+    assert not (tmp_path / "runs").exists()
