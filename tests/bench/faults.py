@@ -19,7 +19,7 @@ import msgspec
 
 from chaos import experiment
 from harness.record.schema import FaultRun, FaultsDocument
-from tests.bench import rounds
+from tests.bench import proxy_page, rounds
 
 EXPERIMENTS = (
     "redis-down",
@@ -106,7 +106,8 @@ def main() -> int:
         middle = rounds.medians(figures[name]) if figures[name] else {}
         faults[name] = {**middle, "rounds": figures[name], "problems": problems[name]}
         print(f"{name}: {middle or problems[name] or 'not carried out'}")
-    print(rounds.write("faults", {"what": "ms from command to effective and from heal to healthy", "faults": faults}))
+    path = rounds.write("faults", {"what": "ms from command to effective and from heal to healthy", "faults": faults})
+    print(f"{path}; {proxy_page.write(path)}" if any(figures.values()) else path)
     return 0
 
 

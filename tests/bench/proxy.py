@@ -17,13 +17,13 @@ from contextlib import ExitStack
 
 import psutil
 
-from tests.bench import proxy_upstream, rounds
+from tests.bench import proxy_page, proxy_upstream, rounds
 from tests.bench.proxy_load import REDIS_BENCHMARK, SHAPES, Requests, Route, Shape
+from tests.bench.proxy_page import NONE, OURS, REAL
 from tests.chaos import servers
 from tests.chaos.servers import HOST, ProxyServer, Valkey
 
 ROUNDS = 9
-OURS, REAL, NONE = "gatecrash", "toxiproxy", "direct"
 
 
 def route(server: ProxyServer, redis: int, echo: int, pour: int) -> Route:
@@ -113,13 +113,13 @@ def measure(count: int, share: float) -> dict[str, dict[str, object]]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.proxy")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--share", type=float, default=1.0, help="of the work of each measurement")
+    parser.add_argument("--share", type=float, default=1.0, help="of the work; below 1 a trial that writes no page")
     asked = parser.parse_args()
     shapes = measure(asked.rounds, asked.share)
     path = rounds.write("proxy", {"what": "the fault proxy without toxics, against peers", "shapes": shapes})
     for name, document in shapes.items():
         print(line(name, document))
-    print(path)
+    print(path if asked.share < 1 else f"{path}; {proxy_page.write(path)}")
     return 0
 
 

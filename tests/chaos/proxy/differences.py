@@ -132,6 +132,13 @@ def words_for_a_wrong_type(server: ProxyServer) -> object:
     return " Go " in server.call("POST", "/proxies", {"name": 1}).json()["error"]
 
 
+def name_with_a_slash(server: ProxyServer) -> object:
+    """Whether what was created under such a name can be had again, and so removed."""
+    server.create("a", UP)
+    server.call("POST", "/proxies/a/toxics", {"type": "noop", "name": "b/c"})
+    return server.call("GET", "/proxies/a/toxics/b%2Fc").status_code
+
+
 def metrics(server: ProxyServer) -> object:
     return server.call("GET", "/metrics").status_code
 
@@ -144,6 +151,8 @@ DIFFERENCES = (
     Difference("a negative rate", "it has no meaning", refuses_a_negative_rate, real=200, strict=400, ours=400),
     Difference("the words after `bad request body:`", "only a Go program knows Go's types", words_for_a_wrong_type,
                real=True, strict=False, ours=False),
+    Difference("a slash in a name", "what can be created can be removed", name_with_a_slash,
+               real=404, strict=200, ours=200),
     Difference("a dial that hangs", "one black-holed upstream must not stall every new connection",
                overtakes_a_hanging_dial, real=False, strict=True, ours=True),
     Difference("toxics in populate", "a stack begins with its faults in place", populated_toxics,
