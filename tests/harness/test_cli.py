@@ -35,6 +35,8 @@ def gatecrash(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         (["smoke", "--remote-workers", "-1"], "--remote-workers"),
         (["smoke", "--set", "load.arrivals.shape=spiral"], "load.arrivals.shape=spiral"),
         (["smoke", "--plant-bug", "lost_acks"], "did you mean 'lost_ack'?"),
+        (["smoke", "--paired", "--no-chaos"], "--paired: there is no fault"),
+        (["smoke", "--paired", "--remote-workers", "1"], "--paired: workers of other machines"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

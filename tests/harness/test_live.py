@@ -56,3 +56,16 @@ def test_a_terminal_gets_a_panel_with_the_fault_in_force() -> None:
         "hold ok 40",
     ):
         assert text in shown
+
+
+def test_both_views_say_which_half_of_a_paired_run_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = observer(Console(file=io.StringIO()), 50, "control (1 of 2)")
+    plain.phase("arm")
+    plain.progress(SECOND, ())
+    lines = [re.sub(r"^\[ *[0-9.]+ s\] ", "", line) for line in capsys.readouterr().err.splitlines()]
+    assert lines[0] == "control (1 of 2) · arm"
+    assert lines[1].startswith("control (1 of 2) · T+6 s of 50: ")
+    sink = io.StringIO()
+    with observer(Console(file=sink, force_terminal=True, width=90), 50, "treatment (2 of 2)") as live:
+        live.phase("observe")
+    assert "gatecrash · treatment (2 of 2)" in sink.getvalue()
