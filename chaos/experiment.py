@@ -309,6 +309,12 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+def shipped(*, containers: bool) -> list[Experiment]:
+    """Those that come with gatecrash and that a stack can carry; `containers`: its parts run in containers."""
+    every = [load(name) for name in names()]
+    return [one for one in every if containers or not one.needs_containers]
+
+
 def load(name_or_path: str | Path) -> Experiment:
     """One of `names()`, or a file of the user's own. Raises InputError."""
     text = str(name_or_path)

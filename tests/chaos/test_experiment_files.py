@@ -57,6 +57,12 @@ def test_those_that_come_with_gatecrash() -> None:
     assert experiment.names() == SHIPPED
 
 
+def test_what_needs_a_container_is_not_for_a_stack_without() -> None:
+    everywhere = {one.name for one in experiment.shipped(containers=False)}
+    assert everywhere == set(SHIPPED) - {"redis-partition"}
+    assert [one.name for one in experiment.shipped(containers=True)] == SHIPPED
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_says_what_it_breaks_proves_and_expects(name: str) -> None:
     loaded = experiment.load(name)
