@@ -10,6 +10,8 @@ import os
 import resource
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -133,9 +135,16 @@ def in_words(sizing: Sizing) -> tuple[str, ...]:
         f"  {need.resource:16} {need.machines:8.2f} machines at {_USABLE:.0%} of each   {need.why}"
         for need in sizing.needs
     ]
-    if sizing.machines > 1:
-        lines.append("start these; each machine must reach the platform, which the embedded stack does not allow:")
-    return (*lines, *(f"  {command}" for command in sizing.commands))
+    lines.append("`gatecrash doctor` says how to lift each of these; start:")
+    return (*lines, *_by_machine(sizing.commands))
+
+
+def _by_machine(commands: Sequence[str]) -> Iterator[str]:
+    """Each command once, with how many machines it is for; HOST stands for an address of the first."""
+    first, *others = commands
+    yield f"  {first}"
+    for command, machines in Counter(others).items():
+        yield f"  on {machines} other machine{'s' if machines > 1 else ''}: {command}"
 
 
 def this_machine() -> Machine:

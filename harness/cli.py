@@ -146,7 +146,7 @@ def rehearse(
         experiments,
         out,
         plant_bug,
-        reach_of(listen, remote_workers, web=web),
+        reach_of(listen, remote_workers, web=web, stack=stack),
         allow_host or (),
         stack,
         paired=paired,
@@ -533,9 +533,7 @@ def _random_faults(name: str, overrides: Sequence[Override], count: int, stack: 
     from harness.scenario import Override
 
     loaded = scenarios.load(name, overrides).scenario
-    shipped = [experiments.load(each) for each in experiments.names()]
-    every = [one for one in shipped if stack == "compose" or not one.needs_containers]
-    drawn = soak.draw(loaded.seed, every, count, loaded.duration_s)
+    drawn = soak.draw(loaded.seed, experiments.shipped(containers=stack == "compose"), count, loaded.duration_s)
     return Override("faults", msgspec.to_builtins(drawn), f"--random-faults {count}")
 
 
@@ -611,6 +609,7 @@ def _record(
                 bug=plant_bug,
                 traced=traced,
                 seed=scenario.seed,
+                listen=reach.listen,
                 announce=observer.note,
             )
             rehearse(asked, into, raised, lambda where, run: Conductor(breaks, where, run.faults, raised), observer)

@@ -127,7 +127,8 @@ def _run(
     scenario = plan.scenario
     observer.phase("raise", f"{stack.name} stack")
     with shielded(stack):
-        require_allowed(reached(stack.addresses), scenario.allow_hosts, plan.confirmed_hosts)
+        own = plan.reach.listen  # the stack itself listens there
+        require_allowed(reached(stack.addresses), (*scenario.allow_hosts, own), (*plan.confirmed_hosts, own))
         journal.stack_is_up(stack.processes)
         with (
             shielded(SwarmChild(_spec(plan, paths, stack.addresses), paths)) as swarm,
@@ -143,7 +144,8 @@ def _run(
             arms_within_s = load.arm_timeout_s + _STARTS_WITHIN_S
             if plan.reach.remote_workers:
                 waiting = swarm.expect(Waiting, _STARTS_WITHIN_S)
-                observer.note(f"waiting for {waiting.remote_workers}: gatecrash worker --master HOST:{waiting.port}")
+                door = f"{plan.reach.listen}:{waiting.port}"
+                observer.note(f"waiting for {waiting.remote_workers}: gatecrash worker --master {door}")
                 arms_within_s += JOIN_TIMEOUT_S
             armed = swarm.expect(Armed, arms_within_s)
             _require_armed(armed)

@@ -11,6 +11,7 @@ from harness.scenario import OnSale
 from harness.stack.compose import ComposeStack
 from harness.stack.embedded import EmbeddedStack
 from harness.stack.fault_proxy import from_environment
+from harness.stack.ports import HOST
 from harness.yaml_file import suggest
 
 NAMES: Final = ("embedded", "compose")
@@ -32,10 +33,11 @@ def stack_of(
     traced: bool = False,
     booking_port: int = 0,
     seed: int | None = None,
+    listen: str = HOST,
     announce: Callable[[str], None] = lambda _: None,
 ) -> AnyStack:
     """The stack of that name, not raised yet. `traced`: it keeps spans for the record. `seed`: of the fault
-    proxy's draws, where that is our own. Raises InputError."""
+    proxy's draws, where that is our own. `listen`: where users reach an embedded one. Raises InputError."""
     require_stack(name)
     if name == "compose":
         return ComposeStack(on_sale, logs, bug=bug, traced=traced, booking_port=booking_port, announce=announce)
@@ -47,5 +49,6 @@ def stack_of(
         booking_port=booking_port,
         toxiproxy=from_environment(),
         seed=seed,
+        listen=listen,
         announce=announce,
     )

@@ -44,7 +44,8 @@ class EmbeddedStack:
 
     `booking_port` 0 takes a free port. `bug` plants a bug of target/bugs.py. `traced` keeps the spans
     of traced journeys, see `harness.spans`. `toxiproxy` is the address (host:port)
-    or the binary of a real Toxiproxy server; "" uses our own, whose draws follow from `seed`.
+    or the binary of a real Toxiproxy server; "" uses our own, whose draws follow from `seed`. `listen` is the address
+    of this machine at which the booking API and the feeds are; all else stays on loopback.
     Raises EnvironmentProblem when the machine cannot carry it.
     """
 
@@ -60,6 +61,7 @@ class EmbeddedStack:
         booking_port: int = 0,
         toxiproxy: str = "",
         seed: int | None = None,
+        listen: str = HOST,
         announce: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._on_sale = on_sale
@@ -69,6 +71,7 @@ class EmbeddedStack:
         self._booking_port = booking_port
         self._toxiproxy = toxiproxy
         self._seed = seed
+        self._listen = listen
         self._announce = announce
         self._processes: list[ManagedProcess] = []
         self._root: Path | None = None
@@ -140,7 +143,8 @@ class EmbeddedStack:
             initialising.stop(within_s=0)
         self._keep(postgres.start_primary(ports.primary))
         proxied = ports.proxied()
-        listen = proxy.populate({name: f"{HOST}:{upstream}" for name, upstream in proxied.items()}, ports.listeners)
+        upstreams = {name: f"{HOST}:{upstream}" for name, upstream in proxied.items()}
+        listen = proxy.populate(upstreams, ports.listeners, {f"feed_{n}": self._listen for n in range(1, _FEEDS + 1)})
         settings = self._settings(root, postgres, listen)
         say("loading the venue, copying the replica")
         self._run_target("migrate", settings)
@@ -148,17 +152,21 @@ class EmbeddedStack:
         say("starting the booking system")
         self._start_target(settings, ports)
         self._addresses = Addresses(
-            booking=f"http://{HOST}:{ports.booking}",
-            feeds=tuple(f"ws://{HOST}:{listen[f'feed_{n}']}" for n in range(1, _FEEDS + 1)),
+            booking=f"http://{self._listen}:{ports.booking}",
+            feeds=tuple(f"ws://{self._listen}:{listen[f'feed_{n}']}" for n in range(1, _FEEDS + 1)),
             event=self._on_sale.event,
             admin=f"http://{HOST}:{ports.worker}",
             ledger=f"http://{HOST}:{ports.payments}",
             admin_token=settings["TARGET_ADMIN_TOKEN"],
             toxiproxy=proxy.url,
-            proxied={name: f"{HOST}:{upstream}" for name, upstream in proxied.items()},
-            metrics={name: f"http://{HOST}:{port}/metrics" for name, port in ports.targets().items()},
+            proxied=upstreams,
+            metrics={name: f"http://{self._host(name)}:{port}/metrics" for name, port in ports.targets().items()},
             opens_at_s=self._opens_at_s,
         )
+
+    def _host(self, name: str) -> str:
+        """Where a process of the booking system listens; the feeds are behind a proxy."""
+        return self._listen if name == "booking" else HOST
 
     def _keep(self, process: ManagedProcess) -> None:
         self._processes.append(process)
@@ -182,18 +190,19 @@ class EmbeddedStack:
         started = []
         for name, port in ports.targets().items():
             role = name.partition("-")[0]
+            address = f"{self._host(name)}:{port}"
             own = {
                 **settings,
                 "TARGET_NODE": name,
                 "TARGET_SPANS_PATH": str(spans_file(self._logs, name)) if self._traced else "",
-                "TARGET_LISTEN": f"{HOST}:{port}",
-                "TARGET_WEBHOOK_URL": f"http://{HOST}:{ports.booking}/webhooks/payments",
+                "TARGET_LISTEN": address,
+                "TARGET_WEBHOOK_URL": f"http://{self._listen}:{ports.booking}/webhooks/payments",
             }
             command = [sys.executable, "-m", "target", role]
             log = self._logs / f"{name}.log"
-            process = ManagedProcess(name, command, log=log, env=child_environment(own), address=f"{HOST}:{port}")
+            process = ManagedProcess(name, command, log=log, env=child_environment(own), address=address)
             self._keep(process)
-            started.append((process, f"http://{HOST}:{port}/healthz"))
+            started.append((process, f"http://{address}/healthz"))
         for process, url in started:
             process.wait_healthy(lambda url=url: answers(url), within_s=_HEALTHY_WITHIN_S)  # type: ignore[misc]
 

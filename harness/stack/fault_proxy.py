@@ -56,10 +56,16 @@ class FaultProxy:
             raise
         return [process]
 
-    def populate(self, upstreams: Mapping[str, str], ports: Sequence[int]) -> dict[str, int]:
-        """Create one proxy for each name → upstream, listening on `ports` in turn. Returns name → listening port."""
+    def populate(
+        self, upstreams: Mapping[str, str], ports: Sequence[int], hosts: Mapping[str, str] | None = None
+    ) -> dict[str, int]:
+        """Create one proxy for each name → upstream, listening on `ports` in turn. Returns name → listening port.
+
+        `hosts`: name → where it listens, if not on loopback.
+        """
+        where = hosts or {}
         wanted = [
-            {"name": name, "upstream": upstream, "listen": f"{HOST}:{port}"}
+            {"name": name, "upstream": upstream, "listen": f"{where.get(name, HOST)}:{port}"}
             for (name, upstream), port in zip(upstreams.items(), ports, strict=True)
         ]
         try:

@@ -18,15 +18,17 @@ WEB_PORT: Final = 8089  # Locust's own
 _LOOPBACK: Final = "127.0.0.1"
 
 
-def reach_of(listen: str, remote_workers: int, *, web: bool) -> Reach:
-    """What was asked for. Raises InputError: no such address, or one that the embedded stack is not reached from."""
+def reach_of(listen: str, remote_workers: int, *, web: bool, stack: str = "embedded") -> Reach:
+    """What was asked for. Raises InputError: no such address, or one that the stack cannot listen at as well."""
     host, port = _host_and_port(listen)
     if not is_loopback(host):
-        raise InputError(
-            f"workers at {host} cannot reach the embedded stack, which listens on 127.0.0.1 only",
-            key="--listen",
-            hint="leave it out and start `gatecrash worker --master 127.0.0.1` on this machine",
-        )
+        _require_own_address(host)
+        if stack != "embedded":
+            raise InputError(
+                f"workers of other machines cannot reach the stack {stack!r}, which listens on 127.0.0.1 only",
+                key="--listen",
+                hint="leave --stack out",
+            )
     return Reach(
         listen=host,
         port=(port or DEFAULT_PORT) if remote_workers else 0,
@@ -51,6 +53,21 @@ def _host_and_port(listen: str) -> tuple[str, int | None]:
     except ValueError as error:
         raise InputError(f"{listen!r}: {error}", key="--listen", hint="HOST or HOST:PORT") from error
     raise InputError(f"{listen!r} names no host", key="--listen", hint="HOST or HOST:PORT")
+
+
+def _require_own_address(host: str) -> None:
+    """The platform will listen there, too, so it has to be one address, and this machine's."""
+    try:
+        if host in ("0.0.0.0", "*"):
+            raise InputError(
+                f"{host} is no address that others can call", key="--listen", hint="name one of this machine's"
+            )
+        with socket.create_server((host, 0)):
+            return
+    except OSError as error:
+        raise InputError(
+            f"{host} is no address of this machine: {error.strerror or error}", key="--listen", hint="see `ip address`"
+        ) from error
 
 
 def _web_port() -> int:
