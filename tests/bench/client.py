@@ -2,14 +2,16 @@
 
 `python -m tests.bench.client`. The lean client and FastHttpUser run as Locust users under Locust's own runner and
 statistics; the lean one also writes every request as a row, batched once a second as in a run, and once more with
-nothing recorded: the difference is what recording costs. All drive the same server, each on one core. Beside the rates
-stands the processor time that a request cost its generator: it says more where the server is the limit.
+nothing recorded: the difference is what recording costs; and once with the same connections only, without HTTP. All
+drive the same server, each on one core. Beside the rates stands the processor time that a request cost its generator:
+it says more where the server is the limit.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +29,7 @@ GROWTH = (1, 3, 10)
 WARM_UP_S = 1.0
 MEASURE_S = 4.0
 ROUNDS = 3
-OURS = ("lean", "unrecorded", "fast")
+OURS = ("lean", "unrecorded", "bare", "fast")
 
 
 def measure(
@@ -41,16 +43,22 @@ def measure(
     count = done or (lambda: environment.stats.total.num_requests)
     runner.start(users, spawn_rate=users)
     gevent.sleep(WARM_UP_S)
-    before, before_s, begun_cpu_s = count(), monotonic(), process_time()
+    before, before_s, begun_cpu_s, begun_kernel_s = count(), monotonic(), process_time(), kernel_s()
     gevent.sleep(MEASURE_S)
-    requests, cpu_s, seconds = count() - before, process_time() - begun_cpu_s, monotonic() - before_s
+    requests, seconds = count() - before, monotonic() - before_s
+    cpu_s, in_kernel_s = process_time() - begun_cpu_s, kernel_s() - begun_kernel_s
     failed = environment.stats.total.num_failures
     runner.quit()
     return {
         "requests_per_s": round(requests / seconds),
         "cpu_us_per_request": round(cpu_s / requests * 1e6, 1),
+        "kernel_us_per_request": round(in_kernel_s / requests * 1e6, 1),
         "failures": failed,
     }
+
+
+def kernel_s() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_stime
 
 
 def fast(url: str, users: int) -> dict[str, float]:
@@ -134,6 +142,29 @@ def lean_user(url: str, recorder: object) -> type:
     return Lean
 
 
+def bare(url: str, users: int) -> dict[str, float]:
+    """The lean client's connections without its HTTP: send some bytes, receive some."""
+    from locust import User, task  # isort: skip - first: it patches the process for gevent
+    from locust.env import Environment
+
+    from harness.swarm.transport import Connection, Limits, resolve
+
+    origin = resolve(url)
+    request = f"GET /seats HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: identity\r\n\r\n".encode()
+    answered = [0]
+
+    class Bare(User):
+        @task
+        def get(self) -> None:
+            connection = Connection(origin, Limits())
+            while True:
+                connection.send(request)
+                connection.receive()
+                answered[0] += 1
+
+    return measure(Environment(), Bare, users, lambda: answered[0])
+
+
 def growth(url: str) -> list[dict[str, float]]:
     """The lean client's figures with 1, 3 and 10 times as many users."""
     sizes = [factor * USERS for factor in GROWTH]
@@ -152,7 +183,11 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.side:
         rounds.pin(peers.CORE)
-        print(json.dumps({"lean": lean, "unrecorded": unrecorded, "fast": fast}[asked.side](asked.url, asked.users)))
+        print(
+            json.dumps(
+                {"lean": lean, "unrecorded": unrecorded, "bare": bare, "fast": fast}[asked.side](asked.url, asked.users)
+            )
+        )
         return 0
     others, missing = peers.found()
     if missing:
@@ -192,7 +227,12 @@ def ratio(middle: dict[str, dict[str, float]], name: str) -> float:
 
 
 def table(document: dict[str, object], figures: dict[str, list[dict[str, float]]]) -> list[str]:
-    names = {"lean": "gatecrash, recording on", "unrecorded": "gatecrash, nothing recorded", "fast": "FastHttpUser"}
+    names = {
+        "lean": "gatecrash, recording on",
+        "unrecorded": "gatecrash, nothing recorded",
+        "bare": "its connections alone, without HTTP",
+        "fast": "FastHttpUser",
+    }
     lines = [
         f"One core, {USERS} connections, {document['server']} on the other core; medians of "
         f"{len(figures['lean'])} rounds (lowest to highest).",
@@ -210,9 +250,23 @@ def table(document: dict[str, object], figures: dict[str, list[dict[str, float]]
         )
     grown = " · ".join(f"{one['users']} users: {one['requests_per_s']:,}" for one in document["growth"])
     lines += ["", f"With more users: {grown} per second; slope {document['growth_slope']} (0: as fast with more)."]
+    lines += ["", "What a request costs: " + " · ".join(pieces(document)) + "."]
     if document["missing"]:
         lines += ["", f"Not installed there: {', '.join(document['missing'])}."]
     return lines
+
+
+def pieces(document: dict[str, dict[str, float]]) -> list[str]:
+    """Where the processor time of one request goes, from what the sides differ by."""
+    whole, without, alone = (document[side]["cpu_us_per_request"] for side in ("lean", "unrecorded", "bare"))
+    kernel = document["bare"]["kernel_us_per_request"]
+    parts = {
+        "the kernel (send, receive, poll)": kernel,
+        "gevent's loop and switches": alone - kernel,
+        "HTTP": without - alone,
+        "recording and Locust's statistics": whole - without,
+    }
+    return [f"{name} {us:.1f} µs" for name, us in parts.items()]
 
 
 if __name__ == "__main__":
