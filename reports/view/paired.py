@@ -16,7 +16,6 @@ from reports.view.words import State
 
 _PHASES: Final = ("before", "during", "after")
 _NARROWEST: Final = 0.01  # an interval narrower than that share of the difference is as clear as one of that width
-_DIFFERS: Final = {"worse", "better"}
 _WHY_FIRST: Final = "The control went first, so that nothing a fault leaves behind could reach it."
 
 
@@ -51,7 +50,7 @@ class PhaseRow(Struct, frozen=True):
 
 
 class FaultPair(Struct, frozen=True):
-    """One fault: `rows` are those that differ, `others` all the rest."""
+    """One fault: `rows` are those that it made worse, during it or after it; `others` all the rest."""
 
     name: str
     sum_up: str
@@ -158,7 +157,7 @@ def _objectives(found: Paired, slis: Sequence[SliResult]) -> tuple[ObjectiveRow,
 
 def _fault(found: Paired, name: str, drawn: overlay.Drawing | None) -> FaultPair:
     every = [row for row in (*found.indicators, *found.steps, *found.retries) if _parts(row, name)]
-    differ = [row for row in every if {_effect(row, name, "during"), _effect(row, name, "after")} & _DIFFERS]
+    worse = [row for row in every if "worse" in (_effect(row, name, "during"), _effect(row, name, "after"))]
     main = _main_row(found.indicators, name)
     return FaultPair(
         name=name,
@@ -166,8 +165,8 @@ def _fault(found: Paired, name: str, drawn: overlay.Drawing | None) -> FaultPair
         overlay=drawn.around(main, [phase for phase in found.phases if phase.fault == name])
         if drawn and main
         else None,
-        rows=tuple(_phase_row(row, name, found) for row in differ),
-        others=tuple(_phase_row(row, name, found) for row in every if row not in differ),
+        rows=tuple(_phase_row(row, name, found) for row in worse),
+        others=tuple(_phase_row(row, name, found) for row in every if row not in worse),
     )
 
 

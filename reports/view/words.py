@@ -62,7 +62,7 @@ _STATES: Final = {
     "effect_none": State(word="no difference shown", tone="quiet", glyph="="),
     "effect_unknown": State(word="no interval", tone="quiet", glyph="○"),
     "cause_faults": State(word="the faults", tone="bad", glyph="✕"),
-    "cause_spike": State(word="the spike alone", tone="warn", glyph="!"),
+    "cause_spike": State(word="the spike already", tone="warn", glyph="!"),
     "cause_none": State(word="not missed", tone="good", glyph="✓"),
     "cause_control_only": State(word="only without faults", tone="quiet", glyph="○"),
     "cause_unknown": State(word="not told", tone="quiet", glyph="?"),
