@@ -235,7 +235,7 @@ class PositionStream:
 
     def __iter__(self) -> Iterator[QueueNews]:
         session = self._session
-        for event in self._events:
+        while (event := self._events.read()) is not None:  # a generator less for each of thousands who wait
             kind = _NEWS.get(event.event)
             if kind is None:
                 continue
