@@ -41,19 +41,16 @@ def no_double_sell(evidence: Evidence) -> Tally:
     A payment that ended unknown claims nothing by itself: if it went through, the export shows its order.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
-    claims = _Claims()
-    for confirmation in confirmations(evidence):
-        order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
-        name = order.order_id if order else confirmation.order_name
-        for seat in confirmation.seats:
-            tally.checked += 1
-            claims.add(seat, name, confirmation)
-    for order in evidence.orders.values():
-        if order.state in ("confirmed", "mixed"):
-            for seat in order.seats:
-                tally.checked += 1
-                claims.add(seat, order.order_id, order)
-    for seat, by_order in claims.contested.items():
+    first: dict[str, str] = {}
+    contested: dict[str, dict[str, Confirmation | Order]] = {}
+    for seat, order, _ in _claims(evidence):
+        tally.checked += 1
+        if first.setdefault(seat, order) != order:
+            contested[seat] = {}
+    for seat, order, claim in _claims(evidence) if contested else ():
+        if seat in contested:
+            contested[seat].setdefault(order, claim)
+    for seat, by_order in contested.items():
         moments = (c.moment() if isinstance(c, Confirmation) else _exported(c) for c in by_order.values())
         tally.violated(f"seat {seat} was sold {len(by_order)} times: orders {', '.join(by_order)}", *moments)
     if not evidence.record.has("final_orders"):
@@ -61,18 +58,17 @@ def no_double_sell(evidence: Evidence) -> Tally:
     return tally
 
 
-class _Claims:
-    """Who claims which seat. `contested`: seats with several orders, and the first claim of each order."""
-
-    def __init__(self) -> None:
-        self.contested: dict[str, dict[str, Confirmation | Order]] = {}
-        self._first: dict[str, tuple[str, Confirmation | Order]] = {}
-
-    def add(self, seat: str, order: str, claim: Confirmation | Order) -> None:
-        """An order, by its name, claims a seat."""
-        first, earlier = self._first.setdefault(seat, (order, claim))
-        if first != order:
-            self.contested.setdefault(seat, {first: earlier}).setdefault(order, claim)
+def _claims(evidence: Evidence) -> Iterator[tuple[str, str, Confirmation | Order]]:
+    """(seat, name of the order that claims it, how that is known)."""
+    for confirmation in confirmations(evidence):
+        order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
+        name = order.order_id if order else confirmation.order_name
+        for seat in confirmation.seats:
+            yield seat, name, confirmation
+    for order in evidence.orders.values():
+        if order.state in ("confirmed", "mixed"):
+            for seat in order.seats:
+                yield seat, order.order_id, order
 
 
 def no_lost_booking(evidence: Evidence) -> Tally:

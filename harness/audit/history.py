@@ -209,6 +209,11 @@ class Evidence:
         columns = LedgerEntry.__struct_fields__
         yield from (LedgerEntry(*row) for row in self._rows("final_ledger", columns, "entry", LEDGER_ENTRIES))
 
+    def let_go(self, views: Sequence[str]) -> None:
+        """Free the memory of these views; they cannot be asked for again."""
+        for view in views:
+            self.__dict__.pop(view, None)
+
     def order_of(self, order_id: str, key: str) -> Order | None:
         """The exported order of that id, or of that idempotency key where the platform gave the fan no id."""
         return self.orders.get(order_id) if order_id else self._orders_by_key.get(key)

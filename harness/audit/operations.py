@@ -199,6 +199,7 @@ class History:
 
     def __init__(self, batches: Iterable[pa.RecordBatch], *, fans_only: bool) -> None:
         self._parts: dict[str, list[pa.RecordBatch]] = {}
+        self._taken: set[Function] = set()
         for batch in batches:
             kept = batch.filter(pc.invert(pc.starts_with(batch["actor"], BOT_ACTOR))) if fans_only else batch
             _expect(kept, "function", Function)
@@ -208,7 +209,13 @@ class History:
                 self._parts.setdefault(function, []).append(_coded(rows))
 
     def take(self, function: Function, kind: type[V]) -> Operations[V]:
-        """The operations of one function. Once: afterwards whoever asked has them."""
+        """The operations of one function. Once: afterwards whoever asked has them, or has let them go.
+
+        Raises RuntimeError the second time, for nothing would look like an on-sale without such operations.
+        """
+        if function in self._taken:
+            raise RuntimeError(f"the {function} operations were let go")
+        self._taken.add(function)
         rows = pa.Table.from_batches(self._parts.pop(function, []), schema=_SCHEMA).unify_dictionaries()
         order = np.argsort(rows["t_invoke_s"].to_numpy(), kind="stable")
         rows = rows.take(order).combine_chunks()

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 
 from harness.audit.draw import Draw, participants, published_draw
 from harness.audit.history import Evidence
-from harness.audit.operations import EnterValue, JoinValue, Operation
-from harness.audit.tally import Tally, during
+from harness.audit.tally import Moment, Tally, during
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """One admitted fan: the join that surely gave the place, when it may first have been taken, and the admission."""
+    """One admitted fan: when they surely had the place and when it may first have been taken, and the admission.
 
-    join: Operation[JoinValue]
+    `join_at`, `enter_at`: the join that gave the place and the exchange, by their numbers in the evidence.
+    `forged`: the place came with another's ticket.
+    """
+
+    actor: str
+    join_at: int
+    t_acked_s: float
     t_first_invoke_s: float
-    enter: Operation[EnterValue]
+    forged: bool
+    enter_at: int
     admission_no: int
 
 
@@ -64,38 +71,40 @@ def queue_order(evidence: Evidence) -> Tally:
         places = _drawn_first(places, draw, tally)
     for inversion in sorted(_inversions(places, evidence.clock_margin_s), key=lambda found: -found.width):
         early, late = inversion.early, inversion.late
-        parked = ", parked" if early.join.value.parked else ""
+        parked = ", parked" if evidence.joins[early.join_at].value.parked else ""
         tally.violated(
-            f"{late.enter.actor} was admitted {inversion.width} places ahead of {early.enter.actor}, who joined first",
-            during(early.join, f"{early.join.actor} was told the queue has them{parked}"),
-            during(late.join, f"{late.join.actor} joined after that"),
-            during(late.enter, f"{late.enter.actor} was admitted as no. {late.admission_no}"),
-            during(early.enter, f"{early.enter.actor} was admitted as no. {early.admission_no}"),
+            f"{late.actor} was admitted {inversion.width} places ahead of {early.actor}, who joined first",
+            *_story(evidence, early, late, f"was told the queue has them{parked}", "joined after that"),
         )
     return tally
 
 
 def _drawn_first(places: list[Place], draw: Draw, tally: Tally) -> list[Place]:
     """Those who were in the draw against each other and against the others; returns the others."""
-    drawn = sorted((p for p in places if draw.has(p.enter.actor)), key=lambda p: draw.number_of(p.enter.actor))
-    others = [place for place in places if not draw.has(place.enter.actor)]
+    drawn = sorted((p for p in places if draw.has(p.actor)), key=lambda p: draw.number_of(p.actor))
+    others = [place for place in places if not draw.has(place.actor)]
     tally.note = f"{len(drawn)} of {len(places)} were in the draw, which is recomputed from its seed"
     latest: Place | None = None
     for place in (*drawn, *others):
         if latest and latest.admission_no > place.admission_no:
-            early, late = latest.enter, place.enter
-            why = "who drew an earlier lot" if draw.has(late.actor) else "who was in the draw"
+            why = "who drew an earlier lot" if draw.has(place.actor) else "who was in the draw"
             width = latest.admission_no - place.admission_no
+            lots = (f"joined and drew {_lot(draw, one.actor)}" for one in (latest, place))
             tally.violated(
-                f"{late.actor} was admitted {width} places ahead of {early.actor}, {why}",
-                during(latest.join, f"{early.actor} joined and drew {_lot(draw, early.actor)}"),
-                during(place.join, f"{late.actor} joined and drew {_lot(draw, late.actor)}"),
-                during(late, f"{late.actor} was admitted as no. {place.admission_no}"),
-                during(early, f"{early.actor} was admitted as no. {latest.admission_no}"),
+                f"{place.actor} was admitted {width} places ahead of {latest.actor}, {why}",
+                *_story(tally.evidence, latest, place, *lots),
             )
-        elif draw.has(place.enter.actor):
+        elif draw.has(place.actor):
             latest = place
     return others
+
+
+def _story(evidence: Evidence, early: Place, late: Place, early_joined: str, late_joined: str) -> Iterator[Moment]:
+    """Both joins and both admissions."""
+    yield during(evidence.joins[early.join_at], f"{early.actor} {early_joined}")
+    yield during(evidence.joins[late.join_at], f"{late.actor} {late_joined}")
+    for place in (late, early):
+        yield during(evidence.enters[place.enter_at], f"{place.actor} was admitted as no. {place.admission_no}")
 
 
 def _lot(draw: Draw, fan: str) -> str:
@@ -104,12 +113,12 @@ def _lot(draw: Draw, fan: str) -> str:
 
 def _inversions(places: list[Place], margin_s: float) -> list[Inversion]:
     """For each fan that overtook, the worst overtaken. O(n log n): one sweep over time with a running maximum."""
-    by_ack = sorted(places, key=lambda place: place.join.t_end_s)
+    by_ack = sorted(places, key=lambda place: place.t_acked_s)
     found: list[Inversion] = []
     latest: Place | None = None
     acked = 0
     for place in sorted(places, key=lambda place: place.t_first_invoke_s):
-        while acked < len(by_ack) and by_ack[acked].join.t_end_s + margin_s < place.t_first_invoke_s:
+        while acked < len(by_ack) and by_ack[acked].t_acked_s + margin_s < place.t_first_invoke_s:
             if latest is None or by_ack[acked].admission_no > latest.admission_no:
                 latest = by_ack[acked]
             acked += 1
@@ -119,24 +128,24 @@ def _inversions(places: list[Place], margin_s: float) -> list[Inversion]:
 
 
 def _places(evidence: Evidence) -> list[Place]:
-    first_ack: dict[str, Operation[JoinValue]] = {}
+    acked: dict[str, tuple[int, float, bool]] = {}
     first_invoke: dict[str, float] = {}
     called_s = evidence.called_in_s
-    for join in evidence.joins:
+    for at, join in enumerate(evidence.joins):
         if not (join.ok or join.unknown):
             continue
-        known = first_ack.get(join.actor)
-        if known and known.t_end_s <= called_s.get(join.actor, math.inf) < join.t_invoke_s:
-            del first_ack[join.actor], first_invoke[join.actor]
+        known = acked.get(join.actor)
+        if known and known[1] <= called_s.get(join.actor, math.inf) < join.t_invoke_s:
+            del acked[join.actor], first_invoke[join.actor]
         first_invoke[join.actor] = min(join.t_invoke_s, first_invoke.get(join.actor, join.t_invoke_s))
-        known = first_ack.get(join.actor)
-        if join.ok and (known is None or join.t_end_s < known.t_end_s):
-            first_ack[join.actor] = join
+        known = acked.get(join.actor)
+        if join.ok and (known is None or join.t_end_s < known[1]):
+            acked[join.actor] = (at, join.t_end_s, bool(join.value.ticket))
     admitted: dict[str, Place] = {}
-    for enter in evidence.enters.ok:
-        number = enter.value.admission_no
-        if number is not None and enter.actor in first_ack and enter.actor not in admitted:
-            place = Place(first_ack[enter.actor], first_invoke[enter.actor], enter, number)
-            admitted[enter.actor] = place
-    owners = {place.admission_no for place in admitted.values() if not place.join.value.ticket}
-    return [p for p in admitted.values() if not (p.join.value.ticket and p.admission_no in owners)]
+    for at, enter in enumerate(evidence.enters):
+        number, actor = enter.value.admission_no, enter.actor
+        if enter.ok and number is not None and actor in acked and actor not in admitted:
+            join_at, t_acked_s, forged = acked[actor]
+            admitted[actor] = Place(actor, join_at, t_acked_s, first_invoke[actor], forged, at, number)
+    owners = {place.admission_no for place in admitted.values() if not place.forged}
+    return [place for place in admitted.values() if not (place.forged and place.admission_no in owners)]

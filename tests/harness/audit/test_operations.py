@@ -1,0 +1,69 @@
+"""The history as columns: what is walked is what was recorded, from memory and from disk alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.audit.history import Evidence
+from harness.audit.invariants import audit
+from harness.audit.operations import COLUMNS, EnterValue, History
+from harness.record.reader import Record
+from harness.record.schema import Function, Outcome
+from tests.builders import RunBuilder
+from tests.harness.audit.paper import empty
+
+
+def two_enters() -> RunBuilder:
+    """The later one is recorded first; a bot does it, who is somebody else too."""
+    builder = empty()
+    builder.operation(2, "enter", "b", {}, 5.0, None, "unknown", "timeout", actor="bot-000002", identity="reseller-1")
+    builder.operation(1, "enter", "a", {"admission_no": 7}, 1.0, 2.5)
+    return builder
+
+
+def test_operations_are_walked_in_the_order_of_their_invocation() -> None:
+    enters = Evidence(two_enters().record()).enters
+    first, second = enters
+    assert (first.actor, first.key, first.value, first.outcome) == ("fan-0001", "a", EnterValue(7), Outcome.OK)
+    assert (first.t_invoke_s, first.t_complete_s, first.t_end_s) == (1.0, 2.5, 2.5)
+    assert (second.error, second.t_complete_s, second.t_end_s) == ("timeout", None, 5.0)
+    assert enters[1] == second
+    assert len(enters) == 2
+
+
+def test_what_can_be_told_from_the_columns_is_told_without_walking() -> None:
+    enters = Evidence(two_enters().record()).enters
+    assert enters.unknowns == 1
+    assert [enter.actor for enter in enters.ok] == ["fan-0001"]
+    assert [enter.actor for enter in enters.failed_with("timeout")] == ["bot-000002"]
+    assert [enter.actor for enter in enters.naming("admission_no")] == ["fan-0001"]
+    assert enters.aliases == {"bot-000002": "reseller-1"}
+    assert enters.first_invoked_s == {"fan-0001": 1.0, "bot-000002": 5.0}
+    assert enters.t_end_s.tolist() == [2.5, 5.0]
+    assert enters.actors.to_pylist() == ["fan-0001", "bot-000002"]
+
+
+def test_bots_can_be_left_out() -> None:
+    assert [enter.actor for enter in Evidence(two_enters().record(), fans_only=True).enters] == ["fan-0001"]
+
+
+def test_what_was_let_go_is_never_an_empty_history() -> None:
+    evidence = Evidence(two_enters().record())
+    assert len(evidence.enters) == 2
+    evidence.let_go(("enters", "joins"))
+    assert len(evidence.joins) == 0
+    with pytest.raises(RuntimeError, match="were let go"):
+        _ = evidence.enters
+
+
+def test_a_history_without_operations_has_none_of_any_function() -> None:
+    history = History(empty().record().batches("operations", ("function", *COLUMNS)), fans_only=False)
+    assert list(history.take(Function.ENTER, EnterValue)) == []
+
+
+def test_the_audit_of_a_run_on_disk_is_that_of_the_same_run_in_memory(tmp_path: Path) -> None:
+    for builder in (RunBuilder(), RunBuilder().double_sell(), RunBuilder().jump_the_queue().regress_position()):
+        written = builder.write(tmp_path / str(id(builder)))
+        assert audit(Record.open(written.root)) == audit(builder.record())
