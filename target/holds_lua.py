@@ -14,21 +14,11 @@ from target.keys import FEED_LENGTH_MAX, Keys
 from target.redis_store import RedisStore, Reply, Script, Value
 from target.seat_store import LIMIT, OK, REMEMBER_HOLD_S, TAKEN, HoldReply, Owner, Places
 
-_TELL: Final = f"""
+_PRELUDE: Final = f"""
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
+local at = time[1] .. '.' .. string.sub('00000' .. time[2], -6)
 
-local function whole(number) return string.format('%.0f', number) end
-
-local function tell(seat, state)
-  local at = time[1] .. '.' .. string.sub('00000' .. time[2], -6)
-  redis.call('XADD', KEYS[1], 'MAXLEN', '~', '{FEED_LENGTH_MAX}', '0-*', seat, state .. ' ' .. at)
-end
-"""
-
-_PRELUDE: Final = (
-    _TELL
-    + f"""
 local STATE, EXPIRES, LAPSES, FAN, IDENTITY, SEATS, INDEXES = 1, 2, 3, 5, 6, 7, 8
 
 local function split(text, pattern)
@@ -36,6 +26,8 @@ local function split(text, pattern)
   for part in string.gmatch(text, pattern) do found[#found + 1] = part end
   return found
 end
+
+local function whole(number) return string.format('%.0f', number) end
 
 local function words(text) return split(text, '%S+') end
 
@@ -54,7 +46,7 @@ end
 local function change(seat, index, state, name)
   redis.call('SETRANGE', KEYS[2], index, state)
   if state == '0' then redis.call('HDEL', KEYS[3], seat) else redis.call('HSET', KEYS[3], seat, name) end
-  tell(seat, state)
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', '{FEED_LENGTH_MAX}', '0-*', seat, state .. ' ' .. at)
 end
 
 local function give_back(name, hold, ending, ended)
@@ -69,41 +61,39 @@ local function give_back(name, hold, ending, ended)
   redis.call('ZREM', KEYS[4], name)
 end
 """
-)
 
-# This one runs as often as all others together.
+# Without the prelude: this one runs as often as all others together. It needs KEYS 1 to 5 only.
 HOLD: Final = Script(
-    """
+    f"""
 -- ARGV: name, the record from after its expiry, identity, limit (0: none), ttl µs, then seat and index for each seat
-local count, limit = (#ARGV - 5) / 2, tonumber(ARGV[4])
-local taken, register = {'taken'}, {ARGV[1], ''}
+local call, count, limit = redis.call, (#ARGV - 5) / 2, tonumber(ARGV[4])
+local taken, register = {{'taken'}}, {{ARGV[1], ''}}
 for n = 6, #ARGV, 2 do
-  local state = redis.call('GETRANGE', KEYS[2], ARGV[n + 1], ARGV[n + 1])
-  if state == '' then return {'unready'} end -- there is no map
+  local state = call('GETRANGE', KEYS[2], ARGV[n + 1], ARGV[n + 1])
+  if state == '' then return {{'unready'}} end -- there is no map
   if state ~= '0' then taken[#taken + 1] = ARGV[n] end
   register[n - 3], register[n - 2] = ARGV[n], ARGV[1]
 end
 if #taken > 1 then
-  local bought = limit > 0 and redis.call('HGET', KEYS[5], ARGV[3]) or '0'
-  if limit > 0 and bought + count > limit then return {'limit', bought} end
+  local bought = limit > 0 and call('HGET', KEYS[5], ARGV[3]) or '0'
+  if limit > 0 and bought + count > limit then return {{'limit', bought}} end
   return taken
 end
-local bought = redis.call('HINCRBY', KEYS[5], ARGV[3], count)
+local bought = call('HINCRBY', KEYS[5], ARGV[3], count)
 if limit > 0 and bought > limit then
-  redis.call('HINCRBY', KEYS[5], ARGV[3], -count)
-  return {'limit', tostring(bought - count)}
+  call('HINCRBY', KEYS[5], ARGV[3], -count)
+  return {{'limit', tostring(bought - count)}}
 end
-"""
-    + _TELL
-    + """
-local expires = whole(now_us + ARGV[5])
+local time = call('TIME')
+local expires = string.format('%.0f', time[1] * 1000000 + time[2] + ARGV[5])
+local change = '1 ' .. time[1] .. '.' .. string.sub('00000' .. time[2], -6)
 register[2] = 'held\\n' .. expires .. ARGV[2]
-redis.call('HSET', KEYS[3], unpack(register))
+call('HSET', KEYS[3], unpack(register))
 for n = 6, #ARGV, 2 do
-  redis.call('SETRANGE', KEYS[2], ARGV[n + 1], '1')
-  tell(ARGV[n], '1')
+  call('SETRANGE', KEYS[2], ARGV[n + 1], '1')
+  call('XADD', KEYS[1], 'MAXLEN', '~', '{FEED_LENGTH_MAX}', '0-*', ARGV[n], change)
 end
-redis.call('ZADD', KEYS[4], expires, ARGV[1])
+call('ZADD', KEYS[4], expires, ARGV[1])
 return expires
 """
 )
@@ -242,6 +232,11 @@ def seat_keys(keys: Keys) -> tuple[str, ...]:
     return (keys.feed, keys.map, keys.seats, keys.holds, keys.bought, keys.epoch)
 
 
+def hold_keys(keys: Keys) -> tuple[str, ...]:
+    """KEYS of `HOLD`: each one more would cost as much as a tenth of a command."""
+    return seat_keys(keys)[:5]
+
+
 def hold_arguments(hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> tuple[Value, ...]:
     """ARGV of `HOLD`."""
     return (reference(hold_id), tail(hold_id, owner, places), owner.identity, limit, ttl_us, *_flat(places))
@@ -254,6 +249,7 @@ class LuaSeats:
         self._redis = redis
         self._keys = keys
         self._seat_keys = seat_keys(keys)
+        self._hold_keys = hold_keys(keys)
 
     async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
         """See `SeatStore`."""
@@ -289,7 +285,7 @@ class LuaSeats:
         return await self._expire(EXPIRE, most)
 
     async def _hold(self, script: Script, arguments: tuple[Value, ...]) -> Reply:
-        return await self._redis.run(script, self._seat_keys, arguments)
+        return await self._redis.run(script, self._hold_keys, arguments)
 
     async def _expire(self, script: Script, most: int) -> int:
         prefix = self._keys.ended("")

