@@ -10,12 +10,18 @@ from scenarios import reference_api as api
 
 
 def look_at_draw(client: HttpClient, recorder: Recorder, person: Person, base: str, call: Call) -> None:
-    """The commitment and when the sale opens; once it is open the seed, and everybody who was in the draw."""
+    """The commitment and when the sale opens; once it is open the seed, and everybody who was in the draw.
+
+    Where no lots are drawn the look fails.
+    """
     operation = recorder.begin(person, Function.DRAW, value={})
     response = client.call(api.DRAW, f"{base}/draw", call)
     answer = api.read(response, api.DrawAnswer)
     if answer is None:
-        operation.end(Outcome(response.outcome), error=response.error or "status", t_end_s=response.t_end_s)
+        cut = response.outcome == Outcome.UNKNOWN
+        operation.end(
+            Outcome.UNKNOWN if cut else Outcome.FAIL, error=response.error or "status", t_end_s=response.t_end_s
+        )
         return
     shown: dict[str, object] = {"commitment": answer.commitment, "opens_at": answer.opens_at, "seed": answer.seed}
     if answer.seed is not None:

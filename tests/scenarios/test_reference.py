@@ -302,6 +302,16 @@ def test_a_fan_who_gathers_looks_at_the_draw() -> None:
     assert json.loads(draw["value"]) == {"commitment": commitment, "opens_at": 9.5, "seed": None}
 
 
+def test_where_no_lots_are_drawn_the_look_fails() -> None:
+    with serving(lambda _: document(404, title="no lots are drawn")) as server:
+        recorder = Recorder(1)
+        client = HttpClient(resolve(server.url), recorder, FAN)
+        look_at_draw(client, recorder, FAN, "/api/events/game-1", now())
+        client.close()
+    found = operation(recorder)
+    assert (found["outcome"], found["error"]) == ("fail", "status")
+
+
 def test_the_published_draw_is_read_page_by_page() -> None:
     pages = {"first=0": ["a", "b"], "first=2": ["c"]}
 
