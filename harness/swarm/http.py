@@ -175,6 +175,8 @@ class HttpClient:
             self._failed(endpoint, call, CallFailed("stopped"))
             raise
         self._t_first_byte_s = monotonic()
+        if self._connection is not None:
+            self._connection.deadline_s = self._t_first_byte_s + self._limits.idle_s
         return self._record(endpoint, call, head, b"", _OK, ""), started
 
     def close(self) -> None:

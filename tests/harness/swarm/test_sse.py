@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from threading import Event
 from time import monotonic
 
+import gevent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from harness.platform import Call
 from harness.swarm import sse
 from harness.swarm.http import Endpoint
 from harness.swarm.recorder import Recorder
+from harness.swarm.transport import GUARD_PERIOD_S
 from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, response, serving
 from tests.harness.swarm.test_http import NOW, client_of, rows
 from tests.harness.swarm.test_http_message import chunked, split_at
@@ -155,6 +157,25 @@ def test_a_stream_may_beat_for_ever() -> None:
         events = iter(stream)
         assert [next(events).id, next(events).id] == ["e:1", "e:2"]
         stream.close()
+
+
+def test_the_time_limit_of_a_whole_call_ends_with_the_first_event() -> None:
+    go_on = Event()
+
+    def script(_: Asked) -> Iterable[bytes]:
+        yield HEAD + chunk(event(1))
+        go_on.wait(30)
+        yield chunked([event(2)])
+
+    with serving(script) as server:
+        client = client_of(server.url, whole_s=0.1, idle_s=30.0)
+        _, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        assert stream is not None
+        gevent.sleep(0.1 + 4 * GUARD_PERIOD_S)  # nobody reads meanwhile
+        go_on.set()
+        assert [one.id for one in stream] == ["e:1", "e:2"]
+        assert stream.error == ""
+        client.close()
 
 
 def test_a_refusal_is_read_whole_and_there_is_no_stream() -> None:
