@@ -193,7 +193,7 @@ class Conductor:
         return True
 
     def _end_early(self, injections: Sequence[Injection], why: str) -> None:
-        _log.warning("%s: healing", why)
+        _log.warning("%s: %s: healing", ", ".join(one.plan.experiment.name for one in injections), why)
         with self._lock:
             for injection in reversed(injections):
                 if injection.in_force:

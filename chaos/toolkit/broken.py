@@ -145,8 +145,10 @@ class Drilled:
         """Carry it out; takes half a minute and more. Raises GatecrashError when there is nothing to judge."""
         with tempfile.TemporaryDirectory() as folder:
             path = definition.write(definition.plain(experiment), Path(folder))
+            stack = "compose" if experiment.needs_containers else "embedded"
+            words = ("drill", str(path), "--stack", stack, "--out", str(out.resolve()), "--json")
             done = subprocess.run(
-                [sys.executable, "-m", "harness", "drill", str(path), "--out", str(out.resolve()), "--json"],
+                [sys.executable, "-m", "harness", *words],
                 cwd=_ROOT,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])},
                 capture_output=True,
