@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.commands import chaos_app, heal_orphans
-from harness.errors import ExitCode, GatecrashError, InputError
+from harness.errors import ExitCode, GatecrashError, InputError, NoVerdict
 from harness.signals import stoppable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.paired.halves import Half
     from harness.record.paths import RunPaths
     from harness.record.reader import Record
-    from harness.record.verdict import Verdict
+    from harness.record.verdict import Paired, Verdict
     from harness.scenario import Override, Scenario, ScenarioFile
     from harness.stack import Addresses
     from harness.swarm.protocol import Reach
@@ -177,6 +177,7 @@ def drill(
     """
     from chaos import experiment as experiments
     from harness.drill import overrides_for
+    from harness.paired.halves import require_pairable
     from harness.stack.choice import require_stack
     from harness.stack.planted_bugs import require_bug
     from harness.swarm.reach import reach_of
@@ -186,6 +187,8 @@ def drill(
     given = _overrides(changes or [], None, None, None, seed, None, min_grade, chaos=True)
     overrides = [*overrides_for(experiment, experiments.load(experiment).length_s), *given]
     source, planned = _load("drill", overrides)
+    if paired:
+        require_pairable(source.scenario)
     reach = reach_of("127.0.0.1", 0, web=False)
     paths = _record(source.scenario, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired)
     verdict = judge(paths.root)
@@ -222,6 +225,35 @@ def report(run: RunDir, json: AsJson = False) -> None:
     verdict = judge(run)
     _answer(verdict, RunPaths(root=run), json=json)
     raise typer.Exit(_exit_code(verdict))
+
+
+@app.command()
+def compare(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="The run that is compared with.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run that is looked at.")],
+    json: AsJson = False,
+) -> None:
+    """What differs between two finished runs: by indicator, and by phase of each fault of RUN, with 95 % intervals.
+
+    \b
+    gatecrash compare runs/20261123-101500-smoke-1a2b runs/20261123-111500-smoke-3c4d
+    """
+    from harness import paired
+    from harness.gate import read_verdict
+    from harness.record.paths import RunPaths
+    from harness.record.reader import Record
+
+    verdicts = [read_verdict(RunPaths(root=path)) for path in (base, run)]
+    records = [Record.open(path) for path in (base, run)]
+    found = paired.compare(
+        records[0], verdicts[0], records[1], verdicts[1], str(base), order="two records", names=("base", "run")
+    )
+    if found.left_out:
+        raise NoVerdict(f"there is nothing to compare: {found.left_out}")
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        _show_comparison(found)
 
 
 @app.command()
@@ -583,6 +615,7 @@ def _record(
     from harness.stack.fault_proxy import from_environment
 
     state.require_not_stopped()
+    scenario = _named(scenario, experiments)
     require_allowed([from_environment()] if ":" in from_environment() else [], scenario.allow_hosts, confirmed)
     console = Console(stderr=True)
     found = versions.collect()
@@ -621,6 +654,13 @@ def _record(
     return paths
 
 
+def _named(scenario: Scenario, experiments: Sequence[Planned]) -> Scenario:
+    """Its faults by the names of their experiments, as every judge knows them, where it gives files."""
+    pairs = zip(scenario.faults, experiments, strict=True)
+    faults = tuple(msgspec.structs.replace(fault, experiment=plan.experiment.name) for fault, plan in pairs)
+    return msgspec.structs.replace(scenario, faults=faults)
+
+
 def _answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     if json:
         typer.echo(paths.verdict.read_text(), nl=False)
@@ -641,6 +681,19 @@ def _answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
         for line in in_words(verdict.paired):
             typer.echo(line)
     typer.echo(f"report: {paths.report_html}")
+
+
+def _show_comparison(found: Paired) -> None:
+    from reports.compare import rows
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("when", "what", "base", "run", "difference", "95 % interval", "effect"):
+        table.add_column(column, overflow="fold")
+    for row in rows(found):
+        table.add_row(row.when, row.title, row.base, row.run, row.difference, row.interval, row.effect)
+    Console().print(table)
+    for caution in found.cautions:
+        typer.echo(f"caution: {caution}")
 
 
 def _heal_orphans() -> None:

@@ -22,16 +22,28 @@ _ALIKE_SHARE: Final = 0.2
 """Before the first fault so many of the comparisons may differ; 0.05 would by chance alone."""
 
 
-def compare(control: Record, control_verdict: Verdict, treatment: Record, verdict: Verdict, where: str) -> Paired:
-    """Treatment against control, or why not. `where`: the control's directory, as the report names it."""
+def compare(
+    control: Record,
+    control_verdict: Verdict,
+    treatment: Record,
+    verdict: Verdict,
+    where: str,
+    *,
+    order: str = ORDER,
+    names: tuple[str, str] = ("control", "treatment"),
+) -> Paired:
+    """Treatment against control, or why not. `where`: the control's directory, as the report names it.
+
+    `names`: what the two are called where something is wrong with one of them.
+    """
     head = Paired(
         control=where,
-        order=ORDER,
+        order=order,
         control_verdict=control_verdict.verdict,
         control_grade=control_verdict.grade,
         control_score=control_verdict.score,
     )
-    reason = _unusable(control_verdict, "control") or _unusable(verdict, "treatment")
+    reason = _unusable(control_verdict, names[0]) or _unusable(verdict, names[1])
     if reason:
         return msgspec.structs.replace(head, left_out=reason)
     digest = treatment.run.journey_digest
@@ -41,7 +53,7 @@ def compare(control: Record, control_verdict: Verdict, treatment: Record, verdic
     rows = indicator_rows(halves, stretches)
     return msgspec.structs.replace(
         head,
-        cautions=tuple(_cautions(control_verdict, verdict, rows, matched)),
+        cautions=tuple(_cautions(control_verdict, verdict, rows, matched, names)),
         matched=matched,
         phases=stretches,
         indicators=rows,
@@ -104,15 +116,18 @@ def _unusable(verdict: Verdict, half: str) -> str:
     return f"in the {half} the fault {unproven[0]} was never proven" if unproven else ""
 
 
-def _cautions(control: Verdict, treatment: Verdict, rows: Sequence[PairedRow], matched: bool) -> Iterator[str]:
+def _cautions(
+    control: Verdict, treatment: Verdict, rows: Sequence[PairedRow], matched: bool, names: tuple[str, str]
+) -> Iterator[str]:
     if not matched:
         yield "The two runs did not have the same journeys, so no fan was compared with themself."
-    for half, verdict in (("control", control), ("treatment", treatment)):
+    for half, verdict in zip(names, (control, treatment), strict=True):
         if verdict.generator is not None and verdict.generator.validity is Validity.DEGRADED:
             yield f"The {half}'s load generator was DEGRADED: {'; '.join(verdict.generator.reasons)}."
     broken = [result.name for result in control.invariants if result.status is Status.VIOLATED]
     if broken:
-        yield f"In the control, without any fault, this did not hold: {', '.join(broken)}."
+        calm = "" if control.faults else ", without any fault,"
+        yield f"In the {names[0]}{calm} this did not hold: {', '.join(broken)}."
     alike = [part.delta.effect for row in rows for part in row.phases[:1] if part.phase == BEFORE]
     told = [effect for effect in alike if effect != "unknown"]
     differ = sum(1 for effect in told if effect != "none")

@@ -144,10 +144,10 @@ def _objectives(found: Paired, slis: Sequence[SliResult]) -> tuple[ObjectiveRow,
         ObjectiveRow(
             name=sli.name,
             title=sli.title or text.sentence(sli.name),
-            objective=f"{'≤' if sli.better == 'lower' else '≥'}\u00a0{_value(sli.objective, sli.unit)}",
-            control=_value(rows[sli.name].whole.control, sli.unit),
-            treatment=_value(rows[sli.name].whole.treatment, sli.unit),
-            difference=_cell(rows[sli.name].whole, sli.unit),
+            objective=f"{'≤' if sli.better == 'lower' else '≥'}\u00a0{quantity(sli.objective, sli.unit)}",
+            control=quantity(rows[sli.name].whole.control, sli.unit),
+            treatment=quantity(rows[sli.name].whole.treatment, sli.unit),
+            difference=cell(rows[sli.name].whole, sli.unit),
             cause=words.state(f"cause_{causes.get(sli.name, 'unknown')}"),
         )
         for sli in slis
@@ -198,7 +198,7 @@ def _sum_up(found: Paired, fault: str, main: PairedRow | None) -> str:
         phase = "during" if main in during else "after"
         part = _parts(main, fault)[phase]
         when = "While it was in force" if phase == "during" else "After its heal"
-        told = f"{_value(part.treatment, main.unit)} instead of {_value(part.control, main.unit)}"
+        told = f"{quantity(part.treatment, main.unit)} instead of {quantity(part.control, main.unit)}"
         said.append(f"{when}: {_small(main.title)} {told}.")
     else:
         said.append("No indicator was worse than in the control, as far as so many samples can tell.")
@@ -212,7 +212,8 @@ def _small(title: str) -> str:
     return title[:1].lower() + title[1:]
 
 
-def _value(value: float | None, unit: str) -> str:
+def quantity(value: float | None, unit: str) -> str:
+    """A value as the section writes it: times in the unit that reads best."""
     if unit == "ms":
         return text.milliseconds(value)
     return text.number(value) if unit == "attempts" else text.quantity(value, unit)
@@ -225,7 +226,7 @@ def _effect(row: PairedRow, fault: str, phase: str) -> str:
 
 def _phase_row(row: PairedRow, fault: str, found: Paired) -> PhaseRow:
     parts = _parts(row, fault)
-    before, during, after = (_cell(parts.get(phase), row.unit) for phase in _PHASES)
+    before, during, after = (cell(parts.get(phase), row.unit) for phase in _PHASES)
     return PhaseRow(
         title=row.title, before=before, during=during, after=after, recovery=_recovery(found, fault, row.name)
     )
@@ -243,7 +244,8 @@ def _recovery(found: Paired, fault: str, indicator: str) -> str:
     return ""
 
 
-def _cell(part: PairedDelta | None, unit: str) -> Cell:
+def cell(part: PairedDelta | None, unit: str) -> Cell:
+    """A difference as the section writes it."""
     if part is None:
         return Cell(delta="", interval="", state=None)
     if part.delta is None:
@@ -270,7 +272,7 @@ def _signed(value: float | None, unit: str) -> str:
     sign = "+" if value > 0 else "−"
     if unit == "ratio":
         return f"{sign}{text.number(round(abs(value) * 100, 2))}\u00a0points"
-    return f"{sign}{_value(abs(value), unit)}"
+    return f"{sign}{quantity(abs(value), unit)}"
 
 
 def _between(low: float | None, high: float | None, unit: str) -> str:

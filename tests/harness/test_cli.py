@@ -134,3 +134,15 @@ def test_random_faults_that_do_not_fit_are_refused_before_anything_starts(tmp_pa
     assert "--random-faults" in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_compare_refuses_a_run_that_cannot_be_judged_and_one_that_is_none(tmp_path: Path) -> None:
+    for name in ("base", "run"):
+        RunBuilder(fans=20, faulty=False).changed(complete=False).write(tmp_path / name)
+        gatecrash("report", tmp_path / name)
+    done = gatecrash("compare", tmp_path / "base", tmp_path / "run")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "there is nothing to compare: the base gave no verdict" in done.stderr
+    missing = gatecrash("compare", tmp_path / "base", tmp_path / "never")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert len(missing.stderr.splitlines()) == 1
