@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from ssl import SSLSession
-from time import monotonic, time
+from time import monotonic
 from typing import Final, TypeVar
-
-import msgspec
 
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
 from harness.swarm.http_body import Body
 from harness.swarm.http_message import HEAD_END, Head, MalformedResponse, head_of
+from harness.swarm.http_types import Endpoint, Response
 from harness.swarm.recorder import Recorder
-from harness.swarm.retry_after import seconds_until
 from harness.swarm.tracing import traceparent
 from harness.swarm.transport import CallFailed, Connection, Limits, Origin
 
@@ -32,45 +30,6 @@ _LIMITS: Final = Limits()
 _OK: Final = Outcome.OK.value
 _FAIL: Final = Outcome.FAIL.value
 _UNKNOWN: Final = Outcome.UNKNOWN.value
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """One kind of call. `expects`: the statuses that are an answer. `idempotent`: sending it twice does no harm.
-
-    `recorded_as`: what the record calls the method, where that is not the method itself ("SSE"). `accept_encoding`: a
-    body that comes encoded is counted and handed over as it came; nothing is decoded here.
-    """
-
-    step: str
-    method: str
-    expects: frozenset[int]
-    idempotent: bool = False
-    recorded_as: str = ""
-    accept_encoding: str = "identity"
-
-
-class Response:
-    """How a call ended. status 0: no usable response. `outcome` and `error` as in REQUESTS."""
-
-    __slots__ = ("_head", "body", "error", "outcome", "status", "t_end_s")
-
-    def __init__(self, outcome: str, error: str, t_end_s: float, head: Head | None = None, body: bytes = b"") -> None:
-        self.outcome = outcome
-        self.error = error
-        self.t_end_s = t_end_s
-        self.status = head.status if head else 0
-        self.body = body
-        self._head = head
-
-    def header(self, name: str) -> str:
-        """A header field, "" when there is none."""
-        value = self._head.get(name.lower().encode()) if self._head else None
-        return value.decode("latin-1") if value else ""
-
-    @property
-    def retry_after_s(self) -> float | None:
-        """The Retry-After header as seconds from now."""
-        return seconds_until(self.header("retry-after"), time())
 
 
 class Shot:
