@@ -96,6 +96,7 @@ def settings_for(valkey: Valkey, truth: Truth, provider: Provider, **changes: ob
         payments_url=provider.url,
         event=EVENT,
         hold_ttl_s=60.0,
+        dependency_timeout_s=15.0,
     )
     return msgspec.structs.replace(base, **changes)
 

@@ -23,6 +23,7 @@ EVENT = "e1"
 SECRET = "for tests"
 ADMIN_TOKEN = "operator"
 OPEN_DOOR = {"challenge": "none", "joins_per_device": 0}  # what is asked of a join is tested in test_bots*.py
+PATIENT = {"dependency_timeout_s": 15}  # on a busy machine nothing is away for being slow
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def running(role: str, **settings: object) -> Iterator[Server]:
     """`python -m target <role>`, healthy; the settings are named as in `Settings`."""
     (port,) = free_ports(1)
     own = {"listen": f"127.0.0.1:{port}", "event": EVENT, "secret": SECRET, "admin_token": ADMIN_TOKEN}
-    own |= OPEN_DOOR | settings
+    own |= OPEN_DOOR | PATIENT | settings
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TARGET_")}
     environment |= {f"TARGET_{name.upper()}": str(value) for name, value in own.items()}
     process = subprocess.Popen([sys.executable, "-m", "target", role], cwd=ROOT, env=environment)
