@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,13 +19,17 @@ def phases(faults: Sequence[FaultRun], duration_s: float) -> tuple[PairedPhase, 
 
     During: from effective to healed, as the canary saw it, else as asked. Before and after reach to the neighbouring
     faults, or to T0 and the end of the run; where another fault was in force at that edge, there is no such stretch.
+    An experiment that was carried out again is called by its name and its number.
     """
     spans = sorted(
-        ((fault, *edges) for fault in faults if (edges := _edges(fault, duration_s)) is not None),
+        ((fault.experiment, *edges) for fault in faults if (edges := _edges(fault, duration_s)) is not None),
         key=lambda item: item[1:],
     )
+    times: Counter[str] = Counter()
     found: list[PairedPhase] = []
-    for at, (fault, start_s, end_s) in enumerate(spans):
+    for at, (experiment, start_s, end_s) in enumerate(spans):
+        times[experiment] += 1
+        fault = experiment if times[experiment] == 1 else f"{experiment} ({times[experiment]})"
         others = [(begin, end) for number, (_, begin, end) in enumerate(spans) if number != at]
         before_s = max([0.0, *(end for _, end in others if end <= start_s)])
         after_s = min([duration_s, *(begin for begin, _ in others if begin >= end_s)])
@@ -36,10 +41,10 @@ def phases(faults: Sequence[FaultRun], duration_s: float) -> tuple[PairedPhase, 
     return tuple(found)
 
 
-def _phase(fault: FaultRun, name: str, from_s: float, to_s: float) -> list[PairedPhase]:
+def _phase(fault: str, name: str, from_s: float, to_s: float) -> list[PairedPhase]:
     if to_s <= from_s:
         return []
-    return [PairedPhase(fault=fault.experiment, phase=name, t_from_s=from_s, t_to_s=to_s)]
+    return [PairedPhase(fault=fault, phase=name, t_from_s=from_s, t_to_s=to_s)]
 
 
 def _edges(fault: FaultRun, duration_s: float) -> tuple[float, float] | None:

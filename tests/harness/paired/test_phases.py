@@ -44,3 +44,8 @@ def test_a_fault_that_never_was_has_no_phases_and_one_never_healed_lasts_to_the_
         ("for ever", "before", 0.0, 28.0),
         ("for ever", "during", 28.0, 30.0),
     ]
+
+
+def test_an_experiment_that_is_carried_out_again_is_told_apart() -> None:
+    again = told(fault("a", 5.0, 6.0, seen=False), fault("a", 15.0, 16.0, seen=False))
+    assert [name for name, phase, *_ in again if phase == "during"] == ["a", "a (2)"]
