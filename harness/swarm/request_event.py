@@ -12,18 +12,20 @@ from time import time
 from typing import Final
 
 from locust import stats as locust_stats
-from locust.event import EventHook
-from locust.stats import RequestStats
+from locust.env import Environment
 
 _OWN: Final = "locust.runners"  # the module of the one listener that only keeps statistics
 
 
 class RequestEvent:
-    """What a recorder calls for each request, in place of `events.request.fire`; see `RequestHook`."""
+    """What a recorder calls for each request, in place of `events.request.fire`; see `RequestHook`.
 
-    def __init__(self, hook: EventHook, stats: RequestStats) -> None:
-        self._hook = hook
-        self._stats = stats
+    The statistics are looked up each time: making a worker runner gives its environment new ones.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._hook = environment.events.request
 
     def __call__(
         self,
@@ -50,7 +52,8 @@ class RequestEvent:
         now_s = time()
         second = int(now_s)
         bucket = locust_stats.bucket_response_time(response_time)
-        for entry in (self._stats.total, self._stats.entries[(name, request_type)]):
+        stats = self._environment.stats
+        for entry in (stats.total, stats.entries[(name, request_type)]):
             last_s = entry.last_request_timestamp
             if entry.use_response_times_cache and last_s and second > int(last_s):
                 entry._cache_response_times(second - 1)

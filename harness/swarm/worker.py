@@ -70,8 +70,7 @@ class Worker:
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
         tracer = Tracer(spec.seed, spec.scenario.load.trace_ratio)
         rows_waiting_max = spec.scenario.load.rows_waiting_max
-        tell_locust = RequestEvent(self._environment.events.request, self._environment.stats)
-        self._recorder = Recorder(number, tell_locust, tracer, rows_waiting_max)
+        self._recorder = Recorder(number, RequestEvent(self._environment), tracer, rows_waiting_max)
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
         if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
             raise InputError(f"{spec.platform} cannot send bots", hint="write its bot_session, or set load.bots to 0")

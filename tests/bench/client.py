@@ -90,7 +90,7 @@ def lean(url: str, users: int) -> dict[str, float]:
 
     environment = Environment(events=events)
     t0 = ReleaseInstant(monotonic(), time())
-    recorder = Recorder(1, RequestEvent(environment.events.request, environment.stats))
+    recorder = Recorder(1, RequestEvent(environment))
 
     def flush(spool: StreamWriter) -> None:
         while True:

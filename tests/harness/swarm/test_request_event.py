@@ -51,7 +51,7 @@ def told(entry: StatsEntry) -> dict[str, object]:
 @given(st.lists(REQUESTS, max_size=30))
 def test_the_statistics_are_those_of_the_fired_event(requests: list[tuple]) -> None:
     fired, added = environment(), environment()
-    event = RequestEvent(added.events.request, added.stats)
+    event = RequestEvent(added)
     for method, step, ms, size, failure in requests:
         facts = {"request_type": method, "name": step, "response_time": ms, "response_length": size}
         fired.events.request.fire(**facts, exception=failure, context={})
@@ -66,7 +66,7 @@ def test_the_statistics_are_those_of_the_fired_event(requests: list[tuple]) -> N
 
 def test_whoever_else_listens_hears_of_each_request(cheap: Environment) -> None:
     heard: list[str] = []
-    event = RequestEvent(cheap.events.request, cheap.stats)
+    event = RequestEvent(cheap)
     facts = {"request_type": "GET", "response_time": 1.5, "response_length": 3, "exception": None, "context": {}}
     event(name="before", **facts)
     cheap.events.request.add_listener(lambda name, **_: heard.append(name))
