@@ -17,9 +17,9 @@ AFTER: Final = "after"
 def phases(faults: Sequence[FaultRun], duration_s: float) -> tuple[PairedPhase, ...]:
     """Around each fault that was in force, in the order of their start.
 
-    During: from effective to healed, as the canary saw it, else as asked. Before and after reach to the neighbouring
-    faults, or to T0 and the end of the run; where another fault was in force at that edge, there is no such stretch.
-    An experiment that was carried out again is called by its name and its number.
+    During: from when it was asked for, so that nothing it touched counts as before, until its canary saw it healed.
+    Before and after reach to the neighbouring faults, or to T0 and the end of the run; where another fault was in force
+    at that edge, there is no such stretch. An experiment carried out again is called by its name and its number.
     """
     spans = sorted(
         ((fault.experiment, *edges) for fault in faults if (edges := _edges(fault, duration_s)) is not None),
@@ -48,7 +48,7 @@ def _phase(fault: str, name: str, from_s: float, to_s: float) -> list[PairedPhas
 
 
 def _edges(fault: FaultRun, duration_s: float) -> tuple[float, float] | None:
-    start_s = fault.t_requested_s if fault.t_effective_s is None else fault.t_effective_s
+    start_s = fault.t_effective_s if fault.t_requested_s is None else fault.t_requested_s
     end_s = fault.t_heal_requested_s if fault.t_healed_s is None else fault.t_healed_s
     if start_s is None:
         return None

@@ -25,8 +25,8 @@ def test_after_one_fault_is_before_the_next() -> None:
     ]
 
 
-def test_the_canary_says_when_it_was_in_force() -> None:
-    assert told(fault("a", 5.0, 10.0))[1] == ("a", "during", 5.1, 10.1)
+def test_during_is_from_when_it_was_asked_for_until_the_canary_saw_it_healed() -> None:
+    assert told(fault("a", 5.0, 10.0))[1] == ("a", "during", 5.0, 10.1)
 
 
 def test_where_another_fault_is_in_force_there_is_no_before_and_no_after() -> None:
