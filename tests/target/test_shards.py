@@ -97,7 +97,7 @@ def test_each_event_sells_the_same_seat_in_its_own_database(two_shards: Settings
 
 def test_a_locked_shard_leaves_the_other_event_alone(two_shards: Settings) -> None:
     async def main() -> None:
-        connections, [stuck, free] = compose_all(two_shards)
+        connections, [stuck, free] = compose_all(msgspec.structs.replace(two_shards, dependency_timeout_s=2.0))
         await connections.open()
         blocker = await asyncpg.connect(two_shards.primary_dsn.split()[0])
         try:
