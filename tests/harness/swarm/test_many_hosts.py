@@ -11,7 +11,18 @@ from typing import cast
 import msgspec
 
 from harness.stack import Addresses
-from harness.swarm.protocol import Armed, Finished, Reach, Release, ReleaseCommand, Settle, Settled, SwarmSpec, Waiting
+from harness.swarm.protocol import (
+    Armed,
+    Finished,
+    Progress,
+    Reach,
+    Release,
+    ReleaseCommand,
+    Settle,
+    Settled,
+    SwarmSpec,
+    Waiting,
+)
 from tests.harness.swarm.hosts import Host, hosts
 from tests.harness.swarm.scripted_server import serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
@@ -92,6 +103,8 @@ def test_a_host_that_is_cut_off_is_lost(tmp_path: Path) -> None:
                 swarm.expect(Armed)
                 swarm.tell(ReleaseCommand())
                 swarm.expect(Release)
+                while swarm.expect(Progress).users_by_step.get("join", 0) < 8:  # each worker has told of its own
+                    continue
                 subprocess.run(["ip", "link", "set", host.cable, "down"], check=True)
                 finished = swarm.expect(Finished)
                 assert swarm.ended() == 0
