@@ -616,7 +616,6 @@ def _record(
 
     state.require_not_stopped()
     scenario = _named(scenario, experiments)
-    scenario = _named(scenario, experiments)
     require_allowed([from_environment()] if ":" in from_environment() else [], scenario.allow_hosts, confirmed)
     console = Console(stderr=True)
     found = versions.collect()
@@ -653,13 +652,6 @@ def _record(
     paths = create_run(out, scenario.name, datetime.now(UTC))
     run_both(paths, carry_out, _say) if paired else carry_out(paths)
     return paths
-
-
-def _named(scenario: Scenario, experiments: Sequence[Planned]) -> Scenario:
-    """Its faults by the names of their experiments, as every judge knows them, where it gives files."""
-    pairs = zip(scenario.faults, experiments, strict=True)
-    faults = tuple(msgspec.structs.replace(fault, experiment=plan.experiment.name) for fault, plan in pairs)
-    return msgspec.structs.replace(scenario, faults=faults)
 
 
 def _named(scenario: Scenario, experiments: Sequence[Planned]) -> Scenario:
