@@ -59,7 +59,9 @@ def test_a_rehearsal_that_is_killed_leaves_no_fault_and_no_process(room: Path, m
         process.wait(BUSY_S)
         wait_until(lambda: not list((room / "state" / "leases").iterdir()), within_s=60, what="the healing")
     run = rehearsals.only_run(out)
-    wait_until(lambda: rehearsals.processes_of(run, room / "tmp") == [], within_s=BUSY_S, what="the end of all processes")
+    wait_until(
+        lambda: rehearsals.processes_of(run, room / "tmp") == [], within_s=BUSY_S, what="the end of all processes"
+    )
     assert "redis-down: enable the proxy redis" in (run / "logs" / "reaper.log").read_text()
 
 
