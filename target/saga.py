@@ -87,11 +87,12 @@ class Saga:
     async def checkout(self, checkout: Checkout, *, hold_expires_at_s: float) -> Receipt:
         """Runs a checkout as far as it can be run now; a repeat answers the present state of its order.
 
-        `hold_expires_at_s`: unix time as signed into the hold; it counts only while Redis cannot be asked.
+        `hold_expires_at_s`: unix time as signed into the hold; it counts while Redis cannot be asked, and for a hold
+        that Redis has lost.
         Raises `HoldGoneError`, `KeyReusedError`, `OverLimitError` or `UnavailableError`: then the fan may repeat it
         with the same key.
         """
-        locked = await self._lock(checkout)
+        locked = await self._lock(checkout, promised_s=hold_expires_at_s)
         if locked is False or (locked is None and hold_expires_at_s <= time.time()):
             return await self._earlier(checkout)
         try:
@@ -99,7 +100,7 @@ class Saga:
         except SeatsOwnedError as error:
             raise HoldGoneError(None) from error
         except OverLimitError:
-            await self._unlock(checkout)
+            await self._settlement.unlock(checkout)
             raise
         except UnavailableError:
             if locked is None:
@@ -158,10 +159,10 @@ class Saga:
         await self._parking.remove(checkout.order_id)
 
     @step("saga.lock")
-    async def _lock(self, checkout: Checkout) -> bool | None:
+    async def _lock(self, checkout: Checkout, *, promised_s: float) -> bool | None:
         """Whether the hold is still the fan's; None: Redis cannot say."""
         try:
-            return await self._inventory.lock(checkout, until_s=time.time() + LOCK_S)
+            return await self._inventory.lock(checkout, until_s=time.time() + LOCK_S, promised_s=promised_s)
         except UnavailableError:
             return None
 
@@ -169,19 +170,13 @@ class Saga:
     async def _intend(self, checkout: Checkout, *, counted: bool) -> bool:
         return await self._orders.create(checkout, lease_s=BOOKING_LEASE_S, counted=counted)
 
-    async def _unlock(self, checkout: Checkout) -> None:
-        """This checkout comes to nothing. While another one for the same hold is under way, the lock is that one's."""
-        with contextlib.suppress(UnavailableError):  # the lock runs out by itself
-            if not await self._orders.owned(checkout.seats):
-                await self._inventory.unlock(checkout)
-
     async def _earlier(self, checkout: Checkout) -> Receipt:
         """What became of this checkout when it was first asked for."""
         known, _ = await self.find(checkout.order_id)
         if known is None:
             raise HoldGoneError(None)
         if known.hold_id != checkout.hold_id:  # this one is not under way after all
-            await self._unlock(checkout)
+            await self._settlement.unlock(checkout)
         return _receipt(known, checkout)
 
     @step("saga.park")
@@ -200,8 +195,7 @@ class Saga:
         """A parked checkout that can no longer be carried out: its order has expired and was never charged."""
         if await self._orders.create_expired(checkout):
             ORDERS.labels(OrderState.EXPIRED).inc()
-            with contextlib.suppress(UnavailableError):  # the lock runs out by itself
-                await self._inventory.let_go(checkout)
+            await self._settlement.let_go(checkout)
 
     async def _pay(self, checkout: Checkout) -> Receipt:
         state, decline_code = OrderState.PENDING, ""

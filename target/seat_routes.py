@@ -18,7 +18,7 @@ from target.inventory import HoldGoneError, HoldState, PurchaseLimitError, Seats
 from target.observability import FALLBACKS, HOLDS
 from target.operations import Parameter, Success, operation
 from target.seat_map import Counts, SeatMap, Seats
-from target.tickets import Pass
+from target.tickets import HoldToken, Pass, TokenError
 
 SEATS_MAX: Final = 16  # in one hold
 VENUE_CACHING: Final = "public, max-age=86400, stale-while-revalidate=86400, stale-if-error=604800"
@@ -135,12 +135,20 @@ class SeatRoutes:
     )
     async def release(self, request: Request) -> Response:
         """Gives a hold back."""
-        owner = require_pass(request, self._context.signer)
+        owner, hold_id = require_pass(request, self._context.signer), request.path_params["hold_id"]
         try:
-            await self._context.inventory.release(request.path_params["hold_id"], fan=owner.fan)
+            await self._context.inventory.release(hold_id, fan=owner.fan)
         except HoldGoneError as error:
-            raise _gone(error.state) from error
+            if error.state is not None or not self._promised(owner, hold_id):
+                raise _gone(error.state) from error
         return Response(status_code=204)
+
+    def _promised(self, owner: Pass, hold_id: str) -> bool:
+        """Whether the fan was given this hold and its time is not over: if Redis has lost it, its seats are free."""
+        try:
+            return self._context.signer.read(HoldToken, hold_id).fan == owner.fan
+        except TokenError:
+            return False
 
     async def _hold(self, owner: Pass, seats: tuple[str, ...]) -> HoldAnswer:
         ttl_s = self._context.settings.hold_ttl_s

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 
 from target.breakers import UnavailableError
+from target.errands import Errands
 from target.inventory import Inventory
 from target.observability import ORDERS
 from target.orders import Checkout, Order, Orders, OrderState, SeatsOwnedError
@@ -30,6 +31,15 @@ class Settlement:
         self._orders = orders
         self._payments = payments
         self._inventory = inventory
+        self._errands = Errands()
+
+    async def unlock(self, claim: Checkout | Order) -> None:
+        """The payment came to nothing. While another one for the same hold is under way, the lock is that one's."""
+        await self._errands.say(lambda: self._unlock(claim))
+
+    async def let_go(self, claim: Checkout | Order) -> None:
+        """The claim is over: its seats are free."""
+        await self._errands.say(lambda: self._inventory.let_go(claim))
 
     @step("saga.settle")
     async def settle(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
@@ -49,8 +59,7 @@ class Settlement:
         """Too slow: the seats go back. A charge that is still under way is settled when it is found."""
         if await self._orders.expire(claim.order_id):
             ORDERS.labels(OrderState.EXPIRED).inc()
-            with contextlib.suppress(UnavailableError):  # the lock runs out by itself
-                await self._inventory.let_go(claim)
+            await self.let_go(claim)
 
     @step("saga.refund")
     async def refund(self, claim: Checkout | Order, charge_id: str) -> None:
@@ -58,6 +67,10 @@ class Settlement:
         await self._payments.refund(charge_id)
         if await self._orders.refunded(claim.order_id, charge_id):
             ORDERS.labels(OrderState.REFUNDED).inc()
+
+    async def _unlock(self, claim: Checkout | Order) -> None:
+        if not await self._orders.owned(claim.seats):
+            await self._inventory.unlock(claim)
 
     async def _captured(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
         if await self._orders.confirm(claim.order_id, charge.charge_id):
@@ -89,8 +102,7 @@ class Settlement:
     async def _declined(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
         if await self._orders.decline(claim.order_id, charge.charge_id, charge.decline_code):
             ORDERS.labels(OrderState.DECLINED).inc()
-            with contextlib.suppress(UnavailableError):  # its lock then runs out by itself
-                await self._inventory.unlock(claim)
+            await self.unlock(claim)
             return OrderState.DECLINED
         await self._orders.stop_watching(claim.order_id)
         return await self._state(claim)

@@ -26,9 +26,17 @@ def booking(request: pytest.FixtureRequest, mortal_valkey: Valkey) -> Iterator[S
         yield server
 
 
-def hold(booking: Server, *seats: str, fan: str = "fan") -> Answer:
+def pass_of(fan: str) -> str:
     given, _ = Signer(SECRET, EVENT).admit(fan, fan, admission_no=1, limit=LIMIT, entered_s=time.time())
-    return booking.ask("POST", HOLDS, {"seats": seats}, Authorization=f"Pass {given}")
+    return f"Pass {given}"
+
+
+def hold(booking: Server, *seats: str, fan: str = "fan") -> Answer:
+    return booking.ask("POST", HOLDS, {"seats": seats}, Authorization=pass_of(fan))
+
+
+def release(booking: Server, hold_id: str, fan: str = "fan") -> int:
+    return booking.ask("DELETE", f"{HOLDS}/{hold_id}", Authorization=pass_of(fan)).status
 
 
 def test_a_fan_who_did_not_hear_of_a_hold_asks_again_and_has_it(booking: Server) -> None:
@@ -48,3 +56,14 @@ def test_only_the_same_seats_for_the_same_fan_are_the_same_hold(booking: Server)
     rival = hold(booking, "101-A-1", "101-A-2", fan="rival")
     assert (rival.status, rival.json["seats_taken"]) == (409, ["101-A-1", "101-A-2"])
     assert hold(booking, "101-A-1", "101-A-4", "101-A-5").status == 422, "with those that are held it is too many"
+
+
+def test_a_hold_that_redis_has_lost_with_its_data_can_be_given_back(booking: Server, mortal_valkey: Valkey) -> None:
+    hold_id = hold(booking, "101-A-1").json["hold_id"]
+    mortal_valkey.empty()
+    load_event(mortal_valkey)
+    assert release(booking, hold_id, fan="rival") == 404
+    assert release(booking, f"{hold_id[:-1]}x") == 404
+    assert release(booking, hold_id) == 204
+    given_back = hold(booking, "101-A-1").json["hold_id"]
+    assert [release(booking, given_back), release(booking, given_back)] == [204, 410]

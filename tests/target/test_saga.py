@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 
 import pytest
 
@@ -117,6 +119,55 @@ def test_a_declined_card_sells_nothing_and_leaves_the_hold_for_another_card(
             assert provider.entries(declined.order_id) == ["decline"]
             assert await booth.seat("101-A-1") == "1"
             assert (await booth.pay(claim, key="another")).state is OrderState.CONFIRMED
+
+    asyncio.run(main())
+
+
+def test_a_hold_whose_payment_was_declined_while_redis_was_away_is_its_fans_again(
+    mortal_valkey: Valkey, truth: Truth, start_provider: StartProvider, flow: str
+) -> None:
+    """Long before its lock would have run out."""
+
+    async def main() -> None:
+        provider = start_provider(0)
+        settings = settings_for(
+            mortal_valkey, truth, provider, payment_flow=flow, dependency_timeout_s=1.0, hold_ttl_s=300.0
+        )
+        async with booth_on(settings) as booth:
+            claim = await booth.hold("f", "101-A-1")
+            provider.switch(charge="slow", charge_delay_s=1.0)
+            paying = asyncio.create_task(booth.pay(claim, card="declined"))
+            await until(lambda: booth.orders.owned(claim.seats), within_s=60, what="the order")
+            assert mortal_valkey.process is not None
+            mortal_valkey.process.send_signal(signal.SIGSTOP)
+            try:
+                assert (await paying).state is OrderState.DECLINED
+            finally:
+                mortal_valkey.process.send_signal(signal.SIGCONT)
+
+            async def its_fans() -> bool:
+                with contextlib.suppress(UnavailableError):
+                    hold = await booth.context.inventory.get_hold(claim.hold_id)
+                    return hold is not None and hold.state is HoldState.HELD
+                return False
+
+            await until(its_fans, within_s=60, what="the hold")
+
+    asyncio.run(main())
+
+
+def test_a_hold_that_redis_has_lost_with_its_data_is_honoured_while_its_seats_are_free(settings: Settings) -> None:
+    async def main() -> None:
+        async with booth_on(settings) as booth:
+            inventory = booth.context.inventory
+            lost, taken = await booth.hold("f", "101-A-1"), await booth.hold("g", "101-A-2", "101-A-3")
+            await booth.context.redis.command("FLUSHALL")
+            await inventory.load()
+            await booth.hold("h", "101-A-3")
+            assert (await booth.pay(lost)).state is OrderState.CONFIRMED
+            with pytest.raises(HoldGoneError):
+                await booth.pay(taken)
+            assert [await booth.seat(f"101-A-{n}") for n in (1, 2, 3)] == ["2", "0", "1"]
 
     asyncio.run(main())
 
