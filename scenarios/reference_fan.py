@@ -180,7 +180,7 @@ class ReferenceFanSession:
         operation = self._begin(Function.RELEASE, call, key=hold.hold_id, value={"seats": hold.seats})
         response = self._client.call(api.RELEASE, f"{self._base}/holds/{hold.hold_id}", call, self._pass)
         final = response.status in (401, 404, 409, 410)
-        return _ended(operation, response, errors={404: "expired", 410: "expired"}, final=final)
+        return _ended(operation, response, errors={404: "expired", 410: "expired"}, final=final, doubted=True)
 
     # The money.
 
@@ -195,7 +195,7 @@ class ReferenceFanSession:
         answer = _read(response, api.OrderAnswer, 201, 202)
         if answer is None:
             final = response.status in (401, 402, 410, 422)
-            return _ended(operation, response, errors={402: "declined", 410: "expired"}, final=final, money=True)
+            return _ended(operation, response, errors={402: "declined", 410: "expired"}, final=final, doubted=True)
         value |= {"order_id": answer.order_id, "amount_cents": answer.amount_cents, "state": answer.state}
         order = Order(order_id=answer.order_id, state=answer.state)
         return _ended(operation, response, value=value, result=order)
@@ -290,11 +290,11 @@ def _ended(
     result: T | None = None,
     errors: dict[int, str] | None = None,
     final: bool = False,
-    money: bool = False,
+    doubted: bool = False,
 ) -> Answer[T]:
-    """End an operation by its response. `errors`: what a status means in the history; `money`: see `_outcome`."""
+    """End an operation by its response. `errors`: what a status means in the history; `doubted`: see `_outcome`."""
     error = (errors or {}).get(response.status, response.error)
-    outcome = _outcome(response, error, money=money)
+    outcome = _outcome(response, error, doubted=doubted)
     operation.end(outcome, error=error, key=key, value=value, t_end_s=response.t_end_s)
     return Answer(
         outcome=outcome,
@@ -307,13 +307,13 @@ def _ended(
     )
 
 
-def _outcome(response: Response, error: str, *, money: bool) -> Outcome:
+def _outcome(response: Response, error: str, *, doubted: bool) -> Outcome:
     """What the client may conclude.
 
-    A server error may have come after the deed: unknown. A 503 says that it was not tried, which is believed of
-    everything but money.
+    A server error may have come after the deed: unknown. A 503 says that it was not tried, which is believed unless
+    `doubted`: of money, and of giving seats back, after which a repeat finds them gone.
     """
-    server_error = response.status >= 500 and (money or response.status != _SERVICE_UNAVAILABLE)
+    server_error = response.status >= 500 and (doubted or response.status != _SERVICE_UNAVAILABLE)
     if server_error or response.outcome == Outcome.UNKNOWN:
         return Outcome.UNKNOWN
     return Outcome.FAIL if error else Outcome.OK

@@ -115,6 +115,7 @@ TRIED = {"hold_id": "h.1", "seats": list(HELD.seats), "declined_on_purpose": Fal
         (lambda s: s.hold(now(), HELD.seats), [Hang()], "unknown", "timeout", {"seats": list(HELD.seats)}, False),
         (lambda s: s.release(now(), HELD), [response(b"", 204)], "ok", "", {"seats": list(HELD.seats)}, False),
         (lambda s: s.release(now(), HELD), document(410), "fail", "expired", {"seats": list(HELD.seats)}, True),
+        (lambda s: s.release(now(), HELD), document(503), "unknown", "status", {"seats": list(HELD.seats)}, False),
         (pay, document(201, state="confirmed", **PAID), "ok", "", {**TRIED, **PAID, "state": "confirmed"}, False),
         (pay, document(202, state="pending", **PAID), "ok", "", {**TRIED, **PAID, "state": "pending"}, False),
         (pay, document(402, state="declined", order_id="o1"), "fail", "declined", TRIED, True),
