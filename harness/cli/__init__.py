@@ -1,0 +1,13 @@
+"""gatecrash on the command line: the composition root, the only package that sees chaos and reports.
+
+The modules with commands are imported in the order in which `--help` lists them.
+"""
+
+from harness.cli import rehearsing  # isort: skip
+from harness.cli import judging  # isort: skip
+from harness.cli import machines  # isort: skip
+from harness.cli import services  # isort: skip
+from harness.cli import catalogue  # isort: skip
+from harness.cli.entry import main
+
+__all__ = ["catalogue", "judging", "machines", "main", "rehearsing", "services"]

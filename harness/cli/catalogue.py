@@ -1,0 +1,86 @@
+"""`scenario` and `experiment`: what there is to run, listed, shown and checked."""
+
+from __future__ import annotations
+
+import msgspec
+import typer
+
+from harness.cli.app import experiment_app, scenario_app
+from harness.cli.loading import load_planned
+from harness.cli.options import Changes
+
+
+@scenario_app.command("list")
+def scenario_list() -> None:
+    """The scenarios that come with gatecrash."""
+    from harness import scenario as scenarios
+
+    for name in scenarios.names():
+        loaded = scenarios.load(name).scenario
+        typer.echo(f"{name:20} {loaded.description}")
+
+
+@scenario_app.command("show")
+def scenario_show(
+    scenario: str,
+    changes: Changes = None,
+) -> None:
+    """A scenario as it would run, every default filled in (YAML).
+
+    \b
+    gatecrash scenario show smoke --set load.fans=500
+    """
+    from harness import scenario as scenarios
+    from harness.scenario import Override
+
+    loaded = scenarios.load(scenario, [Override.parse(change) for change in changes or []]).scenario
+    typer.echo(msgspec.yaml.encode(msgspec.to_builtins(loaded, str_keys=False)).decode(), nl=False)
+
+
+@scenario_app.command("check")
+def scenario_check(scenario: str) -> None:
+    """Validate a scenario and the experiments it names; nothing is started.
+
+    \b
+    gatecrash scenario check my-onsale.yaml
+    """
+    source, experiments = load_planned(scenario, [])
+    loaded = source.scenario
+    typer.echo(f"{loaded.name}: ok ({loaded.load.who}, {len(experiments)} faults, {loaded.duration_s:g} s)")
+
+
+@experiment_app.command("list")
+def experiment_list() -> None:
+    """The experiments that come with gatecrash."""
+    from chaos import experiment as experiments
+
+    for name in experiments.names():
+        typer.echo(f"{name:24} {experiments.load(name).hypothesis}")
+
+
+@experiment_app.command("show")
+def experiment_show(experiment: str) -> None:
+    """An experiment with every default filled in (YAML).
+
+    \b
+    gatecrash experiment show redis-down
+    """
+    from chaos import experiment as experiments
+
+    typer.echo(msgspec.yaml.encode(msgspec.to_builtins(experiments.load(experiment))).decode(), nl=False)
+
+
+@experiment_app.command("check")
+def experiment_check(experiment: str) -> None:
+    """Validate an experiment; nothing is started.
+
+    \b
+    gatecrash experiment check my-outage.yaml
+    """
+    from chaos import experiment as experiments
+
+    loaded = experiments.load(experiment)
+    typer.echo(
+        f"{loaded.name}: ok ({len(loaded.faults)} faults, {len(loaded.expectations)} expectations, "
+        f"{loaded.length_s:g} s)"
+    )

@@ -1,0 +1,45 @@
+"""From the command line to an exit code: every error becomes one line."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from chaos.commands import heal_orphans
+from harness.cli.app import app, fail, say
+from harness.errors import ExitCode, GatecrashError
+from harness.signals import stoppable
+
+
+def main() -> NoReturn:
+    """The entry point: run a command, turn what it raises into one line and an exit code."""
+    try:
+        with stoppable():
+            _heal_orphans()
+            code = app(prog_name="gatecrash", standalone_mode=False)
+    except GatecrashError as error:
+        fail(str(error))
+        sys.exit(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        fail("interrupted")
+        sys.exit(ExitCode.INTERRUPTED)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except typer.TyperException as error:
+        text = error.format_message()
+        say(text) if text.startswith("Usage:") else fail(f"{text} (see gatecrash --help)")
+        sys.exit(ExitCode.BAD_INPUT)
+    sys.exit(code or 0)
+
+
+def _heal_orphans() -> None:
+    """What a run left in force that was killed with its reaper. Trouble with it keeps no command from its work."""
+    if sys.argv[1:2] == ["chaos"]:  # it says and does so itself
+        return
+    try:
+        for line in heal_orphans():
+            say(line)
+    except GatecrashError as error:
+        fail(f"{error}; see `gatecrash chaos status`")

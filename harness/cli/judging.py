@@ -1,0 +1,130 @@
+"""`gate`, `report`, `compare`: finished runs judged and shown; `selftest`: that the judge can see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.cli.app import app, say
+from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir
+from harness.cli.verdicts import answer, exit_code_of, judge
+from harness.errors import InputError, NoVerdict
+
+if TYPE_CHECKING:
+    from harness.record.verdict import Paired
+
+Grade = Literal["A", "B", "C", "D", "F"]
+
+
+@app.command()
+def gate(run: RunDir, min_grade: MinGrade = None, json: AsJson = False) -> None:
+    """The exit code of a finished run: 0 READY, 1 NOT READY, 3 NO VERDICT, 4 an invariant was violated.
+
+    \b
+    gatecrash gate runs/20261123-101500-smoke-1a2b --min-grade B
+    """
+    from harness import gate as gates
+
+    decided = gates.decide(run, _grade(min_grade))
+    if json:
+        typer.echo(msgspec.json.encode(decided).decode())
+    else:
+        typer.echo(f"{decided.verdict}: {decided.reason}")
+    raise typer.Exit(decided.exit_code)
+
+
+@app.command()
+def report(run: RunDir, json: AsJson = False) -> None:
+    """Audit, grade and render a record again; nothing is run.
+
+    \b
+    gatecrash report runs/20261123-101500-smoke-1a2b
+    """
+    from harness.record.paths import RunPaths
+
+    verdict = judge(run)
+    answer(verdict, RunPaths(root=run), json=json)
+    raise typer.Exit(exit_code_of(verdict))
+
+
+@app.command()
+def compare(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="The run that is compared with.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run that is looked at.")],
+    json: AsJson = False,
+) -> None:
+    """What differs between two finished runs: by indicator, and by phase of each fault of RUN, with 95 % intervals.
+
+    \b
+    gatecrash compare runs/20261123-101500-smoke-1a2b runs/20261123-111500-smoke-3c4d
+    """
+    from harness import paired
+    from harness.gate import read_verdict
+    from harness.record.paths import RunPaths
+    from harness.record.reader import Record
+
+    verdicts = [read_verdict(RunPaths(root=path)) for path in (base, run)]
+    records = [Record.open(path) for path in (base, run)]
+    found = paired.compare(
+        records[0], verdicts[0], records[1], verdicts[1], str(base), order="two records", names=("base", "run")
+    )
+    if found.left_out:
+        raise NoVerdict(f"there is nothing to compare: {found.left_out}")
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        _show_comparison(found)
+
+
+@app.command()
+def selftest(
+    bugs: Annotated[
+        list[str] | None, typer.Option("--bug", metavar="NAME", help="Only this planted bug; may be repeated.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", metavar="N", min=0, help="Only N of the bugs, drawn at random.")
+    ] = None,
+    clean: Annotated[int, typer.Option("--clean", metavar="N", min=0, help="Clean runs, each with its own seed.")] = 3,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the runs; clean ones count up.")] = 41,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Runs at the same time.")] = 1,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the runs are kept.")] = DEFAULT_OUT,
+    json: AsJson = False,
+) -> None:
+    """Show that the audit sees: each planted bug must be caught, and the clean system must raise no alarm.
+
+    \b
+    gatecrash selftest
+    gatecrash selftest --bug lost_ack --clean 0
+    """
+    from harness.selftest import command
+
+    result = command.run(bugs or [], sample=sample, clean=clean, seed=seed, jobs=jobs, out=out, say=say)
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
+    else:
+        command.show(result, Console())
+    raise typer.Exit(result.exit_code)
+
+
+def _show_comparison(found: Paired) -> None:
+    from reports.compare import rows
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("when", "what", "base", "run", "difference", "95 % interval", "effect"):
+        table.add_column(column, overflow="fold")
+    for row in rows(found):
+        table.add_row(row.when, row.title, row.base, row.run, row.difference, row.interval, row.effect)
+    Console().print(table)
+    for caution in found.cautions:
+        typer.echo(f"caution: {caution}")
+
+
+def _grade(text: str | None) -> str | None:
+    if text is None or text in get_args(Grade):
+        return text
+    raise InputError(f"{text!r} is no grade", key="--min-grade", hint="one of A, B, C, D, F")

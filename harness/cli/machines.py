@@ -1,0 +1,74 @@
+"""`worker`, `plan`, `doctor`: the machines that carry the load."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.cli.app import app, say
+from harness.cli.options import AsJson, Changes
+from harness.errors import ExitCode
+
+
+@app.command()
+def worker(
+    master: Annotated[str, typer.Option("--master", metavar="HOST[:PORT]", help="Where the rehearsal runs.")],
+    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes; one per core.")] = 1,
+    wait_s: Annotated[float, typer.Option("--wait", metavar="S", min=0, help="How long to knock.")] = 60.0,
+    scenario: Annotated[str, typer.Option("--scenario", help="Only join this one.")] = "",
+    changes: Changes = None,
+) -> None:
+    """Join a rehearsal that another machine runs with --remote-workers, and work until it ends.
+
+    \b
+    gatecrash worker --master 10.0.0.5 --workers 4
+    """
+    from harness.swarm.join import Master, join
+    from harness.swarm.reach import expected_digest
+
+    digest = expected_digest(scenario, changes or [])
+    raise typer.Exit(join(Master.parse(master), workers, digest, wait_s, say))
+
+
+@app.command()
+def plan(
+    users: Annotated[int, typer.Option("--users", metavar="N", min=1, help="Fans in all.")],
+    window_s: Annotated[float, typer.Option("--window", metavar="S", min=0.1, help="All arrive within it.")],
+    json: AsJson = False,
+) -> None:
+    """Measure this machine for a few seconds; say how many workers and machines like it a load takes, and why.
+
+    \b
+    gatecrash plan --users 200000 --window 30
+    """
+    from harness import capacity
+
+    say("calibrating one core of this machine …")
+    sizing = capacity.size(users, window_s, capacity.calibrate(), capacity.this_machine())
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(sizing), indent=2).decode())
+    else:
+        typer.echo("\n".join(capacity.in_words(sizing)))
+
+
+@app.command()
+def doctor(json: AsJson = False) -> None:
+    """What this machine can do for a rehearsal, and how to mend what is missing."""
+    from harness.doctor import examine
+
+    checks = examine()
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(checks), indent=2).decode())
+    else:
+        table = Table(box=None, pad_edge=False)
+        for column in ("check", "status", "found", "mend"):
+            table.add_column(column, overflow="fold")
+        for check in checks:
+            table.add_row(check.name, check.status, check.found, check.mend)
+        Console().print(table)
+    missing = any(check.status == "missing" for check in checks)
+    raise typer.Exit(ExitCode.BAD_INPUT if missing else ExitCode.READY)

@@ -1,0 +1,24 @@
+"""Options and arguments that several commands have, each with one wording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+DEFAULT_OUT: Final = Path("runs")
+
+MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="A|B|C|D|F", help="Below this grade: NOT READY.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a scenario value.")]
+StackName = Annotated[str, typer.Option("--stack", metavar="embedded|compose", help="Where the platform runs.")]
+PlantBug = Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option("--allow-host", metavar="HOST", help="Confirm a host of the scenario's allow_hosts; may be repeated."),
+]
+PairedRun = Annotated[
+    bool, typer.Option("--paired", help="Run it twice, first without the faults, and tell what the faults did.")
+]
+RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, e.g. runs/20261123-101500-smoke-1a2b.")]

@@ -1,0 +1,240 @@
+"""`rehearse` and `drill`: the commands that run something and judge it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from harness.cli.app import app, say
+from harness.cli.loading import load_planned
+from harness.cli.options import DEFAULT_OUT, AllowHost, AsJson, Changes, MinGrade, PairedRun, PlantBug, StackName
+from harness.cli.verdicts import answer, exit_code_of, judge
+
+if TYPE_CHECKING:
+    from chaos.timeline import Planned
+    from harness.paired.halves import Half
+    from harness.record.paths import RunPaths
+    from harness.scenario import Override, Scenario
+    from harness.swarm.protocol import Reach
+
+
+@app.command()
+def rehearse(
+    scenario: Annotated[str, typer.Argument(help="A name from `scenario list`, or a file.")] = "playoff-presale",
+    users: Annotated[int | None, typer.Option("--users", metavar="N", help="Fans, instead of the scenario's.")] = None,
+    spectators: Annotated[int | None, typer.Option("--spectators", metavar="N", help="Spectators likewise.")] = None,
+    bots: Annotated[int | None, typer.Option("--bots", metavar="N", help="Bots likewise.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Load generator processes.")] = None,
+    remote_workers: Annotated[
+        int, typer.Option("--remote-workers", metavar="N", min=0, help="And so many of `gatecrash worker`.")
+    ] = 0,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST[:PORT]", help="Where those find this rehearsal.")
+    ] = "127.0.0.1",
+    web: Annotated[bool, typer.Option("--web", help="Show Locust's own pages during the run.")] = False,
+    stack: StackName = "embedded",
+    chaos: Annotated[bool, typer.Option("--chaos/--no-chaos", help="With or without the scenario's faults.")] = True,
+    random_faults: Annotated[
+        int,
+        typer.Option("--random-faults", metavar="N", min=0, help="N faults drawn from the seed, instead of its own."),
+    ] = 0,
+    paired: PairedRun = False,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = DEFAULT_OUT,
+    min_grade: MinGrade = None,
+    allow_host: AllowHost = None,
+    changes: Changes = None,
+    plant_bug: Annotated[
+        str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")
+    ] = "",
+    json: AsJson = False,
+) -> None:
+    """Rehearse an on-sale: raise the stack, release everyone at once, break things, audit, grade, report.
+
+    \b
+    gatecrash rehearse
+    gatecrash rehearse smoke --seed 7 --min-grade B
+    gatecrash rehearse my-onsale.yaml --users 2000 --set on_sale.hold_ttl_s=12
+    gatecrash rehearse smoke --paired
+    """
+    from harness.paired.halves import require_pairable
+    from harness.stack.choice import require_stack
+    from harness.stack.planted_bugs import require_bug
+    from harness.swarm.reach import reach_of
+
+    require_stack(stack)
+    require_bug(plant_bug, "--plant-bug")
+    overrides = _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
+    if random_faults:
+        overrides.append(_random_faults(scenario, overrides, random_faults, stack))
+    source, experiments = load_planned(scenario, overrides)
+    if paired:
+        require_pairable(source.scenario, remote_workers)
+    paths = _record(
+        source.scenario,
+        experiments,
+        out,
+        plant_bug,
+        reach_of(listen, remote_workers, web=web, stack=stack),
+        allow_host or (),
+        stack,
+        paired=paired,
+    )
+    verdict = judge(paths.root)
+    answer(verdict, paths, json=json)
+    raise typer.Exit(exit_code_of(verdict))
+
+
+@app.command()
+def drill(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A name from `experiment list`, or a file.")],
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")] = None,
+    paired: PairedRun = False,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = DEFAULT_OUT,
+    min_grade: MinGrade = None,
+    allow_host: AllowHost = None,
+    changes: Changes = None,
+    stack: StackName = "embedded",
+    plant_bug: PlantBug = "",
+    json: AsJson = False,
+) -> None:
+    """One experiment alone, under a small steady load: steady state, fault, heal, recovery, verdict.
+
+    \b
+    gatecrash drill redis-hang
+    gatecrash drill my-outage.yaml --set on_sale.holds=watch
+    """
+    from chaos import experiment as experiments
+    from harness.drill import overrides_for
+    from harness.paired.halves import require_pairable
+    from harness.stack.choice import require_stack
+    from harness.stack.planted_bugs import require_bug
+    from harness.swarm.reach import reach_of
+
+    require_stack(stack)
+    require_bug(plant_bug, "--plant-bug")
+    given = _overrides(changes or [], None, None, None, seed, None, min_grade, chaos=True)
+    overrides = [*overrides_for(experiment, experiments.load(experiment).length_s), *given]
+    source, planned = load_planned("drill", overrides)
+    if paired:
+        require_pairable(source.scenario)
+    reach = reach_of("127.0.0.1", 0, web=False)
+    paths = _record(source.scenario, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired)
+    verdict = judge(paths.root)
+    answer(verdict, paths, json=json)
+    raise typer.Exit(exit_code_of(verdict))
+
+
+def _overrides(
+    changes: Sequence[str],
+    users: int | None,
+    spectators: int | None,
+    bots: int | None,
+    seed: int | None,
+    workers: int | None,
+    min_grade: str | None,
+    chaos: bool,
+) -> list[Override]:
+    from harness.scenario import Override
+
+    options = [
+        ("load.fans", users, "--users"),
+        ("load.spectators", spectators, "--spectators"),
+        ("load.bots", bots, "--bots"),
+        ("seed", seed, "--seed"),
+        ("load.workers", workers, "--workers"),
+        ("minimum_grade", min_grade, "--min-grade"),
+    ]
+    given = [Override(key, value, f"{option} {value}") for key, value, option in options if value is not None]
+    no_faults = [] if chaos else [Override("faults", [], "--no-chaos")]
+    return [*map(Override.parse, changes), *given, *no_faults]
+
+
+def _random_faults(name: str, overrides: Sequence[Override], count: int, stack: str) -> Override:
+    """Faults drawn from the scenario's seed, in place of its own. Raises InputError when they do not fit."""
+    from chaos import experiment as experiments
+    from chaos import soak
+    from harness import scenario as scenarios
+    from harness.scenario import Override
+
+    loaded = scenarios.load(name, overrides).scenario
+    drawn = soak.draw(loaded.seed, experiments.shipped(containers=stack == "compose"), count, loaded.duration_s)
+    return Override("faults", msgspec.to_builtins(drawn), f"--random-faults {count}")
+
+
+def _record(
+    scenario: Scenario,
+    experiments: Sequence[Planned],
+    out: Path,
+    plant_bug: str,
+    reach: Reach,
+    confirmed: Sequence[str] = (),
+    stack: str = "embedded",
+    *,
+    paired: bool = False,
+) -> RunPaths:
+    """Carry the rehearsal out, or both halves of a paired one; returns the run directory."""
+    from datetime import UTC, datetime
+
+    from chaos import state
+    from chaos.conductor import Conductor
+    from harness import live, versions
+    from harness.allowed import require_allowed
+    from harness.paired.halves import Half, run_both
+    from harness.record.writer import create_run
+    from harness.rehearsal import Plan, rehearse
+    from harness.selftest import memory
+    from harness.stack.choice import stack_of
+    from harness.stack.fault_proxy import from_environment
+
+    state.require_not_stopped()
+    scenario = _named(scenario, experiments)
+    require_allowed([from_environment()] if ":" in from_environment() else [], scenario.allow_hosts, confirmed)
+    console = Console(stderr=True)
+    found = versions.collect()
+    last = memory.recall(memory.version_of(found))
+    plan = Plan(
+        scenario=scenario,
+        command=tuple(sys.argv),
+        versions=found,
+        selftest=last,
+        reach=reach,
+        confirmed_hosts=tuple(confirmed),
+    )
+
+    def carry_out(into: RunPaths, half: Half | None = None) -> None:
+        alone = half is Half.CONTROL
+        asked = msgspec.structs.replace(plan, scenario=msgspec.structs.replace(scenario, faults=())) if alone else plan
+        breaks = () if alone else experiments
+        with live.observer(console, scenario.duration_s, half or "") as observer:
+            traced = scenario.load.trace_ratio > 0
+            raised = stack_of(
+                stack,
+                scenario.on_sale,
+                into.logs,
+                bug=plant_bug,
+                traced=traced,
+                seed=scenario.seed,
+                listen=reach.listen,
+                announce=observer.note,
+            )
+            rehearse(asked, into, raised, lambda where, run: Conductor(breaks, where, run.faults, raised), observer)
+            if not alone:
+                observer.phase("judge", "audit, indicators, grade, report")
+
+    paths = create_run(out, scenario.name, datetime.now(UTC))
+    run_both(paths, carry_out, say) if paired else carry_out(paths)
+    return paths
+
+
+def _named(scenario: Scenario, experiments: Sequence[Planned]) -> Scenario:
+    """Its faults by the names of their experiments, as every judge knows them, where it gives files."""
+    pairs = zip(scenario.faults, experiments, strict=True)
+    faults = tuple(msgspec.structs.replace(fault, experiment=plan.experiment.name) for fault, plan in pairs)
+    return msgspec.structs.replace(scenario, faults=faults)

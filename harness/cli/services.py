@@ -1,0 +1,108 @@
+"""`target` and `toxiproxy`: the reference booking system and the fault proxy, each by itself."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.cli.app import app, say, target_app
+from harness.cli.options import AsJson, StackName
+from harness.errors import GatecrashError
+
+if TYPE_CHECKING:
+    from harness.stack import Addresses
+
+
+@target_app.command("up")
+def target_up(
+    scenario: Annotated[str, typer.Option("--scenario", help="Whose on_sale settings to use.")] = "playoff-presale",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the booking API; 0 takes a free one.")] = 0,
+    logs: Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the processes write their logs.")] = Path(
+        "runs/target-logs"
+    ),
+    stack: StackName = "embedded",
+    plant_bug: Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break it on purpose.")] = "",
+    json: AsJson = False,
+) -> None:
+    """Raise the reference booking system in the foreground and print its addresses; Ctrl-C takes it down.
+
+    \b
+    gatecrash target up --port 8000
+    """
+    from harness import scenario as scenarios
+    from harness.stack import workspace
+    from harness.stack.choice import stack_of
+    from harness.stack.planted_bugs import require_bug
+
+    require_bug(plant_bug, "--plant-bug")
+    on_sale = scenarios.load(scenario).scenario.on_sale
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise workspace.disk_problem(logs, error) from error
+    with stack_of(stack, on_sale, logs, bug=plant_bug, booking_port=port, announce=say) as raised:
+        _print_addresses(raised.addresses, as_json=json)
+        while not (deaths := raised.deaths()):
+            threading.Event().wait(0.5)
+    raise GatecrashError("; ".join(death.text for death in deaths), hint=f"see {logs}")
+
+
+@target_app.command("bugs")
+def target_bugs(json: AsJson = False) -> None:
+    """The bugs that can be planted in the reference system, and the invariant that each breaks.
+
+    \b
+    gatecrash target bugs
+    gatecrash rehearse smoke --plant-bug lost_ack
+    """
+    from harness.stack.planted_bugs import planted_bugs
+
+    bugs = planted_bugs()
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(bugs), indent=2).decode())
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("bug", "breaks", "what it does"):
+        table.add_column(column, overflow="fold")
+    for bug in bugs:
+        table.add_row(bug.name, bug.breaks, bug.description)
+    Console().print(table)
+
+
+@app.command()
+def toxiproxy(
+    host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address of the HTTP API.")] = "localhost",
+    port: Annotated[int, typer.Option("--port", metavar="N", help="Port of the HTTP API.", max=65535)] = 8474,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="JSON array of proxies.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Repeatable toxicity, jitter, drops.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Only what Toxiproxy has, no extension.")] = False,
+    proxy_metrics: Annotated[bool, typer.Option("--proxy-metrics", help="/metrics in strict mode too.")] = False,
+) -> None:
+    """Run the Toxiproxy-compatible fault proxy alone; Ctrl-C ends it.
+
+    \b
+    gatecrash toxiproxy --port 8474 --config proxies.json
+    """
+    from chaos.proxy.server import ServerSettings, serve
+
+    say(f"fault proxy at http://{host}:{port}; Ctrl-C ends it")
+    serve(ServerSettings(host=host, port=port, config=config, seed=seed, strict=strict, proxy_metrics=proxy_metrics))
+
+
+def _print_addresses(addresses: Addresses, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(addresses).decode())
+        return
+    typer.echo(f"booking      {addresses.booking}   queue page: {addresses.booking}/queue/{addresses.event}")
+    for feed in addresses.feeds:
+        typer.echo(f"feed         {feed}/feed/{addresses.event}")
+    typer.echo(f"operator     {addresses.admin}   Authorization: Bearer {addresses.admin_token}")
+    typer.echo(f"payments     {addresses.ledger}")
+    typer.echo(f"fault proxy  {addresses.toxiproxy}")
+    typer.echo("Ctrl-C takes everything down.")
