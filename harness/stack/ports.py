@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from harness.errors import EnvironmentProblem
 HOST: Final = "127.0.0.1"
 _FIRST: Final = 15_000
 _DICE: Final = random.SystemRandom()  # not the seeded dice: two runs of one seed must not want the same ports
+_MARKS: Final[list[socket.socket]] = []
 _RANGE_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -28,7 +30,10 @@ def _first_outgoing_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` distinct ports that could be bound just now. Raises EnvironmentProblem when there are too few."""
+    """`count` distinct ports that could be bound just now, given to nobody else while this process lives.
+
+    Raises EnvironmentProblem when there are too few.
+    """
     end = max(_first_outgoing_port(), _FIRST + 1_000)
     candidates = _DICE.sample(range(_FIRST, end), min(end - _FIRST, count * 20))
     found: list[int] = []
@@ -39,10 +44,29 @@ def free_ports(count: int) -> list[int]:
                 probe.bind((HOST, port))
             except OSError:
                 continue
+            if not _reserved(port):
+                continue
             found.append(port)
             if len(found) == count:
                 return found
     raise EnvironmentProblem(f"found only {len(found)} of {count} free ports on {HOST}", hint="stop other servers")
+
+
+def _reserved(port: int) -> bool:
+    """Whether the port is now this process's, among all that take theirs here: a server may bind it seconds later.
+
+    Marked by an abstract socket address, which is gone with the process. Only Linux has them.
+    """
+    if sys.platform != "linux":
+        return True
+    mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        mark.bind(f"\0gatecrash-port-{port}")
+    except OSError:
+        mark.close()
+        return False
+    _MARKS.append(mark)
+    return True
 
 
 def require_free(port: int) -> None:
