@@ -6,7 +6,7 @@ A case is one rehearsal of the scenario `selftest`: with one planted bug and no 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -27,6 +27,9 @@ PROVIDERS: Final = (  # how the payment provider misbehaves in the clean runs, i
     "webhooks=lost,webhook_ratio=0.5",
     "charge=error,charge_ratio=0.2",
 )
+OCCASIONS: Final[Mapping[str, tuple[str, ...]]] = {  # what a bug needs besides, to show whatever the seed
+    "limit_per_session": ("--users", "50", "--bots", "45"),  # resellers who come to hold seats more than once
+}
 
 
 class Case(Struct, frozen=True):
@@ -48,7 +51,7 @@ class Case(Struct, frozen=True):
     @property
     def arguments(self) -> tuple[str, ...]:
         """What to give to `gatecrash` for it, without `--out`."""
-        planted = ("--plant-bug", self.bug, "--no-chaos") if self.bug else ()
+        planted = ("--plant-bug", self.bug, "--no-chaos", *OCCASIONS.get(self.bug, ())) if self.bug else ()
         provider = ("--set", f"on_sale.payment_switches={self.provider}") if self.provider else ()
         return ("rehearse", SCENARIO, "--seed", str(self.seed), *planted, *provider)
 
