@@ -24,6 +24,20 @@ def write(results: Path) -> Path:
     return PAGE
 
 
+_FIGURES = {
+    "error_ms_p50": "late by, p50 (ms)",
+    "error_ms_p99": "late by, p99 (ms)",
+    "error_ms_min": "late by, least (ms; below 0: early)",
+    "control_ms_p99": "without the toxic, p99 (ms)",
+    "distance": "distance from the uniform distribution (Kolmogorov-Smirnov)",
+    "distance_by_chance": "the distance that chance alone may bring",
+    "mean_ms": "mean (ms)",
+    "off_percent_at_100_kb_per_s": "off 100 kB/s by (%)",
+    "off_percent_at_1000_kb_per_s": "off 1,000 kB/s by (%)",
+    "off_percent_at_10000_kb_per_s": "off 10,000 kB/s by (%)",
+}
+
+
 def proxy(document: dict[str, Any]) -> Iterator[str]:
     """One row for each shape of load."""
     yield "| Load | No proxy | Toxiproxy | gatecrash | to Toxiproxy | to no proxy | CPU: Toxiproxy, gatecrash |"
@@ -45,7 +59,7 @@ def accuracy(document: dict[str, Any]) -> Iterator[str]:
         for figure in document[part][OURS]:
             if figure != "rounds":
                 values = (f"{document[part][side][figure]:,.4g}" for side in sides)
-                yield f"| {part} | {figure.replace('_', ' ')} | {' | '.join(values)} |"
+                yield f"| {part} | {_FIGURES.get(figure, figure.replace('_', ' '))} | {' | '.join(values)} |"
 
 
 def faults(document: dict[str, Any]) -> Iterator[str]:
