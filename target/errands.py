@@ -13,7 +13,7 @@ from typing import Final
 from target.breakers import UnavailableError
 
 AGAIN_S: Final = 0.5
-GIVEN_UP_S: Final = 60.0  # by then every lock has run out
+GIVEN_UP_S: Final = 60.0  # by then whatever a payment added to a hold has run out
 
 Word = Callable[[], Awaitable[object]]
 

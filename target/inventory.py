@@ -130,19 +130,19 @@ class Inventory:
         """The fan gives the seats back. Raises `HoldGoneError`: not theirs, over, or its payment is under way."""
         _expect_ok(await self._store.release(hold_id, fan=fan))
 
-    async def lock(self, claim: Claim, *, until_s: float, promised_s: float = 0.0) -> bool:
+    async def lock(self, claim: Claim, *, until_s: float, promised_s: float = 0.0, limit: int = 0) -> bool:
         """A payment is under way: the hold lives until `until_s` (unix) at least, and its fan cannot release it.
 
         False: it is gone. `until_s` must outlast the longest outage that the payment may sit through. Of a hold that
         was promised until `promised_s` (unix) and that Redis knows nothing of, the data was lost: it is made anew if
-        all of its seats are still free.
+        all of its seats are still free and the identity stays within `limit`, as in `hold`.
         """
         owner, until_us = _owner(claim), round(until_s * 1e6)
         word = await self._store.lock(claim.hold_id, owner, (), until_us=until_us)
         left_us = round((promised_s - time.time()) * 1e6)
         if word == MISSING and left_us > 0:
             places = self._places(claim)
-            again = await self._store.hold(claim.hold_id, owner, places, limit=0, ttl_us=left_us)
+            again = await self._store.hold(claim.hold_id, owner, places, limit=limit, ttl_us=left_us)
             if again.word == OK:
                 word = await self._store.lock(claim.hold_id, owner, (), until_us=until_us)
         return _is_ok(word)

@@ -162,7 +162,8 @@ class Saga:
     async def _lock(self, checkout: Checkout, *, promised_s: float) -> bool | None:
         """Whether the hold is still the fan's; None: Redis cannot say."""
         try:
-            return await self._inventory.lock(checkout, until_s=time.time() + LOCK_S, promised_s=promised_s)
+            until_s = time.time() + LOCK_S
+            return await self._inventory.lock(checkout, until_s=until_s, promised_s=promised_s, limit=checkout.limit)
         except UnavailableError:
             return None
 

@@ -172,6 +172,23 @@ def test_a_hold_that_redis_has_lost_with_its_data_is_honoured_while_its_seats_ar
     asyncio.run(main())
 
 
+def test_a_lost_hold_is_not_honoured_over_the_limit(settings: Settings) -> None:
+    """What the identity has taken since counts, also while its order is not there yet for the truth to count."""
+
+    async def main() -> None:
+        async with booth_on(settings) as booth:
+            lost = await booth.hold("f", "101-A-1", "101-A-2")
+            await booth.context.redis.command("FLUSHALL")
+            await booth.context.inventory.load()
+            since = await booth.hold("f", "101-B-1")
+            with pytest.raises(HoldGoneError):
+                await booth.pay(lost, key="lost", limit=2)
+            assert [await booth.seat(f"101-A-{n}") for n in (1, 2)] == ["0", "0"]
+            assert (await booth.pay(since, key="since", limit=2)).state is OrderState.CONFIRMED
+
+    asyncio.run(main())
+
+
 def test_of_many_checkouts_of_one_seat_one_wins_and_the_others_are_never_charged(
     mortal_valkey: Valkey, truth: Truth, provider: Provider, flow: str
 ) -> None:
