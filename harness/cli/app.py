@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 
+import msgspec
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from chaos.commands import chaos_app
 
@@ -37,3 +41,18 @@ def say(text: str) -> None:
 def fail(text: str) -> None:
     """An error, in one line."""
     say(f"gatecrash: {text}")
+
+
+def print_json(answer: object) -> None:
+    """An answer for machines."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """An answer for people; long cells are folded."""
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from harness.cli.app import app, say
+from harness.cli.app import app, print_json, print_table, say
 from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir
 from harness.cli.verdicts import answer, exit_code_of, judge
 from harness.errors import InputError, NoVerdict
@@ -76,7 +75,7 @@ def compare(
     if found.left_out:
         raise NoVerdict(f"there is nothing to compare: {found.left_out}")
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        print_json(found)
     else:
         _show_comparison(found)
 
@@ -105,7 +104,7 @@ def selftest(
 
     result = command.run(bugs or [], sample=sample, clean=clean, seed=seed, jobs=jobs, out=out, say=say)
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
+        print_json(result)
     else:
         command.show(result, Console())
     raise typer.Exit(result.exit_code)
@@ -114,12 +113,8 @@ def selftest(
 def _show_comparison(found: Paired) -> None:
     from reports.compare import rows
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("when", "what", "base", "run", "difference", "95 % interval", "effect"):
-        table.add_column(column, overflow="fold")
-    for row in rows(found):
-        table.add_row(row.when, row.title, row.base, row.run, row.difference, row.interval, row.effect)
-    Console().print(table)
+    shown = ((row.when, row.title, row.base, row.run, row.difference, row.interval, row.effect) for row in rows(found))
+    print_table(("when", "what", "base", "run", "difference", "95 % interval", "effect"), shown)
     for caution in found.cautions:
         typer.echo(f"caution: {caution}")
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from harness.cli.app import app, say
+from harness.cli.app import app, print_json, print_table, say
 from harness.cli.options import AsJson, Changes
 from harness.errors import ExitCode
 
@@ -50,7 +47,7 @@ def plan(
     say("calibrating one core of this machine …")
     sizing = capacity.size(users, window_s, capacity.calibrate(), capacity.this_machine())
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(sizing), indent=2).decode())
+        print_json(sizing)
     else:
         typer.echo("\n".join(capacity.in_words(sizing)))
 
@@ -62,13 +59,9 @@ def doctor(json: AsJson = False) -> None:
 
     checks = examine()
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(checks), indent=2).decode())
+        print_json(checks)
     else:
-        table = Table(box=None, pad_edge=False)
-        for column in ("check", "status", "found", "mend"):
-            table.add_column(column, overflow="fold")
-        for check in checks:
-            table.add_row(check.name, check.status, check.found, check.mend)
-        Console().print(table)
+        rows = ((check.name, check.status, check.found, check.mend) for check in checks)
+        print_table(("check", "status", "found", "mend"), rows)
     missing = any(check.status == "missing" for check in checks)
     raise typer.Exit(ExitCode.BAD_INPUT if missing else ExitCode.READY)

@@ -22,3 +22,5 @@ PairedRun = Annotated[
     bool, typer.Option("--paired", help="Run it twice, first without the faults, and tell what the faults did.")
 ]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, e.g. runs/20261123-101500-smoke-1a2b.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")]

@@ -13,7 +13,18 @@ from rich.console import Console
 
 from harness.cli.app import app, say
 from harness.cli.loading import load_planned
-from harness.cli.options import DEFAULT_OUT, AllowHost, AsJson, Changes, MinGrade, PairedRun, PlantBug, StackName
+from harness.cli.options import (
+    DEFAULT_OUT,
+    AllowHost,
+    AsJson,
+    Changes,
+    MinGrade,
+    Out,
+    PairedRun,
+    PlantBug,
+    Seed,
+    StackName,
+)
 from harness.cli.verdicts import answer, exit_code_of, judge
 
 if TYPE_CHECKING:
@@ -30,7 +41,7 @@ def rehearse(
     users: Annotated[int | None, typer.Option("--users", metavar="N", help="Fans, instead of the scenario's.")] = None,
     spectators: Annotated[int | None, typer.Option("--spectators", metavar="N", help="Spectators likewise.")] = None,
     bots: Annotated[int | None, typer.Option("--bots", metavar="N", help="Bots likewise.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")] = None,
+    seed: Seed = None,
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Load generator processes.")] = None,
     remote_workers: Annotated[
         int, typer.Option("--remote-workers", metavar="N", min=0, help="And so many of `gatecrash worker`.")
@@ -46,13 +57,11 @@ def rehearse(
         typer.Option("--random-faults", metavar="N", min=0, help="N faults drawn from the seed, instead of its own."),
     ] = 0,
     paired: PairedRun = False,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = DEFAULT_OUT,
+    out: Out = DEFAULT_OUT,
     min_grade: MinGrade = None,
     allow_host: AllowHost = None,
     changes: Changes = None,
-    plant_bug: Annotated[
-        str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")
-    ] = "",
+    plant_bug: PlantBug = "",
     json: AsJson = False,
 ) -> None:
     """Rehearse an on-sale: raise the stack, release everyone at once, break things, audit, grade, report.
@@ -94,9 +103,9 @@ def rehearse(
 @app.command()
 def drill(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A name from `experiment list`, or a file.")],
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")] = None,
+    seed: Seed = None,
     paired: PairedRun = False,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")] = DEFAULT_OUT,
+    out: Out = DEFAULT_OUT,
     min_grade: MinGrade = None,
     allow_host: AllowHost = None,
     changes: Changes = None,

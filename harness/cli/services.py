@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from harness.cli.app import app, say, target_app
+from harness.cli.app import app, print_json, print_table, say, target_app
 from harness.cli.options import AsJson, StackName
 from harness.errors import GatecrashError
 
@@ -65,14 +63,9 @@ def target_bugs(json: AsJson = False) -> None:
 
     bugs = planted_bugs()
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(bugs), indent=2).decode())
+        print_json(bugs)
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("bug", "breaks", "what it does"):
-        table.add_column(column, overflow="fold")
-    for bug in bugs:
-        table.add_row(bug.name, bug.breaks, bug.description)
-    Console().print(table)
+    print_table(("bug", "breaks", "what it does"), ((bug.name, bug.breaks, bug.description) for bug in bugs))
 
 
 @app.command()
