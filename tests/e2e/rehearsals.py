@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import psutil
@@ -36,6 +37,22 @@ def run(temporary: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=400,
         check=False,
     )
+
+
+class Rehearsed(NamedTuple):
+    """A finished command, its run directory, and the temporary directory that it had."""
+
+    done: subprocess.CompletedProcess[str]
+    run: Path
+    temporary: Path
+
+
+def rehearse(room: Path, *arguments: str) -> Rehearsed:
+    """`gatecrash rehearse` with these arguments, its runs below `room`; it must have begun one."""
+    temporary, out = room / "tmp", room / "runs"
+    done = run(temporary, "rehearse", *arguments, "--out", str(out))
+    assert out.exists(), done.stderr
+    return Rehearsed(done, only_run(out), temporary)
 
 
 def only_run(out: Path) -> Path:

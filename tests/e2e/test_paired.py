@@ -3,32 +3,23 @@
 import signal
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from harness.record.reader import Record
 from tests.e2e import rehearsals
+from tests.e2e.rehearsals import Rehearsed
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
 
-class Pair(NamedTuple):
-    done: subprocess.CompletedProcess[str]
-    run: Path
-    temporary: Path
-
-
 @pytest.fixture(scope="module")
-def pair(room: Path) -> Pair:
-    temporary, out = room / "tmp", room / "runs"
-    done = rehearsals.run(temporary, "rehearse", "smoke", "--users", "60", "--paired", "--out", str(out))
-    assert out.exists(), done.stderr
-    return Pair(done, rehearsals.only_run(out), temporary)
+def pair(room: Path) -> Rehearsed:
+    return rehearsals.rehearse(room, "smoke", "--users", "60", "--paired")
 
 
-def test_both_halves_are_whole_runs_of_the_same_journeys(pair: Pair) -> None:
+def test_both_halves_are_whole_runs_of_the_same_journeys(pair: Rehearsed) -> None:
     treatment, control = Record.open(pair.run), Record.open(pair.run / "control")
     assert treatment.run.complete, pair.done.stderr
     assert control.run.complete, pair.done.stderr
@@ -39,7 +30,7 @@ def test_both_halves_are_whole_runs_of_the_same_journeys(pair: Pair) -> None:
     assert said.index("control (1 of 2) · release") < said.index("treatment (2 of 2) · release")
 
 
-def test_the_verdict_is_the_treatments_with_the_comparison_or_why_there_is_none(pair: Pair) -> None:
+def test_the_verdict_is_the_treatments_with_the_comparison_or_why_there_is_none(pair: Rehearsed) -> None:
     verdict = rehearsals.verdict(pair.run)
     assert pair.done.stdout.startswith(verdict.verdict)
     assert verdict.run_id == pair.run.name
@@ -50,7 +41,7 @@ def test_the_verdict_is_the_treatments_with_the_comparison_or_why_there_is_none(
     assert 'id="paired"' in (pair.run / "report.html").read_text()
 
 
-def test_the_gate_watches_over_the_controls_files_too(pair: Pair) -> None:
+def test_the_gate_watches_over_the_controls_files_too(pair: Rehearsed) -> None:
     gate = rehearsals.run(pair.temporary, "gate", str(pair.run))
     assert gate.returncode == pair.done.returncode, gate.stderr
     digests = rehearsals.verdict(pair.run).record
@@ -58,7 +49,7 @@ def test_the_gate_watches_over_the_controls_files_too(pair: Pair) -> None:
         assert "control/requests.parquet" in digests
 
 
-def test_nothing_of_either_half_is_left_behind(pair: Pair) -> None:
+def test_nothing_of_either_half_is_left_behind(pair: Rehearsed) -> None:
     assert rehearsals.processes_of(pair.run, pair.temporary) == []
     assert rehearsals.processes_of(pair.run / "control", pair.temporary) == []
     assert list(pair.temporary.iterdir()) == []

@@ -1,6 +1,4 @@
-import subprocess
 from pathlib import Path
-from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
@@ -8,22 +6,14 @@ import pytest
 from harness.record.reader import Record
 from harness.record.verdict import Decision, Status
 from tests.e2e import rehearsals
+from tests.e2e.rehearsals import Rehearsed
 
 pytestmark = pytest.mark.e2e
 
 
-class Rehearsed(NamedTuple):
-    done: subprocess.CompletedProcess[str]
-    run: Path
-    temporary: Path
-
-
 @pytest.fixture(scope="module")
 def smoke(room: Path) -> Rehearsed:
-    temporary, out = room / "tmp", room / "runs"
-    done = rehearsals.run(temporary, "rehearse", "smoke", "--seed", "7", "--out", str(out))
-    assert out.exists(), done.stderr
-    return Rehearsed(done, rehearsals.only_run(out), temporary)
+    return rehearsals.rehearse(room, "smoke", "--seed", "7")
 
 
 def test_it_ends_with_a_verdict_that_the_exit_code_repeats(smoke: Rehearsed) -> None:
