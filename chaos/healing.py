@@ -74,10 +74,13 @@ def heal_all(by: str, *, kept_too: bool = False, within_s: float = HEAL_WITHIN_S
     return tuple(outcomes)
 
 
-def heal(path: Path, by: str, within_s: float = HEAL_WITHIN_S) -> tuple[Outcome, ...]:
-    """Heal one journal, the last fault first; it is removed when nothing is left and its keeper is dead.
+def heal(
+    path: Path, by: str, within_s: float = HEAL_WITHIN_S, *, given_up: bool = False
+) -> tuple[Outcome, ...]:
+    """Heal one journal, the last fault first; it is removed when nothing is left and nobody keeps it any more.
 
-    Raises FileNotFoundError when it was closed, InputError.
+    `given_up`: known already; otherwise nobody does when its keeper is dead. A process that is dying has closed its
+    pipes before the system calls it dead. Raises FileNotFoundError when it was closed, InputError.
     """
     with lease.healing(path, within_s) as ours:
         if not ours:
@@ -85,7 +88,7 @@ def heal(path: Path, by: str, within_s: float = HEAL_WITHIN_S) -> tuple[Outcome,
                          for one in lease.read(path).pending)  # fmt: skip
         journal = lease.read(path)
         outcomes = _undo_all(path, journal.pending[::-1], by, time.monotonic() + within_s)
-        if all(outcome.healed for outcome in outcomes) and not journal.opened.keeper.alive:
+        if all(outcome.healed for outcome in outcomes) and (given_up or not journal.opened.keeper.alive):
             path.unlink(missing_ok=True)
         return outcomes
 

@@ -35,7 +35,7 @@ def main() -> int:
         with contextlib.suppress(OSError):
             os.close(1)
         _listen(path, lease_s)
-        return 0 if _heal(path, "the keeper is gone", _TRY_FOR_S) else 1
+        return 0 if _heal(path, "the keeper is gone", _TRY_FOR_S, given_up=True) else 1
     except FileNotFoundError:
         return 0
     except InputError as error:
@@ -57,8 +57,8 @@ def _listen(path: Path, lease_s: float) -> None:
             return
 
 
-def _heal(path: Path, why: str, within_s: float) -> bool:
-    outcomes = heal(path, "reaper", within_s)
+def _heal(path: Path, why: str, within_s: float, *, given_up: bool = False) -> bool:
+    outcomes = heal(path, "reaper", within_s, given_up=given_up)
     for outcome in outcomes:
         _say(f"{why}: {outcome.experiment}: {outcome.undo}: {outcome.how or 'done'}")
     return all(outcome.healed for outcome in outcomes)

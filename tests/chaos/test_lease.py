@@ -248,6 +248,16 @@ def test_a_reaper_that_is_killed_is_replaced(room: Room) -> None:
     assert room.untouched()
 
 
+def test_the_reaper_ends_the_journal_of_a_keeper_that_is_not_quite_dead(tmp_path: Path) -> None:
+    """A process that is killed closes its pipes some moments before the system calls it dead."""
+    dying = lease.Lease(tmp_path / "faults.json", lease_s=60)
+    assert len(state.journals()) == 1
+    dying._pipe.close()
+    assert dying.reaper.wait(HEALED_WITHIN_S) == 0
+    assert no_journal()
+    dying.close()
+
+
 def gatecrash(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "harness", *arguments], cwd=ROOT, capture_output=True, text=True,
                           timeout=60, check=False)  # fmt: skip
