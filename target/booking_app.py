@@ -20,6 +20,7 @@ from target.parking_replay import REPLAY_PERIOD_S, JournalReplay
 from target.position_streams import StreamHub
 from target.queue_routes import QueueRoutes
 from target.rate_policy import fastest_per_s
+from target.roll_call import ATTEND_EVERY_S, Attendance
 from target.seat_routes import SeatRoutes
 from target.settings import Settings, SettingsError
 from target.status import Status
@@ -65,11 +66,13 @@ class _Sale:
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Endless."""
         replay = JournalReplay(self.checkouts)
+        attendance = Attendance(self._context.redis, self._context.keys, self._context.inventory)
         return [
             lasting(self.hub.run),
             lasting(self._context.conflicts.run),
             lasting(self._context.seat_map.run),
             every(REPLAY_PERIOD_S, replay.replay),
+            every(ATTEND_EVERY_S, attendance.attend),
         ]
 
     def routes(self) -> list[Route]:

@@ -195,27 +195,27 @@ return #due
 
 LOAD: Final = Script(
     """
--- Begins a new epoch, unless somebody else has just done so. KEYS: as above, but 7 is the server's run id.
--- ARGV: epoch, run id, capacity, µs that a pending order's seats are kept, prefix of the ended holds' keys, the run id
--- to be replaced, then for each seat that an order owns: name and id of the hold, fan, identity, seat, index, state.
--- The seats of one hold come together.
+-- Begins a new epoch, unless somebody else has just done so. KEYS: as above, but 7 is the server's run id; 8 and 9 are
+-- the roll call that ends with it. ARGV: epoch, run id, capacity, µs that a pending order's seats are kept, prefix of
+-- the ended holds' keys, the run id to be replaced, then for each seat that is not free: name and id of the hold, fan,
+-- identity, seat, index, state of the hold, its expiry ('': a pending order's). The seats of a hold come together.
 if (redis.call('GET', KEYS[7]) or '') ~= ARGV[6] then return 0 end
 local time = redis.call('TIME')
-local expires = string.format('%.0f', time[1] * 1000000 + time[2] + ARGV[4])
+local pending_until = string.format('%.0f', time[1] * 1000000 + time[2] + ARGV[4])
 redis.call('DEL', unpack(KEYS))
 redis.call('SET', KEYS[2], string.rep('0', tonumber(ARGV[3])))
 local seats, indexes = {}, {}
-for n = 7, #ARGV, 7 do
-  local name, id, fan, identity, seat, index, state = unpack(ARGV, n, n + 6)
-  redis.call('SETRANGE', KEYS[2], index, state)
+for n = 7, #ARGV, 8 do
+  local name, id, fan, identity, seat, index, state, expires = unpack(ARGV, n, n + 7)
+  if expires == '' then expires = pending_until end
+  redis.call('SETRANGE', KEYS[2], index, state == 'sold' and '2' or '1')
   redis.call('HSET', KEYS[3], seat, name)
   redis.call('HINCRBY', KEYS[5], identity, 1)
   seats[#seats + 1], indexes[#indexes + 1] = seat, index
-  if ARGV[n + 7] ~= name then -- that was its last seat
-    local word = state == '2' and 'sold' or 'locked'
-    redis.call('HSET', KEYS[3], name, table.concat({word, expires, '0', id, fan, identity,
+  if ARGV[n + 8] ~= name then -- that was its last seat
+    redis.call('HSET', KEYS[3], name, table.concat({state, expires, '0', id, fan, identity,
       table.concat(seats, ' '), table.concat(indexes, ' ')}, '\\n'))
-    if state == '1' then redis.call('ZADD', KEYS[4], expires, name) end
+    if state ~= 'sold' then redis.call('ZADD', KEYS[4], expires, name) end
     redis.call('DEL', ARGV[5] .. name)
     seats, indexes = {}, {}
   end

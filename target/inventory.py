@@ -16,9 +16,10 @@ import msgspec
 
 from target import holds_lua, seat_store
 from target.hold_record import parse, reference
-from target.keys import SEAT_HELD, SEAT_SOLD, Keys
+from target.keys import Keys
+from target.promises import Promise, Promises
 from target.redis_store import NotReadyError, RedisStore, Value
-from target.seat_store import MISSING, OK, UNREADY, Owner, SeatStore
+from target.seat_store import MISSING, OK, UNREADY, HoldReply, Owner, SeatStore
 from target.venue import Venue
 
 EXPIRE_BATCH: Final = 200
@@ -109,6 +110,7 @@ class Inventory:
         self._venue = venue
         self._store: SeatStore = store or holds_lua.LuaSeats(redis, keys)
         self.hold_ttl_s = hold_ttl_s
+        self.promises = Promises(remember_s=hold_ttl_s)
 
     async def hold(self, claim: Claim, *, limit: int) -> float:
         """Holds all of the claim's seats or none; they must exist. Returns when the hold ends (unix s).
@@ -119,7 +121,7 @@ class Inventory:
         reply = await self._store.hold(claim.hold_id, _owner(claim), self._places(claim), limit=limit, ttl_us=ttl_us)
         match reply.word:
             case seat_store.OK:
-                return reply.expires_us / 1e6
+                return self._promise(claim, reply)
             case seat_store.TAKEN:
                 raise SeatsTakenError(reply.taken)
             case seat_store.LIMIT:
@@ -129,6 +131,7 @@ class Inventory:
     async def release(self, hold_id: str, *, fan: str) -> None:
         """The fan gives the seats back. Raises `HoldGoneError`: not theirs, over, or its payment is under way."""
         _expect_ok(await self._store.release(hold_id, fan=fan))
+        self.promises.end(hold_id)
 
     async def lock(self, claim: Claim, *, until_s: float, promised_s: float = 0.0, limit: int = 0) -> bool:
         """A payment is under way: the hold lives until `until_s` (unix) at least, and its fan cannot release it.
@@ -144,6 +147,7 @@ class Inventory:
             places = self._places(claim)
             again = await self._store.hold(claim.hold_id, owner, places, limit=limit, ttl_us=left_us)
             if again.word == OK:
+                self._promise(claim, again)
                 word = await self._store.lock(claim.hold_id, owner, (), until_us=until_us)
         return _is_ok(word)
 
@@ -161,6 +165,7 @@ class Inventory:
 
     async def let_go(self, claim: Claim) -> None:
         """The claim is over: its seats are free, unless they are somebody else's by now."""
+        self.promises.end(claim.hold_id)
         with contextlib.suppress(HoldGoneError):
             _expect_ok(await self._store.release(claim.hold_id, fan=""))
 
@@ -188,26 +193,45 @@ class Inventory:
 
     async def loaded(self) -> bool:
         """Whether the event is loaded, and by the Redis process that answers now: a restarted one may lack writes."""
-        return await self._began_on() == await self._run_id()
+        return await self.began_on() == await self._run_id()
 
-    async def load(self, *, sold: Iterable[Claim] = (), pending: Iterable[Claim] = ()) -> bool:
-        """Begins a new epoch in which exactly the seats of these orders are not free. False: somebody else just did."""
+    async def began_on(self) -> str:
+        """The run id of the Redis process that the event was loaded into; "" when it is not loaded."""
+        return str((await self._redis.command("GET", self._keys.server) or b"").decode())
+
+    async def load(
+        self, *, sold: Iterable[Claim] = (), pending: Iterable[Claim] = (), promised: Iterable[Promise] = ()
+    ) -> bool:
+        """Begins a new epoch in which exactly these seats are not free. False: somebody else just did.
+
+        An order's claim to a seat outweighs a promise, which is then left out as a whole.
+        """
         head: tuple[Value, ...] = (
             secrets.token_hex(4),
             await self._run_id(),
             self._venue.capacity,
             round(KEEP_PENDING_S * 1e6),
             self._keys.ended(""),
-            await self._began_on(),
+            await self.began_on(),
         )
         arguments: list[Value] = []
-        for state, claims in ((SEAT_SOLD, sold), (SEAT_HELD, pending)):
+        owned: set[str] = set()
+        for state, claims in ((HoldState.SOLD, sold), (HoldState.LOCKED, pending), (HoldState.HELD, promised)):
             for claim in claims:
+                if isinstance(claim, Promise) and not owned.isdisjoint(claim.seats):
+                    continue
+                owned.update(claim.seats)
+                expires_us = round(claim.expires_at * 1e6) if isinstance(claim, Promise) else ""
                 owner = (reference(claim.hold_id), claim.hold_id, claim.fan, claim.identity)
                 for seat in claim.seats:
-                    arguments += (*owner, seat, self._index(seat), state)
-        keys = (*holds_lua.seat_keys(self._keys), self._keys.server)
+                    arguments += (*owner, seat, self._index(seat), state, expires_us)
+        keys = (*holds_lua.seat_keys(self._keys), self._keys.server, self._keys.roll_call, self._keys.answers)
         return bool(await self._redis.run(holds_lua.LOAD, keys, (*head, *arguments)))
+
+    def _promise(self, claim: Claim, reply: HoldReply) -> float:
+        expires_at = reply.expires_us / 1e6
+        self.promises.grant(Promise(claim.hold_id, claim.fan, claim.identity, claim.seats, expires_at))
+        return expires_at
 
     async def _read(self, name: str) -> Hold | None:
         text = await self._redis.command("HGET", self._keys.seats, name)
@@ -217,9 +241,6 @@ class Inventory:
         found = parse(text)
         state, ends_at = HoldState(found.state), found.expires_us / 1e6
         return Hold(found.hold_id, state, found.fan, found.identity, found.seats, ends_at)
-
-    async def _began_on(self) -> str:
-        return str((await self._redis.command("GET", self._keys.server) or b"").decode())
 
     async def _run_id(self) -> str:
         return str((await self._redis.command("INFO", "server"))["run_id"])

@@ -21,6 +21,7 @@ class Keys:
         "admission_bucket",
         "admission_no",
         "admitted",
+        "answers",
         "awaited",
         "bought",
         "conflicts",
@@ -32,9 +33,11 @@ class Keys:
         "holds",
         "join_clock",
         "map",
+        "nodes",
         "parked",
         "queue",
         "queue_epoch",
+        "roll_call",
         "score",
         "seats",
         "seen",
@@ -47,6 +50,11 @@ class Keys:
         self.event = event
         self.epoch = f"{tag}:epoch"  # string; absent until the seats are loaded: nothing may be held or joined then
         self.server = f"{tag}:server"  # run_id of the Redis process the epoch was begun on
+        self.nodes = f"{tag}:nodes"  # sorted set process that makes promises → last seen, unix µs
+        self.roll_call = (
+            f"{tag}:roll_call"  # name of the roll call that is under way: no seat can be held until it ends
+        )
+        self.answers = f"{tag}:answers"  # hash process → what it had promised, as JSON
         self.feed = f"{tag}:feed"  # stream, ids 0-<seq> without a gap; one field, seat → "<state> <unix seconds>"
         self.map = f"{tag}:map"  # string: one character 0|1|2 per seat, in the venue's order
         self.seats = f"{tag}:seats"  # hash seat that is not free → its hold's name, and that name → its `HoldRecord`

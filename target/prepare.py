@@ -7,6 +7,7 @@ from target.context import compose_all
 from target.database import OUTAGE_ERRORS
 from target.migrate import migrate_postgres
 from target.reconciler import load_if_lost
+from target.roll_call import RollCall
 from target.settings import Settings
 from target.shards import shard_dsns
 
@@ -22,6 +23,7 @@ async def prepare(settings: Settings) -> None:
     await connections.open()
     try:
         for context in contexts:
-            await load_if_lost(context.inventory, context.orders, context.settings.event)
+            roll_call = RollCall(context.redis, context.keys)
+            await load_if_lost(context.inventory, context.orders, roll_call, context.settings.event)
     finally:
         await connections.close()

@@ -14,23 +14,32 @@ from target.admission import AdmissionController
 from target.inventory import KEEP_PENDING_S, Inventory
 from target.observability import HOLD_EXPIRIES
 from target.orders import Order, Orders, OrderState
+from target.roll_call import RollCall
 
 PERIOD_S: Final = 0.25
 
 _log = logging.getLogger(__name__)
 
 
-async def load_if_lost(inventory: Inventory, orders: Orders, event: str) -> bool:
-    """Loads the event into a Redis that is new or has restarted. True: it was loaded. Raises `UnavailableError`."""
+async def load_if_lost(inventory: Inventory, orders: Orders, roll_call: RollCall, event: str) -> bool:
+    """Loads the event into a Redis that is new or has restarted. True: it was loaded. Raises `UnavailableError`.
+
+    What the booking processes had promised comes first, then the orders: of a promise that was paid there is one.
+    """
     if await inventory.loaded():
+        await roll_call.look()
         return False
+    promised = await roll_call.call(await inventory.began_on())
     live = await orders.live()
     sold = [order for order in live if order.state == OrderState.CONFIRMED]
     pending = [order for order in live if order.state == OrderState.PENDING]
-    loaded = await inventory.load(sold=sold, pending=pending)
+    paid = {order.hold_id for order in live}
+    promised = [promise for promise in promised if promise.hold_id not in paid]
+    loaded = await inventory.load(sold=sold, pending=pending, promised=promised)
     if loaded:
         await _catch_up(inventory, orders, live)
-        _log.info("%s loaded: %d orders own seats, %d of them pending", event, len(live), len(pending))
+        text = "%s loaded: %d orders own seats, %d of them pending; %d holds were promised"
+        _log.info(text, event, len(live), len(pending), len(promised))
     return loaded
 
 
@@ -53,14 +62,17 @@ async def _catch_up(inventory: Inventory, orders: Orders, seen: Sequence[Order])
 class Reconciler:
     """The worker's job; a round that an outage cuts short is followed by the next one."""
 
-    def __init__(self, inventory: Inventory, orders: Orders, admission: AdmissionController, event: str) -> None:
+    def __init__(
+        self, inventory: Inventory, orders: Orders, admission: AdmissionController, roll_call: RollCall, event: str
+    ) -> None:
         self._inventory = inventory
         self._orders = orders
+        self._roll_call = roll_call
         self._admission = admission
         self._event = event
 
     async def reconcile(self) -> None:
         """One round. Raises `UnavailableError`."""
-        if await load_if_lost(self._inventory, self._orders, self._event):
+        if await load_if_lost(self._inventory, self._orders, self._roll_call, self._event):
             self._admission.hold_back()
         HOLD_EXPIRIES.inc(await self._inventory.expire_due())

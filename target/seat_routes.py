@@ -141,6 +141,7 @@ class SeatRoutes:
         except HoldGoneError as error:
             if error.state is not None or not self._promised(owner, hold_id):
                 raise _gone(error.state) from error
+            self._context.inventory.promises.end(hold_id)
         return Response(status_code=204)
 
     def _promised(self, owner: Pass, hold_id: str) -> bool:

@@ -17,6 +17,7 @@ from target.context import Context, compose_all
 from target.jobs import beside, every, lasting
 from target.observability import health_route, metrics_route
 from target.reconciler import PERIOD_S, Reconciler
+from target.roll_call import ATTEND_EVERY_S, Attendance, RollCall
 from target.saga_loops import OrderJobs
 from target.score import score_ticker
 from target.settings import Settings
@@ -46,10 +47,13 @@ def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
     """Every job of one event as an endless coroutine."""
     event = context.settings.event
     admission = AdmissionController(context.room, context.rate_policy, context.conflicts, event)
-    reconciler = Reconciler(context.inventory, context.orders, admission, event)
+    roll_call = RollCall(context.redis, context.keys)
+    reconciler = Reconciler(context.inventory, context.orders, admission, roll_call, event)
+    attendance = Attendance(context.redis, context.keys, context.inventory)
     return [
         admission.run(),
         every(PERIOD_S, reconciler.reconcile),
+        every(ATTEND_EVERY_S, attendance.attend),
         lasting(partial(score_ticker, context.redis, event)),
         *OrderJobs(Checkouts(context)).jobs(),
     ]
