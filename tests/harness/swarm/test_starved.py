@@ -116,4 +116,4 @@ def test_a_worker_killed(tmp_path: Path) -> None:
     assert missing >= 0
     (note,) = [note for note in finished.notes if "died" in note]
     assert f"{missing:,} of its {lost.requests_sent:,} requests are missing" in note
-    assert load.requests_sent == len(server.asked)
+    assert 0 <= load.requests_sent - len(server.asked) <= 1  # one may have been counted and not sent yet

@@ -48,5 +48,5 @@ def test_two_waves_do_not_wait_for_each_other() -> None:
         waves.wait(due_s, None)
         gone.append(name)
 
-    gevent.joinall([gevent.spawn(fan, "second", begun_s + 0.3), gevent.spawn(fan, "first", begun_s + 0.1)], timeout=10)
+    gevent.joinall([gevent.spawn(fan, "second", begun_s + 2.0), gevent.spawn(fan, "first", begun_s + 1.0)], timeout=10)
     assert gone == ["first", "second"]
