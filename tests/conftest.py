@@ -1,4 +1,8 @@
-"""How `make test` spreads the suite over processes: a file stays together, and the long ones begin first."""
+"""How `make test` spreads the suite over processes: a file stays together, and the long ones begin first.
+
+Hypothesis asks the same questions every time, so that the verdict on a commit does not depend on the draw, and has no
+eye on the clock. `--hypothesis-profile wide` asks others, and more of them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
@@ -15,6 +20,10 @@ WHOLE_STACKS = ("tests/e2e/", "tests/target/test_fault_table.py")
 """They start everything and put it under load: one after the other, so that they do not disturb one another."""
 LONG = ("tests/chaos/test_lease.py",)
 """Files of minutes, most of which is waiting."""
+
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("wide", settings.get_profile("same"), derandomize=False, max_examples=1000)
+settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

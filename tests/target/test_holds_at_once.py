@@ -109,7 +109,7 @@ async def change(inventory: Inventory, verb: str, claim: Claimed, sale: Sale) ->
 
 
 @mixes
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     scripts=st.lists(st.lists(moves, min_size=3, max_size=12), min_size=3, max_size=3),
     ttl_s=st.sampled_from((0.002, 60.0)),

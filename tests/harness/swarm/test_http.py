@@ -79,7 +79,7 @@ def test_what_is_sent_is_a_proper_request() -> None:
     assert asked.header("authorization") == "Pass p"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.binary(min_size=1, max_size=200), max_size=5), st.lists(st.integers(0, 5000), max_size=6))
 def test_a_response_reads_the_same_however_it_is_split(parts: list[bytes], cuts: list[int]) -> None:
     body = b"".join(parts)
