@@ -18,12 +18,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from harness.errors import EnvironmentProblem
 from harness.record.schema import Anomaly, ProcessInfo
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
+_GONE_WITHIN_S: Final = 5.0
 _LAUNCHER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
 
 
@@ -45,7 +48,7 @@ def last_line(log: Path) -> str:
 
 
 class ManagedProcess:
-    """One child. `stop_signal` asks it to end; its group is killed when it does not within `stop_within_s`."""
+    """One child. `stop_signal` asks it to end; all that is left of it and below it is killed, and waited for."""
 
     container: Final = ""
 
@@ -123,18 +126,17 @@ class ManagedProcess:
         self._signal(self._stop_signal)
 
     def stop(self, *, within_s: float) -> None:
-        """Stop it and wait; after `within_s` its whole group is killed. Safe to call twice."""
+        """Stop it and wait; after `within_s` it is killed, and so is what it left behind. Safe to call twice."""
+        family = self._below()
         self.ask_to_stop()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(max(within_s, 0.05))
-        self._signal(signal.SIGKILL, group=True)
-        self._popen.wait()
+        self._end(family)
 
     def kill(self) -> None:
-        """Kill its whole group on purpose, without a chance to tidy up, and wait for its end."""
+        """Kill it and all below it on purpose, without a chance to tidy up, and wait for the end of all."""
         self._stopping = True
-        self._signal(signal.SIGKILL, group=True)
-        self._popen.wait()
+        self._end([])
 
     def start_again(self) -> None:
         """Start what was killed or stopped with the same command. Raises EnvironmentProblem when it cannot be.
@@ -181,12 +183,44 @@ class ManagedProcess:
                 problem = f"cannot start {self.name}: {error}"
                 raise EnvironmentProblem(problem, hint="is the package complete?") from error
 
+    def _below(self) -> list[psutil.Process]:
+        """All its descendants, also those in a session of their own: PostgreSQL's servers each lead one."""
+        if not self.running:
+            return []  # its number may be another's by now
+        try:
+            return psutil.Process(self.pid).children(recursive=True)
+        except psutil.Error:
+            return []
+
+    def _end(self, family: Sequence[psutil.Process]) -> None:
+        """Kill it, all below it and what is left of `family`; return when all are gone.
+
+        Who is killed is dead a little later, and until then keeps ports, shared memory and files of a directory.
+        """
+        self._signal(signal.SIGSTOP)  # no more children
+        family = [*family, *self._below()]
+        self._signal(signal.SIGKILL, group=True)
+        for one in family:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        self._popen.wait()
+        deadline = time.monotonic() + _GONE_WITHIN_S
+        while not all(map(_is_gone, family)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+
     def _signal(self, number: signal.Signals, *, group: bool = False) -> None:
         with contextlib.suppress(ProcessLookupError):
             if group:
                 os.killpg(self.pid, number)
             elif self.running:
                 os.kill(self.pid, number)
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return True
 
 
 def _group_of(user: str | None) -> int | None:

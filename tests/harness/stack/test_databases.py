@@ -40,3 +40,29 @@ def test_a_replica_follows_its_primary_and_everything_goes_down(root: Path, tmp_
     finally:
         stop_all(started, within_s=5)
     assert not any(accepts(port) for port in (primary_port, replica_port, valkey_port))
+
+
+def test_a_primary_that_was_killed_over_its_work_can_be_started_again_at_once(root: Path, tmp_path: Path) -> None:
+    """What its servers are at does not let them see that it is gone."""
+    [port] = free_ports(1)
+    postgres = Postgres(root, tmp_path)
+    postgres.initialise().wait_success(within_s=30)
+    primary = postgres.start_primary(port)
+    count = [
+        str(postgres_binaries() / "psql"),
+        postgres.dsn(port),
+        "-qc",
+        "select count(*) from generate_series(1, 1e9)",
+    ]
+    asking = [subprocess.Popen(count, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
+    try:
+        busy = "select count(*) from pg_stat_activity where query like 'select count(*) from generate%'"
+        wait_until(lambda: query(postgres, port, busy) == "2", what="two servers at work")
+        primary.kill()
+        primary.start_again()
+        primary.wait_healthy(lambda: postgres._is_ready(port), within_s=60)
+    finally:
+        primary.stop(within_s=5)
+        for one in asking:
+            one.kill()
+            one.wait()

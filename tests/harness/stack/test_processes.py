@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -50,6 +51,16 @@ def test_a_child_of_a_child_does_not_survive(tmp_path: Path) -> None:
     grandchild = int(log.read_text().split()[1])
     process.stop(within_s=2)
     wait_until(lambda: not psutil.pid_exists(grandchild) or _is_zombie(grandchild), what="the grandchild's end")
+
+
+@pytest.mark.parametrize("end", [lambda process: process.stop(within_s=5), ManagedProcess.kill], ids=["stop", "kill"])
+def test_a_child_in_a_session_of_its_own_is_gone_at_once(tmp_path: Path, end: Callable[[ManagedProcess], None]) -> None:
+    """PostgreSQL's servers lead one each: while one of them lives, its cluster cannot be started again."""
+    spawn = f"import subprocess, time; subprocess.Popen({STUBBORN!r}, start_new_session=True); time.sleep(600)"
+    process = started([sys.executable, "-c", spawn], tmp_path / "log")
+    [child] = psutil.Process(process.pid).children()
+    end(process)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_process_started_again_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
