@@ -74,9 +74,7 @@ def heal_all(by: str, *, kept_too: bool = False, within_s: float = HEAL_WITHIN_S
     return tuple(outcomes)
 
 
-def heal(
-    path: Path, by: str, within_s: float = HEAL_WITHIN_S, *, given_up: bool = False
-) -> tuple[Outcome, ...]:
+def heal(path: Path, by: str, within_s: float = HEAL_WITHIN_S, *, given_up: bool = False) -> tuple[Outcome, ...]:
     """Heal one journal, the last fault first; it is removed when nothing is left and nobody keeps it any more.
 
     `given_up`: known already; otherwise nobody does when its keeper is dead. A process that is dying has closed its

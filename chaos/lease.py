@@ -24,8 +24,8 @@ import msgspec
 
 from chaos import state
 from chaos.faults import Inverse
-from chaos.identity import Identity
 from harness.errors import EnvironmentProblem, InputError
+from harness.identity import Identity
 
 LEASE_S: Final = 10.0
 _ROOT: Final = Path(__file__).resolve().parents[1]

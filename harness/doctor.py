@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import resource
@@ -71,7 +72,7 @@ def _checks() -> Iterator[Check]:
     yield _backlog()
     yield _ports()
     yield _account()
-    yield _docker()
+    yield from _docker()
     yield _toxiproxy()
 
 
@@ -153,18 +154,22 @@ def _account() -> Check:
     return Check("account", "ok", "root; PostgreSQL will run as nobody")
 
 
-def _docker() -> Check:
+def _docker() -> Iterator[Check]:
     import docker
     from docker.errors import DockerException
+    from requests import RequestException
+
+    from harness.stack import leftovers
 
     try:
-        client = docker.from_env(timeout=2)
-        try:
-            return Check("Docker engine", "ok", str(client.version()["Version"]))
-        finally:
-            client.close()
-    except DockerException:
-        return Check("Docker engine", "optional", "none reachable", "not needed for the embedded stack")
+        with contextlib.closing(docker.from_env(timeout=2)) as engine:
+            told, behind = str(engine.version()["Version"]), leftovers.find(engine)
+    except (DockerException, RequestException, GatecrashError):
+        yield Check("Docker engine", "optional", "none reachable", "not needed for the embedded stack")
+        return
+    yield Check("Docker engine", "ok", told)
+    for left in behind:
+        yield Check("left behind", "limited", left.in_words, left.by_hand if left.why else "gatecrash target down")
 
 
 def _toxiproxy() -> Check:

@@ -6,9 +6,9 @@ import msgspec
 
 from chaos.experiment import Kill
 from chaos.faults.tools import ChangedHands, Gone, Tools
-from chaos.identity import Identity
 from chaos.injectors import process
 from chaos.injectors.process import Launch
+from harness.identity import Identity
 
 
 class StartAgain(msgspec.Struct, frozen=True, tag="start_again", tag_field="inverse"):

@@ -6,8 +6,8 @@ import msgspec
 
 from chaos.experiment import Pause
 from chaos.faults.tools import Tools
-from chaos.identity import Identity
 from chaos.injectors import process
+from harness.identity import Identity
 
 
 class GoOn(msgspec.Struct, frozen=True, tag="go_on", tag_field="inverse"):

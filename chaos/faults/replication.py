@@ -6,11 +6,11 @@ import msgspec
 
 from chaos.experiment import CutReplication, PauseReplay
 from chaos.faults.tools import ChangedHands, Gone, Tools
-from chaos.identity import Identity
 from chaos.injectors import postgres
 from chaos.injectors.postgres import PostgresProblem
 from chaos.injectors.process import family
 from harness.errors import EnvironmentProblem
+from harness.identity import Identity
 
 
 class _Undo(msgspec.Struct, frozen=True):

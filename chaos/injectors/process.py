@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 import psutil
 
-from chaos.identity import Identity
 from harness.errors import EnvironmentProblem
+from harness.identity import Identity
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 

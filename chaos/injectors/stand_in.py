@@ -16,8 +16,8 @@ from typing import Final
 
 import msgspec
 
-from chaos.identity import Identity
 from chaos.injectors.process import Launch, StandIn
+from harness.identity import Identity
 
 _LOOK_EVERY_S: Final = 0.2
 

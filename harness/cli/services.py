@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,6 +50,26 @@ def target_up(
         while not (deaths := raised.deaths()):
             threading.Event().wait(0.5)
     raise GatecrashError("; ".join(death.text for death in deaths), hint=f"see {logs}")
+
+
+@target_app.command("down")
+def target_down(json: AsJson = False) -> None:
+    """Take down the containers that a gatecrash left which was killed outright; all that is not surely so stays.
+
+    \b
+    gatecrash target down
+    """
+    from harness.stack import leftovers
+    from harness.stack.compose import engine
+
+    with contextlib.closing(engine()) as ours:
+        every = tuple(leftovers.sweep(ours))
+    if json:
+        print_json(every)
+    else:
+        typer.echo("\n".join(swept.in_words for swept in every) or "nothing was left")
+    if any(swept.trouble for swept in every):
+        raise GatecrashError("not all of it could be taken down", hint="see above, and `docker ps -a`")
 
 
 @target_app.command("bugs")

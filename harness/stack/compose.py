@@ -28,12 +28,13 @@ from harness.errors import EnvironmentProblem
 from harness.record.schema import Anomaly, ProcessInfo
 from harness.scenario import OnSale
 from harness.spans import spans_file
-from harness.stack import Addresses, workspace
+from harness.stack import Addresses, leftovers, workspace
 from harness.stack.compose_command import PROJECT_LABEL, SERVICE_LABEL, Compose, find_compose
 from harness.stack.compose_ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
 from harness.stack.container_part import ContainerPart
 from harness.stack.health import answers
 from harness.stack.opening import opens_at_s, target_settings
+from harness.stack.owner import Owner
 from harness.stack.ports import HOST, require_free
 from harness.stack.processes import last_line
 
@@ -142,10 +143,12 @@ class ComposeStack:
     def __enter__(self) -> Self:
         if self._booking_port:
             require_free(self._booking_port)
-        self._engine = _engine()
+        self._engine = engine()
         self._compose = find_compose()
         self._runtime = workspace.create()
         with workspace.raising(self._runtime, self.__exit__):
+            for swept in leftovers.sweep(self._engine):
+                self._announce(swept.in_words)
             self._raise(self._runtime)
         return self
 
@@ -171,7 +174,9 @@ class ComposeStack:
         _write_private(runtime / "postgres.env", _env_file({"PGPASSWORD": self._password, **replication}))
         (runtime / "toxiproxy.json").write_text(json.dumps(ports.proxy_documents()))
         (runtime / "toxiproxy.json").chmod(0o644)
-        self._environment = {**os.environ, **ports.variables(), "GATECRASH_RUNTIME": str(runtime)}
+        owner = msgspec.json.encode(Owner.own()).decode()
+        runtime_variables = {"GATECRASH_RUNTIME": str(runtime), "GATECRASH_OWNER": owner}
+        self._environment = {**os.environ, **ports.variables(), **runtime_variables}
         version = "" if self._compose is None else self._compose.version
         self._announce(f"Compose {version} starts the containers, which may first have to be fetched or built")
         done = self._run("up", "--detach", "--quiet-pull", within_s=_BUILT_WITHIN_S)
@@ -273,7 +278,8 @@ def _file_in(container: Container, path: str) -> bytes:
         return b"" if file is None else file.read()
 
 
-def _engine() -> docker.DockerClient:
+def engine() -> docker.DockerClient:
+    """The Docker engine of the environment, to be closed. Raises EnvironmentProblem when none answers."""
     try:
         return docker.from_env(timeout=30)
     except (docker.errors.DockerException, requests.RequestException) as error:
