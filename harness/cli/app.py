@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import msgspec
 import typer
@@ -11,10 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.commands import chaos_app
+from harness import __version__
 
 app = typer.Typer(
     name="gatecrash",
     help="Rehearse a ticket on-sale before the fans do.",
+    epilog="Exit codes: 0 READY, 1 NOT READY, 2 bad usage or input, 3 NO VERDICT, 4 an invariant was violated, "
+    "130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -33,6 +37,20 @@ app.add_typer(target_app, name="target")
 app.add_typer(chaos_app, name="chaos")
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gatecrash {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _gatecrash(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None: ...
+
+
 def say(text: str) -> None:
     """A message for people."""
     print(text, file=sys.stderr, flush=True)
@@ -49,10 +67,16 @@ def print_json(answer: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """An answer for people; long cells are folded."""
-    table = Table(box=None, pad_edge=False)
+    """An answer for people: long cells are folded in a terminal; anywhere else each row is one line."""
+    cells = [tuple(columns), *map(tuple, rows)]
+    if not sys.stdout.isatty():
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
-    for row in rows:
+    for row in cells[1:]:
         table.add_row(*row)
     Console().print(table)

@@ -7,12 +7,16 @@ import typer
 
 from harness.cli.app import experiment_app, scenario_app
 from harness.cli.loading import load_planned
-from harness.cli.options import Changes
+from harness.cli.options import Changes, ExperimentName, ScenarioName
 
 
 @scenario_app.command("list")
 def scenario_list() -> None:
-    """The scenarios that come with gatecrash."""
+    """The scenarios that come with gatecrash.
+
+    \b
+    gatecrash scenario list
+    """
     from harness import scenario as scenarios
 
     for name in scenarios.names():
@@ -22,7 +26,7 @@ def scenario_list() -> None:
 
 @scenario_app.command("show")
 def scenario_show(
-    scenario: str,
+    scenario: ScenarioName,
     changes: Changes = None,
 ) -> None:
     """A scenario as it would run, every default filled in (YAML).
@@ -38,7 +42,7 @@ def scenario_show(
 
 
 @scenario_app.command("check")
-def scenario_check(scenario: str) -> None:
+def scenario_check(scenario: ScenarioName) -> None:
     """Validate a scenario and the experiments it names; nothing is started.
 
     \b
@@ -46,12 +50,16 @@ def scenario_check(scenario: str) -> None:
     """
     source, experiments = load_planned(scenario, [])
     loaded = source.scenario
-    typer.echo(f"{loaded.name}: ok ({loaded.load.who}, {len(experiments)} faults, {loaded.duration_s:g} s)")
+    typer.echo(f"{loaded.name}: ok ({loaded.load.who}, {_counted(len(experiments), 'fault')}, {loaded.duration_s:g} s)")
 
 
 @experiment_app.command("list")
 def experiment_list() -> None:
-    """The experiments that come with gatecrash."""
+    """The experiments that come with gatecrash.
+
+    \b
+    gatecrash experiment list
+    """
     from chaos import experiment as experiments
 
     for name in experiments.names():
@@ -59,7 +67,7 @@ def experiment_list() -> None:
 
 
 @experiment_app.command("show")
-def experiment_show(experiment: str) -> None:
+def experiment_show(experiment: ExperimentName) -> None:
     """An experiment with every default filled in (YAML).
 
     \b
@@ -71,7 +79,7 @@ def experiment_show(experiment: str) -> None:
 
 
 @experiment_app.command("check")
-def experiment_check(experiment: str) -> None:
+def experiment_check(experiment: ExperimentName) -> None:
     """Validate an experiment; nothing is started.
 
     \b
@@ -81,6 +89,11 @@ def experiment_check(experiment: str) -> None:
 
     loaded = experiments.load(experiment)
     typer.echo(
-        f"{loaded.name}: ok ({len(loaded.faults)} faults, {len(loaded.expectations)} expectations, "
+        f"{loaded.name}: ok ({_counted(len(loaded.faults), 'fault')}, "
+        f"{_counted(len(loaded.expectations), 'expectation')}, "
         f"{loaded.length_s:g} s)"
     )
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count} {one}{'s' * (count != 1)}"

@@ -29,9 +29,15 @@ def main() -> NoReturn:
         sys.exit(done.exit_code)
     except typer.TyperException as error:
         text = error.format_message()
-        say(text) if text.startswith("Usage:") else fail(f"{text} (see gatecrash --help)")
+        say(text) if text.startswith("Usage:") else fail(f"{text} (see `{_command_of(error)} --help`)")
         sys.exit(ExitCode.BAD_INPUT)
     sys.exit(code or 0)
+
+
+def _command_of(error: typer.TyperException) -> str:
+    """The command whose usage was not kept, with its group."""
+    context = getattr(error, "ctx", None)
+    return context.command_path if context else "gatecrash"
 
 
 def _heal_orphans() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Grade = Literal["A", "B", "C", "D", "F"]
 
 
-@app.command()
+@app.command(short_help="The exit code of a finished run.")
 def gate(run: RunDir, min_grade: MinGrade = None, json: AsJson = False) -> None:
     """The exit code of a finished run: 0 READY, 1 NOT READY, 3 NO VERDICT, 4 an invariant was violated.
 
@@ -37,7 +38,7 @@ def gate(run: RunDir, min_grade: MinGrade = None, json: AsJson = False) -> None:
     raise typer.Exit(decided.exit_code)
 
 
-@app.command()
+@app.command(short_help="Judge and render a finished run again.")
 def report(run: RunDir, json: AsJson = False) -> None:
     """Audit, grade and render a record again; nothing is run.
 
@@ -51,7 +52,7 @@ def report(run: RunDir, json: AsJson = False) -> None:
     raise typer.Exit(exit_code_of(verdict))
 
 
-@app.command()
+@app.command(short_help="What differs between two finished runs.")
 def compare(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="The run that is compared with.")],
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run that is looked at.")],
@@ -80,7 +81,7 @@ def compare(
         _show_comparison(found)
 
 
-@app.command()
+@app.command(short_help="Show that the audit sees planted bugs.")
 def selftest(
     bugs: Annotated[
         list[str] | None, typer.Option("--bug", metavar="NAME", help="Only this planted bug; may be repeated.")
@@ -113,8 +114,11 @@ def selftest(
 def _show_comparison(found: Paired) -> None:
     from reports.compare import rows
 
-    shown = ((row.when, row.title, row.base, row.run, row.difference, row.interval, row.effect) for row in rows(found))
-    print_table(("when", "what", "base", "run", "difference", "95 % interval", "effect"), shown)
+    for when, group in groupby(rows(found), lambda row: row.when):
+        typer.echo(f"{when}:")
+        shown = ((row.title, row.base, row.run, row.difference, row.interval, row.effect) for row in group)
+        print_table(("what", "base", "run", "difference", "95 % interval", "effect"), shown)
+        typer.echo()
     for caution in found.cautions:
         typer.echo(f"caution: {caution}")
 

@@ -11,7 +11,7 @@ from harness.cli.options import AsJson, Changes
 from harness.errors import ExitCode
 
 
-@app.command()
+@app.command(short_help="Join a rehearsal of another machine.")
 def worker(
     master: Annotated[str, typer.Option("--master", metavar="HOST[:PORT]", help="Where the rehearsal runs.")],
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes; one per core.")] = 1,
@@ -31,7 +31,7 @@ def worker(
     raise typer.Exit(join(Master.parse(master), workers, digest, wait_s, say))
 
 
-@app.command()
+@app.command(short_help="Workers and machines that a load takes.")
 def plan(
     users: Annotated[int, typer.Option("--users", metavar="N", min=1, help="Fans in all.")],
     window_s: Annotated[float, typer.Option("--window", metavar="S", min=0.1, help="All arrive within it.")],
@@ -52,9 +52,13 @@ def plan(
         typer.echo("\n".join(capacity.in_words(sizing)))
 
 
-@app.command()
+@app.command(short_help="What this machine can do for a rehearsal.")
 def doctor(json: AsJson = False) -> None:
-    """What this machine can do for a rehearsal, and how to mend what is missing."""
+    """What this machine can do for a rehearsal, and how to mend what is missing.
+
+    \b
+    gatecrash doctor
+    """
     from harness.doctor import examine
 
     checks = examine()

@@ -10,7 +10,9 @@ import typer
 DEFAULT_OUT: Final = Path("runs")
 
 MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="A|B|C|D|F", help="Below this grade: NOT READY.")]
-Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a scenario value.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a scenario value; may be repeated.")
+]
 StackName = Annotated[str, typer.Option("--stack", metavar="embedded|compose", help="Where the platform runs.")]
 PlantBug = Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
@@ -21,6 +23,8 @@ AllowHost = Annotated[
 PairedRun = Annotated[
     bool, typer.Option("--paired", help="Run it twice, first without the faults, and tell what the faults did.")
 ]
+ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A name from `scenario list`, or a file.")]
+ExperimentName = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A name from `experiment list`, or a file.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, e.g. runs/20261123-101500-smoke-1a2b.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")]

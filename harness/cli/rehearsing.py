@@ -18,10 +18,12 @@ from harness.cli.options import (
     AllowHost,
     AsJson,
     Changes,
+    ExperimentName,
     MinGrade,
     Out,
     PairedRun,
     PlantBug,
+    ScenarioName,
     Seed,
     StackName,
 )
@@ -35,19 +37,21 @@ if TYPE_CHECKING:
     from harness.swarm.protocol import Reach
 
 
-@app.command()
+@app.command(short_help="Run a rehearsal: load, faults, audit, report.")
 def rehearse(
-    scenario: Annotated[str, typer.Argument(help="A name from `scenario list`, or a file.")] = "playoff-presale",
+    scenario: ScenarioName = "playoff-presale",
     users: Annotated[int | None, typer.Option("--users", metavar="N", help="Fans, instead of the scenario's.")] = None,
-    spectators: Annotated[int | None, typer.Option("--spectators", metavar="N", help="Spectators likewise.")] = None,
-    bots: Annotated[int | None, typer.Option("--bots", metavar="N", help="Bots likewise.")] = None,
+    spectators: Annotated[
+        int | None, typer.Option("--spectators", metavar="N", help="Spectators, instead of the scenario's.")
+    ] = None,
+    bots: Annotated[int | None, typer.Option("--bots", metavar="N", help="Bots, instead of the scenario's.")] = None,
     seed: Seed = None,
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Load generator processes.")] = None,
     remote_workers: Annotated[
-        int, typer.Option("--remote-workers", metavar="N", min=0, help="And so many of `gatecrash worker`.")
+        int, typer.Option("--remote-workers", metavar="N", min=0, help="Processes of `gatecrash worker` to wait for.")
     ] = 0,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST[:PORT]", help="Where those find this rehearsal.")
+        str, typer.Option("--listen", metavar="HOST[:PORT]", help="Address at which they find this rehearsal.")
     ] = "127.0.0.1",
     web: Annotated[bool, typer.Option("--web", help="Show Locust's own pages during the run.")] = False,
     stack: StackName = "embedded",
@@ -100,9 +104,9 @@ def rehearse(
     raise typer.Exit(exit_code_of(verdict))
 
 
-@app.command()
+@app.command(short_help="One experiment under a small steady load.")
 def drill(
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A name from `experiment list`, or a file.")],
+    experiment: ExperimentName,
     seed: Seed = None,
     paired: PairedRun = False,
     out: Out = DEFAULT_OUT,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import __version__
+from harness.stack.planted_bugs import planted_bugs
 from tests.builders import RunBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,3 +148,31 @@ def test_compare_refuses_a_run_that_cannot_be_judged_and_one_that_is_none(tmp_pa
     missing = gatecrash("compare", tmp_path / "base", tmp_path / "never")
     assert (missing.returncode, missing.stdout) == (2, "")
     assert len(missing.stderr.splitlines()) == 1
+
+
+def test_it_tells_its_version() -> None:
+    done = gatecrash("--version")
+    assert (done.returncode, done.stdout) == (0, f"gatecrash {__version__}\n")
+
+
+def test_help_cuts_no_command_short() -> None:
+    listed = gatecrash("--help").stdout
+    for command in ("rehearse", "drill", "gate", "report", "compare", "selftest", "worker", "plan", "doctor"):
+        [line] = [line for line in listed.splitlines() if line.startswith(f"  {command} ")]
+        assert not line.endswith("...")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [(["rehearse", "--nope"], "gatecrash rehearse"), (["scenario", "check"], "gatecrash scenario check")],
+)
+def test_bad_usage_points_to_the_help_of_its_own_command(arguments: list[str], command: str) -> None:
+    done = gatecrash(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"(see `{command} --help`)\n")
+
+
+def test_a_table_in_a_pipe_has_one_line_for_each_row() -> None:
+    lines = gatecrash("target", "bugs").stdout.splitlines()
+    assert len(lines) == 1 + len(planted_bugs())
+    assert all(line == line.rstrip() for line in lines)
