@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -18,12 +19,20 @@ from harness.swarm.protocol import Progress
 
 _PLAIN_EVERY_S: Final = 5.0
 _BAR_WIDTH: Final = 30
+_CLOCK_WIDTH: Final = 20  # so that the clock and the rates fit one line of 80 columns
 _SHOWN_OUTCOMES: Final = ("join ok", "enter ok", "hold ok", "hold fail", "pay ok", "pay fail")
 
 
-def observer(console: Console, duration_s: float, half: str = "") -> PlainObserver | LiveObserver:
-    """The view that fits: live when stderr is a terminal, plain otherwise. `half`: of a paired run."""
-    return LiveObserver(console, duration_s, half) if console.is_terminal else PlainObserver(duration_s, half)
+def observer(
+    console: Console, duration_s: float, half: str = "", starts_s: Sequence[tuple[float, str]] = ()
+) -> PlainObserver | LiveObserver:
+    """The view that fits: live when stderr is a terminal, plain otherwise.
+
+    `half`: of a paired run. `starts_s`: when each fault is planned to start, with its name.
+    """
+    if console.is_terminal:
+        return LiveObserver(console, duration_s, half, starts_s)
+    return PlainObserver(duration_s, half)
 
 
 class PlainObserver:
@@ -65,10 +74,17 @@ class PlainObserver:
 
 
 class LiveObserver:
-    """A panel that is redrawn: phase, users by step, request rate, p99, operations, fault in force."""
+    """A panel that is redrawn: phase, users by step, request rate, p99, operations, fault in force.
 
-    def __init__(self, console: Console, duration_s: float, half: str = "") -> None:
+    The steps keep the order in which they were first seen, so that their rows do not jump about.
+    """
+
+    def __init__(
+        self, console: Console, duration_s: float, half: str = "", starts_s: Sequence[tuple[float, str]] = ()
+    ) -> None:
         self._duration_s = duration_s
+        self._starts_s = sorted(starts_s)
+        self._steps: dict[str, None] = {}
         self._title = f"gatecrash · {half}" if half else "gatecrash"
         self._began_s = time.monotonic()
         self._phases: list[tuple[str, str, float]] = []
@@ -93,6 +109,7 @@ class LiveObserver:
         for text in _fault_changes(self._in_force, in_force, progress.t_s):
             self.note(text)
         self._progress, self._in_force = progress, in_force
+        self._steps |= dict.fromkeys(step for step, count in progress.users_by_step.items() if count)
 
     def note(self, text: str) -> None:
         """Something that the user should see now."""
@@ -108,22 +125,37 @@ class LiveObserver:
         if self._progress is not None:
             parts += self._run(self._progress)
         return Panel(
-            Group(*parts), title=self._title, title_align="left", border_style="red" if self._in_force else "cyan"
+            Group(*parts),
+            title=self._title,
+            title_align="left",
+            subtitle="Ctrl-C heals and stops",
+            subtitle_align="right",
+            border_style="red" if self._in_force else "cyan",
         )
 
     def _run(self, progress: Progress) -> list[RenderableType]:
         clock = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=self._duration_s, completed=max(progress.t_s, 0.0), width=_BAR_WIDTH)
+        bar = ProgressBar(total=self._duration_s, completed=max(progress.t_s, 0.0), width=_CLOCK_WIDTH)
         clock.add_row(f"T{progress.t_s:+.0f} s", bar, f"{self._duration_s:.0f} s", "  ", _rates(progress))
         fault = (
             Text(f"fault in force: {', '.join(self._in_force)}", style="bold red")
             if self._in_force
-            else Text("no fault in force", style="dim")
+            else Text(f"no fault in force{self._next_fault(progress.t_s)}", style="dim")
         )
-        outcomes = "   ".join(
-            f"{key} {progress.outcomes[key]:,}" for key in _SHOWN_OUTCOMES if key in progress.outcomes
+        outcomes = Columns(
+            [
+                Text(f"{key} {progress.outcomes[key]:,}", style="dim")
+                for key in _SHOWN_OUTCOMES
+                if key in progress.outcomes
+            ],
+            padding=(0, 3),
         )
-        return [clock, fault, _step_bars(progress.users_by_step), Text(outcomes, style="dim")]
+        steps = [(step, progress.users_by_step.get(step, 0)) for step in self._steps]
+        return [clock, fault, _step_bars([row for row in steps if row[1]]), outcomes]
+
+    def _next_fault(self, t_s: float) -> str:
+        coming = next(((start_s, name) for start_s, name in self._starts_s if start_s > t_s), None)
+        return "" if coming is None else f"; next: {coming[1]} at T{coming[0]:+g} s"
 
 
 def _fault_changes(before: Sequence[str], now: Sequence[str], t_s: float) -> list[str]:
@@ -132,10 +164,10 @@ def _fault_changes(before: Sequence[str], now: Sequence[str], t_s: float) -> lis
     return started + [f"fault healed: {name} (T{t_s:+.1f} s)" for name in sorted(set(before) - set(now))]
 
 
-def _step_bars(users_by_step: Mapping[str, int]) -> Table:
+def _step_bars(steps: Sequence[tuple[str, int]]) -> Table:
     table = Table.grid(padding=(0, 1))
-    most = max(users_by_step.values(), default=1) or 1
-    for step, count in _by_count(users_by_step):
+    most = max((count for _, count in steps), default=1)
+    for step, count in steps:
         table.add_row(step, ProgressBar(total=most, completed=count, width=_BAR_WIDTH), f"{count:,}")
     return table
 

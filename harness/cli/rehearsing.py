@@ -225,7 +225,8 @@ def _record(
         alone = half is Half.CONTROL
         asked = msgspec.structs.replace(plan, scenario=msgspec.structs.replace(scenario, faults=())) if alone else plan
         breaks = () if alone else experiments
-        with live.observer(console, scenario.duration_s, half or "") as observer:
+        starts_s = [(fault.start_s, fault.experiment) for fault in asked.scenario.faults]
+        with live.observer(console, scenario.duration_s, half or "", starts_s) as observer:
             traced = scenario.load.trace_ratio > 0
             raised = stack_of(
                 stack,

@@ -1,6 +1,7 @@
 import io
 import re
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -69,3 +70,21 @@ def test_both_views_say_which_half_of_a_paired_run_it_is(capsys: pytest.CaptureF
     with observer(Console(file=sink, force_terminal=True, width=90), 50, "treatment (2 of 2)") as live:
         live.phase("observe")
     assert "gatecrash · treatment (2 of 2)" in sink.getvalue()
+
+
+def test_the_panel_fits_80_columns_keeps_the_order_of_the_steps_and_tells_the_next_fault() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80, color_system=None)
+    view = LiveObserver(console, 50, starts_s=[(14.0, "db-unreachable"), (5.0, "redis-down")])
+    with view:
+        view.phase("release", "1,100 users")
+        view.progress(SECOND, ())
+        screen.truncate(0)
+        later = msgspec.structs.replace(
+            SECOND, requests=123_456, p99_ms=1093.0, users_by_step={"hold": 900, "positions": 1}
+        )
+        view.progress(later, ())
+    shown = screen.getvalue()
+    assert "123,456 requests, 810/s, p99 1,093 ms" in shown
+    assert "no fault in force; next: db-unreachable at T+14 s" in shown
+    assert shown.index("positions") < shown.index("hold ")
