@@ -35,21 +35,30 @@ def real_toxiproxy() -> str | None:
 
 @dataclass
 class ProxyServer:
-    """A Toxiproxy server, ours or a real one, spoken to over plain HTTP."""
+    """A Toxiproxy server, ours or a real one, spoken to over plain HTTP.
+
+    Its proxies listen on ports that nobody else is given while one of them is disabled.
+    """
 
     url: str
     process: subprocess.Popen[bytes]
     session: requests.Session = field(default_factory=requests.Session)
+    _ports: list[int] = field(default_factory=list)
+    _created: int = 0
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
         return self.session.request(method, self.url + path, json=body, headers=headers, timeout=30)
 
     def create(self, name: str, upstream: str, **more: object) -> tuple[str, int]:
         """A new proxy; returns where it listens."""
-        answer = self.call("POST", "/proxies", {"name": name, "upstream": upstream, "listen": f"{HOST}:0", **more})
+        if self._created == len(self._ports):
+            self._ports.append(free_port())
+        port = self._ports[self._created]
+        self._created += 1
+        body = {"name": name, "upstream": upstream, "listen": f"{HOST}:{port}", **more}
+        answer = self.call("POST", "/proxies", body)
         assert answer.status_code == 201, answer.text
-        host, _, port = answer.json()["listen"].rpartition(":")
-        return host, int(port)
+        return HOST, port
 
     def toxic(self, proxy: str, type: str, stream: str = "downstream", toxicity: float = 1.0, **attributes: int) -> str:
         body = {"type": type, "stream": stream, "toxicity": toxicity, "attributes": attributes}
@@ -60,6 +69,7 @@ class ProxyServer:
     def clear(self) -> None:
         for name in self.call("GET", "/proxies").json():
             self.call("DELETE", f"/proxies/{name}")
+        self._created = 0
 
 
 @contextlib.contextmanager

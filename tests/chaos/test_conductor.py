@@ -30,6 +30,7 @@ from tests.waiting import wait_until
 
 Start = Callable[[Callable[[socket.socket], None]], Upstream]
 REDIS = experiment.load("redis-down")
+LATE_S = 3.0  # how long a busy machine may sleep over an instant
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,14 @@ def healed(path: Path, count: int = 1) -> Callable[[], bool]:
 
 @pytest.mark.usefixtures("redis_address")
 def test_a_refusal_is_injected_proven_healed_and_written_down(ours: ProxyServer, path: Path) -> None:
-    with Conductor([Planned(REDIS, 1.0, 1.5)], Platform(ours.url), path) as conductor:
+    with Conductor([Planned(REDIS, 1.0, 4.0)], Platform(ours.url), path) as conductor:
         run_through(conductor, healed(path))
         conductor.finish()
     (run,) = faults_of(path)
     assert run.proven, run.error
-    assert run.t_requested_s == pytest.approx(1.0, abs=0.3)
-    assert run.t_effective_s is not None
-    assert 0 <= run.t_effective_s - run.t_requested_s < 1
-    assert run.t_heal_requested_s == pytest.approx(2.5, abs=0.5)
-    assert run.t_healed_s is not None
-    assert 0 <= run.t_healed_s - run.t_heal_requested_s < 1
+    assert None not in (run.t_requested_s, run.t_effective_s, run.t_heal_requested_s, run.t_healed_s)
+    assert 1.0 <= run.t_requested_s <= run.t_effective_s < 1.0 + LATE_S
+    assert 5.0 <= run.t_heal_requested_s <= run.t_healed_s < 5.0 + LATE_S
     assert run.measured["refused_share"] >= 0.9
     assert {sample.state for sample in run.samples} >= {"ok", "refused"}
     assert msgspec.convert(run.definition, Experiment).expectations == REDIS.expectations
@@ -104,7 +102,7 @@ def test_a_refusal_is_injected_proven_healed_and_written_down(ours: ProxyServer,
 
 @pytest.mark.usefixtures("redis_address")
 def test_it_says_what_is_in_force(ours: ProxyServer, path: Path) -> None:
-    with Conductor([Planned(REDIS, 0.2, 0.8)], Platform(ours.url), path) as conductor:
+    with Conductor([Planned(REDIS, 0.2, LATE_S)], Platform(ours.url), path) as conductor:
         assert conductor.in_force() == ()
         conductor.preflight()
         conductor.start(time.monotonic())
@@ -232,7 +230,7 @@ with Conductor([Planned(experiment.load("redis-down"), 0.0, 60)], Platform(), Pa
 def test_a_target_that_dies_is_healed_all_the_same_and_not_proven(
     ours: ProxyServer, valkey: Valkey, path: Path
 ) -> None:
-    with Conductor([Planned(REDIS, 0.3, 1.0)], Platform(ours.url), path) as conductor:
+    with Conductor([Planned(REDIS, 0.3, LATE_S)], Platform(ours.url), path) as conductor:
         conductor.preflight()
         conductor.start(time.monotonic())
         wait_until(lambda: conductor.in_force() != ())

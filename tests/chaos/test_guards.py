@@ -156,7 +156,7 @@ def test_without_a_steady_state_nothing_is_injected(page: Metrics, redis: tuple[
 
 def test_with_a_steady_state_it_goes_on(page: Metrics, redis: tuple[str, int], tmp_path: Path) -> None:
     steady = msgspec.structs.replace(REDIS, steady_state=(guard(),), guards=(guard(),))
-    with Conductor([Planned(steady, 1.5, 1.0)], page, tmp_path / "faults.json") as conductor:
+    with Conductor([Planned(steady, 3.0, 3.0)], page, tmp_path / "faults.json") as conductor:
         conductor.preflight()
         conductor.start(time.monotonic())
         wait_until(lambda: fault_of(tmp_path / "faults.json").t_heal_requested_s is not None, within_s=60)

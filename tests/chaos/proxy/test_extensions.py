@@ -142,7 +142,7 @@ def always_late(link: socket.socket) -> bool:
 
 def test_a_renewed_lease_keeps_the_toxic_and_its_rolls(ours: ProxyServer, upstream: Start) -> None:
     address = ours.create("a", upstream(echo).address)
-    body = {"type": "latency", "attributes": {"latency": 100}, "toxicity": 0.5, "lease_s": 0.5}
+    body = {"type": "latency", "attributes": {"latency": 100}, "toxicity": 0.5, "lease_s": 2.0}
     ours.call("POST", "/proxies/a/toxics", body)
     path = "/proxies/a/toxics/latency_downstream"
     assert ours.call("PATCH", path, {"lease_s": 30}).json()["lease_left_s"] > 25
