@@ -58,7 +58,7 @@ class Store:
             server_settings={"statement_timeout": str(int(self.guard.timeout_s * 1000)), "jit": "off"},
         )
         with contextlib.suppress(*OUTAGE_ERRORS, TimeoutError):
-            await asyncio.gather(*(self._use(_linger) for _ in range(min(WARM_CONNECTIONS, self._pool_size))))
+            await asyncio.gather(*(self.use(_linger) for _ in range(min(WARM_CONNECTIONS, self._pool_size))))
 
     async def close(self) -> None:
         """Drops every connection at once."""
@@ -67,18 +67,19 @@ class Store:
 
     async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Runs `work` with a connection."""
-        return await self.guard.call(lambda: self._use(work), operation="read")
+        return await self.guard.call(lambda: self.use(work), operation="read")
 
     async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """As `read`, and takes the time."""
         with DB_WRITE_SECONDS.time():
-            return await self.guard.call(lambda: self._use(work), operation="write")
+            return await self.guard.call(lambda: self.use(work), operation="write")
 
     async def ping(self) -> None:
         """The cheapest proof of life."""
-        await self._use(_select_one)
+        await self.use(_select_one)
 
-    async def _use(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def use(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Runs `work` with a connection; not guarded."""
         connection = await self._pool.acquire()
         try:
             return await work(connection)

@@ -2,7 +2,8 @@
 
 A live row (event, seat) is unique there: it decides ownership even if Redis has lost everything. Every change is one
 statement (two for an order that Redis has not counted), so no lock outlives its round trip, and every change of state
-names the state it starts from, so two processes that finish one order cannot finish it differently.
+names the state it starts from, so two processes that finish one order cannot finish it differently. The two steps of
+every booking, intent and confirmation, are made in groups when many come at once: see target/grouped_writes.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 
 from target import orders_sql as sql
 from target.database import Connection, Database
+from target.grouped_writes import GroupedWrite
 
 
 class OrderState(StrEnum):
@@ -107,6 +109,8 @@ class Orders:
         self._primary = database.primary
         self._replica = database.replica
         self._browse = database.browse
+        self._creations = GroupedWrite(database.primary, sql.CREATE, order_by=9)  # by their seats
+        self._confirmations = GroupedWrite(database.primary, sql.CONFIRM)
 
     async def create(self, checkout: Checkout, *, lease_s: float, counted: bool = True) -> bool:
         """Makes the durable intent: a pending order that claims its seats. False: this order exists already.
@@ -115,7 +119,8 @@ class Orders:
         `counted`: the inventory has these seats within the identity's limit. If not, its orders are made one by one.
         """
         try:
-            made = await self._insert(sql.CREATE, checkout, lease_s, limit=checkout.limit, alone=not counted)
+            create = self._creations.run if counted else self._create_alone
+            made = await create(*_row(checkout, lease_s, limit=checkout.limit))
         except asyncpg.UniqueViolationError as error:
             raise SeatsOwnedError(checkout.order_id) from error
         if not made and checkout.limit and await self.find(checkout.order_id) is None:
@@ -128,7 +133,7 @@ class Orders:
 
     async def confirm(self, order_id: str, charge_id: str) -> bool:
         """pending → confirmed."""
-        return await self._moved(sql.CONFIRM, order_id, charge_id)
+        return await self._confirmations.run(order_id, charge_id)
 
     async def decline(self, order_id: str, charge_id: str, decline_code: str) -> bool:
         """pending → declined; its seats are free to others."""
@@ -233,25 +238,25 @@ class Orders:
         rows = await self._primary.read(lambda c: c.fetch(sql.EXPORT, self._event))
         return [OrderRow(*row) for row in rows]
 
-    async def _insert(
-        self, statement: str, checkout: Checkout, lease_s: float, *, limit: int = 0, alone: bool = False
-    ) -> bool:
-        async def insert(connection: Connection) -> str:
-            return str(await connection.execute(statement, *_columns(checkout), lease_s, *_seats(checkout), limit))
-
-        async def insert_alone(connection: Connection) -> str:
+    async def _create_alone(self, order_id: str, event: str, fan: str, identity: str, *rest: object) -> bool:
+        async def create(connection: Connection) -> object:
             async with connection.transaction():
-                await connection.execute(sql.LOCK_IDENTITY, checkout.event, checkout.identity)
-                return await insert(connection)  # sees what the others wrote before they let go of the lock
+                await connection.execute(sql.LOCK_IDENTITY, event, identity)
+                # a statement of its own: it sees what the others wrote before they let go of the lock
+                return await connection.fetchval(sql.CREATE, order_id, event, fan, identity, *rest)
 
-        return await self._primary.write(insert_alone if alone else insert) != "INSERT 0 0"
+        return await self._primary.write(create) is not None
+
+    async def _insert(self, statement: str, checkout: Checkout, lease_s: float) -> bool:
+        return await self._moved(statement, *_row(checkout, lease_s))
 
     async def _moved(self, statement: str, *arguments: object) -> bool:
         """Runs a change of state that returns a row when it happened."""
         return await self._primary.write(lambda c: c.fetchval(statement, *arguments)) is not None
 
 
-def _columns(checkout: Checkout) -> tuple[object, ...]:
+def _row(checkout: Checkout, lease_s: float, *, limit: int = 0) -> tuple[Any, ...]:
+    """The arguments of `CREATE` and `CREATE_EXPIRED`."""
     return (
         checkout.order_id,
         checkout.event,
@@ -261,6 +266,9 @@ def _columns(checkout: Checkout) -> tuple[object, ...]:
         checkout.idempotency_key,
         checkout.card,
         checkout.amount_cents,
+        lease_s,
+        *_seats(checkout),
+        limit,
     )
 
 

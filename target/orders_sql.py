@@ -15,7 +15,7 @@ WITH made AS (
     ON CONFLICT (order_id) DO NOTHING RETURNING order_id, event)
 INSERT INTO order_seats (order_id, event, seat, price_cents, live)
 SELECT order_id, event, seat, price_cents, {live}
-FROM made, unnest($10::text[], $11::bigint[]) AS asked (seat, price_cents)
+FROM made, unnest($10::text[], $11::bigint[]) AS asked (seat, price_cents) RETURNING order_id
 """
 CREATE: Final = _INSERT.format(state="pending", live="true")
 CREATE_EXPIRED: Final = _INSERT.format(state="expired", live="false")

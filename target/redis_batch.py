@@ -23,7 +23,7 @@ class Batcher:
         self._pool = pool
         self._timeout_s = timeout_s
         self._waiting: deque[tuple[tuple[Any, ...], asyncio.Future[Any]]] = deque()
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._lanes: set[asyncio.Task[None] | None] = set()
         self._starting = False
 
     def send(self, *parts: str | bytes | float) -> asyncio.Future[Any]:
@@ -40,12 +40,14 @@ class Batcher:
         self._starting = False
         lane = asyncio.get_running_loop().create_task(self._run_lane())
         self._lanes.add(lane)
-        lane.add_done_callback(self._lanes.discard)
 
     async def _run_lane(self) -> None:
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
-            await self._exchange([(parts, answer) for parts, answer in batch if not answer.done()])
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
+                await self._exchange([(parts, answer) for parts, answer in batch if not answer.done()])
+        finally:  # at once: whoever asks next needs a new one
+            self._lanes.discard(asyncio.current_task())
 
     async def _exchange(self, batch: list[tuple[tuple[Any, ...], asyncio.Future[Any]]]) -> None:
         failure: Exception = ConnectionAbortedError("the batch was cut short")
