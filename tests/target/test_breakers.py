@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
-from target.breakers import BreakerCore, BreakerState, Guard, UnavailableError
+from target.breakers import PROBE_PERIOD_S, PROBE_TIMEOUT_S, BreakerCore, BreakerState, Guard, UnavailableError
 from tests.target.booth import until
 
 
@@ -97,11 +96,15 @@ def test_a_call_that_was_sent_may_have_happened_and_one_that_was_not_cannot() ->
             with pytest.raises(UnavailableError) as sent:
                 await calls.call(make)
             assert sent.value.maybe_done
-        started = time.monotonic()
+        begun: list[str] = []
+
+        async def begin() -> None:
+            begun.append("never")
+
         with pytest.raises(UnavailableError) as refused:
-            await calls.call(hang)
+            await calls.call(begin)
         assert not refused.value.maybe_done
-        assert time.monotonic() - started < 0.01
+        assert begun == []
 
     asyncio.run(main())
 
@@ -125,18 +128,21 @@ def test_probes_open_and_close_it_without_traffic_within_two_seconds() -> None:
     async def main() -> None:
         calls = guard()
         up = asyncio.Event()
+        pings = 0
 
         async def ping() -> None:
+            nonlocal pings
+            pings += 1
             if not up.is_set():
                 raise ConnectionRefusedError
 
         probing = asyncio.create_task(calls.probe_forever(ping))
-        started = time.monotonic()
         await until(lambda: is_now(calls, BreakerState.OPEN))
-        assert time.monotonic() - started < 2.0
+        assert (pings - 1) * PROBE_PERIOD_S + PROBE_TIMEOUT_S < 2.0
         up.set()
+        pings = 0
         await until(lambda: is_now(calls, BreakerState.CLOSED))
-        assert time.monotonic() - started < 4.5
+        assert pings == 2
         probing.cancel()
 
     asyncio.run(main())
