@@ -13,15 +13,16 @@ def counter_examples(results: Sequence[InvariantResult]) -> Iterator[str]:
         if result.status is Status.VIOLATED and result.violations:
             first = result.violations[0]
             yield f"{result.name}: {first.summary}"
-            yield from (f"    {_when(step):>12}  {_who(step)}" for step in first.history)
+            yield from (f"    {moment(step):>12}  {told(step)}" for step in first.history)
             if first.faults:
                 yield f"    in force then: {', '.join(first.faults)}"
 
 
-def _when(step: HistoryStep) -> str:
+def moment(step: HistoryStep) -> str:
+    """When a step happened, on the release clock."""
     return "at rest" if step.t_s is None else f"{step.t_s:+.3f} s"
 
 
-def _who(step: HistoryStep) -> str:
+def told(step: HistoryStep) -> str:
     """The text, with the actor in front where it does not name them itself."""
     return step.text if step.text.startswith(step.actor) else f"{step.actor}: {step.text}"

@@ -6,7 +6,9 @@ from typing import Final
 
 import msgspec
 
+from harness.amounts import amount
 from harness.audit import INVARIANTS
+from harness.counter_example import moment, told
 from harness.record.schema import RunDocument
 from harness.record.verdict import (
     ExpectationResult,
@@ -117,7 +119,9 @@ def _invariants(judged: Judgement) -> list[Finding]:
     for result in judged.invariants:
         title, runbook = INVARIANTS[result.name].title, _runbook(_dashed(result.name))
         if result.status is Status.VIOLATED:
-            title = f"Violated: {title.lower()} ({result.violations_total} found, {result.operations_checked} checked)"
+            title = (
+                f"Violated: {title.lower()} ({result.violations_total:,} found, {result.operations_checked:,} checked)"
+            )
             found.append(Finding(severity="critical", title=title, evidence=_history(result), runbook=runbook))
         elif judged.unproven(result):
             seen = "could not be observed" if result.status is Status.NOT_OBSERVABLE else "could not be decided"
@@ -129,7 +133,7 @@ def _history(result: InvariantResult) -> str:
     if not result.violations:
         return f"{result.violations_total} violations"
     first = result.violations[0]
-    steps = [f"{'at rest' if s.t_s is None else f'{s.t_s:.3f} s'}, {s.actor}: {s.text}" for s in first.history]
+    steps = [f"{moment(step)}, {told(step)}" for step in first.history]
     faults = f" In force: {', '.join(first.faults)}." if first.faults else ""
     return f"{first.summary}. {'; '.join(steps)}.{faults}"
 
@@ -161,12 +165,13 @@ def _objectives(judged: Judgement) -> list[Finding]:
         if objective is None or sli.met:
             continue
         severity = "major" if objective.required else "minor"
-        limits = f"target {objective.target:g}, worst {objective.worst:g} {sli.unit}"
+        limits = f"target {amount(objective.target, sli.unit)}, worst {amount(objective.worst, sli.unit)}"
         if sli.value is None or sli.score is None:
             title, evidence = f"{sli.title} could not be measured", f"no samples; {limits}"
         else:
             title = f"{sli.title} missed its target"
-            evidence = f"{sli.value:.4g} {sli.unit} over {sli.samples} samples; {limits}: {sli.score:.0f} of 100 points"
+            measured = f"{amount(sli.value, sli.unit)} over {sli.samples:,} samples"
+            evidence = f"{measured}; {limits}: {sli.score:.0f} of 100 points"
         finding = Finding(severity=severity, title=title, evidence=evidence, runbook=runbook_of(sli.name))
         found.append((sli.score or 0.0, finding))
     return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]

@@ -29,6 +29,8 @@ from typing import Final
 
 import msgspec
 
+from harness.amounts import amount
+from harness.audit import INVARIANTS
 from harness.errors import ExitCode, InputError
 from harness.findings import Judgement, find
 from harness.record.reader import Record
@@ -204,9 +206,9 @@ def _evidence_in_doubt(judged: Judgement) -> str:
     if load is None:
         return "The run released nobody."
     if load.requests_sent != load.samples_recorded:
-        return f"{load.requests_sent} requests were sent but {load.samples_recorded} samples recorded."
+        return f"{load.requests_sent:,} requests were sent but {load.samples_recorded:,} samples recorded."
     if load.samples_recorded != judged.requests_in_record:
-        return f"{load.samples_recorded} samples were recorded but {judged.requests_in_record} are in the record."
+        return f"{load.samples_recorded:,} samples were recorded but {judged.requests_in_record:,} are in the record."
     return ""
 
 
@@ -214,10 +216,11 @@ def _violated(judged: Judgement) -> str:
     violated = [result for result in judged.invariants if result.status is Status.VIOLATED]
     if not violated:
         return ""
-    worst = violated[0]
-    others = f", and {', '.join(result.name for result in violated[1:])}" if len(violated) > 1 else ""
+    worst, *others = violated
     first = worst.violations[0].summary if worst.violations else "see the report"
-    return f"Invariant {worst.name} violated ({worst.violations_total} found): {first}{others}."
+    title, *titles = (INVARIANTS[result.name].title.lower() for result in (worst, *others))
+    also = f"; also violated: {', '.join(titles)}" if titles else ""
+    return f"Violated: {title} ({worst.violations_total:,} found; first: {first}){also}."
 
 
 def _run_in_doubt(judged: Judgement, score: float | None) -> str:
@@ -240,7 +243,8 @@ def _missed(judged: Judgement, score: float | None, letter: str | None) -> str:
     for sli in judged.slis:
         objective = judged.scenario.objectives.get(sli.name)
         if objective and objective.required and sli.score == 0.0:
-            return f"{sli.title} is {sli.value:.4g} {sli.unit}, at or beyond the worst allowed of {sli.worst:g}."
+            value, worst = amount(sli.value or 0.0, sli.unit), amount(objective.worst, sli.unit)
+            return f"{sli.title} is {value}, at or beyond the worst allowed of {worst}."
     missed = judged.expectations("missed")
     if missed:
         fault, expectation = missed[0]

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.amounts import amount
 from harness.record.schema import LoadSummary, WorkerSummary
 from harness.record.verdict import GeneratorResult, Skew, Validity
 from harness.scenario import GeneratorLimits
@@ -82,28 +83,28 @@ def judge_generator(load: LoadSummary, measured: Health, limits: GeneratorLimits
 
 def _figures(
     load: LoadSummary, measured: Health, limits: GeneratorLimits
-) -> tuple[tuple[str, float | None, tuple[float, float]], ...]:
-    """(what, measured, limits) of everything that has limits."""
+) -> tuple[tuple[str, str, float | None, tuple[float, float]], ...]:
+    """(what, unit, measured, limits) of everything that has limits."""
     unreleased = (load.users_asked - load.users_released) / load.users_asked if load.users_asked else None
     exhausted = load.exhausted / load.samples_recorded if load.samples_recorded else None
     uncertainty_ms = max((worker.clock_uncertainty_ms for worker in load.workers), default=None)
     lost = (load.requests_sent - load.samples_recorded) / load.requests_sent if load.requests_sent else None
     return (
-        ("event-loop lag p99 in ms", measured.loop_lag_ms_p99, limits.loop_lag_ms_p99),
-        ("CPU over 3 s in % of a core", measured.cpu_percent_max, limits.cpu_percent),
-        ("release skew max in ms", load.skew_ms_max, limits.release_skew_ms_max),
-        ("share of users never released", unreleased, limits.unreleased_ratio),
-        ("share of samples lost", lost, limits.lost_samples_ratio),
-        ("share of samples without a port or file descriptor", exhausted, limits.exhausted_ratio),
-        ("clock uncertainty in ms", uncertainty_ms, limits.clock_uncertainty_ms),
-        ("share of file descriptors in use", measured.fds_ratio_max, limits.fds_ratio),
-        ("share of local ports in use", measured.ports_ratio_max, limits.ports_ratio),
+        ("event-loop lag p99", "ms", measured.loop_lag_ms_p99, limits.loop_lag_ms_p99),
+        ("CPU over 3 s", "% of a core", measured.cpu_percent_max, limits.cpu_percent),
+        ("release skew max", "ms", load.skew_ms_max, limits.release_skew_ms_max),
+        ("share of users never released", "ratio", unreleased, limits.unreleased_ratio),
+        ("share of samples lost", "ratio", lost, limits.lost_samples_ratio),
+        ("share of samples without a port or file descriptor", "ratio", exhausted, limits.exhausted_ratio),
+        ("clock uncertainty", "ms", uncertainty_ms, limits.clock_uncertainty_ms),
+        ("share of file descriptors in use", "ratio", measured.fds_ratio_max, limits.fds_ratio),
+        ("share of local ports in use", "ratio", measured.ports_ratio_max, limits.ports_ratio),
     )
 
 
-def _judge(what: str, value: float | None, limits: tuple[float, float]) -> tuple[Validity, str]:
+def _judge(what: str, unit: str, value: float | None, limits: tuple[float, float]) -> tuple[Validity, str]:
     degraded, invalid = limits
     if value is None or value <= degraded:
         return Validity.VALID, ""
     validity, limit = (Validity.INVALID, invalid) if value > invalid else (Validity.DEGRADED, degraded)
-    return validity, f"{what} is {value:.4g}, above {limit:g}"
+    return validity, f"{what} is {amount(value, unit)}, above {amount(limit, unit)}"

@@ -11,6 +11,7 @@ import re
 from typing import Final, Literal
 from xml.etree import ElementTree as Tree
 
+from harness.counter_example import told
 from harness.record.schema import Struct
 from harness.record.verdict import Decision, FaultResult, InvariantResult, SliResult, Status, Validity, Verdict
 from reports import text
@@ -81,7 +82,7 @@ def _invariant(result: InvariantResult) -> Case:
         Status.NOT_OBSERVABLE: "skipped",
     }
     summaries = "; ".join(violation.summary for violation in result.violations)
-    lines = [f"{text.at(step.t_s)}  {step.actor}  {step.text}" for found in result.violations for step in found.history]
+    lines = [f"{text.exactly_at(step.t_s)}  {told(step)}" for found in result.violations for step in found.history]
     message = summaries or result.note or result.status.value.replace("_", " ")
     return Case(
         suite="invariants", name=result.name, kind=kinds[result.status], message=message, detail="\n".join(lines)

@@ -5,29 +5,15 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from harness import amounts
+
 ABSENT: Final = "–"
 """What a cell says when nothing was recorded; never zero."""
-
-_UNIT_WORDS: Final = {
-    "ratio": "%",
-    "percent": "%",
-    "seconds": "s",
-    "milliseconds": "ms",
-    "per_s": "/s",
-    "1/s": "/s",
-    "count": "",
-}
 
 
 def number(value: float | None) -> str:
     """Three significant digits below a thousand, whole and grouped above."""
-    if value is None or not math.isfinite(value):
-        return ABSENT
-    if value == int(value) or abs(value) >= 1000:
-        return _minus(f"{value:,.0f}")
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    written = f"{value:.{min(digits, 4)}f}"
-    return _minus(written.rstrip("0").rstrip(".") if "." in written else written)
+    return ABSENT if value is None or not math.isfinite(value) else _minus(amounts.number(value))
 
 
 def count(value: int | None) -> str:
@@ -42,14 +28,9 @@ def counted(value: int, one: str, many: str = "") -> str:
 
 def quantity(value: float | None, unit: str) -> str:
     """A value with its unit; ratios are written as percentages."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return ABSENT
-    if unit == "ratio":
-        return f"{number(round(value * 100, 3))}\u00a0%"
-    word = _UNIT_WORDS.get(unit, unit)
-    if word.startswith("/"):
-        return f"{number(value)}{word}"
-    return f"{number(value)}\u00a0{word}".rstrip("\u00a0")
+    return _minus(amounts.amount(value, unit)).replace(" ", "\u00a0")
 
 
 def at(t_s: float | None) -> str:
@@ -58,6 +39,13 @@ def at(t_s: float | None) -> str:
         return ABSENT
     tenth = round(t_s, 1)
     return f"T{'+' if tenth >= 0 else '−'}{abs(tenth):,.1f}\u00a0s"
+
+
+def exactly_at(t_s: float | None) -> str:
+    """A moment of a history, to the millisecond: `T+12.413 s`; at rest, without a moment."""
+    if t_s is None:
+        return "at rest"
+    return f"T{'+' if t_s >= 0 else '−'}{abs(t_s):,.3f}\u00a0s"
 
 
 def milliseconds(value: float | None) -> str:

@@ -11,6 +11,12 @@ from reports.view import words
 from reports.view.words import State
 
 _TONES: Final = {Decision.READY: "good", Decision.NOT_READY: "bad", Decision.NO_VERDICT: "warn"}
+_GIST_LENGTH: Final = 160  # characters: two lines
+_MEANINGS: Final = {
+    Decision.READY: "Nothing seen in this rehearsal stands against opening the sale.",
+    Decision.NOT_READY: "The sale should not open like this. Act on the findings, then rehearse again.",
+    Decision.NO_VERDICT: "This rehearsal proves nothing either way. Mend what is named here, then rehearse again.",
+}
 SEVERITIES: Final = ("critical", "major", "minor", "info")
 
 
@@ -33,12 +39,18 @@ class Chip(Struct, frozen=True):
 
 
 class FindingView(Struct, frozen=True):
-    """One finding, ready to print."""
+    """One finding, ready to print. `gist`: as much of the evidence as the first screen has room for."""
 
     state: State
     title: str
     evidence: str
     runbook: str
+
+    @property
+    def gist(self) -> str:
+        """The evidence, or its first sentence where it is long."""
+        whole = len(self.evidence) <= _GIST_LENGTH
+        return self.evidence if whole else self.evidence.partition(". ")[0] + "."
 
 
 class Headline(Struct, frozen=True):
@@ -46,6 +58,7 @@ class Headline(Struct, frozen=True):
 
     word: str
     tone: str
+    meaning: str
     graded: bool
     grade: str
     score: str
@@ -70,6 +83,7 @@ def headline(run: RunDocument, verdict: Verdict) -> Headline:
     return Headline(
         word=verdict.verdict.value,
         tone=_TONES[verdict.verdict],
+        meaning=_MEANINGS[verdict.verdict],
         graded=verdict.grade is not None,
         grade=verdict.grade or text.ABSENT,
         score=text.ABSENT if verdict.score is None else f"{verdict.score:.1f}",

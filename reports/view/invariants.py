@@ -48,7 +48,7 @@ def invariants(results: tuple[InvariantResult, ...]) -> tuple[InvariantView, ...
 def selftest(last: SelfTestSummary | None) -> str:
     """Whether the checkers were shown to see, for this version: one sentence."""
     if last is None:
-        return "Whether these checkers see was never tested for this version: gatecrash selftest does it."
+        return "No self-test has shown yet that this version's checkers see: gatecrash selftest does."
     return f"The last self-test of these checkers {'passed' if last.passed else 'FAILED'}: {last.sentence}."
 
 
@@ -75,6 +75,9 @@ def _sum_up(result: InvariantResult) -> str:
 
 
 def _violation(violation: Violation) -> ViolationView:
-    lines = tuple(HistoryLine(at=text.at(s.t_s), actor=s.actor, text=s.text) for s in violation.history)
+    lines = tuple(
+        HistoryLine(at=text.exactly_at(step.t_s), actor=step.actor, text=step.text.removeprefix(f"{step.actor} "))
+        for step in violation.history
+    )
     faults = ", ".join(violation.faults)
     return ViolationView(summary=violation.summary, history=lines, faults=faults or "no fault")

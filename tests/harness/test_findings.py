@@ -66,7 +66,7 @@ def test_missed_objectives_are_ranked_by_how_far_they_missed() -> None:
         ("major", "Hold response p99 missed its target"),
         ("minor", "Join response p99 missed its target"),
     ]
-    assert found[0].evidence == "2000 ms over 43 samples; target 100, worst 1000 ms: 0 of 100 points"
+    assert found[0].evidence == "2,000 ms over 43 samples; target 100 ms, worst 1,000 ms: 0 of 100 points"
 
 
 def test_a_missed_expectation_is_major_and_points_to_the_experiments_runbook() -> None:

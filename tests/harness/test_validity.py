@@ -65,7 +65,7 @@ def test_delivery_against_its_limits(load: LoadSummary, field: str, value: float
 
 def test_reasons_are_said_in_words(load: LoadSummary) -> None:
     result = judge_generator(load, msgspec.structs.replace(SOUND, loop_lag_ms_p99=250.0), LIMITS)
-    assert result.reasons == ("event-loop lag p99 in ms is 250, above 100",)
+    assert result.reasons == ("event-loop lag p99 is 250 ms, above 100 ms",)
 
 
 def test_a_lost_worker_or_an_unwatched_generator_is_invalid(load: LoadSummary) -> None:

@@ -36,4 +36,4 @@ def test_the_report_says_whether_the_checkers_were_shown_to_see() -> None:
         "2026-11-23 10:15 UTC, version 0.1.0 abc."
     )
     assert "FAILED" in selftest(msgspec.structs.replace(passed, passed=False))
-    assert "never tested" in selftest(None)
+    assert "No self-test has shown" in selftest(None)

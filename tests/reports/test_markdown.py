@@ -16,7 +16,8 @@ def test_it_opens_with_the_word_the_grade_and_the_reason(record: Record) -> None
     verdict = verdicts.not_ready(record)
     lines = rendered(record, verdict).splitlines()
     assert lines[0] == "# NOT READY"
-    assert lines[2] == f"**Grade F, score 86.4 of 100.** {verdict.reason}"
+    assert lines[2].startswith("The sale should not open like this.")
+    assert lines[4] == f"**Grade F, score 86.4 of 100.** {verdict.reason}"
 
 
 def test_its_tables_have_as_many_cells_as_headers(record: Record) -> None:
