@@ -78,7 +78,7 @@ def shop_spec(url: str, run_dir: Path, customer: str = "Customer", **changes: ob
         scenario=Scenario(
             name="shop",
             description="a test",
-            duration_s=float(changes.pop("duration_s", 1.5)),
+            duration_s=float(changes.pop("duration_s", 3.0)),
             settle_timeout_s=5.0,
             load=Load(**load),
         ),

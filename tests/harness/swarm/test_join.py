@@ -67,7 +67,7 @@ def guest(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
 def knocked(port: int, knock: Knock) -> Welcome | Refused:
     import socket
 
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection, connection.makefile("rb") as lines:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection, connection.makefile("rb") as lines:
         connection.sendall(encode(knock))
         return decode_answer(lines.readline())
 
@@ -298,13 +298,13 @@ def test_locusts_pages_show_the_run_and_cannot_steer_it(tmp_path: Path) -> None:
             while not _totals(port):
                 swarm.expect(Progress)
             with pytest.raises(urllib.error.HTTPError, match="409"):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/swarm", b"user_count=5", timeout=5)
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as page:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/swarm", b"user_count=5", timeout=30)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
                 assert b"<title>Locust</title>" in page.read()
 
 
 def _totals(port: int) -> int:
     """How many requests Locust's page knows of."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats/requests", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats/requests", timeout=30) as answer:
         stats = msgspec.json.decode(answer.read())["stats"]
     return next(row["num_requests"] for row in stats if row["name"] == "Aggregated")

@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_digest(tmp_path: Path) -> None:
     digests, people = [], []
     with serving(shop) as server:
         for workers in (1, 2):
-            spec = shop_spec(server.url, tmp_path / str(workers), fans=4, duration_s=0.5, workers=workers)
+            spec = shop_spec(server.url, tmp_path / str(workers), fans=4, workers=workers)
             with running(spec) as swarm:
                 digests.append(whole_run(swarm)[2].journey_digest)
             people.append(sorted(swarm.table("operations")["actor"].to_pylist()))
@@ -244,7 +244,7 @@ def test_bots_for_a_platform_that_knows_none_are_refused_before_anything_is_sent
 def test_waves_go_each_at_their_own_instant_and_skew_is_told_from_it(tmp_path: Path) -> None:
     arrivals = Arrivals(shape="waves", waves_s=(0.0, 0.8))
     with serving(shop) as server:
-        spec = shop_spec(server.url, tmp_path, fans=20, arrivals=arrivals, duration_s=2.5)
+        spec = shop_spec(server.url, tmp_path, fans=20, arrivals=arrivals, duration_s=4.0)
         with running(spec) as swarm:
             _, _, finished, _ = whole_run(swarm)
     assert finished.load.users_released == 20
@@ -260,7 +260,7 @@ def test_waves_go_each_at_their_own_instant_and_skew_is_told_from_it(tmp_path: P
 def test_a_ramp_and_a_hum_come_one_by_one(tmp_path: Path) -> None:
     arrivals = Arrivals(shape="ramp", ramp_s=1.0, hum_ratio=0.5)
     with serving(shop) as server:
-        spec = shop_spec(server.url, tmp_path, fans=20, arrivals=arrivals, duration_s=2.0)
+        spec = shop_spec(server.url, tmp_path, fans=20, arrivals=arrivals, duration_s=4.0)
         with running(spec) as swarm:
             whole_run(swarm)
     first = [row for row in swarm.table("requests").to_pylist() if row["step"] == "queue_page"]
@@ -319,7 +319,7 @@ def test_a_user_comes_back_when_told_and_leaves_when_that_is_too_late(tmp_path: 
 
 def test_lurkers_load_the_page_and_leave(tmp_path: Path) -> None:
     with serving(shop) as server:
-        spec = shop_spec(server.url, tmp_path, fans=0, lurkers=12, journey=Journey(think_s=0.02), duration_s=2.0)
+        spec = shop_spec(server.url, tmp_path, fans=0, lurkers=12, journey=Journey(think_s=0.02), duration_s=4.0)
         with running(msgspec.structs.replace(spec, platform=DEFAULT_PLATFORM)) as swarm:
             swarm.expect(Armed)
             swarm.tell(ReleaseCommand())
