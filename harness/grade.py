@@ -200,8 +200,10 @@ def _cap(judged: Judgement) -> str:
 
 def _evidence_in_doubt(judged: Judgement) -> str:
     if not judged.run.complete:
-        texts = [f"{anomaly.source}: {anomaly.text}" for anomaly in judged.run.anomalies]
-        return f"The record is incomplete: {texts[-1] if texts else 'the run was never finished'}."
+        noted = judged.run.anomalies
+        own = [one for one in noted if one.source != "run.json"] or noted  # what the run itself noted says more
+        why = f"{own[-1].source}: {own[-1].text}" if own else "the run was never finished"
+        return f"The record is incomplete: {why}."
     load = judged.run.load
     if load is None:
         return "The run released nobody."

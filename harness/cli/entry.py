@@ -19,6 +19,8 @@ def main() -> NoReturn:
         with stoppable():
             _heal_orphans()
             code = app(prog_name="gatecrash", standalone_mode=False)
+            if code == ExitCode.INTERRUPTED:  # Typer has swallowed a KeyboardInterrupt
+                fail("interrupted")
     except GatecrashError as error:
         fail(str(error))
         sys.exit(error.exit_code)

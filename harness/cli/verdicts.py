@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harness.errors import ExitCode, GatecrashError
+from harness.errors import ExitCode, GatecrashError, Interrupted
 
 if TYPE_CHECKING:
     from harness.record.paths import RunPaths
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 def judge(run: Path) -> Verdict:
     """Audit, measure, grade and render the record in `run`. Raises InputError when it cannot be trusted."""
+    try:
+        return _judge(run)
+    except KeyboardInterrupt as stop:
+        hint = f"nothing is lost: `gatecrash report {run}` gives it"
+        raise Interrupted("interrupted before the verdict", hint=hint) from stop
+
+
+def _judge(run: Path) -> Verdict:
     from chaos import expectations
     from harness.audit import audit
     from harness.grade import grade
@@ -41,7 +49,7 @@ def _against_control(record: Record, verdict: Verdict) -> tuple[Record | None, V
         return None, verdict
     paths = record.paths.control
     try:
-        alone = judge(paths.root)
+        alone = _judge(paths.root)
         control = Record.open(paths.root)
         paired = compare(control, alone, record, verdict, paths.root.name)
     except GatecrashError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -176,3 +178,15 @@ def test_a_table_in_a_pipe_has_one_line_for_each_row() -> None:
     lines = gatecrash("target", "bugs").stdout.splitlines()
     assert len(lines) == 1 + len(planted_bugs())
     assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_report_that_is_interrupted_says_how_to_get_it(tmp_path: Path) -> None:
+    record = tmp_path / "run.json"
+    os.mkfifo(record)
+    command = [sys.executable, "-m", "harness", "report", str(tmp_path)]
+    asked = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    with asked, record.open("wb"):  # opens once the command has begun to read
+        asked.send_signal(signal.SIGINT)
+        _, said = asked.communicate(timeout=60)
+    assert asked.returncode == 130
+    assert f"interrupted before the verdict (nothing is lost: `gatecrash report {tmp_path}`" in said
