@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-import psutil
+import msgspec
 
 from harness.errors import EnvironmentProblem
+from harness.stack.owner import Fate, Owner, fate, owner_of
 
 _PREFIX: Final = "gatecrash-stack-"
-_OWNER: Final = "owner.pid"
+_OWNER: Final = "owner.json"
 _NEEDED_BYTES: Final = 600_000_000
 
 
@@ -36,7 +36,7 @@ def create() -> Path:
     try:
         root = Path(tempfile.mkdtemp(prefix=_PREFIX))
         root.chmod(0o711)  # Postgres, as another user, must reach its own folder below
-        (root / _OWNER).write_text(f"{os.getpid()} {psutil.Process().create_time()}")
+        (root / _OWNER).write_bytes(msgspec.json.encode(Owner.own()))
     except OSError as error:
         raise disk_problem(base, error) from error
     return root
@@ -72,14 +72,12 @@ def remove(root: Path) -> None:
 
 
 def _remove_orphans(base: Path) -> None:
-    """Remove what a stack left that was killed outright, if its owner was ours and is gone."""
+    """Remove what a stack left that was killed outright, where that is sure."""
+    here = Owner.own()
     for folder in base.glob(f"{_PREFIX}*"):
         try:
-            pid, created = (folder / _OWNER).read_text().split()
-            alive = psutil.Process(int(pid)).create_time() == float(created)
-        except psutil.NoSuchProcess:
-            alive = False
-        except (OSError, ValueError, psutil.Error):
+            owner = owner_of((folder / _OWNER).read_text())
+        except (OSError, UnicodeDecodeError):
             continue
-        if not alive:
+        if fate([owner], here)[0] is Fate.ORPHANED:
             remove(folder)

@@ -1,10 +1,13 @@
 import errno
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.errors import EnvironmentProblem, ExitCode
+from harness.identity import Identity
 from harness.stack import workspace
+from harness.stack.owner import Owner
 
 
 def test_a_workspace_is_made_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +25,9 @@ def test_what_a_killed_owner_left_is_removed_and_a_living_owners_is_not(
     living = workspace.create()
     orphan = tmp_path / "gatecrash-stack-orphan"
     orphan.mkdir()
-    (orphan / "owner.pid").write_text("999999999 1.0")
+    own = Owner.own()
+    dead = msgspec.structs.replace(own, process=Identity(own.process.pid, f"{own.process.boot}:1"))
+    (orphan / "owner.json").write_bytes(msgspec.json.encode(dead))
     foreign = tmp_path / "gatecrash-stack-foreign"
     foreign.mkdir()
     again = workspace.create()
