@@ -17,8 +17,8 @@ from tests.target.processes import EVENT, SECRET, Answer, EventStream, Server, r
 from tests.target.provider_fixture import Provider
 
 BASE = f"/api/events/{EVENT}"
-HOLD_TTL_S = 1.0
-TIMEOUT_S = 1.0
+HOLD_TTL_S = 6.0
+TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def bad(start_provider: StartProvider) -> Provider:
 
 @pytest.fixture(params=["sale", "authorise"])
 def settings(valkey: Valkey, truth: Truth, bad: Provider, request: pytest.FixtureRequest) -> Settings:
-    return settings_for(valkey, truth, bad, payment_flow=request.param, payment_timeout_s=0.3)
+    return settings_for(valkey, truth, bad, payment_flow=request.param, payment_timeout_s=15.0)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_an_answer_that_was_lost_or_late_is_found_and_charged_once(
 ) -> None:
     async def main() -> None:
         bad.switch(charge=charge, charge_delay_s=0.6)
-        async with booth_on(settings) as booth:
+        async with booth_on(msgspec.structs.replace(settings, payment_timeout_s=0.3)) as booth:
             receipt = await booth.pay(await booth.hold("f", "101-A-1"))
             assert receipt.state is OrderState.PENDING
             bad.switch()

@@ -31,11 +31,10 @@ class Purchase:
 def with_client(provider: Provider, use: Callable[[PaymentsClient], Awaitable[T]], *, timeout_s: float = 30.0) -> T:
     async def main() -> T:
         client = PaymentsClient(provider.url, timeout_s=timeout_s)
-        await client.open()
         try:
             return await use(client)
         finally:
-            await client.close()
+            client.close()
 
     return asyncio.run(main())
 
@@ -122,7 +121,7 @@ def test_the_ledger_survives_the_process(start_provider: StartProvider, key: str
 
 
 def test_a_charge_that_the_client_gave_up_on_still_lands_and_is_found(start_provider: StartProvider, key: str) -> None:
-    slow = start_provider(1000)
+    slow = start_provider(4000)
 
     async def give_up(client: PaymentsClient) -> None:
         with pytest.raises(UnavailableError) as cut:
@@ -135,7 +134,7 @@ def test_a_charge_that_the_client_gave_up_on_still_lands_and_is_found(start_prov
 
         await until(landed)
 
-    with_client(slow, give_up, timeout_s=0.5)
+    with_client(slow, give_up, timeout_s=2.0)  # long enough to have asked
     with_client(slow, find)
     assert slow.entries(key) == ["capture"]
 
@@ -180,13 +179,12 @@ def test_an_answer_that_means_nothing_is_no_answer(key: str, body: bytes) -> Non
     async def main() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         client = PaymentsClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=2.0)
-        await client.open()
         try:
             with pytest.raises(UnavailableError) as unclear:
                 await client.charge(key, Purchase(key))
             assert unclear.value.maybe_done
         finally:
-            await client.close()
+            client.close()
             server.close()
             await server.wait_closed()
 
