@@ -200,9 +200,8 @@ def _cap(judged: Judgement) -> str:
 
 def _evidence_in_doubt(judged: Judgement) -> str:
     if not judged.run.complete:
-        noted = judged.run.anomalies
-        own = [one for one in noted if one.source != "run.json"] or noted  # what the run itself noted says more
-        why = f"{own[-1].source}: {own[-1].text}" if own else "the run was never finished"
+        own = [one for one in judged.run.anomalies if one.source != "run.json"]  # that one says no more than this
+        why = f"{own[-1].source}: {own[-1].text}" if own else "the run never finished"
         return f"The record is incomplete: {why}."
     load = judged.run.load
     if load is None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,19 @@ def test_hostile_text_stays_text(record: Record, tmp_path: Path) -> None:
 def test_the_same_record_gives_the_same_page(record: Record) -> None:
     verdict = verdicts.not_ready(record)
     assert rendered(record, verdict) == rendered(record, verdict)
+
+
+def test_only_a_narrow_screen_gets_the_narrow_layout_never_paper(record: Record) -> None:
+    page = rendered(record, verdicts.ready(record))
+    assert "@media screen and (max-width" in page
+    assert "@media (max-width" not in page
+
+
+@pytest.mark.parametrize(
+    ("verdict", "meaning"),
+    [(verdicts.ready, "stands against opening the sale"), (verdicts.not_ready, "should not open like this")],
+)
+def test_the_first_screen_says_what_the_verdict_means(
+    record: Record, verdict: Callable[[Record], Verdict], meaning: str
+) -> None:
+    assert meaning in rendered(record, verdict(record))
