@@ -11,10 +11,9 @@ import msgspec
 import pyarrow as pa
 
 from chaos import observations
-from chaos.experiment import (
+from chaos.expected import (
     CounterIncreases,
     Expectation,
-    Experiment,
     MetricReaches,
     NoGap,
     Reconnects,
@@ -23,6 +22,7 @@ from chaos.experiment import (
     ResponseTime,
     StreamEvents,
 )
+from chaos.experiment import Experiment
 from chaos.observations import Observation, Window
 from harness.errors import InputError
 from harness.record.schema import FaultRun, FaultsDocument

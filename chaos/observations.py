@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chaos.experiment import (
+from chaos.expected import (
     CounterIncreases,
     MetricReaches,
     NoGap,

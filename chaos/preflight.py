@@ -7,16 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from chaos.canary import Address, Place, probe
-from chaos.experiment import (
-    ON_PROCESSES,
-    CanarySpec,
-    CutReplication,
-    Disconnect,
-    Experiment,
-    PauseReplay,
-    Site,
-    place_of,
-)
+from chaos.experiment import CanarySpec, Experiment, Site
+from chaos.fault import ON_PROCESSES, CutReplication, Disconnect, PauseReplay, place_of
 from chaos.faults.tools import Tools
 from chaos.injectors.toxiproxy import ProxyState
 from chaos.replica_probe import Replication

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from chaos.experiment import Drop, Experiment
+from chaos.experiment import Experiment
+from chaos.fault import Drop
 from harness.errors import InputError
 
 

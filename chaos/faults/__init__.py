@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from chaos.experiment import AddToxic, CutReplication, Disable, Disconnect, Drop, Fault, Kill, Pause, PauseReplay
+from chaos.fault import AddToxic, CutReplication, Disable, Disconnect, Drop, Fault, Kill, Pause, PauseReplay
 from chaos.faults import container, disable, disconnect, drop, kill, pause, replication, toxic
 from chaos.faults.tools import Tools
 

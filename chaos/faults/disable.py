@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.experiment import Disable
+from chaos.fault import Disable
 from chaos.faults.tools import ChangedHands, Tools
 from chaos.injectors.toxiproxy import ProxyState, Toxiproxy, ToxiproxyProblem
 

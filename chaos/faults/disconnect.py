@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.experiment import Disconnect
+from chaos.fault import Disconnect
 from chaos.faults.container import engine_for
 from chaos.faults.tools import Tools
 from chaos.injectors.attachment import Attachment

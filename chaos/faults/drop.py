@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.experiment import Drop
+from chaos.fault import Drop
 from chaos.faults.tools import Tools
 from chaos.faults.toxic import RemoveToxic, removal
 from chaos.injectors.toxiproxy import RESET_TOXIC

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.experiment import Kill
+from chaos.fault import Kill
 from chaos.faults.tools import ChangedHands, Gone, Tools
 from chaos.injectors import process
 from chaos.injectors.process import Launch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.experiment import Pause
+from chaos.fault import Pause
 from chaos.faults.tools import Tools
 from chaos.injectors import process
 from harness.identity import Identity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.experiment import CutReplication, PauseReplay
+from chaos.fault import CutReplication, PauseReplay
 from chaos.faults.tools import ChangedHands, Gone, Tools
 from chaos.injectors import postgres
 from chaos.injectors.postgres import PostgresProblem

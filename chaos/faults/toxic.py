@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.experiment import AddToxic
+from chaos.fault import AddToxic
 from chaos.faults.disable import require_same
 from chaos.faults.tools import ChangedHands, Tools
 

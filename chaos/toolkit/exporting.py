@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from chaos.experiment import CounterIncreases, Expectation, Experiment, Guard, MetricReaches
+from chaos.expected import CounterIncreases, Expectation, MetricReaches
+from chaos.experiment import Experiment, Guard
 from chaos.toolkit import definition
 from chaos.toolkit.document import (
     Activity,

@@ -20,7 +20,8 @@ import pytest
 
 from chaos import experiment
 from chaos.conductor import Conductor
-from chaos.experiment import AddToxic, Disconnect, Drop, Experiment
+from chaos.experiment import Experiment
+from chaos.fault import AddToxic, Disconnect, Drop
 from chaos.timeline import Planned
 from harness.errors import EnvironmentProblem, InputError
 from harness.record.schema import FaultRun, FaultsDocument

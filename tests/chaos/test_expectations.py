@@ -10,7 +10,8 @@ import pytest
 
 from chaos import experiment
 from chaos.expectations import expected, judge
-from chaos.experiment import Expectation, Experiment
+from chaos.expected import Expectation
+from chaos.experiment import Experiment
 from harness.errors import InputError
 from harness.record.schema import SCHEMA_VERSION, TABLES, FaultRun, FaultsDocument
 from harness.record.verdict import ExpectationResult

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaos import experiment
-from chaos.experiment import AddToxic, Disable, Drop, place_of
+from chaos.fault import AddToxic, Disable, Drop, place_of
 from harness.errors import InputError
 
 GOOD = """\

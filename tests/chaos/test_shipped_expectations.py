@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chaos import experiment
-from chaos.experiment import (
+from chaos.expected import (
     CounterIncreases,
     Expectation,
     MetricReaches,

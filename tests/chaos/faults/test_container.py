@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chaos import faults
-from chaos.experiment import Disconnect, Kill, Pause
+from chaos.fault import Disconnect, Kill, Pause
 from chaos.faults import Inverse
 from chaos.faults.container import StartContainer, ThawContainer
 from chaos.faults.disconnect import Reattach

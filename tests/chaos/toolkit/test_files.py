@@ -12,7 +12,7 @@ import pytest
 from chaoslib.experiment import ensure_experiment_is_valid
 
 from chaos import experiment
-from chaos.experiment import AddToxic, Disable
+from chaos.fault import AddToxic, Disable
 from chaos.toolkit import exporting, importing
 from harness.errors import InputError
 from tests.chaos.servers import ROOT
