@@ -117,7 +117,7 @@ def test_what_is_parked_comes_home_though_redis_lost_it_and_the_process_died(
         async with gate_to(truth.primary_port) as gate:
             dsn = truth.primary_dsn.replace(str(truth.primary_port), str(gate.port))
             settings = settings_for(
-                mortal_valkey, truth, provider, primary_dsn=dsn, dependency_timeout_s=0.5, parking_path=str(tmp_path)
+                mortal_valkey, truth, provider, primary_dsn=dsn, dependency_timeout_s=5.0, parking_path=str(tmp_path)
             )
             async with booth_on(settings) as booth:
                 booth.context.parking.journal.open()

@@ -23,6 +23,7 @@ from tests.target.conftest import Valkey
 
 KEYS = Keys("e1")
 FANS = [f"fan-{n}" for n in range(40)]
+SOON_S = 4.0  # all fans have joined by then
 
 
 def rules(*, opens_in_s: float, shuffle: bool = True) -> Rules:
@@ -53,7 +54,7 @@ async def order(room: WaitingRoom, fans: list[str]) -> list[str]:
 
 def test_nobody_is_let_in_before_the_opening_and_then_only_at_the_rate(valkey: Valkey) -> None:
     async def main() -> None:
-        async with room_on(valkey, rules(opens_in_s=1.0)) as room:
+        async with room_on(valkey, rules(opens_in_s=SOON_S)) as room:
             for fan in FANS:
                 await room.join(fan, fan)
             before = 0
@@ -85,7 +86,7 @@ def test_who_comes_first_stays_first_without_a_draw_and_may_know_it(valkey: Valk
 
 def test_with_a_draw_no_place_is_told_before_the_opening_and_the_lot_decides_it(valkey: Valkey) -> None:
     async def main() -> None:
-        async with room_on(valkey, rules(opens_in_s=2.0)) as room:
+        async with room_on(valkey, rules(opens_in_s=SOON_S)) as room:
             draw = room.rules.draw
             assert draw is not None
             early = [await room.join(fan, fan) for fan in FANS]
@@ -106,7 +107,7 @@ def test_with_a_draw_no_place_is_told_before_the_opening_and_the_lot_decides_it(
 
 def test_the_lots_are_listed_in_their_order_with_those_who_have_been_let_in(valkey: Valkey) -> None:
     async def main() -> None:
-        async with room_on(valkey, rules(opens_in_s=1.0)) as room:
+        async with room_on(valkey, rules(opens_in_s=SOON_S)) as room:
             draw = room.rules.draw
             assert draw is not None
             for fan in FANS:
@@ -128,7 +129,7 @@ def test_tickets_rebuild_the_drawn_line_after_all_data_is_lost(mortal_valkey: Va
     """Also those of fans whom Redis never knew: their tickets were stamped before the opening while it was away."""
 
     async def main() -> None:
-        async with room_on(mortal_valkey, rules(opens_in_s=1.5)) as room:
+        async with room_on(mortal_valkey, rules(opens_in_s=SOON_S)) as room:
             draw = room.rules.draw
             assert draw is not None
             tickets = [ticket(fan, (await room.join(fan, fan)).joined_us) for fan in FANS]

@@ -216,13 +216,13 @@ def test_admissions_never_exceed_rate_and_burst(valkey: Valkey) -> None:
     async def test(room: WaitingRoom) -> None:
         await asyncio.gather(*(room.join(f"f{n}", f"f{n}") for n in range(300)))
         admissions: list[tuple[float, float, int]] = []
-        end = time.monotonic() + 1.2
-        while time.monotonic() < end:
+        end, total = time.monotonic() + 60.0, 0
+        while total < 60:
             before = time.monotonic()
+            assert before < end
             admitted = await room.admit(rate_per_s=50, burst=10)
             admissions.append((before, time.monotonic(), admitted.count))
-        total = sum(count for _, _, count in admissions)
-        assert 40 <= total <= 70
+            total += admitted.count
         for first, (start, _, _) in enumerate(admissions):
             let_in = 0
             for _, done, count in admissions[first : first + 400]:
