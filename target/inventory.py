@@ -178,6 +178,14 @@ class Inventory:
         """The hold in any state; None when there never was one, or it ended long ago."""
         return await self._read(reference(hold_id))
 
+    async def remember_promises(self) -> None:
+        """Adds every hold that is alive now to `promises`, whoever granted it."""
+        names = await self._redis.command("ZRANGE", self._keys.holds, 0, -1)
+        texts = await self._redis.command("HMGET", self._keys.seats, *names) if names else ()
+        for hold in map(parse, filter(None, texts)):
+            ends_us = hold.expires_us if hold.state == HoldState.HELD else hold.lapses_us
+            self.promises.grant(Promise(hold.hold_id, hold.fan, hold.identity, hold.seats, ends_us / 1e6))
+
     async def expire_due(self) -> int:
         """Gives back the seats of every hold whose time is over; returns how many holds."""
         expired = 0

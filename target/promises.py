@@ -1,4 +1,4 @@
-"""What one process has promised to fans: the holds that it granted, in its own memory. Pure.
+"""What one process knows to be promised to fans: the holds that it granted, or found, in its own memory. Pure.
 
 A Redis that has lost its data knows of no hold, but the processes that granted them do; see `roll_call`.
 """
@@ -32,7 +32,7 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 class Promises:
-    """The ledger of one process. It is bounded by the seats there are: no two promises that count share one.
+    """The ledger of one process. The seats there are bound it: no two promises that count share one.
 
     `remember_s`: how long a hold that has ended is told, which is as long as any promise lasts.
     """
@@ -66,7 +66,8 @@ class Promises:
 
 
 def standing(memories: Iterable[Memory]) -> list[Promise]:
-    """Every promise of these processes that none of them saw end."""
+    """Every promise of these processes that none of them saw end, each once."""
     memories = tuple(memories)
     ended = {hold_id for memory in memories for hold_id in memory.ended}
-    return [promise for memory in memories for promise in memory.granted if promise.hold_id not in ended]
+    granted = {promise.hold_id: promise for memory in memories for promise in memory.granted}
+    return [promise for hold_id, promise in granted.items() if hold_id not in ended]

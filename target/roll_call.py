@@ -62,12 +62,20 @@ class Attendance:
         self.node = secrets.token_hex(6)
         self._redis = redis
         self._keys = keys
+        self._inventory = inventory
         self._promises = inventory.promises
         self._answered = ""
         self._rounds = 0
+        self._began = False
 
     async def attend(self) -> None:
-        """Shows itself, and answers a call that it has not answered yet. Raises `UnavailableError`."""
+        """Shows itself, and answers a call that it has not answered yet. Raises `UnavailableError`.
+
+        The first time it takes on what it finds, so that it can speak for processes that it came to replace.
+        """
+        if not self._began:
+            await self._inventory.remember_promises()
+            self._began = True
         self._rounds += 1
         if self._rounds % FORGET_EVERY == 0:
             self._promises.forget()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -28,10 +29,21 @@ class OutOfPatienceError(Exception):
     """A buyer was not served in time."""
 
 
+@dataclass(frozen=True)
+class Grant:
+    """A hold that a buyer was given, told at `acked_s` and good until `until_s` at least (monotonic)."""
+
+    buyer: str
+    seats: tuple[str, ...]
+    acked_s: float
+    until_s: float
+
+
 @dataclass
 class Memory:
     """What the buyers were told."""
 
+    grants: list[Grant] = field(default_factory=list)  # in the order in which they were told
     confirmed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # order id → seats
     ends: Counter[str] = field(default_factory=Counter)  # how buyers ended
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -88,11 +100,13 @@ class _Buyer:
         queue = {"authorization": f"Queue {joined['ticket']}"}
         entered = await self._until("enter", "POST", f"{self._base}/admission", {200}, headers=queue)
         headers = {"authorization": f"Pass {entered['pass']}"}
+        asked_s = time.monotonic()
         held = await self._until(
             "hold", "POST", f"{self._base}/holds", {201, 409}, headers=headers, body={"seats": list(seats)}
         )
         if "hold_id" not in held:
             return "seats taken"
+        self._memory.grants.append(Grant(self.name, seats, time.monotonic(), asked_s + held["ttl_s"]))
         return await self._pay(headers, held)
 
     async def _pay(self, headers: dict[str, str], held: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ def test_what_is_over_is_forgotten_but_not_before_all_clocks_agree() -> None:
 
 
 def test_a_hold_that_one_process_granted_and_another_saw_end_does_not_stand() -> None:
-    first, second = Memory((promise("a"), promise("b")), ()), Memory((promise("c"),), ("a",))
+    twice = promise("b")
+    first, second = Memory((promise("a"), twice), ()), Memory((twice, promise("c")), ("a",))
     assert [one.hold_id for one in standing([first, second])] == ["b", "c"]
     assert standing([]) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -123,6 +124,27 @@ def test_an_order_outweighs_the_promise_it_came_from(valkey: Valkey, truth: Trut
             hold = await it.first.context.inventory.get_hold(pending.hold_id)
             assert hold is not None
             assert hold.state is HoldState.LOCKED
+
+    asyncio.run(main())
+
+
+def test_a_process_speaks_for_the_one_it_replaced(valkey: Valkey, truth: Truth, provider: Provider) -> None:
+    async def main() -> None:
+        async with house(valkey, truth, provider) as it:
+            held, paying = await it.first.hold("a", SEAT), await it.first.hold("b", OTHER)
+            inventory = it.second.context.inventory
+            before = await inventory.get_hold(held.hold_id)
+            assert await inventory.lock(paying, until_s=time.time() + 3600)
+            attendance = it.attendance(it.second)
+            await attendance.attend()
+            assert not await it.reload()
+            async with beside([every(0.01, attendance.attend)]):
+                await it.lose_all()
+            assert await inventory.get_hold(held.hold_id) == before
+            again = await inventory.get_hold(paying.hold_id)
+            assert again is not None
+            assert again.state is HoldState.HELD
+            assert again.expires_at <= time.time() + settings_for(valkey, truth, provider).hold_ttl_s
 
     asyncio.run(main())
 
