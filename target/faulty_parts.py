@@ -10,6 +10,7 @@ import msgspec
 
 from target import holds_lua, queue_lua
 from target import orders_sql as sql
+from target.hold_script import HOLD
 from target.holds_lua import LuaSeats
 from target.inventory import Inventory
 from target.orders import Checkout, Order, Orders, OrderState, SeatsOwnedError
@@ -45,7 +46,11 @@ def _changed(script: Script, old: str, new: str) -> Script:
 
 _FORGET: Final = "UPDATE orders SET unfinished = false WHERE order_id = $1 AND $2::text <> '' RETURNING order_id"
 _CREATE_UNOWNED: Final = sql.CREATE.replace("price_cents, true\n", "price_cents, false\n")
-_HOLD_ANY: Final = _changed(holds_lua.HOLD, "~= '0' then taken", "== '' then taken")
+_HOLD_ANY: Final = _changed(
+    HOLD,
+    "call('SETBIT', KEYS[2], ARGV[n + 1], '1') == 0",
+    "call('SETRANGE', KEYS[2], (ARGV[n + 1] - 7) / 8, '1') > 0",
+)
 _EXPIRE_EARLY: Final = _changed(
     holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us + {round(EARLY_S * 1e6)})"
 )

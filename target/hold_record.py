@@ -65,7 +65,14 @@ def parse(text: bytes) -> HoldRecord:
     """The record of this text."""
     state, expires_us, lapses_us, hold_id, fan, identity, seats, indexes = text.decode().split("\n")
     numbers = tuple(int(index) for index in indexes.split())
-    return HoldRecord(state, int(expires_us), int(lapses_us), hold_id, fan, identity, tuple(seats.split()), numbers)
+    end_us = _moment_us(expires_us)
+    return HoldRecord(state, end_us, int(lapses_us), hold_id, fan, identity, tuple(seats.split()), numbers)
+
+
+def _moment_us(text: str) -> int:
+    """Unix µs, or as the script writes the end of a hold that has just begun: unix s, µs, and µs from then on."""
+    first, *more = map(int, text.split())
+    return first * 10**6 + sum(more) if more else first
 
 
 def _tail(hold: HoldRecord) -> str:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from target.hold_record import reference, tail
-from target.keys import FEED_LENGTH_MAX, Keys
+from target.hold_record import reference
+from target.hold_script import HOLD, hold_arguments, hold_keys
+from target.keys import FEED_LENGTH_MAX, MAP_SOLD, SEAT_SOLD, Keys
 from target.redis_store import RedisStore, Reply, Script, Value
 from target.seat_store import LIMIT, OK, REMEMBER_HOLD_S, TAKEN, HoldReply, Owner, Places
 
 _PRELUDE: Final = f"""
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
-local at = time[1] .. '.' .. string.sub('00000' .. time[2], -6)
+local at = time[1] .. ' ' .. time[2]
 
 local STATE, EXPIRES, LAPSES, FAN, IDENTITY, SEATS, INDEXES = 1, 2, 3, 5, 6, 7, 8
 
@@ -33,7 +34,10 @@ local function words(text) return split(text, '%S+') end
 
 local function read(name, ended)
   local text = redis.call('HGET', KEYS[3], name) or redis.call('GET', ended)
-  return text and split(text, '[^\\n]+') or {{}}
+  local hold = text and split(text, '[^\\n]+') or {{}}
+  local s, us, ttl_us = string.match(hold[EXPIRES] or '', '(%d+) (%d+) (%d+)')
+  if s then hold[EXPIRES] = whole(s * 1000000 + us + ttl_us) end
+  return hold
 end
 
 local function write(name, hold) redis.call('HSET', KEYS[3], name, table.concat(hold, '\\n')) end
@@ -44,7 +48,7 @@ local function begin(name, state, expires, id, fan, identity, seats, indexes)
 end
 
 local function change(seat, index, state, name)
-  redis.call('SETRANGE', KEYS[2], index, state)
+  redis.call('SETRANGE', KEYS[2], index, state == '{SEAT_SOLD}' and '{MAP_SOLD}' or state)
   if state == '0' then redis.call('HDEL', KEYS[3], seat) else redis.call('HSET', KEYS[3], seat, name) end
   redis.call('XADD', KEYS[1], 'MAXLEN', '~', '{FEED_LENGTH_MAX}', '0-*', seat, state .. ' ' .. at)
 end
@@ -61,42 +65,6 @@ local function give_back(name, hold, ending, ended)
   redis.call('ZREM', KEYS[4], name)
 end
 """
-
-# Without the prelude: this one runs as often as all others together. It needs KEYS 1 to 5 only.
-HOLD: Final = Script(
-    f"""
--- ARGV: name, the record from after its expiry, identity, limit (0: none), ttl µs, then seat and index for each seat
-local call, count, limit = redis.call, (#ARGV - 5) / 2, tonumber(ARGV[4])
-local taken, register = {{'taken'}}, {{ARGV[1], ''}}
-for n = 6, #ARGV, 2 do
-  local state = call('GETRANGE', KEYS[2], ARGV[n + 1], ARGV[n + 1])
-  if state == '' then return {{'unready'}} end -- there is no map
-  if state ~= '0' then taken[#taken + 1] = ARGV[n] end
-  register[n - 3], register[n - 2] = ARGV[n], ARGV[1]
-end
-if #taken > 1 then
-  local bought = limit > 0 and call('HGET', KEYS[5], ARGV[3]) or '0'
-  if limit > 0 and bought + count > limit then return {{'limit', bought}} end
-  return taken
-end
-local bought = call('HINCRBY', KEYS[5], ARGV[3], count)
-if limit > 0 and bought > limit then
-  call('HINCRBY', KEYS[5], ARGV[3], -count)
-  return {{'limit', tostring(bought - count)}}
-end
-local time = call('TIME')
-local expires = string.format('%.0f', time[1] * 1000000 + time[2] + ARGV[5])
-local change = '1 ' .. time[1] .. '.' .. string.sub('00000' .. time[2], -6)
-register[2] = 'held\\n' .. expires .. ARGV[2]
-call('HSET', KEYS[3], unpack(register))
-for n = 6, #ARGV, 2 do
-  call('SETRANGE', KEYS[2], ARGV[n + 1], '1')
-  call('XADD', KEYS[1], 'MAXLEN', '~', '{FEED_LENGTH_MAX}', '0-*', ARGV[n], change)
-end
-call('ZADD', KEYS[4], expires, ARGV[1])
-return expires
-"""
-)
 
 RELEASE: Final = Script(
     _PRELUDE
@@ -204,11 +172,13 @@ local time = redis.call('TIME')
 local pending_until = string.format('%.0f', time[1] * 1000000 + time[2] + ARGV[4])
 redis.call('DEL', unpack(KEYS))
 redis.call('SET', KEYS[2], string.rep('0', tonumber(ARGV[3])))
+redis.call('XGROUP', 'CREATE', KEYS[1], 'none', '$', 'MKSTREAM') -- a feed without entries
+redis.call('XGROUP', 'DESTROY', KEYS[1], 'none')
 local seats, indexes = {}, {}
 for n = 7, #ARGV, 8 do
   local name, id, fan, identity, seat, index, state, expires = unpack(ARGV, n, n + 7)
   if expires == '' then expires = pending_until end
-  redis.call('SETRANGE', KEYS[2], index, state == 'sold' and '2' or '1')
+  redis.call('SETRANGE', KEYS[2], index, state == 'sold' and '3' or '1')
   redis.call('HSET', KEYS[3], seat, name)
   redis.call('HINCRBY', KEYS[5], identity, 1)
   seats[#seats + 1], indexes[#indexes + 1] = seat, index
@@ -229,17 +199,7 @@ return 1
 
 def seat_keys(keys: Keys) -> tuple[str, ...]:
     """KEYS 1 to 6 of every script."""
-    return (keys.feed, keys.map, keys.seats, keys.holds, keys.bought, keys.epoch)
-
-
-def hold_keys(keys: Keys) -> tuple[str, ...]:
-    """KEYS of `HOLD`: each one more would cost as much as a tenth of a command."""
-    return seat_keys(keys)[:5]
-
-
-def hold_arguments(hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> tuple[Value, ...]:
-    """ARGV of `HOLD`."""
-    return (reference(hold_id), tail(hold_id, owner, places), owner.identity, limit, ttl_us, *_flat(places))
+    return (*hold_keys(keys), keys.epoch)
 
 
 class LuaSeats:
@@ -254,8 +214,8 @@ class LuaSeats:
     async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
         """See `SeatStore`."""
         answer = await self._hold(HOLD, hold_arguments(hold_id, owner, places, limit=limit, ttl_us=ttl_us))
-        if isinstance(answer, bytes):
-            return HoldReply(OK, expires_us=int(answer))
+        if isinstance(answer, int):
+            return HoldReply(OK, expires_us=answer)
         word, *rest = [part.decode() for part in answer]
         match word:
             case "taken":

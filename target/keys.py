@@ -12,6 +12,17 @@ FEED_LENGTH_MAX: Final = 20_000
 SEAT_FREE: Final = "0"
 SEAT_HELD: Final = "1"
 SEAT_SOLD: Final = "2"
+MAP_SOLD: Final = "3"  # on the map, so that held and sold have the bit in common that tells them from free
+
+
+def seat_bit(index: int) -> int:
+    """The bit of the map that is set while the seat of this index is held or sold."""
+    return 8 * index + 7
+
+
+def states_on(seat_map: bytes) -> bytes:
+    """A character 0|1|2 for each seat: free, held, sold."""
+    return seat_map.replace(MAP_SOLD.encode(), SEAT_SOLD.encode())
 
 
 class Keys:
@@ -55,8 +66,8 @@ class Keys:
             f"{tag}:roll_call"  # name of the roll call that is under way: no seat can be held until it ends
         )
         self.answers = f"{tag}:answers"  # hash process → what it had promised, as JSON
-        self.feed = f"{tag}:feed"  # stream, ids 0-<seq> without a gap; one field, seat → "<state> <unix seconds>"
-        self.map = f"{tag}:map"  # string: one character 0|1|2 per seat, in the venue's order
+        self.feed = f"{tag}:feed"  # stream, ids 0-<seq> without a gap; one field, seat → "<state> <unix s> <µs>"
+        self.map = f"{tag}:map"  # string: one character 0|1|3 per seat, in the venue's order; see `states_on`
         self.seats = f"{tag}:seats"  # hash seat that is not free → its hold's name, and that name → its `HoldRecord`
         self.holds = f"{tag}:holds"  # sorted set name of a hold that lives → expiry, unix µs
         self.bought = f"{tag}:bought"  # hash identity → seats held and sold

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from target.keys import Keys
+from target.keys import Keys, states_on
 from target.redis_store import RedisStore, Reply, Script
 from target.seat_log import SeatChange
 
@@ -79,10 +79,10 @@ class SeatStream:
         if epoch is None:
             return None
         changes = tuple(_change(epoch.decode(), entry) for entry in entries)
-        return Loaded(epoch.decode(), changes[-1].seq if changes else 0, states, changes)
+        return Loaded(epoch.decode(), changes[-1].seq if changes else 0, states_on(states), changes)
 
 
 def _change(epoch: str, entry: Reply) -> SeatChange:
     name, (seat, what) = entry
-    state, at = what.split()
-    return SeatChange(epoch, int(name.partition(b"-")[2]), seat.decode(), int(state), float(at))
+    state, at_s, at_us = map(int, what.split())
+    return SeatChange(epoch, int(name.partition(b"-")[2]), seat.decode(), state, at_s + at_us / 1e6)

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from target.hold_record import ALIVE, HoldRecord, begun, parse, reference
-from target.keys import FEED_LENGTH_MAX, SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
+from target.keys import FEED_LENGTH_MAX, MAP_SOLD, SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
 from target.seat_store import LIMIT, MISSING, OK, REMEMBER_HOLD_S, TAKEN, UNREADY, HoldReply, Owner, Places
 
 T = TypeVar("T")
@@ -61,12 +61,12 @@ class Changes:
     def change(self, place: tuple[str, int], state: str) -> None:
         """A seat's new state: on the map, in the hash of seats, to the feed."""
         seat, index = place
-        self.add("SETRANGE", self._keys.map, index, state)
+        self.add("SETRANGE", self._keys.map, index, MAP_SOLD if state == SEAT_SOLD else state)
         if state == SEAT_FREE:
             self.add("HDEL", self._keys.seats, seat)
         else:
             self.add("HSET", self._keys.seats, seat, self._name)
-        change = f"{state} {self._now_us // 10**6}.{self._now_us % 10**6:06}"
+        change = f"{state} {self._now_us // 10**6} {self._now_us % 10**6}"
         self.add("XADD", self._keys.feed, "MAXLEN", "~", FEED_LENGTH_MAX, "0-*", seat, change)
 
     def write(self, hold: HoldRecord) -> None:

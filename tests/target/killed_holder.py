@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from target import holds_lua, holds_watch, inventory, redis_batch, redis_store, seat_transactions
+from target import hold_script, holds_lua, holds_watch, inventory, redis_batch, redis_store, seat_transactions
 from target.hold_schools import SCHOOLS
 from target.inventory import Inventory
 from target.keys import Keys
@@ -32,7 +32,7 @@ KEYS = Keys("e1")
 HOLD_TTL_S = 0.05
 TRACED = {
     str(Path(str(module.__file__)))
-    for module in (holds_lua, holds_watch, inventory, redis_batch, redis_store, seat_transactions)
+    for module in (hold_script, holds_lua, holds_watch, inventory, redis_batch, redis_store, seat_transactions)
 }
 
 

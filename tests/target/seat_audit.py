@@ -9,7 +9,7 @@ import msgspec
 
 from target.hold_record import ALIVE, MARK, HoldRecord, parse, reference
 from target.holds_lua import seat_keys
-from target.keys import Keys
+from target.keys import Keys, states_on
 from target.redis_store import RedisStore, Script
 from target.venue import Venue
 
@@ -74,6 +74,7 @@ class Dump(msgspec.Struct):
 async def audit(redis: RedisStore, keys: Keys, venue: Venue) -> Dump:
     """Reads everything at once; AssertionError where the parts contradict each other."""
     dump = msgspec.json.decode(await redis.run(_DUMP, seat_keys(keys), (keys.ended(""),)), type=Dump)
+    dump.map = states_on(dump.map.encode()).decode()
     _check_feed(dump, venue)
     _check_seats(dump, venue)
     _check_holds(dump)

@@ -28,7 +28,7 @@ CLIENTS = 40
 
 CHANGE_MANY = Script("""
 local newest
-for n = 1, tonumber(ARGV[1]) do newest = redis.call('XADD', KEYS[1], '0-*', ARGV[2], n % 2 .. ' 0') end
+for n = 1, tonumber(ARGV[1]) do newest = redis.call('XADD', KEYS[1], '0-*', ARGV[2], n % 2 .. ' 0 0') end
 return tonumber(string.match(newest, '%d+$'))
 """)
 

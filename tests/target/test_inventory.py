@@ -20,7 +20,7 @@ from target.inventory import (
     PurchaseLimitError,
     SeatsTakenError,
 )
-from target.keys import Keys
+from target.keys import Keys, states_on
 from target.redis_store import NotReadyError, RedisStore
 from target.venue import load
 from tests.target.conftest import Valkey
@@ -85,7 +85,7 @@ async def state_of(inventory: Inventory, seat: str) -> str:
     seat_map = await inventory._redis.command("GET", KEYS.map)
     index = VENUE.index(seat)
     assert index is not None
-    return chr(seat_map[index])
+    return chr(states_on(seat_map)[index])
 
 
 async def expiry(inventory: Inventory, hold: Claimed) -> float:
