@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -131,6 +132,13 @@ def running(role: str, **settings: object) -> Iterator[Server]:
         if process.poll() != -signal.SIGKILL:  # what a test killed is not asked again
             process.terminate()
             assert process.wait(timeout=30) == 0
+
+
+def starting_takes_s(role: str, **settings: object) -> float:
+    """How long such a process takes to be healthy, on this machine and just now."""
+    began_s = time.monotonic()
+    with running(role, **settings):
+        return time.monotonic() - began_s
 
 
 def _healthy(server: Server) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from target.draw import draw_of
 from tests.target.conftest import Valkey, eventually, free_port
-from tests.target.processes import EVENT, ROOT, SECRET, EventStream, Server, running
+from tests.target.processes import EVENT, ROOT, SECRET, EventStream, Server, running, starting_takes_s
 from tests.target.test_queue_over_http import load_event
 
 QUEUE = f"/api/events/{EVENT}/queue"
@@ -98,10 +98,8 @@ class TestOpening:
     def opens_at_s(self, valkey: Valkey) -> float:
         """The process has to be there before: by how long one takes to start on this machine now."""
         nowhere = f"postgresql://127.0.0.1:{free_port()}/none"
-        began_s = time.monotonic()
-        with running("booking", redis_url=valkey.url, primary_dsn=nowhere, replica_dsn=nowhere):
-            took_s = time.monotonic() - began_s
-        return time.time() + 5 + 2 * took_s
+        takes_s = starting_takes_s("booking", redis_url=valkey.url, primary_dsn=nowhere, replica_dsn=nowhere)
+        return time.time() + 5 + 2 * takes_s
 
     def test_the_draw_is_what_anyone_recomputes_from_what_is_published(self, gathering: Server) -> None:
         commitment = gathering.ask("GET", DRAW).json["commitment"]

@@ -12,7 +12,8 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.target.browser import Page, driver
 from tests.target.conftest import Valkey
-from tests.target.processes import EVENT
+from tests.target.postgres_fixture import Truth
+from tests.target.processes import EVENT, starting_takes_s
 from tests.target.shop import BASE, QUEUE, Open, check, open_shop
 
 pytestmark = pytest.mark.needs_browser
@@ -33,7 +34,7 @@ def test_the_checks_see_what_is_wrong(driver: webdriver.Chrome) -> None:
 
 
 def test_the_place_is_kept_while_the_queue_is_paused(mortal_valkey: Valkey, open_shop: Open) -> None:
-    shop = open_shop(mortal_valkey, admission_rate_per_s=0.2, admission_burst=1)
+    shop = open_shop(mortal_valkey, admission_rate_per_s=0.1, admission_burst=1)
     page = shop.page
     for fan in ("first", "second"):
         page.open(QUEUE)
@@ -49,18 +50,20 @@ def test_the_place_is_kept_while_the_queue_is_paused(mortal_valkey: Valkey, open
     check(page)
     mortal_valkey.start()
     page.until(lambda: page.text("#notice") == "" or page.view() == "turn", "the place")
-    page.until_view("turn", within_s=30)
+    page.until_view("turn", within_s=90)
 
 
-def test_fans_gather_before_the_opening_and_check_the_draw(valkey: Valkey, open_shop: Open) -> None:
-    shop = open_shop(valkey, queue_policy="shuffle", opens_at_s=time.time() + 8)
+def test_fans_gather_before_the_opening_and_check_the_draw(valkey: Valkey, truth: Truth, open_shop: Open) -> None:
+    dsns = {"primary_dsn": truth.primary_dsn, "replica_dsn": truth.replica_dsn}
+    takes_s = starting_takes_s("booking", redis_url=valkey.url, **dsns)
+    shop = open_shop(valkey, queue_policy="shuffle", opens_at_s=time.time() + 6 + 4 * takes_s)
     page = shop.page
     shop.join()
     page.until_view("gathering")
     assert "by lot" in page.text("#gathering-note")
     check(page)
     page.until(lambda: page.text("#draw") != "", "the draw")
-    page.until_view("turn", within_s=60)
+    page.until_view("turn", within_s=150)
     page.tab_to("Check the draw")
     page.press(Keys.ENTER)
     page.until(lambda: "has the fingerprint that was published first" in page.text("#draw-check"), "the check")

@@ -148,7 +148,7 @@ def test_two_tabs_of_one_fan_pay_once(valkey: Valkey, open_shop: Open, provider:
 
 
 def test_a_hold_survives_a_reload_and_ends_when_its_time_is_over(valkey: Valkey, open_shop: Open) -> None:
-    shop = open_shop(valkey, hold_ttl_s=4)
+    shop = open_shop(valkey, hold_ttl_s=12)
     page = shop.page
     shop.enter()
     shop.choose()
