@@ -30,6 +30,7 @@ from harness.identity import Identity
 LEASE_S: Final = 10.0
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _READY_WITHIN_S: Final = 20.0
+_ENDS_WITHIN_S: Final = 20.0  # it has nothing left to do, but the machine may be busy
 _BEATS_PER_LEASE: Final = 5
 
 
@@ -188,7 +189,7 @@ class Lease:
             self._pipe.close()
         if not self.path.exists():
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.reaper.wait(2)
+                self.reaper.wait(_ENDS_WITHIN_S)
         self.reaper.returncode = self.reaper.returncode or 0  # it may outlive us: that is its purpose
 
     def _create(self) -> Path:

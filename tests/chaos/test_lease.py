@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -258,6 +259,17 @@ def test_the_reaper_ends_the_journal_of_a_keeper_that_is_not_quite_dead(tmp_path
     assert dying.reaper.wait(HEALED_WITHIN_S) == 0
     assert no_journal()
     dying.close()
+
+
+def test_a_lease_that_is_given_back_leaves_no_process_however_slow_its_reaper_is(tmp_path: Path) -> None:
+    kept = lease.Lease(tmp_path / "faults.json", lease_s=60)
+    reaper = psutil.Process(kept.reaper.pid)
+    reaper.suspend()
+    slow = threading.Timer(3.0, reaper.resume)
+    slow.start()
+    kept.close()
+    slow.join()
+    assert not reaper.is_running()
 
 
 def gatecrash(*arguments: str) -> subprocess.CompletedProcess[str]:
