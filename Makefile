@@ -18,10 +18,10 @@ export PYTHONDONTWRITEBYTECODE :=
 help:
 	@echo "make rehearsal | test | setup | lint | format | bench | lock | clean      (see README.md)"
 
-setup: $(VENV)/.installed
+setup: $(BIN)/gatecrash
 
-rehearsal: $(VENV)/.installed
-	@$(BIN)/python -m harness rehearse $(ARGS)
+rehearsal: $(BIN)/gatecrash
+	@$(BIN)/gatecrash rehearse $(ARGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
@@ -56,6 +56,11 @@ $(VENV)/.installed: $(VENV)/bin/python requirements.lock
 	@echo "installing the locked packages …" >&2
 	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock
 	@touch $@
+
+# The command of this checkout, from any directory.
+$(BIN)/gatecrash: $(VENV)/.installed Makefile
+	@printf '#!/bin/sh\nPYTHONPATH="%s$${PYTHONPATH:+:$$PYTHONPATH}" exec "%s/$(BIN)/python" -m harness "$$@"\n' "$(CURDIR)" "$(CURDIR)" > $@
+	@chmod +x $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@echo "installing the locked test and lint tools …" >&2

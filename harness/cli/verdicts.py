@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from harness.cli.annotations import annotate
+from harness.cli.app import say
 from harness.errors import ExitCode, GatecrashError, Interrupted
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ def _against_control(record: Record, verdict: Verdict) -> tuple[Record | None, V
 
 def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     """Print it: the grade, the worst findings, the counter-examples, where the report is."""
+    for line in annotate(verdict):
+        say(line)
     if json:
         typer.echo(paths.verdict.read_text(), nl=False)
         return

@@ -219,7 +219,8 @@ def test_samples_that_do_not_add_up_give_no_verdict_even_over_a_violation() -> N
     builder.changed(load=msgspec.structs.replace(load, samples_recorded=load.samples_recorded - 1))
     result = verdict(builder)
     assert result.verdict is Decision.NO_VERDICT
-    assert f"{load.requests_sent:,} requests were sent but {load.requests_sent - 1:,} samples recorded." == result.reason
+    sent = load.requests_sent
+    assert f"{sent:,} requests were sent but {sent - 1:,} samples recorded." == result.reason
     builder = RunBuilder()
     builder.tables["requests"].pop()
     assert "samples were recorded but" in verdict(builder).reason
