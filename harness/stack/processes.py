@@ -184,29 +184,15 @@ class ManagedProcess:
                 raise EnvironmentProblem(problem, hint="is the package complete?") from error
 
     def _below(self) -> list[psutil.Process]:
-        """All its descendants, also those in a session of their own: PostgreSQL's servers each lead one."""
-        if not self.running:
-            return []  # its number may be another's by now
-        try:
-            return psutil.Process(self.pid).children(recursive=True)
-        except psutil.Error:
-            return []
+        return below(self.pid) if self.running else []  # its number may be another's by now
 
     def _end(self, family: Sequence[psutil.Process]) -> None:
-        """Kill it, all below it and what is left of `family`; return when all are gone.
-
-        Who is killed is dead a little later, and until then keeps ports, shared memory and files of a directory.
-        """
+        """Kill it, all below it and what is left of `family`; return when all are gone."""
         self._signal(signal.SIGSTOP)  # no more children
         family = [*family, *self._below()]
         self._signal(signal.SIGKILL, group=True)
-        for one in family:
-            with contextlib.suppress(psutil.Error):
-                one.kill()
         self._popen.wait()
-        deadline = time.monotonic() + _GONE_WITHIN_S
-        while not all(map(_is_gone, family)) and time.monotonic() < deadline:
-            time.sleep(0.005)
+        end_all(family)
 
     def _signal(self, number: signal.Signals, *, group: bool = False) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -214,6 +200,27 @@ class ManagedProcess:
                 os.killpg(self.pid, number)
             elif self.running:
                 os.kill(self.pid, number)
+
+
+def below(pid: int) -> list[psutil.Process]:
+    """All descendants of a process, also those in a session of their own: PostgreSQL's servers each lead one."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def end_all(processes: Sequence[psutil.Process]) -> None:
+    """Kill them; return when all are gone.
+
+    Who is killed is dead a little later, and until then keeps ports, shared memory and files of a directory.
+    """
+    for one in processes:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
+    deadline = time.monotonic() + _GONE_WITHIN_S
+    while not all(map(_is_gone, processes)) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def _is_gone(process: psutil.Process) -> bool:

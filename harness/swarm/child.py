@@ -16,7 +16,7 @@ import msgspec
 
 from harness.errors import ExitCode, GatecrashError, NoVerdict
 from harness.record.paths import RunPaths
-from harness.stack.processes import child_environment, last_line
+from harness.stack.processes import below, child_environment, end_all, last_line
 from harness.swarm.protocol import Command, Event, Failed, Quit, Stop, SwarmSpec, decode_event, encode_line, write_spec
 
 E = TypeVar("E", bound=msgspec.Struct)
@@ -62,8 +62,10 @@ class SwarmChild:
         try:
             self._process.wait(_ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
+            workers = below(self._process.pid)
             self._process.kill()
             self._process.wait()
+            end_all(workers)
         self._reader.join(1.0)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None and not pipe.closed:
