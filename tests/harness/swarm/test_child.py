@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import psutil
@@ -26,6 +24,7 @@ def test_a_swarm_that_does_not_end_in_time_is_ended_with_its_workers(
     with serving(shop) as server, SwarmChild(shop_spec(server.url, tmp_path), paths) as swarm:
         swarm.expect(Armed, 240.0)
         family = [psutil.Process(swarm.pid), *psutil.Process(swarm.pid).children()]
-        os.kill(swarm.pid, signal.SIGSTOP)
+        for one in family:
+            one.suspend()
     assert len(family) == 3
     assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
