@@ -107,6 +107,10 @@ class QueueStream(Protocol):
 
     def __iter__(self) -> Iterator[QueueNews]: ...
 
+    @property
+    def reconnect_s(self) -> float | None:
+        """How long the platform wants a reader to wait before opening it again; null: it has not said."""
+
     def close(self) -> None:
         """Leave the stream."""
 

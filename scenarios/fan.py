@@ -116,13 +116,13 @@ class Visit:
         call = self._pace.at_once()
         while True:
             answer = self._session.positions(call)
-            lost_s = answer.t_end_s
+            lost_s, asked_s = answer.t_end_s, answer.retry_after_s
             if answer.value is not None:
                 if self._is_admitted(answer.value):
                     return
-                lost_s = monotonic()
+                lost_s, asked_s = monotonic(), answer.value.reconnect_s
                 call = Call(t_intended_s=lost_s)
-            pause_s = self._back_off_s(answer, call.attempt)
+            pause_s = self._back_off_s(asked_s, call.attempt)
             self._require_patience(lost_s + pause_s)
             gevent.sleep(pause_s)
             call = Call(t_intended_s=call.t_intended_s, attempt=call.attempt + 1)
@@ -213,18 +213,18 @@ class Visit:
             self._pace.completed(answer.t_end_s)
             if answer.outcome is Outcome.OK or answer.final:
                 return answer
-            pause_s = self._back_off_s(answer, call.attempt)
+            pause_s = self._back_off_s(answer.retry_after_s, call.attempt)
             self._require_patience(monotonic() + pause_s)
             gevent.sleep(pause_s)
             call = Call(t_intended_s=call.t_intended_s, attempt=call.attempt + 1, retry_of=answer.op)
 
-    def _back_off_s(self, answer: Answer[T], attempt: int) -> float:
+    def _back_off_s(self, asked_s: float | None, attempt: int) -> float:
         """What the platform asks for and up to half as much again, but never nothing; without that, exponential and
         jittered."""
         shortest_s, longest_s = _BACK_OFF_S
         roll = self._dice.roll()
-        if answer.retry_after_s is not None:
-            return max(shortest_s * (0.5 + roll), answer.retry_after_s * (1.0 + 0.5 * roll))
+        if asked_s is not None:
+            return max(shortest_s * (0.5 + roll), asked_s * (1.0 + 0.5 * roll))
         return float(min(longest_s, shortest_s * 2 ** (attempt - 1)) * (0.5 + roll))
 
     def _require_patience(self, until_s: float) -> None:

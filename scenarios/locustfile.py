@@ -25,6 +25,7 @@ from harness.swarm.barrier import Barrier
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.http import Shot
 from harness.swarm.recorder import Recorder
+from harness.swarm.request_hook import EachFired
 from harness.swarm.users import Crew
 from scenarios.fan import FanUser
 from scenarios.reference import ReferencePlatform
@@ -70,7 +71,7 @@ def _prepare(environment: Environment, **_: object) -> None:
         environment.user_classes = [one for one in environment.user_classes if one is not SpectatorUser]
     if isinstance(environment.runner, MasterRunner):
         return
-    recorder = Recorder(0, environment.events.request.fire)
+    recorder = Recorder(0, EachFired(environment.events.request.fire))
     addresses = Addresses(
         booking=environment.host or "http://127.0.0.1:8000",
         feeds=(options.feed,) if options and options.feed else (),

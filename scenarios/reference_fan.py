@@ -245,6 +245,11 @@ class PositionStream:
             yield QueueNews(kind=kind, position=data.position)
         session.note("disconnect", monotonic(), error=self._events.error)
 
+    @property
+    def reconnect_s(self) -> float | None:
+        """What its last `retry` field said."""
+        return self._events.reconnect_s
+
     def close(self) -> None:
         """Leave the stream."""
         self._events.close()

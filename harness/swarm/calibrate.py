@@ -33,6 +33,7 @@ from harness.swarm.http import Shot
 from harness.swarm.loader import load_class
 from harness.swarm.protocol import DEFAULT_PLATFORM
 from harness.swarm.recorder import Recorder, prepare_arrow
+from harness.swarm.request_hook import EachFired
 
 _REQUESTERS: Final = 50
 _REQUESTS_S: Final = 1.0  # of processor time, at most three times as long by the clock
@@ -47,7 +48,7 @@ class Bench:
     """One generator process under measurement."""
 
     def __init__(self, port: int) -> None:
-        self._recorder = Recorder(1, locust.events.request.fire)
+        self._recorder = Recorder(1, EachFired(locust.events.request.fire))
         self._t0 = ReleaseInstant(time.monotonic(), time.time())
         addresses = Addresses(booking=f"http://127.0.0.1:{port}", feeds=(), event="e")
         self._shots: list[Shot] = []

@@ -44,9 +44,9 @@ class Shot:
 
 
 @cache
-def _common_lines(origin: Origin) -> bytes:
+def _common_lines(origin: Origin) -> str:
     """What every request to one origin has after its target, up to the accepted encoding."""
-    return f" HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: ".encode()
+    return f" HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: "
 
 
 class HttpClient:
@@ -153,14 +153,13 @@ class HttpClient:
     # One exchange, up to the head of the response.
 
     def _serialise(self, endpoint: Endpoint, target: str, headers: bytes, body: bytes | None) -> bytes:
-        line = f"{endpoint.method} {target}".encode()
-        encoding = f"{endpoint.accept_encoding}\r\n".encode()
+        first = f"{endpoint.method} {target}{self._common}{endpoint.accept_encoding}\r\n".encode()
         if self._trace_id:
             self._span_id = self._recorder.next_span()
             headers += f"traceparent: {traceparent(self._trace_id, self._span_id)}\r\n".encode()
         if body is None:
-            return b"".join((line, self._common, encoding, headers, b"\r\n"))
-        return b"".join((line, self._common, encoding, headers, b"Content-Length: %d\r\n\r\n" % len(body), body))
+            return first + headers + b"\r\n"
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (first, headers, len(body), body)
 
     def _exchange(self, endpoint: Endpoint, target: str, headers: bytes, body: bytes | None) -> Head:
         self._t_first_byte_s = None

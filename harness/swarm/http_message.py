@@ -22,9 +22,12 @@ class MalformedResponse(Exception):
 
 
 class Head:
-    """A status line and header fields. `raw` is without the empty line that ends them. Never changes: see `head_of`."""
+    """A status line and header fields. `raw` is without the empty line that ends them. Never changes: see `head_of`.
 
-    __slots__ = ("_body_length", "_keeps_alive", "_lower", "raw", "status")
+    `keeps_alive`: whether the connection may be used again.
+    """
+
+    __slots__ = ("_body_length", "_lower", "keeps_alive", "raw", "status")
 
     def __init__(self, raw: bytes) -> None:
         if raw[:7] != b"HTTP/1." or raw[8:9] != b" " or raw[12:13] not in (b" ", b"\r", b""):
@@ -36,7 +39,8 @@ class Head:
         self.status = int(digits)
         self._lower = raw.lower()
         self._body_length: int | None = None
-        self._keeps_alive: bool | None = None
+        said = (self.get(b"connection") or b"").lower()
+        self.keeps_alive = b"keep-alive" in said if raw[7:8] == b"0" else b"close" not in said
 
     def get(self, name: bytes) -> bytes | None:
         """The first field of that name (given in lower case), stripped; null when there is none."""
@@ -46,14 +50,6 @@ class Head:
         start += len(name) + 3
         end = self.raw.find(b"\r\n", start)
         return self.raw[start : end if end >= 0 else None].strip()
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether the connection may be used again."""
-        if self._keeps_alive is None:
-            said = (self.get(b"connection") or b"").lower()
-            self._keeps_alive = b"keep-alive" in said if self.raw[7:8] == b"0" else b"close" not in said
-        return self._keeps_alive
 
     def body_length(self, *, to_head: bool = False) -> int:
         """Bytes of the body, or `CHUNKED`, or `CLOSE_DELIMITED` (RFC 9112 §6.3). `to_head`: the request was a HEAD."""

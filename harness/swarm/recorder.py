@@ -1,16 +1,16 @@
 """Where a worker process notes what happened, column by column, until it is sent on.
 
 Rows hold instants on this worker's monotonic clock; they become seconds relative to T0 when a batch is taken. Nothing
-here knows sockets or Locust: `fire_request` is Locust's event hook in a swarm.
+here knows sockets or Locust: `told` is what keeps Locust's statistics in a swarm.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, MutableSequence
+from collections.abc import MutableSequence
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -21,34 +21,12 @@ from harness.record.histogram import bucket_us
 from harness.record.schema import TABLES, Function, Outcome
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.pulse import OPERATIONS, REQUESTS
+from harness.swarm.request_hook import Cell, RequestHook, Row
 from harness.swarm.tracing import Tracer, span_id
-
-Cell = str | int | float | None
-Row = tuple[Cell, ...]
 
 _ALL: Final = sys.maxsize
 _WALL_CLOCK_COLUMNS: Final = frozenset({"t_sent_s"})
 _encode_json: Final = msgspec.json.Encoder().encode
-
-
-class RequestHook(Protocol):
-    """Locust's `events.request.fire`."""
-
-    def __call__(
-        self,
-        *,
-        request_type: str,
-        name: str,
-        response_time: float,
-        response_length: int,
-        exception: Exception | None,
-        context: Mapping[str, object],
-    ) -> None:
-        """Tell the listeners of one request. response_time in ms."""
-
-
-class RequestFailed(Exception):
-    """What Locust's statistics show for a failed request."""
 
 
 class TableBuffer:
@@ -136,7 +114,7 @@ class Recorder:
     def __init__(
         self,
         worker: int,
-        fire_request: RequestHook | None = None,
+        told: RequestHook | None = None,
         tracer: Tracer | None = None,
         rows_waiting_max: int = _ALL,
     ) -> None:
@@ -149,8 +127,7 @@ class Recorder:
         self._requests = self.buffers["requests"]
         self._events = self.buffers["events"]
         self._operations = self.buffers["operations"]
-        self._fire = fire_request
-        self._failures: dict[str, RequestFailed] = {}
+        self._told = told
         self._open: dict[int, Operation] = {}
         self._next_op = 0
         self._spans = 0
@@ -198,16 +175,8 @@ class Recorder:
         else:
             self._count(self._cells, row)
         self.samples_recorded += 1
-        if self._fire is not None:
-            error = row[11]
-            self._fire(
-                request_type=row[4],  # type: ignore[arg-type]
-                name=row[3],  # type: ignore[arg-type]
-                response_time=(row[8] - row[6]) * 1000.0,  # type: ignore[operator]
-                response_length=row[12],  # type: ignore[arg-type]
-                exception=self._failure(str(error)) if error else None,
-                context={},
-            )
+        if self._told is not None:
+            self._told.note(row)
 
     def condense(self, zero_s: float | None = None) -> None:
         """From now on requests are counted per second from `zero_s` on, T0 on this worker's clock, not kept as rows."""
@@ -224,9 +193,6 @@ class Recorder:
         service_us = bucket_us(int((end_s - start_s) * 1e6))  # type: ignore[operator]
         response_us = bucket_us(int((end_s - intended_s) * 1e6))  # type: ignore[operator]
         cells[(second_s, kind, step, method, status, outcome, error, attempt, service_us, response_us)] += 1
-
-    def _failure(self, error: str) -> RequestFailed:
-        return self._failures.setdefault(error, RequestFailed(error))
 
     def event(self, row: Row) -> None:
         """One row of EVENTS (without `worker`). `t_sent_s` is unix time here."""
@@ -264,6 +230,8 @@ class Recorder:
 
     def take(self, t0: ReleaseInstant, rows_max: int = _ALL) -> dict[str, pa.RecordBatch]:
         """A batch for each table that has new rows, of at most `rows_max` rows: a big one would stop the loop."""
+        if self._told is not None:
+            self._told.catch_up()
         if self._cells:
             self.buffers["histograms"].rows.extend((*cell, count) for cell, count in self._cells.items())
             self._cells.clear()

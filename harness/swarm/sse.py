@@ -22,16 +22,21 @@ _EVENT_BYTES_MAX: Final = 1024 * 1024  # comments and half events included
 _EVENT_LINES_MAX: Final = 4096  # sseclient copies what it has for each line: many would stop the loop for a minute
 _find_blank_line: Final = re.compile(rb"\n\n|\r\n\r\n|\r\r").search
 _BLANK_LINE_BYTES_MAX: Final = 4
+_find_retries: Final = re.compile(rb"(?:^|[\r\n])retry: ?([0-9]{1,9})(?=[\r\n]|$)").findall
 
 
 class EventStream:
-    """An open event stream. It ends when the other side ends it or it is lost; then `error` says which."""
+    """An open event stream. It ends when the other side ends it or it is lost; then `error` says which.
 
-    __slots__ = ("_at_end", "_body", "_client", "_first", "_received", "_searched", "error")
+    `reconnect_s`: how long to wait before it is opened again, as its last `retry` field said; null: there was none.
+    """
+
+    __slots__ = ("_at_end", "_body", "_client", "_first", "_received", "_searched", "error", "reconnect_s")
 
     def __init__(self, client: HttpClient, body: Body) -> None:
         """Reads up to the first event. Raises `CallFailed` when there is none."""
         self.error = ""
+        self.reconnect_s: float | None = None
         self._client = client
         self._body = body
         self._received = b""
@@ -72,6 +77,8 @@ class EventStream:
                 block = self._next_block()
                 if block.count(b"\n") + block.count(b"\r") > _EVENT_LINES_MAX:
                     raise CallFailed("too_large")
+                if retries := _find_retries(block):  # sseclient drops a block that has nothing else
+                    self.reconnect_s = int(retries[-1]) / 1000.0
                 event = next(SSEClient(iter((block,))).events(), None)
                 if event is not None or not block:
                     return event

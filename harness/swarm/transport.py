@@ -2,7 +2,8 @@
 
 A timer per read would cost more than the read. So a connection only notes its deadline, and one `DeadlineGuard` per
 process shuts down what is overdue, usually every 50 ms; the waiting greenlet wakes to an end of file and calls it a
-timeout.
+timeout. Nor does each read arm and disarm the loop's watcher: it stays armed from read to read, until the other side
+says something that nobody waits for.
 """
 
 from __future__ import annotations
@@ -85,7 +86,17 @@ GUARD: Final = DeadlineGuard()
 class Connection:
     """An open connection. Every method raises `CallFailed` with a word of the record's for what went wrong."""
 
-    __slots__ = ("_hub", "_raw", "_readable", "_secured", "deadline_s", "expired", "server")
+    __slots__ = (
+        "_hub",
+        "_raw",
+        "_readable",
+        "_secured",
+        "_waiting",
+        "_watching",
+        "deadline_s",
+        "expired",
+        "server",
+    )
 
     def __init__(self, origin: Origin, limits: Limits, session: ssl.SSLSession | None = None) -> None:
         self.deadline_s = _NEVER
@@ -96,6 +107,8 @@ class Connection:
         self._raw: socket.socket = connected if self._secured is None else self._secured._sock
         self._hub = get_hub()
         self._readable = self._hub.loop.io(self._raw.fileno(), _READ)
+        self._watching = False
+        self._waiting: gevent.Greenlet | None = None
         GUARD.watch(self)
 
     @property
@@ -136,7 +149,14 @@ class Connection:
         """Some bytes; empty at the end of file. Waits first: what a server answers is hardly ever there at once."""
         try:
             if self._secured is None:
-                self._hub.wait(self._readable)
+                if not self._watching:
+                    self._readable.start(self._wake)
+                    self._watching = True
+                self._waiting = gevent.getcurrent()
+                try:
+                    self._hub.switch()
+                finally:
+                    self._waiting = None
                 data: bytes = self._raw.recv(size)
             else:
                 data = self._secured.recv(size)
@@ -147,6 +167,14 @@ class Connection:
         if not data and self.expired:
             raise CallFailed("timeout")
         return data
+
+    def _wake(self) -> None:
+        """There is something to read. With nobody there to read it, the loop would say so again and again."""
+        if self._waiting is not None:
+            self._waiting.switch()
+        else:
+            self._readable.stop()
+            self._watching = False
 
     def is_stale(self) -> bool:
         """Whether the other side has closed it or said something unasked while it lay idle."""

@@ -112,7 +112,8 @@ def unrecorded(url: str, users: int) -> dict[str, float]:
     """The same without rows, batches and Locust's statistics."""
     from locust.env import Environment  # isort: skip - first: it patches the process for gevent
 
-    from harness.swarm.recorder import Recorder, Row
+    from harness.swarm.recorder import Recorder
+    from harness.swarm.request_hook import Row
 
     class Deaf(Recorder):
         def request(self, _row: Row) -> None:

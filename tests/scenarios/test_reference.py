@@ -211,13 +211,18 @@ def test_without_an_answer_to_what_is_asked_nobody_joins() -> None:
 def test_a_position_stream_goes_on_after_the_last_event_seen() -> None:
     def script(asked: Asked) -> Said:
         if not asked.header("last-event-id"):
-            return [HEAD + chunk(b'id: e1:1\nevent: position\ndata: {"position":5,"epoch":"e1","at":10.5}\n\n'), CLOSE]
+            return [
+                HEAD + chunk(b'id: e1:1\nevent: position\ndata: {"position":5,"epoch":"e1","at":10.5}\n\n'),
+                chunk(b"retry: 750\n\n"),
+                CLOSE,
+            ]
         return [HEAD + chunk(b'id: e1:2\nevent: admitted\ndata: {"at":12.0}\n\n') + b"0\r\n\r\n"]
 
     with fan_of(script) as (session, recorder, server):
         first = session.positions(now()).value
         assert first is not None
         assert [(news.kind, news.position) for news in first] == [(QueueNewsKind.POSITION, 5)]
+        assert first.reconnect_s == 0.75
         first.close()
         again = session.positions(now()).value
         assert again is not None

@@ -16,6 +16,7 @@ from harness.record.schema import ERRORS, TABLES
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.http import Endpoint, HttpClient, Limits
 from harness.swarm.recorder import Recorder
+from harness.swarm.request_hook import EachFired
 from harness.swarm.transport import resolve
 from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, response, serving
 from tests.harness.swarm.test_http_message import chunked, split_at
@@ -220,7 +221,7 @@ def test_a_killed_user_leaves_a_row_that_says_so() -> None:
 
 def test_locust_hears_of_every_call() -> None:
     heard: list[dict[str, object]] = []
-    recorder = Recorder(1, lambda **event: heard.append(event))
+    recorder = Recorder(1, EachFired(lambda **event: heard.append(event)))
     with serving(lambda asked: [response(b"abc", 200 if asked.target == "/good" else 500)]) as server:
         client = client_of(server.url, recorder)
         client.call(GET, "/good", NOW)

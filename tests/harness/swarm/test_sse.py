@@ -49,6 +49,28 @@ def test_events_are_the_same_however_their_bytes_are_cut() -> None:
         client.close()
 
 
+@pytest.mark.parametrize(
+    ("said", "reconnect_s"),
+    [
+        (b"", None),
+        (b"retry: 3000\n\n", 3.0),
+        (b"retry:250\r\ndata: x\r\n\r\n", 0.25),
+        (b"retry: 1000\n\nretry: 0\n\n", 0.0),
+        (b"data: retry: 9000\n\n", None),
+        (b"retry: soon\n\nretry: -1\n\nretry: 1.5\n\n", None),
+        (b"retry: 2000\n\nretry: soon\n\n", 2.0),
+    ],
+)
+def test_a_stream_says_how_long_to_stay_away(said: bytes, reconnect_s: float | None) -> None:
+    with serving(lambda _: [b"HTTP/1.1 200 OK\r\n\r\n", event(0), said, CLOSE]) as server:
+        client = client_of(server.url)
+        _, stream = sse.connect(client, POSITIONS, "/positions", NOW, b"")
+        assert stream is not None
+        list(stream)
+        assert stream.reconnect_s == reconnect_s
+        client.close()
+
+
 LINES = st.sampled_from(
     [b"data: x", b"data", b"event: paused", b"id: e:7", b": beat", b"retry: 5", b"data: \xc3\xa9", b""]
 )
