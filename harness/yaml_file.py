@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import msgspec
 import yaml
@@ -143,7 +143,7 @@ class YamlFile:
         if invalid := _INVALID_VALUE.fullmatch(what):
             choices = _choices(_shape_at(shapes.type_info(type), self.data, keys[:-1]), str(keys[-1]) if keys else "")
             return self.error(f"cannot be {invalid['value']}", *keys, hint=suggest(invalid["value"], choices))
-        return self.error(_in_plain_words(what), *keys)
+        return self.error(_in_plain_words(what), *keys, hint=_unit(str(keys[-1])) if keys and "`str`" in what else "")
 
     def _resolve(self, place: str, text: str, type: type[Any]) -> Keys:
         """msgspec's `$.load.fans` as keys. It writes `[...]` for "some value of this mapping": find out which."""
@@ -275,6 +275,21 @@ def suggest(name: str, known: Sequence[str]) -> str:
 
 _WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list",
           "object": "a mapping of keys", "null": "nothing"}  # fmt: skip
+
+
+_UNITS: Final = {
+    "_per_s": "per second",
+    "_ms": "in milliseconds",
+    "_s": "in seconds",
+    "_bytes": "in bytes",
+    "_ratio": "as a share from 0 to 1",
+}
+
+
+def _unit(key: str) -> str:
+    """A hint for a figure that was written as text: its unit is in the name of its key."""
+    unit = next((unit for ending, unit in _UNITS.items() if key.endswith(ending)), "")
+    return f"write a number alone: {unit}" if unit else ""
 
 
 def _in_plain_words(what: str) -> str:

@@ -13,7 +13,7 @@ from reports.view.words import State
 _TONES: Final = {Decision.READY: "good", Decision.NOT_READY: "bad", Decision.NO_VERDICT: "warn"}
 _GIST_LENGTH: Final = 160  # characters: two lines
 _MEANINGS: Final = {
-    Decision.READY: "Nothing seen in this rehearsal stands against opening the sale.",
+    Decision.READY: "By what this rehearsal saw, the sale can open.",
     Decision.NOT_READY: "The sale should not open like this. Act on the findings, then rehearse again.",
     Decision.NO_VERDICT: "This rehearsal proves nothing either way. Mend what is named here, then rehearse again.",
 }
@@ -83,7 +83,7 @@ def headline(run: RunDocument, verdict: Verdict) -> Headline:
     return Headline(
         word=verdict.verdict.value,
         tone=_TONES[verdict.verdict],
-        meaning=_MEANINGS[verdict.verdict],
+        meaning=_meaning(verdict),
         graded=verdict.grade is not None,
         grade=verdict.grade or text.ABSENT,
         score=text.ABSENT if verdict.score is None else f"{verdict.score:.1f}",
@@ -101,6 +101,11 @@ def headline(run: RunDocument, verdict: Verdict) -> Headline:
         worst=worst,
         worst_label=label,
     )
+
+
+def _meaning(verdict: Verdict) -> str:
+    weak = verdict.verdict is Decision.READY and verdict.findings
+    return _MEANINGS[verdict.verdict] + (" The findings say where it is weak." if weak else "")
 
 
 def findings(verdict: Verdict) -> tuple[FindingView, ...]:

@@ -56,6 +56,8 @@ def test_a_good_file_becomes_the_type(tmp_path: Path) -> None:
         ("name: x\nload:\n  fnas: 3\n", 3, "load.fnas", "unknown key", "did you mean 'fans'?"),
         ("name: x\nload:\n  zzz: 3\n", 3, "load.zzz", "unknown key", "known: fans, mode"),
         ("name: x\nload:\n  fans: many\n", 3, "load.fans", "expected a whole number, got text", ""),
+        ("name: x\nfaults:\n - {action: slow, proxy: a, by_ms: 3 ms}\n", 3, "faults[0].by_ms", "expected a whole",
+         "write a number alone: in milliseconds"),
         ("name: 3\n", 1, "name", "expected text, got a whole number", ""),
         ("load: {}\n", 1, None, "the key 'name' is missing", ""),
         ("name: x\nload:\n  mode: worm\n", 3, "load.mode", "cannot be 'worm'", "did you mean 'warm'?"),

@@ -146,7 +146,7 @@ def test_only_a_narrow_screen_gets_the_narrow_layout_never_paper(record: Record)
 
 @pytest.mark.parametrize(
     ("verdict", "meaning"),
-    [(verdicts.ready, "stands against opening the sale"), (verdicts.not_ready, "should not open like this")],
+    [(verdicts.ready, "the sale can open"), (verdicts.not_ready, "should not open like this")],
 )
 def test_the_first_screen_says_what_the_verdict_means(
     record: Record, verdict: Callable[[Record], Verdict], meaning: str
