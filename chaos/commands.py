@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there instead of to stdout.")]
 
 
-@chaos_app.command("status")
+@chaos_app.command("status", short_help="The faults that may be in force.")
 def chaos_status(json: AsJson = False) -> None:
     """The faults that may be in force: by which run, since when, whether its keeper lives, and what undoes each.
 
@@ -44,7 +44,7 @@ def chaos_status(json: AsJson = False) -> None:
         typer.echo(f"the kill switch is set: no rehearsal starts until {switch} is removed")
 
 
-@chaos_app.command("heal")
+@chaos_app.command("heal", short_help="Undo what dead rehearsals left in force.")
 def chaos_heal(
     everything: Annotated[
         bool, typer.Option("--all", help="Also what a rehearsal that still runs has broken; it gets no verdict then.")
@@ -70,7 +70,7 @@ def chaos_heal(
         raise GatecrashError(f"{left} may still be in force", hint="mend what is said above, then heal again")
 
 
-@chaos_app.command("export")
+@chaos_app.command("export", short_help="An experiment as a Chaos Toolkit file.")
 def chaos_export(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A name from `experiment list`, or a file.")],
     out: Out = None,
@@ -91,7 +91,7 @@ def chaos_export(
         typer.echo(f"not in the file: {line}", err=True)
 
 
-@chaos_app.command("import")
+@chaos_app.command("import", short_help="A Chaos Toolkit file as an experiment.")
 def chaos_import(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment of Chaos Toolkit's, JSON or YAML.")],
     out: Out = None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.stack import Addresses
 
 
-@target_app.command("up")
+@target_app.command("up", short_help="Raise the reference booking system.")
 def target_up(
     scenario: Annotated[str, typer.Option("--scenario", help="Whose on_sale settings to use.")] = "playoff-presale",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the booking API; 0 takes a free one.")] = 0,
@@ -52,7 +52,7 @@ def target_up(
     raise GatecrashError("; ".join(death.text for death in deaths), hint=f"see {logs}")
 
 
-@target_app.command("down")
+@target_app.command("down", short_help="Take down containers that a killed run left.")
 def target_down(json: AsJson = False) -> None:
     """Take down the containers that a gatecrash left which was killed outright; all that is not surely so stays.
 
@@ -72,7 +72,7 @@ def target_down(json: AsJson = False) -> None:
         raise GatecrashError("not all of it could be taken down", hint="see above, and `docker ps -a`")
 
 
-@target_app.command("bugs")
+@target_app.command("bugs", short_help="The bugs that can be planted in it.")
 def target_bugs(json: AsJson = False) -> None:
     """The bugs that can be planted in the reference system, and the invariant that each breaks.
 
@@ -89,10 +89,10 @@ def target_bugs(json: AsJson = False) -> None:
     print_table(("bug", "breaks", "what it does"), ((bug.name, bug.breaks, bug.description) for bug in bugs))
 
 
-@app.command()
+@app.command(short_help="Run the fault proxy alone.")
 def toxiproxy(
     host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address of the HTTP API.")] = "localhost",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="Port of the HTTP API.", max=65535)] = 8474,
+    port: Annotated[int, typer.Option("--port", metavar="N", help="Port of the HTTP API.", min=0, max=65535)] = 8474,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="JSON array of proxies.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Repeatable toxicity, jitter, drops.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Only what Toxiproxy has, no extension.")] = False,

