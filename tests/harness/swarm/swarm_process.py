@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Queue
 from typing import TypeVar
@@ -15,9 +16,11 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.record.paths import RunPaths
 from harness.scenario import Journey, Load, Scenario
 from harness.stack import Addresses
 from harness.swarm.protocol import Command, Event, Failed, Journeys, SwarmSpec, decode_event, encode_line, write_spec
+from tests.waiting import wait_until
 
 SHOP = Path(__file__).with_name("corner_shop.py")
 ROOT = Path(__file__).parents[3]
@@ -57,6 +60,21 @@ class SwarmProcess:
 
     def table(self, name: str) -> pa.Table:
         return pq.read_table(self.run_dir / f"{name}.parquet")
+
+    def await_recorded(self, count: int, workers: tuple[int, ...] = (1, 2)) -> None:
+        """Until the master has written down so many requests of each of these workers."""
+        wait_until(
+            lambda: min(map(self._recorded().__getitem__, workers)) >= count, within_s=120, what="their requests"
+        )
+
+    def _recorded(self) -> Counter[int]:
+        counts: Counter[int] = Counter()
+        with suppress(OSError, pa.ArrowInvalid):  # it has not begun, or its last batch is half written
+            source = pa.OSFile(str(RunPaths(root=self.run_dir).live_table("requests")))
+            with source, pa.ipc.open_stream(source) as batches:
+                for batch in batches:
+                    counts.update(batch["worker"].to_pylist())
+        return counts
 
     def worker_pids(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()

@@ -131,8 +131,7 @@ def test_what_a_killed_worker_process_leaves_missing_is_told_exactly_by_its_own_
         with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
             swarm.expect(Armed)
             swarm.tell(ReleaseCommand())
-            while swarm.expect(Progress).requests < 200:
-                continue
+            swarm.await_recorded(100)
             os.kill(worker_of(worker), signal.SIGKILL)
             finished = swarm.expect(Finished)
             swarm.tell(Settle())
@@ -179,8 +178,7 @@ def test_a_guest_that_is_killed_is_lost_and_its_users_stay_lost(tmp_path: Path) 
         with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
             swarm.expect(Armed)
             swarm.tell(ReleaseCommand())
-            while swarm.expect(Progress).requests < 200:
-                continue
+            swarm.await_recorded(100)
             worker.kill()
             finished = swarm.expect(Finished)
             swarm.tell(Settle())

@@ -99,8 +99,7 @@ def test_a_worker_killed(tmp_path: Path) -> None:
         spec = shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=DURATION_S)
         with running(spec) as swarm:
             released(swarm)
-            while swarm.expect(Progress).requests < 100:
-                continue
+            swarm.await_recorded(50)
             os.kill(max(swarm.worker_pids()), signal.SIGKILL)
             finished = swarm.expect(Finished)
             swarm.tell(Settle())

@@ -148,13 +148,12 @@ def test_stop_ends_journeys_and_every_request_is_accounted_for(tmp_path: Path) -
 
 def test_a_worker_that_dies_is_lost_and_its_users_stay_lost(tmp_path: Path) -> None:
     with serving(shop) as server:
-        spec = shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=5)
+        spec = shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=8)
         with running(spec) as swarm:
             swarm.expect(Armed)
             swarm.tell(ReleaseCommand())
             swarm.expect(Release)
-            while swarm.expect(Progress).requests < 200:
-                continue
+            swarm.await_recorded(100)
             os.kill(max(swarm.worker_pids()), signal.SIGKILL)
             finished = swarm.expect(Finished)
             swarm.tell(Settle())
