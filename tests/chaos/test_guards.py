@@ -191,7 +191,7 @@ def test_with_the_kill_switch_set_no_stack_is_raised(command: tuple[str, str], o
     state.kill_switch().touch()
     done = subprocess.run(
         [sys.executable, "-m", "harness", *command, "--out", str(tmp_path / "runs")],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == (

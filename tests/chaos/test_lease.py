@@ -274,7 +274,7 @@ def test_a_lease_that_is_given_back_leaves_no_process_however_slow_its_reaper_is
 
 def gatecrash(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "harness", *arguments], cwd=ROOT, capture_output=True, text=True,
-                          timeout=60, check=False)  # fmt: skip
+                          timeout=240, check=False)  # fmt: skip
 
 
 @pytest.fixture

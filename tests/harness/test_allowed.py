@@ -64,7 +64,7 @@ def test_every_address_is_looked_at() -> None:
 def test_a_fault_proxy_elsewhere_is_refused_before_anything_starts(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "harness", "rehearse", "smoke", "--out", str(tmp_path)]
     env = {**os.environ, "GATECRASH_TOXIPROXY": "192.0.2.1:8474"}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 2
     assert "192.0.2.1" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -27,7 +27,7 @@ def test_locust_runs_the_fans_and_counts_their_requests(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
     counted = {entry["name"]: entry for entry in json.loads(done.stdout)}

@@ -240,7 +240,12 @@ def test_a_script_that_a_bug_no_longer_fits_is_refused() -> None:
 def test_an_unknown_bug_ends_the_process_with_one_clear_line(role: str) -> None:
     environment = {**os.environ, "TARGET_BUG": "unheard_of"}
     done = subprocess.run(
-        [sys.executable, "-m", "target", role], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "target", role],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 2
     assert done.stderr.splitlines() == [

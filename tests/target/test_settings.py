@@ -57,7 +57,7 @@ def test_a_role_that_cannot_start_exits_with_2(arguments: list[str], environment
         env={"PATH": "/bin", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert ended.returncode == 2

@@ -64,7 +64,7 @@ def test_what_takes_more_than_a_proxy_is_a_whole_drill() -> None:
 def test_on_the_command_line(tmp_path: Path) -> None:
     def gatecrash(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "harness", "chaos", *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
 
     theirs, ours = tmp_path / "theirs.json", tmp_path / "ours.yaml"
     there = gatecrash("export", "redis-down", "--out", str(theirs))

@@ -41,7 +41,7 @@ def test_a_bad_setting_ends_the_provider_with_one_line(tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 2
