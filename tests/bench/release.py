@@ -3,13 +3,16 @@
 `python -m tests.bench.release`. 2,000 fans in one worker: the barrier beside FastHttpUsers behind an event, and the
 barrier with fewer fans, to see how it grows. Then 10,000 fans over two workers, by a whole swarm: master, workers,
 announced T0. All connections are open beforehand. The barrier stamps each send; a FastHttpUser is stamped just before
-its call, which flatters it. The server's own view, first to last arrival, is given for all.
+its call, which flatters it. The server's own view, first to last arrival, is given for all. Beside them as many
+requests are sent by a loop of nothing but `send`: what the system itself takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import socket
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,6 +104,26 @@ def fast(url: str, fans: int) -> dict[str, float]:
     return spread([send_s - t0_s for send_s in sends], arrivals(url))
 
 
+def sends(url: str, fans: int) -> dict[str, float]:
+    """No fans, no swarm: sockets, and the shortest loop over them that stamps each send."""
+    host, port = url.removeprefix("http://").split(":")
+    request = f"GET /release HTTP/1.1\r\nHost: {host}:{port}\r\nAccept-Encoding: identity\r\n\r\n".encode()
+    connections = [socket.create_connection((host, int(port))) for _ in range(fans)]
+    for connection in connections:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    ready, sent_s = [connection.send for connection in connections], []
+    sleep(NOTICE_S)
+    gc.disable()
+    t0_s = monotonic()
+    for send in ready:
+        sent_s.append(monotonic())
+        send(request)
+    gc.enable()
+    for connection in connections:
+        connection.recv(4096)
+    return spread([send_s - t0_s for send_s in sent_s], arrivals(url))
+
+
 def swarm(number: int) -> dict[str, float]:
     """A whole swarm's release, every fan's send as the record has it."""
     from harness.swarm.protocol import Armed, Finished, Quit, ReleaseCommand, Settle, Settled
@@ -143,20 +166,23 @@ def spread(sends_s: list[float], arrived_s: list[float]) -> dict[str, float]:
     }
 
 
+ONE_WORKER = {"barrier": barrier, "fast": fast, "sends": sends}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.release")
-    parser.add_argument("--side", choices=["barrier", "fast"])
+    parser.add_argument("--side", choices=list(ONE_WORKER))
     parser.add_argument("--url")
     parser.add_argument("--fans", type=int, default=FANS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     asked = parser.parse_args()
     if asked.side:
         rounds.pin(1)
-        print(json.dumps({"barrier": barrier, "fast": fast}[asked.side](asked.url, asked.fans)))
+        print(json.dumps(ONE_WORKER[asked.side](asked.url, asked.fans)))
         return 0
     with server.running() as url:
         sleep(0.2)
-        figures = rounds.paired("tests.bench.release", ["barrier", "fast"], asked.rounds, "--url", url)
+        figures = rounds.paired("tests.bench.release", list(ONE_WORKER), asked.rounds, "--url", url)
         grown = [(fans, middle_of(url, fans, min(asked.rounds, GROWTH_ROUNDS))) for fans in GROWTH]
     swarms = []
     for number in range(min(asked.rounds, SWARM_ROUNDS)):
@@ -168,6 +194,7 @@ def main() -> int:
         f"{SWARM_FANS} over {SWARM_WORKERS} workers of a whole swarm",
         "barrier": middle["barrier"],
         "fast_http_user": middle["fast"],
+        "bare_sends": middle["sends"],
         "swarm": rounds.medians(swarms),
         "ratio": round(middle["fast"]["first_to_last_ms"] / middle["barrier"]["first_to_last_ms"], 1),
         "growth": [{"fans": fans, "first_to_last_ms": ms} for fans, ms in grown],
@@ -194,6 +221,7 @@ def table(document: dict[str, object]) -> list[str]:
     ]
     for name, key in (
         (f"{FANS:,} fans in one worker", "barrier"),
+        (f"{FANS:,} bare sends in a loop", "bare_sends"),
         (f"{FANS:,} FastHttpUsers behind an event", "fast_http_user"),
         (f"{SWARM_FANS:,} fans over {SWARM_WORKERS} workers of a whole swarm", "swarm"),
     ):
