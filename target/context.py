@@ -48,11 +48,11 @@ class Connections:
         """
         await self.redis.open()
         await self.shards.open()
+        await self.payments.open()
 
     async def close(self) -> None:
         """Drops every connection."""
-        self.payments.close()
-        await asyncio.gather(self.redis.close(), self.shards.close())
+        await asyncio.gather(self.redis.close(), self.shards.close(), self.payments.close())
 
     def probes(self) -> list[Coroutine[Any, Any, None]]:
         """Endless jobs: the active probes of all breakers."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Final, Protocol
 
+import aiohttp
 import msgspec
 from msgspec import Meta
 
 from target.breakers import Guard, UnavailableError
 from target.observability import PAYMENTS
 from target.payments.records import ChargeStatus
-from target.payments.wire import MalformedAnswerError, Wire
 from target.tracing import outgoing_headers
 
 BULKHEAD_CALLS: Final = 64  # a slow provider may occupy so many of our calls and no more
@@ -61,13 +61,21 @@ class PaymentsClient:
     """The provider, as the saga sees it. Every method raises `UnavailableError` when it does not answer in time."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
-        self.guard = Guard("payments", failures=(OSError, MalformedAnswerError, ProviderError), timeout_s=timeout_s)
-        self._wire = Wire(url)
+        self.guard = Guard("payments", failures=(aiohttp.ClientError, OSError, ProviderError), timeout_s=timeout_s)
+        self._url = url
         self._free_calls = asyncio.Semaphore(BULKHEAD_CALLS)
+        self._session: aiohttp.ClientSession | None = None
 
-    def close(self) -> None:
-        """Closes every connection that is idle."""
-        self._wire.close()
+    async def open(self) -> None:
+        """Makes the connection pool."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=BULKHEAD_CALLS + 2), timeout=aiohttp.ClientTimeout(total=None)
+        )
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        if self._session is not None:
+            await self._session.close()
 
     async def charge(self, key: str, claim: Payable, *, capture: bool = True) -> ChargeAnswer:
         """Charges the claim's card, or authorises the charge only; once per key however often it is called."""
@@ -128,11 +136,15 @@ class PaymentsClient:
     async def _send(
         self, method: str, path: str, key: str, body: dict[str, object] | None, expected: tuple[int, ...]
     ) -> tuple[int, bytes]:
+        if self._session is None:
+            raise RuntimeError("open() was not called")
         headers = outgoing_headers() | ({"idempotency-key": key} if key else {})
-        answer = await self._wire.ask(method, path, headers, b"" if body is None else _encode(body))
-        if answer.status not in expected:
-            raise ProviderError(f"{method} {path} answered {answer.status}")
-        return answer.status, answer.body
+        data = None if body is None else _encode(body)
+        async with self._session.request(method, self._url + path, data=data, headers=headers) as response:
+            content = await response.read()
+            if response.status not in expected:
+                raise ProviderError(f"{method} {path} answered {response.status}")
+            return response.status, content
 
 
 def _answer(body: bytes) -> ChargeAnswer:
