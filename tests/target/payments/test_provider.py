@@ -31,10 +31,11 @@ class Purchase:
 def with_client(provider: Provider, use: Callable[[PaymentsClient], Awaitable[T]], *, timeout_s: float = 30.0) -> T:
     async def main() -> T:
         client = PaymentsClient(provider.url, timeout_s=timeout_s)
+        await client.open()
         try:
             return await use(client)
         finally:
-            client.close()
+            await client.close()
 
     return asyncio.run(main())
 
@@ -169,7 +170,16 @@ def test_a_full_bulkhead_refuses_at_once(start_provider: StartProvider, key: str
     with_client(slow, use)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"charge_id":"c","status":"under review"}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b'{"charge_id":"c","status":"under review"}',
+        b'{"charge_id":"../ledger","status":"captured"}',
+    ],
+)
 def test_an_answer_that_means_nothing_is_no_answer(key: str, body: bytes) -> None:
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
@@ -179,12 +189,13 @@ def test_an_answer_that_means_nothing_is_no_answer(key: str, body: bytes) -> Non
     async def main() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         client = PaymentsClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=2.0)
+        await client.open()
         try:
             with pytest.raises(UnavailableError) as unclear:
                 await client.charge(key, Purchase(key))
             assert unclear.value.maybe_done
         finally:
-            client.close()
+            await client.close()
             server.close()
             await server.wait_closed()
 
