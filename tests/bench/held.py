@@ -51,10 +51,11 @@ def hold(side: str, url: str, connections: int) -> None:
 
     from harness.swarm.clock import ReleaseInstant
     from harness.swarm.recorder import Recorder, prepare_arrow
+    from harness.swarm.request_hook import EachFired
 
     fds()
     prepare_arrow()
-    recorder = Recorder(1, locust.events.request.fire)
+    recorder = Recorder(1, EachFired(locust.events.request.fire))
     opener = OPENERS[side](url, recorder)
     door, done = BoundedSemaphore(OPENING), Event()
     opened, failures = [0], []
