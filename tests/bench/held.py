@@ -33,6 +33,24 @@ OPENING_S = 240.0  # at most, for each kind
 ANSWER_S = 60.0
 
 
+def most_per_process() -> int:
+    """What its descriptors allow; and half of the local ports to one address: from there on the kernel tries thousands
+    of ports that are in use for each connect, since it looks at the even ones first."""
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    return min(fds() - SPARE_FDS, (last - first + 1) // 2 - 2 * WARM_UP)
+
+
+def require_tracking(connections: int) -> None:
+    """Where a firewall tracks connections, its table must hold them: what does not fit is dropped in silence."""
+    limit = Path("/proc/sys/net/netfilter/nf_conntrack_max")
+    needed = connections * 2  # those of the kind before linger for a while
+    if limit.exists() and int(limit.read_text()) < needed:
+        print(
+            f"  {limit} is {limit.read_text().strip()}; set {needed} or more, or packets may be dropped",
+            file=sys.stderr,
+        )
+
+
 def fds() -> int:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -178,7 +196,9 @@ def tell(clients: list[subprocess.Popen[str]]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.held")
     parser.add_argument("--connections", type=int, default=CONNECTIONS, help="of each kind")
-    parser.add_argument("--per-process", type=int, default=fds() - SPARE_FDS, help="at most, for its descriptors")
+    parser.add_argument(
+        "--per-process", type=int, default=most_per_process(), help="at most, for descriptors and ports"
+    )
     parser.add_argument("--side", choices=list(OPENERS))
     parser.add_argument("--url")
     parser.add_argument("--rounds", type=int, help="ignored: each kind is opened once")
@@ -186,6 +206,7 @@ def main() -> int:
     if asked.side:
         hold(asked.side, asked.url, asked.connections)
         return 0
+    require_tracking(asked.connections)
     pairs = math.ceil(asked.connections / asked.per_process)
     figures: dict[str, dict[str, object]] = {}
     for side in SIDES:
