@@ -27,6 +27,8 @@ _NEEDED_MEMORY_BYTES: Final = 2 * 10**9
 _NEEDED_DISK_BYTES: Final = 10**9
 _NEEDED_PORTS: Final = 10_000
 _NEEDED_BACKLOG: Final = 4_096
+_NEEDED_TRACKED: Final = 20_000
+_CONNTRACK: Final = Path("/proc/sys/net/netfilter")
 _SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
 _LIFT_HARD_FDS: Final = "beyond the hard limit: nofile in /etc/security/limits.conf, or LimitNOFILE= of the service"
 _PACKAGES: Final = ("locust", "gevent", "websocket-client", "sseclient-py", "toxiproxy-python", "pyarrow", "granian")
@@ -70,6 +72,7 @@ def _checks() -> Iterator[Check]:
     yield _descriptors()
     yield _connections()
     yield _backlog()
+    yield _tracking()
     yield _ports()
     yield _account()
     yield from _docker()
@@ -121,7 +124,7 @@ def _descriptors() -> Check:
 def _connections() -> Check:
     """Each connection to one address of the platform takes one local port of this machine."""
     first, last = port_range()
-    found = f"{first} to {last}: {last - first + 1:,} connections to one address"
+    found = f"{first} to {last}: {last - first + 1:,} connections to one address, half of them opened fast"
     lift = 'sysctl -w net.ipv4.ip_local_port_range="1024 65535", or more machines (gatecrash plan)'
     if last - first + 1 < _NEEDED_PORTS:
         return Check("local ports", "limited", found, lift)
@@ -138,6 +141,19 @@ def _backlog() -> Check:
     if longest < _NEEDED_BACKLOG:
         return Check(name, "limited", f"{longest:,}, {_NEEDED_BACKLOG:,} wanted", lift)
     return Check(name, "ok", f"{longest:,}", "" if longest > _NEEDED_BACKLOG else f"for more: {lift[:-4]}65535")
+
+
+def _tracking() -> Check:
+    """A firewall that tracks connections, also closed ones for a while, drops in silence what its table cannot hold."""
+    name, lift = "connection tracking", "sysctl -w net.netfilter.nf_conntrack_max=1048576"
+    try:
+        most, used = (int((_CONNTRACK / f"nf_conntrack_{what}").read_text()) for what in ("max", "count"))
+    except OSError:
+        return Check(name, "ok", "none")
+    found = f"{used:,} of {most:,} connections"
+    if most - used < _NEEDED_TRACKED:
+        return Check(name, "limited", f"{found}, room for {_NEEDED_TRACKED:,} wanted", lift)
+    return Check(name, "ok", found, f"for more: {lift}")
 
 
 def _ports() -> Check:

@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from harness import doctor
+
 ROOT = Path(__file__).resolve().parents[2]
 FDS = 512
 
@@ -28,6 +30,18 @@ def test_a_low_limit_is_found_and_every_limit_says_how_to_lift_it() -> None:
     assert f"{FDS}" in found["file descriptors"]["found"]
     assert found["file descriptors"]["mend"].startswith("ulimit -n ")
     assert "ip_local_port_range" in found["local ports"]["mend"]
-    assert "listen queue" in found
+    assert {"listen queue", "connection tracking"} <= found.keys()
     limited = [name for name, check in found.items() if check["status"] == "limited" and not check["mend"]]
     assert limited == []
+
+
+@pytest.mark.parametrize(("used", "status"), [(1_000, "ok"), (260_000, "limited")])
+def test_a_full_table_of_connections_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: int, status: str
+) -> None:
+    (tmp_path / "nf_conntrack_max").write_text("262144\n")
+    (tmp_path / "nf_conntrack_count").write_text(f"{used}\n")
+    monkeypatch.setattr(doctor, "_CONNTRACK", tmp_path)
+    (check,) = (check for check in doctor.examine() if check.name == "connection tracking")
+    assert (check.status, check.found.split(",")[0]) == (status, f"{used:,}".split(",")[0])
+    assert "nf_conntrack_max" in check.mend
