@@ -52,11 +52,13 @@ def reset(connection: socket.socket) -> None:
 def test_whatever_a_server_says_the_call_ends_in_one_row_and_the_next_one_works(
     pieces: list[bytes], end: object
 ) -> None:
+    """In one go: what follows a whole answer, and comes only when the next is asked for, looks like the next one's."""
+
     def script(asked: Asked) -> Iterator[bytes | Hang]:
         if asked.target == "/good":
             yield response(b"fine")
             return
-        yield from pieces
+        yield b"".join(pieces)
         if end is _RESET:
             reset(asked.socket)
         yield end if isinstance(end, Hang) else CLOSE
