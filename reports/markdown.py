@@ -24,7 +24,7 @@ def _headline(page: Page) -> Iterable[str]:
     head = page.headline
     yield f"# {head.word}"
     grade = f"Grade {head.grade}, score {head.score} of 100" if head.graded else "Not graded"
-    yield f"{head.meaning}"
+    yield head.meaning
     yield f"**{grade}.** {_plain(head.reason)}"
     yield f"{_plain(head.scenario)} · {_plain(head.run_id)} · {_plain(head.when)}"
     facts = [_fact(fact) for fact in (*head.load, *head.instrument_facts)]

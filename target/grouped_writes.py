@@ -8,7 +8,6 @@ one run has changed nothing: each of its runs is then made alone, and gets its o
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -18,6 +17,7 @@ import asyncpg
 from target import tracing
 from target.breakers import UnavailableError
 from target.database import Connection, Store
+from target.lanes import Lanes
 from target.observability import DB_WRITE_SECONDS
 
 GROUP_MAX: Final = 64
@@ -46,14 +46,13 @@ class GroupedWrite:
         self._statement = statement
         self._order_by = order_by
         self._waiting: deque[_Run] = deque()
-        self._lanes: set[asyncio.Task[None] | None] = set()
-        self._starting = False
+        self._lanes = Lanes(self._work, most=LANES)
 
     async def run(self, *arguments: object) -> bool:
         """Whether it has changed something. Raises what the database answers, or `UnavailableError`."""
         run = _Run(arguments)
         self._waiting.append(run)
-        self._start()
+        self._lanes.call()
         with tracing.span(f"{self._store.guard.dependency} write", kind="client"), DB_WRITE_SECONDS.time():
             try:
                 async with asyncio.timeout(self._store.guard.timeout_s):
@@ -61,23 +60,9 @@ class GroupedWrite:
             except TimeoutError as error:
                 raise UnavailableError(self._store.guard.dependency, "no answer in time", maybe_done=True) from error
 
-    def _start(self) -> None:
-        if not self._starting and len(self._lanes) < LANES:
-            self._starting = True  # at the end of this turn of the loop: whoever asks in it is in the group
-            asyncio.get_running_loop().call_soon(self._start_lane)
-
-    def _start_lane(self) -> None:
-        self._starting = False
-        nobody = contextvars.Context()  # a group is of no single trace
-        lane = asyncio.get_running_loop().create_task(self._run_lane(), context=nobody)
-        self._lanes.add(lane)
-
-    async def _run_lane(self) -> None:
-        try:
-            while group := self._take():
-                await self._make(group)
-        finally:  # at once: whoever asks next needs a new one
-            self._lanes.discard(asyncio.current_task())
+    async def _work(self) -> None:
+        while group := self._take():
+            await self._make(group)
 
     def _take(self) -> list[_Run]:
         """The next group; of runs for one and the same row the first, so that each answer is its own."""

@@ -224,17 +224,21 @@ class Inventory:
         )
         arguments: list[Value] = []
         owned: set[str] = set()
-        for state, claims in ((HoldState.SOLD, sold), (HoldState.LOCKED, pending), (HoldState.HELD, promised)):
+        for state, claims in ((HoldState.SOLD, sold), (HoldState.LOCKED, pending)):
             for claim in claims:
-                if isinstance(claim, Promise) and not owned.isdisjoint(claim.seats):
-                    continue
                 owned.update(claim.seats)
-                expires_us = round(claim.expires_at * 1e6) if isinstance(claim, Promise) else ""
-                owner = (reference(claim.hold_id), claim.hold_id, claim.fan, claim.identity)
-                for seat in claim.seats:
-                    arguments += (*owner, seat, self._index(seat), state, expires_us)
+                arguments += self._loaded(claim, state, "")
+        for promise in promised:
+            if owned.isdisjoint(promise.seats):
+                owned.update(promise.seats)
+                arguments += self._loaded(promise, HoldState.HELD, round(promise.expires_at * 1e6))
         keys = (*holds_lua.seat_keys(self._keys), self._keys.server, self._keys.roll_call, self._keys.answers)
         return bool(await self._redis.run(holds_lua.LOAD, keys, (*head, *arguments)))
+
+    def _loaded(self, claim: Claim, state: HoldState, expires_us: int | str) -> list[Value]:
+        """What `LOAD` takes for each seat of a claim."""
+        owner = (reference(claim.hold_id), claim.hold_id, claim.fan, claim.identity)
+        return [part for seat in claim.seats for part in (*owner, seat, self._index(seat), state, expires_us)]
 
     def _promise(self, claim: Claim, reply: HoldReply) -> float:
         expires_at = reply.expires_us / 1e6

@@ -33,12 +33,10 @@ async def load_if_lost(inventory: Inventory, orders: Orders, roll_call: RollCall
     live = await orders.live()
     sold = [order for order in live if order.state == OrderState.CONFIRMED]
     pending = [order for order in live if order.state == OrderState.PENDING]
-    paid = {order.hold_id for order in live}
-    promised = [promise for promise in promised if promise.hold_id not in paid]
     loaded = await inventory.load(sold=sold, pending=pending, promised=promised)
     if loaded:
         await _catch_up(inventory, orders, live)
-        text = "%s loaded: %d orders own seats, %d of them pending; %d holds were promised"
+        text = "%s loaded: %d orders own seats, %d of them pending; told of %d holds"
         _log.info(text, event, len(live), len(pending), len(promised))
     return loaded
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 from hiredis import pack_command
 from redis.exceptions import RedisError, ResponseError
 
+from target.lanes import Lanes
+
 BATCH_MAX: Final = 128
 LANES: Final = 4  # batches under way at once
 
@@ -23,31 +25,19 @@ class Batcher:
         self._pool = pool
         self._timeout_s = timeout_s
         self._waiting: deque[tuple[tuple[Any, ...], asyncio.Future[Any]]] = deque()
-        self._lanes: set[asyncio.Task[None] | None] = set()
-        self._starting = False
+        self._lanes = Lanes(self._work, most=LANES)
 
     def send(self, *parts: str | bytes | float) -> asyncio.Future[Any]:
         """The answer to one command, to be awaited. It fails as redis-py does: `RedisError`, OSError, TimeoutError."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((parts, answer))
-        if not self._starting and len(self._lanes) < LANES:
-            self._starting = True
-            loop.call_soon(self._start_lane)
+        self._lanes.call()
         return answer
 
-    def _start_lane(self) -> None:
-        self._starting = False
-        lane = asyncio.get_running_loop().create_task(self._run_lane())
-        self._lanes.add(lane)
-
-    async def _run_lane(self) -> None:
-        try:
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
-                await self._exchange([(parts, answer) for parts, answer in batch if not answer.done()])
-        finally:  # at once: whoever asks next needs a new one
-            self._lanes.discard(asyncio.current_task())
+    async def _work(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
+            await self._exchange([(parts, answer) for parts, answer in batch if not answer.done()])
 
     async def _exchange(self, batch: list[tuple[tuple[Any, ...], asyncio.Future[Any]]]) -> None:
         failure: Exception = ConnectionAbortedError("the batch was cut short")

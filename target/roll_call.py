@@ -63,7 +63,6 @@ class Attendance:
         self._redis = redis
         self._keys = keys
         self._inventory = inventory
-        self._promises = inventory.promises
         self._answered = ""
         self._rounds = 0
         self._began = False
@@ -78,12 +77,12 @@ class Attendance:
             self._began = True
         self._rounds += 1
         if self._rounds % FORGET_EVERY == 0:
-            self._promises.forget()
+            self._inventory.promises.forget()
         keys = self._keys
         called = await self._redis.run(ATTEND, (keys.nodes, keys.roll_call), (self.node, round(GONE_AFTER_S * 1e6)))
         if not called or called.decode() == self._answered:
             return
-        memory = self._promises.memory()
+        memory = self._inventory.promises.memory()
         answer = (called, self.node, msgspec.json.encode(memory))
         if await self._redis.run(ANSWER, (keys.roll_call, keys.answers), answer):
             self._answered = called.decode()
@@ -121,12 +120,11 @@ class RollCall:
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        known, shown_by_s = (
-            self._present or frozenset(),
-            began_s + (0 if self._present is not None else 3 * ATTEND_EVERY_S),
-        )
+        present, shown_by_s = self._present, began_s
+        if present is None:
+            present, shown_by_s = frozenset(), began_s + 3 * ATTEND_EVERY_S
         while True:
-            missing = (known | await self._nodes()) - await self._answered()
+            missing = (present | await self._nodes()) - await self._answered()
             now_s = loop.time()
             if not missing and now_s >= shown_by_s:
                 return

@@ -1,0 +1,37 @@
+"""A few tasks that work off what many ask for at the same time: each takes what waits, together, until nothing does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+
+class Lanes:
+    """At most `most` tasks of `work`, which returns when nothing waits any more.
+
+    They belong to nobody who asks: their work is of no single trace.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], *, most: int) -> None:
+        self._work: Final = work
+        self._most: Final = most
+        self._tasks: set[asyncio.Task[None] | None] = set()
+        self._starting = False
+
+    def call(self) -> None:
+        """Something waits. A new task starts at the end of this turn of the loop: all who ask in it travel together."""
+        if not self._starting and len(self._tasks) < self._most:
+            self._starting = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._starting = False
+        self._tasks.add(asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context()))
+
+    async def _run(self) -> None:
+        try:
+            await self._work()
+        finally:  # at once: whoever asks next needs a new one
+            self._tasks.discard(asyncio.current_task())
