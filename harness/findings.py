@@ -50,6 +50,8 @@ _FAULT: Final = "fault-not-proven"
 _PROCESS: Final = "process-died"
 _RECORD: Final = "anomalies"
 _UNTESTED: Final = "not-tested"
+_SALE: Final = "no-sale"
+_CRASH: Final = "journeys-crashed"
 _SELFTEST: Final = "self-test"
 
 
@@ -63,24 +65,46 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     invariants: tuple[InvariantResult, ...]
     faults: tuple[FaultResult, ...]
     requests_in_record: int
+    sale: str = ""  # why no sale took place; "" where one did
 
     def expectations(self, status: str) -> list[tuple[FaultResult, ExpectationResult]]:
         """The experiments' expectations of this status: met, missed or unknown."""
         return [(fault, e) for fault in self.faults for e in fault.expectations if e.status == status]
 
-    def unseen(self) -> list[str]:
-        """What the scenario requires and the run could not tell: objectives and invariants, by name."""
+    def unmeasured(self) -> list[SliResult]:
+        """The required objectives of which nothing could be measured."""
         objectives = self.scenario.objectives
-        slis = [sli.name for sli in self.slis if sli.name in objectives and sli.value is None]
-        names = [name for name in slis if objectives[name].required]
-        return names + [result.name for result in self.invariants if self.unproven(result)]
+        return [
+            sli for sli in self.slis if sli.name in objectives and sli.value is None and objectives[sli.name].required
+        ]
 
-    def unproven(self, result: InvariantResult) -> bool:
-        """Whether an invariant is required and neither held nor violated."""
-        if result.status in (Status.HELD, Status.VIOLATED):
-            return False
+    def undecided(self) -> list[InvariantResult]:
+        """The required invariants that the run could not decide, without those that a fault may make undecidable."""
+        excused = {name for name, _, _ in self.excused()}
+        return [result for result in self.invariants if self.is_undecided(result) and result.name not in excused]
+
+    def not_exercised(self) -> list[InvariantResult]:
+        """The required invariants that nothing in the run put to the test."""
+        return [one for one in self.invariants if one.status is Status.NOT_EXERCISED and self.is_required(one)]
+
+    def excused(self) -> list[tuple[str, str, str]]:
+        """(invariant, experiment, why) for each required invariant that is undecided and a fault says it may be."""
+        undecided = {result.name for result in self.invariants if self.is_undecided(result)}
+        return [
+            (name, fault.experiment, why)
+            for fault in self.faults
+            for name, why in fault.makes_undecidable.items()
+            if name in undecided
+        ]
+
+    def is_required(self, result: InvariantResult) -> bool:
+        """Whether the scenario names the invariant; where it names none, whether the platform can show it."""
         required = self.scenario.invariants
-        return result.name in required if required else result.status is Status.UNKNOWN
+        return result.name in required if required else result.status is not Status.NOT_OBSERVABLE
+
+    def is_undecided(self, result: InvariantResult) -> bool:
+        """Whether an invariant is required and the run could not tell."""
+        return result.status in (Status.UNKNOWN, Status.NOT_OBSERVABLE) and self.is_required(result)
 
     def faults_skipped(self) -> list[str]:
         """Experiments that the scenario planned and that left no trace."""
@@ -92,6 +116,8 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
     """All findings, the worst first; within a severity in the order: invariants, faults, objectives, the rest."""
     findings = [
         *_invariants(judged),
+        *_sale(judged),
+        *_crashes(judged),
         *_faults(judged),
         *_objectives(judged),
         *_generator(judged),
@@ -104,7 +130,7 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
 
 def anchors() -> tuple[str, ...]:
     """Every section of the runbooks that a finding may point to, apart from those that experiments name themselves."""
-    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST)
+    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST, _SALE, _CRASH)
     return (*(_dashed(name) for name in INVARIANTS), *_SLI_ANCHORS.values(), *own)
 
 
@@ -123,9 +149,13 @@ def _invariants(judged: Judgement) -> list[Finding]:
                 f"Violated: {title.lower()} ({result.violations_total:,} found, {result.operations_checked:,} checked)"
             )
             found.append(Finding(severity="critical", title=title, evidence=_history(result), runbook=runbook))
-        elif judged.unproven(result):
+        elif judged.is_undecided(result):
             seen = "could not be observed" if result.status is Status.NOT_OBSERVABLE else "could not be decided"
             found.append(Finding(severity="major", title=f"{title}: {seen}", evidence=result.note, runbook=runbook))
+        elif result.status is Status.NOT_EXERCISED and judged.is_required(result):
+            evidence = f"a chance is: {result.chance}; there were none" + (f"; {result.note}" if result.note else "")
+            title = f"{title}: was not put to the test"
+            found.append(Finding(severity="major", title=title, evidence=evidence, runbook=runbook))
     return found
 
 
@@ -136,6 +166,26 @@ def _history(result: InvariantResult) -> str:
     steps = [f"{moment(step)}, {told(step)}" for step in first.history]
     faults = f" In force: {', '.join(first.faults)}." if first.faults else ""
     return f"{first.summary}. {'; '.join(steps)}.{faults}"
+
+
+def _sale(judged: Judgement) -> list[Finding]:
+    if not judged.sale:
+        return []
+    title = "The sale did not take place"
+    return [Finding(severity="critical", title=title, evidence=judged.sale, runbook=_runbook(_SALE))]
+
+
+def _crashes(judged: Judgement) -> list[Finding]:
+    load = judged.run.load
+    return [
+        Finding(
+            severity="major",
+            title=f"{crash.count:,} journeys of a {crash.kind} crashed at {crash.where}",
+            evidence=f"first: {crash.what}, in the step {crash.step}",
+            runbook=_runbook(_CRASH),
+        )
+        for crash in (load.crashes if load else ())
+    ]
 
 
 def _faults(judged: Judgement) -> list[Finding]:
@@ -149,9 +199,9 @@ def _faults(judged: Judgement) -> list[Finding]:
     for skipped in judged.faults_skipped():
         title = f"The fault {skipped} was planned but never carried out"
         found.append(Finding(severity="major", title=title, evidence="not in faults.json", runbook=_runbook(_FAULT)))
-    for status, severity in (("missed", "major"), ("unknown", "minor")):
+    for status, severity in (("missed", "major"), ("unknown", "major"), ("not_exercised", "minor")):
         for fault, expectation in judged.expectations(status):
-            title = f"{fault.experiment}: expectation {status}: {expectation.name}"
+            title = f"{fault.experiment}: expectation {status.replace('_', ' ')}: {expectation.name}"
             evidence = f"expected {expectation.expected}; observed {expectation.observed}"
             runbook = fault.runbook or _runbook(fault.experiment)
             found.append(Finding(severity=severity, title=title, evidence=evidence, runbook=runbook))
@@ -187,10 +237,9 @@ def _generator(judged: Judgement) -> list[Finding]:
 
 
 def _anomalies(judged: Judgement) -> list[Finding]:
-    stack = {process.name for process in judged.run.processes}
     found = []
     for anomaly in judged.run.anomalies:
-        died = anomaly.source in stack
+        died = anomaly.is_death
         when = "" if anomaly.t_s is None else f" at {anomaly.t_s:.1f} s"
         finding = Finding(
             severity="major" if died else "minor",
@@ -219,7 +268,7 @@ def _untested(judged: Judgement) -> list[Finding]:
             severity="info", title=f"Not tested: {INVARIANTS[r.name].title.lower()}", evidence=r.note, runbook=runbook
         )
         for r in judged.invariants
-        if r.status is Status.NOT_OBSERVABLE and not judged.unproven(r)
+        if r.status is Status.NOT_OBSERVABLE and not judged.is_undecided(r)
     ]
     if not judged.scenario.faults:
         evidence = "the scenario plans no faults"

@@ -80,10 +80,9 @@ class Journal:
 
     def settled(self, settled: Settled) -> None:
         """The platform is at rest, or was given up on."""
-        self._update(load=settled.load, seat_map_at_rest=settled.seat_map)
+        unrest = () if settled.at_rest else settled.notes or ("the platform did not say that it was at rest",)
+        self._update(load=settled.load, seat_map_at_rest=settled.seat_map, at_rest=settled.at_rest, unrest=unrest)
         self._say("settle", settled.notes)
-        if not settled.at_rest:
-            self._say("settle", ("the platform did not come to rest in the time it had",))
 
     def note(self, anomaly: Anomaly) -> None:
         """Something that a reader must know; stamped with now when it carries no time."""

@@ -91,6 +91,7 @@ class RunBuilder(PaperSale):
             processes=(ProcessInfo(name="booking", pid=4242, address="127.0.0.1:41001"),),
             journey_digest="5e" * 32,
             complete=True,
+            at_rest=True,
             seat_map_at_rest=SeatMapFacts(capacity=len(self.seats), epoch=EPOCH, seq=len(self.changes)),
         )
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import NO_RULES, Evidence
+from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Moment, Tally
 from harness.scenario import OnSale
 
@@ -191,3 +192,13 @@ def _moments(admitted: Admissions, worst: Stretch) -> tuple[Moment, Moment]:
     waited = f"admission no. {admitted.numbers[first]} was not yet given: {early}, or one let in before, still waited"
     told = f"admission no. {admitted.numbers[last]} was given by now: {late}, or one let in after, was told so"
     return Moment(early, waited, (start_s, start_s)), Moment(late, told, (start_s, end_s))
+
+
+ADMISSION_RATE: Final = InvariantSpec(
+    name="admission_rate",
+    title="Nobody is let in too fast",
+    check="In no stretch of time more fans are admitted than rate × length + burst.",
+    chance="admissions while others still waited",
+    checker=admission_rate,
+    needs=("queue",),
+)

@@ -6,11 +6,13 @@ Every claim comes from what a fan was told (an acked payment or look-up) or from
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from harness.audit.history import Evidence, Order
 from harness.audit.operations import Operation, OrderValue, PayValue
+from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Moment, Tally, at_rest, during
 
 
@@ -134,3 +136,22 @@ def _exported(order: Order) -> Moment:
 
 def _seats(seats: tuple[str, ...]) -> str:
     return f"seat {seats[0]}" if len(seats) == 1 else f"seats {', '.join(seats)}"
+
+
+NO_DOUBLE_SELL: Final = InvariantSpec(
+    name="no_double_sell",
+    title="No seat is sold twice",
+    check="At most one confirmed order per seat across what fans were told and the order export at rest.",
+    chance="seats that two fans asked for while the other had or wanted them",
+    checker=no_double_sell,
+)
+
+NO_LOST_BOOKING: Final = InvariantSpec(
+    name="no_lost_booking",
+    title="No confirmed booking is lost",
+    check="Every confirmation that a fan was told stands at rest, for that fan and those seats, sold in the map.",
+    chance="confirmations that fans were told",
+    checker=no_lost_booking,
+    needs=("order_export",),
+    at_rest=True,
+)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from harness.audit.history import Evidence
 from harness.audit.operations import JoinValue, Operation
+from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Tally, during
 
 
@@ -70,3 +72,14 @@ def _forged(evidence: Evidence) -> dict[str, Operation[JoinValue]]:
             came.setdefault(join.actor, join)
     honest = {j.actor for j in evidence.joins.ok if not j.value.ticket and j.actor in came} if came else set()
     return {actor: join for actor, join in came.items() if actor not in honest}
+
+
+NO_QUEUE_BYPASS: Final = InvariantSpec(
+    name="no_queue_bypass",
+    title="Nobody gets past the queue",
+    check="No hold without a pass, no pass without a place; forged tickets and probes never get as far as a hold.",
+    chance="tries to get past the queue that had a clear answer",
+    checker=no_queue_bypass,
+    needs=("queue",),
+    by_absence=True,
+)

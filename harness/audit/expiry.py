@@ -9,6 +9,7 @@ import msgspec
 
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, PayValue, SeatsValue
+from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Tally, during
 
 _EXPIRED: Final = "expired"
@@ -134,3 +135,13 @@ def _told_too_soon(evidence: Evidence, promises: list[Promise], tally: Tally) ->
 def _granted(promise: Promise, seats: str) -> str:
     hold = promise.hold
     return f"{hold.actor} was granted {seats} for {hold.value.ttl_s:g} s, asked at {hold.t_invoke_s:.3f} s"
+
+
+NO_EARLY_EXPIRY: Final = InvariantSpec(
+    name="no_early_expiry",
+    title="No hold ends before its time",
+    check="Before the request + its time to live nobody else gets the seat, and no holder is told that it is gone.",
+    chance="holds that lived to their end",
+    checker=no_early_expiry,
+    by_absence=True,
+)

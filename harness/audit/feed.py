@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from harness.audit.history import SEAT_STATES, Evidence
+from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Moment, Tally, at_rest
 
 _KINDS: Final = ("connect", "snapshot", "seat", "resync")
@@ -170,6 +171,9 @@ def _compare_snapshots(feed: Feed, tally: Tally) -> None:
 
 
 def _compare_resting_map(feed: Feed, tally: Tally) -> None:
+    if tally.evidence.unrest:
+        tally.note = "the platform did not come to rest: its last seat map is not compared with the sum of changes"
+        return
     facts = tally.evidence.run.seat_map_at_rest
     if facts is None or facts.seq is None or not tally.evidence.seats:
         tally.note = "the resting seat map has no sequence number: not compared with the sum of changes"
@@ -251,3 +255,13 @@ def _saw(event: Event) -> str:
 
 def _point(event: Event) -> str:
     return f"{event.seq} of epoch {event.epoch}"
+
+
+FEED_GAP_FREE: Final = InvariantSpec(
+    name="feed_gap_free",
+    title="No seat change is missed",
+    check="Contiguous sequence numbers per follower and epoch, or an explicit resync; changes add up to each snapshot.",
+    chance="changes and snapshots that followed another",
+    checker=feed_gap_free,
+    needs=("feed",),
+)

@@ -141,6 +141,18 @@ class Evidence:
             raise InputError(f"are no rules of an on-sale: {problem}", file="run.json", key="on_sale") from problem
 
     @cached_property
+    def unrest(self) -> str:
+        """Why the platform was not at rest when it was read for the last time; "" where it was.
+
+        A part that died on its own leaves work undone that nobody will do.
+        """
+        died = [one.text for one in self.run.anomalies if one.is_death]
+        if self.run.at_rest and not died:
+            return ""
+        reasons = (*died, *self.run.unrest) or ("nobody could tell whether it was at rest",)
+        return "; ".join(dict.fromkeys(reasons))
+
+    @cached_property
     def missing_operations(self) -> int:
         """How many are not in the record of those that the workers numbered 0, 1, 2 …, up to the last of each.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from harness.audit.bookings import Confirmation, confirmations
 from harness.audit.history import NO_RULES, Evidence, Order
+from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Moment, Tally, at_rest
 
 
@@ -68,3 +71,12 @@ def _moment(bought: Order | Confirmation, seats: list[str], identity: str) -> Mo
         return bought.moment()
     text = f"order {bought.order_id} of {bought.fan}, who is {identity}, is {bought.state} for {', '.join(seats)}"
     return at_rest("order export", text)
+
+
+PURCHASE_LIMIT: Final = InvariantSpec(
+    name="purchase_limit",
+    title="Nobody buys more than allowed",
+    check="Seats per identity, over all sessions, devices and tries, are at most the purchase limit.",
+    chance="identities at their limit that asked for one more seat",
+    checker=purchase_limit,
+)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from harness.audit.history import Evidence, LedgerEntry, Order
 from harness.audit.operations import Operation, PayValue
+from harness.audit.spec import InvariantSpec
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, at_rest, during
 
 _Sums = dict[str, tuple[int, int]]
@@ -169,3 +171,14 @@ def _booked(entry: LedgerEntry) -> Moment:
     return at_rest(
         "provider's ledger", f"{entry.entry} {entry.charge_id} of {entry.amount_cents} cents for {entry.order_id}"
     )
+
+
+MONEY_RECONCILES: Final = InvariantSpec(
+    name="money_reconciles",
+    title="Orders and charges agree to the cent",
+    check="Each order is charged once and ticketed, or refunded, or not charged; the ledger has nothing else.",
+    chance="orders with a charge to reconcile",
+    checker=money_reconciles,
+    needs=("order_export", "ledger_export"),
+    at_rest=True,
+)

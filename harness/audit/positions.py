@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
+from harness.audit.spec import InvariantSpec
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally
 from harness.record.schema import EVENTS
 
@@ -122,3 +123,13 @@ def _report(told: _Told, row: int, *, reconnected: bool, tally: Tally) -> None:
     by = told.value[row + 1] - told.value[row]
     how = " after a reconnect" if reconnected else ""
     tally.violated(f"{before.actor} went back {by} places in the queue{how}", before, after)
+
+
+POSITION_MONOTONIC: Final = InvariantSpec(
+    name="position_monotonic",
+    title="No place in line gets worse",
+    check="Within an epoch no fan is told a later position than before, also after a reconnect.",
+    chance="positions told to a fan who was told one before",
+    checker=position_monotonic,
+    needs=("queue",),
+)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from harness.audit.draw import Draw, participants, published_draw
 from harness.audit.history import Evidence
+from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Moment, Tally, during
 
 
@@ -149,3 +151,14 @@ def _places(evidence: Evidence) -> list[Place]:
             admitted[actor] = Place(actor, join_at, t_acked_s, first_invoke[actor], forged, at, number)
     owners = {place.admission_no for place in admitted.values() if not place.forged}
     return [place for place in admitted.values() if not (place.forged and place.admission_no in owners)]
+
+
+QUEUE_ORDER: Final = InvariantSpec(
+    name="queue_order",
+    title="First come, first admitted",
+    check="By the declared policy: who surely joined first is admitted first, or lots as their seed draws them.",
+    chance="pairs of fans of whom one surely joined first",
+    checker=queue_order,
+    needs=("queue",),
+    by_absence=True,
+)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
+from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Moment, Tally, at_rest, during
 
 _NO_MAP = "the seat map could not be read at rest"
@@ -109,3 +111,24 @@ def _last_holds(evidence: Evidence, wanted: dict[str, list[Moment]]) -> dict[str
             if hold.ok or hold.unknown:
                 last |= {seat: hold for seat in hold.value.seats if seat in wanted}
     return last
+
+
+SEAT_CONSERVATION: Final = InvariantSpec(
+    name="seat_conservation",
+    title="No seat appears or vanishes",
+    check="Sold + held + free = capacity at rest, each seat once, and every sold seat has a confirmed order.",
+    chance="seats that changed hands during the sale",
+    checker=seat_conservation,
+    needs=("seat_map",),
+    at_rest=True,
+)
+
+NO_LEAKED_HOLD: Final = InvariantSpec(
+    name="no_leaked_hold",
+    title="No hold stays after its time",
+    check="At rest no seat is held, and every unpaid seat that is swept can be held again.",
+    chance="unpaid holds whose seats were swept",
+    checker=no_leaked_hold,
+    needs=("seat_map",),
+    at_rest=True,
+)

@@ -11,7 +11,13 @@ from harness.audit.operations import Operation, Value
 from harness.record.verdict import HistoryStep, InvariantResult, Status, Violation
 
 VIOLATIONS_KEPT: Final = 10
-_MERGE_ORDER: Final = (Status.VIOLATED, Status.UNKNOWN, Status.NOT_OBSERVABLE, Status.HELD)
+_MERGE_ORDER: Final = (
+    Status.VIOLATED,
+    Status.UNKNOWN,
+    Status.NOT_OBSERVABLE,
+    Status.NOT_EXERCISED,
+    Status.HELD,
+)
 
 
 def merge(statuses: Iterable[Status]) -> Status:
@@ -49,11 +55,15 @@ def at_rest(who: str, text: str) -> Moment:
 
 @dataclass(slots=True)
 class Tally:
-    """The working result of one checker. `checked` 0 means that it had nothing to look at, which is never a pass."""
+    """The working result of one checker. `checked` 0 means that it had nothing to look at, which is never a pass.
+
+    `chances`: how often the run put the invariant to the test. An operation that could not have failed is no chance.
+    """
 
     evidence: Evidence
     checked: int = 0
     unknowns: int = 0
+    chances: int | None = None  # null: each thing that was checked is one
     note: str = ""
     undecided: bool = False  # something could not be told that the invariant depends on: never held
     hidden: str = ""  # why this run shows nothing of the invariant: never held
@@ -85,10 +95,17 @@ class Tally:
             violations=tuple(self.violations),
             violations_total=self.violations_total,
             note=self.hidden or self.note or ("" if self.checked else "the record has nothing to check it by"),
+            chances=self._chances,
         )
+
+    @property
+    def _chances(self) -> int:
+        return self.checked if self.chances is None else self.chances
 
     def _status(self) -> Status:
         found = [Status.HELD if self.checked and not self.undecided else Status.UNKNOWN]
+        if found == [Status.HELD] and not self._chances:
+            found = [Status.NOT_EXERCISED]
         if self.hidden:
             found = [Status.NOT_OBSERVABLE]
         if self.violations_total:

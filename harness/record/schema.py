@@ -314,6 +314,19 @@ class WorkerSummary(Struct, frozen=True):
     lost: bool = False
 
 
+class CrashSummary(Struct, frozen=True):
+    """Journeys that crashed at one place of an adapter's or a journey's code. `what`: the first error, with its type.
+
+    `where`: FILE:LINE. `kind`: of the users, e.g. fan. `step`: where in their journey the first one was.
+    """
+
+    where: str
+    what: str
+    kind: str
+    step: str
+    count: int
+
+
 class LoadSummary(Struct, frozen=True):
     """What the swarm was asked for and what it delivered. Skew over all workers together, in ms.
 
@@ -339,14 +352,19 @@ class LoadSummary(Struct, frozen=True):
     skew_ms_min: float | None = None
     exhausted: int = 0
     condensed: int = 0
+    crashes: tuple[CrashSummary, ...] = ()
 
 
 class Anomaly(Struct, frozen=True):
-    """Something that happened on its own and that a reader must know: a dead process, a table that is not whole."""
+    """Something that happened on its own and that a reader must know: a dead process, a table that is not whole.
+
+    `is_death`: `source` is a process of the stack or of ours that died without having been told to.
+    """
 
     t_s: float | None
     source: str
     text: str
+    is_death: bool = False
 
 
 class ProcessInfo(Struct, frozen=True):
@@ -432,6 +450,8 @@ class RunDocument(Struct, frozen=True):
     clock_offsets_ms: dict[str, float] = {}
     complete: bool = False
     seat_map_at_rest: SeatMapFacts | None = None
+    at_rest: bool | None = None  # the platform said so when the final reads ended; null: it was not asked
+    unrest: tuple[str, ...] = ()  # why it was not, one line each
     selftest: SelfTestSummary | None = None  # the last one of this version; null: there was none
     tables: dict[str, TableSeal] = {}
     faults_sha256: str = ""

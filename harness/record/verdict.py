@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 from harness.record.schema import Struct, WorkerSummary
 
 VERDICT_SCHEMA: Final = "gatecrash.verdict/1"
@@ -19,12 +21,17 @@ class Decision(StrEnum):
 
 
 class Status(StrEnum):
-    """What a checker found. Only `held` counts as passing."""
+    """What a checker found. Only `held` counts as passing.
+
+    `unknown`: the run could not tell. `not_observable`: the platform does not show it. `not_exercised`: nothing in the
+    run put it to the test.
+    """
 
     HELD = "held"
     VIOLATED = "violated"
     UNKNOWN = "unknown"
     NOT_OBSERVABLE = "not_observable"
+    NOT_EXERCISED = "not_exercised"
 
 
 class Validity(StrEnum):
@@ -102,7 +109,10 @@ class Violation(Struct, frozen=True):
 
 
 class InvariantResult(Struct, frozen=True):
-    """What one checker found. `violations` holds the first few; `violations_total` counts all."""
+    """What one checker found. `violations` holds the first few; `violations_total` counts all.
+
+    `chances`: how often the run put the invariant to the test; `chance`: what one chance is, in words.
+    """
 
     name: str
     status: Status
@@ -111,6 +121,8 @@ class InvariantResult(Struct, frozen=True):
     violations: tuple[Violation, ...] = ()
     violations_total: int = 0
     note: str = ""  # why unknown or not observable; what was checked
+    chances: int = 0
+    chance: str = ""
 
 
 class Figure(Struct, frozen=True):
@@ -141,16 +153,23 @@ class Examination(Struct, frozen=True):
 
 
 class ExpectationResult(Struct, frozen=True):
-    """What an experiment expected of the platform, and what was observed. status: met | missed | unknown."""
+    """What an experiment expected of the platform, and what was observed.
+
+    status: met | missed | unknown | not_exercised. `chances`: how many observations could have shown it missed.
+    """
 
     name: str
     status: str
     observed: str
     expected: str
+    chances: int = 0
 
 
 class FaultResult(Struct, frozen=True):
-    """One experiment, judged. Durations in s: asked, effective by the canary, and from the heal command to healed."""
+    """One experiment, judged. Durations in s: asked, effective by the canary, and from the heal command to healed.
+
+    `makes_undecidable`: invariants that this fault keeps from being decided → why, as its experiment file says.
+    """
 
     experiment: str
     component: str
@@ -166,6 +185,7 @@ class FaultResult(Struct, frozen=True):
     hypothesis: str = ""
     runbook: str = ""
     error: str = ""
+    makes_undecidable: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Finding(Struct, frozen=True):
@@ -175,6 +195,13 @@ class Finding(Struct, frozen=True):
     title: str
     evidence: str
     runbook: str
+
+
+class Reason(Struct, frozen=True):
+    """One reason for NO VERDICT or NOT READY, or for a grade held down, and what to do about it."""
+
+    text: str
+    action: str
 
 
 class PairedPhase(Struct, frozen=True):
@@ -291,7 +318,11 @@ class Paired(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """verdict.json, whole."""
+    """verdict.json, whole.
+
+    `score` is the one that the objectives gave; `grade` may be lower: `held_at` says why. `reasons`: everything that
+    decided against READY, the first being what `reason` says.
+    """
 
     schema: str
     run_id: str
@@ -313,3 +344,5 @@ class Verdict(Struct, frozen=True):
     record: dict[str, str]
     examinations: tuple[Examination, ...] = ()
     paired: Paired | None = None
+    reasons: tuple[Reason, ...] = ()
+    held_at: tuple[Reason, ...] = ()

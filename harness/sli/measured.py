@@ -76,9 +76,17 @@ class Observations:
     @cached_property
     def bots(self) -> int:
         """How many bots sent a request."""
+        return self._users("bot")
+
+    @cached_property
+    def fans(self) -> int:
+        """How many fans sent a request."""
+        return self._users("fan")
+
+    def _users(self, kind: str) -> int:
         requests = self.record.table("requests")
-        bots = requests.filter(pc.equal(requests["kind"], "bot"))
-        return len(set(zip(bots["worker"].to_pylist(), bots["user"].to_pylist(), strict=True)))
+        of_kind = requests.filter(pc.equal(requests["kind"], kind))
+        return len(set(zip(of_kind["worker"].to_pylist(), of_kind["user"].to_pylist(), strict=True)))
 
     @property
     def metrics(self) -> pa.Table:

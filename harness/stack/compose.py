@@ -136,7 +136,7 @@ class ComposeStack:
             code = int(container.attrs["State"]["ExitCode"])
             if container.status == "exited" and code not in {0, 137, 143}:
                 text = f"{service} died on its own: its container exited with code {code}"
-                found.append(Anomaly(t_s=None, source=service, text=text))
+                found.append(Anomaly(t_s=None, source=service, text=text, is_death=True))
                 self._reported.add(service)
         return tuple(found)
 

@@ -161,6 +161,7 @@ class ManagedProcess:
             t_s=t_s,
             source=self.name,
             text=f"{self.name} died on its own: it {how}" + (f"; last log line: {words}" if words else ""),
+            is_death=True,
         )
 
     def _launch(self) -> subprocess.Popen[bytes]:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from harness.platform import AckedOrder
-from harness.record.schema import SeatMapFacts
+from harness.record.schema import CrashSummary, SeatMapFacts
 
 MESSAGE_TYPE: Final = "gatecrash"
 
@@ -95,6 +95,7 @@ class Ended(_Message, frozen=True):
     unfinished: int
     batches: dict[str, int]
     notes: tuple[str, ...]
+    crashes: tuple[CrashSummary, ...] = ()
 
 
 class SettleDone(_Message, frozen=True):

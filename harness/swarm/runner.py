@@ -149,7 +149,7 @@ class Swarm:
             facts = workforce.facts[number]
             facts.requests_sent = said.requests_sent
             facts.first_sends_s, facts.followers = said.first_sends_s, said.followers
-            facts.unfinished = said.unfinished
+            facts.unfinished, facts.crashes = said.unfinished, said.crashes
             notes.extend(said.notes)
             workforce.await_batches(number, said.batches, _END_TIMEOUT_S)
         for number in workforce.facts.keys() - ended.keys():

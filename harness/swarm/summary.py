@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from harness.record.schema import LoadSummary, WorkerSummary
+from harness.record.schema import CrashSummary, LoadSummary, WorkerSummary
 from harness.scenario import Load
+from harness.swarm.crashes import merged
 
 
 class WorkerFacts(msgspec.Struct, kw_only=True):
@@ -27,6 +28,7 @@ class WorkerFacts(msgspec.Struct, kw_only=True):
     lost: bool = False
     exhausted: int = 0
     condensed: int = 0
+    crashes: tuple[CrashSummary, ...] = ()
 
 
 def worker_summary(facts: WorkerFacts) -> WorkerSummary:
@@ -68,6 +70,7 @@ def load_summary(load: Load, workers: Sequence[WorkerFacts]) -> LoadSummary:
         exhausted=sum(facts.exhausted for facts in workers),
         condensed=sum(facts.condensed for facts in workers),
         unfinished=sum(facts.unfinished for facts in workers),
+        crashes=merged(facts.crashes for facts in workers),
         workers=tuple(worker_summary(facts) for facts in workers),
     )
 

@@ -21,6 +21,7 @@ from harness.scenario import Scenario
 from harness.swarm.arrivals import AT_T0, Arrival, arrival_of
 from harness.swarm.barrier import Barrier, fire
 from harness.swarm.clock import ReleaseInstant
+from harness.swarm.crashes import CrashLog
 from harness.swarm.http import CallFailed, Shot
 from harness.swarm.loader import load_class
 from harness.swarm.protocol import SwarmSpec
@@ -47,7 +48,7 @@ class Crew:
         self.recorder = recorder
         self.barrier = barrier
         self.users_by_step: Counter[str] = Counter()
-        self.crashes: Counter[str] = Counter()
+        self.crashes = CrashLog()
         self.released: list[RehearsalUser] = []
         self.waves = Waves()
 
@@ -98,7 +99,7 @@ class RehearsalUser(User):
             self._arm_and_go()
         except Exception as error:  # noqa: BLE001 - whatever it is
             # Locust would log it and run the task again; a journey runs once, and its crash is a finding about us.
-            self.crew.crashes[f"{type(error).__name__}: {error}"] += 1
+            self.crew.crashes.note(error, kind=self.kind, step=self._step)
             _log.exception("a journey of a %s crashed", self.kind)
             self.at("crashed")
         finally:

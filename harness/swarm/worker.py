@@ -187,7 +187,6 @@ class Worker:
         self._recorder.cut_operations()
         self._flush()
         first_sends_s, followers = self._crew.first_sends_s()
-        crashes = tuple(f"{count} journeys crashed: {what}" for what, count in self._crew.crashes.items())
         self._say(
             messages.Ended(
                 worker=self._number,
@@ -196,7 +195,8 @@ class Worker:
                 followers=followers,
                 unfinished=unfinished,
                 batches=dict(self._batches),
-                notes=(*crashes, self._unspooled) if self._unspooled else crashes,
+                crashes=self._crew.crashes.summary(),
+                notes=(self._unspooled,) if self._unspooled else (),
             )
         )
 

@@ -13,8 +13,8 @@ from harness.audit import audit
 from harness.errors import ExitCode, InputError
 from harness.grade import exit_code, grade, letter_of, points
 from harness.record.reader import Record
-from harness.record.schema import Anomaly
-from harness.record.verdict import Decision, ExpectationResult, FaultResult, Validity, Verdict
+from harness.record.schema import Anomaly, CrashSummary
+from harness.record.verdict import Decision, ExpectationResult, FaultResult, Status, Validity, Verdict
 from harness.scenario import Objective
 from harness.sli import measure
 from tests.builders import RunBuilder
@@ -110,7 +110,7 @@ def test_the_score_is_the_mean_of_the_objectives_and_the_minimum_grade_decides()
     assert [sli.met for sli in result.slis if sli.objective is not None] == [True, False]
     result = verdict(RunBuilder(), objectives=scored(100, 58), minimum_grade="B")
     assert (result.verdict, result.grade, exit_code(result)) == (Decision.NOT_READY, "C", ExitCode.NOT_READY)
-    assert result.reason == "Grade C (79 of 100) is below the minimum of B."
+    assert result.reason == "Grade C (79 of 100), below the minimum of B."
 
 
 def test_an_objective_at_its_worst_is_not_ready_whatever_the_mean() -> None:
@@ -123,13 +123,14 @@ def test_an_objective_at_its_worst_is_not_ready_whatever_the_mean() -> None:
 
 
 @pytest.mark.parametrize("required", [True, False])
-def test_an_objective_without_samples_is_unknown_never_met(required: bool) -> None:
+def test_a_required_objective_without_samples_gives_no_verdict(required: bool) -> None:
     builder = RunBuilder(faulty=False)  # no socket was dropped, so no reconnect was seen
     objectives = scored(100) | {"reconnect_recovery_p95_s": Objective(target=2, worst=10, required=required)}
     result = verdict(builder, objectives=objectives)
     unseen = next(sli for sli in result.slis if sli.name == "reconnect_recovery_p95_s")
     assert (unseen.met, unseen.score, unseen.samples) == (None, None, 0)
-    assert (result.grade, result.score) == (("B", 89.0) if required else ("A", 100.0))
+    assert result.verdict is (Decision.NO_VERDICT if required else Decision.READY)
+    assert (result.grade, result.score) == ((None, None) if required else ("A", 100.0))
 
 
 def test_a_violated_invariant_is_f_and_exit_4_even_when_the_run_is_otherwise_in_doubt() -> None:
@@ -140,22 +141,123 @@ def test_a_violated_invariant_is_f_and_exit_4_even_when_the_run_is_otherwise_in_
     assert result.generator
     assert result.generator.validity is Validity.INVALID
     assert (result.verdict, result.grade) == (Decision.NOT_READY, "F")
-    assert result.score == 59.0
+    assert result.score == 100.0
     assert exit_code(result) == ExitCode.INVARIANT_VIOLATED
     assert result.reason.startswith("Violated: no seat is sold twice (1 found; first: seat")
 
 
-def test_a_required_invariant_that_cannot_be_seen_is_b_at_best() -> None:
+def test_a_required_invariant_that_cannot_be_seen_gives_no_verdict() -> None:
     shown = ("feed", "order_export", "queue", "seat_map")
     result = verdict(RunBuilder(capabilities=shown), invariants=("money_reconciles",))
-    assert (result.verdict, result.grade, result.score) == (Decision.READY, "B", 89.0)
+    assert (result.verdict, result.grade, exit_code(result)) == (Decision.NO_VERDICT, None, ExitCode.NO_VERDICT)
+    assert "Could not be decided: orders and charges agree to the cent" in result.reason
     assert verdict(RunBuilder(capabilities=shown)).grade == "A"  # nobody asked for it: a finding, no cap
 
 
-def test_an_invariant_that_could_have_been_seen_and_was_not_is_b_at_best() -> None:
+def test_an_invariant_that_could_have_been_seen_and_was_not_gives_no_verdict() -> None:
     builder = RunBuilder()
     builder.tables["final_seats"].clear()
-    assert verdict(builder).grade == "B"
+    result = verdict(builder)
+    assert (result.verdict, result.grade) == (Decision.NO_VERDICT, None)
+    assert [reason.text for reason in result.reasons] == [
+        "Could not be decided: no seat appears or vanishes (the seat map could not be read at rest).",
+        "Could not be decided: no hold stays after its time (the seat map could not be read at rest).",
+    ]
+    assert all(reason.action for reason in result.reasons)
+
+
+def changed(result: Verdict, name: str, builder: RunBuilder, **changes: object) -> Verdict:
+    """The verdict of the same run in which one invariant came out otherwise."""
+    record = builder.record()
+    invariants = tuple(
+        msgspec.structs.replace(one, **changes) if one.name == name else one for one in result.invariants
+    )
+    return grade(record, measure(record), invariants, result.faults)
+
+
+def test_an_invariant_that_was_not_put_to_the_test_holds_the_grade_at_b() -> None:
+    builder = RunBuilder()
+    untested = changed(verdict(builder), "purchase_limit", builder, status=Status.NOT_EXERCISED, chances=0)
+    assert (untested.verdict, untested.grade, untested.score) == (Decision.READY, "B", 100.0)
+    assert untested.reason.startswith(
+        "100 by its objectives, held at B because purchase_limit was not put to the test (identities at their limit"
+    )
+    assert [one.text.partition(" (")[0] for one in untested.held_at] == ["purchase_limit was not put to the test"]
+    assert "11 invariants held" in untested.reason
+
+
+def test_a_fault_may_make_an_invariant_undecidable_if_its_file_says_why() -> None:
+    builder = RunBuilder()
+    clean = verdict(builder)
+    assert changed(clean, "queue_order", builder, status=Status.UNKNOWN).verdict is Decision.NO_VERDICT
+    first, *others = clean.faults
+    excusing = msgspec.structs.replace(first, makes_undecidable={"queue_order": "the line is lost"})
+    excused = msgspec.structs.replace(clean, faults=(excusing, *others))
+    result = changed(excused, "queue_order", builder, status=Status.UNKNOWN)
+    assert (result.verdict, result.grade) == (Decision.READY, "B")
+    assert [one.text for one in result.held_at] == ["redis-down makes queue_order undecidable: the line is lost"]
+    assert changed(excused, "admission_rate", builder, status=Status.UNKNOWN).verdict is Decision.NO_VERDICT
+
+
+def test_a_platform_that_did_not_come_to_rest_gives_no_verdict_and_no_violation() -> None:
+    builder = RunBuilder().changed(at_rest=False, unrest=("80 orders still pending",))
+    builder.tables["final_seats"][0]["state"] = "held"
+    result = verdict(builder)
+    assert (result.verdict, exit_code(result)) == (Decision.NO_VERDICT, ExitCode.NO_VERDICT)
+    leaked = next(one for one in result.invariants if one.name == "no_leaked_hold")
+    assert (leaked.status, leaked.violations) == (Status.UNKNOWN, ())
+    assert leaked.note == "the platform did not come to rest: 80 orders still pending"
+
+
+def test_a_part_that_died_on_its_own_leaves_the_platform_without_rest() -> None:
+    death = Anomaly(t_s=1.0, source="worker", text="worker died on its own: it exited with code 3", is_death=True)
+    builder = RunBuilder().changed(anomalies=(death,))
+    builder.tables["final_seats"][0]["state"] = "held"
+    result = verdict(builder)
+    assert (result.verdict, exit_code(result)) == (Decision.NO_VERDICT, ExitCode.NO_VERDICT)
+    assert death.text in result.reason
+
+
+@pytest.mark.parametrize(("crashed", "decision"), [(0, "READY"), (1, "NO VERDICT")])
+def test_crashed_journeys_give_no_verdict_and_name_the_place(crashed: int, decision: str) -> None:
+    builder = RunBuilder()
+    crash = CrashSummary(where="shop.py:41", what="KeyError: 'x'", kind="fan", step="venue", count=crashed)
+    builder.changed(load=msgspec.structs.replace(builder.run.load, crashes=(crash,) if crashed else ()))
+    result = verdict(builder)
+    assert result.verdict == decision
+    if crashed:
+        assert result.reason == "1 of 66 journeys crashed: KeyError: 'x', at shop.py:41."
+        assert "shop.py:41" in result.reasons[0].action
+
+
+def test_one_crash_of_two_thousand_journeys_is_a_finding_only() -> None:
+    builder = RunBuilder()
+    crash = CrashSummary(where="shop.py:41", what="KeyError: 'x'", kind="fan", step="venue", count=1)
+    builder.changed(load=msgspec.structs.replace(builder.run.load, crashes=(crash,), users_released=2000))
+    result = verdict(builder)
+    assert result.verdict is Decision.READY
+    assert any("crashed at shop.py:41" in finding.title for finding in result.findings)
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        ("join", "60 fans came and nobody got a place in line"),
+        ("enter", "60 fans waited and nobody was admitted"),
+        ("hold", "60 fans were let in and nobody could hold a seat"),
+        ("pay", "fans wanted to pay and nobody was told that they have a ticket"),
+    ],
+)
+def test_a_sale_that_did_not_take_place_is_not_ready(function: str, sentence: str) -> None:
+    builder = RunBuilder(faulty=False)
+    for row in builder.tables["operations"]:
+        if row["function"] == function:
+            row |= {"outcome": "fail", "error": "status"}
+    record = builder.record()
+    result = grade(record, measure(record), (), builder.fault_results())
+    assert (result.verdict, exit_code(result)) == (Decision.NOT_READY, ExitCode.NOT_READY)
+    assert result.reason.startswith("The sale did not take place:")
+    assert sentence in result.reason
 
 
 def test_a_degraded_generator_is_b_at_best() -> None:
@@ -188,9 +290,15 @@ def test_a_fault_that_cannot_be_relied_on_gives_no_verdict(changes: dict[str, ob
 
 
 @pytest.mark.parametrize(
-    ("status", "decision", "letter"), [("met", "READY", "A"), ("missed", "NOT READY", "C"), ("unknown", "READY", "B")]
+    ("status", "decision", "letter"),
+    [
+        ("met", "READY", "A"),
+        ("missed", "NOT READY", "C"),
+        ("unknown", "NO VERDICT", None),
+        ("not_exercised", "READY", "B"),
+    ],
 )
-def test_a_missed_expectation_is_not_ready(status: str, decision: str, letter: str) -> None:
+def test_an_expectation_decides_by_its_status(status: str, decision: str, letter: str | None) -> None:
     expectation = ExpectationResult(name="recovers", status=status, observed="9.1 s", expected="within 5 s")
     builder = RunBuilder()
     result = verdict(builder, faults_judged=judged(builder, expectations=(expectation,)))
