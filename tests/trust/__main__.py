@@ -1,0 +1,49 @@
+"""`python -m tests.trust [NAME …] [--jobs N] [--out DIR]`: every figure of docs/verdict.md, or those named.
+
+    bugs       each planted bug in a rehearsal of its own: how many are caught
+    clean      the clean system with the four faults, 20 seeds: no false alarm
+    grades     smoke with one seed, ten times: one grade
+    kills      each process of a rehearsal killed or stopped at each phase: no false alarm, no silence
+    chances    how often smoke and the default rehearsal put each invariant to the test: never 0
+    registers  seat histories judged by our checkers and by porcupine: no disagreement
+
+They run one after another; all of them take about an hour and a half. Results go to bench-results/trust-NAME.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("bugs", "clean", "grades", "kills", "chances", "registers")
+
+
+def main() -> int:
+    """Run what was asked for; returns 1 where a figure is not as it must be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.trust", description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all of them without one")
+    parser.add_argument("--jobs", type=int, default=1, help="rehearsals at the same time (1 measures best)")
+    parser.add_argument("--out", type=Path, default=None, help="where the runs are kept")
+    parser.add_argument("--times", type=int, default=None, help="fewer or more runs, seeds, kills or histories")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(NAMES)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    out = arguments.out or Path(tempfile.mkdtemp(prefix="gatecrash-trust-"))
+    wrong = 0
+    for name in arguments.names or NAMES:
+        found = import_module(f"tests.trust.{name}").measure(out / name, arguments.jobs, arguments.times)
+        path = ROOT / "bench-results" / f"trust-{name}.json"
+        path.write_text(json.dumps(found, indent=2) + "\n")
+        wrong += not found["as_it_must_be"]
+        print(f"{name}: {found['sentence']}", flush=True)
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
