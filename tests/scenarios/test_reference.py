@@ -199,13 +199,19 @@ def test_a_fan_solves_what_is_asked_before_joining() -> None:
     assert hashlib.sha256(f"c|{FAN.actor}|{nonce}".encode()).digest()[0] < 2
 
 
-def test_without_an_answer_to_what_is_asked_nobody_joins() -> None:
-    with serving(lambda _: document(503)) as server:
+@pytest.mark.parametrize(
+    ("said", "error"), [(document(503), "status"), ([CLOSE], "reset"), (document(200), "protocol")]
+)
+def test_without_an_answer_to_what_is_asked_nobody_joins(said: Said, error: str) -> None:
+    with serving(lambda _: said) as server:
         recorder = Recorder(1)
         platform = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="game-1"), recorder)
         answer = platform.fan_session(FAN).join(now())
-    assert (answer.outcome, answer.error, answer.final) == (Outcome.FAIL, "status", False)
-    assert "operations" not in recorder.take(ReleaseInstant(0.0, 0.0))
+    assert (answer.outcome, answer.error, answer.final, answer.op) == (Outcome.FAIL, error, False, 0)
+    batches = recorder.take(ReleaseInstant(0.0, 0.0))
+    (join,) = batches["operations"].to_pylist()
+    assert (join["function"], join["outcome"], join["error"]) == ("join", "fail", error)
+    assert [(row["step"], row["op"]) for row in batches["requests"].to_pylist()] == [("challenge", 0)]
 
 
 def test_a_position_stream_goes_on_after_the_last_event_seen() -> None:
