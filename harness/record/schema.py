@@ -105,7 +105,8 @@ expects (a 409 to a hold is an ok request whose operation fails); fail = refused
 """
 
 USER_KINDS: Final = ("fan", "bot", "lurker", "spectator", "operator")
-"""Who acts. An operator reads the state at rest, sweeps seats and probes; its `user` is -1."""
+"""Who sends. An operator reads the state at rest, sweeps seats and probes; its `user` is -1. What it does in a fan's
+name is an operation of that fan, whose requests have the operator's name."""
 
 STEPS: Final = (
     "queue_page",  # first shot at T0
