@@ -57,12 +57,14 @@ class Call(_Value, frozen=True):
     """When a user meant to make a call, and which try it is.
 
     `t_intended_s` of a retry is that of the first try: a retry counts from when the user wanted it. `retry_of`: the
-    operation of the try before.
+    operation of the try before. `op`: the operation that the call's requests serve, which an adapter fills in by
+    `Recorder.begin`; null: they serve none.
     """
 
     t_intended_s: float
     attempt: int = 1
     retry_of: int | None = None
+    op: int | None = None
 
 
 class Answer(_Value, Generic[T], frozen=True):

@@ -50,14 +50,16 @@ class ReferenceBotSession(ReferenceFanSession):
     def join(self, call: Call) -> Answer[Place]:
         """As the tactic says. Thieves who find no ticket send one of them ahead to get one honestly."""
         if self._tactic is Tactic.SKIP_CHALLENGE:
-            return self._take_place(call, b"")
+            return self._take_place(self._begin_join(call), b"")
         if self._tactic not in _THIEVES:
             return super().join(call)
         if self._loot.ticket:
             stolen, replays = self._loot.ticket, self._tactic is Tactic.REPLAY_TICKET
             ticket = stolen if replays else rewritten(stolen, self._person)
             forged = "replayed" if replays else "tampered"
-            return self._take_place(call, f"Authorization: Queue {ticket}\r\n".encode(), forged=forged)
+            return self._take_place(
+                self._begin_join(call, forged=forged), f"Authorization: Queue {ticket}\r\n".encode()
+            )
         if self._loot.awaited:
             return Answer(outcome=Outcome.FAIL, t_end_s=monotonic(), error=NOTHING_TO_STEAL)
         return self._scout(call)

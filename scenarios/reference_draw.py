@@ -14,8 +14,8 @@ def look_at_draw(client: HttpClient, recorder: Recorder, person: Person, base: s
 
     Where no lots are drawn the look fails.
     """
-    operation = recorder.begin(person, Function.DRAW, value={})
-    response = client.call(api.DRAW, f"{base}/draw", call)
+    operation = recorder.begin(person, Function.DRAW, call, value={})
+    response = client.call(api.DRAW, f"{base}/draw", operation.call)
     answer = api.read(response, api.DrawAnswer)
     if answer is None:
         cut = response.outcome == Outcome.UNKNOWN
@@ -25,7 +25,7 @@ def look_at_draw(client: HttpClient, recorder: Recorder, person: Person, base: s
         return
     shown: dict[str, object] = {"commitment": answer.commitment, "opens_at": answer.opens_at, "seed": answer.seed}
     if answer.seed is not None:
-        shown["entries"] = _entries(client, base, call)
+        shown["entries"] = _entries(client, base, operation.call)
     operation.end(Outcome.OK, value=shown, t_end_s=response.t_end_s)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -26,6 +26,7 @@ from harness.record.schema import Function, Outcome
 from harness.swarm import sse
 from harness.swarm.http import HttpClient, Response, Shot
 from harness.swarm.recorder import Operation, Recorder
+from harness.swarm.rows import EventRow
 from harness.swarm.sse import EventStream
 from scenarios import reference_api as api
 from scenarios.reference_draw import look_at_draw
@@ -84,32 +85,38 @@ class ReferenceFanSession:
 
     def join(self, call: Call) -> Answer[Place]:
         """A place, or while the queue is away a signed ticket for one. First solves what is asked of a new fan."""
-        response = self._client.call(api.CHALLENGE, f"{self._base}/challenge", call)
+        operation = self._begin_join(call)
+        response = self._client.call(api.CHALLENGE, f"{self._base}/challenge", operation.call)
         asked = _read(response, api.ChallengeAnswer)
         if asked is None:
-            return _plain(response, None)
-        return self._take_place(call, self._solution(asked))
+            return _never_sent(operation, response)
+        solution = self._solution(asked)
+        operation.invoke()
+        return self._take_place(operation, solution)
+
+    def _begin_join(self, call: Call, *, forged: str = "") -> Operation:
+        """`forged`: how the ticket that it shows was, for the history; "" where there is none or it is one's own."""
+        return self._begin(Function.JOIN, call, key=self._person.actor, value={"ticket": forged} if forged else {})
 
     def _solution(self, asked: api.ChallengeAnswer) -> bytes:
         if asked.kind != "proof_of_work":
             return b""
         return f"Challenge: {solve(asked.challenge, self._person.actor, asked.bits)}\r\n".encode()
 
-    def _take_place(self, call: Call, headers: bytes, *, forged: str = "") -> Answer[Place]:
-        """`forged`: how the ticket in `headers` was, for the history; "" where there is none or it is one's own."""
+    def _take_place(self, operation: Operation, headers: bytes) -> Answer[Place]:
+        """The join itself, with what was solved or is shown in `headers`."""
         person = self._person
-        how: dict[str, object] = {"ticket": forged} if forged else {}
-        operation = self._begin(Function.JOIN, call, key=person.actor, value=how)
         body = _encode({"fan": person.actor, "identity": person.identity})
         headers += self._device + api.JSON_BODY
-        response = self._client.call(api.JOIN, f"{self._base}/queue", call, headers, body)
+        response = self._client.call(api.JOIN, f"{self._base}/queue", operation.call, headers, body)
         answer = _read(response, api.JoinAnswer)
         if answer is None:
             return _ended(operation, response, final=response.status in (401, 403, 422))
         self.ticket = answer.ticket
         self._ticket = f"Authorization: Queue {answer.ticket}\r\n".encode() + self._device
         gathering = answer.opens_at is not None
-        value: dict[str, object] = {"epoch": answer.epoch, "parked": answer.position is None and not gathering, **how}
+        parked = answer.position is None and not gathering
+        value: dict[str, object] = {"epoch": answer.epoch, "parked": parked, **operation.value}
         if answer.position is not None:
             value["position"] = answer.position
         ended = _ended(operation, response, value=value, result=Place(position=answer.position))
@@ -130,7 +137,7 @@ class ReferenceFanSession:
     def enter(self, call: Call) -> Answer[Admission]:
         """The pass."""
         operation = self._begin(Function.ENTER, call, key=self._person.actor)
-        response = self._client.call(api.ENTER, f"{self._base}/admission", call, self._ticket, b"")
+        response = self._client.call(api.ENTER, f"{self._base}/admission", operation.call, self._ticket, b"")
         answer = _read(response, api.EnterAnswer, 200)
         if answer is None:
             errors = {409: "used", 410: "expired", 425: "waiting"}
@@ -155,7 +162,7 @@ class ReferenceFanSession:
     def seat_map(self, call: Call) -> Answer[SeatMap]:
         """Every seat."""
         operation = self._begin(Function.LOOK, call)
-        response = self._client.call(api.SEAT_MAP, f"{self._base}/seats", call)
+        response = self._client.call(api.SEAT_MAP, f"{self._base}/seats", operation.call)
         answer = _read(response, api.SeatsAnswer)
         if answer is None:
             return _ended(operation, response)
@@ -166,7 +173,8 @@ class ReferenceFanSession:
         """Keep seats."""
         operation = self._begin(Function.HOLD, call, value={"seats": seats})
         headers = self._pass + api.JSON_BODY
-        response = self._client.call(api.HOLD, f"{self._base}/holds", call, headers, _encode({"seats": seats}))
+        body = _encode({"seats": seats})
+        response = self._client.call(api.HOLD, f"{self._base}/holds", operation.call, headers, body)
         answer = _read(response, api.HoldAnswer, 201)
         if answer is None:
             final = response.status in (401, 409, 422)
@@ -178,7 +186,8 @@ class ReferenceFanSession:
     def release(self, call: Call, hold: Hold) -> Answer[None]:
         """Give a hold back."""
         operation = self._begin(Function.RELEASE, call, key=hold.hold_id, value={"seats": hold.seats})
-        response = self._client.call(api.RELEASE, f"{self._base}/holds/{hold.hold_id}", call, self._pass)
+        path = f"{self._base}/holds/{hold.hold_id}"
+        response = self._client.call(api.RELEASE, path, operation.call, self._pass)
         final = response.status in (401, 404, 409, 410)
         return _ended(operation, response, errors={404: "expired", 410: "expired"}, final=final, doubted=True)
 
@@ -191,7 +200,7 @@ class ReferenceFanSession:
         operation = self._begin(Function.PAY, call, key=key, value=value)
         headers = self._pass + api.JSON_BODY + f"Idempotency-Key: {key}\r\n".encode()
         body = _encode({"hold_id": hold.hold_id, "card": "declined" if declined_on_purpose else "ok"})
-        response = self._client.call(api.PAY, f"{self._base}/orders", call, headers, body)
+        response = self._client.call(api.PAY, f"{self._base}/orders", operation.call, headers, body)
         answer = _read(response, api.OrderAnswer, 201, 202)
         if answer is None:
             final = response.status in (401, 402, 410, 422)
@@ -203,7 +212,7 @@ class ReferenceFanSession:
     def order(self, call: Call, order_id: str) -> Answer[Order]:
         """How an order stands."""
         operation = self._begin(Function.ORDER, call, key=order_id)
-        response = self._client.call(api.ORDER, f"/api/orders/{order_id}", call, self._pass)
+        response = self._client.call(api.ORDER, f"/api/orders/{order_id}", operation.call, self._pass)
         return end_order(operation, response)
 
     def note(
@@ -220,10 +229,14 @@ class ReferenceFanSession:
         person = self._person
         epoch, _, number = event_id.rpartition(":")
         seq = int(number) if number.isdecimal() else None
-        self._recorder.event((person.user, person.actor, "positions", event, t_s, at, epoch, seq, position, error))
+        self._recorder.event(
+            EventRow(person.user, person.kind, person.actor, "positions", event, t_s, at, epoch, seq, position, error)
+        )
 
-    def _begin(self, function: Function, call: Call, *, key: str = "", value: object = None) -> Operation:
-        return self._recorder.begin(self._person, function, key=key, value=value or {}, retry_of=call.retry_of)
+    def _begin(
+        self, function: Function, call: Call, *, key: str = "", value: Mapping[str, object] | None = None
+    ) -> Operation:
+        return self._recorder.begin(self._person, function, call, key=key, value=value or {})
 
 
 class PositionStream:
@@ -286,12 +299,24 @@ def _plain(response: Response, value: T | None) -> Answer[T]:
     )
 
 
+def _never_sent(operation: Operation, response: Response) -> Answer[T]:
+    """End an operation that surely did not happen, because `response` to what it needs first was no good."""
+    operation.end(Outcome.FAIL, error=response.error, t_end_s=response.t_end_s)
+    return Answer(
+        outcome=Outcome.FAIL,
+        t_end_s=response.t_end_s,
+        error=response.error,
+        retry_after_s=response.retry_after_s,
+        op=operation.op,
+    )
+
+
 def _ended(
     operation: Operation,
     response: Response,
     *,
     key: str | None = None,
-    value: object = None,
+    value: Mapping[str, object] | None = None,
     result: T | None = None,
     errors: dict[int, str] | None = None,
     final: bool = False,

@@ -16,6 +16,7 @@ import msgspec
 from harness.platform import Answer, Call, Person
 from harness.swarm.http import CallFailed, Limits
 from harness.swarm.recorder import Recorder
+from harness.swarm.rows import EventRow
 from harness.swarm.websocket import FeedSocket
 
 STREAM: Final = "feed"
@@ -130,4 +131,5 @@ class ReferenceSpectatorSession:
         self, event: str, t_s: float, at: float | None, epoch: str, seq: int | None, value: int | None, key: str
     ) -> None:
         person = self._person
-        self._note((person.user, person.actor, STREAM, event, t_s, at, epoch, seq, value, key))
+        row = EventRow(person.user, person.kind, person.actor, STREAM, event, t_s, at, epoch, seq, value, key)
+        self._note(row)

@@ -60,7 +60,7 @@ class Prober:
 
     def _with_tampered_ticket(self, ticket: str) -> None:
         operation = self._begin("tampered ticket")
-        joined, refused = self._join(_authority("Queue", rewritten(ticket, _OTHER), _OTHER), _OTHER, b"")
+        joined, refused = self._join(_authority("Queue", rewritten(ticket, _OTHER), _OTHER), _OTHER, b"", operation)
         if joined:
             self._come_in(operation, joined)
         else:
@@ -68,7 +68,7 @@ class Prober:
 
     def _come_in(self, operation: Operation, ticket: str) -> None:
         """From another's ticket to a hold, as far as the platform lets."""
-        pass_, refused = self._enter(ticket, _OTHER)
+        pass_, refused = self._enter(ticket, _OTHER, operation)
         if pass_:
             self._hold(operation, _authority("Pass", pass_, _OTHER))
         else:
@@ -77,16 +77,17 @@ class Prober:
     def _hold(self, operation: Operation, headers: bytes) -> None:
         """The last step of each way."""
         body = msgspec.json.encode({"seats": [self._seat]})
-        answer = self._post("/holds", headers + api.JSON_BODY, body)
+        answer = self._post("/holds", headers + api.JSON_BODY, body, operation)
         granted = api.read(answer, api.HoldAnswer) if answer.status == _GRANTED else None
         if granted:
             operation.end(Outcome.OK, t_end_s=answer.t_end_s)
-            self._client.call(api.SETTLE_DELETE, f"{self._base}/holds/{granted.hold_id}", _now(), headers)
+            path = f"{self._base}/holds/{granted.hold_id}"
+            self._client.call(api.SETTLE_DELETE, path, operation.call_now(), headers)
         else:
             _turned_away(operation, refused=answer.status in _REFUSED)
 
     def _begin(self, way: str) -> Operation:
-        return self._recorder.begin(_PROBER, Function.PROBE, key=way, value={"seats": [self._seat]})
+        return self._recorder.begin(_PROBER, Function.PROBE, _now(), key=way, value={"seats": [self._seat]})
 
     def _proof(self) -> bytes:
         asked = api.read(self._client.call(api.SETTLE_GET, f"{self._base}/challenge", _now()), api.ChallengeAnswer)
@@ -94,26 +95,30 @@ class Prober:
             return b""
         return f"Challenge: {solve(asked.challenge, _PROBER.actor, asked.bits)}\r\n".encode()
 
-    def _join(self, authority: bytes, bearer: Person, proof: bytes) -> tuple[str, bool]:
+    def _join(
+        self, authority: bytes, bearer: Person, proof: bytes, operation: Operation | None = None
+    ) -> tuple[str, bool]:
         """A ticket, "" for none; and whether it was refused for good."""
         body = msgspec.json.encode({"fan": bearer.actor, "identity": bearer.identity})
-        answer = self._post("/queue", (authority or _device(bearer)) + proof + api.JSON_BODY, body)
+        answer = self._post("/queue", (authority or _device(bearer)) + proof + api.JSON_BODY, body, operation)
         joined = api.read(answer, api.JoinAnswer)
         return joined.ticket if joined else "", answer.status in _REFUSED
 
-    def _enter(self, ticket: str, bearer: Person) -> tuple[str, bool]:
+    def _enter(self, ticket: str, bearer: Person, operation: Operation | None = None) -> tuple[str, bool]:
         """A pass, "" for none; and whether it was refused for good. Waits a moment to be called in."""
         until_s = monotonic() + _CALLED_WITHIN_S
         while True:
-            answer = self._post("/admission", _authority("Queue", ticket, bearer), b"")
+            answer = self._post("/admission", _authority("Queue", ticket, bearer), b"", operation)
             if answer.status != _WAITING or monotonic() > until_s:
                 break
             gevent.sleep(_POLL_S)
         entered = api.read(answer, api.EnterAnswer)
         return entered.pass_ if entered else "", answer.status in _REFUSED
 
-    def _post(self, path: str, headers: bytes, body: bytes) -> Response:
-        return self._client.call(_POST, f"{self._base}{path}", _now(), headers, body)
+    def _post(self, path: str, headers: bytes, body: bytes, operation: Operation | None) -> Response:
+        """`operation`: the probe that it belongs to; null: the prober's own honest way to a pass."""
+        call = operation.call_now() if operation else _now()
+        return self._client.call(_POST, f"{self._base}{path}", call, headers, body)
 
 
 def _authority(scheme: str, token: str, bearer: Person) -> bytes:

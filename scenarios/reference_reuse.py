@@ -44,10 +44,10 @@ def reuse_key(
     if held is None:
         return
     tried = {"order_id": order.order_id, "seats": [seat]}
-    operation = recorder.begin(person, Function.REUSE, key=order.idempotency_key, value=tried)
+    operation = recorder.begin(person, Function.REUSE, _now(), key=order.idempotency_key, value=tried)
     headers = authority + f"Idempotency-Key: {order.idempotency_key}\r\n".encode()
     body = msgspec.json.encode({"hold_id": held.hold_id, "card": "ok"})
-    response = client.call(_PAY, f"{base}/orders", _now(), headers, body)
+    response = client.call(_PAY, f"{base}/orders", operation.call, headers, body)
     answer = api.read(response, api.OrderAnswer)
     if answer is not None:
         answered = {**tried, "answered_id": answer.order_id, "answered_seats": answer.seats}
@@ -55,7 +55,7 @@ def reuse_key(
     else:
         refused = response.status in _REFUSED
         operation.end(Outcome.FAIL if refused else Outcome.UNKNOWN, error="status", t_end_s=response.t_end_s)
-    client.call(api.SETTLE_DELETE, f"{base}/holds/{held.hold_id}", _now(), authority)
+    client.call(api.SETTLE_DELETE, f"{base}/holds/{held.hold_id}", operation.call_now(), authority)
 
 
 def _now() -> Call:

@@ -98,8 +98,8 @@ class Operator:
     def _look_up_one(self, client: HttpClient, order: AckedOrder) -> bool:
         authority = self._pass_for(order.actor)
         person = Person(user=-1, kind=_OPERATOR.kind, actor=order.actor, identity=order.identity)
-        operation = self._recorder.begin(person, Function.ORDER, key=order.order_id, value={})
-        response = client.call(api.SETTLE_GET, f"/api/orders/{order.order_id}", _now(), authority)
+        operation = self._recorder.begin(person, Function.ORDER, _now(), key=order.order_id, value={})
+        response = client.call(api.SETTLE_GET, f"/api/orders/{order.order_id}", operation.call, authority)
         return end_order(operation, response).outcome is Outcome.OK
 
     def _look_at_draw(self) -> None:
@@ -163,14 +163,14 @@ class Operator:
         return [done for part in Pool(_AT_ONCE).map(take, parts) for done in part]
 
     def _sweep_one(self, client: HttpClient, seat: str, authority: bytes) -> bool:
-        operation = self._recorder.begin(_OPERATOR, Function.SWEEP, key=seat, value={})
+        operation = self._recorder.begin(_OPERATOR, Function.SWEEP, _now(), key=seat, value={})
         body = msgspec.json.encode({"seats": [seat]})
         path = f"{self._event_base}/holds"
-        response = client.call(api.SETTLE_POST, path, _now(), authority + api.JSON_BODY, body)
+        response = client.call(api.SETTLE_POST, path, operation.call, authority + api.JSON_BODY, body)
         if response.status == 201:
             operation.end(Outcome.OK, t_end_s=response.t_end_s)
             hold = msgspec.json.decode(response.body, type=api.HoldAnswer)
-            client.call(api.SETTLE_DELETE, f"{path}/{hold.hold_id}", _now(), authority)
+            client.call(api.SETTLE_DELETE, f"{path}/{hold.hold_id}", operation.call_now(), authority)
         elif response.status == 409:
             operation.end(Outcome.FAIL, error="conflict", t_end_s=response.t_end_s)
         else:

@@ -245,11 +245,12 @@ class PaperSale:
     def request(
         self, user: int, step: str, t_start_s: float, took_s: float, *, t_intended_s: float | None = None,
         first_byte_s: float | None = None, method: str = "GET", status: int = 200, outcome: str = "ok",
-        error: str = "", response_bytes: int = 200, attempt: int = 1,
+        error: str = "", response_bytes: int = 200, attempt: int = 1, actor: str = "", op: int | None = None,
     ) -> Row:  # fmt: skip
         """Append one request and return its row."""
         rows = self.tables["requests"]
-        row: Row = {"seq": len(rows), "worker": 0, "user": user, "kind": "fan" if user < self.fans else "spectator"}
+        row: Row = {"seq": len(rows), "worker": 0, "user": user, "kind": self._kind(user)}
+        row |= {"actor": actor or self._actor(user), "op": op}
         row |= {"step": step, "method": method, "t_start_s": t_start_s, "t_end_s": t_start_s + took_s, "status": status}
         row |= {"t_intended_s": t_start_s if t_intended_s is None else t_intended_s, "outcome": outcome, "error": error}
         row |= {"t_first_byte_s": t_start_s + (took_s if first_byte_s is None else first_byte_s)}
@@ -260,6 +261,7 @@ class PaperSale:
     def operation(
         self, user: int, function: str, key: str, value: Row, t_invoke_s: float, t_complete_s: float | None,
         outcome: str = "ok", error: str = "", *, actor: str = "", identity: str = "", retry_of: int | None = None,
+        t_intended_s: float | None = None,
     ) -> Row:  # fmt: skip
         """Append one operation and return its row."""
         rows = self.tables["operations"]
@@ -271,6 +273,7 @@ class PaperSale:
         }
         row |= {"function": function, "key": key, "value": json.dumps(value), "t_invoke_s": t_invoke_s}
         row |= {"t_complete_s": t_complete_s, "outcome": outcome, "error": error, "retry_of": retry_of}
+        row |= {"t_intended_s": t_invoke_s if t_intended_s is None else t_intended_s}
         rows.append(row)
         return row
 
@@ -279,11 +282,17 @@ class PaperSale:
         value: int | None = None, key: str = "", *, t_sent_s: float | None = None,
     ) -> Row:  # fmt: skip
         """Append one stream event and return its row."""
-        actor = _fan(user) if user < self.fans else f"spectator-{user:04d}"
-        row: Row = {"worker": 0, "user": user, "actor": actor, "stream": stream, "event": event, "t_s": t_s}
+        row: Row = {"worker": 0, "user": user, "kind": self._kind(user), "actor": self._actor(user)}
+        row |= {"stream": stream, "event": event, "t_s": t_s}
         row |= {"t_sent_s": t_sent_s, "epoch": epoch, "seq": seq, "value": value, "key": key}
         self.tables["events"].append(row)
         return row
+
+    def _kind(self, user: int) -> str:
+        return "fan" if user < self.fans else "spectator"
+
+    def _actor(self, user: int) -> str:
+        return _fan(user) if user < self.fans else f"spectator-{user:04d}"
 
     def metric(self, t_s: float, source: str, name: str, value: float, labels: str = "") -> None:
         """Append one scraped sample."""

@@ -83,52 +83,52 @@ class Evidence:
     @cached_property
     def joins(self) -> Operations[JoinValue]:
         """Every join."""
-        return self._history.take(Function.JOIN, JoinValue)
+        return self._history.of(Function.JOIN, JoinValue)
 
     @cached_property
     def enters(self) -> Operations[EnterValue]:
         """Every exchange of a ticket for a pass."""
-        return self._history.take(Function.ENTER, EnterValue)
+        return self._history.of(Function.ENTER, EnterValue)
 
     @cached_property
     def holds(self) -> Operations[SeatsValue]:
         """Every hold."""
-        return self._history.take(Function.HOLD, SeatsValue)
+        return self._history.of(Function.HOLD, SeatsValue)
 
     @cached_property
     def releases(self) -> Operations[SeatsValue]:
         """Every release; `key` is the hold id."""
-        return self._history.take(Function.RELEASE, SeatsValue)
+        return self._history.of(Function.RELEASE, SeatsValue)
 
     @cached_property
     def pays(self) -> Operations[PayValue]:
         """Every payment."""
-        return self._history.take(Function.PAY, PayValue)
+        return self._history.of(Function.PAY, PayValue)
 
     @cached_property
     def lookups(self) -> Operations[OrderValue]:
         """Every look-up of an order; `key` is the order id."""
-        return self._history.take(Function.ORDER, OrderValue)
+        return self._history.of(Function.ORDER, OrderValue)
 
     @cached_property
     def sweeps(self) -> Operations[SeatsValue]:
         """Every try to hold an unsold seat at rest; `key` is the seat."""
-        return self._history.take(Function.SWEEP, SeatsValue)
+        return self._history.of(Function.SWEEP, SeatsValue)
 
     @cached_property
     def probes(self) -> Operations[SeatsValue]:
         """Every try to get what is not due; `key` says how."""
-        return self._history.take(Function.PROBE, SeatsValue)
+        return self._history.of(Function.PROBE, SeatsValue)
 
     @cached_property
     def reuses(self) -> Operations[ReuseValue]:
         """Every used idempotency key that was tried for another purchase; `key` is that key."""
-        return self._history.take(Function.REUSE, ReuseValue)
+        return self._history.of(Function.REUSE, ReuseValue)
 
     @cached_property
     def draws(self) -> Operations[DrawValue]:
         """Every look at the published draw of lots."""
-        return self._history.take(Function.DRAW, DrawValue)
+        return self._history.of(Function.DRAW, DrawValue)
 
     @cached_property
     def on_sale(self) -> OnSale | None:
@@ -220,11 +220,6 @@ class Evidence:
         """Every entry of the provider's ledger, one after another."""
         columns = LedgerEntry.__struct_fields__
         yield from (LedgerEntry(*row) for row in self._rows("final_ledger", columns, "entry", LEDGER_ENTRIES))
-
-    def let_go(self, views: Sequence[str]) -> None:
-        """Free the memory of these views; they cannot be asked for again."""
-        for view in views:
-            self.__dict__.pop(view, None)
 
     def order_of(self, order_id: str, key: str) -> Order | None:
         """The exported order of that id, or of that idempotency key where the platform gave the fan no id."""

@@ -195,11 +195,14 @@ class Operations(Generic[V_co]):
 
 
 class History:
-    """The table of operations by function. It is read once, batch by batch; nothing of it is kept twice."""
+    """The table of operations by function. It is read once, batch by batch; nothing of it is kept twice.
+
+    A function's rows are put in order when they are first asked for, and stay as long as the history does.
+    """
 
     def __init__(self, batches: Iterable[pa.RecordBatch], *, fans_only: bool) -> None:
         self._parts: dict[str, list[pa.RecordBatch]] = {}
-        self._taken: set[Function] = set()
+        self._ordered: dict[Function, pa.Table] = {}
         for batch in batches:
             kept = batch.filter(pc.invert(pc.starts_with(batch["actor"], BOT_ACTOR))) if fans_only else batch
             _expect(kept, "function", Function)
@@ -208,19 +211,18 @@ class History:
                 rows = kept.filter(pc.equal(kept["function"], function)).select(COLUMNS)
                 self._parts.setdefault(function, []).append(_coded(rows))
 
-    def take(self, function: Function, kind: type[V]) -> Operations[V]:
-        """The operations of one function. Once: afterwards whoever asked has them, or has let them go.
+    def of(self, function: Function, kind: type[V]) -> Operations[V]:
+        """The operations of one function, by the time of invocation."""
+        if function not in self._ordered:
+            self._ordered[function] = _in_order(self._parts.pop(function, []))
+            pa.default_memory_pool().release_unused()
+        return Operations(self._ordered[function], function, kind)
 
-        Raises RuntimeError the second time, for nothing would look like an on-sale without such operations.
-        """
-        if function in self._taken:
-            raise RuntimeError(f"the {function} operations were let go")
-        self._taken.add(function)
-        rows = pa.Table.from_batches(self._parts.pop(function, []), schema=_SCHEMA).unify_dictionaries()
-        order = np.argsort(rows["t_invoke_s"].to_numpy(), kind="stable")
-        rows = rows.take(order).combine_chunks()
-        pa.default_memory_pool().release_unused()
-        return Operations(rows, function, kind)
+
+def _in_order(parts: list[pa.RecordBatch]) -> pa.Table:
+    rows = pa.Table.from_batches(parts, schema=_SCHEMA).unify_dictionaries()
+    order = np.argsort(rows["t_invoke_s"].to_numpy(), kind="stable")
+    return rows.take(order).combine_chunks()
 
 
 _SCHEMA: Final = pa.schema(

@@ -33,8 +33,8 @@ def bucket_us(value_us: int) -> int:
 def expand(cells: pa.Table) -> pa.Table:
     """Rows of REQUESTS that have these histograms (table `histograms`): a row for each request that was counted.
 
-    A row stands in the middle of its second; `seq` and `user` are -1, `response_bytes` 0. A request that was answered
-    has its first byte at its end.
+    A row stands in the middle of its second; `seq` and `user` are -1, `actor` is "", `op` null, `response_bytes` 0. A
+    request that was answered has its first byte at its end.
     """
     rows = cells.take(np.repeat(np.arange(cells.num_rows), cells["count"].to_numpy()))
     service_s = pc.divide(pc.cast(rows["service_us"], pa.float64()), _US)
@@ -46,6 +46,8 @@ def expand(cells: pa.Table) -> pa.Table:
         **{name: rows[name] for name in _KEPT},
         "seq": pa.array(nobody, pa.int64()),
         "user": pa.array(nobody, pa.int32()),
+        "actor": pa.array(np.full(rows.num_rows, ""), pa.string()),
+        "op": pa.nulls(rows.num_rows, pa.int64()),
         "t_intended_s": pc.subtract(end_s, response_s),
         "t_start_s": start_s,
         "t_first_byte_s": pc.if_else(pc.greater(rows["status"], 0), end_s, pa.scalar(None, pa.float64())),

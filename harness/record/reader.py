@@ -8,12 +8,14 @@ batch, and the record is then incomplete, as one without seals is: `Record.run.c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,9 +29,16 @@ CORE_TABLES: Final = ("requests", "operations", "events", "generator")
 """Tables that every complete run has. The others depend on what the platform shows; `Record.has` tells."""
 
 _BATCH_ROWS: Final = 65_536
+_VERSION: Final = re.compile(r"gatecrash\.(record/([0-9]{1,9}))")
 _UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, NotImplementedError)
 _Document = TypeVar("_Document", RunDocument, FaultsDocument)
 _Read = TypeVar("_Read")
+
+
+class _Stamp(msgspec.Struct, frozen=True):
+    """The field that every document of every version has."""
+
+    schema: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +110,29 @@ class Record:
 
 def _document(path: Path, kind: type[_Document]) -> _Document:
     try:
-        document = msgspec.json.decode(path.read_bytes(), type=kind)
+        content = path.read_bytes()
+        _require_version(path, msgspec.json.decode(content, type=_Stamp).schema)
+        return msgspec.json.decode(content, type=kind)
     except FileNotFoundError as error:
         raise InputError(f"missing: every run directory has a {path.name}", file=str(path), hint=MEND) from error
     except OSError as error:
         raise InputError(f"cannot be read: {_first_line(error)}", file=str(path), hint=MEND) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"is no {path.name} of a run: {_first_line(error)}", file=str(path), hint=MEND) from error
-    if document.schema != SCHEMA_VERSION:
-        hint = "read it with the version that wrote it"
-        message = f"has the schema {document.schema!r}, expected {SCHEMA_VERSION!r}"
-        raise InputError(message, file=str(path), key="schema", hint=hint)
-    return document
+
+
+def _require_version(path: Path, schema: str) -> None:
+    """Raises InputError for a record of another version: its columns have other names or meanings."""
+    if schema == SCHEMA_VERSION:
+        return
+    version = _VERSION.fullmatch(schema)
+    if version is None:
+        message = f"has the schema {schema!r}, expected {SCHEMA_VERSION!r}"
+        raise InputError(message, file=str(path), key="schema", hint=MEND)
+    age = "an earlier" if int(version[2]) < int(SCHEMA_VERSION.rpartition("/")[2]) else "a later"
+    message = f"is a {version[1]}, written by {age} gatecrash"
+    hint = "judge it with the version that wrote it, or rehearse again"
+    raise InputError(message, file=str(path), key="schema", hint=hint)
 
 
 def _faults(paths: RunPaths, run: RunDocument, marks: list[Anomaly]) -> FaultsDocument:
@@ -227,8 +247,13 @@ def _require_columns(path: Path, found: pa.Schema, name: str) -> None:
 
 
 def _distinct(table: pa.Table) -> pa.Table:
-    """Without rows that both the master's stream and a worker's spool hold: equal rows are the same row."""
-    return table.group_by(table.column_names, use_threads=False).aggregate([])
+    """Without rows that both the master's stream and a worker's spool hold: equal rows are the same row.
+
+    The others stay in their order, which Arrow's groups do not keep.
+    """
+    numbered = table.append_column("at", pa.array(np.arange(table.num_rows)))
+    first = numbered.group_by(table.column_names, use_threads=False).aggregate([("at", "min")])
+    return first.sort_by("at_min").drop_columns(["at_min"])
 
 
 def _record_files(paths: RunPaths) -> list[Path]:

@@ -2,7 +2,8 @@
 
 All times are float64 seconds relative to T0 (the release instant), read from monotonic clocks; a row from before the
 release has a negative time. `null` means "not known", never zero. Swarm, scraper and chaos write these; audit, sli and
-reports only read them.
+reports only read them. A request belongs to the operation that has the same `worker` and `op`, and to the person that
+has the same `kind` and `user`; `actor` is that person's name in all tables.
 
     run.json            RunDocument    what was asked, what stood there, what was delivered
     faults.json         FaultsDocument what was broken, and what its canary measured
@@ -24,7 +25,7 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = "gatecrash.record/1"
+SCHEMA_VERSION: Final = "gatecrash.record/2"
 BOT_ACTOR: Final = "bot-"
 """What the name of every actor that is a bot begins with, and of nobody else."""
 
@@ -83,7 +84,8 @@ REQUESTS: Final = pa.schema(
         pa.field("seq", pa.int64(), nullable=False),  # 0,1,2… per worker: a hole is a lost sample
         pa.field("worker", pa.int16(), nullable=False),
         pa.field("user", pa.int32(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # fan | bot | spectator
+        pa.field("kind", pa.string(), nullable=False),  # see USER_KINDS
+        pa.field("actor", pa.string(), nullable=False),  # fan id, "operator" …; "": not known any more (condensed)
         pa.field("step", pa.string(), nullable=False),  # see STEPS
         pa.field("method", pa.string(), nullable=False),  # GET POST DELETE SSE WS
         pa.field("t_intended_s", pa.float64(), nullable=False),  # when the user would have sent it
@@ -95,11 +97,16 @@ REQUESTS: Final = pa.schema(
         pa.field("error", pa.string(), nullable=False),  # "" or one of ERRORS
         pa.field("response_bytes", pa.int64(), nullable=False),
         pa.field("attempt", pa.int16(), nullable=False),  # 1 for the first try of a step, 2 for its first retry …
+        pa.field("op", pa.int64()),  # the operation of this worker that it served; null: it served none
     ]
 )
 """Service time = t_end_s − t_start_s. Response time = t_end_s − t_intended_s. outcome: ok = the answer is one the step
 expects (a 409 to a hold is an ok request whose operation fails); fail = refused or an unexpected status; unknown = cut.
 """
+
+USER_KINDS: Final = ("fan", "bot", "lurker", "spectator", "operator")
+"""Who sends. An operator reads the state at rest, sweeps seats and probes; its `user` is -1. What it does in a fan's
+name is an operation of that fan, whose requests have the operator's name."""
 
 STEPS: Final = (
     "queue_page",  # first shot at T0
@@ -141,6 +148,7 @@ OPERATIONS: Final = pa.schema(
         pa.field("function", pa.string(), nullable=False),  # Function
         pa.field("key", pa.string(), nullable=False),
         pa.field("value", pa.string(), nullable=False),  # JSON object, see Function
+        pa.field("t_intended_s", pa.float64(), nullable=False),  # when the user meant to begin; a retry: the first try
         pa.field("t_invoke_s", pa.float64(), nullable=False),
         pa.field("t_complete_s", pa.float64()),  # null: never completed
         pa.field("outcome", pa.string(), nullable=False),  # Outcome
@@ -153,6 +161,7 @@ EVENTS: Final = pa.schema(
     [
         pa.field("worker", pa.int16(), nullable=False),
         pa.field("user", pa.int32(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # see USER_KINDS
         pa.field("actor", pa.string(), nullable=False),
         pa.field("stream", pa.string(), nullable=False),  # positions | feed
         pa.field("event", pa.string(), nullable=False),  # see EVENT_KINDS

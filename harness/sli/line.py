@@ -86,15 +86,8 @@ def _workers(seen: Observations) -> dict[str, int]:
 
 
 def _connects(seen: Observations) -> dict[str, float]:
-    """Actor → when the first request went out. Requests name (worker, user, kind); streams name the actor as well."""
-    events = seen.record.table("events").select(["actor", "worker", "user"]).group_by(["actor", "worker", "user"])
+    """Actor → when the first request went out."""
     requests = seen.record.table("requests")
     pages = requests.filter(pc.equal(requests["step"], "queue_page"))
-    first = pages.group_by(["worker", "user", "kind"]).aggregate([("t_start_s", "min")])
-    sent = {(row["worker"], row["user"], row["kind"]): row["t_start_s_min"] for row in first.to_pylist()}
-    connects = {}
-    for row in events.aggregate([]).to_pylist():
-        kind = "bot" if row["actor"].startswith(BOT_ACTOR) else "fan"
-        if (row["worker"], row["user"], kind) in sent:
-            connects[row["actor"]] = sent[row["worker"], row["user"], kind]
-    return connects
+    first = pages.group_by("actor").aggregate([("t_start_s", "min")])
+    return dict(zip(first["actor"].to_pylist(), first["t_start_s_min"].to_pylist(), strict=True))

@@ -15,6 +15,7 @@ import gevent
 import psutil
 
 from harness.swarm.recorder import Recorder
+from harness.swarm.rows import GeneratorRow
 from harness.swarm.transport import GUARD
 
 _SAMPLE_S: Final = 0.05
@@ -35,22 +36,20 @@ def watch(recorder: Recorder, live_users: Callable[[], int]) -> NoReturn:
             rss_bytes, fds = process.memory_info().rss, process.num_fds()
         except OSError:  # to look takes a descriptor, and there is none
             fds = fds_limit
-        recorder.row(
-            "generator",
-            (
-                monotonic(),
-                lags_ms[-1],
-                lags_ms[int(0.99 * (len(lags_ms) - 1))],
-                pace.percent(),
-                rss_bytes,
-                fds,
-                fds_limit,
-                live_users(),
-                recorder.samples_recorded,
-                GUARD.ports_in_use,
-                ports_limit,
-            ),
+        row = GeneratorRow(
+            t_s=monotonic(),
+            loop_lag_ms_max=lags_ms[-1],
+            loop_lag_ms_p99=lags_ms[int(0.99 * (len(lags_ms) - 1))],
+            cpu_percent=pace.percent(),
+            rss_bytes=rss_bytes,
+            fds=fds,
+            fds_limit=fds_limit,
+            users=live_users(),
+            samples=recorder.samples_recorded,
+            ports=GUARD.ports_in_use,
+            ports_limit=ports_limit,
         )
+        recorder.row("generator", row)
 
 
 class _CpuPace:

@@ -19,6 +19,7 @@ from harness.swarm.http_body import Body
 from harness.swarm.http_message import HEAD_END, Head, MalformedResponse, head_of
 from harness.swarm.http_types import Endpoint, Response
 from harness.swarm.recorder import Recorder
+from harness.swarm.rows import RequestRow
 from harness.swarm.tracing import traceparent
 from harness.swarm.transport import CallFailed, Connection, Limits, Origin
 
@@ -280,10 +281,11 @@ class HttpClient:
         end_s = monotonic()
         person = self.person
         start_s = self._t_start_s
-        row = (
+        row = RequestRow(  # by position, which takes a tenth of the time: in the order of REQUESTS
             self._seq,
             person.user,
             person.kind,
+            person.actor,
             endpoint.step,
             endpoint.recorded_as or endpoint.method,
             call.t_intended_s,
@@ -295,6 +297,7 @@ class HttpClient:
             error,
             len(body),
             call.attempt,
+            call.op,
         )
         self._recorder.request(row)
         if self._trace_id:

@@ -1,14 +1,13 @@
-"""Where a worker process notes what happened, column by column, until it is sent on.
+"""Where a worker process notes what happened, row by row, until the rows are sent on as batches of columns.
 
-Rows hold instants on this worker's monotonic clock; they become seconds relative to T0 when a batch is taken. Nothing
-here knows sockets or Locust: `told` is what keeps Locust's statistics in a swarm.
+Rows (`harness.swarm.rows`) hold instants on this worker's monotonic clock; they become seconds relative to T0 when a
+batch is taken. Nothing here knows sockets or Locust: `told` is what keeps Locust's statistics in a swarm.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import MutableSequence
+from collections.abc import Mapping, MutableSequence
 from time import monotonic
 from typing import Final
 
@@ -16,21 +15,24 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from harness.platform import Person
+from harness.platform import Call, Person
 from harness.record.histogram import bucket_us
 from harness.record.schema import TABLES, Function, Outcome
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.pulse import OPERATIONS, REQUESTS
-from harness.swarm.request_hook import Cell, RequestHook, Row
+from harness.swarm.request_hook import RequestHook
+from harness.swarm.rows import ROW_TYPES, EventRow, HistogramRow, OperationRow, RequestRow, Row, SpanRow
 from harness.swarm.tracing import Tracer, span_id
 
 _ALL: Final = sys.maxsize
 _WALL_CLOCK_COLUMNS: Final = frozenset({"t_sent_s"})
 _encode_json: Final = msgspec.json.Encoder().encode
+_Cell = str | int | float | None
+_Counted = tuple[float, str, str, str, int, str, str, int, int, int]  # a HistogramRow without its count
 
 
 class TableBuffer:
-    """Rows of one table since the last batch. Columns are the table's, without `worker` when that leads them."""
+    """Rows of one table since the last batch."""
 
     def __init__(self, name: str, worker: int) -> None:
         self.name = name
@@ -44,12 +46,13 @@ class TableBuffer:
         rows, self.rows = self.rows[:rows_max], self.rows[rows_max:]
         if not rows:
             return None
-        given = dict(zip((field.name for field in self._columns), zip(*rows, strict=True), strict=True))
+        cells = zip(*map(msgspec.structs.astuple, rows), strict=True)
+        given = dict(zip((field.name for field in self._columns), cells, strict=True))
         return pa.RecordBatch.from_arrays(
             [self._array(field, given.get(field.name), len(rows), t0) for field in self._schema], schema=self._schema
         )
 
-    def _array(self, field: pa.Field, cells: tuple[Cell, ...] | None, size: int, t0: ReleaseInstant) -> pa.Array:
+    def _array(self, field: pa.Field, cells: tuple[_Cell, ...] | None, size: int, t0: ReleaseInstant) -> pa.Array:
         if cells is None:
             return pa.array(np.full(size, self._worker), type=field.type)
         if pa.types.is_floating(field.type) and field.name.startswith("t_"):
@@ -59,9 +62,12 @@ class TableBuffer:
 
 
 class Operation:
-    """A business call that was invoked and has not ended."""
+    """A business call that was invoked and has not ended.
 
-    __slots__ = ("_recorder", "function", "key", "op", "person", "retry_of", "t_invoke_s", "value")
+    `call`: what its requests are sent with, so that their rows have its `op`.
+    """
+
+    __slots__ = ("_recorder", "call", "function", "key", "op", "person", "t_invoke_s", "value")
 
     def __init__(
         self,
@@ -69,39 +75,52 @@ class Operation:
         op: int,
         person: Person,
         function: Function,
+        call: Call,
         key: str,
-        value: object,
-        retry_of: int | None,
+        value: Mapping[str, object],
     ) -> None:
         self.op = op
         self.person = person
         self.function = function
         self.key = key
         self.value = value
-        self.retry_of = retry_of
+        self.call = msgspec.structs.replace(call, op=op)
         self.t_invoke_s = monotonic()
         self._recorder = recorder
 
+    def invoke(self) -> None:
+        """Only now is it invoked: the requests so far prepared it, and could not have had its effect."""
+        self.t_invoke_s = monotonic()
+
+    def call_now(self) -> Call:
+        """What a further request of it is sent with, one that is meant for this instant."""
+        return Call(t_intended_s=monotonic(), op=self.op)
+
     def end(
-        self, outcome: Outcome, *, error: str = "", key: str | None = None, value: object = None, t_end_s: float | None
+        self,
+        outcome: Outcome,
+        *,
+        error: str = "",
+        key: str | None = None,
+        value: Mapping[str, object] | None = None,
+        t_end_s: float | None,
     ) -> None:
         """It ended; `key` and `value` replace those it was begun with. An unknown operation never completed."""
-        self._recorder.end_operation(
-            self,
-            (
-                self.op,
-                self.person.actor,
-                self.person.identity,
-                self.function.value,
-                self.key if key is None else key,
-                _encode_json(self.value if value is None else value).decode(),
-                self.t_invoke_s,
-                None if outcome is Outcome.UNKNOWN else t_end_s,
-                outcome.value,
-                error,
-                self.retry_of,
-            ),
+        row = OperationRow(
+            op=self.op,
+            actor=self.person.actor,
+            identity=self.person.identity,
+            function=self.function.value,
+            key=self.key if key is None else key,
+            value=_encode_json(self.value if value is None else value).decode(),
+            t_intended_s=self.call.t_intended_s,
+            t_invoke_s=self.t_invoke_s,
+            t_complete_s=None if outcome is Outcome.UNKNOWN else t_end_s,
+            outcome=outcome.value,
+            error=error,
+            retry_of=self.call.retry_of,
         )
+        self._recorder.end_operation(self, row)
 
 
 class Recorder:
@@ -123,7 +142,7 @@ class Recorder:
         self.pulse: MutableSequence[int] | memoryview = [0, 0]  # see `harness.swarm.pulse`
         self.requests_sent = 0
         self.samples_recorded = 0
-        self.buffers: Final = {name: TableBuffer(name, worker) for name in TABLES}
+        self.buffers: Final = {name: TableBuffer(name, worker) for name in ROW_TYPES}
         self._requests = self.buffers["requests"]
         self._events = self.buffers["events"]
         self._operations = self.buffers["operations"]
@@ -132,7 +151,7 @@ class Recorder:
         self._next_op = 0
         self._spans = 0
         self._rows_waiting_max = rows_waiting_max
-        self._cells: Counter[Row] | None = None
+        self._cells: dict[_Counted, int] | None = None
         self._zero_s = 0.0
 
     def next_seq(self) -> int:
@@ -146,28 +165,26 @@ class Recorder:
         self._spans += 1
         return span_id(self.worker, self._spans)
 
-    def span(self, trace_id: str, own_id: str, row: Row) -> None:
-        """A traced request has ended; `row` is what `request` was given."""
-        _, user, kind, step, method, _, t_start_s, _, t_end_s, status, outcome, error, _, attempt = row
-        told = {"user": user, "kind": kind, "method": method, "status": status, "error": error, "attempt": attempt}
-        self.buffers["spans"].rows.append(
-            (
-                trace_id,
-                own_id,
-                "",
-                "swarm",
-                f"worker-{self.worker}",
-                step,
-                "client",
-                t_start_s,
-                t_end_s,
-                "ok" if outcome == Outcome.OK else "error",
-                _encode_json(told).decode(),
-            )
+    def span(self, trace_id: str, own_id: str, request: RequestRow) -> None:
+        """A traced request has ended."""
+        told = {name: getattr(request, name) for name in ("user", "kind", "method", "status", "error", "attempt")}
+        row = SpanRow(
+            trace_id=trace_id,
+            span_id=own_id,
+            parent_id="",
+            service="swarm",
+            node=f"worker-{self.worker}",
+            name=request.step,
+            kind="client",
+            t_start_s=request.t_start_s,
+            t_end_s=request.t_end_s,
+            status="ok" if request.outcome == Outcome.OK else "error",
+            attributes=_encode_json(told).decode(),
         )
+        self.row("spans", row)
 
-    def request(self, row: Row) -> None:
-        """One row of REQUESTS (without `worker`), told to Locust too."""
+    def request(self, row: RequestRow) -> None:
+        """A request has ended. Locust is told too."""
         if self._cells is None:
             self._requests.rows.append(row)
             if len(self._requests.rows) >= self._rows_waiting_max:
@@ -181,32 +198,36 @@ class Recorder:
     def condense(self, zero_s: float | None = None) -> None:
         """From now on requests are counted per second from `zero_s` on, T0 on this worker's clock, not kept as rows."""
         self._zero_s = self._zero_s if zero_s is None else zero_s
-        self._cells = Counter()
+        self._cells = {}
 
     def released_at(self, t0_s: float) -> None:
         """T0 on this worker's clock."""
         self._zero_s = t0_s
 
-    def _count(self, cells: Counter[Row], row: Row) -> None:
-        _, _, kind, step, method, intended_s, start_s, _, end_s, status, outcome, error, _, attempt = row
-        second_s = self._zero_s + (start_s - self._zero_s) // 1  # type: ignore[operator]
-        service_us = bucket_us(int((end_s - start_s) * 1e6))  # type: ignore[operator]
-        response_us = bucket_us(int((end_s - intended_s) * 1e6))  # type: ignore[operator]
-        cells[(second_s, kind, step, method, status, outcome, error, attempt, service_us, response_us)] += 1
+    def _count(self, cells: dict[_Counted, int], row: RequestRow) -> None:
+        second_s = self._zero_s + (row.t_start_s - self._zero_s) // 1
+        service_us = bucket_us(int((row.t_end_s - row.t_start_s) * 1e6))
+        response_us = bucket_us(int((row.t_end_s - row.t_intended_s) * 1e6))
+        how = (row.kind, row.step, row.method, row.status, row.outcome, row.error, row.attempt)
+        cell = (second_s, *how, service_us, response_us)
+        cells[cell] = cells.get(cell, 0) + 1
 
-    def event(self, row: Row) -> None:
-        """One row of EVENTS (without `worker`). `t_sent_s` is unix time here."""
+    def event(self, row: EventRow) -> None:
+        """An event was seen on a stream."""
         self._events.rows.append(row)
 
     def row(self, table: str, row: Row) -> None:
-        """One row of any table (without `worker`)."""
+        """A row of any table, of the type that `ROW_TYPES` has for it."""
         self.buffers[table].rows.append(row)
 
     def begin(
-        self, person: Person, function: Function, *, key: str = "", value: object, retry_of: int | None = None
+        self, person: Person, function: Function, call: Call, *, key: str = "", value: Mapping[str, object]
     ) -> Operation:
-        """An operation is about to be invoked. `value`: what is known of it now, a JSON object."""
-        operation = Operation(self, self._next_op, person, function, key, value, retry_of)
+        """An operation is about to be invoked, for that call. `value`: what is known of it now, a JSON object.
+
+        Its requests are to be sent with `Operation.call`, not with the call that was given.
+        """
+        operation = Operation(self, self._next_op, person, function, call, key, value)
         self._open[operation.op] = operation
         self._next_op = self.pulse[OPERATIONS] = operation.op + 1
         return operation
@@ -216,7 +237,7 @@ class Recorder:
         """How many operations were ever invoked."""
         return self._next_op
 
-    def end_operation(self, operation: Operation, row: Row) -> None:
+    def end_operation(self, operation: Operation, row: OperationRow) -> None:
         """Called by `Operation.end`."""
         del self._open[operation.op]
         self._operations.rows.append(row)
@@ -233,7 +254,7 @@ class Recorder:
         if self._told is not None:
             self._told.catch_up()
         if self._cells:
-            self.buffers["histograms"].rows.extend((*cell, count) for cell, count in self._cells.items())
+            self.buffers["histograms"].rows.extend(HistogramRow(*cell, count) for cell, count in self._cells.items())
             self._cells.clear()
         batches = ((name, buffer.take(t0, rows_max)) for name, buffer in self.buffers.items())
         return {name: batch for name, batch in batches if batch is not None}

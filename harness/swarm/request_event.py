@@ -15,7 +15,8 @@ from typing import Final
 from locust import stats as locust_stats
 from locust.env import Environment
 
-from harness.swarm.request_hook import EachFired, Row
+from harness.swarm.request_hook import EachFired
+from harness.swarm.rows import RequestRow
 
 _OWN: Final = "locust.runners"  # the module of the one listener that only keeps statistics
 _PUT_OFF_MAX: Final = 1000  # added up in half a millisecond
@@ -29,12 +30,12 @@ class RequestEvent:
         self._environment = environment
         self._hook = environment.events.request
         self._each = EachFired(self._hook.fire)
-        self._put_off: list[Row] = []
+        self._put_off: list[RequestRow] = []
 
-    def note(self, row: Row) -> None:
+    def note(self, row: RequestRow) -> None:
         """One request has ended."""
         listeners = self._hook._handlers
-        if row[11] or len(listeners) != 1 or listeners[0].__module__ != _OWN:
+        if row.error or len(listeners) != 1 or listeners[0].__module__ != _OWN:
             self.catch_up()
             self._each.note(row)
             return
@@ -51,15 +52,15 @@ class RequestEvent:
             return
         rows, self._put_off = self._put_off, []
         wall_s = time() - monotonic()
-        seconds: dict[_Second, list[Row]] = defaultdict(list)
+        seconds: dict[_Second, list[RequestRow]] = defaultdict(list)
         for row in rows:
-            seconds[(int(row[8] + wall_s), row[3], row[4])].append(row)  # type: ignore[index, operator]
+            seconds[(int(row.t_end_s + wall_s), row.step, row.method)].append(row)
         stats = self._environment.stats
         for (_, name, request_type), ended in sorted(seconds.items()):
-            last_s = max(row[8] for row in ended) + wall_s  # type: ignore[operator, type-var]
-            times_ms = [(row[8] - row[6]) * 1000.0 for row in ended]  # type: ignore[operator]
+            last_s = max(row.t_end_s for row in ended) + wall_s
+            times_ms = [(row.t_end_s - row.t_start_s) * 1000.0 for row in ended]
             buckets = Counter(map(locust_stats.bucket_response_time, times_ms))
-            size = sum(row[12] for row in ended)  # type: ignore[misc]
+            size = sum(row.response_bytes for row in ended)
             for entry in (stats.total, stats.entries[(name, request_type)]):
                 _add(entry, last_s, times_ms, buckets, size)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-Cell = str | int | float | None
-Row = tuple[Cell, ...]
+from harness.swarm.rows import RequestRow
 
 
 class FireRequest(Protocol):
@@ -28,8 +27,8 @@ class FireRequest(Protocol):
 class RequestHook(Protocol):
     """What a recorder calls for each request."""
 
-    def note(self, row: Row) -> None:
-        """One request has ended: its row of REQUESTS, without `worker`."""
+    def note(self, row: RequestRow) -> None:
+        """One request has ended."""
 
     def catch_up(self) -> None:
         """Tell what was put off."""
@@ -46,15 +45,14 @@ class EachFired:
         self._fire = fire
         self._failures: dict[str, RequestFailed] = {}
 
-    def note(self, row: Row) -> None:
+    def note(self, row: RequestRow) -> None:
         """One request has ended."""
-        _, _, _, step, method, _, t_start_s, _, t_end_s, _, _, error, size, _ = row
         self._fire(
-            request_type=method,  # type: ignore[arg-type]
-            name=step,  # type: ignore[arg-type]
-            response_time=(t_end_s - t_start_s) * 1000.0,  # type: ignore[operator]
-            response_length=size,  # type: ignore[arg-type]
-            exception=self._failures.setdefault(str(error), RequestFailed(error)) if error else None,
+            request_type=row.method,
+            name=row.step,
+            response_time=(row.t_end_s - row.t_start_s) * 1000.0,
+            response_length=row.response_bytes,
+            exception=self._failures.setdefault(row.error, RequestFailed(row.error)) if row.error else None,
             context={},
         )
 

@@ -32,21 +32,9 @@ def seats_to_sweep(seats: Sequence[FinalSeat], ever_held: Iterable[str], seed: i
 
 
 def _note(recorder: Recorder, reads: FinalReads) -> Iterable[str]:
-    if reads.seats is not None:
-        yield "final_seats"
-        for seat in reads.seats:
-            recorder.row("final_seats", (seat.seat, seat.state))
-    if reads.orders is not None:
-        yield "final_orders"
-        for order in reads.orders:
-            recorder.row(
-                "final_orders",
-                (order.order_id, order.fan, order.seat, order.state, order.amount_cents, order.idempotency_key),
-            )
-    if reads.ledger is not None:
-        yield "final_ledger"
-        for entry in reads.ledger:
-            recorder.row(
-                "final_ledger",
-                (entry.charge_id, entry.idempotency_key, entry.order_id, entry.entry, entry.amount_cents),
-            )
+    tables = {"final_seats": reads.seats, "final_orders": reads.orders, "final_ledger": reads.ledger}
+    for name, rows in tables.items():
+        if rows is not None:
+            yield name
+            for row in rows:
+                recorder.row(name, row)

@@ -23,6 +23,7 @@ from harness.swarm.http_body import Body
 from harness.swarm.http_message import HEAD_END, Head, MalformedResponse
 from harness.swarm.recorder import Recorder
 from harness.swarm.retry_after import seconds_until
+from harness.swarm.rows import RequestRow
 from harness.swarm.tracing import traceparent
 from harness.swarm.transport import RECEIVE_BYTES, CallFailed, Connection, Limits, Origin, resolve
 from harness.swarm.ws_messages import MessageReader
@@ -129,21 +130,23 @@ class FeedSocket:
             if error:
                 self.close()
             person = self._person
-            row = (
-                seq,
-                person.user,
-                person.kind,
-                STEP,
-                METHOD,
-                call.t_intended_s,
-                start_s,
-                end_s if status else None,
-                end_s,
-                status,
-                outcome.value,
-                error,
-                0,
-                call.attempt,
+            row = RequestRow(
+                seq=seq,
+                user=person.user,
+                kind=person.kind,
+                actor=person.actor,
+                step=STEP,
+                method=METHOD,
+                t_intended_s=call.t_intended_s,
+                t_start_s=start_s,
+                t_first_byte_s=end_s if status else None,
+                t_end_s=end_s,
+                status=status,
+                outcome=outcome.value,
+                error=error,
+                response_bytes=0,
+                attempt=call.attempt,
+                op=call.op,
             )
             self._recorder.request(row)
             if self._span_id:

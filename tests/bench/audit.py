@@ -117,6 +117,7 @@ def _operations(
         "function": ["hold" if conflict else step] * count,
         "key": keys,
         "value": texts,
+        "t_intended_s": invoked,
         "t_invoke_s": invoked,
         "t_complete_s": invoked + 0.02,
         "outcome": ["fail" if conflict else "ok"] * count,
@@ -150,6 +151,7 @@ def _events(
     columns = {
         "worker": np.zeros(count, dtype=np.int16),
         "user": users.astype(np.int32),
+        "kind": ["fan" if stream == "positions" else "spectator"] * count,
         "actor": names,
         "stream": [stream] * count,
         "event": [event] * count,

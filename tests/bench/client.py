@@ -113,10 +113,10 @@ def unrecorded(url: str, users: int) -> dict[str, float]:
     from locust.env import Environment  # isort: skip - first: it patches the process for gevent
 
     from harness.swarm.recorder import Recorder
-    from harness.swarm.request_hook import Row
+    from harness.swarm.rows import RequestRow
 
     class Deaf(Recorder):
-        def request(self, _row: Row) -> None:
+        def request(self, _row: RequestRow) -> None:
             self.samples_recorded += 1
 
     recorder = Deaf(1)

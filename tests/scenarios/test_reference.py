@@ -145,8 +145,10 @@ def test_each_answer_is_written_as_what_it_means(
         if error == "timeout":
             session._client._limits = type(session._client._limits)(first_byte_s=0.2)
         answer = verb(session)
-        row = operation(recorder)
-    assert (row["outcome"], row["error"], row["value"]) == (outcome, error, value)
+        batches = recorder.take(ReleaseInstant(0.0, 0.0))
+    (row,) = batches["operations"].to_pylist()
+    assert (row["outcome"], row["error"], json.loads(row["value"])) == (outcome, error, value)
+    assert {(sent["actor"], sent["op"]) for sent in batches["requests"].to_pylist()} == {(FAN.actor, row["op"])}
     assert (row["actor"], row["identity"]) == (FAN.actor, FAN.identity)
     assert (answer.outcome, answer.error, answer.final, answer.op) == (outcome, error, final, row["op"])
     assert (row["t_complete_s"] is None) == (outcome == "unknown")
@@ -199,13 +201,19 @@ def test_a_fan_solves_what_is_asked_before_joining() -> None:
     assert hashlib.sha256(f"c|{FAN.actor}|{nonce}".encode()).digest()[0] < 2
 
 
-def test_without_an_answer_to_what_is_asked_nobody_joins() -> None:
-    with serving(lambda _: document(503)) as server:
+@pytest.mark.parametrize(
+    ("said", "error"), [(document(503), "status"), ([CLOSE], "reset"), (document(200), "protocol")]
+)
+def test_without_an_answer_to_what_is_asked_nobody_joins(said: Said, error: str) -> None:
+    with serving(lambda _: said) as server:
         recorder = Recorder(1)
         platform = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="game-1"), recorder)
         answer = platform.fan_session(FAN).join(now())
-    assert (answer.outcome, answer.error, answer.final) == (Outcome.FAIL, "status", False)
-    assert "operations" not in recorder.take(ReleaseInstant(0.0, 0.0))
+    assert (answer.outcome, answer.error, answer.final, answer.op) == (Outcome.FAIL, error, False, 0)
+    batches = recorder.take(ReleaseInstant(0.0, 0.0))
+    (join,) = batches["operations"].to_pylist()
+    assert (join["function"], join["outcome"], join["error"]) == ("join", "fail", error)
+    assert [(row["step"], row["op"]) for row in batches["requests"].to_pylist()] == [("challenge", 0)]
 
 
 def test_a_position_stream_goes_on_after_the_last_event_seen() -> None:
@@ -293,6 +301,25 @@ def test_capabilities_are_what_the_addresses_allow() -> None:
     }
 
 
+def test_a_sweep_is_the_hold_and_its_release() -> None:
+    def script(asked: Asked) -> Said:
+        if asked.target.endswith("/passes"):
+            return document(201, **{"pass": "P"})
+        if asked.target.endswith("/holds"):
+            return document(201, hold_id="h.1", seats=["101-A-1"], ttl_s=8.0)
+        return [response(b"", 204)]
+
+    with serving(script) as server:
+        recorder = Recorder(1)
+        addresses = Addresses(booking=server.url, feeds=(), event="game-1", admin=server.url)
+        ReferencePlatform(addresses, recorder).sweep(("101-A-1", "101-A-2"))
+    batches = recorder.take(ReleaseInstant(0.0, 0.0))
+    sent = [(row["method"], row["op"]) for row in batches["requests"].to_pylist() if row["op"] is not None]
+    swept = [row["op"] for row in batches["operations"].to_pylist()]
+    assert sorted(sent) == sorted((method, op) for method in ("DELETE", "POST") for op in swept)
+    assert len(swept) == 2
+
+
 def test_a_fan_who_gathers_looks_at_the_draw() -> None:
     commitment = hashlib.sha256(b"seed").hexdigest()
 
@@ -303,7 +330,10 @@ def test_a_fan_who_gathers_looks_at_the_draw() -> None:
 
     with fan_of(script) as (session, recorder, _):
         assert session.join(now()).value is not None
-        join, draw = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+        batches = recorder.take(ReleaseInstant(0.0, 0.0))
+    join, draw = batches["operations"].to_pylist()
+    served = [row["op"] for row in batches["requests"].to_pylist()]
+    assert served == [join["op"], join["op"], draw["op"]]
     assert json.loads(join["value"]) == {"epoch": "e1", "parked": False}
     assert (draw["function"], draw["outcome"]) == ("draw", "ok")
     assert json.loads(draw["value"]) == {"commitment": commitment, "opens_at": 9.5, "seed": None}

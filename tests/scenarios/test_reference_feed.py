@@ -62,7 +62,10 @@ def test_a_half_open_feed_is_lost_with_a_word_and_continued_where_it_stopped() -
     ]
     assert {row["t_sent_s"] for row in events if row["event"] == "seat"} == {SENT_WALL_S}
     assert all(one["t_s"] <= two["t_s"] for one, two in pairwise(events))
-    assert [row["outcome"] for row in batches["requests"].to_pylist()] == ["ok", "ok"]
+    assert {(row["kind"], row["actor"]) for row in events} == {(SPECTATOR.kind, SPECTATOR.actor)}
+    assert [(row["outcome"], row["actor"], row["op"]) for row in batches["requests"].to_pylist()] == [
+        ("ok", SPECTATOR.actor, None)
+    ] * 2
 
 
 def test_a_feed_that_is_silent_from_the_start_is_no_feed() -> None:

@@ -53,7 +53,9 @@ def tried(script: Callable[[Asked], Said]) -> tuple[dict[str, str], list[Asked]]
     with serving(script) as server:
         addresses = Addresses(booking=server.url, feeds=(), event="game-1")
         Prober(resolve(server.url), addresses, recorder, "101-A-1").run()
-    rows = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+    batches = recorder.take(ReleaseInstant(0.0, 0.0))
+    rows = batches["operations"].to_pylist()
+    assert {sent["op"] for sent in batches["requests"].to_pylist()} - {None} == {row["op"] for row in rows}
     assert all(row["function"] == "probe" and json.loads(row["value"]) == {"seats": ["101-A-1"]} for row in rows)
     return {row["key"]: row["outcome"] for row in rows}, server.asked
 

@@ -59,7 +59,9 @@ def test_the_answer_is_an_operation_and_the_seat_goes_back(
         client = HttpClient(resolve(Addresses(booking=server.url, feeds=(), event="e").booking), recorder, FAN)
         reuse_key(client, recorder, BASE, order(1, "fan-1"), "B-2", lambda fan: f"Authorization: {fan}\r\n".encode())
         client.close()
-    (row,) = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+    batches = recorder.take(ReleaseInstant(0.0, 0.0))
+    (row,) = batches["operations"].to_pylist()
+    assert [sent["op"] for sent in batches["requests"].to_pylist()] == [None, row["op"], row["op"]]
     assert (row["function"], row["actor"], row["key"], row["outcome"]) == ("reuse", "fan-1", "k1", outcome)
     assert json.loads(row["value"]) == {"order_id": "o1", "seats": ["B-2"], **answered}
     assert asked_for[-1] == f"DELETE {BASE}/holds/h7"

@@ -126,6 +126,26 @@ def test_a_crashed_checker_has_found_nothing_out() -> None:
     assert result.note == "the checker crashed: ZeroDivisionError: division by zero"
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_new_invariant_may_read_any_operations_wherever_it_is_registered(
+    monkeypatch: pytest.MonkeyPatch, *, first: bool
+) -> None:
+    views = ("joins", "enters", "holds", "releases", "pays", "lookups", "sweeps", "probes")
+
+    def count(evidence: Evidence) -> Tally:
+        tally = Tally(evidence)
+        tally.checked = sum(len(getattr(evidence, view)) for view in views)
+        return tally
+
+    spec = msgspec.structs.replace(INVARIANTS["no_double_sell"], name="new", needs=(), checker=count)
+    registered = {"new": spec, **INVARIANTS} if first else {**INVARIANTS, "new": spec}
+    monkeypatch.setattr("harness.audit.invariants.INVARIANTS", registered)
+    record = RunBuilder().record()
+    results = {result.name: result for result in audit(record)}
+    assert results.pop("new").operations_checked == record.table("operations").num_rows
+    assert {result.status for result in results.values()} == {Status.HELD}
+
+
 def test_violations_are_all_counted_and_the_first_ones_kept() -> None:
     tally = Tally(Evidence(RunBuilder(fans=0).record()))
     for number in range(VIOLATIONS_KEPT + 5):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
-
-import pytest
 
 from harness.audit.history import Evidence
 from harness.audit.invariants import audit
@@ -49,18 +49,27 @@ def test_bots_can_be_left_out() -> None:
     assert [enter.actor for enter in Evidence(two_enters().record(), fans_only=True).enters] == ["fan-0001"]
 
 
-def test_what_was_let_go_is_never_an_empty_history() -> None:
+def test_operations_can_be_asked_for_as_often_as_one_likes_and_are_kept_once() -> None:
+    history = History(two_enters().record().batches("operations", ("function", *COLUMNS)), fans_only=False)
+    first, again = (history.of(Function.ENTER, EnterValue) for _ in range(2))
+    assert list(first) == list(again)
+    assert first.rows is again.rows
+
+
+def test_operations_are_freed_with_the_evidence_without_a_collection() -> None:
     evidence = Evidence(two_enters().record())
-    assert len(evidence.enters) == 2
-    evidence.let_go(("enters", "joins"))
-    assert len(evidence.joins) == 0
-    with pytest.raises(RuntimeError, match="were let go"):
-        _ = evidence.enters
+    kept = weakref.ref(evidence.enters)
+    gc.disable()
+    try:
+        del evidence
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_a_history_without_operations_has_none_of_any_function() -> None:
     history = History(empty().record().batches("operations", ("function", *COLUMNS)), fans_only=False)
-    assert list(history.take(Function.ENTER, EnterValue)) == []
+    assert list(history.of(Function.ENTER, EnterValue)) == []
 
 
 def test_the_audit_of_a_run_on_disk_is_that_of_the_same_run_in_memory(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from harness.record.histogram import bucket_us, expand
 from harness.record.schema import TABLES
 from harness.swarm.clock import ReleaseInstant
-from harness.swarm.recorder import Recorder, Row
+from harness.swarm.recorder import Recorder
+from harness.swarm.rows import RequestRow
 
 T0 = ReleaseInstant(100.0, 0.0)
 TIMES_S = st.floats(0.0, 100.0)
@@ -24,11 +25,13 @@ def test_a_bucket_holds_its_value_and_is_at_most_one_in_128_wide(value_us: int) 
     assert bucket_us(largest) == largest
 
 
-def request(start_s: float, waited_s: float, service_s: float, status: int = 200) -> Row:
+def request(start_s: float, waited_s: float, service_s: float, status: int = 200) -> RequestRow:
     outcome = "ok" if status == 200 else "unknown"
     intended_s = 100.0 + start_s - waited_s
     end_s = 100.0 + start_s + service_s
-    return (7, 1, "fan", "join", "POST", intended_s, 100.0 + start_s, None, end_s, status, outcome, "", 3, 1)
+    return RequestRow(
+        7, 1, "fan", "fan-1", "join", "POST", intended_s, 100.0 + start_s, None, end_s, status, outcome, "", 3, 1, 5
+    )
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 20.0), TIMES_S, TIMES_S, st.sampled_from([200, 0])), min_size=1, max_size=60))
@@ -45,6 +48,7 @@ def test_counted_requests_read_back_as_rows(asked: list[tuple[float, float, floa
     response_s = np.sort(rows["t_end_s"].to_numpy() - rows["t_intended_s"].to_numpy())
     assert service_s == pytest.approx(np.sort([s for _, _, s, _ in asked]), rel=1 / 100, abs=1e-5)
     assert response_s == pytest.approx(np.sort([w + s for _, w, s, _ in asked]), rel=1 / 100, abs=1e-5)
+    assert (rows["actor"].unique().to_pylist(), rows["op"].null_count) == ([""], len(asked))
     assert rows["t_first_byte_s"].null_count == sum(1 for *_, status in asked if status == 0)
     seconds = sorted(int(start_s) for start_s, *_ in asked)
     assert np.sort(np.floor(rows["t_start_s"].to_numpy())) == pytest.approx(seconds, abs=1)

@@ -30,7 +30,7 @@ def crowd(numbers: list[int], *, kinds: str = "fan", policy: str = "fifo", worke
         enter_s = 100.0 + number
         builder.operation(n, "enter", actor, {"admission_no": number}, enter_s, enter_s, actor=actor)
         kind = "bot" if actor.startswith("bot") else "fan"
-        builder.request(n, "queue_page", n * 0.1, 0.01).update(kind=kind, worker=n % worker_of)
+        builder.request(n, "queue_page", n * 0.1, 0.01, actor=actor).update(kind=kind, worker=n % worker_of)
         for event, t_s, value in (("position", 50.0, number), ("admitted", enter_s, None)):
             builder.event(n, "positions", event, t_s, value=value).update(actor=actor, worker=n % worker_of)
     return builder

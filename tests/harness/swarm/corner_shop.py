@@ -39,8 +39,8 @@ class ShopSession:
         return self.client.call(PAGE, "/page", call)
 
     def join(self, call):
-        operation = self.recorder.begin(self.person, Function.JOIN, key=self.person.actor, value={})
-        response = self.client.call(JOIN, f"/join/{self.person.actor}", call, b"", b"")
+        operation = self.recorder.begin(self.person, Function.JOIN, call, key=self.person.actor, value={})
+        response = self.client.call(JOIN, f"/join/{self.person.actor}", operation.call, b"", b"")
         operation.end(Outcome(response.outcome), error=response.error, t_end_s=response.t_end_s)
         return response
 

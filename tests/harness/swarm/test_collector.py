@@ -13,7 +13,8 @@ from harness.swarm.clock import ReleaseInstant
 from harness.swarm.collector import Collector
 from harness.swarm.messages import Batch
 from harness.swarm.recorder import Recorder
-from tests.harness.swarm.test_http import PERSON
+from harness.swarm.rows import RequestRow
+from tests.harness.swarm.test_http import NOW, PERSON
 
 T0 = ReleaseInstant(0.0, 0.0)
 
@@ -26,7 +27,8 @@ def paths(tmp_path) -> RunPaths:
 def requests_of(worker: int, seqs: list[int]) -> pa.RecordBatch:
     recorder = Recorder(worker)
     for seq in seqs:
-        recorder.request((seq, 1, "fan", "join", "POST", 0.0, 0.0, 0.1, 0.2, 201, "ok", "", 3, 1))
+        row = RequestRow(seq, 1, "fan", "fan-1", "join", "POST", 0.0, 0.0, 0.1, 0.2, 201, "ok", "", 3, 1, None)
+        recorder.request(row)
     return recorder.take(T0)["requests"]
 
 
@@ -73,9 +75,9 @@ def test_acked_orders_and_held_seats_are_remembered_for_settling(paths: RunPaths
     recorder = Recorder(1)
     for outcome in Outcome:
         seats = {"seats": [f"1-A-{outcome}"]}
-        recorder.begin(PERSON, Function.HOLD, value=seats).end(outcome, t_end_s=1.0)
+        recorder.begin(PERSON, Function.HOLD, NOW, value=seats).end(outcome, t_end_s=1.0)
         order = {**seats, "order_id": f"o-{outcome}", "state": "pending"}
-        recorder.begin(PERSON, Function.PAY, value=order).end(outcome, t_end_s=1.0)
+        recorder.begin(PERSON, Function.PAY, NOW, value=order).end(outcome, t_end_s=1.0)
     collector = Collector(paths)
     collector.add(batch_of(1, "operations", 0, recorder.take(T0)["operations"]))
     assert collector.seats_held == {"1-A-ok", "1-A-unknown"}

@@ -52,10 +52,11 @@ def test_a_row_tells_the_call_whole() -> None:
     with serving(lambda _: [response(b'{"error": "taken"}', 409)]) as server:
         client = client_of(server.url, recorder)
         before = monotonic()
-        client.call(POST, "/holds", Call(t_intended_s=before - 1.0, attempt=2), body=b"{}")
+        client.call(POST, "/holds", Call(t_intended_s=before - 1.0, attempt=2, op=11), body=b"{}")
         client.close()
     (row,) = rows(recorder)
     assert row.keys() == set(TABLES["requests"].names)
+    assert (row["actor"], row["op"]) == (PERSON.actor, 11)
     assert (row["worker"], row["user"], row["kind"], row["step"], row["method"]) == (3, 7, "fan", "hold", "POST")
     assert (row["status"], row["outcome"], row["error"], row["response_bytes"], row["attempt"]) == (
         409,

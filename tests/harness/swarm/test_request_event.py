@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.recorder import Recorder
-from harness.swarm.request_hook import EachFired, Row
+from harness.swarm.request_hook import EachFired
+from harness.swarm.rows import RequestRow
 
 with pytest.MonkeyPatch.context() as patched:
     patched.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # the tests share their process with much that may not be patched
@@ -29,10 +30,11 @@ REQUESTS = st.tuples(
 )
 
 
-def row(method: str, step: str, seconds: float, size: int, error: str, t_end_s: float | None = None) -> Row:
+def row(method: str, step: str, seconds: float, size: int, error: str, t_end_s: float | None = None) -> RequestRow:
     """A request that took so long and ended at that instant; null: now."""
     end_s = monotonic() if t_end_s is None else t_end_s
-    return (0, 7, "fan", step, method, end_s, end_s - seconds, None, end_s, 200, "ok", error, size, 1)
+    start_s = end_s - seconds
+    return RequestRow(0, 7, "fan", "fan-7", step, method, end_s, start_s, None, end_s, 200, "ok", error, size, 1, None)
 
 
 def environment() -> Environment:
