@@ -171,7 +171,10 @@ def test_a_worker_that_dies_is_lost_and_its_users_stay_lost(tmp_path: Path) -> N
 def test_a_journey_that_crashes_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
     with serving(shop) as server, running(shop_spec(server.url, tmp_path, customer="Clumsy", fans=4)) as swarm:
         _, _, finished, _ = whole_run(swarm)
-    assert any("KeyError: 'shoelace'" in note for note in finished.notes)
+    (crash,) = finished.load.crashes
+    assert crash.what == "KeyError: 'shoelace'"
+    assert (crash.kind, crash.count) == ("fan", 4)
+    assert crash.where.partition(":")[0].endswith("corner_shop.py")
     assert finished.load.requests_sent == finished.load.samples_recorded
 
 
