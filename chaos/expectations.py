@@ -24,6 +24,7 @@ from chaos.expected import (
 )
 from chaos.experiment import Experiment
 from chaos.observations import Observation, Window
+from harness.amounts import in_full
 from harness.errors import InputError
 from harness.record.schema import FaultRun, FaultsDocument
 from harness.record.verdict import ExpectationResult, FaultResult
@@ -52,26 +53,28 @@ def expected(expectation: Expectation) -> str:
     match expectation:
         case MetricReaches():
             since = "the fault" if expectation.of == "effective" else "the heal"
-            goal = f"{_SIGNS[expectation.compare]} {expectation.value:g} within {expectation.within_s:g} s of {since}"
+            within = in_full(expectation.within_s, "s")
+            goal = f"{_SIGNS[expectation.compare]} {in_full(expectation.value)} within {within} of {since}"
             where = ", everywhere" if expectation.across == "all" else ""
             return f"{_metric(expectation.metric, expectation.labels)} {goal}{where}"
         case CounterIncreases():
-            return f"{_metric(expectation.metric, expectation.labels)} grows by at least {expectation.by_at_least:g}"
+            return f"{_metric(expectation.metric, expectation.labels)} grows by at least {in_full(expectation.by_at_least)}"
         case ResponseTime():
-            return f"p{expectation.quantile * 100:g} of {expectation.step} ≤ {expectation.at_most_ms:,.0f} ms"
+            return f"p{expectation.quantile * 100:g} of {expectation.step} ≤ {in_full(expectation.at_most_ms, 'ms')}"
         case RequestShare():
             return f"{_share(expectation)} of {expectation.step} {_kinds(expectation)}"
         case StreamEvents():
             return f"at least {expectation.at_least:,} {expectation.event!r} on the {expectation.stream} stream"
         case Reconnects():
-            share, within_s = expectation.share_at_least, expectation.within_s
-            return f"{share:.0%} of those cut off the {expectation.stream} stream are back within {within_s:g} s"
+            share, within = in_full(expectation.share_at_least, "ratio"), in_full(expectation.within_s, "s")
+            return f"{share} of those cut off the {expectation.stream} stream are back within {within}"
         case NoGap():
             return "no gap in the feed's sequence numbers"
         case Recovers():
-            less, slower = expectation.share_drop_at_most, expectation.slower_at_most
-            as_before = f"ok at most {less:.0%} less often, at most {slower:g} times as slow"
-            return f"{expectation.step} as before from {expectation.within_s:g} s after the heal: {as_before}"
+            less, slower = in_full(expectation.share_drop_at_most, "ratio"), in_full(expectation.slower_at_most)
+            as_before = f"ok at most {less} less often, at most {slower} times as slow"
+            within = in_full(expectation.within_s, "s")
+            return f"{expectation.step} as before from {within} after the heal: {as_before}"
 
 
 def observe(expectation: Expectation, window: Window, record: Evidence) -> Observation:
@@ -136,11 +139,12 @@ def _metric(name: str, labels: dict[str, str]) -> str:
 
 
 def _share(expectation: RequestShare) -> str:
+    least, most = in_full(expectation.at_least, "ratio"), in_full(expectation.at_most, "ratio")
     if expectation.at_least == 0:
-        return f"at most {expectation.at_most:.0%}"
+        return f"at most {most}"
     if expectation.at_most == 1:
-        return f"at least {expectation.at_least:.0%}"
-    return f"{expectation.at_least:.0%} to {expectation.at_most:.0%}"
+        return f"at least {least}"
+    return f"{least} to {most}"
 
 
 def _kinds(expectation: RequestShare) -> str:

@@ -22,7 +22,8 @@ from chaos.expected import (
     ResponseTime,
     StreamEvents,
 )
-from harness.sli import percentile
+from harness.amounts import amount, number
+from harness.sli import percentile, scraped
 
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "equals": operator.eq,
@@ -49,7 +50,7 @@ class Observation(msgspec.Struct, frozen=True):
 def metric_reaches(metrics: pa.Table, wanted: MetricReaches, window: Window) -> Observation:
     """See `MetricReaches`. The moment is that of the scrape, so at worst one scrape late."""
     from_s = window.effective_s if wanted.of == "effective" else window.heal_requested_s
-    all_series = [series for _, series in _series(metrics, wanted.metric, wanted.labels)]
+    all_series = list(_series(metrics, wanted.metric, wanted.labels))
     if not all_series:
         return Observation(None, f"{wanted.metric} was never scraped")
     moments: list[float] = []
@@ -61,31 +62,31 @@ def metric_reaches(metrics: pa.Table, wanted: MetricReaches, window: Window) -> 
         moments.append(float(reached["t_s"].min()) - from_s if len(reached) else np.inf)
     moment_s = min(moments) if wanted.across == "any" else max(moments)
     if moment_s <= wanted.within_s:
-        return Observation(met=True, text=f"after {moment_s:.1f} s")
+        return Observation(met=True, text=f"after {amount(moment_s, 's', [wanted.within_s])}")
     if unseen == len(all_series) or (unseen and wanted.across == "all"):
         return Observation(None, f"not scraped in those {wanted.within_s:g} s")
-    return Observation(met=False, text="never" if moment_s == np.inf else f"after {moment_s:.1f} s")
+    late = "never" if moment_s == np.inf else f"after {amount(moment_s, 's', [wanted.within_s])}"
+    return Observation(met=False, text=late)
 
 
 def counter_increases(metrics: pa.Table, requests: pa.Table, wanted: CounterIncreases, window: Window) -> Observation:
-    """See `CounterIncreases`. A counter that falls was restarted and counts from zero."""
+    """See `CounterIncreases`; `harness.sli.scraped` tells how a counter is read over restarts."""
     until_s = window.heal_requested_s + wanted.grace_s
-    sources = {source for source, _ in _series(metrics, wanted.metric, {})}
-    if not sources:
+    found = scraped.increments(metrics, wanted.metric)
+    if found.empty:
         return Observation(None, f"{wanted.metric} was never scraped")
-    scrapes = metrics.select(["t_s", "source"]).to_pandas()
-    if not (scrapes["t_s"].between(window.requested_s, until_s) & scrapes["source"].isin(sources)).any():
+    of_them = pc.is_in(metrics["source"], value_set=pa.array(found["source"].unique()))
+    if not _between(metrics.filter(of_them), "t_s", window.requested_s, until_s).num_rows:
         return Observation(None, "not scraped during the fault")
-    first_scrape_s = scrapes.groupby("source")["t_s"].min()
-    grown = sum(
-        _growth(series, window.requested_s, until_s, starts_at_zero=first_scrape_s[source] <= window.requested_s)
-        for source, series in _series(metrics, wanted.metric, wanted.labels)
-    )
+    during = found["t_s"].between(window.requested_s, until_s, inclusive="right")
+    ours = found["labels"].map(lambda labels: _has(labels, wanted.labels))
+    grown = float(found.loc[during & ours, "grown"].sum())
+    text = f"by {number(grown, [wanted.by_at_least])}"
     if grown < wanted.by_at_least and wanted.needs_step:
         steps = _step(requests, wanted.needs_step)
         if not _between(steps, "t_start_s", window.effective_s, window.heal_requested_s).num_rows:
-            return Observation(None, f"by {grown:g}, and no {wanted.needs_step} was sent")
-    return Observation(grown >= wanted.by_at_least, f"by {grown:g}")
+            return Observation(None, f"{text}, and no {wanted.needs_step} was sent")
+    return Observation(grown >= wanted.by_at_least, text)
 
 
 def response_time(requests: pa.Table, wanted: ResponseTime, window: Window) -> Observation:
@@ -97,7 +98,8 @@ def response_time(requests: pa.Table, wanted: ResponseTime, window: Window) -> O
     value_ms = percentile(times_ms, wanted.quantile)
     if value_ms is None:
         return Observation(None, "no request")
-    return Observation(value_ms <= wanted.at_most_ms, f"{value_ms:,.0f} ms over {meant.num_rows:,} requests")
+    told = amount(value_ms, "ms", [wanted.at_most_ms])
+    return Observation(value_ms <= wanted.at_most_ms, f"{told} over {meant.num_rows:,} requests")
 
 
 def request_share(requests: pa.Table, wanted: RequestShare, window: Window) -> Observation:
@@ -114,7 +116,8 @@ def request_share(requests: pa.Table, wanted: RequestShare, window: Window) -> O
         matching = matching.filter(pc.is_in(matching["error"], pa.array(wanted.error)))
     share = matching.num_rows / sent.num_rows
     met = wanted.at_least <= share <= wanted.at_most
-    return Observation(met, f"{share:.1%} of {sent.num_rows:,} requests")
+    told = amount(share, "ratio", [wanted.at_least, wanted.at_most])
+    return Observation(met, f"{told} of {sent.num_rows:,} requests")
 
 
 def recovers(requests: pa.Table, wanted: Recovers, window: Window) -> Observation:
@@ -126,10 +129,12 @@ def recovers(requests: pa.Table, wanted: Recovers, window: Window) -> Observatio
         return Observation(None, f"only {before.num_rows} requests before and {after.num_rows} after")
     was, now = _ok_share(before), _ok_share(after)
     was_ms, now_ms = _median_ms(before), _median_ms(after)
-    met = now >= was - wanted.share_drop_at_most and now_ms <= max(
-        was_ms * wanted.slower_at_most, was_ms + wanted.slack_ms
-    )
-    return Observation(met, f"{now:.1%} ok in {now_ms:,.0f} ms after, {was:.1%} in {was_ms:,.0f} ms before")
+    least, most_ms = was - wanted.share_drop_at_most, max(was_ms * wanted.slower_at_most, was_ms + wanted.slack_ms)
+    met = now >= least and now_ms <= most_ms
+    after = f"{amount(now, 'ratio', [least])} ok in {amount(now_ms, 'ms', [most_ms])} after"
+    allowed = f"at least {amount(least, 'ratio', [now])} in at most {amount(most_ms, 'ms', [now_ms])} would do"
+    before = f"{amount(was, 'ratio')} in {amount(was_ms, 'ms')} before"
+    return Observation(met, f"{after}, {before}; {allowed}")
 
 
 def _ok_share(requests: pa.Table) -> float:
@@ -174,8 +179,10 @@ def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observat
     )
     took_s = (back["t_back_s"] - back["t_s"]).fillna(np.inf)
     share = float((took_s <= wanted.within_s).mean())
-    slowest = "one never" if np.isinf(took_s.max()) else f"the slowest after {took_s.max():.1f} s"
-    return Observation(share >= wanted.share_at_least, f"{share:.1%} of {len(took_s):,} clients, {slowest}")
+    latest = amount(float(took_s.max()), "s", [wanted.within_s]) if np.isfinite(took_s.max()) else ""
+    slowest = f"the slowest after {latest}" if latest else "one never"
+    told = amount(share, "ratio", [wanted.share_at_least])
+    return Observation(share >= wanted.share_at_least, f"{told} of {len(took_s):,} clients, {slowest}")
 
 
 def no_gap(events: pa.Table, wanted: NoGap, window: Window) -> Observation:
@@ -194,26 +201,15 @@ def no_gap(events: pa.Table, wanted: NoGap, window: Window) -> Observation:
     return Observation(gaps == 0, f"{gaps:,} gaps in {int(judged.sum()):,} changes")
 
 
-def _series(metrics: pa.Table, name: str, labels: dict[str, str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each (source, labels) of a metric whose labels include these, with its source, in the order of time."""
-    rows = metrics.filter(pc.equal(metrics["name"], name)).to_pandas()
-    wanted = {f"{key}={value}" for key, value in labels.items()}
-    for (source, text), series in rows.groupby(["source", "labels"]):
-        if wanted <= set(text.split(",")):
-            yield str(source), series.sort_values("t_s")
+def _series(metrics: pa.Table, name: str, labels: dict[str, str]) -> Iterator[pd.DataFrame]:
+    """Each (source, labels) of a metric whose labels include these, in the order of time."""
+    for (_, text), series in scraped.samples(metrics, name).groupby(["source", "labels"]):
+        if _has(text, labels):
+            yield series
 
 
-def _growth(series: pd.DataFrame, from_s: float, until_s: float, *, starts_at_zero: bool) -> float:
-    before = series[series["t_s"] <= from_s]["value"]
-    during = series[series["t_s"].between(from_s, until_s, inclusive="right")]["value"]
-    if during.empty:
-        return 0.0
-    last = float(before.iloc[-1]) if len(before) else 0.0 if starts_at_zero else float(during.iloc[0])
-    grown = 0.0
-    for value in during:
-        grown += value - last if value >= last else value
-        last = value
-    return grown
+def _has(text: str, labels: dict[str, str]) -> bool:
+    return {f"{key}={value}" for key, value in labels.items()} <= set(text.split(","))
 
 
 def _step(requests: pa.Table, step: str) -> pa.Table:

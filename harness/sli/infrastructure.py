@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-import pyarrow.compute as pc
 
+from harness.sli import scraped
 from harness.sli.measured import Measured, Observations
 
 _NOT_EXPOSED = "the platform does not expose it"
@@ -13,7 +12,7 @@ _NOT_EXPOSED = "the platform does not expose it"
 
 def cache_hit_ratio(seen: Observations) -> Measured:
     """Requests answered by the platform's cache, of all that asked it."""
-    grown = _increases(_samples(seen, "target_cache_requests_total"))
+    grown = scraped.growth(seen.metrics, "target_cache_requests_total")
     outcome = grown.index.to_series().map(lambda labels: _labels(labels).get("outcome", ""))
     hits, misses = float(grown[outcome == "hit"].sum()), float(grown[outcome == "miss"].sum())
     if hits + misses == 0:
@@ -23,7 +22,7 @@ def cache_hit_ratio(seen: Observations) -> Measured:
 
 def db_write_latency_p99_ms(seen: Observations) -> Measured:
     """p99 of database writes from the histogram's buckets, interpolated within a bucket as Prometheus does."""
-    grown = _increases(_samples(seen, "target_db_write_seconds_bucket"))
+    grown = scraped.growth(seen.metrics, "target_db_write_seconds_bucket")
     edges = grown.index.to_series().map(lambda labels: float(_labels(labels).get("le", "+Inf")))
     counts = grown.groupby(edges.to_numpy()).sum().sort_index()
     return histogram_quantile_ms(counts.index.to_numpy(dtype=float), counts.to_numpy(dtype=float), 0.99)
@@ -55,33 +54,18 @@ def queue_depth_max(seen: Observations) -> Measured:
 
 def replica_lag_max_s(seen: Observations) -> Measured:
     """Furthest that the replica was behind the primary."""
-    samples = _samples(seen, "target_replica_lag_seconds")
+    samples = scraped.samples(seen.metrics, "target_replica_lag_seconds")
     if samples.empty:
         return Measured(None, 0, _NOT_EXPOSED)
     return Measured(float(samples["value"].max()), len(samples))
 
 
 def _peak(seen: Observations, name: str) -> Measured:
-    """Largest sum over sources; between its scrapes a source keeps its last value."""
-    samples = _samples(seen, name)
-    if samples.empty:
+    """Largest sum over sources."""
+    totals = scraped.totals(seen.metrics, name)
+    if totals.empty:
         return Measured(None, 0, _NOT_EXPOSED)
-    by_source = samples.pivot_table(index="t_s", columns=["source", "labels"], values="value", aggfunc="last")
-    return Measured(float(by_source.ffill().sum(axis=1).max()), len(samples))
-
-
-def _samples(seen: Observations, name: str) -> pd.DataFrame:
-    metrics = seen.metrics
-    wanted = metrics.filter(pc.and_(pc.equal(metrics["name"], name), pc.is_finite(metrics["value"])))
-    frame: pd.DataFrame = wanted.sort_by("t_s").select(["t_s", "source", "labels", "value"]).to_pandas()
-    return frame
-
-
-def _increases(samples: pd.DataFrame) -> pd.Series:
-    """Labels → how much the counter grew, summed over sources. A counter that falls was restarted from zero."""
-    steps = samples.groupby(["source", "labels"])["value"].diff()
-    steps = steps.where(steps >= 0, samples["value"]).where(steps.notna(), 0.0)
-    return steps.groupby(samples["labels"]).sum()
+    return Measured(float(totals["value"].max()), len(scraped.samples(seen.metrics, name)))
 
 
 def _labels(text: str) -> dict[str, str]:
