@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 from harness import amounts
@@ -11,9 +12,9 @@ ABSENT: Final = "–"
 """What a cell says when nothing was recorded; never zero."""
 
 
-def number(value: float | None) -> str:
-    """Three significant digits below a thousand, whole and grouped above."""
-    return ABSENT if value is None or not math.isfinite(value) else _minus(amounts.number(value))
+def number(value: float | None, beside: Iterable[float | None] = ()) -> str:
+    """Three significant digits below a thousand, whole and grouped above; more where `beside` asks for them."""
+    return ABSENT if value is None or not math.isfinite(value) else _minus(amounts.number(value, beside))
 
 
 def count(value: int | None) -> str:
@@ -26,11 +27,16 @@ def counted(value: int, one: str, many: str = "") -> str:
     return f"{count(value)}\u00a0{one if value == 1 else many or one + 's'}"
 
 
-def quantity(value: float | None, unit: str) -> str:
-    """A value with its unit; ratios are written as percentages."""
+def quantity(value: float | None, unit: str, beside: Iterable[float | None] = ()) -> str:
+    """A value with its unit, on its side of the limits `beside` it; ratios are written as percentages."""
     if value is None or not math.isfinite(value):
         return ABSENT
-    return _minus(amounts.amount(value, unit)).replace(" ", "\u00a0")
+    return _minus(amounts.amount(value, unit, beside)).replace(" ", "\u00a0")
+
+
+def points(score: float | None) -> str:
+    """A score of 0 to 100, on its side of every letter's limit."""
+    return ABSENT if score is None else amounts.points(score)
 
 
 def at(t_s: float | None) -> str:
@@ -52,26 +58,19 @@ def milliseconds(value: float | None) -> str:
     """A span given in ms, in the unit that reads best."""
     if value is None:
         return ABSENT
-    return f"{number(value)}\u00a0ms" if abs(value) < 1000 else f"{value / 1000:,.2f}\u00a0s"
+    return quantity(value, "ms") if abs(value) < 1000 else quantity(value / 1000, "s")
 
 
 def seconds(value: float | None) -> str:
     """A span given in s, in the unit that reads best."""
     if value is None:
         return ABSENT
-    return f"{number(value * 1000)}\u00a0ms" if abs(value) < 1 else f"{value:,.1f}\u00a0s"
+    return quantity(value * 1000, "ms") if abs(value) < 1 else quantity(value, "s")
 
 
 def share(part: float, whole: float) -> str:
-    """`part` of `whole` as a percentage; a part that is not everything never rounds to 100 %, nor some to 0 %."""
-    if whole <= 0:
-        return ABSENT
-    percent = 100 * part / whole
-    if 99.95 <= percent < 100:
-        return ">\u00a099.9\u00a0%"
-    if 0 < percent < 0.05:
-        return "<\u00a00.1\u00a0%"
-    return f"{percent:.1f}\u00a0%"
+    """`part` of `whole` as a percentage; a part that is not everything is never 100 %, nor some of it 0 %."""
+    return ABSENT if whole <= 0 else quantity(part / whole, "ratio")
 
 
 def humanise(name: str) -> str:

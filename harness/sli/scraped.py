@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 _CPU: Final = "process_cpu_seconds_total"
 _SERIES: Final = ["name", "source", "labels"]
+_GROWN: Final = ["t_s", "source", "labels", "grown"]
 _SILENT: Final = 1.5
 """A source that is not scraped for so many of its usual periods did not answer meanwhile."""
 _TURN: Final = 0.5
@@ -36,7 +37,7 @@ def increments(metrics: pa.Table, name: str) -> pd.DataFrame:
     rows = rows.filter(pc.is_finite(rows["value"]))
     frame: pd.DataFrame = rows.select(["t_s", *_SERIES, "value"]).to_pandas().sort_values("t_s", kind="stable")
     if frame.empty:
-        return pd.DataFrame({"t_s": [], "source": [], "labels": [], "grown": []})
+        return frame.assign(grown=0.0)[_GROWN]
     frame["before"] = frame.groupby(_SERIES)["value"].shift()
     frame["life"] = _lives(frame)
     frame = frame[frame["name"] == name].copy()
@@ -44,7 +45,7 @@ def increments(metrics: pa.Table, name: str) -> pd.DataFrame:
     first_s = frame["source"].map(_first_scrapes(metrics))
     zero = np.where(frame["before"].notna() | (frame["t_s"] > first_s), 0.0, frame["value"])
     frame["grown"] = frame["value"] - frame["before"].where(same_life, zero)
-    return frame[["t_s", "source", "labels", "grown"]]
+    return frame[_GROWN]
 
 
 def growth(metrics: pa.Table, name: str) -> pd.Series:

@@ -7,9 +7,12 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from harness.amounts import in_full
 from harness.record.reader import Record
 from harness.record.schema import Struct
+from harness.sli import scraped
 from reports import text
 from reports.view.frames import Frames, label
 from reports.view.timeline import Window, windows
@@ -61,7 +64,7 @@ class _Course(Struct, frozen=True):
 
 def limits(record: Record, frames: Frames) -> Limits:
     """Signals with a known limit first, nearest to it on top; only those that were recorded."""
-    courses = [course for course in (*_generator(frames), *_platform(frames)) if course.values]
+    courses = [course for course in (*_generator(frames), *_platform(record.table("metrics"), frames)) if course.values]
     faults = windows(record)
     ordered = sorted(courses, key=lambda course: -course.share)
     return Limits(summary=_summary(ordered), signals=tuple(_signal(course, faults) for course in ordered))
@@ -75,11 +78,16 @@ def _summary(courses: list[_Course]) -> str:
     if not reached:
         top = limited[0]
         return (
-            f"Nothing came within {100 * (1 - NEAR_RATIO):.0f} % of a known limit. "
-            f"Nearest: {_within(top.title)}, at {100 * top.share:.0f} % of it."
+            f"Nothing came within {in_full(1 - NEAR_RATIO, 'ratio')} of a known limit. "
+            f"Nearest: {_within(top.title)}, at {_share(top)} of it."
         )
     t_s, first = min(reached, key=lambda item: item[0])
-    return f"First to pass {100 * NEAR_RATIO:.0f} % of its limit: {_within(first.title)}, at {text.at(t_s)}."
+    near = in_full(NEAR_RATIO, "ratio")
+    return f"First to pass {near} of its limit: {_within(first.title)}, at {text.at(t_s)}."
+
+
+def _share(course: _Course) -> str:
+    return text.quantity(course.share, "ratio", [NEAR_RATIO])
 
 
 def _within(title: str) -> str:
@@ -98,11 +106,11 @@ def _signal(course: _Course, faults: tuple[Window, ...]) -> Signal:
     during = [fault.name for fault in faults if fault.start_s <= t_s <= fault.end_s]
     return Signal(
         title=course.title,
-        highest=text.quantity(course.values[top], course.unit),
+        highest=text.quantity(course.values[top], course.unit, [course.limit]),
         when=text.at(t_s),
         during=", ".join(during) or "no fault",
-        share=f"{100 * course.share:.0f}\u00a0%" if course.limit else text.ABSENT,
-        limit=text.quantity(course.limit, course.unit) if course.limit else "no known limit",
+        share=_share(course) if course.limit else text.ABSENT,
+        limit=in_full(course.limit, course.unit) if course.limit else "no known limit",
         near=course.share >= NEAR_RATIO,
         spark=_spark(course),
     )
@@ -130,21 +138,22 @@ def _generator(frames: Frames) -> Iterator[_Course]:
     yield _worst("Load generator event-loop lag", rows["t_s"], rows["loop_lag_ms_max"], "ms", None)
 
 
-def _platform(frames: Frames) -> Iterator[_Course]:
+def _platform(scrapes: pa.Table, frames: Frames) -> Iterator[_Course]:
     metrics = frames.metrics
-    for source, rows in metrics[metrics["name"] == "process_cpu_seconds_total"].groupby("source"):
+    for source, rows in scraped.increments(scrapes, "process_cpu_seconds_total").groupby("source"):
         yield _cpu(str(source), rows)
     for name, title, unit in _GAUGES:
         rows = metrics[metrics["name"] == name]
         if not rows.empty:
             yield _worst(title, rows["t_s"], rows["value"], unit, None)
-    yield _write_p99(metrics[metrics["name"] == "target_db_write_seconds_bucket"])
+    yield _write_p99(scraped.increments(scrapes, "target_db_write_seconds_bucket"))
 
 
 def _cpu(source: str, rows: pd.DataFrame) -> _Course:
-    total = rows.groupby("t_s")["value"].sum()
-    t_s, used_s = total.index.to_numpy(dtype=np.float64), total.to_numpy(dtype=np.float64)
-    percent = 100 * np.diff(used_s) / np.maximum(np.diff(t_s), 1e-9)
+    """CPU between two scrapes, in percent of a core; over a restart what the new process has used so far."""
+    used_s = rows.groupby("t_s")["grown"].sum()
+    t_s = used_s.index.to_numpy(dtype=np.float64)
+    percent = 100 * used_s.to_numpy(dtype=np.float64)[1:] / np.maximum(np.diff(t_s), 1e-9)
     title = f"CPU of {source}"
     return _Course(title=title, t_s=tuple(t_s[1:].tolist()), values=tuple(percent.tolist()), unit="%", limit=100.0)
 
@@ -161,11 +170,10 @@ def _write_p99(buckets: pd.DataFrame) -> _Course:
     bound = pd.to_numeric(label(buckets["labels"], "le").replace("+Inf", "inf"), errors="coerce")
     stretch = np.floor(buckets["t_s"] / 5) * 5
     rows = buckets.assign(bound=bound, stretch=stretch).dropna(subset=["bound"])
-    last = rows.groupby(["source", "labels", "bound", "stretch"])["value"].last().unstack("stretch")
-    grown = last.ffill(axis=1).diff(axis=1).groupby("bound").sum().sort_index()
+    grown = rows.groupby(["bound", "stretch"])["grown"].sum().unstack("stretch", fill_value=0.0).sort_index()
     t_s, values = [], []
     for moment, counts in grown.items():
-        total = float(counts.iloc[-1]) if len(counts) else 0.0
+        total = float(counts.iloc[-1])
         if total > 0:
             bounds = counts.index[counts >= 0.99 * total]
             finite = [float(b) for b in bounds if np.isfinite(b)]

@@ -27,7 +27,7 @@ def test_the_steps_follow_the_journey_and_never_grow(record: Record) -> None:
     ]
     reached = [int(row.reached.replace(",", "")) for row in rows]
     assert reached == sorted(reached, reverse=True)
-    assert rows[0].share.replace("\u00a0", " ") == "100.0 %"
+    assert rows[0].share.replace("\u00a0", " ") == "100 %"
 
 
 def test_tickets_are_those_that_some_answer_confirmed(record: Record) -> None:
