@@ -58,7 +58,8 @@ def expected(expectation: Expectation) -> str:
             where = ", everywhere" if expectation.across == "all" else ""
             return f"{_metric(expectation.metric, expectation.labels)} {goal}{where}"
         case CounterIncreases():
-            return f"{_metric(expectation.metric, expectation.labels)} grows by at least {in_full(expectation.by_at_least)}"
+            least = in_full(expectation.by_at_least)
+            return f"{_metric(expectation.metric, expectation.labels)} grows by at least {least}"
         case ResponseTime():
             return f"p{expectation.quantile * 100:g} of {expectation.step} ≤ {in_full(expectation.at_most_ms, 'ms')}"
         case RequestShare():

@@ -79,7 +79,7 @@ def counter_increases(metrics: pa.Table, requests: pa.Table, wanted: CounterIncr
     if not _between(metrics.filter(of_them), "t_s", window.requested_s, until_s).num_rows:
         return Observation(None, "not scraped during the fault")
     during = found["t_s"].between(window.requested_s, until_s, inclusive="right")
-    ours = found["labels"].map(lambda labels: _has(labels, wanted.labels))
+    ours = found["labels"].map(lambda labels: _has(str(labels), wanted.labels))
     grown = float(found.loc[during & ours, "grown"].sum())
     text = f"by {number(grown, [wanted.by_at_least])}"
     if grown < wanted.by_at_least and wanted.needs_step:
@@ -204,7 +204,7 @@ def no_gap(events: pa.Table, wanted: NoGap, window: Window) -> Observation:
 def _series(metrics: pa.Table, name: str, labels: dict[str, str]) -> Iterator[pd.DataFrame]:
     """Each (source, labels) of a metric whose labels include these, in the order of time."""
     for (_, text), series in scraped.samples(metrics, name).groupby(["source", "labels"]):
-        if _has(text, labels):
+        if _has(str(text), labels):
             yield series
 
 

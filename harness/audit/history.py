@@ -22,6 +22,7 @@ from harness.audit.operations import (
     EnterValue,
     History,
     JoinValue,
+    LookValue,
     Operations,
     OrderValue,
     PayValue,
@@ -89,6 +90,11 @@ class Evidence:
     def enters(self) -> Operations[EnterValue]:
         """Every exchange of a ticket for a pass."""
         return self._history.of(Function.ENTER, EnterValue)
+
+    @cached_property
+    def looks(self) -> Operations[LookValue]:
+        """Every look at the seat map."""
+        return self._history.of(Function.LOOK, LookValue)
 
     @cached_property
     def holds(self) -> Operations[SeatsValue]:

@@ -65,6 +65,13 @@ class PayValue(Value, frozen=True, gc=False):
     declined_on_purpose: bool = False
 
 
+class LookValue(Value, frozen=True, gc=False):
+    """What the seat map showed: `free` seats, null where it did not say; `stale`: the map says that it is old."""
+
+    free: int | None = None
+    stale: bool = False
+
+
 class OrderValue(Value, frozen=True, gc=False):
     """What a look-up showed."""
 

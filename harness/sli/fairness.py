@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Set
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.audit.operations import Operations, V
 from harness.record.schema import BOT_ACTOR
-from harness.sli.measured import Measured, Observations, percentile, ratio
+from harness.sli.measured import Measured, Observations, ratio
 
 _ENOUGH: Final = 0.95
 
 
 def queue_admission_rate_per_s(seen: Observations) -> Measured:
-    """Fans admitted per second, from the first to when 95 % of them were in: a few stragglers do not decide it."""
-    admitted: dict[str, float] = {}
-    for enter in seen.history.enters:
-        if enter.ok:
-            admitted.setdefault(enter.actor, enter.t_end_s)
+    """Fans admitted per second, from the first until 95 % of those who had asked to join were in.
+
+    A few stragglers do not decide it. Where more than those were never admitted, it runs on for as long as they waited:
+    nobody admitted while somebody waits is 0 per second.
+    """
+    came, admitted = _first(seen.history.joins, at_end=False), _first(seen.history.enters.ok, at_end=True)
+    waited = came.keys() - admitted.keys()
     times = sorted(admitted.values())
-    end = percentile(times, _ENOUGH)
-    if end is None or end <= times[0]:
-        return Measured(None, len(times), "too few admissions to see a rate" if times else "")
+    if not times:
+        note = f"{len(waited):,} fans waited and nobody was admitted" if waited else ""
+        return Measured(0.0 if waited else None, len(waited), note)
+    enough = math.ceil(_ENOUGH * (len(times) + len(waited)))
+    end = times[enough - 1] if enough <= len(times) else max(times[-1], _waited_until_s(seen, waited))
+    if end <= times[0]:
+        return Measured(None, len(times), "too few admissions to see a rate")
     inside = sum(1 for t_s in times if t_s <= end)
-    return Measured((inside - 1) / (end - times[0]), len(times))
+    note = f"{len(waited):,} fans were never admitted" if enough > len(times) else ""
+    return Measured((inside - 1) / (end - times[0]), len(times), note)
+
+
+def _first(operations: Operations[V], *, at_end: bool) -> dict[str, float]:
+    """Actor → when their first of these began, or ended."""
+    first: dict[str, float] = {}
+    for operation in operations:
+        t_s = operation.t_end_s if at_end else operation.t_invoke_s
+        first[operation.actor] = min(t_s, first.get(operation.actor, math.inf))
+    return first
+
+
+def _waited_until_s(seen: Observations, waited: Set[str]) -> float:
+    """When the last of them was last seen at the queue: the end of the run where nobody knows."""
+    requests = seen.requests.filter(pc.is_in(seen.requests["actor"], value_set=pa.array(sorted(waited), pa.string())))
+    last_s = pc.max(requests["t_end_s"]).as_py()
+    return min(seen.duration_s, last_s) if last_s is not None else seen.duration_s
 
 
 def bot_share_of_seats(seen: Observations) -> Measured:

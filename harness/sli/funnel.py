@@ -32,17 +32,6 @@ def not_ok_draws(requests: pa.Table) -> Draws:
     return Draws(users_of(requests), requests["t_start_s"].to_numpy(), bad)
 
 
-def checkout_completion_ratio(seen: Observations) -> Draws:
-    """Fans who were told that an order of theirs is confirmed, of all fans who paid with a card that is good."""
-    buyers: dict[str, float] = {}
-    for pay in seen.history.pays:
-        if not pay.value.declined_on_purpose:
-            buyers.setdefault(pay.actor, pay.t_invoke_s)
-    told = {pay.actor for pay in seen.history.pays if pay.ok and pay.value.state == "confirmed"}
-    told |= {look.actor for look in seen.history.lookups if look.ok and look.value.state == "confirmed"}
-    return share_of([(actor, t_s, actor in told) for actor, t_s in buyers.items()])
-
-
 def payment_failure_ratio(seen: Observations) -> Draws:
     """Purchases, by idempotency key, that never got a yes or an "in progress", of all with a card that is good."""
     purchases: dict[str, list[Operation[PayValue]]] = {}
@@ -59,12 +48,3 @@ def hold_expiry_ratio(seen: Observations) -> Draws:
     used |= {release.key for release in history.releases if release.outcome is not Outcome.FAIL}
     ended = [hold for hold in history.holds if hold.ok and hold.t_end_s + (hold.value.ttl_s or 0.0) <= seen.duration_s]
     return share_of([(hold.actor, hold.t_invoke_s, hold.key not in used) for hold in ended])
-
-
-def stale_map_ratio(seen: Observations) -> Draws:
-    """Holds that conflicted, of all that were granted or conflicted.
-
-    Fans ask only for seats that their last map showed free, so a conflict means that the map was behind.
-    """
-    asked = [hold for hold in seen.history.holds if hold.ok or hold.error == "conflict"]
-    return share_of([(hold.actor, hold.t_invoke_s, hold.error == "conflict") for hold in asked])

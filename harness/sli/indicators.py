@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, Literal
 
 from harness.record.reader import Record
-from harness.sli import fairness, funnel, infrastructure, latency
+from harness.sli import buyers, conflicts, fairness, funnel, infrastructure, latency
 from harness.sli.draws import Draws
 from harness.sli.measured import IndicatorSpec, IndicatorValue, Measured, Observations
 
@@ -58,7 +58,7 @@ _ALL: Final = (
         "Queue admission rate",
         "1/s",
         "higher",
-        "Fans admitted per second, from the first until 95 % of them were in.",
+        "Fans admitted per second, from the first until 95 % of those who asked to join were in; 0 when nobody was.",
         "operations",
         fairness.queue_admission_rate_per_s,
     ),
@@ -76,9 +76,18 @@ _ALL: Final = (
         "Checkout completion",
         "ratio",
         "higher",
-        "Fans told that their order is confirmed, of those who paid with a good card.",
+        "Fans told that their order is confirmed, of those let in who wanted to buy and for whom a seat was left.",
+        "operations, final_seats",
+        buyers.checkout_completion_ratio,
+    ),
+    _drawn(
+        "empty_handed_ratio",
+        "Fans who went empty-handed",
+        "ratio",
+        "lower",
+        "Fans who wanted to buy and were never told that they have a ticket, of all who wanted to.",
         "operations",
-        funnel.checkout_completion_ratio,
+        buyers.empty_handed_ratio,
     ),
     _drawn(
         "payment_failure_ratio",
@@ -118,13 +127,22 @@ _ALL: Final = (
         funnel.hold_expiry_ratio,
     ),
     _drawn(
+        "contention_ratio",
+        "Holds lost to somebody faster",
+        "ratio",
+        "lower",
+        "Holds of seats that another was granted after the fan's map was asked for, of all granted or conflicted.",
+        "operations",
+        conflicts.contention_ratio,
+    ),
+    _drawn(
         "stale_map_ratio",
         "Holds on a stale map",
         "ratio",
         "lower",
-        "Holds that conflicted on seats that the fan's last map showed free, of all granted or conflicted.",
+        "Holds of seats that were taken already when the fan's map was asked for, of all granted or conflicted.",
         "operations",
-        funnel.stale_map_ratio,
+        conflicts.stale_map_ratio,
     ),
     _drawn(
         "error_ratio",

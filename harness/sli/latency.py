@@ -7,14 +7,22 @@ would flatter; `error_ratio` counts them); requests cut off or timed out count w
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.amounts import amount
 from harness.record.schema import Outcome
 from harness.sli.draws import Draws, Names, users_of
-from harness.sli.measured import Measured, Observations
+from harness.sli.measured import Floats, Measured, Observations
+from harness.sli.platform_clock import platform_ahead_s
+
+_CLOCK_S: Final = 0.001
+_NEVER_SO_SLOW_MS: Final = 1000.0
 
 
 def step_latency_ms(
@@ -44,31 +52,88 @@ def in_window(requests: pa.Table, step: str, t_from_s: float = -np.inf, t_to_s: 
 def time_to_first_position_p95_s(seen: Observations) -> Draws:
     """From when a fan meant to open the queue page to the first position, or admission, on their stream.
 
-    A fan who saw neither counts as waiting to the end of the run.
+    A fan who saw neither counts as waiting to the end of the run. Others than fans count if they join the line.
     """
     requests, events = seen.requests, seen.events
     queueing = pc.is_in(requests["step"], value_set=pa.array(["queue_page", "join"]))
-    came = requests.filter(queueing).select(["user", "t_intended_s"]).to_pandas().groupby("user")["t_intended_s"].min()
-    came = came.drop(-1, errors="ignore")  # condensed requests: nobody knows whose they were
+    named = pc.not_equal(requests["actor"], "")  # of condensed requests nobody knows whose they were
+    sent = requests.filter(pc.and_(queueing, named)).select(["actor", "kind", "step", "t_intended_s"]).to_pandas()
+    in_line = sent.loc[(sent["kind"] == "fan") | (sent["step"] == "join"), "actor"].unique()
+    came = sent.groupby("actor")["t_intended_s"].min().loc[in_line].sort_index()
     told = pc.is_in(events["event"], value_set=pa.array(["position", "admitted"]))
-    first = events.filter(told).select(["user", "t_s"]).to_pandas().groupby("user")["t_s"].min()
+    first = events.filter(told).select(["actor", "t_s"]).to_pandas().groupby("actor")["t_s"].min()
     waited = first.reindex(came.index) - came
     never = int(waited.isna().sum())
     waited = waited.fillna(seen.duration_s - came)
-    note = f"{never} fans never saw a position" if never else ""
-    return Draws(waited.index.to_numpy(), came.to_numpy(), waited.to_numpy(), 0.95, note=note)
+    note = f"{never:,} of {len(came):,} fans never saw a position" if never else ""
+    return Draws(waited.index.to_numpy(dtype=np.str_), came.to_numpy(), waited.to_numpy(), 0.95, note=note)
 
 
 def feed_freshness_p99_ms(seen: Observations) -> Draws:
     """From a seat's change, by the platform's stamp, to its arrival at a follower.
 
-    Changes from before the follower's present connection are left out: catching up is recovery, not freshness.
+    Changes from before the follower's present connection are left out: catching up is recovery, not freshness. When
+    stamps lie in the future, the platform's clock is ahead by at least as much, and that is taken off. A hold that was
+    granted while somebody was connected, and of which nobody was told, waited to the end of the run.
     """
     feed = _feed(seen.events)
+    received_s, stamped_s = feed["t_s"].to_numpy(dtype=np.float64), feed["t_sent_s"].to_numpy(dtype=np.float64)
+    ahead_s = platform_ahead_s(received_s, stamped_s)
+    sent_s = feed["t_sent_s"] - ahead_s
     connected_s = feed["t_s"].where(feed["event"] == "connect").groupby(feed["actor"]).ffill()
-    live = feed[(feed["event"] == "seat") & (feed["t_sent_s"] >= connected_s)]
-    late_ms = ((live["t_s"] - live["t_sent_s"]) * 1000).to_numpy()
-    return Draws(_names(live), live["t_sent_s"].to_numpy(), late_ms, 0.99)
+    live = (feed["event"] == "seat") & (sent_s >= connected_s)
+    late_ms = ((feed["t_s"] - sent_s)[live] * 1000).to_numpy(dtype=np.float64)
+    untold_s = _untold_s(seen, feed)
+    followers = max(1, round(int(live.sum()) / max(1, feed.loc[live, "seq"].nunique())))
+    waited_ms = np.repeat((seen.duration_s - untold_s) * 1000, followers)
+    return Draws(
+        who=np.concatenate([_names(feed[live]), np.repeat(np.array(["nobody"]), len(waited_ms))]),
+        t_s=np.concatenate([sent_s[live].to_numpy(dtype=np.float64), np.repeat(untold_s, followers)]),
+        value=np.concatenate([late_ms, waited_ms]),
+        quantile=0.99,
+        note="; ".join(filter(None, (_clock_note(ahead_s, late_ms), _untold_note(len(untold_s))))),
+    )
+
+
+def _clock_note(ahead_s: float, late_ms: Floats) -> str:
+    if ahead_s >= _CLOCK_S:
+        return f"the platform's clock is at least {amount(1000 * ahead_s, 'ms')} ahead of ours, which is taken off"
+    fastest_ms = float(late_ms.min()) if late_ms.size else 0.0
+    if fastest_ms >= _NEVER_SO_SLOW_MS:
+        return f"even the fastest took {amount(fastest_ms, 'ms')}: the platform's clock may be behind ours"
+    return ""
+
+
+def _untold_note(untold: int) -> str:
+    return f"of {untold:,} holds no follower was told" if untold else ""
+
+
+def _untold_s(seen: Observations, feed: pd.DataFrame) -> Floats:
+    """When each hold was granted that a follower was connected to see and that the feed never told of.
+
+    Nothing where the feed names other things than the seats that fans hold.
+    """
+    holds = [hold for hold in seen.history.holds.ok if 0.0 <= hold.t_end_s <= seen.duration_s]
+    seats = feed[feed["event"] == "seat"]
+    last = seats.groupby("key")["t_s"].max()
+    last_s = {str(seat): float(t_s) for seat, t_s in last.items()}
+    if last_s and not any(seat in last_s for hold in holds for seat in hold.value.seats):
+        return np.empty(0)
+    snapshot_s = float(feed.loc[feed["event"] == "snapshot", "t_s"].max()) if len(feed) else np.nan
+    untold = [
+        hold.t_end_s
+        for hold in holds
+        if not snapshot_s >= hold.t_invoke_s
+        and any(last_s.get(seat, -np.inf) < hold.t_invoke_s for seat in hold.value.seats)
+    ]
+    return np.array(untold)[_followed(feed, np.array(untold))] if untold else np.empty(0)
+
+
+def _followed(feed: pd.DataFrame, moments: Floats) -> npt.NDArray[np.bool_]:
+    """Whether anybody was connected to the feed at each of these moments."""
+    joined_s = np.sort(feed.loc[feed["event"] == "connect", "t_s"].to_numpy(dtype=np.float64))
+    left_s = np.sort(feed.loc[feed["event"] == "disconnect", "t_s"].to_numpy(dtype=np.float64))
+    return np.searchsorted(joined_s, moments, side="right") > np.searchsorted(left_s, moments, side="right")
 
 
 def reconnect_recovery_p95_s(seen: Observations) -> Draws:
@@ -87,6 +152,6 @@ def _names(feed: pd.DataFrame) -> Names:
 
 def _feed(events: pa.Table) -> pd.DataFrame:
     wanted = pc.equal(events["stream"], "feed")
-    rows = events.filter(wanted).select(["actor", "event", "t_s", "t_sent_s", "key"])
+    rows = events.filter(wanted).select(["actor", "event", "t_s", "t_sent_s", "seq", "key"])
     frame: pd.DataFrame = rows.to_pandas().sort_values(["actor", "t_s"], kind="stable")
     return frame

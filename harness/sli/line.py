@@ -86,8 +86,10 @@ def _workers(seen: Observations) -> dict[str, int]:
 
 
 def _connects(seen: Observations) -> dict[str, float]:
-    """Actor → when the first request went out."""
+    """Actor → when their first request went out, where its row is in the record."""
     requests = seen.record.table("requests")
     pages = requests.filter(pc.equal(requests["step"], "queue_page"))
     first = pages.group_by("actor").aggregate([("t_start_s", "min")])
-    return dict(zip(first["actor"].to_pylist(), first["t_start_s_min"].to_pylist(), strict=True))
+    sent = dict(zip(first["actor"].to_pylist(), first["t_start_s_min"].to_pylist(), strict=True))
+    sent.pop("", None)  # condensed requests: nobody knows whose they were
+    return sent

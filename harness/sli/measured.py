@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 import numpy as np
@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.record.reader import Record
-from harness.record.schema import BOT_ACTOR
 
 if TYPE_CHECKING:
     from harness.sli.draws import Draws
 
+BOT: Final = "bot"
 Floats = npt.NDArray[np.float64]
 
 
@@ -65,18 +65,18 @@ class Observations:
     def requests(self) -> pa.Table:
         """One row per request."""
         requests = self.record.table("requests")
-        return requests.filter(pc.not_equal(requests["kind"], "bot"))
+        return requests.filter(pc.not_equal(requests["kind"], BOT))
 
     @cached_property
     def events(self) -> pa.Table:
         """One row per stream event."""
         events = self.record.table("events")
-        return events.filter(pc.invert(pc.starts_with(events["actor"], BOT_ACTOR)))
+        return events.filter(pc.not_equal(events["kind"], BOT))
 
     @cached_property
     def bots(self) -> int:
         """How many bots sent a request."""
-        return self._users("bot")
+        return self._users(BOT)
 
     @cached_property
     def fans(self) -> int:

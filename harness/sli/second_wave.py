@@ -5,17 +5,16 @@ Read from the seat feed as all followers saw it together, and from the maps that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.record.schema import Function, Outcome
 from harness.record.verdict import Figure
 from harness.sli.measured import Observations
+from harness.sli.platform_clock import platform_ahead_s
 
 FREE: Final = 0
 HELD: Final = 1
@@ -39,11 +38,6 @@ class Return(NamedTuple):
     t_sent_s: float | None
     t_held_s: float | None
     sold: bool
-
-
-class _Look(msgspec.Struct, frozen=True):
-    free: int | None = None
-    stale: bool = False
 
 
 def second_wave(seen: Observations) -> Iterator[Figure]:
@@ -103,7 +97,9 @@ def returns(log: Sequence[Change]) -> tuple[Return, ...]:
 def _returned(back: Sequence[Return]) -> Iterator[Figure]:
     count = len(back)
     yield Figure(name="seats_back", title="Seats that came back", value=float(count), unit="times", samples=count)
-    seen_ms = [1000 * (one.t_s - one.t_sent_s) for one in back if one.t_sent_s is not None]
+    stamped = np.array([(one.t_s, one.t_sent_s) for one in back if one.t_sent_s is not None]).reshape(-1, 2)
+    ahead_s = platform_ahead_s(stamped[:, 0], stamped[:, 1])
+    seen_ms = (1000 * (stamped[:, 0] - stamped[:, 1] + ahead_s)).tolist()
     seen_p95 = _quantile(seen_ms, 0.95)
     yield _figure("back_seen_p95_ms", "From coming back to being seen, p95", seen_p95, "ms", len(seen_ms))
     waits_s = [one.t_held_s - one.t_s for one in back if one.t_held_s is not None]
@@ -114,23 +110,34 @@ def _returned(back: Sequence[Return]) -> Iterator[Figure]:
     yield _figure("sold_again", "Sold after coming back", float(sold), "of those back", count)
 
 
+def sold_out_falsely(
+    seen: Observations, empty: Collection[tuple[float, float]], log: Sequence[Change] | None = None
+) -> set[tuple[float, float]]:
+    """Of the looks (from, to) at maps without a free seat: those during all of which, and the time that a map may lag
+    behind, a seat was free by the feed. None where the record does not say how many seats there are."""
+    facts = seen.record.run.seat_map_at_rest
+    if not empty or facts is None or facts.capacity is None:
+        return set()
+    log = changes(seen) if log is None else log
+    if not log:
+        return set()
+    times, fewest = _free_seats(log, facts.capacity)
+    return {(start, end) for start, end in empty if _fewest(times, fewest, start - STALE_S, end) > 0}
+
+
 def _sold_out(seen: Observations, log: Sequence[Change]) -> Iterator[Figure]:
     """Maps without a free seat, and those shown while a seat had been free for longer than a map may lag behind."""
-    operations = seen.record.table("operations")
-    looks = operations.filter(pc.equal(operations["function"], Function.LOOK.value))
-    looks = looks.filter(pc.equal(looks["outcome"], Outcome.OK.value))
-    if not looks.num_rows:
+    looks = seen.everybody.looks.ok
+    if not len(looks):
         return
-    decode = msgspec.json.Decoder(_Look).decode
-    columns = (looks[name].to_pylist() for name in ("value", "t_invoke_s", "t_complete_s"))
-    empty = [(start, end) for value, start, end in zip(*columns, strict=True) if decode(value).free == 0]
-    yield _figure("sold_out_shown", 'Maps that showed "sold out"', float(len(empty)), "of those seen", looks.num_rows)
+    empty = [(look.t_invoke_s, look.t_end_s) for look in looks if look.value.free == 0]
+    yield _figure("sold_out_shown", 'Maps that showed "sold out"', float(len(empty)), "of those seen", len(looks))
     facts = seen.record.run.seat_map_at_rest
     if facts is None or facts.capacity is None or not log:
         return
-    times, fewest = _free_seats(log, facts.capacity)
-    false = sum(1 for start, end in empty if _fewest(times, fewest, start - STALE_S, end) > 0)
-    yield _figure("sold_out_falsely", '"Sold out" shown though a seat was free', float(false), "maps", len(empty))
+    false = sold_out_falsely(seen, empty, log)
+    count = float(sum(1 for look in empty if look in false))
+    yield _figure("sold_out_falsely", '"Sold out" shown though a seat was free', count, "maps", len(empty))
 
 
 def _free_seats(log: Sequence[Change], capacity: int) -> tuple[list[float], list[int]]:

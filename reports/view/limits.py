@@ -170,7 +170,7 @@ def _write_p99(buckets: pd.DataFrame) -> _Course:
     bound = pd.to_numeric(label(buckets["labels"], "le").replace("+Inf", "inf"), errors="coerce")
     stretch = np.floor(buckets["t_s"] / 5) * 5
     rows = buckets.assign(bound=bound, stretch=stretch).dropna(subset=["bound"])
-    grown = rows.groupby(["bound", "stretch"])["grown"].sum().unstack("stretch", fill_value=0.0).sort_index()
+    grown = rows.groupby(["bound", "stretch"])["grown"].sum().unstack("stretch").fillna(0.0).sort_index()
     t_s, values = [], []
     for moment, counts in grown.items():
         total = float(counts.iloc[-1])

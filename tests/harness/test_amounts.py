@@ -94,4 +94,4 @@ def test_limits_are_written_in_full() -> None:
 
 
 def as_figure(shown: str) -> Decimal:
-    return Decimal(shown.split("/")[0].split(" ")[0].replace(",", ""))
+    return Decimal(shown.split("/", maxsplit=1)[0].split(" ", maxsplit=1)[0].replace(",", ""))

@@ -1,0 +1,125 @@
+"""Who wanted to buy, who was told that they have a ticket, and for whom a seat was left.
+
+A fan wants to buy who joins the line, looks at the map, asks for seats or pays. Left out are fans whose granted holds
+were all given back or left alone without a try to pay, and fans who only paid with a card that is declined on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from harness.audit.history import Evidence
+from harness.audit.operations import LookValue, Operation
+from harness.sli.draws import Draws, share_of
+from harness.sli.measured import Observations, percentile
+from harness.sli.second_wave import sold_out_falsely
+
+_MOST: Final = 0.95
+
+
+class Buyer(msgspec.Struct, frozen=True, gc=False):
+    """One fan who wanted to buy. Times in s, null: it did not happen.
+
+    `t_in_s`: when they could first ask for seats. `told`: they were told that an order of theirs is confirmed.
+    `seat_left`: they had seats, or there were some that they could still ask for.
+    """
+
+    actor: str
+    t_came_s: float
+    t_in_s: float | None
+    t_pay_s: float | None
+    told: bool
+    seat_left: bool
+
+
+def checkout_completion_ratio(seen: Observations) -> Draws:
+    """Buyers who were told that they have a ticket, of those who were let in and for whom a seat was left.
+
+    Fans who were let in so late that most buyers would not have had a ticket by the end of the run are left out.
+    """
+    found = list(buyers(seen))
+    took_s = [told_s - one.t_in_s for one, told_s in _told_at(seen.history, found) if one.t_in_s is not None]
+    latest_s = seen.duration_s - (percentile(took_s, _MOST) or 0.0)
+    counted = [
+        one
+        for one in found
+        if one.told or (one.seat_left and one.t_in_s is not None and (one.t_pay_s or one.t_in_s) <= latest_s)
+    ]
+    return share_of([(one.actor, _began_s(one), one.told) for one in counted])
+
+
+def empty_handed_ratio(seen: Observations) -> Draws:
+    """Fans who wanted to buy and were never told that they have a ticket, of all who wanted to."""
+    return share_of([(one.actor, one.t_came_s, not one.told) for one in buyers(seen)])
+
+
+def buyers(seen: Observations) -> Iterator[Buyer]:
+    """Every fan who wanted to buy, in the order in which they came."""
+    history = seen.history
+    came = _firsts(history.joins, history.looks, history.holds, history.pays)
+    inside = _firsts(history.enters.ok, history.looks, history.holds, history.pays)
+    pays = _firsts(history.pays)
+    told = {actor for actor, _ in _confirmations(history)}
+    held = set(history.holds.ok.actors.to_pylist())
+    good = {pay.actor for pay in history.pays if not pay.value.declined_on_purpose}
+    left_empty = _left_empty(seen)
+    sold_out = bool(history.seats) and not any(state == "free" for _, state in history.seats)
+    for actor, t_came_s in sorted(came.items(), key=lambda item: item[1]):
+        changed_their_mind = (actor in held or actor in pays) and actor not in good
+        if changed_their_mind and actor not in told:
+            continue
+        yield Buyer(
+            actor=actor,
+            t_came_s=t_came_s,
+            t_in_s=inside.get(actor),
+            t_pay_s=pays.get(actor),
+            told=actor in told,
+            seat_left=actor in held or not (sold_out or actor in left_empty),
+        )
+
+
+def _began_s(buyer: Buyer) -> float:
+    """When their checkout began: at the first payment, else when they were let in."""
+    return next(t_s for t_s in (buyer.t_pay_s, buyer.t_in_s, buyer.t_came_s) if t_s is not None)
+
+
+def _left_empty(seen: Observations) -> set[str]:
+    """Fans whose last look at the map showed nothing that they asked for, unless a seat was free all the while."""
+    last: dict[str, Operation[LookValue]] = {}
+    for look in seen.history.looks.ok:
+        last[look.actor] = look
+    for hold in seen.history.holds:
+        look_before = last.get(hold.actor)
+        if look_before is not None and hold.t_invoke_s >= look_before.t_invoke_s:
+            del last[hold.actor]
+    false = sold_out_falsely(seen, [(look.t_invoke_s, look.t_end_s) for look in last.values() if look.value.free == 0])
+    return {actor for actor, look in last.items() if (look.t_invoke_s, look.t_end_s) not in false}
+
+
+def _confirmations(history: Evidence) -> Iterator[tuple[str, float]]:
+    for pay in history.pays.ok:
+        if pay.value.state == "confirmed":
+            yield pay.actor, pay.t_end_s
+    for look in history.lookups.ok:
+        if look.value.state == "confirmed":
+            yield look.actor, look.t_end_s
+
+
+def _told_at(history: Evidence, found: Iterable[Buyer]) -> Iterator[tuple[Buyer, float]]:
+    first: dict[str, float] = {}
+    for actor, t_s in _confirmations(history):
+        first[actor] = min(t_s, first.get(actor, np.inf))
+    return ((one, first[one.actor]) for one in found if one.told)
+
+
+def _firsts(*histories: Iterable[Operation]) -> dict[str, float]:  # type: ignore[type-arg]
+    """Actor → when they first did any of these."""
+    first: dict[str, float] = {}
+    for operations in histories:
+        for operation in operations:
+            first[operation.actor] = min(operation.t_invoke_s, first.get(operation.actor, np.inf))
+    return first

@@ -1,0 +1,92 @@
+"""Why holds conflict: because somebody else was faster, or because the map was wrong when it was shown.
+
+A fan asks only for seats that their last map showed free. If one of them was granted to somebody else after that map
+was asked for, the two competed for it: contention. If none was, the map showed as free what was not: it was stale. A
+hold without an answer may have been granted, so it explains a conflict as one that was; a fan's own is no conflict.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+import pyarrow.compute as pc
+
+from harness.audit.operations import Operation, SeatsValue
+from harness.sli.draws import Draws, share_of
+from harness.sli.measured import Observations
+
+_CONFLICT: Final = "conflict"
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """One hold that was granted or refused because of a conflict. `contended`: somebody else was faster."""
+
+    actor: str
+    t_s: float
+    conflicted: bool
+    contended: bool
+
+
+def contention_ratio(seen: Observations) -> Draws:
+    """Holds of seats that somebody else was granted while the fan looked at the map, of all granted or conflicted."""
+    return share_of([(one.actor, one.t_s, one.contended) for one in asked(seen)])
+
+
+def stale_map_ratio(seen: Observations) -> Draws:
+    """Holds of seats that were taken before the fan's map was asked for, of all granted or conflicted."""
+    return share_of([(one.actor, one.t_s, one.conflicted and not one.contended) for one in asked(seen)])
+
+
+def asked(seen: Observations) -> Iterator[Asked]:
+    """The fans' holds whose map is known."""
+    maps = _maps_asked_s(seen)
+    grants = _grants(seen)
+    for hold in seen.history.holds:
+        conflicted = hold.error == _CONFLICT
+        before = maps.get(hold.actor, [])
+        at = bisect_right(before, hold.t_invoke_s) - 1
+        if at < 0 or not (hold.ok or conflicted):
+            continue
+        rivals = _granted_since(grants, hold, before[at]) if conflicted else set()
+        if rivals != {hold.actor}:
+            yield Asked(hold.actor, hold.t_invoke_s, conflicted, bool(rivals - {hold.actor}))
+
+
+def _maps_asked_s(seen: Observations) -> dict[str, list[float]]:
+    """Actor → when they asked for a map, in order: by the history, else by their requests."""
+    pages = seen.requests.filter(pc.equal(seen.requests["step"], "seat_map"))
+    asked_s = _by_actor(zip(pages["actor"].to_pylist(), pages["t_start_s"].to_pylist(), strict=True))
+    asked_s.pop("", None)  # condensed requests: nobody knows whose they were
+    return asked_s | _by_actor((look.actor, look.t_invoke_s) for look in seen.history.looks)
+
+
+def _by_actor(asked: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for actor, t_s in asked:
+        found.setdefault(actor, []).append(t_s)
+    return {actor: sorted(times) for actor, times in found.items()}
+
+
+def _grants(seen: Observations) -> dict[str, list[Operation[SeatsValue]]]:
+    """Seat → the holds of it that were granted, or may have been. Bots compete as well."""
+    grants: dict[str, list[Operation[SeatsValue]]] = {}
+    for hold in seen.everybody.holds:
+        if hold.ok or hold.unknown:
+            for seat in hold.value.seats:
+                grants.setdefault(seat, []).append(hold)
+    return grants
+
+
+def _granted_since(
+    grants: dict[str, list[Operation[SeatsValue]]], refused: Operation[SeatsValue], t_s: float
+) -> set[str]:
+    """Who may have been granted one of the seats between the map and the refusal."""
+    return {
+        other.actor
+        for seat in refused.value.seats
+        for other in grants.get(seat, ())
+        if other.t_invoke_s <= refused.t_end_s and (other.t_complete_s is None or other.t_complete_s >= t_s)
+    }
