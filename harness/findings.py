@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
-from harness.amounts import amount
+from harness.amounts import amounts, number, points
 from harness.audit import INVARIANTS
 from harness.counter_example import moment, told
+from harness.notes import few, grouped
 from harness.record.schema import RunDocument
 from harness.record.verdict import (
     ExpectationResult,
@@ -21,30 +22,10 @@ from harness.record.verdict import (
     Validity,
 )
 from harness.scenario import Scenario
+from harness.sli import INDICATORS
 
 SEVERITIES: Final = ("critical", "major", "minor", "info")
 _DOCUMENT: Final = "docs/runbooks.md"
-_SLI_ANCHORS: Final = {
-    "queue_admission_rate_per_s": "queue-admission",
-    "checkout_completion_ratio": "checkout-completion",
-    "payment_failure_ratio": "payment-failures",
-    "time_to_first_position_p95_s": "first-position",
-    "queue_page_response_p99_ms": "queue-page-latency",
-    "join_response": "join-latency",
-    "seat_map_response": "seat-map-latency",
-    "hold_response": "hold-latency",
-    "pay_response": "payment-latency",
-    "hold_expiry_ratio": "hold-expiry",
-    "stale_map_ratio": "stale-seat-map",
-    "error_ratio": "errors",
-    "feed_freshness_p99_ms": "feed-freshness",
-    "reconnect_recovery_p95_s": "feed-reconnect",
-    "cache_hit_ratio": "cache-hits",
-    "db_write_latency_p99_ms": "database-writes",
-    "websocket_connections_max": "websocket-connections",
-    "queue_depth_max": "queue-depth",
-    "replica_lag_max_s": "replica-lag",
-}
 _GENERATOR: Final = "load-generator"
 _FAULT: Final = "fault-not-proven"
 _PROCESS: Final = "process-died"
@@ -131,13 +112,12 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
 def anchors() -> tuple[str, ...]:
     """Every section of the runbooks that a finding may point to, apart from those that experiments name themselves."""
     own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST, _SALE, _CRASH)
-    return (*(_dashed(name) for name in INVARIANTS), *_SLI_ANCHORS.values(), *own)
+    return (*(_dashed(name) for name in INVARIANTS), *dict.fromkeys(spec.runbook for spec in INDICATORS.values()), *own)
 
 
 def runbook_of(indicator: str) -> str:
     """The runbook of an indicator."""
-    anchor = next((anchor for name, anchor in _SLI_ANCHORS.items() if indicator.startswith(name)), "errors")
-    return _runbook(anchor)
+    return _runbook(INDICATORS[indicator].runbook)
 
 
 def _invariants(judged: Judgement) -> list[Finding]:
@@ -215,13 +195,16 @@ def _objectives(judged: Judgement) -> list[Finding]:
         if objective is None or sli.met:
             continue
         severity = "major" if objective.required else "minor"
-        limits = f"target {amount(objective.target, sli.unit)}, worst {amount(objective.worst, sli.unit)}"
+        note = f"; {sli.note}" if sli.note else ""
         if sli.value is None or sli.score is None:
-            title, evidence = f"{sli.title} could not be measured", f"no samples; {limits}"
+            target, worst = amounts(sli.unit, objective.target, objective.worst)
+            title = f"{sli.title} could not be measured"
+            evidence = f"no samples; target {target}, worst {worst}{note}"
         else:
+            value, target, worst = amounts(sli.unit, sli.value, objective.target, objective.worst)
             title = f"{sli.title} missed its target"
-            measured = f"{amount(sli.value, sli.unit)} over {sli.samples:,} samples"
-            evidence = f"{measured}; {limits}: {sli.score:.0f} of 100 points"
+            limits = f"target {target}, worst {worst}"
+            evidence = f"{value} over {sli.samples:,} samples; {limits}: {points(sli.score)} of 100 points{note}"
         finding = Finding(severity=severity, title=title, evidence=evidence, runbook=runbook_of(sli.name))
         found.append((sli.score or 0.0, finding))
     return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
@@ -233,19 +216,19 @@ def _generator(judged: Judgement) -> list[Finding]:
         return []
     severity = "major" if generator.validity is Validity.INVALID else "minor"
     title = f"The load generator was {generator.validity}"
-    return [Finding(severity=severity, title=title, evidence="; ".join(generator.reasons), runbook=runbook)]
+    return [Finding(severity=severity, title=title, evidence=few(generator.reasons), runbook=runbook)]
 
 
 def _anomalies(judged: Judgement) -> list[Finding]:
     found = []
-    for anomaly in judged.run.anomalies:
-        died = anomaly.is_death
-        when = "" if anomaly.t_s is None else f" at {anomaly.t_s:.1f} s"
+    for note in grouped(judged.run.anomalies):
+        first = "first " if note.count > 1 else ""
+        when = "" if note.t_first_s is None else f" at {note.t_first_s:.1f} s"
         finding = Finding(
-            severity="major" if died else "minor",
-            title=f"{anomaly.source}: {anomaly.text}",
-            evidence=f"noted{when}",
-            runbook=_runbook(_PROCESS if died else _RECORD),
+            severity="major" if note.is_death else "minor",
+            title=f"{note.source}: {note.sentence}",
+            evidence=f"{first}noted{when}",
+            runbook=_runbook(_PROCESS if note.is_death else _RECORD),
         )
         found.append(finding)
     return found
@@ -277,7 +260,10 @@ def _untested(judged: Judgement) -> list[Finding]:
 
 
 def _figures(canary: dict[str, float | str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in canary.items()) or "no samples"
+    return (
+        ", ".join(f"{name} {value if isinstance(value, str) else number(value)}" for name, value in canary.items())
+        or "no samples"
+    )
 
 
 def _dashed(name: str) -> str:

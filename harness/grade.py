@@ -33,7 +33,7 @@ from typing import Final
 
 import msgspec
 
-from harness.amounts import amount
+from harness import amounts
 from harness.audit import INVARIANTS
 from harness.errors import ExitCode, InputError
 from harness.findings import Judgement, find
@@ -164,6 +164,8 @@ def judge_objective(value: IndicatorValue, objective: Objective | None) -> SliRe
         worst=objective.worst if objective else None,
         better=spec.better,
         title=spec.title,
+        note=value.note,
+        required=objective.required if objective else False,
     )
 
 
@@ -258,9 +260,9 @@ def _deciding(caps: Sequence[Cap], score: float | None, letter: str | None) -> l
 def _graded(score: float, letter: str, caps: Sequence[Cap]) -> str:
     deciding = _deciding(caps, score, letter)
     if not deciding:
-        return f"Grade {letter} ({score:.0f} of 100)"
+        return f"Grade {letter} ({amounts.points(score)} of 100)"
     more = f", and {len(deciding) - 1} more" if len(deciding) > 1 else ""
-    return f"{score:.0f} by its objectives, held at {letter} because {deciding[0].reason.text}{more}"
+    return f"{amounts.points(score)} by its objectives, held at {letter} because {deciding[0].reason.text}{more}"
 
 
 def _evidence_in_doubt(judged: Judgement) -> Iterator[Reason]:
@@ -331,8 +333,9 @@ def _missed(judged: Judgement) -> Iterator[Reason]:
     for sli in judged.slis:
         objective = judged.scenario.objectives.get(sli.name)
         if objective and objective.required and sli.score == 0.0:
-            value, worst = amount(sli.value or 0.0, sli.unit), amount(objective.worst, sli.unit)
-            text = f"{sli.title} is {value}, at or beyond the worst allowed of {worst}."
+            value, worst = amounts.amounts(sli.unit, sli.value or 0.0, objective.worst)
+            where = "at" if sli.value == objective.worst else "beyond"
+            text = f"{sli.title} is {value}, {where} the worst allowed of {worst}."
             yield Reason(text, "see the indicator's runbook")
     for fault, expectation in judged.expectations("missed"):
         text = f"{fault.experiment}: expected {expectation.expected}, observed {expectation.observed}."

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.amounts import amount
+from harness.amounts import amounts
 from harness.record.schema import LoadSummary, WorkerSummary
 from harness.record.verdict import GeneratorResult, Skew, Validity
 from harness.scenario import GeneratorLimits
@@ -107,4 +107,5 @@ def _judge(what: str, unit: str, value: float | None, limits: tuple[float, float
     if value is None or value <= degraded:
         return Validity.VALID, ""
     validity, limit = (Validity.INVALID, invalid) if value > invalid else (Validity.DEGRADED, degraded)
-    return validity, f"{what} is {amount(value, unit)}, above {amount(limit, unit)}"
+    shown, above = amounts(unit, value, limit)
+    return validity, f"{what} is {shown}, above {above}"

@@ -1,8 +1,11 @@
 """junit.xml: each invariant, objective and fault expectation as a test case, for a CI server.
 
-violated, missed                       failure
-an unknown invariant, an unproven fault, an invalid generator, NO VERDICT    error: somebody has to look
-not observable, no samples, not judged skipped
+It says what the exit code says: READY has neither failures nor errors, NO VERDICT errors only, NOT READY failures.
+
+what made it NOT READY (violated, missed, at its worst)    failure
+what made it NO VERDICT                                    error: somebody has to look
+a missed objective that only costs points, what was not
+put to the test, not observable, not measured              skipped, with what it was
 """
 
 from __future__ import annotations
@@ -11,14 +14,19 @@ import re
 from typing import Final, Literal
 from xml.etree import ElementTree as Tree
 
+import msgspec
+
 from harness.counter_example import told
+from harness.notes import few
 from harness.record.schema import Struct
 from harness.record.verdict import Decision, FaultResult, InvariantResult, SliResult, Status, Validity, Verdict
+from harness.why import decides, why
 from reports import text
 from reports.view.indicators import state_of
 
 _ILLEGAL: Final = re.compile("[^\\t\\n\\r\\u0020-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 _Kind = Literal["passed", "failure", "error", "skipped"]
+_BAD: Final[dict[Decision, _Kind]] = {Decision.NOT_READY: "failure", Decision.NO_VERDICT: "error"}
 
 
 class Case(Struct, frozen=True):
@@ -53,21 +61,31 @@ _DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 def cases(verdict: Verdict) -> tuple[Case, ...]:
     """All test cases, in the order of the report."""
-    return (
+    found = (
         *_verdict(verdict),
         *(_invariant(result) for result in verdict.invariants),
-        *(_objective(sli) for sli in verdict.slis if sli.objective is not None),
+        *(_objective(verdict, sli) for sli in verdict.slis if sli.objective is not None),
         *(case for fault in verdict.faults for case in _fault(fault)),
     )
+    return tuple(_as_decided(case, verdict.verdict) for case in found)
+
+
+def _as_decided(case: Case, decision: Decision) -> Case:
+    """A case whose kind would say another thing than the verdict is skipped: what it found is in its message."""
+    if decision is Decision.READY and case.kind in ("failure", "error"):
+        return msgspec.structs.replace(case, kind="skipped")
+    if decision is Decision.NO_VERDICT and case.kind == "failure":
+        return msgspec.structs.replace(case, kind="error" if case.suite == "invariants" else "skipped")
+    return case
 
 
 def _verdict(verdict: Verdict) -> list[Case]:
-    kinds: dict[Decision, _Kind] = {Decision.NOT_READY: "failure", Decision.NO_VERDICT: "error"}
-    kind = kinds.get(verdict.verdict, "passed")
-    found = [Case(suite="verdict", name="ready", kind=kind, message=verdict.reason)]
+    kind = _BAD.get(verdict.verdict, "passed")
+    detail = "\n".join(f"{line.of}: {line.text} (do: {line.action})" for line in why(verdict))
+    found = [Case(suite="verdict", name="ready", kind=kind, message=verdict.reason, detail=detail)]
     if verdict.generator is not None:
         invalid = verdict.generator.validity is Validity.INVALID
-        message = f"{verdict.generator.validity.value}: {'; '.join(verdict.generator.reasons) or 'no objection'}"
+        message = f"{verdict.generator.validity.value}: {few(verdict.generator.reasons) or 'no objection'}"
         found.append(
             Case(suite="verdict", name="load generator", kind="error" if invalid else "passed", message=message)
         )
@@ -80,20 +98,30 @@ def _invariant(result: InvariantResult) -> Case:
         Status.VIOLATED: "failure",
         Status.UNKNOWN: "error",
         Status.NOT_OBSERVABLE: "skipped",
+        Status.NOT_EXERCISED: "skipped",
     }
     summaries = "; ".join(violation.summary for violation in result.violations)
     lines = [f"{text.exactly_at(step.t_s)}  {told(step)}" for found in result.violations for step in found.history]
-    message = summaries or result.note or result.status.value.replace("_", " ")
+    tested = f"put to the test {text.counted(result.chances, 'time')}"
+    message = summaries or result.note or (tested if result.chances else result.status.value.replace("_", " "))
     return Case(
         suite="invariants", name=result.name, kind=kinds[result.status], message=message, detail="\n".join(lines)
     )
 
 
-def _objective(sli: SliResult) -> Case:
-    kinds: dict[str, _Kind] = {"met": "passed", "missed": "failure"}
-    value, objective = text.quantity(sli.value, sli.unit), text.quantity(sli.objective, sli.unit)
-    message = f"{value}, objective {objective}, from {text.counted(sli.samples, 'sample')}"
-    return Case(suite="objectives", name=sli.name, kind=kinds.get(state_of(sli), "skipped"), message=message)
+def _objective(verdict: Verdict, sli: SliResult) -> Case:
+    value, objective, worst = text.quantities(sli.unit, sli.value, sli.objective, sli.worst)
+    message = f"{value}, objective {objective}, worst {worst}, from {text.counted(sli.samples, 'sample')}"
+    message += f"; {sli.note}" if sli.note else ""
+    state = state_of(sli)
+    if state == "met":
+        return Case(suite="objectives", name=sli.name, message=message)
+    if decides(verdict, sli):
+        return Case(suite="objectives", name=sli.name, kind="failure", message=message)
+    if state == "no_samples" and sli.required:
+        return Case(suite="objectives", name=sli.name, kind="error", message=f"could not be measured: {message}")
+    weight = "missed, which costs points" if state == "missed" else "could not be measured"
+    return Case(suite="objectives", name=sli.name, kind="skipped", message=f"{weight}: {message}")
 
 
 def _fault(fault: FaultResult) -> list[Case]:
@@ -122,8 +150,9 @@ def _add(suite: Tree.Element, case: Case) -> None:
         suite, "testcase", {"classname": _clean(f"gatecrash.{case.suite}"), "name": _clean(case.name), "time": "0"}
     )
     if case.kind == "passed":
-        if case.message:
-            Tree.SubElement(element, "system-out").text = _clean(case.message)
+        said = "\n".join(filter(None, (case.message, case.detail)))
+        if said:
+            Tree.SubElement(element, "system-out").text = _clean(said)
         return
     problem = Tree.SubElement(element, case.kind, {"message": _clean(case.message)})
     problem.text = _clean(case.detail) or None

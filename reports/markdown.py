@@ -26,6 +26,10 @@ def _headline(page: Page) -> Iterable[str]:
     grade = f"Grade {head.grade}, score {head.score} of 100" if head.graded else "Not graded"
     yield head.meaning
     yield f"**{grade}.** {_plain(head.reason)}"
+    for group in head.why:
+        yield f"**{_plain(group.title)}:**\n\n" + "\n".join(
+            f"- {_plain(said)} *{_plain(action)}.*" for said, action in group.lines
+        )
     yield f"{_plain(head.scenario)} · {_plain(head.run_id)} · {_plain(head.when)}"
     facts = [_fact(fact) for fact in (*head.load, *head.instrument_facts)]
     if head.instrument:
@@ -51,10 +55,17 @@ def _findings(page: Page) -> Iterable[str]:
 def _invariants(page: Page) -> Iterable[str]:
     yield "## Invariants"
     rows = [
-        (f"{row.state.glyph} {row.state.word}", _plain(row.title), f"`{_code(row.name)}`", row.checked, row.unknowns)
+        (
+            f"{row.state.glyph} {row.state.word}",
+            _plain(row.title),
+            f"`{_code(row.name)}`",
+            row.chances,
+            row.checked,
+            row.unknowns,
+        )
         for row in page.invariants
     ]
-    header = ("State", "Invariant", "Name", "Checked", "Unknown")
+    header = ("State", "Invariant", "Name", "Chances", "Checked", "Unknown")
     yield _table(header, rows) if rows else "No invariant was checked."
     yield _plain(page.selftest)
     for row in page.invariants:

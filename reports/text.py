@@ -34,6 +34,11 @@ def quantity(value: float | None, unit: str, beside: Iterable[float | None] = ()
     return _minus(amounts.amount(value, unit, beside)).replace(" ", "\u00a0")
 
 
+def quantities(unit: str, *values: float | None) -> tuple[str, ...]:
+    """Values in one unit that stand side by side, each on its side of the others."""
+    return tuple(quantity(value, unit, (*values[:at], *values[at + 1 :])) for at, value in enumerate(values))
+
+
 def points(score: float | None) -> str:
     """A score of 0 to 100, on its side of every letter's limit."""
     return ABSENT if score is None else amounts.points(score)

@@ -66,14 +66,21 @@ def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     if json:
         typer.echo(paths.verdict.read_text(), nl=False)
         return
+    from harness.amounts import points
     from harness.counter_example import counter_examples
     from harness.paired import in_words
+    from harness.why import why
 
     grade = (
-        "" if verdict.grade is None or verdict.score is None else f"  grade {verdict.grade} ({verdict.score:.0f}/100)"
+        ""
+        if verdict.grade is None or verdict.score is None
+        else f"  grade {verdict.grade} ({points(verdict.score)}/100)"
     )
     typer.echo(f"{verdict.verdict}{grade}")
     typer.echo(verdict.reason)
+    for cause in why(verdict):
+        typer.echo(f"  {cause.of}: {cause.text}")
+        typer.echo(f"    do: {cause.action}")
     for finding in verdict.findings[:3]:
         typer.echo(f"  {finding.severity}: {finding.title}")
     for line in counter_examples(verdict.invariants):

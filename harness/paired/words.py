@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.amounts import points
 from harness.paired.phases import DURING
 from harness.record.verdict import Paired, PairedRow
 
@@ -11,9 +12,8 @@ from harness.record.verdict import Paired, PairedRow
 def in_words(paired: Paired) -> Iterator[str]:
     """The control's own result, then what each fault made worse while it was in force, or why that cannot be told."""
     if paired.control_verdict is not None:
-        grade = (
-            "" if paired.control_score is None else f", grade {paired.control_grade} ({paired.control_score:.0f}/100)"
-        )
+        score = paired.control_score
+        grade = "" if score is None else f", grade {paired.control_grade} ({points(score)}/100)"
         yield f"control, without the faults: {paired.control_verdict}{grade}"
     if paired.left_out:
         yield f"what the faults did cannot be told: {paired.left_out}"

@@ -90,6 +90,8 @@ class SliResult(Struct, frozen=True):
     worst: float | None = None
     better: str = "lower"  # lower | higher
     title: str = ""
+    note: str = ""  # why it could not be measured, or how it was
+    required: bool = False  # whether its worst means NOT READY, and its absence NO VERDICT
 
 
 class HistoryStep(Struct, frozen=True):

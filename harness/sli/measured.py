@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from harness.sli.draws import Draws
 
 BOT: Final = "bot"
+_MEASURE: Final = re.compile(r"(_(p\d+|max))?(_(ms|s|ratio|per_s|max))?$")
 Floats = npt.NDArray[np.float64]
 
 
@@ -117,6 +119,14 @@ class IndicatorSpec(msgspec.Struct, frozen=True):
     source: str
     measure: Callable[[Observations], Measured]
     draws: Callable[[Observations], Draws] | None = None
+
+    @property
+    def runbook(self) -> str:
+        """The section of the runbooks on what it measures: its name without percentile and unit.
+
+        All percentiles of one step share a section; no two other indicators do.
+        """
+        return _MEASURE.sub("", self.name).replace("_", "-")
 
 
 def percentile(values: Floats | Sequence[float], quantile: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.notes import grouped
 from harness.record.reader import Record
 from harness.record.schema import Struct
 from harness.record.verdict import Verdict
@@ -74,6 +75,6 @@ def build(record: Record, verdict: Verdict, control: Record | None = None) -> Pa
         faults=faults.faults(record, verdict),
         limits=limits.limits(record, tables),
         untested=untested.untested(record, verdict),
-        anomalies=tuple((text.at(a.t_s), a.source, a.text) for a in record.run.anomalies),
+        anomalies=tuple((text.at(n.t_first_s), n.source, n.sentence) for n in grouped(record.run.anomalies)),
         method=method.method(record, verdict),
     )

@@ -6,16 +6,23 @@ from typing import Final
 
 from harness.record.schema import RunDocument, Struct
 from harness.record.verdict import Decision, Finding, GeneratorResult, InvariantResult, LoadResult, SliResult, Verdict
+from harness.why import why
 from reports import text
 from reports.view import words
 from reports.view.words import State
 
 _TONES: Final = {Decision.READY: "good", Decision.NOT_READY: "bad", Decision.NO_VERDICT: "warn"}
+_REASONS_MAX: Final = 6
 _GIST_LENGTH: Final = 160  # characters: two lines
 _MEANINGS: Final = {
     Decision.READY: "By what this rehearsal saw, the sale can open.",
     Decision.NOT_READY: "The sale should not open like this. Act on the findings, then rehearse again.",
     Decision.NO_VERDICT: "This rehearsal proves nothing either way. Mend what is named here, then rehearse again.",
+}
+_WHY: Final = {
+    Decision.NOT_READY.value: "Not ready because",
+    Decision.NO_VERDICT.value: "No verdict because",
+    "excused": "Excused by the experiment's own file",
 }
 SEVERITIES: Final = ("critical", "major", "minor", "info")
 
@@ -53,6 +60,13 @@ class FindingView(Struct, frozen=True):
         return self.evidence if whole else self.evidence.partition(". ")[0] + "."
 
 
+class WhyGroup(Struct, frozen=True):
+    """Reasons of one kind, each with what to do about it."""
+
+    title: str
+    lines: tuple[tuple[str, str], ...]
+
+
 class Headline(Struct, frozen=True):
     """Everything above the fold."""
 
@@ -63,6 +77,7 @@ class Headline(Struct, frozen=True):
     grade: str
     score: str
     reason: str
+    why: tuple[WhyGroup, ...]
     scenario: str
     description: str
     run_id: str
@@ -86,8 +101,9 @@ def headline(run: RunDocument, verdict: Verdict) -> Headline:
         meaning=_meaning(verdict),
         graded=verdict.grade is not None,
         grade=verdict.grade or text.ABSENT,
-        score=text.ABSENT if verdict.score is None else f"{verdict.score:.1f}",
+        score=text.points(verdict.score),
         reason=verdict.reason,
+        why=_why(verdict),
         scenario=verdict.scenario,
         description=str(run.scenario.get("description", "")),
         run_id=verdict.run_id,
@@ -95,11 +111,21 @@ def headline(run: RunDocument, verdict: Verdict) -> Headline:
         load=_load(verdict.load),
         instrument=None if verdict.generator is None else words.state(verdict.generator.validity.value),
         instrument_facts=_instrument(verdict.generator),
-        instrument_reasons=() if verdict.generator is None else verdict.generator.reasons,
+        instrument_reasons=() if verdict.generator is None else _few(verdict.generator.reasons),
         chips=tuple(_chip(result) for result in verdict.invariants),
         tally=_tally(verdict.invariants),
         worst=worst,
         worst_label=label,
+    )
+
+
+def _why(verdict: Verdict) -> tuple[WhyGroup, ...]:
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for line in why(verdict):
+        groups.setdefault(line.of, []).append((text.capitalised(line.text), text.capitalised(line.action)))
+    return tuple(
+        WhyGroup(title=_WHY.get(of, f"{text.capitalised(of)} because"), lines=tuple(lines))
+        for of, lines in groups.items()
     )
 
 
@@ -126,6 +152,11 @@ def _finding(finding: Finding) -> FindingView:
     )
 
 
+def _few(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    hidden = len(reasons) - _REASONS_MAX
+    return reasons if hidden <= 0 else (*reasons[:_REASONS_MAX], f"and {text.counted(hidden, 'more reason')}")
+
+
 def _worst(verdict: Verdict) -> tuple[str, FindingView | None]:
     ranked = _ranked(verdict.findings)
     if ranked:
@@ -137,12 +168,13 @@ def _worst(verdict: Verdict) -> tuple[str, FindingView | None]:
 
 
 def _weakest(sli: SliResult) -> FindingView:
-    evidence = f"{text.quantity(sli.value, sli.unit)} against an objective of {text.quantity(sli.objective, sli.unit)}"
+    value, objective = text.quantities(sli.unit, sli.value, sli.objective)
+    evidence = f"{value} against an objective of {objective}"
     met = words.state("met" if sli.met else "missed")
     return FindingView(
         state=met,
         title=sli.title or text.sentence(sli.name),
-        evidence=f"{evidence}; {sli.score or 0:.0f} of 100 points, from {text.counted(sli.samples, 'sample')}.",
+        evidence=f"{evidence}; {text.points(sli.score)} of 100 points, from {text.counted(sli.samples, 'sample')}.",
         runbook="",
     )
 
@@ -199,14 +231,14 @@ def _instrument(generator: GeneratorResult | None) -> tuple[Fact, ...]:
 
 
 def _chip(result: InvariantResult) -> Chip:
-    checked = f"{text.count(result.operations_checked)} checked" if result.operations_checked else "nothing checked"
+    checked = text.counted(result.chances, "chance") if result.chances else "no chance to break"
     return Chip(
         name=result.name, title=words.invariant(result.name), state=words.state(result.status.value), checked=checked
     )
 
 
 def _tally(invariants: tuple[InvariantResult, ...]) -> str:
-    tallies = dict.fromkeys(("violated", "unknown", "not_observable", "held"), 0)
+    tallies = dict.fromkeys(("violated", "unknown", "not_observable", "not_exercised", "held"), 0)
     for result in invariants:
         tallies[result.status.value] += 1
     parts = [f"{n} {words.state(name).word}" for name, n in tallies.items() if n]

@@ -26,6 +26,7 @@ class IndicatorRow(Struct, frozen=True):
     score: str
     score_percent: float | None
     samples: str
+    note: str
 
 
 class TimingRow(Struct, frozen=True):
@@ -69,16 +70,18 @@ def _order(sli: SliResult) -> tuple[int, float, str]:
 
 def _row(sli: SliResult) -> IndicatorRow:
     sign = "≤" if sli.better == "lower" else "≥"
+    value, objective, worst = text.quantities(sli.unit, sli.value, sli.objective, sli.worst)
     return IndicatorRow(
         name=sli.name,
         title=sli.title or text.sentence(sli.name),
-        value=text.quantity(sli.value, sli.unit),
-        objective=text.ABSENT if sli.objective is None else f"{sign}\u00a0{text.quantity(sli.objective, sli.unit)}",
-        worst=text.quantity(sli.worst, sli.unit),
+        value=value,
+        objective=text.ABSENT if sli.objective is None else f"{sign}\u00a0{objective}",
+        worst=worst,
         state=words.state(state_of(sli)),
-        score=text.ABSENT if sli.score is None else f"{sli.score:.0f}",
-        score_percent=None if sli.score is None else max(0.0, min(100.0, round(sli.score, 1))),
+        score=text.points(sli.score),
+        score_percent=None if sli.score is None else round(sli.score, 1),
         samples=text.count(sli.samples),
+        note=text.capitalised(sli.note),
     )
 
 

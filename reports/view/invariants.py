@@ -31,6 +31,7 @@ class InvariantView(Struct, frozen=True):
     name: str
     title: str
     state: State
+    chances: str
     checked: str
     unknowns: str
     sum_up: str
@@ -58,6 +59,7 @@ def _view(result: InvariantResult) -> InvariantView:
         name=result.name,
         title=words.invariant(result.name),
         state=words.state(result.status.value),
+        chances=text.count(result.chances),
         checked=text.count(result.operations_checked),
         unknowns=text.count(result.unknowns),
         sum_up=_sum_up(result),
@@ -69,9 +71,11 @@ def _view(result: InvariantResult) -> InvariantView:
 
 
 def _sum_up(result: InvariantResult) -> str:
+    tested = f"Put to the test {text.counted(result.chances, 'time')}" if result.chances else "Not put to the test"
+    tested += f" ({result.chance})" if result.chance else ""
     checked = f"{text.count(result.operations_checked)} checked, {text.count(result.unknowns)} unknown"
-    checked = checked if result.operations_checked or result.unknowns else "Nothing was checked"
-    return f"{checked}. {text.capitalised(result.note)}".strip()
+    checked = checked if result.operations_checked or result.unknowns else "nothing was checked"
+    return f"{tested}; {checked}. {text.capitalised(result.note)}".strip()
 
 
 def _violation(violation: Violation) -> ViolationView:

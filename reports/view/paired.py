@@ -120,7 +120,7 @@ def _facts(found: Paired, verdict: Verdict) -> tuple[Fact, ...]:
 
 
 def _judged(label: str, decision: str | None, grade: str | None, score: float | None) -> Fact:
-    note = "not graded" if score is None else f"grade {grade}, {score:.0f} of 100"
+    note = "not graded" if score is None else f"grade {grade}, {text.points(score)} of 100"
     return Fact(label, text.ABSENT if decision is None else str(decision), note)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.record.reader import Record
 from harness.record.schema import Struct
-from harness.record.verdict import Status, Verdict
+from harness.record.verdict import InvariantResult, Status, Verdict
 from reports import text
 from reports.view import words
 from reports.view.indicators import state_of
@@ -31,18 +31,27 @@ def _invariants(verdict: Verdict) -> list[Gap]:
     whys = {
         Status.NOT_OBSERVABLE: "the platform does not show what is needed to check it",
         Status.UNKNOWN: "the check came to no result",
+        Status.NOT_EXERCISED: "nothing in this run could have broken it",
     }
     return [
-        Gap(what=words.invariant(result.name), why=result.note or whys[result.status])
+        Gap(what=words.invariant(result.name), why=_why(result) or whys[result.status])
         for result in verdict.invariants
         if result.status in whys
     ]
 
 
+def _why(result: InvariantResult) -> str:
+    if result.status is Status.NOT_EXERCISED and result.chance:
+        return f"it takes {result.chance}, and there were none"
+    return result.note
+
+
 def _objectives(verdict: Verdict) -> list[Gap]:
     why = "there is an objective but no sample: unknown, not met"
     return [
-        Gap(what=sli.title or text.sentence(sli.name), why=why) for sli in verdict.slis if state_of(sli) == "no_samples"
+        Gap(what=sli.title or text.sentence(sli.name), why=sli.note or why)
+        for sli in verdict.slis
+        if state_of(sli) == "no_samples"
     ]
 
 
@@ -54,9 +63,9 @@ def _faults(record: Record, verdict: Verdict) -> list[Gap]:
         if not fault.proven:
             gaps.append(Gap(what=fault.experiment, why=fault.error or "its canary never proved that it took effect"))
         gaps += [
-            Gap(what=f"{fault.experiment}: {text.humanise(expectation.name)}", why="could not be observed")
+            Gap(what=f"{fault.experiment}: {text.humanise(expectation.name)}", why=expectation.observed)
             for expectation in fault.expectations
-            if expectation.status == "unknown"
+            if expectation.status in ("unknown", "not_exercised")
         ]
     return gaps
 

@@ -44,6 +44,7 @@ _STATES: Final = {
     "violated": State(word="violated", tone="bad", glyph="✕"),
     "unknown": State(word="unknown", tone="warn", glyph="?"),
     "not_observable": State(word="not observable", tone="quiet", glyph="○"),
+    "not_exercised": State(word="not exercised", tone="warn", glyph="○"),
     "met": State(word="met", tone="good", glyph="✓"),
     "missed": State(word="missed", tone="bad", glyph="✕"),
     "no_samples": State(word="no samples", tone="warn", glyph="?"),

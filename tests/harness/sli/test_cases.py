@@ -61,7 +61,7 @@ def test_the_events_of_a_bot_are_not_those_of_the_fan_of_its_number() -> None:
 
 
 def conflict(builder: RunBuilder, fan: int, *, granted_at_s: float | None) -> None:
-    """A fan asks for a map at 10 s and, at 11 s, for a seat that is refused; another is granted it at `granted_at_s`."""
+    """A fan asks for a map at 10 s and, at 11 s, for a seat that is refused; another gets it at `granted_at_s`."""
     seat = f"seat-{fan}"
     builder.operation(fan, "look", "", {"free": 9, "stale": False}, 10.0, 10.1)
     builder.operation(fan, "hold", "", {"seats": [seat]}, 11.0, 11.1, "fail", "conflict")

@@ -93,7 +93,7 @@ def test_what_was_not_tested_is_listed(record: Record, quiet: Record) -> None:
     assert "Bots: none came in this scenario" in gaps
     assert "No seat change is missed: the platform does not show: feed" in gaps
     assert "Reconnect recovery, p95: there is an objective but no sample: unknown, not met" in gaps
-    assert "redis-down: recovers: could not be observed" in gaps
+    assert "redis-down: recovers: no request in the window" in gaps
     assert not any(gap.startswith("Loss of") for gap in gaps)
     losses = [gap.what for gap in untested.untested(quiet, verdicts.ready(quiet)) if gap.what.startswith("Loss of")]
     assert losses == ["Loss of redis", "Loss of postgres", "Loss of payments", "Loss of feed"]

@@ -1,0 +1,52 @@
+"""Why a verdict is what it is: its reasons, what holds its grade, and what was excused. For every page alike. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from harness.record.verdict import Decision, SliResult, Status, Verdict
+
+REASONS_MAX: Final = 12
+_DECIDED: Final = (Status.HELD, Status.VIOLATED)
+
+
+class Why(msgspec.Struct, frozen=True):
+    """One line: what it explains ("NO VERDICT", "held at B", "excused"), the text, and what to do about it."""
+
+    of: str
+    text: str
+    action: str
+
+
+def why(verdict: Verdict) -> tuple[Why, ...]:
+    """What decided against READY, then what holds the grade, then the excuses of faults; each list cut at a length."""
+    lines = [Why(verdict.verdict.value, one.text, one.action) for one in verdict.reasons]
+    held = [Why(f"held at {verdict.grade}", one.text, one.action) for one in verdict.held_at]
+    known = {one.text for one in verdict.held_at}
+    excused = [one for one in excuses(verdict) if one.text not in known]
+    return (*_cut(lines), *_cut(held), *_cut(excused))
+
+
+def excuses(verdict: Verdict) -> Iterator[Why]:
+    """Each invariant that a fault was allowed to make undecidable, and that was not decided."""
+    undecided = {result.name for result in verdict.invariants if result.status not in _DECIDED}
+    for fault in verdict.faults:
+        for name, reason in fault.makes_undecidable.items():
+            if name in undecided:
+                text = f"{fault.experiment} makes {name} undecidable: {reason}"
+                yield Why("excused", text, "run the scenario without it too")
+
+
+def decides(verdict: Verdict, sli: SliResult) -> bool:
+    """Whether a missed objective is itself a reason for NOT READY; else it costs points."""
+    return verdict.verdict is Decision.NOT_READY and sli.required and sli.score == 0.0
+
+
+def _cut(lines: list[Why]) -> list[Why]:
+    if len(lines) <= REASONS_MAX:
+        return lines
+    more = Why(lines[0].of, f"and {len(lines) - REASONS_MAX + 1:,} more reasons", "see the findings")
+    return [*lines[: REASONS_MAX - 1], more]
