@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from chaos import observations
 from chaos.expected import (
@@ -28,6 +29,8 @@ from harness.amounts import in_full
 from harness.errors import InputError
 from harness.record.schema import FaultRun, FaultsDocument
 from harness.record.verdict import ExpectationResult, FaultResult
+from harness.sli.measured import BOT
+from harness.sli.recovery_gap import recovery_gaps
 
 _SIGNS: Final = {"equals": "=", "at_least": "≥", "at_most": "≤"}
 
@@ -79,26 +82,31 @@ def expected(expectation: Expectation) -> str:
 
 
 def observe(expectation: Expectation, window: Window, record: Evidence) -> Observation:
-    """What the record says about an expectation."""
+    """What the record says about an expectation. That a bot is turned away is no failure: bots do not count."""
     match expectation:
         case MetricReaches():
             return observations.metric_reaches(record.table("metrics"), expectation, window)
         case CounterIncreases():
             return observations.counter_increases(
-                record.table("metrics"), record.table("requests"), expectation, window
+                record.table("metrics"), _of_people(record, "requests"), expectation, window
             )
         case ResponseTime():
-            return observations.response_time(record.table("requests"), expectation, window)
+            return observations.response_time(_of_people(record, "requests"), expectation, window)
         case RequestShare():
-            return observations.request_share(record.table("requests"), expectation, window)
+            return observations.request_share(_of_people(record, "requests"), expectation, window)
         case StreamEvents():
-            return observations.stream_events(record.table("events"), expectation, window)
+            return observations.stream_events(_of_people(record, "events"), expectation, window)
         case Reconnects():
-            return observations.reconnects(record.table("events"), expectation, window)
+            return observations.reconnects(_of_people(record, "events"), expectation, window)
         case NoGap():
-            return observations.no_gap(record.table("events"), expectation, window)
+            return observations.no_gap(_of_people(record, "events"), expectation, window)
         case Recovers():
-            return observations.recovers(record.table("requests"), expectation, window)
+            return observations.recovers(_of_people(record, "requests"), expectation, window)
+
+
+def _of_people(record: Evidence, name: str) -> pa.Table:
+    rows = record.table(name)
+    return rows.filter(pc.not_equal(rows["kind"], BOT))
 
 
 def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
@@ -122,6 +130,7 @@ def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
         hypothesis=run.hypothesis,
         runbook=run.runbook,
         error=run.error,
+        gaps=recovery_gaps(record, run),
     )
 
 

@@ -31,6 +31,9 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "at_most": operator.le,
 }
 
+_WHO: Final = ["kind", "user", "actor"]
+"""What tells one person from another: people of different kinds share numbers."""
+
 
 class Window(msgspec.Struct, frozen=True):
     """When a fault was in force, in T0 seconds: asked for, seen by the canary, and asked to go."""
@@ -153,8 +156,8 @@ def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Obs
     count = int(pc.sum(pc.equal(seen["event"], wanted.event)).as_py() or 0)
     if count >= wanted.at_least:
         return Observation(met=True, text=f"{count:,}")
-    before = _between(stream, "t_s", -np.inf, window.requested_s).select(["worker", "user", "event"]).to_pandas()
-    last = before.groupby(["worker", "user"])["event"].last()
+    before = _between(stream, "t_s", -np.inf, window.requested_s).select([*_WHO, "event"]).to_pandas()
+    last = before.groupby(_WHO)["event"].last()
     if not (~last.isin(["disconnect", "admitted"])).any():
         return Observation(None, f"nobody was on the {wanted.stream} stream")
     return Observation(met=False, text=f"{count:,}")
@@ -163,7 +166,7 @@ def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Obs
 def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observation:
     """See `Reconnects`. Clients that the end of the record leaves no time to come back are not counted."""
     stream = _stream(events, wanted.stream)
-    rows = stream.select(["worker", "user", "event", "t_s", "key"]).to_pandas()
+    rows = stream.select([*_WHO, "event", "t_s", "key"]).to_pandas()
     cut = rows[(rows["event"] == "disconnect") & (rows["key"] != "")]
     cut = cut[cut["t_s"].between(window.requested_s, window.heal_requested_s)]
     connects = rows[rows["event"] == "connect"]
@@ -172,9 +175,9 @@ def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observat
         return Observation(None, "no client was cut off")
     back = pd.merge_asof(
         cut.sort_values("t_s"),
-        connects[["worker", "user", "t_s"]].assign(t_back_s=connects["t_s"]).sort_values("t_s"),
+        connects[[*_WHO, "t_s"]].assign(t_back_s=connects["t_s"]).sort_values("t_s"),
         on="t_s",
-        by=["worker", "user"],
+        by=_WHO,
         direction="forward",
     )
     took_s = (back["t_back_s"] - back["t_s"]).fillna(np.inf)
@@ -189,9 +192,9 @@ def no_gap(events: pa.Table, wanted: NoGap, window: Window) -> Observation:
     """See `NoGap`. A snapshot says where the count goes on; a change of epoch without one is a gap."""
     feed = _stream(events, "feed")
     changes = feed.filter(pc.is_in(feed["event"], pa.array(["snapshot", "seat"])))
-    rows = changes.select(["worker", "user", "event", "t_s", "epoch", "seq"]).to_pandas()
-    rows = rows.sort_values(["worker", "user", "t_s"], kind="stable")
-    before = rows.groupby(["worker", "user"])[["epoch", "seq"]].shift()
+    rows = changes.select([*_WHO, "event", "t_s", "epoch", "seq"]).to_pandas()
+    rows = rows.sort_values([*_WHO, "t_s"], kind="stable")
+    before = rows.groupby(_WHO)[["epoch", "seq"]].shift()
     skips = (rows["epoch"] != before["epoch"]) | (rows["seq"] > before["seq"] + 1)
     judged = (rows["event"] == "seat") & before["seq"].notna()
     judged &= rows["t_s"].between(window.requested_s, window.heal_requested_s + wanted.grace_s)

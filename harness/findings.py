@@ -100,6 +100,7 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
         *_sale(judged),
         *_crashes(judged),
         *_faults(judged),
+        *_gaps(judged),
         *_objectives(judged),
         *_generator(judged),
         *_anomalies(judged),
@@ -185,6 +186,22 @@ def _faults(judged: Judgement) -> list[Finding]:
             evidence = f"expected {expectation.expected}; observed {expectation.observed}"
             runbook = fault.runbook or _runbook(fault.experiment)
             found.append(Finding(severity=severity, title=title, evidence=evidence, runbook=runbook))
+    return found
+
+
+def _gaps(judged: Judgement) -> list[Finding]:
+    """Stretches after a heal in which people waited in vain for longer than they do without a fault."""
+    found = []
+    for fault in judged.faults:
+        for gap in fault.gaps:
+            if gap.length_s <= gap.bound_s:
+                continue
+            length, bound = amounts("s", gap.length_s, gap.bound_s)
+            title = f"{fault.experiment}: {gap.title.lower()} stood still for {length} after the heal"
+            stretch = f"from T+{gap.t_from_s:.3f} s to T+{gap.t_to_s:.3f} s"
+            evidence = f"{stretch} {gap.waiting:,} waited for it and nobody got it; {bound} would be no finding"
+            runbook = fault.runbook or _runbook(fault.experiment)
+            found.append(Finding(severity="minor", title=title, evidence=evidence, runbook=runbook))
     return found
 
 

@@ -167,6 +167,25 @@ class ExpectationResult(Struct, frozen=True):
     chances: int = 0
 
 
+class RecoveryGap(Struct, frozen=True):
+    """The longest stretch after a heal in which somebody wanted a step all the time and nobody got it.
+
+    `waiting`: how many wanted it meanwhile. `bound_s`: from when on it is a finding.
+    """
+
+    step: str
+    title: str
+    t_from_s: float
+    t_to_s: float
+    waiting: int
+    bound_s: float
+
+    @property
+    def length_s(self) -> float:
+        """How long it was."""
+        return self.t_to_s - self.t_from_s
+
+
 class FaultResult(Struct, frozen=True):
     """One experiment, judged. Durations in s: asked, effective by the canary, and from the heal command to healed.
 
@@ -188,6 +207,7 @@ class FaultResult(Struct, frozen=True):
     runbook: str = ""
     error: str = ""
     makes_undecidable: dict[str, str] = msgspec.field(default_factory=dict)
+    gaps: tuple[RecoveryGap, ...] = ()
 
 
 class Finding(Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.record.reader import Record
 from harness.record.schema import FaultRun, Struct
-from harness.record.verdict import ExpectationResult, FaultResult, Verdict
+from harness.record.verdict import ExpectationResult, FaultResult, RecoveryGap, Verdict
 from reports import text
 from reports.view import words
 from reports.view.timeline import spans
@@ -44,6 +44,17 @@ class ExpectationRow(Struct, frozen=True):
     state: State
 
 
+class GapRow(Struct, frozen=True):
+    """The longest stretch after the heal in which somebody wanted a step and nobody got it."""
+
+    title: str
+    length: str
+    stretch: str
+    waiting: str
+    bound: str
+    state: State
+
+
 class FaultView(Struct, frozen=True):
     """One experiment, whole."""
 
@@ -60,6 +71,8 @@ class FaultView(Struct, frozen=True):
     canary: tuple[tuple[str, str], ...]
     expectations: tuple[ExpectationRow, ...]
     tally: str
+    gaps: tuple[GapRow, ...]
+    undecidable: tuple[tuple[str, str], ...]
 
 
 def faults(record: Record, verdict: Verdict) -> tuple[FaultView, ...]:
@@ -90,6 +103,8 @@ def _view(result: FaultResult, run: FaultRun | None) -> FaultView:
         canary=tuple(_measured(name, value) for name, value in sorted(result.canary.items())),
         expectations=tuple(_expectation(expectation) for expectation in result.expectations),
         tally=_tally(result.expectations),
+        gaps=tuple(_gap(gap) for gap in result.gaps),
+        undecidable=tuple((words.invariant(name), why) for name, why in result.makes_undecidable.items()),
     )
 
 
@@ -154,6 +169,18 @@ def _expectation(result: ExpectationResult) -> ExpectationRow:
         expected=result.expected,
         observed=result.observed,
         state=words.state(result.status),
+    )
+
+
+def _gap(gap: RecoveryGap) -> GapRow:
+    length, bound = text.quantities("s", gap.length_s, gap.bound_s)
+    return GapRow(
+        title=gap.title,
+        length=length,
+        stretch=f"{text.at(gap.t_from_s)} to {text.at(gap.t_to_s)}",
+        waiting=text.count(gap.waiting),
+        bound=bound,
+        state=words.state("gap_long" if gap.length_s > gap.bound_s else "gap_short"),
     )
 
 

@@ -1,0 +1,145 @@
+"""After a fault is gone: the longest stretch in which nobody got what somebody was waiting for. Pure.
+
+A breaker that closes in half a second says little to the people in line if the line stands still for two seconds more.
+So this looks at the steps that people wait for: who wants one, from when to when, and when somebody got one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.record.schema import FaultRun, FaultsDocument, Function, Outcome
+from harness.record.verdict import RecoveryGap
+from harness.sli.measured import BOT, Floats
+
+ADMISSION: Final = "admission"
+STEPS: Final = {ADMISSION: "Admission", "seat_map": "Seat map", "hold": "Hold", "pay": "Payment"}
+BOUND_S: Final = 1.0
+_TIMES_USUAL: Final = 5.0
+"""A stretch is a finding beyond `BOUND_S` and so many times the usual one before the first fault."""
+
+
+class Tables(Protocol):
+    """The parts of a record that are read here."""
+
+    @property
+    def faults(self) -> FaultsDocument:
+        """What was broken."""
+
+    def table(self, name: str) -> pa.Table:
+        """A table of the record; empty when it was not written."""
+
+
+class Wanted:
+    """One step: `from_s` and `to_s` of everybody who wanted it, and when somebody got it."""
+
+    def __init__(self, from_s: Floats, to_s: Floats, got_s: Floats) -> None:
+        order = np.argsort(from_s, kind="stable")
+        self.from_s, self.to_s, self.got_s = from_s[order], to_s[order], np.sort(got_s)
+
+    def longest(self, start_s: float, end_s: float) -> tuple[float, float] | None:
+        """The longest stretch within [start_s, end_s] in which always somebody wanted it and nobody got it."""
+        stretches = list(self._stretches(start_s, end_s))
+        return max(stretches, key=lambda one: one[1] - one[0], default=None)
+
+    def usual_s(self, start_s: float, end_s: float) -> float:
+        """How long such a stretch usually is, by the median; 0 where there is none."""
+        lengths_s = [until_s - from_s for from_s, until_s in self._stretches(start_s, end_s)]
+        return float(np.median(lengths_s)) if lengths_s else 0.0
+
+    def waiting(self, start_s: float, end_s: float) -> int:
+        """How many wanted it at some time of a stretch."""
+        return int(((self.from_s < end_s) & (self.to_s > start_s)).sum())
+
+    def _stretches(self, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
+        for from_s, to_s in self._union(start_s, end_s):
+            inside = self.got_s[(self.got_s > from_s) & (self.got_s < to_s)]
+            edges = np.concatenate([[from_s], inside, [to_s]])
+            yield from zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+
+    def _union(self, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
+        """The times within the bounds at which at least one wanted it, as intervals that do not touch."""
+        begun: float | None = None
+        until = start_s
+        for from_s, to_s in zip(
+            np.clip(self.from_s, start_s, end_s).tolist(), np.clip(self.to_s, start_s, end_s).tolist(), strict=True
+        ):
+            if to_s <= from_s:
+                continue
+            if begun is None or from_s > until:
+                if begun is not None:
+                    yield begun, until
+                begun, until = from_s, to_s
+            until = max(until, to_s)
+        if begun is not None:
+            yield begun, until
+
+
+def recovery_gaps(record: Tables, run: FaultRun) -> tuple[RecoveryGap, ...]:
+    """For each step that somebody wanted after this fault was gone, up to the next fault or the end of the sale."""
+    healed_s = run.t_heal_requested_s if run.t_healed_s is None else run.t_healed_s
+    if healed_s is None or run.t_effective_s is None:
+        return ()
+    starts = [one.t_requested_s for one in record.faults.faults if one.t_requested_s is not None]
+    end_s = min([start for start in starts if start > healed_s], default=np.inf)
+    found = []
+    for step, wanted in _wanted(record, _sale(record)):
+        longest = wanted.longest(healed_s, end_s)
+        if longest is not None:
+            found.append(
+                RecoveryGap(
+                    step=step,
+                    title=STEPS[step],
+                    t_from_s=longest[0],
+                    t_to_s=longest[1],
+                    waiting=wanted.waiting(*longest),
+                    bound_s=max(BOUND_S, _TIMES_USUAL * wanted.usual_s(0.0, min(starts))),
+                )
+            )
+    return tuple(found)
+
+
+def _sale(record: Tables) -> pa.Table:
+    """The people's requests before settling."""
+    requests = record.table("requests")
+    return requests.filter(pc.and_(pc.not_equal(requests["kind"], BOT), pc.not_equal(requests["step"], "settle")))
+
+
+def _wanted(record: Tables, sale: pa.Table) -> Iterator[tuple[str, Wanted]]:
+    yield ADMISSION, _admission(record, sale)
+    for step in ("seat_map", "hold", "pay"):
+        rows = sale.filter(pc.equal(sale["step"], step))
+        got = rows.filter(pc.equal(rows["outcome"], Outcome.OK.value))
+        yield step, Wanted(rows["t_intended_s"].to_numpy(), rows["t_end_s"].to_numpy(), got["t_end_s"].to_numpy())
+
+
+def _admission(record: Tables, sale: pa.Table) -> Wanted:
+    """From the acknowledged join until admitted, else until a fan was last seen."""
+    joined = _first_ok(record.table("operations"), Function.JOIN)
+    entered = _first_ok(record.table("operations"), Function.ENTER)
+    events = record.table("events")
+    called = _by_actor(events.filter(pc.equal(events["event"], "admitted")), "t_s", "min")
+    admitted = entered | called
+    last_seen = _by_actor(sale, "t_end_s", "max")
+    people = sorted(joined)
+    end_s = [admitted.get(actor, last_seen.get(actor, joined[actor])) for actor in people]
+    return Wanted(
+        np.array([joined[actor] for actor in people], dtype=np.float64),
+        np.array(end_s, dtype=np.float64),
+        np.array([admitted[actor] for actor in people if actor in admitted], dtype=np.float64),
+    )
+
+
+def _first_ok(operations: pa.Table, function: Function) -> dict[str, float]:
+    ok = pc.and_(pc.equal(operations["function"], function.value), pc.equal(operations["outcome"], Outcome.OK.value))
+    return _by_actor(operations.filter(ok), "t_complete_s", "min")
+
+
+def _by_actor(rows: pa.Table, column: str, which: str) -> dict[str, float]:
+    found = rows.group_by("actor").aggregate([(column, which)])
+    return dict(zip(found["actor"].to_pylist(), found[f"{column}_{which}"].to_pylist(), strict=True))
