@@ -1,13 +1,22 @@
-"""The buyers' journey as a funnel: how many reached each step, how many did not, and what stopped them."""
+"""The buyers' journey as a funnel: how many reached each step, how many did not, and what stopped them.
+
+Every buyer who is lost at a step is lost for one reason. What became of a payment is read from the order export at rest
+where there is one, as the table of money does, so that the two agree.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 import pandas as pd
 
+from harness.audit.history import Evidence
+from harness.record.reader import Record
 from harness.record.schema import Function, Struct
 from reports import text
 from reports.view import words
@@ -15,7 +24,6 @@ from reports.view.frames import BUYERS, Floats, Frames
 
 _MOST_REASONS: Final = 4
 _CONFIRMED: Final = r'"state":\s*"confirmed"'
-_PENDING: Final = r'"state":\s*"pending"'
 
 
 class FunnelRow(Struct, frozen=True):
@@ -31,27 +39,32 @@ class FunnelRow(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """Who reached a step, and the last reason of each who tried in vain. Sets are of users or of actors."""
+    """Who reached a step, by name, and the last reason of each who tried in vain."""
 
     title: str
-    reached: int
-    reasons: dict[str, int]
+    reached: Set[str]
+    reasons: dict[str, str]
 
 
-def funnel(frames: Frames) -> tuple[FunnelRow, ...]:
+class _Look(msgspec.Struct, frozen=True):
+    free: int | None = None
+
+
+def funnel(record: Record, frames: Frames) -> tuple[FunnelRow, ...]:
     """The journey of all buyers; empty when none set out."""
+    operations = frames.operations
     stages = (
         _of_requests(frames.requests, "Queue page", "queue_page"),
-        _of_operations(frames.operations, "Joined the queue", Function.JOIN),
-        _of_operations(frames.operations, "Admitted", Function.ENTER),
+        _of_operations(operations, "Joined the queue", Function.JOIN),
+        _of_operations(operations, "Admitted", Function.ENTER),
         _of_requests(frames.requests, "Saw the seat map", "seat_map"),
-        _of_operations(frames.operations, "Held seats", Function.HOLD),
-        _paid(frames.operations),
-        _ticketed(frames.operations),
+        _held(operations),
+        _paid(operations),
+        _ticketed(Evidence(record), exported=record.has("final_orders")),
     )
     if not any(stage.reached for stage in stages):
         return ()
-    widest = max(stage.reached for stage in stages)
+    widest = max(len(stage.reached) for stage in stages)
     before = [None, *stages[:-1]]
     return tuple(_row(stage, previous, widest) for stage, previous in zip(stages, before, strict=True))
 
@@ -75,58 +88,79 @@ def _confirmations(succeeded: pd.DataFrame) -> pd.DataFrame:
 
 def _of_requests(requests: pd.DataFrame, title: str, step: str) -> _Stage:
     rows = requests[requests["kind"].isin(BUYERS) & (requests["step"] == step)].sort_values("t_start_s")
-    return _tried(rows, title, ["kind", "worker", "user"])
+    unnamed = rows["actor"] == ""  # condensed: each is somebody of their own, as far as anybody knows
+    return _tried(rows.assign(actor=rows["actor"].where(~unnamed, rows.index.astype(str))), title)
 
 
 def _of_operations(operations: pd.DataFrame, title: str, function: Function) -> _Stage:
-    rows = operations[operations["function"] == function].sort_values("t_invoke_s")
-    return _tried(rows, title, ["actor"])
+    return _tried(operations[operations["function"] == function].sort_values("t_invoke_s"), title)
 
 
-def _tried(rows: pd.DataFrame, title: str, who: list[str]) -> _Stage:
+def _tried(rows: pd.DataFrame, title: str) -> _Stage:
     """Rows in the order of time: who succeeded at least once, and the last error of everybody else."""
-    last = rows.assign(ok=rows["outcome"] == "ok").groupby(who).agg(ok=("ok", "any"), error=("error", "last"))
-    return _Stage(title, int(last["ok"].sum()), _tally(last.loc[~last["ok"], "error"]))
+    reached = set(rows.loc[rows["outcome"] == "ok", "actor"])
+    last = rows.groupby("actor")["error"].last()
+    return _Stage(title, reached, {str(a): words.reason(str(e)) for a, e in last.items() if a not in reached})
+
+
+def _held(operations: pd.DataFrame) -> _Stage:
+    """Who never asked for seats had looked at the map: it showed nothing for them, or they left."""
+    stage = _of_operations(operations, "Held seats", Function.HOLD)
+    looks = operations[(operations["function"] == Function.LOOK) & (operations["outcome"] == "ok")]
+    last = looks.sort_values("t_invoke_s").groupby("actor")["value"].last()
+    seen = {
+        str(actor): words.reason("sold_out" if _free(str(value)) == 0 else "nothing_suitable")
+        for actor, value in last.items()
+        if actor not in stage.reached
+    }
+    return _Stage(stage.title, stage.reached, seen | stage.reasons)
+
+
+def _free(value: str) -> int | None:
+    return msgspec.json.decode(value, type=_Look).free
 
 
 def _paid(operations: pd.DataFrame) -> _Stage:
     """Reached: who asked to pay, whatever came of it. The rest: released their seats, or never asked."""
-    held = _actors(operations, Function.HOLD, ok=True)
     paid = _actors(operations, Function.PAY)
-    released = (_actors(operations, Function.RELEASE) & held) - paid
-    return _Stage("Asked to pay", len(paid), {"released the seats": len(released)} if released else {})
+    released = _actors(operations, Function.RELEASE) - paid
+    return _Stage("Asked to pay", paid, dict.fromkeys(released, "released the seats"))
 
 
-def _ticketed(operations: pd.DataFrame) -> _Stage:
-    tickets = set(_confirmations(operations[operations["outcome"] == "ok"])["actor"])
-    rows = operations[(operations["function"] == Function.PAY) & ~operations["actor"].isin(tickets)]
-    pending = (rows["outcome"] == "ok") & rows["value"].str.contains(_PENDING, regex=True)
-    last = rows["error"].where(~pending, "pending").groupby(rows["actor"]).last()
-    return _Stage("Has a ticket", len(tickets), _tally(last))
+def _ticketed(evidence: Evidence, *, exported: bool) -> _Stage:
+    """By the order export at rest, where there is one; else by the last that fans were told."""
+    told = {look.key: look.value.state for look in evidence.lookups.ok}
+    ends: dict[str, str] = {}
+    for pay in evidence.pays:
+        order = evidence.order_of(pay.value.order_id, pay.key)
+        if order is not None:
+            end = order.state
+        elif pay.ok:
+            end = "lost" if exported else told.get(pay.value.order_id, pay.value.state)
+        else:
+            end = pay.error or pay.outcome.value
+        if ends.get(pay.actor) != "confirmed":
+            ends[pay.actor] = end
+    tickets = {actor for actor, end in ends.items() if end == "confirmed"}
+    return _Stage("Has a ticket", tickets, {actor: words.reason(end) for actor, end in ends.items()})
 
 
-def _actors(operations: pd.DataFrame, function: Function, *, ok: bool = False) -> set[str]:
-    rows = operations[operations["function"] == function]
-    return set(rows.loc[rows["outcome"] == "ok", "actor"] if ok else rows["actor"])
-
-
-def _tally(errors: pd.Series) -> dict[str, int]:
-    return {words.reason(str(error)): int(n) for error, n in errors.value_counts().sort_index(kind="stable").items()}
+def _actors(operations: pd.DataFrame, function: Function) -> set[str]:
+    return set(operations.loc[operations["function"] == function, "actor"])
 
 
 def _row(stage: _Stage, previous: _Stage | None, widest: int) -> FunnelRow:
-    lost = 0 if previous is None else max(0, previous.reached - stage.reached)
-    tried = sum(stage.reasons.values())
-    reasons = sorted(stage.reasons.items(), key=lambda item: (-item[1], item[0]))
-    parts = [f"{text.count(n)} {why}" for why, n in reasons[:_MOST_REASONS]]
-    others = tried - sum(n for _, n in reasons[:_MOST_REASONS])
-    parts += [f"{text.count(others)} for other reasons"] if others > 0 else []
-    parts += [f"{text.count(lost - tried)} made no attempt before the end"] if lost > tried else []
+    lost = set() if previous is None else previous.reached - stage.reached
+    why = Counter(stage.reasons.get(actor, "made no attempt before the end") for actor in lost)
+    ranked = sorted(why.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{text.count(count)} {reason}" for reason, count in ranked[:_MOST_REASONS]]
+    others = len(lost) - sum(count for _, count in ranked[:_MOST_REASONS])
+    parts += [f"{text.count(others)} for other reasons"] if others else []
     return FunnelRow(
         title=stage.title,
-        reached=text.count(stage.reached),
-        share=text.share(stage.reached, widest),
-        width_percent=round(100 * stage.reached / widest, 2),
-        lost=f"−{text.count(lost)}" if lost else "",
+        reached=text.count(len(stage.reached)),
+        share=text.share(len(stage.reached), widest),
+        width_percent=round(100 * len(stage.reached) / widest, 2),
+        lost=f"−{text.count(len(lost))}" if lost else "",
         reasons=", ".join(parts),
     )
