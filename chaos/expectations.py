@@ -1,11 +1,13 @@
 """Whether a platform behaved as its experiments expected: judged after the run, from the record alone.
 
-An expectation is met, missed or unknown. Where the record has no sample there is nothing to judge: unknown, never met.
+An expectation is met, missed, unknown or not exercised. Unknown: the record lacks what should be there, such as a
+metric that was never scraped or a fault that was never in force. Not exercised: the record is whole, and nobody in the
+run put the expectation to the test. Neither is ever met.
 """
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 import pyarrow as pa
@@ -24,15 +26,13 @@ from chaos.expected import (
     StreamEvents,
 )
 from chaos.experiment import Experiment
-from chaos.observations import Observation, Window
+from chaos.observations import SIGNS, Observation, Window, unknown
 from harness.amounts import in_full
 from harness.errors import InputError
 from harness.record.schema import FaultRun, FaultsDocument
 from harness.record.verdict import ExpectationResult, FaultResult
 from harness.sli.measured import BOT
 from harness.sli.recovery_gap import recovery_gaps
-
-_SIGNS: Final = {"equals": "=", "at_least": "≥", "at_most": "≤"}
 
 
 class Evidence(Protocol):
@@ -57,12 +57,12 @@ def expected(expectation: Expectation) -> str:
         case MetricReaches():
             since = "the fault" if expectation.of == "effective" else "the heal"
             within = in_full(expectation.within_s, "s")
-            goal = f"{_SIGNS[expectation.compare]} {in_full(expectation.value)} within {within} of {since}"
+            goal = f"{SIGNS[expectation.compare]} {in_full(expectation.value)} within {within} of {since}"
             where = ", everywhere" if expectation.across == "all" else ""
             return f"{_metric(expectation.metric, expectation.labels)} {goal}{where}"
         case CounterIncreases():
-            least = in_full(expectation.by_at_least)
-            return f"{_metric(expectation.metric, expectation.labels)} grows by at least {least}"
+            counter = _metric(expectation.metric, expectation.labels)
+            return f"{counter} grows by at least {in_full(expectation.by_at_least)}"
         case ResponseTime():
             return f"p{expectation.quantile * 100:g} of {expectation.step} ≤ {in_full(expectation.at_most_ms, 'ms')}"
         case RequestShare():
@@ -131,16 +131,22 @@ def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
         runbook=run.runbook,
         error=run.error,
         gaps=recovery_gaps(record, run),
+        makes_undecidable=experiment.makes_undecidable,
     )
 
 
 def _judge_expectation(expectation: Expectation, run: FaultRun, record: Evidence) -> ExpectationResult:
     if run.t_requested_s is None or run.t_effective_s is None or run.t_heal_requested_s is None:
-        seen = Observation(None, "the fault was never seen in force")
+        seen = unknown("the fault was never seen in force")
     else:
         seen = observe(expectation, Window(run.t_requested_s, run.t_effective_s, run.t_heal_requested_s), record)
-    status = "unknown" if seen.met is None else "met" if seen.met else "missed"
-    return ExpectationResult(name=expectation.name, status=status, observed=seen.text, expected=expected(expectation))
+    return ExpectationResult(
+        name=expectation.name,
+        status=seen.status,
+        observed=seen.text,
+        expected=expected(expectation),
+        chances=seen.chances,
+    )
 
 
 def _metric(name: str, labels: dict[str, str]) -> str:

@@ -10,6 +10,7 @@
     steady_state: [{name: …, metric: …, compare: equals, value: 0}]      # before the fault, or it is not injected
     guards:       [{name: …, metric: …, compare: at_most, value: 500}]   # while it is in force, or it is healed at once
     expectations: [...]
+    makes_undecidable: {queue_order: "why nobody can tell after this fault"}
 
 The parts of a file: faults in `chaos.fault`, canaries and guards here, expectations in `chaos.expected`.
 """
@@ -22,12 +23,13 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from chaos.expected import Expectation, check_expectation
+from chaos.expected import Expectation, RequestShare, check_expectations
 from chaos.fault import ON_PROCESSES, ON_PROXIES, Disconnect, Drop, Fault, check_fault, place_of
 from harness.errors import InputError
 from harness.yaml_file import YamlFile, suggest
 
 FOLDER: Final = Path(__file__).parent / "experiments"
+_SERVER_ERRORS: Final = 500
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _PROOF_S: Final = {"slow": 0.5, "hung": 1.5, "unanswered": 1.5, "stale": 1.5}
 """How much longer than its effect a window must be for the canary to see it."""
@@ -92,7 +94,11 @@ class Guard(_Part, frozen=True, kw_only=True):
 
 
 class Experiment(_Part, frozen=True, kw_only=True):
-    """One experiment, whole. `length_s` is how long the fault stays unless a scenario says otherwise."""
+    """One experiment, whole. `length_s` is how long the fault stays unless a scenario says otherwise.
+
+    `makes_undecidable`: invariants that nobody can decide after this fault → why. Where one of them is undecided the
+    report says so and the grade is at best B; without that there is no verdict.
+    """
 
     name: str
     hypothesis: str
@@ -105,6 +111,7 @@ class Experiment(_Part, frozen=True, kw_only=True):
     steady_state: tuple[Guard, ...] = ()
     guards: tuple[Guard, ...] = ()
     expectations: tuple[Expectation, ...] = ()
+    makes_undecidable: dict[str, str] = {}
 
     @property
     def proxies(self) -> frozenset[str]:
@@ -133,6 +140,18 @@ class Experiment(_Part, frozen=True, kw_only=True):
         """The shortest window in which its canaries can prove it: an answer that takes 8 s needs 8 s to be seen."""
         needed_s = (_PROOF_S.get(canary.effective, 0.0) + canary.slow_ms_min / 1000 for canary in self.canaries)
         return max(needed_s, default=0.0)
+
+    @property
+    def refuses_holds(self) -> bool:
+        """Whether new holds are expected to be refused, so that trying one takes no seat from anybody."""
+        return any(
+            isinstance(one, RequestShare) and one.step == "hold" and one.at_least > 0 and _are_refusals(one.status)
+            for one in self.expectations
+        )
+
+
+def _are_refusals(statuses: tuple[int, ...]) -> bool:
+    return bool(statuses) and all(status >= _SERVER_ERRORS for status in statuses)
 
 
 def names() -> list[str]:
@@ -173,9 +192,23 @@ def _read(path: Path) -> Experiment:
         for at, guard in enumerate(guards):
             if guard.for_s < 0:
                 raise file.error("must not be negative", section, at, "for_s")
-    for at, expectation in enumerate(experiment.expectations):
-        check_expectation(expectation, file, at)
+    check_expectations(experiment.expectations, file)
+    _check_undecidable(experiment, file)
     return experiment
+
+
+def _check_undecidable(experiment: Experiment, file: YamlFile) -> None:
+    if not experiment.makes_undecidable:
+        return
+    from harness.audit import INVARIANTS  # seldom needed, and it takes long to load
+
+    for name, why in experiment.makes_undecidable.items():
+        if name not in INVARIANTS:
+            hint = suggest(name, tuple(INVARIANTS))
+            raise file.error(f"no invariant is called {name!r}", "makes_undecidable", name, hint=hint)
+        if not why.strip():
+            hint = "say what the fault takes away that would be needed to decide it"
+            raise file.error("expected the reason", "makes_undecidable", name, hint=hint)
 
 
 def _check_faults(experiment: Experiment, file: YamlFile) -> None:

@@ -13,7 +13,7 @@ from harness.errors import InputError
 
 FIRST_S: Final = 5.0
 """Nothing is broken before this, so that there is something to compare with."""
-REST_S: Final = 8.0
+REST_S: Final = 10.0
 """From one heal to the next fault, and from the last heal to the end, at least."""
 
 

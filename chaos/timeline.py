@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
+from chaos.expected import Reconnects, Recovers
 from chaos.experiment import Experiment
 from chaos.fault import Drop
 from harness.errors import InputError
@@ -85,6 +86,24 @@ def _check(plan: Planned, at: int, duration_s: float) -> None:
             key=f"faults[{at}].start_s",
             hint="start it earlier, shorten it, or raise duration_s",
         )
+
+    for name, seen_from_s in _seen_from_s(plan):
+        if seen_from_s >= duration_s:
+            raise InputError(
+                f"{plan.experiment.name} expects {name!r}, of which nothing can be seen before {seen_from_s:g} s, "
+                f"and the run ends at {duration_s:g} s",
+                key=f"faults[{at}].start_s",
+                hint="start it earlier, shorten it, or raise duration_s",
+            )
+
+
+def _seen_from_s(plan: Planned) -> Iterator[tuple[str, float]]:
+    """The expectations that look at users some time after the fault, with the instant from which they do."""
+    for one in plan.experiment.expectations:
+        if isinstance(one, Recovers):
+            yield one.name, plan.end_s + one.within_s
+        elif isinstance(one, Reconnects):
+            yield one.name, plan.start_s + one.within_s
 
 
 def _refuse_conflict(one: Planned, other: Planned, at: int) -> None:

@@ -6,7 +6,7 @@
     canary(spec, platform)                   one probe at a dependency: ok, or an error      (probe)
     metric(metric, compare, value, …)        a steady state of the platform, or an error     (probe)
     proven()                                 everything injected was effective and is healed (probe)
-    expectation(experiment, name)            "not yet", "met: …", "missed: …", "unknown: …"  (probe)
+    expectation(experiment, name)            "not yet", "met: …", "missed: …", …             (probe)
     verdict(experiment)                      of a drill: "not yet", "READY: …", …            (probe)
 
 Chaos Toolkit ends with exit code 0 when an action failed, so a file without `proven` in its hypothesis proves nothing.

@@ -65,7 +65,7 @@ def proven() -> bool:
 
 
 def expectation(experiment: str, name: str) -> str:
-    """An expectation of an experiment by now: "not yet", or met, missed or unknown and what was seen.
+    """An expectation of an experiment by now: "not yet", or its status and what was seen.
 
     Raises InputError when the experiment has no such expectation.
     """

@@ -1,4 +1,5 @@
-"""Expectations, judged on records written by hand: met, missed, and unknown wherever the record cannot tell."""
+"""Expectations, judged on records written by hand: met, missed, unknown where the record lacks what should be there, not
+exercised where nobody put them to the test."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 
 from chaos import experiment
 from chaos.expectations import expected, judge
-from chaos.expected import Expectation
+from chaos.expected import CounterIncreases, Expectation, MetricReaches
 from chaos.experiment import Experiment
 from harness.errors import InputError
 from harness.record.schema import SCHEMA_VERSION, TABLES, FaultRun, FaultsDocument
@@ -27,10 +28,12 @@ class Paper:
     rows: dict[str, list[dict[str, object]]] = field(default_factory=lambda: {name: [] for name in TABLES})
     effective_s: float | None = EFFECTIVE
     wanted: dict[str, object] = field(default_factory=dict)
+    makes_undecidable: dict[str, str] = field(default_factory=dict)
 
     @property
     def faults(self) -> FaultsDocument:
-        definition = {**msgspec.to_builtins(BASE), "expectations": [{"name": "it", **self.wanted}]}
+        own = {"expectations": [{"name": "it", **self.wanted}], "makes_undecidable": self.makes_undecidable}
+        definition = {**msgspec.to_builtins(BASE), **own}
         run = FaultRun(
             experiment="redis-down", component="redis", kind="refuse", injector="toxiproxy", hypothesis="h",
             runbook="r",
@@ -99,7 +102,7 @@ class TestMetric:
     def test_other_labels_do_not_count(self) -> None:
         paper = Paper()
         paper.metric("breaker", {10.5: 2}, dependency="db")
-        paper.metric("breaker", {10.5: 0}, dependency="redis")
+        paper.metric("breaker", {10.5: 0, 12.0: 0}, dependency="redis")
         assert paper.judged(**OPENS, of="effective").status == "missed"
 
     def test_one_series_is_enough_unless_all_are_asked_for(self) -> None:
@@ -116,10 +119,41 @@ class TestMetric:
         paper.metric("breaker", values, dependency="redis")
         assert paper.judged(**OPENS, of="effective").status == "unknown"
 
+    def test_a_metric_that_is_not_there_is_named(self) -> None:
+        paper = Paper()
+        assert paper.judged(**OPENS, of="effective").observed == "breaker was never scraped"
+        paper.metric("breaker", {11.0: 2}, dependency="db")
+        assert paper.judged(**OPENS, of="effective").observed == "no series of breaker with these labels was scraped"
+
+    def test_each_scrape_in_the_time_that_was_given_is_a_chance(self) -> None:
+        paper = Paper()
+        paper.metric("breaker", {9.5: 0, 10.5: 0, 11.0: 2, 12.0: 2, 15.0: 0}, dependency="redis")
+        assert paper.judged(**OPENS, of="effective").chances == 3
+
+    def test_a_run_that_ends_before_the_time_is_over_has_missed_nothing(self) -> None:
+        paper = Paper()
+        paper.metric("breaker", {13.0: 2, 14.5: 2, 15.0: 2}, dependency="redis")
+        closes = {**OPENS, "value": 0, "within_s": 5, "of": "heal"}
+        result = paper.judged(**closes)
+        assert (result.status, result.chances) == ("unknown", 0)
+        assert result.observed == "not yet when the last metrics were scraped, 1.0 s after"
+        paper.metric("other", {18.5: 1})
+        assert paper.judged(**closes).status == "missed"
+
+    def test_what_never_left_its_value_was_not_put_to_the_test(self) -> None:
+        """A breaker that never opened is no breaker that closes again."""
+        paper = Paper()
+        paper.metric("breaker", {9.0: 2, 10.5: 0, 12.0: 0, 14.5: 0, 15.5: 0}, dependency="redis")
+        closes = {**OPENS, "value": 0, "of": "heal", "across": "all"}
+        result = paper.judged(**closes)
+        assert (result.status, result.observed, result.chances) == ("not_exercised", "it was = 0 all the time", 0)
+        paper.metric("breaker", {12.0: 2, 14.5: 0}, source="worker", dependency="redis")
+        assert paper.judged(**closes).status == "met"
+
     @pytest.mark.parametrize(("compare", "value", "status"), [("at_least", 5, "met"), ("at_most", 3, "missed")])
     def test_bounds(self, compare: str, value: float, status: str) -> None:
         paper = Paper()
-        paper.metric("lag", {11.0: 7})
+        paper.metric("lag", {11.0: 7, 12.0: 7})
         wanted = {"check": "metric", "metric": "lag", "compare": compare, "value": value, "within_s": 2}
         assert paper.judged(**wanted, of="effective").status == status
 
@@ -162,9 +196,16 @@ class TestIncreases:
     def test_what_nobody_tried_is_not_judged(self) -> None:
         paper = Paper()
         paper.metric("fallbacks", {9.0: 0, 12.0: 0}, kind="ticket")
-        assert paper.judged(**GROWS, needs_step="join").status == "unknown"
-        paper.requests("join", 1, 5)
+        assert paper.judged(**GROWS, needs_step="join").status == "not_exercised"
+        paper.requests("join", 2, 5)
         assert paper.judged(**GROWS, needs_step="join").status == "missed"
+        assert paper.judged(**GROWS, needs_step="join").chances == 2
+
+    def test_without_a_step_that_it_needs_each_scrape_is_a_chance(self) -> None:
+        paper = Paper()
+        paper.metric("fallbacks", {9.0: 0, 12.0: 0, 12.5: 1}, kind="ticket")
+        paper.metric("fallbacks", {9.0: 0, 12.0: 0, 12.5: 0}, kind="other")
+        assert paper.judged(**GROWS).chances == 2
 
     def test_unknown_when_nothing_was_scraped(self) -> None:
         assert Paper().judged(**GROWS).status == "unknown"
@@ -196,11 +237,22 @@ class TestResponseTime:
         paper.requests("hold", 20, 9000)
         assert paper.judged(**FAST).status == "met"
 
-    def test_unknown_with_too_few_requests(self) -> None:
+    def test_not_exercised_with_too_few_requests(self) -> None:
         paper = Paper()
+        assert paper.judged(**FAST).status == "not_exercised"
         paper.requests("seat_map", 9, 100)
         result = paper.judged(**FAST)
-        assert (result.status, result.observed) == ("unknown", "only 9 requests")
+        assert (result.status, result.observed) == ("not_exercised", "only 9 requests, 10 are needed")
+        paper.requests("seat_map", 1, 100)
+        assert (paper.judged(**FAST).status, paper.judged(**FAST).chances) == ("met", 10)
+
+    def test_bots_and_what_the_end_of_the_run_cut_do_not_count(self) -> None:
+        paper = Paper()
+        paper.requests("seat_map", 10, 100)
+        paper.requests("seat_map", 10, 9000, kind="bot")
+        paper.requests("seat_map", 10, 9000, outcome="unknown", error="stopped")
+        result = paper.judged(**FAST)
+        assert (result.status, result.chances) == ("met", 10)
 
 
 class TestRequests:
@@ -216,10 +268,11 @@ class TestRequests:
         assert paper.judged(**refused, at_most=0.5).status == "missed"
         assert paper.judged(**refused, at_least=0.8).observed == "80 % of 10 requests"
 
-    def test_unknown_without_requests(self) -> None:
+    def test_not_exercised_without_requests(self) -> None:
         paper = Paper()
         paper.requests("hold", 50, 5, t_s=20.0)
-        assert paper.judged(check="requests", step="hold", outcome=["ok"], at_least=0.5).status == "unknown"
+        result = paper.judged(check="requests", step="hold", outcome=["ok"], at_least=0.5)
+        assert (result.status, result.observed) == ("not_exercised", "only 0 requests, 5 are needed")
 
 
 PAUSED = {"check": "events", "stream": "positions", "event": "paused"}
@@ -231,8 +284,7 @@ class TestEvents:
     def test_met_when_they_arrive(self) -> None:
         paper = Paper()
         paper.event("paused", 11.0, "positions")
-        assert paper.judged(**PAUSED).status == "met"
-        assert paper.judged(**PAUSED, at_least=2).status == "unknown"
+        assert (paper.judged(**PAUSED).status, paper.judged(**PAUSED).chances) == ("met", 1)
 
     def test_missed_when_somebody_waits_and_hears_nothing(self) -> None:
         paper = Paper()
@@ -240,11 +292,26 @@ class TestEvents:
         paper.event("position", 9.0, "positions")
         assert paper.judged(**PAUSED).status == "missed"
 
-    def test_unknown_when_nobody_waits(self) -> None:
+    def test_each_client_who_waits_is_a_chance(self) -> None:
+        paper = Paper()
+        for user in range(3):
+            paper.event("position", 9.0, "positions", user=user)
+        paper.event("paused", 11.0, "positions", user=1)
+        assert (paper.judged(**PAUSED).status, paper.judged(**PAUSED).chances) == ("met", 3)
+        assert (paper.judged(**PAUSED, at_least=2).status, paper.judged(**PAUSED, at_least=2).chances) == ("missed", 3)
+
+    def test_a_bot_and_a_fan_of_one_number_are_two_clients(self) -> None:
+        paper = Paper()
+        paper.event("position", 8.0, "positions", kind="fan")
+        paper.event("admitted", 9.0, "positions", kind="bot")
+        assert paper.judged(**PAUSED).status == "missed"
+
+    def test_not_exercised_when_nobody_waits(self) -> None:
         paper = Paper()
         paper.event("connect", 3.0, "positions")
         paper.event("admitted", 9.0, "positions")
-        assert paper.judged(**PAUSED).status == "unknown"
+        result = paper.judged(**PAUSED)
+        assert (result.status, result.observed) == ("not_exercised", "nobody was on the positions stream")
 
 
 BACK = {"check": "reconnects", "stream": "feed", "within_s": 3}
@@ -266,24 +333,28 @@ class TestReconnects:
     def test_met_when_all_are_back(self) -> None:
         result = self.cut(0.5, 2.0).judged(**BACK)
         assert (result.status, result.observed) == ("met", "100 % of 2 clients, the slowest after 2 s")
+        assert result.chances == 2
 
     def test_missed_when_one_is_late_or_lost(self) -> None:
         assert self.cut(0.5, 4.0).judged(**BACK).status == "missed"
         assert self.cut(0.5, None).judged(**BACK).observed == "50 % of 2 clients, one never"
         assert self.cut(0.5, None).judged(**BACK, share_at_least=0.5).status == "met"
 
-    def test_unknown_when_nobody_was_cut(self) -> None:
+    def test_not_exercised_when_nobody_was_cut(self) -> None:
         paper = Paper()
         paper.event("connect", 1.0)
         paper.event("disconnect", 11.0, key="")
         paper.event("score", 30.0)
-        assert paper.judged(**BACK).status == "unknown"
+        result = paper.judged(**BACK)
+        assert (result.status, result.observed) == ("not_exercised", "no client was cut off")
 
     def test_those_whom_the_end_of_the_run_leaves_no_time_are_not_judged(self) -> None:
         paper = Paper()
         paper.event("disconnect", 11.0, key="reset")
         paper.event("score", 12.0, user=2)
-        assert paper.judged(**BACK).status == "unknown"
+        result = paper.judged(**BACK)
+        assert result.status == "not_exercised"
+        assert result.observed == "the run ended less than 3 s after the first was cut off"
 
 
 class TestNoGap:
@@ -298,6 +369,7 @@ class TestNoGap:
     def test_met_when_the_count_goes_on(self) -> None:
         result = self.feed(("snapshot", 5, 1), ("seat", 5, 1), ("seat", 6, 11), ("connect", 6, 12), ("seat", 7, 13))
         assert (result.status, result.observed) == ("met", "0 gaps in 2 changes")
+        assert result.chances == 2
 
     def test_missed_when_a_number_is_skipped(self) -> None:
         result = self.feed(("snapshot", 5, 1), ("seat", 6, 11), ("seat", 8, 12))
@@ -310,8 +382,8 @@ class TestNoGap:
     def test_gaps_outside_the_fault_are_not_its_own(self) -> None:
         assert self.feed(("snapshot", 1, 1), ("seat", 9, 2), ("seat", 10, 12), ("seat", 99, 40)).status == "met"
 
-    def test_unknown_without_a_change(self) -> None:
-        assert self.feed(("snapshot", 1, 1), ("seat", 2, 2)).status == "unknown"
+    def test_not_exercised_without_a_change(self) -> None:
+        assert self.feed(("snapshot", 1, 1), ("seat", 2, 2)).status == "not_exercised"
 
 
 def test_everything_is_unknown_when_the_fault_was_never_seen() -> None:
@@ -336,13 +408,21 @@ def test_a_definition_that_is_no_experiment_is_bad_input() -> None:
         judge(paper)
 
 
-def test_every_shipped_expectation_is_unknown_on_an_empty_record() -> None:
+def test_what_a_fault_makes_undecidable_is_told_with_it() -> None:
+    paper = Paper(wanted={"check": "no_gap"}, makes_undecidable={"queue_order": "all places are lost"})
+    (fault,) = judge(paper)
+    assert fault.makes_undecidable == {"queue_order": "all places are lost"}
+
+
+def test_no_shipped_expectation_is_met_by_an_empty_record() -> None:
     for name in experiment.names():
         loaded: Experiment = experiment.load(name)
         for expectation in loaded.expectations:
             raw = msgspec.to_builtins(expectation)
             result = Paper().judged(**raw)
-            assert result.status == "unknown", (name, expectation)
+            on_metrics = isinstance(expectation, MetricReaches | CounterIncreases)
+            assert result.status == ("unknown" if on_metrics else "not_exercised"), (name, expectation)
+            assert result.chances == 0
             assert len(_said(expectation)) < 120
 
 

@@ -146,6 +146,21 @@ def test_a_name_that_is_not_there_gets_a_suggestion() -> None:
          "expectations[0].name"),
         ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
          "check: events, stream: feed, event: goal", 11, "expectations[0].event"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: events, stream: feed, event: score, at_least: 0", 11, "expectations[0].at_least"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: response_time, step: pay, quantile: 0.9, at_most_ms: 0", 11, "expectations[0].at_most_ms"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: requests, step: pay, outcome: [ok], error: [reset], at_least: 1", 11, "expectations[0].error"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: requests, step: pay, outcome: [ok], at_least: 0.9, at_most: 0.1", 11, "expectations[0].at_least"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: requests, step: pay, outcome: [ok], at_least: 0.9, samples_min: 0", 11, "expectations[0].samples_min"),
+        ("within_s: 2", "within_s: 0.4", 11, "expectations[0].within_s"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: reconnects, stream: feed, within_s: 0", 11, "expectations[0].within_s"),
+        ("check: metric, metric: m, value: 2, within_s: 2, of: effective",
+         "check: no_gap, grace_s: -1", 11, "expectations[0].grace_s"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_with_its_place(tmp_path: Path, old: str, new: str, line: int, key: str) -> None:
@@ -156,8 +171,69 @@ def test_what_cannot_be_used_is_refused_with_its_place(tmp_path: Path, old: str,
     assert "\n" not in str(caught.value)
 
 
+NAMED_TWICE = """\
+  - {name: opens, check: requests, step: pay, outcome: [ok], at_least: 0.5}
+"""
+CONTRADICTION = """\
+  - {name: many, check: requests, step: pay, outcome: [ok], at_least: 0.9}
+  - {name: others, check: requests, step: hold, outcome: [ok], at_most: 0.1}
+  - {name: few, check: requests, step: pay, outcome: [ok], at_most: 0.1}
+"""
+MORE_THAN_ALL = """\
+  - {name: most go well, check: requests, step: pay, outcome: [ok], at_least: 0.6}
+  - {name: most are refused, check: requests, step: pay, outcome: [fail, unknown], at_least: 0.6}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "message"),
+    [
+        (NAMED_TWICE, 12, "a second expectation is called 'opens'"),
+        (CONTRADICTION, 14, "cannot be met when 'many' is"),
+        (MORE_THAN_ALL, 13, "cannot be met when 'most go well' is"),
+    ],
+)
+def test_expectations_that_cannot_stand_together_are_refused(
+    tmp_path: Path, more: str, line: int, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        experiment.load(written(tmp_path, GOOD + more))
+    assert caught.value.line == line
+    assert (caught.value.key or "").endswith(".name")
+    assert caught.value.hint
+
+
+def test_what_a_fault_makes_undecidable_is_an_invariant_with_a_reason(tmp_path: Path) -> None:
+    loaded = experiment.load(written(tmp_path, GOOD + "makes_undecidable: {queue_order: all places are lost}\n"))
+    assert loaded.makes_undecidable == {"queue_order": "all places are lost"}
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "message", "hint"),
+    [
+        ("{queue_ordr: why}", "makes_undecidable.queue_ordr", "no invariant is called", "did you mean 'queue_order'?"),
+        ("{zzz: why}", "makes_undecidable.zzz", "no invariant is called", "no_double_sell"),
+        ("{queue_order: ' '}", "makes_undecidable.queue_order", "expected the reason", "say what the fault takes away"),
+        ("{queue_order: 3}", "makes_undecidable.queue_order", "expected text", ""),
+        ("[queue_order]", "makes_undecidable", "expected a mapping of keys", ""),
+    ],
+)
+def test_what_cannot_be_made_undecidable_is_refused(
+    tmp_path: Path, text: str, key: str, message: str, hint: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        experiment.load(written(tmp_path, GOOD + f"makes_undecidable: {text}\n"))
+    assert (caught.value.line, caught.value.key) == (12, key)
+    assert hint in caught.value.hint
+
+
+def test_the_faults_that_new_holds_are_refused_under() -> None:
+    assert {name for name in SHIPPED if experiment.load(name).refuses_holds} == {"redis-down"}
+
+
 def test_the_example_of_the_documentation_is_an_experiment(tmp_path: Path) -> None:
     document = (Path(__file__).parents[2] / "docs" / "chaos.md").read_text(encoding="utf-8")
     loaded = experiment.load(written(tmp_path, document.split("```yaml\n")[1].split("```")[0]))
     assert loaded.steady_state
     assert loaded.guards
+    assert loaded.makes_undecidable

@@ -20,6 +20,7 @@ from chaos.expected import (
     ResponseTime,
     StreamEvents,
 )
+from harness.record.verdict import ExpectationResult
 from tests.chaos.test_expectations import EFFECTIVE, HEAL, START, Paper
 
 LONG_AFTER = HEAL + 60
@@ -74,16 +75,18 @@ def written(wanted: Expectation, *, kept: bool) -> Paper:
     return paper
 
 
-def judged(wanted: Expectation, *, kept: bool) -> str:
+def judged(wanted: Expectation, *, kept: bool) -> ExpectationResult:
     raw = msgspec.to_builtins(wanted)
     raw.pop("name")
-    return written(wanted, kept=kept).judged(**raw).status
+    return written(wanted, kept=kept).judged(**raw)
 
 
 @pytest.mark.parametrize("wanted", SHIPPED)
 def test_it_is_met_by_the_behaviour_and_missed_without(wanted: Expectation) -> None:
-    assert judged(wanted, kept=True) == "met"
-    assert judged(wanted, kept=False) == "missed"
+    assert judged(wanted, kept=True).status == "met"
+    assert judged(wanted, kept=False).status == "missed"
+    assert judged(wanted, kept=True).chances > 0
+    assert judged(wanted, kept=False).chances > 0
 
 
 def test_requests_that_fail_afterwards_are_no_recovery() -> None:
@@ -95,10 +98,21 @@ def test_requests_that_fail_afterwards_are_no_recovery() -> None:
     raw.pop("name")
     result = paper.judged(**raw)
     assert result.status == "missed"
-    assert result.observed == "0.0% ok in 20 ms after, 100.0% in 20 ms before"
+    assert result.observed.startswith("0 % ok in 20 ms after, 100 % in 20 ms before")
+    assert result.chances == 20
 
 
-def test_with_nothing_before_the_fault_recovery_is_unknown() -> None:
+def test_with_nothing_before_the_fault_recovery_is_not_put_to_the_test() -> None:
     paper = Paper()
     paper.requests("hold", 20, 20, t_s=HEAL + 3)
-    assert paper.judged(check="recovers", step="hold", within_s=2).status == "unknown"
+    result = paper.judged(check="recovers", step="hold", within_s=2)
+    assert result.status == "not_exercised"
+    assert result.observed == "only 0 requests before and 20 after, 5 each are needed"
+
+
+def test_what_the_end_of_the_run_cuts_is_not_slow_again() -> None:
+    paper = Paper()
+    paper.requests("hold", 20, 20, t_s=START - 5)
+    paper.requests("hold", 20, 20, t_s=HEAL + 3)
+    paper.requests("hold", 10, 900, t_s=HEAL + 9, outcome="unknown", error="stopped")
+    assert paper.judged(check="recovers", step="hold", within_s=2).status == "met"

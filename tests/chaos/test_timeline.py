@@ -73,3 +73,15 @@ def test_it_is_pure() -> None:
     planned = (Planned(REDIS, 5), Planned(DROPS, 7), Planned(DATABASE, 20))
     assert schedule(planned) == schedule(planned)
     assert planned == (Planned(REDIS, 5), Planned(DROPS, 7), Planned(DATABASE, 20))
+
+
+def test_an_expectation_that_looks_only_after_the_end_of_the_run_is_refused() -> None:
+    plan = Planned(experiment.load("booking-node-loss"), 5, 2)
+    assert schedule([plan], duration_s=16)
+    with pytest.raises(
+        InputError, match="of which nothing can be seen before 15 s, and the run ends at 15 s"
+    ) as refused:
+        schedule([plan], duration_s=15)
+    assert refused.value.key == "faults[0].start_s"
+    with pytest.raises(InputError, match="expects 'clients that were cut are back'"):
+        schedule([Planned(DROPS, 10, 2)], duration_s=14)

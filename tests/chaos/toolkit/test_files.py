@@ -45,6 +45,12 @@ def test_what_is_exported_comes_back_whole(tmp_path: Path, name: str) -> None:
     assert imported.notes == ()
 
 
+def test_what_it_makes_undecidable_comes_back_too(tmp_path: Path) -> None:
+    own = msgspec.structs.replace(experiment.load("redis-kill"), makes_undecidable={"queue_order": "no place is kept"})
+    document = json.loads(msgspec.json.encode(exporting.export(own)))
+    assert importing.read(written(tmp_path, document)).experiment == own
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_every_expectation_is_in_the_hypothesis_or_said_to_be_left_out(name: str) -> None:
     document = exporting.export(experiment.load(name))
