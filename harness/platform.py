@@ -288,6 +288,12 @@ class Platform(Protocol):
     def spectator_session(self, person: Person) -> SpectatorSession:
         """A new spectator."""
 
+    def probe_session(self, person: Person) -> FanSession | None:
+        """A session with a pass that an operator gave, for what is to be tried whatever the fans do.
+
+        Null: there is no operator's access. Only needed where probes are to be sent.
+        """
+
     def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
         """Wait, at most `timeout_s`, until the platform is at rest; look up the acknowledged orders; read its state."""
 

@@ -92,6 +92,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     selftest: SelfTestSummary | None = None
     reach: Reach = Reach()
+    refused_holds_s: tuple[tuple[float, float], ...] = ()  # see `harness.swarm.protocol.SwarmSpec`
     confirmed_hosts: tuple[str, ...] = ()  # beyond this machine, see harness.allowed
 
 
@@ -183,6 +184,7 @@ def _spec(plan: Plan, paths: RunPaths, addresses: Addresses) -> SwarmSpec:
         seed=scenario.seed,
         workers=scenario.load.workers,
         reach=plan.reach,
+        refused_holds_s=plan.refused_holds_s,
     )
 
 

@@ -114,6 +114,7 @@ class Load(_Section, frozen=True):
     bots: Count = 0
     lurkers: Count = 0
     spectators: Count = 100
+    probes: Count = 8  # look at the seats once a second each, so that each fault meets somebody who does
     workers: Annotated[int, Meta(ge=1)] | None = None  # null: one per spare core
     connect: Literal["warm", "cold"] = "warm"
     rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms

@@ -60,6 +60,15 @@ class ReferencePlatform:
         """A new spectator."""
         return ReferenceSpectatorSession(self._recorder, person, self._addresses.feeds, self._addresses.event)
 
+    def probe_session(self, person: Person) -> ReferenceFanSession | None:
+        """A probe with a pass from the operator's endpoint."""
+        authority = Operator(self._addresses, self._recorder).pass_for(person.actor)
+        if not authority:
+            return None
+        session = self.fan_session(person)
+        session.use_pass(authority)
+        return session
+
     def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
         """The state at rest; then every way past the queue is tried, for a seat that is free."""
         reads = Operator(self._addresses, self._recorder).read(acked, timeout_s)

@@ -73,6 +73,10 @@ class ReferenceFanSession:
         """Prepare the queue page's request."""
         return self._client.prepare(api.QUEUE_PAGE, self._page) if warm else None
 
+    def use_pass(self, authority: bytes) -> None:
+        """From now on with this pass, an Authorization header, as if it had been given for the queue ticket."""
+        self._pass = authority + self._device
+
     def close(self) -> None:
         """Drop the connection."""
         self._client.close()

@@ -65,7 +65,7 @@ class Operator:
 
     def sweep(self, seats: Sequence[str]) -> None:
         """Hold and give back each seat."""
-        authority = self._pass_for(_OPERATOR.actor)
+        authority = self.pass_for(_OPERATOR.actor)
         self._spread(seats, lambda client, seat: self._sweep_one(client, seat, authority))
 
     def _wait_for_rest(self, deadline_s: float, notes: list[str]) -> bool:
@@ -96,7 +96,7 @@ class Operator:
             notes.append(f"{missing} of {len(acked)} acknowledged orders could not be looked up")
 
     def _look_up_one(self, client: HttpClient, order: AckedOrder) -> bool:
-        authority = self._pass_for(order.actor)
+        authority = self.pass_for(order.actor)
         person = Person(user=-1, kind=_OPERATOR.kind, actor=order.actor, identity=order.identity)
         operation = self._recorder.begin(person, Function.ORDER, _now(), key=order.order_id, value={})
         response = client.call(api.SETTLE_GET, f"/api/orders/{order.order_id}", operation.call, authority)
@@ -115,7 +115,7 @@ class Operator:
         free = [seat.seat for seat in seats if seat.state == "free"]
         client = self._client(self._booking)
         for order, seat in zip(reused_orders(orders or ()), free, strict=False):
-            reuse_key(client, self._recorder, self._event_base, order, seat, self._pass_for)
+            reuse_key(client, self._recorder, self._event_base, order, seat, self.pass_for)
         client.close()
 
     def _read_seats(self, deadline_s: float, notes: list[str]) -> tuple[api.VenueAnswer, api.SeatsAnswer] | None:
@@ -177,7 +177,8 @@ class Operator:
             operation.end(Outcome(response.outcome), error=response.error, t_end_s=response.t_end_s)
         return response.status == 201
 
-    def _pass_for(self, fan: str) -> bytes:
+    def pass_for(self, fan: str) -> bytes:
+        """An Authorization header with a pass that the operator gives; empty where there is none to be had."""
         if self._admin is None:
             return b""
         client = self._client(self._admin)

@@ -9,6 +9,7 @@ from harness.audit.history import Evidence
 from harness.audit.operations import JoinValue, Operation
 from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Tally, during
+from harness.record.schema import PROBE_ACTOR
 
 
 def no_queue_bypass(evidence: Evidence) -> Tally:
@@ -47,6 +48,8 @@ def _holds(evidence: Evidence, forged: dict[str, Operation[JoinValue]], tally: T
     for hold in evidence.holds.ok:
         tally.checked += 1
         fan = hold.actor
+        if fan.startswith(PROBE_ACTOR):  # an operator gave it a pass
+            continue
         had_pass = entered.get(fan, math.inf) <= hold.t_end_s
         forgery = forged.get(fan)
         if fan in blamed or (had_pass and fan in joined and not forgery):

@@ -70,7 +70,8 @@ _ORDER_COLUMNS: Final = ("order_id", "fan", "seat", "state", "amount_cents", "id
 class Evidence:
     """Everything that the checkers may look at. Each view is made when first asked for.
 
-    `fans_only`: the operations without those of bots. Checkers look at all: what holds for fans must hold for bots.
+    `fans_only`: the operations without those of bots and probes. Checkers look at all: what holds for fans must hold
+    for bots.
     """
 
     record: Record

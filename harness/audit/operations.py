@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.errors import InputError
-from harness.record.schema import BOT_ACTOR, Function, Outcome
+from harness.record.schema import BOT_ACTOR, PROBE_ACTOR, Function, Outcome
 
 COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complete_s", "outcome", "error")
 """What is kept of an operation."""
@@ -211,7 +211,7 @@ class History:
         self._parts: dict[str, list[pa.RecordBatch]] = {}
         self._ordered: dict[Function, pa.Table] = {}
         for batch in batches:
-            kept = batch.filter(pc.invert(pc.starts_with(batch["actor"], BOT_ACTOR))) if fans_only else batch
+            kept = batch.filter(_of_fans(batch["actor"])) if fans_only else batch
             _expect(kept, "function", Function)
             _expect(kept, "outcome", Outcome)
             for function in pc.unique(kept["function"]).to_pylist():
@@ -224,6 +224,11 @@ class History:
             self._ordered[function] = _in_order(self._parts.pop(function, []))
             pa.default_memory_pool().release_unused()
         return Operations(self._ordered[function], function, kind)
+
+
+def _of_fans(actors: pa.Array) -> pa.Array:
+    """Which of these are neither bots nor probes."""
+    return pc.invert(pc.or_(pc.starts_with(actors, BOT_ACTOR), pc.starts_with(actors, PROBE_ACTOR)))
 
 
 def _in_order(parts: list[pa.RecordBatch]) -> pa.Table:

@@ -218,12 +218,14 @@ def _record(
         versions=found,
         selftest=last,
         reach=reach,
+        refused_holds_s=tuple((one.start_s, one.end_s) for one in experiments if one.experiment.refuses_holds),
         confirmed_hosts=tuple(confirmed),
     )
 
     def carry_out(into: RunPaths, half: Half | None = None) -> None:
         alone = half is Half.CONTROL
-        asked = msgspec.structs.replace(plan, scenario=msgspec.structs.replace(scenario, faults=())) if alone else plan
+        unbroken = msgspec.structs.replace(scenario, faults=())
+        asked = msgspec.structs.replace(plan, scenario=unbroken, refused_holds_s=()) if alone else plan
         breaks = () if alone else experiments
         starts_s = [(fault.start_s, fault.experiment) for fault in asked.scenario.faults]
         with live.observer(console, scenario.duration_s, half or "", starts_s) as observer:

@@ -28,6 +28,8 @@ import pyarrow as pa
 SCHEMA_VERSION: Final = "gatecrash.record/2"
 BOT_ACTOR: Final = "bot-"
 """What the name of every actor that is a bot begins with, and of nobody else."""
+PROBE_ACTOR: Final = "probe-"
+"""What the name of every probe begins with, and of nobody else."""
 
 
 class Outcome(StrEnum):
@@ -104,9 +106,11 @@ REQUESTS: Final = pa.schema(
 expects (a 409 to a hold is an ok request whose operation fails); fail = refused or an unexpected status; unknown = cut.
 """
 
-USER_KINDS: Final = ("fan", "bot", "lurker", "spectator", "operator")
+USER_KINDS: Final = ("fan", "bot", "lurker", "spectator", "operator", "probe")
 """Who sends. An operator reads the state at rest, sweeps seats and probes; its `user` is -1. What it does in a fan's
-name is an operation of that fan, whose requests have the operator's name."""
+name is an operation of that fan, whose requests have the operator's name. Probes look at the seats at a steady pace
+through the whole run, with a pass from an operator; their `user` is below -1. They buy nothing, and no indicator and no
+figure of the sale counts them."""
 
 STEPS: Final = (
     "queue_page",  # first shot at T0

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.sli.draws import Draws
 
 BOT: Final = "bot"
+_LEFT_OUT: Final = pa.array([BOT, "probe"])
 _MEASURE: Final = re.compile(r"(_(p\d+|max))?(_(ms|s|ratio|per_s|max))?$")
 Floats = npt.NDArray[np.float64]
 
@@ -48,7 +49,7 @@ class Observations:
     """A record as the indicators read it; what several of them need is computed once.
 
     The bots' own requests, events and operations are left out: that a bot is turned away is no error. What bots do to
-    fans shows in the fans' figures, and in `everybody`.
+    fans shows in the fans' figures, and in `everybody`. The probes' are left out too: they are our own.
     """
 
     record: Record
@@ -67,13 +68,13 @@ class Observations:
     def requests(self) -> pa.Table:
         """One row per request."""
         requests = self.record.table("requests")
-        return requests.filter(pc.not_equal(requests["kind"], BOT))
+        return requests.filter(pc.invert(pc.is_in(requests["kind"], value_set=_LEFT_OUT)))
 
     @cached_property
     def events(self) -> pa.Table:
         """One row per stream event."""
         events = self.record.table("events")
-        return events.filter(pc.not_equal(events["kind"], BOT))
+        return events.filter(pc.invert(pc.is_in(events["kind"], value_set=_LEFT_OUT)))
 
     @cached_property
     def bots(self) -> int:

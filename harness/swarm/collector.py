@@ -21,7 +21,7 @@ from harness.errors import EnvironmentProblem, NoVerdict
 from harness.platform import AckedOrder
 from harness.record.histogram import expand
 from harness.record.paths import RunPaths
-from harness.record.schema import TABLES, Function, Outcome
+from harness.record.schema import PROBE_ACTOR, TABLES, Function, Outcome
 from harness.record.writer import TableWriter
 from harness.swarm.losses import Recorded
 from harness.swarm.messages import Batch
@@ -216,7 +216,8 @@ class Collector:
     def _note_operations(self, rows: pa.RecordBatch) -> None:
         columns = (rows[name].to_pylist() for name in ("function", "outcome", "actor", "identity", "value"))
         for function, outcome, actor, identity, value in zip(*columns, strict=True):
-            self.outcomes[f"{function} {outcome}"] += 1
+            if not actor.startswith(PROBE_ACTOR):
+                self.outcomes[f"{function} {outcome}"] += 1
             if outcome != Outcome.FAIL and function == Function.HOLD:
                 self.seats_held.update(_decode_seats(value).seats)
             elif outcome == Outcome.OK and function == Function.PAY:

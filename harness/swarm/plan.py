@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from harness.record.schema import BOT_ACTOR
+from harness.record.schema import BOT_ACTOR, PROBE_ACTOR
 from harness.scenario import Journey, Load, Tactic
 
 _THINKS: Final = 16
@@ -53,7 +53,7 @@ class LurkerPlan(FanPlan, frozen=True, kw_only=True):
 
 
 class SpectatorPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One spectator's choices."""
+    """The choices of a spectator or of a probe."""
 
     actor: str
     identity: str
@@ -123,6 +123,12 @@ def spectator_plan(seed: int, index: int) -> SpectatorPlan:
     """The plan of spectator number `index`."""
     random = Random(f"spectator:{seed}:{index}")
     return SpectatorPlan(actor=f"spectator-{index:06d}", identity=f"watcher-{index:06d}", rolls=_rolls(random))
+
+
+def probe_plan(seed: int, number: int) -> SpectatorPlan:
+    """The plan of probe number `number`."""
+    random = Random(f"probe:{seed}:{number}")
+    return SpectatorPlan(actor=f"{PROBE_ACTOR}{number}", identity=f"{PROBE_ACTOR}{number}", rolls=_rolls(random))
 
 
 def all_plans(load: Load, seed: int) -> Iterable[FanPlan | SpectatorPlan]:

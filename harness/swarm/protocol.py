@@ -39,12 +39,13 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Journeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The Locust user class of each kind of user, as "FILE:CLASS"."""
+    """The Locust user class of each kind of user, and the class of the probes, as "FILE:CLASS"."""
 
     fan: str = "scenarios/fan.py:FanUser"
     bot: str = "scenarios/bot.py:BotUser"
     lurker: str = "scenarios/lurker.py:LurkerUser"
     spectator: str = "scenarios/spectator.py:SpectatorUser"
+    probe: str = "scenarios/probe.py:Probe"
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +65,8 @@ class SwarmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Everything a swarm needs to know. `platform` and `journeys` are "FILE:CLASS".
 
     A relative FILE is looked for in the working directory, then in the tree that gatecrash itself lives in.
-    `workers` null: one per spare core.
+    `workers` null: one per spare core. `refused_holds_s`: from when to when on the release clock new holds are expected
+    to be refused, so that a probe that tries one takes no seat from anybody.
     """
 
     run_dir: str
@@ -75,6 +77,7 @@ class SwarmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     journeys: Journeys = Journeys()
     workers: int | None = None
     reach: Reach = Reach()
+    refused_holds_s: tuple[tuple[float, float], ...] = ()
 
 
 class Armed(_Message, frozen=True, tag="armed"):

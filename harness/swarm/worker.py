@@ -40,6 +40,7 @@ from harness.swarm.barrier import Barrier
 from harness.swarm.clock import ClockEstimate, ReleaseInstant, RoundTrip, estimate
 from harness.swarm.loader import load_class
 from harness.swarm.messages import MESSAGE_TYPE
+from harness.swarm.probes import start_probes
 from harness.swarm.protocol import SwarmSpec, read_spec
 from harness.swarm.pulse import open_pulse
 from harness.swarm.recorder import Recorder, prepare_arrow
@@ -51,6 +52,7 @@ from harness.swarm.users import Crew, RehearsalUser, user_classes
 _FLUSH_S: Final = 1.0
 _BATCH_ROWS: Final = 4000
 _QUIET_S: Final = 0.25  # around the release nothing else may run
+_PROBES: Final = 1  # the worker with the operator's token, which settles too
 _OBSERVERS: Final = 2  # so that more than one feed node is asked
 _OBSERVE_S: Final = 0.7
 _CLOCK_SAMPLES: Final = 10
@@ -80,6 +82,7 @@ class Worker:
             user_class.crew = self._crew  # type: ignore[attr-defined]
         self._paths = RunPaths(root=Path(spec.run_dir))
         self._recorder.pulse = open_pulse(self._paths.pulse(number))
+        self._probes: list[gevent.Greenlet] = []
         self._spools: dict[str, StreamWriter] = {}
         self._unspooled = ""  # why there are no more copies
         self._batches: Counter[str] = Counter()
@@ -138,6 +141,8 @@ class Worker:
         clock = self._measure_clock()
         for table in CORE_TABLES:
             self._spool(table)  # now: users may leave no file descriptor for it later
+        if self._number == _PROBES:
+            self._probes = start_probes(self._spec, self._crew)
         self._barrier.assign(assigned.first_user, expected)
         self._barrier.complete.wait(_OF_ARM_TIMEOUT * self._spec.scenario.load.arm_timeout_s)
         failures = dict(self._barrier.failures)
@@ -181,7 +186,8 @@ class Worker:
     def _end(self) -> None:
         users = {greenlet: greenlet.args[0] for greenlet in self._runner.user_greenlets if greenlet.args}
         unfinished = sum(1 for user in users.values() if isinstance(user, RehearsalUser) and user.is_unfinished)
-        gevent.killall([one for one, user in users.items() if not user.follows_to_the_end], timeout=_KILL_TIMEOUT_S)
+        journeys = [one for one, user in users.items() if not user.follows_to_the_end]
+        gevent.killall([*journeys, *self._probes], timeout=_KILL_TIMEOUT_S)
         self._look_afresh()
         gevent.killall(list(self._runner.user_greenlets), timeout=_KILL_TIMEOUT_S)
         self._recorder.cut_operations()

@@ -8,9 +8,10 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.compute as pc
 
 from harness.record.reader import Record
-from harness.record.schema import Outcome
+from harness.record.schema import PROBE_ACTOR, Outcome
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -34,8 +35,10 @@ class Frames:
 
 
 def read(record: Record) -> Frames:
-    """The frames of a record; a table that was not written is an empty frame."""
-    requests = record.table("requests").to_pandas()
+    """The frames of a record, without what our own probes did; a table that was not written is an empty frame."""
+    sent, done = record.table("requests"), record.table("operations")
+    requests = sent.filter(pc.not_equal(sent["kind"], "probe")).to_pandas()
+    operations = done.filter(pc.invert(pc.starts_with(done["actor"], PROBE_ACTOR))).to_pandas()
     stream = requests["step"].isin(STREAM_STEPS)
     answered_s = requests["t_end_s"].where(~stream, requests["t_first_byte_s"])
     answered_s = answered_s.where(requests["outcome"] != Outcome.FAIL)
@@ -44,7 +47,7 @@ def read(record: Record) -> Frames:
             service_ms=1000 * (answered_s - requests["t_start_s"]),
             response_ms=1000 * (answered_s - requests["t_intended_s"]),
         ),
-        operations=record.table("operations").to_pandas(),
+        operations=operations,
         generator=record.table("generator").to_pandas(),
         metrics=record.table("metrics").to_pandas(),
     )

@@ -1,5 +1,5 @@
-"""Expectations, judged on records written by hand: met, missed, unknown where the record lacks what should be there, not
-exercised where nobody put them to the test."""
+"""Expectations, judged on records written by hand: met, missed, unknown where the record lacks what should be there,
+not exercised where nobody put them to the test."""
 
 from __future__ import annotations
 

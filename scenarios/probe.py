@@ -1,0 +1,74 @@
+"""A probe: looks at the seats at a steady pace, whatever the fans do, and buys nothing.
+
+What an experiment expects of the seat map during a fault would else hang on how many fans happen to look at it then. A
+probe does not queue: an operator gives it a pass. It tries to hold a seat only while holds are expected to be refused.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final
+
+import gevent
+
+from harness.platform import Call, FanSession, Person, SeatMap, Venue
+from harness.swarm.clock import ReleaseInstant
+from harness.swarm.plan import Dice, probe_plan
+from harness.swarm.users import Crew
+from scenarios.seat_choice import free_blocks
+
+PERIOD_S: Final = 1.0
+_INSIDE_S: Final = (0.5, 0.25)
+"""So long after a fault was to begin, and before it is to end, a hold is surely refused."""
+
+
+class Probe:
+    """Probe number `number` (1, 2 …) of `load.probes`; they share the period evenly between them.
+
+    `refused_holds_s`: see `harness.swarm.protocol.SwarmSpec`.
+    """
+
+    def __init__(self, crew: Crew, number: int, refused_holds_s: tuple[tuple[float, float], ...]) -> None:
+        self.step = "arming"
+        plan = probe_plan(crew.seed, number)
+        self._crew = crew
+        self._dice = Dice(plan.rolls)
+        self._person = Person(user=-1 - number, kind="probe", actor=plan.actor, identity=plan.identity)
+        self._phase_s = PERIOD_S * (number - 0.5) / crew.scenario.load.probes
+        self._refused_s = [(from_s + _INSIDE_S[0], to_s - _INSIDE_S[1]) for from_s, to_s in refused_holds_s]
+
+    def go(self) -> None:
+        """Connect, wait for the release, look for ever. Without an operator's access there is nothing to do."""
+        session = self._crew.platform.probe_session(self._person)
+        if session is None:
+            return
+        try:
+            venue = session.venue(Call(t_intended_s=monotonic())).value
+            self._look_on(session, venue, self._crew.barrier.wait())
+        finally:
+            session.close()
+
+    def _look_on(self, session: FanSession, venue: Venue | None, t0: ReleaseInstant) -> None:
+        """Each look has its instant: one that comes late because the one before was slow counts as late."""
+        due_s = t0.monotonic_s + self._phase_s
+        while True:
+            gevent.sleep(max(0.0, due_s - monotonic()))
+            self.step = "seat_map"
+            seat_map = session.seat_map(Call(t_intended_s=due_s)).value
+            self.step = "section_counts"
+            session.section_counts(Call(t_intended_s=monotonic()))
+            now_s = monotonic() - t0.monotonic_s
+            if venue and seat_map and any(from_s <= now_s <= to_s for from_s, to_s in self._refused_s):
+                self._try_to_hold(session, venue, seat_map)
+            due_s += PERIOD_S
+
+    def _try_to_hold(self, session: FanSession, venue: Venue, seat_map: SeatMap) -> None:
+        """One of the free seats that are wanted least; given back at once, should it be granted."""
+        for section in reversed(venue.sections):
+            if seats := free_blocks(section, seat_map.states.get(section.name, ""), 1):
+                self.step = "hold"
+                chosen = seats[int(len(seats) * self._dice.roll())]
+                held = session.hold(Call(t_intended_s=monotonic()), seats=chosen)
+                if held.value is not None:
+                    session.release(Call(t_intended_s=held.t_end_s), hold=held.value)
+                return
