@@ -11,10 +11,10 @@ from typing import Final
 
 import gevent
 
-from harness.platform import Call, FanSession, Person, SeatMap, Venue
+from harness.platform import Call, FanSession, Person, Platform, SeatMap, Venue
+from harness.swarm.barrier import Barrier
 from harness.swarm.clock import ReleaseInstant
-from harness.swarm.plan import Dice, probe_plan
-from harness.swarm.users import Crew
+from harness.swarm.plan import Dice, ProbePlan
 from scenarios.seat_choice import free_blocks
 
 PERIOD_S: Final = 1.0
@@ -23,34 +23,32 @@ _INSIDE_S: Final = (0.5, 0.25)
 
 
 class Probe:
-    """Probe number `number` (1, 2 …) of `load.probes`; they share the period evenly between them.
+    """See `harness.swarm.probes.Probe`."""
 
-    `refused_holds_s`: see `harness.swarm.protocol.SwarmSpec`.
-    """
-
-    def __init__(self, crew: Crew, number: int, refused_holds_s: tuple[tuple[float, float], ...]) -> None:
+    def __init__(self, platform: Platform, barrier: Barrier, plan: ProbePlan) -> None:
         self.step = "arming"
-        plan = probe_plan(crew.seed, number)
-        self._crew = crew
+        self._platform = platform
+        self._barrier = barrier
+        self._plan = plan
         self._dice = Dice(plan.rolls)
-        self._person = Person(user=-1 - number, kind="probe", actor=plan.actor, identity=plan.identity)
-        self._phase_s = PERIOD_S * (number - 0.5) / crew.scenario.load.probes
-        self._refused_s = [(from_s + _INSIDE_S[0], to_s - _INSIDE_S[1]) for from_s, to_s in refused_holds_s]
+        self._refused_s = [(from_s + _INSIDE_S[0], to_s - _INSIDE_S[1]) for from_s, to_s in plan.refused_holds_s]
 
     def go(self) -> None:
         """Connect, wait for the release, look for ever. Without an operator's access there is nothing to do."""
-        session = self._crew.platform.probe_session(self._person)
+        actor = self._plan.actor
+        person = Person(user=-1 - self._plan.number, kind="probe", actor=actor, identity=actor)
+        session = self._platform.probe_session(person)
         if session is None:
             return
         try:
             venue = session.venue(Call(t_intended_s=monotonic())).value
-            self._look_on(session, venue, self._crew.barrier.wait())
+            self._look_on(session, venue, self._barrier.wait())
         finally:
             session.close()
 
     def _look_on(self, session: FanSession, venue: Venue | None, t0: ReleaseInstant) -> None:
         """Each look has its instant: one that comes late because the one before was slow counts as late."""
-        due_s = t0.monotonic_s + self._phase_s
+        due_s = t0.monotonic_s + self._plan.phase_ratio * PERIOD_S
         while True:
             gevent.sleep(max(0.0, due_s - monotonic()))
             self.step = "seat_map"

@@ -70,12 +70,12 @@ _ORDER_COLUMNS: Final = ("order_id", "fan", "seat", "state", "amount_cents", "id
 class Evidence:
     """Everything that the checkers may look at. Each view is made when first asked for.
 
-    `fans_only`: the operations without those of bots and probes. Checkers look at all: what holds for fans must hold
-    for bots.
+    `leaves_out`: how the names of actors begin whose operations are left out. Checkers look at all: what holds for fans
+    must hold for bots.
     """
 
     record: Record
-    fans_only: bool = False
+    leaves_out: tuple[str, ...] = ()
 
     @property
     def run(self) -> RunDocument:
@@ -238,7 +238,7 @@ class Evidence:
 
     @cached_property
     def _history(self) -> History:
-        return History(self.record.batches("operations", ("function", *COLUMNS)), fans_only=self.fans_only)
+        return History(self.record.batches("operations", ("function", *COLUMNS)), leaves_out=self.leaves_out)
 
     def _rows(
         self, name: str, columns: tuple[str, ...], column: str, allowed: tuple[str, ...]

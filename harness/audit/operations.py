@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.errors import InputError
-from harness.record.schema import BOT_ACTOR, PROBE_ACTOR, Function, Outcome
+from harness.record.schema import Function, Outcome
 
 COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complete_s", "outcome", "error")
 """What is kept of an operation."""
@@ -207,11 +207,13 @@ class History:
     A function's rows are put in order when they are first asked for, and stay as long as the history does.
     """
 
-    def __init__(self, batches: Iterable[pa.RecordBatch], *, fans_only: bool) -> None:
+    def __init__(self, batches: Iterable[pa.RecordBatch], *, leaves_out: tuple[str, ...] = ()) -> None:
         self._parts: dict[str, list[pa.RecordBatch]] = {}
         self._ordered: dict[Function, pa.Table] = {}
         for batch in batches:
-            kept = batch.filter(_of_fans(batch["actor"])) if fans_only else batch
+            kept = batch
+            for name in leaves_out:
+                kept = kept.filter(pc.invert(pc.starts_with(kept["actor"], name)))
             _expect(kept, "function", Function)
             _expect(kept, "outcome", Outcome)
             for function in pc.unique(kept["function"]).to_pylist():
@@ -224,11 +226,6 @@ class History:
             self._ordered[function] = _in_order(self._parts.pop(function, []))
             pa.default_memory_pool().release_unused()
         return Operations(self._ordered[function], function, kind)
-
-
-def _of_fans(actors: pa.Array) -> pa.Array:
-    """Which of these are neither bots nor probes."""
-    return pc.invert(pc.or_(pc.starts_with(actors, BOT_ACTOR), pc.starts_with(actors, PROBE_ACTOR)))
 
 
 def _in_order(parts: list[pa.RecordBatch]) -> pa.Table:

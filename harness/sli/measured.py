@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.record.reader import Record
+from harness.record.schema import BOT_ACTOR, PROBE_ACTOR
 
 if TYPE_CHECKING:
     from harness.sli.draws import Draws
@@ -57,12 +58,12 @@ class Observations:
     @cached_property
     def everybody(self) -> Evidence:
         """The operations of fans and bots, parsed."""
-        return Evidence(self.record)
+        return Evidence(self.record, (PROBE_ACTOR,))
 
     @cached_property
     def history(self) -> Evidence:
         """The fans' operations, parsed."""
-        return Evidence(self.record, fans_only=True)
+        return Evidence(self.record, (BOT_ACTOR, PROBE_ACTOR))
 
     @cached_property
     def requests(self) -> pa.Table:

@@ -53,10 +53,23 @@ class LurkerPlan(FanPlan, frozen=True, kw_only=True):
 
 
 class SpectatorPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The choices of a spectator or of a probe."""
+    """One spectator's choices."""
 
     actor: str
     identity: str
+    rolls: tuple[float, ...]
+
+
+class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What one probe does. `phase_ratio`: its place in the period that all probes share.
+
+    `refused_holds_s`: see `harness.swarm.protocol.SwarmSpec`.
+    """
+
+    number: int
+    actor: str
+    phase_ratio: float
+    refused_holds_s: tuple[tuple[float, float], ...]
     rolls: tuple[float, ...]
 
 
@@ -125,10 +138,15 @@ def spectator_plan(seed: int, index: int) -> SpectatorPlan:
     return SpectatorPlan(actor=f"spectator-{index:06d}", identity=f"watcher-{index:06d}", rolls=_rolls(random))
 
 
-def probe_plan(seed: int, number: int) -> SpectatorPlan:
-    """The plan of probe number `number`."""
-    random = Random(f"probe:{seed}:{number}")
-    return SpectatorPlan(actor=f"{PROBE_ACTOR}{number}", identity=f"{PROBE_ACTOR}{number}", rolls=_rolls(random))
+def probe_plan(seed: int, number: int, probes: int, refused_holds_s: tuple[tuple[float, float], ...]) -> ProbePlan:
+    """The plan of probe number `number` (1, 2 …) of so many."""
+    return ProbePlan(
+        number=number,
+        actor=f"{PROBE_ACTOR}{number}",
+        phase_ratio=(number - 0.5) / probes,
+        refused_holds_s=refused_holds_s,
+        rolls=_rolls(Random(f"probe:{seed}:{number}")),
+    )
 
 
 def all_plans(load: Load, seed: int) -> Iterable[FanPlan | SpectatorPlan]:

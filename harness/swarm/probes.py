@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 import gevent
 
 from harness.swarm.loader import load_class
+from harness.swarm.plan import probe_plan
 from harness.swarm.protocol import SwarmSpec
 from harness.swarm.users import Crew
+
+
+class Probe(Protocol):
+    """Made with `(platform, barrier, plan)`. `step`: what it is doing, for the report of a crash."""
+
+    step: str
+
+    def go(self) -> None:
+        """Connect, wait for the release, look on until killed."""
+
 
 _log = logging.getLogger(__name__)
 
@@ -17,13 +29,13 @@ def start_probes(spec: SwarmSpec, crew: Crew) -> list[gevent.Greenlet]:
     """All of the scenario's; none where the platform's adapter cannot give them a pass."""
     if not hasattr(crew.platform, "probe_session"):
         return []
-    probe_class = load_class(spec.journeys.probe)
-    return [gevent.spawn(_go, probe_class, spec, crew, number) for number in range(1, spec.scenario.load.probes + 1)]
+    probe_class, probes = load_class(spec.journeys.probe), spec.scenario.load.probes
+    plans = [probe_plan(spec.seed, number, probes, spec.refused_holds_s) for number in range(1, probes + 1)]
+    return [gevent.spawn(_go, probe_class(crew.platform, crew.barrier, plan), crew) for plan in plans]
 
 
-def _go(probe_class: type, spec: SwarmSpec, crew: Crew, number: int) -> None:
+def _go(probe: Probe, crew: Crew) -> None:
     """One probe, to the end; its crash is told as that of a journey."""
-    probe = probe_class(crew, number, spec.refused_holds_s)
     try:
         probe.go()
     except Exception as error:  # noqa: BLE001 - whatever it is

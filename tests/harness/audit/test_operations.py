@@ -10,7 +10,7 @@ from harness.audit.history import Evidence
 from harness.audit.invariants import audit
 from harness.audit.operations import COLUMNS, EnterValue, History
 from harness.record.reader import Record
-from harness.record.schema import Function, Outcome
+from harness.record.schema import BOT_ACTOR, Function, Outcome
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import empty
 
@@ -46,11 +46,11 @@ def test_what_can_be_told_from_the_columns_is_told_without_walking() -> None:
 
 
 def test_bots_can_be_left_out() -> None:
-    assert [enter.actor for enter in Evidence(two_enters().record(), fans_only=True).enters] == ["fan-0001"]
+    assert [enter.actor for enter in Evidence(two_enters().record(), (BOT_ACTOR,)).enters] == ["fan-0001"]
 
 
 def test_operations_can_be_asked_for_as_often_as_one_likes_and_are_kept_once() -> None:
-    history = History(two_enters().record().batches("operations", ("function", *COLUMNS)), fans_only=False)
+    history = History(two_enters().record().batches("operations", ("function", *COLUMNS)))
     first, again = (history.of(Function.ENTER, EnterValue) for _ in range(2))
     assert list(first) == list(again)
     assert first.rows is again.rows
@@ -68,7 +68,7 @@ def test_operations_are_freed_with_the_evidence_without_a_collection() -> None:
 
 
 def test_a_history_without_operations_has_none_of_any_function() -> None:
-    history = History(empty().record().batches("operations", ("function", *COLUMNS)), fans_only=False)
+    history = History(empty().record().batches("operations", ("function", *COLUMNS)))
     assert list(history.of(Function.ENTER, EnterValue)) == []
 
 

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.platform import Person
 from harness.record.paths import RunPaths
-from harness.record.schema import TABLES, Function, Outcome
+from harness.record.schema import PROBE_ACTOR, TABLES, Function, Outcome
 from harness.record.writer import StreamWriter
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.collector import Collector
@@ -83,6 +84,16 @@ def test_acked_orders_and_held_seats_are_remembered_for_settling(paths: RunPaths
     assert collector.seats_held == {"1-A-ok", "1-A-unknown"}
     assert [(one.order_id, one.actor) for one in collector.acked.values()] == [("o-ok", PERSON.actor)]
     assert collector.outcomes["hold ok"] == collector.outcomes["pay fail"] == 1
+
+
+def test_probes_are_not_among_the_outcomes_that_are_told_but_what_they_held_is_swept(paths: RunPaths) -> None:
+    recorder, actor = Recorder(1), f"{PROBE_ACTOR}1"
+    probe = Person(user=-2, kind="probe", actor=actor, identity=actor)
+    recorder.begin(probe, Function.HOLD, NOW, value={"seats": ["1-A-1"]}).end(Outcome.OK, t_end_s=1.0)
+    collector = Collector(paths)
+    collector.add(batch_of(1, "operations", 0, recorder.take(T0)["operations"]))
+    assert collector.outcomes.total() == 0
+    assert collector.seats_held == {"1-A-1"}
 
 
 def test_what_comes_after_the_tables_are_whole_is_let_go(paths: RunPaths) -> None:

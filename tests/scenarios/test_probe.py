@@ -1,0 +1,139 @@
+"""Probes: what they ask a platform for, when, and what they never do. A real server gives the answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from time import monotonic, time
+
+import gevent
+import pytest
+
+from harness.record.schema import PROBE_ACTOR
+from harness.stack import Addresses
+from harness.swarm.barrier import Barrier
+from harness.swarm.clock import ReleaseInstant
+from harness.swarm.plan import probe_plan
+from harness.swarm.recorder import Recorder
+from scenarios.probe import Probe
+from scenarios.reference import ReferencePlatform
+from tests.harness.swarm.scripted_server import Asked, ScriptedServer, response, serving
+
+ALWAYS: tuple[tuple[float, float], ...] = ((-60.0, 600.0),)
+VENUE = {
+    "capacity": 4,
+    "prices_cents": {"p1": 9000, "p2": 1000},
+    "sections": [
+        {"id": "1", "rows": [{"id": "A", "seats": 2, "price": "p1"}]},
+        {"id": "9", "rows": [{"id": "A", "seats": 2, "price": "p2"}]},
+    ],
+}
+SEATS = {"epoch": "e", "seq": 1, "stale": True, "states": {"1": "00", "9": "20"}}
+
+
+def said(status: int, fields: dict[str, object]) -> list[bytes]:
+    return [response(json.dumps(fields).encode(), status, "Content-Type: application/json")]
+
+
+def shop(hold: Callable[[], list[bytes]]) -> Callable[[Asked], Iterable[bytes]]:
+    """A platform with four seats, two of them free, that answers a hold as `hold` says."""
+
+    def script(asked: Asked) -> Iterable[bytes]:
+        if asked.target == "/admin/passes":
+            return said(201, {"pass": "p"}) if asked.header("Authorization") == "Bearer secret" else said(401, {})
+        by_end: dict[str, Callable[[], list[bytes]]] = {
+            "/venue": lambda: said(200, VENUE),
+            "/seats": lambda: said(200, SEATS),
+            "/sections": lambda: said(200, {"counts": {"1": 2, "9": 1}}),
+            "/holds": hold,
+            "/h.1": lambda: [response(b"", 204)],
+        }
+        return next(answer for end, answer in by_end.items() if asked.target.endswith(end))()
+
+    return script
+
+
+@contextmanager
+def probing(
+    script: Callable[[Asked], Iterable[bytes]], *, refused_s: tuple[tuple[float, float], ...] = (), admin: bool = True
+) -> Iterator[tuple[ScriptedServer, Recorder, gevent.Greenlet]]:
+    """A probe that is let go at once."""
+    with serving(script) as server:
+        recorder, barrier = Recorder(1), Barrier()
+        own = {"admin": server.url, "admin_token": "secret"} if admin else {}
+        platform = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="game-1", **own), recorder)
+        going = gevent.spawn(Probe(platform, barrier, probe_plan(7, 1, 100, refused_s)).go)
+        barrier.release_at(ReleaseInstant(monotonic(), time()))
+        try:
+            yield server, recorder, going
+        finally:
+            going.kill()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """As `tests.waiting`, for greenlets of this thread."""
+    deadline_s = monotonic() + 30
+    while not condition():
+        assert monotonic() < deadline_s
+        gevent.sleep(0.01)
+
+
+def count(server: ScriptedServer, method: str, end: str) -> int:
+    return sum(asked.method == method and asked.target.endswith(end) for asked in list(server.asked))
+
+
+def rows(recorder: Recorder, table: str) -> list[dict[str, object]]:
+    return recorder.take(ReleaseInstant(0.0, 0.0), 1000)[table].to_pylist()  # type: ignore[no-any-return]
+
+
+def test_it_looks_once_a_period_and_holds_nothing() -> None:
+    with probing(shop(lambda: said(201, {}))) as (server, recorder, _):
+        until(lambda: count(server, "GET", "/sections") == 2)
+    assert count(server, "GET", "/seats") == 2
+    assert count(server, "POST", "/holds") == 0
+    assert not any("/queue" in asked.target or "/orders" in asked.target for asked in server.asked)
+    requests = [row for row in rows(recorder, "requests") if row["kind"] == "probe"]
+    assert {row["user"] for row in requests} == {-2}
+    looks = [row["t_intended_s"] for row in requests if row["step"] == "seat_map"]
+    assert looks[1] - looks[0] == pytest.approx(1.0)  # type: ignore[operator]
+
+
+def test_its_looks_are_operations_of_a_probe() -> None:
+    with probing(shop(lambda: said(201, {}))) as (server, recorder, _):
+        until(lambda: count(server, "GET", "/sections") == 1)
+        until(lambda: bool(recorder.buffers["operations"].rows))
+    (look,) = rows(recorder, "operations")
+    assert (look["function"], look["actor"], look["outcome"]) == ("look", f"{PROBE_ACTOR}1", "ok")
+    assert json.loads(str(look["value"]))["stale"] is True
+
+
+def test_it_tries_to_hold_the_seat_that_is_wanted_least_while_holds_are_refused() -> None:
+    with probing(shop(lambda: said(503, {"title": "busy"})), refused_s=ALWAYS) as (server, recorder, _):
+        until(lambda: len(recorder.buffers["operations"].rows) >= 2)
+    tried = next(asked for asked in server.asked if asked.target.endswith("/holds"))
+    assert json.loads(tried.body) == {"seats": ["9-A-2"]}
+    assert tried.header("Authorization") == "Pass p"
+    assert count(server, "DELETE", "/h.1") == 0
+
+
+def test_a_hold_that_is_granted_is_given_back_at_once() -> None:
+    granted = {"hold_id": "h.1", "seats": ["9-A-2"], "ttl_s": 8.0}
+    with probing(shop(lambda: said(201, granted)), refused_s=ALWAYS) as (server, recorder, _):
+        until(lambda: len(recorder.buffers["operations"].rows) >= 3)
+    done = [(row["function"], row["outcome"]) for row in rows(recorder, "operations")[:3]]
+    assert done == [("look", "ok"), ("hold", "ok"), ("release", "ok")]
+    assert count(server, "DELETE", "/h.1") >= 1
+
+
+@pytest.mark.parametrize("window_s", [(0.0, 0.6), (-5.0, 0.2), (3.0, 9.0)])
+def test_at_the_edges_of_the_fault_and_outside_it_holds_nothing(window_s: tuple[float, float]) -> None:
+    with probing(shop(lambda: said(503, {})), refused_s=(window_s,)) as (server, _, _going):
+        until(lambda: count(server, "GET", "/seats") == 2)
+    assert count(server, "POST", "/holds") == 0
+
+
+def test_without_an_operators_access_there_is_no_probe() -> None:
+    with probing(shop(lambda: said(503, {})), admin=False) as (server, _, going):
+        going.get(timeout=30)
+        assert server.asked == []
