@@ -31,6 +31,17 @@ def test_every_fault_was_proven_and_healed(smoke: Rehearsed) -> None:
     assert all(fault.proven and fault.healed_s is not None for fault in faults)
 
 
+def test_every_expectation_was_put_to_the_test_whoever_happened_to_look(smoke: Rehearsed) -> None:
+    (fault,) = rehearsals.verdict(smoke.run).faults
+    assert {one.name: one.status for one in fault.expectations if one.status != "met"} == {}
+    assert min(one.chances for one in fault.expectations) > 0
+    requests = Record.open(smoke.run).table("requests").to_pandas()
+    probed = requests[requests["kind"] == "probe"]
+    during = probed[probed["t_start_s"].between(fault.t_start_s, fault.t_end_s)]
+    assert len(during[during["step"] == "seat_map"]) >= 10
+    assert set(probed[probed["step"] == "hold"]["status"]) == {503}
+
+
 def test_every_request_is_accounted_for(smoke: Rehearsed) -> None:
     load = rehearsals.verdict(smoke.run).load
     assert load is not None
