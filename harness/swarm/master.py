@@ -13,6 +13,7 @@ from locust import User
 from locust.env import Environment
 from locust.runners import MasterRunner
 
+from harness.record.seal_key import stripped_environment
 from harness.swarm.loader import TREE
 
 LOOPBACK: Final = "127.0.0.1"
@@ -58,7 +59,7 @@ class WorkerProcesses:
                 [*command, "--number", str(number), str(spec_file)],
                 stdin=subprocess.PIPE,  # its end is ours
                 stdout=sys.stderr,
-                env={**os.environ, "PYTHONPATH": _python_path()},
+                env={**stripped_environment(), "PYTHONPATH": _python_path()},
             )
             for number in range(1, count + 1)
         }
