@@ -110,7 +110,7 @@ def _seal_of(purpose: bytes, content: bytes) -> str:
     key = seal_key.current()
     if key is None:
         return f"{_PLAIN}:{hashlib.sha256(purpose + content).hexdigest()}"
-    return f"{KEYED}:{hmac.digest(key, purpose + content, hashlib.sha256).hex()}"
+    return f"{KEYED}:{hmac.digest(key, purpose + content, 'sha256').hex()}"
 
 
 def _require_seal(path: Path, found: str, purpose: bytes, content: bytes, since: str) -> None:

@@ -45,12 +45,16 @@ class Knock(_Line, frozen=True, tag="knock"):
 
 
 class Welcome(_Line, frozen=True, tag="welcome"):
-    """It may. `port`: Locust's on the master. `files`: each FILE that the spec names → its sha256 at the master."""
+    """It may. `port`: Locust's on the master. `files`: each FILE that the spec names → its sha256 at the master.
+
+    `key`: of this worker's channel to the master in hex, see `channel`.
+    """
 
     number: int
     port: int
     spec: SwarmSpec
     files: dict[str, str]
+    key: str
 
 
 class Refused(_Line, frozen=True, tag="refused"):
