@@ -26,6 +26,7 @@ from chaos import state
 from chaos.faults import Inverse
 from harness.errors import EnvironmentProblem, InputError
 from harness.identity import Identity
+from harness.record.seal_key import stripped_environment
 
 LEASE_S: Final = 10.0
 _ROOT: Final = Path(__file__).resolve().parents[1]
@@ -219,7 +220,10 @@ class Lease:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us, not for it
                 cwd=_ROOT,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])},
+                env={
+                    **stripped_environment(),
+                    "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")]),
+                },
             )
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("both were asked for")

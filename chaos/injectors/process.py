@@ -17,6 +17,7 @@ import psutil
 
 from harness.errors import EnvironmentProblem
 from harness.identity import Identity
+from harness.record.seal_key import stripped_environment
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -80,7 +81,10 @@ def start_for(owner: Identity, launch: Launch) -> None:
     Raises EnvironmentProblem.
     """
     task = msgspec.json.encode(StandIn(owner, launch))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **stripped_environment(),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
     try:
         keeper = subprocess.Popen(
             [sys.executable, "-m", "chaos.injectors.stand_in"],

@@ -23,6 +23,7 @@ from chaos.toolkit.metrics import Metrics
 from chaos.toolkit.platform import Platform
 from harness.errors import GatecrashError, NoVerdict
 from harness.record.schema import SCHEMA_VERSION, TABLES, FaultRun, FaultsDocument
+from harness.record.seal_key import for_our_own, stripped_environment
 from harness.record.verdict import ExpectationResult, Verdict
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -150,7 +151,11 @@ class Drilled:
             done = subprocess.run(
                 [sys.executable, "-m", "harness", *words],
                 cwd=_ROOT,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])},
+                env={
+                    **stripped_environment(),
+                    **for_our_own(),
+                    "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")]),
+                },
                 capture_output=True,
                 check=False,
             )

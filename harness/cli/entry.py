@@ -10,6 +10,7 @@ import typer
 from chaos.commands import heal_orphans
 from harness.cli.app import app, fail, say
 from harness.errors import ExitCode, GatecrashError
+from harness.record import seal_key
 from harness.signals import stoppable
 
 
@@ -17,6 +18,7 @@ def main() -> NoReturn:
     """The entry point: run a command, turn what it raises into one line and an exit code."""
     try:
         with stoppable():
+            seal_key.take()
             _heal_orphans()
             code = app(prog_name="gatecrash", standalone_mode=False)
             if code == ExitCode.INTERRUPTED:  # Typer has swallowed a KeyboardInterrupt

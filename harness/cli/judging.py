@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from harness.cli.app import app, print_json, print_table, say
+from harness.cli.judge import judge_record
 from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir
 from harness.cli.verdicts import answer, exit_code_of, judge
 from harness.errors import InputError, NoVerdict
@@ -25,12 +26,16 @@ Grade = Literal["A", "B", "C", "D", "F"]
 def gate(run: RunDir, min_grade: MinGrade = None, json: AsJson = False) -> None:
     """The exit code of a finished run: 0 READY, 1 NOT READY, 3 NO VERDICT, 4 an invariant was violated.
 
+    The record decides: it is judged again, and a verdict.json that says anything else is refused with 2.
+
     \b
     gatecrash gate runs/20261123-101500-smoke-1a2b --min-grade B
     """
     from harness import gate as gates
 
-    decided = gates.decide(run, _grade(min_grade))
+    decided = gates.decide(run, lambda run: judge_record(run).verdict, _grade(min_grade))
+    if decided.note:
+        say(decided.note)
     if json:
         typer.echo(msgspec.json.encode(decided).decode())
     else:
@@ -64,14 +69,10 @@ def compare(
     gatecrash compare runs/20261123-101500-smoke-1a2b runs/20261123-111500-smoke-3c4d
     """
     from harness import paired
-    from harness.gate import read_verdict
-    from harness.record.paths import RunPaths
-    from harness.record.reader import Record
 
-    verdicts = [read_verdict(RunPaths(root=path)) for path in (base, run)]
-    records = [Record.open(path) for path in (base, run)]
+    one, two = judge_record(base), judge_record(run)
     found = paired.compare(
-        records[0], verdicts[0], records[1], verdicts[1], str(base), order="two records", names=("base", "run")
+        one.record, one.verdict, two.record, two.verdict, str(base), order="two records", names=("base", "run")
     )
     if found.left_out:
         raise NoVerdict(f"there is nothing to compare: {found.left_out}")

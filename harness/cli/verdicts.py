@@ -9,54 +9,31 @@ import typer
 
 from harness.cli.annotations import annotate
 from harness.cli.app import say
-from harness.errors import ExitCode, GatecrashError, Interrupted
+from harness.cli.judge import Judged, judge_record
+from harness.errors import ExitCode, Interrupted
 
 if TYPE_CHECKING:
     from harness.record.paths import RunPaths
-    from harness.record.reader import Record
     from harness.record.verdict import Verdict
 
 
 def judge(run: Path) -> Verdict:
     """Audit, measure, grade and render the record in `run`. Raises InputError when it cannot be trusted."""
     try:
-        return _judge(run)
+        judged = judge_record(run)
+        _render(judged)
     except KeyboardInterrupt as stop:
         hint = f"nothing is lost: `gatecrash report {run}` gives it"
         raise Interrupted("interrupted before the verdict", hint=hint) from stop
+    return judged.verdict
 
 
-def _judge(run: Path) -> Verdict:
-    from chaos import expectations
-    from harness.audit import audit
-    from harness.grade import grade
-    from harness.record.reader import Record
-    from harness.sli import measure
-    from harness.sli.examinations import examine
+def _render(judged: Judged) -> None:
     from reports import write
 
-    record = Record.open(run)
-    verdict = grade(record, measure(record), audit(record), expectations.judge(record), examine(record))
-    control, verdict = _against_control(record, verdict)
-    write(record, verdict, control)
-    return verdict
-
-
-def _against_control(record: Record, verdict: Verdict) -> tuple[Record | None, Verdict]:
-    """Of a paired run: its control, judged and reported too, and the verdict with the comparison."""
-    from harness.paired import added, compare, is_paired, left_out
-    from harness.record.reader import Record
-
-    if not is_paired(record):
-        return None, verdict
-    paths = record.paths.control
-    try:
-        alone = _judge(paths.root)
-        control = Record.open(paths.root)
-        paired = compare(control, alone, record, verdict, paths.root.name)
-    except GatecrashError as error:
-        return None, added(verdict, left_out(paths.root.name, str(error)), {})
-    return control, added(verdict, paired, control.digest())
+    if judged.control is not None:
+        _render(judged.control)
+    write(judged.record, judged.verdict, None if judged.control is None else judged.control.record)
 
 
 def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
@@ -64,7 +41,9 @@ def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     for line in annotate(verdict):
         say(line)
     if json:
-        typer.echo(paths.verdict.read_text(), nl=False)
+        from reports import json_document
+
+        typer.echo(json_document.render(verdict), nl=False)
         return
     from harness.amounts import points
     from harness.counter_example import counter_examples

@@ -442,7 +442,8 @@ class RunDocument(Struct, frozen=True):
     """run.json. Written at the start with `complete=False`; rewritten whole, atomically, at each phase and the end.
 
     When the run is over it is sealed, see `harness.record.seal`: `tables` has a seal for each table that was written,
-    `faults_sha256` is that of faults.json ("": none was written), `sealed` is that of this document without itself.
+    `faults_sha256` is that of faults.json ("": none was written), `sealed` is the seal of this document without itself,
+    with its kind before it: `sha256:…`, or `hmac-sha256:…` when the run had a key.
     """
 
     schema: str

@@ -2,11 +2,16 @@
 
 A row that is cut off the end of a table, moved, doubled or taken from another run leaves no hole that could be seen in
 the table itself. The seals show it: rows and SHA-256 of each table, SHA-256 of faults.json, and one over run.json.
+
+The seal over run.json says its kind: `sha256:…`, or `hmac-sha256:…` when the run had a key (see `seal_key`). A keyed
+process refuses what was sealed without its key, and a process without a key refuses what was sealed with one.
+verdict.json has a seal of its own when there is a key.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from pathlib import Path
 from typing import Final
 
@@ -14,26 +19,51 @@ import msgspec
 import pyarrow.parquet as pq
 
 from harness.errors import InputError
+from harness.record import seal_key
 from harness.record.paths import RunPaths
 from harness.record.schema import TABLES, RunDocument, TableSeal
+from harness.record.verdict import Verdict
 
 RUN_ID: Final = b"gatecrash.run_id"
 """In the metadata of every table: the run that wrote it."""
 MEND: Final = "restore the file, or rehearse again"
+KEYED: Final = "hmac-sha256"
+_PLAIN: Final = "sha256"
+_RUN: Final = b"gatecrash run\0"
+_VERDICT: Final = b"gatecrash verdict\0"
 
 
 def seal(paths: RunPaths, document: RunDocument) -> RunDocument:
-    """The document of a run that is over, sealed together with the files as they are now. Raises OSError."""
+    """The document of a run that is over, sealed together with the files as they are now. Raises OSError.
+
+    Raises InputError when the key in the environment is too short to seal with.
+    """
     tables = {name: _seal(paths.table(name)) for name in TABLES if paths.table(name).exists()}
     faults = sha256(paths.faults) if paths.faults.exists() else ""
     sealed = msgspec.structs.replace(document, tables=tables, faults_sha256=faults, sealed="")
-    return msgspec.structs.replace(sealed, sealed=_own_digest(sealed))
+    return msgspec.structs.replace(sealed, sealed=_seal_of(_RUN, msgspec.json.encode(sealed)))
 
 
 def require_own_seal(path: Path, document: RunDocument) -> None:
-    """run.json is as it was sealed. Raises InputError."""
-    if document.sealed and document.sealed != _own_digest(msgspec.structs.replace(document, sealed="")):
-        raise InputError("has changed since the run wrote it", file=str(path), hint=MEND)
+    """run.json is as it was sealed, and by who has the key. Raises InputError."""
+    if document.sealed:
+        content = msgspec.json.encode(msgspec.structs.replace(document, sealed=""))
+        _require_seal(path, document.sealed, _RUN, content, "the run wrote it")
+
+
+def seal_verdict(verdict: Verdict) -> Verdict:
+    """The verdict with a seal over all its fields, where there is a key; it needs none where there is none."""
+    bare = msgspec.structs.replace(verdict, seal="")
+    if seal_key.current() is None:
+        return bare
+    return msgspec.structs.replace(bare, seal=_seal_of(_VERDICT, msgspec.json.encode(bare)))
+
+
+def require_verdict_seal(path: Path, written: dict[str, object]) -> None:
+    """verdict.json, decoded, was written by who has the key. Without a key nothing is asked. Raises InputError."""
+    if seal_key.current() is not None:
+        content = msgspec.json.encode({**written, "seal": ""})
+        _require_seal(path, str(written.get("seal", "")), _VERDICT, content, "the verdict was given")
 
 
 def require_faults_seal(path: Path, document: RunDocument) -> None:
@@ -76,5 +106,23 @@ def _seal(path: Path) -> TableSeal:
     return TableSeal(rows=pq.read_metadata(path).num_rows, sha256=sha256(path))
 
 
-def _own_digest(document: RunDocument) -> str:
-    return hashlib.sha256(msgspec.json.encode(document)).hexdigest()
+def _seal_of(purpose: bytes, content: bytes) -> str:
+    key = seal_key.current()
+    if key is None:
+        return f"{_PLAIN}:{hashlib.sha256(purpose + content).hexdigest()}"
+    return f"{KEYED}:{hmac.digest(key, purpose + content, 'sha256').hex()}"
+
+
+def _require_seal(path: Path, found: str, purpose: bytes, content: bytes, since: str) -> None:
+    keyed, has_key = found.startswith(f"{KEYED}:"), seal_key.current() is not None
+    if keyed and not has_key:
+        hint = f"set {seal_key.VARIABLE} to the key that the run had"
+        raise InputError("was sealed with a key, and there is none here", file=str(path), hint=hint)
+    if has_key and not keyed:
+        hint = f"rehearse again with {seal_key.VARIABLE} set, or unset it to trust a seal without a key"
+        raise InputError("was sealed without a key", file=str(path), hint=hint)
+    if not hmac.compare_digest(found.encode(), _seal_of(purpose, content).encode()):
+        if keyed:
+            message = f"does not fit {seal_key.VARIABLE}: it was sealed with another key, or has changed since {since}"
+            raise InputError(message, file=str(path), hint=f"set the key that the run had; else {MEND}")
+        raise InputError(f"has changed since {since}", file=str(path), hint=MEND)

@@ -344,6 +344,8 @@ class Verdict(Struct, frozen=True):
 
     `score` is the one that the objectives gave; `grade` may be lower: `held_at` says why. `reasons`: everything that
     decided against READY, the first being what `reason` says.
+    `judged_by`: the gatecrash that judged, its version and a digest of its sources; the same one gives the same bytes
+    for the same record. `seal`: see `harness.record.seal`; "" where there was no key.
     """
 
     schema: str
@@ -368,3 +370,5 @@ class Verdict(Struct, frozen=True):
     paired: Paired | None = None
     reasons: tuple[Reason, ...] = ()
     held_at: tuple[Reason, ...] = ()
+    judged_by: str = ""
+    seal: str = ""

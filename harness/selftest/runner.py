@@ -14,6 +14,7 @@ import msgspec
 import psutil
 
 from harness.record.paths import RunPaths
+from harness.record.seal_key import for_our_own
 from harness.record.verdict import Verdict
 from harness.selftest.cases import Case, CaseResult, judge
 from harness.signals import uninterrupted
@@ -104,7 +105,7 @@ class _Rehearsal:
 
 def _started(command: Sequence[str], log: IO[bytes]) -> psutil.Popen:
     return psutil.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=child_environment({})
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=child_environment(for_our_own())
     )
 
 

@@ -26,6 +26,7 @@ from docker.models.containers import Container
 
 from harness.errors import EnvironmentProblem
 from harness.record.schema import Anomaly, ProcessInfo
+from harness.record.seal_key import stripped_environment
 from harness.scenario import OnSale
 from harness.spans import spans_file
 from harness.stack import Addresses, leftovers, workspace
@@ -176,7 +177,7 @@ class ComposeStack:
         (runtime / "toxiproxy.json").chmod(0o644)
         owner = msgspec.json.encode(Owner.own()).decode()
         runtime_variables = {"GATECRASH_RUNTIME": str(runtime), "GATECRASH_OWNER": owner}
-        self._environment = {**os.environ, **ports.variables(), **runtime_variables}
+        self._environment = {**stripped_environment(), **ports.variables(), **runtime_variables}
         version = "" if self._compose is None else self._compose.version
         self._announce(f"Compose {version} starts the containers, which may first have to be fetched or built")
         done = self._run("up", "--detach", "--quiet-pull", within_s=_BUILT_WITHIN_S)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import EnvironmentProblem
+from harness.record.seal_key import stripped_environment
 from harness.stack.ports import HOST
 from harness.stack.processes import ManagedProcess
 
@@ -152,7 +153,7 @@ class Postgres:
 
     def _job(self, program: str, *arguments: str | Path) -> ManagedProcess:
         log = self._logs / f"{program}.log"
-        env = {**os.environ, "PGPASSWORD": self.password}
+        env = {**stripped_environment(), "PGPASSWORD": self.password}
         command = [self._binaries / program, *arguments]
         return ManagedProcess(program, command, log=log, env=env, user=self._user, cwd=self._folder)
 

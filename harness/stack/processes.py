@@ -22,6 +22,7 @@ import psutil
 
 from harness.errors import EnvironmentProblem
 from harness.record.schema import Anomaly, ProcessInfo
+from harness.record.seal_key import stripped_environment
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -172,7 +173,7 @@ class ManagedProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=subprocess.STDOUT,
-                    env=self.env,
+                    env=stripped_environment() if self.env is None else self.env,
                     cwd=self.cwd,
                     user=self.user,
                     group=_group_of(self.user),
@@ -247,8 +248,8 @@ def stop_all(processes: Sequence[ManagedProcess], *, within_s: float) -> None:
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Our environment, able to import what we import, plus `extra`."""
+    """Our environment without the key of the seals, able to import what we import, plus `extra`."""
     root = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH", "")
     path = os.pathsep.join([root, inherited]) if inherited else root
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **extra}
+    return {**stripped_environment(), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **extra}

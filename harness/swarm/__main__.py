@@ -40,6 +40,8 @@ def main() -> int:
         traceback.print_exc()
         _tell(Failed(message=f"the load generator broke: {error}", exit_code=int(ExitCode.NO_VERDICT)))
         return int(ExitCode.NO_VERDICT)
+    finally:
+        spec_file.unlink(missing_ok=True)
     return 0
 
 

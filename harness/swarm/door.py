@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Callable
 from typing import BinaryIO, Final
 
 import msgspec
@@ -42,14 +43,18 @@ class Departure(msgspec.Struct, frozen=True):
 
 
 class Door:
-    """Numbers `first`, `first` + 1 … are given to those who may join, up to `spec.reach.remote_workers` of them."""
+    """Numbers `first`, `first` + 1 … are given to those who may join, up to `spec.reach.remote_workers` of them.
 
-    def __init__(self, spec: SwarmSpec, first: int, locust_port: int) -> None:
+    `key_of`: the key of a worker's channel, which it is given when it is let in.
+    """
+
+    def __init__(self, spec: SwarmSpec, first: int, locust_port: int, key_of: Callable[[int], bytes]) -> None:
         """Raises EnvironmentProblem when it cannot listen there."""
         addresses = msgspec.structs.replace(spec.addresses, admin_token="")  # only workers of this machine settle
         self._spec = msgspec.structs.replace(spec, addresses=addresses)
         self._free = list(range(first, first + spec.reach.remote_workers))
         self._locust_port = locust_port
+        self._key_of = key_of
         self._versions = own_versions()
         self._lost: dict[int, Departure] = {}
         self._closed_for = ""
@@ -112,7 +117,14 @@ class Door:
             return Refused(message=self._closed_for, hint="start workers before the rehearsal arms")
         if not self._free:
             return Refused(message="every worker that the master waits for is there", hint="raise --remote-workers")
-        return Welcome(number=self._free.pop(0), port=self._locust_port, spec=self._spec, files=files_of(self._spec))
+        number = self._free.pop(0)
+        return Welcome(
+            number=number,
+            port=self._locust_port,
+            spec=self._spec,
+            files=files_of(self._spec),
+            key=self._key_of(number).hex(),
+        )
 
     def _watch(self, connection: socket.socket, lines: BinaryIO, host: str) -> Departure:
         """Answer its pulse until that ends: how it went."""

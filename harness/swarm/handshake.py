@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -22,6 +21,7 @@ from harness.scenario import Scenario
 from harness.swarm.loader import TREE, find_file
 from harness.swarm.protocol import SwarmSpec
 from harness.swarm.pulse import Begun
+from harness.versions import sources_digest
 
 DEFAULT_PORT: Final = 5557  # as Locust's
 PULSE: Final = b"\n"
@@ -45,12 +45,16 @@ class Knock(_Line, frozen=True, tag="knock"):
 
 
 class Welcome(_Line, frozen=True, tag="welcome"):
-    """It may. `port`: Locust's on the master. `files`: each FILE that the spec names → its sha256 at the master."""
+    """It may. `port`: Locust's on the master. `files`: each FILE that the spec names → its sha256 at the master.
+
+    `key`: of this worker's channel to the master in hex, see `channel`.
+    """
 
     number: int
     port: int
     spec: SwarmSpec
     files: dict[str, str]
+    key: str
 
 
 class Refused(_Line, frozen=True, tag="refused"):
@@ -99,7 +103,7 @@ def own_versions() -> dict[str, str]:
     """What must be the same on both sides: name → version."""
     return {
         "gatecrash": __version__,
-        "sources": sources_digest(TREE),
+        "sources": sources_digest(TREE, _ROOMS),
         "locust": version("locust"),
         "python": ".".join(platform.python_version_tuple()[:2]),
     }
@@ -113,14 +117,6 @@ def differences(master: dict[str, str], worker: dict[str, str]) -> str:
         for name in names
         if master.get(name) != worker.get(name)
     )
-
-
-def sources_digest(tree: Path) -> str:
-    """Of every Python file that a worker may run."""
-    digest = hashlib.sha256()
-    for path in sorted(path for room in _ROOMS for path in (tree / room).rglob("*.py")):
-        digest.update(str(path.relative_to(tree)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:_DIGITS]
 
 
 def scenario_digest(scenario: Scenario) -> str:

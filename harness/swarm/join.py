@@ -39,7 +39,7 @@ from harness.swarm.handshake import (
     files_of,
     own_versions,
 )
-from harness.swarm.protocol import SwarmSpec, write_spec
+from harness.swarm.protocol import hand_key, write_spec
 from harness.swarm.pulse import read_pulse
 
 _CONNECT_S: Final = 3.0
@@ -106,7 +106,7 @@ class Member:
         self.number = welcome.number
         self.scenario_name = welcome.spec.scenario.name
         self._folder = Path(tempfile.mkdtemp(prefix=f"gatecrash-worker-{welcome.number}-"))
-        self._process = self._start(welcome.spec, f"{master.host}:{welcome.port}")
+        self._process = self._start(welcome, f"{master.host}:{welcome.port}")
         self._heard_s = time.monotonic()
         self._told = False
 
@@ -163,16 +163,18 @@ class Member:
             (self._folder / "swarm.json").unlink(missing_ok=True)
             say(f"worker {self.number} ended with {code}; what it recorded is in {self._folder}")
 
-    def _start(self, spec: SwarmSpec, locust_address: str) -> subprocess.Popen[bytes]:
+    def _start(self, welcome: Welcome, locust_address: str) -> subprocess.Popen[bytes]:
         spec_file = self._folder / "swarm.json"
-        write_spec(msgspec.structs.replace(spec, run_dir=str(self._folder)), spec_file)
+        write_spec(msgspec.structs.replace(welcome.spec, run_dir=str(self._folder)), spec_file)
         command = [sys.executable, "-m", "harness.swarm.worker", "--master", locust_address]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, "--number", str(self.number), str(spec_file)],
             stdin=subprocess.PIPE,  # its end is ours
             stdout=sys.stderr,
             env=child_environment({}),
         )
+        hand_key(process, bytes.fromhex(welcome.key))
+        return process
 
     def _follow_master(self) -> None:
         try:

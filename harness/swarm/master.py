@@ -6,14 +6,20 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from locust import User
 from locust.env import Environment
+from locust.rpc.zmqrpc import Server
 from locust.runners import MasterRunner
 
+from harness.record.seal_key import stripped_environment
+from harness.swarm.channel import MasterSocket
+from harness.swarm.envelope import MasterEnd
 from harness.swarm.loader import TREE
+from harness.swarm.protocol import hand_key
 
 LOOPBACK: Final = "127.0.0.1"
 _QUIT_S: Final = 3.0
@@ -26,11 +32,27 @@ class OnSaleMaster(MasterRunner):
 
     Locust hands the users of a lost worker to the others after about a minute, and starts them again when a worker
     joins late. Those users would arrive at an on-sale that is long under way, with somebody else's identities.
+
+    It hears nobody but the workers of this run, see `channel`.
     """
 
     def __init__(self, environment: Environment, listen: str = LOOPBACK, port: int = 0) -> None:
-        super().__init__(environment, listen, port)
+        self.channel = MasterEnd()
+        self._address = listen, port
+        super().__init__(environment, listen, 0)  # Locust's own socket, on any port, is closed again at once
         self._dispatched = False
+
+    @property
+    def server(self) -> MasterSocket:
+        """The socket at which workers reach it."""
+        return self._server
+
+    @server.setter
+    def server(self, plain: Server) -> None:
+        plain.close(linger=0)  # type: ignore[no-untyped-call]
+        host, port = self._address
+        self._server = MasterSocket(host, port, self.channel)
+        self._address = host, self._server.port
 
     @property
     def port(self) -> int:
@@ -49,19 +71,21 @@ class OnSaleMaster(MasterRunner):
 
 
 class WorkerProcesses:
-    """The worker processes on this machine."""
+    """The worker processes on this machine. `keys`: of each worker's channel, by its number."""
 
-    def __init__(self, spec_file: Path, host: str, port: int, count: int) -> None:
+    def __init__(self, spec_file: Path, host: str, port: int, keys: Mapping[int, bytes]) -> None:
         command = [sys.executable, "-m", "harness.swarm.worker", "--master", f"{host}:{port}"]
         self._processes = {
             number: subprocess.Popen(
                 [*command, "--number", str(number), str(spec_file)],
                 stdin=subprocess.PIPE,  # its end is ours
                 stdout=sys.stderr,
-                env={**os.environ, "PYTHONPATH": _python_path()},
+                env={**stripped_environment(), "PYTHONPATH": _python_path()},
             )
-            for number in range(1, count + 1)
+            for number in keys
         }
+        for number, process in self._processes.items():
+            hand_key(process, keys[number])
 
     def deaths(self) -> dict[int, int]:
         """Worker → exit code, of those that have ended since the last call."""

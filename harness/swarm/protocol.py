@@ -14,12 +14,17 @@ per line on stdin, both JSON. The usual conversation:
     settled    →            every table of the record is whole
                ←  quit      the process ends; so does end of file on stdin
 
+The swarm removes SPEC.json as soon as its own workers have read it, and at the end at the latest.
 `failed` may come instead of any answer; the process then ends with the exit code it names. Nothing here imports locust
 or gevent, so the conductor may load it.
 """
 
 from __future__ import annotations
 
+import os
+import stat
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -195,5 +200,29 @@ def read_spec(path: Path) -> SwarmSpec:
 
 
 def write_spec(spec: SwarmSpec, path: Path) -> None:
-    """A spec into its file."""
-    path.write_bytes(_encoder.encode(spec))
+    """A spec into a new file that only its owner may read: it holds the operator's token."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(_encoder.encode(spec))
+
+
+def hand_key(process: subprocess.Popen[bytes], key: bytes) -> None:
+    """Give a worker process the key of its channel to the master: one line on its stdin, which stays open.
+
+    Its command line and its environment can be read by others, its stdin cannot.
+    """
+    if process.stdin is not None:
+        with suppress(BrokenPipeError):  # it died already, which its parent notices elsewhere
+            os.write(process.stdin.fileno(), key.hex().encode() + b"\n")
+
+
+def take_key(descriptor: int) -> bytes | None:
+    """What `hand_key` gave; null when the other end is gone before it did, or gave no key."""
+    line = b""
+    while (byte := os.read(descriptor, 1)) not in (b"", b"\n"):
+        line += byte
+    try:
+        return (bytes.fromhex(line.decode()) or None) if byte else None
+    except ValueError:
+        return None

@@ -156,6 +156,7 @@ class Swarm:
             facts = workforce.facts[number]
             facts.first_sends_s, facts.followers = self._collector.first_sends_s(number)
         notes.extend(self._collector.unwritten.values())
+        notes.extend(workforce.note_of_strangers())
         load = self._summary()
         if load.condensed:
             notes.append(
@@ -195,7 +196,8 @@ class Swarm:
             self._collector.ensure(table)
         summary = self._summary()
         self._collector.finish()
-        self._tell(Settled(load=summary, at_rest=said.at_rest, seat_map=said.seat_map, notes=said.notes))
+        notes = (*said.notes, *self._workforce.note_of_strangers())
+        self._tell(Settled(load=summary, at_rest=said.at_rest, seat_map=said.seat_map, notes=notes))
 
     def _summary(self) -> LoadSummary:
         for number, facts in self._workforce.facts.items():

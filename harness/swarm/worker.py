@@ -1,7 +1,8 @@
 """One worker process: `python -m harness.swarm.worker --master HOST:PORT --number N SPEC.json`.
 
 Runs the users that Locust's master dispatches to it, and sends on what they record once a second. It keeps the same
-batches on its own disk until the master has finished its tables, so that its death loses at most a second.
+batches on its own disk until the master has finished its tables, so that its death loses at most a second. The first
+line on its stdin is the key of its channel to the master.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from gevent.lock import BoundedSemaphore
 from gevent.monkey import get_original
 from locust.env import Environment
 from locust.rpc import Message
+from locust.rpc.zmqrpc import Client
 from locust.runners import WorkerRunner
+from locust.stats import RequestStats
 
 from harness.errors import EnvironmentProblem, GatecrashError, InputError
 from harness.platform import Call, Capability, Person, Platform
@@ -37,11 +40,13 @@ from harness.record.schema import TABLES, Outcome
 from harness.record.writer import StreamWriter
 from harness.swarm import health, messages
 from harness.swarm.barrier import Barrier
+from harness.swarm.channel import WorkerSocket
 from harness.swarm.clock import ClockEstimate, ReleaseInstant, RoundTrip, estimate
+from harness.swarm.envelope import Envelope, worker_end
 from harness.swarm.loader import load_class
 from harness.swarm.messages import MESSAGE_TYPE
 from harness.swarm.probes import start_probes
-from harness.swarm.protocol import SwarmSpec, read_spec
+from harness.swarm.protocol import SwarmSpec, read_spec, take_key
 from harness.swarm.pulse import open_pulse
 from harness.swarm.recorder import Recorder, prepare_arrow
 from harness.swarm.request_event import RequestEvent
@@ -63,10 +68,29 @@ _OF_ARM_TIMEOUT: Final = 0.9  # of the time to arm: the master hears who is late
 _log = logging.getLogger(__name__)
 
 
+class OnSaleWorker(WorkerRunner):
+    """Locust's worker, which hears nobody but the master of this run, see `channel`."""
+
+    def __init__(self, environment: Environment, envelope: Envelope, master_host: str, master_port: int) -> None:
+        self._envelope = envelope
+        environment.stats = RequestStats(use_response_times_cache=False)  # as Locust does for its own workers
+        environment.runner = self
+        super().__init__(environment, master_host, master_port)
+
+    @property
+    def client(self) -> Client:
+        """The socket through which it reaches the master."""
+        return self._client
+
+    @client.setter
+    def client(self, plain: Client) -> None:
+        self._client = WorkerSocket(plain, self._envelope)
+
+
 class Worker:
     """One worker's part in a rehearsal. Its methods are the answers to the master's messages."""
 
-    def __init__(self, spec: SwarmSpec, number: int, master_host: str, master_port: int) -> None:
+    def __init__(self, spec: SwarmSpec, number: int, key: bytes, master_host: str, master_port: int) -> None:
         self._spec = spec
         self._number = number
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
@@ -89,7 +113,7 @@ class Worker:
         self._flushing = BoundedSemaphore()
         self._measuring = BoundedSemaphore()
         self._pong: AsyncResult = AsyncResult()
-        self._runner: WorkerRunner = self._environment.create_worker_runner(master_host, master_port)
+        self._runner = OnSaleWorker(self._environment, worker_end(key, number), master_host, master_port)
         self._runner.register_message(MESSAGE_TYPE, self._on_message)
         self._environment.events.spawning_complete.add_listener(self._on_spawned)  # type: ignore[no-untyped-call]
 
@@ -307,6 +331,10 @@ def _give_up(greenlet: gevent.Greenlet) -> None:
 
 def main() -> int:
     """Parse the command line and work."""
+    key = take_key(sys.stdin.fileno())
+    if key is None:
+        print("the master is gone", file=sys.stderr)
+        return 1
     _end_with_parent()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     parser = argparse.ArgumentParser(prog="python -m harness.swarm.worker")
@@ -317,7 +345,7 @@ def main() -> int:
     host, _, port = arguments.master.rpartition(":")
     prepare_arrow()
     try:
-        Worker(read_spec(arguments.spec), arguments.number, host, int(port)).run()
+        Worker(read_spec(arguments.spec), arguments.number, key, host, int(port)).run()
     except GatecrashError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)

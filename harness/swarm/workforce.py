@@ -58,6 +58,7 @@ class Workforce:
         self._users: dict[int, dict[str, tuple[int, int]]] = {}
         self._processes: WorkerProcesses | None = None
         self._door: Door | None = None
+        self._dropped_told = 0
 
     def start(self, waiting: Callable[[int], None]) -> tuple[str, ...]:
         """Start this machine's workers and wait for all; `waiting` is told the port when others may knock.
@@ -66,9 +67,11 @@ class Workforce:
         """
         own = self._spec.workers or spare_cores()
         reach = self._spec.reach
-        self._processes = WorkerProcesses(self._spec_file, reach_locally(reach.listen), self._runner.port, own)
+        channel, port = self._runner.channel, self._runner.port
+        keys = {number: channel.key_of(number) for number in range(1, own + 1)}
+        self._processes = WorkerProcesses(self._spec_file, reach_locally(reach.listen), port, keys)
         if reach.remote_workers:
-            self._door = Door(self._spec, own + 1, self._runner.port)
+            self._door = Door(self._spec, own + 1, port, channel.key_of)
             waiting(self._door.port)
         count = own + reach.remote_workers
         start_timeout_s = JOIN_TIMEOUT_S if reach.remote_workers else _START_TIMEOUT_S
@@ -80,6 +83,7 @@ class Workforce:
             raise EnvironmentProblem(
                 f"{missing} of {count} load workers did not start", hint="the reason is above in this log"
             )
+        self._spec_file.unlink(missing_ok=True)  # all have read it, and it holds the operator's token
         for number, hello in sorted(hellos.items()):
             self.facts[number] = WorkerFacts(number=number, host=hello.host)
             self._clients[number] = hello.client_id
@@ -186,6 +190,13 @@ class Workforce:
         if not self._collector.has_all(number, batches):
             self._collector.recover(number)
 
+    def note_of_strangers(self) -> tuple[str, ...]:
+        """How many messages of strangers came since the last call, in words; nothing when none did."""
+        dropped, self._dropped_told = self._runner.channel.dropped - self._dropped_told, self._runner.channel.dropped
+        if not dropped:
+            return ()
+        return (f"{dropped:,} message{'s' * (dropped != 1)} on the swarm's port did not carry the run's secret",)
+
     def end(self) -> None:
         """Send everybody home; whoever does not go is made to."""
         self._runner.quit()
@@ -196,6 +207,9 @@ class Workforce:
 
     def _on_message(self, environment: Environment, msg: Message) -> None:  # noqa: ARG002 - Locust names them
         message = messages.from_worker(msg.data)
+        if message.worker != self._runner.channel.worker_of(msg.node_id.encode()):
+            self._runner.channel.dropped += 1
+            return
         match message:
             case messages.Ping():
                 self.say(message.worker, messages.Pong(sent_s=message.sent_s, master_s=monotonic()))

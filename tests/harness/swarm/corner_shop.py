@@ -12,6 +12,7 @@ import gevent
 
 from harness.platform import Call, Capability, FinalReads, FinalSeat, Person
 from harness.record.schema import Function, Outcome, SeatMapFacts
+from harness.swarm import messages
 from harness.swarm.http import Endpoint, HttpClient
 from harness.swarm.plan import fan_plan
 from harness.swarm.transport import resolve
@@ -123,3 +124,21 @@ class Dawdler(Customer):
         if user == 3:
             gevent.sleep(60)
         return super().arm(user)
+
+
+class Impostor(Customer):
+    """Its worker says that the other one has ended, and that it recorded nothing."""
+
+    def journey(self, t0):
+        step = super().journey(t0)
+        ended = messages.Ended(
+            worker=3 - self.crew.recorder.worker,
+            requests_sent=0,
+            first_sends_s=(),
+            followers=0,
+            unfinished=0,
+            batches={},
+            notes=(),
+        )
+        self.environment.runner.send_message(messages.MESSAGE_TYPE, messages.pack(ended))
+        return step

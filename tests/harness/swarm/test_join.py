@@ -161,7 +161,7 @@ def test_a_worker_whose_master_falls_silent_is_stopped(tmp_path: Path, monkeypat
     """The network between the two is gone, the platform's may not be: it must not be loaded unseen."""
     monkeypatch.setattr("harness.swarm.join.LOST_AFTER_S", 1.5)
     (nowhere,) = free_ports(1)
-    welcome = Welcome(number=2, port=nowhere, spec=shop_spec("http://127.0.0.1:1", tmp_path), files={})
+    welcome = Welcome(number=2, port=nowhere, spec=shop_spec("http://127.0.0.1:1", tmp_path), files={}, key="00" * 32)
     said: list[str] = []
     hung_up = threading.Event()
     with answering(lambda: encode(welcome), hung_up) as port:
@@ -246,7 +246,7 @@ def answering(answer: Callable[[], bytes], hung_up: threading.Event | None = Non
 def test_a_file_that_differs_is_named(tmp_path: Path) -> None:
     spec = shop_spec("http://127.0.0.1:1", tmp_path)
     files = {**handshake.files_of(spec), "scenarios/fan.py": "0" * 64}
-    welcome = encode(Welcome(number=2, port=1, spec=spec, files=files))
+    welcome = encode(Welcome(number=2, port=1, spec=spec, files=files, key="00" * 32))
     with answering(lambda: welcome) as port, pytest.raises(InputError, match=r"scenarios/fan\.py: is not the same"):
         join(Master("127.0.0.1", port), 1, "", 1.0, print)
 

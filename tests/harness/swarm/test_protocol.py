@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -46,5 +48,24 @@ def test_a_spec_survives_its_file(tmp_path: Path) -> None:
         scenario=Scenario(name="s", description="", duration_s=1.0),
         seed=7,
     )
+    (tmp_path / "spec.json").write_text("of a run before")
+    (tmp_path / "spec.json").chmod(0o644)
     protocol.write_spec(spec, tmp_path / "spec.json")
+    assert (tmp_path / "spec.json").stat().st_mode & 0o777 == 0o600
     assert protocol.read_spec(tmp_path / "spec.json") == spec
+
+
+@pytest.mark.parametrize("said", [b"", b"0a0b", b"no key\n", b"\n"])
+def test_a_parent_that_gives_no_key_is_no_parent(said: bytes) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, said)
+    os.close(writer)
+    assert not protocol.take_key(reader)
+    os.close(reader)
+
+
+def test_a_key_is_one_line_on_the_stdin_of_its_worker() -> None:
+    key = bytes(range(32))
+    with subprocess.Popen(["head", "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        protocol.hand_key(process, key)
+        assert process.communicate(timeout=60)[0] == key.hex().encode() + b"\n"

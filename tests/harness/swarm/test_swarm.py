@@ -106,6 +106,19 @@ def test_a_run_from_arming_to_settled(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("**/*.arrows"))
 
 
+def test_the_spec_with_the_operators_token_is_gone_before_the_release_and_whatever_ends_the_swarm(
+    tmp_path: Path,
+) -> None:
+    with serving(shop) as server, running(shop_spec(server.url, tmp_path, fans=2)) as swarm:
+        swarm.expect(Armed)
+        assert not (tmp_path / "swarm.json").exists()
+        assert swarm.ended() == 0
+    with running(shop_spec("http://127.0.0.1:9", tmp_path, customer="Nobody")) as swarm:
+        swarm.expect(Failed)
+        swarm.ended()
+        assert not (tmp_path / "swarm.json").exists()
+
+
 def test_the_same_seed_gives_the_same_digest(tmp_path: Path) -> None:
     """However many workers share the users; that another seed gives others, `test_plan` shows."""
     digests, people = [], []

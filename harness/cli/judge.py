@@ -1,0 +1,62 @@
+"""Judges a record: audit, indicators, expectations, grade, and for a paired run the comparison with its control.
+
+`rehearse`, `report`, `gate` and `compare` all judge here, and the same record gives the same verdict to the byte: no
+clock, no path of this machine and no order that a process happens to have enters it. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from harness.errors import GatecrashError
+
+if TYPE_CHECKING:
+    from harness.record.reader import Record
+    from harness.record.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A record with its verdict. `control`: of a paired run, its control's; null when there is none to be trusted."""
+
+    record: Record
+    verdict: Verdict
+    control: Judged | None = None
+
+
+def judge_record(run: Path) -> Judged:
+    """What the record in `run` gives. Raises InputError when the record cannot be trusted."""
+    from chaos import expectations
+    from harness import versions
+    from harness.audit import audit
+    from harness.grade import grade
+    from harness.record.reader import Record
+    from harness.record.seal import seal_verdict
+    from harness.sli import measure
+    from harness.sli.examinations import examine
+
+    record = Record.open(run)
+    verdict = grade(record, measure(record), audit(record), expectations.judge(record), examine(record))
+    control, verdict = _against_control(record, verdict)
+    verdict = seal_verdict(msgspec.structs.replace(verdict, judged_by=versions.judging()))
+    return Judged(record, verdict, control)
+
+
+def _against_control(record: Record, verdict: Verdict) -> tuple[Judged | None, Verdict]:
+    """Of a paired run: its control, and the verdict with the comparison or with the reason why there is none."""
+    from harness.paired import added, compare, is_paired, left_out
+
+    if not is_paired(record):
+        return None, verdict
+    root = record.paths.control.root
+    try:
+        control = judge_record(root)
+        paired = compare(control.record, control.verdict, record, verdict, root.name)
+    except GatecrashError as error:
+        reason = str(error).replace(f"{record.paths.root}/", "")  # wherever the run lies, the verdict is the same
+        return None, added(verdict, left_out(root.name, reason), {})
+    return control, added(verdict, paired, control.record.digest())

@@ -1,0 +1,123 @@
+"""The key of the seals: long enough or refused, this process's alone, and written nowhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.errors import InputError
+from harness.record import seal_key
+from harness.record.paths import RunPaths
+from harness.record.reader import Record
+from harness.record.schema import RunDocument
+from harness.record.seal_key import VARIABLE
+from harness.stack.processes import ManagedProcess, child_environment
+from tests.builders import RunBuilder
+
+ROOT = Path(__file__).parents[3]
+KEY = "a key that is long enough"
+
+
+@pytest.fixture(autouse=True)
+def _no_key_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seal_key, "_key", None)
+
+
+def gatecrash(*arguments: str, key: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | {"PYTHONPATH": str(ROOT)}
+    if key is not None:
+        environment[VARIABLE] = key
+    command = [sys.executable, "-m", "harness", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"), [("", "is set but empty"), ("  \n", "empty"), ("fifteen letters", "only 15")]
+)
+def test_a_key_that_is_too_short_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, given: str, why: str) -> None:
+    monkeypatch.setenv(VARIABLE, given)
+    with pytest.raises(InputError, match=why) as refused:
+        seal_key.current()
+    assert "at least 16 characters" in str(refused.value)
+    assert "fifteen" not in str(refused.value)
+
+
+def test_a_key_that_is_too_short_ends_any_command_with_2(tmp_path: Path) -> None:
+    done = gatecrash("gate", str(tmp_path), key="short")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert VARIABLE in done.stderr
+
+
+def test_the_key_leaves_the_environment_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, f"{KEY}\n")
+    assert seal_key.current() == KEY.encode()
+    assert VARIABLE not in os.environ
+    assert KEY not in subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
+    assert seal_key.current() == KEY.encode()
+    assert seal_key.for_our_own() == {VARIABLE: KEY}
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_part_of_the_stack_never_has_it_even_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    monkeypatch.setenv(VARIABLE, KEY)
+    log = tmp_path / "env.log"
+    env = child_environment({"OWN": "yes"}) if own else None
+    ManagedProcess("env", ["env"], log=log, env=env).wait_success(within_s=60)
+    assert "PATH=" in log.read_text()
+    assert KEY not in log.read_text()
+
+
+def test_every_environment_that_is_made_for_a_child_starts_from_the_stripped_one() -> None:
+    rooms = ("harness", "chaos", "reports", "scenarios")
+    files = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
+    assert not [path for path in files if "**os.environ" in path.read_text() or "os.environ.copy" in path.read_text()]
+
+
+def test_a_record_is_sealed_with_the_key_and_says_so_and_the_key_is_nowhere_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, KEY)
+    paths = RunBuilder(faulty=False).write(tmp_path / "keyed")
+    assert sealed(paths).startswith("hmac-sha256:")
+    monkeypatch.setattr(seal_key, "_key", None)
+    assert sealed(RunBuilder(faulty=False).write(tmp_path / "plain")).startswith("sha256:")
+    first = gatecrash("report", str(paths.root), key=KEY)
+    assert (first.returncode, gatecrash("gate", str(paths.root), key=KEY).returncode) == (0, 0)
+    for file in (path for path in tmp_path.rglob("*") if path.is_file()):
+        assert KEY.encode() not in file.read_bytes()
+    assert KEY not in first.stdout + first.stderr
+
+
+def test_with_the_key_an_honest_copy_of_another_record_cannot_be_sealed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever changes a table and computes every digest again is found out by the key alone."""
+    monkeypatch.setenv(VARIABLE, KEY)
+    paths = RunBuilder(faulty=False).write(tmp_path)
+    assert Record.open(tmp_path).run.complete
+    monkeypatch.setattr(seal_key, "_key", b"the key of somebody else")
+    RunBuilder(faulty=False, seed=2).write(tmp_path)
+    monkeypatch.setattr(seal_key, "_key", KEY.encode())
+    with pytest.raises(InputError, match="does not fit GATECRASH_SEAL_KEY") as refused:
+        Record.open(tmp_path)
+    assert paths.run.name in str(refused.value)
+
+
+def test_a_run_that_never_ended_is_not_sealed_and_can_be_read_with_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, KEY)
+    RunBuilder(faulty=False).changed(complete=False).write(tmp_path)
+    assert not Record.open(tmp_path).run.complete
+
+
+def sealed(paths: RunPaths) -> str:
+    return msgspec.json.decode(paths.run.read_bytes(), type=RunDocument).sealed
