@@ -98,10 +98,12 @@ REQUESTS: Final = pa.schema(
         pa.field("response_bytes", pa.int64(), nullable=False),
         pa.field("attempt", pa.int16(), nullable=False),  # 1 for the first try of a step, 2 for its first retry …
         pa.field("op", pa.int64()),  # the operation of this worker that it served; null: it served none
+        pa.field("overstated_ms", pa.float64()),  # of the response time, the generator's own; null: not measured
     ]
 )
 """Service time = t_end_s − t_start_s. Response time = t_end_s − t_intended_s. outcome: ok = the answer is one the step
 expects (a 409 to a hold is an ok request whose operation fails); fail = refused or an unexpected status; unknown = cut.
+overstated_ms: how much later than meant the generator began, and how long after the kernel it had the answer.
 """
 
 USER_KINDS: Final = ("fan", "bot", "lurker", "spectator", "operator")
@@ -213,6 +215,10 @@ METRICS: Final = pa.schema(
         pa.field("value", pa.float64(), nullable=False),
     ]
 )
+
+SCRAPE_LATE: Final = "gatecrash_scrape_late_s"
+"""The name of the one metric that is not the platform's (source: gatecrash): a row for each round of the scraper, by
+how much it was late for no fault of the platform's."""
 
 HISTOGRAMS: Final = pa.schema(
     [

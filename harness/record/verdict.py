@@ -63,8 +63,20 @@ class Skew(Struct, frozen=True):
     first: float | None = None
 
 
+class Overstatement(Struct, frozen=True):
+    """What the generator itself added to response times, in ms, over so many for which it was measured."""
+
+    p50: float
+    p99: float
+    samples: int
+
+
 class GeneratorResult(Struct, frozen=True):
-    """Whether the instrument was sound, and why not."""
+    """Whether the instrument was sound, and why not.
+
+    `overstatement_ms`: by step; a step without a measured answer is not in it. `stall_s_max`: the longest time in which
+    a worker stood still.
+    """
 
     validity: Validity
     reasons: tuple[str, ...]
@@ -75,6 +87,8 @@ class GeneratorResult(Struct, frozen=True):
     cpu_percent_max: float | None
     samples_lost: int
     by_worker: tuple[WorkerSummary, ...] = ()
+    overstatement_ms: dict[str, Overstatement] = msgspec.field(default_factory=dict)
+    stall_s_max: float | None = None
 
 
 class SliResult(Struct, frozen=True):
