@@ -107,7 +107,7 @@ def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
         experiment=run.experiment,
         component=run.component,
         kind=run.kind,
-        requested_s=_from_to(run.t_requested_s, run.t_heal_requested_s),
+        requested_s=_from_to(run.t_requested_s, run.t_heal_requested_s) if run.asked_s is None else run.asked_s,
         effective_s=_from_to(run.t_effective_s, run.t_healed_s),
         healed_s=_from_to(run.t_heal_requested_s, run.t_healed_s),
         proven=run.proven,
@@ -118,6 +118,7 @@ def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
         hypothesis=run.hypothesis,
         runbook=run.runbook,
         error=run.error,
+        tolerance_s=run.tolerance_s,
     )
 
 

@@ -484,7 +484,8 @@ class CanarySample(Struct, frozen=True):
 class FaultRun(Struct, frozen=True):
     """One experiment as it was carried out. Times in T0 seconds; null: it did not happen.
 
-    t_requested_s … t_heal_requested_s is what was asked; t_effective_s … t_healed_s is what the canary saw.
+    t_requested_s … t_heal_requested_s is what was done; t_effective_s … t_healed_s is what the canary saw. It was
+    proven as asked when both lasted for `asked_s`, give or take `tolerance_s`; null in a record that does not say.
     """
 
     experiment: str
@@ -502,6 +503,8 @@ class FaultRun(Struct, frozen=True):
     samples: tuple[CanarySample, ...] = ()
     error: str = ""  # why it was not injected, proven or healed
     definition: dict[str, object] = {}  # the experiment as read from its file; its expectations are judged by it
+    asked_s: float | None = None
+    tolerance_s: float | None = None
 
 
 class FaultsDocument(Struct, frozen=True):

@@ -183,6 +183,7 @@ class FaultResult(Struct, frozen=True):
     """One experiment, judged. Durations in s: asked, effective by the canary, and from the heal command to healed.
 
     `makes_undecidable`: invariants that this fault keeps from being decided → why, as its experiment file says.
+    `tolerance_s`: by how much longer or shorter than asked it may be effective and still be proven.
     """
 
     experiment: str
@@ -200,6 +201,7 @@ class FaultResult(Struct, frozen=True):
     runbook: str = ""
     error: str = ""
     makes_undecidable: dict[str, str] = msgspec.field(default_factory=dict)
+    tolerance_s: float | None = None
 
 
 class Finding(Struct, frozen=True):

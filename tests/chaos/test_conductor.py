@@ -30,8 +30,8 @@ from tests.chaos.servers import ROOT, Pages, ProxyServer, Upstream, Valkey, ping
 from tests.waiting import wait_until
 
 Start = Callable[[Callable[[socket.socket], None]], Upstream]
-REDIS = experiment.load("redis-down")
 LATE_S = 3.0  # how long a busy machine may sleep over an instant
+REDIS = experiment.load("redis-down")
 
 
 @dataclass(frozen=True)
@@ -329,4 +329,22 @@ def test_finishing_twice_is_the_same_as_once(ours: ProxyServer, redis_address: t
         first = faults_of(path)
         conductor.finish()
     assert faults_of(path) == first
-    assert first[0].proven, first[0].error
+    assert first[0].error.startswith("in force for ")
+    assert first[0].error.endswith("s instead of 60 s (tolerance 15 s)")
+
+
+@pytest.mark.usefixtures("redis_address")
+def test_a_fault_that_was_in_force_for_longer_than_asked_is_not_proven(ours: ProxyServer, path: Path) -> None:
+    """The conductor stands still, as a process that was stopped does."""
+    with Conductor([Planned(REDIS, 0.5, 0.5)], Platform(ours.url), path) as conductor:
+        conductor.preflight()
+        conductor.start(time.monotonic())
+        wait_until(lambda: conductor.in_force() != (), what="the fault")
+        with conductor._lock:
+            begun_s = time.monotonic()
+            wait_until(lambda: time.monotonic() - begun_s > 3.0)
+        wait_until(healed(path), within_s=30, what="the healing")
+    (run,) = faults_of(path)
+    assert not run.proven
+    assert (run.asked_s, run.tolerance_s) == (0.5, 1.5)
+    assert re.fullmatch(r"in force for \d+\.\d s instead of 0\.5 s \(tolerance 1\.5 s\)", run.error)
