@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from harness.cli.annotations import annotate
-from harness.cli.app import say
-from harness.errors import ExitCode, GatecrashError, Interrupted
+from harness.cli.app import fail, say
+from harness.errors import ExitCode, GatecrashError, Interrupted, NoVerdict
 
 if TYPE_CHECKING:
     from harness.record.paths import RunPaths
@@ -18,12 +19,42 @@ if TYPE_CHECKING:
 
 
 def judge(run: Path) -> Verdict:
-    """Audit, measure, grade and render the record in `run`. Raises InputError when it cannot be trusted."""
+    """Audit, measure, grade and render the record in `run`.
+
+    Raises InputError when it cannot be trusted, NoVerdict when the report cannot be written or the judging breaks.
+    """
+    again = f"nothing is lost: `gatecrash report {run}` gives it"
     try:
         return _judge(run)
     except KeyboardInterrupt as stop:
-        hint = f"nothing is lost: `gatecrash report {run}` gives it"
-        raise Interrupted("interrupted before the verdict", hint=hint) from stop
+        raise Interrupted("interrupted before the verdict", hint=again) from stop
+    except GatecrashError:
+        raise
+    except OSError as error:
+        raise NoVerdict(f"the report cannot be written: {error}", hint=f"mend that; {again}") from error
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        raise NoVerdict(f"gatecrash broke while it judged: {type(error).__name__}: {error} ({where})") from error
+
+
+def judge_early_end(paths: RunPaths, error: GatecrashError, *, json: bool) -> ExitCode:
+    """A run that ended before its time: say why, and leave the report of what was seen until then.
+
+    The exit code is that of the error. A report that cannot be made is said and hides nothing.
+    """
+    fail(str(error))
+    try:
+        verdict = judge(paths.root)
+    except GatecrashError as problem:
+        say(f"no report: {problem}")
+        return error.exit_code
+    say(f"report: {paths.report_html}")
+    if json:
+        typer.echo(paths.verdict.read_text(), nl=False)
+    else:
+        typer.echo(f"{verdict.verdict}\n{verdict.reason}")
+    return error.exit_code
 
 
 def _judge(run: Path) -> Verdict:
