@@ -39,7 +39,7 @@ from harness.errors import ExitCode, InputError
 from harness.findings import Judgement, find
 from harness.overstatement import by_step, doubts, without_it
 from harness.record.reader import Record
-from harness.record.schema import LoadSummary
+from harness.record.schema import OWN_SOURCE, Anomaly, LoadSummary
 from harness.record.verdict import (
     VERDICT_SCHEMA,
     Decision,
@@ -281,9 +281,7 @@ def _graded(score: float, letter: str, caps: Sequence[Cap]) -> str:
 
 def _evidence_in_doubt(judged: Judgement) -> Iterator[Reason]:
     if not judged.run.complete:
-        own = [one for one in judged.run.anomalies if one.source != "run.json"]  # that one says no more than this
-        why = f"{own[-1].source}: {own[-1].text}" if own else "the run never finished"
-        yield Reason(f"The record is incomplete: {why}.", "mend what ended it, and rehearse again")
+        yield Reason(_incomplete(judged.run.anomalies), "mend what ended it, and rehearse again")
         return
     load = judged.run.load
     if load is None:
@@ -296,6 +294,16 @@ def _evidence_in_doubt(judged: Judgement) -> Iterator[Reason]:
     if load.samples_recorded != judged.requests_in_record:
         text = f"{load.samples_recorded:,} samples were recorded but {judged.requests_in_record:,} are in the record."
         yield Reason(text, again)
+
+
+def _incomplete(anomalies: Sequence[Anomaly]) -> str:
+    """What ended the run, where that is known; else what is missing."""
+    ended = [one.text for one in anomalies if one.source == OWN_SOURCE]
+    if ended:
+        return f"The run {ended[-1]}."
+    own = [one for one in anomalies if one.source != "run.json"]  # that one says no more than this
+    why = f"{own[-1].source}: {own[-1].text}" if own else "the run never finished"
+    return f"The record is incomplete: {why}."
 
 
 def _violated(judged: Judgement) -> Iterator[Reason]:

@@ -19,7 +19,7 @@ from harness.allowed import reached, require_allowed
 from harness.errors import EnvironmentProblem, GatecrashError, Interrupted, NoVerdict
 from harness.journal import Journal
 from harness.record.paths import RunPaths
-from harness.record.schema import Anomaly, SelfTestSummary
+from harness.record.schema import OWN_SOURCE, Anomaly, SelfTestSummary
 from harness.scenario import Scenario
 from harness.scrape import Scraper
 from harness.signals import shielded, uninterrupted
@@ -119,7 +119,7 @@ def rehearse(
     try:
         _run(plan, paths, stack, conduct, observer, journal)
     except KeyboardInterrupt:
-        _note_end(journal, "interrupted by the user before the end")
+        _note_end(journal, "was interrupted by the user before the end")
         raise Interrupted(
             "interrupted: faults healed, processes stopped", hint=f"what was recorded is in {paths.root}"
         ) from None
@@ -140,7 +140,7 @@ def rehearse(
 def _note_end(journal: Journal, text: str) -> None:
     """A disk that is full must not hide why the run ended."""
     with suppress(EnvironmentProblem):
-        journal.note(Anomaly(t_s=None, source="gatecrash", text=text))
+        journal.note(Anomaly(t_s=None, source=OWN_SOURCE, text=text))
 
 
 def _run(

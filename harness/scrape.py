@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.errors import EnvironmentProblem
 from harness.record.paths import RunPaths
-from harness.record.schema import SCRAPE_LATE, Anomaly
+from harness.record.schema import OWN_SOURCE, SCRAPE_LATE, Anomaly
 from harness.record.writer import Row, TableWriter
 
 PERIOD_S: Final = 0.5
@@ -100,7 +100,7 @@ class Scraper:
 
     def _note_late(self, ended_s: float, late_s: float) -> None:
         t_s = ended_s - self._t0_monotonic_s
-        self._writer.append([{"t_s": t_s, "source": "gatecrash", "name": SCRAPE_LATE, "labels": "", "value": late_s}])
+        self._writer.append([{"t_s": t_s, "source": OWN_SOURCE, "name": SCRAPE_LATE, "labels": "", "value": late_s}])
 
 
 def rows_of(page: str, source: str, t_s: float) -> Iterable[Row]:

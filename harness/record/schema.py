@@ -26,6 +26,8 @@ import msgspec
 import pyarrow as pa
 
 SCHEMA_VERSION: Final = "gatecrash.record/2"
+OWN_SOURCE: Final = "gatecrash"
+"""The source of anomalies that say how the run ended, and of metrics that are not the platform's."""
 BOT_ACTOR: Final = "bot-"
 """What the name of every actor that is a bot begins with, and of nobody else."""
 
@@ -217,8 +219,8 @@ METRICS: Final = pa.schema(
 )
 
 SCRAPE_LATE: Final = "gatecrash_scrape_late_s"
-"""The name of the one metric that is not the platform's (source: gatecrash): a row for each round of the scraper, by
-how much it was late for no fault of the platform's."""
+"""The name of the one metric of OWN_SOURCE: a row for each round of the scraper, by how much that was late for no fault
+of the platform's."""
 
 HISTOGRAMS: Final = pa.schema(
     [
