@@ -84,6 +84,7 @@ class Conductor:
         self._lock = threading.RLock()  # the server is driven, and faults.json written, by one thread at a time
         self._stop = threading.Event()
         self._stopped_by = ""
+        self._died = ""
         self._thread = threading.Thread(target=self._keep_schedule, name="conductor", daemon=True)
         self._finished = False
 
@@ -91,6 +92,17 @@ class Conductor:
     def stop_reason(self) -> str:
         """Why the whole run must end now; "" while it may go on."""
         return self._stopped_by
+
+    @property
+    def failure(self) -> str:
+        """Which thread or process of the conductor died, and how; "" while all of them live."""
+        if self._died:
+            return self._died
+        if self._watch.failure:
+            return self._watch.failure
+        return (
+            "the reaper died, the process that heals when we cannot" if self._lease and self._lease.reaper_died else ""
+        )
 
     def preflight(self) -> None:
         """Prove, before any load, that every fault can be injected, seen and healed. Raises GatecrashError.
@@ -173,9 +185,10 @@ class Conductor:
                     self._do(step)
                     self._write()
             self._wait_for(float("inf"))
-        except BaseException:
+        except Exception as error:  # noqa: BLE001 - `failure` tells of it, and the run ends
+            self._died = f"the conductor's thread died: {type(error).__name__}: {error}"
+            _log.exception("the conductor's thread died")
             self._heal_all()  # at once: `finish` may be far away
-            raise
 
     def _wait_for(self, t_s: float) -> bool:
         """Wait until then, with an eye on the guards and the kill switch; false when all is over."""

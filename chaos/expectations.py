@@ -119,7 +119,7 @@ def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
         experiment=run.experiment,
         component=run.component,
         kind=run.kind,
-        requested_s=_from_to(run.t_requested_s, run.t_heal_requested_s),
+        requested_s=_from_to(run.t_requested_s, run.t_heal_requested_s) if run.asked_s is None else run.asked_s,
         effective_s=_from_to(run.t_effective_s, run.t_healed_s),
         healed_s=_from_to(run.t_heal_requested_s, run.t_healed_s),
         proven=run.proven,
@@ -132,6 +132,7 @@ def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
         error=run.error,
         gaps=recovery_gaps(record, run),
         makes_undecidable=experiment.makes_undecidable,
+        tolerance_s=run.tolerance_s,
     )
 
 

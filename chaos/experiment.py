@@ -5,6 +5,7 @@
     component: redis
     kind: refuse
     length_s: 4
+    tolerance_s: 1.5                        # may be left out: by how much longer or shorter it may be in force
     faults:       [{action: disable, proxy: redis}]
     canaries:     [{probe: redis, proxy: redis, effective: refused}]
     steady_state: [{name: …, metric: …, compare: equals, value: 0}]      # before the fault, or it is not injected
@@ -33,6 +34,10 @@ _SERVER_ERRORS: Final = 500
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _PROOF_S: Final = {"slow": 0.5, "hung": 1.5, "unanswered": 1.5, "stale": 1.5}
 """How much longer than its effect a window must be for the canary to see it."""
+_TOLERANCE_MIN_S: Final = 1.5
+_TOLERANCE_RATIO: Final = 0.25
+_STARTS_WITHIN_S: Final = 10.0
+"""A part that was killed is back when it has started again, which is the platform's own time."""
 
 Site: TypeAlias = tuple[Literal["proxy", "process", "server"], str]
 """Where a canary probes: what it is, and its name."""
@@ -98,6 +103,7 @@ class Experiment(_Part, frozen=True, kw_only=True):
 
     `makes_undecidable`: invariants that nobody can decide after this fault → why. Where one of them is undecided the
     report says so and the grade is at best B; without that there is no verdict.
+    `tolerance_s`: by how much longer or shorter it may be in force; null: see `Experiment.tolerates_s`.
     """
 
     name: str
@@ -106,6 +112,7 @@ class Experiment(_Part, frozen=True, kw_only=True):
     kind: str
     runbook: str = ""
     length_s: float
+    tolerance_s: float | None = None
     faults: tuple[Fault, ...]
     canaries: tuple[CanarySpec, ...]
     steady_state: tuple[Guard, ...] = ()
@@ -134,6 +141,22 @@ class Experiment(_Part, frozen=True, kw_only=True):
     def needs_containers(self) -> bool:
         """Whether only a stack of containers can carry it."""
         return any(isinstance(fault, Disconnect) for fault in self.faults)
+
+    def tolerates_s(self, asked_s: float) -> float:
+        """By how much longer or shorter than `asked_s` its faults may be in force and still be proven as asked.
+
+        Unless the file says so: as much as it may be late, and the time that its canaries are blind for, or that what
+        was killed takes to start.
+        """
+        if self.tolerance_s is not None:
+            return self.tolerance_s
+        blind_s = max((_PROOF_S.get(canary.effective, 0.0) for canary in self.canaries), default=0.0)
+        starts_s = _STARTS_WITHIN_S if any(isinstance(fault, ON_PROCESSES) for fault in self.faults) else 0.0
+        return self.may_be_late_s(asked_s) + max(blind_s, starts_s)
+
+    def may_be_late_s(self, asked_s: float) -> float:
+        """By how much later than planned we may inject or heal what lasts `asked_s`: a quarter, at least 1.5 s."""
+        return self.tolerance_s or max(_TOLERANCE_MIN_S, _TOLERANCE_RATIO * asked_s)
 
     @property
     def shortest_s(self) -> float:
@@ -182,6 +205,8 @@ def _read(path: Path) -> Experiment:
         raise file.error("expected lower-case letters, digits and dashes", "name")
     if experiment.length_s <= 0:
         raise file.error("expected a time above 0 s", "length_s")
+    if experiment.tolerance_s is not None and experiment.tolerance_s <= 0:
+        raise file.error("expected a time above 0 s", "tolerance_s")
     _check_faults(experiment, file)
     _check_canaries(experiment, file)
     if experiment.length_s < experiment.shortest_s:

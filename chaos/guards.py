@@ -48,6 +48,7 @@ class Watch:
         self._seen: dict[str, bool | None] = {}
         self._broken_since_s: dict[str, float] = {}
         self._load: dict[str, float] = {}
+        self.failure = ""  # how the thread died
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="guards", daemon=True)
 
@@ -83,6 +84,12 @@ class Watch:
             )
 
     def _run(self) -> None:
+        try:
+            self._watch()
+        except Exception as error:  # noqa: BLE001 - the conductor tells of it
+            self.failure = f"the thread that watches the guards died: {type(error).__name__}: {error}"
+
+    def _watch(self) -> None:
         with ThreadPoolExecutor(max_workers=max(1, len(self._urls)), thread_name_prefix="guard") as pool:
             while not self._stop.wait(_EVERY_S):
                 pages = list(pool.map(samples_of, self._urls))

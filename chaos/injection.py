@@ -19,7 +19,7 @@ from chaos.experiment import Site
 from chaos.faults import Inverse
 from chaos.faults.tools import ChangedHands, Gone, Tools
 from chaos.lease import Lease
-from chaos.proof import Proof
+from chaos.proof import Proof, Timing, blind, not_as_asked
 from chaos.timeline import Planned
 from harness.errors import GatecrashError
 from harness.record.schema import FaultRun
@@ -128,9 +128,11 @@ class Injection:
         """What became of it so far."""
         experiment = self.plan.experiment
         proofs = [canary.proof() for canary in self.canaries]
+        timing = self._timing(proofs)
         errors = [*self._unhealed.values(), *self._problems]
         if self.was_injected:
             errors += [proof.error for proof in proofs if proof.error]
+            errors += [] if errors or self.plan.healed_on_request else self._not_as_asked(timing)
         elif not errors:
             errors.append("not injected: the run ended first")
         samples = [sample for canary in self.canaries for sample in canary.samples()]
@@ -141,16 +143,38 @@ class Injection:
             injector=", ".join(sorted(set(self._injectors.values()))),
             hypothesis=experiment.hypothesis,
             runbook=experiment.runbook,
-            t_requested_s=self._requested_s,
-            t_effective_s=_latest([proof.effective_s for proof in proofs]),
-            t_heal_requested_s=self._heal_requested_s,
-            t_healed_s=_latest([proof.healed_s for proof in proofs]),
+            t_requested_s=timing.requested_s,
+            t_effective_s=timing.effective_s,
+            t_heal_requested_s=timing.heal_requested_s,
+            t_healed_s=timing.healed_s,
             proven=not errors,
             measured={**self._measure(proofs), **self._measured},
             samples=tuple(sorted(samples, key=lambda sample: sample.t_s)),
             error="; ".join(errors),
             definition=msgspec.to_builtins(experiment),
+            asked_s=None if self.plan.healed_on_request else timing.asked_s,
+            tolerance_s=None if self.plan.healed_on_request else timing.tolerance_s,
         )
+
+    def _timing(self, proofs: Sequence[Proof]) -> Timing:
+        asked_s, experiment = self.plan.lasts_s, self.plan.experiment
+        return Timing(
+            start_s=self.plan.start_s,
+            asked_s=asked_s,
+            late_max_s=experiment.may_be_late_s(asked_s),
+            tolerance_s=experiment.tolerates_s(asked_s),
+            requested_s=self._requested_s,
+            effective_s=_latest([proof.effective_s for proof in proofs]),
+            heal_requested_s=self._heal_requested_s,
+            healed_s=_latest([proof.healed_s for proof in proofs]),
+        )
+
+    def _not_as_asked(self, timing: Timing) -> list[str]:
+        looked = [
+            blind(canary.spec, canary.samples(), timing.requested_s, timing.heal_requested_s, timing.tolerance_s)
+            for canary in self.canaries
+        ]
+        return [error for error in (not_as_asked(timing), *looked) if error]
 
     def _measure(self, proofs: Sequence[Proof]) -> dict[str, float]:
         if len(proofs) == 1:

@@ -144,6 +144,7 @@ class Lease:
         self._next = 0
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._reaper_died = False
         self.path = self._create()
         try:
             self.reaper = self._start_reaper()
@@ -153,6 +154,11 @@ class Lease:
             raise
         self._beat = threading.Thread(target=self._keep_beating, name="lease", daemon=True)
         self._beat.start()
+
+    @property
+    def reaper_died(self) -> bool:
+        """Whether a reaper ended before the lease was given back. Another one is started at the next heartbeat."""
+        return self._reaper_died or (not self._closed.is_set() and self.reaper.poll() is not None)
 
     @property
     def lost(self) -> bool:
@@ -246,11 +252,12 @@ class Lease:
         while not self._closed.wait(self._lease_s / _BEATS_PER_LEASE):
             try:
                 os.write(self._pipe.fileno(), b".")
-            except OSError:
+            except (OSError, ValueError):  # ValueError: the pipe is closed since another reaper could not be started
                 self._replace_reaper()
 
     def _replace_reaper(self) -> None:
         """Somebody killed it."""
+        self._reaper_died = True
         self.reaper.wait()
         with contextlib.suppress(OSError):
             self._pipe.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -26,6 +27,62 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     healed_s: float | None
     measured: dict[str, float]
     error: str = ""
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """When an experiment was to begin and how long to last, and when it was begun, seen, ended and seen healed.
+
+    Instants in T0 seconds; null: it has not come. `late_max_s`: by how much later than planned we may begin or end it;
+    `tolerance_s`: by how much longer or shorter than `asked_s` it may be seen in force.
+    """
+
+    start_s: float
+    asked_s: float
+    late_max_s: float
+    tolerance_s: float
+    requested_s: float | None
+    effective_s: float | None
+    heal_requested_s: float | None
+    healed_s: float | None
+
+
+def not_as_asked(timing: Timing) -> str:
+    """Why a fault that was seen was not the one that was asked for; "" when it was, or was never seen whole."""
+    begun_s, seen_s, ended_s, healed_s = (
+        timing.requested_s,
+        timing.effective_s,
+        timing.heal_requested_s,
+        timing.healed_s,
+    )
+    if begun_s is None or seen_s is None or ended_s is None or healed_s is None:
+        return ""
+    if begun_s - timing.start_s > timing.late_max_s:
+        return f"injected {begun_s - timing.start_s:.1f} s later than planned (tolerance {timing.late_max_s:g} s)"
+    for lasted_s, tolerance_s in ((healed_s - seen_s, timing.tolerance_s), (ended_s - begun_s, timing.late_max_s)):
+        if abs(lasted_s - timing.asked_s) > tolerance_s:
+            return f"in force for {lasted_s:.1f} s instead of {timing.asked_s:g} s (tolerance {tolerance_s:g} s)"
+    return ""
+
+
+def blind(
+    spec: CanarySpec,
+    samples: Sequence[CanarySample],
+    injected_s: float | None,
+    heal_requested_s: float | None,
+    tolerance_s: float,
+) -> str:
+    """Why a canary has not seen the whole fault: it did not look for longer than the tolerance. "" when it has.
+
+    One that holds sockets looks all the time and has a sample only when it sees something.
+    """
+    if spec.effective == "dropped" or injected_s is None or heal_requested_s is None:
+        return ""
+    looks_s = sorted(sample.t_s for sample in samples if injected_s <= sample.t_s <= heal_requested_s)
+    edges_s = [injected_s, *looks_s, heal_requested_s]
+    longest_s = max(after - before for before, after in pairwise(edges_s))
+    if longest_s <= tolerance_s:
+        return ""
+    return f"the canary ({spec.probe} at {spec.place}) was late: it did not look for {longest_s:.1f} s"
 
 
 def is_effective(spec: CanarySpec, sample: CanarySample) -> bool:

@@ -16,11 +16,15 @@ from harness.errors import InputError
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """An experiment at its place. `length_s` null: the experiment's own length."""
+    """An experiment at its place. `length_s` null: the experiment's own length.
+
+    `healed_on_request`: whoever asked for it may heal it at any time, so its length proves nothing.
+    """
 
     experiment: Experiment
     start_s: float
     length_s: float | None = None
+    healed_on_request: bool = False
 
     @property
     def lasts_s(self) -> float:

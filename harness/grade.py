@@ -37,13 +37,15 @@ from harness import amounts
 from harness.audit import INVARIANTS
 from harness.errors import ExitCode, InputError
 from harness.findings import Judgement, find
+from harness.overstatement import by_step, doubts, without_it
 from harness.record.reader import Record
-from harness.record.schema import LoadSummary
+from harness.record.schema import OWN_SOURCE, Anomaly, LoadSummary
 from harness.record.verdict import (
     VERDICT_SCHEMA,
     Decision,
     Examination,
     FaultResult,
+    GeneratorResult,
     InvariantResult,
     LoadResult,
     Reason,
@@ -91,16 +93,13 @@ def grade(
     """Judge a run from its record and what was found in it. Raises `InputError` if its scenario cannot be read."""
     run = record.run
     scenario = scenario_of(record)
-    generator = None
-    if run.load is not None:
-        generator = judge_generator(
-            run.load, health(record.table("generator"), scenario.duration_s, run.load.workers), scenario.generator
-        )
+    slis = tuple(judge_objective(value, scenario.objectives.get(value.name)) for value in indicators)
+    generator = _generator(record, scenario, indicators, slis)
     judgement = Judgement(
         run=run,
         scenario=scenario,
         generator=generator,
-        slis=tuple(judge_objective(value, scenario.objectives.get(value.name)) for value in indicators),
+        slis=slis,
         invariants=tuple(invariants),
         faults=tuple(faults),
         requests_in_record=record.table("requests").num_rows,
@@ -130,6 +129,23 @@ def grade(
         reasons=ruling.reasons,
         held_at=ruling.held_at,
     )
+
+
+def _generator(
+    record: Record, scenario: Scenario, indicators: Sequence[IndicatorValue], slis: Sequence[SliResult]
+) -> GeneratorResult | None:
+    """Whether the load generator was sound; null: it released nobody."""
+    load = record.run.load
+    if load is None:
+        return None
+    found = health(record.table("generator"), scenario.duration_s, load.workers, record.table("metrics"))
+    with_objective = [value for value in indicators if value.name in scenario.objectives]
+    without = [
+        judge_objective(value, scenario.objectives[value.name])
+        for value in without_it(record, with_objective, found.loop_lag_ms_p99)
+    ]
+    doubtful = doubts(slis, without, scenario.objectives, dict(_LETTERS)[scenario.minimum_grade])
+    return judge_generator(load, found, scenario.generator, by_step(record.table("requests")), doubtful)
 
 
 def exit_code(verdict: Verdict) -> ExitCode:
@@ -267,9 +283,7 @@ def _graded(score: float, letter: str, caps: Sequence[Cap]) -> str:
 
 def _evidence_in_doubt(judged: Judgement) -> Iterator[Reason]:
     if not judged.run.complete:
-        own = [one for one in judged.run.anomalies if one.source != "run.json"]  # that one says no more than this
-        why = f"{own[-1].source}: {own[-1].text}" if own else "the run never finished"
-        yield Reason(f"The record is incomplete: {why}.", "mend what ended it, and rehearse again")
+        yield Reason(_incomplete(judged.run.anomalies), "mend what ended it, and rehearse again")
         return
     load = judged.run.load
     if load is None:
@@ -282,6 +296,16 @@ def _evidence_in_doubt(judged: Judgement) -> Iterator[Reason]:
     if load.samples_recorded != judged.requests_in_record:
         text = f"{load.samples_recorded:,} samples were recorded but {judged.requests_in_record:,} are in the record."
         yield Reason(text, again)
+
+
+def _incomplete(anomalies: Sequence[Anomaly]) -> str:
+    """What ended the run, where that is known; else what is missing."""
+    ended = [one.text for one in anomalies if one.source == OWN_SOURCE]
+    if ended:
+        return f"The run {ended[-1]}."
+    own = [one for one in anomalies if one.source != "run.json"]  # that one says no more than this
+    why = f"{own[-1].source}: {own[-1].text}" if own else "the run never finished"
+    return f"The record is incomplete: {why}."
 
 
 def _violated(judged: Judgement) -> Iterator[Reason]:

@@ -52,6 +52,11 @@ class Journal:
         paths.logs.mkdir(exist_ok=True)
         self._write()
 
+    @property
+    def is_released(self) -> bool:
+        """Whether T0 was set."""
+        return self._t0_monotonic_s is not None
+
     def stack_is_up(self, processes: Sequence[ProcessInfo]) -> None:
         """The platform answers; these are its processes."""
         self._update(processes=tuple(processes))

@@ -58,13 +58,15 @@ class Call(_Value, frozen=True):
 
     `t_intended_s` of a retry is that of the first try: a retry counts from when the user wanted it. `retry_of`: the
     operation of the try before. `op`: the operation that the call's requests serve, which an adapter fills in by
-    `Recorder.begin`; null: they serve none.
+    `Recorder.begin`; null: they serve none. `late_s`: how much later than `t_intended_s` the load generator came to the
+    first try.
     """
 
     t_intended_s: float
     attempt: int = 1
     retry_of: int | None = None
     op: int | None = None
+    late_s: float = 0.0
 
 
 class Answer(_Value, Generic[T], frozen=True):

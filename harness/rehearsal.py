@@ -7,17 +7,19 @@ It judges nothing: `harness.cli` audits, grades and reports afterwards, from the
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, Self
 
 import msgspec
 
 from harness.allowed import reached, require_allowed
-from harness.errors import Interrupted, NoVerdict
+from harness.errors import EnvironmentProblem, GatecrashError, Interrupted, NoVerdict
 from harness.journal import Journal
 from harness.record.paths import RunPaths
-from harness.record.schema import Anomaly, SelfTestSummary
+from harness.record.schema import OWN_SOURCE, Anomaly, SelfTestSummary
 from harness.scenario import Scenario
 from harness.scrape import Scraper
 from harness.signals import shielded, uninterrupted
@@ -43,6 +45,9 @@ _TICK_S: Final = 0.25
 _STARTS_WITHIN_S: Final = 30.0
 _T0_WITHIN_S: Final = 15.0
 _FINISHES_WITHIN_S: Final = 20.0
+_SILENT_MAX_S: Final = 30.0  # a swarm speaks once a second; ending all journeys may take it much longer
+_FAULT_PROXIES: Final = ("fault-proxy", "toxiproxy")
+"""The parts of a stack that are not the platform's but ours."""
 
 
 class FaultConductor(Protocol):
@@ -63,6 +68,10 @@ class FaultConductor(Protocol):
     @property
     def stop_reason(self) -> str:
         """Why the whole run must end now, its faults being healed; "" while it may go on."""
+
+    @property
+    def failure(self) -> str:
+        """Which of its own processes or threads died, and how; "" while all of them live."""
 
     def finish(self) -> None:
         """Heal what is still in force and write faults.json. Safe to call twice."""
@@ -103,18 +112,36 @@ def rehearse(
     conduct: Callable[[Addresses, RunPaths], FaultConductor],
     observer: Observer,
 ) -> None:
-    """Run it and write the record into `paths`. Raises GatecrashError; whatever happens, faults are healed first."""
+    """Run it and write the record into `paths`. Raises GatecrashError; whatever happens, faults are healed first.
+
+    An error of our own and, after the release, a machine that lacks something become NoVerdict.
+    """
     journal = Journal(paths, plan.scenario, plan.command, plan.versions, stack.name, plan.selftest)
     try:
         _run(plan, paths, stack, conduct, observer, journal)
     except KeyboardInterrupt:
-        journal.note(Anomaly(t_s=None, source="gatecrash", text="interrupted by the user before the end"))
+        _note_end(journal, "was interrupted by the user before the end")
         raise Interrupted(
             "interrupted: faults healed, processes stopped", hint=f"what was recorded is in {paths.root}"
         ) from None
-    except BaseException as error:
-        journal.note(Anomaly(t_s=None, source="gatecrash", text=f"ended early: {error}"))
+    except GatecrashError as error:
+        _note_end(journal, f"ended early: {error}")
+        if isinstance(error, EnvironmentProblem) and journal.is_released:
+            raise NoVerdict(error.message, hint=error.hint) from error
         raise
+    except Exception as error:
+        log = paths.logs / "gatecrash.log"
+        with suppress(OSError):
+            log.write_text(traceback.format_exc())
+        broke = NoVerdict(f"gatecrash itself broke: {type(error).__name__}: {error}", hint=f"see {log}")
+        _note_end(journal, f"ended early: {broke}")
+        raise broke from error
+
+
+def _note_end(journal: Journal, text: str) -> None:
+    """A disk that is full must not hide why the run ended."""
+    with suppress(EnvironmentProblem):
+        journal.note(Anomaly(t_s=None, source=OWN_SOURCE, text=text))
 
 
 def _run(
@@ -157,9 +184,10 @@ def _run(
             conductor.start(release.t0_monotonic_s)
             journal.released(release)
             observer.phase("release", f"{armed.armed:,} users at {_clock(release.t0_wall_s)}")
-            finished = _observe(scenario, swarm, stack, conductor, observer, journal)
+            finished = _observe(scenario, swarm, stack, scraper, conductor, observer, journal)
             with uninterrupted():
                 conductor.finish()
+            _require_sound(scraper, conductor)
             journal.finished(finished)
             observer.phase("settle", "final reads, then every unsold seat that was held is held again")
             journal.phase("settle")
@@ -215,15 +243,22 @@ def _observe(
     scenario: Scenario,
     swarm: SwarmChild,
     stack: Stack,
+    scraper: Scraper,
     conductor: FaultConductor,
     observer: Observer,
     journal: Journal,
 ) -> Finished:
-    """Follow the run until the swarm says that it is over."""
+    """Follow the run until the swarm says that it is over.
+
+    The swarm's silence is counted in looks, not by the clock: while this process stands still nobody could be heard.
+    """
     deadline = time.monotonic() + _T0_WITHIN_S + scenario.duration_s + _FINISHES_WITHIN_S
-    while time.monotonic() < deadline:
+    silent_s = 0.0
+    while time.monotonic() < deadline and silent_s < _SILENT_MAX_S:
         event = swarm.next(_TICK_S)
+        silent_s = silent_s + _TICK_S if event is None else 0.0
         _notice_deaths(stack, journal, observer)
+        _require_sound(scraper, conductor)
         if why := conductor.stop_reason:
             raise Interrupted(f"{why}: faults healed, processes stopped", hint=f"the record is in {journal.paths.root}")
         if isinstance(event, Progress):
@@ -232,13 +267,23 @@ def _observe(
             conductor.saw({"load_rps": event.rps, **p99_ms})
         elif isinstance(event, Finished):
             return event
-    raise NoVerdict("the load generator did not finish in time", hint=f"see {journal.paths.logs}")
+    hangs = f"said nothing for {silent_s:.0f} s" if silent_s >= _SILENT_MAX_S else "did not finish in time"
+    raise NoVerdict(f"the load generator's master process {hangs}", hint=f"see {journal.paths.logs}")
 
 
 def _notice_deaths(stack: Stack, journal: Journal, observer: Observer) -> None:
+    """Raises NoVerdict when it is the fault proxy that died: behind it no part of the platform can be reached."""
     for death in stack.deaths():
         journal.note(death)
         observer.note(death.text)
+        if death.source in _FAULT_PROXIES:
+            raise NoVerdict(death.text, hint=f"see {journal.paths.logs}")
+
+
+def _require_sound(scraper: Scraper, conductor: FaultConductor) -> None:
+    """Raises NoVerdict when a process or thread of ours died that the run cannot be judged without."""
+    if failure := scraper.failure or conductor.failure:
+        raise NoVerdict(failure, hint="rehearse again")
 
 
 def _clock(wall_s: float) -> str:

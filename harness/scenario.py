@@ -155,9 +155,15 @@ class Objective(_Section, frozen=True):
 
 
 class GeneratorLimits(_Section, frozen=True):
-    """Beyond these the load generator itself is in doubt: first figure DEGRADED, second INVALID."""
+    """Beyond these the load generator itself is in doubt: first figure DEGRADED, second INVALID.
+
+    The first figure of `loop_lag_ms_p99` holds only where what the lag added to response times was not measured.
+    """
 
     loop_lag_ms_p99: tuple[float, float] = (100.0, 1000.0)
+    stall_s: tuple[float, float] = (1.0, 2.0)  # the longest time in which a worker measured nothing
+    missing_ratio: tuple[float, float] = (0.05, 0.15)  # of the run: in which a worker measured nothing
+    scrape_late_s: tuple[float, float] = (2.0, 10.0)
     cpu_percent: tuple[float, float] = (95.0, 101.0)
     release_skew_ms_max: tuple[float, float] = (500.0, 2000.0)
     unreleased_ratio: tuple[float, float] = (0.001, 0.02)

@@ -1,7 +1,8 @@
 """Reads the platform's Prometheus pages into the record's `metrics` table, on the release clock.
 
 It runs on a thread of its own beside the rehearsal and never goes through a fault proxy. A source that does not answer
-leaves a gap, never a zero; one that never answered is said.
+leaves a gap, never a zero; one that never answered is said. How late it was itself is in the same table, so that a gap
+which is the scraper's is not taken for the platform's.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.errors import EnvironmentProblem
 from harness.record.paths import RunPaths
-from harness.record.schema import Anomaly
+from harness.record.schema import OWN_SOURCE, SCRAPE_LATE, Anomaly
 from harness.record.writer import Row, TableWriter
 
 PERIOD_S: Final = 0.5
 _TIMEOUT_S: Final = 1.0
+_ANSWERS_WITHIN_S: Final = 2 * _TIMEOUT_S  # to connect, and to answer
 _LANGUAGE_METRICS: Final = ("python_", "process_")
 _KEPT: Final = "process_cpu_seconds"  # tells which process saturates first
 
@@ -37,6 +39,7 @@ class Scraper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="scraper", daemon=True)
         self._problem: EnvironmentProblem | None = None
+        self.failure = ""  # how the thread died; "" while it lives or ended in order
 
     def start(self, t0_monotonic_s: float) -> None:
         """Begin; times are relative to `t0_monotonic_s` on this machine's monotonic clock."""
@@ -64,26 +67,40 @@ class Scraper:
             self._problem = self._problem or problem
 
     def _loop(self) -> None:
+        try:
+            self._scrape_on()
+        except EnvironmentProblem as problem:
+            self._problem = problem
+        except Exception as error:  # noqa: BLE001 - the rehearsal tells of it
+            self.failure = f"the thread that scrapes the metrics died: {type(error).__name__}: {error}"
+
+    def _scrape_on(self) -> None:
         with requests.Session() as session:
             session.trust_env = False
             due_s = time.monotonic()
             while not self._stop.wait(max(0.0, due_s - time.monotonic())):
-                due_s = max(due_s + PERIOD_S, time.monotonic())
-                try:
-                    self._scrape_all(session)
-                except EnvironmentProblem as problem:
-                    self._problem = problem
-                    return
+                late_s = time.monotonic() - due_s
+                for source, url in self._sources.items():
+                    late_s += self._scrape(session, source, url)
+                ended_s = time.monotonic()
+                self._note_late(ended_s, late_s)
+                due_s = max(due_s + PERIOD_S, ended_s)
 
-    def _scrape_all(self, session: requests.Session) -> None:
-        for source, url in self._sources.items():
-            t_s = time.monotonic() - self._t0_monotonic_s
-            with contextlib.suppress(requests.RequestException, ValueError):
-                page = session.get(url, timeout=_TIMEOUT_S)
-                page.raise_for_status()
-                rows = list(rows_of(page.text, source, t_s))
-                self._writer.append(rows)
-                self._answered.add(source)
+    def _scrape(self, session: requests.Session, source: str, url: str) -> float:
+        """One page. Returns by how much it took longer than its source may."""
+        begun_s = time.monotonic()
+        t_s = begun_s - self._t0_monotonic_s
+        with contextlib.suppress(requests.RequestException, ValueError):
+            page = session.get(url, timeout=_TIMEOUT_S)
+            page.raise_for_status()
+            rows = list(rows_of(page.text, source, t_s))
+            self._writer.append(rows)
+            self._answered.add(source)
+        return max(0.0, time.monotonic() - begun_s - _ANSWERS_WITHIN_S)
+
+    def _note_late(self, ended_s: float, late_s: float) -> None:
+        t_s = ended_s - self._t0_monotonic_s
+        self._writer.append([{"t_s": t_s, "source": OWN_SOURCE, "name": SCRAPE_LATE, "labels": "", "value": late_s}])
 
 
 def rows_of(page: str, source: str, t_s: float) -> Iterable[Row]:

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import ClassVar, Final, TypeVar
 
 import gevent
+from msgspec.structs import replace
 
 from harness.platform import Answer, Call, FanSession, Hold, Order, Person, QueueNewsKind, QueueStream, Venue
 from harness.record.schema import Outcome
@@ -125,7 +126,7 @@ class Visit:
             pause_s = self._back_off_s(asked_s, call.attempt)
             self._require_patience(lost_s + pause_s)
             gevent.sleep(pause_s)
-            call = Call(t_intended_s=call.t_intended_s, attempt=call.attempt + 1)
+            call = replace(call, attempt=call.attempt + 1)
 
     def _is_admitted(self, stream: QueueStream) -> bool:
         try:
@@ -160,7 +161,7 @@ class Visit:
             if not seats:
                 continue
             self._at("hold")
-            call = Call(t_intended_s=self._think().t_intended_s, retry_of=retry_of)
+            call = replace(self._think(), retry_of=retry_of)
             answer = self._try(partial(self._session.hold, seats=seats), call)
             if answer.value is not None:
                 return answer.value
@@ -216,7 +217,7 @@ class Visit:
             pause_s = self._back_off_s(answer.retry_after_s, call.attempt)
             self._require_patience(monotonic() + pause_s)
             gevent.sleep(pause_s)
-            call = Call(t_intended_s=call.t_intended_s, attempt=call.attempt + 1, retry_of=answer.op)
+            call = replace(call, attempt=call.attempt + 1, retry_of=answer.op)
 
     def _back_off_s(self, asked_s: float | None, attempt: int) -> float:
         """What the platform asks for and up to half as much again, but never nothing; without that, exponential and

@@ -75,7 +75,7 @@ class Injected:
     def __init__(self, experiment: Experiment, platform: Platform, length_s: float | None, lease_s: float) -> None:
         self._metrics = Metrics(platform.metrics)
         path = Path.cwd() / f"faults-{experiment.name}.json"
-        planned = Planned(experiment, WATCH_LEAD_S, length_s)
+        planned = Planned(experiment, WATCH_LEAD_S, length_s, healed_on_request=True)
         self._conductor = Conductor([planned], platform, path, lease_s=lease_s)
 
     def begin(self) -> None:

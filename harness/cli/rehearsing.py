@@ -27,7 +27,8 @@ from harness.cli.options import (
     Seed,
     StackName,
 )
-from harness.cli.verdicts import answer, exit_code_of, judge
+from harness.cli.verdicts import answer, exit_code_of, judge, judge_early_end
+from harness.errors import GatecrashError
 
 if TYPE_CHECKING:
     from chaos.timeline import Planned
@@ -98,6 +99,7 @@ def rehearse(
         allow_host or (),
         stack,
         paired=paired,
+        json=json,
     )
     verdict = judge(paths.root)
     answer(verdict, paths, json=json)
@@ -138,7 +140,7 @@ def drill(
     if paired:
         require_pairable(source.scenario)
     reach = reach_of("127.0.0.1", 0, web=False)
-    paths = _record(source.scenario, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired)
+    paths = _record(source.scenario, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired, json=json)
     verdict = judge(paths.root)
     answer(verdict, paths, json=json)
     raise typer.Exit(exit_code_of(verdict))
@@ -191,8 +193,12 @@ def _record(
     stack: str = "embedded",
     *,
     paired: bool = False,
+    json: bool = False,
 ) -> RunPaths:
-    """Carry the rehearsal out, or both halves of a paired one; returns the run directory."""
+    """Carry the rehearsal out, or both halves of a paired one; returns the run directory.
+
+    One that ends early is judged by what was seen, and ends the command with the exit code of what ended it.
+    """
     from datetime import UTC, datetime
 
     from chaos import state
@@ -245,7 +251,13 @@ def _record(
                 observer.phase("judge", "audit, indicators, grade, report")
 
     paths = create_run(out, scenario.name, datetime.now(UTC))
-    run_both(paths, carry_out, say) if paired else carry_out(paths)
+    try:
+        run_both(paths, carry_out, say) if paired else carry_out(paths)
+    except GatecrashError as error:
+        begun = [one for one in (paths, paths.control) if one.run.exists()]
+        if not begun:
+            raise
+        raise typer.Exit(judge_early_end(begun[0], error, json=json)) from error
     return paths
 
 

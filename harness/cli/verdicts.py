@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from harness.cli.annotations import annotate
-from harness.cli.app import say
+from harness.cli.app import fail, say
 from harness.cli.judge import Judged, judge_record
-from harness.errors import ExitCode, Interrupted
+from harness.errors import ExitCode, GatecrashError, Interrupted, NoVerdict
 
 if TYPE_CHECKING:
     from harness.record.paths import RunPaths
@@ -18,14 +19,44 @@ if TYPE_CHECKING:
 
 
 def judge(run: Path) -> Verdict:
-    """Audit, measure, grade and render the record in `run`. Raises InputError when it cannot be trusted."""
+    """Audit, measure, grade and render the record in `run`.
+
+    Raises InputError when it cannot be trusted, NoVerdict when the report cannot be written or the judging breaks.
+    """
+    again = f"nothing is lost: `gatecrash report {run}` gives it"
     try:
         judged = judge_record(run)
         _render(judged)
     except KeyboardInterrupt as stop:
-        hint = f"nothing is lost: `gatecrash report {run}` gives it"
-        raise Interrupted("interrupted before the verdict", hint=hint) from stop
+        raise Interrupted("interrupted before the verdict", hint=again) from stop
+    except GatecrashError:
+        raise
+    except OSError as error:
+        raise NoVerdict(f"the report cannot be written: {error}", hint=f"mend that; {again}") from error
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        raise NoVerdict(f"gatecrash broke while it judged: {type(error).__name__}: {error} ({where})") from error
     return judged.verdict
+
+
+def judge_early_end(paths: RunPaths, error: GatecrashError, *, json: bool) -> ExitCode:
+    """A run that ended before its time: say why, and leave the report of what was seen until then.
+
+    The exit code is that of the error. A report that cannot be made is said and hides nothing.
+    """
+    fail(str(error))
+    try:
+        verdict = judge(paths.root)
+    except GatecrashError as problem:
+        say(f"no report: {problem}")
+        return error.exit_code
+    say(f"report: {paths.report_html}")
+    if json:
+        typer.echo(paths.verdict.read_text(), nl=False)
+    else:
+        typer.echo(f"{verdict.verdict}\n{verdict.reason}")
+    return error.exit_code
 
 
 def _render(judged: Judged) -> None:

@@ -53,5 +53,6 @@ def expand(cells: pa.Table) -> pa.Table:
         "t_first_byte_s": pc.if_else(pc.greater(rows["status"], 0), end_s, pa.scalar(None, pa.float64())),
         "t_end_s": end_s,
         "response_bytes": pa.array(np.zeros(rows.num_rows, np.int64)),
+        "overstated_ms": pa.nulls(rows.num_rows, pa.float64()),
     }
     return pa.table([columns[name] for name in REQUESTS.names], schema=REQUESTS)

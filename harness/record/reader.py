@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -98,6 +98,10 @@ class Record:
         else:
             with pq.ParquetFile(self.paths.table(name)) as file:
                 yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
+
+    def with_table(self, name: str, table: pa.Table) -> Self:
+        """The same record with another table of that name."""
+        return replace(self, _tables={**self._tables, name: table})
 
     def has(self, name: str) -> bool:
         """Whether the table was written at all; an empty table was."""

@@ -26,6 +26,8 @@ import msgspec
 import pyarrow as pa
 
 SCHEMA_VERSION: Final = "gatecrash.record/2"
+OWN_SOURCE: Final = "gatecrash"
+"""The source of anomalies that say how the run ended, and of metrics that are not the platform's."""
 BOT_ACTOR: Final = "bot-"
 """What the name of every actor that is a bot begins with, and of nobody else."""
 PROBE_ACTOR: Final = "probe-"
@@ -100,10 +102,12 @@ REQUESTS: Final = pa.schema(
         pa.field("response_bytes", pa.int64(), nullable=False),
         pa.field("attempt", pa.int16(), nullable=False),  # 1 for the first try of a step, 2 for its first retry …
         pa.field("op", pa.int64()),  # the operation of this worker that it served; null: it served none
+        pa.field("overstated_ms", pa.float64()),  # of the response time, the generator's own; null: not measured
     ]
 )
 """Service time = t_end_s − t_start_s. Response time = t_end_s − t_intended_s. outcome: ok = the answer is one the step
 expects (a 409 to a hold is an ok request whose operation fails); fail = refused or an unexpected status; unknown = cut.
+overstated_ms: how much later than meant the generator began, and how long after the kernel it had the answer.
 """
 
 USER_KINDS: Final = ("fan", "bot", "lurker", "spectator", "operator", "probe")
@@ -217,6 +221,10 @@ METRICS: Final = pa.schema(
         pa.field("value", pa.float64(), nullable=False),
     ]
 )
+
+SCRAPE_LATE: Final = "gatecrash_scrape_late_s"
+"""The name of the one metric of OWN_SOURCE: a row for each round of the scraper, by how much that was late for no fault
+of the platform's."""
 
 HISTOGRAMS: Final = pa.schema(
     [
@@ -483,7 +491,8 @@ class CanarySample(Struct, frozen=True):
 class FaultRun(Struct, frozen=True):
     """One experiment as it was carried out. Times in T0 seconds; null: it did not happen.
 
-    t_requested_s … t_heal_requested_s is what was asked; t_effective_s … t_healed_s is what the canary saw.
+    t_requested_s … t_heal_requested_s is what was done; t_effective_s … t_healed_s is what the canary saw. It was
+    proven as asked when both lasted for `asked_s`, give or take `tolerance_s`; null in a record that does not say.
     """
 
     experiment: str
@@ -501,6 +510,8 @@ class FaultRun(Struct, frozen=True):
     samples: tuple[CanarySample, ...] = ()
     error: str = ""  # why it was not injected, proven or healed
     definition: dict[str, object] = {}  # the experiment as read from its file; its expectations are judged by it
+    asked_s: float | None = None
+    tolerance_s: float | None = None
 
 
 class FaultsDocument(Struct, frozen=True):

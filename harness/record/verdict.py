@@ -63,8 +63,20 @@ class Skew(Struct, frozen=True):
     first: float | None = None
 
 
+class Overstatement(Struct, frozen=True):
+    """What the generator itself added to response times, in ms, over so many for which it was measured."""
+
+    p50: float
+    p99: float
+    samples: int
+
+
 class GeneratorResult(Struct, frozen=True):
-    """Whether the instrument was sound, and why not."""
+    """Whether the instrument was sound, and why not.
+
+    `overstatement_ms`: by step; a step without a measured answer is not in it. `stall_s_max`: the longest time in which
+    a worker stood still.
+    """
 
     validity: Validity
     reasons: tuple[str, ...]
@@ -75,6 +87,8 @@ class GeneratorResult(Struct, frozen=True):
     cpu_percent_max: float | None
     samples_lost: int
     by_worker: tuple[WorkerSummary, ...] = ()
+    overstatement_ms: dict[str, Overstatement] = msgspec.field(default_factory=dict)
+    stall_s_max: float | None = None
 
 
 class SliResult(Struct, frozen=True):
@@ -190,6 +204,7 @@ class FaultResult(Struct, frozen=True):
     """One experiment, judged. Durations in s: asked, effective by the canary, and from the heal command to healed.
 
     `makes_undecidable`: invariants that this fault keeps from being decided → why, as its experiment file says.
+    `tolerance_s`: by how much longer or shorter than asked it may be effective and still be proven.
     """
 
     experiment: str
@@ -208,6 +223,7 @@ class FaultResult(Struct, frozen=True):
     error: str = ""
     makes_undecidable: dict[str, str] = msgspec.field(default_factory=dict)
     gaps: tuple[RecoveryGap, ...] = ()
+    tolerance_s: float | None = None
 
 
 class Finding(Struct, frozen=True):

@@ -48,6 +48,11 @@ def last_line(log: Path) -> str:
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
 
 
+def ending(code: int) -> str:
+    """How a process with this return code ended, in words that follow "it"."""
+    return f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+
+
 class ManagedProcess:
     """One child. `stop_signal` asks it to end; all that is left of it and below it is killed, and waited for."""
 
@@ -156,12 +161,11 @@ class ManagedProcess:
         if code is None or self._stopping or self._reported:
             return None
         self._reported = True
-        how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
         words = last_line(self.log)
         return Anomaly(
             t_s=t_s,
             source=self.name,
-            text=f"{self.name} died on its own: it {how}" + (f"; last log line: {words}" if words else ""),
+            text=f"{self.name} died on its own: it {ending(code)}" + (f"; last log line: {words}" if words else ""),
             is_death=True,
         )
 

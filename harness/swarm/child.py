@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Final, Self, TypeVar
 
 import msgspec
 
 from harness.errors import ExitCode, GatecrashError, NoVerdict
 from harness.record.paths import RunPaths
-from harness.stack.processes import below, child_environment, end_all, last_line
+from harness.stack.processes import below, child_environment, end_all, ending, last_line
 from harness.swarm.protocol import Command, Event, Failed, Quit, Stop, SwarmSpec, decode_event, encode_line, write_spec
 
 E = TypeVar("E", bound=msgspec.Struct)
@@ -68,8 +69,9 @@ class SwarmChild:
             end_all(workers)
         self._reader.join(1.0)
         for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None and not pipe.closed:
-                pipe.close()
+            if pipe is not None:
+                with suppress(OSError):  # what could not be said to a swarm that died is still in the buffer
+                    pipe.close()
         self._spec_file.unlink(missing_ok=True)  # it holds the operator's token
 
     @property
@@ -84,7 +86,7 @@ class SwarmChild:
         try:
             self._process.stdin.write(encode_line(command))
             self._process.stdin.flush()
-        except BrokenPipeError:
+        except OSError:
             return
 
     def next(self, within_s: float) -> Event | None:
@@ -97,10 +99,11 @@ class SwarmChild:
         except queue.Empty:
             return None
         if event is None:
-            code = self._process.wait()
-            raise NoVerdict(
-                f"the load generator died (exit code {code}): {last_line(self._log)}", hint=f"see {self._log}"
+            how, said = ending(self._process.wait()), last_line(self._log)
+            message = f"the load generator's master process died: it {how}" + (
+                f"; last log line: {said}" if said else ""
             )
+            raise NoVerdict(message, hint=f"see {self._log}")
         if isinstance(event, Failed):
             raise SwarmFailed(event)
         return event

@@ -24,6 +24,8 @@ from harness.swarm.request_hook import RequestHook
 from harness.swarm.rows import ROW_TYPES, EventRow, HistogramRow, OperationRow, RequestRow, Row, SpanRow
 from harness.swarm.tracing import Tracer, span_id
 
+STAMP_EVERY: Final = 8
+"""So many requests to one whose arrival is asked of the kernel, when all that a worker has to do is send requests."""
 _ALL: Final = sys.maxsize
 _WALL_CLOCK_COLUMNS: Final = frozenset({"t_sent_s"})
 _encode_json: Final = msgspec.json.Encoder().encode
@@ -136,8 +138,10 @@ class Recorder:
         told: RequestHook | None = None,
         tracer: Tracer | None = None,
         rows_waiting_max: int = _ALL,
+        stamp_every: int = STAMP_EVERY,
     ) -> None:
         self.worker = worker
+        self.stamp_every: Final = stamp_every  # how many requests to one whose arrival the kernel is asked for
         self.tracer: Final = tracer or Tracer()
         self.pulse: MutableSequence[int] | memoryview = [0, 0]  # see `harness.swarm.pulse`
         self.requests_sent = 0

@@ -33,6 +33,7 @@ class RequestRow(msgspec.Struct, frozen=True, gc=False):
     response_bytes: int
     attempt: int
     op: int | None
+    overstated_ms: float | None = None
 
 
 class OperationRow(msgspec.Struct, frozen=True, gc=False):

@@ -4,12 +4,17 @@ A timer per read would cost more than the read. So a connection only notes its d
 process shuts down what is overdue, usually every 50 ms; the waiting greenlet wakes to an end of file and calls it a
 timeout. Nor does each read arm and disarm the loop's watcher: it stays armed from read to read, until the other side
 says something that nobody waits for.
+
+The kernel notes when bytes arrive (SO_TIMESTAMPNS). While a connection is `stamped`, `arrived_ns` has that of the last
+bytes that were read, so that what a busy loop adds to an answer can be told.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
+import struct
+import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,6 +47,10 @@ _GUARD_SHARE: Final = 0.01  # of a core: with many thousands of connections it l
 _NEVER: Final = float("inf")
 _NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _READ: Final = 1  # libev's word for readable
+_SO_TIMESTAMPNS: Final = 35  # Linux; Python has no name for it
+_STAMP: Final = struct.Struct("@ll")  # a timespec
+_STAMP_SPACE: Final = socket.CMSG_SPACE(_STAMP.size)
+_unpack_stamp: Final = _STAMP.unpack_from
 
 
 class DeadlineGuard:
@@ -93,18 +102,27 @@ class Connection:
         "_secured",
         "_waiting",
         "_watching",
+        "arrived_ns",
         "deadline_s",
         "expired",
         "server",
+        "stamped",
     )
 
     def __init__(self, origin: Origin, limits: Limits, session: ssl.SSLSession | None = None) -> None:
         self.deadline_s = _NEVER
         self.expired = False
+        self.stamped = (
+            False  # whether `arrived_ns` is wanted: to ask the kernel for it costs a microsecond for each read
+        )
+        self.arrived_ns = 0  # unix time at which the kernel had the bytes that were read last; 0: it does not say
         connected, address = connect(origin, limits, session)
         self.server = (address, origin.port)
         self._secured = connected if isinstance(connected, gevent.ssl.SSLSocket) else None
         self._raw: socket.socket = connected if self._secured is None else self._secured._sock
+        if sys.platform == "linux":
+            with suppress(OSError):
+                self._raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._hub = get_hub()
         self._readable = self._hub.loop.io(self._raw.fileno(), _READ)
         self._watching = False
@@ -149,17 +167,14 @@ class Connection:
         """Some bytes; empty at the end of file. Waits first: what a server answers is hardly ever there at once."""
         try:
             if self._secured is None:
-                if not self._watching:
-                    self._readable.start(self._wake)
-                    self._watching = True
-                self._waiting = gevent.getcurrent()
-                try:
-                    self._hub.switch()
-                finally:
-                    self._waiting = None
-                data: bytes = self._raw.recv(size)
+                self._await_readable()
+                if self.stamped:
+                    data, stamps, _, _ = self._raw.recvmsg(size, _STAMP_SPACE)
+                    self._note_arrival(stamps)
+                else:
+                    data = self._raw.recv(size)
             else:
-                data = self._secured.recv(size)
+                data = self._receive_secured(self._secured._sslobj.read, size)
         except BlockingIOError:
             return self.receive(size)
         except OSError as error:
@@ -167,6 +182,36 @@ class Connection:
         if not data and self.expired:
             raise CallFailed("timeout")
         return data
+
+    def _receive_secured(self, read: Callable[[int], bytes], size: int) -> bytes:
+        """The stamp is peeked at: OpenSSL reads the bytes itself, and what it asks for may be no part of an answer."""
+        while True:
+            try:
+                return read(size)
+            except ssl.SSLWantReadError:
+                self._await_readable()
+                if self.stamped:
+                    with suppress(OSError):
+                        self._note_arrival(self._raw.recvmsg(1, _STAMP_SPACE, socket.MSG_PEEK)[1])
+            except ssl.SSLWantWriteError:
+                gevent.socket.wait_write(self._raw.fileno())
+
+    def _await_readable(self) -> None:
+        if not self._watching:
+            self._readable.start(self._wake)
+            self._watching = True
+        self._waiting = gevent.getcurrent()
+        try:
+            self._hub.switch()
+        finally:
+            self._waiting = None
+
+    def _note_arrival(self, stamps: list[tuple[int, int, bytes]]) -> None:
+        if stamps:
+            seconds, nanoseconds = _unpack_stamp(stamps[0][2])
+            self.arrived_ns = seconds * 1_000_000_000 + nanoseconds
+        else:
+            self.arrived_ns = 0
 
     def _wake(self) -> None:
         """There is something to read. With nobody there to read it, the loop would say so again and again."""

@@ -208,10 +208,15 @@ class Pace:
 
     def at_once(self) -> Call:
         """The next step follows without a pause."""
-        return Call(t_intended_s=self._complete_s)
+        return _call(self._complete_s)
 
     def after(self, pause_s: float) -> Call:
         """The next step after a pause, which is slept here."""
         intended_s = self._complete_s + pause_s
         gevent.sleep(max(0.0, intended_s - monotonic()))
-        return Call(t_intended_s=intended_s)
+        return _call(intended_s)
+
+
+def _call(intended_s: float) -> Call:
+    """Whatever came between the intention and now is the generator's own doing."""
+    return Call(t_intended_s=intended_s, late_s=max(0.0, monotonic() - intended_s))

@@ -10,7 +10,7 @@ of a close; both end up in `FeedSocket.retry_after_s`.
 from __future__ import annotations
 
 from functools import lru_cache
-from time import monotonic, time
+from time import monotonic, time, time_ns
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -127,6 +127,8 @@ class FeedSocket:
             error = "protocol"
         finally:
             end_s = monotonic()
+            arrived_ns = self._connection.arrived_ns if self._connection else 0
+            overstated_ms = max(0.0, (time_ns() - arrived_ns) / 1e6) if status and arrived_ns else None
             if error:
                 self.close()
             person = self._person
@@ -147,6 +149,7 @@ class FeedSocket:
                 response_bytes=0,
                 attempt=call.attempt,
                 op=call.op,
+                overstated_ms=overstated_ms,
             )
             self._recorder.request(row)
             if self._span_id:
@@ -178,6 +181,7 @@ class FeedSocket:
         parts, limits = urlsplit(url), self._limits
         self._connection = connection = PingingConnection(_origin(parts.scheme, parts.netloc), limits)
         connection.deadline_s = monotonic() + limits.first_byte_s
+        connection.stamped = True
         if self.first_send_s is None:
             self.first_send_s = monotonic()
         key = ws_handshake.new_key()
@@ -188,6 +192,7 @@ class FeedSocket:
             return head.status
         ws_handshake.check(head, key)
         connection.deadline_s = _NEVER
+        connection.stamped = False
         connection.idle_s = limits.idle_s
         self._messages = MessageReader(connection, received, limits.body_bytes)
         return head.status

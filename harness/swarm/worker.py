@@ -48,7 +48,7 @@ from harness.swarm.messages import MESSAGE_TYPE
 from harness.swarm.probes import start_probes
 from harness.swarm.protocol import SwarmSpec, read_spec, take_key
 from harness.swarm.pulse import open_pulse
-from harness.swarm.recorder import Recorder, prepare_arrow
+from harness.swarm.recorder import STAMP_EVERY, Recorder, prepare_arrow
 from harness.swarm.request_event import RequestEvent
 from harness.swarm.settle import settle
 from harness.swarm.tracing import Tracer
@@ -63,6 +63,7 @@ _OBSERVE_S: Final = 0.7
 _CLOCK_SAMPLES: Final = 10
 _CLOCK_TIMEOUT_S: Final = 2.0
 _KILL_TIMEOUT_S: Final = 5.0
+_USERS_ALL_STAMPED: Final = 2000  # there is time to ask the kernel for the arrival of every answer
 _OF_ARM_TIMEOUT: Final = 0.9  # of the time to arm: the master hears who is late before it stops waiting
 
 _log = logging.getLogger(__name__)
@@ -95,8 +96,10 @@ class Worker:
         self._number = number
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
         tracer = Tracer(spec.seed, spec.scenario.load.trace_ratio)
-        rows_waiting_max = spec.scenario.load.rows_waiting_max
-        self._recorder = Recorder(number, RequestEvent(self._environment), tracer, rows_waiting_max)
+        load = spec.scenario.load
+        stamp_every = 1 if load.users <= _USERS_ALL_STAMPED else STAMP_EVERY
+        told = RequestEvent(self._environment)
+        self._recorder = Recorder(number, told, tracer, load.rows_waiting_max, stamp_every)
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
         if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
             raise InputError(f"{spec.platform} cannot send bots", hint="write its bot_session, or set load.bots to 0")

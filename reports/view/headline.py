@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from harness.record.schema import RunDocument, Struct
-from harness.record.verdict import Decision, Finding, GeneratorResult, InvariantResult, LoadResult, SliResult, Verdict
+from harness.record.verdict import (
+    Decision,
+    Finding,
+    GeneratorResult,
+    InvariantResult,
+    LoadResult,
+    Overstatement,
+    SliResult,
+    Verdict,
+)
 from harness.why import why
 from reports import text
 from reports.view import words
@@ -227,6 +237,24 @@ def _instrument(generator: GeneratorResult | None) -> tuple[Fact, ...]:
             note=f"clocks agree within {text.milliseconds(generator.clock_uncertainty_ms)}",
             tone="bad" if generator.samples_lost else "",
         ),
+        *_overstatement(generator.overstatement_ms),
+    )
+
+
+def _overstatement(by_step: dict[str, Overstatement]) -> Iterator[Fact]:
+    """What the generator added to response times: its worst step, and all steps below."""
+    during = {name: step for name, step in by_step.items() if name != "settle"}
+    worst = max(during.values(), key=lambda step: step.p99, default=None)
+    if worst is None:
+        return
+    steps = (
+        f"{name.replace('_', ' ')} {text.milliseconds(step.p50)} / {text.milliseconds(step.p99)}"
+        for name, step in during.items()
+    )
+    yield Fact(
+        label="Added to response times, p99",
+        value=f"≤ {text.milliseconds(worst.p99)}",
+        note=f"by the generator itself, p50 / p99: {', '.join(steps)}",
     )
 
 

@@ -22,6 +22,7 @@ from chaos import experiment
 from chaos.conductor import Conductor
 from chaos.experiment import Experiment
 from chaos.fault import AddToxic, Disconnect, Drop
+from chaos.guards import Watch
 from chaos.timeline import Planned
 from harness.errors import EnvironmentProblem, InputError
 from harness.record.schema import FaultRun, FaultsDocument
@@ -30,8 +31,8 @@ from tests.chaos.servers import ROOT, Pages, ProxyServer, Upstream, Valkey, ping
 from tests.waiting import wait_until
 
 Start = Callable[[Callable[[socket.socket], None]], Upstream]
-REDIS = experiment.load("redis-down")
 LATE_S = 3.0  # how long a busy machine may sleep over an instant
+REDIS = experiment.load("redis-down")
 
 
 @dataclass(frozen=True)
@@ -329,4 +330,53 @@ def test_finishing_twice_is_the_same_as_once(ours: ProxyServer, redis_address: t
         first = faults_of(path)
         conductor.finish()
     assert faults_of(path) == first
-    assert first[0].proven, first[0].error
+    assert first[0].error.startswith("in force for ")
+    assert first[0].error.endswith("s instead of 60 s (tolerance 15 s)")
+
+
+@pytest.mark.usefixtures("redis_address")
+def test_a_fault_that_was_in_force_for_longer_than_asked_is_not_proven(ours: ProxyServer, path: Path) -> None:
+    """The conductor stands still, as a process that was stopped does."""
+    with Conductor([Planned(REDIS, 0.5, 0.5)], Platform(ours.url), path) as conductor:
+        conductor.preflight()
+        conductor.start(time.monotonic())
+        wait_until(lambda: conductor.in_force() != (), what="the fault")
+        with conductor._lock:
+            begun_s = time.monotonic()
+            wait_until(lambda: time.monotonic() - begun_s > 3.0)
+        wait_until(healed(path), within_s=30, what="the healing")
+    (run,) = faults_of(path)
+    assert not run.proven
+    assert (run.asked_s, run.tolerance_s) == (0.5, 1.5)
+    assert re.fullmatch(r"in force for \d+\.\d s instead of 0\.5 s \(tolerance 1\.5 s\)", run.error)
+
+
+@pytest.mark.usefixtures("redis_address")
+def test_a_conductor_whose_thread_dies_heals_and_says_so(ours: ProxyServer, path: Path) -> None:
+    with Conductor([Planned(REDIS, 0.3, 60)], Platform(ours.url), path) as conductor:
+        conductor.preflight()
+        conductor.start(time.monotonic())
+        wait_until(lambda: conductor.in_force() != (), what="the fault")
+        conductor._watch = None  # type: ignore[assignment]  # what its next look at the guards stumbles over
+        wait_until(lambda: conductor._died != "", what="the death")
+        assert conductor.failure.startswith("the conductor's thread died: AttributeError: ")
+        wait_until(lambda: ours.call("GET", "/proxies/redis").json()["enabled"] is True, what="the healing")
+        conductor._watch = Watch((), {})
+    assert not faults_of(path)[0].proven
+
+
+@pytest.mark.usefixtures("redis_address")
+def test_a_reaper_that_dies_is_named(ours: ProxyServer, path: Path) -> None:
+    with Conductor([Planned(REDIS, 60, 1)], Platform(ours.url), path) as conductor:
+        conductor.preflight()
+        assert conductor.failure == ""
+        conductor._lease.reaper.kill()
+        wait_until(lambda: conductor.failure.startswith("the reaper died"), what="the word of it")
+    assert conductor.failure.startswith("the reaper died")
+
+
+@pytest.mark.usefixtures("redis_address")
+def test_a_lease_that_was_given_back_names_no_death(ours: ProxyServer, path: Path) -> None:
+    with Conductor([Planned(REDIS, 60, 1)], Platform(ours.url), path) as conductor:
+        conductor.preflight()
+    assert conductor.failure == ""

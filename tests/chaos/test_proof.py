@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.experiment import CanarySpec
-from chaos.proof import Proof, prove
+from chaos.experiment import CanarySpec, load
+from chaos.proof import Proof, Timing, blind, not_as_asked, prove
 from harness.record.schema import CanarySample
 
 REFUSED = CanarySpec(probe="redis", proxy="redis", effective="refused")
@@ -63,3 +63,54 @@ def test_what_was_never_seen_is_said() -> None:
     assert "saw hung, ok" in prove(REFUSED, samples((11, "ok", 1), (12, "hung", 1)), 10.0, 14.0).error
     never_healed = prove(REFUSED, samples((11, "refused", 1), (14.1, "refused", 1)), 10.0, 14.0)
     assert (never_healed.healed_s, "never seen healed" in never_healed.error) == (None, True)
+
+
+def timing(
+    requested_s: float | None, effective_s: float | None, heal_requested_s: float | None, healed_s: float | None
+) -> Timing:
+    """Planned from 10 s for 2 s."""
+    return Timing(
+        start_s=10.0,
+        asked_s=2.0,
+        late_max_s=1.5,
+        tolerance_s=3.0,
+        requested_s=requested_s,
+        effective_s=effective_s,
+        heal_requested_s=heal_requested_s,
+        healed_s=healed_s,
+    )
+
+
+@pytest.mark.parametrize(
+    ("instants", "error"),
+    [
+        ((10.0, 10.1, 12.0, 12.1), ""),
+        ((10.0, 10.1, 12.0, 15.1), ""),  # it came back slowly, which is the platform's own time
+        ((10.0, 10.1, 12.0, 15.2), "in force for 5.1 s instead of 2 s (tolerance 3 s)"),
+        ((10.0, 10.1, 21.3, 21.4), "in force for 11.3 s instead of 2 s (tolerance 3 s)"),
+        ((10.0, 10.1, 13.6, 13.6), "in force for 3.6 s instead of 2 s (tolerance 1.5 s)"),
+        ((10.0, 10.1, 10.4, 10.5), "in force for 0.4 s instead of 2 s (tolerance 1.5 s)"),
+        ((11.6, 11.7, 13.6, 13.7), "injected 1.6 s later than planned (tolerance 1.5 s)"),
+        ((None, None, None, None), ""),
+        ((10.0, 10.1, 12.0, None), ""),  # never seen healed: that is said elsewhere
+    ],
+)
+def test_a_fault_is_proven_as_asked_or_not(instants: tuple[float, ...], error: str) -> None:
+    assert not_as_asked(timing(*instants)) == error
+
+
+def test_a_canary_that_stood_still_has_not_seen_the_fault() -> None:
+    seen = samples((10.1, "refused", 1), (10.2, "refused", 1), (13.4, "refused", 1), (14.1, "ok", 1))
+    assert blind(REFUSED, seen, 10.0, 14.0, 3.5) == ""
+    late = "the canary (redis at redis) was late: it did not look for 3.2 s"
+    assert blind(REFUSED, seen, 10.0, 14.0, 1.5) == late
+    assert blind(REFUSED, seen[:2], 10.0, 14.0, 1.5) == late.replace("3.2", "3.8")
+    assert blind(DROPPED, seen, 10.0, 14.0, 1.5) == ""
+
+
+def test_what_is_tolerated_is_in_the_file_or_follows_from_what_is_broken() -> None:
+    assert load("redis-down").tolerates_s(4.0) == 1.5
+    assert load("redis-down").tolerates_s(20.0) == 5.0
+    assert load("redis-hang").tolerates_s(4.0) == 3.0  # a canary needs a second to call a connection hung
+    assert load("feed-node-loss").tolerates_s(4.0) == 11.5  # what was killed has to start again
+    assert load("feed-node-loss").may_be_late_s(4.0) == 1.5

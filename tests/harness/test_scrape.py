@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.record.paths import RunPaths
+from harness.record.schema import SCRAPE_LATE
 from harness.scrape import Scraper, rows_of
 from tests.waiting import wait_until
 
@@ -61,6 +62,17 @@ def test_it_scrapes_on_the_release_clock_and_names_a_silent_source(tmp_path: Pat
         server.shutdown()
         server.server_close()
     rows = pq.read_table(paths.table("metrics")).to_pylist()
-    assert {row["source"] for row in rows} == {"booking"}
+    assert {row["source"] for row in rows} == {"booking", "gatecrash"}
+    late_s = [row["value"] for row in rows if row["name"] == SCRAPE_LATE]
+    assert len(late_s) == len({row["t_s"] for row in rows if row["source"] == "gatecrash"})
+    assert min(late_s) >= 0.0
     assert -1.0 <= rows[0]["t_s"] <= seen_s - begun_s - 1.0
     assert [anomaly.text for anomaly in scraper.anomalies()] == ["the metrics of worker never answered"]
+
+
+def test_a_scraper_whose_thread_dies_says_so(tmp_path: Path) -> None:
+    scraper = Scraper({"booking": "http://127.0.0.1:1/metrics"}, RunPaths(root=tmp_path))
+    with scraper:
+        scraper.start("no instant")  # type: ignore[arg-type]
+        wait_until(lambda: scraper.failure != "", what="the death")
+    assert scraper.failure.startswith("the thread that scrapes the metrics died: TypeError: ")

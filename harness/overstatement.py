@@ -1,0 +1,118 @@
+"""What the load generator itself added to response times, and which figures that puts in doubt; see docs/instrument.md.
+
+A response time runs from when the user meant to send to when the client had noticed the whole answer. Two parts of it
+are the generator's: how much later than meant it began, and how long the answer lay in the kernel before it was read.
+Both are in the column `overstated_ms` of `requests`. Pure: tables and figures in, values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
+from typing import Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.amounts import amounts
+from harness.record.reader import Record
+from harness.record.verdict import Overstatement, SliResult, Validity
+from harness.scenario import Objective
+from harness.sli import INDICATORS, IndicatorValue, percentile
+from harness.sli.measured import Observations
+
+_FROM_EVENTS: Final = ("time_to_first_position_p95_s", "feed_freshness_p99_ms", "reconnect_recovery_p95_s")
+"""Indicators of instants at which the loop took an event off a stream: the loop's lag is all that is known of them."""
+_MS_OF: Final = {"s": 1000.0, "ms": 1.0}
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Why the generator is not to be trusted, in words."""
+
+    validity: Validity
+    reason: str
+
+
+def by_step(requests: pa.Table) -> dict[str, Overstatement]:
+    """p50 and p99 of `overstated_ms` of each step, over the answers for which it was measured."""
+    measured = requests.filter(pc.is_valid(requests["overstated_ms"]))
+    steps, overstated_ms = np.array(measured["step"].to_pylist()), measured["overstated_ms"].to_numpy()
+    found = {step: overstated_ms[steps == step] for step in sorted(set(steps.tolist()))}
+    return {
+        step: Overstatement(p50=percentile(of, 0.5) or 0.0, p99=percentile(of, 0.99) or 0.0, samples=len(of))
+        for step, of in found.items()
+    }
+
+
+def without_it(
+    record: Record, values: Collection[IndicatorValue], loop_lag_ms: float | None
+) -> tuple[IndicatorValue, ...]:
+    """Those of these indicators that are times, as they would be without what the generator added.
+
+    Response times: by the difference that it makes among the requests for which it was measured; a request without an
+    answer is one, since nobody read anything late. Times of events: the loop's lag at its p99 is taken off.
+    """
+    requests = record.table("requests")
+    known = requests.filter(
+        pc.or_(
+            pc.is_valid(requests["overstated_ms"]),
+            pc.and_(pc.equal(requests["status"], 0), pc.greater_equal(requests["seq"], 0)),
+        )
+    )
+    taken_off = pc.divide(pc.fill_null(known["overstated_ms"], 0.0), 1000.0)
+    at = known.schema.get_field_index("t_end_s")
+    truer = known.set_column(at, known.schema.field(at), pc.subtract(known["t_end_s"], taken_off))
+    as_seen, without = (
+        Observations(record.with_table("requests", known)),
+        Observations(record.with_table("requests", truer)),
+    )
+    found: list[IndicatorValue] = []
+    for value in values:
+        spec = INDICATORS[value.name]
+        if value.value is None:
+            continue
+        if spec.source == "requests" and spec.unit in _MS_OF:
+            seen, less = spec.measure(as_seen).value, spec.measure(without).value
+            added = 0.0 if seen is None or less is None else seen - less
+        elif value.name in _FROM_EVENTS and loop_lag_ms is not None:
+            added = loop_lag_ms / _MS_OF[spec.unit]
+        else:
+            continue
+        found.append(msgspec.structs.replace(value, value=max(0.0, value.value - added)))
+    return tuple(found)
+
+
+def doubts(
+    slis: Sequence[SliResult], without: Sequence[SliResult], objectives: Mapping[str, Objective], least_score: float
+) -> tuple[Doubt, ...]:
+    """Which decisions would be others without what the generator added. `least_score`: of the grade that is asked for.
+
+    At or beyond its worst only with it, or a grade that is too low only with it: INVALID, since the run would be NOT
+    READY for the generator's sake. A target missed only with it: DEGRADED.
+    """
+    truer = {sli.name: sli for sli in without}
+    found: list[Doubt] = []
+    for sli in slis:
+        less = truer.get(sli.name)
+        if less is None or sli.score is None or less.score is None:
+            continue
+        if objectives[sli.name].required and sli.score == 0.0 < less.score:
+            found.append(Doubt(Validity.INVALID, _in_words(sli, less, "at or beyond its worst")))
+        elif less.met and not sli.met:
+            found.append(Doubt(Validity.DEGRADED, _in_words(sli, less, "beyond its target")))
+    scores = [sli.score for sli in slis if sli.score is not None]
+    scores_less = [truer.get(sli.name, sli).score or 0.0 for sli in slis if sli.score is not None]
+    if scores and fmean(scores) < least_score <= fmean(scores_less):
+        figures = (
+            f"{fmean(scores):.1f} with what the generator added to response times, {fmean(scores_less):.1f} without"
+        )
+        reason = f"the grade is too low for the generator's sake: the score is {figures}"
+        found.append(Doubt(Validity.INVALID, reason))
+    return tuple(found)
+
+
+def _in_words(sli: SliResult, less: SliResult, place: str) -> str:
+    seen, truer = amounts(sli.unit, sli.value or 0.0, less.value or 0.0)
+    return f"{sli.title} is {place} at {seen} only with what the generator added; without that it is {truer}"
