@@ -22,9 +22,12 @@ class Why(msgspec.Struct, frozen=True):
 
 
 def why(verdict: Verdict) -> tuple[Why, ...]:
-    """What decided against READY, then what holds the grade, then the excuses of faults; each list cut at a length."""
+    """What decided against READY, then what holds the grade, then the excuses of faults; each list cut at a length.
+
+    That an F is held by a violated invariant is among the reasons already.
+    """
     lines = [Why(verdict.verdict.value, one.text, one.action) for one in verdict.reasons]
-    held = [Why(f"held at {verdict.grade}", one.text, one.action) for one in verdict.held_at]
+    held = [Why(f"held at {verdict.grade}", one.text, one.action) for one in verdict.held_at if verdict.grade != "F"]
     known = {one.text for one in verdict.held_at}
     excused = [one for one in excuses(verdict) if one.text not in known]
     return (*_cut(lines), *_cut(held), *_cut(excused))

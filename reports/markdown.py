@@ -25,10 +25,10 @@ def _headline(page: Page) -> Iterable[str]:
     yield f"# {head.word}"
     grade = f"Grade {head.grade}, score {head.score} of 100" if head.graded else "Not graded"
     yield head.meaning
-    yield f"**{grade}.** {_plain(head.reason)}"
+    yield f"**{grade}.** {_plain(head.reason)}".strip()
     for group in head.why:
         yield f"**{_plain(group.title)}:**\n\n" + "\n".join(
-            f"- {_plain(said)} *{_plain(action)}.*" for said, action in group.lines
+            f"- {_plain(said)} → {_plain(action)}" for said, action in group.lines
         )
     yield f"{_plain(head.scenario)} · {_plain(head.run_id)} · {_plain(head.when)}"
     facts = [_fact(fact) for fact in (*head.load, *head.instrument_facts)]
@@ -147,6 +147,14 @@ def _faults(page: Page) -> Iterable[str]:
     ]
     header = ("Experiment", "Proven", "Expectation", "Expected", "Observed", "It was")
     yield _table(header, rows) if rows else "Nothing was broken in this run."
+    gaps = [
+        f"- {_plain(fault.name)}, {gap.title.lower()}: for {gap.length} from {gap.began} nobody got one"
+        f" while {gap.waiting} waited: {gap.state.glyph} {gap.state.word}"
+        for fault in page.faults
+        for gap in fault.gaps
+    ]
+    if gaps:
+        yield "The longest waits in vain after each heal:\n\n" + "\n".join(gaps)
 
 
 def _rest(page: Page) -> Iterable[str]:

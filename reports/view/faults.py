@@ -49,7 +49,7 @@ class GapRow(Struct, frozen=True):
 
     title: str
     length: str
-    stretch: str
+    began: str
     waiting: str
     bound: str
     state: State
@@ -177,7 +177,7 @@ def _gap(gap: RecoveryGap) -> GapRow:
     return GapRow(
         title=gap.title,
         length=length,
-        stretch=f"{text.at(gap.t_from_s)} to {text.at(gap.t_to_s)}",
+        began=text.at(gap.t_from_s),
         waiting=text.count(gap.waiting),
         bound=bound,
         state=words.state("gap_long" if gap.length_s > gap.bound_s else "gap_short"),

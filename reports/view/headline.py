@@ -78,7 +78,7 @@ class WhyGroup(Struct, frozen=True):
 
 
 class Headline(Struct, frozen=True):
-    """Everything above the fold."""
+    """Everything above the fold. `reason`: "" where the list below says the same."""
 
     word: str
     tone: str
@@ -112,7 +112,7 @@ def headline(run: RunDocument, verdict: Verdict) -> Headline:
         graded=verdict.grade is not None,
         grade=verdict.grade or text.ABSENT,
         score=text.points(verdict.score),
-        reason=verdict.reason,
+        reason="" if any(line.text == verdict.reason for line in why(verdict)) else verdict.reason,
         why=_why(verdict),
         scenario=verdict.scenario,
         description=str(run.scenario.get("description", "")),
@@ -132,7 +132,7 @@ def headline(run: RunDocument, verdict: Verdict) -> Headline:
 def _why(verdict: Verdict) -> tuple[WhyGroup, ...]:
     groups: dict[str, list[tuple[str, str]]] = {}
     for line in why(verdict):
-        groups.setdefault(line.of, []).append((text.capitalised(line.text), text.capitalised(line.action)))
+        groups.setdefault(line.of, []).append((line.text, line.action))
     return tuple(
         WhyGroup(title=_WHY.get(of, f"{text.capitalised(of)} because"), lines=tuple(lines))
         for of, lines in groups.items()

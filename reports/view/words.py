@@ -55,7 +55,7 @@ _STATES: Final = {
     "missed": State(word="missed", tone="bad", glyph="✕"),
     "no_samples": State(word="no samples", tone="warn", glyph="?"),
     "no_objective": State(word="no objective", tone="quiet", glyph="○"),
-    "gap_short": State(word="as without a fault", tone="good", glyph="✓"),
+    "gap_short": State(word="short enough", tone="good", glyph="✓"),
     "gap_long": State(word="stood still", tone="warn", glyph="!"),
     "VALID": State(word="VALID", tone="good", glyph="✓"),
     "DEGRADED": State(word="DEGRADED", tone="warn", glyph="!"),
