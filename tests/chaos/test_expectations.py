@@ -357,6 +357,52 @@ class TestReconnects:
         assert result.observed == "the run ended less than 3 s after the first was cut off"
 
 
+class TestPeopleOfOneNumber:
+    """A fan, a bot and a lurker may have the same number; they are three people."""
+
+    def test_a_fan_still_waits_when_the_bot_of_the_same_number_was_admitted(self) -> None:
+        paper = Paper()
+        paper.event("connect", 3.0, "positions", kind="fan", actor="fan-000001")
+        paper.event("admitted", 9.0, "positions", kind="bot", actor="bot-000001")
+        assert paper.judged(**PAUSED).status == "missed"
+
+    def test_a_bot_that_hears_is_no_fan_who_hears(self) -> None:
+        paper = Paper()
+        paper.event("connect", 3.0, "positions", kind="fan", actor="fan-000001")
+        paper.event("paused", 11.0, "positions", kind="bot", actor="bot-000001")
+        assert paper.judged(**PAUSED).status == "missed"
+
+    def test_another_kind_does_not_come_back_for_a_client_that_was_cut(self) -> None:
+        paper = Paper()
+        paper.event("disconnect", 10.1, kind="spectator", actor="spectator-000001", key="reset")
+        paper.event("connect", 10.2, kind="fan", actor="fan-000001")
+        paper.event("score", 30.0, user=99)
+        assert paper.judged(**BACK).observed == "0 % of 1 clients, one never"
+
+    def test_the_counts_of_two_followers_are_two_counts(self) -> None:
+        paper = Paper()
+        for kind, seq in (("spectator", 5), ("fan", 50)):
+            paper.event("snapshot", 1.0, kind=kind, actor=f"{kind}-000001", seq=seq)
+            paper.event("seat", 11.0, kind=kind, actor=f"{kind}-000001", seq=seq + 1)
+        assert paper.judged(check="no_gap").observed == "0 gaps in 2 changes"
+
+    def test_bots_that_are_turned_away_are_no_failed_requests(self) -> None:
+        paper = Paper()
+        paper.requests("join", 10, 5, kind="fan")
+        paper.requests("join", 90, 5, kind="bot", status=403, outcome="fail")
+        wanted = {"check": "requests", "step": "join", "outcome": ["ok"], "at_least": 0.99}
+        assert paper.judged(**wanted).observed == "100 % of 10 requests"
+
+
+def test_a_share_just_below_its_limit_is_not_shown_as_the_limit() -> None:
+    paper = Paper()
+    paper.requests("hold", 1999, 5)
+    paper.requests("hold", 1, 5, outcome="fail")
+    result = paper.judged(check="requests", step="hold", outcome=["ok"], at_least=1.0)
+    assert (result.status, result.observed) == ("missed", "99.95 % of 2,000 requests")
+    assert result.expected.startswith("at least 100 %")
+
+
 class TestNoGap:
     """check: no_gap."""
 
