@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from harness.amounts import amount
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, PayValue, SeatsValue
 from harness.audit.spec import InvariantSpec
@@ -102,9 +103,9 @@ def _until(promise: Promise) -> float:
 
 
 def _report(seat: str, earlier: Promise, later: Promise, tally: Tally) -> None:
-    early_s = earlier.t_until_s - later.hold.t_end_s
+    early = amount(earlier.t_until_s - later.hold.t_end_s, "s")
     tally.violated(
-        f"seat {seat} was granted to {later.hold.actor} {early_s:.3f} s before {earlier.hold.actor}'s hold was over",
+        f"seat {seat} was granted to {later.hold.actor} {early} before {earlier.hold.actor}'s hold was over",
         during(earlier.hold, _granted(earlier, seat)),
         during(later.hold, _granted(later, seat)),
     )
@@ -126,7 +127,7 @@ def _told_too_soon(evidence: Evidence, promises: list[Promise], tally: Tally) ->
             continue
         early_s = promise.t_until_s - told.t_end_s
         tally.violated(
-            f"{told.actor} was told that their hold is gone {early_s:.3f} s before it was over",
+            f"{told.actor} was told that their hold is gone {amount(early_s, 's')} before it was over",
             during(promise.hold, _granted(promise, ", ".join(promise.hold.value.seats))),
             during(told, f"{told.actor} was told that the hold is gone"),
         )

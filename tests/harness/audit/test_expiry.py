@@ -81,7 +81,7 @@ def test_the_history_shows_both_holds_and_by_how_much() -> None:
     granted(builder, 1, 1.0)
     granted(builder, 2, 5.0)
     violation = expiry(builder).violations[0]
-    assert violation.summary == f"seat {SEAT} was granted to fan-0002 3.900 s before fan-0001's hold was over"
+    assert violation.summary == f"seat {SEAT} was granted to fan-0002 3.9 s before fan-0001's hold was over"
     assert [step.text for step in violation.history] == [
         f"fan-0001 was granted {SEAT} for 8 s, asked at 1.000 s",
         f"fan-0002 was granted {SEAT} for 8 s, asked at 5.000 s",
