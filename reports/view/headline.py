@@ -244,17 +244,13 @@ def _instrument(generator: GeneratorResult | None) -> tuple[Fact, ...]:
 def _overstatement(by_step: dict[str, Overstatement]) -> Iterator[Fact]:
     """What the generator added to response times: its worst step, and all steps below."""
     during = {name: step for name, step in by_step.items() if name != "settle"}
-    worst = max(during.values(), key=lambda step: step.p99, default=None)
-    if worst is None:
+    if not during:
         return
-    steps = (
-        f"{name.replace('_', ' ')} {text.milliseconds(step.p50)} / {text.milliseconds(step.p99)}"
-        for name, step in during.items()
-    )
+    name, worst = max(during.items(), key=lambda item: item[1].p99)
     yield Fact(
-        label="Added to response times, p99",
+        label="Added to response times",
         value=f"≤ {text.milliseconds(worst.p99)}",
-        note=f"by the generator itself, p50 / p99: {', '.join(steps)}",
+        note=f"p99, by the generator itself, in {words.step(name).lower()}; see the times by step",
     )
 
 

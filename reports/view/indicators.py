@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from harness.record.schema import STEPS, Struct
-from harness.record.verdict import SliResult
+from harness.record.verdict import GeneratorResult, Overstatement, SliResult
 from harness.sli import percentile
 from reports import text
 from reports.view import words
@@ -30,7 +30,10 @@ class IndicatorRow(Struct, frozen=True):
 
 
 class TimingRow(Struct, frozen=True):
-    """One step: how often, how it ended, and p50, p95 and p99 in ms of service time and of response time."""
+    """One step: how often, how it ended, and p50, p95 and p99 in ms of service time and of response time.
+
+    `added`: p50 and p99 in ms of what the load generator itself added to the response time; "–" where unmeasured.
+    """
 
     title: str
     sent: str
@@ -38,6 +41,7 @@ class TimingRow(Struct, frozen=True):
     unknown: str
     service: tuple[str, str, str]
     response: tuple[str, str, str]
+    added: tuple[str, str]
 
 
 def indicators(slis: tuple[SliResult, ...]) -> tuple[IndicatorRow, ...]:
@@ -45,12 +49,13 @@ def indicators(slis: tuple[SliResult, ...]) -> tuple[IndicatorRow, ...]:
     return tuple(_row(sli) for sli in sorted(slis, key=_order))
 
 
-def timings(frames: Frames) -> tuple[TimingRow, ...]:
+def timings(frames: Frames, generator: GeneratorResult | None) -> tuple[TimingRow, ...]:
     """Each step that was sent, in the order of the journey. What the end of the run cut off is left out."""
     sent = frames.requests[frames.requests["error"] != "stopped"]
     groups = {str(name): rows for name, rows in sent.groupby("step")}
     known = [name for name in STEPS if name in groups]
-    return tuple(_timing(name, groups[name]) for name in [*known, *sorted(set(groups) - set(known))])
+    added = generator.overstatement_ms if generator is not None else {}
+    return tuple(_timing(name, groups[name], added.get(name)) for name in [*known, *sorted(set(groups) - set(known))])
 
 
 def state_of(sli: SliResult) -> str:
@@ -85,7 +90,7 @@ def _row(sli: SliResult) -> IndicatorRow:
     )
 
 
-def _timing(name: str, rows: pd.DataFrame) -> TimingRow:
+def _timing(name: str, rows: pd.DataFrame, added: Overstatement | None) -> TimingRow:
     return TimingRow(
         title=words.step(name),
         sent=text.count(len(rows)),
@@ -93,6 +98,7 @@ def _timing(name: str, rows: pd.DataFrame) -> TimingRow:
         unknown=text.count(int((rows["outcome"] == "unknown").sum())),
         service=_percentiles(rows["service_ms"]),
         response=_percentiles(rows["response_ms"]),
+        added=(text.ABSENT, text.ABSENT) if added is None else (text.number(added.p50), text.number(added.p99)),
     )
 
 

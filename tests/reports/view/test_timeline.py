@@ -61,7 +61,7 @@ def test_an_empty_record_has_neither_timeline_nor_release(empty: Record) -> None
 
 
 def test_times_by_step_agree_with_the_indicators(record: Record) -> None:
-    rows = {row.title: row for row in indicators.timings(frames.read(record))}
+    rows = {row.title: row for row in indicators.timings(frames.read(record), None)}
     for step, title in (("hold", "Hold"), ("pay", "Pay"), ("seat_map", "Seat map")):
         for quantile, written in zip((0.5, 0.95, 0.99), rows[title].response, strict=True):
             value = step_latency_ms(record.table("requests"), step, quantile).value
