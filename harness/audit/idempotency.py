@@ -12,6 +12,7 @@ from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Moment, Tally, at_rest, during
 
 _UNSENT: Final = frozenset({"refused", "dns", "tls", "ports_exhausted", "fds_exhausted"})
+_LEDGER: Final = "ledger_export"
 _SIGN: Final = {"capture": 1, "refund": -1, "decline": 0}
 
 
@@ -71,9 +72,13 @@ def _charged_again(
     evidence: Evidence, posted: dict[str, list[Operation[PayValue]]], reported: set[str], tally: Tally
 ) -> None:
     """Orders whose key was posted again and that more was captured for than once, refunds taken off."""
+    if _LEDGER not in evidence.run.capabilities:
+        tally.hidden = "the platform does not show its ledger: whether a card was charged again cannot be told"
+        return
     if evidence.unrest or not evidence.record.has("final_ledger"):
-        why = "the platform did not come to rest" if evidence.unrest else "the provider's ledger could not be read"
-        tally.undecided, tally.note = bool(posted), f"{why}: whether a card was charged again cannot be told"
+        tally.undecided = True
+        unread = "the provider's ledger could not be read at rest"
+        tally.note = f"the platform did not come to rest: {evidence.unrest}" if evidence.unrest else unread
         return
     orders = {order.order_id: key for key in posted if (order := evidence.order_of("", key)) is not None}
     captures: dict[str, int] = dict.fromkeys(orders, 0)
