@@ -135,7 +135,10 @@ def _loss(evidence: Evidence, confirmation: Confirmation) -> str:
     if order.fan != confirmation.operation.actor:
         return f"belongs to {order.fan}"
     missing = [seat for seat in confirmation.seats if seat not in order.seats]
-    return f"no longer has {seats(tuple(missing))}" if missing else ""
+    if missing:
+        return f"no longer has {seats(tuple(missing))}"
+    extra = [seat for seat in order.seats if seat not in confirmation.seats] if confirmation.seats else []
+    return f"has {seats(tuple(extra))} too" if extra else ""
 
 
 def _confirmed_but_unsold(evidence: Evidence, tally: Tally) -> None:

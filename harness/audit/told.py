@@ -23,6 +23,8 @@ from harness.audit.tally import Moment, at_rest, during
 
 YES: Final = "confirmed"
 NO: Final = frozenset({"declined", "expired", "refunded"})
+_NO: Final = "no"
+_REFUSED: Final = "refused"
 _REFUSALS: Final = ("declined", "expired")
 _NEVER: Final = float("inf")
 
@@ -87,7 +89,7 @@ def refusals(evidence: Evidence) -> Iterator[Word]:
         tried_s = last_try_s.get(pay.key, -_NEVER)
         if tried_s > pay.t_end_s if about_purchase else tried_s > -_NEVER:
             continue
-        state = pay.error if about_purchase else "refused"
+        state = pay.error if about_purchase else _REFUSED
         yield Word(pay, name_of(evidence, "", pay.key), state, "", pay.key)
 
 
@@ -113,26 +115,32 @@ def contradictions(evidence: Evidence) -> Iterator[Contradiction]:
     """
     margin_s = evidence.clock_margin_s
     doubted = _not_only_confirmed(evidence)
-    yes: dict[str, Word] = {}
-    no: dict[str, Word] = {}
-    asked_s = _asked(evidence, doubted)
-    for word in words(evidence) if doubted else ():
-        if word.order in doubted:
-            first = yes if word.state == YES else no if word.state in NO or word.state == "refused" else None
-            if first is not None and _end(word) < _end(first.get(word.order)):
-                first[word.order] = word
+    firsts = _firsts(evidence, doubted)
     found: dict[str, Contradiction] = {}
-    for word in words(evidence) if yes or no else ():
-        earlier = (no if word.state == YES else yes if _is_denial(word) else {}).get(word.order)
-        if earlier is None or earlier.state == "refused" or _end(earlier) + margin_s >= word.operation.t_invoke_s:
-            continue
-        if word.state != YES or asked_s.get(word.order, -_NEVER) <= _end(earlier):
+    for word in words(evidence) if firsts[YES] or firsts[_NO] else ():
+        earlier = firsts[_NO if word.state == YES else YES].get(word.order)
+        is_denial = word.state in NO or (word.state == "pending" and not word.stale)
+        if earlier and (word.state == YES or is_denial) and _end(earlier) + margin_s < word.operation.t_invoke_s:
             found.setdefault(word.order, Contradiction(earlier, word))
-    for name, word in no.items():
+    for name, word in (firsts[_REFUSED] | firsts[_NO]).items():
         order = evidence.order_of(word.order_id, word.key)
-        if order and order.state in (YES, "mixed") and asked_s.get(name, -_NEVER) <= _end(word):
+        if order and order.state in (YES, "mixed"):
             found.setdefault(name, Contradiction(word, order))
     yield from found.values()
+
+
+def _firsts(evidence: Evidence, orders: set[str]) -> dict[str, dict[str, Word]]:
+    """By kind of word, for each of these orders the first that no later try of its fan takes back."""
+    asked_s = _asked(evidence, orders)
+    firsts: dict[str, dict[str, Word]] = {YES: {}, _NO: {}, _REFUSED: {}}
+    for word in words(evidence) if orders else ():
+        first = firsts.get(_NO if word.state in NO else word.state)
+        if first is None or word.order not in orders:
+            continue
+        taken_back = first is firsts[_NO] and asked_s.get(word.order, -_NEVER) > _end(word)
+        if not taken_back and _end(word) < _end(first.get(word.order)):
+            first[word.order] = word
+    return firsts
 
 
 def name_of(evidence: Evidence, order_id: str, key: str) -> str:
@@ -157,11 +165,6 @@ def _asked(evidence: Evidence, orders: set[str]) -> dict[str, float]:
             if name in orders:
                 asked_s[name] = max(pay.t_invoke_s, asked_s.get(name, -_NEVER))
     return asked_s
-
-
-def _is_denial(word: Word) -> bool:
-    """A word that must not follow a yes."""
-    return word.state in NO or (word.state == "pending" and not word.stale)
 
 
 def _end(word: Word | None) -> float:
