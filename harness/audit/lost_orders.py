@@ -43,7 +43,7 @@ def no_lost_order(evidence: Evidence) -> Tally:
         tally.undecided = True
         tally.note = f"{unread} acknowledged orders could not be looked up by their fans at rest"
     else:
-        tally.note = f"{pending} of them were pending or parked when their fans were told"
+        tally.note = f"{tally.checked} orders were acknowledged, {pending} of them as pending"
     return tally
 
 
