@@ -78,7 +78,10 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
-    """The plan of fan number `index`. The probes are spread evenly over the fans, so that even a few fans have some."""
+    """The plan of fan number `index`.
+
+    Pairs who share an identity and fans who pay twice are spread evenly, so that even a small crowd has some.
+    """
     plan = _ordinary(journey, seed, index)
     if (pair := _pair(journey.over_limit_ratio, index)) is not None:
         return msgspec.structs.replace(
