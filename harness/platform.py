@@ -133,9 +133,10 @@ class Section(_Value, frozen=True):
 
 
 class Venue(_Value, frozen=True):
-    """The sections, the most wanted first."""
+    """The sections, the most wanted first. `prices_cents`: seat → price; empty: the platform shows no prices."""
 
     sections: tuple[Section, ...]
+    prices_cents: dict[str, int] = {}
 
 
 class SeatMap(_Value, frozen=True):
@@ -146,11 +147,12 @@ class SeatMap(_Value, frozen=True):
 
 
 class Hold(_Value, frozen=True):
-    """Seats kept for a fan for `ttl_s`."""
+    """Seats kept for a fan for `ttl_s`. `shown_cents`: their price when they were chosen; null: none was shown."""
 
     hold_id: str
     seats: tuple[str, ...]
     ttl_s: float
+    shown_cents: int | None = None
 
 
 class Order(_Value, frozen=True):
@@ -242,7 +244,7 @@ class FanSession(Protocol):
         """Every seat's state."""
 
     def hold(self, call: Call, seats: tuple[str, ...]) -> Answer[Hold]:
-        """Keep seats. `error` "conflict": somebody has one of them."""
+        """Keep seats. `error` "conflict": somebody has one of them; "limit": one identity would have too many."""
 
     def release(self, call: Call, hold: Hold) -> Answer[None]:
         """Give a hold back."""
@@ -300,4 +302,4 @@ class Platform(Protocol):
         """Wait, at most `timeout_s`, until the platform is at rest; look up the acknowledged orders; read its state."""
 
     def sweep(self, seats: Sequence[str]) -> None:
-        """Hold and release each of these unsold seats: an operation of the history each."""
+        """Hold and release each of these seats: an operation of the history each. Sold ones should be refused."""

@@ -178,6 +178,8 @@ class Visit:
         declined_on_purpose = self._plan.card_declined
         pay = partial(self._session.pay, hold=hold, key=key, declined_on_purpose=declined_on_purpose)
         paid = self._try(pay, self._think())
+        if self._plan.repeats_payment:  # `_try` ends with an answer, or the fan has left
+            self._try(pay, Call(t_intended_s=paid.t_end_s, retry_of=paid.op))
         if paid.value is None:
             return DECLINED if paid.error == "declined" else GAVE_UP
         self._at("order")

@@ -142,6 +142,13 @@ class OrderAnswer(_Document, frozen=True):
     state: str
     seats: tuple[str, ...] = ()
     amount_cents: int = 0
+    stale: bool = False
+
+
+class LimitAnswer(_Document, frozen=True):
+    """A refusal because of the purchase limit."""
+
+    limit: int
 
 
 class PassAnswer(_Document, frozen=True):
@@ -173,13 +180,29 @@ def read(response: Response, kind: type[D]) -> D | None:
         return None
 
 
+def says(response: Response, kind: type[msgspec.Struct]) -> bool:
+    """Whether the body is such a document, whatever the status."""
+    try:
+        msgspec.json.decode(response.body, type=kind)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
 def venue_of(answer: VenueAnswer) -> Venue:
     """The sections with the dearest first: that is what everybody wants."""
     dearest = sorted(
         answer.sections,
         key=lambda section: (-max(answer.prices_cents[row.price] for row in section.rows), section.id),
     )
-    return Venue(sections=tuple(Section(name=one.id, rows=_rows(one)) for one in dearest))
+    sections = tuple(Section(name=one.id, rows=_rows(one)) for one in dearest)
+    prices = {
+        seat: answer.prices_cents[row.price]
+        for layout, section in zip(dearest, sections, strict=True)
+        for row, seats in zip(layout.rows, section.rows, strict=True)
+        for seat in seats
+    }
+    return Venue(sections=sections, prices_cents=prices)
 
 
 def _rows(section: SectionDocument) -> tuple[tuple[str, ...], ...]:

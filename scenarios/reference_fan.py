@@ -63,6 +63,7 @@ class ReferenceFanSession:
         self._ticket = b""
         self._pass = b""
         self.last_event_id = ""
+        self._prices_cents: dict[str, int] = {}  # as the layout that this fan read shows them
 
     @property
     def first_send_s(self) -> float | None:
@@ -155,7 +156,9 @@ class ReferenceFanSession:
     def venue(self, call: Call) -> Answer[Venue]:
         """The layout."""
         response = self._client.call(api.VENUE, f"{self._base}/venue", call)
-        return _plain(response, self._read_venue(response.body) if response.error == "" else None)
+        venue = self._read_venue(response.body) if response.error == "" else None
+        self._prices_cents = venue.prices_cents if venue else {}
+        return _plain(response, venue)
 
     def section_counts(self, call: Call) -> Answer[dict[str, int]]:
         """Free seats per section."""
@@ -182,9 +185,10 @@ class ReferenceFanSession:
         answer = _read(response, api.HoldAnswer, 201)
         if answer is None:
             final = response.status in (401, 409, 422)
-            return _ended(operation, response, errors={409: "conflict", 422: "status"}, final=final)
+            return _ended(operation, response, errors={409: "conflict", 422: _refusal(response)}, final=final)
         value = {"seats": answer.seats, "ttl_s": answer.ttl_s}
-        hold = Hold(hold_id=answer.hold_id, seats=answer.seats, ttl_s=answer.ttl_s)
+        shown_cents = self._shown_cents(answer.seats)
+        hold = Hold(hold_id=answer.hold_id, seats=answer.seats, ttl_s=answer.ttl_s, shown_cents=shown_cents)
         return _ended(operation, response, key=answer.hold_id, value=value, result=hold)
 
     def release(self, call: Call, hold: Hold) -> Answer[None]:
@@ -201,6 +205,8 @@ class ReferenceFanSession:
         """Buy what is held."""
         value: dict[str, object] = {"hold_id": hold.hold_id, "seats": hold.seats}
         value["declined_on_purpose"] = declined_on_purpose
+        if hold.shown_cents is not None:
+            value["shown_cents"] = hold.shown_cents
         operation = self._begin(Function.PAY, call, key=key, value=value)
         headers = self._pass + api.JSON_BODY + f"Idempotency-Key: {key}\r\n".encode()
         body = _encode({"hold_id": hold.hold_id, "card": "declined" if declined_on_purpose else "ok"})
@@ -208,7 +214,8 @@ class ReferenceFanSession:
         answer = _read(response, api.OrderAnswer, 201, 202)
         if answer is None:
             final = response.status in (401, 402, 410, 422)
-            return _ended(operation, response, errors={402: "declined", 410: "expired"}, final=final, doubted=True)
+            errors = {402: "declined", 410: "expired", 422: _refusal(response)}
+            return _ended(operation, response, errors=errors, final=final, doubted=True)
         value |= {"order_id": answer.order_id, "amount_cents": answer.amount_cents, "state": answer.state}
         order = Order(order_id=answer.order_id, state=answer.state)
         return _ended(operation, response, value=value, result=order)
@@ -218,6 +225,10 @@ class ReferenceFanSession:
         operation = self._begin(Function.ORDER, call, key=order_id)
         response = self._client.call(api.ORDER, f"/api/orders/{order_id}", operation.call, self._pass)
         return end_order(operation, response)
+
+    def _shown_cents(self, seats: tuple[str, ...]) -> int | None:
+        prices = [self._prices_cents.get(seat) for seat in seats]
+        return None if None in prices else sum(price for price in prices if price is not None)
 
     def note(
         self,
@@ -276,9 +287,16 @@ def end_order(operation: Operation, response: Response) -> Answer[Order]:
     """End the look-up of an order, a fan's own or one after settling."""
     answer = _read(response, api.OrderAnswer, 200)
     if answer is None:
-        return _ended(operation, response, final=response.status == 401)
-    value = {"state": answer.state, "seats": answer.seats, "amount_cents": answer.amount_cents}
+        return _ended(operation, response, errors={404: "missing"}, final=response.status == 401)
+    value: dict[str, object] = {"state": answer.state, "seats": answer.seats, "amount_cents": answer.amount_cents}
+    if answer.stale:
+        value["stale"] = True
     return _ended(operation, response, value=value, result=Order(order_id=answer.order_id, state=answer.state))
+
+
+def _refusal(response: Response) -> str:
+    """What a 422 means in the history."""
+    return "limit" if api.says(response, api.LimitAnswer) else "status"
 
 
 def _read(response: Response, kind: type[D], *statuses: int) -> D | None:

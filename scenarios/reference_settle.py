@@ -96,11 +96,17 @@ class Operator:
             notes.append(f"{missing} of {len(acked)} acknowledged orders could not be looked up")
 
     def _look_up_one(self, client: HttpClient, order: AckedOrder) -> bool:
-        authority = self.pass_for(order.actor)
+        """False: the platform would not say, in a few tries."""
         person = Person(user=-1, kind=_OPERATOR.kind, actor=order.actor, identity=order.identity)
-        operation = self._recorder.begin(person, Function.ORDER, _now(), key=order.order_id, value={})
-        response = client.call(api.SETTLE_GET, f"/api/orders/{order.order_id}", operation.call, authority)
-        return end_order(operation, response).outcome is Outcome.OK
+        for _ in range(_TRIES):
+            authority = self.pass_for(order.actor)
+            operation = self._recorder.begin(person, Function.ORDER, _now(), key=order.order_id, value={})
+            response = client.call(api.SETTLE_GET, f"/api/orders/{order.order_id}", operation.call, authority)
+            answer = end_order(operation, response)
+            if answer.outcome is Outcome.OK or answer.error == "missing":
+                return True
+            gevent.sleep(_POLL_S)
+        return False
 
     def _look_at_draw(self) -> None:
         """Where lots were drawn: the seed, and who was in the draw."""

@@ -13,6 +13,7 @@ from target import faulty_parts as faulty
 from target.holds_lua import LuaSeats
 from target.inventory import Inventory
 from target.orders import Orders
+from target.saga import Saga
 from target.seat_log import SeatLog
 from target.settings import SettingsError
 from target.waiting_room import WaitingRoom
@@ -78,8 +79,15 @@ def _charge_twice(context: Context) -> None:
     context.payments = faulty.TwiceCharging(context.payments)
 
 
-def _keep_late_captures(context: Context) -> None:
-    context.saga = faulty.GraspingSaga
+def _saga(faulty_saga: type[Saga]) -> Plant:
+    def plant(context: Context) -> None:
+        context.saga = faulty_saga
+
+    return plant
+
+
+def _raise_prices(context: Context) -> None:
+    context.venue = faulty.DearerVenue(context.venue)
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,43 @@ _ALL: Final = (
         "late_capture_kept",
         "money_reconciles",
         f"orders are given up after {faulty.IMPATIENT_S:g} s unpaid, and a capture that lands later is kept",
-        _keep_late_captures,
+        _saga(faulty.GraspingSaga),
+    ),
+    Bug(
+        "parked_dropped",
+        "no_lost_order",
+        "checkouts that were parked while the database was away are dropped when it is back",
+        _saga(faulty.ForgettingSaga),
+    ),
+    Bug(
+        "sale_denied",
+        "no_lost_booking",
+        f"the fan of every {faulty.DENIED_ONE_IN}th confirmed order is told that the card was declined",
+        _saga(faulty.DenyingSaga),
+    ),
+    Bug(
+        "sale_recanted",
+        "no_lost_booking",
+        "orders are confirmed, and shown as declined when they are looked up",
+        _saga(faulty.RecantingSaga),
+    ),
+    Bug(
+        "surcharge",
+        "charged_as_shown",
+        f"each seat is ordered, charged and exported at {faulty.SURCHARGE_CENTS} cents more than it is shown at",
+        _raise_prices,
+    ),
+    Bug(
+        "repeat_charged",
+        "one_key_one_purchase",
+        "a payment that is posted again under its key is charged again",
+        _saga(faulty.RepeatingSaga),
+    ),
+    Bug(
+        "key_per_hold",
+        "one_key_one_purchase",
+        "a used idempotency key with another hold buys a second time",
+        _saga(faulty.KeyPerHoldSaga),
     ),
     Bug(
         "limit_per_session",

@@ -13,17 +13,18 @@ from target import orders_sql as sql
 from target.hold_script import HOLD
 from target.holds_lua import LuaSeats
 from target.inventory import Inventory
-from target.orders import Checkout, Order, Orders, OrderState, SeatsOwnedError
+from target.orders import Checkout, Order, Orders, OrderState, SeatsOwnedError, order_id_for
 from target.parking import Parking
 from target.payments.client import ChargeAnswer, Payable, PaymentsClient
 from target.rate_policy import Feedback, RatePolicy
 from target.redis_store import Reply, Script, Value
-from target.saga import Policy, Saga
+from target.saga import Policy, Receipt, Saga
 from target.seat_log import SeatChange, SeatLog, text
 from target.seat_map import SeatMap, Seats
 from target.seat_store import HoldReply, Owner, Places
 from target.settlement import Settlement
 from target.tickets import Signer
+from target.venue import Venue
 from target.waiting_room import Positions, WaitingRoom
 
 EVERY: Final = 50  # seat changes: what happens to some of them happens to these
@@ -35,6 +36,9 @@ REGRESS_BY: Final = 50  # more than the line moves between two looks of one fan
 BURST_PERIOD_S: Final = 4.0
 BURST_LENGTH_S: Final = 0.25
 BURST_TIMES: Final = 5
+SURCHARGE_CENTS: Final = 150  # for each seat
+DENIED_ONE_IN: Final = 4  # orders, by their ids
+DENIED_AFTER_S: Final = 0.2
 
 
 def _changed(script: Script, old: str, new: str) -> Script:
@@ -218,6 +222,66 @@ class KeepingSettlement(Settlement):
     async def _captured_late(self, claim: Checkout | Order, _charge: ChargeAnswer) -> OrderState:
         await self._orders.stop_watching(claim.order_id)
         return await self._state(claim)
+
+
+class DearerVenue(Venue):
+    """Shows one price and takes another: orders, charges and exports all have a surcharge that no fan was shown."""
+
+    def __init__(self, real: Venue) -> None:
+        self.__dict__ = real.__dict__
+
+    def price_cents(self, seat: str) -> int:
+        """See the class."""
+        return super().price_cents(seat) + SURCHARGE_CENTS
+
+
+class ForgettingSaga(Saga):
+    """Drops the checkouts that were parked while the database was away, though their fans were told "pending"."""
+
+    async def unpark(self, checkout: Checkout) -> None:
+        """See the class."""
+        await self._parking.remove(checkout.order_id)
+
+
+class DenyingSaga(Saga):
+    """Confirms an order, charges for it, and now and then tells its fan that the card was declined."""
+
+    async def checkout(self, checkout: Checkout, *, hold_expires_at_s: float) -> Receipt:
+        """See the class."""
+        receipt = await super().checkout(checkout, hold_expires_at_s=hold_expires_at_s)
+        denied = receipt.state is OrderState.CONFIRMED and int(receipt.order_id[1:], 16) % DENIED_ONE_IN == 0
+        return msgspec.structs.replace(receipt, state=OrderState.DECLINED) if denied else receipt
+
+
+class RecantingSaga(Saga):
+    """Tells fans that their order is confirmed, and a moment later, when they look it up, that it was declined."""
+
+    async def find(self, order_id: str) -> tuple[Order | Checkout | None, bool]:
+        """See the class."""
+        order, stale = await super().find(order_id)
+        if isinstance(order, Order) and order.state is OrderState.CONFIRMED and order.age_s > DENIED_AFTER_S:
+            return msgspec.structs.replace(order, state=OrderState.DECLINED), stale
+        return order, stale
+
+
+class RepeatingSaga(Saga):
+    """Charges the card again whenever a payment that went through is posted again under its key."""
+
+    async def _earlier(self, checkout: Checkout) -> Receipt:
+        receipt = await super()._earlier(checkout)
+        if receipt.state is OrderState.CONFIRMED:
+            await self._payments.charge(f"{checkout.order_id}-again", checkout)
+        return receipt
+
+
+class KeyPerHoldSaga(Saga):
+    """Takes the same idempotency key with another hold for another purchase."""
+
+    async def checkout(self, checkout: Checkout, *, hold_expires_at_s: float) -> Receipt:
+        """See the class."""
+        order_id = order_id_for(checkout.event, checkout.fan, f"{checkout.idempotency_key} {checkout.hold_id}")
+        own = msgspec.structs.replace(checkout, order_id=order_id)
+        return await super().checkout(own, hold_expires_at_s=hold_expires_at_s)
 
 
 class GraspingSaga(Saga):

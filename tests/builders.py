@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,8 @@ class RunBuilder(PaperSale):
         """Confirm an already sold seat to another fan as well."""
         row = self.confirmed()[0]
         value: Row = {"hold_id": "hold-9999", "seats": [row["seat"]], "order_id": "order-9999"}
-        self.operation(9999, "pay", "key-9999", value | {"amount_cents": 5000, "state": "confirmed"}, 30.0, 30.2)
+        told = value | {"amount_cents": 5000, "state": "confirmed", "shown_cents": 5000}
+        self.look_at_rest(self.operation(9999, "pay", "key-9999", told, 30.0, 30.2))
         self.order(9999, "order-9999", "key-9999", [str(row["seat"])], "confirmed", ("capture",))
         return self
 
@@ -240,6 +242,32 @@ class RunBuilder(PaperSale):
         self.tables["final_seats"].append({"seat": seat, "state": "free"})
         facts = self.run.seat_map_at_rest or SeatMapFacts()
         self.changed(seat_map_at_rest=msgspec.structs.replace(facts, capacity=len(self.tables["final_seats"])))
+
+    def lose_order(self) -> Self:
+        """Take a payment as pending, and know nothing of it any more after settling."""
+        told: Row = {"hold_id": "hold-9998", "seats": ["103-Z-2"], "order_id": "order-9998", "state": "pending"}
+        self.operation(9998, "pay", "key-9998", told | {"amount_cents": 5000}, 30.0, 30.2)
+        self.operation(9998, "order", "order-9998", {}, self.duration_s + 5, self.duration_s + 5.1, "fail", "missing")
+        return self
+
+    def raise_prices(self) -> Self:
+        """Take more for each order than was shown, and the same in orders, ledger, and what fans are told."""
+        for row in (*self.tables["final_orders"], *self.tables["final_ledger"]):
+            row["amount_cents"] = 2 * int(str(row["amount_cents"]))
+        for op in self.tables["operations"]:
+            value = json.loads(str(op["value"]))
+            if "amount_cents" in value:
+                op["value"] = json.dumps(value | {"amount_cents": 2 * value["amount_cents"]})
+        return self
+
+    def reuse_key(self) -> Self:
+        """Take a used key for another purchase."""
+        row = self.confirmed()[0]
+        tried: Row = {"order_id": row["order_id"], "seats": ["103-Z-3"]}
+        answered = tried | {"answered_id": "order-9997", "answered_seats": ["103-Z-3"]}
+        t_s = self.duration_s + 30
+        self.operation(0, "reuse", str(row["idempotency_key"]), answered, t_s, t_s + 0.1, actor=str(row["fan"]))
+        return self
 
     def exceed_limit(self) -> Self:
         """Let the buyers of many orders be one person."""

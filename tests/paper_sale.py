@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.record.schema import TABLES
 
@@ -126,7 +127,7 @@ class PaperSale:
 
     def _pay(self, user: int, hold_id: str, seats: list[str], t_s: float, *, declined: bool) -> None:
         key, order_id = f"key-{user:04d}", f"order-{user:04d}"
-        value: Row = {"hold_id": hold_id, "seats": seats}
+        value: Row = {"hold_id": hold_id, "seats": seats, "shown_cents": 5000 * len(seats)}
         if declined:
             self.request(user, "pay", t_s, 0.08, status=402)
             value |= {"order_id": order_id, "declined_on_purpose": True}
@@ -211,10 +212,29 @@ class PaperSale:
                 self.operation(self.fans, "sweep", seat, {}, t_s, t_s + 0.01, actor="sweep")
 
     def _probe(self) -> None:
-        """Somebody tries to get past the queue, and is turned away."""
+        """Somebody tries to get past the queue, or too many seats, and is turned away; a payment is posted again."""
         t_s = self.duration_s + 20
         for way in ("no pass", "tampered pass"):
             self.operation(self.fans, "probe", way, {"seats": []}, t_s, t_s + 0.01, "fail", "status", actor="prober")
+        many: Row = {"seats": self.seats[:5]}
+        self.operation(self.fans, "hold", "", many, t_s, t_s + 0.01, "fail", "limit", actor="greedy")
+        paid = [op for op in self.tables["operations"] if op["function"] == "pay" and op["outcome"] == "ok"]
+        for op in paid[-1:]:
+            self.operation(0, "pay", str(op["key"]), self._told(op), t_s, t_s + 0.1, actor=str(op["actor"]))
+            seat = self._told(op)["seats"][0]
+            self.operation(self.fans, "sweep", seat, {}, t_s + 1, t_s + 1.01, "fail", "conflict", actor="sweep")
+        for op in paid:
+            self.look_at_rest(op)
+
+    def look_at_rest(self, pay: Row) -> None:
+        """The fan of a payment reads the order, which was confirmed, after settling."""
+        told, t_s = self._told(pay), self.duration_s + 5
+        shown: Row = {"state": "confirmed", "seats": told["seats"], "amount_cents": told["amount_cents"]}
+        self.operation(0, "order", told["order_id"], shown, t_s, t_s + 0.01, actor=str(pay["actor"]))
+
+    def _told(self, pay: Row) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(str(pay["value"]))
+        return told | {"state": "confirmed"}
 
     def _scrape(self) -> None:
         for tick in range(int(self.duration_s * 2)):

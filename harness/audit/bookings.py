@@ -1,4 +1,4 @@
-"""What was promised to whom: no seat to two fans, and no promise forgotten.
+"""What was promised to whom: no seat to two fans, no promise forgotten, and no answer taken back.
 
 Every claim comes from what a fan was told (an acked payment or look-up) or from the order export at rest.
 """
@@ -9,11 +9,17 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from harness.audit.contention import contested_seats, sold_seats_asked_for
 from harness.audit.history import Evidence, Order
 from harness.audit.operations import Operation, OrderValue, PayValue
 from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Moment, Tally, at_rest, during
+from harness.audit.told import contradictions, exported, refusals, seats
+
+_LIVE: Final = ("confirmed", "mixed")
 
 
 class Confirmation(msgspec.Struct, frozen=True, gc=False):
@@ -31,16 +37,15 @@ class Confirmation(msgspec.Struct, frozen=True, gc=False):
 
     def moment(self) -> Moment:
         """It as a step of a history."""
-        seats = _seats(self.seats)
-        return during(
-            self.operation, f"{self.operation.actor} was told order {self.order_name} is confirmed for {seats}"
-        )
+        told = f"{self.operation.actor} was told order {self.order_name} is confirmed for {seats(self.seats)}"
+        return during(self.operation, told)
 
 
 def no_double_sell(evidence: Evidence) -> Tally:
     """At most one confirmed order per seat, over everything that fans were told and the order export.
 
-    A payment that ended unknown claims nothing by itself: if it went through, the export shows its order.
+    A payment that ended unknown claims nothing by itself: if it went through, the export shows its order. At rest a few
+    sold seats are asked for once more; whoever is granted one of them could buy it a second time.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     first: dict[str, str] = {}
@@ -53,8 +58,14 @@ def no_double_sell(evidence: Evidence) -> Tally:
         if seat in contested:
             contested[seat].setdefault(order, claim)
     for seat, by_order in contested.items():
-        moments = (c.moment() if isinstance(c, Confirmation) else _exported(c) for c in by_order.values())
+        moments = (c.moment() if isinstance(c, Confirmation) else exported(c) for c in by_order.values())
         tally.violated(f"seat {seat} was sold {len(by_order)} times: orders {', '.join(by_order)}", *moments)
+    asked = sold_seats_asked_for(evidence)
+    for seat, (sweep, sold) in asked.items():
+        if sweep.ok:
+            granted = during(sweep, f"{sweep.actor} was granted seat {seat}, which was sold")
+            tally.violated(f"seat {seat} was granted again after order {sold.order_id} had it", exported(sold), granted)
+    tally.chances = len(contested_seats(evidence) | asked.keys())
     if not evidence.record.has("final_orders"):
         tally.note = "judged by what fans were told alone: the record has no order export"
     return tally
@@ -68,25 +79,39 @@ def _claims(evidence: Evidence) -> Iterator[tuple[str, str, Confirmation | Order
         for seat in confirmation.seats:
             yield seat, name, confirmation
     for order in evidence.orders.values():
-        if order.state in ("confirmed", "mixed"):
+        if order.state in _LIVE:
             for seat in order.seats:
                 yield seat, order.order_id, order
 
 
 def no_lost_booking(evidence: Evidence) -> Tally:
-    """Every acked confirmation is confirmed at rest, for that fan and those seats, and the seat map shows them sold."""
+    """What fans were told of their purchases stands at rest: every yes, every no, and whose order it is.
+
+    - a confirmation is confirmed at rest, for that fan and those seats, and the seat map shows them sold;
+    - no yes is followed by a no, and no no by a yes, in later answers or at rest (see `harness.audit.told`);
+    - the order of an idempotency key belongs to the fan who used the key, has the id that they were told, and the seats
+      that they paid for; and no fan has an order that they never asked for.
+    """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     if not evidence.record.has("final_orders"):
         tally.note = "the order export could not be read at rest"
         return tally
+    told = 0
+    lost: set[str] = set()
     for confirmation in confirmations(evidence):
-        tally.checked += 1
+        told += 1
         problem = _loss(evidence, confirmation)
-        if problem:
+        if problem and confirmation.order_name not in lost:
+            lost.add(confirmation.order_name)
             summary = f"order {confirmation.order_name} of {confirmation.operation.actor} is lost: it {problem}"
             rest = at_rest("order export", f"order {confirmation.order_name} {problem}")
             tally.violated(summary, confirmation.moment(), rest)
+    for contradiction in contradictions(evidence):
+        if contradiction.earlier.order not in lost:
+            tally.violated(contradiction.summary, *contradiction.moments())
+    tally.chances = tally.checked = told + sum(1 for _ in refusals(evidence))
     _confirmed_but_unsold(evidence, tally)
+    _of_somebody_else(evidence, lost, tally)
     return tally
 
 
@@ -110,7 +135,10 @@ def _loss(evidence: Evidence, confirmation: Confirmation) -> str:
     if order.fan != confirmation.operation.actor:
         return f"belongs to {order.fan}"
     missing = [seat for seat in confirmation.seats if seat not in order.seats]
-    return f"no longer has {_seats(tuple(missing))}" if missing else ""
+    if missing:
+        return f"no longer has {seats(tuple(missing))}"
+    extra = [seat for seat in order.seats if seat not in confirmation.seats] if confirmation.seats else []
+    return f"has {seats(tuple(extra))} too" if extra else ""
 
 
 def _confirmed_but_unsold(evidence: Evidence, tally: Tally) -> None:
@@ -129,28 +157,71 @@ def _confirmed_but_unsold(evidence: Evidence, tally: Tally) -> None:
                 tally.violated(summary, owned, at_rest("seat map", f"seat {seat} is {state}"))
 
 
-def _exported(order: Order) -> Moment:
-    text = f"order {order.order_id} of {order.fan} is {order.state} for {_seats(order.seats)}"
-    return at_rest("order export", text)
+def _of_somebody_else(evidence: Evidence, lost: set[str], tally: Tally) -> None:
+    """Orders that are not what was paid for under their key. Only where the export shows the keys that fans used."""
+    used = evidence.pays.keys
+    orders = [order for order in evidence.orders.values() if order.idempotency_key]
+    known = pc.is_in(pa.array([order.idempotency_key for order in orders], pa.string()), value_set=used)
+    if not pc.any(known).as_py():
+        return
+    problems: dict[tuple[str, str], tuple[Operation[PayValue], str]] = {}
+    for pay in evidence.pays:
+        problem = _not_as_paid(evidence, pay)
+        if problem:
+            problems.setdefault((pay.key, pay.actor), (pay, problem))
+    again = evidence.pays.of_keys([key for key, _ in problems]) if problems else ()
+    as_paid = {(pay.key, pay.actor) for pay in again if not _not_as_paid(evidence, pay)}
+    for (key, fan), (pay, problem) in problems.items():
+        if (key, fan) not in as_paid and not lost & {f"of key {key}", pay.value.order_id}:
+            paid = during(pay, f"{fan} paid for {seats(pay.value.seats)} with the key {key}: {pay.outcome}")
+            rest = at_rest("order export", f"the purchase with the key {key} {problem}")
+            tally.violated(f"the purchase of {fan} with the key {key} {problem}", paid, rest)
+    if not evidence.missing_operations:
+        _never_asked_for(evidence, [orders[at] for at in pc.indices_nonzero(pc.invert(known)).to_pylist()], tally)
 
 
-def _seats(seats: tuple[str, ...]) -> str:
-    return f"seat {seats[0]}" if len(seats) == 1 else f"seats {', '.join(seats)}"
+def _not_as_paid(evidence: Evidence, pay: Operation[PayValue]) -> str:
+    """What is wrong with the order behind a payment, "" for nothing. Money is looked at elsewhere."""
+    told = evidence.orders.get(pay.value.order_id) if pay.ok else None
+    if told and told.idempotency_key not in ("", pay.key):
+        return f"was answered with order {told.order_id}, which is of the key {told.idempotency_key}"
+    order = told or evidence.order_of("", pay.key)
+    if order is None:
+        return ""
+    if pay.ok and pay.value.order_id not in ("", order.order_id):
+        return f"is order {order.order_id}, and was answered with order {pay.value.order_id}"
+    if order.fan != pay.actor:
+        return f"is order {order.order_id} of {order.fan}"
+    if order.state in _LIVE and pay.value.seats and set(order.seats) != set(pay.value.seats):
+        return f"is order {order.order_id}, which has {seats(order.seats)}"
+    return ""
+
+
+def _never_asked_for(evidence: Evidence, unasked: list[Order], tally: Tally) -> None:
+    """Live orders of fans of this run under a key that none of them used, and with an id that none of them was told."""
+    suspects = [order for order in unasked if order.state in _LIVE]
+    if not suspects:
+        return
+    fans = set(pc.unique(evidence.holds.actors).to_pylist())
+    told = {pay.value.order_id for pay in evidence.pays.ok} | set(evidence.lookups.ok.keys.to_pylist())
+    for order in suspects:
+        if order.fan in fans and order.order_id not in told:
+            tally.violated(f"{order.fan} never asked for order {order.order_id}", exported(order))
 
 
 NO_DOUBLE_SELL: Final = InvariantSpec(
     name="no_double_sell",
     title="No seat is sold twice",
     check="At most one confirmed order per seat across what fans were told and the order export at rest.",
-    chance="seats that two fans asked for while the other had or wanted them",
+    chance="seats that a fan asked for while another had or wanted them",
     checker=no_double_sell,
 )
 
 NO_LOST_BOOKING: Final = InvariantSpec(
     name="no_lost_booking",
-    title="No confirmed booking is lost",
-    check="Every confirmation that a fan was told stands at rest, for that fan and those seats, sold in the map.",
-    chance="confirmations that fans were told",
+    title="No booking is lost, and what fans were told stands",
+    check="Every yes and no that a fan was told stands at rest and in later answers, for that fan and those seats.",
+    chance="confirmations and refusals that fans were told",
     checker=no_lost_booking,
     needs=("order_export",),
     at_rest=True,

@@ -10,7 +10,21 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
-from harness.audit import admission, bookings, bypass, expiry, feed, limits, money, positions, queue, seats
+from harness.audit import (
+    admission,
+    bookings,
+    bypass,
+    expiry,
+    feed,
+    idempotency,
+    limits,
+    lost_orders,
+    money,
+    positions,
+    prices,
+    queue,
+    seats,
+)
 from harness.audit.history import Evidence
 from harness.audit.spec import InvariantSpec
 from harness.errors import GatecrashError
@@ -20,10 +34,13 @@ from harness.record.verdict import InvariantResult, Status
 _ALL: Final = (
     bookings.NO_DOUBLE_SELL,
     bookings.NO_LOST_BOOKING,
+    lost_orders.NO_LOST_ORDER,
     seats.SEAT_CONSERVATION,
     seats.NO_LEAKED_HOLD,
     expiry.NO_EARLY_EXPIRY,
     money.MONEY_RECONCILES,
+    prices.CHARGED_AS_SHOWN,
+    idempotency.ONE_KEY_ONE_PURCHASE,
     limits.PURCHASE_LIMIT,
     queue.QUEUE_ORDER,
     positions.POSITION_MONOTONIC,

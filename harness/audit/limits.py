@@ -9,6 +9,9 @@ from harness.audit.history import NO_RULES, Evidence, Order
 from harness.audit.spec import InvariantSpec
 from harness.audit.tally import Moment, Tally, at_rest
 
+_OVER_LIMIT: Final = "limit"
+_FOR_EVER: Final = float("inf")
+
 
 def purchase_limit(evidence: Evidence) -> Tally:
     """No identity has more seats than the on-sale's purchase limit, over all the fans that it came as.
@@ -33,10 +36,42 @@ def purchase_limit(evidence: Evidence) -> Tally:
         if order.state in ("confirmed", "mixed"):
             tally.checked += 1
             bought.setdefault(identities.get(order.fan, order.fan), {}).update(dict.fromkeys(order.seats, order))
+    tally.chances = len(at_their_limit(evidence, limit))
     for identity, seats in bought.items():
         if len(seats) > limit:
             _report(identity, seats, limit, tally)
     return tally
+
+
+def at_their_limit(evidence: Evidence, limit: int) -> set[str]:
+    """Identities that asked for more seats than they had left, over all their fans, and got the seats or a no for that.
+
+    Theirs are the seats of holds that were granted before and whose time is not over, or that were bought.
+    """
+    repeated = set(evidence.holds.repeated_identities)
+    bought = {
+        pay.value.hold_id
+        for pay in evidence.pays
+        if pay.identity in repeated
+        and (order := evidence.order_of(pay.value.order_id, pay.key))
+        and order.state in ("confirmed", "mixed")
+    }
+    released = {release.key: release.t_invoke_s for release in evidence.releases if not release.error}
+    theirs: dict[str, list[tuple[float, float, frozenset[str]]]] = {}
+    asked: set[str] = set()
+    for hold in evidence.holds:
+        if not hold.ok and hold.error != _OVER_LIMIT:
+            continue
+        had = theirs.setdefault(hold.identity, []) if hold.identity in repeated else []
+        had[:] = [one for one in had if hold.t_invoke_s <= one[1]]
+        seats = frozenset(hold.value.seats)
+        if len(seats.union(*(one[2] for one in had if one[0] <= hold.t_invoke_s))) > limit:
+            asked.add(hold.identity)
+        if hold.ok:
+            over_s = hold.t_invoke_s + (hold.value.ttl_s or 0.0)
+            until_s = _FOR_EVER if hold.key in bought else min(over_s, released.get(hold.key, _FOR_EVER))
+            had.append((hold.t_end_s, until_s, seats))
+    return asked | {pay.identity for pay in evidence.pays.failed_with(_OVER_LIMIT)}
 
 
 def _identities(evidence: Evidence) -> dict[str, str]:

@@ -12,7 +12,7 @@ from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, at_rest, during
 
 _Sums = dict[str, tuple[int, int]]
 """Order id → captures − refunds, in number and in cents."""
-_SIGN = {"capture": 1, "refund": -1, "decline": 0}
+_SIGN: Final = {"capture": 1, "refund": -1}
 
 
 def money_reconciles(evidence: Evidence) -> Tally:
@@ -23,9 +23,7 @@ def money_reconciles(evidence: Evidence) -> Tally:
     - pending at rest with money taken: violated, for settling is over and the fan has neither ticket nor refund;
     - pending at rest with no money taken: undecided. No cent is wrong yet, but it may still be charged, so the
       invariant is then unknown and not held;
-    - a capture or refund without an order: violated, for the charge came before a durable intent;
-    - a used idempotency key with another purchase: violated when it is answered with another order or other seats than
-      the first purchase has. To answer it with the first purchase again is no harm to the money.
+    - a capture or refund without an order: violated, for the charge came before a durable intent.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     if not (evidence.record.has("final_orders") and evidence.record.has("final_ledger")):
@@ -34,8 +32,8 @@ def money_reconciles(evidence: Evidence) -> Tally:
     sums = _sums(evidence)
     orphans = [order_id for order_id in sums if order_id not in evidence.orders]
     tally.checked = len(evidence.orders) + len(orphans)
+    tally.chances = len(_at_stake(evidence, sums))
     _report(dict(_problems(evidence, sums)) | dict(_without_order(evidence, orphans)), evidence, tally)
-    _reuses(evidence, tally)
     nothing = (0, 0)
     pending = sum(o.state == "pending" and not sums.get(o.order_id, nothing)[1] for o in evidence.orders.values())
     if pending:
@@ -44,31 +42,17 @@ def money_reconciles(evidence: Evidence) -> Tally:
     return tally
 
 
-def _reuses(evidence: Evidence, tally: Tally) -> None:
-    for reuse in evidence.reuses:
-        tally.checked += 1
-        tally.unknowns += reuse.unknown
-        tried = reuse.value
-        first = evidence.orders.get(tried.order_id)
-        again = first is not None and (tried.answered_id, set(tried.answered_seats)) == (
-            first.order_id,
-            set(first.seats),
-        )
-        if reuse.ok and not again:
-            asked = (
-                f"{reuse.actor} paid for {', '.join(tried.seats)} with the key {reuse.key} of order {tried.order_id}"
-            )
-            seats = ", ".join(tried.answered_seats)
-            tally.violated(
-                f"the key of order {tried.order_id} was taken for another purchase",
-                during(reuse, f"{asked}, and was answered with order {tried.answered_id} for {seats}"),
-                *([_exported(first)] if first else []),
-            )
+def _at_stake(evidence: Evidence, sums: _Sums) -> set[str]:
+    """The orders with a capture or a refund, and those whose payment had no answer."""
+    doubtful = (evidence.order_of(pay.value.order_id, pay.key) for pay in evidence.pays.doubtful)
+    return sums.keys() | {order.order_id for order in doubtful if order}
 
 
 def _sums(evidence: Evidence) -> _Sums:
     sums: _Sums = {}
     for entry in evidence.ledger():
+        if entry.entry == "decline":
+            continue
         captures, net = sums.get(entry.order_id, (0, 0))
         sign = _SIGN[entry.entry]
         sums[entry.order_id] = (captures + sign, net + sign * entry.amount_cents)
@@ -89,9 +73,8 @@ def _without_order(evidence: Evidence, orphans: list[str]) -> Iterator[tuple[str
     """(order id, what is wrong) for captures and refunds that no order stands behind."""
     booked = _entries(evidence, set(orphans)) if orphans else {}
     for order_id, entries in booked.items():
-        if any(entry.entry != "decline" for entry in entries):
-            net = sum(_SIGN[entry.entry] * entry.amount_cents for entry in entries)
-            yield order_id, f"the provider booked {net} cents for no order"
+        net = sum(_SIGN.get(entry.entry, 0) * entry.amount_cents for entry in entries)
+        yield order_id, f"the provider booked {net} cents for no order"
 
 
 def _report(problems: dict[str, str], evidence: Evidence, tally: Tally) -> None:
@@ -177,7 +160,7 @@ MONEY_RECONCILES: Final = InvariantSpec(
     name="money_reconciles",
     title="Orders and charges agree to the cent",
     check="Each order is charged once and ticketed, or refunded, or not charged; the ledger has nothing else.",
-    chance="orders with a charge to reconcile",
+    chance="orders with a capture, a refund or an unanswered payment",
     checker=money_reconciles,
     needs=("order_export", "ledger_export"),
     at_rest=True,

@@ -6,7 +6,7 @@ them what it needs, and comes back by number for the few that it has to show.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Generic, TypeVar
@@ -63,6 +63,7 @@ class PayValue(Value, frozen=True, gc=False):
     amount_cents: int | None = None
     state: str = ""
     declined_on_purpose: bool = False
+    shown_cents: int | None = None
 
 
 class LookValue(Value, frozen=True, gc=False):
@@ -78,6 +79,7 @@ class OrderValue(Value, frozen=True, gc=False):
     state: str = ""
     seats: tuple[str, ...] = ()
     amount_cents: int | None = None
+    stale: bool = False
 
 
 class ReuseValue(Value, frozen=True, gc=False):
@@ -168,6 +170,43 @@ class Operations(Generic[V_co]):
         return self._where(pc.match_substring(self.rows["value"], f'"{field}"'))
 
     @property
+    def doubtful(self) -> Operations[V_co]:
+        """Those that may have happened."""
+        return self._where(pc.equal(_plain(self.rows["outcome"]), Outcome.UNKNOWN.value))
+
+    @property
+    def failed(self) -> Operations[V_co]:
+        """Those that definitely did not happen."""
+        return self._where(pc.equal(_plain(self.rows["outcome"]), Outcome.FAIL.value))
+
+    def lacking(self, text: str) -> Operations[V_co]:
+        """Those whose value, as JSON, does not have that text."""
+        return self._where(pc.invert(pc.match_substring(self.rows["value"], text)))
+
+    def of_keys(self, keys: Collection[str]) -> Operations[V_co]:
+        """Those with one of these keys."""
+        return self._where(pc.is_in(self.rows["key"], value_set=pa.array(keys, type=pa.string())))
+
+    def since(self, t_s: float) -> Operations[V_co]:
+        """Those that were invoked then or later."""
+        return self._where(pc.greater_equal(self.rows["t_invoke_s"], t_s))
+
+    @property
+    def keys(self) -> pa.Array:
+        """The key of each of them."""
+        return self.rows["key"].combine_chunks()
+
+    @property
+    def repeated_keys(self) -> list[str]:
+        """The keys that more than one of them has."""
+        return _more_than_once(self.keys)
+
+    @property
+    def repeated_identities(self) -> list[str]:
+        """The identities that did more than one of them."""
+        return _more_than_once(_plain(self.rows["identity"]).combine_chunks())
+
+    @property
     def actors(self) -> pa.Array:
         """Who did each of them, as strings."""
         return _plain(self.rows["actor"]).combine_chunks()
@@ -247,6 +286,12 @@ _SCHEMA: Final = pa.schema(
 def _coded(rows: pa.RecordBatch) -> pa.RecordBatch:
     columns = [rows[name].dictionary_encode() if name in _CODED else rows[name] for name in COLUMNS]
     return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
+
+
+def _more_than_once(names: pa.Array) -> list[str]:
+    counts = pc.value_counts(names)
+    repeated: list[str] = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
+    return repeated
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -56,19 +56,22 @@ class Function(StrEnum):
     admission_no: the order in which the platform admitted."""
     HOLD = "hold"
     """key: the hold id, or "" when not ok. value: {seats: [str], [ttl_s: float]}.
-    `fail` + error "conflict": somebody holds one."""
+    `fail` + error "conflict": somebody holds one; "limit": the identity would have more than it may."""
     RELEASE = "release"
     """key: hold id. value: {seats: [str]}."""
     PAY = "pay"
     """key: idempotency key. value: {hold_id, seats, [order_id, amount_cents, state: confirmed | pending],
-    [declined_on_purpose: bool]}.
-    `fail` + error "declined": the provider said no; "expired": the hold was gone. A 202 is ok with state pending."""
+    [declined_on_purpose: bool], [shown_cents: int]}.
+    shown_cents: what the seats cost together, as the fan was shown when choosing them.
+    `fail` + error "declined": the provider said no; "expired": the hold was gone; "limit": the identity would have more
+    than it may. A 202 is ok with state pending."""
     ORDER = "order"
     """Look-up of an order. key: order id. value: {[state: pending | confirmed | declined | refunded | expired,
-    seats: [str], amount_cents: int]}."""
+    seats: [str], amount_cents: int, stale: bool]}. stale: the platform says that it may have moved on since.
+    `fail` + error "missing": there is no such order."""
     SWEEP = "sweep"
-    """After settling: hold then release one unsold seat. key: seat. value: {}.
-    `fail`: it could not be held although nobody bought it."""
+    """After settling: hold then release one seat. key: seat. value: {}.
+    `fail`: it could not be held. Most are unsold; a few are sold, and must not be granted."""
     LOOK = "look"
     """At the seat map. key: "". value: {[free: int, stale: bool]}. free: seats that it shows free."""
     PROBE = "probe"

@@ -222,7 +222,8 @@ class Collector:
                 self.seats_held.update(_decode_seats(value).seats)
             elif outcome == Outcome.OK and function == Function.PAY:
                 order_id = _decode_seats(value).order_id
-                self.acked[order_id] = AckedOrder(order_id=order_id, actor=actor, identity=identity)
+                if order_id:
+                    self.acked[order_id] = AckedOrder(order_id=order_id, actor=actor, identity=identity)
 
 
 def _batches_of(path: Path) -> list[pa.RecordBatch]:

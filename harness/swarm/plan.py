@@ -25,7 +25,10 @@ _FARM: Final = "farm"  # the device of all that share one
 
 
 class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One fan's choices. `rolls` are uniform in [0, 1), used in turn wherever chance plays a part on the way."""
+    """One fan's choices. `rolls` are uniform in [0, 1), used in turn wherever chance plays a part on the way.
+
+    `repeats_payment`: the payment is posted a second time under the same idempotency key.
+    """
 
     actor: str
     identity: str
@@ -37,6 +40,7 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     patience_s: float
     thinks_s: tuple[float, ...]
     rolls: tuple[float, ...]
+    repeats_payment: bool = False
 
 
 class BotPlan(FanPlan, frozen=True, kw_only=True):
@@ -74,7 +78,26 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
-    """The plan of fan number `index`."""
+    """The plan of fan number `index`.
+
+    Pairs who share an identity and fans who pay twice are spread evenly, so that even a small crowd has some.
+    """
+    plan = _ordinary(journey, seed, index)
+    if (pair := _pair(journey.over_limit_ratio, index)) is not None:
+        return msgspec.structs.replace(
+            plan,
+            identity=f"household-{pair:06d}",
+            party_size=_largest_party(journey),
+            abandons=False,
+            releases=False,
+            card_declined=False,
+        )
+    if _repeats(journey.repeat_payment_ratio, index):
+        return msgspec.structs.replace(plan, repeats_payment=True, abandons=False, releases=False)
+    return plan
+
+
+def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
     random = Random(f"fan:{seed}:{index}")
     leaving = random.random()
     return FanPlan(
@@ -102,7 +125,7 @@ def bot_plan(load: Load, seed: int, index: int) -> BotPlan:
         identity=f"reseller-{random.randrange(_RESELLERS)}" if over_limit else f"person-{actor}",
         device=_FARM if tactic is Tactic.SHARE_DEVICE else actor,
         tactic=tactic,
-        party_size=max(size for size, weight in load.journey.party_sizes.items() if weight),
+        party_size=_largest_party(load.journey),
         aims_hot=True,
         abandons=False,
         releases=False,
@@ -178,6 +201,23 @@ class Dice:
         roll = self._rolls[self._next % len(self._rolls)]
         self._next += 1
         return roll
+
+
+def _pair(ratio: float, index: int) -> int | None:
+    """The number of the pair that the fan belongs to, null for none: two neighbours out of every 2 / `ratio` fans."""
+    if ratio <= 0:
+        return None
+    number, place = divmod(index, max(2, round(2 / ratio)))
+    return number if place < 2 else None
+
+
+def _repeats(ratio: float, index: int) -> bool:
+    """One out of every 1 / `ratio` fans, from the fourth on."""
+    return ratio > 0 and index % (period := max(1, round(1 / ratio))) == 3 % period
+
+
+def _largest_party(journey: Journey) -> int:
+    return max(size for size, weight in journey.party_sizes.items() if weight)
 
 
 def _think_s(random: Random, journey: Journey) -> float:

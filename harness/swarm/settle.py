@@ -11,6 +11,7 @@ from harness.swarm.messages import SettleNow
 from harness.swarm.recorder import Recorder
 
 SWEEP_SAMPLE: Final = 200
+SOLD_SAMPLE: Final = 20
 
 
 def settle(platform: Platform, recorder: Recorder, asked: SettleNow, seed: int) -> tuple[FinalReads, tuple[str, ...]]:
@@ -23,12 +24,14 @@ def settle(platform: Platform, recorder: Recorder, asked: SettleNow, seed: int) 
 
 
 def seats_to_sweep(seats: Sequence[FinalSeat], ever_held: Iterable[str], seed: int) -> tuple[str, ...]:
-    """Every seat that was held and ended unsold, and a seeded sample of the other unsold ones."""
+    """Every seat that was held and ended unsold, a seeded sample of the other unsold ones, and one of the sold."""
     unsold = sorted(seat.seat for seat in seats if seat.state != "sold")
+    sold = sorted(seat.seat for seat in seats if seat.state == "sold")
     suspects = set(ever_held).intersection(unsold)
     others = [seat for seat in unsold if seat not in suspects]
     sample = Random(f"sweep:{seed}").sample(others, min(SWEEP_SAMPLE, len(others)))
-    return (*sorted(suspects), *sorted(sample))
+    taken = Random(f"sold:{seed}").sample(sold, min(SOLD_SAMPLE, len(sold)))
+    return (*sorted(suspects), *sorted(sample), *sorted(taken))
 
 
 def _note(recorder: Recorder, reads: FinalReads) -> Iterable[str]:

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from harness.audit import audit
 from harness.record.paths import RunPaths
 from harness.record.reader import Record
-from harness.record.schema import TABLES, SeatMapFacts
+from harness.record.schema import TABLES, Phase, SeatMapFacts
 from harness.record.seal import RUN_ID, seal
 from harness.record.verdict import Status
 from harness.record.writer import write_document
@@ -50,7 +50,9 @@ def generate(root: Path, operations: int) -> None:
     resolved = dict(scenario.run.scenario)
     resolved["on_sale"] = {"admission_rate_per_s": RATE_PER_S, "admission_burst": 10}
     facts = SeatMapFacts(capacity=fans, epoch="e1", seq=None)
-    run = scenario.changed(scenario=resolved, seat_map_at_rest=facts).run
+    over_s = _called_s(fans) + 3.0
+    settling = Phase(name="settle", t_start_s=over_s, t_end_s=over_s + 10.0)
+    run = scenario.changed(scenario=resolved, seat_map_at_rest=facts, phases=(settling,)).run
     write_document(paths.faults, scenario.faults)
     written_by = {RUN_ID: run.run_id}
     writers = {
@@ -58,7 +60,7 @@ def generate(root: Path, operations: int) -> None:
         for name, schema in TABLES.items()
     }
     for first in range(0, fans, BATCH_FANS):
-        for name, rows in _fans(np.arange(first, min(first + BATCH_FANS, fans))).items():
+        for name, rows in _fans(np.arange(first, min(first + BATCH_FANS, fans)), over_s).items():
             writers[name].write_table(rows)
     writers["events"].write_table(_feed(min(FEED_EVENTS, fans)))
     for writer in writers.values():
@@ -66,7 +68,12 @@ def generate(root: Path, operations: int) -> None:
     write_document(paths.run, seal(paths, run))
 
 
-def _fans(users: np.ndarray) -> dict[str, pa.Table]:
+def _called_s(place: int) -> float:
+    return 1.0 + place / RATE_PER_S
+
+
+def _fans(users: np.ndarray, over_s: float) -> dict[str, pa.Table]:
+    """Fans from the queue to the look at their order after settling, which begins at `over_s`."""
     names = [f"fan-{user:08d}" for user in users.tolist()]
     seats = [f"{user // 400}-{user % 400 // 20}-{user % 20}" for user in users.tolist()]
     joined = users / 10_000
@@ -78,7 +85,7 @@ def _fans(users: np.ndarray) -> dict[str, pa.Table]:
         "hold": [f'{{"seats":["{seat}"],"ttl_s":8.0}}' for seat in seats],
         "pay": [
             f'{{"hold_id":"hold-{n}","seats":["{seat}"],"declined_on_purpose":false,'
-            f'"order_id":"order-{n}","amount_cents":5000,"state":"confirmed"}}'
+            f'"shown_cents":5000,"order_id":"order-{n}","amount_cents":5000,"state":"confirmed"}}'
             for n, seat in zip(users.tolist(), seats, strict=True)
         ],
         "order": [f'{{"state":"confirmed","seats":["{seat}"],"amount_cents":5000}}' for seat in seats],
@@ -88,7 +95,7 @@ def _fans(users: np.ndarray) -> dict[str, pa.Table]:
         "pay": [f"key-{n}" for n in users.tolist()], "order": [f"order-{n}" for n in users.tolist()],
     }  # fmt: skip
     offsets = {"join": joined, "enter": called + 0.1, "conflict": called + 0.5, "hold": called + 0.7}
-    offsets |= {"pay": called + 1.5, "order": called + 2.5}
+    offsets |= {"pay": called + 1.5, "order": over_s + users / RATE_PER_S}
     operations = [
         _operations(step, users, names, keys[step], texts[step], offsets[step], at) for at, step in enumerate(texts)
     ]
@@ -185,7 +192,8 @@ def measure(root: Path) -> dict[str, float]:
     opened_s, cpu_s = time.perf_counter(), time.process_time()
     results = audit(record)
     audited_s, cpu_s = time.perf_counter(), time.process_time() - cpu_s
-    wrong = [f"{result.name}: {result.note}" for result in results if result.status is not Status.HELD]
+    sound = (Status.HELD, Status.NOT_EXERCISED)
+    wrong = [f"{result.name}: {result.note}" for result in results if result.status not in sound]
     if [name for name in wrong if not name.startswith("no_queue_bypass")]:
         raise SystemExit(f"a correct history was not held: {wrong}")
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -59,6 +59,15 @@ def test_seven_invariants_held_over_what_really_happened(smoke: Rehearsed) -> No
     assert all(result.operations_checked > 0 for result in invariants.values())
 
 
+def test_the_invariants_of_orders_and_money_were_put_to_the_test(smoke: Rehearsed) -> None:
+    chances = {result.name: result.chances for result in rehearsals.verdict(smoke.run).invariants}
+    names = ("no_double_sell", "no_lost_booking", "no_lost_order", "money_reconciles", "charged_as_shown",
+             "one_key_one_purchase", "purchase_limit")  # fmt: skip
+    assert {name: chances[name] for name in names if not chances[name]} == {}
+    assert chances["one_key_one_purchase"] > 3  # more than the keys that are tried again at rest
+    assert chances["purchase_limit"] > 1
+
+
 def test_every_artefact_is_there(smoke: Rehearsed) -> None:
     record = Record.open(smoke.run)
     assert record.run.complete

@@ -129,7 +129,26 @@ TRIED = {"hold_id": "h.1", "seats": list(HELD.seats), "declined_on_purpose": Fal
             {"state": "confirmed", "seats": list(HELD.seats), "amount_cents": 5000},
             False,
         ),
-        (lambda s: s.order(now(), "o1"), document(404), "fail", "status", {}, False),
+        (
+            lambda s: s.order(now(), "o1"),
+            document(200, state="pending", stale=True, **PAID),
+            "ok",
+            "",
+            {"state": "pending", "seats": list(HELD.seats), "amount_cents": 5000, "stale": True},
+            False,
+        ),
+        (lambda s: s.order(now(), "o1"), document(404), "fail", "missing", {}, False),
+        (lambda s: s.order(now(), "o1"), document(401), "fail", "status", {}, True),
+        (
+            lambda s: s.hold(now(), HELD.seats),
+            document(422, limit=4),
+            "fail",
+            "limit",
+            {"seats": list(HELD.seats)},
+            True,
+        ),
+        (lambda s: s.hold(now(), HELD.seats), document(422), "fail", "status", {"seats": list(HELD.seats)}, True),
+        (pay, document(422, limit=4), "fail", "limit", TRIED, True),
     ],
 )
 def test_each_answer_is_written_as_what_it_means(
@@ -366,3 +385,33 @@ def test_the_published_draw_is_read_page_by_page() -> None:
     assert operation(recorder)["value"] == {
         "commitment": "c", "opens_at": 9.5, "seed": "s", "entries": ["a", "b", "c"],
     }  # fmt: skip
+
+
+VENUE = {
+    "capacity": 3,
+    "prices_cents": {"near": 9000, "far": 4000},
+    "sections": [
+        {"id": "101", "rows": [{"id": "A", "seats": 2, "price": "near"}, {"id": "B", "seats": 1, "price": "far"}]}
+    ],
+}
+
+
+@pytest.mark.parametrize(("looked", "shown"), [(True, 13_000), (False, None)])
+def test_a_payment_says_at_what_price_its_seats_were_shown(*, looked: bool, shown: int | None) -> None:
+    seats = ("101-A-2", "101-B-1")
+
+    def script(asked: Asked) -> list[bytes]:
+        if asked.target.endswith("/venue"):
+            return document(200, **VENUE)
+        if asked.target.endswith("/holds"):
+            return document(201, hold_id="h.1", seats=seats, ttl_s=8.0, expires_at=1.0)
+        return document(201, state="confirmed", order_id="o1", seats=seats, amount_cents=13_150)
+
+    with fan_of(script) as (session, recorder, _):
+        if looked:
+            session.venue(now())
+        hold = session.hold(now(), seats).value
+        assert hold is not None
+        session.pay(now(), hold, key="k1", declined_on_purpose=False)
+        _, paid = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+    assert json.loads(paid["value"]).get("shown_cents") == hold.shown_cents == shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from target import bugs, faulty_parts
 from target.inventory import PurchaseLimitError, SeatsTakenError
 from target.orders import Order, OrderState
 from target.rate_policy import FixedRate
+from target.saga import KeyReusedError
 from target.seat_log import SeatChange, SeatLog
 from target.settings import SettingsError
 from target.tickets import Pass, TokenError
@@ -125,6 +127,85 @@ def test_late_capture_kept_leaves_an_expired_order_paid(with_bug: Callable[..., 
     with_bug("late_capture_kept", scene)
 
 
+def test_parked_dropped_forgets_a_checkout_whose_fan_was_told_pending(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        parked = booth.checkout(await booth.hold("f", "101-A-1"))
+        await booth.checkouts.parking.park(parked)
+        await booth.jobs.unpark()
+        assert await booth.checkouts.parking.all() == []
+        assert await booth.saga.find(parked.order_id) == (None, False)
+
+    with_bug("parked_dropped", scene)
+
+
+def test_sale_denied_answers_declined_for_an_order_that_is_confirmed(
+    with_bug: Callable[..., None], provider: Provider
+) -> None:
+    async def scene(booth: Booth) -> None:
+        claims = [await booth.hold("f", f"101-A-{seat}") for seat in range(1, 13)]
+        receipts = [await booth.pay(claim, key=f"k{at}") for at, claim in enumerate(claims)]
+        told = {receipt.state for receipt in receipts}
+        assert told == {OrderState.CONFIRMED, OrderState.DECLINED}
+        for receipt in receipts:
+            assert (await booth.order(receipt)).state is OrderState.CONFIRMED
+            assert provider.entries(receipt.order_id) == ["capture"]
+
+    with_bug("sale_denied", scene)
+
+
+def test_sale_recanted_shows_a_confirmed_order_as_declined(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        receipt = await booth.pay(await booth.hold("f", "101-A-1"))
+        assert receipt.state is OrderState.CONFIRMED
+
+        async def shown_declined() -> bool:
+            shown, _ = await booth.saga.find(receipt.order_id)
+            return isinstance(shown, Order) and shown.state is OrderState.DECLINED
+
+        await until(shown_declined, what="the order to be shown as declined")
+        assert (await booth.order(receipt)).state is OrderState.CONFIRMED
+
+    with_bug("sale_recanted", scene)
+
+
+def test_surcharge_takes_more_than_is_shown(with_bug: Callable[..., None], provider: Provider) -> None:
+    async def scene(booth: Booth) -> None:
+        venue = booth.context.venue
+        shown = venue.layout.prices_cents[venue.layout.sections[0].rows[0].price]
+        receipt = await booth.pay(await booth.hold("f", venue.seats[0]))
+        assert receipt.amount_cents == shown + faulty_parts.SURCHARGE_CENTS
+        assert (await booth.order(receipt)).amount_cents == receipt.amount_cents
+        assert provider.entries(receipt.order_id) == ["capture"]
+
+    with_bug("surcharge", scene)
+
+
+@pytest.mark.parametrize(("bug", "charges"), [("repeat_charged", 2), ("", 1)])
+def test_repeat_charged_charges_a_payment_that_is_posted_again(
+    with_bug: Callable[..., None], provider: Provider, bug: str, charges: int
+) -> None:
+    async def scene(booth: Booth) -> None:
+        claim = await booth.hold("f", "101-A-1")
+        first, again = await booth.pay(claim), await booth.pay(claim)
+        assert (again.order_id, again.state) == (first.order_id, OrderState.CONFIRMED)
+        assert provider.entries(first.order_id) == ["capture"] * charges
+
+    with_bug(bug, scene)
+
+
+@pytest.mark.parametrize(("bug", "orders"), [("key_per_hold", 2), ("", 1)])
+def test_key_per_hold_takes_a_used_key_for_another_purchase(
+    with_bug: Callable[..., None], bug: str, orders: int
+) -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.pay(await booth.hold("f", "101-A-1"))
+        with contextlib.suppress(KeyReusedError):
+            await booth.pay(await booth.hold("f", "101-A-2"))
+        assert len({row.order_id for row in await booth.orders.export()}) == orders
+
+    with_bug(bug, scene)
+
+
 @pytest.mark.parametrize(("bug", "held"), [("limit_per_session", True), ("", False)])
 def test_limit_per_session_counts_anew_for_each_fan_of_an_identity(
     with_bug: Callable[..., None], bug: str, held: bool
@@ -212,7 +293,7 @@ def test_the_faulty_logs_tell_every_50th_change_never_or_twice(bug: str, told: i
     assert counts == [told if seq % faulty_parts.EVERY == 0 else 1 for seq in range(1, 101)]
 
 
-def test_there_are_fourteen_bugs_and_each_says_what_it_breaks() -> None:
+def test_each_bug_says_what_it_breaks() -> None:
     assert {name: bug.breaks for name, bug in bugs.BUGS.items()} == {
         "double_sell": "no_double_sell",
         "lost_ack": "no_lost_booking",
@@ -220,6 +301,12 @@ def test_there_are_fourteen_bugs_and_each_says_what_it_breaks() -> None:
         "early_expiry": "no_early_expiry",
         "double_charge": "money_reconciles",
         "late_capture_kept": "money_reconciles",
+        "parked_dropped": "no_lost_order",
+        "sale_denied": "no_lost_booking",
+        "sale_recanted": "no_lost_booking",
+        "surcharge": "charged_as_shown",
+        "repeat_charged": "one_key_one_purchase",
+        "key_per_hold": "one_key_one_purchase",
         "limit_per_session": "purchase_limit",
         "unsigned_ticket": "no_queue_bypass",
         "lifo_admission": "queue_order",

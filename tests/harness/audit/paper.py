@@ -26,6 +26,7 @@ def judged(name: str, builder: RunBuilder, *, absent: tuple[str, ...] = ()) -> I
 def sold(builder: RunBuilder, fan: int, seat: str, order: str, *, state: str = "confirmed") -> None:
     """A fan was told that a seat is theirs, and the export, the ledger and the map agree."""
     value = {"hold_id": f"h-{order}", "seats": [seat], "order_id": order, "amount_cents": 5000, "state": state}
+    value |= {"shown_cents": 5000}
     builder.operation(fan, "hold", f"h-{order}", {"seats": [seat], "ttl_s": 8.0}, fan, fan + 0.1)
     builder.operation(fan, "pay", f"k-{order}", value, fan + 0.2, fan + 0.3)
     exported(builder, fan, seat, order)
@@ -44,6 +45,13 @@ def booked(builder: RunBuilder, order: str, entry: str, cents: int = 5000) -> No
     rows = builder.tables["final_ledger"]
     row = {"charge_id": f"c-{len(rows)}", "idempotency_key": f"p-{order}", "order_id": order}
     rows.append(row | {"entry": entry, "amount_cents": cents})
+
+
+def read_at_rest(builder: RunBuilder, fan: int, seat: str, order: str, state: str = "confirmed") -> None:
+    """A fan's look at an order after settling; `state` "": there is none."""
+    value = {"state": state, "seats": [seat], "amount_cents": 5000} if state else {}
+    t_s = builder.duration_s + 1
+    builder.operation(fan, "order", order, value, t_s, t_s + 0.1, "ok" if state else "fail", "" if state else "missing")
 
 
 def at_rest(builder: RunBuilder, *, capacity: int | None = None, seq: int | None = None) -> None:

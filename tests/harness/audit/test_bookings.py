@@ -47,7 +47,7 @@ def test_an_order_told_twice_is_one_order() -> None:
     sold(builder, 1, SEAT, "a")
     told(builder, 1, "a")
     builder.operation(1, "order", "a", {"state": "confirmed", "seats": [SEAT], "amount_cents": 5000}, 5.0, 5.1)
-    assert judged("no_double_sell", builder).status is Status.HELD
+    assert judged("no_double_sell", builder).status is Status.NOT_EXERCISED
     assert judged("no_lost_booking", builder).status is Status.HELD
 
 
@@ -56,7 +56,7 @@ def test_an_order_without_an_id_is_known_by_its_idempotency_key() -> None:
     value = {"hold_id": "h", "seats": [SEAT], "amount_cents": 5000, "state": "confirmed"}
     builder.operation(1, "pay", "k-a", value, 1.0, 1.5)
     exported(builder, 1, SEAT, "a")
-    assert judged("no_double_sell", builder).status is Status.HELD
+    assert judged("no_double_sell", builder).status is Status.NOT_EXERCISED
     assert judged("no_lost_booking", builder).status is Status.HELD
 
 
@@ -66,7 +66,7 @@ def test_what_was_not_confirmed_claims_no_seat(outcome: str, state: str) -> None
     sold(builder, 1, SEAT, "a")
     told(builder, 2, "b", outcome=outcome, state=state)
     result = judged("no_double_sell", builder)
-    assert result.status is Status.HELD
+    assert result.status is Status.NOT_EXERCISED
     assert result.unknowns == (1 if outcome == "unknown" else 0)
 
 
@@ -106,3 +106,85 @@ def test_a_confirmed_seat_that_the_map_offers_again_is_lost() -> None:
 def test_nobody_bought_anything_is_no_pass() -> None:
     assert judged("no_double_sell", empty()).status is Status.UNKNOWN
     assert judged("no_lost_booking", empty()).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize(("outcome", "error", "status"), [
+    ("fail", "conflict", Status.HELD), ("ok", "", Status.VIOLATED), ("fail", "status", Status.NOT_EXERCISED),
+])  # fmt: skip
+def test_a_sold_seat_that_is_asked_for_again_at_rest(outcome: str, error: str, status: Status) -> None:
+    builder = empty()
+    sold(builder, 1, SEAT, "a")
+    builder.operation(0, "sweep", SEAT, {}, 60.0, 60.1, outcome, error, actor="sweep")
+    result = judged("no_double_sell", builder)
+    assert result.status is status
+    if status is Status.VIOLATED:
+        assert result.violations[0].summary == f"seat {SEAT} was granted again after order a had it"
+
+
+@pytest.mark.parametrize(("outcome", "problem"), [
+    ("unknown", "is order b of fan-0002"), ("fail", "is order b of fan-0002"),
+])  # fmt: skip
+def test_the_order_of_a_key_belongs_to_the_fan_who_used_it(outcome: str, problem: str) -> None:
+    builder = empty()
+    sold(builder, 3, "104-C-13", "c")
+    builder.operation(1, "pay", "k-b", {"hold_id": "h", "seats": [SEAT]}, 1.0, None, outcome, "timeout")
+    exported(builder, 2, SEAT, "b", "confirmed")
+    result = judged("no_lost_booking", builder)
+    assert result.status is Status.VIOLATED
+    assert f"the purchase of fan-0001 with the key k-b {problem}" in [v.summary for v in result.violations]
+
+
+def test_an_order_has_the_seats_that_were_paid_for() -> None:
+    builder = empty()
+    builder.operation(1, "pay", "k-a", {"hold_id": "h", "seats": [SEAT]}, 1.0, None, "unknown", "timeout")
+    exported(builder, 1, "104-C-13", "a")
+    summary = "the purchase of fan-0001 with the key k-a is order a, which has seat 104-C-13"
+    assert [v.summary for v in judged("no_lost_booking", builder).violations] == [summary]
+
+
+def test_the_order_that_a_fan_was_told_is_the_one_of_their_key() -> None:
+    builder = empty()
+    sold(builder, 2, "104-C-13", "c")
+    told(builder, 1, "b")
+    exported(builder, 1, SEAT, "b")
+    builder.tables["final_seats"].append({"seat": SEAT, "state": "sold"})
+    builder.tables["final_orders"][-1]["idempotency_key"] = "k-other"
+    summary = "the purchase of fan-0001 with the key k-b was answered with order b, which is of the key k-other"
+    assert [v.summary for v in judged("no_lost_booking", builder).violations] == [summary]
+
+
+def test_where_the_export_shows_keys_of_its_own_they_say_nothing() -> None:
+    builder = empty()
+    told(builder, 1, "b")
+    exported(builder, 1, SEAT, "b")
+    builder.tables["final_orders"][-1]["idempotency_key"] = "internal-17"
+    assert judged("no_lost_booking", builder).status is Status.HELD
+
+
+@pytest.mark.parametrize(("fan", "status"), [(3, Status.VIOLATED), (77, Status.HELD)])
+def test_no_fan_of_the_run_has_an_order_that_they_never_asked_for(fan: int, status: Status) -> None:
+    builder = empty()
+    sold(builder, 1, SEAT, "a")
+    builder.operation(3, "hold", "h", {"seats": ["104-C-13"], "ttl_s": 8.0}, 1.0, 1.1)
+    exported(builder, fan, "104-C-13", "x")
+    builder.tables["final_seats"].append({"seat": "104-C-13", "state": "sold"})
+    assert judged("no_lost_booking", builder).status is status
+    del builder.tables["operations"][0]
+    assert "never asked" not in str(judged("no_lost_booking", builder).violations)  # perhaps they did
+
+
+def test_its_chances_are_what_fans_were_told() -> None:
+    builder = empty()
+    sold(builder, 1, SEAT, "a")
+    builder.operation(2, "pay", "k-b", {"hold_id": "h", "seats": ["s"]}, 1.0, 1.1, "fail", "declined")
+    builder.operation(3, "pay", "k-c", {"hold_id": "h", "seats": ["s"]}, 1.0, None, "unknown", "timeout")
+    assert judged("no_lost_booking", builder).chances == 2
+
+
+def test_an_order_has_no_more_seats_than_its_fan_was_told() -> None:
+    builder = empty()
+    exported(builder, 1, SEAT, "a")
+    exported(builder, 1, "104-C-13", "a")
+    builder.operation(1, "order", "a", {"state": "confirmed", "seats": [SEAT]}, 5.0, 5.1)
+    summary = "order a of fan-0001 is lost: it has seat 104-C-13 too"
+    assert [v.summary for v in judged("no_lost_booking", builder).violations] == [summary]

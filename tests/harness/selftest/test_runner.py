@@ -22,7 +22,7 @@ def test_a_rehearsal_that_ends_without_a_verdict_is_not_judged_and_says_why(tmp_
     assert heard == [result]
     assert (result.outcome, result.run) == (Outcome.NOT_JUDGED, "")
     assert "'no_such_bug' is no planted bug" in result.evidence
-    assert (tmp_path / "no_such_bug.log").read_text().strip() == result.evidence
+    assert (tmp_path / "no_such_bug.log").read_text().startswith(result.evidence)
 
 
 def test_whoever_stops_the_self_test_stops_its_rehearsals(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_the_same_seed_gives_the_same_journeys_and_another_seed_others() -> None
 
 def test_the_digest_is_stable_across_releases_and_machines() -> None:
     """Pinned: when this changes, old seeds no longer mean what they meant, and CHANGELOG must say so."""
-    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("b0210e44e3764f73")
+    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("60ee518dd966c881")
 
 
 def test_a_plan_depends_on_seed_and_index_alone() -> None:
@@ -83,3 +83,33 @@ def test_bots_do_not_change_what_fans_do() -> None:
     fans = [plan for plan in all_plans(Load(fans=5, bots=3, spectators=2), 7) if plan.actor.startswith("fan")]
     assert fans == list(all_plans(Load(fans=5, spectators=0), 7))
     assert digest(all_plans(Load(fans=5, bots=3), 7)) != digest(all_plans(Load(fans=5, bots=4), 7))
+
+
+def test_pairs_of_fans_are_one_identity_and_want_the_largest_party_each() -> None:
+    plans = [fan_plan(JOURNEY, 7, index) for index in range(120)]
+    households = Counter(plan.identity for plan in plans if plan.identity.startswith("household-"))
+    assert list(households.values()) == [2, 2, 2]
+    shared = [plan for plan in plans if plan.identity in households]
+    assert all(plan.party_size == 4 and not (plan.abandons or plan.releases or plan.card_declined) for plan in shared)
+
+
+def test_a_few_fans_post_their_payment_again() -> None:
+    plans = [fan_plan(JOURNEY, 7, index) for index in range(120)]
+    again = [plan for plan in plans if plan.repeats_payment]
+    assert len(again) == 6
+    assert not any(plan.abandons or plan.releases for plan in again)
+
+
+def test_without_the_probes_nobody_asks_for_too_much_or_pays_twice() -> None:
+    plain = Journey(over_limit_ratio=0.0, repeat_payment_ratio=0.0)
+    plans = [fan_plan(plain, 7, index) for index in range(400)]
+    assert len({plan.identity for plan in plans}) == 400
+    assert not any(plan.repeats_payment for plan in plans)
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.1, 0.5, 1.0])
+def test_as_many_probes_as_were_asked_for(ratio: float) -> None:
+    plans = [fan_plan(Journey(over_limit_ratio=0.0, repeat_payment_ratio=ratio), 7, index) for index in range(1000)]
+    assert sum(plan.repeats_payment for plan in plans) == 1000 * ratio
+    plans = [fan_plan(Journey(over_limit_ratio=ratio), 7, index) for index in range(1000)]
+    assert sum(plan.identity.startswith("household-") for plan in plans) == 1000 * ratio

@@ -1,0 +1,137 @@
+"""An idempotency key names one purchase: however often it is posted, there is one order and one charge."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow.compute as pc
+
+from harness.audit.history import Evidence, Order
+from harness.audit.operations import Operation, PayValue
+from harness.audit.spec import InvariantSpec
+from harness.audit.tally import Moment, Tally, at_rest, during
+
+_UNSENT: Final = frozenset({"refused", "dns", "tls", "ports_exhausted", "fds_exhausted"})
+_LEDGER: Final = "ledger_export"
+_SIGN: Final = {"capture": 1, "refund": -1, "decline": 0}
+
+
+def one_key_one_purchase(evidence: Evidence) -> Tally:
+    """A payment posted again under its key, after a cut connection or at once, is the same order and the same charge.
+
+    - all answers to one key name one order, and the export has one order of that key;
+    - an order whose key was posted again is charged once at most;
+    - a used key with another purchase is refused, or answered with the first one again.
+    To refuse a repeat does no harm; that no answer contradicts another is for `no_lost_booking` to say.
+    """
+    tally = Tally(evidence, unknowns=evidence.pays.unknowns)
+    if not evidence.record.has("final_orders"):
+        tally.note = "the order export could not be read at rest"
+        return tally
+    posted = _posted_again(evidence)
+    tally.checked = len(pc.unique(evidence.pays.keys)) + len(evidence.reuses)
+    tally.chances = len(posted) + sum(1 for reuse in evidence.reuses if not reuse.unknown)
+    reported = _several_orders(evidence, posted, tally)
+    _charged_again(evidence, posted, reported, tally)
+    _reuses(evidence, tally)
+    return tally
+
+
+def _posted_again(evidence: Evidence) -> dict[str, list[Operation[PayValue]]]:
+    """Key → its payments, where more than one was sent."""
+    repeated = evidence.pays.repeated_keys
+    by_key: dict[str, list[Operation[PayValue]]] = {}
+    for pay in evidence.pays.of_keys(repeated) if repeated else ():
+        if pay.error not in _UNSENT:
+            by_key.setdefault(pay.key, []).append(pay)
+    return {key: pays for key, pays in by_key.items() if len(pays) > 1}
+
+
+def _several_orders(evidence: Evidence, posted: dict[str, list[Operation[PayValue]]], tally: Tally) -> set[str]:
+    """Keys with more than one order, by what fans were told and by the export. Returns those that were reported."""
+    exported: dict[str, list[Order]] = {}
+    for order in evidence.orders.values():
+        key = order.idempotency_key
+        known = evidence.order_of("", key)
+        if key and known is not order:
+            exported.setdefault(key, [known] if known else []).append(order)
+    reported: set[str] = set()
+    for key in dict.fromkeys((*posted, *exported)):
+        pays, orders = posted.get(key, []), exported.get(key, [])
+        told = {pay.value.order_id for pay in pays if pay.ok and pay.value.order_id}
+        fans = {order.fan for order in orders}
+        if len(told) > 1 or len(orders) > len(fans):
+            names = sorted(told | {order.order_id for order in orders})
+            reported.add(key)
+            summary = f"the key {key} bought {len(names)} orders: {', '.join(names)}"
+            tally.violated(summary, *map(_paid, pays), *map(_exported, orders))
+    return reported
+
+
+def _charged_again(
+    evidence: Evidence, posted: dict[str, list[Operation[PayValue]]], reported: set[str], tally: Tally
+) -> None:
+    """Orders whose key was posted again and that more was captured for than once, refunds taken off."""
+    if _LEDGER not in evidence.run.capabilities:
+        tally.hidden = "the platform does not show its ledger: whether a card was charged again cannot be told"
+        return
+    if evidence.unrest or not evidence.record.has("final_ledger"):
+        tally.undecided = True
+        unread = "the provider's ledger could not be read at rest"
+        tally.note = f"the platform did not come to rest: {evidence.unrest}" if evidence.unrest else unread
+        return
+    orders = {order.order_id: key for key in posted if (order := evidence.order_of("", key)) is not None}
+    captures: dict[str, int] = dict.fromkeys(orders, 0)
+    for entry in evidence.ledger():
+        if entry.order_id in captures:
+            captures[entry.order_id] += _SIGN[entry.entry]
+    for order_id, times in captures.items():
+        key = orders[order_id]
+        if times > 1 and key not in reported:
+            booked = at_rest("provider's ledger", f"order {order_id} was captured {times} times, refunds taken off")
+            summary = f"order {order_id} was charged {times} times; its key {key} was posted {len(posted[key])} times"
+            tally.violated(summary, *map(_paid, posted[key]), booked)
+
+
+def _reuses(evidence: Evidence, tally: Tally) -> None:
+    """Used keys that were tried for another purchase at rest."""
+    for reuse in evidence.reuses:
+        tally.unknowns += reuse.unknown
+        tried = reuse.value
+        first = evidence.orders.get(tried.order_id)
+        again = first is not None and (tried.answered_id, set(tried.answered_seats)) == (
+            first.order_id,
+            set(first.seats),
+        )
+        if reuse.ok and not again:
+            asked = (
+                f"{reuse.actor} paid for {', '.join(tried.seats)} with the key {reuse.key} of order {tried.order_id}"
+            )
+            answered = ", ".join(tried.answered_seats)
+            tally.violated(
+                f"the key of order {tried.order_id} was taken for another purchase",
+                during(reuse, f"{asked}, and was answered with order {tried.answered_id} for {answered}"),
+                *([_exported(first)] if first else []),
+            )
+
+
+def _paid(pay: Operation[PayValue]) -> Moment:
+    order = f" (order {pay.value.order_id})" if pay.value.order_id else ""
+    answer = f"{pay.outcome}, {pay.value.state or pay.error or 'no answer'}{order}"
+    return during(pay, f"{pay.actor} paid with key {pay.key}: {answer}")
+
+
+def _exported(order: Order) -> Moment:
+    return at_rest(
+        "order export", f"order {order.order_id} of {order.fan} is {order.state}, {order.amount_cents} cents"
+    )
+
+
+ONE_KEY_ONE_PURCHASE: Final = InvariantSpec(
+    name="one_key_one_purchase",
+    title="One idempotency key buys once",
+    check="All answers to one key name one order, charged once; a used key buys nothing else.",
+    chance="idempotency keys that were used again",
+    checker=one_key_one_purchase,
+    needs=("order_export",),
+)
