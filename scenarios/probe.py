@@ -50,9 +50,10 @@ class Probe:
         """Each look has its instant: one that comes late because the one before was slow counts as late."""
         due_s = t0.monotonic_s + self._plan.phase_ratio * PERIOD_S
         while True:
-            gevent.sleep(max(0.0, due_s - monotonic()))
+            ready_s = max(due_s, monotonic())
+            gevent.sleep(max(0.0, ready_s - monotonic()))
             self.step = "seat_map"
-            seat_map = session.seat_map(Call(t_intended_s=due_s)).value
+            seat_map = session.seat_map(Call(t_intended_s=due_s, late_s=max(0.0, monotonic() - ready_s))).value
             self.step = "section_counts"
             session.section_counts(Call(t_intended_s=monotonic()))
             now_s = monotonic() - t0.monotonic_s

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from harness.sli.draws import Draws
 
 BOT: Final = "bot"
-LEFT_OUT: Final = pa.array([BOT, "probe"])
+NO_CUSTOMERS: Final = pa.array([BOT, "probe"])
+"""Kinds of users whose own waits and refusals are nobody's concern."""
 _MEASURE: Final = re.compile(r"(_(p\d+|max))?(_(ms|s|ratio|per_s|max))?$")
 Floats = npt.NDArray[np.float64]
 
@@ -69,13 +70,13 @@ class Observations:
     def requests(self) -> pa.Table:
         """One row per request."""
         requests = self.record.table("requests")
-        return requests.filter(pc.invert(pc.is_in(requests["kind"], value_set=LEFT_OUT)))
+        return requests.filter(pc.invert(pc.is_in(requests["kind"], value_set=NO_CUSTOMERS)))
 
     @cached_property
     def events(self) -> pa.Table:
         """One row per stream event."""
         events = self.record.table("events")
-        return events.filter(pc.invert(pc.is_in(events["kind"], value_set=LEFT_OUT)))
+        return events.filter(pc.invert(pc.is_in(events["kind"], value_set=NO_CUSTOMERS)))
 
     @cached_property
     def bots(self) -> int:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from harness.record.schema import FaultRun, FaultsDocument, Function, Outcome
 from harness.record.verdict import RecoveryGap
-from harness.sli.measured import LEFT_OUT, Floats
+from harness.sli.measured import NO_CUSTOMERS, Floats
 
 ADMISSION: Final = "admission"
 STEPS: Final = {ADMISSION: "Admission", "seat_map": "Seat map", "hold": "Hold", "pay": "Payment"}
@@ -107,8 +107,8 @@ def recovery_gaps(record: Tables, run: FaultRun) -> tuple[RecoveryGap, ...]:
 def _sale(record: Tables) -> pa.Table:
     """The people's requests before settling."""
     requests = record.table("requests")
-    of_people = pc.invert(pc.is_in(requests["kind"], value_set=LEFT_OUT))
-    return requests.filter(pc.and_(of_people, pc.not_equal(requests["step"], "settle")))
+    people = pc.invert(pc.is_in(requests["kind"], value_set=NO_CUSTOMERS))
+    return requests.filter(pc.and_(people, pc.not_equal(requests["step"], "settle")))
 
 
 def _wanted(record: Tables, sale: pa.Table) -> Iterator[tuple[str, Wanted]]:

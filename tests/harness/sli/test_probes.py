@@ -9,6 +9,7 @@ from harness.record.schema import PROBE_ACTOR
 from harness.sli import measure
 from harness.sli.examinations import examine
 from harness.sli.measured import Observations
+from harness.sli.recovery_gap import recovery_gaps
 from harness.sli.sale import did_not_take_place
 from reports.view import frames
 from tests.builders import RunBuilder
@@ -38,6 +39,12 @@ def test_no_indicator_and_no_examination_sees_them() -> None:
     without, with_them = RunBuilder().record(), probe(RunBuilder()).record()
     assert measure(with_them) == measure(without)
     assert examine(with_them) == examine(without)
+
+
+def test_what_they_get_is_no_recovery() -> None:
+    without, with_them = RunBuilder().record(), probe(RunBuilder()).record()
+    for run in without.faults.faults:
+        assert recovery_gaps(with_them, run) == recovery_gaps(without, run)
 
 
 def test_they_are_no_sale() -> None:

@@ -74,6 +74,31 @@ class CornerShop:
         raise AssertionError("it never said that it can be swept")
 
 
+class ShopWithProbes(CornerShop):
+    def probe_session(self, person):
+        return ShopSession(self.addresses.booking, self.recorder, person)
+
+
+class Watcher:
+    """A probe; the second of them drops its glasses."""
+
+    step = "arming"
+
+    def __init__(self, platform, barrier, plan):
+        self.platform, self.barrier, self.plan = platform, barrier, plan
+
+    def go(self):
+        actor = self.plan.actor
+        person = Person(user=-1 - self.plan.number, kind="probe", actor=actor, identity=actor)
+        session = self.platform.probe_session(person)
+        self.barrier.wait()
+        self.step = "queue_page"
+        session.queue_page(Call(t_intended_s=monotonic()))
+        if self.plan.number == 2:
+            raise KeyError("glasses")
+        gevent.sleep(60)
+
+
 class Customer(RehearsalUser):
     kind: ClassVar[str] = "fan"
 

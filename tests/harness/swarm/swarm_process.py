@@ -101,8 +101,8 @@ def shop_spec(url: str, run_dir: Path, customer: str = "Customer", **changes: ob
             load=Load(**load),
         ),
         seed=int(changes.pop("seed", 7)),
-        platform=f"{SHOP}:CornerShop",
-        journeys=Journeys(fan=f"{SHOP}:{customer}"),
+        platform=f"{SHOP}:{changes.pop('platform', 'CornerShop')}",
+        journeys=Journeys(fan=f"{SHOP}:{customer}", probe=f"{SHOP}:Watcher"),
         workers=int(changes.pop("workers", 2)),
     )
 

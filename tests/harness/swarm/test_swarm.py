@@ -181,6 +181,19 @@ def test_a_worker_that_dies_is_lost_and_its_users_stay_lost(tmp_path: Path) -> N
     assert len(first_shots) == len(set(first_shots)) == 40
 
 
+def test_probes_are_sent_by_the_first_worker_and_are_no_users(tmp_path: Path) -> None:
+    with serving(shop) as server, running(shop_spec(server.url, tmp_path, platform="ShopWithProbes")) as swarm:
+        armed, _, finished, settled = whole_run(swarm)
+    assert (armed.armed, armed.asked, finished.load.users_released, finished.load.unfinished) == (40, 40, 40, 0)
+    requests = swarm.table("requests").to_pandas()
+    probed = requests[requests["kind"] == "probe"]
+    assert sorted(probed["actor"]) == [f"probe-{number}" for number in range(1, 9)]
+    assert set(probed["worker"]) == {1}
+    assert settled.load.requests_sent == settled.load.samples_recorded == len(requests)
+    (crash,) = finished.load.crashes
+    assert (crash.what, crash.kind, crash.step, crash.count) == ("KeyError: 'glasses'", "probe", "queue_page", 1)
+
+
 def test_a_journey_that_crashes_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
     with serving(shop) as server, running(shop_spec(server.url, tmp_path, customer="Clumsy", fans=4)) as swarm:
         _, _, finished, _ = whole_run(swarm)
