@@ -187,6 +187,7 @@ class Lease:
         """Give the lease back. What is still pending stays in the journal, and the reaper goes on trying."""
         if self._closed.is_set():
             return
+        self._reaper_died = self.reaper_died
         self._closed.set()
         self._beat.join(timeout=2)
         with contextlib.suppress(FileNotFoundError):
