@@ -7,7 +7,8 @@ look-up. Yes and no are final:
     after no     any no: expired may become refunded, no ticket comes of either. Yes only if the fan asked again.
     at rest      the order export is the last word.
 
-A look-up that is marked stale says itself that it may be behind: "pending" is then no contradiction.
+A look-up that is marked stale says itself that it may be behind, and a payment that is posted again may be answered
+"in progress": "pending" is then no contradiction.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ class Word(msgspec.Struct, frozen=True, gc=False):
     order_id: str
     key: str
     stale: bool = False
+
+    @property
+    def contradicts_other(self) -> bool:
+        """Whether it cannot follow the other final word: a yes after a no, a no or an unmarked "pending" after a yes."""
+        return self.state in (YES, *NO) or (self.state == "pending" and not (self.stale or self.key))
 
     def moment(self) -> Moment:
         """It as a step of a history."""
@@ -119,8 +125,7 @@ def contradictions(evidence: Evidence) -> Iterator[Contradiction]:
     found: dict[str, Contradiction] = {}
     for word in words(evidence) if firsts[YES] or firsts[_NO] else ():
         earlier = firsts[_NO if word.state == YES else YES].get(word.order)
-        is_denial = word.state in NO or (word.state == "pending" and not word.stale)
-        if earlier and (word.state == YES or is_denial) and _end(earlier) + margin_s < word.operation.t_invoke_s:
+        if earlier and word.contradicts_other and _end(earlier) + margin_s < word.operation.t_invoke_s:
             found.setdefault(word.order, Contradiction(earlier, word))
     for name, word in (firsts[_REFUSED] | firsts[_NO]).items():
         order = evidence.order_of(word.order_id, word.key)
