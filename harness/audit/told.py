@@ -44,7 +44,7 @@ class Word(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def contradicts_other(self) -> bool:
-        """Whether it cannot follow the other final word: a yes after a no, a no or an unmarked "pending" after a yes."""
+        """Whether it cannot follow the other final word: yes after no; no, or an unmarked "pending", after yes."""
         return self.state in (YES, *NO) or (self.state == "pending" and not (self.stale or self.key))
 
     def moment(self) -> Moment:

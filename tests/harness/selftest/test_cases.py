@@ -73,6 +73,12 @@ def test_a_planted_run_has_no_other_fault_and_a_clean_one_has_all() -> None:
     assert CLEAN.arguments == ("rehearse", "selftest", "--seed", "1")
 
 
+def test_a_bug_that_shows_only_under_a_fault_is_planted_with_the_faults_on() -> None:
+    parked = Case(bug="parked_dropped", breaks="no_lost_order", seed=1)
+    assert "--no-chaos" not in parked.arguments
+    assert "--no-chaos" in Case(bug="limit_per_session", breaks="purchase_limit", seed=1).arguments
+
+
 @pytest.mark.parametrize(
     ("case", "judged", "expected"),
     [
