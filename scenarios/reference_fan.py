@@ -148,8 +148,8 @@ class ReferenceFanSession:
             errors = {409: "used", 410: "expired", 425: "waiting"}
             return _ended(operation, response, errors=errors, final=response.status in (401, 409, 410))
         self._pass = f"Authorization: Pass {answer.pass_}\r\n".encode() + self._device
-        admission = Admission(admission_no=answer.admission_no)
-        return _ended(operation, response, value={"admission_no": answer.admission_no}, result=admission)
+        value = {"admission_no": answer.admission_no, "epoch": answer.epoch}
+        return _ended(operation, response, value=value, result=Admission(admission_no=answer.admission_no))
 
     # The seats.
 

@@ -46,10 +46,14 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Feed:
-    """What all followers saw together: per epoch, the change at each sequence number, and the snapshots."""
+    """What all followers saw together: per epoch, the change at each sequence number, and the snapshots.
+
+    `chances`: how often what was seen could have contradicted what was known.
+    """
 
     changes: dict[str, dict[int, Event]] = field(default_factory=dict)
     snapshots: dict[str, list[Snapshot]] = field(default_factory=dict)
+    chances: int = 0
 
 
 @dataclass(slots=True)
@@ -68,6 +72,9 @@ def feed_gap_free(evidence: Evidence) -> Tally:
 
     A reconnect goes on where the follower asked to continue. A sequence number means the same change to everybody, and
     changes add up to every later snapshot and, where its sequence number is known, to the seat map at rest.
+
+    Chances: changes that a follower got after a known point (another change, a snapshot, or where it asked to go on),
+    snapshots that came unannounced, and maps that were compared with the sum of changes. A first snapshot is none.
     """
     tally = Tally(evidence)
     feed = Feed()
@@ -86,6 +93,7 @@ def feed_gap_free(evidence: Evidence) -> Tally:
         follower.last = event
     _compare_snapshots(feed, tally)
     _compare_resting_map(feed, tally)
+    tally.chances = feed.chances
     return tally
 
 
@@ -108,6 +116,7 @@ def _connected(follower: _Follower, event: Event) -> None:
 
 def _snapshot(follower: _Follower, event: Event, feed: Feed, tally: Tally) -> None:
     tally.checked += 1
+    feed.chances += follower.seq is not None and not follower.told
     repeats = follower.epoch == event.epoch and follower.seq == event.seq
     if not (follower.told or repeats):
         summary = f"{event.actor} was moved to {_point(event)} without a resync"
@@ -124,6 +133,7 @@ def _change(follower: _Follower, event: Event, feed: Feed, tally: Tally) -> None
         return
     follower.filling = None
     tally.checked += 1
+    feed.chances += follower.seq is not None
     problem = _out_of_order(follower, event)
     if problem:
         tally.violated(f"{event.actor} {problem}", *_before(follower), _moment(event, _saw(event)))
@@ -163,6 +173,7 @@ def _compare_snapshots(feed: Feed, tally: Tally) -> None:
             if replay is None or not replay.advance(seq):
                 replay = _Replay(feed.changes.get(epoch, {}), dict(snapshot.states), seq)
                 continue
+            feed.chances += 1
             seat = _difference(replay.states, snapshot.states)
             if seat is not None:
                 added, shown = _state(replay.states, seat), _state(snapshot.states, seat)
@@ -188,6 +199,7 @@ def _compare_resting_map(feed: Feed, tally: Tally) -> None:
         tally.note = f"nobody followed the feed to {facts.seq}, where the platform came to rest"
         return
     tally.checked += 1
+    feed.chances += replay.seq > (first.head.seq or 0)
     resting = {seat: SEAT_STATES.index(state) for seat, state in tally.evidence.seats if state != "free"}
     seat = _difference(replay.states, resting)
     if seat is not None:
@@ -261,7 +273,7 @@ FEED_GAP_FREE: Final = InvariantSpec(
     name="feed_gap_free",
     title="No seat change is missed",
     check="Contiguous sequence numbers per follower and epoch, or an explicit resync; changes add up to each snapshot.",
-    chance="changes and snapshots that followed another",
+    chance="changes and snapshots that followed a known point, and maps compared with the sum of changes",
     checker=feed_gap_free,
     needs=("feed",),
 )

@@ -87,10 +87,10 @@ TRIED = {"hold_id": "h.1", "seats": list(HELD.seats), "declined_on_purpose": Fal
         (lambda s: s.join(now()), [CLOSE], "unknown", "reset", {}, False),
         (
             lambda s: s.enter(now()),
-            document(200, **{"pass": "p", "admission_no": 9, "expires_at": 1.0}),
+            document(200, **{"pass": "p", "admission_no": 9, "expires_at": 1.0, "epoch": "e1"}),
             "ok",
             "",
-            {"admission_no": 9},
+            {"admission_no": 9, "epoch": "e1"},
             False,
         ),
         (lambda s: s.enter(now()), document(425), "fail", "waiting", {}, False),
