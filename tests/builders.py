@@ -64,9 +64,7 @@ class RunBuilder(PaperSale):
             description="A small on-sale on paper.",
             seed=self.seed,
             duration_s=self.duration_s,
-            on_sale=OnSale(
-                hold_ttl_s=HOLD_TTL_S, admission_rate_per_s=self.admission_rate_per_s, admission_burst=5
-            ),
+            on_sale=OnSale(hold_ttl_s=HOLD_TTL_S, admission_rate_per_s=self.admission_rate_per_s, admission_burst=5),
             load=Load(fans=self.fans, spectators=self.spectators),
             faults=tuple(PlannedFault(experiment=w[0], start_s=w[3], length_s=w[4] - w[3]) for w in self.windows),
             objectives=OBJECTIVES,

@@ -44,7 +44,7 @@ class Admissions:
 
     @property
     def epochs_follow(self) -> bool:
-        """Of any two epochs in a row, somebody was surely admitted in the first while somebody waited for the second."""
+        """Of two epochs in a row, somebody was surely admitted in the first while somebody waited for the second."""
         starts = np.flatnonzero(np.diff(self.epochs, prepend=-1))
         if len(starts) < 2:
             return True
@@ -199,7 +199,8 @@ def _is_in(actors: pa.Array, names: pa.Array) -> npt.NDArray[np.bool_]:
 def _streamed(evidence: Evidence, actors: pa.Array, until_s: Floats) -> tuple[Floats, Floats]:
     """What the position streams of these fans said by these instants: surely waiting, surely admitted; ∓∞: nothing.
 
-    Who was told that they are admitted, and then at the door to wait, had been admitted before a loss: that call is void.
+    Who was told that they are admitted, and then at the door to wait, had been admitted before a loss: that call is
+    void.
     """
     calls = evidence.events("positions", ("admitted",), ("actor", "t_s"))
     positions = evidence.events("positions", ("position",), ("actor", "t_s", "t_sent_s"))

@@ -19,8 +19,8 @@ from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 from harness.record.schema import FaultRun
 
 KEPT_WITHIN_S: Final = 8.0
-"""Who still waits so long after a later fan was admitted, with no fault in force since, has lost the place. Waiting fans
-are told of their place at least every 5 s by the reference system."""
+"""Who still waits so long after a later fan was admitted, with no fault in force since, has lost the place. The
+reference system asks for every waiting fan at least every 5 s."""
 _BEFORE_ALL_S: Final = -1e9  # where the lots of a draw stand on the time axis of joins
 _STREAM_KINDS: Final = ("connect", "position", "paused", "disconnect")
 Ints = npt.NDArray[np.int64]
@@ -35,7 +35,7 @@ class Loss(NamedTuple):
 
 
 class _Standing(NamedTuple):
-    """Where a fan stands in the line: surely ahead of all who asked later than `held_s`. Lots come before all joins."""
+    """Where a fan stands in the line: ahead of all who asked later than `held_s`. Lots come before all joins."""
 
     held_s: float
     asked_s: float
@@ -43,7 +43,7 @@ class _Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Overtaken:
-    """`early` had a place before `late` asked for one; `late` was admitted after the loss, and `early` later or never."""
+    """`early` had a place before `late` asked for one; `late` was admitted after the loss, `early` later or never."""
 
     early: str
     claim: Claim
@@ -190,7 +190,7 @@ def _never_numbered(
 
 
 def _waited_s(evidence: Evidence) -> dict[str, float]:
-    """Actor → until when they were seen to wait: on their stream, or at the door. Not who was called in and went away."""
+    """Actor → until when they were seen to wait, on their stream or at the door. Not who was called in and left."""
     refused = evidence.enters.failed_with("waiting")
     at_door = dict(zip(refused.actors.to_pylist(), refused.t_end_s.tolist(), strict=True))  # the last of each
     seen = evidence.events("positions", _STREAM_KINDS, ("actor", "t_s")).group_by("actor").aggregate([("t_s", "max")])
@@ -241,7 +241,9 @@ class _Latest:
 
 def _summary(one: _Overtaken) -> str:
     if one.place is None:
-        return f"{one.early} lost the place: {one.late.actor}, who joined later, was admitted, and {one.early} never was"
+        return (
+            f"{one.early} lost the place: {one.late.actor}, who joined later, was admitted, and {one.early} never was"
+        )
     return f"{one.early} lost the place: {one.late.actor}, who joined later, was admitted ahead"
 
 

@@ -72,9 +72,7 @@ def admitted_places(evidence: Evidence, claims: dict[str, Claim]) -> list[Place]
             admitted[actor] = Place(actor, claims[actor], at, enter.t_end_s, enter.value.epoch, number)
     owners = {(place.epoch, place.admission_no) for place in admitted.values() if not place.claim.forged}
     return [
-        place
-        for place in admitted.values()
-        if not (place.claim.forged and (place.epoch, place.admission_no) in owners)
+        place for place in admitted.values() if not (place.claim.forged and (place.epoch, place.admission_no) in owners)
     ]
 
 

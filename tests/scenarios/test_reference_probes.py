@@ -19,7 +19,15 @@ SIGNER = Signer("secret", "game-1")
 TICKET = SIGNER.ticket("prober", "prober", 4_000_000_000_000_000, device="d")
 PASS, _ = SIGNER.admit("prober", "prober", admission_no=7, limit=4, entered_s=4_000_000_000.0)
 EXPIRED, _ = SIGNER.admit("prober", "prober", admission_no=0, limit=4, entered_s=1_000.0)
-WAYS = ["no pass", "expired pass", "ticket for a pass", "tampered ticket", "tampered pass", "shared pass", "shared ticket"]
+WAYS = [
+    "no pass",
+    "expired pass",
+    "ticket for a pass",
+    "tampered ticket",
+    "tampered pass",
+    "shared pass",
+    "shared ticket",
+]
 Said = list[bytes]
 
 

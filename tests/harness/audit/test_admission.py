@@ -16,7 +16,11 @@ Seen = tuple[float, float]  # surely still waiting, surely admitted
 
 
 def admitted(
-    *fans: Seen, rate_per_s: float = RATE_PER_S, burst: int = BURST, second_epoch_from: int | None = None, **on_sale: object
+    *fans: Seen,
+    rate_per_s: float = RATE_PER_S,
+    burst: int = BURST,
+    second_epoch_from: int | None = None,
+    **on_sale: object,
 ) -> RunBuilder:
     """Fans in the order of their admission numbers, which begin at 1, and again at 1 with the second epoch."""
     builder = empty()
@@ -88,7 +92,7 @@ def test_it_finds_what_comparing_all_pairs_finds(
     fans = [(start_s, start_s + length_s) for start_s, length_s in sorted(seen)]
     if lost is not None and lost < len(fans):  # it is seen which epoch came first
         before, again = fans[:lost], fans[lost:]
-        assume(min(f[1] for f in before) < min(max(f[0] for f in again), min(f[1] for f in again)))
+        assume(min(f[1] for f in before) < min(max(f[0] for f in again), *(f[1] for f in again)))
     result = rate(admitted(*fans, rate_per_s=rate_per_s, burst=burst, second_epoch_from=lost))
     after = [max(fan[0] for fan in fans[: n + 1]) for n in range(len(fans))]
     until = [min(fan[1] for fan in fans[n:]) for n in range(len(fans))]

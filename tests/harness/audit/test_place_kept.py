@@ -89,7 +89,9 @@ def test_a_line_that_is_put_together_again_in_its_order_is_never_flagged(fans: l
         for n, fan in enumerate(line)
     ]
     shown = [
-        fan if fan.reconnect_s is None or fan.reconnect_s < fan.enter_s else msgspec.structs.replace(fan, reconnect_s=None)
+        fan
+        if fan.reconnect_s is None or fan.reconnect_s < fan.enter_s
+        else msgspec.structs.replace(fan, reconnect_s=None)
         for fan in renumbered
     ]
     assert kept(waited(*shown)).violations_total == 0
