@@ -59,6 +59,11 @@ def test_a_line_that_moves_on_is_never_flagged(steps: list[int], epoch: str) -> 
     assert (result.violations_total, result.chances) == (0, len(ahead) - 1)
 
 
+def test_one_position_of_each_fan_puts_nothing_to_the_test() -> None:
+    result = positions(told(*[(fan, "position", "e1", fan + 1) for fan in range(5)]))
+    assert (result.status, result.chances) == (Status.NOT_EXERCISED, 0)
+
+
 def test_the_history_shows_both_positions() -> None:
     violation = positions(told((1, "position", "e1", 3), (1, "position", "e1", 5))).violations[0]
     assert violation.summary == "fan-0001 went back 2 places in the queue"
