@@ -158,6 +158,11 @@ def test_a_reconnect_is_a_chance_only_where_something_follows() -> None:
     assert paper.seat(1, 6, "b", 2).result().chances == 2
 
 
+def test_a_change_of_another_epoch_is_no_part_of_a_snapshot() -> None:
+    paper = Paper().connect(1)._add(1, "snapshot", "e2", 4, 1).seat(1, 4, "a", 1, "e1").seat(1, 5, "b", 1, "e1")
+    assert "got a change of epoch e1 after epoch e2" in paper.complaint()
+
+
 def test_a_feed_that_nobody_followed_is_no_pass() -> None:
     assert Paper().connect(1).result().status is Status.UNKNOWN
 
