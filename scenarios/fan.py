@@ -79,6 +79,7 @@ class Visit:
         self._dice = Dice(plan.rolls)
         self._thinks = Dice(plan.thinks_s)
         self._leaves_s = t0_s + plan.patience_s
+        self._drops_stream = plan.drops_stream
 
     def run(self) -> str:
         """The whole visit; returns how it ended. Raises `OutOfPatienceError`."""
@@ -135,6 +136,9 @@ class Visit:
                     self._pace.completed(monotonic())
                     return True
                 self._require_patience(monotonic())
+                if self._drops_stream:
+                    self._drops_stream = False
+                    break
         finally:
             stream.close()
         return False

@@ -70,11 +70,13 @@ class ReferencePlatform:
         return session
 
     def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
-        """The state at rest; then every way past the queue is tried, for a seat that is free."""
-        reads = Operator(self._addresses, self._recorder).read(acked, timeout_s)
-        free = next((seat.seat for seat in reads.seats or () if seat.state == "free"), None)
-        if free is not None:
-            Prober(self._booking, self._addresses, self._recorder, free).run()
+        """The state at rest; then every way past the queue is tried, for a free seat where there is one."""
+        operator = Operator(self._addresses, self._recorder)
+        reads = operator.read(acked, timeout_s)
+        seats = sorted(reads.seats or (), key=lambda seat: seat.state != "free")
+        if seats:
+            expired = operator.expired_pass()
+            Prober(self._booking, self._addresses, self._recorder, seats[0].seat, expired=expired).run()
         return reads
 
     def sweep(self, seats: Sequence[str]) -> None:

@@ -87,6 +87,7 @@ class EnterAnswer(_Document, frozen=True):
 
     pass_: str = msgspec.field(name="pass")
     admission_no: int
+    epoch: str = ""
 
 
 class Row(_Document, frozen=True):

@@ -148,8 +148,8 @@ class ReferenceFanSession:
             errors = {409: "used", 410: "expired", 425: "waiting"}
             return _ended(operation, response, errors=errors, final=response.status in (401, 409, 410))
         self._pass = f"Authorization: Pass {answer.pass_}\r\n".encode() + self._device
-        admission = Admission(admission_no=answer.admission_no)
-        return _ended(operation, response, value={"admission_no": answer.admission_no}, result=admission)
+        value = {"admission_no": answer.admission_no, "epoch": answer.epoch}
+        return _ended(operation, response, value=value, result=Admission(admission_no=answer.admission_no))
 
     # The seats.
 
@@ -260,6 +260,7 @@ class PositionStream:
     def __init__(self, session: ReferenceFanSession, events: EventStream) -> None:
         self._session = session
         self._events = events
+        self._followed = True  # until it ends, or the fan leaves it
 
     def __iter__(self) -> Iterator[QueueNews]:
         session = self._session
@@ -270,7 +271,9 @@ class PositionStream:
             data = msgspec.json.decode(event.data, type=api.PositionData)
             session.last_event_id = event.id or session.last_event_id
             session.note(kind.value, monotonic(), at=data.at, event_id=event.id or "", position=data.position)
+            self._followed = kind is not QueueNewsKind.ADMITTED
             yield QueueNews(kind=kind, position=data.position)
+        self._followed = False
         session.note("disconnect", monotonic(), error=self._events.error)
 
     @property
@@ -279,8 +282,11 @@ class PositionStream:
         return self._events.reconnect_s
 
     def close(self) -> None:
-        """Leave the stream."""
+        """Leave the stream. Who leaves before they are called in is noted to have gone."""
         self._events.close()
+        if self._followed:
+            self._followed = False
+            self._session.note("disconnect", monotonic())
 
 
 def end_order(operation: Operation, response: Response) -> Answer[Order]:

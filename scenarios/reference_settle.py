@@ -68,6 +68,10 @@ class Operator:
         authority = self.pass_for(_OPERATOR.actor)
         self._spread(seats, lambda client, seat: self._sweep_one(client, seat, authority))
 
+    def expired_pass(self) -> str:
+        """A pass that is over already, for a probe; "" where none can be had."""
+        return self._asked_pass("prober", expired=True)
+
     def _wait_for_rest(self, deadline_s: float, notes: list[str]) -> bool:
         if self._admin is None:
             notes.append("the platform has no operator endpoints: it cannot say whether it is at rest")
@@ -185,15 +189,19 @@ class Operator:
 
     def pass_for(self, fan: str) -> bytes:
         """An Authorization header with a pass that the operator gives; empty where there is none to be had."""
+        given = self._asked_pass(fan)
+        return f"Authorization: Pass {given}\r\n".encode() if given else b""
+
+    def _asked_pass(self, fan: str, *, expired: bool = False) -> str:
         if self._admin is None:
-            return b""
+            return ""
         client = self._client(self._admin)
         headers = self._token + api.JSON_BODY
-        response = client.call(api.SETTLE_POST, "/admin/passes", _now(), headers, msgspec.json.encode({"fan": fan}))
+        body = msgspec.json.encode({"fan": fan, **({"expired": True} if expired else {})})
+        response = client.call(api.SETTLE_POST, "/admin/passes", _now(), headers, body)
         client.close()
-        if response.error:
-            return b""
-        return f"Authorization: Pass {msgspec.json.decode(response.body, type=api.PassAnswer).pass_}\r\n".encode()
+        answer = api.read(response, api.PassAnswer)
+        return answer.pass_ if answer else ""
 
     def _read(self, client: HttpClient, path: str, kind: type[T]) -> T | None:
         response = self._get(client, path)

@@ -17,7 +17,6 @@ from target.observability import health_route, metrics_route
 from target.orders_routes import OrderLookup, OrderRoutes
 from target.parking_journal import Journal
 from target.parking_replay import REPLAY_PERIOD_S, JournalReplay
-from target.position_streams import StreamHub
 from target.queue_routes import QueueRoutes
 from target.rate_policy import fastest_per_s
 from target.roll_call import ATTEND_EVERY_S, Attendance
@@ -57,7 +56,7 @@ class _Sale:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.hub = StreamHub(context.room, rate_per_s=fastest_per_s(context.settings))
+        self.hub = context.stream_hub(context.room, rate_per_s=fastest_per_s(context.settings))
         self.checkouts = Checkouts(context)
         self.orders = OrderRoutes(context, self.checkouts)
         if context.settings.parking_path:

@@ -16,6 +16,7 @@ from target.orders import Orders
 from target.saga import Saga
 from target.seat_log import SeatLog
 from target.settings import SettingsError
+from target.tickets import Signer
 from target.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
@@ -63,8 +64,16 @@ def _limit_sessions(context: Context) -> None:
     _seats(faulty.SessionSeats)(context)
 
 
-def _trust_tokens(context: Context) -> None:
-    context.signer = faulty.TrustingSigner(context.settings.secret, context.settings.event)
+def _forget_with_stream(context: Context) -> None:
+    _room(faulty.LeavingRoom)(context)
+    context.stream_hub = faulty.ForgettingHub
+
+
+def _signer(faulty_signer: type[Signer]) -> Plant:
+    def plant(context: Context) -> None:
+        context.signer = faulty_signer(context.settings.secret, context.settings.event)
+
+    return plant
 
 
 def _surge(context: Context) -> None:
@@ -185,13 +194,49 @@ _ALL: Final = (
         "unsigned_ticket",
         "no_queue_bypass",
         "tickets and passes are believed whatever their signature",
-        _trust_tokens,
+        _signer(faulty.TrustingSigner),
+    ),
+    Bug(
+        "expired_pass",
+        "no_queue_bypass",
+        "passes and tickets are believed however long they are over",
+        _signer(faulty.PatientSigner),
+    ),
+    Bug(
+        "shared_pass",
+        "no_queue_bypass",
+        "passes are believed on any device",
+        _signer(faulty.CarelessSigner),
     ),
     Bug(
         "lifo_admission",
         "queue_order",
         "who came last is let in first",
         _room(faulty.LastInFirstOutRoom),
+    ),
+    Bug(
+        "line_by_name",
+        "place_kept",
+        "fans whom Redis has forgotten are queued by their names, whatever their tickets say",
+        _room(faulty.AlphabeticRoom),
+    ),
+    Bug(
+        "line_forgotten",
+        "place_kept",
+        f"every {faulty.FORGETS_EVERY}rd fan whom Redis has forgotten is never put in the line again",
+        _room(faulty.ForgetfulRoom),
+    ),
+    Bug(
+        "tickets_restamped",
+        "place_kept",
+        "fans whom Redis has forgotten are queued when they are seen again, not by their tickets",
+        _room(faulty.RestampingRoom),
+    ),
+    Bug(
+        "stream_is_place",
+        "place_kept",
+        "who opens the stream of positions again has lost the place, and begins at the end",
+        _forget_with_stream,
     ),
     Bug(
         "position_regress",

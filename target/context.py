@@ -21,6 +21,7 @@ from target.orders import Orders
 from target.parking import Parking
 from target.parking_journal import Journal
 from target.payments.client import PaymentsClient
+from target.position_streams import StreamHub
 from target.queue_rules import rules_of
 from target.rate_policy import RatePolicy, policy_of
 from target.redis_store import RedisStore
@@ -83,6 +84,7 @@ class Context:
     orders: Orders
     parking: Parking
     saga: type[Saga] = Saga
+    stream_hub: type[StreamHub] = StreamHub
 
 
 def connect(settings: Settings) -> Connections:

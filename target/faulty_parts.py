@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from target.inventory import Inventory
 from target.orders import Checkout, Order, Orders, OrderState, SeatsOwnedError, order_id_for
 from target.parking import Parking
 from target.payments.client import ChargeAnswer, Payable, PaymentsClient
+from target.position_streams import Stream, StreamHub
 from target.rate_policy import Feedback, RatePolicy
 from target.redis_store import Reply, Script, Value
 from target.saga import Policy, Receipt, Saga
@@ -23,9 +25,9 @@ from target.seat_log import SeatChange, SeatLog, text
 from target.seat_map import SeatMap, Seats
 from target.seat_store import HoldReply, Owner, Places
 from target.settlement import Settlement
-from target.tickets import Signer
+from target.tickets import Bound, Pass, Signer, Ticket, Token
 from target.venue import Venue
-from target.waiting_room import Positions, WaitingRoom
+from target.waiting_room import JoinState, Place, Positions, WaitingRoom
 
 EVERY: Final = 50  # seat changes: what happens to some of them happens to these
 EARLY_S: Final = 2.0
@@ -39,6 +41,8 @@ BURST_TIMES: Final = 5
 SURCHARGE_CENTS: Final = 150  # for each seat
 DENIED_ONE_IN: Final = 4  # orders, by their ids
 DENIED_AFTER_S: Final = 0.2
+FORGETS_EVERY: Final = 3  # fans, by a digest of their names
+SHUFFLED_WITHIN_US: Final = 2_000_000
 
 
 def _changed(script: Script, old: str, new: str) -> Script:
@@ -127,6 +131,86 @@ class TrustingSigner(Signer):
 
     def _is_genuine(self, _body: bytes, _mac: bytes) -> bool:
         return True
+
+
+class PatientSigner(Signer):
+    """Believes tokens that are over."""
+
+    def read(self, kind: type[Token], token: str, *, expired_too: bool = False) -> Token:  # noqa: ARG002 - always
+        """See the class."""
+        return super().read(kind, token, expired_too=True)
+
+
+class CarelessSigner(Signer):
+    """Believes passes on every device."""
+
+    def read_from(self, device: str, kind: type[Bound], token: str) -> Bound:
+        """See the class."""
+        return self.read(kind, token) if kind is Pass else super().read_from(device, kind, token)
+
+
+class AlphabeticRoom(WaitingRoom):
+    """Puts fans whom Redis has forgotten into the line by a digest of their names."""
+
+    async def rejoin(self, ticket: Ticket) -> Place:
+        """See the class."""
+        joined_us = time.time_ns() // 1000 + _digest(ticket) % SHUFFLED_WITHIN_US
+        return await self._join(ticket.fan, ticket.identity, ticket.device, joined_us)
+
+
+class ForgetfulRoom(WaitingRoom):
+    """Does not put some of the fans whom Redis has forgotten into the line again, and says that it did."""
+
+    async def rejoin(self, ticket: Ticket) -> Place:
+        """See the class."""
+        if _digest(ticket) % FORGETS_EVERY:
+            return await super().rejoin(ticket)
+        return Place(JoinState.QUEUED, None, ticket.joined_us, ticket.identity, "", new=False)
+
+
+class RestampingRoom(WaitingRoom):
+    """Puts fans whom Redis has forgotten at the end."""
+
+    async def rejoin(self, ticket: Ticket) -> Place:
+        """See the class."""
+        return await self.join(ticket.fan, ticket.identity, device=ticket.device)
+
+
+class LeavingRoom(WaitingRoom):
+    """Can take the place of a fan who waits, and put them at the end."""
+
+    async def begin_again(self, ticket: Ticket) -> None:
+        """See the class."""
+        queue, fans = self._join_keys[2:4]
+        if await self._redis.command("ZREM", queue, ticket.fan):
+            await self._redis.command("HDEL", fans, ticket.fan)
+            await self.join(ticket.fan, ticket.identity, device=ticket.device)
+
+
+class ForgettingHub(StreamHub):
+    """Takes the place of a fan whose stream is opened again."""
+
+    def __init__(self, room: WaitingRoom, *, rate_per_s: float) -> None:
+        super().__init__(room, rate_per_s=rate_per_s)
+        self._reopened: set[Stream] = set()
+
+    def open(self, ticket: Ticket, *, last_event_id: str = "") -> Stream:
+        """See the class."""
+        stream = super().open(ticket, last_event_id=last_event_id)
+        if last_event_id:
+            self._reopened.add(stream)
+        return stream
+
+    async def _look_up(self, streams: list[Stream]) -> list[Stream]:
+        for stream in self._reopened.intersection(streams):
+            self._reopened.discard(stream)
+            if isinstance(self._room, LeavingRoom):
+                await self._room.begin_again(stream.ticket)
+        return await super()._look_up(streams)
+
+
+def _digest(ticket: Ticket) -> int:
+    return zlib.crc32(ticket.fan.encode())
 
 
 class LastInFirstOutRoom(WaitingRoom):

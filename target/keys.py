@@ -79,7 +79,7 @@ class Keys:
         self.queue_epoch = f"{tag}:queue_epoch"  # integer: grows when somebody is put in before others
         self.fans = f"{tag}:fans"  # hash fan → "<join µs>[*: gave up an earlier place] <device digest or -> <identity>"
         self.join_clock = f"{tag}:join_clock"  # integer: the newest join time given
-        self.admitted = f"{tag}:admitted"  # hash fan → "<admission no> <expiry µs> <entered µs, 0: not yet>"
+        self.admitted = f"{tag}:admitted"  # hash fan → "<admission no> <expiry µs> <entered µs, 0: not yet> <epoch>"
         self.admission_no = f"{tag}:admission_no"  # integer
         self.admission_bucket = f"{tag}:admission_bucket"  # hash tokens, at_us, deaf_us (nobody could be heard until)
         self.awaited = f"{tag}:awaited"  # sorted set fan let in and not come yet → expiry, unix µs

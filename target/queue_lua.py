@@ -62,7 +62,7 @@ elseif known then
   end
   local admission = redis.call('HGET', KEYS[6], fan)
   if admission then
-    local _, expires, entered = string.match(admission, '^(%d+) (%d+) (%d+)$')
+    local _, expires, entered = string.match(admission, '^(%d+) (%d+) (%d+) ')
     if entered ~= '0' or tonumber(expires) > now_us then
       return {'admitted', 0, was_joined, identity, queue_epoch, gathering}
     end
@@ -124,8 +124,10 @@ ADMIT: Final = Script(
 -- (the first time, after a loss of data, at the opening) it starts empty.
 -- Nobody counts as silent for a time in which nobody could be heard: before a gap between two admissions, or while not
 -- one of those who wait was heard of. `deaf_us` is the end of the last such time.
+-- An admission remembers its epoch: a Redis that comes back with old data or none gives numbers again, in another one.
 -- Returns {admitted, waiting, skipped, no-shows} or {-1}.
-if redis.call('EXISTS', KEYS[1]) == 0 then return {-1} end
+local epoch = redis.call('GET', KEYS[1])
+if not epoch then return {-1} end
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local bucket = redis.call('HMGET', KEYS[5], 'tokens', 'at_us', 'deaf_us')
 local tokens, at_us, deaf_us = tonumber(bucket[1] or '0'), tonumber(bucket[2] or '0'), tonumber(bucket[3] or '0')
@@ -149,7 +151,7 @@ while tokens - admitted >= 1 and admitted + skipped < WALK_MAX do
     if seen < silent_before then skipped = skipped + 1
     else
       local number = redis.call('INCR', KEYS[4])
-      redis.call('HSET', KEYS[3], fan, whole(number) .. ' ' .. expires .. ' 0')
+      redis.call('HSET', KEYS[3], fan, whole(number) .. ' ' .. expires .. ' 0 ' .. epoch)
       redis.call('ZADD', KEYS[7], expires, fan)
       admitted = admitted + 1
     end
@@ -171,20 +173,20 @@ ENTER: Final = Script(
     + """
 -- KEYS: epoch, admitted, awaited, turnout, fans. ARGV: fan, device ('-': none), µs within which a repeat gets the same
 -- answer.
--- Returns {ok|waiting|used|expired|foreign|unready, admission no, entered µs}.
+-- Returns {ok|waiting|used|expired|foreign|unready, admission no, entered µs, epoch of the admission}.
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'unready'} end
 local admission = redis.call('HGET', KEYS[2], ARGV[1])
 if not admission then return {'waiting'} end
 if string.match(redis.call('HGET', KEYS[5], ARGV[1]) or '', '^%d+%*? (%S+) ') ~= ARGV[2] then return {'foreign'} end
-local number, expires, entered = string.match(admission, '^(%d+) (%d+) (%d+)$')
+local number, expires, entered, epoch = string.match(admission, '^(%d+) (%d+) (%d+) (%S+)$')
 if entered == '0' then
   if tonumber(expires) <= now_us then return {'expired'} end
   entered = whole(now_us)
-  redis.call('HSET', KEYS[2], ARGV[1], number .. ' ' .. expires .. ' ' .. entered)
+  redis.call('HSET', KEYS[2], ARGV[1], number .. ' ' .. expires .. ' ' .. entered .. ' ' .. epoch)
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('HINCRBY', KEYS[4], 'entered', 1)
 elseif tonumber(entered) + tonumber(ARGV[3]) < now_us then return {'used'} end
-return {'ok', number, entered}
+return {'ok', number, entered, epoch}
 """
 )
 

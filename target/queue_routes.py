@@ -20,7 +20,8 @@ from target.http import DEVICE_PARAMETER, Name, ProblemError, json_response, rea
 from target.observability import FALLBACKS
 from target.operations import Parameter, Success, operation
 from target.position_streams import PositionsEndpoint, StreamHub
-from target.waiting_room import EntryRefusedError, ForeignPlaceError, JoinState, Place, WaitingRoom
+from target.tickets import Ticket
+from target.waiting_room import Entry, EntryRefusedError, ForeignPlaceError, JoinState, Place, WaitingRoom
 
 CHALLENGE_CACHE_S: Final = 5
 REFUSALS: Final = {
@@ -52,11 +53,15 @@ class JoinAnswer(msgspec.Struct, frozen=True):
 
 
 class EnterAnswer(msgspec.Struct, frozen=True):
-    """The right to hold and buy. `expires_at`: unix s."""
+    """The right to hold and buy. `expires_at`: unix s.
+
+    Admission numbers count up within an `epoch`; after a loss of the queue's data they begin again, in another one.
+    """
 
     pass_: str = msgspec.field(name="pass")
     admission_no: int
     expires_at: float
+    epoch: str
 
 
 CHALLENGE_PARAMETER: Final = Parameter("Challenge", "header", "The solved challenge, `<challenge>:<nonce>`.")
@@ -155,7 +160,7 @@ class QueueRoutes:
         """The pass for an admitted ticket."""
         ticket = require_ticket(request.headers, self._signer)
         try:
-            entry = await self._room.enter(ticket)
+            entry = await self._enter(ticket)
         except ForeignPlaceError as error:
             raise _foreign(401) from error
         except EntryRefusedError as error:
@@ -169,7 +174,16 @@ class QueueRoutes:
             entered_s=entry.entered_s,
             device=ticket.device,
         )
-        return json_response(EnterAnswer(token, entry.admission_no, expires_at))
+        return json_response(EnterAnswer(token, entry.admission_no, expires_at, entry.epoch))
+
+    async def _enter(self, ticket: Ticket) -> Entry:
+        """Raises `EntryRefusedError`. A fan whose place or admission Redis has lost gets the place back by asking."""
+        try:
+            return await self._room.enter(ticket)
+        except EntryRefusedError as error:
+            if error.reason == "waiting":
+                await self._room.rejoin(ticket)
+            raise
 
     async def _join_anew(self, fan: str, identity: str, solution: str, device: str) -> Place:
         try:

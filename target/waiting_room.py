@@ -82,10 +82,11 @@ class Entrants(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """An admission that was taken up. `entered_s`: unix s of the first time."""
+    """An admission that was taken up. `entered_s`: unix s of the first time. `epoch`: numbers of one are in order."""
 
     admission_no: int
     entered_s: float
+    epoch: str
 
 
 class ForeignPlaceError(Exception):
@@ -189,7 +190,7 @@ class WaitingRoom:
         _expect_own(reason)
         if reason != b"ok":
             raise EntryRefusedError(reason.decode())
-        return Entry(int(entry[0]), int(entry[1]) / 1e6)
+        return Entry(int(entry[0]), int(entry[1]) / 1e6, entry[2].decode())
 
     async def _join(self, fan: str, identity: str, device: str, joined_us: int | str) -> Place:
         draw = self.rules.draw

@@ -64,7 +64,7 @@ class RunBuilder(PaperSale):
             description="A small on-sale on paper.",
             seed=self.seed,
             duration_s=self.duration_s,
-            on_sale=OnSale(hold_ttl_s=HOLD_TTL_S, admission_rate_per_s=self.admission_rate_per_s),
+            on_sale=OnSale(hold_ttl_s=HOLD_TTL_S, admission_rate_per_s=self.admission_rate_per_s, admission_burst=5),
             load=Load(fans=self.fans, spectators=self.spectators),
             faults=tuple(PlannedFault(experiment=w[0], start_s=w[3], length_s=w[4] - w[3]) for w in self.windows),
             objectives=OBJECTIVES,
@@ -220,6 +220,13 @@ class RunBuilder(PaperSale):
         enters = [op for op in self.tables["operations"] if op["function"] == "enter"]
         first, last = enters[0], enters[-1]
         first["value"], last["value"] = last["value"], first["value"]
+        return self
+
+    def lose_place(self) -> Self:
+        """Forget a fan who joined before everybody else and opened their stream again: they wait to the end."""
+        self.operation(9001, "join", "fan-9001", {"position": 1, "epoch": EPOCH}, -1.0, -0.9)
+        for event, t_s in (("connect", -0.8), ("connect", 0.6), ("disconnect", self.duration_s)):
+            self.event(9001, "positions", event, t_s)["actor"] = "fan-9001"
         return self
 
     def drop_feed_event(self) -> Self:

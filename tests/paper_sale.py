@@ -82,6 +82,8 @@ class PaperSale:
         if number > 5:
             self._position(user, (t_s + admitted) / 2, number // 2)
             self._position(user, admitted - 0.25, 1)
+        if number % 6 == 0 and number:
+            self.event(user, "positions", "connect", (t_s + admitted) / 2 + 0.05, EPOCH, 2)
         self.event(user, "positions", "admitted", admitted)
         self.request(user, "enter", admitted + 0.01, 0.008)
         self.operation(user, "enter", fan, {"admission_no": number + 1}, admitted + 0.01, admitted + 0.018)

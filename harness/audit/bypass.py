@@ -16,17 +16,19 @@ def no_queue_bypass(evidence: Evidence) -> Tally:
     """No hold without a pass, no pass without a place, and no forged ticket and no probe ever gets as far as a hold.
 
     A forged ticket is one that its bearer was not given: replayed, shared or tampered with. It does no harm until
-    its bearer is granted a hold. Where nobody forged a ticket or probed the entrance there is nothing to see.
+    its bearer is granted a hold. What fans did says little of ways past the queue: only tries with a clear answer count
+    as chances, and where nobody forged a ticket or probed the entrance there is none.
     """
-    tally = Tally(evidence)
+    tally = Tally(evidence, chances=0)
     forged = _forged(evidence)
     tried = [*evidence.probes, *(join for join in evidence.joins.naming("ticket") if join.value.ticket)]
     _probes(evidence, tally)
     _holds(evidence, forged, tally)
     if not tried:
-        tally.hidden = "nobody tried to get past the queue: there were no bots with forged tickets and no probes"
+        tally.note = "nobody tried to get past the queue: there were no bots with forged tickets and no probes"
     else:
-        tally.undecided = all(attempt.unknown for attempt in tried)
+        tally.chances = sum(not attempt.unknown for attempt in tried)
+        tally.undecided = not tally.chances
         tally.note = f"{len(tried)} attempts to get past the queue, besides what fans did"
     return tally
 
@@ -37,7 +39,9 @@ def _probes(evidence: Evidence, tally: Tally) -> None:
         tally.unknowns += probe.unknown
         if probe.ok:
             seats = ", ".join(probe.value.seats) or "what it asked for"
-            text = f"{probe.actor} tried it ({probe.key}) and was granted {seats}"
+            past = f"got past the entrance: the answer, {probe.value.status}, is about the seats"
+            answer = past if probe.value.status else f"was granted {seats}"
+            text = f"{probe.actor} tried it ({probe.key}) and {answer}"
             tally.violated(f"the queue can be bypassed: {probe.key}", during(probe, text))
 
 

@@ -26,6 +26,7 @@ from harness.audit.operations import (
     Operations,
     OrderValue,
     PayValue,
+    ProbeValue,
     ReuseValue,
     SeatsValue,
 )
@@ -123,9 +124,9 @@ class Evidence:
         return self._history.of(Function.SWEEP, SeatsValue)
 
     @cached_property
-    def probes(self) -> Operations[SeatsValue]:
+    def probes(self) -> Operations[ProbeValue]:
         """Every try to get what is not due; `key` says how."""
-        return self._history.of(Function.PROBE, SeatsValue)
+        return self._history.of(Function.PROBE, ProbeValue)
 
     @cached_property
     def reuses(self) -> Operations[ReuseValue]:

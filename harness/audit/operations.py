@@ -42,9 +42,10 @@ class JoinValue(Value, frozen=True, gc=False):
 
 
 class EnterValue(Value, frozen=True, gc=False):
-    """`admission_no` is null unless the exchange succeeded."""
+    """`admission_no` is null unless the exchange succeeded. `epoch`: numbers of different epochs tell no order."""
 
     admission_no: int | None = None
+    epoch: str = ""
 
 
 class SeatsValue(Value, frozen=True, gc=False):
@@ -52,6 +53,13 @@ class SeatsValue(Value, frozen=True, gc=False):
 
     seats: tuple[str, ...] = ()
     ttl_s: float | None = None
+
+
+class ProbeValue(Value, frozen=True, gc=False):
+    """Of a try to get what is not due: the seats, and the answer's status where it got in and was refused them."""
+
+    seats: tuple[str, ...] = ()
+    status: int = 0
 
 
 class PayValue(Value, frozen=True, gc=False):

@@ -26,13 +26,14 @@ def position_monotonic(evidence: Evidence) -> Tally:
     A new epoch (the queue was put together again) and an admission end the comparison. The answer to a join tells a
     place too. A place that is told before 1 is none.
     """
-    tally = Tally(evidence)
+    tally = Tally(evidence, chances=0)
     told = _told(evidence)
     tally.checked = len(told.value)
     if not tally.checked:
         tally.note = "nobody was told a position"
         return tally
     same = (np.diff(told.actor) == 0) & (np.diff(told.place) == 0) & (np.diff(told.epoch) == 0)
+    tally.chances = int(np.count_nonzero(same))
     worse = np.flatnonzero(same & (np.diff(told.value) > 0))
     reconnected = told.connection[worse] != told.connection[worse + 1]
     for row, after_reconnect in zip(worse[:VIOLATIONS_KEPT].tolist(), reconnected.tolist(), strict=False):
@@ -129,7 +130,7 @@ POSITION_MONOTONIC: Final = InvariantSpec(
     name="position_monotonic",
     title="No place in line gets worse",
     check="Within an epoch no fan is told a later position than before, also after a reconnect.",
-    chance="positions told to a fan who was told one before",
+    chance="positions told after another of the same fan, wait and epoch",
     checker=position_monotonic,
     needs=("queue",),
 )

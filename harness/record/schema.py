@@ -52,8 +52,8 @@ class Function(StrEnum):
     """key: fan. value: {[position: int | null, epoch: str, parked: bool], [ticket: str]}.
     parked: a ticket was given, queueing comes later. ticket: how the ticket was forged that a bot came with."""
     ENTER = "enter"
-    """Exchange of the queue ticket for a pass. key: fan. value: {[admission_no: int]}.
-    admission_no: the order in which the platform admitted."""
+    """Exchange of the queue ticket for a pass. key: fan. value: {[admission_no: int, epoch: str]}.
+    admission_no: the order in which the platform admitted. epoch: within which they count up; "" for one only."""
     HOLD = "hold"
     """key: the hold id, or "" when not ok. value: {seats: [str], [ttl_s: float]}.
     `fail` + error "conflict": somebody holds one; "limit": the identity would have more than it may."""
@@ -75,8 +75,9 @@ class Function(StrEnum):
     LOOK = "look"
     """At the seat map. key: "". value: {[free: int, stale: bool]}. free: seats that it shows free."""
     PROBE = "probe"
-    """After settling: a try to get a seat past the queue. key: how, e.g. "no pass". value: {seats: [str]}.
-    `ok`: it worked, which it never should."""
+    """After settling: a try to get a seat past the queue. key: how, e.g. "no pass".
+    value: {seats: [str], [status: int]}. `ok`: it worked, which it never should; with a status: it got in,
+    and was refused only because of the seats."""
     REUSE = "reuse"
     """At rest: a payment for another purchase under an idempotency key that was used. key: the idempotency key. value:
     {order_id: str (of the first purchase), seats: [str] (of the other), [answered_id: str, answered_seats: [str]]}.

@@ -27,11 +27,16 @@ PROVIDERS: Final = (  # how the payment provider misbehaves in the clean runs, i
     "webhooks=lost,webhook_ratio=0.5",
     "charge=error,charge_ratio=0.2",
 )
+LOSS_OF_REDIS: Final = "faults=[{experiment: redis-kill, start_s: 2, length_s: 1.5}]"
 OCCASIONS: Final[
     Mapping[str, tuple[str, ...]]
 ] = {  # what a bug needs instead of a quiet run, to show whatever the seed
     "limit_per_session": ("--no-chaos", "--users", "50", "--bots", "45"),  # resellers who come to hold more than once
     "parked_dropped": ("--bots", "0"),  # the database goes away while fans pay
+    "line_by_name": ("--set", LOSS_OF_REDIS),
+    "line_forgotten": ("--set", LOSS_OF_REDIS, "--set", "duration_s=20"),  # who is forgotten must be seen to wait
+    "tickets_restamped": ("--set", LOSS_OF_REDIS, "--set", "load.arrivals={shape: ramp, ramp_s: 10}"),
+    "stream_is_place": ("--no-chaos", "--set", "load.journey.dropped_stream_ratio=0.3"),
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import msgspec
 import pyarrow.compute as pc
@@ -34,20 +35,24 @@ class InLine(msgspec.Struct, frozen=True):
 
 
 def line(seen: Observations) -> tuple[InLine, ...]:
-    """Everybody who joined and was admitted, in the order of admission. A number given twice counts for its first."""
+    """Everybody who joined and was admitted, in the order of admission. A number given twice counts for its first.
+
+    Numbers that begin again in another epoch are counted on from those of the epoch before.
+    """
     evidence = seen.everybody
     joins: dict[str, Operation[JoinValue]] = {}
     for join in evidence.joins.ok:
         joins.setdefault(join.actor, join)
-    numbers: dict[int, str] = {}
-    admitted: dict[str, tuple[int, float]] = {}
+    numbers: dict[tuple[str, int], str] = {}
+    admitted: dict[str, tuple[str, int, float]] = {}
     for enter in evidence.enters:
-        number, actor = enter.value.admission_no, enter.actor
+        epoch, number, actor = enter.value.epoch, enter.value.admission_no, enter.actor
         counts = enter.ok and actor in joins and actor not in admitted
-        if counts and number is not None and numbers.setdefault(number, actor) == actor:
-            admitted[actor] = (number, enter.t_end_s)
+        if counts and number is not None and numbers.setdefault((epoch, number), actor) == actor:
+            admitted[actor] = (epoch, number, enter.t_end_s)
     workers, connects = _workers(seen), _connects(seen)
-    ordered = sorted(admitted.items(), key=lambda item: item[1][0])
+    before = _before(admitted.values())
+    ordered = sorted(admitted.items(), key=lambda item: before[item[1][0]] + item[1][1])
     return tuple(
         InLine(
             actor=actor,
@@ -56,11 +61,22 @@ def line(seen: Observations) -> tuple[InLine, ...]:
             t_join_s=joins[actor].t_invoke_s,
             t_acked_s=joins[actor].t_end_s,
             t_admitted_s=t_admitted_s,
-            admission_no=number,
+            admission_no=before[epoch] + number,
             share=(at + 0.5) / len(ordered),
         )
-        for at, (actor, (number, t_admitted_s)) in enumerate(ordered)
+        for at, (actor, (epoch, number, t_admitted_s)) in enumerate(ordered)
     )
+
+
+def _before(admitted: Iterable[tuple[str, int, float]]) -> dict[str, int]:
+    """Epoch → the sum of the highest numbers of the epochs before it, which were seen earlier."""
+    highest: dict[str, int] = {}
+    first_s: dict[str, float] = {}
+    for epoch, number, t_s in admitted:
+        highest[epoch] = max(number, highest.get(epoch, 0))
+        first_s[epoch] = min(t_s, first_s.get(epoch, t_s))
+    epochs = sorted(first_s, key=lambda epoch: first_s[epoch])
+    return dict(zip(epochs, accumulate((highest[epoch] for epoch in epochs), initial=0), strict=False))
 
 
 def overtaken(places: Sequence[InLine], margin_s: float) -> list[int]:

@@ -28,6 +28,7 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One fan's choices. `rolls` are uniform in [0, 1), used in turn wherever chance plays a part on the way.
 
     `repeats_payment`: the payment is posted a second time under the same idempotency key.
+    `drops_stream`: once told of their position, the fan leaves the stream and comes back with the ticket.
     """
 
     actor: str
@@ -37,6 +38,7 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     abandons: bool
     releases: bool
     card_declined: bool
+    drops_stream: bool = False
     patience_s: float
     thinks_s: tuple[float, ...]
     rolls: tuple[float, ...]
@@ -108,6 +110,7 @@ def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
         abandons=leaving < journey.abandon_hold_ratio,
         releases=journey.abandon_hold_ratio <= leaving < journey.abandon_hold_ratio + journey.release_hold_ratio,
         card_declined=random.random() < journey.declined_card_ratio,
+        drops_stream=Random(f"drops:{seed}:{index}").random() < journey.dropped_stream_ratio,
         patience_s=_patience_s(f"fan:{seed}:{index}", journey),
         thinks_s=tuple(_think_s(random, journey) for _ in range(_THINKS)),
         rolls=_rolls(random),

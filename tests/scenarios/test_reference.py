@@ -87,10 +87,10 @@ TRIED = {"hold_id": "h.1", "seats": list(HELD.seats), "declined_on_purpose": Fal
         (lambda s: s.join(now()), [CLOSE], "unknown", "reset", {}, False),
         (
             lambda s: s.enter(now()),
-            document(200, **{"pass": "p", "admission_no": 9, "expires_at": 1.0}),
+            document(200, **{"pass": "p", "admission_no": 9, "expires_at": 1.0, "epoch": "e1"}),
             "ok",
             "",
-            {"admission_no": 9},
+            {"admission_no": 9, "epoch": "e1"},
             False,
         ),
         (lambda s: s.enter(now()), document(425), "fail", "waiting", {}, False),
@@ -265,6 +265,20 @@ def test_a_position_stream_goes_on_after_the_last_event_seen() -> None:
         ("admitted", "e1", 2, None, "", 2.0),
         ("disconnect", "", None, None, "", None),
     ]
+
+
+def test_who_leaves_the_stream_before_being_called_in_is_noted_to_have_gone_once() -> None:
+    def script(asked: Asked) -> Said:
+        return [HEAD + chunk(b'id: e1:1\nevent: position\ndata: {"position":5,"epoch":"e1","at":10.5}\n\n'), Hang()]
+
+    with fan_of(script) as (session, recorder, _):
+        stream = session.positions(now()).value
+        assert stream is not None
+        assert next(iter(stream)).position == 5
+        stream.close()
+        stream.close()
+        rows = recorder.take(ReleaseInstant(0.0, 10.0))["events"].to_pylist()
+    assert [(row["event"], row["key"]) for row in rows] == [("connect", ""), ("position", ""), ("disconnect", "")]
 
 
 def test_a_spectator_notes_the_feed_and_continues_where_it_stopped() -> None:

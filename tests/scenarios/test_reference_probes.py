@@ -18,7 +18,16 @@ from tests.harness.swarm.scripted_server import Asked, response, serving
 SIGNER = Signer("secret", "game-1")
 TICKET = SIGNER.ticket("prober", "prober", 4_000_000_000_000_000, device="d")
 PASS, _ = SIGNER.admit("prober", "prober", admission_no=7, limit=4, entered_s=4_000_000_000.0)
-WAYS = ["no pass", "ticket for a pass", "tampered ticket", "tampered pass", "shared ticket"]
+EXPIRED, _ = SIGNER.admit("prober", "prober", admission_no=0, limit=4, entered_s=1_000.0)
+WAYS = [
+    "no pass",
+    "expired pass",
+    "ticket for a pass",
+    "tampered ticket",
+    "tampered pass",
+    "shared pass",
+    "shared ticket",
+]
 Said = list[bytes]
 
 
@@ -48,15 +57,18 @@ def careful(asked: Asked) -> Said:
     return document(401, title="no")
 
 
-def tried(script: Callable[[Asked], Said]) -> tuple[dict[str, str], list[Asked]]:
+def tried(script: Callable[[Asked], Said], status: int | None = None) -> tuple[dict[str, str], list[Asked]]:
+    """How each way ended. `status`: what the history says besides of those that got in."""
     recorder = Recorder(1)
     with serving(script) as server:
         addresses = Addresses(booking=server.url, feeds=(), event="game-1")
-        Prober(resolve(server.url), addresses, recorder, "101-A-1").run()
+        Prober(resolve(server.url), addresses, recorder, "101-A-1", expired=EXPIRED).run()
     batches = recorder.take(ReleaseInstant(0.0, 0.0))
     rows = batches["operations"].to_pylist()
     assert {sent["op"] for sent in batches["requests"].to_pylist()} - {None} == {row["op"] for row in rows}
-    assert all(row["function"] == "probe" and json.loads(row["value"]) == {"seats": ["101-A-1"]} for row in rows)
+    for row in rows:
+        besides = {"status": status} if status and row["outcome"] == "ok" else {}
+        assert (row["function"], json.loads(row["value"])) == ("probe", {"seats": ["101-A-1"], **besides})
     return {row["key"]: row["outcome"] for row in rows}, server.asked
 
 
@@ -72,16 +84,20 @@ def test_a_trusting_platform_lets_every_way_through_and_gets_its_seats_back() ->
     assert len([one for one in asked if one.method == "DELETE"]) == len(WAYS)
 
 
-@pytest.mark.parametrize("status", [409, 422, 503])
-def test_an_answer_for_another_reason_says_nothing(status: int) -> None:
-    def busy(asked: Asked) -> Said:
-        return document(status, title="busy") if asked.target.endswith("/holds") else careful(asked)
+@pytest.mark.parametrize(("status", "outcome"), [(409, "ok"), (422, "ok"), (503, "unknown"), (500, "unknown")])
+def test_an_answer_about_the_seats_shows_that_the_try_got_in_and_no_answer_shows_nothing(
+    status: int, outcome: str
+) -> None:
+    """The seat may be taken: what counts is who is turned away at the entrance."""
 
-    outcomes, _ = tried(busy)
-    assert outcomes["no pass"] == outcomes["tampered pass"] == "unknown"
+    def sold_out(asked: Asked) -> Said:
+        return document(status, title="no") if asked.target.endswith("/holds") else careful(asked)
+
+    outcomes, _ = tried(sold_out, status)
+    assert outcomes["no pass"] == outcomes["tampered pass"] == outcomes["expired pass"] == outcome
     assert outcomes["shared ticket"] == "fail"
 
 
 def test_without_a_ticket_only_the_first_way_is_tried() -> None:
     outcomes, _ = tried(lambda _: document(401, title="no"))
-    assert outcomes == {"no pass": "fail"}
+    assert outcomes == {"no pass": "fail", "expired pass": "fail"}

@@ -21,8 +21,8 @@ from target.rate_policy import FixedRate
 from target.saga import KeyReusedError
 from target.seat_log import SeatChange, SeatLog
 from target.settings import SettingsError
-from target.tickets import Pass, TokenError
-from tests.target.booth import Booth, Claimed, booth_on, settings_for, until
+from target.tickets import Pass, Ticket, TokenError
+from tests.target.booth import EVENT, Booth, Claimed, booth_on, settings_for, until
 from tests.target.conftest import Valkey
 from tests.target.postgres_fixture import Truth
 from tests.target.provider_fixture import Provider
@@ -239,6 +239,83 @@ def test_unsigned_ticket_believes_a_forged_pass(with_bug: Callable[..., None], b
     with_bug(bug, scene)
 
 
+@pytest.mark.parametrize(("bug", "believed"), [("expired_pass", True), ("", False)])
+def test_expired_pass_believes_a_pass_that_is_over(with_bug: Callable[..., None], bug: str, believed: bool) -> None:
+    async def scene(booth: Booth) -> None:
+        signer = booth.context.signer
+        over, _ = signer.admit("f", "f", admission_no=7, limit=4, entered_s=1_000.0)
+        if believed:
+            assert signer.read(Pass, over).admission_no == 7
+        else:
+            with pytest.raises(TokenError, match="expired"):
+                signer.read(Pass, over)
+
+    with_bug(bug, scene)
+
+
+@pytest.mark.parametrize(("bug", "believed"), [("shared_pass", True), ("", False)])
+def test_shared_pass_believes_a_pass_on_any_device(with_bug: Callable[..., None], bug: str, believed: bool) -> None:
+    async def scene(booth: Booth) -> None:
+        signer = booth.context.signer
+        own, _ = signer.admit("f", "f", admission_no=7, limit=4, entered_s=time.time(), device="phone")
+        if believed:
+            assert signer.read_from("thief", Pass, own).admission_no == 7
+        else:
+            with pytest.raises(TokenError, match="another device"):
+                signer.read_from("thief", Pass, own)
+
+    with_bug(bug, scene)
+
+
+def by_tickets(booth: Booth, count: int) -> list[Ticket]:
+    """Tickets of fans whom Redis does not know, in the order of their joins."""
+    room = booth.context.room
+    return [Ticket(EVENT, f"f{n}", f"f{n}", room.stamp(), 4e9) for n in range(count)]
+
+
+@pytest.mark.parametrize("bug", ["line_by_name", "tickets_restamped", ""])
+def test_who_was_forgotten_is_queued_by_something_else_than_the_ticket(with_bug: Callable[..., None], bug: str) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        tickets = by_tickets(booth, 12)
+        for ticket in reversed(tickets):
+            await room.rejoin(ticket)
+        order = list((await room.positions([ticket.fan for ticket in tickets])).of)
+        assert (order == list(range(1, 13))) is (not bug)
+        assert sorted(order) == list(range(1, 13))
+
+    with_bug(bug, scene)
+
+
+def test_line_forgotten_never_puts_some_of_them_in_again(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        tickets = by_tickets(booth, 30)
+        for ticket in tickets:
+            await room.rejoin(ticket)
+        seen = list((await room.positions([ticket.fan for ticket in tickets])).of)
+        assert 0 < seen.count(-1) < 30
+
+    with_bug("line_forgotten", scene)
+
+
+@pytest.mark.parametrize(("bug", "position"), [("stream_is_place", 2), ("", 1)])
+def test_stream_is_place_puts_who_opens_the_stream_again_at_the_end(
+    with_bug: Callable[..., None], bug: str, position: int
+) -> None:
+    async def scene(booth: Booth) -> None:
+        context = booth.context
+        first = await context.room.join("a", "a")
+        await context.room.join("b", "b")
+        hub = context.stream_hub(context.room, rate_per_s=10.0)
+        ticket = Ticket(EVENT, "a", "a", first.joined_us, 4e9)
+        assert not await hub._look_up([hub.open(ticket)])
+        assert not await hub._look_up([hub.open(ticket, last_event_id=f"{first.epoch}:1")])
+        assert list((await context.room.positions(["a"])).of) == [position]
+
+    with_bug(bug, scene)
+
+
 @pytest.mark.parametrize(("bug", "first"), [("lifo_admission", "c"), ("", "a")])
 def test_lifo_admission_lets_the_last_in_first(with_bug: Callable[..., None], bug: str, first: str) -> None:
     async def scene(booth: Booth) -> None:
@@ -309,7 +386,13 @@ def test_each_bug_says_what_it_breaks() -> None:
         "key_per_hold": "one_key_one_purchase",
         "limit_per_session": "purchase_limit",
         "unsigned_ticket": "no_queue_bypass",
+        "expired_pass": "no_queue_bypass",
+        "shared_pass": "no_queue_bypass",
         "lifo_admission": "queue_order",
+        "line_by_name": "place_kept",
+        "line_forgotten": "place_kept",
+        "tickets_restamped": "place_kept",
+        "stream_is_place": "place_kept",
         "position_regress": "position_monotonic",
         "dropped_event": "feed_gap_free",
         "duplicate_seq": "feed_gap_free",

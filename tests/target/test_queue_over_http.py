@@ -15,7 +15,7 @@ from target.tickets import Signer
 from target.venue import load
 from target.waiting_room import WaitingRoom
 from tests.target.conftest import Valkey, eventually, free_port
-from tests.target.processes import EVENT, SECRET, EventStream, Server, running
+from tests.target.processes import EVENT, SECRET, Answer, EventStream, Server, running
 
 QUEUE = f"/api/events/{EVENT}/queue"
 KEYS = Keys(EVENT)
@@ -69,8 +69,12 @@ def join(booking: Server, fan: str) -> dict[str, object]:
     return dict(answer.json)
 
 
+def ask_in(booking: Server, ticket: object) -> Answer:
+    return booking.ask("POST", f"/api/events/{EVENT}/admission", Authorization=f"Queue {ticket}")
+
+
 def enter(booking: Server, ticket: object) -> int:
-    return booking.ask("POST", f"/api/events/{EVENT}/admission", Authorization=f"Queue {ticket}").status
+    return ask_in(booking, ticket).status
 
 
 def test_a_fan_joins_waits_is_admitted_and_enters(booking: Server, mortal_valkey: Valkey) -> None:
@@ -148,6 +152,27 @@ def test_who_was_passed_over_comes_back_to_the_old_place_by_following_the_stream
         admit(mortal_valkey, 1)
         eventually(lambda: back.ended, why="the end of the stream")
     assert enter(booking, tickets["silent"]) == 200
+
+
+def test_numbers_that_begin_again_are_of_another_epoch_and_a_lost_admission_gives_the_place_back(
+    booking: Server, mortal_valkey: Valkey
+) -> None:
+    tickets = {fan: join(booking, fan)["ticket"] for fan in ("first", "called", "later")}
+    admit(mortal_valkey, 2)
+    before = ask_in(booking, tickets["first"])
+    assert (before.status, before.json["admission_no"]) == (200, 1)
+    mortal_valkey.kill()
+    mortal_valkey.start()
+    load_event(mortal_valkey)
+    eventually(lambda: ask_in(booking, tickets["later"]).status == 425, why="Redis again")
+    assert ask_in(booking, tickets["called"]).status == 425
+    place = booking.ask("POST", QUEUE, Authorization=f"Queue {tickets['called']}").json
+    assert (place["position"], place["state"]) == (1, "queued")
+    admit(mortal_valkey, 1)
+    after = ask_in(booking, tickets["called"])
+    assert (after.status, after.json["admission_no"]) == (200, 1)
+    assert after.json["epoch"] != before.json["epoch"]
+    assert place["epoch"].startswith(f"{after.json['epoch']}.")
 
 
 @pytest.mark.parametrize("path", [QUEUE, f"{QUEUE}/positions", f"/api/events/{EVENT}/admission"])

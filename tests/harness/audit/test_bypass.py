@@ -50,8 +50,9 @@ def test_it_counts_each_hold_that_nobody_queued_for(fans: list[tuple[str, str, s
     wrong = sum(
         hold == "ok" and not (join == "ok" and enter == "ok" and not ticket) for join, enter, hold, ticket in fans
     )
+    tries = len(probes) + sum(bool(ticket) and join in ("ok", "fail") for join, _, _, ticket in fans)
     result = bypass(builder)
-    assert result.violations_total == wrong + probes.count("ok")
+    assert (result.violations_total, result.chances) == (wrong + probes.count("ok"), tries)
     assert result.status is (Status.VIOLATED if result.violations_total else Status.HELD)
 
 
@@ -100,10 +101,21 @@ def test_an_honest_place_makes_good_for_an_earlier_forgery() -> None:
     assert bypass(builder).status is Status.HELD
 
 
-def test_where_nobody_tried_there_is_nothing_to_see() -> None:
+def test_a_probe_that_was_refused_only_the_seats_had_got_in() -> None:
+    builder = empty()
+    value = {"seats": ["101-B-1"], "status": 409}
+    builder.operation(0, "probe", "expired pass", value, 90.0, 90.1, actor="prober")
+    violation = bypass(builder).violations[0]
+    assert violation.summary == "the queue can be bypassed: expired pass"
+    told = "prober tried it (expired pass) and got past the entrance: the answer, 409, is about the seats"
+    assert violation.history[0].text == told
+
+
+def test_where_nobody_tried_it_was_not_put_to_the_test() -> None:
     builder = empty()
     came(builder, 1)
-    assert bypass(builder).status is Status.NOT_OBSERVABLE
+    result = bypass(builder)
+    assert (result.status, result.chances) == (Status.NOT_EXERCISED, 0)
 
 
 def test_a_probe_without_an_answer_is_unknown() -> None:

@@ -153,3 +153,18 @@ def test_without_what_was_published_the_order_is_unknown() -> None:
     look(builder, 60.0, commitment=hashed(SEED), seed=SEED, entries=DRAWN)
     result = order(builder)
     assert (result.status, result.note) == (Status.UNKNOWN, "nobody saw the commitment before the opening")
+
+
+def test_a_drawn_place_outlives_losses_in_the_order_of_the_lots() -> None:
+    """Every fan opens the stream again after the opening: joined in their own order, they are owed the drawn one."""
+    drawn = line(list(range(FANS)))
+    for admitted, lost in ((drawn, 0), ([drawn[1], drawn[0], *drawn[2:]], 1)):
+        builder = sale(admitted)
+        builder.fans = FANS
+        for fan in range(FANS):
+            for t_s in (OPENS_S + 1.0, OPENS_S + 5.0):
+                builder.event(fan, "positions", "connect", t_s)
+        result = judged("place_kept", builder)
+        assert (result.violations_total, result.chances) == (lost, FANS - 1)
+    builder = sale(drawn, seed=None)
+    assert judged("place_kept", builder).status is Status.UNKNOWN

@@ -146,6 +146,23 @@ def test_a_map_that_nobody_followed_to_is_not_compared() -> None:
     assert result.note == "nobody followed the feed to 7, where the platform came to rest"
 
 
+def test_one_snapshot_puts_nothing_to_the_test() -> None:
+    result = Paper().connect(1).snapshot(1, 4, {"a": 2}).result()
+    assert (result.status, result.chances) == (Status.NOT_EXERCISED, 0)
+
+
+def test_a_reconnect_is_a_chance_only_where_something_follows() -> None:
+    paper = started()
+    assert paper.result().chances == 1
+    assert paper.drop(1).connect(1, 5).result().chances == 1
+    assert paper.seat(1, 6, "b", 2).result().chances == 2
+
+
+def test_a_change_of_another_epoch_is_no_part_of_a_snapshot() -> None:
+    paper = Paper().connect(1)._add(1, "snapshot", "e2", 4, 1).seat(1, 4, "a", 1, "e1").seat(1, 5, "b", 1, "e1")
+    assert "got a change of epoch e1 after epoch e2" in paper.complaint()
+
+
 def test_a_feed_that_nobody_followed_is_no_pass() -> None:
     assert Paper().connect(1).result().status is Status.UNKNOWN
 
@@ -168,7 +185,9 @@ def followed(log: list[Change], joins: list[int]) -> RunBuilder:
 @given(log=changes, data=st.data())
 def test_a_correct_feed_is_never_flagged(log: list[Change], data: st.DataObject) -> None:
     joins = data.draw(st.lists(st.integers(0, len(log)), min_size=1, max_size=4))
-    assert judged("feed_gap_free", followed(log, joins)).status is Status.HELD
+    result = judged("feed_gap_free", followed(log, joins))
+    assert (result.violations_total, result.chances) == (0, sum(len(log) - join for join in joins) + len(joins) - 1)
+    assert result.status is (Status.HELD if result.chances else Status.NOT_EXERCISED)
 
 
 @settings(max_examples=60, deadline=None)

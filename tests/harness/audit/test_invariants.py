@@ -31,6 +31,7 @@ BREAKAGES = {
     RunBuilder.reuse_key: "one_key_one_purchase",
     RunBuilder.exceed_limit: "purchase_limit",
     RunBuilder.jump_the_queue: "queue_order",
+    RunBuilder.lose_place: "place_kept",
     RunBuilder.regress_position: "position_monotonic",
     RunBuilder.bypass_queue: "no_queue_bypass",
     RunBuilder.burst_in: "admission_rate",
@@ -38,7 +39,7 @@ BREAKAGES = {
 }
 
 SIDE_EFFECTS = {
-    RunBuilder.jump_the_queue: {"admission_rate"},  # its numbers do not tell the order any more
+    RunBuilder.jump_the_queue: {"admission_rate", "place_kept"},  # its numbers do not tell the order any more
     RunBuilder.lose_booking: {"no_lost_order"},  # what was confirmed was acknowledged too
 }
 

@@ -36,24 +36,32 @@ rows = st.tuples(
 @given(events=st.lists(rows, max_size=25))
 def test_it_counts_each_step_back_of_a_wait(events: list[tuple[int, str, str, int]]) -> None:
     last: dict[tuple[int, str], int] = {}
-    back = 0
+    back = again = 0
     for fan, event, epoch, position in events:
         if event == "admitted":
             last = {key: value for key, value in last.items() if key[0] != fan}
         if event == "position":
             back += position > last.get((fan, epoch), 99)
+            again += (fan, epoch) in last
             last[fan, epoch] = position
     result = positions(told(*[(f, e, epoch, p if e == "position" else None) for f, e, epoch, p in events]))
-    assert result.violations_total == back
+    assert (result.violations_total, result.chances) == (back, again)
     seen = any(event == "position" for _, event, _, _ in events)
-    assert result.status is (Status.VIOLATED if back else Status.HELD if seen else Status.UNKNOWN)
+    unbroken = Status.HELD if again else Status.NOT_EXERCISED if seen else Status.UNKNOWN
+    assert result.status is (Status.VIOLATED if back else unbroken)
 
 
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(st.integers(0, 5), min_size=1, max_size=20), epoch=st.sampled_from(["", "e1"]))
 def test_a_line_that_moves_on_is_never_flagged(steps: list[int], epoch: str) -> None:
     ahead = sorted(steps, reverse=True)
-    assert positions(told(*[(1, "position", epoch, n) for n in ahead])).status is Status.HELD
+    result = positions(told(*[(1, "position", epoch, n) for n in ahead]))
+    assert (result.violations_total, result.chances) == (0, len(ahead) - 1)
+
+
+def test_one_position_of_each_fan_puts_nothing_to_the_test() -> None:
+    result = positions(told(*[(fan, "position", "e1", fan + 1) for fan in range(5)]))
+    assert (result.status, result.chances) == (Status.NOT_EXERCISED, 0)
 
 
 def test_the_history_shows_both_positions() -> None:
@@ -84,7 +92,7 @@ def test_regressions_after_a_reconnect_are_counted_apart() -> None:
 )
 def test_a_new_wait_and_a_new_epoch_begin_afresh(between: tuple[int, str, str, int | None]) -> None:
     epoch = "e2" if between[2] == "e2" else "e1"
-    assert positions(told((1, "position", "e1", 3), between, (1, "position", epoch, 8))).status is Status.HELD
+    assert positions(told((1, "position", "e1", 3), between, (1, "position", epoch, 8))).violations_total == 0
 
 
 def test_the_answer_to_a_join_tells_a_place_too() -> None:

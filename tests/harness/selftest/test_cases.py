@@ -14,10 +14,21 @@ from harness.record.verdict import (
     Verdict,
     Violation,
 )
-from harness.selftest.cases import PROVIDERS, SELFTEST_SCHEMA, Case, CaseResult, Outcome, SelfTest, judge, plan
+from harness.selftest.cases import (
+    LOSS_OF_REDIS,
+    PROVIDERS,
+    SELFTEST_SCHEMA,
+    Case,
+    CaseResult,
+    Outcome,
+    SelfTest,
+    judge,
+    plan,
+)
 from harness.stack.planted_bugs import PlantedBug
 
 BUGS = tuple(PlantedBug(name=name, description="", breaks="queue_order") for name in ("a", "b", "c"))
+NAMELESS = PlantedBug(name="line_by_name", description="", breaks="place_kept")
 PLANTED = Case(bug="a", breaks="queue_order", seed=1)
 CLEAN = Case(bug="", breaks="", seed=1)
 
@@ -53,6 +64,13 @@ def test_every_bug_is_planted_once_and_every_clean_run_has_a_seed_of_its_own() -
     cases = plan(BUGS, seed=5, clean=2)
     assert [case.name for case in cases] == ["a", "b", "c", "clean-5", "clean-6"]
     assert [case.seed for case in cases] == [5, 5, 5, 5, 6]
+
+
+def test_a_bug_that_shows_only_after_a_loss_of_redis_is_planted_with_one_and_no_other_with_any_fault() -> None:
+    arguments = {case.bug: case.arguments for case in plan((*BUGS, NAMELESS), seed=5, clean=0)}
+    assert LOSS_OF_REDIS in arguments["line_by_name"]
+    assert "--no-chaos" not in arguments["line_by_name"]
+    assert "--no-chaos" in arguments["a"]
 
 
 def test_clean_runs_meet_every_misbehaviour_of_the_provider_in_turn() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -136,3 +137,16 @@ def test_tries_to_jump_the_queue_are_counted_and_silence_is_no_zero() -> None:
 
 def test_an_on_sale_to_which_nobody_came_says_nothing() -> None:
     assert all(figure.value is None for figure in figures(empty()).values())
+
+
+def test_a_line_whose_numbers_begin_again_in_another_epoch_is_one_line() -> None:
+    builder = crowd(in_order())
+    for row in builder.tables["operations"]:
+        if row["function"] == "enter":
+            number = json.loads(str(row["value"]))["admission_no"]
+            lost = number > CROWD // 2
+            value = {"admission_no": number - CROWD // 2 if lost else number, "epoch": "a" if lost else "b"}
+            row["value"] = json.dumps(value)
+    found = figures(builder)
+    assert (found["overtakers"].value, found["overtaken_by_max"].value) == (0.0, 0.0)
+    assert found["first_over_last"].value == pytest.approx(75.0)

@@ -22,7 +22,7 @@ def test_the_same_seed_gives_the_same_journeys_and_another_seed_others() -> None
 
 def test_the_digest_is_stable_across_releases_and_machines() -> None:
     """Pinned: when this changes, old seeds no longer mean what they meant, and CHANGELOG must say so."""
-    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("60ee518dd966c881")
+    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("9803a2d702927c53")
 
 
 def test_a_plan_depends_on_seed_and_index_alone() -> None:
@@ -41,6 +41,14 @@ def test_the_crowd_is_as_the_scenario_says() -> None:
     thinks = sorted(think for plan in plans for think in plan.thinks_s)
     assert thinks[len(thinks) // 2] == pytest.approx(0.3, rel=0.05)
     assert len({plan.actor for plan in plans}) == 4000
+
+
+def test_a_few_drop_their_stream_and_that_changes_nothing_else() -> None:
+    often = Journey(dropped_stream_ratio=0.5)
+    plans = [fan_plan(often, 1, index) for index in range(2000)]
+    assert sum(plan.drops_stream for plan in plans) / 2000 == pytest.approx(0.5, abs=0.05)
+    never = [fan_plan(Journey(dropped_stream_ratio=0.0), 1, index) for index in range(2000)]
+    assert [msgspec.structs.replace(plan, drops_stream=False) for plan in plans] == never
 
 
 def test_nobody_thinks_when_thinking_is_off() -> None:
