@@ -17,13 +17,16 @@ from harness.audit import (
     expiry,
     feed,
     idempotency,
+    late,
     limits,
     lost_orders,
+    maps,
     money,
     positions,
     prices,
     queue,
     seats,
+    sold,
 )
 from harness.audit.history import Evidence
 from harness.audit.spec import InvariantSpec
@@ -38,6 +41,9 @@ _ALL: Final = (
     seats.SEAT_CONSERVATION,
     seats.NO_LEAKED_HOLD,
     expiry.NO_EARLY_EXPIRY,
+    late.NO_LATE_EXPIRY,
+    sold.NO_SOLD_SEAT_GRANTED,
+    maps.MAP_HONEST,
     money.MONEY_RECONCILES,
     prices.CHARGED_AS_SHOWN,
     idempotency.ONE_KEY_ONE_PURCHASE,
