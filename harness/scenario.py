@@ -40,6 +40,10 @@ class OnSale(_Section, frozen=True):
     event: Name = "playoff-g1"
     venue: str = "arena"
     hold_ttl_s: Positive = 8.0
+    hold_late_max_s: Positive = (
+        1.0  # a hold may outlive its time by so much; the reference system looks 4 times a second
+    )
+    map_late_max_s: Positive = 1.0  # a seat map that is not marked stale may be so old
     holds: Literal["lua", "watch"] = "lua"
     place_grace_s: Positive = 60.0
     queue_policy: Literal["fifo", "shuffle"] = "fifo"  # shuffle: lots are drawn among who came before the opening

@@ -18,6 +18,7 @@ from harness.swarm.http import Shot
 from harness.swarm.plan import Dice, FanPlan, fan_plan
 from harness.swarm.users import DONE, Pace, RehearsalUser
 from scenarios.seat_choice import choose
+from scenarios.watcher import Watch
 
 T = TypeVar("T")
 
@@ -58,7 +59,8 @@ class FanUser(RehearsalUser):
         """From T0 to the ticket, or to giving up."""
         assert self.session is not None  # noqa: S101 - armed before it is released
         try:
-            return Visit(self.session, self.plan, t0.monotonic_s, self.at).run()
+            watch = Watch.of(self.crew.scenario, t0.monotonic_s - self.arrival.after_s)
+            return Visit(self.session, self.plan, t0.monotonic_s, self.at, watch).run()
         except OutOfPatienceError:
             return GAVE_UP
 
@@ -71,7 +73,10 @@ class FanUser(RehearsalUser):
 class Visit:
     """One fan's way through the platform. `at` tells which step the fan is at."""
 
-    def __init__(self, session: FanSession, plan: FanPlan, t0_s: float, at: Callable[[str], None]) -> None:
+    def __init__(
+        self, session: FanSession, plan: FanPlan, t0_s: float, at: Callable[[str], None], watch: Watch | None = None
+    ) -> None:
+        self._watch = watch
         self._session = session
         self._plan = plan
         self._at = at
@@ -90,6 +95,7 @@ class Visit:
         venue = self._look_around()
         hold = self._hold(venue)
         if self._plan.abandons:
+            self._look_again(hold)
             return LEFT
         if self._plan.releases:
             self._at("release")
@@ -173,6 +179,13 @@ class Visit:
             if answer.final and answer.error != "conflict":
                 break
         raise OutOfPatienceError
+
+    def _look_again(self, hold: Hold) -> None:
+        """Whoever leaves a hold alone comes to see whether its seats are back, if the run lasts so long."""
+        pause_s = self._watch.pause_s(hold, monotonic()) if self._watch else None
+        if pause_s is not None:
+            self._at("seat_map")
+            self._insist(self._session.seat_map, self._pace.after(pause_s))
 
     # The money.
 

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
-from harness.platform import AckedOrder, Addresses, Capability, FinalReads, Person, Venue
+from harness.platform import AckedOrder, Addresses, Capability, FinalReads, Person
 from harness.scenario import Tactic
 from harness.swarm.http import HttpClient
 from harness.swarm.recorder import Recorder
 from harness.swarm.transport import resolve
-from scenarios import reference_api as api
 from scenarios.reference_bot import Loot, ReferenceBotSession
 from scenarios.reference_fan import ReferenceFanSession
 from scenarios.reference_feed import ReferenceSpectatorSession
 from scenarios.reference_probes import Prober
 from scenarios.reference_settle import Operator
+from scenarios.reference_venue import SharedVenue
 
 
 class ReferencePlatform:
@@ -30,8 +28,7 @@ class ReferencePlatform:
         self._recorder = recorder
         self._booking = resolve(addresses.booking)
         self._loot = Loot()
-        self._layout = b""
-        self._venue = Venue(sections=())
+        self._shared = SharedVenue()
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -48,13 +45,13 @@ class ReferencePlatform:
     def fan_session(self, person: Person) -> ReferenceFanSession:
         """A new fan."""
         client = HttpClient(self._booking, self._recorder, person)
-        return ReferenceFanSession(client, self._recorder, person, self._addresses.event, self._read_venue)
+        return ReferenceFanSession(client, self._recorder, person, self._addresses.event, self._shared)
 
     def bot_session(self, person: Person, tactic: Tactic) -> ReferenceBotSession:
         """A new bot; those of one process share the tickets they get hold of."""
         client = HttpClient(self._booking, self._recorder, person)
         event = self._addresses.event
-        return ReferenceBotSession(client, self._recorder, person, event, self._read_venue, tactic, self._loot)
+        return ReferenceBotSession(client, self._recorder, person, event, self._shared, tactic, self._loot)
 
     def spectator_session(self, person: Person) -> ReferenceSpectatorSession:
         """A new spectator."""
@@ -82,10 +79,3 @@ class ReferencePlatform:
     def sweep(self, seats: Sequence[str]) -> None:
         """Hold and release each seat."""
         Operator(self._addresses, self._recorder).sweep(seats)
-
-    def _read_venue(self, layout: bytes) -> Venue:
-        """The layout never changes, so its 18,000 seats are unrolled once for all fans of this process."""
-        if layout != self._layout:
-            self._venue = api.venue_of(msgspec.json.decode(layout, type=api.VenueAnswer))
-            self._layout = layout
-        return self._venue

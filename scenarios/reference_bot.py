@@ -9,12 +9,13 @@ from typing import Final
 
 import msgspec
 
-from harness.platform import Answer, Call, Person, Place, Venue
+from harness.platform import Answer, Call, Person, Place
 from harness.record.schema import Outcome
 from harness.scenario import Tactic
 from harness.swarm.http import HttpClient
 from harness.swarm.recorder import Recorder
 from scenarios.reference_fan import ReferenceFanSession
+from scenarios.reference_venue import SharedVenue
 
 NOTHING_TO_STEAL: Final = "nothing_to_steal"
 _MAC_BYTES: Final = 16
@@ -39,11 +40,11 @@ class ReferenceBotSession(ReferenceFanSession):
         recorder: Recorder,
         person: Person,
         event: str,
-        read_venue: Callable[[bytes], Venue],
+        shared: SharedVenue,
         tactic: Tactic,
         loot: Loot,
     ) -> None:
-        super().__init__(client, recorder, person, event, read_venue)
+        super().__init__(client, recorder, person, event, shared)
         self._tactic = tactic
         self._loot = loot
 

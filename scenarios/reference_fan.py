@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -31,6 +31,7 @@ from harness.swarm.sse import EventStream
 from scenarios import reference_api as api
 from scenarios.reference_draw import look_at_draw
 from scenarios.reference_proof import solve
+from scenarios.reference_venue import SharedVenue
 
 T = TypeVar("T")
 D = TypeVar("D", bound=msgspec.Struct)
@@ -42,7 +43,7 @@ _LOOK_AT_DRAW: Final = 10  # of the first fans, so many look at what is publishe
 
 
 class ReferenceFanSession:
-    """See `harness.platform.FanSession`. `read_venue` shares one parsed layout between all fans of a process."""
+    """See `harness.platform.FanSession`."""
 
     def __init__(
         self,
@@ -50,12 +51,12 @@ class ReferenceFanSession:
         recorder: Recorder,
         person: Person,
         event: str,
-        read_venue: Callable[[bytes], Venue],
+        shared: SharedVenue,
     ) -> None:
         self._client = client
         self._recorder = recorder
         self._person = person
-        self._read_venue = read_venue
+        self._shared = shared
         self._page = f"/queue/{event}"
         self._base = f"/api/events/{event}"
         self._device = f"Device: {person.device or person.actor}\r\n".encode()
@@ -156,7 +157,7 @@ class ReferenceFanSession:
     def venue(self, call: Call) -> Answer[Venue]:
         """The layout."""
         response = self._client.call(api.VENUE, f"{self._base}/venue", call)
-        venue = self._read_venue(response.body) if response.error == "" else None
+        venue = self._shared.read(response.body) if response.error == "" else None
         self._prices_cents = venue.prices_cents if venue else {}
         return _plain(response, venue)
 
@@ -173,8 +174,8 @@ class ReferenceFanSession:
         answer = _read(response, api.SeatsAnswer)
         if answer is None:
             return _ended(operation, response)
-        shown = {"free": sum(states.count("0") for states in answer.states.values()), "stale": answer.stale}
-        return _ended(operation, response, value=shown, result=SeatMap(states=answer.states, stale=answer.stale))
+        shown = SeatMap(states=answer.states, stale=answer.stale)
+        return _ended(operation, response, value=self._shared.note(shown), result=shown)
 
     def hold(self, call: Call, seats: tuple[str, ...]) -> Answer[Hold]:
         """Keep seats."""

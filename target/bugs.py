@@ -84,6 +84,10 @@ def _freeze_map(context: Context) -> None:
     context.seat_map = faulty.FrozenSeatMap(context.redis, context.keys, context.venue, context.orders)
 
 
+def _flatter(context: Context) -> None:
+    context.seat_map = faulty.FlatteringSeatMap(context.redis, context.keys, context.venue, context.orders)
+
+
 def _charge_twice(context: Context) -> None:
     context.payments = faulty.TwiceCharging(context.payments)
 
@@ -135,6 +139,24 @@ _ALL: Final = (
         "no_early_expiry",
         f"holds end {faulty.EARLY_S:g} s before the time that their fans were told",
         _seats(faulty.HastySeats),
+    ),
+    Bug(
+        "late_expiry",
+        "no_late_expiry",
+        f"holds end {faulty.LATE_S:g} s after their time",
+        _seats(faulty.TardySeats),
+    ),
+    Bug(
+        "sold_seat_held",
+        "no_sold_seat_granted",
+        "a sold seat can be held again",
+        _seats(faulty.ReopeningSeats),
+    ),
+    Bug(
+        "flattering_map",
+        "map_honest",
+        "the seat map shows held seats as free",
+        _flatter,
     ),
     Bug(
         "double_charge",

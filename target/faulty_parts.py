@@ -14,6 +14,7 @@ from target import orders_sql as sql
 from target.hold_script import HOLD
 from target.holds_lua import LuaSeats
 from target.inventory import Inventory
+from target.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD
 from target.orders import Checkout, Order, Orders, OrderState, SeatsOwnedError, order_id_for
 from target.parking import Parking
 from target.payments.client import ChargeAnswer, Payable, PaymentsClient
@@ -31,6 +32,7 @@ from target.waiting_room import JoinState, Place, Positions, WaitingRoom
 
 EVERY: Final = 50  # seat changes: what happens to some of them happens to these
 EARLY_S: Final = 2.0
+LATE_S: Final = 1.5  # beyond what the reference system states
 IMPATIENT_S: Final = 1.5  # before a payment times out, so that recovery never tries again
 FROZEN_S: Final = 600.0
 REGRESS_EVERY: Final = 3  # looks at the positions
@@ -62,6 +64,10 @@ _HOLD_ANY: Final = _changed(
 _EXPIRE_EARLY: Final = _changed(
     holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us + {round(EARLY_S * 1e6)})"
 )
+_EXPIRE_LATE: Final = _changed(
+    holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us - {round(LATE_S * 1e6)})"
+)
+_SELL_OPEN: Final = _changed(holds_lua.SELL, f"and '{MAP_SOLD}' or state", "and state or state")
 _EXPIRE_AND_KEEP: Final = _changed(
     holds_lua.EXPIRE, "give_back(name, hold, 'expired', ended)", "redis.call('ZREM', KEYS[4], name)"
 )
@@ -116,6 +122,21 @@ class HastySeats(LuaSeats):
     async def expire(self, most: int) -> int:
         """See the class."""
         return await self._expire(_EXPIRE_EARLY, most)
+
+
+class TardySeats(LuaSeats):
+    """Ends holds after the time that was stated for it."""
+
+    async def expire(self, most: int) -> int:
+        """See the class."""
+        return await self._expire(_EXPIRE_LATE, most)
+
+
+class ReopeningSeats(LuaSeats):
+    """Marks a sold seat on the map so that whoever asks for it finds it free."""
+
+    async def _run(self, script: Script, hold_id: str, *arguments: Value) -> str:
+        return await super()._run(_SELL_OPEN if script is holds_lua.SELL else script, hold_id, *arguments)
 
 
 class SessionSeats(LuaSeats):
@@ -268,6 +289,15 @@ class FrozenSeatMap(SeatMap):
             self._frozen = await super()._from_redis()
             self._until_s = time.monotonic() + FROZEN_S
         return self._frozen
+
+
+class FlatteringSeatMap(SeatMap):
+    """Shows seats that are held as free."""
+
+    async def _from_redis(self) -> Seats:
+        seen = await super()._from_redis()
+        shown = {section: states.replace(SEAT_HELD, SEAT_FREE) for section, states in seen.states.items()}
+        return msgspec.structs.replace(seen, states=shown)
 
 
 class ForgetfulSeatLog(SeatLog):

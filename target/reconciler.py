@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from target.admission import AdmissionController
+from target.breakers import UnavailableError
 from target.inventory import KEEP_PENDING_S, Inventory
 from target.observability import HOLD_EXPIRIES
 from target.orders import Order, Orders, OrderState
 from target.roll_call import RollCall
 
 PERIOD_S: Final = 0.25
+CAREFUL_S: Final = 3.0  # after an outage: by then the breakers of all processes are closed, and tell Redis themselves
+_OPEN_S: Final = float("inf")
 
 _log = logging.getLogger(__name__)
 
@@ -58,11 +61,23 @@ async def _catch_up(inventory: Inventory, orders: Orders, seen: Sequence[Order])
 
 
 class Reconciler:
-    """The worker's job; a round that an outage cuts short is followed by the next one."""
+    """The worker's job; a round that an outage cuts short is followed by the next one.
+
+    `catch_up` tells Redis of sales and of payments under way that it missed. After an outage that comes before holds
+    are ended, for their time may have passed in it: else a sold seat would be free for a moment, and granted again.
+    """
 
     def __init__(
-        self, inventory: Inventory, orders: Orders, admission: AdmissionController, roll_call: RollCall, event: str
+        self,
+        inventory: Inventory,
+        orders: Orders,
+        admission: AdmissionController,
+        roll_call: RollCall,
+        event: str,
+        catch_up: Callable[[], Awaitable[None]],
     ) -> None:
+        self._catch_up = catch_up
+        self._careful_until_s = 0.0
         self._inventory = inventory
         self._orders = orders
         self._roll_call = roll_call
@@ -71,6 +86,14 @@ class Reconciler:
 
     async def reconcile(self) -> None:
         """One round. Raises `UnavailableError`."""
-        if await load_if_lost(self._inventory, self._orders, self._roll_call, self._event):
-            self._admission.hold_back()
+        try:
+            if await load_if_lost(self._inventory, self._orders, self._roll_call, self._event):
+                self._admission.hold_back()
+        except UnavailableError:
+            self._careful_until_s = _OPEN_S
+            raise
+        if self._careful_until_s == _OPEN_S:
+            self._careful_until_s = time.monotonic() + CAREFUL_S
+        if time.monotonic() < self._careful_until_s:
+            await self._catch_up()
         HOLD_EXPIRIES.inc(await self._inventory.expire_due())

@@ -99,6 +99,11 @@ class OrderJobs:
             if len(orders) < TELL_BATCH:
                 return
 
+    async def catch_up(self) -> None:
+        """Redis is back: it hears of every sale and every payment under way that it may have missed."""
+        await self.tell_inventory()
+        await self.keep_holds()
+
     async def forget_hints(self) -> None:
         """Webhooks so old that no repeat of them can come."""
         await self._orders.forget_hints(older_than_s=HINTS_KEPT_S)

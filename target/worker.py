@@ -48,12 +48,13 @@ def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
     event = context.settings.event
     admission = AdmissionController(context.room, context.rate_policy, context.conflicts, event)
     roll_call = RollCall(context.redis, context.keys)
-    reconciler = Reconciler(context.inventory, context.orders, admission, roll_call, event)
+    jobs = OrderJobs(Checkouts(context))
+    reconciler = Reconciler(context.inventory, context.orders, admission, roll_call, event, jobs.catch_up)
     attendance = Attendance(context.redis, context.keys, context.inventory)
     return [
         admission.run(),
         every(PERIOD_S, reconciler.reconcile),
         every(ATTEND_EVERY_S, attendance.attend),
         lasting(partial(score_ticker, context.redis, event)),
-        *OrderJobs(Checkouts(context)).jobs(),
+        *jobs.jobs(),
     ]

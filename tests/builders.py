@@ -184,6 +184,9 @@ class RunBuilder(PaperSale):
         self.tables["final_seats"] = [
             row | {"state": "free"} if row["seat"] in seats else row for row in self.tables["final_seats"]
         ]
+        for op in self.tables["operations"]:
+            if op["function"] == "sweep" and op["key"] in seats:
+                op |= {"outcome": "unknown", "error": "timeout", "t_complete_s": None}
         return self
 
     def lose_seat(self) -> Self:
@@ -239,11 +242,40 @@ class RunBuilder(PaperSale):
         """Grant a seat to somebody else half-way through another's hold, who lets it run out and does nothing."""
         seat = "103-Z-1"
         self._another_seat(seat)
+        self._let_in(8001, 8002)
         for fan, t_s in ((8001, 40.0), (8002, 40.0 + HOLD_TTL_S / 2)):
-            self.operation(fan, "join", f"fan-{fan}", {"position": None}, -1.0, -0.9)
-            self.operation(fan, "enter", f"fan-{fan}", {}, -0.8, -0.7)
             self.operation(fan, "hold", f"hold-{fan}", {"seats": [seat], "ttl_s": HOLD_TTL_S}, t_s, t_s + 0.1)
         return self
+
+    def expire_late(self) -> Self:
+        """Refuse a seat to a fan though its only hold has been over for three seconds."""
+        seat = "103-Z-2"
+        self._another_seat(seat)
+        self._let_in(8101, 8102)
+        self.operation(8101, "hold", "hold-8101", {"seats": [seat], "ttl_s": HOLD_TTL_S}, 30.0, 30.1)
+        t_s = 30.1 + HOLD_TTL_S + 3.0
+        self.operation(8102, "hold", "", {"seats": [seat]}, t_s, t_s + 0.1, "fail", "conflict")
+        return self
+
+    def grant_sold(self) -> Self:
+        """Grant a sold seat to somebody else, who lets it run out and does nothing."""
+        pay = next(op for op in self.tables["operations"] if _confirms(op))
+        seats = json.loads(str(pay["value"]))["seats"]
+        t_s = float(str(pay["t_complete_s"])) + HOLD_TTL_S + 1.0
+        self._let_in(8201)
+        self.operation(8201, "hold", "hold-8201", {"seats": seats, "ttl_s": HOLD_TTL_S}, t_s, t_s + 0.1)
+        return self
+
+    def show_free(self) -> Self:
+        """Show every seat as free to the last fan who looks."""
+        t_s = max(float(str(op["t_invoke_s"])) for op in self.tables["operations"] if op["function"] == "look") + 1.0
+        self.look(0, t_s, "0" * len(self.seats), set())
+        return self
+
+    def _let_in(self, *fans: int) -> None:
+        for fan in fans:
+            self.operation(fan, "join", f"fan-{fan}", {"position": None}, -1.0, -0.9)
+            self.operation(fan, "enter", f"fan-{fan}", {}, -0.8, -0.7)
 
     def _another_seat(self, seat: str) -> None:
         self.tables["final_seats"].append({"seat": seat, "state": "free"})
@@ -302,3 +334,7 @@ class RunBuilder(PaperSale):
         scenario = msgspec.to_builtins(self.scenario())
         on_sale = {**scenario["on_sale"], "admission_rate_per_s": 0.1, "admission_burst": 1}
         return self.changed(scenario={**scenario, "on_sale": on_sale})
+
+
+def _confirms(operation: Row) -> bool:
+    return operation["function"] == "pay" and '"confirmed"' in str(operation["value"])

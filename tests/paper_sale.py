@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.record.schema import TABLES
+from harness.record.seat_states import digest, pack, pack_names
 
 Row = dict[str, object]
 
@@ -52,6 +53,7 @@ class PaperSale:
         ]
         self._unused = list(reversed(self.seats))
         self._freed: list[tuple[float, str]] = []
+        self._looks: list[tuple[int, float]] = []  # user, when the seat map was asked for
         self.changes: list[tuple[float, str, int]] = []  # every change of a seat: when, which, to what
         self._state: dict[str, int] = dict.fromkeys(self.seats, 0)
         self._play()
@@ -63,6 +65,7 @@ class PaperSale:
         for number, (_, user) in enumerate(joined):
             self._buy(user, number)
         self._follow()
+        self._look()
         self._come_to_rest()
         self._probe()
         self._scrape()
@@ -97,6 +100,7 @@ class PaperSale:
     def _buy(self, user: int, number: int) -> None:
         t_s = self._admitted_at(number) + 0.1
         self.request(user, "seat_map", t_s, 0.03, response_bytes=9000)
+        self._looks.append((user, t_s))
         t_s += self.draw.uniform(0.3, 1.5)
         seats = self._pick(self.draw.choice((1, 2, 2, 4)), t_s)
         hold_id = f"hold-{user:04d}"
@@ -113,10 +117,17 @@ class PaperSale:
         self.request(user, "hold", t_s, took, status=201)
         self.operation(user, "hold", hold_id, {"seats": seats, "ttl_s": HOLD_TTL_S}, t_s, t_s + took)
         self._change(seats, 1, t_s + took / 2)
-        self._decide(user, hold_id, seats, t_s + took)
+        self._decide(user, number, hold_id, seats, t_s + took)
 
-    def _decide(self, user: int, hold_id: str, seats: list[str], t_s: float) -> None:
-        """Pay, change one's mind, or walk away and let the hold run out."""
+    def _decide(self, user: int, number: int, hold_id: str, seats: list[str], t_s: float) -> None:
+        """Pay, change one's mind, or walk away and let the hold run out.
+
+        The second and the third in line do that and look again, and nobody wants their seats any more.
+        """
+        if number in (1, 2):
+            self._change(seats, 0, t_s + HOLD_TTL_S + 0.3)
+            self._looks.append((user, t_s + HOLD_TTL_S + 2.5))
+            return
         mind = self.draw.random()
         if mind < 0.05:
             self._put_back(seats, t_s + HOLD_TTL_S + 0.3)
@@ -195,6 +206,26 @@ class PaperSale:
             if back and dropped:
                 self._reconnect(user, len(self.changes), dropped, back)
 
+    def _look(self) -> None:
+        """Everybody's look at the seat map: the seats as they are in that moment."""
+        states, at, noted = dict.fromkeys(self.seats, 0), 0, set()
+        for user, t_s in sorted(self._looks, key=lambda look: look[1]):
+            while at < len(self.changes) and self.changes[at][0] <= t_s:
+                states[self.changes[at][1]] = self.changes[at][2]
+                at += 1
+            self.look(user, t_s, "".join(map(str, states.values())), noted)
+
+    def look(self, user: int, t_s: float, states: str, noted: set[str], *, stale: bool = False) -> Row:
+        """Append one look at a map with these states, of `seats` in order; `noted`: what a worker saw before."""
+        layout, shown = digest("\n".join(self.seats)), digest(states)
+        value: Row = {"free": states.count("0"), "stale": stale, "map": f"{layout}-{shown}"}
+        if layout not in noted:
+            value["layout"] = pack_names(self.seats)
+        if shown not in noted:
+            value["states"] = pack(states)
+        noted |= {layout, shown}
+        return self.operation(user, "look", "", value, t_s, t_s + 0.03)
+
     def _reconnect(self, user: int, seq: int, t_drop_s: float, t_back_s: float) -> None:
         self.event(user, "feed", "disconnect", max(t_drop_s, self._last_seen(user)), key="reset")
         self.request(user, "feed", t_back_s, 0.01, method="WS", status=101, attempt=2)
@@ -212,6 +243,9 @@ class PaperSale:
             if state == 0:
                 t_s = self.duration_s + 10
                 self.operation(self.fans, "sweep", seat, {}, t_s, t_s + 0.01, actor="sweep")
+        for seat in [seat for seat, state in self._state.items() if state == 2][:6]:
+            t_s = self.duration_s + 10
+            self.operation(self.fans, "sweep", seat, {}, t_s, t_s + 0.01, "fail", "conflict", actor="sweep")
 
     def _probe(self) -> None:
         """Somebody tries to get past the queue, or too many seats, and is turned away; a payment is posted again."""

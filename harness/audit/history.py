@@ -120,7 +120,7 @@ class Evidence:
 
     @cached_property
     def sweeps(self) -> Operations[SeatsValue]:
-        """Every try to hold an unsold seat at rest; `key` is the seat."""
+        """Every try to hold a seat at rest; `key` is the seat."""
         return self._history.of(Function.SWEEP, SeatsValue)
 
     @cached_property
@@ -137,6 +137,12 @@ class Evidence:
     def draws(self) -> Operations[DrawValue]:
         """Every look at the published draw of lots."""
         return self._history.of(Function.DRAW, DrawValue)
+
+    @cached_property
+    def duration_s(self) -> float:
+        """When the run ended on the release clock: what comes later is settling, the operator's work."""
+        planned = self.run.scenario.get("duration_s")
+        return float(planned) if isinstance(planned, int | float) else float("inf")
 
     @cached_property
     def on_sale(self) -> OnSale | None:

@@ -17,14 +17,17 @@ from harness.audit import (
     expiry,
     feed,
     idempotency,
+    late,
     limits,
     lost_orders,
+    maps,
     money,
     place_kept,
     positions,
     prices,
     queue,
     seats,
+    sold,
 )
 from harness.audit.history import Evidence
 from harness.audit.spec import InvariantSpec
@@ -39,6 +42,9 @@ _ALL: Final = (
     seats.SEAT_CONSERVATION,
     seats.NO_LEAKED_HOLD,
     expiry.NO_EARLY_EXPIRY,
+    late.NO_LATE_EXPIRY,
+    sold.NO_SOLD_SEAT_GRANTED,
+    maps.MAP_HONEST,
     money.MONEY_RECONCILES,
     prices.CHARGED_AS_SHOWN,
     idempotency.ONE_KEY_ONE_PURCHASE,

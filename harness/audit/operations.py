@@ -62,6 +62,22 @@ class ProbeValue(Value, frozen=True, gc=False):
     status: int = 0
 
 
+class LookValue(Value, frozen=True, gc=False):
+    """What a seat map showed: `free` seats, null where it did not say; `stale`: the map says that it is old.
+
+    `map`: names its states; null where they were not noted.
+
+    `states`: those of the map of that digest, packed, at the first look of each worker that saw it. `layout`: the names
+    of the seats in the same order, packed, at the first look of each worker.
+    """
+
+    free: int | None = None
+    stale: bool = False
+    map: str | None = None
+    states: str | None = None
+    layout: str | None = None
+
+
 class PayValue(Value, frozen=True, gc=False):
     """What was paid for and what the platform answered."""
 
@@ -72,13 +88,6 @@ class PayValue(Value, frozen=True, gc=False):
     state: str = ""
     declined_on_purpose: bool = False
     shown_cents: int | None = None
-
-
-class LookValue(Value, frozen=True, gc=False):
-    """What the seat map showed: `free` seats, null where it did not say; `stale`: the map says that it is old."""
-
-    free: int | None = None
-    stale: bool = False
 
 
 class OrderValue(Value, frozen=True, gc=False):

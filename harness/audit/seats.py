@@ -23,6 +23,7 @@ def seat_conservation(evidence: Evidence) -> Tally:
         tally.note = _NO_MAP
         return tally
     tally.checked = len(evidence.seats)
+    tally.chances = len(_changed_hands(evidence))
     for seat, times in Counter(seat for seat, _ in evidence.seats).items():
         if times > 1:
             tally.violated(f"seat {seat} is in the map {times} times", at_rest("seat map", f"seat {seat} × {times}"))
@@ -35,13 +36,15 @@ def seat_conservation(evidence: Evidence) -> Tally:
 def no_leaked_hold(evidence: Evidence) -> Tally:
     """At rest no seat is held, and every unsold seat that was swept could be held again.
 
-    A sweep that was refused for another reason than a conflict says nothing about holds: it is counted as unknown.
+    A sweep that was refused for another reason than a conflict says nothing about holds: it is counted as unknown, and
+    where that is all of them, nothing is decided.
     """
     tally = Tally(evidence)
     if not evidence.seats:
         tally.note = _NO_MAP
         return tally
     tally.checked = len(evidence.seats) + len(evidence.sweeps)
+    tally.chances = _unpaid_and_swept(evidence)
     leaks: dict[str, list[Moment]] = {}
     for seat, state in evidence.seat_states.items():
         if state == "held":
@@ -60,7 +63,26 @@ def no_leaked_hold(evidence: Evidence) -> Tally:
         tally.violated(f"seat {seat} stays held though nobody bought it", *held, *moments)
     if not evidence.sweeps:
         tally.note = "judged by the seat map alone: no seat was swept"
+    elif tally.unknowns == len(evidence.sweeps):
+        tally.undecided = True
+        tally.note = "no seat could be swept: every try was refused for another reason than a conflict"
     return tally
+
+
+def _changed_hands(evidence: Evidence) -> set[str]:
+    """Seats of the map that were held during the sale or are sold."""
+    held = {seat for hold in evidence.holds.ok for seat in hold.value.seats}
+    return {seat for seat, state in evidence.seat_states.items() if seat in held or state == "sold"}
+
+
+def _unpaid_and_swept(evidence: Evidence) -> int:
+    """Holds that were granted, and of whose seats one was unsold at rest and looked at: swept, or, where nobody swept,
+    shown by the map."""
+    looked_at = {sweep.key for sweep in evidence.sweeps if sweep.ok or sweep.error == "conflict"}
+    if not evidence.sweeps:
+        looked_at = set(evidence.seat_states)
+    unsold = {seat for seat in looked_at if evidence.seat_states.get(seat) != "sold"}
+    return sum(1 for hold in evidence.holds.ok if not unsold.isdisjoint(hold.value.seats))
 
 
 def _count(evidence: Evidence, tally: Tally) -> None:

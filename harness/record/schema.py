@@ -73,7 +73,9 @@ class Function(StrEnum):
     """After settling: hold then release one seat. key: seat. value: {}.
     `fail`: it could not be held. Most are unsold; a few are sold, and must not be granted."""
     LOOK = "look"
-    """At the seat map. key: "". value: {[free: int, stale: bool]}. free: seats that it shows free."""
+    """At the seat map. key: "". value: {[free: int, stale: bool, map: str, states: str, layout: str]}. free: seats that
+    it shows free. map: names what it showed; states: that, at a worker's first look at it; layout: the names of the
+    seats in the order of the states, at a worker's first look. Both packed, see `harness.record.seat_states`."""
     PROBE = "probe"
     """After settling: a try to get a seat past the queue. key: how, e.g. "no pass".
     value: {seats: [str], [status: int]}. `ok`: it worked, which it never should; with a status: it got in,

@@ -9,7 +9,8 @@ import msgspec
 
 from harness.scenario import OnSale
 
-_OURS: Final = ("pre_queue_s", "opens_after_s")  # a platform only knows the instant
+_OURS: Final = ("pre_queue_s", "opens_after_s", "hold_late_max_s", "map_late_max_s")
+"""Rules that the booking system is not told: it knows the instant of the opening, and keeps its bounds by itself."""
 
 
 def opens_at_s(on_sale: OnSale) -> float:

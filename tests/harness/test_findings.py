@@ -71,8 +71,8 @@ def test_a_violation_is_critical_and_tells_its_history() -> None:
     first = findings(RunBuilder().double_charge())[0]
     assert first.severity == "critical"
     assert first.title == "Violated: orders and charges agree to the cent (1 found, 43 checked)"
-    assert "the ledger nets 2 captures of 10000 cents" in first.evidence
-    assert "at rest, provider's ledger: capture charge-again of 5000 cents" in first.evidence
+    assert "the ledger nets 2 captures of 20000 cents" in first.evidence
+    assert "at rest, provider's ledger: capture charge-again of 10000 cents" in first.evidence
     assert first.runbook == "docs/runbooks.md#money-reconciles"
 
 

@@ -99,6 +99,48 @@ def test_early_expiry_gives_a_seat_away_before_its_time(with_bug: Callable[..., 
     with_bug("early_expiry", scene, hold_ttl_s=faulty_parts.EARLY_S * 0.9)
 
 
+@pytest.mark.parametrize(("bug", "ended"), [("late_expiry", 0), ("", 1)])
+def test_late_expiry_keeps_a_hold_that_is_over(with_bug: Callable[..., None], bug: str, ended: int) -> None:
+    async def scene(booth: Booth) -> None:
+        promised_s = await booth.context.inventory.hold(_claim("a", "a", "101-A-1"), limit=0)
+
+        async def over() -> bool:
+            return time.time() > promised_s + 0.05
+
+        await until(over, what="the hold's time")
+        assert await booth.context.inventory.expire_due() == ended
+        assert await booth.seat("101-A-1") == ("0" if ended else "1")
+
+    with_bug(bug, scene, hold_ttl_s=0.05)
+
+
+@pytest.mark.parametrize(("bug", "granted"), [("sold_seat_held", True), ("", False)])
+def test_sold_seat_held_grants_what_is_sold(with_bug: Callable[..., None], bug: str, granted: bool) -> None:
+    async def scene(booth: Booth) -> None:
+        receipt = await booth.pay(await booth.hold("a", "101-A-1"))
+        assert receipt.state is OrderState.CONFIRMED
+        assert await booth.seat("101-A-1") == "2"
+        if granted:
+            await booth.hold("b", "101-A-1")
+        else:
+            with pytest.raises(SeatsTakenError):
+                await booth.hold("b", "101-A-1")
+
+    with_bug(bug, scene)
+
+
+@pytest.mark.parametrize(("bug", "shown"), [("flattering_map", "0"), ("", "1")])
+def test_flattering_map_shows_a_held_seat_as_free_and_fresh(
+    with_bug: Callable[..., None], bug: str, shown: str
+) -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.hold("f", "101-A-1")
+        seen = msgspec.json.decode(await booth.context.seat_map.seats())
+        assert (seen["stale"], seen["states"]["101"][0]) == (False, shown)
+
+    with_bug(bug, scene)
+
+
 def test_double_charge_captures_twice_for_one_order(with_bug: Callable[..., None], provider: Provider) -> None:
     async def scene(booth: Booth) -> None:
         receipt = await booth.pay(await booth.hold("f", "101-A-1"))
@@ -376,6 +418,9 @@ def test_each_bug_says_what_it_breaks() -> None:
         "lost_ack": "no_lost_booking",
         "leaked_hold": "no_leaked_hold",
         "early_expiry": "no_early_expiry",
+        "late_expiry": "no_late_expiry",
+        "sold_seat_held": "no_sold_seat_granted",
+        "flattering_map": "map_honest",
         "double_charge": "money_reconciles",
         "late_capture_kept": "money_reconciles",
         "parked_dropped": "no_lost_order",

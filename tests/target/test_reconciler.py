@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 import pytest
 
+from target.admission import AdmissionController
+from target.breakers import UnavailableError
 from target.inventory import Claim, Inventory
 from target.orders import Checkout
 from target.promises import Promise
-from target.reconciler import load_if_lost
+from target.reconciler import Reconciler, load_if_lost
 from target.roll_call import RollCall
-from tests.target.booth import EVENT, Booth, booth_on, settings_for
+from tests.target.booth import EVENT, Booth, booth_on, settings_for, until
 from tests.target.conftest import Valkey
 from tests.target.postgres_fixture import Truth
 from tests.target.provider_fixture import Provider
@@ -54,3 +57,45 @@ def test_what_happens_to_orders_during_the_loading_is_not_lost(
             assert await inventory.holds_count() == 1
 
     asyncio.run(main())
+
+
+class _BackAgain(Inventory):
+    """An inventory that could not be asked at first."""
+
+    away = True
+
+    async def loaded(self) -> bool:
+        if self.away:
+            raise UnavailableError("redis", "away", maybe_done=False)
+        return await super().loaded()
+
+
+@pytest.mark.parametrize("confirmed", [True, False], ids=["sold", "being paid"])
+def test_after_an_outage_redis_hears_of_sales_before_holds_are_ended(
+    valkey: Valkey, truth: Truth, provider: Provider, confirmed: bool
+) -> None:
+    async def main() -> None:
+        async with booth_on(settings_for(valkey, truth, provider, hold_ttl_s=0.05)) as booth:
+            context = booth.context
+            checkout = booth.checkout(await booth.hold("a", "101-A-1"))
+            assert await booth.orders.create(checkout, lease_s=60.0)
+            if confirmed:
+                assert await booth.orders.confirm(checkout.order_id, "ch-1")
+            inventory = _BackAgain(context.redis, context.keys, context.venue, hold_ttl_s=60.0)
+            admission = AdmissionController(context.room, context.rate_policy, context.conflicts, EVENT)
+            roll_call = RollCall(context.redis, context.keys)
+            jobs = booth.jobs
+            reconciler = Reconciler(inventory, booth.orders, admission, roll_call, EVENT, jobs.catch_up)
+            with pytest.raises(UnavailableError):
+                await reconciler.reconcile()
+            inventory.away = False
+            await until(lambda: _is_due(booth), what="the hold's end")
+            await reconciler.reconcile()
+            assert await booth.seat("101-A-1") == ("2" if confirmed else "1")
+
+    asyncio.run(main())
+
+
+async def _is_due(booth: Booth) -> bool:
+    hold = await booth.context.inventory.hold_of("101-A-1")
+    return hold is not None and time.time() > hold.expires_at

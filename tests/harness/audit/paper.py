@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from harness.audit.history import Evidence
 from harness.audit.invariants import INVARIANTS, check
 from harness.record.schema import SeatMapFacts
@@ -57,3 +59,12 @@ def read_at_rest(builder: RunBuilder, fan: int, seat: str, order: str, state: st
 def at_rest(builder: RunBuilder, *, capacity: int | None = None, seq: int | None = None) -> None:
     """What the platform says of its resting map."""
     builder.changed(seat_map_at_rest=SeatMapFacts(capacity=capacity, epoch=EPOCH, seq=seq))
+
+
+def with_uncertain_clocks(builder: RunBuilder, uncertainty_ms: float) -> RunBuilder:
+    """Two workers, each of whose clocks may be off by so much."""
+    load = builder.run.load
+    assert load is not None
+    worker = msgspec.structs.replace(load.workers[0], clock_uncertainty_ms=uncertainty_ms)
+    other = msgspec.structs.replace(worker, worker=1)
+    return builder.changed(load=msgspec.structs.replace(load, workers=(worker, other)))

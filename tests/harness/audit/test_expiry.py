@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.record.verdict import InvariantResult, Status
 from tests.builders import RunBuilder
-from tests.harness.audit.paper import empty, exported, judged
+from tests.harness.audit.paper import empty, exported, judged, with_uncertain_clocks
 
 TTL_S = 8.0
 SEAT = "101-A-1"
@@ -63,7 +63,8 @@ def test_it_counts_each_grant_that_contradicts_an_earlier_one(
     ]  # fmt: skip
     result = expiry(builder)
     assert result.violations_total == len(wrong)
-    assert result.status is (Status.VIOLATED if wrong else Status.HELD if holds else Status.UNKNOWN)
+    quiet = Status.HELD if result.chances else Status.NOT_EXERCISED if holds else Status.UNKNOWN
+    assert result.status is (Status.VIOLATED if wrong else quiet)
 
 
 @settings(max_examples=60, deadline=None)
@@ -148,7 +149,7 @@ def test_a_payment_whose_order_is_over_says_nothing_of_the_hold() -> None:
     builder = empty()
     paid(builder, 1, granted(builder, 1, 1.0), 3.0, "fail", error="expired")
     exported(builder, 1, SEAT, "o-1", "refunded")
-    assert expiry(builder).status is Status.HELD
+    assert expiry(builder).status is Status.NOT_EXERCISED
 
 
 def test_a_repeat_after_an_unknown_release_may_find_nothing() -> None:
@@ -156,7 +157,7 @@ def test_a_repeat_after_an_unknown_release_may_find_nothing() -> None:
     hold_id = granted(builder, 1, 1.0)
     builder.operation(1, "release", hold_id, {"seats": [SEAT]}, 2.0, None, "unknown", "timeout")
     builder.operation(1, "release", hold_id, {"seats": [SEAT]}, 3.0, 3.1, "fail", "expired")
-    assert expiry(builder).status is Status.HELD
+    assert expiry(builder).status is Status.NOT_EXERCISED
 
 
 def test_holds_without_a_time_to_live_promise_nothing() -> None:
@@ -164,3 +165,116 @@ def test_holds_without_a_time_to_live_promise_nothing() -> None:
     builder.operation(1, "hold", "h", {"seats": [SEAT]}, 1.0, 1.1)
     result = expiry(builder)
     assert (result.status, result.note) == (Status.UNKNOWN, "no hold with a time to live was granted")
+
+
+def ack(builder: RunBuilder, fan: int, hold_id: str, t_s: float, told_s: float, *, state: str = "confirmed") -> None:
+    """A payment that was answered so."""
+    value = {"hold_id": hold_id, "seats": [SEAT], "order_id": f"o-{fan}", "amount_cents": 5000, "state": state}
+    builder.operation(fan, "pay", f"k-o-{fan}", value, t_s, told_s)
+
+
+@pytest.mark.parametrize("export", [True, False])
+@pytest.mark.parametrize(("gives_up_s", "status"), [(None, Status.VIOLATED), (12.4, Status.NOT_EXERCISED)])
+def test_a_sale_inside_the_promise_of_another(export: bool, gives_up_s: float | None, status: Status) -> None:
+    builder = empty()
+    first = granted(builder, 1, 1.0)
+    second = granted(builder, 2, 9.5)
+    ack(builder, 1, first, 8.9, 12.446)
+    if export:
+        exported(builder, 1, SEAT, "o-1")
+    if gives_up_s:
+        builder.operation(2, "release", second, {"seats": [SEAT]}, gives_up_s, gives_up_s + 0.1)
+    result = expiry(builder)
+    assert result.status is status
+    if status is Status.VIOLATED:
+        assert (
+            result.violations[0].summary == f"seat {SEAT} was sold to fan-0001 5.054 s before fan-0002's hold was over"
+        )
+
+
+def test_a_sale_that_a_lookup_tells_breaks_a_promise_too() -> None:
+    builder = empty()
+    first = granted(builder, 1, 1.0)
+    granted(builder, 2, 9.5)
+    ack(builder, 1, first, 8.9, 9.0, state="pending")
+    builder.operation(1, "order", "o-1", {"state": "confirmed", "seats": [SEAT]}, 11.0, 11.1)
+    exported(builder, 1, SEAT, "o-1")
+    assert expiry(builder).status is Status.VIOLATED
+
+
+@pytest.mark.parametrize("state", ["refunded", "expired", "declined"])
+def test_a_sale_that_was_taken_back_breaks_nothing(state: str) -> None:
+    builder = empty()
+    first = granted(builder, 1, 1.0)
+    ack(builder, 1, first, 2.0, 2.1)
+    exported(builder, 1, SEAT, "o-1", state)
+    granted(builder, 2, 4.0)
+    assert expiry(builder).status is not Status.VIOLATED
+
+
+def test_the_holder_of_the_very_hold_that_was_sold_is_no_rival() -> None:
+    builder = empty()
+    hold_id = granted(builder, 1, 1.0)
+    ack(builder, 2, hold_id, 2.0, 2.1)
+    assert expiry(builder).status is not Status.VIOLATED
+
+
+@pytest.mark.parametrize("state", ["expired", "declined", "refunded"])
+def test_a_fan_who_was_told_in_time_that_the_order_came_to_nothing_has_given_the_seat_up(state: str) -> None:
+    builder = empty()
+    paid(builder, 1, granted(builder, 1, 0.414), 0.9, "fail", error="expired")
+    exported(builder, 1, SEAT, "o-1", state)
+    granted(builder, 2, 1.4)
+    assert expiry(builder).status is not Status.VIOLATED
+
+
+def test_a_fan_who_is_told_too_soon_that_the_hold_is_gone_is_told_of_once() -> None:
+    builder = empty()
+    paid(builder, 1, granted(builder, 1, 0.4), 0.9, "fail", error="expired")
+    granted(builder, 2, 1.4)
+    result = expiry(builder)
+    assert [violation.summary for violation in result.violations] == [
+        "fan-0001 was told that their hold is gone 7.400 s before it was over"
+    ]
+
+
+def test_a_payment_of_unknown_outcome_that_the_export_confirms_gave_nothing_up() -> None:
+    builder = empty()
+    paid(builder, 1, granted(builder, 1, 1.0), 2.0, "unknown", error="timeout")
+    granted(builder, 2, 4.0)
+    assert expiry(builder).status is not Status.VIOLATED
+    exported(builder, 1, SEAT, "o-1")
+    assert expiry(builder).status is Status.VIOLATED
+
+
+def test_a_payment_that_was_repeated_and_confirmed_gave_nothing_up() -> None:
+    builder = empty()
+    hold_id = granted(builder, 1, 1.0)
+    paid(builder, 1, hold_id, 2.0, "unknown", error="timeout")
+    ack(builder, 1, hold_id, 3.0, 3.1)
+    granted(builder, 2, 4.0)
+    assert expiry(builder).status is Status.VIOLATED
+
+
+def test_clocks_of_two_workers_may_differ_by_their_uncertainty() -> None:
+    builder = empty()
+    first = granted(builder, 1, 1.0)
+    granted(builder, 2, 9.5)
+    ack(builder, 1, first, 8.9, 17.45)  # 50 ms before the promise of the other is over
+    assert expiry(builder).status is Status.VIOLATED
+    assert expiry(with_uncertain_clocks(builder, 30.0)).status is not Status.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("how", "chances"), [("abandons", 1), ("pays", 0), ("releases", 0), ("pays after its end", 1), ("asks too late", 0)]
+)
+def test_only_holds_that_lived_to_their_end_are_chances(how: str, chances: int) -> None:
+    builder = empty()
+    hold_id = granted(builder, 1, 50.0 if how == "asks too late" else 1.0)
+    if how.startswith("pays"):
+        paid(builder, 1, hold_id, 2.0 if how == "pays" else 9.5, "fail", error="declined")
+    if how == "releases":
+        builder.operation(1, "release", hold_id, {"seats": [SEAT]}, 2.0, 2.1)
+    result = expiry(builder)
+    assert result.chances == chances
+    assert result.status is (Status.HELD if chances else Status.NOT_EXERCISED)

@@ -26,6 +26,9 @@ BREAKAGES = {
     RunBuilder.lose_seat: "seat_conservation",
     RunBuilder.leak_hold: "no_leaked_hold",
     RunBuilder.expire_early: "no_early_expiry",
+    RunBuilder.expire_late: "no_late_expiry",
+    RunBuilder.grant_sold: "no_sold_seat_granted",
+    RunBuilder.show_free: "map_honest",
     RunBuilder.double_charge: "money_reconciles",
     RunBuilder.raise_prices: "charged_as_shown",
     RunBuilder.reuse_key: "one_key_one_purchase",
@@ -110,6 +113,7 @@ def test_what_a_platform_does_not_show_is_not_observable() -> None:
         "charged_as_shown",
         "one_key_one_purchase",
         "feed_gap_free",
+        "map_honest",
     }
 
 
@@ -142,7 +146,7 @@ def test_a_crashed_checker_has_found_nothing_out() -> None:
 def test_a_new_invariant_may_read_any_operations_wherever_it_is_registered(
     monkeypatch: pytest.MonkeyPatch, *, first: bool
 ) -> None:
-    views = ("joins", "enters", "holds", "releases", "pays", "lookups", "sweeps", "probes")
+    views = ("joins", "enters", "holds", "releases", "pays", "lookups", "sweeps", "probes", "looks")
 
     def count(evidence: Evidence) -> Tally:
         tally = Tally(evidence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.record.schema import Anomaly
 from harness.record.verdict import Status
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import at_rest, empty, judged, sold
@@ -13,9 +14,11 @@ SEATS = ("101-A-1", "101-A-2", "101-A-3")
 
 @pytest.fixture
 def arena() -> RunBuilder:
-    """Three seats, one of them sold, the others swept."""
+    """Three seats, one of them sold, the others held once by fans who did not pay, and swept."""
     builder = empty()
     sold(builder, 1, SEATS[0], "a")
+    for fan, seat in enumerate(SEATS[1:], 1):
+        builder.operation(fan, "hold", f"h-{seat}", {"seats": [seat], "ttl_s": 8.0}, 2.0, 2.1)
     for seat in SEATS[1:]:
         builder.tables["final_seats"].append({"seat": seat, "state": "free"})
         builder.operation(9, "sweep", seat, {}, 60.0, 60.1, actor="sweep")
@@ -82,4 +85,52 @@ def test_the_sweep_finds_what_the_map_hides(arena: RunBuilder) -> None:
 def test_a_sweep_that_did_not_reach_the_inventory_says_nothing(arena: RunBuilder, outcome: str, error: str) -> None:
     arena.tables["operations"][-1] |= {"outcome": outcome, "error": error}
     result = judged("no_leaked_hold", arena)
-    assert (result.status, result.unknowns) == (Status.HELD, 1)
+    assert (result.status, result.unknowns, result.chances) == (Status.HELD, 1, 1)
+
+
+def test_where_no_sweep_reached_the_inventory_nothing_is_decided(arena: RunBuilder) -> None:
+    for row in arena.tables["operations"]:
+        if row["function"] == "sweep":
+            row |= {"outcome": "fail", "error": "status"}
+    result = judged("no_leaked_hold", arena)
+    assert (result.status, result.chances) == (Status.UNKNOWN, 0)
+    assert "no seat could be swept" in result.note
+
+
+def test_seats_that_changed_hands_are_the_chances_of_conservation(arena: RunBuilder) -> None:
+    assert judged("seat_conservation", arena).chances == 3
+    arena.tables["operations"].clear()
+    arena.tables["final_orders"].clear()
+    for row in arena.tables["final_seats"]:
+        row["state"] = "free"
+    result = judged("seat_conservation", arena)
+    assert (result.status, result.chances) == (Status.NOT_EXERCISED, 0)
+
+
+def test_unpaid_holds_whose_seats_were_swept_are_the_chances_of_leaked_holds(arena: RunBuilder) -> None:
+    assert judged("no_leaked_hold", arena).chances == 2
+    arena.tables["operations"] = [
+        row for row in arena.tables["operations"] if (row["function"], row["t_invoke_s"]) != ("hold", 2.0)
+    ]
+    result = judged("no_leaked_hold", arena)
+    assert (result.status, result.chances) == (Status.NOT_EXERCISED, 0)
+
+
+@pytest.mark.parametrize("name", ["seat_conservation", "no_leaked_hold"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"at_rest": False, "unrest": ("80 orders still pending",)},
+        {"at_rest": None},
+        {"anomalies": (Anomaly(t_s=3.0, source="payments", text="payments died with signal 9", is_death=True),)},
+    ],
+    ids=["not at rest", "not asked", "a part died"],
+)
+def test_without_rest_nothing_is_called_violated(arena: RunBuilder, name: str, changes: dict[str, object]) -> None:
+    arena.tables["final_seats"][1]["state"] = "held"
+    arena.tables["final_seats"][2]["state"] = "sold"
+    arena.tables["operations"][-1] |= {"outcome": "fail", "error": "conflict"}
+    assert judged(name, arena).status is Status.VIOLATED
+    result = judged(name, arena.changed(**changes))
+    assert (result.status, result.violations) == (Status.UNKNOWN, ())
+    assert "the platform did not come to rest" in result.note

@@ -1,0 +1,45 @@
+"""Notes which seat maps the users of one worker were shown, each map once: looks of a moment share the same one."""
+
+from __future__ import annotations
+
+from harness.platform import SeatMap, Venue
+from harness.record.seat_states import FREE, UNKNOWN, digest, pack, pack_names
+
+
+class ShownMaps:
+    """Those of one worker process. A look's note names its map; the map itself goes with the first look at it."""
+
+    def __init__(self) -> None:
+        self._venue: Venue | None = None
+        self._layout = ""
+        self._noted: set[str] = set()
+        self._last: dict[str, str] | None = None
+        self._last_name = ""
+
+    def note(self, venue: Venue, shown: SeatMap) -> dict[str, object]:
+        """The value of a LOOK operation. Without a layout seats have no names, and their states are not noted."""
+        value: dict[str, object] = {"free": sum(states.count(FREE) for states in shown.states.values())}
+        value["stale"] = shown.stale
+        if not venue.sections:
+            return value
+        if venue is not self._venue:
+            seats = [seat for section in venue.sections for row in section.rows for seat in row]
+            self._venue, self._last, self._layout = venue, None, digest("\n".join(seats))
+            value["layout"] = pack_names(seats)
+        if shown.states != self._last:
+            text = _in_order(venue, shown.states)
+            self._last, self._last_name = shown.states, f"{self._layout}-{digest(text)}"
+            if self._last_name not in self._noted:
+                self._noted.add(self._last_name)
+                value["states"] = pack(text)
+        value["map"] = self._last_name
+        return value
+
+
+def _in_order(venue: Venue, states: dict[str, str]) -> str:
+    """A character for each seat of the layout, whatever the map left out or has too much of."""
+    parts = []
+    for section in venue.sections:
+        size = sum(len(row) for row in section.rows)
+        parts.append(states.get(section.name, "")[:size].ljust(size, UNKNOWN))
+    return "".join(parts)

@@ -1,0 +1,31 @@
+"""Fans who left a hold alone look again: its seats must be back on the map in time. A probe of `no_late_expiry`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from harness.platform import Hold
+from harness.scenario import Scenario
+
+_SURELY_S: Final = 0.2  # after the last instant at which the seats may still be kept, or a map be so old
+_LOOK_WITHIN_S: Final = 0.5  # of the run's end nobody begins to look
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """When a fan who left a hold alone looks at the map again. `ends_s`: of the run, on the worker's clock."""
+
+    late_max_s: float
+    ends_s: float
+
+    @classmethod
+    def of(cls, scenario: Scenario, t0_s: float) -> Watch:
+        """As the scenario's rules have it; `t0_s` is the release."""
+        rules = scenario.on_sale
+        return cls(rules.hold_late_max_s + rules.map_late_max_s + _SURELY_S, t0_s + scenario.duration_s)
+
+    def pause_s(self, hold: Hold, held_s: float) -> float | None:
+        """How long to wait after `held_s`, when the hold was told; null: the run is over before."""
+        pause_s = hold.ttl_s + self.late_max_s
+        return pause_s if held_s + pause_s < self.ends_s - _LOOK_WITHIN_S else None

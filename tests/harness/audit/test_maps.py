@@ -1,0 +1,161 @@
+"""map_honest, case by case and against its definition."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import InputError
+from harness.record.verdict import InvariantResult, Status
+from tests.builders import RunBuilder
+from tests.harness.audit.paper import empty, exported, judged, with_uncertain_clocks
+
+SEATS = 8
+BOUND_S = 1.0
+TTL_S = 8.0
+
+
+def honest(builder: RunBuilder) -> InvariantResult:
+    return judged("map_honest", builder)
+
+
+def sale() -> RunBuilder:
+    builder = empty()
+    builder.seats = [f"101-A-{number}" for number in range(1, SEATS + 1)]
+    builder.noted = set()  # type: ignore[attr-defined]
+    return builder
+
+
+def looked(builder: RunBuilder, t_s: float, *taken: int, stale: bool = False, state: str = "1") -> None:
+    states = "".join(state if number in taken else "0" for number in range(1, SEATS + 1))
+    builder.look(9, t_s, states, builder.noted, stale=stale)  # type: ignore[attr-defined]
+
+
+def held(builder: RunBuilder, fan: int, number: int, t_s: float) -> str:
+    value = {"seats": [f"101-A-{number}"], "ttl_s": TTL_S}
+    builder.operation(fan, "hold", f"h-{fan}", value, t_s, t_s + 0.1)
+    return f"h-{fan}"
+
+
+def test_a_held_seat_that_is_shown_free_later_than_the_bound() -> None:
+    builder = sale()
+    held(builder, 1, 3, 2.0)
+    looked(builder, 3.5)
+    result = honest(builder)
+    assert (result.status, result.chances) == (Status.VIOLATED, 1)
+    assert result.violations[0].summary == "seat 101-A-3 was shown free to fan-0009, 1.400 s after it was held"
+    assert [step.text for step in result.violations[0].history] == [
+        "fan-0001 was granted 101-A-3 for 8 s, asked at 2.000 s",
+        "fan-0009 asked for the seat map at 3.500 s: 101-A-3 is free",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("t_s", "stale"), [(3.0, False), (9.99, False), (5.0, True)], ids=["within the bound", "over", "marked stale"]
+)
+def test_a_map_that_may_show_it_free(t_s: float, stale: bool) -> None:
+    builder = sale()
+    held(builder, 1, 3, 2.0)
+    looked(builder, t_s, stale=stale)
+    result = honest(builder)
+    assert result.status in (Status.NOT_EXERCISED, Status.UNKNOWN)
+    assert result.chances == 0
+
+
+def test_a_sold_seat_is_never_shown_free_again() -> None:
+    builder = sale()
+    value = {"hold_id": "h", "seats": ["101-A-3"], "order_id": "o", "state": "confirmed"}
+    builder.operation(1, "pay", "k-o", value, 2.0, 2.1)
+    exported(builder, 1, "101-A-3", "o")
+    looked(builder, 40.0, 3, state="2")
+    assert (honest(builder).status, honest(builder).chances) == (Status.HELD, 1)
+    looked(builder, 41.0)
+    assert honest(builder).violations[0].summary == (
+        "seat 101-A-3 was shown free to fan-0009, 38.900 s after it was sold"
+    )
+
+
+def test_a_hold_that_its_fan_gave_back_or_paid_in_vain_is_sure_no_longer() -> None:
+    builder = sale()
+    hold_id = held(builder, 1, 3, 2.0)
+    builder.operation(1, "release", hold_id, {"seats": ["101-A-3"]}, 2.5, None, "unknown", "timeout")
+    looked(builder, 4.0)
+    assert honest(builder).status is Status.NOT_EXERCISED
+
+
+def test_each_taken_seat_is_told_of_once() -> None:
+    builder = sale()
+    held(builder, 1, 3, 2.0)
+    for t_s in (4.0, 5.0, 6.0):
+        looked(builder, t_s)
+    assert (honest(builder).violations_total, honest(builder).chances) == (1, 3)
+
+
+def test_clocks_of_two_workers_may_differ() -> None:
+    builder = sale()
+    held(builder, 1, 3, 2.0)
+    looked(builder, 3.15)
+    assert honest(builder).status is Status.VIOLATED
+    assert honest(with_uncertain_clocks(builder, 40.0)).status is Status.NOT_EXERCISED
+
+
+def test_without_looks_or_without_their_seats_nothing_is_known() -> None:
+    builder = sale()
+    held(builder, 1, 3, 2.0)
+    assert honest(builder).status is Status.UNKNOWN
+    builder.operation(9, "look", "", {"free": 8, "stale": False}, 5.0, 5.1)
+    assert honest(builder).status is Status.UNKNOWN
+
+
+def test_the_rules_of_a_platform_of_the_users_own_are_not_known() -> None:
+    builder = sale().changed(stack="http://127.0.0.1:1")
+    assert honest(builder).status is Status.NOT_OBSERVABLE
+
+
+@pytest.mark.parametrize("field", ["states", "layout"])
+def test_a_map_that_cannot_be_unpacked_is_bad_input(field: str) -> None:
+    builder = sale()
+    held(builder, 1, 3, 2.0)
+    looked(builder, 5.0, 3)
+    row = builder.tables["operations"][-1]
+    row["value"] = json.dumps(json.loads(str(row["value"])) | {field: "bm90IHBhY2tlZA=="})
+    with pytest.raises(InputError, match="not packed"):
+        honest(builder)
+
+
+holds = st.lists(
+    st.tuples(st.integers(1, SEATS), st.floats(0, 30), st.floats(0.01, 3.0), st.none() | st.floats(0, 9)), max_size=10
+)
+looks = st.lists(st.tuples(st.floats(0, 40), st.sets(st.integers(1, SEATS)), st.booleans()), max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(holds=holds, looks=looks)
+def test_against_the_definition_seat_by_seat(
+    holds: list[tuple[int, float, float, float | None]], looks: list[tuple[float, set[int], bool]]
+) -> None:
+    builder = sale()
+    sure: list[tuple[int, float, float]] = []  # seat, acked, until
+    for fan, (number, t_s, took_s, after_s) in enumerate(holds):
+        value = {"seats": [f"101-A-{number}"], "ttl_s": TTL_S}
+        builder.operation(fan, "hold", f"h-{fan}", value, t_s, t_s + took_s)
+        until_s = t_s + TTL_S
+        if after_s is not None:
+            gone_s = t_s + took_s + after_s
+            builder.operation(fan, "release", f"h-{fan}", {"seats": value["seats"]}, gone_s, gone_s + 0.1)
+            until_s = min(until_s, gone_s)
+        sure.append((number, t_s + took_s, until_s))
+    chances, wrong = 0, set()
+    for t_s, taken, stale in looks:
+        looked(builder, t_s, *taken, stale=stale)
+        for number in range(1, SEATS + 1) if not stale else ():
+            of_seat = [one for one in sure if one[0] == number and one[1] <= t_s - BOUND_S and one[2] > t_s + 0.03]
+            chances += bool(of_seat)
+            if of_seat and number not in taken:
+                wrong.add(number)
+    result = honest(builder)
+    assert result.chances == chances
+    assert {violation.summary.split()[1] for violation in result.violations} == {f"101-A-{number}" for number in wrong}
