@@ -82,18 +82,20 @@ def seats(names: tuple[str, ...]) -> str:
     return f"seat {names[0]}" if len(names) == 1 else f"seats {', '.join(names)}"
 
 
-def refusals(evidence: Evidence) -> Iterator[Word]:
+def refusals(evidence: Evidence, *, or_taken_back: bool = False) -> Iterator[Word]:
     """Every definite no to a payment that the fan did not ask for again under the same key.
 
-    Declined and expired are words on the purchase: only a try that was begun afterwards takes them back. Any other
-    refusal is one of the request: any other try of the key may have gone through.
+    Declined and expired are words on the purchase: only a try that was begun afterwards takes them back, and with
+    `or_taken_back` those are given too. Any other refusal is one of the request: any other try of the key may have
+    gone through.
     """
     failed = evidence.pays.failed
     last_try_s = _last_tries(evidence, set(failed.keys.to_pylist()))
     for pay in failed:
         about_purchase = pay.error in _REFUSALS
         tried_s = last_try_s.get(pay.key, -_NEVER)
-        if tried_s > pay.t_end_s if about_purchase else tried_s > -_NEVER:
+        since_s = pay.t_end_s if about_purchase else -_NEVER
+        if tried_s > since_s and not (about_purchase and or_taken_back):
             continue
         state = pay.error if about_purchase else _REFUSED
         yield Word(pay, name_of(evidence, "", pay.key), state, "", pay.key)
@@ -109,9 +111,9 @@ def answers(evidence: Evidence) -> Iterator[Word]:
 
 
 def words(evidence: Evidence) -> Iterator[Word]:
-    """Every answer and refusal."""
+    """Every answer and refusal, also those that the fan did not leave it at: after a yes there is no no at all."""
     yield from answers(evidence)
-    yield from refusals(evidence)
+    yield from refusals(evidence, or_taken_back=True)
 
 
 def contradictions(evidence: Evidence) -> Iterator[Contradiction]:
@@ -158,7 +160,7 @@ def _not_only_confirmed(evidence: Evidence) -> set[str]:
     """The orders of which anything else was said than that they are confirmed."""
     named = {name_of(evidence, pay.value.order_id, pay.key) for pay in evidence.pays.ok.lacking(f'"{YES}"')}
     named |= {look.key for look in evidence.lookups.ok.lacking(f'"{YES}"')}
-    return named | {word.order for word in refusals(evidence)}
+    return named | {word.order for word in refusals(evidence, or_taken_back=True)}
 
 
 def _asked(evidence: Evidence, orders: set[str]) -> dict[str, float]:

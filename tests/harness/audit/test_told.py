@@ -86,6 +86,16 @@ def _contradictory(words: list[tuple[float, float, tuple[str, str]]], rest: str)
     return False
 
 
+def test_a_no_after_a_yes_is_violated_even_if_the_fan_asks_again_and_gets_another_yes() -> None:
+    builder = empty()
+    for t_s, answer in enumerate(("confirmed", "declined", "confirmed")):
+        pays(builder, float(t_s), answer)
+    exported(builder, 1, SEAT, "a", "confirmed")
+    result = told(builder)
+    assert result.status is Status.VIOLATED
+    assert result.violations[0].summary == "fan-0001 was told that order a is confirmed, and later that it is declined"
+
+
 @pytest.mark.parametrize("answer", ["declined", "expired"])
 def test_a_payment_that_was_refused_has_no_ticket_at_rest(answer: str) -> None:
     builder = empty()
