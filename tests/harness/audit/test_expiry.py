@@ -188,7 +188,7 @@ def test_a_sale_inside_the_promise_of_another(export: bool, gives_up_s: float | 
     assert result.status is status
     if status is Status.VIOLATED:
         assert (
-            result.violations[0].summary == f"seat {SEAT} was sold to fan-0001 5.054 s before fan-0002's hold was over"
+            result.violations[0].summary == f"seat {SEAT} was sold to fan-0001 5.05 s before fan-0002's hold was over"
         )
 
 
@@ -234,7 +234,7 @@ def test_a_fan_who_is_told_too_soon_that_the_hold_is_gone_is_told_of_once() -> N
     granted(builder, 2, 1.4)
     result = expiry(builder)
     assert [violation.summary for violation in result.violations] == [
-        "fan-0001 was told that their hold is gone 7.400 s before it was over"
+        "fan-0001 was told that their hold is gone 7.4 s before it was over"
     ]
 
 

@@ -70,7 +70,7 @@ def test_the_history_shows_the_hold_and_who_saw_it_late() -> None:
     held(builder)
     refused(builder, 10.6)
     violation = late(builder).violations[0]
-    assert violation.summary == f"seat {SEAT} was still held 1.500 s after fan-0001's hold was over"
+    assert violation.summary == f"seat {SEAT} was still held 1.5 s after fan-0001's hold was over"
     assert [step.text for step in violation.history] == [
         f"fan-0001 was granted {SEAT} for 8 s, told at 1.100 s",
         f"fan-0005 asked for {SEAT} at 10.600 s and was refused",
