@@ -27,6 +27,7 @@ _BESIDE: Final = ("payments", "feed", "postgres", "postgres-replica")
 _OPEN_S: Final = float("inf")
 _NEVER_S: Final = float("-inf")
 _CONFLICT: Final = "conflict"
+_REFUSED: Final = (_CONFLICT, "limit")  # a hold that ended so surely took nothing
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -90,7 +91,7 @@ def _claims(evidence: Evidence, late_max_s: float) -> Iterator[Claim]:
     kept_until_s = _kept_for_payments(evidence, late_max_s)
     due = _Due(evidence.record.faults.faults, late_max_s)
     for hold in evidence.holds:
-        if hold.error == _CONFLICT:
+        if hold.error in _REFUSED:
             continue
         until_s = _OPEN_S
         if hold.ok and hold.value.ttl_s is not None:

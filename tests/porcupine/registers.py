@@ -57,8 +57,11 @@ def compare(records: Iterable[Record], folder: Path) -> Compared:
 
 
 def has_go() -> bool:
-    """Whether the program can be built here."""
-    return shutil.which("go") is not None
+    """Whether the program can be built here: Go is there, and so is the module that it needs."""
+    if shutil.which("go") is None:
+        return False
+    command = ["go", "mod", "download"]
+    return not subprocess.run(command, cwd=HERE, check=False, capture_output=True, timeout=_BUILD_WITHIN_S).returncode
 
 
 def build(folder: Path) -> Path:

@@ -16,11 +16,12 @@ from tests.porcupine import made_up
 from tests.porcupine.registers import compare, has_go
 
 SEATS = int(os.environ.get("GATECRASH_REGISTERS", "400"))
-pytestmark = pytest.mark.skipif(not has_go(), reason="porcupine is written in Go, which is not here")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not has_go():
+        pytest.skip("porcupine is written in Go, which is not here")
     return tmp_path_factory.mktemp("registers")
 
 
