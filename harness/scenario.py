@@ -17,6 +17,8 @@ import yaml
 from msgspec import Meta
 
 from harness.errors import InputError
+from harness.registry.indicators import INDICATORS
+from harness.registry.invariants import INVARIANTS
 from harness.yaml_file import YamlFile, suggest
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "scenarios"
@@ -303,8 +305,6 @@ class ScenarioFile:
                 raise self.error(f"a party of {size} is outside 1 to {most}", *place, str(size))
 
     def _check_objectives(self, scenario: Scenario) -> None:
-        from harness.sli import INDICATORS
-
         for name, objective in scenario.objectives.items():
             if name not in INDICATORS:
                 raise self.error("unknown indicator", "objectives", name, hint=suggest(name, list(INDICATORS)))
@@ -317,8 +317,6 @@ class ScenarioFile:
                 )  # fmt: skip
 
     def _check_invariants(self, scenario: Scenario) -> None:
-        from harness.audit import INVARIANTS
-
         for at, name in enumerate(scenario.invariants):
             if name not in INVARIANTS:
                 raise self.error(f"unknown invariant {name!r}", "invariants", at, hint=suggest(name, list(INVARIANTS)))

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import NO_RULES, Evidence
 from harness.audit.operations import JoinValue, Operations, V
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally
 from harness.scenario import OnSale
 
@@ -252,11 +252,4 @@ def _moments(admitted: Admissions, worst: Stretch) -> tuple[Moment, Moment]:
     return Moment(early, waited, (start_s, start_s)), Moment(late, told, (start_s, end_s))
 
 
-ADMISSION_RATE: Final = InvariantSpec(
-    name="admission_rate",
-    title="Nobody is let in too fast",
-    check="In no stretch of time more fans are admitted than rate × length + burst.",
-    chance="fans who waited already when the burst-th fan before them was let in",
-    checker=admission_rate,
-    needs=("queue",),
-)
+ADMISSION_RATE: Final = specified("admission_rate", admission_rate)

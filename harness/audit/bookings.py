@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from harness.audit.contention import contested_seats, sold_seats_asked_for
 from harness.audit.history import Evidence, Order
 from harness.audit.operations import Operation, OrderValue, PayValue
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest, during
 from harness.audit.told import contradictions, exported, refusals, seats
 
@@ -209,20 +209,6 @@ def _never_asked_for(evidence: Evidence, unasked: list[Order], tally: Tally) -> 
             tally.violated(f"{order.fan} never asked for order {order.order_id}", exported(order))
 
 
-NO_DOUBLE_SELL: Final = InvariantSpec(
-    name="no_double_sell",
-    title="No seat is sold twice",
-    check="At most one confirmed order per seat across what fans were told and the order export at rest.",
-    chance="seats that a fan asked for while another had or wanted them",
-    checker=no_double_sell,
-)
+NO_DOUBLE_SELL: Final = specified("no_double_sell", no_double_sell)
 
-NO_LOST_BOOKING: Final = InvariantSpec(
-    name="no_lost_booking",
-    title="No booking is lost, and what fans were told stands",
-    check="Every yes and no that a fan was told stands at rest and in later answers, for that fan and those seats.",
-    chance="confirmations and refusals that fans were told",
-    checker=no_lost_booking,
-    needs=("order_export",),
-    at_rest=True,
-)
+NO_LOST_BOOKING: Final = specified("no_lost_booking", no_lost_booking)

@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.audit.history import Evidence
 from harness.audit.operations import JoinValue, Operation
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
 from harness.record.schema import PROBE_ACTOR
 
@@ -81,12 +81,4 @@ def _forged(evidence: Evidence) -> dict[str, Operation[JoinValue]]:
     return {actor: join for actor, join in came.items() if actor not in honest}
 
 
-NO_QUEUE_BYPASS: Final = InvariantSpec(
-    name="no_queue_bypass",
-    title="Nobody gets past the queue",
-    check="No hold without a pass, no pass without a place; forged tickets and probes never get as far as a hold.",
-    chance="tries to get past the queue that had a clear answer",
-    checker=no_queue_bypass,
-    needs=("queue",),
-    by_absence=True,
-)
+NO_QUEUE_BYPASS: Final = specified("no_queue_bypass", no_queue_bypass)

@@ -8,7 +8,7 @@ from harness.amounts import amount
 from harness.audit.claims import EXPIRED, FirstSales, Promise, promises, told_gone_without_an_order
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, PayValue, SeatsValue
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
 
 _NEVER_S: Final = float("-inf")
@@ -123,11 +123,4 @@ def _told_too_soon(evidence: Evidence, granted: list[Promise], tally: Tally) -> 
         )
 
 
-NO_EARLY_EXPIRY: Final = InvariantSpec(
-    name="no_early_expiry",
-    title="No hold ends before its time",
-    check="Until request + time to live nobody else is granted or sold the seat, and no holder is told it is gone.",
-    chance="holds that lived to their end",
-    checker=no_early_expiry,
-    by_absence=True,
-)
+NO_EARLY_EXPIRY: Final = specified("no_early_expiry", no_early_expiry)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import SEAT_STATES, Evidence
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest
 
 Ints = npt.NDArray[np.int64]
@@ -332,11 +332,4 @@ def _point(event: Event) -> str:
     return f"{event.seq} of epoch {event.epoch}"
 
 
-FEED_GAP_FREE: Final = InvariantSpec(
-    name="feed_gap_free",
-    title="No seat change is missed",
-    check="Contiguous sequence numbers per follower and epoch, or an explicit resync; changes add up to each snapshot.",
-    chance="changes and snapshots that followed a known point, and maps compared with the sum of changes",
-    checker=feed_gap_free,
-    needs=("feed",),
-)
+FEED_GAP_FREE: Final = specified("feed_gap_free", feed_gap_free)

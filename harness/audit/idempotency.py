@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence, Order
 from harness.audit.operations import Operation, PayValue
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest, during
 
 _UNSENT: Final = frozenset({"refused", "dns", "tls", "ports_exhausted", "fds_exhausted"})
@@ -127,11 +127,4 @@ def _exported(order: Order) -> Moment:
     )
 
 
-ONE_KEY_ONE_PURCHASE: Final = InvariantSpec(
-    name="one_key_one_purchase",
-    title="One idempotency key buys once",
-    check="All answers to one key name one order, charged once; a used key buys nothing else.",
-    chance="idempotency keys that were used again",
-    checker=one_key_one_purchase,
-    needs=("order_export",),
-)
+ONE_KEY_ONE_PURCHASE: Final = specified("one_key_one_purchase", one_key_one_purchase)

@@ -15,7 +15,7 @@ from harness.audit.freed import Freed, freed_seats
 from harness.audit.history import NO_RULES, Evidence
 from harness.audit.operations import LookValue, Operation, SeatsValue
 from harness.audit.shown import ShownSeats
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
 from harness.record.schema import FaultRun
 from harness.record.seat_states import HELD
@@ -229,12 +229,4 @@ def _chances(evidence: Evidence, claims: list[Claim], sightings: list[Sighting],
     )
 
 
-NO_LATE_EXPIRY: Final = InvariantSpec(
-    name="no_late_expiry",
-    title="No hold outlives its time while the sale goes on",
-    check="Nobody sees a seat held when every hold of it has been over for longer than the stated bound.",
-    chance="holds that lived to their end and were looked at afterwards",
-    checker=no_late_expiry,
-    by_absence=True,
-    at_rest=True,
-)
+NO_LATE_EXPIRY: Final = specified("no_late_expiry", no_late_expiry)

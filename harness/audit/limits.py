@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.audit.bookings import Confirmation, confirmations
 from harness.audit.history import NO_RULES, Evidence, Order
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest
 
 _OVER_LIMIT: Final = "limit"
@@ -108,10 +108,4 @@ def _moment(bought: Order | Confirmation, seats: list[str], identity: str) -> Mo
     return at_rest("order export", text)
 
 
-PURCHASE_LIMIT: Final = InvariantSpec(
-    name="purchase_limit",
-    title="Nobody buys more than allowed",
-    check="Seats per identity, over all sessions, devices and tries, are at most the purchase limit.",
-    chance="identities at their limit that asked for one more seat",
-    checker=purchase_limit,
-)
+PURCHASE_LIMIT: Final = specified("purchase_limit", purchase_limit)

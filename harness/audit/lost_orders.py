@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, Operations, OrderValue, PayValue
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest, during
 from harness.audit.told import answers
 
@@ -104,12 +104,4 @@ def _read(look: Operation[OrderValue]) -> Moment:
     return during(look, f"{look.actor} looked up order {look.key} after settling: {look.value.state or look.error}")
 
 
-NO_LOST_ORDER: Final = InvariantSpec(
-    name="no_lost_order",
-    title="No acknowledged order is lost",
-    check="Every acknowledged order, pending ones too, is at an end at rest: in the export, and as its fan reads it.",
-    chance="acknowledged orders",
-    checker=no_lost_order,
-    needs=("order_export",),
-    at_rest=True,
-)
+NO_LOST_ORDER: Final = specified("no_lost_order", no_lost_order)

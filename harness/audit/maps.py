@@ -13,7 +13,7 @@ from harness.audit.claims import Promise, Sale, promises, sales
 from harness.audit.history import NO_RULES, Evidence
 from harness.audit.operations import LookValue, Operation
 from harness.audit.shown import ShownSeats
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
 from harness.record.seat_states import FREE
 
@@ -116,11 +116,4 @@ class _Sweep:
         self._tally.violated(summary, one.moment(), seen)
 
 
-MAP_HONEST: Final = InvariantSpec(
-    name="map_honest",
-    title="No taken seat is shown free",
-    check="What was held or sold longer ago than the stated bound is not free on a seat map that is not marked stale.",
-    chance="seats surely taken, at each look at a fresh map",
-    checker=map_honest,
-    needs=("seat_map",),
-)
+MAP_HONEST: Final = specified("map_honest", map_honest)

@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.audit.history import Evidence, LedgerEntry, Order
 from harness.audit.operations import Operation, PayValue
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, at_rest, during
 
 _Sums = dict[str, tuple[int, int]]
@@ -156,12 +156,4 @@ def _booked(entry: LedgerEntry) -> Moment:
     )
 
 
-MONEY_RECONCILES: Final = InvariantSpec(
-    name="money_reconciles",
-    title="Orders and charges agree to the cent",
-    check="Each order is charged once and ticketed, or refunded, or not charged; the ledger has nothing else.",
-    chance="orders with a capture, a refund or an unanswered payment",
-    checker=money_reconciles,
-    needs=("order_export", "ledger_export"),
-    at_rest=True,
-)
+MONEY_RECONCILES: Final = specified("money_reconciles", money_reconciles)

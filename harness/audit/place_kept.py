@@ -14,7 +14,7 @@ import numpy.typing as npt
 from harness.audit.draw import Draw, published_draw
 from harness.audit.history import Evidence
 from harness.audit.places import Claim, Place, admitted_places, by_epoch, claims_of
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 from harness.record.schema import FaultRun
 
@@ -260,12 +260,4 @@ def _story(evidence: Evidence, one: _Overtaken) -> Iterator[Moment]:
         yield Moment(early, f"{early} still waited", (one.t_waited_s, one.t_waited_s))
 
 
-PLACE_KEPT: Final = InvariantSpec(
-    name="place_kept",
-    title="A place outlives losses",
-    check="After a loss of the queue's store or of a stream nobody is overtaken by a fan who joined later.",
-    chance="fans who waited over a loss and were admitted, while fans who joined later were admitted after it too",
-    checker=place_kept,
-    needs=("queue",),
-    by_absence=True,
-)
+PLACE_KEPT: Final = specified("place_kept", place_kept)

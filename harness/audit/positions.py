@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally
 from harness.record.schema import EVENTS
 
@@ -126,11 +126,4 @@ def _report(told: _Told, row: int, *, reconnected: bool, tally: Tally) -> None:
     tally.violated(f"{before.actor} went back {by} places in the queue{how}", before, after)
 
 
-POSITION_MONOTONIC: Final = InvariantSpec(
-    name="position_monotonic",
-    title="No place in line gets worse",
-    check="Within an epoch no fan is told a later position than before, also after a reconnect.",
-    chance="positions told after another of the same fan, wait and epoch",
-    checker=position_monotonic,
-    needs=("queue",),
-)
+POSITION_MONOTONIC: Final = specified("position_monotonic", position_monotonic)

@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.audit.history import Evidence, LedgerEntry
 from harness.audit.operations import Operation, PayValue
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, at_rest, during
 
 _CAPABILITIES: Final = ("order_export", "ledger_export")
@@ -128,10 +128,4 @@ def _entry(entry: LedgerEntry) -> Moment:
     return at_rest("provider's ledger", f"{entry.entry} {entry.charge_id} of {entry.amount_cents} cents")
 
 
-CHARGED_AS_SHOWN: Final = InvariantSpec(
-    name="charged_as_shown",
-    title="Fans are charged what they were shown",
-    check="The price of the seats when chosen is what is ordered, told, captured and refunded, to the cent.",
-    chance="orders whose price was shown before they were paid",
-    checker=charged_as_shown,
-)
+CHARGED_AS_SHOWN: Final = specified("charged_as_shown", charged_as_shown)

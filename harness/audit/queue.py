@@ -9,7 +9,7 @@ from typing import Final
 from harness.audit.draw import Draw, participants, published_draw
 from harness.audit.history import Evidence
 from harness.audit.places import Place, admitted_places, by_epoch, claims_of, comparable_pairs
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 
 
@@ -119,12 +119,4 @@ def _inversions(places: Sequence[Place], margin_s: float) -> list[Inversion]:
     return found
 
 
-QUEUE_ORDER: Final = InvariantSpec(
-    name="queue_order",
-    title="First come, first admitted",
-    check="By the declared policy: who surely joined first is admitted first, or lots as their seed draws them.",
-    chance="pairs of fans admitted in one epoch of whom one surely joined first",
-    checker=queue_order,
-    needs=("queue",),
-    by_absence=True,
-)
+QUEUE_ORDER: Final = specified("queue_order", queue_order)

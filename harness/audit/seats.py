@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest, during
 
 _NO_MAP = "the seat map could not be read at rest"
@@ -135,22 +135,6 @@ def _last_holds(evidence: Evidence, wanted: dict[str, list[Moment]]) -> dict[str
     return last
 
 
-SEAT_CONSERVATION: Final = InvariantSpec(
-    name="seat_conservation",
-    title="No seat appears or vanishes",
-    check="Sold + held + free = capacity at rest, each seat once, and every sold seat has a confirmed order.",
-    chance="seats that changed hands during the sale",
-    checker=seat_conservation,
-    needs=("seat_map",),
-    at_rest=True,
-)
+SEAT_CONSERVATION: Final = specified("seat_conservation", seat_conservation)
 
-NO_LEAKED_HOLD: Final = InvariantSpec(
-    name="no_leaked_hold",
-    title="No hold stays after its time",
-    check="At rest no seat is held, and every unpaid seat that is swept can be held again.",
-    chance="unpaid holds whose seats were swept",
-    checker=no_leaked_hold,
-    needs=("seat_map",),
-    at_rest=True,
-)
+NO_LEAKED_HOLD: Final = specified("no_leaked_hold", no_leaked_hold)

@@ -8,7 +8,7 @@ from harness.amounts import amount
 from harness.audit.claims import FirstSales, Sale
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
-from harness.audit.spec import InvariantSpec
+from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
 
 
@@ -49,10 +49,4 @@ def _judge(asked: Operation[SeatsValue], seat: str, sale: Sale | None, tally: Ta
 
 
 _CONFLICT: Final = "conflict"
-NO_SOLD_SEAT_GRANTED: Final = InvariantSpec(
-    name="no_sold_seat_granted",
-    title="No sold seat is granted again",
-    check="After a fan was told that a seat is sold to them, nobody is granted a hold of it.",
-    chance="sold seats that somebody asked for",
-    checker=no_sold_seat_granted,
-)
+NO_SOLD_SEAT_GRANTED: Final = specified("no_sold_seat_granted", no_sold_seat_granted)

@@ -1,4 +1,4 @@
-"""What an invariant is. Each checker's module declares its own, beside the checker."""
+"""An invariant of the registry together with its checker. Each checker's module declares its own."""
 
 from __future__ import annotations
 
@@ -8,23 +8,17 @@ import msgspec
 
 from harness.audit.history import Evidence
 from harness.audit.tally import Tally
+from harness.registry.invariants import INVARIANTS, Invariant
 
 Checker = Callable[[Evidence], Tally]
 
 
-class InvariantSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One invariant.
+class InvariantSpec(Invariant, frozen=True, kw_only=True):
+    """An invariant of the registry with the function that checks it."""
 
-    `check`: what is looked at from outside. `chance`: what puts the invariant to the test, counted in `Tally.chances`.
-    `needs`: capabilities without which it cannot be seen. `by_absence`: it is broken by what did not happen before, so
-    that a lost operation can look like a violation. `at_rest`: it is judged only where the platform came to rest.
-    """
-
-    name: str
-    title: str
-    check: str
-    chance: str
     checker: Checker
-    needs: tuple[str, ...] = ()
-    by_absence: bool = False
-    at_rest: bool = False
+
+
+def specified(name: str, checker: Checker) -> InvariantSpec:
+    """The registry's invariant of that name, checked by `checker`."""
+    return InvariantSpec(**msgspec.structs.asdict(INVARIANTS[name]), checker=checker)

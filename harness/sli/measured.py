@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -18,13 +17,9 @@ from harness.audit.history import Evidence
 from harness.record.reader import Record
 from harness.record.schema import BOT_ACTOR, PROBE_ACTOR
 
-if TYPE_CHECKING:
-    from harness.sli.draws import Draws
-
 BOT: Final = "bot"
 NO_CUSTOMERS: Final = pa.array([BOT, "probe"])
 """Kinds of users whose own waits and refusals are nobody's concern."""
-_MEASURE: Final = re.compile(r"(_(p\d+|max))?(_(ms|s|ratio|per_s|max))?$")
 Floats = npt.NDArray[np.float64]
 
 
@@ -106,30 +101,6 @@ class Observations:
             return float(planned)
         starts = self.requests.column("t_start_s").to_numpy()
         return float(starts.max()) if len(starts) else 0.0
-
-
-class IndicatorSpec(msgspec.Struct, frozen=True):
-    """One indicator. `source`: the tables that it is measured from.
-
-    `draws`: what it is a percentile or a share of; null: it is one figure of the whole run.
-    """
-
-    name: str
-    title: str
-    unit: str
-    better: Literal["lower", "higher"]
-    description: str
-    source: str
-    measure: Callable[[Observations], Measured]
-    draws: Callable[[Observations], Draws] | None = None
-
-    @property
-    def runbook(self) -> str:
-        """The section of the runbooks on what it measures: its name without percentile and unit.
-
-        All percentiles of one step share a section; no two other indicators do.
-        """
-        return _MEASURE.sub("", self.name).replace("_", "-")
 
 
 def percentile(values: Floats | Sequence[float], quantile: float) -> float | None:

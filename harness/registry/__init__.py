@@ -1,0 +1,1 @@
+"""The names that scenario files, checkers and reports share, as plain data: indicators and invariants."""

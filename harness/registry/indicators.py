@@ -1,0 +1,197 @@
+"""The indicators by name: what each says, and in which unit. Scenario files set objectives; `harness.sli` measures."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+import msgspec
+
+PERCENTILES: Final = (50, 95, 99)
+STEPS: Final = {"join": "join", "seat_map": "seat map", "hold": "hold", "pay": "payment"}
+_WAIT: Final = "From when the fan meant to send to the last byte; refusals left out, time-outs counted as waited."
+_MEASURE: Final = re.compile(r"(_(p\d+|max))?(_(ms|s|ratio|per_s|max))?$")
+
+
+class Indicator(msgspec.Struct, frozen=True):
+    """One indicator. `source`: the tables that it is measured from."""
+
+    name: str
+    title: str
+    unit: str
+    better: Literal["lower", "higher"]
+    description: str
+    source: str
+
+    @property
+    def runbook(self) -> str:
+        """The section of the runbooks on what it measures: its name without percentile and unit.
+
+        All percentiles of one step share a section; no two other indicators do.
+        """
+        return _MEASURE.sub("", self.name).replace("_", "-")
+
+
+def _step_indicators() -> tuple[Indicator, ...]:
+    return tuple(
+        Indicator(
+            f"{step}_response_p{percent}_ms",
+            f"{words.capitalize()} response p{percent}",
+            "ms",
+            "lower",
+            _WAIT,
+            "requests",
+        )
+        for step, words in STEPS.items()
+        for percent in PERCENTILES
+    )
+
+
+_ALL: Final = (
+    Indicator(
+        "queue_admission_rate_per_s",
+        "Queue admission rate",
+        "1/s",
+        "higher",
+        "Fans admitted per second, from the first until 95 % of those who asked to join were in; 0 when nobody was.",
+        "operations",
+    ),
+    Indicator(
+        "bot_share_of_seats",
+        "Seats that bots got",
+        "ratio",
+        "lower",
+        "Seats confirmed to bots, of all seats confirmed to anybody. Bots count in no other indicator.",
+        "operations",
+    ),
+    Indicator(
+        "checkout_completion_ratio",
+        "Checkout completion",
+        "ratio",
+        "higher",
+        "Fans told that their order is confirmed, of those let in who wanted to buy and for whom a seat was left.",
+        "operations, final_seats",
+    ),
+    Indicator(
+        "empty_handed_ratio",
+        "Fans who went empty-handed",
+        "ratio",
+        "lower",
+        "Fans who wanted to buy and were never told that they have a ticket, of all who wanted to.",
+        "operations",
+    ),
+    Indicator(
+        "payment_failure_ratio",
+        "Payment failures",
+        "ratio",
+        "lower",
+        'Purchases with a good card that never got a yes or an "in progress".',
+        "operations",
+    ),
+    Indicator(
+        "time_to_first_position_p95_s",
+        "Time to first position p95",
+        "s",
+        "lower",
+        "From when the fan meant to open the queue page to the first position seen.",
+        "requests, events",
+    ),
+    Indicator(
+        "queue_page_response_p99_ms",
+        "Queue page response p99",
+        "ms",
+        "lower",
+        _WAIT,
+        "requests",
+    ),
+    *_step_indicators(),
+    Indicator(
+        "hold_expiry_ratio",
+        "Holds that ran out",
+        "ratio",
+        "lower",
+        "Holds neither paid for, declined nor released, of all that could run out during the run.",
+        "operations",
+    ),
+    Indicator(
+        "contention_ratio",
+        "Holds lost to somebody faster",
+        "ratio",
+        "lower",
+        "Holds of seats that another was granted after the fan's map was asked for, of all granted or conflicted.",
+        "operations",
+    ),
+    Indicator(
+        "stale_map_ratio",
+        "Holds on a stale map",
+        "ratio",
+        "lower",
+        "Holds of seats that were taken already when the fan's map was asked for, of all granted or conflicted.",
+        "operations",
+    ),
+    Indicator(
+        "error_ratio",
+        "Errors",
+        "ratio",
+        "lower",
+        "Requests refused, cut off or timed out, of all before settling.",
+        "requests",
+    ),
+    Indicator(
+        "feed_freshness_p99_ms",
+        "Feed freshness p99",
+        "ms",
+        "lower",
+        "From a seat's change to its arrival at a connected follower.",
+        "events",
+    ),
+    Indicator(
+        "reconnect_recovery_p95_s",
+        "Reconnect recovery p95",
+        "s",
+        "lower",
+        "From a follower's lost connection to its next open one.",
+        "events",
+    ),
+    Indicator(
+        "cache_hit_ratio",
+        "Cache hits",
+        "ratio",
+        "higher",
+        "Requests answered by the platform's cache, of all that asked it.",
+        "metrics",
+    ),
+    Indicator(
+        "db_write_latency_p99_ms",
+        "Database write p99",
+        "ms",
+        "lower",
+        "From the platform's histogram of database writes.",
+        "metrics",
+    ),
+    Indicator(
+        "websocket_connections_max",
+        "WebSocket connections, most",
+        "connections",
+        "higher",
+        "Most feed connections open at one time, over all feed nodes.",
+        "metrics",
+    ),
+    Indicator(
+        "queue_depth_max",
+        "Queue depth, most",
+        "fans",
+        "lower",
+        "Most fans waiting at one time.",
+        "metrics",
+    ),
+    Indicator(
+        "replica_lag_max_s",
+        "Replica lag, most",
+        "s",
+        "lower",
+        "Furthest that the replica was behind the primary.",
+        "metrics",
+    ),
+)
+INDICATORS: Final[dict[str, Indicator]] = {each.name: each for each in _ALL}

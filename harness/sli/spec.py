@@ -1,0 +1,33 @@
+"""An indicator of the registry together with how it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from harness.registry.indicators import INDICATORS, Indicator
+from harness.sli.draws import Draws
+from harness.sli.measured import Measured, Observations
+
+
+class IndicatorSpec(Indicator, frozen=True):
+    """An indicator that can be measured.
+
+    `draws`: what it is a percentile or a share of; null: it is one figure of the whole run.
+    """
+
+    measure: Callable[[Observations], Measured]
+    draws: Callable[[Observations], Draws] | None = None
+
+
+def specified(name: str, measure: Callable[[Observations], Measured]) -> IndicatorSpec:
+    """The registry's indicator of that name: one figure of the whole run."""
+    return IndicatorSpec(**msgspec.structs.asdict(INDICATORS[name]), measure=measure)
+
+
+def drawn(name: str, draws: Callable[[Observations], Draws]) -> IndicatorSpec:
+    """The registry's indicator of that name: a percentile or a share of what was observed."""
+    return IndicatorSpec(
+        **msgspec.structs.asdict(INDICATORS[name]), measure=lambda seen: draws(seen).measured, draws=draws
+    )
