@@ -7,16 +7,47 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, Protocol, cast
 
-if TYPE_CHECKING:
-    from chaos.proxy.link import Connection, Link
+from chaos.proxy.toxics.stage import Sink
 
 _RST_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 def _drop(data: bytes) -> None:
     """There is no socket to write to."""
+
+
+class EndedLink(Protocol):
+    """One direction of a connection, as the sockets at its ends see it; `chaos.proxy.link.Link` is one."""
+
+    bytes_total: int
+    staged_bytes: int
+    head: Sink | None
+    ended: bool
+
+    @property
+    def target(self) -> End:
+        """The end that it writes to."""
+
+    def begin(self) -> None:
+        """Read, unless it holds too much already."""
+
+    def source_ended(self) -> None:
+        """The end that it reads sent its last byte, or is gone."""
+
+    def target_lost(self) -> None:
+        """The end that it writes to is gone."""
+
+    def target_full(self, full: bool) -> None:
+        """The far socket's buffer crossed one of its marks."""
+
+
+class EndedConnection(Protocol):
+    """What an end tells its connection."""
+
+    def end_lost(self) -> None:
+        """This end is gone."""
 
 
 class End(asyncio.Protocol):
@@ -26,14 +57,14 @@ class End(asyncio.Protocol):
         self.write: Callable[[bytes], None] = _drop  # bound to the socket while it is open
         self._on_open = on_open
         self._transport: asyncio.Transport | None = None
-        self._outward: Link | None = None  # carries what this end receives
-        self._inward: Link | None = None  # writes to this end
-        self._connection: Connection | None = None
+        self._outward: EndedLink | None = None  # carries what this end receives
+        self._inward: EndedLink | None = None  # writes to this end
+        self._connection: EndedConnection | None = None
         self._early = bytearray()  # an event loop may deliver a chunk although reading is paused
         self._early_end = False
         self._early_loss = False
 
-    def join(self, connection: Connection, outward: Link, inward: Link) -> None:
+    def join(self, connection: EndedConnection, outward: EndedLink, inward: EndedLink) -> None:
         """Become part of a connection."""
         self._connection, self._outward, self._inward = connection, outward, inward
 
