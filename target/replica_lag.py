@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
 
 from target.breakers import UnavailableError
 from target.observability import REPLICA_LAG_SECONDS
-
-if TYPE_CHECKING:
-    from target.database import Store
 
 PERIOD_S: Final = 1.0
 
@@ -20,10 +18,17 @@ SELECT CASE WHEN $1::text IS NOT NULL AND pg_last_wal_replay_lsn() >= $1::text::
 """
 
 
+class Server(Protocol):
+    """A server that can be read from, behind its guard."""
+
+    async def read(self, work: Callable[[Any], Awaitable[Any]]) -> Any:  # noqa: ANN401 - asyncpg has no types
+        """Runs `work` with a connection. Raises `UnavailableError`."""
+
+
 class ReplicaLag:
     """The lag of one shard's replica. `most_s`: a replica that is further behind is passed over while it can be."""
 
-    def __init__(self, primary: Store, replica: Store, *, shard: str, most_s: float) -> None:
+    def __init__(self, primary: Server, replica: Server, *, shard: str, most_s: float) -> None:
         self._primary = primary
         self._replica = replica
         self._most_s = most_s
