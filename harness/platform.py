@@ -9,18 +9,15 @@ All instants are seconds on the worker's monotonic clock; the recorder makes the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from harness.record.schema import Outcome, SeatMapFacts
 from harness.scenario import Tactic
 from harness.stack import Addresses as Addresses  # noqa: PLC0414 - adapters take it from here
-
-if TYPE_CHECKING:
-    from harness.swarm.http import Shot
 
 T = TypeVar("T")
 
@@ -209,6 +206,24 @@ class FinalReads(_Value, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class PreparedRequest(Protocol):
+    """A request that is serialised, its connection open, not yet sent: the barrier sends it at the release."""
+
+    @property
+    def data(self) -> bytes:
+        """The whole request."""
+
+    @property
+    def send_some(self) -> Callable[[bytes], int]:
+        """Gives bytes to the socket without waiting; returns how many it took. Raises `OSError`."""
+
+    def was_sent(self, t_start_s: float) -> None:
+        """All of it was sent at that instant; the session's next call reads its answer."""
+
+    def abandon(self) -> None:
+        """It could not be sent whole: its connection is closed, and the session sends the request again."""
+
+
 class FanSession(Protocol):
     """One fan's dealings with the platform. One greenlet at a time; no verb raises for what the platform does."""
 
@@ -216,8 +231,8 @@ class FanSession(Protocol):
     def first_send_s(self) -> float | None:
         """When the first byte after arming was given to the socket."""
 
-    def arm(self, *, warm: bool) -> Shot | None:
-        """Prepare the first shot and, if `warm`, open its connection; returns it for the barrier to fire.
+    def arm(self, *, warm: bool) -> PreparedRequest | None:
+        """Prepare the first request and, if `warm`, open its connection; returns it for the barrier to send.
 
         Raises `harness.swarm.http.CallFailed` when the platform cannot be reached.
         """

@@ -5,9 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import ClassVar, Final
 
-from harness.platform import Person, Venue
+from harness.platform import Person, PreparedRequest, Venue
 from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import Shot
 from harness.swarm.plan import bot_plan
 from harness.swarm.users import DONE
 from scenarios.fan import GAVE_UP, FanUser, OutOfPatienceError, Visit
@@ -20,7 +19,7 @@ class BotUser(FanUser):
 
     kind: ClassVar[str] = "bot"
 
-    def arm(self, user: int) -> Shot | None:
+    def arm(self, user: int) -> PreparedRequest | None:
         """As a fan does."""
         crew = self.crew
         self.plan = plan = bot_plan(crew.scenario.load, crew.seed, user)

@@ -11,10 +11,20 @@ from typing import ClassVar, Final, TypeVar
 import gevent
 from msgspec.structs import replace
 
-from harness.platform import Answer, Call, FanSession, Hold, Order, Person, QueueNewsKind, QueueStream, Venue
+from harness.platform import (
+    Answer,
+    Call,
+    FanSession,
+    Hold,
+    Order,
+    Person,
+    PreparedRequest,
+    QueueNewsKind,
+    QueueStream,
+    Venue,
+)
 from harness.record.schema import Outcome
 from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import Shot
 from harness.swarm.plan import Dice, FanPlan, fan_plan
 from harness.swarm.users import DONE, Pace, RehearsalUser
 from scenarios.seat_choice import choose
@@ -47,7 +57,7 @@ class FanUser(RehearsalUser):
         """When the first shot went out."""
         return self.session.first_send_s if self.session else None
 
-    def arm(self, user: int) -> Shot | None:
+    def arm(self, user: int) -> PreparedRequest | None:
         """Open the connection of the first shot, unless cold connects were asked for."""
         crew = self.crew
         self.plan = fan_plan(crew.scenario.load.journey, crew.seed, user)

@@ -19,11 +19,10 @@ from locust.runners import MasterRunner, WorkerRunner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Locust only knows the folder that it was started in
 
-from harness.platform import Addresses
+from harness.platform import Addresses, PreparedRequest
 from harness.scenario import Load, Scenario
 from harness.swarm.barrier import Barrier
 from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import Shot
 from harness.swarm.recorder import Recorder
 from harness.swarm.request_hook import EachFired
 from harness.swarm.users import Crew
@@ -51,7 +50,7 @@ class OpenDoor(Barrier):
         self._users += 1
         return self._users
 
-    def arm(self, shot: Shot | None) -> None:
+    def arm(self, shot: PreparedRequest | None) -> None:
         """Nothing is fired: the user sends the first request."""
 
     def wait(self) -> ReleaseInstant:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from harness.platform import Person
+from harness.platform import Person, PreparedRequest
 from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import Shot
 from harness.swarm.plan import LurkerPlan, lurker_plan
 from scenarios.fan import GAVE_UP, LEFT, FanUser, OutOfPatienceError, Visit
 
@@ -16,7 +15,7 @@ class LurkerUser(FanUser):
 
     kind: ClassVar[str] = "lurker"
 
-    def arm(self, user: int) -> Shot | None:
+    def arm(self, user: int) -> PreparedRequest | None:
         """As a fan does."""
         crew = self.crew
         self.lurks = lurker_plan(crew.scenario.load.journey, crew.seed, user)

@@ -16,6 +16,7 @@ from harness.platform import (
     Order,
     Person,
     Place,
+    PreparedRequest,
     QueueNews,
     QueueNewsKind,
     QueueStream,
@@ -24,7 +25,7 @@ from harness.platform import (
 )
 from harness.record.schema import Function, Outcome
 from harness.swarm import sse
-from harness.swarm.http import HttpClient, Response, Shot
+from harness.swarm.http import HttpClient, Response
 from harness.swarm.recorder import Operation, Recorder
 from harness.swarm.rows import EventRow
 from harness.swarm.sse import EventStream
@@ -71,7 +72,7 @@ class ReferenceFanSession:
         """When the first byte was given to a socket."""
         return self._client.first_send_s
 
-    def arm(self, *, warm: bool) -> Shot | None:
+    def arm(self, *, warm: bool) -> PreparedRequest | None:
         """Prepare the queue page's request."""
         return self._client.prepare(api.QUEUE_PAGE, self._page) if warm else None
 

@@ -16,8 +16,8 @@ import gevent
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
+from harness.platform import PreparedRequest
 from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import Shot
 
 SPIN_S: Final = 0.005  # the last stretch is waited for without sleeping: a sleep may end a timer tick late
 _ARM_AT_ONCE: Final = 128
@@ -36,7 +36,7 @@ class Barrier:
         self._released = Event()
         self._assigned = Event()
         self._next_user: dict[str, int] = {}
-        self._shots: list[Shot] = []
+        self._shots: list[PreparedRequest] = []
 
     def assign(self, first_user: dict[str, int], expected: int) -> None:
         """From now on users may know who they are."""
@@ -52,7 +52,7 @@ class Barrier:
         self._next_user[kind] = user + 1
         return user
 
-    def arm(self, shot: Shot | None) -> None:
+    def arm(self, shot: PreparedRequest | None) -> None:
         """One more user is ready; with a shot, it is fired at T0."""
         self.armed += 1
         if shot is not None:
@@ -101,10 +101,10 @@ class Barrier:
             self.complete.set()
 
 
-def fire(shots: list[Shot]) -> None:
+def fire(shots: list[PreparedRequest]) -> None:
     """Send every shot, one after another, without giving way. One that cannot be sent whole is left to its user."""
-    sent: list[tuple[Shot, float]] = []
-    cut: list[Shot] = []
+    sent: list[tuple[PreparedRequest, float]] = []
+    cut: list[PreparedRequest] = []
     for shot in shots:
         start_s = monotonic()
         try:
@@ -116,6 +116,6 @@ def fire(shots: list[Shot]) -> None:
         else:
             cut.append(shot)
     for shot, start_s in sent:
-        shot.client.was_sent_ahead(shot.data, start_s)
+        shot.was_sent(start_s)
     for shot in cut:
-        shot.client.close()  # half a request is on it: whoever sends it again needs another connection
+        shot.abandon()

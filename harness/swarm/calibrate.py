@@ -24,12 +24,11 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from harness.capacity import Calibration
-from harness.platform import Addresses, Call, FanSession, Person
+from harness.platform import Addresses, Call, FanSession, Person, PreparedRequest
 from harness.record.schema import Outcome
 from harness.stack.processes import child_environment
 from harness.swarm.barrier import fire
 from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import Shot
 from harness.swarm.loader import load_class
 from harness.swarm.protocol import DEFAULT_PLATFORM
 from harness.swarm.recorder import Recorder, prepare_arrow
@@ -51,7 +50,7 @@ class Bench:
         self._recorder = Recorder(1, EachFired(locust.events.request.fire))
         self._t0 = ReleaseInstant(time.monotonic(), time.time())
         addresses = Addresses(booking=f"http://127.0.0.1:{port}", feeds=(), event="e")
-        self._shots: list[Shot] = []
+        self._shots: list[PreparedRequest] = []
         self._held = 0
         self._released = Event()
         self._at_once = BoundedSemaphore(_AT_ONCE)

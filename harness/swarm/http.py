@@ -23,7 +23,7 @@ from harness.swarm.rows import RequestRow
 from harness.swarm.tracing import traceparent
 from harness.swarm.transport import CallFailed, Connection, Limits, Origin
 
-__all__ = ["CallFailed", "Endpoint", "HttpClient", "Limits", "Response", "Shot"]
+__all__ = ["CallFailed", "Endpoint", "HttpClient", "Limits", "Prepared", "Response"]
 
 T = TypeVar("T")
 _NEVER: Final = float("inf")
@@ -33,15 +33,23 @@ _FAIL: Final = Outcome.FAIL.value
 _UNKNOWN: Final = Outcome.UNKNOWN.value
 
 
-class Shot:
-    """A request that is serialised, its connection open, not yet sent."""
+class Prepared:
+    """A request that is serialised, its connection open, not yet sent: a `harness.platform.PreparedRequest`."""
 
-    __slots__ = ("client", "data", "send_some")
+    __slots__ = ("_client", "data", "send_some")
 
     def __init__(self, client: HttpClient, send_some: Callable[[bytes], int], data: bytes) -> None:
-        self.client = client
+        self._client = client
         self.send_some = send_some
         self.data = data
+
+    def was_sent(self, t_start_s: float) -> None:
+        """All of it was sent at that instant; the client's next call reads its answer."""
+        self._client.was_sent_ahead(self.data, t_start_s)
+
+    def abandon(self) -> None:
+        """Half a request may be on its connection: whoever sends it again needs another one."""
+        self._client.close()
 
 
 @cache
@@ -97,11 +105,11 @@ class HttpClient:
         self._t_start_s = 0.0
         self._t_first_byte_s: float | None = None
 
-    def prepare(self, endpoint: Endpoint, target: str, headers: bytes = b"") -> Shot:
+    def prepare(self, endpoint: Endpoint, target: str, headers: bytes = b"") -> Prepared:
         """Connect and serialise a request without sending it. Raises `CallFailed`."""
         if self._connection is None:
             self._connection = self._connect()
-        return Shot(self, self._connection.send_some, self._serialise(endpoint, target, headers, None))
+        return Prepared(self, self._connection.send_some, self._serialise(endpoint, target, headers, None))
 
     def was_sent_ahead(self, data: bytes, t_start_s: float) -> None:
         """The barrier has sent this prepared request at that instant; the next call reads its answer."""

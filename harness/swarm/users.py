@@ -16,13 +16,13 @@ from locust import User, task
 from locust.exception import StopUser
 
 from harness.errors import InputError
-from harness.platform import Call, Platform
+from harness.platform import Call, Platform, PreparedRequest
 from harness.scenario import Scenario
 from harness.swarm.arrivals import AT_T0, Arrival, arrival_of
 from harness.swarm.barrier import Barrier, fire
 from harness.swarm.clock import ReleaseInstant
 from harness.swarm.crashes import CrashLog
-from harness.swarm.http import CallFailed, Shot
+from harness.swarm.http import CallFailed
 from harness.swarm.loader import load_class
 from harness.swarm.protocol import SwarmSpec
 from harness.swarm.recorder import Recorder
@@ -75,7 +75,7 @@ class RehearsalUser(User):
     arrival: Arrival = AT_T0
     follows_to_the_end: ClassVar[bool] = False  # its journey has no end of its own: the run's end does not cut it
 
-    def arm(self, user: int) -> Shot | None:
+    def arm(self, user: int) -> PreparedRequest | None:
         """Connect. Returns what to send at T0, or null when there is nothing to send. Raises `CallFailed`."""
         raise NotImplementedError
 

@@ -7,8 +7,8 @@ from time import monotonic
 import gevent
 from gevent.event import Event
 
+from harness.platform import PreparedRequest
 from harness.swarm.barrier import SPIN_S, fire
-from harness.swarm.http import Shot
 
 
 class Waves:
@@ -17,7 +17,7 @@ class Waves:
     def __init__(self) -> None:
         self._waves: dict[float, _Wave] = {}
 
-    def wait(self, due_s: float, shot: Shot | None) -> None:
+    def wait(self, due_s: float, shot: PreparedRequest | None) -> None:
         """Until `due_s`; the shot is fired then, with all others of that wave. One that comes too late is left to its
         user."""
         if due_s not in self._waves:
@@ -28,11 +28,11 @@ class Waves:
 class _Wave:
     def __init__(self, due_s: float) -> None:
         self._due_s = due_s
-        self._shots: list[Shot] = []
+        self._shots: list[PreparedRequest] = []
         self._gone = Event()
         gevent.spawn(self._go)
 
-    def wait(self, shot: Shot | None) -> None:
+    def wait(self, shot: PreparedRequest | None) -> None:
         if shot is not None and not self._gone.is_set():
             self._shots.append(shot)
         self._gone.wait()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from harness.platform import Addresses, Call, FinalReads, Person
+from harness.platform import Addresses, Call, FinalReads, Person, PreparedRequest
 from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import Endpoint, HttpClient, Shot
+from harness.swarm.http import Endpoint, HttpClient
 from harness.swarm.recorder import Recorder
 from harness.swarm.transport import resolve
 from harness.swarm.users import DONE, RehearsalUser
@@ -38,7 +38,7 @@ class OneShot(RehearsalUser):
     def first_send_s(self) -> float | None:
         return self.client.first_send_s if self.client else None
 
-    def arm(self, user: int) -> Shot:
+    def arm(self, user: int) -> PreparedRequest:
         self.client = self.crew.platform.fan_session(Person(user=user, kind="fan", actor=f"{user}", identity=f"{user}"))
         return self.client.prepare(PAGE, "/release")
 
