@@ -10,13 +10,13 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from target.api import api
-from target.checkouts import Checkouts
-from target.context import Context, compose_all
+from target.composition import checkouts_of, compose_all
+from target.context import Context
 from target.jobs import beside, every, lasting
-from target.observability import health_route, metrics_route
 from target.orders_routes import OrderLookup, OrderRoutes
 from target.parking_journal import Journal
 from target.parking_replay import REPLAY_PERIOD_S, JournalReplay
+from target.process_routes import health_route, metrics_route
 from target.queue_routes import QueueRoutes
 from target.rate_policy import fastest_per_s
 from target.roll_call import ATTEND_EVERY_S, Attendance
@@ -57,8 +57,8 @@ class _Sale:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.hub = context.stream_hub(context.room, rate_per_s=fastest_per_s(context.settings))
-        self.checkouts = Checkouts(context)
-        self.orders = OrderRoutes(context, self.checkouts)
+        self.checkouts = checkouts_of(context)
+        self.orders = OrderRoutes(context.signer, context.venue, self.checkouts)
         if context.settings.parking_path:
             _open(context.parking.journal)
 
@@ -75,9 +75,10 @@ class _Sale:
         ]
 
     def routes(self) -> list[Route]:
+        it = self._context
         return [
-            *QueueRoutes(self._context, self._context.room, self.hub).routes(),
-            *SeatRoutes(self._context, self._context.seat_map).routes(),
+            *QueueRoutes(it.settings, it.signer, it.entrance, it.room, self.hub).routes(),
+            *SeatRoutes(it.settings, it.signer, it.venue, it.seat_map, it.inventory, it.conflicts).routes(),
             *self.orders.routes(),
         ]
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import msgspec
+from dataclasses import dataclass
 
-from target.context import Context
-from target.saga import Policy
+from target.database import Database
+from target.inventory import Inventory
+from target.orders import Orders
+from target.parking import Parking
+from target.payments.client import PaymentsClient
+from target.saga import Saga
 
 
+@dataclass(frozen=True, slots=True)
 class Checkouts:
-    """Made after bugs are planted: the saga is composed of whatever the context then holds."""
+    """Everything around the orders of one event."""
 
-    def __init__(self, context: Context, *, policy: Policy | None = None) -> None:
-        self.event = context.settings.event
-        self.database = context.database
-        self.orders = context.orders
-        self.inventory = context.inventory
-        self.payments = context.payments
-        self.parking = context.parking
-        policy = msgspec.structs.replace(policy or Policy(), flow=context.settings.payment_flow)
-        self.saga = context.saga(self.orders, self.payments, self.inventory, self.parking, policy)
+    event: str
+    database: Database
+    orders: Orders
+    inventory: Inventory
+    payments: PaymentsClient
+    parking: Parking
+    saga: Saga

@@ -1,4 +1,4 @@
-"""The platform's Prometheus metrics, each defined once, and the two routes that every process serves.
+"""The platform's Prometheus metrics, each defined once.
 
 `multiprocess_mode` says what the figures of several worker processes of one server come to, see target/exposition.py.
 """
@@ -8,12 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-
-from target.exposition import exposition
-from target.operations import Success, operation
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -123,20 +117,3 @@ CHECKOUTS_JOURNALED: Final = Gauge(
 ORDERS_PARKED: Final = Gauge(
     "target_orders_parked", "Checkouts waiting for the primary to come back", multiprocess_mode="livemostrecent"
 )
-
-
-@operation("operations", {200: Success("In Prometheus' text format.", media="text/plain")})
-async def _metrics(_request: Request) -> Response:
-    """The metrics of this process, or of all workers of this server."""
-    body, content_type = exposition()
-    return Response(body, media_type=content_type)
-
-
-@operation("operations", {200: Success("It is up.", media="text/plain")})
-async def _health(_request: Request) -> Response:
-    """Whether this process serves; it says nothing of its dependencies."""
-    return PlainTextResponse("ok\n")
-
-
-metrics_route: Final = Route("/metrics", _metrics)
-health_route: Final = Route("/healthz", _health)

@@ -15,14 +15,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from target.checkouts import Checkouts
-from target.context import Context
 from target.http import DEVICE_PARAMETER, RETRY_AFTER_S, ProblemError, json_response, read_json, require_pass
 from target.inventory import HoldGoneError
 from target.observability import FALLBACKS
 from target.operations import Parameter, Success, operation
 from target.orders import Checkout, OrderState, OverLimitError, order_id_for
 from target.saga import KeyReusedError, Receipt
-from target.tickets import HoldToken, Pass, TokenError
+from target.tickets import HoldToken, Pass, Signer, TokenError
+from target.venue import Venue
 
 KEY_LENGTH_MAX: Final = 128
 ORDER_ID: Final = "^o[0-9a-f]{24}$"
@@ -52,14 +52,16 @@ IdempotencyKey = Annotated[str, Meta(min_length=1, max_length=KEY_LENGTH_MAX)]
 class OrderRoutes:
     """Handlers of one event's orders."""
 
-    def __init__(self, context: Context, checkouts: Checkouts) -> None:
-        self._context = context
+    def __init__(self, signer: Signer, venue: Venue, checkouts: Checkouts) -> None:
+        self._event = checkouts.event
+        self._signer = signer
+        self._venue = venue
         self._saga = checkouts.saga
 
     def routes(self) -> list[Route]:
         """As the public API names them."""
         return [
-            Route(f"/api/events/{self._context.settings.event}/orders", self.pay, methods=["POST"]),
+            Route(f"/api/events/{self._event}/orders", self.pay, methods=["POST"]),
         ]
 
     @operation(
@@ -81,7 +83,7 @@ class OrderRoutes:
     )
     async def pay(self, request: Request) -> Response:
         """Runs the checkout as far as it can be run now; a repeat of the key answers the order's present state."""
-        owner = require_pass(request, self._context.signer)
+        owner = require_pass(request, self._signer)
         key = request.headers.get("idempotency-key", "")
         if not 0 < len(key) <= KEY_LENGTH_MAX:
             raise ProblemError(422, "an Idempotency-Key is needed", f"of 1 to {KEY_LENGTH_MAX} characters")
@@ -101,7 +103,7 @@ class OrderRoutes:
 
     async def order(self, request: Request) -> Response:
         """One order of the fan's own. While the primary is away: what is parked, or what the replica has."""
-        owner = require_pass(request, self._context.signer)
+        owner = require_pass(request, self._signer)
         order_id = request.path_params["order_id"]
         order, stale = await self._saga.find(order_id) if re.fullmatch(ORDER_ID, order_id) else (None, False)
         if order is None or order.fan != owner.fan:
@@ -115,14 +117,14 @@ class OrderRoutes:
     def gave(self, request: Request) -> bool:
         """Whether the request carries a pass to this event."""
         with contextlib.suppress(ProblemError):
-            require_pass(request, self._context.signer)
+            require_pass(request, self._signer)
             return True
         return False
 
     def _hold(self, owner: Pass, hold_id: str) -> HoldToken:
         """The hold as it was signed; whether it is still alive, Redis decides."""
         try:
-            hold = self._context.signer.read(HoldToken, hold_id, expired_too=True)
+            hold = self._signer.read(HoldToken, hold_id, expired_too=True)
         except TokenError as error:
             raise ProblemError(422, "no such hold", str(error)) from error
         if hold.fan != owner.fan:
@@ -139,7 +141,7 @@ class OrderRoutes:
             idempotency_key=key,
             card=asked.card,
             seats=hold.seats,
-            prices_cents=tuple(self._context.venue.price_cents(seat) for seat in hold.seats),
+            prices_cents=tuple(self._venue.price_cents(seat) for seat in hold.seats),
             limit=owner.limit,
             asked_at_s=time.time(),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from target.breakers import UnavailableError
-from target.context import compose_all
+from target.composition import compose_all
 from target.database import OUTAGE_ERRORS
 from target.migrate import migrate_postgres
 from target.reconciler import load_if_lost

@@ -12,15 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from target.bots import ChallengeOffer, DeviceRefusedError, ProofRefusedError
+from target.bots import ChallengeOffer, DeviceRefusedError, Entrance, ProofRefusedError
 from target.breakers import UnavailableError
-from target.context import Context
 from target.draw_routes import DrawRoutes
 from target.http import DEVICE_PARAMETER, Name, ProblemError, json_response, read_device, read_json, require_ticket
 from target.observability import FALLBACKS
 from target.operations import Parameter, Success, operation
 from target.position_streams import PositionsEndpoint, StreamHub
-from target.tickets import Ticket
+from target.settings import Settings
+from target.tickets import Signer, Ticket
 from target.waiting_room import Entry, EntryRefusedError, ForeignPlaceError, JoinState, Place, WaitingRoom
 
 CHALLENGE_CACHE_S: Final = 5
@@ -70,12 +70,14 @@ CHALLENGE_PARAMETER: Final = Parameter("Challenge", "header", "The solved challe
 class QueueRoutes:
     """Handlers of one event's waiting room."""
 
-    def __init__(self, context: Context, room: WaitingRoom, hub: StreamHub) -> None:
-        self._settings = context.settings
-        self._signer = context.signer
-        self._entrance = context.entrance
+    def __init__(
+        self, settings: Settings, signer: Signer, entrance: Entrance, room: WaitingRoom, hub: StreamHub
+    ) -> None:
+        self._settings = settings
+        self._signer = signer
+        self._entrance = entrance
         self._room = room
-        self._positions = PositionsEndpoint(hub, context.signer)
+        self._positions = PositionsEndpoint(hub, signer)
 
     def routes(self) -> list[Route]:
         """As the public API names them."""

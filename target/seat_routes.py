@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -12,13 +12,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from target.breakers import UnavailableError
-from target.context import Context
 from target.http import DEVICE_PARAMETER, ProblemError, json_response, read_json, require_pass
-from target.inventory import HoldGoneError, HoldState, PurchaseLimitError, SeatsTakenError
+from target.inventory import HoldGoneError, HoldState, Inventory, PurchaseLimitError, SeatsTakenError
 from target.observability import FALLBACKS, HOLDS
 from target.operations import Parameter, Success, operation
 from target.seat_map import Counts, SeatMap, Seats
-from target.tickets import HoldToken, Pass, TokenError
+from target.settings import Settings
+from target.tickets import HoldToken, Pass, Signer, TokenError
+from target.venue import Venue
 
 SEATS_MAX: Final = 16  # in one hold
 VENUE_CACHING: Final = "public, max-age=86400, stale-while-revalidate=86400, stale-if-error=604800"
@@ -48,18 +49,36 @@ class HoldClaim(msgspec.Struct, frozen=True):
     seats: tuple[str, ...]
 
 
+class ConflictCounter(Protocol):
+    """Is told of each hold whether it met a taken seat: admission goes by it."""
+
+    def count(self, *, conflict: bool) -> None:
+        """One hold more."""
+
+
 class SeatRoutes:
     """Handlers of one event's seats."""
 
-    def __init__(self, context: Context, seat_map: SeatMap) -> None:
-        self._context = context
-        self._venue = context.venue
+    def __init__(
+        self,
+        settings: Settings,
+        signer: Signer,
+        venue: Venue,
+        seat_map: SeatMap,
+        inventory: Inventory,
+        conflicts: ConflictCounter,
+    ) -> None:
+        self._settings = settings
+        self._signer = signer
+        self._venue = venue
         self._seat_map = seat_map
-        self._venue_headers = {"etag": context.venue.etag, "cache-control": VENUE_CACHING}
+        self._inventory = inventory
+        self._conflicts = conflicts
+        self._venue_headers = {"etag": venue.etag, "cache-control": VENUE_CACHING}
 
     def routes(self) -> list[Route]:
         """As the public API names them."""
-        base = f"/api/events/{self._context.settings.event}"
+        base = f"/api/events/{self._settings.event}"
         return [
             Route(f"{base}/venue", self.venue),
             Route(f"{base}/seats", self.seats),
@@ -106,7 +125,7 @@ class SeatRoutes:
     )
     async def hold(self, request: Request) -> Response:
         """Holds all the seats or none; a repeat by the fan who holds exactly these gets the same answer again."""
-        owner = require_pass(request, self._context.signer)
+        owner = require_pass(request, self._signer)
         seats = self._known(await read_json(request, HoldRequest))
         try:
             return json_response(await self._hold(owner, seats), 201)
@@ -135,34 +154,34 @@ class SeatRoutes:
     )
     async def release(self, request: Request) -> Response:
         """Gives a hold back."""
-        owner, hold_id = require_pass(request, self._context.signer), request.path_params["hold_id"]
+        owner, hold_id = require_pass(request, self._signer), request.path_params["hold_id"]
         try:
-            await self._context.inventory.release(hold_id, fan=owner.fan)
+            await self._inventory.release(hold_id, fan=owner.fan)
         except HoldGoneError as error:
             if error.state is not None or not self._promised(owner, hold_id):
                 raise _gone(error.state) from error
-            self._context.inventory.promises.end(hold_id)
+            self._inventory.promises.end(hold_id)
         return Response(status_code=204)
 
     def _promised(self, owner: Pass, hold_id: str) -> bool:
         """Whether the fan was given this hold and its time is not over: if Redis has lost it, its seats are free."""
         try:
-            return self._context.signer.read(HoldToken, hold_id).fan == owner.fan
+            return self._signer.read(HoldToken, hold_id).fan == owner.fan
         except TokenError:
             return False
 
     async def _hold(self, owner: Pass, seats: tuple[str, ...]) -> HoldAnswer:
-        ttl_s = self._context.settings.hold_ttl_s
-        hold_id = self._context.signer.hold_id(owner.fan, owner.identity, seats, time.time() + ttl_s)
+        ttl_s = self._settings.hold_ttl_s
+        hold_id = self._signer.hold_id(owner.fan, owner.identity, seats, time.time() + ttl_s)
         claim = HoldClaim(hold_id, owner.fan, owner.identity, seats)
-        expires_at = await self._context.inventory.hold(claim, limit=owner.limit)
+        expires_at = await self._inventory.hold(claim, limit=owner.limit)
         HOLDS.labels("ok").inc()
-        self._context.conflicts.count(conflict=False)
+        self._conflicts.count(conflict=False)
         return HoldAnswer(hold_id, seats, ttl_s, expires_at)
 
     async def _held_already(self, owner: Pass, seats: tuple[str, ...]) -> HoldAnswer | None:
         """The fan's hold of exactly these seats, if there is one: its first answer may have been lost on the way."""
-        hold = await self._context.inventory.hold_of(seats[0])
+        hold = await self._inventory.hold_of(seats[0])
         if hold is None or (hold.state, hold.fan, set(hold.seats)) != (HoldState.HELD, owner.fan, set(seats)):
             return None
         return HoldAnswer(hold.hold_id, hold.seats, max(0.0, hold.expires_at - time.time()), hold.expires_at)
@@ -170,7 +189,7 @@ class SeatRoutes:
     def _refusal(self, owner: Pass, error: SeatsTakenError | PurchaseLimitError) -> ProblemError:
         if isinstance(error, SeatsTakenError):
             HOLDS.labels("conflict").inc()
-            self._context.conflicts.count(conflict=True)
+            self._conflicts.count(conflict=True)
             return ProblemError(409, "seats taken", extra={"seats_taken": error.seats})
         HOLDS.labels("refused").inc()
         detail = f"{error.bought} of {owner.limit} seats are used"

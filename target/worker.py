@@ -12,10 +12,10 @@ from starlette.applications import Starlette
 from target.admin_routes import AdminRoutes
 from target.admission import AdmissionController
 from target.api import api
-from target.checkouts import Checkouts
-from target.context import Context, compose_all
+from target.composition import checkouts_of, compose_all
+from target.context import Context
 from target.jobs import beside, every, lasting
-from target.observability import health_route, metrics_route
+from target.process_routes import health_route, metrics_route
 from target.reconciler import PERIOD_S, Reconciler
 from target.roll_call import ATTEND_EVERY_S, Attendance, RollCall
 from target.saga_loops import OrderJobs
@@ -48,7 +48,7 @@ def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
     event = context.settings.event
     admission = AdmissionController(context.room, context.rate_policy, context.conflicts, event)
     roll_call = RollCall(context.redis, context.keys)
-    jobs = OrderJobs(Checkouts(context))
+    jobs = OrderJobs(checkouts_of(context))
     reconciler = Reconciler(context.inventory, context.orders, admission, roll_call, event, jobs.catch_up)
     attendance = Attendance(context.redis, context.keys, context.inventory)
     return [

@@ -33,8 +33,7 @@ from harness.stack.databases import Postgres
 from harness.stack.ports import free_ports
 from harness.stack.processes import stop_all
 from target import orders_sql
-from target.checkouts import Checkouts
-from target.context import compose_all
+from target.composition import checkouts_of, compose_all
 from target.migrate import migrate_postgres
 from target.orders import Checkout, OrderState, order_id_for
 from target.prepare import prepare
@@ -137,7 +136,7 @@ async def inserting(platform: Platform) -> AsyncIterator[Book]:
 @contextlib.asynccontextmanager
 async def by_saga(platform: Platform) -> AsyncIterator[Book]:
     connections, [context] = compose_all(platform.settings)
-    saga, free = Checkouts(context).saga, seats()
+    saga, free = checkouts_of(context).saga, seats()
     await connections.open()
 
     async def book(number: int) -> None:

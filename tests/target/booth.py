@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import msgspec
 
 from target.checkouts import Checkouts
-from target.context import Context, compose_all
+from target.composition import checkouts_of, compose_all
+from target.context import Context
 from target.keys import states_on
 from target.orders import Checkout, Order, order_id_for
 from target.saga import Policy, Receipt
@@ -105,7 +106,7 @@ def settings_for(valkey: Valkey, truth: Truth, provider: Provider, **changes: ob
 @contextlib.asynccontextmanager
 async def booth_on(settings: Settings, *, policy: Policy | None = None, load: bool = True) -> AsyncIterator[Booth]:
     connections, [context] = compose_all(settings)
-    checkouts = Checkouts(context, policy=policy)
+    checkouts = checkouts_of(context, policy=policy)
     await connections.open()
     if load:
         await context.inventory.load()

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from target import hold_script, holds_lua, holds_watch, inventory, redis_batch, redis_store, seat_transactions
-from target.hold_schools import SCHOOLS
+from target.composition import HOLD_BACKENDS
 from target.inventory import Inventory
 from target.keys import Keys
 from target.redis_store import RedisStore
@@ -142,7 +142,7 @@ async def _at_the_end(url: str, school: str) -> Dump:
 
 def _shop(url: str, school: str) -> tuple[RedisStore, Inventory]:
     redis = RedisStore(url, timeout_s=30.0)
-    store = SCHOOLS[school](redis, KEYS)
+    store = HOLD_BACKENDS[school](redis, KEYS)
     return redis, Inventory(redis, KEYS, VENUE, hold_ttl_s=HOLD_TTL_S, store=store)
 
 

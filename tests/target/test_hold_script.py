@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from target.hold_schools import SCHOOLS
+from target.composition import HOLD_BACKENDS
 from target.inventory import Inventory
 from target.keys import FEED_LENGTH_MAX, Keys
 from target.redis_store import RedisStore, Script
@@ -50,7 +50,7 @@ class Seats:
 @asynccontextmanager
 async def seats_on(valkey: Valkey, school: str, *, loaded: bool) -> AsyncIterator[Seats]:
     redis = RedisStore(valkey.url, timeout_s=30.0)
-    store = SCHOOLS[school](redis, KEYS)
+    store = HOLD_BACKENDS[school](redis, KEYS)
     try:
         if loaded:
             await Inventory(redis, KEYS, VENUE, hold_ttl_s=60.0, store=store).load()
@@ -71,7 +71,7 @@ def taken(*seats: int) -> HoldReply:
     return HoldReply(TAKEN, taken=tuple(VENUE.seats[index] for index in seats))
 
 
-schools = pytest.mark.parametrize("school", sorted(SCHOOLS))
+schools = pytest.mark.parametrize("school", sorted(HOLD_BACKENDS))
 
 
 @schools

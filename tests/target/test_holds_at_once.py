@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from target.hold_schools import SCHOOLS
+from target.composition import HOLD_BACKENDS
 from target.inventory import HoldGoneError, Inventory, PurchaseLimitError, SeatsTakenError
 from target.keys import Keys
 from target.redis_store import RedisStore
@@ -62,7 +62,7 @@ mixes = pytest.mark.parametrize("mix", [("lua", "lua", "lua"), ("watch", "watch"
 async def processes(valkey: Valkey, mix: Sequence[str], *, hold_ttl_s: float) -> AsyncIterator[list[Inventory]]:
     stores = [RedisStore(valkey.url, timeout_s=30.0) for _ in mix]
     inventories = [
-        Inventory(redis, KEYS, VENUE, hold_ttl_s=hold_ttl_s, store=SCHOOLS[school](redis, KEYS))
+        Inventory(redis, KEYS, VENUE, hold_ttl_s=hold_ttl_s, store=HOLD_BACKENDS[school](redis, KEYS))
         for redis, school in zip(stores, mix, strict=True)
     ]
     await inventories[0].load()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from target.hold_schools import SCHOOLS
+from target.composition import HOLD_BACKENDS
 from target.inventory import (
     HoldGoneError,
     HoldState,
@@ -54,7 +54,7 @@ async def held(inventory: Inventory, fan: str, *seats: str, identity: str = "", 
     return asked
 
 
-@pytest.fixture(params=sorted(SCHOOLS))
+@pytest.fixture(params=sorted(HOLD_BACKENDS))
 def shop(request: pytest.FixtureRequest, valkey: Valkey) -> Shop:
     """An empty Valkey, and the school of holds to be used on it."""
     return Shop(valkey, request.param)
@@ -63,7 +63,7 @@ def shop(request: pytest.FixtureRequest, valkey: Valkey) -> Shop:
 @asynccontextmanager
 async def inventory_on(shop: Shop, *, hold_ttl_s: float = 60.0, loaded: bool = True) -> AsyncIterator[Inventory]:
     redis = RedisStore(shop.valkey.url, timeout_s=30.0)
-    store = SCHOOLS[shop.holds](redis, KEYS)
+    store = HOLD_BACKENDS[shop.holds](redis, KEYS)
     inventory = Inventory(redis, KEYS, VENUE, hold_ttl_s=hold_ttl_s, store=store)
     if loaded:
         await inventory.load()

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from target.hold_schools import SCHOOLS
+from target.composition import HOLD_BACKENDS
 from tests.target.conftest import Valkey
 
 ROOT = Path(__file__).parents[2]
 DEATHS = 40
 
 
-@pytest.mark.parametrize("school", sorted(SCHOOLS))
+@pytest.mark.parametrize("school", sorted(HOLD_BACKENDS))
 def test_no_death_leaves_a_hold_undecided(valkey: Valkey, school: str) -> None:
     command = [sys.executable, "-m", "tests.target.killed_holder", valkey.url, school, str(DEATHS), "7"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from target.breakers import UnavailableError
-from target.checkouts import Checkouts
+from target.composition import checkouts_of
 from target.orders import Checkout, OrderState
 from target.parking_journal import Journal
 from target.parking_replay import JournalReplay
@@ -154,7 +154,7 @@ def test_a_full_journal_refuses_before_anything_is_promised(
 
     async def main() -> None:
         async with booth_on(settings_for(valkey, truth, provider, parking_path=str(tmp_path))) as booth:
-            parking = Checkouts(booth.context).parking
+            parking = checkouts_of(booth.context).parking
             parking.journal.open()
             await parking.park(checkout(1))
             with pytest.raises(UnavailableError, match="too many"):

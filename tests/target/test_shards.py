@@ -10,8 +10,7 @@ import msgspec
 import pytest
 
 from target.breakers import UnavailableError
-from target.checkouts import Checkouts
-from target.context import compose_all
+from target.composition import checkouts_of, compose_all
 from target.migrate import migrate_postgres
 from target.orders import OrderState
 from target.settings import Settings, SettingsError
@@ -85,7 +84,7 @@ def test_each_event_sells_the_same_seat_in_its_own_database(two_shards: Settings
         try:
             for context in contexts:
                 await context.inventory.load()
-                booth = Booth(context, Checkouts(context))
+                booth = Booth(context, checkouts_of(context))
                 receipt = await booth.pay(await booth.hold("f1", "101-A-1"))
                 assert receipt.state == OrderState.CONFIRMED
                 assert [row.seat for row in await context.orders.export()] == ["101-A-1"]
@@ -106,7 +105,7 @@ def test_a_locked_shard_leaves_the_other_event_alone(two_shards: Settings) -> No
             async with blocker.transaction():
                 await blocker.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
                 crowd = [asyncio.create_task(stuck.orders.pending()) for _ in range(40)]  # more than the pool has
-                booth = Booth(free, Checkouts(free))
+                booth = Booth(free, checkouts_of(free))
                 receipt = await booth.pay(await booth.hold("f1", "101-A-1"))
                 assert receipt.state == OrderState.CONFIRMED
                 refused = await asyncio.gather(*crowd, return_exceptions=True)

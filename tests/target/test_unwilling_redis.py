@@ -9,7 +9,7 @@ import pytest
 
 from target.admission import RETURN_GRACE_S
 from target.breakers import UnavailableError
-from target.hold_schools import SCHOOLS
+from target.composition import HOLD_BACKENDS
 from target.inventory import Inventory
 from target.keys import Keys
 from target.position_streams import StreamHub
@@ -37,14 +37,14 @@ async def refused(attempt: Awaitable[object]) -> None:
     assert caught.value.dependency == "redis"
 
 
-@pytest.mark.parametrize("school", sorted(SCHOOLS))
+@pytest.mark.parametrize("school", sorted(HOLD_BACKENDS))
 def test_whatever_writes_says_that_redis_is_unavailable(
     mortal_valkey: Valkey, refusal: tuple[str, str, str], school: str
 ) -> None:
     async def main() -> None:
         setting, refuse, relent = refusal
         redis = RedisStore(mortal_valkey.url, timeout_s=30.0)
-        inventory = Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60, store=SCHOOLS[school](redis, KEYS))
+        inventory = Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60, store=HOLD_BACKENDS[school](redis, KEYS))
         await inventory.load()
         await redis.client.config_set(setting, refuse)
         await refused(redis.command("SET", "some", "thing"))
