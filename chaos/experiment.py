@@ -27,6 +27,7 @@ import msgspec
 from chaos.expected import Expectation, RequestShare, check_expectations
 from chaos.fault import ON_PROCESSES, ON_PROXIES, Disconnect, Drop, Fault, check_fault, place_of
 from harness.errors import InputError
+from harness.registry.invariants import INVARIANTS
 from harness.yaml_file import YamlFile, suggest
 
 FOLDER: Final = Path(__file__).parent / "experiments"
@@ -223,10 +224,6 @@ def _read(path: Path) -> Experiment:
 
 
 def _check_undecidable(experiment: Experiment, file: YamlFile) -> None:
-    if not experiment.makes_undecidable:
-        return
-    from harness.audit import INVARIANTS  # seldom needed, and it takes long to load
-
     for name, why in experiment.makes_undecidable.items():
         if name not in INVARIANTS:
             hint = suggest(name, tuple(INVARIANTS))

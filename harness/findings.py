@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 
 from harness.amounts import amounts, number, points
-from harness.audit import INVARIANTS
 from harness.counter_example import moment, told
 from harness.notes import few, grouped
 from harness.record.schema import RunDocument
@@ -21,8 +20,9 @@ from harness.record.verdict import (
     Status,
     Validity,
 )
+from harness.registry.indicators import INDICATORS
+from harness.registry.invariants import INVARIANTS
 from harness.scenario import Scenario
-from harness.sli import INDICATORS
 
 SEVERITIES: Final = ("critical", "major", "minor", "info")
 _DOCUMENT: Final = "docs/runbooks.md"

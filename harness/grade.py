@@ -34,7 +34,6 @@ from typing import Final
 import msgspec
 
 from harness import amounts
-from harness.audit import INVARIANTS
 from harness.errors import ExitCode, InputError
 from harness.findings import Judgement, find
 from harness.overstatement import by_step, doubts, without_it
@@ -54,8 +53,10 @@ from harness.record.verdict import (
     Validity,
     Verdict,
 )
+from harness.registry.indicators import INDICATORS
+from harness.registry.invariants import INVARIANTS
 from harness.scenario import Objective, Scenario
-from harness.sli import INDICATORS, IndicatorValue
+from harness.sli import IndicatorValue
 from harness.sli.measured import Observations
 from harness.sli.sale import did_not_take_place
 from harness.validity import health, judge_generator

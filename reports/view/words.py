@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from harness.audit import INVARIANTS
 from harness.record.schema import Struct
+from harness.registry.invariants import INVARIANTS
 from reports.text import sentence
 
 _STEPS: Final = {
