@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from chaos import state
+from chaos.lease import state
 from harness.errors import GatecrashError, InputError
 
 chaos_app = typer.Typer(
@@ -28,7 +28,7 @@ def chaos_status(json: AsJson = False) -> None:
     \b
     gatecrash chaos status
     """
-    from chaos import healing
+    from chaos.lease import healing
 
     found = healing.in_force()
     if json:
@@ -56,7 +56,7 @@ def chaos_heal(
     \b
     gatecrash chaos heal
     """
-    from chaos import healing
+    from chaos.lease import healing
 
     outcomes = healing.heal_all("heal", kept_too=everything)
     if json:
@@ -82,7 +82,7 @@ def chaos_export(
     gatecrash target up --json > platform.json &
     chaos run redis-down.json
     """
-    from chaos import experiment as experiments
+    from chaos.specification import experiment as experiments
     from chaos.toolkit import exporting
 
     document = exporting.export(experiments.load(experiment))
@@ -124,7 +124,7 @@ def heal_orphans() -> tuple[str, ...]:
     nothing. Raises InputError."""
     if not state.journals():
         return ()
-    from chaos import healing
+    from chaos.lease import healing
 
     outcomes = healing.heal_all("the next command")
     return tuple(

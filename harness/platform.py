@@ -234,7 +234,7 @@ class FanSession(Protocol):
     def arm(self, *, warm: bool) -> PreparedRequest | None:
         """Prepare the first request and, if `warm`, open its connection; returns it for the barrier to send.
 
-        Raises `harness.swarm.http.CallFailed` when the platform cannot be reached.
+        Raises `harness.swarm.client.http.CallFailed` when the platform cannot be reached.
         """
 
     def queue_page(self, call: Call) -> Answer[None]:

@@ -16,11 +16,11 @@ from xml.etree import ElementTree as Tree
 
 import msgspec
 
-from harness.counter_example import told
-from harness.notes import few
+from harness.judging.counter_example import told
+from harness.judging.notes import few
+from harness.judging.why import decides, why
 from harness.record.schema import Struct
 from harness.record.verdict import Decision, FaultResult, InvariantResult, SliResult, Status, Validity, Verdict
-from harness.why import decides, why
 from reports import text
 from reports.view.indicators import state_of
 

@@ -6,9 +6,9 @@ from time import monotonic
 from typing import ClassVar, Final
 
 from harness.platform import Person, PreparedRequest, Venue
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.plan import bot_plan
-from harness.swarm.users import DONE
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.users.plan import bot_plan
+from harness.swarm.users.user import DONE
 from scenarios.fan import GAVE_UP, FanUser, OutOfPatienceError, Visit
 
 PURCHASES_MAX: Final = 3  # in one session

@@ -24,9 +24,9 @@ from harness.platform import (
     Venue,
 )
 from harness.record.schema import Outcome
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.plan import Dice, FanPlan, fan_plan
-from harness.swarm.users import DONE, Pace, RehearsalUser
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.users.plan import Dice, FanPlan, fan_plan
+from harness.swarm.users.user import DONE, Pace, RehearsalUser
 from scenarios.seat_choice import choose
 from scenarios.watcher import Watch
 

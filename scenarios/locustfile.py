@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Locust only know
 
 from harness.platform import Addresses, PreparedRequest
 from harness.scenario import Load, Scenario
-from harness.swarm.barrier import Barrier
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.recorder import Recorder
-from harness.swarm.request_hook import EachFired
-from harness.swarm.users import Crew
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
+from harness.swarm.recording.request_hook import EachFired
+from harness.swarm.users.barrier import Barrier
+from harness.swarm.users.user import Crew
 from scenarios.fan import FanUser
 from scenarios.reference import ReferencePlatform
 from scenarios.spectator import SpectatorUser

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from harness.platform import Person, PreparedRequest
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.plan import LurkerPlan, lurker_plan
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.users.plan import LurkerPlan, lurker_plan
 from scenarios.fan import GAVE_UP, LEFT, FanUser, OutOfPatienceError, Visit
 
 

@@ -12,9 +12,9 @@ from typing import Final
 import gevent
 
 from harness.platform import Call, FanSession, Person, Platform, SeatMap, Venue
-from harness.swarm.barrier import Barrier
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.plan import Dice, ProbePlan
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.users.barrier import Barrier
+from harness.swarm.users.plan import Dice, ProbePlan
 from scenarios.seat_choice import free_blocks
 
 PERIOD_S: Final = 1.0
@@ -23,7 +23,7 @@ _INSIDE_S: Final = (0.5, 0.25)
 
 
 class Probe:
-    """See `harness.swarm.probes.Probe`."""
+    """See `harness.swarm.users.probes.Probe`."""
 
     def __init__(self, platform: Platform, barrier: Barrier, plan: ProbePlan) -> None:
         self.step = "arming"

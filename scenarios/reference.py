@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from harness.platform import AckedOrder, Addresses, Capability, FinalReads, Person
 from harness.scenario import Tactic
-from harness.swarm.http import HttpClient
-from harness.swarm.recorder import Recorder
-from harness.swarm.transport import resolve
+from harness.swarm.client.http import HttpClient
+from harness.swarm.client.transport import resolve
+from harness.swarm.recording.recorder import Recorder
 from scenarios.reference_bot import Loot, ReferenceBotSession
 from scenarios.reference_fan import ReferenceFanSession
 from scenarios.reference_feed import ReferenceSpectatorSession

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from harness.platform import Section, Venue
-from harness.swarm.http import Endpoint, Response
+from harness.swarm.client.http import Endpoint, Response
 
 D = TypeVar("D", bound=msgspec.Struct)
 

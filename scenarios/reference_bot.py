@@ -12,8 +12,8 @@ import msgspec
 from harness.platform import Answer, Call, Person, Place
 from harness.record.schema import Outcome
 from harness.scenario import Tactic
-from harness.swarm.http import HttpClient
-from harness.swarm.recorder import Recorder
+from harness.swarm.client.http import HttpClient
+from harness.swarm.recording.recorder import Recorder
 from scenarios.reference_fan import ReferenceFanSession
 from scenarios.reference_venue import SharedVenue
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.platform import Call, Person
 from harness.record.schema import Function, Outcome
-from harness.swarm.http import HttpClient
-from harness.swarm.recorder import Recorder
+from harness.swarm.client.http import HttpClient
+from harness.swarm.recording.recorder import Recorder
 from scenarios import reference_api as api
 
 

@@ -24,11 +24,11 @@ from harness.platform import (
     Venue,
 )
 from harness.record.schema import Function, Outcome
-from harness.swarm import sse
-from harness.swarm.http import HttpClient, Response
-from harness.swarm.recorder import Operation, Recorder
-from harness.swarm.rows import EventRow
-from harness.swarm.sse import EventStream
+from harness.swarm.client import sse
+from harness.swarm.client.http import HttpClient, Response
+from harness.swarm.client.sse import EventStream
+from harness.swarm.recording.recorder import Operation, Recorder
+from harness.swarm.recording.rows import EventRow
 from scenarios import reference_api as api
 from scenarios.reference_draw import look_at_draw
 from scenarios.reference_proof import solve

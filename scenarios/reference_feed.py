@@ -14,10 +14,10 @@ import gevent
 import msgspec
 
 from harness.platform import Answer, Call, Person
-from harness.swarm.http import CallFailed, Limits
-from harness.swarm.recorder import Recorder
-from harness.swarm.rows import EventRow
-from harness.swarm.websocket import FeedSocket
+from harness.swarm.client.http import CallFailed, Limits
+from harness.swarm.client.websocket import FeedSocket
+from harness.swarm.recording.recorder import Recorder
+from harness.swarm.recording.rows import EventRow
 
 STREAM: Final = "feed"
 

@@ -18,9 +18,9 @@ import msgspec
 
 from harness.platform import Addresses, Call, Person
 from harness.record.schema import Function, Outcome
-from harness.swarm.http import Endpoint, HttpClient, Response
-from harness.swarm.recorder import Operation, Recorder
-from harness.swarm.transport import Origin
+from harness.swarm.client.http import Endpoint, HttpClient, Response
+from harness.swarm.client.transport import Origin
+from harness.swarm.recording.recorder import Operation, Recorder
 from scenarios import reference_api as api
 from scenarios.reference_bot import renamed, rewritten
 from scenarios.reference_proof import solve

@@ -11,8 +11,8 @@ import msgspec
 
 from harness.platform import Call, FinalOrder, Person
 from harness.record.schema import Function, Outcome
-from harness.swarm.http import Endpoint, HttpClient
-from harness.swarm.recorder import Recorder
+from harness.swarm.client.http import Endpoint, HttpClient
+from harness.swarm.recording.recorder import Recorder
 from scenarios import reference_api as api
 
 _PAY: Final = Endpoint("settle", "POST", frozenset({200, 201, 202, 402, 409, 410, 422}))

@@ -12,9 +12,9 @@ from gevent.pool import Pool
 
 from harness.platform import AckedOrder, Addresses, Call, FinalEntry, FinalOrder, FinalReads, FinalSeat, Person
 from harness.record.schema import Function, Outcome, SeatMapFacts
-from harness.swarm.http import HttpClient, Response
-from harness.swarm.recorder import Recorder
-from harness.swarm.transport import Origin, resolve
+from harness.swarm.client.http import HttpClient, Response
+from harness.swarm.client.transport import Origin, resolve
+from harness.swarm.recording.recorder import Recorder
 from scenarios import reference_api as api
 from scenarios.reference_draw import look_at_draw
 from scenarios.reference_fan import end_order

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from harness.platform import SeatMap, Venue
-from harness.swarm.shown_maps import ShownMaps
+from harness.swarm.recording.shown_maps import ShownMaps
 from scenarios import reference_api as api
 
 

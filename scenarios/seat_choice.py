@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from harness.platform import SeatMap, Section, Venue
-from harness.swarm.plan import Dice
+from harness.swarm.users.plan import Dice
 
 HOT_SHARE: Final = 0.2  # of the sections
 _SECTIONS_TRIED: Final = 6

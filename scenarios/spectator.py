@@ -9,10 +9,10 @@ import gevent
 
 from harness.platform import Call, Person, SpectatorSession
 from harness.record.schema import Outcome
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import CallFailed
-from harness.swarm.plan import Dice, spectator_plan
-from harness.swarm.users import RehearsalUser
+from harness.swarm.client.http import CallFailed
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.users.plan import Dice, spectator_plan
+from harness.swarm.users.user import RehearsalUser
 
 _BACK_OFF_S: Final = (0.1, 5.0)
 _ARM_PATIENCE_S: Final = 60.0  # with a feed that lets its clients in a few at a time

@@ -39,19 +39,19 @@ def run_role(role: str, settings: Settings) -> None:
     if role == "migrate":
         _migrate(settings)
     elif role == "feed":
-        from target import feed
+        from target.feed import node as feed
 
         feed.serve(settings)
     else:
-        from target.serving import serve
+        from target.runtime.serving import serve
 
-        serve(f"target.roles:{role}", settings)
+        serve(f"target.roles.factories:{role}", settings)
 
 
 def _tell_bugs() -> int:
     import msgspec
 
-    from target.bugs import BUGS
+    from target.bugs.catalogue import BUGS
 
     for bug in sorted(BUGS.values(), key=lambda bug: bug.name):
         told = {"name": bug.name, "description": bug.description, "breaks": bug.breaks}
@@ -60,8 +60,8 @@ def _tell_bugs() -> int:
 
 
 def _migrate(settings: Settings) -> None:
-    from target.breakers import UnavailableError
-    from target.prepare import prepare
+    from target.roles.prepare import prepare
+    from target.runtime.breakers import UnavailableError
 
     try:
         asyncio.run(prepare(settings))

@@ -1,6 +1,7 @@
 """What a process of the booking system is made of: connections for all of its events, and a context for each event.
 
-`target.composition` makes them. A planted bug replaces a part of a context before routes and jobs are given theirs.
+`target.roles.composition` makes them. A planted bug replaces a part of a context before routes and jobs are given
+theirs.
 """
 
 from __future__ import annotations
@@ -10,24 +11,16 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from target.bots import Entrance
-from target.conflict_signal import ConflictSignal
-from target.database import Database
-from target.inventory import Inventory
-from target.keys import Keys
-from target.orders import Orders
-from target.parking import Parking
+from target.http.tickets import Signer
+from target.orders import Orders, Parking, Saga
 from target.payments.client import PaymentsClient
-from target.position_streams import StreamHub
-from target.rate_policy import RatePolicy
-from target.redis_store import RedisStore
-from target.saga import Saga
-from target.seat_map import SeatMap
+from target.queue import ConflictSignal, Entrance, RatePolicy, StreamHub, WaitingRoom
+from target.seats import Inventory, SeatMap, Venue
 from target.settings import Settings
-from target.shards import Shards
-from target.tickets import Signer
-from target.venue import Venue
-from target.waiting_room import WaitingRoom
+from target.storage.database import Database
+from target.storage.keys import Keys
+from target.storage.redis import RedisStore
+from target.storage.shards import Shards
 
 
 @dataclass(frozen=True, slots=True)

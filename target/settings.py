@@ -33,10 +33,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     listen: Annotated[str, Meta(pattern=r"^[^:\s]+:\d{1,5}$")] = "127.0.0.1:8000"
     node: Name = "booking"
     workers: Count = 1
-    bug: str = ""  # a planted bug, see target/bugs.py
+    bug: str = ""  # a planted bug, see target/bugs/catalogue.py
 
     event: Names = "playoff-g1"  # several, with commas: each is on sale by itself
-    venue: str = "arena"  # a name in target/venues/, or a path to a file
+    venue: str = "arena"  # a name in target/seats/venues/, or a path to a file
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     primary_dsn: str = "postgresql://127.0.0.1:5432/gatecrash"  # one for each shard, with spaces between

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROCESSES_MAX = 12
 WHOLE_STACKS = ("tests/e2e/", "tests/target/test_fault_table.py")
 """They start everything and put it under load: one after the other, so that they do not disturb one another."""
-LONG = ("tests/chaos/test_lease.py",)
+LONG = ("tests/chaos/lease/test_lease.py",)
 """Files of minutes, most of which is waiting."""
 
 settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

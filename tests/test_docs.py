@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.findings import anchors
+from harness.judging.findings import anchors
 from tests.bench import bots
 
 ROOT = Path(__file__).parent.parent

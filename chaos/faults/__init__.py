@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from chaos.fault import AddToxic, CutReplication, Disable, Disconnect, Drop, Fault, Kill, Pause, PauseReplay
 from chaos.faults import container, disable, disconnect, drop, kill, pause, replication, toxic
 from chaos.faults.tools import Tools
+from chaos.specification.fault import (
+    AddToxic,
+    CutReplication,
+    Disable,
+    Disconnect,
+    Drop,
+    Fault,
+    Kill,
+    Pause,
+    PauseReplay,
+)
 
 Inverse: TypeAlias = (
     disable.Enable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.fault import Disable
 from chaos.faults.tools import ChangedHands, Tools
 from chaos.injectors.toxiproxy import ProxyState, Toxiproxy, ToxiproxyProblem
+from chaos.specification.fault import Disable
 
 
 class Enable(msgspec.Struct, frozen=True, tag="enable", tag_field="inverse"):

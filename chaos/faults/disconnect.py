@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.fault import Disconnect
 from chaos.faults.container import engine_for
 from chaos.faults.tools import Tools
 from chaos.injectors.attachment import Attachment
+from chaos.specification.fault import Disconnect
 
 
 class Reattach(msgspec.Struct, frozen=True, tag_field="inverse", tag="reattach"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from chaos.fault import Drop
 from chaos.faults.tools import Tools
 from chaos.faults.toxic import RemoveToxic, removal
 from chaos.injectors.toxiproxy import RESET_TOXIC
+from chaos.specification.fault import Drop
 
 
 def inverse(fault: Drop, tools: Tools) -> RemoveToxic:

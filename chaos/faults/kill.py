@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.fault import Kill
 from chaos.faults.tools import ChangedHands, Gone, Tools
 from chaos.injectors import process
 from chaos.injectors.process import Launch
-from harness.identity import Identity
+from chaos.specification.fault import Kill
+from harness.processes.identity import Identity
 
 
 class StartAgain(msgspec.Struct, frozen=True, tag="start_again", tag_field="inverse"):

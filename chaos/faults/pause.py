@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.fault import Pause
 from chaos.faults.tools import Tools
 from chaos.injectors import process
-from harness.identity import Identity
+from chaos.specification.fault import Pause
+from harness.processes.identity import Identity
 
 
 class GoOn(msgspec.Struct, frozen=True, tag="go_on", tag_field="inverse"):

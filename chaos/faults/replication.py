@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.fault import CutReplication, PauseReplay
 from chaos.faults.tools import ChangedHands, Gone, Tools
 from chaos.injectors import postgres
 from chaos.injectors.postgres import PostgresProblem
 from chaos.injectors.process import family
+from chaos.specification.fault import CutReplication, PauseReplay
 from harness.errors import EnvironmentProblem
-from harness.identity import Identity
+from harness.processes.identity import Identity
 
 
 class _Undo(msgspec.Struct, frozen=True):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from chaos.injectors.stack_control import Levers
 from chaos.injectors.toxiproxy import Toxiproxy
-from chaos.levers import Levers
 from harness.errors import GatecrashError, InputError
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.fault import AddToxic
 from chaos.faults.disable import require_same
 from chaos.faults.tools import ChangedHands, Tools
+from chaos.specification.fault import AddToxic
 
 
 class RemoveToxic(msgspec.Struct, frozen=True, tag="remove_toxic", tag_field="inverse"):

@@ -16,7 +16,7 @@ import msgspec
 import psutil
 
 from harness.errors import EnvironmentProblem
-from harness.identity import Identity
+from harness.processes.identity import Identity
 from harness.record.seal_key import stripped_environment
 
 ROOT: Final = Path(__file__).resolve().parents[2]

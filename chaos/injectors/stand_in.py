@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from chaos.injectors.process import Launch, StandIn
-from harness.identity import Identity
+from harness.processes.identity import Identity
 
 _LOOK_EVERY_S: Final = 0.2
 

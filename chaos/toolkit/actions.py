@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from chaos.lease import LEASE_S
+from chaos.lease.lease import LEASE_S
 from chaos.toolkit import definition
 from chaos.toolkit.broken import BROKEN, Drilled, Failed, Injected
 from chaos.toolkit.platform import DEFAULT, read

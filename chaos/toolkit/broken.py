@@ -14,10 +14,10 @@ from typing import Final, Protocol
 import msgspec
 import pyarrow as pa
 
-from chaos.conductor import Conductor
-from chaos.expectations import judge
-from chaos.experiment import Experiment
-from chaos.timeline import WATCH_LEAD_S, Planned
+from chaos.injection.conductor import Conductor
+from chaos.proof.expectations import judge
+from chaos.specification.experiment import Experiment
+from chaos.specification.timeline import WATCH_LEAD_S, Planned
 from chaos.toolkit import definition
 from chaos.toolkit.metrics import Metrics
 from chaos.toolkit.platform import Platform

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from chaos import experiment as experiments
-from chaos.experiment import Experiment
+from chaos.specification import experiment as experiments
+from chaos.specification.experiment import Experiment
 from harness.errors import InputError
 
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from chaos.expected import CounterIncreases, Expectation, MetricReaches
-from chaos.experiment import Experiment, Guard
+from chaos.specification.expected import CounterIncreases, Expectation, MetricReaches
+from chaos.specification.experiment import Experiment, Guard
 from chaos.toolkit import definition
 from chaos.toolkit.document import (
     Activity,

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from chaos.experiment import CanarySpec, Experiment, Guard
-from chaos.fault import AddToxic, Disable
+from chaos.specification.experiment import CanarySpec, Experiment, Guard
+from chaos.specification.fault import AddToxic, Disable
 from chaos.toolkit.document import Activity, Document, Provider
 from harness.errors import InputError
 from harness.yaml_file import Keys, YamlFile

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from chaos.experiment import Experiment
+from chaos.specification.experiment import Experiment
 from chaos.toolkit import definition, from_toxiproxy
 from chaos.toolkit.document import Activity, Document
 from chaos.toolkit.from_toxiproxy import Imported, not_supported

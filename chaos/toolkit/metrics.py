@@ -12,8 +12,8 @@ import pyarrow as pa
 import requests
 
 from harness.record.schema import TABLES
+from harness.record.scrape import PERIOD_S, rows_of
 from harness.record.writer import Row
-from harness.scrape import PERIOD_S, rows_of
 
 _TIMEOUT_S: Final = 1.0
 

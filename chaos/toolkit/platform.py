@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from harness.allowed import require_allowed
 from harness.errors import InputError
+from harness.stack.allowed import require_allowed
 
 VARIABLE: Final = "GATECRASH_PLATFORM"
 DEFAULT: Final = "platform.json"

@@ -7,10 +7,10 @@ from typing import Literal
 
 import msgspec
 
-from chaos.experiment import CanarySpec, Experiment, Guard
 from chaos.faults.tools import Tools
-from chaos.guards import holds, samples_of
-from chaos.preflight import places_of, require_ready
+from chaos.injection.guards import holds, samples_of
+from chaos.injection.preflight import places_of, require_ready
+from chaos.specification.experiment import CanarySpec, Experiment, Guard
 from chaos.toolkit.broken import BROKEN
 from chaos.toolkit.platform import DEFAULT, read
 from harness.errors import GatecrashError, InputError, NoVerdict

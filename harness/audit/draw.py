@@ -1,7 +1,7 @@
 """A draw of lots, recomputed: was it committed to before the opening, and is the line the one that was drawn?
 
-What a platform must publish for this (see `target/draw.py`): before the opening the SHA-256 of a seed, after it the
-seed and the hashes of the names of all who are in the draw. The place of an entry is the number that it draws:
+What a platform must publish for this (see `target/queue/draw.py`): before the opening the SHA-256 of a seed, after it
+the seed and the hashes of the names of all who are in the draw. The place of an entry is the number that it draws:
 
     entry = hex sha256(fan);  number = the first 13 hex digits of sha256(seed + ":" + entry);  the smallest is first
 """

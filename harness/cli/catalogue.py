@@ -60,7 +60,7 @@ def experiment_list() -> None:
     \b
     gatecrash experiment list
     """
-    from chaos import experiment as experiments
+    from chaos.specification import experiment as experiments
 
     for name in experiments.names():
         typer.echo(f"{name:24} {experiments.load(name).hypothesis}")
@@ -73,7 +73,7 @@ def experiment_show(experiment: ExperimentName) -> None:
     \b
     gatecrash experiment show redis-down
     """
-    from chaos import experiment as experiments
+    from chaos.specification import experiment as experiments
 
     typer.echo(msgspec.yaml.encode(msgspec.to_builtins(experiments.load(experiment))).decode(), nl=False)
 
@@ -85,7 +85,7 @@ def experiment_check(experiment: ExperimentName) -> None:
     \b
     gatecrash experiment check my-outage.yaml
     """
-    from chaos import experiment as experiments
+    from chaos.specification import experiment as experiments
 
     loaded = experiments.load(experiment)
     typer.echo(

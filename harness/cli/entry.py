@@ -10,8 +10,8 @@ import typer
 from chaos.commands import heal_orphans
 from harness.cli.app import app, fail, say
 from harness.errors import ExitCode, GatecrashError
+from harness.processes.signals import stoppable
 from harness.record import seal_key
-from harness.signals import stoppable
 
 
 def main() -> NoReturn:

@@ -30,10 +30,10 @@ class Judged:
 
 def judge_record(run: Path) -> Judged:
     """What the record in `run` gives. Raises InputError when the record cannot be trusted."""
-    from chaos import expectations
-    from harness import versions
+    from chaos.proof import expectations
     from harness.audit import audit
-    from harness.grade import grade
+    from harness.judging.grade import grade
+    from harness.record import versions
     from harness.record.reader import Record
     from harness.record.seal import seal_verdict
     from harness.sli import measure

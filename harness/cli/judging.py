@@ -31,7 +31,7 @@ def gate(run: RunDir, min_grade: MinGrade = None, json: AsJson = False) -> None:
     \b
     gatecrash gate runs/20261123-101500-smoke-1a2b --min-grade B
     """
-    from harness import gate as gates
+    from harness.judging import gate as gates
 
     decided = gates.decide(run, lambda run: judge_record(run).verdict, _grade(min_grade))
     if decided.note:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from harness.errors import InputError
 
 if TYPE_CHECKING:
-    from chaos.timeline import Planned
+    from chaos.specification.timeline import Planned
     from harness.scenario import Override, ScenarioFile
 
 
 def load_planned(name: str, overrides: Sequence[Override]) -> tuple[ScenarioFile, tuple[Planned, ...]]:
     """A scenario with the experiments it names, checked against each other. Raises InputError."""
-    from chaos import experiment as experiments
-    from chaos import timeline
+    from chaos.specification import experiment as experiments
+    from chaos.specification import timeline
     from harness import scenario as scenarios
 
     source = scenarios.load(name, overrides)

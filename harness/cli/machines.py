@@ -24,8 +24,8 @@ def worker(
     \b
     gatecrash worker --master 10.0.0.5 --workers 4
     """
-    from harness.swarm.join import Master, join
-    from harness.swarm.reach import expected_digest
+    from harness.swarm.joining.reach import expected_digest
+    from harness.swarm.joining.worker_machine import Master, join
 
     digest = expected_digest(scenario, changes or [])
     raise typer.Exit(join(Master.parse(master), workers, digest, wait_s, say))
@@ -42,7 +42,7 @@ def plan(
     \b
     gatecrash plan --users 200000 --window 30
     """
-    from harness import capacity
+    from harness.swarm.calibration import capacity
 
     say("calibrating one core of this machine …")
     sizing = capacity.size(users, window_s, capacity.calibrate(), capacity.this_machine())
@@ -59,7 +59,7 @@ def doctor(json: AsJson = False) -> None:
     \b
     gatecrash doctor
     """
-    from harness.doctor import examine
+    from harness.cli.doctor import examine
 
     checks = examine()
     if json:

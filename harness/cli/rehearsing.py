@@ -31,11 +31,11 @@ from harness.cli.verdicts import answer, exit_code_of, judge, judge_early_end
 from harness.errors import GatecrashError
 
 if TYPE_CHECKING:
-    from chaos.timeline import Planned
+    from chaos.specification.timeline import Planned
     from harness.paired.halves import Half
     from harness.record.paths import RunPaths
     from harness.scenario import Override, Scenario
-    from harness.swarm.protocol import Reach
+    from harness.swarm.messaging.protocol import Reach
 
 
 @app.command(short_help="Run a rehearsal: load, faults, audit, report.")
@@ -80,7 +80,7 @@ def rehearse(
     from harness.paired.halves import require_pairable
     from harness.stack.choice import require_stack
     from harness.stack.planted_bugs import require_bug
-    from harness.swarm.reach import reach_of
+    from harness.swarm.joining.reach import reach_of
 
     require_stack(stack)
     require_bug(plant_bug, "--plant-bug")
@@ -125,12 +125,12 @@ def drill(
     gatecrash drill redis-hang
     gatecrash drill my-outage.yaml --set on_sale.holds=watch
     """
-    from chaos import experiment as experiments
-    from harness.drill import overrides_for
+    from chaos.specification import experiment as experiments
     from harness.paired.halves import require_pairable
+    from harness.scenario.drill import overrides_for
     from harness.stack.choice import require_stack
     from harness.stack.planted_bugs import require_bug
-    from harness.swarm.reach import reach_of
+    from harness.swarm.joining.reach import reach_of
 
     require_stack(stack)
     require_bug(plant_bug, "--plant-bug")
@@ -173,8 +173,8 @@ def _overrides(
 
 def _random_faults(name: str, overrides: Sequence[Override], count: int, stack: str) -> Override:
     """Faults drawn from the scenario's seed, in place of its own. Raises InputError when they do not fit."""
-    from chaos import experiment as experiments
-    from chaos import soak
+    from chaos.specification import experiment as experiments
+    from chaos.specification import soak
     from harness import scenario as scenarios
     from harness.scenario import Override
 
@@ -201,14 +201,15 @@ def _record(
     """
     from datetime import UTC, datetime
 
-    from chaos import state
-    from chaos.conductor import Conductor
-    from harness import live, versions
-    from harness.allowed import require_allowed
+    from chaos.injection.conductor import Conductor
+    from chaos.lease import state
+    from harness.cli import live
     from harness.paired.halves import Half, run_both
+    from harness.record import versions
     from harness.record.writer import create_run
-    from harness.rehearsal import Plan, rehearse
+    from harness.rehearsal.lifecycle import Plan, rehearse
     from harness.selftest import memory
+    from harness.stack.allowed import require_allowed
     from harness.stack.choice import stack_of
     from harness.stack.fault_proxy import from_environment
 

@@ -77,9 +77,9 @@ def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
         typer.echo(json_document.render(verdict), nl=False)
         return
     from harness.amounts import points
-    from harness.counter_example import counter_examples
+    from harness.judging.counter_example import counter_examples
+    from harness.judging.why import why
     from harness.paired import in_words
-    from harness.why import why
 
     grade = (
         ""
@@ -103,6 +103,6 @@ def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
 
 def exit_code_of(verdict: Verdict) -> ExitCode:
     """What the command ends with."""
-    from harness.grade import exit_code
+    from harness.judging.grade import exit_code
 
     return exit_code(verdict)

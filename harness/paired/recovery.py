@@ -9,8 +9,8 @@ from harness.paired.phases import AFTER, DURING
 from harness.paired.rows import Halves
 from harness.record.verdict import PairedPhase, PairedRecovery, PairedRow
 from harness.sli import INDICATORS, IndicatorSpec
-from harness.sli.draws import Draws
 from harness.sli.resampling import Contrast, contrast
+from harness.sli.samples import Draws
 from harness.sli.statistics import ENOUGH
 
 WINDOW_S: Final = 2.0

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from harness.record.schema import STEPS
 from harness.record.verdict import PairedDelta, PairedPhase, PairedRow, PhaseDelta
 from harness.sli import INDICATORS, IndicatorSpec
-from harness.sli.draws import Draws, users_of
 from harness.sli.funnel import not_ok_draws
 from harness.sli.latency import in_window, response_draws
 from harness.sli.measured import Observations
 from harness.sli.resampling import Contrast, contrast
+from harness.sli.samples import Draws, users_of
 
 STREAMS: Final = ("positions", "feed")
 """Steps whose request lasts as long as the stream; what a fan waits for is the first event."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from harness.paired.rows import Halves
 from harness.record.verdict import PairedSales
-from harness.sli.draws import Draws
 from harness.sli.measured import Floats, Observations
 from harness.sli.resampling import Contrast, contrast
+from harness.sli.samples import Draws
 
 GRID_S: Final = 0.5
 

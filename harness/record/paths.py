@@ -69,7 +69,7 @@ class RunPaths(Struct, frozen=True):
         return self.root / f"{name}.arrows"
 
     def pulse(self, worker: int) -> Path:
-        """How many requests one worker has sent, see `harness.swarm.pulse`."""
+        """How many requests one worker has sent, see `harness.swarm.recording.progress_file`."""
         return self.root / "spool" / f"sent-{worker}"
 
     def spool(self, name: str, worker: int) -> Path:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import scenario, versions
+from harness import scenario
 from harness.errors import EnvironmentProblem, InputError
+from harness.record import versions
 from harness.selftest import memory
 from harness.selftest.cases import SCENARIO, SELFTEST_SCHEMA, Case, CaseResult, Outcome, SelfTest, plan
 from harness.selftest.runner import run as run_cases

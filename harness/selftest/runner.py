@@ -13,12 +13,12 @@ from typing import IO, Final
 import msgspec
 import psutil
 
+from harness.processes.managed import child_environment, last_line
+from harness.processes.signals import uninterrupted
 from harness.record.paths import RunPaths
 from harness.record.seal_key import for_our_own
 from harness.record.verdict import Verdict
 from harness.selftest.cases import Case, CaseResult, judge
-from harness.signals import uninterrupted
-from harness.stack.processes import child_environment, last_line
 
 _TICK_S: Final = 0.5
 _RUN_WITHIN_S: Final = 240.0

@@ -14,8 +14,8 @@ import numpy as np
 
 from harness.audit.history import Evidence
 from harness.audit.operations import LookValue, Operation
-from harness.sli.draws import Draws, share_of
 from harness.sli.measured import Observations, percentile
+from harness.sli.samples import Draws, share_of
 from harness.sli.second_wave import sold_out_falsely
 
 _MOST: Final = 0.95

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
-from harness.sli.draws import Draws, share_of
 from harness.sli.measured import Observations
+from harness.sli.samples import Draws, share_of
 
 _CONFLICT: Final = "conflict"
 

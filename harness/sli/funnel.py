@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 
 from harness.audit.operations import Operation, PayValue
 from harness.record.schema import Outcome
-from harness.sli.draws import Draws, share_of, users_of
 from harness.sli.latency import in_window
 from harness.sli.measured import Measured, Observations, ratio
+from harness.sli.samples import Draws, share_of, users_of
 
 
 def outcome_share(

@@ -9,8 +9,8 @@ from typing import Final
 from harness.record.reader import Record
 from harness.registry.indicators import PERCENTILES, STEPS
 from harness.sli import buyers, conflicts, fairness, funnel, infrastructure, latency
-from harness.sli.draws import Draws
 from harness.sli.measured import IndicatorValue, Measured, Observations
+from harness.sli.samples import Draws
 from harness.sli.spec import IndicatorSpec, drawn, specified
 
 

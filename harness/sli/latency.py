@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from harness.amounts import amount
 from harness.record.schema import Outcome
-from harness.sli.draws import Draws, Names, users_of
 from harness.sli.measured import Floats, Measured, Observations
 from harness.sli.platform_clock import platform_ahead_s
+from harness.sli.samples import Draws, Names, users_of
 
 _CLOCK_S: Final = 0.001
 _NEVER_SO_SLOW_MS: Final = 1000.0

@@ -23,8 +23,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from harness.sli.draws import Draws, Names
 from harness.sli.measured import Floats
+from harness.sli.samples import Draws, Names
 from harness.sli.statistics import ENOUGH
 
 BLOCK_S: Final = 0.5

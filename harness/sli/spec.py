@@ -7,8 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from harness.registry.indicators import INDICATORS, Indicator
-from harness.sli.draws import Draws
 from harness.sli.measured import Measured, Observations
+from harness.sli.samples import Draws
 
 
 class IndicatorSpec(Indicator, frozen=True):

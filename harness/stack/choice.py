@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from harness.errors import InputError
+from harness.processes.ports import HOST
 from harness.scenario import OnSale
 from harness.stack.compose import ComposeStack
 from harness.stack.embedded import EmbeddedStack
 from harness.stack.fault_proxy import from_environment
-from harness.stack.ports import HOST
 from harness.yaml_file import suggest
 
 NAMES: Final = ("embedded", "compose")

@@ -25,10 +25,12 @@ import requests
 from docker.models.containers import Container
 
 from harness.errors import EnvironmentProblem
+from harness.processes.managed import last_line
+from harness.processes.ports import HOST, require_free
 from harness.record.schema import Anomaly, ProcessInfo
 from harness.record.seal_key import stripped_environment
+from harness.record.spans import spans_file
 from harness.scenario import OnSale
-from harness.spans import spans_file
 from harness.stack import Addresses, leftovers, workspace
 from harness.stack.compose_command import PROJECT_LABEL, SERVICE_LABEL, Compose, find_compose
 from harness.stack.compose_ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
@@ -36,8 +38,6 @@ from harness.stack.container_part import ContainerPart
 from harness.stack.health import answers
 from harness.stack.opening import opens_at_s, target_settings
 from harness.stack.owner import Owner
-from harness.stack.ports import HOST, require_free
-from harness.stack.processes import last_line
 
 _BUILT_WITHIN_S: Final = 1800.0  # images may have to be fetched or built first
 _HEALTHY_WITHIN_S: Final = 90.0
@@ -50,7 +50,7 @@ _SPANS: Final = "/data/spans.jsonl"  # in each container of the booking system
 
 class ComposeStack:
     """Raises docker-compose.yml. `logs` must exist; each service gets a file there when the stack goes down, and with
-    `traced` a file of the spans that it kept, see `harness.spans`.
+    `traced` a file of the spans that it kept, see `harness.record.spans`.
 
     Raises EnvironmentProblem when there is no engine, no Compose, or a part does not become healthy.
     """

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
+from harness.processes.ports import HOST, free_ports
 from harness.stack import Addresses
-from harness.stack.ports import HOST, free_ports
 
 TARGETS: Final = ("payments", "booking", "worker", "feed-1", "feed-2")
 DIRECT: Final = {"redis": "valkey", "postgres-primary": "", "postgres-replica": ""}  # service → its other name

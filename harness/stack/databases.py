@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import EnvironmentProblem
+from harness.processes.managed import ManagedProcess
+from harness.processes.ports import HOST
 from harness.record.seal_key import stripped_environment
-from harness.stack.ports import HOST
-from harness.stack.processes import ManagedProcess
 
 _UNPRIVILEGED_USER: Final = "nobody"
 _SETTINGS: Final = {

@@ -22,16 +22,16 @@ from typing import Final, Self
 
 import msgspec
 
+from harness.processes.managed import ManagedProcess, child_environment, stop_all
+from harness.processes.ports import HOST, free_ports, require_free
 from harness.record.schema import Anomaly, ProcessInfo
+from harness.record.spans import spans_file
 from harness.scenario import OnSale
-from harness.spans import spans_file
 from harness.stack import Addresses, workspace
 from harness.stack.databases import Postgres, start_valkey
 from harness.stack.fault_proxy import FaultProxy
 from harness.stack.health import answers
 from harness.stack.opening import opens_at_s, target_settings
-from harness.stack.ports import HOST, free_ports, require_free
-from harness.stack.processes import ManagedProcess, child_environment, stop_all
 
 _HEALTHY_WITHIN_S: Final = 25.0
 _DOWN_WITHIN_S: Final = 8.0
@@ -42,8 +42,8 @@ _SHARDS: Final = ("shard_0", "shard_1")  # databases of the one primary, and so 
 class EmbeddedStack:
     """Raises the reference booking system. `logs` must exist; each process gets a file there.
 
-    `booking_port` 0 takes a free port. `bug` plants a bug of target/bugs.py. `traced` keeps the spans
-    of traced journeys, see `harness.spans`. `toxiproxy` is the address (host:port)
+    `booking_port` 0 takes a free port. `bug` plants a bug of target/bugs/catalogue.py. `traced` keeps the spans
+    of traced journeys, see `harness.record.spans`. `toxiproxy` is the address (host:port)
     or the binary of a real Toxiproxy server; "" uses our own, whose draws follow from `seed`. `listen` is the address
     of this machine at which the booking API and the feeds are; all else stays on loopback.
     Raises EnvironmentProblem when the machine cannot carry it.

@@ -11,8 +11,8 @@ from typing import Final
 from urllib import error, request
 
 from harness.errors import EnvironmentProblem, InputError
-from harness.stack.ports import HOST
-from harness.stack.processes import ManagedProcess, child_environment
+from harness.processes.managed import ManagedProcess, child_environment
+from harness.processes.ports import HOST
 
 _TIMEOUT_S: Final = 5.0
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from harness.identity import Identity, Sight
+from harness.processes.identity import Identity, Sight
 
 _NAMESPACES: Final = ("pid", "time")  # a process has another number in another one, and another start in the other
 

@@ -8,7 +8,7 @@ import sys
 import msgspec
 
 from harness.errors import EnvironmentProblem, InputError
-from harness.stack.processes import child_environment
+from harness.processes.managed import child_environment
 from harness.yaml_file import suggest
 
 _TELLS_WITHIN_S = 30.0

@@ -17,9 +17,9 @@ from gevent.os import make_nonblocking, nb_read
 from gevent.queue import Queue
 
 from harness.errors import ExitCode, GatecrashError
-from harness.swarm.protocol import Event, Failed, Quit, decode_command, encode_line, read_spec
-from harness.swarm.recorder import prepare_arrow
-from harness.swarm.runner import Swarm
+from harness.swarm.control.runner import Swarm
+from harness.swarm.messaging.protocol import Event, Failed, Quit, decode_command, encode_line, read_spec
+from harness.swarm.recording.recorder import prepare_arrow
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.notes import grouped
+from harness.judging.notes import grouped
 from harness.record.reader import Record
 from harness.record.schema import Struct
 from harness.record.verdict import Verdict

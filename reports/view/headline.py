@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from harness.judging.why import why
 from harness.record.schema import RunDocument, Struct
 from harness.record.verdict import (
     Decision,
@@ -16,7 +17,6 @@ from harness.record.verdict import (
     SliResult,
     Verdict,
 )
-from harness.why import why
 from reports import text
 from reports.view import words
 from reports.view.words import State

@@ -13,8 +13,8 @@ from harness.paired.sales import told_s
 from harness.record.reader import Record
 from harness.record.verdict import PairedPhase, PairedRow
 from harness.sli import INDICATORS
-from harness.sli.draws import Draws
 from harness.sli.measured import Observations
+from harness.sli.samples import Draws
 from reports.view.frames import Floats
 from reports.view.timeline import Window, windows
 

@@ -13,10 +13,10 @@ import aiohttp
 import msgspec
 from msgspec import Meta
 
-from target.breakers import Guard, UnavailableError
-from target.observability import PAYMENTS
 from target.payments.records import ChargeStatus
-from target.tracing import outgoing_headers
+from target.runtime.breakers import Guard, UnavailableError
+from target.telemetry.metrics import PAYMENTS
+from target.telemetry.tracing import outgoing_headers
 
 BULKHEAD_CALLS: Final = 64  # a slow provider may occupy so many of our calls and no more
 

@@ -23,17 +23,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from target.admission import AdmissionController
-from target.conflict_signal import ConflictSignal
-from target.inventory import Inventory, SeatsTakenError
-from target.keys import SEAT_FREE, Keys
-from target.position_streams import StreamHub
-from target.queue_rules import Rules
-from target.rate_policy import AdaptiveRate, FixedRate, RatePolicy
-from target.redis_store import RedisStore
-from target.tickets import Ticket
-from target.venue import Layout, Row, Section, Venue
-from target.waiting_room import WaitingRoom
+from target.http.tickets import Ticket
+from target.queue import AdmissionController, ConflictSignal, RatePolicy, StreamHub, WaitingRoom
+from target.queue.rate_policy import AdaptiveRate, FixedRate
+from target.queue.rules import Rules
+from target.seats import Inventory, SeatsTakenError, Venue
+from target.seats.venue import Layout, Row, Section
+from target.storage.keys import SEAT_FREE, Keys
+from target.storage.redis import RedisStore
 from tests.bench import rounds
 from tests.target.conftest import Valkey
 

@@ -28,18 +28,19 @@ import msgspec
 import psutil
 import uvloop
 
+from harness.processes.managed import stop_all
+from harness.processes.ports import free_ports
 from harness.stack import workspace
 from harness.stack.databases import Postgres
-from harness.stack.ports import free_ports
-from harness.stack.processes import stop_all
-from target import orders_sql
-from target.composition import checkouts_of, compose_all
-from target.migrate import migrate_postgres
-from target.orders import Checkout, OrderState, order_id_for
-from target.prepare import prepare
+from target.http.tickets import Signer
+from target.orders import OrderState
+from target.orders import sql as orders_sql
+from target.orders.orders import Checkout, order_id_for
+from target.roles.composition import checkouts_of, compose_all
+from target.roles.prepare import prepare
+from target.seats import load
 from target.settings import Settings
-from target.tickets import Signer
-from target.venue import load
+from target.storage.migrate import migrate_postgres
 from tests.bench import rounds
 from tests.bench.line import Line, post
 from tests.target.conftest import Valkey

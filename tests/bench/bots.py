@@ -23,7 +23,7 @@ from harness.record.schema import BOT_ACTOR
 from harness.scenario import Load, Tactic
 from harness.sli import INDICATORS
 from harness.sli.measured import Observations
-from harness.swarm.plan import bot_plan
+from harness.swarm.users.plan import bot_plan
 from tests.bench import rounds
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "bots.md"

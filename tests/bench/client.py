@@ -84,9 +84,9 @@ def lean(url: str, users: int) -> dict[str, float]:
 
     from harness.record.schema import TABLES
     from harness.record.writer import StreamWriter
-    from harness.swarm.clock import ReleaseInstant
-    from harness.swarm.recorder import Recorder, prepare_arrow
-    from harness.swarm.request_event import RequestEvent
+    from harness.swarm.recording.clock import ReleaseInstant
+    from harness.swarm.recording.recorder import Recorder, prepare_arrow
+    from harness.swarm.recording.request_event import RequestEvent
 
     environment = Environment(events=events)
     t0 = ReleaseInstant(monotonic(), time())
@@ -112,8 +112,8 @@ def unrecorded(url: str, users: int) -> dict[str, float]:
     """The same without rows, batches and Locust's statistics."""
     from locust.env import Environment  # isort: skip - first: it patches the process for gevent
 
-    from harness.swarm.recorder import Recorder
-    from harness.swarm.rows import RequestRow
+    from harness.swarm.recording.recorder import Recorder
+    from harness.swarm.recording.rows import RequestRow
 
     class Deaf(Recorder):
         def request(self, _row: RequestRow) -> None:
@@ -127,8 +127,8 @@ def lean_user(url: str, recorder: object) -> type:
     from locust import User, task
 
     from harness.platform import Call, Person
-    from harness.swarm.http import Endpoint, HttpClient
-    from harness.swarm.transport import resolve
+    from harness.swarm.client.http import Endpoint, HttpClient
+    from harness.swarm.client.transport import resolve
 
     origin = resolve(url)
     endpoint = Endpoint("seats", "GET", frozenset({200}), idempotent=True)
@@ -148,7 +148,7 @@ def bare(url: str, users: int) -> dict[str, float]:
     from locust import User, task  # isort: skip - first: it patches the process for gevent
     from locust.env import Environment
 
-    from harness.swarm.transport import Connection, Limits, resolve
+    from harness.swarm.client.transport import Connection, Limits, resolve
 
     origin = resolve(url)
     request = f"GET /seats HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: identity\r\n\r\n".encode()

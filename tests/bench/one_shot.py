@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from harness.platform import Addresses, Call, FinalReads, Person, PreparedRequest
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import Endpoint, HttpClient
-from harness.swarm.recorder import Recorder
-from harness.swarm.transport import resolve
-from harness.swarm.users import DONE, RehearsalUser
+from harness.swarm.client.http import Endpoint, HttpClient
+from harness.swarm.client.transport import resolve
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
+from harness.swarm.users.user import DONE, RehearsalUser
 
 PAGE = Endpoint("queue_page", "GET", frozenset({200}), idempotent=True)
 

@@ -31,9 +31,9 @@ def raw_opener(url: str, _recorder: object) -> Opener:
 
 def sse_opener(url: str, recorder: object) -> Opener:
     from harness.platform import Call, Person
-    from harness.swarm import sse
-    from harness.swarm.http import Endpoint, HttpClient, Limits
-    from harness.swarm.transport import resolve
+    from harness.swarm.client import sse
+    from harness.swarm.client.http import Endpoint, HttpClient, Limits
+    from harness.swarm.client.transport import resolve
 
     origin, endpoint = resolve(url), Endpoint("positions", "GET", frozenset({200}), idempotent=True, recorded_as="SSE")
     limits = Limits(idle_s=HELD_S)
@@ -51,8 +51,8 @@ def sse_opener(url: str, recorder: object) -> Opener:
 
 def ws_opener(url: str, recorder: object) -> Opener:
     from harness.platform import Call, Person
-    from harness.swarm.transport import Limits
-    from harness.swarm.websocket import FeedSocket
+    from harness.swarm.client.transport import Limits
+    from harness.swarm.client.websocket import FeedSocket
 
     limits = Limits(idle_s=HELD_S)
     target = url.replace("http://", "ws://") + "/ws"
@@ -72,8 +72,8 @@ def armed_opener(url: str, recorder: object) -> Opener:
     from gevent.event import Event
 
     from harness.platform import Call, Person
-    from harness.swarm.http import Endpoint, HttpClient
-    from harness.swarm.transport import resolve
+    from harness.swarm.client.http import Endpoint, HttpClient
+    from harness.swarm.client.transport import resolve
 
     origin, endpoint = resolve(url), Endpoint("queue_page", "GET", frozenset({200}), idempotent=True)
     released = Event()

@@ -43,11 +43,11 @@ def barrier(url: str, fans: int) -> dict[str, float]:
     import gevent
 
     from harness.platform import Call, Person
-    from harness.swarm.barrier import Barrier
-    from harness.swarm.clock import ReleaseInstant
-    from harness.swarm.http import Endpoint, HttpClient
-    from harness.swarm.recorder import Recorder
-    from harness.swarm.transport import resolve
+    from harness.swarm.client.http import Endpoint, HttpClient
+    from harness.swarm.client.transport import resolve
+    from harness.swarm.recording.clock import ReleaseInstant
+    from harness.swarm.recording.recorder import Recorder
+    from harness.swarm.users.barrier import Barrier
 
     endpoint = Endpoint("queue_page", "GET", frozenset({200}), idempotent=True)
     origin, recorder, held = resolve(url), Recorder(1), Barrier()
@@ -126,7 +126,7 @@ def sends(url: str, fans: int) -> dict[str, float]:
 
 def swarm(number: int) -> dict[str, float]:
     """A whole swarm's release, every fan's send as the record has it."""
-    from harness.swarm.protocol import Armed, Finished, Quit, ReleaseCommand, Settle, Settled
+    from harness.swarm.messaging.protocol import Armed, Finished, Quit, ReleaseCommand, Settle, Settled
     from tests.harness.swarm.swarm_process import running, shop_spec
 
     with server.running(f"127.0.2.{number + 1}") as url, TemporaryDirectory() as folder:

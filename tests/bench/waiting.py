@@ -142,7 +142,7 @@ def one_side(side: str) -> dict[str, float]:
 
 async def load_event(redis_url: str) -> None:
     """The seats, in Valkey; there is no database in this benchmark."""
-    from target.composition import compose_all
+    from target.roles.composition import compose_all
 
     connections, [context] = compose_all(Settings(event=EVENT, redis_url=redis_url))
     await context.inventory.load()

@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from chaos import state
+from chaos.lease import state
 from tests.chaos import containers, servers
 from tests.chaos.containers import Bench
 from tests.chaos.servers import HOST, ProxyServer, Upstream, Valkey, free_port, ping

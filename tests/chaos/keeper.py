@@ -16,9 +16,9 @@ from typing import Any
 
 import msgspec
 
-from chaos import experiment
-from chaos.conductor import Conductor
-from chaos.timeline import Planned
+from chaos.injection.conductor import Conductor
+from chaos.specification import experiment
+from chaos.specification.timeline import Planned
 
 
 class PartOf(msgspec.Struct, frozen=True):

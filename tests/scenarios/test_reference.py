@@ -13,15 +13,15 @@ import pytest
 from harness.platform import Answer, Call, FanSession, Hold, Person, QueueNewsKind
 from harness.record.schema import Outcome
 from harness.stack import Addresses
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import HttpClient
-from harness.swarm.recorder import Recorder
-from harness.swarm.transport import resolve
+from harness.swarm.client.http import HttpClient
+from harness.swarm.client.transport import resolve
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
 from scenarios.reference import ReferencePlatform
 from scenarios.reference_draw import look_at_draw
+from tests.harness.swarm.client.test_sse import HEAD, chunk
+from tests.harness.swarm.client.test_websocket import accept, frame
 from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, ScriptedServer, response, serving
-from tests.harness.swarm.test_sse import HEAD, chunk
-from tests.harness.swarm.test_websocket import accept, frame
 
 FAN = Person(user=3, kind="fan", actor="fan-000003", identity="person-000003")
 HELD = Hold(hold_id="h.1", seats=("101-A-1", "101-A-2"), ttl_s=8.0)

@@ -11,11 +11,11 @@ from harness.platform import Call, Person
 from harness.record.schema import Outcome
 from harness.scenario import Tactic
 from harness.stack import Addresses
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.recorder import Recorder
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
 from scenarios.reference import ReferencePlatform
 from scenarios.reference_bot import NOTHING_TO_STEAL, ReferenceBotSession, rewritten
-from target.tickets import Signer, Ticket, TokenError
+from target.http.tickets import Signer, Ticket, TokenError
 from tests.harness.swarm.scripted_server import Asked, ScriptedServer, response, serving
 
 JOINED_US = 4_000_000_000_000_000

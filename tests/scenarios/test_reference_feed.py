@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.recorder import Recorder
-from harness.swarm.transport import Limits
+from harness.swarm.client.transport import Limits
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
 from scenarios.reference_feed import ReferenceSpectatorSession
+from tests.harness.swarm.client.test_websocket import accept, frame
 from tests.harness.swarm.scripted_server import Asked, Hang, serving
-from tests.harness.swarm.test_websocket import accept, frame
 
 SPECTATOR = Person(user=5, kind="spectator", actor="spectator-000005", identity="watcher-000005")
 SENT_WALL_S = 1_000.0

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from harness.stack import Addresses
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.recorder import Recorder
-from harness.swarm.transport import resolve
+from harness.swarm.client.transport import resolve
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
 from scenarios.reference_probes import Prober
-from target.tickets import Signer
+from target.http.tickets import Signer
 from tests.harness.swarm.scripted_server import Asked, response, serving
 
 SIGNER = Signer("secret", "game-1")

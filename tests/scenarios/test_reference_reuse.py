@@ -8,10 +8,10 @@ import pytest
 
 from harness.platform import FinalOrder
 from harness.stack import Addresses
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.http import HttpClient
-from harness.swarm.recorder import Recorder
-from harness.swarm.transport import resolve
+from harness.swarm.client.http import HttpClient
+from harness.swarm.client.transport import resolve
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
 from scenarios.reference_reuse import TRIES, reuse_key, reused_orders
 from tests.harness.swarm.scripted_server import CLOSE, Asked, response, serving
 from tests.scenarios.test_reference import FAN, Said, document

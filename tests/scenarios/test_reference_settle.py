@@ -6,8 +6,8 @@ import json
 
 from harness.platform import AckedOrder
 from harness.stack import Addresses
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.recorder import Recorder
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
 from scenarios.reference_settle import Operator
 from tests.harness.swarm.scripted_server import Asked, serving
 from tests.scenarios.test_reference import Said, document

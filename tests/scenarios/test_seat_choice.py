@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.platform import SeatMap, Section, Venue
-from harness.swarm.plan import Dice
+from harness.swarm.users.plan import Dice
 from scenarios.seat_choice import HOT_SHARE, choose, free_blocks
 
 ROWS = tuple(tuple(f"101-{row}-{n}" for n in range(1, size + 1)) for row, size in (("A", 4), ("B", 6), ("C", 5)))

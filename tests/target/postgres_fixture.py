@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import asyncpg
 import pytest
 
+from harness.processes.managed import stop_all
+from harness.processes.ports import free_ports
 from harness.stack import workspace
 from harness.stack.databases import Postgres
-from harness.stack.ports import free_ports
-from harness.stack.processes import stop_all
-from target.migrate import migrate_postgres
+from target.storage.migrate import migrate_postgres
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.stack.ports import free_ports
+from harness.processes.ports import free_ports
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from target.hold_record import ALIVE, MARK, HoldRecord, parse, reference
-from target.holds_lua import seat_keys
-from target.keys import Keys, states_on
-from target.redis_store import RedisStore, Script
-from target.venue import Venue
+from target.seats import Venue
+from target.seats.hold_record import ALIVE, MARK, HoldRecord, parse, reference
+from target.seats.lua import seat_keys
+from target.storage.keys import Keys, states_on
+from target.storage.redis import RedisStore, Script
 
 _DUMP = Script(
     """

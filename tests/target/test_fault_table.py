@@ -17,9 +17,9 @@ import pytest
 from harness.scenario import OnSale
 from harness.stack.embedded import EmbeddedStack
 from tests.target.conftest import eventually
+from tests.target.feed.test_node import Spectator
 from tests.target.platform_fixture import PATIENCE_S, Platform
 from tests.target.processes import EVENT, EventStream
-from tests.target.test_feed import Spectator
 
 pytestmark = pytest.mark.e2e
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from target import fallbacks, http, limits, serving
+from target.http import limits
+from target.http import messages as http
+from target.runtime import fallbacks, serving
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "target/README.md").read_text(encoding="utf-8")

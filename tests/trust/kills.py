@@ -150,7 +150,7 @@ def _victims(name: str, out: Path, pid: int) -> list[psutil.Process]:
         document = _document(out) or {}
         pids = [one["pid"] for one in document.get("processes", ()) if one["name"] == name]
         return [psutil.Process(one) for one in pids if psutil.pid_exists(one)]
-    module = {"swarm master": "harness.swarm", "swarm worker": "harness.swarm.worker"}[name]
+    module = {"swarm master": "harness.swarm", "swarm worker": "harness.swarm.control.worker"}[name]
     found = []
     for child in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.Error):

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from chaos import faults
-from chaos.fault import Disconnect, Kill, Pause
 from chaos.faults import Inverse
 from chaos.faults.container import StartContainer, ThawContainer
 from chaos.faults.disconnect import Reattach
 from chaos.faults.tools import ChangedHands, Gone, Tools
 from chaos.injectors.docker import Docker, DockerProblem
+from chaos.specification.fault import Disconnect, Kill, Pause
 from tests.chaos.containers import Bench
 from tests.chaos.servers import HOST, ping
 from tests.waiting import wait_until

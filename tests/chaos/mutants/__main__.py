@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from chaos import experiment
+from chaos.specification import experiment
 from harness.record.verdict import Verdict
 from tests.chaos.mutants import MUTATIONS, Mutation
 

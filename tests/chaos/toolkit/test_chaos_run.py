@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import experiment, state
+from chaos.lease import state
+from chaos.specification import experiment
 from chaos.toolkit import exporting
 from tests.chaos.servers import ROOT, ProxyServer, Valkey, ping
 from tests.waiting import wait_until

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from chaoslib.experiment import ensure_experiment_is_valid
 
-from chaos import experiment
-from chaos.fault import AddToxic, Disable
+from chaos.specification import experiment
+from chaos.specification.fault import AddToxic, Disable
 from chaos.toolkit import exporting, importing
 from harness.errors import InputError
 from tests.chaos.servers import ROOT

@@ -1,7 +1,7 @@
 import numpy as np
 
 from harness.paired.recovery import EVERY_S, WINDOW_S, look, recovered_after_s
-from harness.sli.draws import Draws
+from harness.sli.samples import Draws
 
 HEALED_S = 10.0
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from harness.record.histogram import bucket_us, expand
 from harness.record.schema import TABLES
-from harness.swarm.clock import ReleaseInstant
-from harness.swarm.recorder import Recorder
-from harness.swarm.rows import RequestRow
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
+from harness.swarm.recording.rows import RequestRow
 
 T0 = ReleaseInstant(100.0, 0.0)
 TIMES_S = st.floats(0.0, 100.0)

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.errors import ExitCode, InputError
-from harness.journal import Journal
 from harness.record.paths import RunPaths
 from harness.record.reader import Record
 from harness.record.schema import TABLES, Anomaly, RunDocument
 from harness.record.writer import TableWriter, write_document
+from harness.rehearsal.journal import Journal
 from harness.scenario import Scenario
 from tests.builders import RunBuilder
 

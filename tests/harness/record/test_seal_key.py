@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from harness.errors import InputError
+from harness.processes.managed import ManagedProcess, child_environment
 from harness.record import seal_key
 from harness.record.paths import RunPaths
 from harness.record.reader import Record
 from harness.record.schema import RunDocument
 from harness.record.seal_key import VARIABLE
-from harness.stack.processes import ManagedProcess, child_environment
 from tests.builders import RunBuilder
 
 ROOT = Path(__file__).parents[3]

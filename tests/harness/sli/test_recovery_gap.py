@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.audit import audit
-from harness.grade import grade
+from harness.judging.grade import grade
 from harness.record.verdict import RecoveryGap
 from harness.sli import measure
 from harness.sli.recovery_gap import Wanted, recovery_gaps

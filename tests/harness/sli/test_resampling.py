@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.sli.draws import Draws, share_of
 from harness.sli.resampling import ROWS_MOST, contrast
+from harness.sli.samples import Draws, share_of
 from harness.sli.statistics import ENOUGH
 
 TRIES = 150

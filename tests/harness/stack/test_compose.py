@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from harness.errors import EnvironmentProblem, InputError
+from harness.processes.ports import free_ports
+from harness.record.spans import spans_file
 from harness.scenario import OnSale
-from harness.spans import spans_file
 from harness.stack.choice import require_stack, stack_of
 from harness.stack.compose import ComposeStack
 from harness.stack.compose_command import FILE
-from harness.stack.ports import free_ports
 from tests.chaos.containers import engine
 from tests.waiting import wait_until
 

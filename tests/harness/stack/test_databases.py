@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.processes.managed import stop_all
+from harness.processes.ports import accepts, free_ports
 from harness.stack import workspace
 from harness.stack.databases import Postgres, postgres_binaries, start_valkey
-from harness.stack.ports import accepts, free_ports
-from harness.stack.processes import stop_all
 from tests.waiting import wait_until
 
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import yaml
 
-from harness.identity import Identity
+from harness.processes.identity import Identity
 from harness.stack.compose_command import FILE, PROJECT_LABEL
 from harness.stack.leftovers import LABEL, find, sweep
 from harness.stack.owner import Owner

@@ -17,7 +17,7 @@ import yaml
 
 from harness.stack.compose_command import FILE
 from harness.stack.compose_ports import TARGETS
-from target.exposition import exposition
+from target.telemetry.exposition import exposition
 
 HERE = FILE.parent
 SERVICES = yaml.safe_load(FILE.read_text())["services"]

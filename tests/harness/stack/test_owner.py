@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from harness.identity import Identity
+from harness.processes.identity import Identity
 from harness.stack.owner import Fate, Owner, fate, owner_of
 
 HERE = Owner.own()

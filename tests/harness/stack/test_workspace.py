@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from harness.errors import EnvironmentProblem, ExitCode
-from harness.identity import Identity
+from harness.processes.identity import Identity
 from harness.stack import workspace
 from harness.stack.owner import Owner
 

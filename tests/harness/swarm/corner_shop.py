@@ -12,11 +12,11 @@ import gevent
 
 from harness.platform import Call, Capability, FinalReads, FinalSeat, Person
 from harness.record.schema import Function, Outcome, SeatMapFacts
-from harness.swarm import messages
-from harness.swarm.http import Endpoint, HttpClient
-from harness.swarm.plan import fan_plan
-from harness.swarm.transport import resolve
-from harness.swarm.users import DONE, Pace, RehearsalUser
+from harness.swarm.client.http import Endpoint, HttpClient
+from harness.swarm.client.transport import resolve
+from harness.swarm.messaging import messages
+from harness.swarm.users.plan import fan_plan
+from harness.swarm.users.user import DONE, Pace, RehearsalUser
 
 PAGE = Endpoint("queue_page", "GET", frozenset({200}), idempotent=True)
 JOIN = Endpoint("join", "POST", frozenset({201}), idempotent=True)

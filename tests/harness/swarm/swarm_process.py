@@ -19,7 +19,16 @@ import pyarrow.parquet as pq
 from harness.record.paths import RunPaths
 from harness.scenario import Journey, Load, Scenario
 from harness.stack import Addresses
-from harness.swarm.protocol import Command, Event, Failed, Journeys, SwarmSpec, decode_event, encode_line, write_spec
+from harness.swarm.messaging.protocol import (
+    Command,
+    Event,
+    Failed,
+    Journeys,
+    SwarmSpec,
+    decode_event,
+    encode_line,
+    write_spec,
+)
 from tests.waiting import wait_until
 
 SHOP = Path(__file__).with_name("corner_shop.py")
@@ -78,7 +87,8 @@ class SwarmProcess:
 
     def worker_pids(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"harness.swarm.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        worker = b"harness.swarm.control.worker"
+        return [int(pid) for pid in children if worker in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def _read(self) -> None:
         for line in self.process.stdout:

@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from harness.scenario import Arrivals, Journey
-from harness.swarm.plan import lurker_plan
-from harness.swarm.protocol import (
+from harness.swarm.messaging.protocol import (
     DEFAULT_PLATFORM,
     Armed,
     Failed,
@@ -28,6 +27,7 @@ from harness.swarm.protocol import (
     Stop,
     Waiting,
 )
+from harness.swarm.users.plan import lurker_plan
 from tests.harness.swarm.scripted_server import Asked, response, serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
 from tests.waiting import wait_until

@@ -7,9 +7,9 @@ import secrets
 
 import pytest
 
-from target.breakers import UnavailableError
 from target.payments.client import ChargeAnswer, PaymentsClient
 from target.payments.records import DECLINE_CODES, ChargeStatus
+from target.runtime.breakers import UnavailableError
 from tests.target.booth import until
 from tests.target.payments.test_provider import Purchase, with_client
 from tests.target.provider_fixture import Provider

@@ -11,9 +11,9 @@ from typing import TypeVar
 import aiohttp
 import pytest
 
-from target.breakers import BreakerState, UnavailableError
 from target.payments.client import PaymentsClient
 from target.payments.records import ChargeStatus
+from target.runtime.breakers import BreakerState, UnavailableError
 from tests.target.booth import until
 from tests.target.provider_fixture import Provider, StartProvider
 

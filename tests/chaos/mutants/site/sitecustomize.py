@@ -82,12 +82,12 @@ def restart_is_slow(inventory: ModuleType) -> None:
 
 
 MUTANTS: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
-    "breaker_never_opens": ("target.breakers", breaker_never_opens),
-    "lag_is_never_seen": ("target.replica_lag", lag_is_never_seen),
-    "lag_never_ends": ("target.replica_lag", lag_never_ends),
-    "replay_skips": ("target.feed_socket", replay_skips),
-    "holds_are_chatty": ("target.inventory", holds_are_chatty),
-    "restart_is_slow": ("target.inventory", restart_is_slow),
+    "breaker_never_opens": ("target.runtime.breakers", breaker_never_opens),
+    "lag_is_never_seen": ("target.storage.replica_lag", lag_is_never_seen),
+    "lag_never_ends": ("target.storage.replica_lag", lag_never_ends),
+    "replay_skips": ("target.feed.socket", replay_skips),
+    "holds_are_chatty": ("target.seats.inventory", holds_are_chatty),
+    "restart_is_slow": ("target.seats.inventory", restart_is_slow),
 }
 
 

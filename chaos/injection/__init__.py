@@ -1,0 +1,1 @@
+"""Carries experiments out: preflight, injection, guards."""

@@ -1,0 +1,256 @@
+"""Carries out the planned experiments on the release clock, and heals: on schedule, and on any way out.
+
+with Conductor(planned, addresses, faults_path) as conductor:
+    conductor.preflight()               # before any load: could every fault be injected, proven and healed?
+    conductor.start(t0_monotonic_s)     # its own thread keeps the schedule
+    ...
+    conductor.finish()                  # heals what is still in force, waits for the canaries, writes faults.json
+
+Whatever happens to this process, what it broke is on disk with its inverse before it is broken: see
+`chaos.lease.lease`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+import msgspec
+
+from chaos.faults.tools import Tools
+from chaos.injection.guards import Watch
+from chaos.injection.injection import Injection
+from chaos.injection.preflight import places_of, require_ready
+from chaos.injectors.stack_control import Levers
+from chaos.lease import state
+from chaos.lease.lease import LEASE_S, Lease
+from chaos.proof.canary import wait_all_healed
+from chaos.specification.timeline import Kind, Planned, Step, schedule
+from harness.errors import EnvironmentProblem
+from harness.record.schema import SCHEMA_VERSION, FaultRun, FaultsDocument
+from harness.record.writer import write_document
+
+_HEAL_WITHIN_S: Final = 8.0
+_SEEN_HEALED_WITHIN_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.1
+_log = logging.getLogger("chaos")
+
+
+class Addresses(Protocol):
+    """What the conductor must know of the platform: `harness.stack.Addresses` has it."""
+
+    @property
+    def toxiproxy(self) -> str:
+        """URL of the fault proxy's API, "" where there is none."""
+
+    @property
+    def event(self) -> str:
+        """The event on sale: part of the feed's path."""
+
+    @property
+    def metrics(self) -> Mapping[str, str]:
+        """Source → URL of a Prometheus page, for the guards."""
+
+
+class Conductor:
+    """Injects, proves and heals. `faults_path` is rewritten whole after each change of state.
+
+    `levers` let it at processes and databases. `lease_s`: how long a fault may outlive a keeper that hangs.
+    """
+
+    def __init__(
+        self,
+        planned: Sequence[Planned],
+        addresses: Addresses,
+        faults_path: Path,
+        levers: Levers | None = None,
+        *,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._planned = tuple(_with_event(plan, addresses.event) for plan in planned)
+        self._steps = schedule(self._planned)
+        self._path = faults_path
+        self._tools = Tools(addresses.toxiproxy, levers)
+        self._lease_s = lease_s
+        self._lease: Lease | None = None
+        experiments = [plan.experiment for plan in self._planned]
+        guards = [guard for one in experiments for guard in (*one.steady_state, *one.guards)]
+        self._watch = Watch(guards, addresses.metrics)
+        self._injections: tuple[Injection, ...] = ()
+        self._t0_monotonic_s = time.monotonic()
+        self._lock = threading.RLock()  # the server is driven, and faults.json written, by one thread at a time
+        self._stop = threading.Event()
+        self._stopped_by = ""
+        self._died = ""
+        self._thread = threading.Thread(target=self._keep_schedule, name="conductor", daemon=True)
+        self._finished = False
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the whole run must end now; "" while it may go on."""
+        return self._stopped_by
+
+    @property
+    def failure(self) -> str:
+        """Which thread or process of the conductor died, and how; "" while all of them live."""
+        if self._died:
+            return self._died
+        if self._watch.failure:
+            return self._watch.failure
+        return (
+            "the reaper died, the process that heals when we cannot" if self._lease and self._lease.reaper_died else ""
+        )
+
+    def preflight(self) -> None:
+        """Prove, before any load, that every fault can be injected, seen and healed. Raises GatecrashError.
+
+        No kill switch is set, the servers answer, the proxies are there and unharmed, each canary gets through, and a
+        reaper is ready.
+        """
+        state.require_not_stopped()
+        if not self._planned:
+            return
+        experiments = [plan.experiment for plan in self._planned]
+        places = places_of(experiments, self._tools)
+        require_ready([canary for one in experiments for canary in one.canaries], places)
+        lease = self._lease = self._lease or Lease(self._path, lease_s=self._lease_s)
+        self._injections = tuple(
+            Injection(plan, at, places, self._clock, lease) for at, plan in enumerate(self._planned)
+        )
+        self._watch.start()
+
+    def start(self, t0_monotonic_s: float) -> None:
+        """Begin the schedule; returns at once. T0 may lie ahead."""
+        if self._planned and not self._injections:
+            self.preflight()
+        self._t0_monotonic_s = t0_monotonic_s
+        self._write()
+        self._thread.start()
+
+    def in_force(self) -> tuple[str, ...]:
+        """The experiments whose faults are in force now."""
+        return tuple(injection.plan.experiment.name for injection in self._injections if injection.in_force)
+
+    def begun(self) -> bool:
+        """Whether each experiment was injected by now, or given up."""
+        with self._lock:
+            return all(injection.was_tried for injection in self._injections)
+
+    def runs(self) -> tuple[FaultRun, ...]:
+        """What became of each experiment so far."""
+        with self._lock:
+            return tuple(injection.document() for injection in self._injections)
+
+    def saw(self, figures: Mapping[str, float]) -> None:
+        """What the load generator says of itself, for the guards: load_p99_ms, load_rps."""
+        self._watch.saw(figures)
+
+    def finish(self) -> None:
+        """Heal what is still in force, wait until that is seen, write faults.json. Bounded in time; may be repeated."""
+        if self._finished:
+            return
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=_HEAL_WITHIN_S * 2)
+        self._heal_all()
+        undone = [injection for injection in self._injections if injection.was_injected and not injection.in_force]
+        wait_all_healed([canary for injection in undone for canary in injection.canaries], _SEEN_HEALED_WITHIN_S)
+        for injection in self._injections:
+            injection.stop()
+        self._watch.stop()
+        self._write()
+        self._finished = True
+        if self._lease is not None:
+            self._lease.close()
+        self._tools.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.finish()
+
+    def _clock(self) -> float:
+        return time.monotonic() - self._t0_monotonic_s
+
+    def _keep_schedule(self) -> None:
+        try:
+            for step in self._steps:
+                if not self._wait_for(step.t_s):
+                    return
+                with self._lock:
+                    self._do(step)
+                    self._write()
+            self._wait_for(float("inf"))
+        except Exception as error:  # noqa: BLE001 - `failure` tells of it, and the run ends
+            self._died = f"the conductor's thread died: {type(error).__name__}: {error}"
+            _log.exception("the conductor's thread died")
+            self._heal_all()  # at once: `finish` may be far away
+
+    def _wait_for(self, t_s: float) -> bool:
+        """Wait until then, with an eye on the guards and the kill switch; false when all is over."""
+        while (left_s := t_s - self._clock()) > 0:
+            if self._stop.wait(min(left_s, _LOOK_EVERY_S)):
+                return False
+            if (switch := state.kill_switch()).exists():
+                self._stopped_by = f"stopped by the kill switch {switch}"
+                self._end_early(self._injections, self._stopped_by)
+                return False
+            for injection in self._injections:
+                broken = self._watch.broken(injection.plan.experiment.guards) if injection.in_force else ()
+                if broken:
+                    self._end_early([injection], f"aborted, a guard broke: {', '.join(broken)}")
+        return True
+
+    def _end_early(self, injections: Sequence[Injection], why: str) -> None:
+        _log.warning("%s: %s: healing", ", ".join(one.plan.experiment.name for one in injections), why)
+        with self._lock:
+            for injection in reversed(injections):
+                if injection.in_force:
+                    injection.abort(why)
+                injection.heal(self._tools, time.monotonic() + _HEAL_WITHIN_S)
+            self._write()
+
+    def _do(self, step: Step) -> None:
+        injection = self._injections[step.planned]
+        match step.kind:
+            case Kind.WATCH:
+                injection.watch()
+            case Kind.INJECT:
+                if unsteady := self._watch.unsteady(injection.plan.experiment.steady_state):
+                    injection.abort(f"not injected, no steady state before it: {', '.join(unsteady)}")
+                else:
+                    injection.inject(self._tools, step.faults)
+            case Kind.REPEAT:
+                if injection.in_force:  # not when it was ended early
+                    injection.inject(self._tools, step.faults)
+            case Kind.HEAL:
+                injection.heal(self._tools, time.monotonic() + _HEAL_WITHIN_S)
+
+    def _heal_all(self) -> None:
+        """The last experiment first. One deadline for all."""
+        with self._lock:
+            deadline_s = time.monotonic() + _HEAL_WITHIN_S
+            for injection in reversed(self._injections):
+                injection.heal(self._tools, deadline_s)
+
+    def _write(self) -> None:
+        """A disk that is full must not keep a fault in force: it is said, and the work goes on."""
+        with self._lock:
+            try:
+                write_document(self._path, FaultsDocument(schema=SCHEMA_VERSION, faults=self.runs()))
+            except EnvironmentProblem as problem:
+                _log.error("%s", problem)
+
+
+def _with_event(plan: Planned, event: str) -> Planned:
+    """The plan with the event's name in its canaries' paths."""
+    experiment = plan.experiment
+    canaries = tuple(
+        msgspec.structs.replace(spec, path=spec.path.replace("{event}", event)) for spec in experiment.canaries
+    )
+    return msgspec.structs.replace(plan, experiment=msgspec.structs.replace(experiment, canaries=canaries))

@@ -1,0 +1,126 @@
+"""Guards: indicators read while a run goes on, beside its record, so that an experiment that hurts too much is ended.
+
+A metric that cannot be read says nothing: it breaks no guard (the fault may have taken its source), and it is no
+steady state either.
+"""
+
+from __future__ import annotations
+
+import operator
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from chaos.specification.experiment import Guard
+
+_EVERY_S: Final = 0.5
+_TIMEOUT_S: Final = 2.0
+_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
+    "equals": operator.eq,
+    "at_least": operator.ge,
+    "at_most": operator.le,
+}
+
+Sample = tuple[str, Mapping[str, str], float]
+"""Name, labels, value."""
+
+
+def holds(guard: Guard, samples: Iterable[Sample]) -> bool | None:
+    """Whether it is true of every matching series; None when there is none."""
+    values = [
+        value for name, labels, value in samples if name == guard.metric and guard.labels.items() <= labels.items()
+    ]
+    return all(_COMPARE[guard.compare](value, guard.value) for value in values) if values else None
+
+
+class Watch:
+    """Reads the metrics twice a second in a thread of its own. `metrics`: source → URL of a Prometheus page."""
+
+    def __init__(self, guards: Iterable[Guard], metrics: Mapping[str, str]) -> None:
+        self._guards = tuple(guards)
+        self._urls = tuple(metrics.values())
+        self._lock = threading.Lock()
+        self._seen: dict[str, bool | None] = {}
+        self._broken_since_s: dict[str, float] = {}
+        self._load: dict[str, float] = {}
+        self.failure = ""  # how the thread died
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="guards", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read; nothing is read when there is no guard."""
+        if self._guards:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=_TIMEOUT_S * 2)
+
+    def saw(self, figures: Mapping[str, float]) -> None:
+        """What the load generator says of itself: load_p99_ms, load_rps."""
+        with self._lock:
+            self._load = dict(figures)
+
+    def unsteady(self, guards: Iterable[Guard]) -> tuple[str, ...]:
+        """Those that are not known to be true now, by name."""
+        with self._lock:
+            return tuple(guard.name for guard in guards if not self._seen.get(_key(guard)))
+
+    def broken(self, guards: Iterable[Guard]) -> tuple[str, ...]:
+        """Those that have been false for as long as they say, by name."""
+        now_s = time.monotonic()
+        with self._lock:
+            return tuple(
+                guard.name
+                for guard in guards
+                if now_s - self._broken_since_s.get(_key(guard), now_s + guard.for_s + 1) >= guard.for_s
+            )
+
+    def _run(self) -> None:
+        try:
+            self._watch()
+        except Exception as error:  # noqa: BLE001 - the conductor tells of it
+            self.failure = f"the thread that watches the guards died: {type(error).__name__}: {error}"
+
+    def _watch(self) -> None:
+        with ThreadPoolExecutor(max_workers=max(1, len(self._urls)), thread_name_prefix="guard") as pool:
+            while not self._stop.wait(_EVERY_S):
+                pages = list(pool.map(samples_of, self._urls))
+                self._judge([sample for page in pages for sample in page])
+
+    def _judge(self, samples: list[Sample]) -> None:
+        now_s = time.monotonic()
+        with self._lock:
+            everything = [*samples, *((name, {}, value) for name, value in self._load.items())]
+            for guard in self._guards:
+                key = _key(guard)
+                self._seen[key] = holds(guard, everything)
+                if self._seen[key] is False:
+                    self._broken_since_s.setdefault(key, now_s)
+                else:
+                    self._broken_since_s.pop(key, None)
+
+
+def _key(guard: Guard) -> str:
+    return repr(guard)
+
+
+def samples_of(url: str) -> list[Sample]:
+    """Everything on a Prometheus page; nothing when it cannot be read."""
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 — an address of the stack
+            page = answer.read().decode()
+        return [
+            (sample.name, sample.labels, sample.value)
+            for family in text_string_to_metric_families(page)
+            for sample in family.samples
+        ]
+    except (OSError, ValueError):
+        return []

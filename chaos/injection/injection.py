@@ -1,0 +1,206 @@
+"""One experiment while it is carried out: its canaries, its inverses, and what became of it.
+
+The inverses are known before anything is broken, so healing never depends on how far the injecting got.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from chaos import faults
+from chaos.faults import Inverse
+from chaos.faults.tools import ChangedHands, Gone, Tools
+from chaos.lease.lease import Lease
+from chaos.proof.canary import Place, canary_for
+from chaos.proof.proof import Proof, Timing, blind, not_as_asked
+from chaos.specification.experiment import Site
+from chaos.specification.timeline import Planned
+from harness.errors import GatecrashError
+from harness.record.schema import FaultRun
+
+_RETRY_FIRST_S: Final = 0.1
+_RETRY_MOST_S: Final = 1.0
+_log = logging.getLogger("chaos")
+
+Clock = Callable[[], float]
+
+
+class Injection:
+    """Mutable on purpose: it belongs to the conductor, and `document` is its frozen picture."""
+
+    def __init__(self, plan: Planned, number: int, places: Mapping[Site, Place], clock: Clock, lease: Lease) -> None:
+        self.plan = plan
+        self.canaries = tuple(canary_for(spec, places[spec.site], clock) for spec in plan.experiment.canaries)
+        self.pending: list[tuple[Inverse, int]] = []  # what must be undone, with its number in the journal
+        self._clock = clock
+        self._lease = lease
+        prefix = f"gatecrash_{lease.id}_{plan.experiment.name}_{number}"
+        self._names = [f"{prefix}_{at}" for at in range(len(plan.experiment.faults))]
+        self._requested_s: float | None = None
+        self._heal_requested_s: float | None = None
+        self._measured: Counter[str] = Counter()
+        self._problems: list[str] = []
+        self._unhealed: dict[int, str] = {}
+        self._injectors = {at: faults.injector_of(fault) for at, fault in enumerate(plan.experiment.faults)}
+
+    @property
+    def was_injected(self) -> bool:
+        """Whether injecting was begun."""
+        return self._requested_s is not None
+
+    @property
+    def was_tried(self) -> bool:
+        """Whether injecting was begun, or given up before it began."""
+        return self.was_injected or bool(self._problems)
+
+    @property
+    def in_force(self) -> bool:
+        """Whether something of it may still be broken."""
+        return bool(self.pending)
+
+    def watch(self) -> None:
+        """Start the canaries."""
+        for canary in self.canaries:
+            canary.start()
+
+    def inject(self, tools: Tools, which: Sequence[int]) -> None:
+        """Break these faults. The first that fails ends it; what was begun is healed like the rest.
+
+        A lease that was lost is not used again: whoever took it would not know of a new fault.
+        """
+        if self._requested_s is None:
+            self._requested_s = round(self._clock(), 4)
+            for canary in self.canaries:
+                canary.injected(self._requested_s)
+        for at in which:
+            try:
+                self._inject(at, tools)
+            except GatecrashError as problem:
+                self._problems.append(f"not injected: {problem}")
+                return
+
+    def _inject(self, at: int, tools: Tools) -> None:
+        if self._lease.lost:
+            raise GatecrashError("the lease was lost: what was in force is healed already")
+        fault = self.plan.experiment.faults[at]
+        inverse = faults.inverse_of(fault, self._names[at], tools)
+        self._injectors[at] = faults.injector_of(fault, inverse)
+        if all(inverse != known for known, _ in self.pending):
+            self.pending.append((inverse, self._lease.intend(self.plan.experiment.name, inverse)))
+        self._measured.update(faults.inject(fault, self._names[at], inverse, tools))
+
+    def abort(self, why: str) -> None:
+        """Say why it was healed before its time; the caller heals."""
+        self._problems.append(why)
+
+    def heal(self, tools: Tools, deadline_s: float) -> None:
+        """Undo in reverse order, trying again until `deadline_s` (monotonic). What could not be undone is said."""
+        if not self.pending:
+            return
+        if self._heal_requested_s is None:
+            self._heal_requested_s = round(self._clock(), 4)
+            for canary in self.canaries:
+                canary.heal_requested(self._heal_requested_s)
+        if self._lease.lost:
+            self._problems.append("the lease was lost: somebody else healed it before its time")
+        for inverse, number in reversed(tuple(self.pending)):
+            problem = _undo(inverse, tools, deadline_s)
+            if problem is None:
+                self._lease.undone(number)
+                self.pending.remove((inverse, number))
+                self._unhealed.pop(number, None)
+            else:
+                self._unhealed[number] = f"STILL IN FORCE, to undo it: {inverse.what}; that failed: {problem}"
+                _log.error("%s could not be healed: %s: %s", self.plan.experiment.name, inverse.what, problem)
+
+    def stop(self) -> None:
+        """End the canaries."""
+        for canary in self.canaries:
+            canary.stop()
+
+    def document(self) -> FaultRun:
+        """What became of it so far."""
+        experiment = self.plan.experiment
+        proofs = [canary.proof() for canary in self.canaries]
+        timing = self._timing(proofs)
+        errors = [*self._unhealed.values(), *self._problems]
+        if self.was_injected:
+            errors += [proof.error for proof in proofs if proof.error]
+            errors += [] if errors or self.plan.healed_on_request else self._not_as_asked(timing)
+        elif not errors:
+            errors.append("not injected: the run ended first")
+        samples = [sample for canary in self.canaries for sample in canary.samples()]
+        return FaultRun(
+            experiment=experiment.name,
+            component=experiment.component,
+            kind=experiment.kind,
+            injector=", ".join(sorted(set(self._injectors.values()))),
+            hypothesis=experiment.hypothesis,
+            runbook=experiment.runbook,
+            t_requested_s=timing.requested_s,
+            t_effective_s=timing.effective_s,
+            t_heal_requested_s=timing.heal_requested_s,
+            t_healed_s=timing.healed_s,
+            proven=not errors,
+            measured={**self._measure(proofs), **self._measured},
+            samples=tuple(sorted(samples, key=lambda sample: sample.t_s)),
+            error="; ".join(errors),
+            definition=msgspec.to_builtins(experiment),
+            asked_s=None if self.plan.healed_on_request else timing.asked_s,
+            tolerance_s=None if self.plan.healed_on_request else timing.tolerance_s,
+        )
+
+    def _timing(self, proofs: Sequence[Proof]) -> Timing:
+        asked_s, experiment = self.plan.lasts_s, self.plan.experiment
+        return Timing(
+            start_s=self.plan.start_s,
+            asked_s=asked_s,
+            late_max_s=experiment.may_be_late_s(asked_s),
+            tolerance_s=experiment.tolerates_s(asked_s),
+            requested_s=self._requested_s,
+            effective_s=_latest([proof.effective_s for proof in proofs]),
+            heal_requested_s=self._heal_requested_s,
+            healed_s=_latest([proof.healed_s for proof in proofs]),
+        )
+
+    def _not_as_asked(self, timing: Timing) -> list[str]:
+        looked = [
+            blind(canary.spec, canary.samples(), timing.requested_s, timing.heal_requested_s, timing.tolerance_s)
+            for canary in self.canaries
+        ]
+        return [error for error in (not_as_asked(timing), *looked) if error]
+
+    def _measure(self, proofs: Sequence[Proof]) -> dict[str, float]:
+        if len(proofs) == 1:
+            return proofs[0].measured
+        named = zip(self.canaries, proofs, strict=True)
+        return {f"{canary.spec.place}.{key}": value for canary, proof in named for key, value in proof.measured.items()}
+
+
+def _undo(inverse: Inverse, tools: Tools, deadline_s: float) -> GatecrashError | None:
+    pause_s = _RETRY_FIRST_S
+    while True:
+        try:
+            inverse.undo(tools)
+        except (Gone, ChangedHands) as reason:
+            _log.warning("left alone: %s: %s", inverse.what, reason)
+            return None
+        except GatecrashError as problem:
+            if time.monotonic() + pause_s > deadline_s:
+                return problem
+        else:
+            return None
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, _RETRY_MOST_S)
+
+
+def _latest(moments: Sequence[float | None]) -> float | None:
+    """The last of them; null when one is missing: the fault was not whole."""
+    known = [moment for moment in moments if moment is not None]
+    return max(known) if known and len(known) == len(moments) else None

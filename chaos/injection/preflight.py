@@ -1,0 +1,105 @@
+"""Whether every planned fault could be injected and seen, asked before any load; and where each canary probes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+from chaos.faults.tools import Tools
+from chaos.injectors.toxiproxy import ProxyState
+from chaos.proof.canary import Address, Place, probe
+from chaos.proof.replica_probe import Replication
+from chaos.specification.experiment import CanarySpec, Experiment, Site
+from chaos.specification.fault import ON_PROCESSES, CutReplication, Disconnect, PauseReplay, place_of
+from harness.errors import EnvironmentProblem, InputError
+
+PRIMARY: Final = "postgres-primary"
+"""The lever of the primary that replicas follow."""
+
+_WITHIN_S: Final = 5.0
+_PAUSE_S: Final = 0.2
+_PROBE_TIMEOUT_S: Final = 2.0
+_ANY_INTERFACE: Final = frozenset({"", "0.0.0.0", "::"})
+
+
+def places_of(experiments: Iterable[Experiment], tools: Tools) -> dict[Site, Place]:
+    """Where the canaries of these experiments probe. Raises GatecrashError when something is not there or broken."""
+    planned = tuple(experiments)
+    places: dict[Site, Place] = {}
+    proxies = {name for experiment in planned for name in experiment.proxies}
+    if proxies:
+        known = tools.server.proxies()
+        for name in sorted(proxies):
+            places["proxy", name] = _address(_unharmed(known.get(name), name, known), tools.server.host)
+    for experiment in planned:
+        _require_levers(experiment, tools)
+        for canary in experiment.canaries:
+            if canary.process:
+                host, _, port = tools.levers.process(canary.process).address.rpartition(":")
+                places[canary.site] = (host, int(port))
+            elif canary.server:
+                dsns = tools.levers.postgres_dsn(PRIMARY), tools.levers.postgres_dsn(canary.server)
+                places[canary.site] = Replication(*dsns)
+    return places
+
+
+def require_ready(canaries: Iterable[CanarySpec], places: Mapping[Site, Place]) -> None:
+    """A canary that is not well before the fault cannot prove anything after it. Raises EnvironmentProblem."""
+    for spec in canaries:
+        deadline_s = time.monotonic() + _WITHIN_S
+        while (reading := probe(spec, places[spec.site], _PROBE_TIMEOUT_S)).state != "ok":
+            if time.monotonic() > deadline_s:
+                raise EnvironmentProblem(
+                    f"the canary for {spec.place} ({spec.probe}) does not get through before any fault: "
+                    f"{reading.state}",
+                    hint="see whether what it probes is up",
+                )
+            time.sleep(_PAUSE_S)
+
+
+def _unharmed(proxy: ProxyState | None, name: str, known: Collection[str]) -> ProxyState:
+    if proxy is None:
+        hint = f"it has {', '.join(sorted(known)) or 'none'}"
+        raise InputError(f"the fault proxy has no proxy called {name!r}", hint=hint)
+    if not proxy.enabled or proxy.toxics:
+        state = "is disabled" if not proxy.enabled else f"has the toxic {proxy.toxics[0].name!r}"
+        hint = "see `gatecrash chaos status`; POST /reset on the fault proxy undoes everything"
+        raise EnvironmentProblem(f"the proxy {name!r} {state} already, before any fault", hint=hint)
+    return proxy
+
+
+def _address(proxy: ProxyState, server_host: str) -> Address:
+    host, _, port = proxy.listen.rpartition(":")
+    host = host.strip("[]")
+    return (server_host if host in _ANY_INTERFACE else host, int(port))
+
+
+def _require_levers(experiment: Experiment, tools: Tools) -> None:
+    """Every process and server that it names is one that the stack lets us at."""
+    named = [place_of(fault) for fault in experiment.faults if isinstance(fault, ON_PROCESSES)]
+    servers = [fault.server for fault in experiment.faults if isinstance(fault, PauseReplay | CutReplication)]
+    named += [canary.process for canary in experiment.canaries if canary.process]
+    servers += [canary.server for canary in experiment.canaries if canary.server]
+    for find, names, what in ((_process, named, "process"), (_dsn, servers, "database server")):
+        for name in names:
+            try:
+                found = find(tools, name)
+            except KeyError:
+                raise InputError(f"{experiment.name}: the stack has no {what} called {name!r}") from None
+            if not found:
+                raise InputError(f"{experiment.name}: {name} listens nowhere, so no canary can probe it")
+    for fault in experiment.faults:
+        if isinstance(fault, Disconnect) and not tools.levers.process(fault.process).container:
+            hint = "use --stack compose, or an experiment on its fault proxy"
+            raise InputError(
+                f"{experiment.name}: {fault.process} runs in no container, so it has no network", hint=hint
+            )
+
+
+def _process(tools: Tools, name: str) -> str:
+    return tools.levers.process(name).address
+
+
+def _dsn(tools: Tools, name: str) -> str:
+    return tools.levers.postgres_dsn(name)

@@ -1,0 +1,72 @@
+"""What can be pulled besides a proxy: the processes and databases of a stack, as far as it lets us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+
+class Part(Protocol):
+    """One process of the stack; `harness.processes.managed.ManagedProcess` is one. Its command is kept as data, so that
+    it can be started again by somebody else when the stack's keeper cannot."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the stack."""
+
+    @property
+    def pid(self) -> int:
+        """Its id; another after each start."""
+
+    @property
+    def container(self) -> str:
+        """The id of the container that it is; "" for a process of this machine."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it lives."""
+
+    @property
+    def address(self) -> str:
+        """host:port that it listens on, "" for none."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """How it is started."""
+
+    @property
+    def env(self) -> Mapping[str, str] | None:
+        """Its environment; None: inherited."""
+
+    @property
+    def cwd(self) -> Path | None:
+        """Its working directory; None: inherited."""
+
+    @property
+    def user(self) -> str | None:
+        """Whom it runs as; None: as we do."""
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes."""
+
+    def kill(self) -> None:
+        """SIGKILL to it and its group."""
+
+    def start_again(self) -> None:
+        """Start it with the same command. Raises EnvironmentProblem."""
+
+
+class Levers(Protocol):
+    """A stack that lets us at its parts. `owner_pid`: the process whose end takes the whole stack down."""
+
+    @property
+    def owner_pid(self) -> int:
+        """See above."""
+
+    def process(self, name: str) -> Part:
+        """The process of that name. Raises KeyError."""
+
+    def postgres_dsn(self, server: str) -> str:
+        """How a superuser reaches that database server past every proxy. Raises KeyError."""

@@ -1,0 +1,1 @@
+"""How every fault is undone: its inverse on disk, the reaper, healing."""

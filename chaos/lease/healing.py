@@ -1,0 +1,134 @@
+"""Undoes what a journal says is in force: for the reaper, for `gatecrash chaos heal`, and for whatever command is next.
+
+Safe to do twice, bounded in time, and blind to everything that no journal owns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from chaos.faults import Inverse
+from chaos.faults.disable import Enable
+from chaos.faults.tools import ChangedHands, Gone, Tools
+from chaos.faults.toxic import RemoveToxic
+from chaos.injectors.process import is_listening
+from chaos.lease import lease, state
+from chaos.lease.lease import Intended, Undone
+from harness.errors import GatecrashError, InputError
+
+HEAL_WITHIN_S: Final = 10.0
+_PAUSE_S: Final = 0.2
+_GONE_AFTER_S: Final = 1.0
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """A fault that may be in force. `kept`: its keeper lives, and heals it itself."""
+
+    journal: str
+    experiment: str
+    undo: str
+    since_wall_s: float
+    keeper_pid: int
+    kept: bool
+    run: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one entry. `healed` false: it may still be in force, `how` says why."""
+
+    experiment: str
+    undo: str
+    healed: bool
+    how: str = ""
+
+
+def in_force() -> tuple[InForce, ...]:
+    """Every fault of every journal that may be in force. Raises InputError."""
+    found = []
+    for path in state.journals():
+        with contextlib.suppress(FileNotFoundError):
+            journal = lease.read(path)
+            keeper, run = journal.opened.keeper, journal.opened.run
+            found += [
+                InForce(path.stem, one.experiment, one.inverse.what, one.t_wall_s, keeper.pid, keeper.alive, run)
+                for one in journal.pending
+            ]
+    return tuple(found)
+
+
+def heal_all(by: str, *, kept_too: bool = False, within_s: float = HEAL_WITHIN_S) -> tuple[Outcome, ...]:
+    """Heal what dead keepers left, and what living ones keep only when that is asked for. Raises InputError."""
+    outcomes: list[Outcome] = []
+    for path in state.journals():
+        with contextlib.suppress(FileNotFoundError):
+            if kept_too or not lease.read(path).opened.keeper.alive:
+                outcomes += heal(path, by, within_s)
+    return tuple(outcomes)
+
+
+def heal(path: Path, by: str, within_s: float = HEAL_WITHIN_S, *, given_up: bool = False) -> tuple[Outcome, ...]:
+    """Heal one journal, the last fault first; it is removed when nothing is left and nobody keeps it any more.
+
+    `given_up`: known already; otherwise nobody does when its keeper is dead. A process that is dying has closed its
+    pipes before the system calls it dead. Raises FileNotFoundError when it was closed, InputError.
+    """
+    with lease.healing(path, within_s) as ours:
+        if not ours:
+            return tuple(Outcome(one.experiment, one.inverse.what, healed=False, how="another heals it")
+                         for one in lease.read(path).pending)  # fmt: skip
+        journal = lease.read(path)
+        outcomes = _undo_all(path, journal.pending[::-1], by, time.monotonic() + within_s)
+        if all(outcome.healed for outcome in outcomes) and (given_up or not journal.opened.keeper.alive):
+            path.unlink(missing_ok=True)
+        return outcomes
+
+
+def _undo_all(path: Path, entries: Sequence[Intended], by: str, deadline_s: float) -> tuple[Outcome, ...]:
+    """Each in turn, again and again: one that does not obey keeps none of the others waiting."""
+    tools, done = Tools(), dict[int, Outcome]()
+    began_s = time.monotonic()
+    while True:
+        for entry in entries:
+            if entry.number not in done or not done[entry.number].healed:
+                done[entry.number] = outcome = _undo(entry, tools, time.monotonic() - began_s)
+                if outcome.healed:
+                    lease.append(path, Undone(entry.number, by, outcome.how))
+        if all(outcome.healed for outcome in done.values()) or time.monotonic() > deadline_s:
+            tools.close()
+            return tuple(done[entry.number] for entry in entries)
+        time.sleep(_PAUSE_S)
+
+
+def _undo(entry: Intended, tools: Tools, tried_for_s: float) -> Outcome:
+    what = entry.inverse.what
+    try:
+        entry.inverse.undo(tools)
+    except (Gone, ChangedHands) as reason:
+        return Outcome(entry.experiment, what, healed=True, how=f"left alone: {reason}")
+    except InputError:
+        raise
+    except GatecrashError as problem:
+        if tried_for_s >= _GONE_AFTER_S and _server_is_gone(entry.inverse):
+            return Outcome(entry.experiment, what, healed=True, how="left alone: that fault proxy is gone")
+        return Outcome(entry.experiment, what, healed=False, how=str(problem))
+    return Outcome(entry.experiment, what, healed=True)
+
+
+def _server_is_gone(inverse: Inverse) -> bool:
+    """A fault proxy keeps its faults in memory: when it is gone from this machine, so are they."""
+    if not isinstance(inverse, Enable | RemoveToxic):
+        return False
+    url = urlsplit(inverse.url)
+    host = url.hostname or ""
+    with contextlib.suppress(ValueError):
+        if not ipaddress.ip_address(host).is_loopback:
+            return False
+    return (host == "localhost" or host[:1].isdigit() or ":" in host) and not is_listening(f"{host}:{url.port}")

@@ -1,0 +1,1 @@
+"""Whether faults took effect (canaries) and whether the platform behaved as expected."""

@@ -1,0 +1,173 @@
+"""Whether a platform behaved as its experiments expected: judged after the run, from the record alone.
+
+An expectation is met, missed, unknown or not exercised. Unknown: the record lacks what should be there, such as a
+metric that was never scraped or a fault that was never in force. Not exercised: the record is whole, and nobody in the
+run put the expectation to the test. Neither is ever met.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chaos.proof import observations
+from chaos.proof.observations import SIGNS, Observation, Window, unknown
+from chaos.specification.expected import (
+    CounterIncreases,
+    Expectation,
+    MetricReaches,
+    NoGap,
+    Reconnects,
+    Recovers,
+    RequestShare,
+    ResponseTime,
+    StreamEvents,
+)
+from chaos.specification.experiment import Experiment
+from harness.amounts import in_full
+from harness.errors import InputError
+from harness.record.schema import FaultRun, FaultsDocument
+from harness.record.verdict import ExpectationResult, FaultResult
+from harness.sli.measured import BOT
+from harness.sli.recovery_gap import recovery_gaps
+
+
+class Evidence(Protocol):
+    """The parts of a record that expectations are judged by; `harness.record.reader.Record` has them."""
+
+    @property
+    def faults(self) -> FaultsDocument:
+        """What was broken."""
+
+    def table(self, name: str) -> pa.Table:
+        """A table of the record; empty when it was not written."""
+
+
+def judge(record: Evidence) -> tuple[FaultResult, ...]:
+    """Every experiment of the run, with each of its expectations."""
+    return tuple(_judge_fault(run, record) for run in record.faults.faults)
+
+
+def expected(expectation: Expectation) -> str:
+    """An expectation as people read it."""
+    match expectation:
+        case MetricReaches():
+            since = "the fault" if expectation.of == "effective" else "the heal"
+            within = in_full(expectation.within_s, "s")
+            goal = f"{SIGNS[expectation.compare]} {in_full(expectation.value)} within {within} of {since}"
+            where = ", everywhere" if expectation.across == "all" else ""
+            return f"{_metric(expectation.metric, expectation.labels)} {goal}{where}"
+        case CounterIncreases():
+            counter = _metric(expectation.metric, expectation.labels)
+            return f"{counter} grows by at least {in_full(expectation.by_at_least)}"
+        case ResponseTime():
+            return f"p{expectation.quantile * 100:g} of {expectation.step} ≤ {in_full(expectation.at_most_ms, 'ms')}"
+        case RequestShare():
+            return f"{_share(expectation)} of {expectation.step} {_kinds(expectation)}"
+        case StreamEvents():
+            return f"at least {expectation.at_least:,} {expectation.event!r} on the {expectation.stream} stream"
+        case Reconnects():
+            share, within = in_full(expectation.share_at_least, "ratio"), in_full(expectation.within_s, "s")
+            return f"{share} of those cut off the {expectation.stream} stream are back within {within}"
+        case NoGap():
+            return "no gap in the feed's sequence numbers"
+        case Recovers():
+            less, slower = in_full(expectation.share_drop_at_most, "ratio"), in_full(expectation.slower_at_most)
+            as_before = f"ok at most {less} less often, at most {slower} times as slow"
+            within = in_full(expectation.within_s, "s")
+            return f"{expectation.step} as before from {within} after the heal: {as_before}"
+
+
+def observe(expectation: Expectation, window: Window, record: Evidence) -> Observation:
+    """What the record says about an expectation. That a bot is turned away is no failure: bots do not count."""
+    match expectation:
+        case MetricReaches():
+            return observations.metric_reaches(record.table("metrics"), expectation, window)
+        case CounterIncreases():
+            return observations.counter_increases(
+                record.table("metrics"), _of_people(record, "requests"), expectation, window
+            )
+        case ResponseTime():
+            return observations.response_time(_of_people(record, "requests"), expectation, window)
+        case RequestShare():
+            return observations.request_share(_of_people(record, "requests"), expectation, window)
+        case StreamEvents():
+            return observations.stream_events(_of_people(record, "events"), expectation, window)
+        case Reconnects():
+            return observations.reconnects(_of_people(record, "events"), expectation, window)
+        case NoGap():
+            return observations.no_gap(_of_people(record, "events"), expectation, window)
+        case Recovers():
+            return observations.recovers(_of_people(record, "requests"), expectation, window)
+
+
+def _of_people(record: Evidence, name: str) -> pa.Table:
+    rows = record.table(name)
+    return rows.filter(pc.not_equal(rows["kind"], BOT))
+
+
+def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
+    try:
+        experiment = msgspec.convert(run.definition, Experiment)
+    except msgspec.ValidationError as error:
+        message = f"the definition of {run.experiment} is no experiment: {error}"
+        raise InputError(message, file="faults.json", hint="restore the file, or rehearse again") from error
+    return FaultResult(
+        experiment=run.experiment,
+        component=run.component,
+        kind=run.kind,
+        requested_s=_from_to(run.t_requested_s, run.t_heal_requested_s) if run.asked_s is None else run.asked_s,
+        effective_s=_from_to(run.t_effective_s, run.t_healed_s),
+        healed_s=_from_to(run.t_heal_requested_s, run.t_healed_s),
+        proven=run.proven,
+        canary={"injector": run.injector, **run.measured},
+        expectations=tuple(_judge_expectation(expectation, run, record) for expectation in experiment.expectations),
+        t_start_s=run.t_requested_s,
+        t_end_s=run.t_heal_requested_s if run.t_healed_s is None else run.t_healed_s,
+        hypothesis=run.hypothesis,
+        runbook=run.runbook,
+        error=run.error,
+        gaps=recovery_gaps(record, run),
+        makes_undecidable=experiment.makes_undecidable,
+        tolerance_s=run.tolerance_s,
+    )
+
+
+def _judge_expectation(expectation: Expectation, run: FaultRun, record: Evidence) -> ExpectationResult:
+    if run.t_requested_s is None or run.t_effective_s is None or run.t_heal_requested_s is None:
+        seen = unknown("the fault was never seen in force")
+    else:
+        seen = observe(expectation, Window(run.t_requested_s, run.t_effective_s, run.t_heal_requested_s), record)
+    return ExpectationResult(
+        name=expectation.name,
+        status=seen.status,
+        observed=seen.text,
+        expected=expected(expectation),
+        chances=seen.chances,
+    )
+
+
+def _metric(name: str, labels: dict[str, str]) -> str:
+    inside = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return f"{name}{{{inside}}}" if inside else name
+
+
+def _share(expectation: RequestShare) -> str:
+    least, most = in_full(expectation.at_least, "ratio"), in_full(expectation.at_most, "ratio")
+    if expectation.at_least == 0:
+        return f"at most {most}"
+    if expectation.at_most == 1:
+        return f"at least {least}"
+    return f"{least} to {most}"
+
+
+def _kinds(expectation: RequestShare) -> str:
+    kinds = [*map(str, expectation.status), *map(str, expectation.outcome), *expectation.error]
+    return f"end {' or '.join(kinds)}" if kinds else "are sent"
+
+
+def _from_to(start_s: float | None, end_s: float | None) -> float | None:
+    return None if start_s is None or end_s is None else end_s - start_s

@@ -1,0 +1,302 @@
+"""How each kind of expectation is checked against the tables of a record. Pure: tables in, an observation out."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chaos.specification.expected import (
+    CounterIncreases,
+    MetricReaches,
+    NoGap,
+    Reconnects,
+    Recovers,
+    RequestShare,
+    ResponseTime,
+    StreamEvents,
+)
+from harness.amounts import amount, number
+from harness.record.scrape import PERIOD_S
+from harness.sli import scraped
+
+_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
+    "equals": operator.eq,
+    "at_least": operator.ge,
+    "at_most": operator.le,
+}
+SIGNS: Final = {"equals": "=", "at_least": "≥", "at_most": "≤"}
+_LATE_S: Final = 2 * PERIOD_S  # what the last scrapes of a run may be short of the time that was given
+
+_WHO: Final = ["kind", "user", "actor"]
+"""What tells one person from another: people of different kinds share numbers."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """When a fault was in force, in T0 seconds: asked for, seen by the canary, and asked to go."""
+
+    requested_s: float
+    effective_s: float
+    heal_requested_s: float
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What was seen. `status`: met, missed, unknown (the record lacks what should be there), or not_exercised.
+
+    `chances`: how many observations could have shown the expectation missed.
+    """
+
+    status: Literal["met", "missed", "unknown", "not_exercised"]
+    text: str
+    chances: int = 0
+
+
+def _judged(met: bool, text: str, chances: int) -> Observation:
+    return Observation("met" if met else "missed", text, chances)
+
+
+def unknown(text: str) -> Observation:
+    """The record lacks what should be there: nobody can say."""
+    return Observation("unknown", text)
+
+
+def _not_exercised(text: str, chances: int = 0) -> Observation:
+    """Nothing in the run put the expectation to the test, or too little did."""
+    return Observation("not_exercised", text, chances)
+
+
+def metric_reaches(metrics: pa.Table, wanted: MetricReaches, window: Window) -> Observation:
+    """See `MetricReaches`. The moment is that of the scrape, so at worst one scrape late.
+
+    What never left the value that it was to come back to after the heal was not put to the test.
+    """
+    from_s = window.effective_s if wanted.of == "effective" else window.heal_requested_s
+    until_s = from_s + wanted.within_s
+    all_series = list(_series(metrics, wanted.metric, wanted.labels))
+    if not all_series:
+        return unknown(_never_scraped(metrics, wanted.metric))
+    in_time = _scraped_between(all_series, from_s, until_s)
+    chances = sum(map(len, in_time))
+    moments_s = [_reached_after_s(series, wanted, from_s) for series in all_series]
+    moment_s = min(moments_s) if wanted.across == "any" else max(moments_s)
+    if moment_s <= wanted.within_s:
+        since_fault = _scraped_between(all_series, window.requested_s, until_s)
+        if wanted.of == "heal" and all(_is_reached(series, wanted).all() for series in since_fault):
+            return _not_exercised(f"it was {SIGNS[wanted.compare]} {number(wanted.value)} all the time")
+        return _judged(True, f"after {amount(moment_s, 's', [wanted.within_s])}", chances)
+    blind = sum(scrapes.empty for scrapes in in_time)
+    if blind == len(all_series) or (blind and wanted.across == "all"):
+        return unknown(f"{wanted.metric} was not scraped in those {wanted.within_s:g} s")
+    last_s = float(pc.max(metrics["t_s"]).as_py())
+    if last_s < until_s - _LATE_S:
+        return unknown(f"not yet when the last metrics were scraped, {last_s - from_s:.1f} s after")
+    late = "never" if moment_s == np.inf else f"after {amount(moment_s, 's', [wanted.within_s])}"
+    return _judged(False, late, chances)
+
+
+def counter_increases(metrics: pa.Table, requests: pa.Table, wanted: CounterIncreases, window: Window) -> Observation:
+    """See `CounterIncreases`; `harness.sli.scraped` tells how a counter is read over restarts.
+
+    A chance is a step that was taken; without `needs_step`, a scrape. Growth is a chance that was taken.
+    """
+    until_s = window.heal_requested_s + wanted.grace_s
+    found = scraped.increments(metrics, wanted.metric)
+    if found.empty:
+        return unknown(_never_scraped(metrics, wanted.metric))
+    of_them = pc.is_in(metrics["source"], value_set=pa.array(found["source"].unique()))
+    times_s = _between(metrics.filter(of_them), "t_s", window.requested_s, until_s)["t_s"]
+    if not len(times_s):
+        return unknown(f"{wanted.metric} was not scraped during the fault")
+    during = found["t_s"].between(window.requested_s, until_s, inclusive="right")
+    ours = found["labels"].map(lambda labels: _has(str(labels), wanted.labels))
+    grown = float(found.loc[during & ours, "grown"].sum())
+    text, met = f"by {number(grown, [wanted.by_at_least])}", grown >= wanted.by_at_least
+    if not wanted.needs_step:
+        return _judged(met, text, len(times_s.unique()))
+    steps = _between(_step(requests, wanted.needs_step), "t_start_s", window.effective_s, window.heal_requested_s)
+    if not met and not steps.num_rows:
+        return _not_exercised(f"{text}, and no {wanted.needs_step} was sent")
+    return _judged(met, text, max(steps.num_rows, int(met)))
+
+
+def response_time(requests: pa.Table, wanted: ResponseTime, window: Window) -> Observation:
+    """See `ResponseTime`."""
+    meant = _between(_step(requests, wanted.step), "t_intended_s", window.effective_s, window.heal_requested_s)
+    if too_few := _too_few(meant, wanted.samples_min):
+        return too_few
+    times_ms = (meant["t_end_s"].to_numpy() - meant["t_intended_s"].to_numpy()) * 1000
+    value_ms = float(np.quantile(times_ms, wanted.quantile, method="inverted_cdf"))
+    told = amount(value_ms, "ms", [wanted.at_most_ms])
+    return _judged(value_ms <= wanted.at_most_ms, f"{told} over {meant.num_rows:,} requests", meant.num_rows)
+
+
+def request_share(requests: pa.Table, wanted: RequestShare, window: Window) -> Observation:
+    """See `RequestShare`."""
+    sent = _between(_step(requests, wanted.step), "t_start_s", window.effective_s, window.heal_requested_s)
+    if too_few := _too_few(sent, wanted.samples_min):
+        return too_few
+    matching = sent
+    if wanted.status:
+        matching = matching.filter(pc.is_in(matching["status"], pa.array(wanted.status, pa.int16())))
+    if wanted.outcome:
+        matching = matching.filter(pc.is_in(matching["outcome"], pa.array([str(one) for one in wanted.outcome])))
+    if wanted.error:
+        matching = matching.filter(pc.is_in(matching["error"], pa.array(wanted.error)))
+    share = matching.num_rows / sent.num_rows
+    met = wanted.at_least <= share <= wanted.at_most
+    told = amount(share, "ratio", [wanted.at_least, wanted.at_most])
+    return _judged(met, f"{told} of {sent.num_rows:,} requests", sent.num_rows)
+
+
+def _too_few(requests: pa.Table, samples_min: int) -> Observation | None:
+    """What to say of fewer requests than an expectation needs; null: there are enough."""
+    count = requests.num_rows
+    if count >= max(samples_min, 1):
+        return None
+    return _not_exercised(f"only {count:,} requests, {samples_min:,} are needed", count)
+
+
+def recovers(requests: pa.Table, wanted: Recovers, window: Window) -> Observation:
+    """See `Recovers`. Without requests before the fault there is nothing to come back to."""
+    steps = _step(requests, wanted.step)
+    before = _between(steps, "t_intended_s", -np.inf, window.requested_s)
+    after = _between(steps, "t_intended_s", window.heal_requested_s + wanted.within_s, np.inf)
+    if min(before.num_rows, after.num_rows) < max(wanted.samples_min, 1):
+        seen = f"only {before.num_rows:,} requests before and {after.num_rows:,} after"
+        return _not_exercised(f"{seen}, {wanted.samples_min:,} each are needed", after.num_rows)
+    was, now = _ok_share(before), _ok_share(after)
+    was_ms, now_ms = _median_ms(before), _median_ms(after)
+    least, most_ms = was - wanted.share_drop_at_most, max(was_ms * wanted.slower_at_most, was_ms + wanted.slack_ms)
+    met = now >= least and now_ms <= most_ms
+    told = f"{amount(now, 'ratio', [least])} ok in {amount(now_ms, 'ms', [most_ms])} after"
+    allowed = f"at least {amount(least, 'ratio', [now])} in at most {amount(most_ms, 'ms', [now_ms])} would do"
+    as_before = f"{amount(was, 'ratio')} in {amount(was_ms, 'ms')} before"
+    return _judged(met, f"{told}, {as_before}; {allowed}", after.num_rows)
+
+
+def _ok_share(requests: pa.Table) -> float:
+    return float(np.mean(requests["outcome"].to_numpy(zero_copy_only=False) == "ok"))
+
+
+def _median_ms(requests: pa.Table) -> float:
+    return float(np.median(requests["t_end_s"].to_numpy() - requests["t_intended_s"].to_numpy()) * 1000)
+
+
+def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Observation:
+    """See `StreamEvents`. A chance is a client who was on the stream when the fault began, or heard the event."""
+    stream = _stream(events, wanted.stream)
+    # from the request on: the platform may notice before the canary's next probe does
+    seen = _between(stream, "t_s", window.requested_s, window.heal_requested_s + wanted.grace_s)
+    heard = _clients(seen.filter(pc.equal(seen["event"], wanted.event)))
+    count = len(heard)
+    before = _clients(_between(stream, "t_s", -np.inf, window.requested_s))
+    last = before.groupby(_WHO)["event"].last()
+    there = set(last[~last.isin(["disconnect", "admitted"])].index)
+    chances = len(there | set(heard.set_index(_WHO).index))
+    if count >= wanted.at_least:
+        return _judged(True, f"{count:,}", chances)
+    if not there:
+        return _not_exercised(f"nobody was on the {wanted.stream} stream")
+    return _judged(False, f"{count:,}", chances)
+
+
+def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observation:
+    """See `Reconnects`. Clients that the end of the record leaves no time to come back are not counted."""
+    stream = _stream(events, wanted.stream)
+    rows = stream.select([*_WHO, "event", "t_s", "key"]).to_pandas()
+    cut = rows[(rows["event"] == "disconnect") & (rows["key"] != "")]
+    cut = cut[cut["t_s"].between(window.requested_s, window.heal_requested_s)]
+    if cut.empty:
+        return _not_exercised("no client was cut off")
+    connects = rows[rows["event"] == "connect"]
+    cut = cut[cut["t_s"] + wanted.within_s <= rows["t_s"].max()]
+    if cut.empty:
+        return _not_exercised(f"the run ended less than {wanted.within_s:g} s after the first was cut off")
+    back = pd.merge_asof(
+        cut.sort_values("t_s"),
+        connects[[*_WHO, "t_s"]].assign(t_back_s=connects["t_s"]).sort_values("t_s"),
+        on="t_s",
+        by=_WHO,
+        direction="forward",
+    )
+    took_s = (back["t_back_s"] - back["t_s"]).fillna(np.inf)
+    share = float((took_s <= wanted.within_s).mean())
+    latest = amount(float(took_s.max()), "s", [wanted.within_s]) if np.isfinite(took_s.max()) else ""
+    slowest = f"the slowest after {latest}" if latest else "one never"
+    told = amount(share, "ratio", [wanted.share_at_least])
+    return _judged(share >= wanted.share_at_least, f"{told} of {len(took_s):,} clients, {slowest}", len(took_s))
+
+
+def no_gap(events: pa.Table, wanted: NoGap, window: Window) -> Observation:
+    """See `NoGap`. A snapshot says where the count goes on; a change of epoch without one is a gap."""
+    feed = _stream(events, "feed")
+    changes = feed.filter(pc.is_in(feed["event"], pa.array(["snapshot", "seat"])))
+    rows = changes.select([*_WHO, "event", "t_s", "epoch", "seq"]).to_pandas()
+    rows = rows.sort_values([*_WHO, "t_s"], kind="stable")
+    before = rows.groupby(_WHO)[["epoch", "seq"]].shift()
+    skips = (rows["epoch"] != before["epoch"]) | (rows["seq"] > before["seq"] + 1)
+    judged = (rows["event"] == "seat") & before["seq"].notna()
+    judged &= rows["t_s"].between(window.requested_s, window.heal_requested_s + wanted.grace_s)
+    chances = int(judged.sum())
+    if not chances:
+        return _not_exercised("no seat change reached a client")
+    gaps = int((skips & judged).sum())
+    return _judged(gaps == 0, f"{gaps:,} gaps in {chances:,} changes", chances)
+
+
+def _clients(events: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = events.select([*_WHO, "event"]).to_pandas()
+    return frame
+
+
+def _never_scraped(metrics: pa.Table, name: str) -> str:
+    """What to say of a metric that has no series, or none with the labels that were asked for."""
+    known = bool(pc.any(pc.equal(metrics["name"], name)).as_py())
+    return f"no series of {name} with these labels was scraped" if known else f"{name} was never scraped"
+
+
+def _scraped_between(all_series: list[pd.DataFrame], from_s: float, until_s: float) -> list[pd.DataFrame]:
+    return [series[series["t_s"].between(from_s, until_s)] for series in all_series]
+
+
+def _is_reached(series: pd.DataFrame, wanted: MetricReaches) -> pd.Series:
+    reached: pd.Series = series["value"].map(lambda value: _COMPARE[wanted.compare](value, wanted.value)).astype(bool)
+    return reached
+
+
+def _reached_after_s(series: pd.DataFrame, wanted: MetricReaches, from_s: float) -> float:
+    """How long after `from_s` the first scrape showed it; infinite: none did."""
+    after = series[series["t_s"] >= from_s]
+    reached = after[_is_reached(after, wanted)]
+    return float(reached["t_s"].min()) - from_s if len(reached) else np.inf
+
+
+def _series(metrics: pa.Table, name: str, labels: dict[str, str]) -> Iterator[pd.DataFrame]:
+    """Each (source, labels) of a metric whose labels include these, in the order of time."""
+    for (_, text), series in scraped.samples(metrics, name).groupby(["source", "labels"]):
+        if _has(str(text), labels):
+            yield series
+
+
+def _has(text: str, labels: dict[str, str]) -> bool:
+    return {f"{key}={value}" for key, value in labels.items()} <= set(text.split(","))
+
+
+def _step(requests: pa.Table, step: str) -> pa.Table:
+    """The requests of a step, without those that the end of the run cut."""
+    return requests.filter(pc.and_(pc.equal(requests["step"], step), pc.not_equal(requests["error"], "stopped")))
+
+
+def _stream(events: pa.Table, stream: str) -> pa.Table:
+    return events.filter(pc.equal(events["stream"], stream))
+
+
+def _between(table: pa.Table, column: str, from_s: float, until_s: float) -> pa.Table:
+    times = table[column]
+    return table.filter(pc.and_(pc.greater_equal(times, from_s), pc.less_equal(times, until_s)))

@@ -1,0 +1,1 @@
+"""Experiment files: faults, expectations, and their schedule on the release clock."""

@@ -1,0 +1,210 @@
+"""What an experiment file can expect: a small closed language, and what is impossible to expect.
+
+`chaos.proof.expectations` judges it, from the record alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from harness.record.schema import ERRORS, EVENT_KINDS, STEPS, Outcome
+from harness.record.scrape import PERIOD_S
+from harness.yaml_file import YamlFile
+
+
+class _Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the expectations. `name` is what the report prints."""
+
+    name: str
+
+
+class MetricReaches(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="metric"):
+    """A gauge reaches a value within a time of the fault being effective, or healed. A chance is a scrape in that time.
+
+    `across`: it is enough that `any` matching series reaches it, or `all` must.
+    """
+
+    metric: str
+    labels: dict[str, str] = {}
+    compare: Literal["equals", "at_least", "at_most"] = "equals"
+    value: float
+    within_s: float
+    of: Literal["effective", "heal"]
+    across: Literal["any", "all"] = "any"
+
+
+class CounterIncreases(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="increases"):
+    """A counter, summed over its matching series, grows between effective and `grace_s` after the heal command.
+
+    `needs_step`: it can only grow when somebody takes this step meanwhile; when nobody does, nothing is judged.
+    """
+
+    metric: str
+    labels: dict[str, str] = {}
+    by_at_least: float = 1.0
+    grace_s: float = 1.0
+    needs_step: str = ""
+
+
+class ResponseTime(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="response_time"):
+    """A quantile of a step's response times, over what users meant to send while the fault was effective."""
+
+    step: str
+    quantile: float
+    at_most_ms: float
+    samples_min: int = 10
+
+
+class RequestShare(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="requests"):
+    """The share of a step's requests, sent while the fault was effective, that end with one of these statuses, outcomes
+    or errors (those given must all match; an empty list matches any)."""
+
+    step: str
+    status: tuple[int, ...] = ()
+    outcome: tuple[Outcome, ...] = ()
+    error: tuple[str, ...] = ()
+    at_least: float = 0.0
+    at_most: float = 1.0
+    samples_min: int = 5
+
+
+class StreamEvents(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="events"):
+    """So many events of a kind arrive on a stream between effective and `grace_s` after the heal command."""
+
+    stream: Literal["positions", "feed"]
+    event: str
+    at_least: int = 1
+    grace_s: float = 1.0
+
+
+class Reconnects(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="reconnects"):
+    """Of the clients that a fault cut off a stream, this share is connected again within a time. Each is a chance."""
+
+    stream: Literal["positions", "feed"]
+    within_s: float
+    share_at_least: float = 1.0
+
+
+class NoGap(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="no_gap"):
+    """From the fault until `grace_s` after the heal command, no feed client misses a sequence number unsaid."""
+
+    grace_s: float = 5.0
+
+
+class Recovers(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="recovers"):
+    """From `within_s` after the heal command on, a step is as it was before the fault: its share of ok requests at most
+    `share_drop_at_most` lower, its median response time at most `slower_at_most` times as long (and `slack_ms`)."""
+
+    step: str
+    within_s: float
+    share_drop_at_most: float = 0.05
+    slower_at_most: float = 3.0
+    slack_ms: float = 100.0
+    samples_min: int = 5
+
+
+_SELECTS: Final = ("status", "outcome", "error")
+
+Expectation: TypeAlias = (
+    MetricReaches | CounterIncreases | ResponseTime | RequestShare | StreamEvents | Reconnects | NoGap | Recovers
+)
+
+
+def check_expectations(expectations: Sequence[Expectation], file: YamlFile) -> None:
+    """Raises InputError for the first that cannot be judged, or that has the name of one before it."""
+    names: dict[str, int] = {}
+    for at, expectation in enumerate(expectations):
+        for message, key, hint in _problems(expectation):
+            raise file.error(message, "expectations", at, key, hint=hint)
+        first = names.setdefault(expectation.name, at)
+        if first != at:
+            hint = f"the one on line {file.line_of('expectations', first, 'name')} is called so too: rename one"
+            raise file.error(
+                f"a second expectation is called {expectation.name!r}", "expectations", at, "name", hint=hint
+            )
+    for (_, one), (at, other) in combinations(enumerate(expectations), 2):
+        if isinstance(one, RequestShare) and isinstance(other, RequestShare) and _contradict(one, other):
+            message, hint = f"cannot be met when {one.name!r} is", "take one of the two out"
+            raise file.error(message, "expectations", at, "name", hint=hint)
+
+
+def _contradict(one: RequestShare, other: RequestShare) -> bool:
+    """Whether no requests could meet both: the same ones are to be many and few, or two kinds more than all."""
+    if one.step != other.step:
+        return False
+    if all(set(getattr(one, key)) == set(getattr(other, key)) for key in _SELECTS):
+        return max(one.at_least, other.at_least) > min(one.at_most, other.at_most)
+    apart = any(
+        getattr(one, key) and getattr(other, key) and set(getattr(one, key)).isdisjoint(getattr(other, key))
+        for key in _SELECTS
+    )
+    return apart and one.at_least + other.at_least > 1
+
+
+def _problems(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
+    """What is impossible about an expectation: message, key, hint."""
+    yield from _windows_without_samples(expectation)
+    match expectation:
+        case CounterIncreases():
+            if expectation.by_at_least <= 0:
+                yield "expected a number above 0", "by_at_least", ""
+            yield from _known(expectation.needs_step, ("", *STEPS), "needs_step")
+        case ResponseTime():
+            yield from _time_problems(expectation)
+        case RequestShare():
+            yield from _share_problems(expectation)
+        case StreamEvents():
+            yield from _known(expectation.event, EVENT_KINDS, "event")
+            if expectation.at_least < 1:
+                yield "none at all would do", "at_least", "1 or more"
+        case Recovers():
+            yield from _known(expectation.step, STEPS, "step")
+            if not 0 <= expectation.share_drop_at_most < 1:
+                yield "expected a share from 0 to below 1", "share_drop_at_most", ""
+            if expectation.slower_at_most < 1:
+                yield "expected a factor of 1 or more", "slower_at_most", ""
+        case Reconnects() if not 0 < expectation.share_at_least <= 1:
+            yield "expected a share above 0 and up to 1", "share_at_least", ""
+
+
+def _windows_without_samples(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
+    """Times in which nothing can be observed, and numbers of samples that would judge nothing."""
+    match expectation:
+        case MetricReaches(within_s=within_s) if within_s < PERIOD_S:
+            hint = f"metrics are read every {PERIOD_S:g} s: give it that time or longer"
+            yield f"no scrape need fall into {within_s:g} s", "within_s", hint
+        case Reconnects(within_s=within_s) | Recovers(within_s=within_s) if within_s <= 0:
+            yield "expected a time above 0 s", "within_s", ""
+        case CounterIncreases(grace_s=grace_s) | StreamEvents(grace_s=grace_s) | NoGap(grace_s=grace_s) if grace_s < 0:
+            yield "must not be negative", "grace_s", ""
+    if isinstance(expectation, ResponseTime | RequestShare | Recovers) and expectation.samples_min < 1:
+        yield "without a request there is nothing to judge", "samples_min", "1 or more"
+
+
+def _time_problems(expectation: ResponseTime) -> Iterator[tuple[str, str, str]]:
+    yield from _known(expectation.step, STEPS, "step")
+    if not 0 < expectation.quantile < 1:
+        yield "expected a quantile between 0 and 1", "quantile", "0.99 for the p99"
+    if expectation.at_most_ms <= 0:
+        yield "expected a time above 0 ms", "at_most_ms", ""
+
+
+def _share_problems(expectation: RequestShare) -> Iterator[tuple[str, str, str]]:
+    yield from _known(expectation.step, STEPS, "step")
+    for error in expectation.error:
+        yield from _known(error, ERRORS, "error")
+    if expectation.outcome == (Outcome.OK,) and expectation.error:
+        yield "no request ends ok with an error", "error", "take outcome or error out"
+    if not 0 <= expectation.at_least <= expectation.at_most <= 1:
+        yield "expected 0 ≤ at_least ≤ at_most ≤ 1", "at_least", ""
+    if (expectation.at_least, expectation.at_most) == (0, 1):
+        yield "every share would do", "name", "give at_least or at_most"
+
+
+def _known(value: str, known: Sequence[str], key: str) -> Iterator[tuple[str, str, str]]:
+    if value not in known:
+        yield f"cannot be {value!r}", key, f"one of {', '.join(filter(None, known))}"

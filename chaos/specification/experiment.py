@@ -1,0 +1,272 @@
+"""An experiment file, parsed once into a frozen `Experiment`: what to break, how to prove it, what to expect.
+
+    name: redis-down
+    hypothesis: Nobody loses a place in line while Redis refuses connections.
+    component: redis
+    kind: refuse
+    length_s: 4
+    tolerance_s: 1.5                        # may be left out: by how much longer or shorter it may be in force
+    faults:       [{action: disable, proxy: redis}]
+    canaries:     [{probe: redis, proxy: redis, effective: refused}]
+    steady_state: [{name: …, metric: …, compare: equals, value: 0}]      # before the fault, or it is not injected
+    guards:       [{name: …, metric: …, compare: at_most, value: 500}]   # while it is in force, or it is healed at once
+    expectations: [...]
+    makes_undecidable: {queue_order: "why nobody can tell after this fault"}
+
+The parts of a file: faults in `chaos.specification.fault`, canaries and guards here, expectations in
+`chaos.specification.expected`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from chaos.specification.expected import Expectation, RequestShare, check_expectations
+from chaos.specification.fault import ON_PROCESSES, ON_PROXIES, Disconnect, Drop, Fault, check_fault, place_of
+from harness.errors import InputError
+from harness.registry.invariants import INVARIANTS
+from harness.yaml_file import YamlFile, suggest
+
+FOLDER: Final = Path(__file__).parents[1] / "experiments"
+_SERVER_ERRORS: Final = 500
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
+_PROOF_S: Final = {"slow": 0.5, "hung": 1.5, "unanswered": 1.5, "stale": 1.5}
+"""How much longer than its effect a window must be for the canary to see it."""
+_TOLERANCE_MIN_S: Final = 1.5
+_TOLERANCE_RATIO: Final = 0.25
+_STARTS_WITHIN_S: Final = 10.0
+"""A part that was killed is back when it has started again, which is the platform's own time."""
+
+Site: TypeAlias = tuple[Literal["proxy", "process", "server"], str]
+"""Where a canary probes: what it is, and its name."""
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the parts: frozen, and an unknown key is refused."""
+
+
+class CanarySpec(_Part, frozen=True, kw_only=True):
+    """The probe that proves a fault: through a `proxy`, at a `process` past every proxy, or on a database `server`.
+
+    `effective` is what it must see: `refused` (no connection, or a cut one), `hung` (a connection, and no answer),
+    `unanswered` (either: a host that is gone refuses in one place and hangs in another), `slow` (an answer that takes
+    at least `slow_ms_min`), `dropped` (some of the `sockets` it holds open are cut),
+    `stale` (what was just written to the primary is not on the replica `server`). `path` may hold {event}.
+    `watches`: the process or server whose fault it proves, when that is not where it probes.
+    """
+
+    probe: Literal["redis", "postgres", "http", "websocket", "tcp", "replica"]
+    proxy: str = ""
+    process: str = ""
+    server: str = ""
+    watches: str = ""
+    effective: Literal["refused", "hung", "unanswered", "slow", "dropped", "stale"]
+    slow_ms_min: int = 0
+    path: str = "/healthz"
+    sockets: int = 12
+
+    @property
+    def place(self) -> str:
+        """Where it probes."""
+        return self.proxy or self.process or self.server
+
+    @property
+    def site(self) -> Site:
+        """What `place` is, and its name: a process and the server that runs in it may be called the same."""
+        return "proxy" if self.proxy else "process" if self.process else "server", self.place
+
+    @property
+    def proves(self) -> str:
+        """What it watches."""
+        return self.watches or self.place
+
+
+class Guard(_Part, frozen=True, kw_only=True):
+    """What must be true of a metric of the platform, read while the run goes on, in every matching series.
+
+    As `steady_state` it must be true before anything is broken. As one of the `guards` it ends the experiment, healed,
+    when it has been false for `for_s`. `metric` may also be load_p99_ms or load_rps, as the load generator sees them.
+    """
+
+    name: str
+    metric: str
+    labels: dict[str, str] = {}
+    compare: Literal["equals", "at_least", "at_most"]
+    value: float
+    for_s: float = 1.0
+
+
+class Experiment(_Part, frozen=True, kw_only=True):
+    """One experiment, whole. `length_s` is how long the fault stays unless a scenario says otherwise.
+
+    `makes_undecidable`: invariants that nobody can decide after this fault → why. Where one of them is undecided the
+    report says so and the grade is at best B; without that there is no verdict.
+    `tolerance_s`: by how much longer or shorter it may be in force; null: see `Experiment.tolerates_s`.
+    """
+
+    name: str
+    hypothesis: str
+    component: str
+    kind: str
+    runbook: str = ""
+    length_s: float
+    tolerance_s: float | None = None
+    faults: tuple[Fault, ...]
+    canaries: tuple[CanarySpec, ...]
+    steady_state: tuple[Guard, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    makes_undecidable: dict[str, str] = {}
+
+    @property
+    def proxies(self) -> frozenset[str]:
+        """The proxies that it breaks, or that a canary needs."""
+        broken = {fault.proxy for fault in self.faults if isinstance(fault, ON_PROXIES)}
+        return frozenset(broken | {canary.proxy for canary in self.canaries if canary.proxy})
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The proxies, processes and servers that it breaks or looks at: nobody else may break them meanwhile."""
+        return self.proxies | {place_of(fault) for fault in self.faults}
+
+    @property
+    def needs_levers(self) -> bool:
+        """Whether it takes more than a fault proxy."""
+        on_proxies = all(isinstance(fault, ON_PROXIES) for fault in self.faults)
+        return not on_proxies or any(canary.process or canary.server for canary in self.canaries)
+
+    @property
+    def needs_containers(self) -> bool:
+        """Whether only a stack of containers can carry it."""
+        return any(isinstance(fault, Disconnect) for fault in self.faults)
+
+    def tolerates_s(self, asked_s: float) -> float:
+        """By how much longer or shorter than `asked_s` its faults may be in force and still be proven as asked.
+
+        Unless the file says so: as much as it may be late, and the time that its canaries are blind for, or that what
+        was killed takes to start.
+        """
+        if self.tolerance_s is not None:
+            return self.tolerance_s
+        blind_s = max((_PROOF_S.get(canary.effective, 0.0) for canary in self.canaries), default=0.0)
+        starts_s = _STARTS_WITHIN_S if any(isinstance(fault, ON_PROCESSES) for fault in self.faults) else 0.0
+        return self.may_be_late_s(asked_s) + max(blind_s, starts_s)
+
+    def may_be_late_s(self, asked_s: float) -> float:
+        """By how much later than planned we may inject or heal what lasts `asked_s`: a quarter, at least 1.5 s."""
+        return self.tolerance_s or max(_TOLERANCE_MIN_S, _TOLERANCE_RATIO * asked_s)
+
+    @property
+    def shortest_s(self) -> float:
+        """The shortest window in which its canaries can prove it: an answer that takes 8 s needs 8 s to be seen."""
+        needed_s = (_PROOF_S.get(canary.effective, 0.0) + canary.slow_ms_min / 1000 for canary in self.canaries)
+        return max(needed_s, default=0.0)
+
+    @property
+    def refuses_holds(self) -> bool:
+        """Whether new holds are expected to be refused, so that trying one takes no seat from anybody."""
+        return any(
+            isinstance(one, RequestShare) and one.step == "hold" and one.at_least > 0 and _are_refusals(one.status)
+            for one in self.expectations
+        )
+
+
+def _are_refusals(statuses: tuple[int, ...]) -> bool:
+    return bool(statuses) and all(status >= _SERVER_ERRORS for status in statuses)
+
+
+def names() -> list[str]:
+    """The experiments that come with gatecrash."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def shipped(*, containers: bool) -> list[Experiment]:
+    """Those that come with gatecrash and that a stack can carry; `containers`: its parts run in containers."""
+    every = [load(name) for name in names()]
+    return [one for one in every if containers or not one.needs_containers]
+
+
+def load(name_or_path: str | Path) -> Experiment:
+    """One of `names()`, or a file of the user's own. Raises InputError."""
+    text = str(name_or_path)
+    if text.endswith((".yaml", ".yml")) or "/" in text:
+        return _read(Path(text))
+    if text not in names():
+        raise InputError(f"no experiment is called {text!r}", hint=suggest(text, names()))
+    return _read(FOLDER / f"{text}.yaml")
+
+
+def _read(path: Path) -> Experiment:
+    file = YamlFile(path)
+    experiment = file.decode(Experiment)
+    if not _NAME.fullmatch(experiment.name):
+        raise file.error("expected lower-case letters, digits and dashes", "name")
+    if experiment.length_s <= 0:
+        raise file.error("expected a time above 0 s", "length_s")
+    if experiment.tolerance_s is not None and experiment.tolerance_s <= 0:
+        raise file.error("expected a time above 0 s", "tolerance_s")
+    _check_faults(experiment, file)
+    _check_canaries(experiment, file)
+    if experiment.length_s < experiment.shortest_s:
+        raise file.error(
+            f"the canary needs at least {experiment.shortest_s:g} s to prove this", "length_s", hint="lengthen it"
+        )
+    for section, guards in (("steady_state", experiment.steady_state), ("guards", experiment.guards)):
+        for at, guard in enumerate(guards):
+            if guard.for_s < 0:
+                raise file.error("must not be negative", section, at, "for_s")
+    check_expectations(experiment.expectations, file)
+    _check_undecidable(experiment, file)
+    return experiment
+
+
+def _check_undecidable(experiment: Experiment, file: YamlFile) -> None:
+    for name, why in experiment.makes_undecidable.items():
+        if name not in INVARIANTS:
+            hint = suggest(name, tuple(INVARIANTS))
+            raise file.error(f"no invariant is called {name!r}", "makes_undecidable", name, hint=hint)
+        if not why.strip():
+            hint = "say what the fault takes away that would be needed to decide it"
+            raise file.error("expected the reason", "makes_undecidable", name, hint=hint)
+
+
+def _check_faults(experiment: Experiment, file: YamlFile) -> None:
+    if not experiment.faults:
+        raise file.error("an experiment that breaks nothing proves nothing", "faults")
+    watched = {canary.proves for canary in experiment.canaries}
+    for at, fault in enumerate(experiment.faults):
+        place = place_of(fault)
+        key = "proxy" if isinstance(fault, ON_PROXIES) else "process" if isinstance(fault, ON_PROCESSES) else "server"
+        if place not in watched:
+            hint = f"add {{{key}: {place}, …}} to canaries"
+            raise file.error(f"no canary watches the {key} {place!r}", "faults", at, key, hint=hint)
+        check_fault(fault, file, at)
+
+
+def _check_canaries(experiment: Experiment, file: YamlFile) -> None:
+    dropping = {fault.proxy for fault in experiment.faults if isinstance(fault, Drop)}
+    broken = {place_of(fault) for fault in experiment.faults}
+    for at, canary in enumerate(experiment.canaries):
+        places = [key for key in ("proxy", "process", "server") if getattr(canary, key)]
+        if len(places) != 1:
+            raise file.error("expected one of proxy, process and server", "canaries", at)
+        if canary.proves not in broken:
+            key = "watches" if canary.watches else places[0]
+            what = "proxy" if key == "proxy" else "part"
+            raise file.error(f"watches a {what} that no fault breaks", "canaries", at, key)
+        if (canary.probe == "replica") != (canary.effective == "stale") or bool(canary.server) != (
+            canary.probe == "replica"
+        ):
+            raise file.error("goes with a server and effective: stale, and with them only", "canaries", at, "probe")
+        if (canary.effective == "slow") != (canary.slow_ms_min > 0):
+            raise file.error("goes with effective: slow, and with it only", "canaries", at, "slow_ms_min")
+        if canary.effective == "dropped" and canary.probe != "websocket":
+            raise file.error("held sockets prove a drop, and only they do", "canaries", at, "effective")
+        if (canary.effective == "dropped") != (canary.proxy in dropping):
+            raise file.error("does not fit the fault on this proxy", "canaries", at, "effective")
+        if not 1 <= canary.sockets <= 1000:
+            raise file.error("expected 1 to 1000", "canaries", at, "sockets")

@@ -1,0 +1,195 @@
+"""What this machine can do for a rehearsal, and how to mend what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psutil
+
+from harness.errors import GatecrashError
+from harness.processes.ports import free_ports
+from harness.stack.databases import postgres_binaries, valkey_binary
+from harness.swarm.calibration.capacity import port_range
+
+_NEEDED_FDS: Final = 4_096
+_NEEDED_MEMORY_BYTES: Final = 2 * 10**9
+_NEEDED_DISK_BYTES: Final = 10**9
+_NEEDED_PORTS: Final = 10_000
+_NEEDED_BACKLOG: Final = 4_096
+_NEEDED_TRACKED: Final = 20_000
+_CONNTRACK: Final = Path("/proc/sys/net/netfilter")
+_SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
+_LIFT_HARD_FDS: Final = "beyond the hard limit: nofile in /etc/security/limits.conf, or LimitNOFILE= of the service"
+_PACKAGES: Final = ("locust", "gevent", "websocket-client", "sseclient-py", "toxiproxy-python", "pyarrow", "granian")
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing looked at. `status`: ok · limited (works, with less) · optional (not there,
+    not needed) · missing (a rehearsal cannot run)."""
+
+    name: str
+    status: str
+    found: str
+    mend: str = ""
+
+
+def examine() -> tuple[Check, ...]:
+    """Everything, in the order in which a rehearsal needs it."""
+    return tuple(_checks())
+
+
+def _checks() -> Iterator[Check]:
+    yield Check(
+        "python", "ok", f"{platform.python_implementation()} {platform.python_version()} on {platform.platform()}"
+    )
+    for package in _PACKAGES:
+        yield _package(package)
+    yield _server("Valkey", valkey_binary)
+    yield _server("PostgreSQL", postgres_binaries)
+    yield _cores()
+    memory = psutil.virtual_memory().available
+    yield _amount(
+        "memory available",
+        memory,
+        _NEEDED_MEMORY_BYTES,
+        "stop other programs, ask for fewer users, or add machines (gatecrash plan)",
+    )
+    temporary = Path(tempfile.gettempdir())
+    yield _amount(
+        f"disk free in {temporary}", shutil.disk_usage(temporary).free, _NEEDED_DISK_BYTES, "set TMPDIR to another disk"
+    )
+    yield _descriptors()
+    yield _connections()
+    yield _backlog()
+    yield _tracking()
+    yield _ports()
+    yield _account()
+    yield from _docker()
+    yield _toxiproxy()
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Check(name, "missing", "not installed", "make setup")
+
+
+def _server(name: str, find: Callable[[], Path]) -> Check:
+    try:
+        return Check(name, "ok", str(find()))
+    except GatecrashError as error:
+        return Check(name, "missing", error.message, error.hint)
+
+
+def _cores() -> Check:
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if cores < 2:
+        return Check(
+            "cores",
+            "limited",
+            str(cores),
+            "the platform and the load share it: expect DEGRADED; add a core, or a machine (gatecrash worker)",
+        )
+    return Check("cores", "ok", str(cores))
+
+
+def _amount(name: str, found_bytes: int, needed_bytes: int, mend: str) -> Check:
+    found = f"{found_bytes / 1e9:,.1f} GB"
+    if found_bytes < needed_bytes:
+        return Check(name, "limited", f"{found}, {needed_bytes / 1e9:.0f} GB wanted", mend)
+    return Check(name, "ok", found)
+
+
+def _descriptors() -> Check:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    found = f"{soft:,} (hard limit {hard:,})"
+    if soft < _NEEDED_FDS:
+        wanted = min(hard, 20_000) if hard != resource.RLIM_INFINITY else 20_000
+        return Check("file descriptors", "limited", found, f"ulimit -n {wanted}; {_LIFT_HARD_FDS}")
+    return Check("file descriptors", "ok", found, f"for more: ulimit -n; {_LIFT_HARD_FDS}")
+
+
+def _connections() -> Check:
+    """Each connection to one address of the platform takes one local port of this machine."""
+    first, last = port_range()
+    found = f"{first} to {last}: {last - first + 1:,} connections to one address, half of them opened fast"
+    lift = 'sysctl -w net.ipv4.ip_local_port_range="1024 65535", or more machines (gatecrash plan)'
+    if last - first + 1 < _NEEDED_PORTS:
+        return Check("local ports", "limited", found, lift)
+    return Check("local ports", "ok", found, f"for more: {lift}")
+
+
+def _backlog() -> Check:
+    """A step of connects waits in the listener's queue; what overflows it is sent again a second later."""
+    name, lift = "listen queue", "sysctl -w net.core.somaxconn=4096"
+    try:
+        longest = int(_SOMAXCONN.read_text())
+    except OSError:
+        return Check(name, "ok", "as the system has it")
+    if longest < _NEEDED_BACKLOG:
+        return Check(name, "limited", f"{longest:,}, {_NEEDED_BACKLOG:,} wanted", lift)
+    return Check(name, "ok", f"{longest:,}", "" if longest > _NEEDED_BACKLOG else f"for more: {lift[:-4]}65535")
+
+
+def _tracking() -> Check:
+    """A firewall that tracks connections, also closed ones for a while, drops in silence what its table cannot hold."""
+    name, lift = "connection tracking", "sysctl -w net.netfilter.nf_conntrack_max=1048576"
+    try:
+        most, used = (int((_CONNTRACK / f"nf_conntrack_{what}").read_text()) for what in ("max", "count"))
+    except OSError:
+        return Check(name, "ok", "none")
+    found = f"{used:,} of {most:,} connections"
+    if most - used < _NEEDED_TRACKED:
+        return Check(name, "limited", f"{found}, room for {_NEEDED_TRACKED:,} wanted", lift)
+    return Check(name, "ok", found, f"for more: {lift}")
+
+
+def _ports() -> Check:
+    try:
+        free_ports(20)
+    except GatecrashError as error:
+        return Check("loopback ports", "missing", error.message, error.hint)
+    return Check("loopback ports", "ok", "20 of 20 free")
+
+
+def _account() -> Check:
+    if os.geteuid() != 0:
+        return Check("account", "ok", "an ordinary user")
+    return Check("account", "ok", "root; PostgreSQL will run as nobody")
+
+
+def _docker() -> Iterator[Check]:
+    import docker
+    from docker.errors import DockerException
+    from requests import RequestException
+
+    from harness.stack import leftovers
+
+    try:
+        with contextlib.closing(docker.from_env(timeout=2)) as engine:
+            told, behind = str(engine.version()["Version"]), leftovers.find(engine)
+    except (DockerException, RequestException, GatecrashError):
+        yield Check("Docker engine", "optional", "none reachable", "not needed for the embedded stack")
+        return
+    yield Check("Docker engine", "ok", told)
+    for left in behind:
+        yield Check("left behind", "limited", left.in_words, left.by_hand if left.why else "gatecrash target down")
+
+
+def _toxiproxy() -> Check:
+    found = shutil.which("toxiproxy-server")
+    if found is None:
+        return Check("Toxiproxy server", "optional", "none on PATH", "not needed: the embedded one is used")
+    return Check("Toxiproxy server", "ok", f"{found} (used when GATECRASH_TOXIPROXY names it)")

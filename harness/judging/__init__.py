@@ -1,0 +1,1 @@
+"""From measured indicators and audited invariants to the verdict: findings, grade, exit code."""

@@ -1,0 +1,291 @@
+"""What a person should act on, the worst first, each with its numbers and a runbook. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from harness.amounts import amounts, number, points
+from harness.judging.counter_example import moment, told
+from harness.judging.notes import few, grouped
+from harness.record.schema import RunDocument
+from harness.record.verdict import (
+    ExpectationResult,
+    FaultResult,
+    Finding,
+    GeneratorResult,
+    InvariantResult,
+    SliResult,
+    Status,
+    Validity,
+)
+from harness.registry.indicators import INDICATORS
+from harness.registry.invariants import INVARIANTS
+from harness.scenario import Scenario
+
+SEVERITIES: Final = ("critical", "major", "minor", "info")
+_DOCUMENT: Final = "docs/runbooks.md"
+_GENERATOR: Final = "load-generator"
+_FAULT: Final = "fault-not-proven"
+_PROCESS: Final = "process-died"
+_RECORD: Final = "anomalies"
+_UNTESTED: Final = "not-tested"
+_SALE: Final = "no-sale"
+_CRASH: Final = "journeys-crashed"
+_SELFTEST: Final = "self-test"
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the verdict and the findings are drawn from."""
+
+    run: RunDocument
+    scenario: Scenario
+    generator: GeneratorResult | None
+    slis: tuple[SliResult, ...]
+    invariants: tuple[InvariantResult, ...]
+    faults: tuple[FaultResult, ...]
+    requests_in_record: int
+    sale: str = ""  # why no sale took place; "" where one did
+
+    def expectations(self, status: str) -> list[tuple[FaultResult, ExpectationResult]]:
+        """The experiments' expectations of this status: met, missed or unknown."""
+        return [(fault, e) for fault in self.faults for e in fault.expectations if e.status == status]
+
+    def unmeasured(self) -> list[SliResult]:
+        """The required objectives of which nothing could be measured."""
+        objectives = self.scenario.objectives
+        return [
+            sli for sli in self.slis if sli.name in objectives and sli.value is None and objectives[sli.name].required
+        ]
+
+    def undecided(self) -> list[InvariantResult]:
+        """The required invariants that the run could not decide, without those that a fault may make undecidable."""
+        excused = {name for name, _, _ in self.excused()}
+        return [result for result in self.invariants if self.is_undecided(result) and result.name not in excused]
+
+    def not_exercised(self) -> list[InvariantResult]:
+        """The required invariants that nothing in the run put to the test."""
+        return [one for one in self.invariants if one.status is Status.NOT_EXERCISED and self.is_required(one)]
+
+    def excused(self) -> list[tuple[str, str, str]]:
+        """(invariant, experiment, why) for each required invariant that is undecided and a fault says it may be."""
+        undecided = {result.name for result in self.invariants if self.is_undecided(result)}
+        return [
+            (name, fault.experiment, why)
+            for fault in self.faults
+            for name, why in fault.makes_undecidable.items()
+            if name in undecided
+        ]
+
+    def is_required(self, result: InvariantResult) -> bool:
+        """Whether the scenario names the invariant; where it names none, whether the platform can show it."""
+        required = self.scenario.invariants
+        return result.name in required if required else result.status is not Status.NOT_OBSERVABLE
+
+    def is_undecided(self, result: InvariantResult) -> bool:
+        """Whether an invariant is required and the run could not tell."""
+        return result.status in (Status.UNKNOWN, Status.NOT_OBSERVABLE) and self.is_required(result)
+
+    def faults_skipped(self) -> list[str]:
+        """Experiments that the scenario planned and that left no trace."""
+        carried_out = {fault.experiment for fault in self.faults}
+        return [plan.experiment for plan in self.scenario.faults if plan.experiment not in carried_out]
+
+
+def find(judged: Judgement) -> tuple[Finding, ...]:
+    """All findings, the worst first; within a severity in the order: invariants, faults, objectives, the rest."""
+    findings = [
+        *_invariants(judged),
+        *_sale(judged),
+        *_crashes(judged),
+        *_faults(judged),
+        *_gaps(judged),
+        *_objectives(judged),
+        *_generator(judged),
+        *_anomalies(judged),
+        *_selftest(judged),
+        *_untested(judged),
+    ]
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def anchors() -> tuple[str, ...]:
+    """Every section of the runbooks that a finding may point to, apart from those that experiments name themselves."""
+    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST, _SALE, _CRASH)
+    return (*(_dashed(name) for name in INVARIANTS), *dict.fromkeys(spec.runbook for spec in INDICATORS.values()), *own)
+
+
+def runbook_of(indicator: str) -> str:
+    """The runbook of an indicator."""
+    return _runbook(INDICATORS[indicator].runbook)
+
+
+def _invariants(judged: Judgement) -> list[Finding]:
+    found: list[Finding] = []
+    for result in judged.invariants:
+        title, runbook = INVARIANTS[result.name].title, _runbook(_dashed(result.name))
+        if result.status is Status.VIOLATED:
+            title = (
+                f"Violated: {title.lower()} ({result.violations_total:,} found, {result.operations_checked:,} checked)"
+            )
+            found.append(Finding(severity="critical", title=title, evidence=_history(result), runbook=runbook))
+        elif judged.is_undecided(result):
+            seen = "could not be observed" if result.status is Status.NOT_OBSERVABLE else "could not be decided"
+            found.append(Finding(severity="major", title=f"{title}: {seen}", evidence=result.note, runbook=runbook))
+        elif result.status is Status.NOT_EXERCISED and judged.is_required(result):
+            evidence = f"a chance is: {result.chance}; there were none" + (f"; {result.note}" if result.note else "")
+            title = f"{title}: was not put to the test"
+            found.append(Finding(severity="major", title=title, evidence=evidence, runbook=runbook))
+    return found
+
+
+def _history(result: InvariantResult) -> str:
+    if not result.violations:
+        return f"{result.violations_total} violations"
+    first = result.violations[0]
+    steps = [f"{moment(step)}, {told(step)}" for step in first.history]
+    faults = f" In force: {', '.join(first.faults)}." if first.faults else ""
+    return f"{first.summary}. {'; '.join(steps)}.{faults}"
+
+
+def _sale(judged: Judgement) -> list[Finding]:
+    if not judged.sale:
+        return []
+    title = "The sale did not take place"
+    return [Finding(severity="critical", title=title, evidence=judged.sale, runbook=_runbook(_SALE))]
+
+
+def _crashes(judged: Judgement) -> list[Finding]:
+    load = judged.run.load
+    return [
+        Finding(
+            severity="major",
+            title=f"{crash.count:,} journeys of a {crash.kind} crashed at {crash.where}",
+            evidence=f"first: {crash.what}, in the step {crash.step}",
+            runbook=_runbook(_CRASH),
+        )
+        for crash in (load.crashes if load else ())
+    ]
+
+
+def _faults(judged: Judgement) -> list[Finding]:
+    found: list[Finding] = []
+    for fault in judged.faults:
+        if not fault.proven or fault.healed_s is None:
+            what = "never proven" if not fault.proven else "never seen healed"
+            title = f"The fault {fault.experiment} was {what}"
+            evidence = fault.error or f"canary: {_figures(fault.canary)}"
+            found.append(Finding(severity="major", title=title, evidence=evidence, runbook=_runbook(_FAULT)))
+    for skipped in judged.faults_skipped():
+        title = f"The fault {skipped} was planned but never carried out"
+        found.append(Finding(severity="major", title=title, evidence="not in faults.json", runbook=_runbook(_FAULT)))
+    for status, severity in (("missed", "major"), ("unknown", "major"), ("not_exercised", "minor")):
+        for fault, expectation in judged.expectations(status):
+            title = f"{fault.experiment}: expectation {status.replace('_', ' ')}: {expectation.name}"
+            evidence = f"expected {expectation.expected}; observed {expectation.observed}"
+            runbook = fault.runbook or _runbook(fault.experiment)
+            found.append(Finding(severity=severity, title=title, evidence=evidence, runbook=runbook))
+    return found
+
+
+def _gaps(judged: Judgement) -> list[Finding]:
+    """Stretches after a heal in which people waited in vain for longer than they do without a fault."""
+    found = []
+    for fault in judged.faults:
+        for gap in fault.gaps:
+            if gap.length_s <= gap.bound_s:
+                continue
+            length, bound = amounts("s", gap.length_s, gap.bound_s)
+            title = f"{fault.experiment}: {gap.title.lower()} stood still for {length} after the heal"
+            stretch = f"from T+{gap.t_from_s:.3f} s to T+{gap.t_to_s:.3f} s"
+            evidence = f"{stretch} {gap.waiting:,} waited for it and nobody got it; {bound} would be no finding"
+            runbook = fault.runbook or _runbook(fault.experiment)
+            found.append(Finding(severity="minor", title=title, evidence=evidence, runbook=runbook))
+    return found
+
+
+def _objectives(judged: Judgement) -> list[Finding]:
+    found: list[tuple[float, Finding]] = []
+    for sli in judged.slis:
+        objective = judged.scenario.objectives.get(sli.name)
+        if objective is None or sli.met:
+            continue
+        severity = "major" if objective.required else "minor"
+        note = f"; {sli.note}" if sli.note else ""
+        if sli.value is None or sli.score is None:
+            target, worst = amounts(sli.unit, objective.target, objective.worst)
+            title = f"{sli.title} could not be measured"
+            evidence = f"no samples; target {target}, worst {worst}{note}"
+        else:
+            value, target, worst = amounts(sli.unit, sli.value, objective.target, objective.worst)
+            title = f"{sli.title} missed its target"
+            limits = f"target {target}, worst {worst}"
+            evidence = f"{value} over {sli.samples:,} samples; {limits}: {points(sli.score)} of 100 points{note}"
+        finding = Finding(severity=severity, title=title, evidence=evidence, runbook=runbook_of(sli.name))
+        found.append((sli.score or 0.0, finding))
+    return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
+
+
+def _generator(judged: Judgement) -> list[Finding]:
+    generator, runbook = judged.generator, _runbook(_GENERATOR)
+    if generator is None or generator.validity is Validity.VALID:
+        return []
+    severity = "major" if generator.validity is Validity.INVALID else "minor"
+    title = f"The load generator was {generator.validity}"
+    return [Finding(severity=severity, title=title, evidence=few(generator.reasons), runbook=runbook)]
+
+
+def _anomalies(judged: Judgement) -> list[Finding]:
+    found = []
+    for note in grouped(judged.run.anomalies):
+        first = "first " if note.count > 1 else ""
+        when = "" if note.t_first_s is None else f" at {note.t_first_s:.1f} s"
+        finding = Finding(
+            severity="major" if note.is_death else "minor",
+            title=f"{note.source}: {note.sentence}",
+            evidence=f"{first}noted{when}",
+            runbook=_runbook(_PROCESS if note.is_death else _RECORD),
+        )
+        found.append(finding)
+    return found
+
+
+def _selftest(judged: Judgement) -> list[Finding]:
+    """An audit that was shown not to see; that it was never tested is told where the report says how it was made."""
+    last = judged.run.selftest
+    if last is None or last.passed:
+        return []
+    title = "The audit failed its self-test: what it says held may not have held"
+    return [Finding(severity="major", title=title, evidence=last.sentence, runbook=_runbook(_SELFTEST))]
+
+
+def _untested(judged: Judgement) -> list[Finding]:
+    """What this run says nothing about: a reader must not take silence for a pass."""
+    runbook = _runbook(_UNTESTED)
+    found = [
+        Finding(
+            severity="info", title=f"Not tested: {INVARIANTS[r.name].title.lower()}", evidence=r.note, runbook=runbook
+        )
+        for r in judged.invariants
+        if r.status is Status.NOT_OBSERVABLE and not judged.is_undecided(r)
+    ]
+    if not judged.scenario.faults:
+        evidence = "the scenario plans no faults"
+        found.append(Finding(severity="info", title="Not tested: any fault", evidence=evidence, runbook=runbook))
+    return found
+
+
+def _figures(canary: dict[str, float | str]) -> str:
+    return (
+        ", ".join(f"{name} {value if isinstance(value, str) else number(value)}" for name, value in canary.items())
+        or "no samples"
+    )
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _runbook(anchor: str) -> str:
+    return f"{_DOCUMENT}#{anchor}"

@@ -1,0 +1,164 @@
+"""The exit code of a finished run: what a CI job asks for.
+
+The record decides, not verdict.json: the record is judged again, and verdict.json is held against what that gives. Only
+a verdict.json that another gatecrash wrote is not held against it, and is not asked at all.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harness.errors import ExitCode, InputError
+from harness.judging.grade import exit_code
+from harness.record import versions
+from harness.record.paths import RunPaths
+from harness.record.seal import require_verdict_seal
+from harness.record.verdict import VERDICT_SCHEMA, Decision, Verdict
+
+Judge = Callable[[Path], Verdict]
+"""Judges the record in a run directory. Raises InputError when the record cannot be trusted."""
+
+_LETTERS: Final = "ABCDF"
+_MEND: Final = "run `gatecrash report` on it again, or rehearse again"
+_EDITED: Final = "somebody edited it; `gatecrash report` gives what the record gives"
+_RELATIVE: Final = 1e-9  # machines may differ in the last digits of a float, never in what they decide
+_SHOWN_MAX: Final = 60
+_ABSENT: Final = object()
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """What the gate says of a run. `note`: what its reader should know besides; "" for nothing."""
+
+    run_id: str
+    verdict: Decision
+    grade: str | None
+    exit_code: ExitCode
+    reason: str
+    note: str = ""
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """What every verdict.json has, whichever gatecrash wrote it."""
+
+    schema: str
+    run_id: str
+    verdict: Decision
+    judged_by: str = ""
+
+
+def decide(run: Path, judge: Judge, min_grade: str | None = None) -> Decided:
+    """Judge the record in `run`, and require that its verdict.json says the same.
+
+    `min_grade` may ask for more than the scenario did, never for less. Raises InputError when the run is missing,
+    corrupt or changed since it was judged, or its verdict.json was edited.
+    """
+    paths = RunPaths(root=run)
+    if not run.is_dir():
+        raise InputError("no such run directory", file=str(run), hint="give the directory of a finished run")
+    head, written = _read(paths.verdict)
+    verdict = judge(run)
+    require_verdict_seal(paths.verdict, written)
+    note = ""
+    if head.judged_by == verdict.judged_by:
+        _require_same(paths, verdict, written)
+    else:
+        by = _one_line(head.judged_by) or "of an older version"
+        note = f"verdict.json was written by gatecrash {by}: decided from the record by {versions.judging()}"
+    code = exit_code(verdict)
+    decision, reason = verdict.verdict, verdict.reason
+    if code == ExitCode.READY and min_grade and not _at_least(verdict.grade, min_grade):
+        code, decision = ExitCode.NOT_READY, Decision.NOT_READY
+        reason = f"grade {verdict.grade} is below the {min_grade} that was asked for"
+    return Decided(verdict.run_id, decision, verdict.grade, code, reason, note)
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A place, as keys and indices, at which two JSON documents differ; `_ABSENT` where one has nothing there."""
+
+    at: tuple[str | int, ...]
+    expected: object
+    found: object
+
+
+def differences(expected: object, found: object, at: tuple[str | int, ...] = ()) -> Iterator[Difference]:
+    """Where two JSON documents differ, in the order of the first; floats may differ in their last digits."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in dict.fromkeys((*expected, *found)):
+            yield from differences(expected.get(key, _ABSENT), found.get(key, _ABSENT), (*at, key))
+    elif isinstance(expected, list) and isinstance(found, list):
+        for index, pair in enumerate(zip_longest(expected, found, fillvalue=_ABSENT)):
+            yield from differences(*pair, (*at, index))
+    elif not _same(expected, found):
+        yield Difference(at, expected, found)
+
+
+def _same(expected: object, found: object) -> bool:
+    if type(expected) is not type(found):
+        return False
+    if isinstance(expected, float) and isinstance(found, float):
+        return math.isclose(expected, found, rel_tol=_RELATIVE)
+    return expected == found
+
+
+def _read(path: Path) -> tuple[_Head, dict[str, object]]:
+    """verdict.json as it is written. Raises InputError when it is missing or no verdict."""
+    try:
+        text = path.read_bytes()
+        head = msgspec.json.decode(text, type=_Head)
+        written = json.loads(text, object_pairs_hook=_without_repeats)
+    except FileNotFoundError as error:
+        raise InputError("missing: the run was never judged", file=str(path), hint=_MEND) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=str(path), hint=_MEND) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is no verdict: {_one_line(str(error))}", file=str(path), hint=_MEND) from error
+    if head.schema != VERDICT_SCHEMA:
+        raise InputError(f"has the schema {head.schema!r}, expected {VERDICT_SCHEMA!r}", file=str(path))
+    return head, written
+
+
+def _without_repeats(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """One reader takes the first of two equal keys, another the last: neither may be fooled."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands in it twice")
+    return found
+
+
+def _require_same(paths: RunPaths, verdict: Verdict, written: dict[str, object]) -> None:
+    for one in differences(verdict.record, written.get("record")):
+        if one.at and _ABSENT not in (one.expected, one.found):
+            file = str(paths.root / str(one.at[0]))
+            raise InputError("has changed since the verdict was given", file=file, hint=_MEND)
+    first = next(differences(json.loads(msgspec.json.encode(verdict)), written), None)
+    if first is None:
+        return
+    message = f"says {_shown(first.found)}, but the record gives {_shown(first.expected)}"
+    raise InputError(message, file=str(paths.verdict), key=_place(first.at), hint=_EDITED)
+
+
+def _place(at: Sequence[str | int]) -> str:
+    """In one line: slis[3].value."""
+    return _one_line("".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in at).lstrip("."))
+
+
+def _shown(value: object) -> str:
+    """As JSON, cut; "nothing" where there is none."""
+    return "nothing" if value is _ABSENT else _one_line(json.dumps(value, ensure_ascii=False))
+
+
+def _one_line(text: str) -> str:
+    """Whoever edited a verdict chose it: nothing that a terminal obeys, and not too much of it."""
+    shown = repr(text)[1:-1]
+    return shown if len(shown) <= _SHOWN_MAX else f"{shown[:_SHOWN_MAX]}…"
+
+
+def _at_least(grade: str | None, wanted: str) -> bool:
+    return grade is not None and _LETTERS.index(grade) <= _LETTERS.index(wanted)

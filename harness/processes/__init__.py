@@ -1,0 +1,1 @@
+"""Processes: children that cannot outlive us, their ports, identities and signals."""

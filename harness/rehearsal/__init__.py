@@ -1,0 +1,1 @@
+"""The lifecycle of a rehearsal, and the journal that it keeps in run.json."""

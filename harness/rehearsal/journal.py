@@ -1,0 +1,126 @@
+"""run.json while the run goes on: rewritten whole at each step, so that a run cut short still says how far it came."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from harness.record.paths import RunPaths
+from harness.record.schema import SCHEMA_VERSION, Anomaly, Phase, ProcessInfo, RunDocument, SelfTestSummary
+from harness.record.seal import seal
+from harness.record.writer import write_document
+from harness.scenario import Scenario
+from harness.swarm.messaging.protocol import Finished, Release, Settled
+
+_OBSERVE: Final = "observe"
+
+
+class Journal:
+    """Keeps the run document. Phases before T0 are known in T0 seconds only once T0 is, and are written then."""
+
+    def __init__(
+        self,
+        paths: RunPaths,
+        scenario: Scenario,
+        command: Sequence[str],
+        versions: dict[str, str],
+        stack: str,
+        selftest: SelfTestSummary | None = None,
+    ) -> None:
+        self.paths = paths
+        self._lock = threading.Lock()
+        self._t0_monotonic_s: float | None = None
+        self._marks: list[tuple[str, float]] = [("raise", time.monotonic())]
+        self._document = RunDocument(
+            schema=SCHEMA_VERSION,
+            run_id=paths.run_id,
+            scenario_name=scenario.name,
+            scenario=msgspec.to_builtins(scenario, str_keys=True),
+            seed=scenario.seed,
+            t0=None,
+            command=tuple(command),
+            versions=versions,
+            capabilities=(),
+            stack=stack,
+            selftest=selftest,
+        )
+        paths.logs.mkdir(exist_ok=True)
+        self._write()
+
+    @property
+    def is_released(self) -> bool:
+        """Whether T0 was set."""
+        return self._t0_monotonic_s is not None
+
+    def stack_is_up(self, processes: Sequence[ProcessInfo]) -> None:
+        """The platform answers; these are its processes."""
+        self._update(processes=tuple(processes))
+
+    def phase(self, name: str) -> None:
+        """A new stretch begins now; the one before ends."""
+        self._marks.append((name, time.monotonic()))
+        self._update(phases=self._phases())
+
+    def released(self, release: Release) -> None:
+        """T0 is set."""
+        self._t0_monotonic_s = release.t0_monotonic_s
+        self._marks.append((_OBSERVE, release.t0_monotonic_s))
+        t0 = datetime.fromtimestamp(release.t0_wall_s, UTC).isoformat(timespec="milliseconds")
+        self._update(t0=t0.replace("+00:00", "Z"), phases=self._phases())
+
+    def finished(self, finished: Finished) -> None:
+        """The journeys are over."""
+        self._update(
+            load=finished.load,
+            capabilities=finished.capabilities,
+            journey_digest=finished.journey_digest,
+            clock_offsets_ms=finished.clock_offsets_ms,
+        )
+        self._say("swarm", finished.notes)
+
+    def settled(self, settled: Settled) -> None:
+        """The platform is at rest, or was given up on."""
+        unrest = () if settled.at_rest else settled.notes or ("the platform did not say that it was at rest",)
+        self._update(load=settled.load, seat_map_at_rest=settled.seat_map, at_rest=settled.at_rest, unrest=unrest)
+        self._say("settle", settled.notes)
+
+    def note(self, anomaly: Anomaly) -> None:
+        """Something that a reader must know; stamped with now when it carries no time."""
+        if anomaly.t_s is None and self._t0_monotonic_s is not None:
+            anomaly = msgspec.structs.replace(anomaly, t_s=time.monotonic() - self._t0_monotonic_s)
+        self._update(anomalies=(*self._document.anomalies, anomaly))
+
+    def complete(self) -> None:
+        """Nothing is missing: every part of the record was written. It is sealed as it is now."""
+        self._marks.append(("end", time.monotonic()))
+        self._update(phases=self._phases(), complete=True)
+
+    def _say(self, source: str, texts: Sequence[str]) -> None:
+        for text in texts:
+            self.note(Anomaly(t_s=None, source=source, text=text))
+
+    def _phases(self) -> tuple[Phase, ...]:
+        t0_s = self._t0_monotonic_s
+        if t0_s is None:
+            return ()
+        ends = [at for _, at in self._marks[1:]] + [time.monotonic()]
+        spans = zip(self._marks, ends, strict=True)
+        return tuple(
+            Phase(name=name, t_start_s=start - t0_s, t_end_s=end - t0_s)
+            for (name, start), end in spans
+            if name != "end"
+        )
+
+    def _update(self, **changes: object) -> None:
+        with self._lock:
+            document = msgspec.structs.replace(self._document, **changes)
+            self._document = seal(self.paths, document) if document.complete else document
+            self._write()
+
+    def _write(self) -> None:
+        write_document(self.paths.run, self._document)

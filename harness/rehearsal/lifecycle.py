@@ -1,0 +1,290 @@
+"""The lifecycle of a rehearsal: raise stack → arm → release → observe → heal → settle. What it leaves is the record.
+
+It judges nothing: `harness.cli` audits, grades and reports afterwards, from the record alone. Faults come in as a
+`FaultConductor`, so that this room need not know how anything is broken.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, Self
+
+import msgspec
+
+from harness.errors import EnvironmentProblem, GatecrashError, Interrupted, NoVerdict
+from harness.processes.signals import shielded, uninterrupted
+from harness.record.paths import RunPaths
+from harness.record.schema import OWN_SOURCE, Anomaly, SelfTestSummary
+from harness.record.scrape import Scraper
+from harness.record.spans import collect_spans
+from harness.rehearsal.journal import Journal
+from harness.scenario import Scenario
+from harness.stack import Addresses, Stack
+from harness.stack.allowed import reached, require_allowed
+from harness.swarm.control.child import SwarmChild
+from harness.swarm.messaging.protocol import (
+    JOIN_TIMEOUT_S,
+    NOTICE_S,
+    Armed,
+    Finished,
+    Progress,
+    Reach,
+    Release,
+    ReleaseCommand,
+    Settle,
+    Settled,
+    SwarmSpec,
+    Waiting,
+)
+
+_TICK_S: Final = 0.25
+_STARTS_WITHIN_S: Final = 30.0
+_T0_WITHIN_S: Final = 15.0
+_FINISHES_WITHIN_S: Final = 20.0
+_SILENT_MAX_S: Final = 30.0  # a swarm speaks once a second; ending all journeys may take it much longer
+_FAULT_PROXIES: Final = ("fault-proxy", "toxiproxy")
+"""The parts of a stack that are not the platform's but ours."""
+
+
+class FaultConductor(Protocol):
+    """Whoever injects the planned faults. Leaving its context heals whatever is still in force."""
+
+    def preflight(self) -> None:
+        """Prove, before any load, that every fault could be injected. Raises GatecrashError."""
+
+    def start(self, t0_monotonic_s: float) -> None:
+        """Begin the schedule on the release clock; returns at once."""
+
+    def in_force(self) -> tuple[str, ...]:
+        """The experiments whose faults are in force now."""
+
+    def saw(self, figures: Mapping[str, float]) -> None:
+        """What the load generator says of itself now, by name: load_p99_ms, load_rps."""
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the whole run must end now, its faults being healed; "" while it may go on."""
+
+    @property
+    def failure(self) -> str:
+        """Which of its own processes or threads died, and how; "" while all of them live."""
+
+    def finish(self) -> None:
+        """Heal what is still in force and write faults.json. Safe to call twice."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Observer(Protocol):
+    """Whoever shows the user what happens."""
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """A new stretch of the rehearsal begins."""
+
+    def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
+        """One second of the run has passed."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should see now."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to rehearse, and what the record says of how it was asked for."""
+
+    scenario: Scenario
+    command: tuple[str, ...]
+    versions: dict[str, str]
+    selftest: SelfTestSummary | None = None
+    reach: Reach = Reach()
+    refused_holds_s: tuple[tuple[float, float], ...] = ()  # see `harness.swarm.messaging.protocol.SwarmSpec`
+    confirmed_hosts: tuple[str, ...] = ()  # beyond this machine, see harness.stack.allowed
+
+
+def rehearse(
+    plan: Plan,
+    paths: RunPaths,
+    stack: Stack,
+    conduct: Callable[[Addresses, RunPaths], FaultConductor],
+    observer: Observer,
+) -> None:
+    """Run it and write the record into `paths`. Raises GatecrashError; whatever happens, faults are healed first.
+
+    An error of our own and, after the release, a machine that lacks something become NoVerdict.
+    """
+    journal = Journal(paths, plan.scenario, plan.command, plan.versions, stack.name, plan.selftest)
+    try:
+        _run(plan, paths, stack, conduct, observer, journal)
+    except KeyboardInterrupt:
+        _note_end(journal, "was interrupted by the user before the end")
+        raise Interrupted(
+            "interrupted: faults healed, processes stopped", hint=f"what was recorded is in {paths.root}"
+        ) from None
+    except GatecrashError as error:
+        _note_end(journal, f"ended early: {error}")
+        if isinstance(error, EnvironmentProblem) and journal.is_released:
+            raise NoVerdict(error.message, hint=error.hint) from error
+        raise
+    except Exception as error:
+        log = paths.logs / "gatecrash.log"
+        with suppress(OSError):
+            log.write_text(traceback.format_exc())
+        broke = NoVerdict(f"gatecrash itself broke: {type(error).__name__}: {error}", hint=f"see {log}")
+        _note_end(journal, f"ended early: {broke}")
+        raise broke from error
+
+
+def _note_end(journal: Journal, text: str) -> None:
+    """A disk that is full must not hide why the run ended."""
+    with suppress(EnvironmentProblem):
+        journal.note(Anomaly(t_s=None, source=OWN_SOURCE, text=text))
+
+
+def _run(
+    plan: Plan,
+    paths: RunPaths,
+    stack: Stack,
+    conduct: Callable[[Addresses, RunPaths], FaultConductor],
+    observer: Observer,
+    journal: Journal,
+) -> None:
+    scenario = plan.scenario
+    observer.phase("raise", f"{stack.name} stack")
+    with shielded(stack):
+        own = plan.reach.listen  # the stack itself listens there
+        require_allowed(reached(stack.addresses), (*scenario.allow_hosts, own), (*plan.confirmed_hosts, own))
+        journal.stack_is_up(stack.processes)
+        with (
+            shielded(SwarmChild(_spec(plan, paths, stack.addresses), paths)) as swarm,
+            shielded(Scraper(stack.addresses.metrics, paths)) as scraper,
+            shielded(conduct(stack.addresses, paths)) as conductor,  # innermost: on any way out, heal first
+        ):
+            conductor.preflight()
+            load = scenario.load
+            observer.phase("arm", load.who)
+            journal.phase("arm")
+            if plan.reach.web_port is not None:
+                observer.note(f"Locust's own pages: http://127.0.0.1:{plan.reach.web_port}")
+            arms_within_s = load.arm_timeout_s + _STARTS_WITHIN_S
+            if plan.reach.remote_workers:
+                waiting = swarm.expect(Waiting, _STARTS_WITHIN_S)
+                door = f"{plan.reach.listen}:{waiting.port}"
+                observer.note(f"waiting for {waiting.remote_workers}: gatecrash worker --master {door}")
+                arms_within_s += JOIN_TIMEOUT_S
+            armed = swarm.expect(Armed, arms_within_s)
+            _require_armed(armed)
+            _await_pre_queue(stack.addresses.opens_at_s, scenario, observer)
+            swarm.tell(ReleaseCommand())
+            release = swarm.expect(Release, _T0_WITHIN_S)
+            scraper.start(release.t0_monotonic_s)
+            conductor.start(release.t0_monotonic_s)
+            journal.released(release)
+            observer.phase("release", f"{armed.armed:,} users at {_clock(release.t0_wall_s)}")
+            finished = _observe(scenario, swarm, stack, scraper, conductor, observer, journal)
+            with uninterrupted():
+                conductor.finish()
+            _require_sound(scraper, conductor)
+            journal.finished(finished)
+            observer.phase("settle", "final reads, then every unsold seat that was held is held again")
+            journal.phase("settle")
+            swarm.tell(Settle())
+            settled = swarm.expect(Settled, scenario.settle_timeout_s * 2 + _FINISHES_WITHIN_S)
+            journal.settled(settled)
+            _notice_deaths(stack, journal, observer)
+        for anomaly in scraper.anomalies():
+            journal.note(anomaly)
+        observer.phase("take down", f"{stack.name} stack")
+    for anomaly in collect_spans(paths, release.t0_wall_s):
+        journal.note(anomaly)
+    journal.complete()
+
+
+def _spec(plan: Plan, paths: RunPaths, addresses: Addresses) -> SwarmSpec:
+    scenario = plan.scenario
+    return SwarmSpec(
+        run_dir=str(paths.root),
+        addresses=addresses,
+        scenario=scenario,
+        seed=scenario.seed,
+        workers=scenario.load.workers,
+        reach=plan.reach,
+        refused_holds_s=plan.refused_holds_s,
+    )
+
+
+def _require_armed(armed: Armed) -> None:
+    if armed.armed < armed.asked:
+        why = ", ".join(f"{text}: {count}" for text, count in armed.failures.items()) or "no reason was given"
+        raise NoVerdict(
+            f"only {armed.armed:,} of {armed.asked:,} users could be armed ({why})",
+            hint="raise load.arm_timeout_s, or ask for fewer users; see `gatecrash doctor`",
+        )
+
+
+def _await_pre_queue(opens_at_s: float, scenario: Scenario, observer: Observer) -> None:
+    """With a pre-queue T0 is so long before the opening, which the platform was told when it was raised."""
+    if not opens_at_s:
+        return
+    until_s = opens_at_s - scenario.on_sale.pre_queue_s - NOTICE_S - time.time()
+    if until_s < 0:
+        raise NoVerdict(
+            f"the users were armed {-until_s:.1f} s too late for the opening that the platform was told",
+            hint="raise on_sale.opens_after_s",
+        )
+    observer.note(f"the pre-queue begins in {until_s + NOTICE_S:.0f} s")
+    time.sleep(until_s)
+
+
+def _observe(
+    scenario: Scenario,
+    swarm: SwarmChild,
+    stack: Stack,
+    scraper: Scraper,
+    conductor: FaultConductor,
+    observer: Observer,
+    journal: Journal,
+) -> Finished:
+    """Follow the run until the swarm says that it is over.
+
+    The swarm's silence is counted in looks, not by the clock: while this process stands still nobody could be heard.
+    """
+    deadline = time.monotonic() + _T0_WITHIN_S + scenario.duration_s + _FINISHES_WITHIN_S
+    silent_s = 0.0
+    while time.monotonic() < deadline and silent_s < _SILENT_MAX_S:
+        event = swarm.next(_TICK_S)
+        silent_s = silent_s + _TICK_S if event is None else 0.0
+        _notice_deaths(stack, journal, observer)
+        _require_sound(scraper, conductor)
+        if why := conductor.stop_reason:
+            raise Interrupted(f"{why}: faults healed, processes stopped", hint=f"the record is in {journal.paths.root}")
+        if isinstance(event, Progress):
+            observer.progress(event, conductor.in_force())
+            p99_ms = {} if event.p99_ms is None else {"load_p99_ms": event.p99_ms}
+            conductor.saw({"load_rps": event.rps, **p99_ms})
+        elif isinstance(event, Finished):
+            return event
+    hangs = f"said nothing for {silent_s:.0f} s" if silent_s >= _SILENT_MAX_S else "did not finish in time"
+    raise NoVerdict(f"the load generator's master process {hangs}", hint=f"see {journal.paths.logs}")
+
+
+def _notice_deaths(stack: Stack, journal: Journal, observer: Observer) -> None:
+    """Raises NoVerdict when it is the fault proxy that died: behind it no part of the platform can be reached."""
+    for death in stack.deaths():
+        journal.note(death)
+        observer.note(death.text)
+        if death.source in _FAULT_PROXIES:
+            raise NoVerdict(death.text, hint=f"see {journal.paths.logs}")
+
+
+def _require_sound(scraper: Scraper, conductor: FaultConductor) -> None:
+    """Raises NoVerdict when a process or thread of ours died that the run cannot be judged without."""
+    if failure := scraper.failure or conductor.failure:
+        raise NoVerdict(failure, hint="rehearse again")
+
+
+def _clock(wall_s: float) -> str:
+    return (datetime.fromtimestamp(wall_s, UTC) + timedelta(microseconds=500)).strftime("%H:%M:%S.%f")[:-3] + " UTC"

@@ -1,0 +1,41 @@
+"""Scenario files: their types, their checks, and where they are found."""
+
+from harness.scenario.file import (
+    DEFAULT,
+    FOLDER,
+    PARTY_MAX,
+    Arrivals,
+    GeneratorLimits,
+    Journey,
+    Load,
+    Objective,
+    OnSale,
+    Override,
+    PlannedFault,
+    Scenario,
+    ScenarioFile,
+    Tactic,
+    find,
+    load,
+    names,
+)
+
+__all__ = [
+    "DEFAULT",
+    "FOLDER",
+    "PARTY_MAX",
+    "Arrivals",
+    "GeneratorLimits",
+    "Journey",
+    "Load",
+    "Objective",
+    "OnSale",
+    "Override",
+    "PlannedFault",
+    "Scenario",
+    "ScenarioFile",
+    "Tactic",
+    "find",
+    "load",
+    "names",
+]

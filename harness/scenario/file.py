@@ -1,0 +1,379 @@
+"""A scenario file, parsed once at the edge into a frozen `Scenario`.
+
+What is wrong in a file is said in one line with file, line, key, what was expected and how to mend it; nothing starts.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from harness.errors import InputError
+from harness.registry.indicators import INDICATORS
+from harness.registry.invariants import INVARIANTS
+from harness.yaml_file import YamlFile, suggest
+
+FOLDER: Final = Path(__file__).resolve().parents[2] / "scenarios"
+DEFAULT: Final = "playoff-presale"
+PARTY_MAX: Final = 16  # seats that a fan can go for at once, whatever the purchase limit
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the sections: frozen, and an unknown key is refused."""
+
+
+class OnSale(_Section, frozen=True):
+    """How the reference booking system is set up for this on-sale. Ignored for a platform of the user's own."""
+
+    event: Name = "playoff-g1"
+    venue: str = "arena"
+    hold_ttl_s: Positive = 8.0
+    hold_late_max_s: Positive = (
+        1.0  # a hold may outlive its time by so much; the reference system looks 4 times a second
+    )
+    map_late_max_s: Positive = 1.0  # a seat map that is not marked stale may be so old
+    holds: Literal["lua", "watch"] = "lua"
+    place_grace_s: Positive = 60.0
+    queue_policy: Literal["fifo", "shuffle"] = "fifo"  # shuffle: lots are drawn among who came before the opening
+    pre_queue_s: NotNegative = 0.0  # from T0 fans gather for so long, then the sale opens; 0: it is open from the start
+    opens_after_s: Positive = 40.0  # with a pre-queue: after the stack is asked for; all is to be up and armed before
+    admission: Literal["fixed", "adaptive"] = "fixed"
+    admission_rate_per_s: Positive = 30.0  # adaptive: the first rate
+    admission_burst: Annotated[int, Meta(ge=1)] = 30
+    admission_floor_per_s: Positive = 5.0
+    admission_ceiling_per_s: Positive = 60.0
+    admission_valid_s: Positive = 600.0
+    conflict_target: Ratio = 0.1
+    challenge: Literal["none", "proof_of_work"] = "proof_of_work"
+    challenge_bits: Annotated[int, Meta(ge=1, le=32)] = 8
+    joins_per_device: Count = 8  # in a minute; 0: no limit
+    purchase_limit: Count = 4  # 0: no limit
+    payment_flow: Literal["sale", "authorise"] = "sale"
+    payment_time_ms: Count = 60
+    payment_switches: str = ""  # how the provider misbehaves, e.g. "webhooks=late,charge=slow,charge_ratio=0.1"
+
+
+class Journey(_Section, frozen=True):
+    """How fans behave. Ratios are of fans; every choice is drawn from the seed.
+
+    `think_s` is the median of a log-normal pause before each deliberate step; `patience_s` is how long a fan waits in
+    the queue (and retries later steps) before giving up, the median of a log-normal one when `patience_sigma` is not 0.
+    """
+
+    think_s: NotNegative = 0.3
+    think_sigma: NotNegative = 0.5
+    patience_s: Positive = 60.0
+    patience_sigma: NotNegative = 0.0
+    party_sizes: dict[int, NotNegative] = msgspec.field(
+        default_factory=lambda: {1: 0.2, 2: 0.5, 3: 0.1, 4: 0.2}
+    )  # weights
+    abandon_hold_ratio: Ratio = 0.05  # hold seats, never pay
+    release_hold_ratio: Ratio = 0.03  # hold, change their mind, release
+    declined_card_ratio: Ratio = 0.03  # pay with a card that the provider declines
+    dropped_stream_ratio: Ratio = 0.05  # leave the stream of positions once told of them, and come back with the ticket
+    hot_section_ratio: Ratio = 0.6  # aim for the best sections first: contention
+    over_limit_ratio: Ratio = 0.05  # pairs of fans who are one identity and want the largest party each
+    repeat_payment_ratio: Ratio = 0.05  # post their payment again under the same idempotency key, once it is answered
+
+
+class Tactic(StrEnum):
+    """What a bot does that a person would not."""
+
+    SKIP_CHALLENGE = "skip_challenge"  # joins without solving what is asked of it
+    SHARE_DEVICE = "share_device"  # plays many fans from one device
+    OVER_LIMIT = "over_limit"  # buys for one identity in many sessions, on many devices
+    REPLAY_TICKET = "replay_ticket"  # comes with a ticket that was given to another
+    TAMPER_TICKET = "tamper_ticket"  # comes with another's ticket, rewritten to its own name and an earlier place
+
+
+class Arrivals(_Section, frozen=True):
+    """When fans, bots and lurkers come, in s after T0; spectators are there before.
+
+    step: all at T0 · waves: an equal share at each instant of `waves_s` · ramp: evenly over `ramp_s`, the average load
+    that a step is compared with. `hum_ratio` of them come evenly over the whole run instead: background traffic.
+    """
+
+    shape: Literal["step", "waves", "ramp"] = "step"
+    waves_s: tuple[NotNegative, ...] = (0.0,)
+    ramp_s: Positive = 30.0
+    hum_ratio: Ratio = 0.0
+
+
+class Load(_Section, frozen=True):
+    """Who comes, and how they are released. `tactics` are weights: what the bots do, one tactic each.
+
+    Lurkers open the queue page, perhaps load it again, and leave without joining.
+    """
+
+    fans: Count = 1000
+    bots: Count = 0
+    lurkers: Count = 0
+    spectators: Count = 100
+    probes: Count = 8  # look at the seats once a second each, so that each fault meets somebody who does
+    workers: Annotated[int, Meta(ge=1)] | None = None  # null: one per spare core
+    connect: Literal["warm", "cold"] = "warm"
+    rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms
+    trace_ratio: Ratio = 0.01  # of the users: their requests carry a traceparent, their spans are in the record
+    arm_timeout_s: Positive = 20.0
+    release_window_s: Positive = 0.5  # all first sends within this after T0
+    arrivals: Arrivals = Arrivals()
+    journey: Journey = Journey()
+    tactics: dict[Tactic, NotNegative] = msgspec.field(default_factory=lambda: dict.fromkeys(Tactic, 1.0))
+
+    @property
+    def users(self) -> int:
+        """All of them."""
+        return self.fans + self.bots + self.lurkers + self.spectators
+
+    @property
+    def who(self) -> str:
+        """All of them, in words."""
+        bots = f", {self.bots:,} bots" if self.bots else ""
+        lurkers = f", {self.lurkers:,} lurkers" if self.lurkers else ""
+        return f"{self.fans:,} fans{bots}{lurkers}, {self.spectators:,} spectators"
+
+
+class PlannedFault(_Section, frozen=True):
+    """One experiment on the release clock. `length_s` null: the experiment's own length."""
+
+    experiment: str
+    start_s: NotNegative
+    length_s: Positive | None = None
+
+
+class Objective(_Section, frozen=True):
+    """100 points at `target`, 0 at `worst`, a straight line between. `required`: not observable caps the grade."""
+
+    target: float
+    worst: float
+    required: bool = True
+
+
+class GeneratorLimits(_Section, frozen=True):
+    """Beyond these the load generator itself is in doubt: first figure DEGRADED, second INVALID.
+
+    The first figure of `loop_lag_ms_p99` holds only where what the lag added to response times was not measured.
+    """
+
+    loop_lag_ms_p99: tuple[float, float] = (100.0, 1000.0)
+    stall_s: tuple[float, float] = (1.0, 2.0)  # the longest time in which a worker measured nothing
+    missing_ratio: tuple[float, float] = (0.05, 0.15)  # of the run: in which a worker measured nothing
+    scrape_late_s: tuple[float, float] = (2.0, 10.0)
+    cpu_percent: tuple[float, float] = (95.0, 101.0)
+    release_skew_ms_max: tuple[float, float] = (500.0, 2000.0)
+    unreleased_ratio: tuple[float, float] = (0.001, 0.02)
+    lost_samples_ratio: tuple[float, float] = (0.0, 0.01)
+    exhausted_ratio: tuple[float, float] = (0.0, 0.01)  # of the samples: no port or file descriptor was left
+    clock_uncertainty_ms: tuple[float, float] = (100.0, 500.0)
+    fds_ratio: tuple[float, float] = (0.8, 0.95)
+    ports_ratio: tuple[float, float] = (0.8, 0.95)
+
+
+class Scenario(_Section, frozen=True):
+    """One rehearsal, whole. Times in s on the release clock (T0 = 0)."""
+
+    name: Name
+    description: str
+    duration_s: Positive
+    seed: Count = 1
+    settle_timeout_s: Positive = 30.0
+    minimum_grade: Literal["A", "B", "C", "D", "F"] = "C"
+    on_sale: OnSale = OnSale()
+    load: Load = Load()
+    faults: tuple[PlannedFault, ...] = ()
+    objectives: dict[str, Objective] = {}
+    generator: GeneratorLimits = GeneratorLimits()
+    invariants: tuple[str, ...] = ()  # required ones; empty: all that the platform can show
+    allow_hosts: tuple[str, ...] = ()  # beyond this machine, to be confirmed with --allow-host
+
+
+class Override(msgspec.Struct, frozen=True):
+    """A value from the command line that replaces one of the file. `option` is what the user typed, for errors."""
+
+    key: str  # dotted: load.fans, faults.0.start_s
+    value: object
+    option: str
+
+    @classmethod
+    def parse(cls, text: str) -> Override:
+        """One `--set key=value`. Raises InputError."""
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise InputError(f"--set {text!r} is not key=value", hint="e.g. --set load.fans=200")
+        try:
+            return cls(key, yaml.safe_load(value), f"--set {text}")
+        except yaml.YAMLError as error:
+            raise InputError(
+                f"{value!r} is not a value", key=f"--set {key}", hint="e.g. --set load.fans=200"
+            ) from error
+
+
+class ScenarioFile:
+    """A scenario together with the file it came from, so that later findings can still name its line."""
+
+    def __init__(self, path: Path, overrides: Sequence[Override] = ()) -> None:
+        """Raises InputError: unreadable, unknown key, wrong type, impossible value."""
+        self._file = YamlFile(path)
+        self._overrides = tuple(overrides)
+        self._file.data = _overridden(self._file.data, overrides)
+        try:
+            self.scenario: Scenario = self._file.decode(Scenario)
+        except InputError as error:
+            raise self._blame(error) from None
+        self._check()
+
+    def error(self, message: str, *keys: str | int, hint: str = "") -> InputError:
+        """An error at this place of the file, or at the option that put the value there."""
+        return self._blame(self._file.error(message, *keys, hint=hint))
+
+    def _blame(self, error: InputError) -> InputError:
+        """The error with the option in place of file and line, when an option set that value."""
+        dotted = re.sub(r"\[(\d+)\]", r".\1", error.key or "")
+        for override in self._overrides:
+            if dotted == override.key or dotted.startswith(f"{override.key}."):
+                return InputError(error.message, hint=error.hint, key=override.option)
+        return error
+
+    def _check(self) -> None:
+        scenario = self.scenario
+        if scenario.load.users == 0:
+            raise self.error("nobody comes: expected at least one fan or spectator", "load", hint="set load.fans")
+        if scenario.load.bots and sum(scenario.load.tactics.values()) <= 0:
+            raise self.error("expected at least one tactic with a weight above 0", "load", "tactics")
+        self._check_party_sizes(scenario)
+        self._check_arrivals(scenario)
+        self._check_opening(scenario)
+        for at, fault in enumerate(scenario.faults):
+            end_s = fault.start_s + (fault.length_s or 0.0)
+            if end_s > scenario.duration_s:
+                raise self.error(
+                    f"the fault ends at {end_s:g} s, after the run does at {scenario.duration_s:g} s",
+                    "faults", at, "start_s", hint="start it earlier, shorten it, or raise duration_s",
+                )  # fmt: skip
+        self._check_objectives(scenario)
+        self._check_invariants(scenario)
+        self._check_limits(scenario.generator)
+
+    def _check_arrivals(self, scenario: Scenario) -> None:
+        arrivals, place = scenario.load.arrivals, ("load", "arrivals")
+        late = f"after the run ends at {scenario.duration_s:g} s"
+        if not arrivals.waves_s:
+            raise self.error("expected at least one instant in s after T0", *place, "waves_s", hint="e.g. [0, 20]")
+        for at, wave_s in enumerate(arrivals.waves_s):
+            if wave_s >= scenario.duration_s:
+                raise self.error(f"a wave at {wave_s:g} s is {late}", *place, "waves_s", at, hint="raise duration_s")
+        if arrivals.shape == "ramp" and arrivals.ramp_s > scenario.duration_s:
+            raise self.error(f"the ramp ends {late}", *place, "ramp_s", hint="shorten it, or raise duration_s")
+
+    def _check_opening(self, scenario: Scenario) -> None:
+        sale = scenario.on_sale
+        if sale.queue_policy == "shuffle" and not sale.pre_queue_s:
+            hint = "set on_sale.pre_queue_s: lots are drawn among the fans who gather before the opening"
+            raise self.error("a shuffle without a pre-queue shuffles nobody", "on_sale", "queue_policy", hint=hint)
+        if sale.pre_queue_s >= scenario.duration_s:
+            late = f"the sale opens at {sale.pre_queue_s:g} s, after the run ends at {scenario.duration_s:g} s"
+            raise self.error(late, "on_sale", "pre_queue_s", hint="raise duration_s")
+        if sale.pre_queue_s and sale.opens_after_s <= sale.pre_queue_s:
+            raise self.error(
+                f"T0 would be {sale.pre_queue_s:g} s before the opening, when nothing is up yet",
+                "on_sale", "opens_after_s", hint="raise it: starting and arming take 10 to 30 s",
+            )  # fmt: skip
+
+    def _check_party_sizes(self, scenario: Scenario) -> None:
+        sizes = scenario.load.journey.party_sizes
+        limit = scenario.on_sale.purchase_limit or PARTY_MAX
+        place = ("load", "journey", "party_sizes")
+        if not sizes or sum(sizes.values()) <= 0:
+            raise self.error("expected at least one party size with a weight above 0", *place)
+        for size in sizes:
+            if not 1 <= size <= limit:
+                most = f"purchase_limit ({limit})" if scenario.on_sale.purchase_limit else str(limit)
+                raise self.error(f"a party of {size} is outside 1 to {most}", *place, str(size))
+
+    def _check_objectives(self, scenario: Scenario) -> None:
+        for name, objective in scenario.objectives.items():
+            if name not in INDICATORS:
+                raise self.error("unknown indicator", "objectives", name, hint=suggest(name, list(INDICATORS)))
+            better = INDICATORS[name].better
+            if objective.target == objective.worst or (objective.target < objective.worst) != (better == "lower"):
+                order = "below" if better == "lower" else "above"
+                raise self.error(
+                    f"target must be {order} worst: {better} is better for this indicator",
+                    "objectives", name, "target", hint="swap them?",
+                )  # fmt: skip
+
+    def _check_invariants(self, scenario: Scenario) -> None:
+        for at, name in enumerate(scenario.invariants):
+            if name not in INVARIANTS:
+                raise self.error(f"unknown invariant {name!r}", "invariants", at, hint=suggest(name, list(INVARIANTS)))
+
+    def _check_limits(self, limits: GeneratorLimits) -> None:
+        for name in limits.__struct_fields__:
+            degraded, invalid = getattr(limits, name)
+            if not 0 <= degraded <= invalid:
+                raise self.error("expected [degraded, invalid] with 0 ≤ degraded ≤ invalid", "generator", name)
+
+
+def names() -> list[str]:
+    """The scenarios that come with gatecrash."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def find(name_or_path: str) -> Path:
+    """The file of a scenario given by name or as a file. Raises InputError when there is none."""
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        if path.is_file():
+            return path
+        raise InputError("no such file", file=name_or_path, hint="give a scenario file, or a name from `scenario list`")
+    shipped = FOLDER / f"{name_or_path}.yaml"
+    if not shipped.is_file():
+        raise InputError(f"unknown scenario {name_or_path!r}", hint=suggest(name_or_path, names()))
+    here = Path.cwd()
+    return shipped.relative_to(here) if shipped.is_relative_to(here) else shipped
+
+
+def load(name_or_path: str, overrides: Sequence[Override] = ()) -> ScenarioFile:
+    """A scenario by name or file, with overrides applied. Raises InputError."""
+    return ScenarioFile(find(name_or_path), overrides)
+
+
+def _overridden(data: object, overrides: Sequence[Override]) -> object:
+    changed = copy.deepcopy(data)
+    for override in overrides:
+        _put(changed, override)
+    return changed
+
+
+def _put(data: object, override: Override) -> None:
+    *way, last = override.key.split(".")
+    node = data
+    for key in way:
+        node = node.setdefault(key, {}) if isinstance(node, dict) else _item(node, key, override)
+    if isinstance(node, dict):
+        node[last] = override.value
+    elif isinstance(node, list):
+        _item(node, last, override)
+        node[int(last)] = override.value
+    else:
+        raise InputError(f"there is nothing below {'.'.join(way)}", key=override.option, hint="see `scenario show`")
+
+
+def _item(node: object, key: str, override: Override) -> object:
+    if isinstance(node, list) and key.isdigit() and int(key) < len(node):
+        return node[int(key)]
+    raise InputError(f"there is no item {key!r}", key=override.option, hint="see `gatecrash scenario show`")

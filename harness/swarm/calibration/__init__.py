@@ -1,0 +1,1 @@
+"""How much load one core can generate, and how many a load takes."""

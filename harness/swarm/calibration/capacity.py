@@ -1,0 +1,199 @@
+"""How many workers and machines a load takes, from a short calibration of this one. Sizing is pure arithmetic.
+
+At most `_USABLE` is planned of each thing that runs out: cores, descriptors, memory, ports. One worker has one core.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psutil
+
+from harness.errors import EnvironmentProblem
+from harness.processes.managed import child_environment
+
+_USABLE: Final = 0.7
+_OWN_FDS: Final = 64  # of a worker: logs, spools, its master
+_PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_USUAL_PORTS: Final = (32768, 60999)
+_CALIBRATES_WITHIN_S: Final = 120.0
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """What one generator process on one core can do. Rates per second of processor time.
+
+    `fans_per_s`: whole arrivals (queue page, challenge, join, stream of positions). `send_us`: one first shot at T0.
+    `armed_fan_bytes` before T0, `held_fan_bytes` with the stream open; `worker_bytes` without anybody.
+    """
+
+    requests_per_s: float
+    fans_per_s: float
+    send_us: float
+    armed_fan_bytes: float
+    held_fan_bytes: float
+    worker_bytes: float
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What a machine has. `ports`: local ports for connections to one address of the platform."""
+
+    cores: int
+    memory_bytes: int
+    fds_per_process: int
+    ports: int
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """What one resource asks for: `machines` of this kind, as a fraction. `why` in words."""
+
+    resource: str
+    machines: float
+    why: str
+
+
+class Sizing(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer. `workers` over all machines; `limiting`: the resource that asks for the most."""
+
+    users: int
+    window_s: float
+    workers: int
+    machines: int
+    limiting: str
+    needs: tuple[Need, ...]
+    release_ms: float  # how long all first sends take, workers in parallel
+    calibration: Calibration
+    machine: Machine
+    commands: tuple[str, ...]
+
+
+def size(users: int, window_s: float, calibration: Calibration, machine: Machine) -> Sizing:
+    """Workers and machines for `users` fans who all arrive within `window_s`."""
+    cpu_workers = users / window_s / (calibration.fans_per_s * _USABLE)
+    fds = max(1.0, machine.fds_per_process * _USABLE - _OWN_FDS)
+    fd_workers = users / fds
+    memory_bytes = users * calibration.held_fan_bytes + max(cpu_workers, fd_workers, 1.0) * calibration.worker_bytes
+    per_core = f"{calibration.fans_per_s:,.0f} arrivals/s per core"
+    needs = (
+        Need(
+            resource="cores",
+            machines=cpu_workers / machine.cores,
+            why=f"{users / window_s:,.0f} arrivals/s at {per_core}, {machine.cores} cores",
+        ),
+        Need(
+            resource="memory",
+            machines=memory_bytes / (machine.memory_bytes * _USABLE),
+            why=f"{memory_bytes / 1e9:,.2f} GB of {machine.memory_bytes / 1e9:,.1f} GB",
+        ),
+        Need(
+            resource="ports",
+            machines=users / (machine.ports * _USABLE),
+            why=f"{users:,} connections to one address, {machine.ports:,} local ports",
+        ),
+        Need(
+            resource="file descriptors",
+            machines=fd_workers / machine.cores,
+            why=f"{users:,} connections, {machine.fds_per_process:,} descriptors per process",
+        ),
+    )
+    machines = max(1, *(math.ceil(need.machines) for need in needs))
+    workers = max(machines, math.ceil(cpu_workers), math.ceil(fd_workers))
+    return Sizing(
+        users=users,
+        window_s=window_s,
+        workers=workers,
+        machines=machines,
+        limiting=max(needs, key=lambda need: need.machines).resource,
+        needs=needs,
+        release_ms=users / workers * calibration.send_us / 1000,
+        calibration=calibration,
+        machine=machine,
+        commands=_commands(users, window_s, workers, machines),
+    )
+
+
+def in_words(sizing: Sizing) -> tuple[str, ...]:
+    """The answer for people, a line each."""
+    calibration = sizing.calibration
+    machines = "this machine" if sizing.machines == 1 else f"{sizing.machines} machines like this one"
+    lines = [
+        f"{sizing.users:,} fans within {sizing.window_s:g} s: {sizing.workers} workers on {machines}; "
+        f"limited by {sizing.limiting}",
+        f"measured on one core: {calibration.requests_per_s:,.0f} requests/s, {calibration.fans_per_s:,.0f} "
+        f"arrivals/s, {calibration.held_fan_bytes / 1000:,.1f} kB per fan in line",
+        f"at T0 the first sends take {sizing.release_ms:,.0f} ms, workers in parallel",
+    ]
+    lines += [
+        f"  {need.resource:16} {need.machines:8.2f} machines at {_USABLE:.0%} of each   {need.why}"
+        for need in sizing.needs
+    ]
+    lines.append("`gatecrash doctor` says how to lift each of these; start:")
+    return (*lines, *_by_machine(sizing.commands))
+
+
+def _by_machine(commands: Sequence[str]) -> Iterator[str]:
+    """Each command once, with how many machines it is for; HOST stands for an address of the first."""
+    first, *others = commands
+    yield f"  {first}"
+    for command, machines in Counter(others).items():
+        yield f"  on {machines} other machine{'s' if machines > 1 else ''}: {command}"
+
+
+def this_machine() -> Machine:
+    """The machine that this runs on. Memory and descriptors: what can be had now, without being lifted."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    low, high = port_range()
+    return Machine(
+        cores=cores,
+        memory_bytes=int(psutil.virtual_memory().available),
+        fds_per_process=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        ports=high - low + 1,
+    )
+
+
+def port_range() -> tuple[int, int]:
+    """The local ports that connections take, first and last."""
+    try:
+        low, high = _PORT_RANGE.read_text().split()
+    except OSError:
+        return _USUAL_PORTS
+    return int(low), int(high)
+
+
+def calibrate() -> Calibration:
+    """Measure this machine for a few seconds. Raises EnvironmentProblem when that fails."""
+    command = [sys.executable, "-m", "harness.swarm.calibration.calibrate"]
+    try:
+        done = subprocess.run(
+            command,
+            env=child_environment({}),
+            capture_output=True,
+            text=True,
+            timeout=_CALIBRATES_WITHIN_S,
+            check=True,
+        )
+        return msgspec.json.decode(done.stdout, type=Calibration)
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or "").strip().splitlines() or [f"exit code {error.returncode}"]
+        raise EnvironmentProblem(f"the calibration failed: {said[-1]}", hint="see `gatecrash doctor`") from error
+    except (subprocess.TimeoutExpired, msgspec.DecodeError) as error:
+        raise EnvironmentProblem(f"the calibration failed: {error}", hint="see `gatecrash doctor`") from error
+
+
+def _commands(users: int, window_s: float, workers: int, machines: int) -> tuple[str, ...]:
+    """What to type where: on the first machine, then on each other."""
+    per_machine = [workers // machines + (number < workers % machines) for number in range(machines)]
+    first, others = per_machine[0], per_machine[1:]
+    rehearse = f"gatecrash rehearse --users {users} --workers {first} --set load.release_window_s={window_s:g}"
+    if not others:
+        return (rehearse,)
+    listen = f"{rehearse} --remote-workers {sum(others)} --listen HOST"
+    return (listen, *(f"gatecrash worker --master HOST --workers {count}" for count in others))

@@ -1,0 +1,1 @@
+"""The lean HTTP, SSE and WebSocket client on gevent sockets."""

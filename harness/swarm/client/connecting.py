@@ -1,0 +1,150 @@
+"""Where a platform is, and how a socket to it comes to be connected: resolved, opened, secured, within a time limit."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+import gevent
+import gevent.monkey
+import gevent.socket
+import gevent.ssl
+import msgspec
+
+from harness.errors import InputError
+from harness.swarm.client import tls
+
+_WORDS: Final = {
+    errno.EADDRNOTAVAIL: "ports_exhausted",
+    errno.EMFILE: "fds_exhausted",
+    errno.ENFILE: "fds_exhausted",
+    errno.ETIMEDOUT: "timeout",
+    **dict.fromkeys((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH), "refused"),
+}
+AnySocket: TypeAlias = "socket.socket | gevent.socket.socket | gevent.ssl.SSLSocket"
+# gevent's own sockets carry two watchers and a dict each, and wait inside; a held connection needs one watcher.
+_PlainSocket: Final[type[socket.socket]] = gevent.monkey.get_original("socket", "socket")
+
+
+class CallFailed(Exception):
+    """A call got no usable answer. `error` is one of `harness.record.schema.ERRORS`."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long and how much a client puts up with."""
+
+    connect_s: float = 5.0
+    first_byte_s: float = 10.0
+    whole_s: float = 20.0
+    idle_s: float = 30.0  # silence on a stream
+    head_bytes: int = 65_536
+    body_bytes: int = 16 * 1024 * 1024
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Scheme, host and port of a platform, resolved once: name look-ups have no place in a release.
+
+    `others`: (family, address) to try, in order, when the first refuses: "localhost" is often [::1] first, and not
+    listening there.
+    """
+
+    secure: bool
+    host: str
+    port: int
+    family: int
+    address: str
+    others: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def authority(self) -> str:
+        """For the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+
+def resolve(url: str) -> Origin:
+    """The origin of a URL. Raises `InputError` for a URL or a name that cannot be used."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
+        raise InputError(f"{url!r} is no http, https, ws or wss URL", hint="give it as http://host:port")
+    secure = parts.scheme in ("https", "wss")
+    try:
+        port = parts.port or (443 if secure else 80)
+    except ValueError:
+        raise InputError(f"{url!r} has no port between 1 and 65535", hint="give it as http://host:port") from None
+    try:
+        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise InputError(
+            f"{parts.hostname} cannot be resolved: {error}", hint="check the platform's address"
+        ) from error
+    first, *others = dict.fromkeys((int(family), str(sockaddr[0])) for family, _, _, _, sockaddr in found)
+    return Origin(secure, parts.hostname, port, *first, others=tuple(others))
+
+
+def connect(origin: Origin, limits: Limits, session: ssl.SSLSession | None) -> tuple[AnySocket, str]:
+    """A connected socket, secured where the origin is, and the address that answered. Raises `CallFailed`."""
+    family, address = origin.family, origin.address
+    for other in origin.others:
+        try:
+            return _connect_to(origin, family, address, limits, session), address
+        except CallFailed as failure:
+            if failure.error != "refused":
+                raise
+        family, address = other
+    return _connect_to(origin, family, address, limits, session), address
+
+
+def _connect_to(origin: Origin, family: int, address: str, limits: Limits, session: ssl.SSLSession | None) -> AnySocket:
+    made: AnySocket | None = None
+    try:
+        with gevent.Timeout(limits.connect_s, TimeoutError):
+            made = raw = _PlainSocket(family, socket.SOCK_STREAM)
+            raw.setblocking(False)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _connect_plain(raw, (address, origin.port))
+            if origin.secure:
+                made = gevent.socket.socket(family, socket.SOCK_STREAM, fileno=raw.detach())
+                made = tls.handshake(made, origin.host, session)
+    except OSError as error:
+        _drop(made)
+        raise CallFailed(error_of(error)) from None
+    except BaseException:
+        _drop(made)
+        raise
+    return made
+
+
+def _connect_plain(raw: socket.socket, address: tuple[str, int]) -> None:
+    code = raw.connect_ex(address)
+    if code == errno.EINPROGRESS:
+        gevent.socket.wait_write(raw.fileno())
+        code = raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def _drop(made: AnySocket | None) -> None:
+    if made is not None:
+        made.close()
+
+
+def error_of(error: OSError) -> str:
+    """The record's word for what the operating system said."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError):
+        return "reset"
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    if isinstance(error, socket.gaierror):
+        return "dns"
+    return _WORDS.get(error.errno or 0, "reset")

@@ -1,0 +1,59 @@
+"""The types of an HTTP call: the endpoint that it asks, and the response that ended it."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from time import time
+
+import msgspec
+
+from harness.swarm.client.message import Head
+
+
+def seconds_until(field: str, now_wall_s: float) -> float | None:
+    """How long to wait from now, given as seconds or as an HTTP date; 0.0 for a date that is past, null for neither."""
+    if field.isascii() and field.replace(".", "", 1).isdigit():
+        return float(field)
+    try:
+        return max(0.0, parsedate_to_datetime(field).timestamp() - now_wall_s)
+    except (ValueError, OverflowError):
+        return None
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One kind of call. `expects`: the statuses that are an answer. `idempotent`: sending it twice does no harm.
+
+    `recorded_as`: what the record calls the method, where that is not the method itself ("SSE"). `accept_encoding`: a
+    body that comes encoded is counted and handed over as it came; nothing is decoded here.
+    """
+
+    step: str
+    method: str
+    expects: frozenset[int]
+    idempotent: bool = False
+    recorded_as: str = ""
+    accept_encoding: str = "identity"
+
+
+class Response:
+    """How a call ended. status 0: no usable response. `outcome` and `error` as in REQUESTS."""
+
+    __slots__ = ("_head", "body", "error", "outcome", "status", "t_end_s")
+
+    def __init__(self, outcome: str, error: str, t_end_s: float, head: Head | None = None, body: bytes = b"") -> None:
+        self.outcome = outcome
+        self.error = error
+        self.t_end_s = t_end_s
+        self.status = head.status if head else 0
+        self.body = body
+        self._head = head
+
+    def header(self, name: str) -> str:
+        """A header field, "" when there is none."""
+        value = self._head.get(name.lower().encode()) if self._head else None
+        return value.decode("latin-1") if value else ""
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """The Retry-After header as seconds from now."""
+        return seconds_until(self.header("retry-after"), time())

@@ -1,0 +1,241 @@
+"""A WebSocket on the lean client's connections, recorded like any other connect.
+
+A network that goes away says nothing. So a socket that has heard nothing for half of `Limits.idle_s` pings, which every
+server must answer (RFC 6455 §5.5.2); when the other half passes in silence too, it is lost, error "timeout".
+
+A platform that is crowded says when to come back, with `Retry-After` on a refusal or as `retry_after_s=…` in the reason
+of a close; both end up in `FeedSocket.retry_after_s`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from time import monotonic, time, time_ns
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from harness.platform import Call, Person
+from harness.record.schema import Outcome
+from harness.swarm.client import ws_handshake
+from harness.swarm.client.body import Body
+from harness.swarm.client.message import HEAD_END, Head, MalformedResponse
+from harness.swarm.client.transport import RECEIVE_BYTES, CallFailed, Connection, Limits, Origin, resolve
+from harness.swarm.client.types import seconds_until
+from harness.swarm.client.ws_messages import MessageReader
+from harness.swarm.recording.recorder import Recorder
+from harness.swarm.recording.rows import RequestRow
+from harness.swarm.recording.tracing import traceparent
+
+STEP: Final = "feed"
+METHOD: Final = "WS"
+_LIMITS: Final = Limits()
+_NEVER: Final = float("inf")
+_ORDERLY: Final = (b"\x03\xe8", b"\x03\xe9")  # close codes 1000 and 1001
+_PING: Final = b"\x89\x80\0\0\0\0"  # without data there is nothing to mask
+_REASON: Final = "retry_after_s="
+_PROBLEM_BYTES_MAX: Final = 65_536
+_HINT_MAX_S: Final = 120.0  # whoever asks for more is not believed
+
+
+class PingingConnection(Connection):
+    """A connection that asks a silent other side whether it is still there, and expires when no answer comes.
+
+    `idle_s`: how long silence is put up with while somebody waits in `receive`; 0: only the deadline holds.
+    """
+
+    __slots__ = ("_asked", "idle_s")
+
+    def __init__(self, origin: Origin, limits: Limits) -> None:
+        super().__init__(origin, limits)
+        self.idle_s = 0.0
+        self._asked = False
+
+    def receive(self, size: int = RECEIVE_BYTES) -> bytes:
+        """As ever, but silence counts."""
+        if not self.idle_s:
+            return super().receive(size)
+        self._asked = False
+        self.deadline_s = monotonic() + self.idle_s / 2
+        data = super().receive(size)
+        self.deadline_s = _NEVER  # nobody waits: what comes meanwhile lies in the kernel
+        return data
+
+    def expire(self) -> None:
+        """The first time ask; the second time, or when that is impossible, give it up."""
+        if not self.idle_s or self._asked or not self._ask():
+            super().expire()
+
+    def _ask(self) -> bool:
+        self._asked = True
+        self.deadline_s = monotonic() + self.idle_s / 2
+        try:
+            sent: int = self.send_some(_PING)
+        except OSError:
+            return False
+        return sent == len(_PING)
+
+
+@lru_cache(maxsize=64)
+def _origin(scheme: str, netloc: str) -> Origin:
+    """Resolved once: a look-up for each of thousands who come back would be what is measured."""
+    return resolve(f"{scheme}://{netloc}")
+
+
+class FeedSocket:
+    """One user's WebSocket; reconnects are new calls of `connect`."""
+
+    __slots__ = (
+        "_connection",
+        "_limits",
+        "_messages",
+        "_person",
+        "_recorder",
+        "_span_id",
+        "first_send_s",
+        "retry_after_s",
+    )
+
+    def __init__(self, recorder: Recorder, person: Person, limits: Limits | None = None) -> None:
+        self.first_send_s: float | None = None
+        self.retry_after_s: float | None = None  # the platform's wish when it last refused us or sent us away
+        self._recorder = recorder
+        self._person = person
+        self._limits = limits or _LIMITS
+        self._span_id = ""
+        self._connection: PingingConnection | None = None
+        self._messages: MessageReader | None = None
+
+    def connect(self, url: str, call: Call) -> tuple[Outcome, str]:
+        """Open it: how that ended and the error. One row of REQUESTS."""
+        seq = self._recorder.next_seq()
+        start_s = monotonic()
+        status, outcome, error = 0, Outcome.UNKNOWN, "stopped"
+        self.retry_after_s = None
+        self._span_id = ""
+        try:
+            status = self._open(url)
+            if status == ws_handshake.SWITCHED:
+                outcome, error = Outcome.OK, ""
+            else:
+                outcome, error = Outcome.FAIL, "status"
+        except CallFailed as failure:
+            outcome = Outcome.FAIL if self._connection is None else Outcome.UNKNOWN
+            error = failure.error
+        except MalformedResponse:
+            error = "protocol"
+        finally:
+            end_s = monotonic()
+            arrived_ns = self._connection.arrived_ns if self._connection else 0
+            overstated_ms = max(0.0, (time_ns() - arrived_ns) / 1e6) if status and arrived_ns else None
+            if error:
+                self.close()
+            person = self._person
+            row = RequestRow(
+                seq=seq,
+                user=person.user,
+                kind=person.kind,
+                actor=person.actor,
+                step=STEP,
+                method=METHOD,
+                t_intended_s=call.t_intended_s,
+                t_start_s=start_s,
+                t_first_byte_s=end_s if status else None,
+                t_end_s=end_s,
+                status=status,
+                outcome=outcome.value,
+                error=error,
+                response_bytes=0,
+                attempt=call.attempt,
+                op=call.op,
+                overstated_ms=overstated_ms,
+            )
+            self._recorder.request(row)
+            if self._span_id:
+                self._recorder.span(self._recorder.tracer.trace_of(person.kind, person.user), self._span_id, row)
+        return outcome, error
+
+    def receive(self) -> bytes:
+        """The next message; empty when the other side has ended it in order. Raises `CallFailed`."""
+        if self._messages is None:
+            raise CallFailed("reset")
+        message = self._messages.read()
+        if message is not None:
+            return message
+        reason = self._messages.close_reason or b""
+        self.retry_after_s = _seconds(reason[2:].decode(errors="replace").removeprefix(_REASON))
+        if reason[:2] in _ORDERLY:
+            return b""
+        raise CallFailed("reset")
+
+    def close(self) -> None:
+        """Drop it without a farewell."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._messages = None
+
+    def _open(self, url: str) -> int:
+        """Connect and shake hands: the status of the answer; what a refusal says of coming back is noted."""
+        self.close()
+        parts, limits = urlsplit(url), self._limits
+        self._connection = connection = PingingConnection(_origin(parts.scheme, parts.netloc), limits)
+        connection.deadline_s = monotonic() + limits.first_byte_s
+        connection.stamped = True
+        if self.first_send_s is None:
+            self.first_send_s = monotonic()
+        key = ws_handshake.new_key()
+        connection.send(ws_handshake.request(url, key, self._trace()))
+        head, received = _read_head(connection, limits.head_bytes)
+        if head.status != ws_handshake.SWITCHED:
+            self.retry_after_s = _wish_of(head, Body(connection, head.body_length(), received))
+            return head.status
+        ws_handshake.check(head, key)
+        connection.deadline_s = _NEVER
+        connection.stamped = False
+        connection.idle_s = limits.idle_s
+        self._messages = MessageReader(connection, received, limits.body_bytes)
+        return head.status
+
+    def _trace(self) -> bytes:
+        """The header line that makes the platform's spans children of ours, where this user is traced."""
+        trace_id = self._recorder.tracer.trace_of(self._person.kind, self._person.user)
+        if not trace_id:
+            return b""
+        self._span_id = self._recorder.next_span()
+        return f"traceparent: {traceparent(trace_id, self._span_id)}\r\n".encode()
+
+
+def _read_head(connection: Connection, bytes_max: int) -> tuple[Head, bytes]:
+    """The head of the answer, and what came with it."""
+    received = b""
+    while (end := received.find(HEAD_END)) < 0:
+        if len(received) > bytes_max:
+            raise CallFailed("too_large")
+        data = connection.receive()
+        if not data:
+            raise CallFailed("reset")
+        received += data
+    return Head(received[:end]), received[end + len(HEAD_END) :]
+
+
+class _Problem(msgspec.Struct):
+    """The part of a problem document that is of use here."""
+
+    retry_after_s: float
+
+
+def _wish_of(head: Head, body: Body) -> float | None:
+    """When to come back: exactly as the problem document has it, else as the header has it."""
+    content = b""
+    try:
+        while len(content) < _PROBLEM_BYTES_MAX and (piece := body.read()):
+            content += piece
+        return _seconds(str(msgspec.json.decode(content, type=_Problem).retry_after_s))
+    except (msgspec.DecodeError, CallFailed, MalformedResponse):
+        return _seconds((head.get(b"retry-after") or b"").decode("latin-1"))
+
+
+def _seconds(text: str) -> float | None:
+    wish_s = seconds_until(text, time())
+    return None if wish_s is None else min(wish_s, _HINT_MAX_S)

@@ -1,0 +1,1 @@
+"""The master and its workers: starting, arming, releasing, collecting, ending."""

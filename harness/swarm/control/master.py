@@ -1,0 +1,125 @@
+"""Locust's master for an on-sale, and the worker processes under it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from locust import User
+from locust.env import Environment
+from locust.rpc.zmqrpc import Server
+from locust.runners import MasterRunner
+
+from harness.record.seal_key import stripped_environment
+from harness.swarm.messaging.channel import MasterSocket
+from harness.swarm.messaging.envelope import MasterEnd
+from harness.swarm.messaging.protocol import hand_key
+from harness.swarm.users.loader import TREE
+
+LOOPBACK: Final = "127.0.0.1"
+_QUIT_S: Final = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+class OnSaleMaster(MasterRunner):
+    """A master that dispatches its users once.
+
+    Locust hands the users of a lost worker to the others after about a minute, and starts them again when a worker
+    joins late. Those users would arrive at an on-sale that is long under way, with somebody else's identities.
+
+    It hears nobody but the workers of this run, see `channel`.
+    """
+
+    def __init__(self, environment: Environment, listen: str = LOOPBACK, port: int = 0) -> None:
+        self.channel = MasterEnd()
+        self._address = listen, port
+        super().__init__(environment, listen, 0)  # Locust's own socket, on any port, is closed again at once
+        self._dispatched = False
+
+    @property
+    def server(self) -> MasterSocket:
+        """The socket at which workers reach it."""
+        return self._server
+
+    @server.setter
+    def server(self, plain: Server) -> None:
+        plain.close(linger=0)  # type: ignore[no-untyped-call]
+        host, port = self._address
+        self._server = MasterSocket(host, port, self.channel)
+        self._address = host, self._server.port
+
+    @property
+    def port(self) -> int:
+        """Where workers reach it."""
+        return int(self.server.port)
+
+    def start(
+        self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: list[type[User]] | None = None
+    ) -> None:
+        """Dispatch the users, the first time it is asked to."""
+        if self._dispatched:
+            _log.warning("users are dispatched once: those of a lost worker stay lost")
+            return
+        self._dispatched = True
+        super().start(user_count, spawn_rate, wait, user_classes)
+
+
+class WorkerProcesses:
+    """The worker processes on this machine. `keys`: of each worker's channel, by its number."""
+
+    def __init__(self, spec_file: Path, host: str, port: int, keys: Mapping[int, bytes]) -> None:
+        command = [sys.executable, "-m", "harness.swarm.control.worker", "--master", f"{host}:{port}"]
+        self._processes = {
+            number: subprocess.Popen(
+                [*command, "--number", str(number), str(spec_file)],
+                stdin=subprocess.PIPE,  # its end is ours
+                stdout=sys.stderr,
+                env={**stripped_environment(), "PYTHONPATH": _python_path()},
+            )
+            for number in keys
+        }
+        for number, process in self._processes.items():
+            hand_key(process, keys[number])
+
+    def deaths(self) -> dict[int, int]:
+        """Worker → exit code, of those that have ended since the last call."""
+        ended = {number: code for number, one in self._processes.items() if (code := one.poll()) is not None}
+        for number in ended:
+            _close(self._processes.pop(number))
+        return ended
+
+    def end(self) -> None:
+        """Wait for them to go, then make them."""
+        for process in self._processes.values():
+            try:
+                process.wait(_QUIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            _close(process)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def reach_locally(listen: str) -> str:
+    """Where a worker of this machine finds what listens there."""
+    return LOOPBACK if listen in ("0.0.0.0", "*", "") else listen
+
+
+def _python_path() -> str:
+    inherited = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join([str(TREE), inherited]) if inherited else str(TREE)
+
+
+def spare_cores() -> int:
+    """One worker per core, one core left for what is under test."""
+    return max(1, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 2) - 1)

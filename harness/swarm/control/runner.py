@@ -1,0 +1,208 @@
+"""The swarm's lifecycle, in its master process: start workers → dispatch → arm → release → observe → end → settle.
+
+Each stage waits for every worker that still lives, with a deadline. A worker that dies is noted as lost, what it had on
+its disk is taken over, and its users are gone for good.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import gevent
+from gevent.queue import Queue
+
+from harness.errors import NoVerdict
+from harness.record.paths import RunPaths
+from harness.record.schema import LoadSummary
+from harness.swarm.control.announcement import announce
+from harness.swarm.control.collector import Collector
+from harness.swarm.control.summary import load_summary
+from harness.swarm.control.workforce import Workforce
+from harness.swarm.messaging import messages
+from harness.swarm.messaging.protocol import (
+    Armed,
+    Command,
+    Event,
+    Finished,
+    Progress,
+    Quit,
+    Release,
+    ReleaseCommand,
+    Settle,
+    Settled,
+    Stop,
+    SwarmSpec,
+    Waiting,
+)
+from harness.swarm.users.plan import all_plans, digest
+
+_SPAWN_TIMEOUT_S: Final = 30.0
+_END_TIMEOUT_S: Final = 10.0
+_TICK_S: Final = 1.0
+
+
+class Swarm:
+    """One rehearsal's load. `tell` sends events to the conductor; `commands` holds what the conductor asks."""
+
+    def __init__(self, spec: SwarmSpec, spec_file: Path, tell: Callable[[Event], None], commands: Queue) -> None:
+        self._spec = spec
+        self._tell = tell
+        self._commands = commands
+        self._collector = Collector(RunPaths(root=Path(spec.run_dir)))
+        self._workforce = Workforce(spec, spec_file, self._collector, self._is_to_quit)
+        self._capabilities: tuple[str, ...] = ()
+
+    def run(self) -> None:
+        """The whole lifecycle, as the commands ask for it. Raises GatecrashError."""
+        try:
+            self._capabilities = self._workforce.start(self._invite)
+            self._arm()
+            if isinstance(self._await(ReleaseCommand, Stop, Quit), ReleaseCommand):
+                self._release_and_observe()
+                self._end()
+                if isinstance(self._await(Settle, Quit), Settle):
+                    self._settle()
+                    self._await(Quit)
+        finally:
+            self._workforce.end()
+            self._collector.finish()
+
+    def _is_to_quit(self) -> bool:
+        """Before T0 at once; after it, in order."""
+        return self._workforce.t0_s is None and any(isinstance(command, Quit) for command in self._commands.queue)
+
+    def _await(self, *kinds: type[Command]) -> Command:
+        """The next command of one of these kinds, dropping others: a late `stop` finds nothing to stop."""
+        while True:
+            command: Command = self._commands.get()
+            if isinstance(command, kinds):
+                return command
+
+    def _invite(self, port: int) -> None:
+        self._tell(Waiting(port=port, remote_workers=self._spec.reach.remote_workers))
+
+    def _arm(self) -> None:
+        load, workforce = self._spec.scenario.load, self._workforce
+        asked = load.users
+        workforce.dispatch(asked)
+        spawned = workforce.collect(messages.Spawned, workforce.alive, _SPAWN_TIMEOUT_S)
+        workforce.assign(spawned)
+        armed = workforce.collect(messages.UsersArmed, set(spawned), load.arm_timeout_s)
+        failures: Counter[str] = Counter()
+        for number, answer in armed.items():
+            facts = workforce.facts[number]
+            facts.armed = answer.armed
+            facts.clock_offset_s, facts.clock_uncertainty_s = answer.clock_offset_s, answer.clock_uncertainty_s
+            failures.update(answer.failures)
+        ready = sum(facts.armed for facts in workforce.facts.values())
+        for number in workforce.facts.keys() - armed.keys():
+            users = sum(spawned[number].users.values()) if number in spawned else 0
+            what = f"silent for {load.arm_timeout_s:g} s" if users else "never spawned its users"
+            failures[f"{workforce.names({number})}: {what}"] = users
+        if late := asked - ready - failures.total():
+            failures["given to no worker"] = late
+        self._tell(Armed(armed=ready, asked=asked, failures=dict(failures)))
+
+    def _release_and_observe(self) -> None:
+        release = announce(self._workforce)
+        self._workforce.t0_s = t0_s = release.t0_master_s
+        self._tell(Release(t0_monotonic_s=t0_s, t0_wall_s=release.t0_wall_s))
+        end_s = t0_s + self._spec.scenario.duration_s
+        next_tick_s = t0_s
+        while (now_s := monotonic()) < end_s and self._workforce.alive:
+            if now_s >= next_tick_s:
+                next_tick_s += _TICK_S
+                self._workforce.notice_deaths()
+                self._tell(self._progress(now_s - t0_s))
+            try:
+                command = self._commands.get(timeout=max(0.0, min(next_tick_s, end_s) - monotonic()))
+            except gevent.queue.Empty:
+                continue
+            if isinstance(command, Stop | Quit):
+                if isinstance(command, Quit):
+                    self._commands.put(command)
+                return
+
+    def _progress(self, t_s: float) -> Progress:
+        rps, p99_ms = self._collector.rate_and_p99()
+        return Progress(
+            t_s=t_s,
+            users_by_step=self._workforce.users_by_step,
+            requests=self._collector.requests,
+            rps=rps,
+            p99_ms=p99_ms,
+            outcomes=dict(self._collector.outcomes),
+            workers_lost=sum(1 for facts in self._workforce.facts.values() if facts.lost),
+        )
+
+    def _end(self) -> None:
+        workforce, notes = self._workforce, self._workforce.notes
+        workforce.say_all(messages.End())
+        asked = workforce.alive
+        ended = workforce.collect(messages.Ended, asked, _END_TIMEOUT_S)
+        workforce.give_up_silent((asked & workforce.alive) - ended.keys())
+        for number, said in ended.items():
+            facts = workforce.facts[number]
+            facts.requests_sent = said.requests_sent
+            facts.first_sends_s, facts.followers = said.first_sends_s, said.followers
+            facts.unfinished, facts.crashes = said.unfinished, said.crashes
+            notes.extend(said.notes)
+            workforce.await_batches(number, said.batches, _END_TIMEOUT_S)
+        for number in workforce.facts.keys() - ended.keys():
+            facts = workforce.facts[number]
+            facts.first_sends_s, facts.followers = self._collector.first_sends_s(number)
+        notes.extend(self._collector.unwritten.values())
+        notes.extend(workforce.note_of_strangers())
+        load = self._summary()
+        if load.condensed:
+            notes.append(
+                f"{load.condensed:,} of {load.samples_recorded:,} requests are in the record as per-second histograms: "
+                f"more than {self._spec.scenario.load.rows_waiting_max:,} rows were waiting in a worker"
+            )
+        self._tell(
+            Finished(
+                load=load,
+                capabilities=self._capabilities,
+                journey_digest=digest(all_plans(self._spec.scenario.load, self._spec.seed)),
+                clock_offsets_ms={f"worker-{n}": facts.clock_offset_s * 1000 for n, facts in workforce.facts.items()},
+                notes=tuple(notes),
+            )
+        )
+
+    def _settle(self) -> None:
+        alive = self._workforce.alive
+        if not alive:
+            raise NoVerdict("no load worker is left to read the state at rest", hint="see the swarm's log")
+        number = min(alive)
+        timeout_s = self._spec.scenario.settle_timeout_s
+        self._workforce.say(
+            number,
+            messages.SettleNow(
+                acked=tuple(self._collector.acked.values()),
+                seats_held=tuple(sorted(self._collector.seats_held)),
+                timeout_s=timeout_s,
+            ),
+        )
+        said = self._workforce.collect(messages.SettleDone, {number}, 2 * timeout_s + _END_TIMEOUT_S).get(number)
+        if said is None:
+            raise NoVerdict("the state at rest could not be read", hint="see the swarm's log")
+        self._workforce.facts[number].requests_sent = said.requests_sent
+        self._workforce.await_batches(number, said.batches, _END_TIMEOUT_S)
+        for table in said.tables:
+            self._collector.ensure(table)
+        summary = self._summary()
+        self._collector.finish()
+        notes = (*said.notes, *self._workforce.note_of_strangers())
+        self._tell(Settled(load=summary, at_rest=said.at_rest, seat_map=said.seat_map, notes=notes))
+
+    def _summary(self) -> LoadSummary:
+        for number, facts in self._workforce.facts.items():
+            tally = self._collector.tally(number)
+            facts.samples_recorded, facts.exhausted = tally.samples, tally.exhausted
+            facts.condensed = tally.condensed
+            facts.requests_sent = max(facts.requests_sent, self._collector.sent_by(number))
+        return load_summary(self._spec.scenario.load, list(self._workforce.facts.values()))

@@ -1,0 +1,360 @@
+"""One worker process: `python -m harness.swarm.control.worker --master HOST:PORT --number N SPEC.json`.
+
+Runs the users that Locust's master dispatches to it, and sends on what they record once a second. It keeps the same
+batches on its own disk until the master has finished its tables, so that its death loses at most a second. The first
+line on its stdin is the key of its channel to the master.
+"""
+
+from __future__ import annotations
+
+import locust  # isort: skip - first: it patches the process for gevent
+
+import argparse
+import logging
+import os
+import socket
+import sys
+import traceback
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Final, NoReturn
+
+import gevent
+import pyarrow as pa
+from gevent.event import AsyncResult
+from gevent.lock import BoundedSemaphore
+from gevent.monkey import get_original
+from locust.env import Environment
+from locust.rpc import Message
+from locust.rpc.zmqrpc import Client
+from locust.runners import WorkerRunner
+from locust.stats import RequestStats
+
+from harness.errors import EnvironmentProblem, GatecrashError, InputError
+from harness.platform import Call, Capability, Person, Platform
+from harness.record.paths import RunPaths
+from harness.record.reader import CORE_TABLES
+from harness.record.schema import TABLES, Outcome
+from harness.record.writer import StreamWriter
+from harness.swarm.control import health
+from harness.swarm.control.settle import settle
+from harness.swarm.messaging import messages
+from harness.swarm.messaging.channel import WorkerSocket
+from harness.swarm.messaging.envelope import Envelope, worker_end
+from harness.swarm.messaging.messages import MESSAGE_TYPE
+from harness.swarm.messaging.protocol import SwarmSpec, read_spec, take_key
+from harness.swarm.recording.clock import ClockEstimate, ReleaseInstant, RoundTrip, estimate
+from harness.swarm.recording.progress_file import open_pulse
+from harness.swarm.recording.recorder import STAMP_EVERY, Recorder, prepare_arrow
+from harness.swarm.recording.request_event import RequestEvent
+from harness.swarm.recording.tracing import Tracer
+from harness.swarm.users.barrier import Barrier
+from harness.swarm.users.loader import load_class
+from harness.swarm.users.probes import start_probes
+from harness.swarm.users.user import Crew, RehearsalUser, user_classes
+
+_FLUSH_S: Final = 1.0
+_BATCH_ROWS: Final = 4000
+_QUIET_S: Final = 0.25  # around the release nothing else may run
+_PROBES: Final = 1  # the worker with the operator's token, which settles too
+_OBSERVERS: Final = 2  # so that more than one feed node is asked
+_OBSERVE_S: Final = 0.7
+_CLOCK_SAMPLES: Final = 10
+_CLOCK_TIMEOUT_S: Final = 2.0
+_KILL_TIMEOUT_S: Final = 5.0
+_USERS_ALL_STAMPED: Final = 2000  # there is time to ask the kernel for the arrival of every answer
+_OF_ARM_TIMEOUT: Final = 0.9  # of the time to arm: the master hears who is late before it stops waiting
+
+_log = logging.getLogger(__name__)
+
+
+class OnSaleWorker(WorkerRunner):
+    """Locust's worker, which hears nobody but the master of this run, see `channel`."""
+
+    def __init__(self, environment: Environment, envelope: Envelope, master_host: str, master_port: int) -> None:
+        self._envelope = envelope
+        environment.stats = RequestStats(use_response_times_cache=False)  # as Locust does for its own workers
+        environment.runner = self
+        super().__init__(environment, master_host, master_port)
+
+    @property
+    def client(self) -> Client:
+        """The socket through which it reaches the master."""
+        return self._client
+
+    @client.setter
+    def client(self, plain: Client) -> None:
+        self._client = WorkerSocket(plain, self._envelope)
+
+
+class Worker:
+    """One worker's part in a rehearsal. Its methods are the answers to the master's messages."""
+
+    def __init__(self, spec: SwarmSpec, number: int, key: bytes, master_host: str, master_port: int) -> None:
+        self._spec = spec
+        self._number = number
+        self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
+        tracer = Tracer(spec.seed, spec.scenario.load.trace_ratio)
+        load = spec.scenario.load
+        stamp_every = 1 if load.users <= _USERS_ALL_STAMPED else STAMP_EVERY
+        told = RequestEvent(self._environment)
+        self._recorder = Recorder(number, told, tracer, load.rows_waiting_max, stamp_every)
+        self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
+        if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
+            raise InputError(f"{spec.platform} cannot send bots", hint="write its bot_session, or set load.bots to 0")
+        self._barrier = Barrier()
+        self._crew = Crew(spec.scenario, spec.seed, self._platform, self._recorder, self._barrier)
+        for user_class in self._environment.user_classes:
+            user_class.crew = self._crew  # type: ignore[attr-defined]
+        self._paths = RunPaths(root=Path(spec.run_dir))
+        self._recorder.pulse = open_pulse(self._paths.pulse(number))
+        self._probes: list[gevent.Greenlet] = []
+        self._spools: dict[str, StreamWriter] = {}
+        self._unspooled = ""  # why there are no more copies
+        self._batches: Counter[str] = Counter()
+        self._flushing = BoundedSemaphore()
+        self._measuring = BoundedSemaphore()
+        self._pong: AsyncResult = AsyncResult()
+        self._runner = OnSaleWorker(self._environment, worker_end(key, number), master_host, master_port)
+        self._runner.register_message(MESSAGE_TYPE, self._on_message)
+        self._environment.events.spawning_complete.add_listener(self._on_spawned)  # type: ignore[no-untyped-call]
+
+    def run(self) -> None:
+        """Until the master says to quit, or is gone."""
+        gevent.spawn(self._flush_forever).link_exception(_give_up)
+        gevent.spawn(health.watch, self._recorder, lambda: self._runner.user_count).link_exception(_give_up)
+        self._say(
+            messages.Hello(
+                worker=self._number,
+                client_id=self._runner.client_id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                capabilities=tuple(sorted(self._platform.capabilities)),
+            )
+        )
+        self._runner.greenlet.join()
+        for spool in self._spools.values():
+            with suppress(EnvironmentProblem):  # it has been told of
+                spool.close()
+
+    def _say(self, message: messages.FromWorker) -> None:
+        self._runner.send_message(MESSAGE_TYPE, messages.pack(message))  # type: ignore[arg-type]
+
+    def _on_message(self, environment: Environment, msg: Message) -> None:  # noqa: ARG002 - Locust names them
+        message = messages.from_master(msg.data)
+        match message:
+            case messages.Pong():
+                self._pong.set((message, monotonic()))
+            case messages.Assign():
+                gevent.spawn(self._arm, message).link_exception(_give_up)
+            case messages.ReleaseAt():
+                gevent.spawn(self._release, message).link_exception(_give_up)
+            case messages.Withdraw():
+                self._barrier.withdraw()
+            case messages.End():
+                gevent.spawn(self._end).link_exception(_give_up)
+            case messages.SettleNow():
+                gevent.spawn(self._settle, message).link_exception(_give_up)
+
+    def _on_spawned(self, user_count: int) -> None:  # noqa: ARG002 - Locust names it
+        kinds: Counter[str] = Counter()
+        for name, count in self._runner.user_classes_count.items():
+            kinds[self._environment.user_classes_by_name[name].kind] += count  # type: ignore[attr-defined]
+        self._say(messages.Spawned(worker=self._number, users=dict(kinds)))
+
+    def _arm(self, assigned: messages.Assign) -> None:
+        expected = self._runner.user_count
+        clock = self._measure_clock()
+        for table in CORE_TABLES:
+            self._spool(table)  # now: users may leave no file descriptor for it later
+        if self._number == _PROBES:
+            self._probes = start_probes(self._spec, self._crew)
+        self._barrier.assign(assigned.first_user, expected)
+        self._barrier.complete.wait(_OF_ARM_TIMEOUT * self._spec.scenario.load.arm_timeout_s)
+        failures = dict(self._barrier.failures)
+        if late := self._barrier.still_arming:
+            failures[f"worker {self._number} on {socket.gethostname()}: still connecting"] = late
+        self._say(
+            messages.UsersArmed(
+                worker=self._number,
+                armed=self._barrier.armed,
+                failures=failures,
+                clock_offset_s=clock.offset_s,
+                clock_uncertainty_s=clock.uncertainty_s,
+            )
+        )
+
+    def _measure_clock(self) -> ClockEstimate:
+        with self._measuring:
+            return estimate([self._round_trip() for _ in range(_CLOCK_SAMPLES)])
+
+    def _round_trip(self) -> RoundTrip:
+        self._pong = AsyncResult()
+        self._say(messages.Ping(worker=self._number, sent_s=monotonic()))
+        pong, received_s = self._pong.get(timeout=_CLOCK_TIMEOUT_S)
+        return RoundTrip(pong.sent_s, pong.master_s, received_s)
+
+    def _release(self, asked: messages.ReleaseAt) -> None:
+        clock = self._measure_clock()  # again: now nobody arms, and nothing has drifted since
+        t0_s = clock.to_own(asked.t0_master_s)
+        self._say(
+            messages.TookT0(
+                worker=self._number,
+                t0_master_s=asked.t0_master_s,
+                lead_s=t0_s - monotonic(),
+                clock_offset_s=clock.offset_s,
+                clock_uncertainty_s=clock.uncertainty_s,
+            )
+        )
+        self._recorder.released_at(t0_s)
+        self._barrier.release_at(ReleaseInstant(t0_s, asked.t0_wall_s))
+
+    def _end(self) -> None:
+        users = {greenlet: greenlet.args[0] for greenlet in self._runner.user_greenlets if greenlet.args}
+        unfinished = sum(1 for user in users.values() if isinstance(user, RehearsalUser) and user.is_unfinished)
+        journeys = [one for one, user in users.items() if not user.follows_to_the_end]
+        gevent.killall([*journeys, *self._probes], timeout=_KILL_TIMEOUT_S)
+        self._look_afresh()
+        gevent.killall(list(self._runner.user_greenlets), timeout=_KILL_TIMEOUT_S)
+        self._recorder.cut_operations()
+        self._flush()
+        first_sends_s, followers = self._crew.first_sends_s()
+        self._say(
+            messages.Ended(
+                worker=self._number,
+                requests_sent=self._recorder.requests_sent,
+                first_sends_s=first_sends_s,
+                followers=followers,
+                unfinished=unfinished,
+                batches=dict(self._batches),
+                crashes=self._crew.crashes.summary(),
+                notes=(self._unspooled,) if self._unspooled else (),
+            )
+        )
+
+    def _look_afresh(self) -> None:
+        """Followers know the seats from one snapshot and all changes since. New ones now get a snapshot of their own,
+        so that the record shows whether the two agree."""
+        if Capability.FEED in self._platform.capabilities:
+            gevent.joinall([gevent.spawn(self._observe, -number) for number in range(1, _OBSERVERS + 1)])
+
+    def _observe(self, user: int) -> None:
+        name = f"observer-{self._number}{user}"
+        session = self._platform.spectator_session(Person(user=user, kind="spectator", actor=name, identity=name))
+        if session.connect(Call(t_intended_s=monotonic())).outcome is Outcome.OK:
+            following = gevent.spawn(session.follow)
+            following.join(timeout=_OBSERVE_S)
+            following.kill()
+        session.close()
+
+    def _settle(self, asked: messages.SettleNow) -> None:
+        reads, tables = settle(self._platform, self._recorder, asked, self._spec.seed)
+        self._recorder.cut_operations()
+        self._flush()
+        self._say(
+            messages.SettleDone(
+                worker=self._number,
+                at_rest=reads.at_rest,
+                tables=tables,
+                seat_map=reads.seat_map,
+                requests_sent=self._recorder.requests_sent,
+                batches=dict(self._batches),
+                notes=reads.notes,
+            )
+        )
+
+    def _flush_forever(self) -> NoReturn:
+        while True:
+            gevent.sleep(_FLUSH_S)
+            self._flush()
+            steps = {step: count for step, count in self._crew.users_by_step.items() if count}
+            self._say(
+                messages.Beat(
+                    worker=self._number,
+                    users_by_step=steps,
+                    requests_sent=self._recorder.requests_sent,
+                    operations_begun=self._recorder.operations_begun,
+                )
+            )
+
+    def _flush(self) -> None:
+        """To the own disk first, then to the master. Not before T0: until then no instant can be written."""
+        t0 = self._barrier.t0
+        if t0 is None or monotonic() < t0.monotonic_s + _QUIET_S:
+            return
+        with self._flushing:
+            while batches := self._recorder.take(t0, _BATCH_ROWS):
+                for table, batch in batches.items():
+                    self._send_on(table, batch)
+                gevent.sleep(0)
+
+    def _send_on(self, table: str, batch: pa.RecordBatch) -> None:
+        if not self._unspooled:
+            self._keep(table, batch)
+        data = batch.serialize().to_pybytes()
+        self._say(messages.Batch(worker=self._number, table=table, number=self._batches[table], data=data))
+        self._batches[table] += 1
+
+    def _keep(self, table: str, batch: pa.RecordBatch) -> None:
+        """A copy on the own disk; without room for it the master's has to do."""
+        try:
+            self._spool(table).append(batch)
+        except EnvironmentProblem as problem:
+            self._unspooled = f"worker {self._number} keeps no copies any more: {problem.message}"
+
+    def _spool(self, table: str) -> StreamWriter:
+        if table not in self._spools:
+            self._spools[table] = StreamWriter(self._paths.spool(table, self._number), TABLES[table])
+        return self._spools[table]
+
+
+def _end_with_parent() -> None:
+    """Stdin is a pipe that only the parent holds: its end, which no death can prevent, is the end of this process.
+
+    A thread of the system's own waits for it, so that no busy loop can be in the way.
+    """
+
+    def wait() -> None:
+        while os.read(0, 1):
+            continue
+        os.write(2, b"the master is gone\n")
+        os._exit(1)
+
+    get_original("_thread", "start_new_thread")(wait, ())
+
+
+def _give_up(greenlet: gevent.Greenlet) -> None:
+    """A worker that has lost one of its own jobs is no worker: die, and be noticed."""
+    try:
+        traceback.print_exception(greenlet.exception)
+    finally:  # the log may be on a disk that is full
+        os._exit(1)
+
+
+def main() -> int:
+    """Parse the command line and work."""
+    key = take_key(sys.stdin.fileno())
+    if key is None:
+        print("the master is gone", file=sys.stderr)
+        return 1
+    _end_with_parent()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    parser = argparse.ArgumentParser(prog="python -m harness.swarm.control.worker")
+    parser.add_argument("--master", required=True, help="HOST:PORT of the master")
+    parser.add_argument("--number", required=True, type=int, help="this worker's number, from 1")
+    parser.add_argument("spec", type=Path)
+    arguments = parser.parse_args()
+    host, _, port = arguments.master.rpartition(":")
+    prepare_arrow()
+    try:
+        Worker(read_spec(arguments.spec), arguments.number, key, host, int(port)).run()
+    except GatecrashError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

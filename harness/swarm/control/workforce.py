@@ -1,0 +1,223 @@
+"""The swarm's workers as their master sees them: started or let in, spoken to, waited for, given up when lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Final, TypeVar
+
+import gevent
+import locust
+from locust.env import Environment
+from locust.rpc import Message
+
+from harness.errors import EnvironmentProblem, Interrupted
+from harness.swarm.control import lost_workers as losses
+from harness.swarm.control import web
+from harness.swarm.control.collector import Collector
+from harness.swarm.control.lost_workers import LastWord, Loss
+from harness.swarm.control.master import OnSaleMaster, WorkerProcesses, reach_locally, spare_cores
+from harness.swarm.control.summary import WorkerFacts
+from harness.swarm.joining.server import Door
+from harness.swarm.messaging import messages
+from harness.swarm.messaging.messages import MESSAGE_TYPE
+from harness.swarm.messaging.protocol import JOIN_TIMEOUT_S, SwarmSpec
+from harness.swarm.recording.progress_file import Begun
+from harness.swarm.users.user import user_classes
+
+A = TypeVar("A", messages.Hello, messages.Spawned, messages.UsersArmed, messages.Ended, messages.SettleDone)
+
+POLL_S: Final = 0.02
+_START_TIMEOUT_S: Final = 120.0  # on a busy machine; those that die are noticed at once
+
+
+class Workforce:
+    """All workers of one swarm. `unwanted` says that nobody waits for them any more: every wait here then ends.
+
+    `facts`: all that is known of each. `notes`: what a reader of the record must know of them.
+    """
+
+    def __init__(self, spec: SwarmSpec, spec_file: Path, collector: Collector, unwanted: Callable[[], bool]) -> None:
+        self.facts: dict[int, WorkerFacts] = {}
+        self.notes: list[str] = []
+        self.t0_s: float | None = None  # on this process's monotonic clock
+        self._spec = spec
+        self._spec_file = spec_file
+        self._collector = collector
+        self._unwanted = unwanted
+        environment = Environment(user_classes=user_classes(spec), events=locust.events)
+        reach = spec.reach
+        self._runner = OnSaleMaster(environment, reach.listen, reach.port + 1 if reach.port else 0)
+        environment.runner = self._runner
+        if reach.web_port is not None:
+            web.serve(environment, reach.web_port)
+        self._runner.register_message(MESSAGE_TYPE, self._on_message)
+        self._clients: dict[int, str] = {}
+        self._said: dict[type, dict[int, object]] = {}
+        self._beats: dict[int, tuple[messages.Beat, float]] = {}
+        self._users: dict[int, dict[str, tuple[int, int]]] = {}
+        self._processes: WorkerProcesses | None = None
+        self._door: Door | None = None
+        self._dropped_told = 0
+
+    def start(self, waiting: Callable[[int], None]) -> tuple[str, ...]:
+        """Start this machine's workers and wait for all; `waiting` is told the port when others may knock.
+
+        Returns what the platform can show. Raises EnvironmentProblem when some do not come.
+        """
+        own = self._spec.workers or spare_cores()
+        reach = self._spec.reach
+        channel, port = self._runner.channel, self._runner.port
+        keys = {number: channel.key_of(number) for number in range(1, own + 1)}
+        self._processes = WorkerProcesses(self._spec_file, reach_locally(reach.listen), port, keys)
+        if reach.remote_workers:
+            self._door = Door(self._spec, own + 1, port, channel.key_of)
+            waiting(self._door.port)
+        count = own + reach.remote_workers
+        start_timeout_s = JOIN_TIMEOUT_S if reach.remote_workers else _START_TIMEOUT_S
+        hellos = self.collect(messages.Hello, set(range(1, count + 1)), start_timeout_s)
+        if self._door:
+            self._door.close("the rehearsal has begun without this worker")
+        if len(hellos) < count:
+            missing = count - len(hellos)
+            raise EnvironmentProblem(
+                f"{missing} of {count} load workers did not start", hint="the reason is above in this log"
+            )
+        self._spec_file.unlink(missing_ok=True)  # all have read it, and it holds the operator's token
+        for number, hello in sorted(hellos.items()):
+            self.facts[number] = WorkerFacts(number=number, host=hello.host)
+            self._clients[number] = hello.client_id
+        return hellos[1].capabilities  # of this machine, as it also settles
+
+    def dispatch(self, users: int) -> None:
+        """Have Locust give these users to the workers, once."""
+        self._runner.start(users, spawn_rate=users)
+
+    def assign(self, spawned: dict[int, messages.Spawned]) -> None:
+        """Tell each worker who its users are, so that every index is given once."""
+        next_user: Counter[str] = Counter()
+        for number, said in sorted(spawned.items()):
+            self._users[number] = {kind: (next_user[kind], count) for kind, count in said.users.items()}
+            self.say(number, messages.Assign(first_user={kind: next_user[kind] for kind in said.users}))
+            next_user.update(said.users)
+
+    @property
+    def alive(self) -> set[int]:
+        """The workers that are not lost."""
+        return {number for number, facts in self.facts.items() if not facts.lost}
+
+    @property
+    def users_by_step(self) -> dict[str, int]:
+        """Where the users of the living are, as of the last second."""
+        steps: Counter[str] = Counter()
+        for number in self.alive & self._beats.keys():
+            steps.update(self._beats[number][0].users_by_step)
+        return dict(steps)
+
+    def names(self, numbers: set[int]) -> str:
+        """In words."""
+        return ", ".join(f"worker {number} on {self.facts[number].host}" for number in sorted(numbers))
+
+    def say(self, number: int, message: messages.FromMaster) -> None:
+        """Tell one worker."""
+        self._runner.send_message(MESSAGE_TYPE, messages.pack(message), self._clients[number])  # type: ignore[arg-type]
+
+    def say_all(self, message: messages.FromMaster) -> None:
+        """Tell all that are alive."""
+        for number in self.alive:
+            self.say(number, message)
+
+    def collect(self, kind: type[A], workers: set[int], timeout_s: float) -> dict[int, A]:
+        """What each of these workers says of that kind, without those that die or are too late.
+
+        Raises Interrupted when nobody wants to know any more.
+        """
+        deadline_s = monotonic() + timeout_s
+        answers: dict[int, A] = self._said.setdefault(kind, {})  # type: ignore[assignment]
+        while (waiting := workers - answers.keys()) and monotonic() < deadline_s:
+            if self._unwanted():
+                raise Interrupted("nobody waits for this swarm any more")
+            gevent.sleep(POLL_S)
+            workers = workers - self.notice_deaths() if waiting else workers
+        return {number: answers[number] for number in workers if number in answers}
+
+    @property
+    def t0s_taken(self) -> dict[int, messages.TookT0]:
+        """The last T0 that each worker has taken."""
+        return self._said.setdefault(messages.TookT0, {})  # type: ignore[return-value]
+
+    def notice_deaths(self) -> set[int]:
+        """Workers that were lost since the last look; what is on the disks of this machine is taken over."""
+        lost: dict[int, tuple[str, LastWord | None]] = {}
+        for number, code in (self._processes.deaths() if self._processes else {}).items():
+            recovered = self._collector.recover(number)
+            begun = self._collector.pulse(number)
+            how = f"died (exit code {code}; {recovered:,} rows were taken from its disk)"
+            lost[number] = how, LastWord(begun) if begun else None
+        for number, farewell in (self._door.losses() if self._door else {}).items():
+            exact = LastWord(farewell.begun) if farewell.begun else self._last_beat(number)
+            lost[number] = f"was lost: {farewell.why}", exact
+        for number, (how, last_word) in lost.items():
+            self._give_up(number, how, last_word)
+        return set(lost)
+
+    def give_up_silent(self, numbers: set[int]) -> None:
+        """These should have said how they ended, and have not."""
+        for number in numbers:
+            self._give_up(number, "was lost: it never said how it ended", self._last_beat(number))
+
+    def _give_up(self, number: int, how: str, last_word: LastWord | None) -> None:
+        at_s = None if self.t0_s is None else monotonic() - self.t0_s
+        recorded, users = self._collector.recorded(number), self._users.get(number, {})
+        loss = Loss(worker=number, how=how, at_s=at_s, recorded=recorded, last_word=last_word, users=users)
+        self.notes.append(losses.in_words(loss))
+        if facts := self.facts.get(number):
+            facts.lost = True
+            begun = last_word.begun.requests if last_word else 0
+            facts.requests_sent = max(facts.requests_sent, begun)
+
+    def _last_beat(self, number: int) -> LastWord | None:
+        if number not in self._beats or self.t0_s is None:
+            return None
+        beat, heard_s = self._beats[number]
+        return LastWord(Begun(beat.requests_sent, beat.operations_begun), heard_s - self.t0_s)
+
+    def await_batches(self, number: int, batches: dict[str, int], timeout_s: float) -> None:
+        """Until all that the worker says it sent is here; what is not, is taken from its disk."""
+        deadline_s = monotonic() + timeout_s
+        while not self._collector.has_all(number, batches) and monotonic() < deadline_s:
+            gevent.sleep(POLL_S)
+        if not self._collector.has_all(number, batches):
+            self._collector.recover(number)
+
+    def note_of_strangers(self) -> tuple[str, ...]:
+        """How many messages of strangers came since the last call, in words; nothing when none did."""
+        dropped, self._dropped_told = self._runner.channel.dropped - self._dropped_told, self._runner.channel.dropped
+        if not dropped:
+            return ()
+        return (f"{dropped:,} message{'s' * (dropped != 1)} on the swarm's port did not carry the run's secret",)
+
+    def end(self) -> None:
+        """Send everybody home; whoever does not go is made to."""
+        self._runner.quit()
+        if self._processes is not None:
+            self._processes.end()
+        if self._door is not None:
+            self._door.end()
+
+    def _on_message(self, environment: Environment, msg: Message) -> None:  # noqa: ARG002 - Locust names them
+        message = messages.from_worker(msg.data)
+        if message.worker != self._runner.channel.worker_of(msg.node_id.encode()):
+            self._runner.channel.dropped += 1
+            return
+        match message:
+            case messages.Ping():
+                self.say(message.worker, messages.Pong(sent_s=message.sent_s, master_s=monotonic()))
+            case messages.Batch():
+                self._collector.add(message)
+            case messages.Beat():
+                self._beats[message.worker] = message, monotonic()
+            case _:
+                self._said.setdefault(type(message), {})[message.worker] = message

@@ -1,0 +1,131 @@
+"""What a worker of another machine and the master say to each other at the door, before Locust comes into play.
+
+One line of JSON each way over TCP: the worker knocks, the master welcomes or refuses. After that the worker's side
+sends an empty line each second, and the master sends it back. When they stop, or the connection ends, the master has
+lost that worker, and the worker has lost its master and stops: nobody loads a platform unseen. When the worker process
+has ended, its side says so with a last line. Both sides must run the same code: a journey that differs by one line is
+another journey. Nothing here imports locust or gevent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import version
+from typing import Final
+
+import msgspec
+
+from harness import __version__
+from harness.record.versions import sources_digest
+from harness.scenario import Scenario
+from harness.swarm.messaging.protocol import SwarmSpec
+from harness.swarm.recording.progress_file import Begun
+from harness.swarm.users.loader import TREE, find_file
+
+DEFAULT_PORT: Final = 5557  # as Locust's
+PULSE: Final = b"\n"
+PULSE_S: Final = 1.0
+LOST_AFTER_S: Final = 10.0
+LINE_BYTES_MAX: Final = 4_000_000
+_ROOMS: Final = ("harness", "scenarios")
+_DIGITS: Final = 12
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of the messages."""
+
+
+class Knock(_Line, frozen=True, tag="knock"):
+    """A worker wants to join. `scenario`: the digest of the scenario it was told to expect, "" for any."""
+
+    host: str
+    versions: dict[str, str]
+    scenario: str = ""
+
+
+class Welcome(_Line, frozen=True, tag="welcome"):
+    """It may. `port`: Locust's on the master. `files`: each FILE that the spec names → its sha256 at the master.
+
+    `key`: of this worker's channel to the master in hex, see `channel`.
+    """
+
+    number: int
+    port: int
+    spec: SwarmSpec
+    files: dict[str, str]
+    key: str
+
+
+class Refused(_Line, frozen=True, tag="refused"):
+    """It may not."""
+
+    message: str
+    hint: str = ""
+
+
+class Farewell(_Line, frozen=True, tag="farewell"):
+    """The worker process has ended. `begun`: all that it did; null: its side cannot tell."""
+
+    exit_code: int
+    begun: Begun | None
+
+
+Answer = Welcome | Refused
+
+_encoder: Final = msgspec.json.Encoder()
+_farewell_decoder: Final[msgspec.json.Decoder[Farewell]] = msgspec.json.Decoder(Farewell)
+_knock_decoder: Final[msgspec.json.Decoder[Knock]] = msgspec.json.Decoder(Knock)
+_answer_decoder: Final[msgspec.json.Decoder[Answer]] = msgspec.json.Decoder(Answer)
+
+
+def encode(message: Knock | Answer | Farewell) -> bytes:
+    """One line, newline included."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_knock(line: bytes) -> Knock:
+    """What came to the door. Raises msgspec.DecodeError or ValidationError."""
+    return _knock_decoder.decode(line)
+
+
+def decode_answer(line: bytes) -> Answer:
+    """What the door said. Raises msgspec.DecodeError or ValidationError."""
+    return _answer_decoder.decode(line)
+
+
+def decode_farewell(line: bytes) -> Farewell:
+    """The last line of a worker's side. Raises msgspec.DecodeError or ValidationError."""
+    return _farewell_decoder.decode(line)
+
+
+def own_versions() -> dict[str, str]:
+    """What must be the same on both sides: name → version."""
+    return {
+        "gatecrash": __version__,
+        "sources": sources_digest(TREE, _ROOMS),
+        "locust": version("locust"),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+    }
+
+
+def differences(master: dict[str, str], worker: dict[str, str]) -> str:
+    """What differs, in words; "" when nothing does."""
+    names = sorted(master.keys() | worker.keys())
+    return ", ".join(
+        f"{name} {worker.get(name, 'unknown')} here and {master.get(name, 'unknown')} at the master"
+        for name in names
+        if master.get(name) != worker.get(name)
+    )
+
+
+def scenario_digest(scenario: Scenario) -> str:
+    """Of the scenario as it runs, options and seed included."""
+    return hashlib.sha256(_encoder.encode(scenario)).hexdigest()[:_DIGITS]
+
+
+def files_of(spec: SwarmSpec) -> dict[str, str]:
+    """Each FILE that the spec names → its sha256. Raises InputError when one is not there."""
+    references = [spec.platform, *(getattr(spec.journeys, kind) for kind in spec.journeys.__struct_fields__)]
+    files = sorted({reference.rpartition(":")[0] for reference in references})
+    return {file: hashlib.sha256(find_file(file).read_bytes()).hexdigest() for file in files}

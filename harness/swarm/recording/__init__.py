@@ -1,0 +1,1 @@
+"""What a worker notes of each request: rows, clocks, traces."""

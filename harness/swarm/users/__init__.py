@@ -1,0 +1,1 @@
+"""The users: their plan, when they arrive, and the barrier that holds them until T0."""

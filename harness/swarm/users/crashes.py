@@ -1,0 +1,79 @@
+"""Journeys that crashed, counted by the place in the code at which they did.
+
+A journey or an adapter that crashes for each fan in another way (a name, a number in its message) crashes at one place.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import msgspec
+
+from harness.record.schema import CrashSummary
+
+PLACES_MAX: Final = 100  # of one worker; crashes elsewhere are counted together
+_OURS: Final = Path(__file__).resolve().parents[2]
+_WORDS_MAX: Final = 300
+_ELSEWHERE: Final = "other places"
+
+
+class CrashLog:
+    """The crashes of one worker process."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, str], CrashSummary] = {}
+
+    def note(self, error: BaseException, *, kind: str, step: str) -> None:
+        """A user of that kind crashed in that step of their journey."""
+        key = (kind, place_of(error.__traceback__), type(error).__name__)
+        if key not in self._found and len(self._found) >= PLACES_MAX:
+            key = (kind, _ELSEWHERE, "")
+        words = _one_line(f"{type(error).__name__}: {error}")
+        first = CrashSummary(where=key[1], what=words, kind=kind, step=step, count=0)
+        known = self._found.get(key, first)
+        self._found[key] = msgspec.structs.replace(known, count=known.count + 1)
+
+    def summary(self) -> tuple[CrashSummary, ...]:
+        """One entry for each place, the most frequent first."""
+        return merged([tuple(self._found.values())])
+
+
+def merged(workers: Iterable[tuple[CrashSummary, ...]]) -> tuple[CrashSummary, ...]:
+    """The crashes of several workers, equal places counted together, the most frequent first."""
+    found: dict[tuple[str, str, str], CrashSummary] = {}
+    for crashes in workers:
+        for crash in crashes:
+            key = (crash.kind, crash.where, crash.what.partition(":")[0])
+            known = found.get(key)
+            count = crash.count + (known.count if known else 0)
+            found[key] = msgspec.structs.replace(known or crash, count=count)
+    return tuple(sorted(found.values(), key=lambda crash: (-crash.count, crash.where, crash.what)))
+
+
+def place_of(trace: TracebackType | None) -> str:
+    """FILE:LINE of the innermost frame in an adapter or a journey; of the innermost of all where there is none."""
+    frames = traceback.extract_tb(trace)
+    authors = [frame for frame in frames if _is_an_authors(Path(frame.filename))]
+    chosen = (authors or frames)[-1:]
+    return "".join(f"{_shown(Path(frame.filename))}:{frame.lineno}" for frame in chosen)
+
+
+def _is_an_authors(path: Path) -> bool:
+    """Neither the harness's own, nor an installed package's, nor the standard library's."""
+    parts = path.parts
+    library = "site-packages" in parts or any(part.startswith("python3") for part in parts)
+    return path.is_absolute() and not library and not path.is_relative_to(_OURS)
+
+
+def _shown(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _one_line(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _WORDS_MAX else f"{words[: _WORDS_MAX - 1]}…"

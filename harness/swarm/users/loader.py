@@ -1,0 +1,54 @@
+"""Loads the user's own classes by "FILE:CLASS": platform adapters and journeys."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from harness.errors import InputError
+
+TREE: Final = Path(__file__).resolve().parents[3]
+
+
+def load_class(reference: str) -> type:
+    """The class that "FILE:CLASS" names. Raises `InputError`."""
+    file, _, name = reference.rpartition(":")
+    if not file or not name:
+        raise InputError(
+            f"{reference!r} is not FILE:CLASS", hint="for example scenarios/reference.py:ReferencePlatform"
+        )
+    module = _module(find_file(file))
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        raise InputError(f"{file} has no class {name}", hint="the part after the colon is the name of a class")
+    return found
+
+
+def find_file(file: str) -> Path:
+    """FILE of a "FILE:CLASS": a path, or one relative to the tree that gatecrash lives in. Raises `InputError`."""
+    for path in (Path(file), TREE / file):
+        if path.is_file():
+            return path.resolve()
+    raise InputError(f"there is no file {file}", hint="give its path, or one relative to the working directory")
+
+
+def _module(path: Path) -> ModuleType:
+    """A file of our own tree is imported by its package name, so that it exists once; any other by its path."""
+    try:
+        if path.is_relative_to(TREE):
+            return importlib.import_module(".".join(path.relative_to(TREE).with_suffix("").parts))
+        name = f"gatecrash_user_{path.stem}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise InputError(f"{path} is no Python file", hint="its name must end in .py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        sys.path.insert(0, str(path.parent))
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError) as error:
+        raise InputError(f"{path} cannot be loaded: {error}", hint="does it import on its own?") from error
+    return module

@@ -1,0 +1,242 @@
+"""Every choice a user will make, drawn from the seed before anything starts. Pure.
+
+A plan depends on the seed and on the user's index alone, never on which worker runs it or on what the platform does. So
+the same seed gives the same journeys, and the digest over all plans shows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from random import Random
+from typing import Final
+
+import msgspec
+
+from harness.record.schema import BOT_ACTOR, PROBE_ACTOR
+from harness.scenario import Journey, Load, Tactic
+
+_THINKS: Final = 16
+_ROLLS: Final = 32
+_RESELLERS: Final = 3  # identities that all over-limit bots buy for
+_RELOADS_MAX: Final = 3
+_FARM: Final = "farm"  # the device of all that share one
+
+
+class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One fan's choices. `rolls` are uniform in [0, 1), used in turn wherever chance plays a part on the way.
+
+    `repeats_payment`: the payment is posted a second time under the same idempotency key.
+    `drops_stream`: once told of their position, the fan leaves the stream and comes back with the ticket.
+    """
+
+    actor: str
+    identity: str
+    party_size: int
+    aims_hot: bool
+    abandons: bool
+    releases: bool
+    card_declined: bool
+    drops_stream: bool = False
+    patience_s: float
+    thinks_s: tuple[float, ...]
+    rolls: tuple[float, ...]
+    repeats_payment: bool = False
+
+
+class BotPlan(FanPlan, frozen=True, kw_only=True):
+    """One bot's choices: a fan who never hesitates, never leaves, and takes as much as it can get."""
+
+    device: str
+    tactic: Tactic
+
+
+class LurkerPlan(FanPlan, frozen=True, kw_only=True):
+    """One lurker's choices: `reloads` is how often they load the queue page again before they leave."""
+
+    reloads: int
+
+
+class SpectatorPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One spectator's choices."""
+
+    actor: str
+    identity: str
+    rolls: tuple[float, ...]
+
+
+class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What one probe does. `phase_ratio`: its place in the period that all probes share.
+
+    `refused_holds_s`: see `harness.swarm.messaging.protocol.SwarmSpec`.
+    """
+
+    number: int
+    actor: str
+    phase_ratio: float
+    refused_holds_s: tuple[tuple[float, float], ...]
+    rolls: tuple[float, ...]
+
+
+def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
+    """The plan of fan number `index`.
+
+    Pairs who share an identity and fans who pay twice are spread evenly, so that even a small crowd has some.
+    """
+    plan = _ordinary(journey, seed, index)
+    if (pair := _pair(journey.over_limit_ratio, index)) is not None:
+        return msgspec.structs.replace(
+            plan,
+            identity=f"household-{pair:06d}",
+            party_size=_largest_party(journey),
+            abandons=False,
+            releases=False,
+            card_declined=False,
+        )
+    if _repeats(journey.repeat_payment_ratio, index):
+        return msgspec.structs.replace(plan, repeats_payment=True, abandons=False, releases=False)
+    return plan
+
+
+def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
+    random = Random(f"fan:{seed}:{index}")
+    leaving = random.random()
+    return FanPlan(
+        actor=f"fan-{index:06d}",
+        identity=f"person-{index:06d}",
+        party_size=random.choices(list(journey.party_sizes), list(journey.party_sizes.values()))[0],
+        aims_hot=random.random() < journey.hot_section_ratio,
+        abandons=leaving < journey.abandon_hold_ratio,
+        releases=journey.abandon_hold_ratio <= leaving < journey.abandon_hold_ratio + journey.release_hold_ratio,
+        card_declined=random.random() < journey.declined_card_ratio,
+        drops_stream=Random(f"drops:{seed}:{index}").random() < journey.dropped_stream_ratio,
+        patience_s=_patience_s(f"fan:{seed}:{index}", journey),
+        thinks_s=tuple(_think_s(random, journey) for _ in range(_THINKS)),
+        rolls=_rolls(random),
+    )
+
+
+def bot_plan(load: Load, seed: int, index: int) -> BotPlan:
+    """The plan of bot number `index`."""
+    random = Random(f"bot:{seed}:{index}")
+    actor = f"{BOT_ACTOR}{index:06d}"
+    tactic = random.choices(list(load.tactics), list(load.tactics.values()))[0]
+    over_limit = tactic is Tactic.OVER_LIMIT
+    return BotPlan(
+        actor=actor,
+        identity=f"reseller-{random.randrange(_RESELLERS)}" if over_limit else f"person-{actor}",
+        device=_FARM if tactic is Tactic.SHARE_DEVICE else actor,
+        tactic=tactic,
+        party_size=_largest_party(load.journey),
+        aims_hot=True,
+        abandons=False,
+        releases=False,
+        card_declined=False,
+        patience_s=load.journey.patience_s,
+        thinks_s=(0.0,),
+        rolls=_rolls(random),
+    )
+
+
+def lurker_plan(journey: Journey, seed: int, index: int) -> LurkerPlan:
+    """The plan of lurker number `index`."""
+    random = Random(f"lurker:{seed}:{index}")
+    actor = f"lurker-{index:06d}"
+    return LurkerPlan(
+        actor=actor,
+        identity=f"person-{actor}",
+        reloads=random.randint(0, _RELOADS_MAX),
+        party_size=0,
+        aims_hot=False,
+        abandons=False,
+        releases=False,
+        card_declined=False,
+        patience_s=_patience_s(f"lurker:{seed}:{index}", journey),
+        thinks_s=tuple(_think_s(random, journey) for _ in range(_RELOADS_MAX)),
+        rolls=_rolls(random),
+    )
+
+
+def spectator_plan(seed: int, index: int) -> SpectatorPlan:
+    """The plan of spectator number `index`."""
+    random = Random(f"spectator:{seed}:{index}")
+    return SpectatorPlan(actor=f"spectator-{index:06d}", identity=f"watcher-{index:06d}", rolls=_rolls(random))
+
+
+def probe_plan(seed: int, number: int, probes: int, refused_holds_s: tuple[tuple[float, float], ...]) -> ProbePlan:
+    """The plan of probe number `number` (1, 2 …) of so many."""
+    return ProbePlan(
+        number=number,
+        actor=f"{PROBE_ACTOR}{number}",
+        phase_ratio=(number - 0.5) / probes,
+        refused_holds_s=refused_holds_s,
+        rolls=_rolls(Random(f"probe:{seed}:{number}")),
+    )
+
+
+def all_plans(load: Load, seed: int) -> Iterable[FanPlan | SpectatorPlan]:
+    """Everybody's, in order."""
+    yield from (fan_plan(load.journey, seed, index) for index in range(load.fans))
+    yield from (bot_plan(load, seed, index) for index in range(load.bots))
+    yield from (lurker_plan(load.journey, seed, index) for index in range(load.lurkers))
+    yield from (spectator_plan(seed, index) for index in range(load.spectators))
+
+
+def digest(plans: Iterable[FanPlan | SpectatorPlan]) -> str:
+    """sha256 over the plans, one JSON document per line."""
+    hashed = hashlib.sha256()
+    encode = msgspec.json.Encoder().encode
+    for plan in plans:
+        hashed.update(encode(plan) + b"\n")
+    return hashed.hexdigest()
+
+
+class Dice:
+    """Hands out a plan's rolls in turn, from the first again when they are used up."""
+
+    def __init__(self, rolls: tuple[float, ...]) -> None:
+        self._rolls = rolls
+        self._next = 0
+
+    def roll(self) -> float:
+        """Uniform in [0, 1)."""
+        roll = self._rolls[self._next % len(self._rolls)]
+        self._next += 1
+        return roll
+
+
+def _pair(ratio: float, index: int) -> int | None:
+    """The number of the pair that the fan belongs to, null for none: two neighbours out of every 2 / `ratio` fans."""
+    if ratio <= 0:
+        return None
+    number, place = divmod(index, max(2, round(2 / ratio)))
+    return number if place < 2 else None
+
+
+def _repeats(ratio: float, index: int) -> bool:
+    """One out of every 1 / `ratio` fans, from the fourth on."""
+    return ratio > 0 and index % (period := max(1, round(1 / ratio))) == 3 % period
+
+
+def _largest_party(journey: Journey) -> int:
+    return max(size for size, weight in journey.party_sizes.items() if weight)
+
+
+def _think_s(random: Random, journey: Journey) -> float:
+    """Log-normal around the median; people's pauses are (rounded: what no clock can keep does not belong here)."""
+    if journey.think_s <= 0:
+        return 0.0
+    return round(random.lognormvariate(math.log(journey.think_s), journey.think_sigma), 4)
+
+
+def _patience_s(who: str, journey: Journey) -> float:
+    """Log-normal around the median, from dice of its own: whoever is more patient chooses no other seats."""
+    if not journey.patience_sigma:
+        return journey.patience_s
+    random = Random(f"patience:{who}")
+    return round(random.lognormvariate(math.log(journey.patience_s), journey.patience_sigma), 4)
+
+
+def _rolls(random: Random) -> tuple[float, ...]:
+    return tuple(round(random.random(), 9) for _ in range(_ROLLS))

@@ -1,0 +1,43 @@
+"""The probes of a run, in the worker that settles: greenlets beside its users, who are counted nowhere as users."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import gevent
+
+from harness.swarm.messaging.protocol import SwarmSpec
+from harness.swarm.users.loader import load_class
+from harness.swarm.users.plan import probe_plan
+from harness.swarm.users.user import Crew
+
+
+class Probe(Protocol):
+    """Made with `(platform, barrier, plan)`. `step`: what it is doing, for the report of a crash."""
+
+    step: str
+
+    def go(self) -> None:
+        """Connect, wait for the release, look on until killed."""
+
+
+_log = logging.getLogger(__name__)
+
+
+def start_probes(spec: SwarmSpec, crew: Crew) -> list[gevent.Greenlet]:
+    """All of the scenario's; none where the platform's adapter cannot give them a pass."""
+    if not hasattr(crew.platform, "probe_session"):
+        return []
+    probe_class, probes = load_class(spec.journeys.probe), spec.scenario.load.probes
+    plans = [probe_plan(spec.seed, number, probes, spec.refused_holds_s) for number in range(1, probes + 1)]
+    return [gevent.spawn(_go, probe_class(crew.platform, crew.barrier, plan), crew) for plan in plans]
+
+
+def _go(probe: Probe, crew: Crew) -> None:
+    """One probe, to the end; its crash is told as that of a journey."""
+    try:
+        probe.go()
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        crew.crashes.note(error, kind="probe", step=probe.step)
+        _log.exception("a probe crashed")

@@ -1,0 +1,1 @@
+"""Planted bugs: faulty components that a rehearsal's checkers must catch."""

@@ -1,0 +1,300 @@
+"""Planted bugs, chosen with TARGET_BUG: each replaces one component by a faulty one where the parts are put together.
+
+They exist so that a rehearsal's checkers can be shown to catch them. No other module asks whether a bug is planted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from target.bugs import parts as faulty
+from target.http.tickets import Signer
+from target.orders import Orders, Saga
+from target.queue import WaitingRoom
+from target.seats import Inventory, LuaSeats, SeatLog
+from target.settings import SettingsError
+
+if TYPE_CHECKING:
+    from target.context import Context
+
+Plant = Callable[["Context"], None]
+
+
+def _leave(_context: Context) -> None:
+    """Replaces nothing."""
+
+
+def _orders(faulty_orders: type[Orders]) -> Plant:
+    def plant(context: Context) -> None:
+        context.orders = faulty_orders(context.database, context.settings.event)
+
+    return plant
+
+
+def _seats(faulty_seats: type[LuaSeats]) -> Plant:
+    """The faulty store speaks Lua, whichever school was asked for."""
+
+    def plant(context: Context) -> None:
+        store = faulty_seats(context.redis, context.keys)
+        ttl_s = context.settings.hold_ttl_s
+        context.inventory = Inventory(context.redis, context.keys, context.venue, hold_ttl_s=ttl_s, store=store)
+
+    return plant
+
+
+def _room(faulty_room: type[WaitingRoom]) -> Plant:
+    def plant(context: Context) -> None:
+        context.room = faulty_room(context.redis, context.keys, context.room.rules)
+
+    return plant
+
+
+def _sell_twice(context: Context) -> None:
+    _orders(faulty.CarelessOrders)(context)
+    _seats(faulty.CarelessSeats)(context)
+
+
+def _limit_sessions(context: Context) -> None:
+    _orders(faulty.LimitlessOrders)(context)
+    _seats(faulty.SessionSeats)(context)
+
+
+def _forget_with_stream(context: Context) -> None:
+    _room(faulty.LeavingRoom)(context)
+    context.stream_hub = faulty.ForgettingHub
+
+
+def _signer(faulty_signer: type[Signer]) -> Plant:
+    def plant(context: Context) -> None:
+        context.signer = faulty_signer(context.settings.secret, context.settings.event)
+
+    return plant
+
+
+def _surge(context: Context) -> None:
+    context.rate_policy = faulty.SurgingRate(context.rate_policy)
+
+
+def _freeze_map(context: Context) -> None:
+    context.seat_map = faulty.FrozenSeatMap(context.redis, context.keys, context.venue, context.orders)
+
+
+def _flatter(context: Context) -> None:
+    context.seat_map = faulty.FlatteringSeatMap(context.redis, context.keys, context.venue, context.orders)
+
+
+def _charge_twice(context: Context) -> None:
+    context.payments = faulty.TwiceCharging(context.payments)
+
+
+def _saga(faulty_saga: type[Saga]) -> Plant:
+    def plant(context: Context) -> None:
+        context.saga = faulty_saga
+
+    return plant
+
+
+def _raise_prices(context: Context) -> None:
+    context.venue = faulty.DearerVenue(context.venue)
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One planted bug. `breaks`: the invariant that it violates. `plant` works on booking and worker."""
+
+    name: str
+    breaks: str
+    description: str
+    plant: Plant = _leave
+    seat_log: type[SeatLog] = SeatLog
+
+
+NO_BUG: Final = Bug("", "", "the system as it is meant to be")
+_ALL: Final = (
+    Bug(
+        "double_sell",
+        "no_double_sell",
+        "a hold ignores an existing holder, and the database lets a second order have the seat",
+        _sell_twice,
+    ),
+    Bug(
+        "lost_ack",
+        "no_lost_booking",
+        "orders are acknowledged as confirmed, but the confirmation is never written",
+        _orders(faulty.LostAckOrders),
+    ),
+    Bug(
+        "leaked_hold",
+        "no_leaked_hold",
+        "a hold that runs out is forgotten, and its seats stay held",
+        _seats(faulty.LeakySeats),
+    ),
+    Bug(
+        "early_expiry",
+        "no_early_expiry",
+        f"holds end {faulty.EARLY_S:g} s before the time that their fans were told",
+        _seats(faulty.HastySeats),
+    ),
+    Bug(
+        "late_expiry",
+        "no_late_expiry",
+        f"holds end {faulty.LATE_S:g} s after their time",
+        _seats(faulty.TardySeats),
+    ),
+    Bug(
+        "sold_seat_held",
+        "no_sold_seat_granted",
+        "a sold seat can be held again",
+        _seats(faulty.ReopeningSeats),
+    ),
+    Bug(
+        "flattering_map",
+        "map_honest",
+        "the seat map shows held seats as free",
+        _flatter,
+    ),
+    Bug(
+        "double_charge",
+        "money_reconciles",
+        "every card is charged twice, under two keys",
+        _charge_twice,
+    ),
+    Bug(
+        "late_capture_kept",
+        "money_reconciles",
+        f"orders are given up after {faulty.IMPATIENT_S:g} s unpaid, and a capture that lands later is kept",
+        _saga(faulty.GraspingSaga),
+    ),
+    Bug(
+        "parked_dropped",
+        "no_lost_order",
+        "checkouts that were parked while the database was away are dropped when it is back",
+        _saga(faulty.ForgettingSaga),
+    ),
+    Bug(
+        "sale_denied",
+        "no_lost_booking",
+        f"the fan of every {faulty.DENIED_ONE_IN}th confirmed order is told that the card was declined",
+        _saga(faulty.DenyingSaga),
+    ),
+    Bug(
+        "sale_recanted",
+        "no_lost_booking",
+        "orders are confirmed, and shown as declined when they are looked up",
+        _saga(faulty.RecantingSaga),
+    ),
+    Bug(
+        "surcharge",
+        "charged_as_shown",
+        f"each seat is ordered, charged and exported at {faulty.SURCHARGE_CENTS} cents more than it is shown at",
+        _raise_prices,
+    ),
+    Bug(
+        "repeat_charged",
+        "one_key_one_purchase",
+        "a payment that is posted again under its key is charged again",
+        _saga(faulty.RepeatingSaga),
+    ),
+    Bug(
+        "key_per_hold",
+        "one_key_one_purchase",
+        "a used idempotency key with another hold buys a second time",
+        _saga(faulty.KeyPerHoldSaga),
+    ),
+    Bug(
+        "limit_per_session",
+        "purchase_limit",
+        "the purchase limit counts what a session has bought, not what the identity has",
+        _limit_sessions,
+    ),
+    Bug(
+        "unsigned_ticket",
+        "no_queue_bypass",
+        "tickets and passes are believed whatever their signature",
+        _signer(faulty.TrustingSigner),
+    ),
+    Bug(
+        "expired_pass",
+        "no_queue_bypass",
+        "passes and tickets are believed however long they are over",
+        _signer(faulty.PatientSigner),
+    ),
+    Bug(
+        "shared_pass",
+        "no_queue_bypass",
+        "passes are believed on any device",
+        _signer(faulty.CarelessSigner),
+    ),
+    Bug(
+        "lifo_admission",
+        "queue_order",
+        "who came last is let in first",
+        _room(faulty.LastInFirstOutRoom),
+    ),
+    Bug(
+        "line_by_name",
+        "place_kept",
+        "fans whom Redis has forgotten are queued by their names, whatever their tickets say",
+        _room(faulty.AlphabeticRoom),
+    ),
+    Bug(
+        "line_forgotten",
+        "place_kept",
+        f"every {faulty.FORGETS_EVERY}rd fan whom Redis has forgotten is never put in the line again",
+        _room(faulty.ForgetfulRoom),
+    ),
+    Bug(
+        "tickets_restamped",
+        "place_kept",
+        "fans whom Redis has forgotten are queued when they are seen again, not by their tickets",
+        _room(faulty.RestampingRoom),
+    ),
+    Bug(
+        "stream_is_place",
+        "place_kept",
+        "who opens the stream of positions again has lost the place, and begins at the end",
+        _forget_with_stream,
+    ),
+    Bug(
+        "position_regress",
+        "position_monotonic",
+        f"every {faulty.REGRESS_EVERY}rd look at the queue puts everybody {faulty.REGRESS_BY} places back",
+        _room(faulty.WaveringRoom),
+    ),
+    Bug(
+        "dropped_event",
+        "feed_gap_free",
+        f"the feed leaves out every {faulty.EVERY}th seat change",
+        seat_log=faulty.ForgetfulSeatLog,
+    ),
+    Bug(
+        "duplicate_seq",
+        "feed_gap_free",
+        f"the feed tells every {faulty.EVERY}th seat change twice, under one number",
+        seat_log=faulty.StutteringSeatLog,
+    ),
+    Bug(
+        "stale_map",
+        "seat_conservation",
+        "the seat map is read once and shown as fresh from then on",
+        _freeze_map,
+    ),
+    Bug(
+        "admission_burst",
+        "admission_rate",
+        f"every {faulty.BURST_PERIOD_S:g} s {faulty.BURST_TIMES} times the stated burst is let in at once",
+        _surge,
+    ),
+)
+BUGS: Final = {bug.name: bug for bug in _ALL}
+
+
+def find(name: str) -> Bug:
+    """The bug of that name; "" is no bug. Raises `SettingsError` for any other."""
+    if not name:
+        return NO_BUG
+    if name not in BUGS:
+        raise SettingsError(f"TARGET_BUG={name!r}: no such bug; known: {', '.join(sorted(BUGS))}")
+    return BUGS[name]

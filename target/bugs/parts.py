@@ -1,0 +1,414 @@
+"""Components with a fault each, to be planted by `bugs`. Nothing else uses them."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from target.http.tickets import Bound, Pass, Signer, Ticket, Token
+from target.orders import Order, Orders, OrderState, Parking, Policy, Saga, sql
+from target.orders.orders import Checkout, SeatsOwnedError, order_id_for
+from target.orders.saga import Receipt
+from target.orders.settlement import Settlement
+from target.payments.client import ChargeAnswer, Payable, PaymentsClient
+from target.queue import RatePolicy, StreamHub, WaitingRoom
+from target.queue import scripts as queue_lua
+from target.queue.position_streams import Stream
+from target.queue.rate_policy import Feedback
+from target.queue.waiting_room import JoinState, Place, Positions
+from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, Venue
+from target.seats import lua as holds_lua
+from target.seats.lua import HOLD
+from target.seats.seat_log import SeatChange, text
+from target.seats.seat_map import Seats
+from target.seats.store import HoldReply, Owner, Places
+from target.storage.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD
+from target.storage.redis import Reply, Script, Value
+
+EVERY: Final = 50  # seat changes: what happens to some of them happens to these
+EARLY_S: Final = 2.0
+LATE_S: Final = 1.5  # beyond what the reference system states
+IMPATIENT_S: Final = 1.5  # before a payment times out, so that recovery never tries again
+FROZEN_S: Final = 600.0
+REGRESS_EVERY: Final = 3  # looks at the positions
+REGRESS_BY: Final = 50  # more than the line moves between two looks of one fan
+BURST_PERIOD_S: Final = 4.0
+BURST_LENGTH_S: Final = 0.25
+BURST_TIMES: Final = 5
+SURCHARGE_CENTS: Final = 150  # for each seat
+DENIED_ONE_IN: Final = 4  # orders, by their ids
+DENIED_AFTER_S: Final = 0.2
+FORGETS_EVERY: Final = 3  # fans, by a digest of their names
+SHUFFLED_WITHIN_US: Final = 2_000_000
+
+
+def _changed(script: Script, old: str, new: str) -> Script:
+    """`script` with one passage replaced, which must be there: a bug that no longer bites would prove nothing."""
+    if old not in script.source:
+        raise ValueError(f"the script no longer says {old!r}")
+    return Script(script.source.replace(old, new))
+
+
+_FORGET: Final = "UPDATE orders SET unfinished = false WHERE order_id = $1 AND $2::text <> '' RETURNING order_id"
+_CREATE_UNOWNED: Final = sql.CREATE.replace("price_cents, true\n", "price_cents, false\n")
+_HOLD_ANY: Final = _changed(
+    HOLD,
+    "call('SETBIT', KEYS[2], ARGV[n + 1], '1') == 0",
+    "call('SETRANGE', KEYS[2], (ARGV[n + 1] - 7) / 8, '1') > 0",
+)
+_EXPIRE_EARLY: Final = _changed(
+    holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us + {round(EARLY_S * 1e6)})"
+)
+_EXPIRE_LATE: Final = _changed(
+    holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us - {round(LATE_S * 1e6)})"
+)
+_SELL_OPEN: Final = _changed(holds_lua.SELL, f"and '{MAP_SOLD}' or state", "and state or state")
+_EXPIRE_AND_KEEP: Final = _changed(
+    holds_lua.EXPIRE, "give_back(name, hold, 'expired', ended)", "redis.call('ZREM', KEYS[4], name)"
+)
+_ADMIT_LAST: Final = _changed(queue_lua.ADMIT, "redis.call('ZRANGE', KEYS[2]", "redis.call('ZREVRANGE', KEYS[2]")
+
+
+class LostAckOrders(Orders):
+    """Says that an order is confirmed, takes it off the recovery's list, and never writes the confirmation."""
+
+    async def confirm(self, order_id: str, charge_id: str) -> bool:
+        """See the class."""
+        return await self._moved(_FORGET, order_id, charge_id)
+
+
+class CarelessOrders(Orders):
+    """Lets a second order have a seat that a live order owns."""
+
+    async def create(self, checkout: Checkout, *, lease_s: float, counted: bool = True) -> bool:
+        """See the class."""
+        try:
+            return await super().create(checkout, lease_s=lease_s, counted=counted)
+        except SeatsOwnedError:
+            return await self._insert(_CREATE_UNOWNED, checkout, lease_s)
+
+
+class LimitlessOrders(Orders):
+    """Does not look at what an identity has bought."""
+
+    async def create(self, checkout: Checkout, *, lease_s: float, counted: bool = True) -> bool:
+        """See the class."""
+        return await super().create(msgspec.structs.replace(checkout, limit=0), lease_s=lease_s, counted=counted)
+
+
+class CarelessSeats(LuaSeats):
+    """Gives a seat to whoever asks: that another fan holds or owns it is no obstacle."""
+
+    async def _hold(self, _script: Script, arguments: tuple[Value, ...]) -> Reply:
+        return await super()._hold(_HOLD_ANY, arguments)
+
+
+class LeakySeats(LuaSeats):
+    """Forgets a hold whose time is over without giving its seats back."""
+
+    async def expire(self, most: int) -> int:
+        """See the class."""
+        return await self._expire(_EXPIRE_AND_KEEP, most)
+
+
+class HastySeats(LuaSeats):
+    """Ends holds before the time that their fans were told."""
+
+    async def expire(self, most: int) -> int:
+        """See the class."""
+        return await self._expire(_EXPIRE_EARLY, most)
+
+
+class TardySeats(LuaSeats):
+    """Ends holds after the time that was stated for it."""
+
+    async def expire(self, most: int) -> int:
+        """See the class."""
+        return await self._expire(_EXPIRE_LATE, most)
+
+
+class ReopeningSeats(LuaSeats):
+    """Marks a sold seat on the map so that whoever asks for it finds it free."""
+
+    async def _run(self, script: Script, hold_id: str, *arguments: Value) -> str:
+        return await super()._run(_SELL_OPEN if script is holds_lua.SELL else script, hold_id, *arguments)
+
+
+class SessionSeats(LuaSeats):
+    """Counts what a session has bought: whoever joins again begins at nothing."""
+
+    async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
+        """See the class."""
+        return await super().hold(hold_id, Owner(owner.fan, owner.fan), places, limit=limit, ttl_us=ttl_us)
+
+
+class TrustingSigner(Signer):
+    """Believes every token that can be read."""
+
+    def _is_genuine(self, _body: bytes, _mac: bytes) -> bool:
+        return True
+
+
+class PatientSigner(Signer):
+    """Believes tokens that are over."""
+
+    def read(self, kind: type[Token], token: str, *, expired_too: bool = False) -> Token:  # noqa: ARG002 - always
+        """See the class."""
+        return super().read(kind, token, expired_too=True)
+
+
+class CarelessSigner(Signer):
+    """Believes passes on every device."""
+
+    def read_from(self, device: str, kind: type[Bound], token: str) -> Bound:
+        """See the class."""
+        return self.read(kind, token) if kind is Pass else super().read_from(device, kind, token)
+
+
+class AlphabeticRoom(WaitingRoom):
+    """Puts fans whom Redis has forgotten into the line by a digest of their names."""
+
+    async def rejoin(self, ticket: Ticket) -> Place:
+        """See the class."""
+        joined_us = time.time_ns() // 1000 + _digest(ticket) % SHUFFLED_WITHIN_US
+        return await self._join(ticket.fan, ticket.identity, ticket.device, joined_us)
+
+
+class ForgetfulRoom(WaitingRoom):
+    """Does not put some of the fans whom Redis has forgotten into the line again, and says that it did."""
+
+    async def rejoin(self, ticket: Ticket) -> Place:
+        """See the class."""
+        if _digest(ticket) % FORGETS_EVERY:
+            return await super().rejoin(ticket)
+        return Place(JoinState.QUEUED, None, ticket.joined_us, ticket.identity, "", new=False)
+
+
+class RestampingRoom(WaitingRoom):
+    """Puts fans whom Redis has forgotten at the end."""
+
+    async def rejoin(self, ticket: Ticket) -> Place:
+        """See the class."""
+        return await self.join(ticket.fan, ticket.identity, device=ticket.device)
+
+
+class LeavingRoom(WaitingRoom):
+    """Can take the place of a fan who waits, and put them at the end."""
+
+    async def begin_again(self, ticket: Ticket) -> None:
+        """See the class."""
+        queue, fans = self._join_keys[2:4]
+        if await self._redis.command("ZREM", queue, ticket.fan):
+            await self._redis.command("HDEL", fans, ticket.fan)
+            await self.join(ticket.fan, ticket.identity, device=ticket.device)
+
+
+class ForgettingHub(StreamHub):
+    """Takes the place of a fan whose stream is opened again."""
+
+    def __init__(self, room: WaitingRoom, *, rate_per_s: float) -> None:
+        super().__init__(room, rate_per_s=rate_per_s)
+        self._reopened: set[Stream] = set()
+
+    def open(self, ticket: Ticket, *, last_event_id: str = "") -> Stream:
+        """See the class."""
+        stream = super().open(ticket, last_event_id=last_event_id)
+        if last_event_id:
+            self._reopened.add(stream)
+        return stream
+
+    async def _look_up(self, streams: list[Stream]) -> list[Stream]:
+        for stream in self._reopened.intersection(streams):
+            self._reopened.discard(stream)
+            if isinstance(self._room, LeavingRoom):
+                await self._room.begin_again(stream.ticket)
+        return await super()._look_up(streams)
+
+
+def _digest(ticket: Ticket) -> int:
+    return zlib.crc32(ticket.fan.encode())
+
+
+class LastInFirstOutRoom(WaitingRoom):
+    """Lets in whoever came last."""
+
+    async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Reply:
+        return await super()._run(_ADMIT_LAST if script is queue_lua.ADMIT else script, keys, arguments)
+
+
+class WaveringRoom(WaitingRoom):
+    """Puts everybody further back now and then, and forward again."""
+
+    _looks = 0
+
+    async def positions(self, fans: Sequence[str]) -> Positions:
+        """See the class."""
+        seen = await super().positions(fans)
+        self._looks += bool(fans)
+        if self._looks % REGRESS_EVERY:
+            return seen
+        further = [position + REGRESS_BY if position > 0 else position for position in seen.of]
+        return msgspec.structs.replace(seen, of=further)
+
+
+class SurgingRate:
+    """Another policy's rate; but every few seconds the door stands open."""
+
+    def __init__(self, policy: RatePolicy, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._policy = policy
+        self._clock = clock
+
+    @property
+    def burst(self) -> int:
+        """More than was stated."""
+        return self._policy.burst * BURST_TIMES
+
+    def rate_per_s(self) -> float:
+        """As the policy says, or much more."""
+        surging = self._clock() % BURST_PERIOD_S < BURST_LENGTH_S
+        return self.burst / BURST_LENGTH_S if surging else self._policy.rate_per_s()
+
+    def observe(self, feedback: Feedback) -> None:
+        """Passes it on."""
+        self._policy.observe(feedback)
+
+
+class FrozenSeatMap(SeatMap):
+    """Reads the seats once and shows them as fresh from then on."""
+
+    _frozen: Seats | None = None
+    _until_s = 0.0
+
+    async def _from_redis(self) -> Seats:
+        if self._frozen is None or time.monotonic() > self._until_s:
+            self._frozen = await super()._from_redis()
+            self._until_s = time.monotonic() + FROZEN_S
+        return self._frozen
+
+
+class FlatteringSeatMap(SeatMap):
+    """Shows seats that are held as free."""
+
+    async def _from_redis(self) -> Seats:
+        seen = await super()._from_redis()
+        shown = {section: states.replace(SEAT_HELD, SEAT_FREE) for section, states in seen.states.items()}
+        return msgspec.structs.replace(seen, states=shown)
+
+
+class ForgetfulSeatLog(SeatLog):
+    """Does not tell anybody of a change now and then."""
+
+    def append(self, change: SeatChange) -> tuple[str, ...]:
+        """See the class."""
+        messages = super().append(change)
+        return messages if change.seq % EVERY else ()
+
+
+class StutteringSeatLog(SeatLog):
+    """Gives two changes the same number now and then."""
+
+    def append(self, change: SeatChange) -> tuple[str, ...]:
+        """See the class."""
+        messages = super().append(change)
+        return messages if change.seq % EVERY else (*messages, text(change))
+
+
+class TwiceCharging(PaymentsClient):
+    """Charges once for the order and once more for nothing. Shares the connections of the `real` client."""
+
+    def __init__(self, real: PaymentsClient) -> None:
+        self.__dict__ = real.__dict__
+
+    async def charge(self, key: str, claim: Payable, *, capture: bool = True) -> ChargeAnswer:
+        """See the class."""
+        await super().charge(f"{key}-again", claim, capture=capture)
+        return await super().charge(key, claim, capture=capture)
+
+
+class KeepingSettlement(Settlement):
+    """Neither gives the seats nor the money back when a capture lands after its order was given up."""
+
+    async def _captured_late(self, claim: Checkout | Order, _charge: ChargeAnswer) -> OrderState:
+        await self._orders.stop_watching(claim.order_id)
+        return await self._state(claim)
+
+
+class DearerVenue(Venue):
+    """Shows one price and takes another: orders, charges and exports all have a surcharge that no fan was shown."""
+
+    def __init__(self, real: Venue) -> None:
+        self.__dict__ = real.__dict__
+
+    def price_cents(self, seat: str) -> int:
+        """See the class."""
+        return super().price_cents(seat) + SURCHARGE_CENTS
+
+
+class ForgettingSaga(Saga):
+    """Drops the checkouts that were parked while the database was away, though their fans were told "pending"."""
+
+    async def unpark(self, checkout: Checkout) -> None:
+        """See the class."""
+        await self._parking.remove(checkout.order_id)
+
+
+class DenyingSaga(Saga):
+    """Confirms an order, charges for it, and now and then tells its fan that the card was declined."""
+
+    async def checkout(self, checkout: Checkout, *, hold_expires_at_s: float) -> Receipt:
+        """See the class."""
+        receipt = await super().checkout(checkout, hold_expires_at_s=hold_expires_at_s)
+        denied = receipt.state is OrderState.CONFIRMED and int(receipt.order_id[1:], 16) % DENIED_ONE_IN == 0
+        return msgspec.structs.replace(receipt, state=OrderState.DECLINED) if denied else receipt
+
+
+class RecantingSaga(Saga):
+    """Tells fans that their order is confirmed, and a moment later, when they look it up, that it was declined."""
+
+    async def find(self, order_id: str) -> tuple[Order | Checkout | None, bool]:
+        """See the class."""
+        order, stale = await super().find(order_id)
+        if isinstance(order, Order) and order.state is OrderState.CONFIRMED and order.age_s > DENIED_AFTER_S:
+            return msgspec.structs.replace(order, state=OrderState.DECLINED), stale
+        return order, stale
+
+
+class RepeatingSaga(Saga):
+    """Charges the card again whenever a payment that went through is posted again under its key."""
+
+    async def _earlier(self, checkout: Checkout) -> Receipt:
+        receipt = await super()._earlier(checkout)
+        if receipt.state is OrderState.CONFIRMED:
+            await self._payments.charge(f"{checkout.order_id}-again", checkout)
+        return receipt
+
+
+class KeyPerHoldSaga(Saga):
+    """Takes the same idempotency key with another hold for another purchase."""
+
+    async def checkout(self, checkout: Checkout, *, hold_expires_at_s: float) -> Receipt:
+        """See the class."""
+        order_id = order_id_for(checkout.event, checkout.fan, f"{checkout.idempotency_key} {checkout.hold_id}")
+        own = msgspec.structs.replace(checkout, order_id=order_id)
+        return await super().checkout(own, hold_expires_at_s=hold_expires_at_s)
+
+
+class GraspingSaga(Saga):
+    """Gives orders up soon, and keeps what lands late."""
+
+    settlement = KeepingSettlement
+
+    def __init__(
+        self,
+        orders: Orders,
+        payments: PaymentsClient,
+        inventory: Inventory,
+        parking: Parking,
+        policy: Policy | None = None,
+    ) -> None:
+        impatient = msgspec.structs.replace(policy or Policy(), payment_patience_s=IMPATIENT_S)
+        super().__init__(orders, payments, inventory, parking, impatient)

@@ -1,0 +1,1 @@
+"""HTTP as all routes share it: bodies, problem documents, signed tokens, the OpenAPI document."""

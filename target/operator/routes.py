@@ -1,0 +1,111 @@
+"""The operator's endpoints, served by the worker: the order export, what is not at rest, a pass for the sweep."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from target.context import Context
+from target.http.messages import Name, ProblemError, json_response, read_json
+from target.http.operations import Parameter, Success, operation
+from target.http.tickets import PASS_VALID_S
+
+OPERATOR_ADMISSION_NO: Final = 0
+NO_LIMIT: Final = 0
+
+
+class PassRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """In whose name the operator acts, and for which event; without one, for the first.
+
+    `expired`: the pass is to be over already, so that it can be tried whether anybody gets anywhere with such a one.
+    """
+
+    fan: Name
+    event: str = ""
+    expired: bool = False
+
+
+class PassAnswer(msgspec.Struct, frozen=True):
+    """A pass without a purchase limit."""
+
+    pass_: str = msgspec.field(name="pass")
+
+
+class Unrest(msgspec.Struct, frozen=True):
+    """What may still change by itself."""
+
+    orders_pending: int
+    holds: int
+    parked: int
+
+
+class AdminRoutes:
+    """Handlers of the operator's endpoints. Without an admin token they refuse everybody."""
+
+    def __init__(self, contexts: Sequence[Context]) -> None:
+        self._contexts = {context.settings.event: context for context in contexts}
+        self._first = contexts[0]
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            Route("/admin/orders", self.orders),
+            Route("/admin/pending", self.pending),
+            Route("/admin/passes", self.passes, methods=["POST"]),
+        ]
+
+    @operation(
+        "operator",
+        {200: Success("One line for each seat of each order.", media="application/x-ndjson"), 404: "no such event"},
+        scheme="Bearer",
+        needs=("db",),
+        parameters=(Parameter("event", "query", "Which event; the first on sale, without it."),),
+    )
+    async def orders(self, request: Request) -> Response:
+        """Every seat of every order of the event in the query (of the first, without one), as NDJSON."""
+        self._authorise(request)
+        rows = await self._of(request.query_params.get("event", "")).orders.export()
+        return Response(msgspec.json.Encoder().encode_lines(rows), media_type="application/x-ndjson")
+
+    @operation("operator", {200: Unrest}, scheme="Bearer", needs=("redis", "db"))
+    async def pending(self, request: Request) -> Response:
+        """How much is not yet at rest, of all events."""
+        self._authorise(request)
+        each = self._contexts.values()
+        return json_response(
+            Unrest(
+                orders_pending=sum([await context.orders.unfinished_count() for context in each]),
+                holds=sum([await context.inventory.holds_count() for context in each]),
+                parked=sum([len(await context.parking.all()) for context in each]),
+            )
+        )
+
+    @operation("operator", {201: PassAnswer, 404: "no such event"}, body=PassRequest, scheme="Bearer")
+    async def passes(self, request: Request) -> Response:
+        """An operator's pass."""
+        self._authorise(request)
+        asked = await read_json(request, PassRequest)
+        entered_s = time.time() - (2 * PASS_VALID_S if asked.expired else 0.0)
+        given, _ = self._of(asked.event).signer.admit(
+            asked.fan, asked.fan, admission_no=OPERATOR_ADMISSION_NO, limit=NO_LIMIT, entered_s=entered_s
+        )
+        return json_response(PassAnswer(given), 201)
+
+    def _of(self, event: str) -> Context:
+        context = self._contexts.get(event) if event else self._first
+        if context is None:
+            raise ProblemError(404, "no such event", f"on sale: {', '.join(self._contexts)}")
+        return context
+
+    def _authorise(self, request: Request) -> None:
+        token = self._first.settings.admin_token
+        given = request.headers.get("authorization", "")
+        if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise ProblemError(401, "not authorised", "the operator's bearer token is needed")

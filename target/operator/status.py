@@ -1,0 +1,88 @@
+"""GET /status: breakers, fallbacks, the length of the queues, the lag of the replicas, for people and probes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from target.context import Connections, Context
+from target.http.messages import json_response
+from target.http.operations import operation
+from target.runtime import fallbacks
+from target.runtime.breakers import GAUGE_VALUES, BreakerState, UnavailableError
+from target.runtime.cache import CachedValue
+
+FIGURES_TTL_S: Final = 1.0
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What has to be asked for. None: it could not be."""
+
+    queue_depth: int | None
+    replica_lag_s: float | None
+
+
+class FallbackStatus(msgspec.Struct, frozen=True):
+    """One fallback. `answers`: so many of this process's were given by it."""
+
+    in_force: bool
+    answers: int
+    does: str
+
+
+class StatusAnswer(msgspec.Struct, frozen=True):
+    """What this process can use, and how it goes on without the rest; of several shards, the worst counts."""
+
+    breakers: dict[str, BreakerState]
+    fallbacks: dict[str, FallbackStatus]
+    queue_depth: int | None
+    replica_lag_s: float | None
+
+
+class Status:
+    """Handler of the route."""
+
+    def __init__(self, connections: Connections, contexts: Sequence[Context]) -> None:
+        self._contexts = contexts
+        self._databases = connections.shards.databases
+        primaries = (database.primary.guard for database in self._databases)
+        replicas = (database.replica.guard for database in self._databases)
+        self._guards = (connections.redis.guard, connections.payments.guard, *primaries, *replicas)
+        self._figures = CachedValue("status", self._ask, ttl_s=FIGURES_TTL_S)
+
+    def route(self) -> Route:
+        """As the public API names it."""
+        return Route("/status", self.show)
+
+    @operation("operations", {200: StatusAnswer})
+    async def show(self, _request: Request) -> Response:
+        """Always 200: an open breaker is an answer."""
+        figures = await self._figures.get()
+        best_first = sorted(self._guards, key=lambda guard: GAUGE_VALUES[guard.state])
+        breakers = {guard.dependency: guard.state for guard in best_first}
+        answer = StatusAnswer(breakers, _fallbacks(breakers), figures.queue_depth, figures.replica_lag_s)
+        return json_response(answer, headers={"cache-control": "no-store"})
+
+    async def _ask(self) -> Figures:
+        known = [database.lag.last_s for database in self._databases if database.lag.last_s is not None]
+        return Figures(await self._queue_depth(), max(known) if len(known) == len(self._databases) else None)
+
+    async def _queue_depth(self) -> int | None:
+        try:
+            depths = [await each.redis.command("ZCARD", each.keys.queue) for each in self._contexts]
+        except UnavailableError:
+            return None
+        return sum(int(depth) for depth in depths)
+
+
+def _fallbacks(breakers: Mapping[str, BreakerState]) -> dict[str, FallbackStatus]:
+    answers = fallbacks.answers()
+    return {
+        each.kind: FallbackStatus(breakers[each.dependency] is not BreakerState.CLOSED, answers[each.kind], each.does)
+        for each in fallbacks.TABLE
+    }

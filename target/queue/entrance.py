@@ -1,0 +1,188 @@
+"""What a join must show before it gets a place: a solved challenge, and a device that does not bring a crowd.
+
+Neither tells a person from a program; both make one program that plays a thousand people expensive. The limit that
+cannot be got around, seats per identity, is the inventory's. All of it is chosen by settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from target.http.tickets import ChallengeToken, Signer, TokenError
+from target.runtime.breakers import UnavailableError
+from target.settings import Settings
+from target.storage.keys import Keys
+from target.storage.redis import RedisStore, Script
+from target.telemetry.metrics import BOT_CHECKS
+
+CHALLENGE_PERIOD_S: Final = 30.0  # everybody who asks within it gets the same challenge, so it may be cached
+CHALLENGE_VALID_S: Final = 90.0  # at least; at most a period longer
+NONCE_LENGTH_MAX: Final = 32
+DEVICE_WINDOW_S: Final = 60.0
+
+_DIGEST_BITS: Final = 256
+
+
+class ProofRefusedError(Exception):
+    """The challenge is not solved; the text says why."""
+
+
+class DeviceRefusedError(Exception):
+    """Too many have joined from this device, or it is not named. `retry_after_s`: None when waiting does not help."""
+
+    def __init__(self, detail: str, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class ChallengeOffer(msgspec.Struct, frozen=True):
+    """What to solve before joining. `expires_at`: unix s. Kind none: nothing, and the other fields are empty.
+
+    proof_of_work: find a nonce (at most 32 characters) such that SHA-256 of `challenge|fan|nonce` begins with `bits`
+    zero bits, and join with the header `Challenge: <challenge>:<nonce>`.
+    """
+
+    kind: Literal["none", "proof_of_work"]
+    challenge: str = ""
+    bits: int = 0
+    expires_at: float = 0.0
+
+
+class Challenge(Protocol):
+    """A test at the entrance. A CAPTCHA service would be another of these."""
+
+    def offer(self) -> ChallengeOffer:
+        """What to solve now."""
+
+    def check(self, fan: str, solution: str) -> None:
+        """Raises `ProofRefusedError` unless `solution`, the `Challenge` header, solves an offer for this fan."""
+
+
+class NoChallenge:
+    """Everybody may join."""
+
+    def offer(self) -> ChallengeOffer:
+        """Nothing to solve."""
+        return ChallengeOffer("none")
+
+    def check(self, fan: str, solution: str) -> None:
+        """Whatever was sent is good."""
+
+
+class ProofOfWork:
+    """2^bits hashes on average for each fan, one to check. Nothing is stored: the challenge is signed and expires.
+
+    The work is for one fan, whose join is idempotent, so a solution that is sent again brings no second place.
+    """
+
+    def __init__(self, signer: Signer, *, bits: int, clock: Callable[[], float] = time.time) -> None:
+        self._signer = signer
+        self._bits = bits
+        self._clock = clock
+        self._offer = ChallengeOffer("proof_of_work")
+
+    def offer(self) -> ChallengeOffer:
+        """The challenge of this period; every process gives the same, and nobody can tell the next one."""
+        period = self._clock() // CHALLENGE_PERIOD_S + 1
+        expires_s = period * CHALLENGE_PERIOD_S + CHALLENGE_VALID_S
+        if self._offer.expires_at != expires_s:
+            token = self._signer.challenge(self._bits, expires_s)
+            self._offer = ChallengeOffer("proof_of_work", token, self._bits, expires_s)
+        return self._offer
+
+    def check(self, fan: str, solution: str) -> None:
+        """See `Challenge`."""
+        challenge, _, nonce = solution.rpartition(":")
+        if not challenge or not 1 <= len(nonce) <= NONCE_LENGTH_MAX:
+            raise ProofRefusedError("a header `Challenge: <challenge>:<nonce>` is needed")
+        try:
+            asked = self._signer.read(ChallengeToken, challenge)
+        except TokenError as error:
+            raise ProofRefusedError(str(error)) from error
+        digest = hashlib.sha256(f"{challenge}|{fan}|{nonce}".encode()).digest()
+        if int.from_bytes(digest) >> (_DIGEST_BITS - asked.bits):
+            raise ProofRefusedError(f"the hash does not begin with {asked.bits} zero bits for this fan")
+
+
+_COUNT: Final = Script(
+    """
+-- KEYS: the device's fans by when they joined (µs). ARGV: fan, most fans, µs to look back.
+-- Returns 0, or the µs until there is room. A fan who asks again is counted once.
+local time = redis.call('TIME')
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local window_us = tonumber(ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now_us - window_us))
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then
+  local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+  return tonumber(first[2]) + window_us - now_us
+end
+redis.call('ZADD', KEYS[1], string.format('%.0f', now_us), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], window_us / 1000)
+return 0
+"""
+)
+
+
+class DeviceLimit:
+    """How many fans may join from one device in any minute; 0: as many as like.
+
+    It counts in Redis. While that is away nobody is refused for their device: the caller gives a paused ticket, and
+    the metric says how many went by uncounted.
+    """
+
+    def __init__(self, redis: RedisStore, keys: Keys, *, fans_max: int) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._fans_max = fans_max
+
+    async def count(self, device: str, fan: str) -> None:
+        """Counts the fan on the device. Raises `DeviceRefusedError`, and `UnavailableError` when it cannot count."""
+        if not self._fans_max:
+            return
+        if not device:
+            raise DeviceRefusedError("a header `Device` with the device's fingerprint is needed")
+        arguments = (fan, self._fans_max, round(DEVICE_WINDOW_S * 1e6))
+        try:
+            wait_us = int(await self._redis.run(_COUNT, (self._keys.device(device),), arguments))
+        except UnavailableError:
+            BOT_CHECKS.labels("device", "uncounted").inc()
+            raise
+        if wait_us:
+            raise DeviceRefusedError(f"{self._fans_max} fans a minute may join from one device", wait_us / 1e6)
+
+
+class Entrance:
+    """What every new join goes through. `challenge` and `devices` may be replaced."""
+
+    def __init__(self, challenge: Challenge, devices: DeviceLimit) -> None:
+        self.challenge = challenge
+        self.devices = devices
+
+    async def check(self, fan: str, *, solution: str, device: str) -> None:
+        """Raises `ProofRefusedError`, `DeviceRefusedError`; `UnavailableError` when Redis is away."""
+        try:
+            self.challenge.check(fan, solution)
+        except ProofRefusedError:
+            BOT_CHECKS.labels("challenge", "refused").inc()
+            raise
+        BOT_CHECKS.labels("challenge", "passed").inc()
+        try:
+            await self.devices.count(device, fan)
+        except DeviceRefusedError:
+            BOT_CHECKS.labels("device", "refused").inc()
+            raise
+        BOT_CHECKS.labels("device", "passed").inc()
+
+
+def entrance(settings: Settings, redis: RedisStore, keys: Keys, signer: Signer) -> Entrance:
+    """The entrance that the settings ask for."""
+    chosen: Challenge = NoChallenge()
+    if settings.challenge == "proof_of_work":
+        chosen = ProofOfWork(signer, bits=settings.challenge_bits)
+    return Entrance(chosen, DeviceLimit(redis, keys, fans_max=settings.joins_per_device))

@@ -1,0 +1,223 @@
+"""The routes of the waiting room: joining, positions, admission."""
+
+from __future__ import annotations
+
+import functools
+import math
+import unicodedata
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from target.http.messages import (
+    DEVICE_PARAMETER,
+    Name,
+    ProblemError,
+    json_response,
+    read_device,
+    read_json,
+    require_ticket,
+)
+from target.http.operations import Parameter, Success, operation
+from target.http.tickets import Signer, Ticket
+from target.queue.draw_routes import DrawRoutes
+from target.queue.entrance import ChallengeOffer, DeviceRefusedError, Entrance, ProofRefusedError
+from target.queue.position_streams import PositionsEndpoint, StreamHub
+from target.queue.waiting_room import Entry, EntryRefusedError, ForeignPlaceError, JoinState, Place, WaitingRoom
+from target.runtime.breakers import UnavailableError
+from target.settings import Settings
+from target.telemetry.metrics import FALLBACKS
+
+CHALLENGE_CACHE_S: Final = 5
+REFUSALS: Final = {
+    "waiting": (425, "not yet admitted"),
+    "used": (409, "this ticket has been used"),
+    "expired": (410, "the admission has expired; join again"),
+}
+
+
+class JoinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who joins. Limits apply to the identity, in whatever case it is spelled; several fans may share one."""
+
+    fan: Name
+    identity: Name
+
+
+class JoinAnswer(msgspec.Struct, frozen=True):
+    """A place in the queue. `joined_at`: unix s. Paused: without position and epoch.
+
+    Gathering: `opens_at` (unix s) says until when; where lots are drawn there is no position before.
+    """
+
+    ticket: str
+    position: int | None
+    epoch: str
+    joined_at: float
+    state: JoinState
+    opens_at: float | None = None
+
+
+class EnterAnswer(msgspec.Struct, frozen=True):
+    """The right to hold and buy. `expires_at`: unix s.
+
+    Admission numbers count up within an `epoch`; after a loss of the queue's data they begin again, in another one.
+    """
+
+    pass_: str = msgspec.field(name="pass")
+    admission_no: int
+    expires_at: float
+    epoch: str
+
+
+CHALLENGE_PARAMETER: Final = Parameter("Challenge", "header", "The solved challenge, `<challenge>:<nonce>`.")
+
+
+class QueueRoutes:
+    """Handlers of one event's waiting room."""
+
+    def __init__(
+        self, settings: Settings, signer: Signer, entrance: Entrance, room: WaitingRoom, hub: StreamHub
+    ) -> None:
+        self._settings = settings
+        self._signer = signer
+        self._entrance = entrance
+        self._room = room
+        self._positions = PositionsEndpoint(hub, signer)
+
+    def routes(self) -> list[Route]:
+        """As the public API names them."""
+        event = self._settings.event
+        return [
+            Route(f"/api/events/{event}/challenge", self.challenge),
+            Route(f"/api/events/{event}/queue", self.join, methods=["POST"]),
+            Route(f"/api/events/{event}/queue/positions", self._positions, methods=["GET"]),
+            Route(f"/api/events/{event}/admission", self.enter, methods=["POST"]),
+            *DrawRoutes(self._room, event).routes(),
+        ]
+
+    @operation("queue", {200: ChallengeOffer})
+    async def challenge(self, _request: Request) -> Response:
+        """What to solve before joining: the same for everybody, so a cache in front may keep it for a moment."""
+        headers = {"cache-control": f"public, max-age={CHALLENGE_CACHE_S}"}
+        return json_response(self._entrance.challenge.offer(), headers=headers)
+
+    @operation(
+        "queue",
+        {
+            200: Success("The place that the fan has already.", JoinAnswer),
+            201: Success("A new place.", JoinAnswer),
+            202: Success("While Redis is away: a ticket stamped now, queued by its stamp.", JoinAnswer),
+            400: "the body is not JSON, or the Device header is too long",
+            403: "the challenge is not solved, the device is not named, or the fan has joined from another one",
+            429: "too many joins from this device; try again after Retry-After",
+        },
+        body=JoinRequest,
+        body_optional=True,
+        scheme="Queue",
+        scheme_optional=True,
+        parameters=(DEVICE_PARAMETER, CHALLENGE_PARAMETER),
+    )
+    async def join(self, request: Request) -> Response:
+        """201 the first time, 200 again, 202 with a paused place while Redis is away.
+
+        A ticket needs no new proof, but the device that it was given to.
+        """
+        headers = request.headers
+        if "authorization" in headers:
+            ticket = require_ticket(headers, self._signer)
+            fan, identity, joined_us, device = ticket.fan, ticket.identity, ticket.joined_us, ticket.device
+            join = functools.partial(self._room.rejoin, ticket)
+        else:
+            device = read_device(headers)
+            body = await read_json(request, JoinRequest)
+            fan, identity, joined_us = body.fan, _spelled_once(body.identity), 0
+            join = functools.partial(self._join_anew, fan, identity, headers.get("challenge", ""), device)
+        try:
+            place = await join()
+        except ForeignPlaceError as error:
+            raise _foreign(401 if joined_us else 403) from error
+        except UnavailableError:
+            FALLBACKS.labels("ticket_while_redis_down").inc()
+            return self._paused(fan, identity, joined_us or self._room.stamp(), device)
+        opens_at_s = self._room.rules.opens_at_s
+        answer = JoinAnswer(
+            self._signer.ticket(fan, place.identity, place.joined_us, device=device, opens_at_s=opens_at_s),
+            place.position,
+            place.epoch,
+            place.joined_us / 1e6,
+            place.state,
+            opens_at_s if place.state is JoinState.GATHERING else None,
+        )
+        return json_response(answer, 201 if place.new else 200)
+
+    @operation(
+        "queue",
+        {
+            200: EnterAnswer,
+            400: "the Device header is too long",
+            409: "the ticket has been used",
+            410: "the admission has expired",
+            425: "not yet admitted",
+        },
+        scheme="Queue",
+        needs=("redis",),
+        parameters=(DEVICE_PARAMETER,),
+    )
+    async def enter(self, request: Request) -> Response:
+        """The pass for an admitted ticket."""
+        ticket = require_ticket(request.headers, self._signer)
+        try:
+            entry = await self._enter(ticket)
+        except ForeignPlaceError as error:
+            raise _foreign(401) from error
+        except EntryRefusedError as error:
+            status, title = REFUSALS[error.reason]
+            raise ProblemError(status, title, retry_after_s=1 if status == 425 else None) from error
+        token, expires_at = self._signer.admit(
+            ticket.fan,
+            ticket.identity,
+            admission_no=entry.admission_no,
+            limit=self._settings.purchase_limit,
+            entered_s=entry.entered_s,
+            device=ticket.device,
+        )
+        return json_response(EnterAnswer(token, entry.admission_no, expires_at, entry.epoch))
+
+    async def _enter(self, ticket: Ticket) -> Entry:
+        """Raises `EntryRefusedError`. A fan whose place or admission Redis has lost gets the place back by asking."""
+        try:
+            return await self._room.enter(ticket)
+        except EntryRefusedError as error:
+            if error.reason == "waiting":
+                await self._room.rejoin(ticket)
+            raise
+
+    async def _join_anew(self, fan: str, identity: str, solution: str, device: str) -> Place:
+        try:
+            await self._entrance.check(fan, solution=solution, device=device)
+        except ProofRefusedError as error:
+            raise ProblemError(403, "the challenge is not solved", str(error)) from error
+        except DeviceRefusedError as error:
+            if error.retry_after_s is None:
+                raise ProblemError(403, "the device is not named", str(error)) from error
+            retry_after_s = math.ceil(error.retry_after_s)
+            raise ProblemError(429, "too many from this device", str(error), retry_after_s=retry_after_s) from error
+        return await self._room.join(fan, identity, device=device)
+
+    def _paused(self, fan: str, identity: str, joined_us: int, device: str) -> Response:
+        opens_at_s = self._room.rules.opens_at_s
+        ticket = self._signer.ticket(fan, identity, joined_us, device=device, opens_at_s=opens_at_s)
+        return json_response(JoinAnswer(ticket, None, "", joined_us / 1e6, JoinState.PAUSED), 202)
+
+
+def _spelled_once(identity: str) -> str:
+    """Ann@Example.org is ann@example.org, also in full-width letters (NFKC)."""
+    return unicodedata.normalize("NFKC", identity).casefold()
+
+
+def _foreign(status: int) -> ProblemError:
+    title = "not authorised" if status == 401 else "joined from another device"
+    return ProblemError(status, title, "the fan's place belongs to the device that joined first")

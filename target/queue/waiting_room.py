@@ -1,0 +1,218 @@
+"""The waiting room: joins, positions, admissions and entries, each one atomic round trip to Redis.
+
+Before the opening fans gather and nobody is let in. While Redis is away a join is answered with a ticket that is signed
+and stamped now; the ticket is put in its place in the queue, by its stamp, as soon as its fan is seen again. A fan who
+is silent for longer than the grace is passed over at the front, and comes back to the old place with the ticket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from target.http.tickets import Ticket
+from target.queue import scripts as queue_lua
+from target.queue.draw import entry_of
+from target.queue.rules import Rules
+from target.storage.keys import Keys
+from target.storage.redis import NotReadyError, RedisStore, Reply, Script, Value
+
+REPEAT_ENTER_S: Final = 60.0
+NO_DEVICE: Final = "-"
+HEARD_WITHIN_S: Final = 5.5
+"""Whoever waits on an open stream is asked for at least this often; only then does the grace of a place begin."""
+LATE_S: Final = 5.0
+"""Who was let in so long ago and has not come counts as missed in the turnout, until they come after all."""
+
+
+class JoinState(StrEnum):
+    """gathering: before the opening. paused: a ticket was given, queueing comes when Redis is back."""
+
+    GATHERING = "gathering"
+    QUEUED = "queued"
+    ADMITTED = "admitted"
+    PAUSED = "paused"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A fan's place. `position` 1 is next, 0 admitted, null before the draw. `new`: this call put them in."""
+
+    state: JoinState
+    position: int | None
+    joined_us: int
+    identity: str
+    epoch: str
+    new: bool
+
+
+class Positions(msgspec.Struct, frozen=True):
+    """Places of several fans at one instant: 0 admitted, -1 not in the queue. `gathering`: before the opening."""
+
+    epoch: str
+    of: Sequence[int]
+    gathering: bool = False
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """What one call did: how many were let in, still wait, were passed over, and let their admission run out."""
+
+    count: int
+    waiting: int
+    skipped: int = 0
+    no_shows: int = 0
+
+
+class Turnout(msgspec.Struct, frozen=True):
+    """Of all who were let in since the data began: how many came, and how many have missed it so far."""
+
+    entered: int
+    missed: int
+
+
+class Entrants(msgspec.Struct, frozen=True):
+    """A part of the draw in its order: (entry, drawn number) of each, out of `total`."""
+
+    total: int
+    drawn: tuple[tuple[str, int], ...]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An admission that was taken up. `entered_s`: unix s of the first time. `epoch`: numbers of one are in order."""
+
+    admission_no: int
+    entered_s: float
+    epoch: str
+
+
+class ForeignPlaceError(Exception):
+    """The fan has a place already, which another device joined for."""
+
+
+class EntryRefusedError(Exception):
+    """`reason`: waiting, used or expired."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class WaitingRoom:
+    """The queue of one event. Raises `UnavailableError` when Redis cannot be used, `NotReadyError` before loading."""
+
+    def __init__(self, redis: RedisStore, keys: Keys, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
+        self._redis = redis
+        line = (keys.epoch, keys.queue_epoch, keys.queue)
+        calls = (keys.awaited, keys.turnout)
+        self._join_keys = (*line, keys.fans, keys.join_clock, keys.admitted, keys.seen, *calls, keys.draw)
+        self._position_keys = (*line, keys.admitted, keys.seen)
+        bucket = (keys.admission_no, keys.admission_bucket)
+        self._admit_keys = (keys.epoch, keys.queue, keys.admitted, *bucket, keys.seen, *calls)
+        self._enter_keys = (keys.epoch, keys.admitted, *calls, keys.fans)
+        self._turnout_keys = calls
+        self._draw_key = keys.draw
+        self._opened = not self.rules.opens_at_us
+        self._newest_us = 0  # the newest join time this process has seen or given
+
+    async def join(self, fan: str, identity: str, *, device: str = "") -> Place:
+        """Puts the fan at the end, or tells the place they have. Raises `ForeignPlaceError`.
+
+        `device`: its digest, "" for none; from then on the place is this device's.
+        """
+        return await self._join(fan, identity, device, "")
+
+    async def rejoin(self, ticket: Ticket) -> Place:
+        """Puts a ticket's holder where its join time says, unless they are in already. Raises `ForeignPlaceError`."""
+        return await self._join(ticket.fan, ticket.identity, ticket.device, ticket.joined_us)
+
+    def stamp(self) -> int:
+        """A join time (unix µs) for a ticket given while Redis is away: later than all that this process knows of."""
+        earliest_us = self.rules.opens_at_us if self._opened else 0
+        self._newest_us = max(self._newest_us + 1, time.time_ns() // 1000, earliest_us)
+        return self._newest_us
+
+    async def opened(self) -> bool:
+        """Whether the opening is past by Redis's clock, which alone decides it: from then on nobody joins the draw."""
+        if not self._opened:
+            seconds, micros = await self._redis.command("TIME")
+            self._opened = int(seconds) * 1_000_000 + int(micros) >= self.rules.opens_at_us
+        return self._opened
+
+    async def positions(self, fans: Sequence[str]) -> Positions:
+        """Where these fans are, as one consistent picture."""
+        arguments: tuple[Value, ...] = (self.rules.opens_at_us, *fans)
+        epoch, *seen = await self._run(queue_lua.POSITIONS, self._position_keys, arguments)
+        if not epoch:
+            raise NotReadyError
+        gathering, *of = seen
+        self._opened = self._opened or not gathering
+        return Positions(epoch.decode(), of, gathering=bool(gathering))
+
+    async def admit(self, *, rate_per_s: float, burst: int) -> Admitted:
+        """Lets in as many from the front as the token bucket gives; passes over the places of the silent."""
+        spans_s = (HEARD_WITHIN_S, self.rules.place_grace_s)
+        limits = (round(self.rules.admission_valid_s * 1e6), self.rules.opens_at_us, *(round(s * 1e6) for s in spans_s))
+        count, *rest = await self._run(queue_lua.ADMIT, self._admit_keys, (rate_per_s, burst, *limits))
+        if count < 0:
+            raise NotReadyError
+        return Admitted(count, *rest)
+
+    async def turnout(self) -> Turnout:
+        """How many of those who were let in have come."""
+        spans_us = (round(self.rules.admission_valid_s * 1e6), round(LATE_S * 1e6))
+        entered, no_shows, late = await self._run(queue_lua.TURNOUT, self._turnout_keys, spans_us)
+        return Turnout(entered, no_shows + late)
+
+    async def entrants(self, *, first: int, count: int) -> Entrants:
+        """`count` entries of the draw from the `first`-th (0 is who drew the front place)."""
+        draw = self.rules.draw
+        if draw is None:
+            return Entrants(0, ())
+        asked = (self._draw_key, first, first + count - 1, "WITHSCORES")
+        total, rows = await asyncio.gather(
+            self._redis.command("ZCARD", self._draw_key), self._redis.command("ZRANGE", *asked)
+        )
+        pairs = zip(rows[::2], rows[1::2], strict=True)
+        return Entrants(total, tuple((entry.decode(), draw.number(float(score))) for entry, score in pairs))
+
+    async def enter(self, ticket: Ticket) -> Entry:
+        """Takes up an admission, once; a repeat within a minute gets the same answer.
+
+        Raises `EntryRefusedError`, `ForeignPlaceError`.
+        """
+        arguments = (ticket.fan, ticket.device or NO_DEVICE, round(REPEAT_ENTER_S * 1e6))
+        reason, *entry = await self._run(queue_lua.ENTER, self._enter_keys, arguments)
+        _expect_own(reason)
+        if reason != b"ok":
+            raise EntryRefusedError(reason.decode())
+        return Entry(int(entry[0]), int(entry[1]) / 1e6, entry[2].decode())
+
+    async def _join(self, fan: str, identity: str, device: str, joined_us: int | str) -> Place:
+        draw = self.rules.draw
+        drawn: tuple[Value, Value] = (draw.score(fan), entry_of(fan)) if draw else ("", "")
+        arguments = (fan, identity, device or NO_DEVICE, joined_us, self.rules.opens_at_us, *drawn)
+        answer = await self._run(queue_lua.JOIN, self._join_keys, arguments)
+        _expect_own(answer[0])
+        outcome, position, joined, known_as, epoch, gathering = answer
+        self._newest_us = max(self._newest_us, int(joined))
+        self._opened = self._opened or not gathering
+        state = JoinState.GATHERING if gathering else JoinState.QUEUED
+        if outcome == b"admitted":
+            state = JoinState.ADMITTED
+        place = position if not (gathering and draw) else None
+        return Place(state, place, int(joined), known_as.decode(), epoch.decode(), outcome == b"new")
+
+    async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Reply:
+        return await self._redis.run(script, keys, arguments)
+
+
+def _expect_own(answer: bytes) -> None:
+    if answer == b"unready":
+        raise NotReadyError
+    if answer == b"foreign":
+        raise ForeignPlaceError

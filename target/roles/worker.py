@@ -1,0 +1,60 @@
+"""The worker as an ASGI application: admission, hold expiry and everything around orders; the operator's endpoints."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+
+from target.context import Context
+from target.feed.score import score_ticker
+from target.http.app import api
+from target.http.process_routes import health_route, metrics_route
+from target.operator import AdminRoutes
+from target.orders import OrderJobs
+from target.queue import AdmissionController
+from target.roles.composition import checkouts_of, compose_all
+from target.roles.reconciler import PERIOD_S, Reconciler
+from target.runtime.jobs import beside, every, lasting
+from target.seats import ATTEND_EVERY_S, Attendance, RollCall
+from target.settings import Settings
+
+
+def create(settings: Settings) -> Starlette:
+    """One worker process. Its jobs survive the outage of any dependency."""
+    connections, contexts = compose_all(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await connections.open()
+        async with beside([*(job for context in contexts for job in _jobs(context)), *connections.probes()]):
+            yield
+        await connections.close()
+
+    routes = [*AdminRoutes(contexts).routes(), health_route, metrics_route]
+    return api(
+        "gatecrash reference booking system: the operator's endpoints",
+        routes,
+        events=settings.events,
+        lifespan=lifespan,
+    )
+
+
+def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
+    """Every job of one event as an endless coroutine."""
+    event = context.settings.event
+    admission = AdmissionController(context.room, context.rate_policy, context.conflicts, event)
+    roll_call = RollCall(context.redis, context.keys)
+    jobs = OrderJobs(checkouts_of(context))
+    reconciler = Reconciler(context.inventory, context.orders, admission, roll_call, event, jobs.catch_up)
+    attendance = Attendance(context.redis, context.keys, context.inventory)
+    return [
+        admission.run(),
+        every(PERIOD_S, reconciler.reconcile),
+        every(ATTEND_EVERY_S, attendance.attend),
+        lasting(partial(score_ticker, context.redis, event)),
+        *jobs.jobs(),
+    ]

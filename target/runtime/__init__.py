@@ -1,0 +1,1 @@
+"""What every process runs on: circuit breakers, caches, endless jobs, the server loop."""

@@ -1,0 +1,106 @@
+"""Serves one role's app at the address of its settings, with granian and uvloop, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+import sys
+from functools import partial
+from typing import Final, Protocol
+
+import uvloop
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server import Server as ProcessServer
+from granian.server.embed import Server as EmbeddedServer
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from target.settings import Settings
+from target.telemetry import logs, tracing
+from target.telemetry.exposition import share_metrics
+
+BACKLOG: Final = 4096
+STREAMS_MAX: Final = 65_536  # requests in flight at once: every open position stream is one
+HEADER_WITHIN_MS: Final = 10_000  # then a connection that has not said what it wants is closed
+RESPAWN_S: Final = 1.0  # between two attempts to replace a worker that died
+GRACE_S: Final = 1.0  # open streams would keep the server for ever
+
+
+class Factory(Protocol):
+    """A role's `create`."""
+
+    def __call__(self, settings: Settings) -> Starlette:
+        """The app of the role."""
+
+
+def load_app(path: str, settings: Settings) -> ASGIApp:
+    """Imports `module:factory` and builds the app, its requests traced; the import loads only what the role needs."""
+    module, _, name = path.partition(":")
+    create: Factory = getattr(importlib.import_module(module), name)
+    tracing.configure(settings, name)
+    return tracing.TracedApp(create(settings))
+
+
+def serve(path: str, settings: Settings) -> None:
+    """Serves until told to stop. One worker runs in this process; several run in children of it."""
+    logs.configure(settings)
+    if settings.workers == 1:
+        uvloop.run(_serve_embedded(load_app(path, settings), settings))
+    else:
+        with share_metrics():
+            _serve_processes(path, settings)
+
+
+async def _serve_embedded(app: ASGIApp, settings: Settings) -> None:
+    server = EmbeddedServer(
+        app,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        backlog=BACKLOG,
+        backpressure=STREAMS_MAX,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_WITHIN_MS),
+        log_level=LogLevels.error,
+    )
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    serving = asyncio.create_task(server.serve())
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        waiting.cancel()
+        serving.result()
+        raise SystemExit(1)  # it ended without being told to
+    server.stop()  # type: ignore[no-untyped-call]
+    await asyncio.wait((serving,), timeout=GRACE_S)
+    await asyncio.wait((asyncio.create_task(asyncio.to_thread(tracing.shutdown)),), timeout=GRACE_S)
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _load_for_child(_target: str, path: str, settings: Settings) -> ASGIApp:
+    logs.configure(settings)
+    return load_app(path, settings)
+
+
+def _serve_processes(path: str, settings: Settings) -> None:
+    ProcessServer(
+        path,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.workers,
+        backlog=BACKLOG,
+        backpressure=STREAMS_MAX,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_WITHIN_MS),
+        workers_kill_timeout=1,
+        respawn_failed_workers=True,
+        respawn_interval=RESPAWN_S,
+        log_level=LogLevels.error,
+    ).serve(target_loader=partial(_load_for_child, path=path, settings=settings))

@@ -1,0 +1,80 @@
+"""How one hold is written down in Redis: a few lines of text under a short name. Pure.
+
+The id that its fan carries is a signed token of some 180 characters; the last of them, which are its signature, name
+the hold within Redis. A seat id never begins with `MARK`, so that seats and holds can be fields of one hash.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from target.seats.store import Owner, Places
+
+MARK: Final = "#"
+NAME_LENGTH: Final = 21  # 126 bits of the signature
+
+ALIVE: Final = ("held", "locked")
+
+
+def reference(hold_id: str) -> str:
+    """The hold's name in Redis."""
+    return MARK + hold_id[-NAME_LENGTH:]
+
+
+class HoldRecord(msgspec.Struct, frozen=True):
+    """One hold. `state`: held, locked, sold, released or expired. `locked`: its payment is under way.
+
+    A locked hold lives until its extended `expires_us`; `lapses_us` is when it was promised to end. Both are unix µs.
+    `indexes` are those of `seats` in the venue. Neither names nor ids hold white space.
+    """
+
+    state: str
+    expires_us: int
+    lapses_us: int
+    hold_id: str
+    fan: str
+    identity: str
+    seats: tuple[str, ...]
+    indexes: tuple[int, ...]
+
+    @property
+    def places(self) -> Places:
+        """Seats with their indexes."""
+        return tuple(zip(self.seats, self.indexes, strict=True))
+
+    @property
+    def text(self) -> str:
+        """As it is kept: a line for each field."""
+        return f"{self.state}\n{self.expires_us}{_tail(self)}"
+
+
+def begun(state: str, hold_id: str, owner: Owner, places: Places, expires_us: int) -> HoldRecord:
+    """A hold of these places."""
+    seats, indexes = tuple(seat for seat, _ in places), tuple(index for _, index in places)
+    return HoldRecord(state, expires_us, 0, hold_id, owner.fan, owner.identity, seats, indexes)
+
+
+def tail(hold_id: str, owner: Owner, places: Places) -> str:
+    """What follows the expiry in the text of a hold that has just begun: for the script that knows the time."""
+    return _tail(begun("held", hold_id, owner, places, 0))
+
+
+def parse(text: bytes) -> HoldRecord:
+    """The record of this text."""
+    state, expires_us, lapses_us, hold_id, fan, identity, seats, indexes = text.decode().split("\n")
+    numbers = tuple(int(index) for index in indexes.split())
+    end_us = _moment_us(expires_us)
+    return HoldRecord(state, end_us, int(lapses_us), hold_id, fan, identity, tuple(seats.split()), numbers)
+
+
+def _moment_us(text: str) -> int:
+    """Unix µs, or as the script writes the end of a hold that has just begun: unix s, µs, and µs from then on."""
+    first, *more = map(int, text.split())
+    return first * 10**6 + sum(more) if more else first
+
+
+def _tail(hold: HoldRecord) -> str:
+    seats, indexes = " ".join(hold.seats), " ".join(map(str, hold.indexes))
+    return f"\n{hold.lapses_us}\n{hold.hold_id}\n{hold.fan}\n{hold.identity}\n{seats}\n{indexes}"

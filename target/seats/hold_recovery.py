@@ -1,0 +1,140 @@
+"""After Redis has lost its data: every process says what it promised to fans, before anybody may hold a seat again.
+
+The worker calls the roll; each booking process attends, that is, it shows itself a few times a second and answers when
+it is called. The event stays closed until all who were there a moment ago have answered, or have had time enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import Final
+
+import msgspec
+
+from target.seats.inventory import Inventory
+from target.seats.promises import Memory, Promise, standing
+from target.storage.keys import Keys
+from target.storage.redis import RedisStore, Script
+
+ATTEND_EVERY_S: Final = 0.2
+GONE_AFTER_S: Final = 3.0  # a process that has not shown itself for so long is not waited for
+PATIENCE_S: Final = 5.0
+FORGET_EVERY: Final = 50  # rounds
+_LOOK_EVERY_S: Final = 0.02
+
+_log = logging.getLogger(__name__)
+
+# KEYS: nodes, roll call. ARGV: node, µs until it counts as gone. Returns the roll call that is under way, if any.
+ATTEND: Final = Script("""
+local time = redis.call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+redis.call('ZADD', KEYS[1], string.format('%.0f', now_us), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now_us - ARGV[2]))
+return redis.call('GET', KEYS[2])
+""")
+
+# KEYS: roll call, answers. ARGV: roll call, node, what it remembers. Returns 1, or 0 when that call is over.
+ANSWER: Final = Script("""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+return 1
+""")
+
+# KEYS: roll call, answers, server, then those without which nothing can be held. ARGV: name of a new call, the run id
+# that the event was begun on. Returns whether there is anything to ask: somebody may have loaded the event by now.
+CALL: Final = Script("""
+if (redis.call('GET', KEYS[3]) or '') ~= ARGV[2] then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('SET', KEYS[1], ARGV[1])
+  redis.call('DEL', unpack(KEYS, 4))
+  redis.call('DEL', KEYS[2])
+end
+return 1
+""")
+
+
+class Attendance:
+    """The side of a process that makes promises."""
+
+    def __init__(self, redis: RedisStore, keys: Keys, inventory: Inventory) -> None:
+        self.node = secrets.token_hex(6)
+        self._redis = redis
+        self._keys = keys
+        self._inventory = inventory
+        self._answered = ""
+        self._rounds = 0
+        self._began = False
+
+    async def attend(self) -> None:
+        """Shows itself, and answers a call that it has not answered yet. Raises `UnavailableError`.
+
+        The first time it takes on what it finds, so that it can speak for processes that it came to replace.
+        """
+        if not self._began:
+            await self._inventory.remember_promises()
+            self._began = True
+        self._rounds += 1
+        if self._rounds % FORGET_EVERY == 0:
+            self._inventory.promises.forget()
+        keys = self._keys
+        called = await self._redis.run(ATTEND, (keys.nodes, keys.roll_call), (self.node, round(GONE_AFTER_S * 1e6)))
+        if not called or called.decode() == self._answered:
+            return
+        memory = self._inventory.promises.memory()
+        answer = (called, self.node, msgspec.json.encode(memory))
+        if await self._redis.run(ANSWER, (keys.roll_call, keys.answers), answer):
+            self._answered = called.decode()
+            _log.info("Redis has lost its data: told it of %d holds granted here", len(memory.granted))
+
+
+class RollCall:
+    """The side of whoever loads the event."""
+
+    def __init__(self, redis: RedisStore, keys: Keys, *, patience_s: float = PATIENCE_S) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._patience_s = patience_s
+        self._present: frozenset[str] | None = None  # not known yet
+
+    async def look(self) -> None:
+        """Remembers who is there, for the time when Redis does not. Raises `UnavailableError`."""
+        self._present = await self._nodes()
+
+    async def call(self, began_on: str) -> list[Promise]:
+        """Closes the event and returns every promise that stands, when all have answered or time is up.
+
+        `began_on`: see `Inventory.began_on`. Who has not been looked for before is waited for until they would have
+        shown themselves. The call lasts until the event is loaded. Raises `UnavailableError`.
+        """
+        keys = self._keys
+        closed = (keys.feed, keys.map, keys.epoch)
+        names = (keys.roll_call, keys.answers, keys.server, *closed)
+        if not await self._redis.run(CALL, names, (secrets.token_hex(6), began_on)):
+            return []
+        await self._wait()
+        answers = await self._redis.command("HVALS", keys.answers)
+        return standing(msgspec.json.decode(answer, type=Memory) for answer in answers)
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        present, shown_by_s = self._present, began_s
+        if present is None:
+            present, shown_by_s = frozenset(), began_s + 3 * ATTEND_EVERY_S
+        while True:
+            missing = (present | await self._nodes()) - await self._answered()
+            now_s = loop.time()
+            if not missing and now_s >= shown_by_s:
+                return
+            if now_s - began_s > self._patience_s:
+                _log.warning("%d processes did not say what they had promised; going on without", len(missing))
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _nodes(self) -> frozenset[str]:
+        return frozenset(node.decode() for node in await self._redis.command("ZRANGE", self._keys.nodes, 0, -1))
+
+    async def _answered(self) -> frozenset[str]:
+        return frozenset(node.decode() for node in await self._redis.command("HKEYS", self._keys.answers))

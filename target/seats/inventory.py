@@ -1,0 +1,283 @@
+"""Seats in Redis: hold, release, extend, sell, expire, and the loading of an event from the truth in Postgres.
+
+Nothing here decides ownership for good: that is the unique (event, seat) of `orders`. All times are Redis's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Final, Protocol
+
+import msgspec
+
+from target.seats import lua as holds_lua
+from target.seats import store as seat_store
+from target.seats.hold_record import parse, reference
+from target.seats.promises import Promise, Promises
+from target.seats.store import MISSING, OK, UNREADY, HoldReply, Owner, SeatStore
+from target.seats.venue import Venue
+from target.storage.keys import Keys
+from target.storage.redis import NotReadyError, RedisStore, Value
+
+EXPIRE_BATCH: Final = 200
+KEEP_PENDING_S: Final = 60.0  # seats of pending orders after a rebuild: long enough for the saga to finish them
+
+
+class HoldState(StrEnum):
+    """locked: a payment is under way. The last three are ends."""
+
+    HELD = "held"
+    LOCKED = "locked"
+    SOLD = "sold"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+    @property
+    def alive(self) -> bool:
+        """Whether the seats are kept for the holder."""
+        return self in {HoldState.HELD, HoldState.LOCKED}
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Some seats kept for one fan until `expires_at` (unix s)."""
+
+    hold_id: str
+    state: HoldState
+    fan: str
+    identity: str
+    seats: tuple[str, ...]
+    expires_at: float
+
+
+class Claim(Protocol):
+    """Whoever wants or has seats: a hold being asked for, a checkout, an order."""
+
+    @property
+    def hold_id(self) -> str:
+        """Names the hold."""
+
+    @property
+    def fan(self) -> str:
+        """Who asked."""
+
+    @property
+    def identity(self) -> str:
+        """Whom the purchase limit applies to."""
+
+    @property
+    def seats(self) -> tuple[str, ...]:
+        """Seat ids."""
+
+
+class SeatsTakenError(Exception):
+    """Somebody holds or owns at least one of the seats; nothing was held."""
+
+    def __init__(self, seats: Sequence[str]) -> None:
+        super().__init__(", ".join(seats))
+        self.seats = tuple(seats)
+
+
+class PurchaseLimitError(Exception):
+    """The identity would hold and own more seats than allowed. `bought`: how many it has now."""
+
+    def __init__(self, bought: int) -> None:
+        super().__init__(str(bought))
+        self.bought = bought
+
+
+class HoldGoneError(Exception):
+    """The hold is not there for this fan. `state`: how it ended, or None: there never was one."""
+
+    def __init__(self, state: HoldState | None) -> None:
+        super().__init__(state or "missing")
+        self.state = state
+
+
+class Inventory:
+    """The seats of one event. Raises `UnavailableError` when Redis cannot be used, `NotReadyError` before loading.
+
+    `store`: the school that changes seats; Lua unless another is given.
+    """
+
+    def __init__(
+        self, redis: RedisStore, keys: Keys, venue: Venue, *, hold_ttl_s: float, store: SeatStore | None = None
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._venue = venue
+        self._store: SeatStore = store or holds_lua.LuaSeats(redis, keys)
+        self.hold_ttl_s = hold_ttl_s
+        self.promises = Promises(remember_s=hold_ttl_s)
+
+    async def hold(self, claim: Claim, *, limit: int) -> float:
+        """Holds all of the claim's seats or none; they must exist. Returns when the hold ends (unix s).
+
+        `limit`: seats the identity may hold and own, 0 for no limit. Raises `SeatsTakenError`, `PurchaseLimitError`.
+        """
+        ttl_us = round(self.hold_ttl_s * 1e6)
+        reply = await self._store.hold(claim.hold_id, _owner(claim), self._places(claim), limit=limit, ttl_us=ttl_us)
+        match reply.word:
+            case seat_store.OK:
+                return self._promise(claim, reply)
+            case seat_store.TAKEN:
+                raise SeatsTakenError(reply.taken)
+            case seat_store.LIMIT:
+                raise PurchaseLimitError(reply.bought)
+        raise NotReadyError
+
+    async def release(self, hold_id: str, *, fan: str) -> None:
+        """The fan gives the seats back. Raises `HoldGoneError`: not theirs, over, or its payment is under way."""
+        _expect_ok(await self._store.release(hold_id, fan=fan))
+        self.promises.end(hold_id)
+
+    async def lock(self, claim: Claim, *, until_s: float, promised_s: float = 0.0, limit: int = 0) -> bool:
+        """A payment is under way: the hold lives until `until_s` (unix) at least, and its fan cannot release it.
+
+        False: it is gone. `until_s` must outlast the longest outage that the payment may sit through. Of a hold that
+        was promised until `promised_s` (unix) and that Redis knows nothing of, the data was lost: it is made anew if
+        all of its seats are still free and the identity stays within `limit`, as in `hold`.
+        """
+        owner, until_us = _owner(claim), round(until_s * 1e6)
+        word = await self._store.lock(claim.hold_id, owner, (), until_us=until_us)
+        left_us = round((promised_s - time.time()) * 1e6)
+        if word == MISSING and left_us > 0:
+            places = self._places(claim)
+            again = await self._store.hold(claim.hold_id, owner, places, limit=limit, ttl_us=left_us)
+            if again.word == OK:
+                self._promise(claim, again)
+                word = await self._store.lock(claim.hold_id, owner, (), until_us=until_us)
+        return _is_ok(word)
+
+    async def unlock(self, claim: Claim) -> None:
+        """The payment failed: the hold is its fan's again until the moment it was promised for, which may be over."""
+        await self._store.unlock(claim.hold_id)
+
+    async def restore(self, claim: Claim, *, until_s: float) -> None:
+        """As `lock`; if Redis forgot the hold, those of its seats that are free are held again."""
+        await self._store.lock(claim.hold_id, _owner(claim), self._places(claim), until_us=round(until_s * 1e6))
+
+    async def mark_sold(self, claim: Claim) -> None:
+        """The truth has confirmed the sale: the seats are the claim's, whoever holds them here. Idempotent."""
+        _expect_ok(await self._store.sell(claim.hold_id, _owner(claim), self._places(claim)))
+
+    async def let_go(self, claim: Claim) -> None:
+        """The claim is over: its seats are free, unless they are somebody else's by now."""
+        self.promises.end(claim.hold_id)
+        with contextlib.suppress(HoldGoneError):
+            _expect_ok(await self._store.release(claim.hold_id, fan=""))
+
+    async def hold_of(self, seat: str) -> Hold | None:
+        """The hold that has the seat now; None when it is free."""
+        name = await self._redis.command("HGET", self._keys.seats, seat)
+        return await self._read(name.decode()) if name else None
+
+    async def get_hold(self, hold_id: str) -> Hold | None:
+        """The hold in any state; None when there never was one, or it ended long ago."""
+        return await self._read(reference(hold_id))
+
+    async def remember_promises(self) -> None:
+        """Adds every hold that is alive now to `promises`, whoever granted it."""
+        names = await self._redis.command("ZRANGE", self._keys.holds, 0, -1)
+        texts = await self._redis.command("HMGET", self._keys.seats, *names) if names else ()
+        for hold in map(parse, filter(None, texts)):
+            ends_us = hold.expires_us if hold.state == HoldState.HELD else hold.lapses_us
+            self.promises.grant(Promise(hold.hold_id, hold.fan, hold.identity, hold.seats, ends_us / 1e6))
+
+    async def expire_due(self) -> int:
+        """Gives back the seats of every hold whose time is over; returns how many holds."""
+        expired = 0
+        while True:
+            batch = await self._store.expire(EXPIRE_BATCH)
+            expired += batch
+            if batch < EXPIRE_BATCH:
+                return expired
+
+    async def holds_count(self) -> int:
+        """How many holds are alive."""
+        return int(await self._redis.command("ZCARD", self._keys.holds))
+
+    async def loaded(self) -> bool:
+        """Whether the event is loaded, and by the Redis process that answers now: a restarted one may lack writes."""
+        return await self.began_on() == await self._run_id()
+
+    async def began_on(self) -> str:
+        """The run id of the Redis process that the event was loaded into; "" when it is not loaded."""
+        return str((await self._redis.command("GET", self._keys.server) or b"").decode())
+
+    async def load(
+        self, *, sold: Iterable[Claim] = (), pending: Iterable[Claim] = (), promised: Iterable[Promise] = ()
+    ) -> bool:
+        """Begins a new epoch in which exactly these seats are not free. False: somebody else just did.
+
+        An order's claim to a seat outweighs a promise, which is then left out as a whole.
+        """
+        head: tuple[Value, ...] = (
+            secrets.token_hex(4),
+            await self._run_id(),
+            self._venue.capacity,
+            round(KEEP_PENDING_S * 1e6),
+            self._keys.ended(""),
+            await self.began_on(),
+        )
+        arguments: list[Value] = []
+        owned: set[str] = set()
+        for state, claims in ((HoldState.SOLD, sold), (HoldState.LOCKED, pending)):
+            for claim in claims:
+                owned.update(claim.seats)
+                arguments += self._loaded(claim, state, "")
+        for promise in promised:
+            if owned.isdisjoint(promise.seats):
+                owned.update(promise.seats)
+                arguments += self._loaded(promise, HoldState.HELD, round(promise.expires_at * 1e6))
+        keys = (*holds_lua.seat_keys(self._keys), self._keys.server, self._keys.roll_call, self._keys.answers)
+        return bool(await self._redis.run(holds_lua.LOAD, keys, (*head, *arguments)))
+
+    def _loaded(self, claim: Claim, state: HoldState, expires_us: int | str) -> list[Value]:
+        """What `LOAD` takes for each seat of a claim."""
+        owner = (reference(claim.hold_id), claim.hold_id, claim.fan, claim.identity)
+        return [part for seat in claim.seats for part in (*owner, seat, self._index(seat), state, expires_us)]
+
+    def _promise(self, claim: Claim, reply: HoldReply) -> float:
+        expires_at = reply.expires_us / 1e6
+        self.promises.grant(Promise(claim.hold_id, claim.fan, claim.identity, claim.seats, expires_at))
+        return expires_at
+
+    async def _read(self, name: str) -> Hold | None:
+        text = await self._redis.command("HGET", self._keys.seats, name)
+        text = text or await self._redis.command("GET", self._keys.ended(name))
+        if not text:
+            return None
+        found = parse(text)
+        state, ends_at = HoldState(found.state), found.expires_us / 1e6
+        return Hold(found.hold_id, state, found.fan, found.identity, found.seats, ends_at)
+
+    async def _run_id(self) -> str:
+        return str((await self._redis.command("INFO", "server"))["run_id"])
+
+    def _places(self, claim: Claim) -> list[tuple[str, int]]:
+        return [(seat, self._index(seat)) for seat in claim.seats]
+
+    def _index(self, seat: str) -> int:
+        index = self._venue.index(seat)
+        if index is None:
+            raise KeyError(seat)
+        return index
+
+
+def _owner(claim: Claim) -> Owner:
+    return Owner(claim.fan, claim.identity)
+
+
+def _is_ok(word: str) -> bool:
+    if word == UNREADY:
+        raise NotReadyError
+    return word == OK
+
+
+def _expect_ok(word: str) -> None:
+    if not _is_ok(word):
+        raise HoldGoneError(None if word == MISSING else HoldState(word))

@@ -1,0 +1,141 @@
+"""The public seat map and the free seats by section: from Redis, and from the orders, marked stale, without it.
+
+Both are cached in each process and dropped when a seat changes. How old an answer may be: `FRESH_S` plus the time of a
+read while changes are noticed, which is always but for the loss of the connection that listens; then the map is
+`SEATS_TTL_S` old at most and the counts, made from it, `SEATS_TTL_S + COUNTS_TTL_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from target.runtime.breakers import UnavailableError
+from target.runtime.cache import CachedValue
+from target.seats.seat_stream import SeatStream
+from target.seats.venue import Venue
+from target.storage.keys import SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
+from target.storage.redis import NotReadyError, RedisStore
+from target.telemetry.metrics import FALLBACKS
+
+REST_S: Final = 0.1  # between two notices, so that a sell-out costs a bounded number of refills
+RETRY_S: Final = 0.25
+
+
+class SeatWatch:
+    """Calls `notify` within `REST_S` of a change, at each new epoch, and when Redis cannot be asked any more."""
+
+    def __init__(self, stream: SeatStream, notify: Callable[[], None]) -> None:
+        self._stream = stream
+        self._notify = notify
+
+    async def run(self) -> None:
+        """For ever."""
+        known: tuple[str, int] | None = None
+        while True:
+            try:
+                await self._stream.wait(known[1] if known else 0)
+                present = await self._stream.newest()
+            except UnavailableError:
+                present = None
+            if present != known:
+                self._notify()
+            if present is None or present == known:
+                await asyncio.sleep(RETRY_S if present is None else 0)
+            else:
+                await asyncio.sleep(REST_S)
+            known = present
+
+
+FRESH_S: Final = REST_S
+SEATS_TTL_S: Final = 0.5
+COUNTS_TTL_S: Final = 1.0
+JITTER_RATIO: Final = 0.25
+
+
+class Seats(msgspec.Struct, frozen=True):
+    """The state of every seat. `source`: redis, or orders (then `stale`, without epoch and seq)."""
+
+    epoch: str
+    seq: int
+    stale: bool
+    source: str
+    states: dict[str, str]  # section → one character per seat: 0 free, 1 held, 2 sold
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Free seats by section."""
+
+    stale: bool
+    counts: dict[str, int]
+
+
+class SeatTruth(Protocol):
+    """Where the map comes from without Redis."""
+
+    def seat_states(self) -> Awaitable[Mapping[str, str]]:
+        """Seat → pending | confirmed."""
+
+
+class SeatMap:
+    """Both views of one event. Raises `UnavailableError` when neither Redis nor the database can be asked."""
+
+    def __init__(self, redis: RedisStore, keys: Keys, venue: Venue, truth: SeatTruth) -> None:
+        self._stream = SeatStream(redis, keys)
+        self._venue = venue
+        self._truth = truth
+        self._seats = CachedValue("seats", self._read, ttl_s=SEATS_TTL_S, jitter_ratio=JITTER_RATIO)
+        self._counts = CachedValue("sections", self._count, ttl_s=COUNTS_TTL_S, jitter_ratio=JITTER_RATIO)
+        self._watch = SeatWatch(self._stream, self.invalidate)
+
+    async def seats(self) -> bytes:
+        """A `Seats` as JSON."""
+        seats, document = await self._seats.get()
+        if seats.stale:
+            FALLBACKS.labels("stale_seat_map").inc()
+        return document
+
+    async def counts(self) -> bytes:
+        """A `Counts` as JSON."""
+        return await self._counts.get()
+
+    def invalidate(self) -> None:
+        """Seats have changed: the next answers are read anew."""
+        self._seats.invalidate()
+        self._counts.invalidate()
+
+    async def run(self) -> None:
+        """Listens for changes for ever."""
+        await self._watch.run()
+
+    async def _read(self) -> tuple[Seats, bytes]:
+        try:
+            seats = await self._from_redis()
+        except UnavailableError:
+            seats = await self._from_orders()
+        return seats, msgspec.json.encode(seats)
+
+    async def _count(self) -> bytes:
+        seats, _ = await self._seats.get()
+        counts = {section: states.count(SEAT_FREE) for section, states in seats.states.items()}
+        return msgspec.json.encode(Counts(seats.stale, counts))
+
+    async def _from_redis(self) -> Seats:
+        seen = await self._stream.see()
+        if seen is None:
+            raise NotReadyError
+        return Seats(seen.epoch, seen.seq, stale=False, source="redis", states=self._by_section(seen.states.decode()))
+
+    async def _from_orders(self) -> Seats:
+        states = [SEAT_FREE] * self._venue.capacity
+        for seat, order_state in (await self._truth.seat_states()).items():
+            index = self._venue.index(seat)
+            if index is not None:
+                states[index] = SEAT_SOLD if order_state == "confirmed" else SEAT_HELD
+        return Seats("", 0, stale=True, source="orders", states=self._by_section("".join(states)))
+
+    def _by_section(self, states: str) -> dict[str, str]:
+        return {section: states[first:end] for section, (first, end) in self._venue.slices.items()}

@@ -1,0 +1,167 @@
+"""The arena: sections, rows, seats and prices, read from a file once and never changed afterwards.
+
+A seat id is `<section>-<row>-<number>`; its index is its place in the venue: sections by id, then rows, then
+numbers. The seat map in Redis has one character for each index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from target.settings import SettingsError
+
+VENUES: Final = Path(__file__).parent / "venues"
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of the file's parts."""
+
+
+class Band(_Part, frozen=True):
+    """Rows up to and including `to_row` cost `price`."""
+
+    to_row: Annotated[str, Meta(pattern="^[A-Z]$")]
+    price: str
+
+
+class Block(_Part, frozen=True):
+    """Sections of one shape. Row lengths grow by one seat every `grow_every` rows."""
+
+    ring: str
+    sections: tuple[Annotated[str, Meta(pattern="^[A-Za-z0-9]+$")], ...]
+    rows: Annotated[int, Meta(ge=1, le=26)]
+    first_row_seats: Positive
+    grow_every: Positive
+    bands: tuple[Band, ...]
+
+
+class VenueFile(_Part, frozen=True):
+    """A venue file, as it is written."""
+
+    title: str
+    currency: str
+    prices_cents: dict[str, Positive]
+    blocks: tuple[Block, ...]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row; its seats are numbered from 1."""
+
+    id: str
+    seats: int
+    price: str
+
+
+class Section(msgspec.Struct, frozen=True):
+    """One section, its rows from the floor outwards."""
+
+    id: str
+    ring: str
+    rows: tuple[Row, ...]
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """What clients are sent: the venue, unrolled."""
+
+    event: str
+    title: str
+    currency: str
+    capacity: int
+    prices_cents: dict[str, int]
+    sections: tuple[Section, ...]
+
+
+class Venue:
+    """The seats of one event: ids, indexes and prices.
+
+    `slices`: section → (first, one past last) index. `seats`: index → seat id.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.seats: list[str] = []
+        self.slices: dict[str, tuple[int, int]] = {}
+        self._index: dict[str, int] = {}
+        self._price_cents: list[int] = []
+        for section in layout.sections:
+            first = len(self.seats)
+            for row in section.rows:
+                self.seats.extend(f"{section.id}-{row.id}-{number}" for number in range(1, row.seats + 1))
+                self._price_cents.extend([layout.prices_cents[row.price]] * row.seats)
+            self.slices[section.id] = (first, len(self.seats))
+        self._index = {seat: index for index, seat in enumerate(self.seats)}
+        self.document = msgspec.json.encode(layout)
+        self.etag = f'"{hashlib.sha256(self.document).hexdigest()[:16]}"'
+
+    @property
+    def capacity(self) -> int:
+        """How many seats there are."""
+        return len(self.seats)
+
+    def index(self, seat: str) -> int | None:
+        """The seat's place in the map. None: there is no such seat."""
+        return self._index.get(seat)
+
+    def price_cents(self, seat: str) -> int:
+        """What the seat costs. Raises KeyError for a seat that does not exist."""
+        return self._price_cents[self._index[seat]]
+
+
+def load(name_or_path: str, event: str) -> Venue:
+    """The venue of that name in target/seats/venues/, or of that file. Raises `SettingsError` when it cannot be
+    used.
+    """
+    path = Path(name_or_path) if name_or_path.endswith(".toml") else VENUES / f"{name_or_path}.toml"
+    try:
+        file = msgspec.convert(tomllib.loads(path.read_text()), VenueFile)
+        return Venue(_layout(file, event))
+    except OSError as error:
+        raise SettingsError(f"TARGET_VENUE={name_or_path!r}: {error.strerror}: {path}") from error
+    except (ValueError, KeyError) as error:
+        raise SettingsError(f"TARGET_VENUE={name_or_path!r}: {path}: {error}") from error
+
+
+def _layout(file: VenueFile, event: str) -> Layout:
+    sections = tuple(
+        sorted(
+            (
+                Section(name, block.ring, _rows(block, file.prices_cents))
+                for block in file.blocks
+                for name in block.sections
+            ),
+            key=lambda section: section.id,
+        )
+    )
+    if len({section.id for section in sections}) != len(sections):
+        raise ValueError("a section is listed twice")
+    capacity = sum(row.seats for section in sections for row in section.rows)
+    return Layout(event, file.title, file.currency, capacity, file.prices_cents, sections)
+
+
+def _rows(block: Block, prices_cents: dict[str, int]) -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            ascii_uppercase[n],
+            block.first_row_seats + n // block.grow_every,
+            _price(block, ascii_uppercase[n], prices_cents),
+        )
+        for n in range(block.rows)
+    )
+
+
+def _price(block: Block, row: str, prices_cents: dict[str, int]) -> str:
+    for band in block.bands:
+        if row <= band.to_row:
+            if band.price not in prices_cents:
+                raise ValueError(f"price {band.price!r} is not among prices_cents")
+            return band.price
+    raise ValueError(f"no price band reaches row {row} of the sections of ring {block.ring!r}")

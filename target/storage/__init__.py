@@ -1,0 +1,1 @@
+"""Redis and Postgres: connections, key names, batching, shards, migrations."""

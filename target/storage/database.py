@@ -1,0 +1,141 @@
+"""Bounded connection pools to the primary and the replica, with a time-out and a breaker around every use.
+
+Decisions are read and written on the primary; the replica serves browsing only and may lag. A connection whose use was
+cut short is thrown away: asyncpg would otherwise wait for a hung server to confirm the cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final, TypeAlias, TypeVar
+
+import asyncpg
+
+from target.runtime.breakers import Guard, UnavailableError
+from target.storage.replica_lag import ReplicaLag
+from target.telemetry.metrics import BROWSE_READS, DB_WRITE_SECONDS
+
+T = TypeVar("T")
+Connection: TypeAlias = Any  # asyncpg's pool proxy; the library has no types
+
+POOL_SIZE: Final = 16
+WARM_CONNECTIONS: Final = 8
+LAG_MAX_S: Final = 5.0
+
+OUTAGE_ERRORS: Final[tuple[type[BaseException], ...]] = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidCatalogNameError,  # a replica that has not yet heard of a new database
+    asyncpg.InternalClientError,  # the server spoke its last words into an idle connection: unusable, not yet closed
+)
+_SPOILING_ERRORS: Final[tuple[type[BaseException], ...]] = (asyncio.CancelledError, *OUTAGE_ERRORS)
+
+
+class Store:
+    """One server behind its pool and its guard. Raises `UnavailableError` when it cannot be used in time."""
+
+    def __init__(self, dsn: str, guard: Guard, *, pool_size: int = POOL_SIZE) -> None:
+        self.guard = guard
+        self._dsn = dsn
+        self._pool_size = pool_size
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Makes the pool and warms a few connections; a server that is away now is met again at the first use."""
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=self._pool_size,
+            timeout=self.guard.timeout_s,
+            reset=_keep_session,
+            server_settings={"statement_timeout": str(int(self.guard.timeout_s * 1000)), "jit": "off"},
+        )
+        with contextlib.suppress(*OUTAGE_ERRORS, TimeoutError):
+            await asyncio.gather(*(self.use(_linger) for _ in range(min(WARM_CONNECTIONS, self._pool_size))))
+
+    async def close(self) -> None:
+        """Drops every connection at once."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Runs `work` with a connection."""
+        return await self.guard.call(lambda: self.use(work), operation="read")
+
+    async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """As `read`, and takes the time."""
+        with DB_WRITE_SECONDS.time():
+            return await self.guard.call(lambda: self.use(work), operation="write")
+
+    async def ping(self) -> None:
+        """The cheapest proof of life."""
+        await self.use(_select_one)
+
+    async def use(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Runs `work` with a connection; not guarded."""
+        connection = await self._pool.acquire()
+        try:
+            return await work(connection)
+        except _SPOILING_ERRORS:
+            with contextlib.suppress(asyncpg.InterfaceError):  # it may have left the pool on its own
+                connection.terminate()
+            raise
+        finally:
+            await self._pool.release(connection)
+
+
+class Database:
+    """The primary (breaker `db`) and the replica of one shard."""
+
+    def __init__(
+        self,
+        primary_dsn: str,
+        replica_dsn: str,
+        *,
+        timeout_s: float,
+        shard: str = "",
+        pool_size: int = POOL_SIZE,
+        lag_max_s: float = LAG_MAX_S,
+    ) -> None:
+        guard = partial(Guard, failures=OUTAGE_ERRORS, timeout_s=timeout_s, shard=shard)
+        self.shard = shard  # its number; "" when there is only one
+        self.primary = Store(primary_dsn, guard("db"), pool_size=pool_size)
+        self.replica = Store(replica_dsn, guard("replica"), pool_size=max(2, pool_size // 4))
+        self.lag = ReplicaLag(self.primary, self.replica, shard=shard, most_s=lag_max_s)
+
+    async def open(self) -> None:
+        """Opens both pools."""
+        await asyncio.gather(self.primary.open(), self.replica.open())
+
+    async def close(self) -> None:
+        """Closes both pools."""
+        await asyncio.gather(self.primary.close(), self.replica.close())
+
+    async def browse(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Reads what may be old: on the replica; on the primary if that is away or too far behind, and can be asked."""
+        first, second = (self.replica, self.primary) if self.lag.tolerable else (self.primary, self.replica)
+        try:
+            found = await first.read(work)
+        except UnavailableError:
+            first, found = second, await second.read(work)
+        BROWSE_READS.labels("replica" if first is self.replica else "primary").inc()
+        return found
+
+
+async def _keep_session(_connection: Connection) -> None:
+    """Our statements leave nothing behind in a session, so it is not reset: one round trip less for each use."""
+
+
+async def _select_one(connection: Connection) -> None:
+    await connection.fetchval("SELECT 1")
+
+
+async def _linger(connection: Connection) -> None:
+    await connection.fetchval("SELECT pg_sleep(0.02)")

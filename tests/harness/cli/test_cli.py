@@ -1,0 +1,192 @@
+"""The command line as a user meets it: one line and an exit code for what is wrong, and nothing started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import __version__
+from harness.stack.planted_bugs import planted_bugs
+from tests.builders import RunBuilder
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def gatecrash(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["no-such-scenario"], "no-such-scenario"),
+        (["no-such-file.yaml"], "no-such-file.yaml"),
+        (["smoke", "--set", "load.fnas=3"], "fans"),
+        (["smoke", "--set", "load.fans"], "key=value"),
+        (["smoke", "--nonsense"], "--nonsense"),
+        (["smoke", "--users", "-1"], "--users -1"),
+        (["smoke", "--users", "many"], "--users"),
+        (["smoke", "--bots", "-1"], "--bots -1"),
+        (["smoke", "--users", "0", "--spectators", "0"], "nobody comes"),
+        (["smoke", "--min-grade", "Z"], "--min-grade Z"),
+        (["smoke", "--remote-workers", "1", "--listen", "10.9.8.7"], "--listen"),
+        (["smoke", "--remote-workers", "-1"], "--remote-workers"),
+        (["smoke", "--set", "load.arrivals.shape=spiral"], "load.arrivals.shape=spiral"),
+        (["smoke", "--plant-bug", "lost_acks"], "did you mean 'lost_ack'?"),
+        (["smoke", "--paired", "--no-chaos"], "--paired: there is no fault"),
+        (["smoke", "--paired", "--remote-workers", "1"], "--paired: workers of other machines"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_to_rehearse_starts_nothing(tmp_path: Path, arguments: list[str], named: str) -> None:
+    out = tmp_path / "runs"
+    done = gatecrash("rehearse", *arguments, "--out", out)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert named in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["scenario", "list"], "smoke"),
+        (["scenario", "show", "smoke", "--set", "load.fans=77"], "fans: 77"),
+        (["scenario", "check", "smoke"], "smoke: ok"),
+        (["scenario", "check", "bot-raid"], "240 fans, 160 bots, 10 spectators"),
+        (["scenario", "show", "bot-raid", "--set", "load.bots=7"], "bots: 7"),
+        (["scenario", "show", "bot-raid"], "replay_ticket: 1"),
+        (["experiment", "list"], "redis-down"),
+        (["experiment", "show", "redis-down"], "name: redis-down"),
+        (["experiment", "check", "redis-down"], "redis-down: ok"),
+        (["target", "bugs"], "no_lost_booking"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_scenarios_and_experiments_can_be_looked_at(arguments: list[str], says: str) -> None:
+    done = gatecrash(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert says in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--bug", "lost_acks"], "did you mean 'lost_ack'?"),
+        (["--sample", "0", "--clean", "0"], "nothing to run"),
+        (["--sample", "-1"], "--sample"),
+        (["--jobs", "0"], "--jobs"),
+        (["--clean", "many"], "--clean"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_to_selftest_starts_nothing(tmp_path: Path, arguments: list[str], named: str) -> None:
+    out = tmp_path / "runs"
+    done = gatecrash("selftest", *arguments, "--out", out)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert named in done.stderr
+    assert not out.exists()
+
+
+def test_a_corrupted_record_is_refused_by_report(tmp_path: Path) -> None:
+    paths = RunBuilder().write(tmp_path)
+    table = paths.table("requests")
+    table.write_bytes(table.read_bytes()[:100])
+    done = gatecrash("report", paths.root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "requests.parquet" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["plan", "--users", "0", "--window", "30"], "--users"),
+        (["plan", "--users", "10", "--window", "0"], "--window"),
+        (["plan", "--users", "10"], "--window"),
+        (["worker"], "--master"),
+        (["worker", "--master", ":9"], "--master"),
+        (["worker", "--master", "127.0.0.1:1", "--wait", "0"], "no master answers at 127.0.0.1:1"),
+        (["worker", "--master", "127.0.0.1:1", "--scenario", "smok"], "did you mean 'smoke'?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_to_plan_and_worker_is_one_line(arguments: list[str], named: str) -> None:
+    done = gatecrash(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert named in done.stderr
+
+
+@pytest.mark.parametrize("command", ["rehearse", "gate", "report", "plan", "worker"])
+def test_help_shows_an_example(command: str) -> None:
+    done = gatecrash(command, "--help")
+    assert done.returncode == 0
+    assert f"\n  gatecrash {command}" in done.stdout
+
+
+def test_random_faults_that_do_not_fit_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    done = gatecrash("rehearse", "smoke", "--random-faults", "9", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "--random-faults" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compare_refuses_a_run_that_cannot_be_judged_and_one_that_is_none(tmp_path: Path) -> None:
+    for name in ("base", "run"):
+        RunBuilder(fans=20, faulty=False).changed(complete=False).write(tmp_path / name)
+        gatecrash("report", tmp_path / name)
+    done = gatecrash("compare", tmp_path / "base", tmp_path / "run")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "there is nothing to compare: the base gave no verdict" in done.stderr
+    missing = gatecrash("compare", tmp_path / "base", tmp_path / "never")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert len(missing.stderr.splitlines()) == 1
+
+
+def test_it_tells_its_version() -> None:
+    done = gatecrash("--version")
+    assert (done.returncode, done.stdout) == (0, f"gatecrash {__version__}\n")
+
+
+def test_help_cuts_no_command_short() -> None:
+    listed = gatecrash("--help").stdout
+    for command in ("rehearse", "drill", "gate", "report", "compare", "selftest", "worker", "plan", "doctor"):
+        [line] = [line for line in listed.splitlines() if line.startswith(f"  {command} ")]
+        assert not line.endswith("...")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [(["rehearse", "--nope"], "gatecrash rehearse"), (["scenario", "check"], "gatecrash scenario check")],
+)
+def test_bad_usage_points_to_the_help_of_its_own_command(arguments: list[str], command: str) -> None:
+    done = gatecrash(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"(see `{command} --help`)\n")
+
+
+def test_a_table_in_a_pipe_has_one_line_for_each_row() -> None:
+    lines = gatecrash("target", "bugs").stdout.splitlines()
+    assert len(lines) == 1 + len(planted_bugs())
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_report_that_is_interrupted_says_how_to_get_it(tmp_path: Path) -> None:
+    record = tmp_path / "run.json"
+    os.mkfifo(record)
+    command = [sys.executable, "-m", "harness", "report", str(tmp_path)]
+    asked = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    with asked, record.open("wb"):  # opens once the command has begun to read
+        asked.send_signal(signal.SIGINT)
+        _, said = asked.communicate(timeout=240)
+    assert asked.returncode == 130
+    assert f"interrupted before the verdict (nothing is lost: `gatecrash report {tmp_path}`" in said

@@ -1,0 +1,78 @@
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pyarrow.parquet as pq
+import pytest
+
+from harness.record.paths import RunPaths
+from harness.record.schema import SCRAPE_LATE
+from harness.record.scrape import Scraper, rows_of
+from tests.waiting import wait_until
+
+PAGE = """# TYPE python_info gauge
+python_info{version="3"} 1.0
+# TYPE target_breaker_state gauge
+target_breaker_state{dependency="redis"} 2.0
+# TYPE target_holds counter
+target_holds_total{outcome="ok"} 7.0
+target_holds_created{outcome="ok"} 1.7e9
+"""
+
+
+def test_a_page_becomes_rows_without_the_language_runtimes_own() -> None:
+    rows = list(rows_of(PAGE, "booking", 1.5))
+    assert rows == [
+        {"t_s": 1.5, "source": "booking", "name": "target_breaker_state", "labels": "dependency=redis", "value": 2.0},
+        {"t_s": 1.5, "source": "booking", "name": "target_holds_total", "labels": "outcome=ok", "value": 7.0},
+    ]
+
+
+def test_a_page_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        list(rows_of("<html>{{{", "booking", 0.0))
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = PAGE.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None: ...
+
+
+def test_it_scrapes_on_the_release_clock_and_names_a_silent_source(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/metrics"
+    paths = RunPaths(root=tmp_path)
+    scraper = Scraper({"booking": url, "worker": "http://127.0.0.1:1/metrics"}, paths)
+    try:
+        with scraper:
+            begun_s = time.monotonic()
+            scraper.start(begun_s + 1.0)
+            wait_until(lambda: paths.live_table("metrics").stat().st_size > 2_000, what="a few scrapes")
+            seen_s = time.monotonic()
+    finally:
+        server.shutdown()
+        server.server_close()
+    rows = pq.read_table(paths.table("metrics")).to_pylist()
+    assert {row["source"] for row in rows} == {"booking", "gatecrash"}
+    late_s = [row["value"] for row in rows if row["name"] == SCRAPE_LATE]
+    assert len(late_s) == len({row["t_s"] for row in rows if row["source"] == "gatecrash"})
+    assert min(late_s) >= 0.0
+    assert -1.0 <= rows[0]["t_s"] <= seen_s - begun_s - 1.0
+    assert [anomaly.text for anomaly in scraper.anomalies()] == ["the metrics of worker never answered"]
+
+
+def test_a_scraper_whose_thread_dies_says_so(tmp_path: Path) -> None:
+    scraper = Scraper({"booking": "http://127.0.0.1:1/metrics"}, RunPaths(root=tmp_path))
+    with scraper:
+        scraper.start("no instant")  # type: ignore[arg-type]
+        wait_until(lambda: scraper.failure != "", what="the death")
+    assert scraper.failure.startswith("the thread that scrapes the metrics died: TypeError: ")

@@ -1,0 +1,106 @@
+"""Messages come out of frames as RFC 6455 has it, however frames and bytes are cut; what breaks its rules ends them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websocket import ABNF
+
+from harness.record.schema import Outcome
+from harness.swarm.client import ws_handshake
+from harness.swarm.client.http import CallFailed, Limits
+from harness.swarm.client.message import Head, MalformedResponse
+from harness.swarm.client.websocket import FeedSocket
+from harness.swarm.recording.recorder import Recorder
+from tests.harness.swarm.client.test_http import NOW, PERSON
+from tests.harness.swarm.client.test_message import split_at
+from tests.harness.swarm.client.test_websocket import accept, feed_url, frame
+from tests.harness.swarm.scripted_server import Asked, Hang, serving
+
+BYE = frame(struct.pack("!H", 1000), 8)
+FRAGMENTS = st.lists(st.binary(max_size=200), min_size=1, max_size=3)
+
+
+def unmasked(payload: bytes, opcode: int, fin: int) -> bytes:
+    """As websocket-client writes it, for a server."""
+    return bytes(ABNF(fin, 0, 0, 0, opcode, 0, payload).format())
+
+
+def fragmented(parts: list[bytes]) -> bytes:
+    """One message in several frames, a ping between each two."""
+    frames = [
+        unmasked(part, ABNF.OPCODE_CONT if number else ABNF.OPCODE_TEXT, int(number == len(parts) - 1))
+        for number, part in enumerate(parts)
+    ]
+    return frame(b"?", ABNF.OPCODE_PING).join(frames)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(FRAGMENTS, max_size=5), st.lists(st.integers(0, 5_000), max_size=8))
+def test_messages_are_the_same_however_they_are_cut(messages: list[list[bytes]], cuts: list[int]) -> None:
+    data = b"".join(map(fragmented, messages)) + BYE
+
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        return [accept(asked), *split_at(data, cuts), Hang()]
+
+    with serving(script) as server:
+        socket = FeedSocket(Recorder(1), PERSON)
+        assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
+        assert [socket.receive() for _ in messages] == [b"".join(parts) for parts in messages]
+        assert socket.receive() == b""
+        socket.close()
+
+
+def test_a_long_message_is_read_whole() -> None:
+    payload = bytes(range(256)) * 1000
+    with serving(lambda asked: [accept(asked) + unmasked(payload, ABNF.OPCODE_BINARY, 1), Hang()]) as server:
+        socket = FeedSocket(Recorder(1), PERSON)
+        socket.connect(feed_url(server.url), NOW)
+        assert socket.receive() == payload
+        socket.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (frame(b"lost", ABNF.OPCODE_CONT), "protocol"),
+        (unmasked(b"a", ABNF.OPCODE_TEXT, 0) + unmasked(b"b", ABNF.OPCODE_TEXT, 1), "protocol"),
+        (b"\xc1\x00", "protocol"),  # a reserved bit
+        (b"\x83\x00", "protocol"),  # no such opcode
+        (b"\x81\x81\0\0\0\0x", "protocol"),  # masked by a server
+        (b"\x09\x00", "protocol"),  # a ping in parts
+        (b"\x8a\x7e\x00\x7e" + b"x" * 126, "protocol"),  # a pong that is too long
+        (frame(b"\x03", ABNF.OPCODE_CLOSE), "protocol"),
+        (frame(struct.pack("!H", 999), ABNF.OPCODE_CLOSE), "protocol"),
+        (unmasked(b"x" * 60, ABNF.OPCODE_TEXT, 0) + unmasked(b"x" * 60, ABNF.OPCODE_CONT, 1), "too_large"),
+    ],
+)
+def test_what_is_no_message_ends_the_socket_with_a_word(said: bytes, error: str) -> None:
+    with serving(lambda asked: [accept(asked) + said, Hang()]) as server:
+        socket = FeedSocket(Recorder(1), PERSON, Limits(body_bytes=100 if error == "too_large" else 1000))
+        assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
+        with pytest.raises(CallFailed, match=error):
+            socket.receive()
+        socket.close()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: c29tZWJvZHkgZWxzZQ==",
+        b"Upgrade: websocket\r\nConnection: Upgrade",
+        b"Upgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+    ],
+)
+def test_an_answer_to_another_handshake_is_none(fields: bytes) -> None:
+    with pytest.raises(MalformedResponse):
+        ws_handshake.check(Head(b"HTTP/1.1 101 Switching Protocols\r\n" + fields), b"dGhlIHNhbXBsZSBub25jZQ==")
+
+
+def test_the_answer_of_the_rfcs_own_example_belongs_to_its_request() -> None:
+    fields = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    ws_handshake.check(Head(b"HTTP/1.1 101 Switching Protocols\r\n" + fields), b"dGhlIHNhbXBsZSBub25jZQ==")

@@ -1,0 +1,316 @@
+"""Workers of other machines: who may join, what they must have in common, and what becomes of the run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.errors import EnvironmentProblem, InputError, NoVerdict
+from harness.judging.validity import health, judge_generator
+from harness.processes.ports import free_ports
+from harness.record.verdict import Validity
+from harness.scenario import GeneratorLimits
+from harness.stack import Addresses
+from harness.swarm.joining import handshake
+from harness.swarm.joining.handshake import (
+    Knock,
+    Refused,
+    Welcome,
+    decode_answer,
+    encode,
+    own_versions,
+    scenario_digest,
+)
+from harness.swarm.joining.worker_machine import Master, _require_reachable, join
+from harness.swarm.messaging.protocol import (
+    Armed,
+    Finished,
+    Progress,
+    Reach,
+    Release,
+    ReleaseCommand,
+    Settle,
+    Settled,
+    SwarmSpec,
+    Waiting,
+)
+from tests.harness.swarm.scripted_server import Asked, response, serving
+from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
+
+ROOT = Path(__file__).parents[4]
+
+
+def shop(asked: Asked) -> list[bytes]:
+    return [response(b"ok", 201 if asked.method == "POST" else 200)]
+
+
+def with_guests(spec: SwarmSpec, guests: int) -> SwarmSpec:
+    return msgspec.structs.replace(spec, reach=Reach(remote_workers=guests))
+
+
+@contextmanager
+def guest(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "harness", "worker", "--master", f"127.0.0.1:{port}", *options]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill() if process.poll() is None else None
+        process.wait()
+        process.stderr.close()
+
+
+def knocked(port: int, knock: Knock) -> Welcome | Refused:
+    import socket
+
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection, connection.makefile("rb") as lines:
+        connection.sendall(encode(knock))
+        return decode_answer(lines.readline())
+
+
+def to_the_end(swarm: SwarmProcess) -> tuple[Armed, Finished, Settled]:
+    armed = swarm.expect(Armed)
+    swarm.tell(ReleaseCommand())
+    swarm.expect(Release)
+    finished = swarm.expect(Finished)
+    swarm.tell(Settle())
+    settled = swarm.expect(Settled)
+    assert swarm.ended() == 0
+    return armed, finished, settled
+
+
+def test_a_guest_shares_the_load_and_the_record_is_whole(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        spec = with_guests(shop_spec(server.url, tmp_path, workers=1), 1)
+        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+            armed, finished, settled = to_the_end(swarm)
+            said = worker.stderr.read()
+            assert worker.wait(20) == 0, said
+        asked = len(server.asked)
+    assert (armed.armed, armed.asked) == (40, 40)
+    assert [one.armed for one in finished.load.workers] == [20, 20]
+    assert settled.load.requests_sent == settled.load.samples_recorded == swarm.table("requests").num_rows == asked
+    assert sorted(set(swarm.table("requests")["worker"].to_pylist())) == [1, 2]
+    assert "worker 2 joined" in said
+
+
+def test_other_code_or_another_scenario_is_refused_and_so_is_one_too_many(tmp_path: Path) -> None:
+    versions = own_versions()
+    with serving(shop) as server:
+        spec = with_guests(shop_spec(server.url, tmp_path, workers=1), 1)
+        with running(spec) as swarm:
+            port = swarm.expect(Waiting).port
+            old = knocked(port, Knock(host="h", versions={**versions, "gatecrash": "0.0.1"}))
+            other = knocked(port, Knock(host="h", versions=versions, scenario="0123456789ab"))
+            with guest(port) as worker:
+                swarm.expect(Armed)
+                late = knocked(port, Knock(host="h", versions=versions, scenario=scenario_digest(spec.scenario)))
+                swarm.ended()
+                worker.wait(20)
+    assert isinstance(old, Refused)
+    assert old.message.startswith("versions differ: gatecrash 0.0.1 here and ")
+    assert isinstance(other, Refused)
+    assert "another scenario" in other.message
+    assert isinstance(late, Refused)
+    assert "has begun without" in late.message
+
+
+def worker_of(guest: subprocess.Popen[str]) -> int:
+    """The pid of the worker process that a `gatecrash worker` watches."""
+    (pid,) = Path(f"/proc/{guest.pid}/task/{guest.pid}/children").read_text().split()
+    return int(pid)
+
+
+def test_what_a_killed_worker_process_leaves_missing_is_told_exactly_by_its_own_side(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=5, workers=1), 1)
+        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+            swarm.expect(Armed)
+            swarm.tell(ReleaseCommand())
+            swarm.await_recorded(100)
+            os.kill(worker_of(worker), signal.SIGKILL)
+            finished = swarm.expect(Finished)
+            swarm.tell(Settle())
+            load = swarm.expect(Settled).load
+            assert swarm.ended() == 0
+            assert worker.wait(20) == 3
+            folder = Path(worker.stderr.read().split("what it recorded is in ")[1].split()[0])
+            shutil.rmtree(folder)
+        answered = len(server.asked)
+    _, lost = load.workers
+    missing = lost.requests_sent - lost.samples_recorded
+    assert lost.lost
+    assert lost.released == 20
+    assert load.users_released == 40
+    assert 0 <= load.requests_sent - answered <= 1  # one may have been counted and not sent yet
+    (note,) = [note for note in finished.notes if "was lost" in note]
+    assert "it ended with exit code -9" in note
+    assert f"{missing:,} of its {lost.requests_sent:,} requests are missing, and " in note
+    assert note.endswith("; its users are gone: fan 20 to 39")
+    result = judge_generator(load, health(swarm.table("generator"), 5.0, load.workers), GeneratorLimits())
+    assert result.validity is Validity.INVALID
+    assert "worker 2 was lost" in result.reasons
+    assert not any("never released" in reason for reason in result.reasons)
+
+
+def test_a_worker_whose_master_falls_silent_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network between the two is gone, the platform's may not be: it must not be loaded unseen."""
+    monkeypatch.setattr("harness.swarm.joining.worker_machine.LOST_AFTER_S", 1.5)
+    (nowhere,) = free_ports(1)
+    welcome = Welcome(number=2, port=nowhere, spec=shop_spec("http://127.0.0.1:1", tmp_path), files={}, key="00" * 32)
+    said: list[str] = []
+    hung_up = threading.Event()
+    with answering(lambda: encode(welcome), hung_up) as port:
+        with pytest.raises(NoVerdict, match=r"nothing was heard from the master for 1\.5 s, so worker 2 was stopped"):
+            join(Master("127.0.0.1", port), 1, "", 1.0, said.append)
+        hung_up.set()
+    assert "worker 2 joined" in said[0]
+    shutil.rmtree(said[1].split("what it recorded is in ")[1])
+
+
+def test_a_guest_that_is_killed_is_lost_and_its_users_stay_lost(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=6, workers=1), 1)
+        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+            swarm.expect(Armed)
+            swarm.tell(ReleaseCommand())
+            swarm.await_recorded(100)
+            worker.kill()
+            finished = swarm.expect(Finished)
+            swarm.tell(Settle())
+            settled = swarm.expect(Settled)
+            assert swarm.ended() == 0
+    assert [one.lost for one in finished.load.workers] == [False, True]
+    (note,) = [note for note in finished.notes if "worker 2 was lost" in note]
+    assert "requests and " in note
+    assert " that it told of at " in note
+    assert note.endswith(" are missing, and all that it did after that; its users are gone: fan 20 to 39")
+    assert swarm.table("requests").num_rows == settled.load.samples_recorded
+    first = [row["user"] for row in swarm.table("requests").to_pylist() if row["step"] == "queue_page"]
+    assert len(first) == len(set(first)) == 40
+
+
+def test_a_guest_does_not_outlive_a_killed_master(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", workers=1), 1)
+        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+            swarm.expect(Armed)
+            swarm.process.kill()
+            assert worker.wait(60) == 3
+            said = worker.stderr.read()
+    assert "the master is gone" in said
+    folder = Path(said.split("what it recorded is in ")[1].split()[0])
+    assert not (folder / "swarm.json").exists()
+    shutil.rmtree(folder)
+
+
+def test_the_operators_token_stays_at_home(tmp_path: Path) -> None:
+    with serving(shop) as server:
+        spec = with_guests(shop_spec(server.url, tmp_path, workers=1), 1)
+        secret = msgspec.structs.replace(
+            spec, addresses=Addresses(booking=server.url, feeds=(), event="e", admin_token="secret")
+        )
+        with running(secret) as swarm:
+            answer = knocked(swarm.expect(Waiting).port, Knock(host="h", versions=own_versions()))
+    assert isinstance(answer, Welcome)
+    assert answer.spec.addresses.booking == server.url
+    assert answer.spec.addresses.admin_token == ""
+    assert answer.files == handshake.files_of(spec)
+
+
+@contextmanager
+def answering(answer: Callable[[], bytes], hung_up: threading.Event | None = None) -> Iterator[int]:
+    """A door that says one thing, and nothing more until it has hung up."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def once() -> None:
+            connection, _ = door.accept()
+            with connection, connection.makefile("rb") as lines:
+                lines.readline()
+                connection.sendall(answer())
+                if hung_up is not None:
+                    hung_up.wait(60)
+
+        thread = threading.Thread(target=once)
+        thread.start()
+        yield door.getsockname()[1]
+        thread.join(5)
+
+
+def test_a_file_that_differs_is_named(tmp_path: Path) -> None:
+    spec = shop_spec("http://127.0.0.1:1", tmp_path)
+    files = {**handshake.files_of(spec), "scenarios/fan.py": "0" * 64}
+    welcome = encode(Welcome(number=2, port=1, spec=spec, files=files, key="00" * 32))
+    with answering(lambda: welcome) as port, pytest.raises(InputError, match=r"scenarios/fan\.py: is not the same"):
+        join(Master("127.0.0.1", port), 1, "", 1.0, print)
+
+
+def test_what_is_no_master_is_told(tmp_path: Path) -> None:
+    with (
+        answering(lambda: b"SSH-2.0-OpenSSH\r\n") as port,
+        pytest.raises(EnvironmentProblem, match="no master of gate"),
+    ):
+        join(Master("127.0.0.1", port), 1, "", 1.0, print)
+
+
+def test_nobody_there_is_told_after_the_time_to_wait() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(EnvironmentProblem, match="no master answers at"):
+        join(Master("127.0.0.1", port), 1, "", 0.2, print)
+
+
+def test_a_platform_on_the_masters_loopback_is_out_of_reach_elsewhere() -> None:
+    addresses = Addresses(booking="http://127.0.0.1:8000", feeds=(), event="e")
+    _require_reachable(addresses, "127.0.0.1")
+    with pytest.raises(InputError, match="only the master's machine reaches"):
+        _require_reachable(addresses, "10.1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("box", Master("box", 5557)), ("box:9", Master("box", 9)), ("[::1]:9", Master("::1", 9))],
+)
+def test_a_master_is_a_host_and_perhaps_a_port(text: str, expected: Master) -> None:
+    assert Master.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", ":9", "box:port", "box:99999"])
+def test_what_is_no_host_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="--master"):
+        Master.parse(text)
+
+
+def test_locusts_pages_show_the_run_and_cannot_steer_it(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with serving(shop) as server:
+        spec = shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=8, workers=1)
+        with running(msgspec.structs.replace(spec, reach=Reach(web_port=port))) as swarm:
+            swarm.expect(Armed)
+            swarm.tell(ReleaseCommand())
+            while not _totals(port):
+                swarm.expect(Progress)
+            with pytest.raises(urllib.error.HTTPError, match="409"):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/swarm", b"user_count=5", timeout=30)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
+                assert b"<title>Locust</title>" in page.read()
+
+
+def _totals(port: int) -> int:
+    """How many requests Locust's page knows of."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats/requests", timeout=30) as answer:
+        stats = msgspec.json.decode(answer.read())["stats"]
+    return next(row["num_requests"] for row in stats if row["name"] == "Aggregated")

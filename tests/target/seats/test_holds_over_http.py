@@ -1,0 +1,69 @@
+"""Holds over real HTTP, as fans ask for them who do not always hear the answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from target.http.tickets import Signer
+from tests.target.conftest import Valkey, free_port
+from tests.target.processes import EVENT, SECRET, Answer, Server, running
+from tests.target.queue.test_queue_over_http import load_event
+
+HOLDS = f"/api/events/{EVENT}/holds"
+LIMIT = 4
+
+
+@pytest.fixture(params=["lua", "watch"])
+def booking(request: pytest.FixtureRequest, mortal_valkey: Valkey) -> Iterator[Server]:
+    """A booking process of either school, without Postgres."""
+    load_event(mortal_valkey)
+    nowhere = f"postgresql://127.0.0.1:{free_port()}/none"
+    stores = {"redis_url": mortal_valkey.url, "primary_dsn": nowhere, "replica_dsn": nowhere}
+    with running("booking", holds=request.param, **stores) as server:
+        yield server
+
+
+def pass_of(fan: str) -> str:
+    given, _ = Signer(SECRET, EVENT).admit(fan, fan, admission_no=1, limit=LIMIT, entered_s=time.time())
+    return f"Pass {given}"
+
+
+def hold(booking: Server, *seats: str, fan: str = "fan") -> Answer:
+    return booking.ask("POST", HOLDS, {"seats": seats}, Authorization=pass_of(fan))
+
+
+def release(booking: Server, hold_id: str, fan: str = "fan") -> int:
+    return booking.ask("DELETE", f"{HOLDS}/{hold_id}", Authorization=pass_of(fan)).status
+
+
+def test_a_fan_who_did_not_hear_of_a_hold_asks_again_and_has_it(booking: Server) -> None:
+    first = hold(booking, "101-A-1", "101-A-2", "101-A-3")
+    again = hold(booking, "101-A-2", "101-A-1", "101-A-3")
+    assert (first.status, again.status) == (201, 201)
+    assert (again.json["hold_id"], again.json["expires_at"]) == (first.json["hold_id"], first.json["expires_at"])
+    assert again.json["ttl_s"] <= first.json["ttl_s"]
+    full = hold(booking, "101-B-1", "101-B-2", "101-B-3", "101-B-4", fan="greedy")
+    assert hold(booking, *full.json["seats"], fan="greedy").json["hold_id"] == full.json["hold_id"]
+
+
+def test_only_the_same_seats_for_the_same_fan_are_the_same_hold(booking: Server) -> None:
+    assert hold(booking, "101-A-1", "101-A-2").status == 201
+    for other in (hold(booking, "101-A-1"), hold(booking, "101-A-1", "101-A-4"), hold(booking, "101-A-1", fan="rival")):
+        assert (other.status, other.json["seats_taken"]) == (409, ["101-A-1"])
+    rival = hold(booking, "101-A-1", "101-A-2", fan="rival")
+    assert (rival.status, rival.json["seats_taken"]) == (409, ["101-A-1", "101-A-2"])
+    assert hold(booking, "101-A-1", "101-A-4", "101-A-5").status == 422, "with those that are held it is too many"
+
+
+def test_a_hold_that_redis_has_lost_with_its_data_can_be_given_back(booking: Server, mortal_valkey: Valkey) -> None:
+    hold_id = hold(booking, "101-A-1").json["hold_id"]
+    mortal_valkey.empty()
+    load_event(mortal_valkey)
+    assert release(booking, hold_id, fan="rival") == 404
+    assert release(booking, f"{hold_id[:-1]}x") == 404
+    assert release(booking, hold_id) == 204
+    given_back = hold(booking, "101-A-1").json["hold_id"]
+    assert [release(booking, given_back), release(booking, given_back)] == [204, 410]
