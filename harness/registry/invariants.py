@@ -11,6 +11,8 @@ class Invariant(msgspec.Struct, frozen=True, kw_only=True):
     """One invariant.
 
     `check`: what is looked at from outside. `chance`: what puts the invariant to the test, counted in `Tally.chances`.
+    `exercised_by`: what the record must hold of that: names of operations, of streams of events, or of tables. Without
+    them there is no chance, which the self-test shows.
     `needs`: capabilities without which it cannot be seen. `by_absence`: it is broken by what did not happen before, so
     that a lost operation can look like a violation. `at_rest`: it is judged only where the platform came to rest.
     """
@@ -19,6 +21,7 @@ class Invariant(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     check: str
     chance: str
+    exercised_by: tuple[str, ...]
     needs: tuple[str, ...] = ()
     by_absence: bool = False
     at_rest: bool = False
@@ -30,12 +33,14 @@ _ALL: Final = (
         title="No seat is sold twice",
         check="At most one confirmed order per seat across what fans were told and the order export at rest.",
         chance="seats that a fan asked for while another had or wanted them",
+        exercised_by=("hold", "pay", "sweep"),
     ),
     Invariant(
         name="no_lost_booking",
         title="No booking is lost, and what fans were told stands",
         check="Every yes and no that a fan was told stands at rest and in later answers, for that fan and those seats.",
         chance="confirmations and refusals that fans were told",
+        exercised_by=("pay", "order"),
         needs=("order_export",),
         at_rest=True,
     ),
@@ -45,6 +50,7 @@ _ALL: Final = (
         check="Every acknowledged order, pending ones too, is at an end at rest: in the export, and as its fan "
         "reads it.",
         chance="acknowledged orders",
+        exercised_by=("pay", "order"),
         needs=("order_export",),
         at_rest=True,
     ),
@@ -53,6 +59,7 @@ _ALL: Final = (
         title="No seat appears or vanishes",
         check="Sold + held + free = capacity at rest, each seat once, and every sold seat has a confirmed order.",
         chance="seats that changed hands during the sale",
+        exercised_by=("hold", "final_seats"),
         needs=("seat_map",),
         at_rest=True,
     ),
@@ -61,6 +68,7 @@ _ALL: Final = (
         title="No hold stays after its time",
         check="At rest no seat is held, and every unpaid seat that is swept can be held again.",
         chance="unpaid holds whose seats were swept",
+        exercised_by=("hold",),
         needs=("seat_map",),
         at_rest=True,
     ),
@@ -69,6 +77,7 @@ _ALL: Final = (
         title="No hold ends before its time",
         check="Until request + time to live nobody else is granted or sold the seat, and no holder is told it is gone.",
         chance="holds that lived to their end",
+        exercised_by=("hold",),
         by_absence=True,
     ),
     Invariant(
@@ -76,6 +85,7 @@ _ALL: Final = (
         title="No hold outlives its time while the sale goes on",
         check="Nobody sees a seat held when every hold of it has been over for longer than the stated bound.",
         chance="holds that lived to their end and were looked at afterwards",
+        exercised_by=("hold",),
         by_absence=True,
         at_rest=True,
     ),
@@ -84,6 +94,7 @@ _ALL: Final = (
         title="No sold seat is granted again",
         check="After a fan was told that a seat is sold to them, nobody is granted a hold of it.",
         chance="sold seats that somebody asked for",
+        exercised_by=("hold", "sweep"),
     ),
     Invariant(
         name="map_honest",
@@ -91,6 +102,7 @@ _ALL: Final = (
         check="What was held or sold longer ago than the stated bound is not free on a seat map that is not "
         "marked stale.",
         chance="seats surely taken, at each look at a fresh map",
+        exercised_by=("look",),
         needs=("seat_map",),
     ),
     Invariant(
@@ -98,6 +110,7 @@ _ALL: Final = (
         title="Orders and charges agree to the cent",
         check="Each order is charged once and ticketed, or refunded, or not charged; the ledger has nothing else.",
         chance="orders with a capture, a refund or an unanswered payment",
+        exercised_by=("pay", "final_ledger"),
         needs=("order_export", "ledger_export"),
         at_rest=True,
     ),
@@ -106,12 +119,14 @@ _ALL: Final = (
         title="Fans are charged what they were shown",
         check="The price of the seats when chosen is what is ordered, told, captured and refunded, to the cent.",
         chance="orders whose price was shown before they were paid",
+        exercised_by=("pay",),
     ),
     Invariant(
         name="one_key_one_purchase",
         title="One idempotency key buys once",
         check="All answers to one key name one order, charged once; a used key buys nothing else.",
         chance="idempotency keys that were used again",
+        exercised_by=("pay", "reuse"),
         needs=("order_export",),
     ),
     Invariant(
@@ -119,12 +134,14 @@ _ALL: Final = (
         title="Nobody buys more than allowed",
         check="Seats per identity, over all sessions, devices and tries, are at most the purchase limit.",
         chance="identities at their limit that asked for one more seat",
+        exercised_by=("hold", "pay"),
     ),
     Invariant(
         name="queue_order",
         title="First come, first admitted",
         check="By the declared policy: who surely joined first is admitted first, or lots as their seed draws them.",
         chance="pairs of fans admitted in one epoch of whom one surely joined first",
+        exercised_by=("join",),
         needs=("queue",),
         by_absence=True,
     ),
@@ -133,6 +150,7 @@ _ALL: Final = (
         title="A place outlives losses",
         check="After a loss of the queue's store or of a stream nobody is overtaken by a fan who joined later.",
         chance="fans who waited over a loss and were admitted, while fans who joined later were admitted after it too",
+        exercised_by=("join",),
         needs=("queue",),
         by_absence=True,
     ),
@@ -141,6 +159,7 @@ _ALL: Final = (
         title="No place in line gets worse",
         check="Within an epoch no fan is told a later position than before, also after a reconnect.",
         chance="positions told after another of the same fan, wait and epoch",
+        exercised_by=("join", "positions"),
         needs=("queue",),
     ),
     Invariant(
@@ -148,6 +167,7 @@ _ALL: Final = (
         title="Nobody gets past the queue",
         check="No hold without a pass, no pass without a place; forged tickets and probes never get as far as a hold.",
         chance="tries to get past the queue that had a clear answer",
+        exercised_by=("join", "probe"),
         needs=("queue",),
         by_absence=True,
     ),
@@ -156,6 +176,7 @@ _ALL: Final = (
         title="Nobody is let in too fast",
         check="In no stretch of time more fans are admitted than rate × length + burst.",
         chance="fans who waited already when the burst-th fan before them was let in",
+        exercised_by=("enter",),
         needs=("queue",),
     ),
     Invariant(
@@ -164,6 +185,7 @@ _ALL: Final = (
         check="Contiguous sequence numbers per follower and epoch, or an explicit resync; changes add up to each "
         "snapshot.",
         chance="changes and snapshots that followed a known point, and maps compared with the sum of changes",
+        exercised_by=("feed",),
         needs=("feed",),
     ),
 )

@@ -13,6 +13,7 @@ from typing import Final
 from harness.errors import ExitCode
 from harness.record.schema import SelfTestSummary, Struct
 from harness.record.verdict import Status, Verdict
+from harness.selftest.chances import Exercise
 from harness.stack.planted_bugs import PlantedBug
 
 SELFTEST_SCHEMA: Final = "gatecrash.selftest/1"
@@ -86,7 +87,10 @@ class CaseResult(Struct, frozen=True):
 
 
 class SelfTest(Struct, frozen=True):
-    """A whole self-test. `bugs_known`: how many bugs the reference system can plant; `began`: RFC 3339."""
+    """A whole self-test. `bugs_known`: how many bugs the reference system can plant; `began`: RFC 3339.
+
+    `exercises`: of the first clean run that was judged, how often it put each invariant to the test.
+    """
 
     schema: str
     version: str
@@ -94,6 +98,7 @@ class SelfTest(Struct, frozen=True):
     took_s: float
     bugs_known: int
     results: tuple[CaseResult, ...]
+    exercises: tuple[Exercise, ...] = ()
 
     def count(self, *outcomes: Outcome) -> int:
         """How many cases ended so."""
@@ -101,10 +106,18 @@ class SelfTest(Struct, frozen=True):
 
     @property
     def exit_code(self) -> ExitCode:
-        """READY: all caught, no alarm. NOT_READY: a bug missed or a false alarm. NO_VERDICT: a run was not judged."""
-        if self.count(Outcome.MISSED, Outcome.FALSE_ALARM):
+        """READY: all caught, no alarm, every invariant put to the test. NO_VERDICT: a run was not judged.
+
+        NOT_READY: a bug missed, a false alarm, or chances that are none.
+        """
+        if self.count(Outcome.MISSED, Outcome.FALSE_ALARM) or self.unsound:
             return ExitCode.NOT_READY
         return ExitCode.NO_VERDICT if self.count(Outcome.NOT_JUDGED) or not self.results else ExitCode.READY
+
+    @property
+    def unsound(self) -> tuple[str, ...]:
+        """The invariants that a clean run did not put to the test, or whose chances are none."""
+        return tuple(one.invariant for one in self.exercises if not one.is_sound)
 
     def summary(self) -> SelfTestSummary:
         """What later reports state of it."""

@@ -14,8 +14,10 @@ from rich.text import Text
 from harness import scenario
 from harness.errors import EnvironmentProblem, InputError
 from harness.record import versions
+from harness.record.reader import Record
 from harness.selftest import memory
 from harness.selftest.cases import SCENARIO, SELFTEST_SCHEMA, Case, CaseResult, Outcome, SelfTest, plan
+from harness.selftest.chances import Exercise, exercises
 from harness.selftest.runner import run as run_cases
 from harness.stack.planted_bugs import PlantedBug, planted_bugs
 from harness.yaml_file import suggest
@@ -50,6 +52,7 @@ def run(
         took_s=round(time.monotonic() - started_s, 1),
         bugs_known=len(known),
         results=results,
+        exercises=_exercises(results),
     )
     _keep(result, say)
     return result
@@ -65,10 +68,30 @@ def show(result: SelfTest, console: Console) -> None:
         seen = case.evidence + (f"; also {', '.join(also)}" if also else "")
         table.add_row(case.case.name, case.outcome.replace("_", " "), Text(seen))
     console.print(table)
+    if result.exercises:
+        _show_exercises(result, console)
     summary = result.summary()
     console.print(
         f"{'PASSED' if summary.passed else 'FAILED'}: {summary.sentence} ({result.took_s:.0f} s)", highlight=False
     )
+
+
+def _exercises(results: Sequence[CaseResult]) -> tuple[Exercise, ...]:
+    clean = next((result.run for result in results if result.outcome is Outcome.CLEAN), "")
+    return exercises(Record.open(Path(clean))) if clean else ()
+
+
+def _show_exercises(result: SelfTest, console: Console) -> None:
+    """How often the clean run put each invariant to the test, and that without its occasions it did not."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("invariant", no_wrap=True)
+    table.add_column("chances", justify="right")
+    table.add_column("without")
+    table.add_column("chances", justify="right")
+    for one in result.exercises:
+        counted = Text(f"{one.chances_without:,}", style="" if one.is_sound else "bold red")
+        table.add_row(one.invariant, f"{one.chances:,}", ", ".join(one.left_out), counted)
+    console.print(table)
 
 
 class _Progress:
