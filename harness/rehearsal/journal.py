@@ -35,6 +35,7 @@ class Journal:
         self.paths = paths
         self._lock = threading.Lock()
         self._t0_monotonic_s: float | None = None
+        self._has_begun = False
         self._marks: list[tuple[str, float]] = [("raise", time.monotonic())]
         self._document = RunDocument(
             schema=SCHEMA_VERSION,
@@ -53,12 +54,13 @@ class Journal:
         self._write()
 
     @property
-    def is_released(self) -> bool:
-        """Whether T0 was set."""
-        return self._t0_monotonic_s is not None
+    def has_begun(self) -> bool:
+        """Whether the platform once stood: what ends the run from then on is no mistake of who asked for it."""
+        return self._has_begun
 
     def stack_is_up(self, processes: Sequence[ProcessInfo]) -> None:
         """The platform answers; these are its processes."""
+        self._has_begun = True
         self._update(processes=tuple(processes))
 
     def phase(self, name: str) -> None:

@@ -114,7 +114,7 @@ def rehearse(
 ) -> None:
     """Run it and write the record into `paths`. Raises GatecrashError; whatever happens, faults are healed first.
 
-    An error of our own and, after the release, a machine that lacks something become NoVerdict.
+    An error of our own becomes NoVerdict, and so does, once the platform stood, a machine that lacks something.
     """
     journal = Journal(paths, plan.scenario, plan.command, plan.versions, stack.name, plan.selftest)
     try:
@@ -126,7 +126,7 @@ def rehearse(
         ) from None
     except GatecrashError as error:
         _note_end(journal, f"ended early: {error}")
-        if isinstance(error, EnvironmentProblem) and journal.is_released:
+        if isinstance(error, EnvironmentProblem) and journal.has_begun:
             raise NoVerdict(error.message, hint=error.hint) from error
         raise
     except Exception as error:

@@ -105,3 +105,15 @@ def test_a_run_that_cannot_arm_leaves_its_report_too(room: Path) -> None:
     with rehearsing(room, *arguments) as (process, out, log):
         assert process.wait(BUSY_S) == 3, log.read_text()
     assert "could be armed" in left_behind(rehearsals.only_run(out))
+
+
+def test_a_part_of_the_platform_that_hangs_before_the_release_gives_no_verdict(room: Path) -> None:
+    with rehearsing(room, "--users", "35", "--set", "settle_timeout_s=2") as (process, out, log):
+        wait_until(lambda: _stands(out), within_s=BUSY_S, what="the platform")
+        one_of(process, "chaos.proxy").send_signal(signal.SIGSTOP)
+        assert process.wait(BUSY_S) == 3, log.read_text()
+    assert left_behind(rehearsals.only_run(out))
+
+
+def _stands(out: Path) -> bool:
+    return any(out.glob("*/run.json")) and bool(rehearsals.document(rehearsals.only_run(out)).processes)
