@@ -176,7 +176,8 @@ class Saga:
         known, _ = await self.find(checkout.order_id)
         if known is None:
             raise HoldGoneError(None)
-        if known.hold_id != checkout.hold_id:  # this one is not under way after all
+        is_over = isinstance(known, Order) and known.state is not OrderState.PENDING
+        if is_over or known.hold_id != checkout.hold_id:  # no payment for this hold is under way after all
             await self._settlement.unlock(checkout)
         return _receipt(known, checkout)
 

@@ -124,6 +124,19 @@ def test_a_declined_card_sells_nothing_and_leaves_the_hold_for_another_card(
     asyncio.run(main())
 
 
+def test_a_repeat_of_a_declined_payment_does_not_lock_the_hold_beyond_its_time(settings: Settings) -> None:
+    async def main() -> None:
+        async with booth_on(settings) as booth:
+            claim = await booth.hold("f", "101-A-1")
+            for _ in range(2):
+                assert (await booth.pay(claim, card="declined")).state is OrderState.DECLINED
+            hold = await booth.context.inventory.get_hold(claim.hold_id)
+            assert hold is not None
+            assert hold.state is HoldState.HELD
+
+    asyncio.run(main())
+
+
 def test_a_hold_whose_payment_was_declined_while_redis_was_away_is_its_fans_again(
     mortal_valkey: Valkey, truth: Truth, start_provider: StartProvider, flow: str
 ) -> None:
