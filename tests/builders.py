@@ -275,7 +275,7 @@ class RunBuilder(PaperSale):
     def _let_in(self, *fans: int) -> None:
         for fan in fans:
             self.operation(fan, "join", f"fan-{fan}", {"position": None}, -1.0, -0.9)
-            self.operation(fan, "enter", f"fan-{fan}", {}, -0.8, -0.7)
+            self.operation(fan, "enter", f"fan-{fan}", {"admission_no": fan - 9999}, -0.8, -0.7)
 
     def _another_seat(self, seat: str) -> None:
         self.tables["final_seats"].append({"seat": seat, "state": "free"})

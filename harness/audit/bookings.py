@@ -90,7 +90,7 @@ def no_lost_booking(evidence: Evidence) -> Tally:
     - a confirmation is confirmed at rest, for that fan and those seats, and the seat map shows them sold;
     - no yes is followed by a no, and no no by a yes, in later answers or at rest (see `harness.audit.told`);
     - the order of an idempotency key belongs to the fan who used the key, has the id that they were told, and the seats
-      that they paid for; and no fan has an order that they never asked for.
+      that they paid for; and there is no order that nobody asked for.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     if not evidence.record.has("final_orders"):
@@ -160,8 +160,8 @@ def _confirmed_but_unsold(evidence: Evidence, tally: Tally) -> None:
 def _of_somebody_else(evidence: Evidence, lost: set[str], tally: Tally) -> None:
     """Orders that are not what was paid for under their key. Only where the export shows the keys that fans used."""
     used = evidence.pays.keys
-    orders = [order for order in evidence.orders.values() if order.idempotency_key]
-    known = pc.is_in(pa.array([order.idempotency_key for order in orders], pa.string()), value_set=used)
+    orders = list(evidence.orders.values())
+    known = pc.is_in(pa.array([order.idempotency_key or None for order in orders], pa.string()), value_set=used)
     if not pc.any(known).as_py():
         return
     problems: dict[tuple[str, str], tuple[Operation[PayValue], str]] = {}
@@ -198,14 +198,19 @@ def _not_as_paid(evidence: Evidence, pay: Operation[PayValue]) -> str:
 
 
 def _never_asked_for(evidence: Evidence, unasked: list[Order], tally: Tally) -> None:
-    """Live orders of fans of this run under a key that none of them used, and with an id that none of them was told."""
+    """Live orders under a key that no fan of the run used, and with an id that no fan was told.
+
+    Where the platform is ours, nobody else buys. Elsewhere only orders in the name of a fan of the run are looked at.
+    """
     suspects = [order for order in unasked if order.state in _LIVE]
     if not suspects:
         return
-    fans = set(pc.unique(evidence.holds.actors).to_pylist())
+    everybody = evidence.on_sale is not None
+    fans = {fan for done in (evidence.joins, evidence.holds) for fan in pc.unique(done.actors).to_pylist()}
     told = {pay.value.order_id for pay in evidence.pays.ok} | set(evidence.lookups.ok.keys.to_pylist())
+    told |= {reuse.value.answered_id for reuse in evidence.reuses}
     for order in suspects:
-        if order.fan in fans and order.order_id not in told:
+        if (everybody or order.fan in fans) and order.order_id not in told:
             tally.violated(f"{order.fan} never asked for order {order.order_id}", exported(order))
 
 

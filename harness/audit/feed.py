@@ -20,6 +20,8 @@ from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest
 
 Ints = npt.NDArray[np.int64]
+_LATE_MAX_S: Final = 5.0  # in undisturbed times a change that is not with a follower by then does not come any more
+_SOON_S: Final = 1.0  # so near to a fault a grant may be lost, and what the feed would say of it
 _KINDS: Final = ("connect", "snapshot", "seat", "resync")
 
 
@@ -84,6 +86,9 @@ def feed_gap_free(evidence: Evidence) -> Tally:
 
     Chances: changes that a follower got after a known point (another change, a snapshot, or where it asked to go on),
     snapshots that came unannounced, and maps that were compared with the sum of changes. A first snapshot is none.
+
+    Silence is not order: where seats were granted of which no follower heard, or a follower heard nothing more while
+    others did, nothing is decided.
     """
     tally = Tally(evidence)
     stream = _sorted_events(evidence)
@@ -108,7 +113,53 @@ def feed_gap_free(evidence: Evidence) -> Tally:
     _compare_snapshots(feed, tally)
     _compare_resting_map(feed, tally)
     tally.chances = feed.chances
+    if why := unheard(evidence, stream) or left_behind(evidence, stream):
+        tally.undecided, tally.note = True, why
     return tally
+
+
+def unheard(evidence: Evidence, stream: pa.Table) -> str:
+    """Which seats were granted while somebody followed, of which no follower ever heard; "" where there are none.
+
+    Sequence numbers say nothing of a change that was never given one. Left out: grants beside a fault, and late ones.
+    """
+    told = stream.filter(pc.equal(stream["event"], "snapshot"))
+    if not told.num_rows:
+        return ""
+    from_s, until_s = pc.min(told["t_s"]).as_py(), evidence.duration_s - _LATE_MAX_S
+    heard = set(pc.unique(stream["key"]).to_pylist())
+    unheard_of = {
+        seat
+        for hold in evidence.holds.ok
+        if from_s < hold.t_invoke_s and hold.t_end_s < until_s
+        for seat in hold.value.seats
+        if seat not in heard and not evidence.faults_between(hold.t_invoke_s - _SOON_S, hold.t_end_s + _SOON_S)
+    }
+    return f"no follower heard of {len(unheard_of)} seats that were granted, as {min(unheard_of)}" if unheard_of else ""
+
+
+def left_behind(evidence: Evidence, stream: pa.Table) -> str:
+    """How many followers were connected at the end and heard nothing of changes that others had long heard of."""
+    end_s = evidence.duration_s
+    long_s = end_s - _LATE_MAX_S
+    if not stream.num_rows or evidence.faults_between(long_s - _LATE_MAX_S, end_s):
+        return ""
+    gone = evidence.events("feed", ("disconnect",), ("actor", "t_s")).group_by("actor").aggregate([("t_s", "max")])
+    gone_s = dict(zip(gone["actor"].to_pylist(), gone["t_s_max"].to_pylist(), strict=True))
+    numbered = stream.filter(pc.and_(pc.equal(stream["event"], "seat"), pc.less_equal(stream["t_s"], long_s)))
+    last = numbered.group_by("epoch").aggregate([("seq", "max")])
+    newest = dict(zip(last["epoch"].to_pylist(), last["seq_max"].to_pylist(), strict=True))
+    ends = np.flatnonzero(np.diff(_codes(stream["actor"]), append=-1))
+    behind = [
+        event
+        for event in _made(stream.take(pa.array(ends)))
+        if gone_s.get(event.actor, event.t_s - 1.0) < event.t_s < long_s
+        and (event.seq or 0) < (newest.get(event.epoch) or 0)
+    ]
+    if not behind:
+        return ""
+    one = behind[0]
+    return f"{len(behind)} followers heard nothing more, as {one.actor} after {_point(one)}, while others went on"
 
 
 def _sorted_events(evidence: Evidence) -> pa.Table:

@@ -168,16 +168,29 @@ class Evidence:
 
     @cached_property
     def missing_operations(self) -> int:
-        """How many are not in the record of those that the workers numbered 0, 1, 2 …, up to the last of each.
+        """How many are not in the record of those that the workers numbered 0, 1, 2 …, up to the last that it names.
 
-        Raises InputError when a number is there twice: then it is not the record of one run.
+        Requests name the operation that they served. Raises InputError when a number is there twice: then it is not the
+        record of one run.
         """
         numbers: dict[int, list[Ints]] = {}
-        for batch in self.record.batches("operations", ("worker", "op")):
-            workers, ops = batch["worker"].to_numpy(), batch["op"].to_numpy()
+        for worker, ops in self._numbers("operations"):
+            numbers.setdefault(worker, []).append(ops)
+        last = dict.fromkeys(numbers, -1)
+        for worker, ops in self._numbers("requests"):
+            last[worker] = max(int(ops.max()), last.get(worker, -1))
+        none = [np.zeros(0, dtype=np.int64)]
+        return sum(
+            _holes(worker, np.sort(np.concatenate(numbers.get(worker, none))), at) for worker, at in last.items()
+        )
+
+    def _numbers(self, table: str) -> Iterator[tuple[int, Ints]]:
+        """(worker, operations that rows of that worker name), batch by batch."""
+        for batch in self.record.batches(table, ("worker", "op")):
+            named = batch.filter(pc.is_valid(batch["op"]))
+            workers, ops = named["worker"].to_numpy(), named["op"].to_numpy()
             for worker in np.unique(workers).tolist():
-                numbers.setdefault(worker, []).append(ops[workers == worker])
-        return sum(_holes(worker, np.sort(np.concatenate(parts))) for worker, parts in numbers.items())
+                yield worker, ops[workers == worker]
 
     @cached_property
     def clock_margin_s(self) -> float:
@@ -264,12 +277,12 @@ class Evidence:
             yield from zip(*cells, strict=True)
 
 
-def _holes(worker: int, ops: Ints) -> int:
-    """How many numbers up to the last are not there."""
+def _holes(worker: int, ops: Ints, last: int) -> int:
+    """How many numbers up to the last are not there; `last`: one that there surely was."""
     if np.any(ops[1:] == ops[:-1]):
         message = f"worker {worker} has an operation twice: the rows of several runs are mixed"
         raise InputError(message, file="operations", key="op", hint="restore the file, or rehearse again")
-    return int(ops[-1]) + 1 - len(ops)
+    return max(int(ops[-1]) if len(ops) else -1, last) + 1 - len(ops)
 
 
 def _joined(order: Order, seat: Order) -> Order:

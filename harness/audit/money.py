@@ -23,6 +23,7 @@ def money_reconciles(evidence: Evidence) -> Tally:
     - pending at rest with money taken: violated, for settling is over and the fan has neither ticket nor refund;
     - pending at rest with no money taken: undecided. No cent is wrong yet, but it may still be charged, so the
       invariant is then unknown and not held;
+    - a refund on the charge of another order: violated, for another fan has the money;
     - a capture or refund without an order: violated, for the charge came before a durable intent.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
@@ -33,7 +34,8 @@ def money_reconciles(evidence: Evidence) -> Tally:
     orphans = [order_id for order_id in sums if order_id not in evidence.orders]
     tally.checked = len(evidence.orders) + len(orphans)
     tally.chances = len(_at_stake(evidence, sums))
-    _report(dict(_problems(evidence, sums)) | dict(_without_order(evidence, orphans)), evidence, tally)
+    problems = dict(_refunded_elsewhere(evidence)) | dict(_problems(evidence, sums))
+    _report(problems | dict(_without_order(evidence, orphans)), evidence, tally)
     nothing = (0, 0)
     pending = sum(o.state == "pending" and not sums.get(o.order_id, nothing)[1] for o in evidence.orders.values())
     if pending:
@@ -75,6 +77,15 @@ def _without_order(evidence: Evidence, orphans: list[str]) -> Iterator[tuple[str
     for order_id, entries in booked.items():
         net = sum(_SIGN.get(entry.entry, 0) * entry.amount_cents for entry in entries)
         yield order_id, f"the provider booked {net} cents for no order"
+
+
+def _refunded_elsewhere(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """(order id, what is wrong) where a refund went back on the charge of another order: to another's card."""
+    refunds = {entry.charge_id: entry.order_id for entry in evidence.ledger() if entry.entry == "refund"}
+    for entry in evidence.ledger() if refunds else ():
+        order_id = refunds.get(entry.charge_id, entry.order_id)
+        if entry.entry == "capture" and order_id != entry.order_id:
+            yield order_id, f"the refund of order {order_id} went to the charge of order {entry.order_id}"
 
 
 def _report(problems: dict[str, str], evidence: Evidence, tally: Tally) -> None:

@@ -272,6 +272,7 @@ class History:
                 kept = kept.filter(pc.invert(pc.starts_with(kept["actor"], name)))
             _expect(kept, "function", Function)
             _expect(kept, "outcome", Outcome)
+            _expect_instants(kept)
             for function in pc.unique(kept["function"]).to_pylist():
                 rows = kept.filter(pc.equal(kept["function"], function)).select(COLUMNS)
                 self._parts.setdefault(function, []).append(_coded(rows))
@@ -320,6 +321,13 @@ def _expect(rows: pa.RecordBatch, column: str, allowed: type[Function | Outcome]
     if foreign:
         names = ", ".join(one.value for one in allowed)
         raise InputError(f"{foreign[0]!r} is none of {names}", file="operations", key=column)
+
+
+def _expect_instants(rows: pa.RecordBatch) -> None:
+    """With NaN or infinity in it a comparison says anything."""
+    for column in ("t_invoke_s", "t_complete_s"):
+        if not pc.all(pc.is_finite(rows[column].drop_null())).as_py() and rows.num_rows > rows[column].null_count:
+            raise InputError("expected an instant in s, got one that is not finite", file="operations", key=column)
 
 
 def _parse(rows: pa.RecordBatch, function: Function, decode: Callable[[str], V]) -> Iterator[Operation[V]]:

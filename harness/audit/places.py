@@ -89,6 +89,22 @@ def by_epoch(places: Sequence[Place], tally: Tally) -> list[list[Place]]:
     return list(epochs.values())
 
 
+def unnumbered(evidence: Evidence) -> int:
+    """How many fans were let in without an admission number; 0 where nobody was given one: then none is needed."""
+    numbered: dict[str, bool] = {}
+    for enter in evidence.enters.ok:
+        numbered[enter.actor] = numbered.get(enter.actor, False) or enter.value.admission_no is not None
+    without = sum(not one for one in numbered.values())
+    return without if without < len(numbered) else 0
+
+
+def doubt_unnumbered(evidence: Evidence, tally: Tally) -> None:
+    """Who came in without a number stands in no order: then nothing is held."""
+    if without := unnumbered(evidence):
+        tally.undecided = True
+        tally.note = f"{without} fans were let in without an admission number"
+
+
 def comparable_pairs(places: Sequence[Place], margin_s: float) -> int:
     """In how many pairs one surely had a place before the other asked for theirs. O(n log n)."""
     acked_s = np.sort([place.claim.t_acked_s + margin_s for place in places])

@@ -34,6 +34,10 @@ def position_monotonic(evidence: Evidence) -> Tally:
         return tally
     same = (np.diff(told.actor) == 0) & (np.diff(told.place) == 0) & (np.diff(told.epoch) == 0)
     tally.chances = int(np.count_nonzero(same))
+    again = (np.diff(told.actor) == 0) & (np.diff(told.place) == 0)
+    if not tally.chances and np.any(again):
+        tally.undecided = True
+        tally.note = "every place was told in an epoch of its own, so none can be compared with another"
     worse = np.flatnonzero(same & (np.diff(told.value) > 0))
     reconnected = told.connection[worse] != told.connection[worse + 1]
     for row, after_reconnect in zip(worse[:VIOLATIONS_KEPT].tolist(), reconnected.tolist(), strict=False):

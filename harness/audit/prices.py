@@ -9,6 +9,7 @@ from harness.audit.history import Evidence, LedgerEntry
 from harness.audit.operations import Operation, PayValue
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, at_rest, during
+from harness.record.schema import BOT_ACTOR
 
 _CAPABILITIES: Final = ("order_export", "ledger_export")
 _TABLES: Final = {"final_orders": "the order export", "final_ledger": "the provider's ledger"}
@@ -112,8 +113,19 @@ def _limits(evidence: Evidence, shown_to: int, tally: Tally) -> None:
         tally.hidden = f"the platform does not show: {', '.join(hidden)}"
     elif unread:
         tally.undecided, tally.note = True, f"{' and '.join(unread)} could not be read at rest"
+    elif unpriced := _unpriced(evidence):
+        tally.undecided, tally.note = True, f"{unpriced} purchases were paid for without a price having been shown"
     elif evidence.unrest:
         tally.undecided, tally.note = True, f"the platform did not come to rest: {evidence.unrest}"
+
+
+def _unpriced(evidence: Evidence) -> int:
+    """How many purchases of fans had no price at any try and came to an order. Bots need not look at prices."""
+    shown: dict[str, bool] = {}
+    for pay in evidence.pays:
+        if not pay.actor.startswith(BOT_ACTOR) and evidence.order_of(pay.value.order_id, pay.key):
+            shown[pay.key] = shown.get(pay.key, False) or pay.value.shown_cents is not None
+    return sum(not one for one in shown.values())
 
 
 def _chosen(pay: Operation[PayValue]) -> Moment:

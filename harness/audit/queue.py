@@ -8,7 +8,7 @@ from typing import Final
 
 from harness.audit.draw import Draw, participants, published_draw
 from harness.audit.history import Evidence
-from harness.audit.places import Place, admitted_places, by_epoch, claims_of, comparable_pairs
+from harness.audit.places import Place, admitted_places, by_epoch, claims_of, comparable_pairs, doubt_unnumbered
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 
@@ -54,6 +54,7 @@ def queue_order(evidence: Evidence) -> Tally:
         others = _drawn_first(group, draw, tally) if draw else group
         tally.chances = (tally.chances or 0) + comparable_pairs(others, evidence.clock_margin_s)
         _first_come(others, tally)
+    doubt_unnumbered(evidence, tally)
     return tally
 
 

@@ -6,9 +6,11 @@ from collections import Counter
 from typing import Final
 
 from harness.audit.history import Evidence
-from harness.audit.operations import Operation, SeatsValue
+from harness.audit.operations import LookValue, Operation, SeatsValue
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest, during
+from harness.errors import InputError
+from harness.record.seat_states import unpack_names
 
 _NO_MAP = "the seat map could not be read at rest"
 
@@ -29,6 +31,7 @@ def seat_conservation(evidence: Evidence) -> Tally:
             tally.violated(f"seat {seat} is in the map {times} times", at_rest("seat map", f"seat {seat} × {times}"))
     _count(evidence, tally)
     _vanished(evidence, tally)
+    _not_as_shown(evidence, tally)
     _sold_as_ordered(evidence, tally)
     return tally
 
@@ -104,6 +107,24 @@ def _vanished(evidence: Evidence, tally: Tally) -> None:
     for seat, hold in seen.items():
         held = during(hold, f"{hold.actor} held seat {seat}")
         tally.violated(f"seat {seat} is missing from the map", held, at_rest("seat map", f"no seat {seat}"))
+
+
+def _not_as_shown(evidence: Evidence, tally: Tally) -> None:
+    """Seats that a map of the sale had and the one at rest has not, whatever capacity the platform publishes."""
+    gone: dict[str, Operation[LookValue]] = {}
+    for look in evidence.looks.naming("layout"):
+        for seat in _names(look.value.layout or "") - evidence.seat_states.keys():
+            gone.setdefault(seat, look)
+    for seat, look in gone.items():
+        seen = during(look, f"{look.actor} was shown seat {seat}")
+        tally.violated(f"seat {seat} was on the map and is no longer", seen, at_rest("seat map", f"no seat {seat}"))
+
+
+def _names(layout: str) -> set[str]:
+    try:
+        return set(unpack_names(layout))
+    except ValueError as error:
+        raise InputError(f"a layout: {error}", file="operations", key="value") from error
 
 
 def _sold_as_ordered(evidence: Evidence, tally: Tally) -> None:

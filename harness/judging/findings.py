@@ -47,6 +47,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[FaultResult, ...]
     requests_in_record: int
     sale: str = ""  # why no sale took place; "" where one did
+    missing_operations: int = 0  # that were numbered and are not in the record
 
     def expectations(self, status: str) -> list[tuple[FaultResult, ExpectationResult]]:
         """The experiments' expectations of this status: met, missed or unknown."""

@@ -15,7 +15,8 @@ score of the run is their mean. An objective without samples is left out of the 
 
     NO VERDICT   the record is not whole, or requests and samples do not add up: the evidence itself is in doubt
     NOT READY    an invariant is violated (exit 4): a fact, whatever else is wrong with the run
-    NO VERDICT   the instrument is in doubt: an INVALID generator, crashed journeys, a fault that was not as asked
+    NO VERDICT   the instrument is in doubt: an INVALID generator, missing operations, crashed journeys, or a fault that
+                 was not as asked
     NOT READY    the sale did not take place: people waited and nobody got in, or could hold, or could buy
     NOT READY    a required objective is at its worst or beyond; an expectation is missed
     NO VERDICT   something required was not seen: an invariant, an objective, an expectation, the platform at rest
@@ -34,12 +35,13 @@ from typing import Final
 import msgspec
 
 from harness import amounts
+from harness.audit.history import Evidence
 from harness.errors import ExitCode, InputError
 from harness.judging.findings import Judgement, find
 from harness.judging.overstatement import by_step, doubts, without_it
 from harness.judging.validity import health, judge_generator
 from harness.record.reader import Record
-from harness.record.schema import OWN_SOURCE, Anomaly, LoadSummary
+from harness.record.schema import OWN_SOURCE, Anomaly, CrashSummary, LoadSummary
 from harness.record.verdict import (
     VERDICT_SCHEMA,
     Decision,
@@ -105,6 +107,7 @@ def grade(
         faults=tuple(faults),
         requests_in_record=record.table("requests").num_rows,
         sale=did_not_take_place(Observations(record)) if run.complete else "",
+        missing_operations=Evidence(record).missing_operations if run.complete else 0,
     )
     ruling = decide(judgement)
     return Verdict(
@@ -325,6 +328,9 @@ def _instrument_in_doubt(judged: Judgement) -> Iterator[Reason]:
     if generator is None or generator.validity is Validity.INVALID:
         reasons = "; ".join(generator.reasons) if generator else "nothing is known of it"
         yield Reason(f"The load generator was not valid: {reasons}.", "give it more cores or workers, or fewer users")
+    if judged.missing_operations:
+        text = f"{judged.missing_operations:,} operations are missing from the record."
+        yield Reason(text, "rehearse again; if it stays, see the swarm's log")
     yield from _crashed(judged)
     for fault in judged.faults:
         if not fault.proven:
@@ -340,13 +346,25 @@ def _instrument_in_doubt(judged: Judgement) -> Iterator[Reason]:
 def _crashed(judged: Judgement) -> Iterator[Reason]:
     load = judged.run.load
     crashes = load.crashes if load else ()
-    crashed = sum(crash.count for crash in crashes)
     released = load.users_released if load else 0
-    if crashed > _CRASHED_RATIO_MAX * released:
-        first = crashes[0]
-        places = f" and {len(crashes) - 1} other places" if len(crashes) > 1 else ""
-        text = f"{crashed:,} of {released:,} journeys crashed: {first.what}, at {first.where}{places}."
-        yield Reason(text, f"mend {first.where}: an adapter answers whatever the platform sends, it never raises")
+    for of, found, came in ((" ", crashes, released), *_crashes_by_kind(judged)):
+        crashed = sum(crash.count for crash in found)
+        if crashed > _CRASHED_RATIO_MAX * came:
+            first = found[0]
+            places = f" and {len(found) - 1} other places" if len(found) > 1 else ""
+            text = f"{crashed:,} of {came:,}{of}journeys crashed: {first.what}, at {first.where}{places}."
+            yield Reason(text, f"mend {first.where}: an adapter answers whatever the platform sends, it never raises")
+            return
+
+
+def _crashes_by_kind(judged: Judgement) -> Iterator[tuple[str, Sequence[CrashSummary], int]]:
+    """(words, crashes, users who came) of each kind: many spectators are no excuse for fans whose journeys crash."""
+    load = judged.scenario.load
+    came = {"fan": load.fans, "bot": load.bots, "lurker": load.lurkers, "spectator": load.spectators}
+    crashes = judged.run.load.crashes if judged.run.load else ()
+    for kind, users in came.items():
+        if found := [crash for crash in crashes if crash.kind == kind]:
+            yield f" {kind} ", found, users
 
 
 def _no_sale(judged: Judgement) -> Iterator[Reason]:

@@ -15,7 +15,7 @@ from harness.judging.grade import exit_code, grade, letter_of, points
 from harness.record.reader import Record
 from harness.record.schema import Anomaly, CrashSummary
 from harness.record.verdict import Decision, ExpectationResult, FaultResult, Status, Validity, Verdict
-from harness.scenario import Objective
+from harness.scenario import Load, Objective
 from harness.sli import measure
 from tests.builders import RunBuilder
 
@@ -234,7 +234,7 @@ def test_one_crash_of_two_thousand_journeys_is_a_finding_only() -> None:
     builder = RunBuilder()
     crash = CrashSummary(where="shop.py:41", what="KeyError: 'x'", kind="fan", step="venue", count=1)
     builder.changed(load=msgspec.structs.replace(builder.run.load, crashes=(crash,), users_released=2000))
-    result = verdict(builder)
+    result = verdict(builder, load=Load(fans=2000))
     assert result.verdict is Decision.READY
     assert any("crashed at shop.py:41" in finding.title for finding in result.findings)
 
