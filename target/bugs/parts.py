@@ -15,13 +15,11 @@ from target.orders.orders import Checkout, SeatsOwnedError, order_id_for
 from target.orders.saga import Receipt
 from target.orders.settlement import Settlement
 from target.payments.client import ChargeAnswer, Payable, PaymentsClient
-from target.queue import RatePolicy, StreamHub, WaitingRoom
-from target.queue import scripts as queue_lua
+from target.queue import RatePolicy, StreamHub, WaitingRoom, scripts
 from target.queue.position_streams import Stream
 from target.queue.rate_policy import Feedback
 from target.queue.waiting_room import JoinState, Place, Positions
-from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, Venue
-from target.seats import lua as holds_lua
+from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, Venue, lua
 from target.seats.lua import HOLD
 from target.seats.seat_log import SeatChange, text
 from target.seats.seat_map import Seats
@@ -60,17 +58,13 @@ _HOLD_ANY: Final = _changed(
     "call('SETBIT', KEYS[2], ARGV[n + 1], '1') == 0",
     "call('SETRANGE', KEYS[2], (ARGV[n + 1] - 7) / 8, '1') > 0",
 )
-_EXPIRE_EARLY: Final = _changed(
-    holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us + {round(EARLY_S * 1e6)})"
-)
-_EXPIRE_LATE: Final = _changed(
-    holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us - {round(LATE_S * 1e6)})"
-)
-_SELL_OPEN: Final = _changed(holds_lua.SELL, f"and '{MAP_SOLD}' or state", "and state or state")
+_EXPIRE_EARLY: Final = _changed(lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us + {round(EARLY_S * 1e6)})")
+_EXPIRE_LATE: Final = _changed(lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us - {round(LATE_S * 1e6)})")
+_SELL_OPEN: Final = _changed(lua.SELL, f"and '{MAP_SOLD}' or state", "and state or state")
 _EXPIRE_AND_KEEP: Final = _changed(
-    holds_lua.EXPIRE, "give_back(name, hold, 'expired', ended)", "redis.call('ZREM', KEYS[4], name)"
+    lua.EXPIRE, "give_back(name, hold, 'expired', ended)", "redis.call('ZREM', KEYS[4], name)"
 )
-_ADMIT_LAST: Final = _changed(queue_lua.ADMIT, "redis.call('ZRANGE', KEYS[2]", "redis.call('ZREVRANGE', KEYS[2]")
+_ADMIT_LAST: Final = _changed(scripts.ADMIT, "redis.call('ZRANGE', KEYS[2]", "redis.call('ZREVRANGE', KEYS[2]")
 
 
 class LostAckOrders(Orders):
@@ -135,7 +129,7 @@ class ReopeningSeats(LuaSeats):
     """Marks a sold seat on the map so that whoever asks for it finds it free."""
 
     async def _run(self, script: Script, hold_id: str, *arguments: Value) -> str:
-        return await super()._run(_SELL_OPEN if script is holds_lua.SELL else script, hold_id, *arguments)
+        return await super()._run(_SELL_OPEN if script is lua.SELL else script, hold_id, *arguments)
 
 
 class SessionSeats(LuaSeats):
@@ -237,7 +231,7 @@ class LastInFirstOutRoom(WaitingRoom):
     """Lets in whoever came last."""
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Reply:
-        return await super()._run(_ADMIT_LAST if script is queue_lua.ADMIT else script, keys, arguments)
+        return await super()._run(_ADMIT_LAST if script is scripts.ADMIT else script, keys, arguments)
 
 
 class WaveringRoom(WaitingRoom):

@@ -19,7 +19,7 @@ import uvloop
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from target.bugs import catalogue as bugs
+from target.bugs import catalogue
 from target.feed.admission import FULL_HINT_S, OpenLimit
 from target.feed.channel import FeedChannel
 from target.feed.socket import FeedSocket
@@ -76,7 +76,7 @@ async def _serve(settings: Settings) -> None:
 
 def _channel(redis: RedisStore, settings: Settings) -> FeedChannel:
     seats = venue.load(settings.venue, settings.event).seats
-    return FeedChannel(redis, Keys(settings.event), bugs.find(settings.bug).seat_log(seats))
+    return FeedChannel(redis, Keys(settings.event), catalogue.find(settings.bug).seat_log(seats))
 
 
 class FeedNode:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from target.http.tickets import Ticket
-from target.queue import scripts as queue_lua
+from target.queue import scripts
 from target.queue.draw import entry_of
 from target.queue.rules import Rules
 from target.storage.keys import Keys
@@ -146,7 +146,7 @@ class WaitingRoom:
     async def positions(self, fans: Sequence[str]) -> Positions:
         """Where these fans are, as one consistent picture."""
         arguments: tuple[Value, ...] = (self.rules.opens_at_us, *fans)
-        epoch, *seen = await self._run(queue_lua.POSITIONS, self._position_keys, arguments)
+        epoch, *seen = await self._run(scripts.POSITIONS, self._position_keys, arguments)
         if not epoch:
             raise NotReadyError
         gathering, *of = seen
@@ -157,7 +157,7 @@ class WaitingRoom:
         """Lets in as many from the front as the token bucket gives; passes over the places of the silent."""
         spans_s = (HEARD_WITHIN_S, self.rules.place_grace_s)
         limits = (round(self.rules.admission_valid_s * 1e6), self.rules.opens_at_us, *(round(s * 1e6) for s in spans_s))
-        count, *rest = await self._run(queue_lua.ADMIT, self._admit_keys, (rate_per_s, burst, *limits))
+        count, *rest = await self._run(scripts.ADMIT, self._admit_keys, (rate_per_s, burst, *limits))
         if count < 0:
             raise NotReadyError
         return Admitted(count, *rest)
@@ -165,7 +165,7 @@ class WaitingRoom:
     async def turnout(self) -> Turnout:
         """How many of those who were let in have come."""
         spans_us = (round(self.rules.admission_valid_s * 1e6), round(LATE_S * 1e6))
-        entered, no_shows, late = await self._run(queue_lua.TURNOUT, self._turnout_keys, spans_us)
+        entered, no_shows, late = await self._run(scripts.TURNOUT, self._turnout_keys, spans_us)
         return Turnout(entered, no_shows + late)
 
     async def entrants(self, *, first: int, count: int) -> Entrants:
@@ -186,7 +186,7 @@ class WaitingRoom:
         Raises `EntryRefusedError`, `ForeignPlaceError`.
         """
         arguments = (ticket.fan, ticket.device or NO_DEVICE, round(REPEAT_ENTER_S * 1e6))
-        reason, *entry = await self._run(queue_lua.ENTER, self._enter_keys, arguments)
+        reason, *entry = await self._run(scripts.ENTER, self._enter_keys, arguments)
         _expect_own(reason)
         if reason != b"ok":
             raise EntryRefusedError(reason.decode())
@@ -196,7 +196,7 @@ class WaitingRoom:
         draw = self.rules.draw
         drawn: tuple[Value, Value] = (draw.score(fan), entry_of(fan)) if draw else ("", "")
         arguments = (fan, identity, device or NO_DEVICE, joined_us, self.rules.opens_at_us, *drawn)
-        answer = await self._run(queue_lua.JOIN, self._join_keys, arguments)
+        answer = await self._run(scripts.JOIN, self._join_keys, arguments)
         _expect_own(answer[0])
         outcome, position, joined, known_as, epoch, gathering = answer
         self._newest_us = max(self._newest_us, int(joined))

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from target.bugs import catalogue as bugs
+from target.bugs import catalogue
 from target.context import Connections, Context
 from target.http.tickets import Signer
 from target.orders import Checkouts, Journal, Orders, Parking, Policy
@@ -59,7 +59,7 @@ def compose(settings: Settings, connections: Connections) -> Context:
         orders=orders,
         parking=Parking(redis, keys, Journal(settings.parking_path, settings.event)),
     )
-    bugs.find(settings.bug).plant(context)
+    catalogue.find(settings.bug).plant(context)
     return context
 
 

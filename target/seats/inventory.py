@@ -14,8 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from target.seats import lua as holds_lua
-from target.seats import store as seat_store
+from target.seats import lua, store
 from target.seats.hold_record import parse, reference
 from target.seats.promises import Promise, Promises
 from target.seats.store import MISSING, OK, UNREADY, HoldReply, Owner, SeatStore
@@ -109,7 +108,7 @@ class Inventory:
         self._redis = redis
         self._keys = keys
         self._venue = venue
-        self._store: SeatStore = store or holds_lua.LuaSeats(redis, keys)
+        self._store: SeatStore = store or lua.LuaSeats(redis, keys)
         self.hold_ttl_s = hold_ttl_s
         self.promises = Promises(remember_s=hold_ttl_s)
 
@@ -121,11 +120,11 @@ class Inventory:
         ttl_us = round(self.hold_ttl_s * 1e6)
         reply = await self._store.hold(claim.hold_id, _owner(claim), self._places(claim), limit=limit, ttl_us=ttl_us)
         match reply.word:
-            case seat_store.OK:
+            case store.OK:
                 return self._promise(claim, reply)
-            case seat_store.TAKEN:
+            case store.TAKEN:
                 raise SeatsTakenError(reply.taken)
-            case seat_store.LIMIT:
+            case store.LIMIT:
                 raise PurchaseLimitError(reply.bought)
         raise NotReadyError
 
@@ -233,8 +232,8 @@ class Inventory:
             if owned.isdisjoint(promise.seats):
                 owned.update(promise.seats)
                 arguments += self._loaded(promise, HoldState.HELD, round(promise.expires_at * 1e6))
-        keys = (*holds_lua.seat_keys(self._keys), self._keys.server, self._keys.roll_call, self._keys.answers)
-        return bool(await self._redis.run(holds_lua.LOAD, keys, (*head, *arguments)))
+        keys = (*lua.seat_keys(self._keys), self._keys.server, self._keys.roll_call, self._keys.answers)
+        return bool(await self._redis.run(lua.LOAD, keys, (*head, *arguments)))
 
     def _loaded(self, claim: Claim, state: HoldState, expires_us: int | str) -> list[Value]:
         """What `LOAD` takes for each seat of a claim."""

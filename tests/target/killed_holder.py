@@ -19,25 +19,8 @@ from types import FrameType
 from typing import Any
 
 from target.roles.composition import HOLD_BACKENDS
-from target.seats import (
-    Inventory,
-    inventory,
-    load,
-)
-from target.seats import (
-    lua as hold_script,
-)
-from target.seats import (
-    lua as holds_lua,
-)
-from target.seats import (
-    watch as holds_watch,
-)
-from target.seats import (
-    watch as seat_transactions,
-)
-from target.storage import redis as redis_store
-from target.storage import redis_batch
+from target.seats import Inventory, inventory, load, lua, watch
+from target.storage import redis, redis_batch
 from target.storage.keys import Keys
 from target.storage.redis import RedisStore
 from tests.target.booth import Claimed
@@ -46,10 +29,7 @@ from tests.target.seat_audit import Dump, audit
 VENUE = load("arena", "e1")
 KEYS = Keys("e1")
 HOLD_TTL_S = 0.05
-TRACED = {
-    str(Path(str(module.__file__)))
-    for module in (hold_script, holds_lua, holds_watch, inventory, redis_batch, redis_store, seat_transactions)
-}
+TRACED = {str(Path(str(module.__file__))) for module in (inventory, lua, watch, redis, redis_batch)}
 
 
 def main(url: str, school: str, deaths: int, seed: int) -> int:

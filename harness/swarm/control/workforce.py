@@ -14,8 +14,7 @@ from locust.env import Environment
 from locust.rpc import Message
 
 from harness.errors import EnvironmentProblem, Interrupted
-from harness.swarm.control import lost_workers as losses
-from harness.swarm.control import web
+from harness.swarm.control import lost_workers, web
 from harness.swarm.control.collector import Collector
 from harness.swarm.control.lost_workers import LastWord, Loss
 from harness.swarm.control.master import OnSaleMaster, WorkerProcesses, reach_locally, spare_cores
@@ -172,7 +171,7 @@ class Workforce:
         at_s = None if self.t0_s is None else monotonic() - self.t0_s
         recorded, users = self._collector.recorded(number), self._users.get(number, {})
         loss = Loss(worker=number, how=how, at_s=at_s, recorded=recorded, last_word=last_word, users=users)
-        self.notes.append(losses.in_words(loss))
+        self.notes.append(lost_workers.in_words(loss))
         if facts := self.facts.get(number):
             facts.lost = True
             begun = last_word.begun.requests if last_word else 0
