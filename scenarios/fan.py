@@ -54,22 +54,22 @@ class FanUser(RehearsalUser):
 
     @property
     def first_send_s(self) -> float | None:
-        """When the first shot went out."""
+        """When the first request went out."""
         return self.session.first_send_s if self.session else None
 
     def arm(self, user: int) -> PreparedRequest | None:
-        """Open the connection of the first shot, unless cold connects were asked for."""
-        crew = self.crew
-        self.plan = fan_plan(crew.scenario.load.journey, crew.seed, user)
+        """Open the connection of the first request, unless cold connects were asked for."""
+        worker_context = self.worker_context
+        self.plan = fan_plan(worker_context.scenario.load.journey, worker_context.seed, user)
         person = Person(user=user, kind=self.kind, actor=self.plan.actor, identity=self.plan.identity)
-        self.session = session = crew.platform.fan_session(person)
-        return session.arm(warm=crew.scenario.load.connect == "warm")
+        self.session = session = worker_context.platform.fan_session(person)
+        return session.arm(warm=worker_context.scenario.load.connect == "warm")
 
     def journey(self, t0: ReleaseInstant) -> str:
         """From T0 to the ticket, or to giving up."""
         assert self.session is not None  # noqa: S101 - armed before it is released
         try:
-            watch = Watch.of(self.crew.scenario, t0.monotonic_s - self.arrival.after_s)
+            watch = Watch.of(self.worker_context.scenario, t0.monotonic_s - self.arrival.after_s)
             return Visit(self.session, self.plan, t0.monotonic_s, self.at, watch).run()
         except OutOfPatienceError:
             return GAVE_UP

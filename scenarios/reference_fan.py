@@ -87,7 +87,7 @@ class ReferenceFanSession:
     # The queue.
 
     def queue_page(self, call: Call) -> Answer[None]:
-        """The first shot."""
+        """The first request."""
         return _plain(self._client.call(api.QUEUE_PAGE, self._page, call), None)
 
     def join(self, call: Call) -> Answer[Place]:

@@ -25,7 +25,7 @@ from chaos.faults.tools import Tools
 from chaos.injection.guards import Watch
 from chaos.injection.injection import Injection
 from chaos.injection.preflight import places_of, require_ready
-from chaos.injectors.stack_control import Levers
+from chaos.injectors.stack_control import StackControl
 from chaos.lease import state
 from chaos.lease.lease import LEASE_S, Lease
 from chaos.proof.canary import wait_all_healed
@@ -59,7 +59,7 @@ class Addresses(Protocol):
 class Conductor:
     """Injects, proves and heals. `faults_path` is rewritten whole after each change of state.
 
-    `levers` let it at processes and databases. `lease_s`: how long a fault may outlive a keeper that hangs.
+    `stack_control` let it at processes and databases. `lease_s`: how long a fault may outlive a keeper that hangs.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Conductor:
         planned: Sequence[Planned],
         addresses: Addresses,
         faults_path: Path,
-        levers: Levers | None = None,
+        stack_control: StackControl | None = None,
         *,
         lease_s: float = LEASE_S,
     ) -> None:
         self._planned = tuple(_with_event(plan, addresses.event) for plan in planned)
         self._steps = schedule(self._planned)
         self._path = faults_path
-        self._tools = Tools(addresses.toxiproxy, levers)
+        self._tools = Tools(addresses.toxiproxy, stack_control)
         self._lease_s = lease_s
         self._lease: Lease | None = None
         experiments = [plan.experiment for plan in self._planned]

@@ -8,17 +8,17 @@ import msgspec
 
 from harness.registry.indicators import INDICATORS, Indicator
 from harness.sli.measured import Measured, Observations
-from harness.sli.samples import Draws
+from harness.sli.samples import Samples
 
 
 class IndicatorSpec(Indicator, frozen=True):
     """An indicator that can be measured.
 
-    `draws`: what it is a percentile or a share of; null: it is one figure of the whole run.
+    `samples`: the samples that it is a percentile or a share of; null: it is one figure of the whole run.
     """
 
     measure: Callable[[Observations], Measured]
-    draws: Callable[[Observations], Draws] | None = None
+    samples: Callable[[Observations], Samples] | None = None
 
 
 def specified(name: str, measure: Callable[[Observations], Measured]) -> IndicatorSpec:
@@ -26,8 +26,8 @@ def specified(name: str, measure: Callable[[Observations], Measured]) -> Indicat
     return IndicatorSpec(**msgspec.structs.asdict(INDICATORS[name]), measure=measure)
 
 
-def drawn(name: str, draws: Callable[[Observations], Draws]) -> IndicatorSpec:
+def sampled(name: str, samples: Callable[[Observations], Samples]) -> IndicatorSpec:
     """The registry's indicator of that name: a percentile or a share of what was observed."""
     return IndicatorSpec(
-        **msgspec.structs.asdict(INDICATORS[name]), measure=lambda seen: draws(seen).measured, draws=draws
+        **msgspec.structs.asdict(INDICATORS[name]), measure=lambda seen: samples(seen).measured, samples=samples
     )

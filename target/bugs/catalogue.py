@@ -34,7 +34,7 @@ def _orders(faulty_orders: type[Orders]) -> Plant:
 
 
 def _seats(faulty_seats: type[LuaSeats]) -> Plant:
-    """The faulty store speaks Lua, whichever school was asked for."""
+    """The faulty store is always the Lua backend, whatever TARGET_HOLDS says."""
 
     def plant(context: Context) -> None:
         store = faulty_seats(context.redis, context.keys)

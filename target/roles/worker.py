@@ -19,7 +19,7 @@ from target.queue import AdmissionController
 from target.roles.composition import checkouts_of, compose_all
 from target.roles.reconciler import PERIOD_S, Reconciler
 from target.runtime.jobs import beside, every, lasting
-from target.seats import ATTEND_EVERY_S, Attendance, RollCall
+from target.seats import ATTEND_EVERY_S, Attendance, HoldRecovery
 from target.settings import Settings
 
 
@@ -47,9 +47,9 @@ def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
     """Every job of one event as an endless coroutine."""
     event = context.settings.event
     admission = AdmissionController(context.room, context.rate_policy, context.conflicts, event)
-    roll_call = RollCall(context.redis, context.keys)
+    hold_recovery = HoldRecovery(context.redis, context.keys)
     jobs = OrderJobs(checkouts_of(context))
-    reconciler = Reconciler(context.inventory, context.orders, admission, roll_call, event, jobs.catch_up)
+    reconciler = Reconciler(context.inventory, context.orders, admission, hold_recovery, event, jobs.catch_up)
     attendance = Attendance(context.redis, context.keys, context.inventory)
     return [
         admission.run(),

@@ -99,7 +99,7 @@ class HoldGoneError(Exception):
 class Inventory:
     """The seats of one event. Raises `UnavailableError` when Redis cannot be used, `NotReadyError` before loading.
 
-    `store`: the school that changes seats; Lua unless another is given.
+    `store`: the backend that changes seats; Lua unless another is given.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class Inventory:
             if owned.isdisjoint(promise.seats):
                 owned.update(promise.seats)
                 arguments += self._loaded(promise, HoldState.HELD, round(promise.expires_at * 1e6))
-        keys = (*lua.seat_keys(self._keys), self._keys.server, self._keys.roll_call, self._keys.answers)
+        keys = (*lua.seat_keys(self._keys), self._keys.server, self._keys.hold_recovery, self._keys.answers)
         return bool(await self._redis.run(lua.LOAD, keys, (*head, *arguments)))
 
     def _loaded(self, claim: Claim, state: HoldState, expires_us: int | str) -> list[Value]:

@@ -260,7 +260,7 @@ def seat_keys(keys: Keys) -> tuple[str, ...]:
 
 
 class LuaSeats:
-    """The school of scripts, a `SeatStore`: one round trip for each verb, nothing to retry."""
+    """The Lua backend, a `SeatStore`: one round trip for each verb, nothing to retry."""
 
     def __init__(self, redis: RedisStore, keys: Keys) -> None:
         self._redis = redis

@@ -1,6 +1,6 @@
 """What one process knows to be promised to fans: the holds that it granted, or found, in its own memory. Pure.
 
-A Redis that has lost its data knows of no hold, but the processes that granted them do; see `roll_call`.
+A Redis that has lost its data knows of no hold, but the processes that granted them do; see `hold_recovery`.
 """
 
 from __future__ import annotations

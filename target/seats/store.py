@@ -1,6 +1,6 @@
-"""What the inventory asks of Redis: a few verbs, each of which changes all of its seats or none.
+"""The interface of a hold backend: a few verbs, each of which changes all of its seats or none.
 
-Two schools answer them: `holds_lua` and `holds_watch`. They write the same data, so that processes of both may serve
+Two backends implement it: `lua` and `watch`. They write the same data, so that processes of both may serve
 one event at the same time. Each verb answers with a word: `ok`, `unready` (the event is not loaded), `missing` (there
 is no such hold) or the state that the hold is in instead.
 """

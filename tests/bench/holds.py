@@ -1,4 +1,4 @@
-"""What a hold costs in each school, against a bare SET on the same Valkey, from no contention to much.
+"""What a hold costs in each backend, against a bare SET on the same Valkey, from no contention to much.
 
 `python -m tests.bench.holds [--rounds N] [--seconds S]`. A lean client (raw sockets, one epoll, RESP by hiredis) keeps
 CONNECTIONS connections busy, each with one operation under way, on one core, the server on the other; the commands

@@ -82,11 +82,11 @@ def armed_opener(url: str, recorder: object) -> Opener:
         client = HttpClient(
             origin, recorder, Person(user=number, kind="fan", actor=f"fan-{number}", identity=f"{number}")
         )
-        shot = client.prepare(endpoint, "/held")
+        prepared = client.prepare(endpoint, "/held")
 
         def wait() -> None:
             released.wait()
-            client.was_sent_ahead(shot.data, monotonic())
+            client.was_sent_ahead(prepared.data, monotonic())
             client.call(endpoint, "/held", Call(t_intended_s=monotonic()))
 
         return wait

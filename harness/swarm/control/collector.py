@@ -25,7 +25,7 @@ from harness.record.schema import PROBE_ACTOR, TABLES, Function, Outcome
 from harness.record.writer import TableWriter
 from harness.swarm.control.lost_workers import Recorded
 from harness.swarm.messaging.messages import Batch
-from harness.swarm.recording.progress_file import Begun, read_pulse
+from harness.swarm.recording.progress_file import Begun, read_progress
 
 ALWAYS_WRITTEN: Final = ("requests", "operations", "events", "generator")
 _WINDOW_S: Final = 3.0
@@ -112,9 +112,9 @@ class Collector:
                     rows += batch.num_rows
         return rows
 
-    def pulse(self, worker: int) -> Begun | None:
+    def progress(self, worker: int) -> Begun | None:
         """What a worker of this machine has begun, exactly; null: it is of another one."""
-        return read_pulse(self._paths.pulse(worker))
+        return read_progress(self._paths.progress(worker))
 
     def recorded(self, worker: int) -> Recorded:
         """What the record has of it."""
@@ -135,7 +135,7 @@ class Collector:
 
     def sent_by(self, worker: int) -> int:
         """Requests that this worker has sent, as far as this machine can know."""
-        begun = self.pulse(worker)
+        begun = self.progress(worker)
         return max(begun.requests if begun else 0, self.tally(worker).last_seq + 1)
 
     def tally(self, worker: int) -> Tally:

@@ -16,10 +16,10 @@ from locust.rpc import Message
 from harness.errors import EnvironmentProblem, Interrupted
 from harness.swarm.control import lost_workers, web
 from harness.swarm.control.collector import Collector
-from harness.swarm.control.lost_workers import LastWord, Loss
+from harness.swarm.control.lost_workers import LastWord, LostWorker
 from harness.swarm.control.master import OnSaleMaster, WorkerProcesses, reach_locally, spare_cores
 from harness.swarm.control.summary import WorkerFacts
-from harness.swarm.joining.server import Door
+from harness.swarm.joining.server import JoinServer
 from harness.swarm.messaging import messages
 from harness.swarm.messaging.messages import MESSAGE_TYPE
 from harness.swarm.messaging.protocol import JOIN_TIMEOUT_S, SwarmSpec
@@ -58,11 +58,11 @@ class Workforce:
         self._beats: dict[int, tuple[messages.Beat, float]] = {}
         self._users: dict[int, dict[str, tuple[int, int]]] = {}
         self._processes: WorkerProcesses | None = None
-        self._door: Door | None = None
+        self._join_server: JoinServer | None = None
         self._dropped_told = 0
 
     def start(self, waiting: Callable[[int], None]) -> tuple[str, ...]:
-        """Start this machine's workers and wait for all; `waiting` is told the port when others may knock.
+        """Start this machine's workers and wait for all; `waiting` is told the port when others may join.
 
         Returns what the platform can show. Raises EnvironmentProblem when some do not come.
         """
@@ -72,13 +72,13 @@ class Workforce:
         keys = {number: channel.key_of(number) for number in range(1, own + 1)}
         self._processes = WorkerProcesses(self._spec_file, reach_locally(reach.listen), port, keys)
         if reach.remote_workers:
-            self._door = Door(self._spec, own + 1, port, channel.key_of)
-            waiting(self._door.port)
+            self._join_server = JoinServer(self._spec, own + 1, port, channel.key_of)
+            waiting(self._join_server.port)
         count = own + reach.remote_workers
         start_timeout_s = JOIN_TIMEOUT_S if reach.remote_workers else _START_TIMEOUT_S
         hellos = self.collect(messages.Hello, set(range(1, count + 1)), start_timeout_s)
-        if self._door:
-            self._door.close("the rehearsal has begun without this worker")
+        if self._join_server:
+            self._join_server.close("the rehearsal has begun without this worker")
         if len(hellos) < count:
             missing = count - len(hellos)
             raise EnvironmentProblem(
@@ -152,10 +152,10 @@ class Workforce:
         lost: dict[int, tuple[str, LastWord | None]] = {}
         for number, code in (self._processes.deaths() if self._processes else {}).items():
             recovered = self._collector.recover(number)
-            begun = self._collector.pulse(number)
+            begun = self._collector.progress(number)
             how = f"died (exit code {code}; {recovered:,} rows were taken from its disk)"
             lost[number] = how, LastWord(begun) if begun else None
-        for number, farewell in (self._door.losses() if self._door else {}).items():
+        for number, farewell in (self._join_server.lost_workers() if self._join_server else {}).items():
             exact = LastWord(farewell.begun) if farewell.begun else self._last_beat(number)
             lost[number] = f"was lost: {farewell.why}", exact
         for number, (how, last_word) in lost.items():
@@ -170,7 +170,7 @@ class Workforce:
     def _give_up(self, number: int, how: str, last_word: LastWord | None) -> None:
         at_s = None if self.t0_s is None else monotonic() - self.t0_s
         recorded, users = self._collector.recorded(number), self._users.get(number, {})
-        loss = Loss(worker=number, how=how, at_s=at_s, recorded=recorded, last_word=last_word, users=users)
+        loss = LostWorker(worker=number, how=how, at_s=at_s, recorded=recorded, last_word=last_word, users=users)
         self.notes.append(lost_workers.in_words(loss))
         if facts := self.facts.get(number):
             facts.lost = True
@@ -203,8 +203,8 @@ class Workforce:
         self._runner.quit()
         if self._processes is not None:
             self._processes.end()
-        if self._door is not None:
-            self._door.end()
+        if self._join_server is not None:
+            self._join_server.end()
 
     def _on_message(self, environment: Environment, msg: Message) -> None:  # noqa: ARG002 - Locust names them
         message = messages.from_worker(msg.data)

@@ -143,7 +143,7 @@ class Recorder:
         self.worker = worker
         self.stamp_every: Final = stamp_every  # how many requests to one whose arrival the kernel is asked for
         self.tracer: Final = tracer or Tracer()
-        self.pulse: MutableSequence[int] | memoryview = [0, 0]  # see `harness.swarm.recording.progress_file`
+        self.progress: MutableSequence[int] | memoryview = [0, 0]  # see `harness.swarm.recording.progress_file`
         self.requests_sent = 0
         self.samples_recorded = 0
         self.buffers: Final = {name: TableBuffer(name, worker) for name in ROW_TYPES}
@@ -161,7 +161,7 @@ class Recorder:
     def next_seq(self) -> int:
         """The number of the next request, 0, 1, 2 …; from here on it must be recorded."""
         seq = self.requests_sent
-        self.requests_sent = self.pulse[REQUESTS] = seq + 1
+        self.requests_sent = self.progress[REQUESTS] = seq + 1
         return seq
 
     def next_span(self) -> str:
@@ -233,7 +233,7 @@ class Recorder:
         """
         operation = Operation(self, self._next_op, person, function, call, key, value)
         self._open[operation.op] = operation
-        self._next_op = self.pulse[OPERATIONS] = operation.op + 1
+        self._next_op = self.progress[OPERATIONS] = operation.op + 1
         return operation
 
     @property

@@ -1,7 +1,7 @@
 """What all users have in common: who they are, the barrier, the steps they are counted in.
 
 A journey subclasses `RehearsalUser` and says how to arm and what to do once released. It is a Locust user, spawned by
-Locust's dispatch; what the users of one worker process share comes in as a `Crew`.
+Locust's dispatch; what the users of one worker process share comes in as a `WorkerContext`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ARM_AHEAD_S: Final = 2.0  # whoever comes after T0 connects so long before
 _log = logging.getLogger(__name__)
 
 
-class Crew:
+class WorkerContext:
     """What the users of one worker process share."""
 
     def __init__(self, scenario: Scenario, seed: int, platform: Platform, recorder: Recorder, barrier: Barrier) -> None:
@@ -70,7 +70,7 @@ class RehearsalUser(User):
 
     abstract = True
     kind: ClassVar[str]
-    crew: ClassVar[Crew]
+    worker_context: ClassVar[WorkerContext]
     arrives: ClassVar[bool] = True  # when load.arrivals says; else it is there at T0
     arrival: Arrival = AT_T0
     follows_to_the_end: ClassVar[bool] = False  # its journey has no end of its own: the run's end does not cut it
@@ -99,7 +99,7 @@ class RehearsalUser(User):
             self._arm_and_go()
         except Exception as error:  # noqa: BLE001 - whatever it is
             # Locust would log it and run the task again; a journey runs once, and its crash is a finding about us.
-            self.crew.crashes.note(error, kind=self.kind, step=self._step)
+            self.worker_context.crashes.note(error, kind=self.kind, step=self._step)
             _log.exception("a journey of a %s crashed", self.kind)
             self.at("crashed")
         finally:
@@ -108,7 +108,7 @@ class RehearsalUser(User):
 
     def at(self, step: str) -> None:
         """Count this user under that step from now on."""
-        counts = self.crew.users_by_step
+        counts = self.worker_context.users_by_step
         if self._step:
             counts[self._step] -= 1
         counts[step] += 1
@@ -120,10 +120,10 @@ class RehearsalUser(User):
         return not self.follows_to_the_end and not getattr(self, "_ended", False)
 
     def _arm_and_go(self) -> None:
-        barrier = self.crew.barrier
+        barrier = self.worker_context.barrier
         self.at(ARMING)
         user = barrier.user_of(self.kind)
-        self.arrival = arrival_of(self.crew.scenario, user) if self.arrives else AT_T0
+        self.arrival = arrival_of(self.worker_context.scenario, user) if self.arrives else AT_T0
         if self.arrival.after_s:
             barrier.arm(None)
         elif not self._armed(user):
@@ -134,7 +134,7 @@ class RehearsalUser(User):
         t0 = barrier.wait()
         if self.arrival.after_s:
             t0 = self._arrive_later(user, t0)
-        self.crew.released.append(self)
+        self.worker_context.released.append(self)
         ended = self.journey(t0)
         self._ended = True
         self.at(ended)
@@ -143,31 +143,31 @@ class RehearsalUser(User):
         """Until this user's own instant, connected shortly before it; with others of the same wave, all at once."""
         due = ReleaseInstant(t0.monotonic_s + self.arrival.after_s, t0.wall_s + self.arrival.after_s)
         gevent.sleep(max(0.0, due.monotonic_s - _ARM_AHEAD_S - monotonic()))
-        with self.crew.barrier.arming:
+        with self.worker_context.barrier.arming:
             try:
-                shot = self.arm(user)
+                prepared = self.arm(user)
             except CallFailed:
-                shot = None  # nobody waits for this user: they try again at their instant
+                prepared = None  # nobody waits for this user: they try again at their instant
         if self.arrival.together:
-            self.crew.waves.wait(due.monotonic_s, shot)
+            self.worker_context.waves.wait(due.monotonic_s, prepared)
         else:
             gevent.sleep(max(0.0, due.monotonic_s - monotonic()))
-            fire([shot] if shot else [])
+            fire([prepared] if prepared else [])
         return due
 
     def _armed(self, user: int) -> bool:
-        barrier = self.crew.barrier
+        barrier = self.worker_context.barrier
         for left in range(_ARM_TRIES - 1, -1, -1):
             try:
                 with barrier.arming:
-                    shot = self.arm(user)
+                    prepared = self.arm(user)
             except CallFailed as failure:
                 if not left:
                     barrier.fail(f"{self.kind}: {failure.error}")
                     return False
                 gevent.sleep(_ARM_PAUSE_S)
             else:
-                barrier.arm(shot)
+                barrier.arm(prepared)
                 return True
         return False
 

@@ -17,30 +17,30 @@ class Waves:
     def __init__(self) -> None:
         self._waves: dict[float, _Wave] = {}
 
-    def wait(self, due_s: float, shot: PreparedRequest | None) -> None:
-        """Until `due_s`; the shot is fired then, with all others of that wave. One that comes too late is left to its
-        user."""
+    def wait(self, due_s: float, prepared: PreparedRequest | None) -> None:
+        """Until `due_s`; the prepared request is sent then, with all others of that wave. One that comes too late is
+        left to its user."""
         if due_s not in self._waves:
             self._waves[due_s] = _Wave(due_s)
-        self._waves[due_s].wait(shot)
+        self._waves[due_s].wait(prepared)
 
 
 class _Wave:
     def __init__(self, due_s: float) -> None:
         self._due_s = due_s
-        self._shots: list[PreparedRequest] = []
+        self._prepared: list[PreparedRequest] = []
         self._gone = Event()
         gevent.spawn(self._go)
 
-    def wait(self, shot: PreparedRequest | None) -> None:
-        if shot is not None and not self._gone.is_set():
-            self._shots.append(shot)
+    def wait(self, prepared: PreparedRequest | None) -> None:
+        if prepared is not None and not self._gone.is_set():
+            self._prepared.append(prepared)
         self._gone.wait()
 
     def _go(self) -> None:
         gevent.sleep(max(0.0, self._due_s - SPIN_S - monotonic()))
         while monotonic() < self._due_s:
             pass
-        fire(self._shots)
-        self._shots = []
+        fire(self._prepared)
+        self._prepared = []
         self._gone.set()

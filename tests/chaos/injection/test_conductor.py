@@ -46,7 +46,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class OneProcess:
-    """As much of the levers as a preflight asks for: one process of this machine, whatever its name."""
+    """As much of the stack_control as a preflight asks for: one process of this machine, whatever its name."""
 
     address: str
     container: str = ""
@@ -308,8 +308,8 @@ class TestPreflight:
 
     def test_a_disconnect_of_what_runs_in_no_container(self, valkey: Valkey, path: Path) -> None:
         cut = made("cut", Disconnect(process="valkey"), probe="redis", process="valkey", effective="unanswered")
-        levers = OneProcess(valkey.address)
-        conductor = Conductor([Planned(cut, 1.0, 2.0)], Platform(""), path, levers)  # type: ignore[arg-type]
+        stack_control = OneProcess(valkey.address)
+        conductor = Conductor([Planned(cut, 1.0, 2.0)], Platform(""), path, stack_control)  # type: ignore[arg-type]
         with conductor, pytest.raises(InputError, match="valkey runs in no container") as caught:
             conductor.preflight()
         assert "--stack compose" in caught.value.hint
