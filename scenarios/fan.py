@@ -28,7 +28,7 @@ from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.plan import Dice, FanPlan, fan_plan
 from harness.swarm.users.user import DONE, Pace, RehearsalUser
 from scenarios.seat_choice import choose
-from scenarios.watcher import Watch
+from scenarios.watcher import MapWatch
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class FanUser(RehearsalUser):
         """From T0 to the ticket, or to giving up."""
         assert self.session is not None  # noqa: S101 - armed before it is released
         try:
-            watch = Watch.of(self.worker_context.scenario, t0.monotonic_s - self.arrival.after_s)
+            watch = MapWatch.of(self.worker_context.scenario, t0.monotonic_s - self.arrival.after_s)
             return Visit(self.session, self.plan, t0.monotonic_s, self.at, watch).run()
         except OutOfPatienceError:
             return GAVE_UP
@@ -84,7 +84,7 @@ class Visit:
     """One fan's way through the platform. `at` tells which step the fan is at."""
 
     def __init__(
-        self, session: FanSession, plan: FanPlan, t0_s: float, at: Callable[[str], None], watch: Watch | None = None
+        self, session: FanSession, plan: FanPlan, t0_s: float, at: Callable[[str], None], watch: MapWatch | None = None
     ) -> None:
         self._watch = watch
         self._session = session

@@ -22,7 +22,7 @@ from typing import Final, Protocol, Self
 import msgspec
 
 from chaos.faults.tools import Tools
-from chaos.injection.guards import Watch
+from chaos.injection.guards import GuardWatch
 from chaos.injection.injection import Injection
 from chaos.injection.preflight import places_of, require_ready
 from chaos.injectors.stack_control import StackControl
@@ -40,8 +40,8 @@ _LOOK_EVERY_S: Final = 0.1
 _log = logging.getLogger("chaos")
 
 
-class Addresses(Protocol):
-    """What the conductor must know of the platform: `harness.stack.Addresses` has it."""
+class PlatformAddresses(Protocol):
+    """What the conductor must know of the platform: `harness.stack.PlatformAddresses` has it."""
 
     @property
     def toxiproxy(self) -> str:
@@ -65,7 +65,7 @@ class Conductor:
     def __init__(
         self,
         planned: Sequence[Planned],
-        addresses: Addresses,
+        addresses: PlatformAddresses,
         faults_path: Path,
         stack_control: StackControl | None = None,
         *,
@@ -79,7 +79,7 @@ class Conductor:
         self._lease: Lease | None = None
         experiments = [plan.experiment for plan in self._planned]
         guards = [guard for one in experiments for guard in (*one.steady_state, *one.guards)]
-        self._watch = Watch(guards, addresses.metrics)
+        self._watch = GuardWatch(guards, addresses.metrics)
         self._injections: tuple[Injection, ...] = ()
         self._t0_monotonic_s = time.monotonic()
         self._lock = threading.RLock()  # the server is driven, and faults.json written, by one thread at a time

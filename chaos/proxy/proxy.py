@@ -11,9 +11,9 @@ from collections import Counter
 from typing import Final
 
 from chaos.proxy import address
-from chaos.proxy.end import End
+from chaos.proxy.end import SocketEnd
 from chaos.proxy.leases import Leases
-from chaos.proxy.link import Connection, Toxic
+from chaos.proxy.link import ProxiedConnection, Toxic
 from chaos.proxy.messages import (
     STREAMS,
     TOXIC_NOT_FOUND,
@@ -57,8 +57,8 @@ class Proxy:
         self._leases = Leases(self._lease_expired)
         self._toxics: list[Toxic] = []
         self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
-        self._dialling: dict[End, asyncio.Task[None]] = {}
+        self._connections: set[ProxiedConnection] = set()
+        self._dialling: dict[SocketEnd, asyncio.Task[None]] = {}
 
     @classmethod
     def from_input(
@@ -91,7 +91,7 @@ class Proxy:
         bound = await address.bind(self.listen)
         try:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: End(self._accepted), sock=bound, backlog=_BACKLOG)
+            self._server = await loop.create_server(lambda: SocketEnd(self._accepted), sock=bound, backlog=_BACKLOG)
         except OSError as error:
             bound.close()
             raise ApiError(f"listen tcp {self.listen}: {error.strerror}", 500) from error
@@ -220,7 +220,7 @@ class Proxy:
         self.dropped[mode] += len(chosen)
         return len(candidates), len(chosen)
 
-    def _open(self) -> list[Connection]:
+    def _open(self) -> list[ProxiedConnection]:
         """The oldest first."""
         return sorted((each for each in self._connections if each.is_open), key=lambda each: each.number)
 
@@ -228,12 +228,12 @@ class Proxy:
         _log.warning("proxy %s: the lease of the toxic %s has run out: it is removed", self.name, name)
         self.remove_toxic(name)
 
-    def _lost(self, connection: Connection) -> None:
+    def _lost(self, connection: ProxiedConnection) -> None:
         self._connections.discard(connection)
         for stream in STREAMS:
             self._past[stream].add(connection.link(stream))
 
-    def _accepted(self, client: End) -> None:
+    def _accepted(self, client: SocketEnd) -> None:
         if not self.enabled:
             client.cut(rst=False)
             return
@@ -243,9 +243,9 @@ class Proxy:
         timer = loop.call_later(_DIAL_TIMEOUT_S, task.cancel)  # lighter than asyncio.timeout: a dial is a hot path
         task.add_done_callback(lambda _: timer.cancel())
 
-    async def _dial(self, client: End, number: int) -> None:
+    async def _dial(self, client: SocketEnd, number: int) -> None:
         """Reach the upstream. Dials run side by side: one that hangs delays no other, and is cancelled in the end."""
-        upstream = End(lambda _: None)
+        upstream = SocketEnd(lambda _: None)
         try:
             host, port = address.split(self.upstream)
             await asyncio.get_running_loop().create_connection(lambda: upstream, host or "127.0.0.1", port)
@@ -259,7 +259,7 @@ class Proxy:
             raise
         else:
             seed = None if self._seed is None else f"{self._seed}/{number}"
-            connection = Connection(client, upstream, self._lost, number=number, seed=seed)
+            connection = ProxiedConnection(client, upstream, self._lost, number=number, seed=seed)
             self._connections.add(connection)
             connection.start(self._toxics)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.proxy.link import Connection, Link
+from chaos.proxy.link import Link, ProxiedConnection
 
 
 class ConnectionDocument(msgspec.Struct, frozen=True):
@@ -17,7 +17,7 @@ class ConnectionDocument(msgspec.Struct, frozen=True):
     stalled: bool
 
 
-def connection_document(connection: Connection, now_s: float) -> ConnectionDocument:
+def connection_document(connection: ProxiedConnection, now_s: float) -> ConnectionDocument:
     """As the API shows it at `now_s` (monotonic)."""
     return ConnectionDocument(
         connection.client_address,

@@ -207,7 +207,7 @@ def _record(
     from harness.paired.halves import Half, run_both
     from harness.record import versions
     from harness.record.writer import create_run
-    from harness.rehearsal.lifecycle import Plan, rehearse
+    from harness.rehearsal.lifecycle import RehearsalPlan, rehearse
     from harness.selftest import memory
     from harness.stack.allowed import require_allowed
     from harness.stack.choice import stack_of
@@ -219,7 +219,7 @@ def _record(
     console = Console(stderr=True)
     found = versions.collect()
     last = memory.recall(memory.version_of(found))
-    plan = Plan(
+    plan = RehearsalPlan(
         scenario=scenario,
         command=tuple(sys.argv),
         versions=found,

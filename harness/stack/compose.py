@@ -37,7 +37,7 @@ from harness.stack.compose_ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
 from harness.stack.container_part import ContainerPart
 from harness.stack.health import answers
 from harness.stack.opening import opens_at_s, target_settings
-from harness.stack.owner import Owner
+from harness.stack.owner import StackOwner
 
 _BUILT_WITHIN_S: Final = 1800.0  # images may have to be fetched or built first
 _HEALTHY_WITHIN_S: Final = 90.0
@@ -175,7 +175,7 @@ class ComposeStack:
         _write_private(runtime / "postgres.env", _env_file({"PGPASSWORD": self._password, **replication}))
         (runtime / "toxiproxy.json").write_text(json.dumps(ports.proxy_documents()))
         (runtime / "toxiproxy.json").chmod(0o644)
-        owner = msgspec.json.encode(Owner.own()).decode()
+        owner = msgspec.json.encode(StackOwner.own()).decode()
         runtime_variables = {"GATECRASH_RUNTIME": str(runtime), "GATECRASH_OWNER": owner}
         self._environment = {**stripped_environment(), **ports.variables(), **runtime_variables}
         version = "" if self._compose is None else self._compose.version

@@ -18,12 +18,12 @@ from target.payments.client import ChargeAnswer, Payable, PaymentsClient
 from target.queue import RatePolicy, StreamHub, WaitingRoom, scripts
 from target.queue.position_streams import Stream
 from target.queue.rate_policy import Feedback
-from target.queue.waiting_room import JoinState, Place, Positions
+from target.queue.waiting_room import JoinState, Positions, QueuePlace
 from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, Venue, lua
 from target.seats.lua import HOLD
 from target.seats.seat_log import SeatChange, text
 from target.seats.seat_map import Seats
-from target.seats.store import HoldReply, Owner, Places
+from target.seats.store import HoldOwner, HoldReply, Places
 from target.storage.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD
 from target.storage.redis import Reply, Script, Value
 
@@ -135,9 +135,9 @@ class ReopeningSeats(LuaSeats):
 class SessionSeats(LuaSeats):
     """Counts what a session has bought: whoever joins again begins at nothing."""
 
-    async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
+    async def hold(self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
         """See the class."""
-        return await super().hold(hold_id, Owner(owner.fan, owner.fan), places, limit=limit, ttl_us=ttl_us)
+        return await super().hold(hold_id, HoldOwner(owner.fan, owner.fan), places, limit=limit, ttl_us=ttl_us)
 
 
 class TrustingSigner(Signer):
@@ -166,7 +166,7 @@ class CarelessSigner(Signer):
 class AlphabeticRoom(WaitingRoom):
     """Puts fans whom Redis has forgotten into the line by a digest of their names."""
 
-    async def rejoin(self, ticket: Ticket) -> Place:
+    async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """See the class."""
         joined_us = time.time_ns() // 1000 + _digest(ticket) % SHUFFLED_WITHIN_US
         return await self._join(ticket.fan, ticket.identity, ticket.device, joined_us)
@@ -175,17 +175,17 @@ class AlphabeticRoom(WaitingRoom):
 class ForgetfulRoom(WaitingRoom):
     """Does not put some of the fans whom Redis has forgotten into the line again, and says that it did."""
 
-    async def rejoin(self, ticket: Ticket) -> Place:
+    async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """See the class."""
         if _digest(ticket) % FORGETS_EVERY:
             return await super().rejoin(ticket)
-        return Place(JoinState.QUEUED, None, ticket.joined_us, ticket.identity, "", new=False)
+        return QueuePlace(JoinState.QUEUED, None, ticket.joined_us, ticket.identity, "", new=False)
 
 
 class RestampingRoom(WaitingRoom):
     """Puts fans whom Redis has forgotten at the end."""
 
-    async def rejoin(self, ticket: Ticket) -> Place:
+    async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """See the class."""
         return await self.join(ticket.fan, ticket.identity, device=ticket.device)
 

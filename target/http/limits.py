@@ -17,7 +17,7 @@ HEADERS_MAX: Final = 64
 TARGET_BYTES_MAX: Final = 8_192  # path and query
 
 
-class Limits:
+class RequestLimits:
     """ASGI middleware. Answers 413, 414 and 431 itself."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -39,7 +39,7 @@ class JoinState(StrEnum):
     PAUSED = "paused"
 
 
-class Place(msgspec.Struct, frozen=True):
+class QueuePlace(msgspec.Struct, frozen=True):
     """A fan's place. `position` 1 is next, 0 admitted, null before the draw. `new`: this call put them in."""
 
     state: JoinState
@@ -119,14 +119,14 @@ class WaitingRoom:
         self._opened = not self.rules.opens_at_us
         self._newest_us = 0  # the newest join time this process has seen or given
 
-    async def join(self, fan: str, identity: str, *, device: str = "") -> Place:
+    async def join(self, fan: str, identity: str, *, device: str = "") -> QueuePlace:
         """Puts the fan at the end, or tells the place they have. Raises `ForeignPlaceError`.
 
         `device`: its digest, "" for none; from then on the place is this device's.
         """
         return await self._join(fan, identity, device, "")
 
-    async def rejoin(self, ticket: Ticket) -> Place:
+    async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """Puts a ticket's holder where its join time says, unless they are in already. Raises `ForeignPlaceError`."""
         return await self._join(ticket.fan, ticket.identity, ticket.device, ticket.joined_us)
 
@@ -192,7 +192,7 @@ class WaitingRoom:
             raise EntryRefusedError(reason.decode())
         return Entry(int(entry[0]), int(entry[1]) / 1e6, entry[2].decode())
 
-    async def _join(self, fan: str, identity: str, device: str, joined_us: int | str) -> Place:
+    async def _join(self, fan: str, identity: str, device: str, joined_us: int | str) -> QueuePlace:
         draw = self.rules.draw
         drawn: tuple[Value, Value] = (draw.score(fan), entry_of(fan)) if draw else ("", "")
         arguments = (fan, identity, device or NO_DEVICE, joined_us, self.rules.opens_at_us, *drawn)
@@ -205,7 +205,7 @@ class WaitingRoom:
         if outcome == b"admitted":
             state = JoinState.ADMITTED
         place = position if not (gathering and draw) else None
-        return Place(state, place, int(joined), known_as.decode(), epoch.decode(), outcome == b"new")
+        return QueuePlace(state, place, int(joined), known_as.decode(), epoch.decode(), outcome == b"new")
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Reply:
         return await self._redis.run(script, keys, arguments)

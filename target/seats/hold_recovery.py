@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from target.seats.inventory import Inventory
-from target.seats.promises import Memory, Promise, standing
+from target.seats.promises import HoldPromise, Memory, standing
 from target.storage.keys import Keys
 from target.storage.redis import RedisStore, Script
 
@@ -103,7 +103,7 @@ class HoldRecovery:
         """Remembers which processes are registered, for the time when Redis does not. Raises `UnavailableError`."""
         self._present = await self._nodes()
 
-    async def call(self, began_on: str) -> list[Promise]:
+    async def call(self, began_on: str) -> list[HoldPromise]:
         """Closes the event and returns every promise that stands, when all processes have answered or time is up.
 
         `began_on`: see `Inventory.began_on`. Without a `look` before it, waits until every process has had time to

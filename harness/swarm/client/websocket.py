@@ -1,7 +1,7 @@
 """A WebSocket on the lean client's connections, recorded like any other connect.
 
-A network that goes away says nothing. So a socket that has heard nothing for half of `Limits.idle_s` pings, which every
-server must answer (RFC 6455 §5.5.2); when the other half passes in silence too, it is lost, error "timeout".
+A network that goes away says nothing. So a socket that has heard nothing for half of `ClientLimits.idle_s` pings, which
+every server must answer (RFC 6455 §5.5.2); when the other half passes in silence too, it is lost, error "timeout".
 
 A platform that is crowded says when to come back, with `Retry-After` on a refusal or as `retry_after_s=…` in the reason
 of a close; both end up in `FeedSocket.retry_after_s`.
@@ -21,7 +21,7 @@ from harness.record.schema import Outcome
 from harness.swarm.client import ws_handshake
 from harness.swarm.client.body import Body
 from harness.swarm.client.message import HEAD_END, Head, MalformedResponse
-from harness.swarm.client.transport import RECEIVE_BYTES, CallFailed, Connection, Limits, Origin, resolve
+from harness.swarm.client.transport import RECEIVE_BYTES, CallFailed, ClientLimits, Connection, Origin, resolve
 from harness.swarm.client.types import seconds_until
 from harness.swarm.client.ws_messages import MessageReader
 from harness.swarm.recording.recorder import Recorder
@@ -30,7 +30,7 @@ from harness.swarm.recording.tracing import traceparent
 
 STEP: Final = "feed"
 METHOD: Final = "WS"
-_LIMITS: Final = Limits()
+_LIMITS: Final = ClientLimits()
 _NEVER: Final = float("inf")
 _ORDERLY: Final = (b"\x03\xe8", b"\x03\xe9")  # close codes 1000 and 1001
 _PING: Final = b"\x89\x80\0\0\0\0"  # without data there is nothing to mask
@@ -47,7 +47,7 @@ class PingingConnection(Connection):
 
     __slots__ = ("_asked", "idle_s")
 
-    def __init__(self, origin: Origin, limits: Limits) -> None:
+    def __init__(self, origin: Origin, limits: ClientLimits) -> None:
         super().__init__(origin, limits)
         self.idle_s = 0.0
         self._asked = False
@@ -97,7 +97,7 @@ class FeedSocket:
         "retry_after_s",
     )
 
-    def __init__(self, recorder: Recorder, person: Person, limits: Limits | None = None) -> None:
+    def __init__(self, recorder: Recorder, person: Person, limits: ClientLimits | None = None) -> None:
         self.first_send_s: float | None = None
         self.retry_after_s: float | None = None  # the platform's wish when it last refused us or sent us away
         self._recorder = recorder

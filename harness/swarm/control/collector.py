@@ -43,7 +43,7 @@ class _Seats(msgspec.Struct, frozen=True):
 _decode_seats: Final = msgspec.json.Decoder(_Seats).decode
 
 
-class Tally:
+class Delivered:
     """What one worker has delivered."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Collector:
         self._writers: dict[str, TableWriter] = {}
         self._finished = False
         self._recent: deque[tuple[float, npt.NDArray[np.float64]]] = deque()
-        self.workers: dict[int, Tally] = {}
+        self.workers: dict[int, Delivered] = {}
         self.requests = 0
         self.outcomes: Counter[str] = Counter()
         self.acked: dict[str, AckedOrder] = {}
@@ -138,9 +138,9 @@ class Collector:
         begun = self.progress(worker)
         return max(begun.requests if begun else 0, self.tally(worker).last_seq + 1)
 
-    def tally(self, worker: int) -> Tally:
+    def tally(self, worker: int) -> Delivered:
         """What this worker has delivered."""
-        return self.workers.setdefault(worker, Tally())
+        return self.workers.setdefault(worker, Delivered())
 
     def has_all(self, worker: int, batches: dict[str, int]) -> bool:
         """Whether every batch that the worker says it sent is here."""
@@ -198,13 +198,13 @@ class Collector:
             tally.operations += rows.num_rows
             self._note_operations(rows)
 
-    def _note_requests(self, tally: Tally, rows: pa.RecordBatch) -> None:
+    def _note_requests(self, tally: Delivered, rows: pa.RecordBatch) -> None:
         tally.add_samples(rows)
         self.requests += rows.num_rows
         took_ms = pc.multiply(pc.subtract(rows["t_end_s"], rows["t_start_s"]), 1000.0)
         self._recent.append((monotonic(), took_ms.to_numpy(zero_copy_only=False)))
 
-    def _note_histograms(self, tally: Tally, cells: pa.RecordBatch) -> None:
+    def _note_histograms(self, tally: Delivered, cells: pa.RecordBatch) -> None:
         rows = expand(pa.Table.from_batches([cells]))
         tally.condensed += rows.num_rows
         tally.exhausted += pc.sum(pc.is_in(rows["error"], value_set=_EXHAUSTED)).as_py() or 0

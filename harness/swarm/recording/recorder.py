@@ -63,7 +63,7 @@ class TableBuffer:
         return pa.array(cells, type=field.type)
 
 
-class Operation:
+class OpenOperation:
     """A business call that was invoked and has not ended.
 
     `call`: what its requests are sent with, so that their rows have its `op`.
@@ -151,7 +151,7 @@ class Recorder:
         self._events = self.buffers["events"]
         self._operations = self.buffers["operations"]
         self._told = told
-        self._open: dict[int, Operation] = {}
+        self._open: dict[int, OpenOperation] = {}
         self._next_op = 0
         self._spans = 0
         self._rows_waiting_max = rows_waiting_max
@@ -226,12 +226,12 @@ class Recorder:
 
     def begin(
         self, person: Person, function: Function, call: Call, *, key: str = "", value: Mapping[str, object]
-    ) -> Operation:
+    ) -> OpenOperation:
         """An operation is about to be invoked, for that call. `value`: what is known of it now, a JSON object.
 
-        Its requests are to be sent with `Operation.call`, not with the call that was given.
+        Its requests are to be sent with `OpenOperation.call`, not with the call that was given.
         """
-        operation = Operation(self, self._next_op, person, function, call, key, value)
+        operation = OpenOperation(self, self._next_op, person, function, call, key, value)
         self._open[operation.op] = operation
         self._next_op = self.progress[OPERATIONS] = operation.op + 1
         return operation
@@ -241,8 +241,8 @@ class Recorder:
         """How many operations were ever invoked."""
         return self._next_op
 
-    def end_operation(self, operation: Operation, row: OperationRow) -> None:
-        """Called by `Operation.end`."""
+    def end_operation(self, operation: OpenOperation, row: OperationRow) -> None:
+        """Called by `OpenOperation.end`."""
         del self._open[operation.op]
         self._operations.rows.append(row)
 

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from chaos.injection.conductor import Conductor
-from chaos.injection.guards import Watch
+from chaos.injection.guards import GuardWatch
 from chaos.specification import experiment
 from chaos.specification.experiment import Experiment
 from chaos.specification.fault import AddToxic, Disconnect, Drop
@@ -46,7 +46,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class OneProcess:
-    """As much of the stack_control as a preflight asks for: one process of this machine, whatever its name."""
+    """As much of the stack control as a preflight asks for: one process of this machine, whatever its name."""
 
     address: str
     container: str = ""
@@ -361,7 +361,7 @@ def test_a_conductor_whose_thread_dies_heals_and_says_so(ours: ProxyServer, path
         wait_until(lambda: conductor._died != "", what="the death")
         assert conductor.failure.startswith("the conductor's thread died: AttributeError: ")
         wait_until(lambda: ours.call("GET", "/proxies/redis").json()["enabled"] is True, what="the healing")
-        conductor._watch = Watch((), {})
+        conductor._watch = GuardWatch((), {})
     assert not faults_of(path)[0].proven
 
 

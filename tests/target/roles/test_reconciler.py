@@ -13,8 +13,8 @@ from target.queue import AdmissionController
 from target.roles.reconciler import Reconciler, load_if_lost
 from target.runtime.breakers import UnavailableError
 from target.seats import HoldRecovery, Inventory
-from target.seats.inventory import Claim
-from target.seats.promises import Promise
+from target.seats.inventory import SeatsClaim
+from target.seats.promises import HoldPromise
 from tests.target.booth import EVENT, Booth, booth_on, settings_for, until
 from tests.target.conftest import Valkey
 from tests.target.postgres_fixture import Truth
@@ -28,7 +28,11 @@ class _Interrupted(Inventory):
         self._booth, self._moves = booth, (confirmed, declined, made)
 
     async def load(
-        self, *, sold: Iterable[Claim] = (), pending: Iterable[Claim] = (), promised: Iterable[Promise] = ()
+        self,
+        *,
+        sold: Iterable[SeatsClaim] = (),
+        pending: Iterable[SeatsClaim] = (),
+        promised: Iterable[HoldPromise] = (),
     ) -> bool:
         confirmed, declined, made = self._moves
         orders = self._booth.orders

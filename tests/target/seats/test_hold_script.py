@@ -11,7 +11,7 @@ import pytest
 
 from target.roles.composition import HOLD_BACKENDS
 from target.seats import Inventory, SeatStore, load
-from target.seats.store import LIMIT, OK, TAKEN, UNREADY, HoldReply, Owner
+from target.seats.store import LIMIT, OK, TAKEN, UNREADY, HoldOwner, HoldReply
 from target.storage.keys import FEED_LENGTH_MAX, Keys
 from target.storage.redis import RedisStore, Script
 from tests.target.conftest import Valkey
@@ -38,7 +38,7 @@ class Seats:
         """Seats by their index."""
         hold_id = f"{identity}-{'-'.join(map(str, seats))}"
         places = [(VENUE.seats[index], index) for index in seats]
-        return await self.store.hold(hold_id, Owner(identity, identity), places, limit=limit, ttl_us=TTL_US)
+        return await self.store.hold(hold_id, HoldOwner(identity, identity), places, limit=limit, ttl_us=TTL_US)
 
     async def everything(self) -> dict[bytes, bytes]:
         """All keys as they are."""
@@ -93,7 +93,7 @@ def test_a_refusal_says_why_and_changes_nothing(
 ) -> None:
     async def test(seats: Seats) -> None:
         assert (await seats.hold("one", 1)).word == OK
-        await seats.store.sell("sold", Owner("two", "two"), [(VENUE.seats[2], 2)])
+        await seats.store.sell("sold", HoldOwner("two", "two"), [(VENUE.seats[2], 2)])
         before = await seats.everything()
         assert await seats.hold(identity, *wanted) == answer
         assert await seats.everything() == before

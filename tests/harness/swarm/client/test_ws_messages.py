@@ -12,7 +12,7 @@ from websocket import ABNF
 
 from harness.record.schema import Outcome
 from harness.swarm.client import ws_handshake
-from harness.swarm.client.http import CallFailed, Limits
+from harness.swarm.client.http import CallFailed, ClientLimits
 from harness.swarm.client.message import Head, MalformedResponse
 from harness.swarm.client.websocket import FeedSocket
 from harness.swarm.recording.recorder import Recorder
@@ -81,7 +81,7 @@ def test_a_long_message_is_read_whole() -> None:
 )
 def test_what_is_no_message_ends_the_socket_with_a_word(said: bytes, error: str) -> None:
     with serving(lambda asked: [accept(asked) + said, Hang()]) as server:
-        socket = FeedSocket(Recorder(1), PERSON, Limits(body_bytes=100 if error == "too_large" else 1000))
+        socket = FeedSocket(Recorder(1), PERSON, ClientLimits(body_bytes=100 if error == "too_large" else 1000))
         assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
         with pytest.raises(CallFailed, match=error):
             socket.receive()
