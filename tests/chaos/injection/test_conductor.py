@@ -205,7 +205,7 @@ def test_a_process_that_is_interrupted_heals_before_it_ends(ours: ProxyServer, p
     script = f"""
 import time
 from pathlib import Path
-from chaos import experiment
+from chaos.specification import experiment
 from chaos.injection.conductor import Conductor
 from chaos.specification.timeline import Planned
 class Platform: toxiproxy = {ours.url!r}; event = "e1"; metrics = {{}}
