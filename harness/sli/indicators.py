@@ -6,12 +6,38 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from harness.record.reader import Record
-from harness.registry.indicators import PERCENTILES, STEPS
+from harness.registry import indicators as registry
+from harness.registry.indicators import PERCENTILES, STEPS, Indicator
 from harness.sli import buyers, conflicts, fairness, funnel, infrastructure, latency
 from harness.sli.measured import IndicatorValue, Measured, Observations
 from harness.sli.samples import Samples
-from harness.sli.spec import IndicatorSpec, sampled, specified
+
+
+class IndicatorSpec(Indicator, frozen=True):
+    """An indicator that can be measured.
+
+    `samples`: the samples that it is a percentile or a share of; null: it is one figure of the whole run.
+    """
+
+    measure: Callable[[Observations], Measured]
+    samples: Callable[[Observations], Samples] | None = None
+
+
+def specified(name: str, measure: Callable[[Observations], Measured]) -> IndicatorSpec:
+    """The registry's indicator of that name: one figure of the whole run."""
+    return IndicatorSpec(**msgspec.structs.asdict(registry.INDICATORS[name]), measure=measure)
+
+
+def sampled(name: str, samples: Callable[[Observations], Samples]) -> IndicatorSpec:
+    """The registry's indicator of that name: a percentile or a share of what was observed."""
+    return IndicatorSpec(
+        **msgspec.structs.asdict(registry.INDICATORS[name]),
+        measure=lambda seen: samples(seen).measured,
+        samples=samples,
+    )
 
 
 def _response(step: str, quantile: float) -> Callable[[Observations], Samples]:

@@ -16,7 +16,7 @@ import msgspec
 
 from target.runtime.breakers import UnavailableError
 from target.seats.hold_record import ALIVE, HoldRecord, begun, parse, reference
-from target.seats.store import LIMIT, MISSING, OK, REMEMBER_HOLD_S, TAKEN, UNREADY, HoldReply, HoldOwner, Places
+from target.seats.store import LIMIT, MISSING, OK, REMEMBER_HOLD_S, TAKEN, UNREADY, HoldOwner, HoldReply, Places
 from target.storage.keys import FEED_LENGTH_MAX, MAP_SOLD, SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
 from target.storage.redis import RedisStore
 from target.telemetry.metrics import HOLD_TRANSACTIONS

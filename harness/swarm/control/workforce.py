@@ -10,11 +10,14 @@ from typing import Final, TypeVar
 
 import gevent
 import locust
+from flask import Response, request
 from locust.env import Environment
 from locust.rpc import Message
+from locust.stats import stats_history
+from locust.web import WebUI
 
 from harness.errors import EnvironmentProblem, Interrupted
-from harness.swarm.control import lost_workers, web
+from harness.swarm.control import lost_workers
 from harness.swarm.control.collector import Collector
 from harness.swarm.control.lost_workers import LastWord, LostWorker
 from harness.swarm.control.master import OnSaleMaster, WorkerProcesses, reach_locally, spare_cores
@@ -25,6 +28,28 @@ from harness.swarm.messaging.messages import MESSAGE_TYPE
 from harness.swarm.messaging.protocol import JOIN_TIMEOUT_S, SwarmSpec
 from harness.swarm.recording.progress_file import Begun
 from harness.swarm.users.user import user_classes
+
+LOOPBACK: Final = "127.0.0.1"
+_CONFLICT: Final = 409
+
+
+def serve_web(environment: Environment, port: int) -> WebUI:
+    """Serve Locust's own pages, to watch and not to steer, at this machine's loopback until the process ends. Raises
+    OSError when the port is taken."""
+    pages = environment.create_web_ui(LOOPBACK, port, delayed_start=True)
+    assert pages.app is not None  # noqa: S101 - made by the line above
+    pages.app.before_request(_only_watch)
+    pages.start()  # type: ignore[no-untyped-call]
+    gevent.spawn(stats_history, environment.runner)
+    return pages
+
+
+def _only_watch() -> Response | None:
+    """Start, edit and stop are the rehearsal's; so is what Locust would take from a form."""
+    if request.method == "POST":
+        return Response("gatecrash rehearses: this page only shows it\n", _CONFLICT, mimetype="text/plain")
+    return None
+
 
 A = TypeVar("A", messages.Hello, messages.Spawned, messages.UsersArmed, messages.Ended, messages.SettleDone)
 
@@ -51,7 +76,7 @@ class Workforce:
         self._runner = OnSaleMaster(environment, reach.listen, reach.port + 1 if reach.port else 0)
         environment.runner = self._runner
         if reach.web_port is not None:
-            web.serve(environment, reach.web_port)
+            serve_web(environment, reach.web_port)
         self._runner.register_message(MESSAGE_TYPE, self._on_message)
         self._clients: dict[int, str] = {}
         self._said: dict[type, dict[int, object]] = {}
