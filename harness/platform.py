@@ -238,7 +238,7 @@ class FanSession(Protocol):
         """
 
     def queue_page(self, call: Call) -> Answer[None]:
-        """The first shot: read the answer of what the barrier sent, or send it now."""
+        """The first request: read the answer of what the barrier sent, or send it now."""
 
     def join(self, call: Call) -> Answer[Place]:
         """Take a place in the queue."""

@@ -21,11 +21,11 @@ class BotUser(FanUser):
 
     def arm(self, user: int) -> PreparedRequest | None:
         """As a fan does."""
-        crew = self.crew
-        self.plan = plan = bot_plan(crew.scenario.load, crew.seed, user)
+        worker_context = self.worker_context
+        self.plan = plan = bot_plan(worker_context.scenario.load, worker_context.seed, user)
         person = Person(user=user, kind=self.kind, actor=plan.actor, identity=plan.identity, device=plan.device)
-        self.session = session = crew.platform.bot_session(person, plan.tactic)
-        return session.arm(warm=crew.scenario.load.connect == "warm")
+        self.session = session = worker_context.platform.bot_session(person, plan.tactic)
+        return session.arm(warm=worker_context.scenario.load.connect == "warm")
 
     def journey(self, t0: ReleaseInstant) -> str:
         """From T0 to the last purchase that succeeds, or to being turned away."""

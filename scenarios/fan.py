@@ -28,7 +28,7 @@ from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.plan import Dice, FanPlan, fan_plan
 from harness.swarm.users.user import DONE, Pace, RehearsalUser
 from scenarios.seat_choice import choose
-from scenarios.watcher import Watch
+from scenarios.watcher import MapWatch
 
 T = TypeVar("T")
 
@@ -54,22 +54,22 @@ class FanUser(RehearsalUser):
 
     @property
     def first_send_s(self) -> float | None:
-        """When the first shot went out."""
+        """When the first request went out."""
         return self.session.first_send_s if self.session else None
 
     def arm(self, user: int) -> PreparedRequest | None:
-        """Open the connection of the first shot, unless cold connects were asked for."""
-        crew = self.crew
-        self.plan = fan_plan(crew.scenario.load.journey, crew.seed, user)
+        """Open the connection of the first request, unless cold connects were asked for."""
+        worker_context = self.worker_context
+        self.plan = fan_plan(worker_context.scenario.load.journey, worker_context.seed, user)
         person = Person(user=user, kind=self.kind, actor=self.plan.actor, identity=self.plan.identity)
-        self.session = session = crew.platform.fan_session(person)
-        return session.arm(warm=crew.scenario.load.connect == "warm")
+        self.session = session = worker_context.platform.fan_session(person)
+        return session.arm(warm=worker_context.scenario.load.connect == "warm")
 
     def journey(self, t0: ReleaseInstant) -> str:
         """From T0 to the ticket, or to giving up."""
         assert self.session is not None  # noqa: S101 - armed before it is released
         try:
-            watch = Watch.of(self.crew.scenario, t0.monotonic_s - self.arrival.after_s)
+            watch = MapWatch.of(self.worker_context.scenario, t0.monotonic_s - self.arrival.after_s)
             return Visit(self.session, self.plan, t0.monotonic_s, self.at, watch).run()
         except OutOfPatienceError:
             return GAVE_UP
@@ -84,7 +84,7 @@ class Visit:
     """One fan's way through the platform. `at` tells which step the fan is at."""
 
     def __init__(
-        self, session: FanSession, plan: FanPlan, t0_s: float, at: Callable[[str], None], watch: Watch | None = None
+        self, session: FanSession, plan: FanPlan, t0_s: float, at: Callable[[str], None], watch: MapWatch | None = None
     ) -> None:
         self._watch = watch
         self._session = session

@@ -25,7 +25,7 @@ from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.recording.request_hook import EachFired
 from harness.swarm.users.barrier import Barrier
-from harness.swarm.users.user import Crew
+from harness.swarm.users.user import WorkerContext
 from scenarios.fan import FanUser
 from scenarios.reference import ReferencePlatform
 from scenarios.spectator import SpectatorUser
@@ -50,7 +50,7 @@ class OpenDoor(Barrier):
         self._users += 1
         return self._users
 
-    def arm(self, shot: PreparedRequest | None) -> None:
+    def arm(self, prepared: PreparedRequest | None) -> None:
         """Nothing is fired: the user sends the first request."""
 
     def wait(self) -> ReleaseInstant:
@@ -77,14 +77,14 @@ def _prepare(environment: Environment, **_: object) -> None:
         event=options.on_sale_event if options else "",
     )
     worker = environment.runner.worker_index if isinstance(environment.runner, WorkerRunner) else 0
-    crew = Crew(
+    worker_context = WorkerContext(
         scenario=Scenario(name="locustfile", description="as Locust spawns them", duration_s=1.0, load=Load()),
         seed=options.seed if options else 1,
         platform=ReferencePlatform(addresses, recorder),
         recorder=recorder,
         barrier=OpenDoor(worker * _USERS_PER_WORKER),
     )
-    FanUser.crew = SpectatorUser.crew = crew
+    FanUser.worker_context = SpectatorUser.worker_context = worker_context
     gevent.spawn(_forget, recorder)
 
 

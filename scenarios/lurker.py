@@ -17,11 +17,11 @@ class LurkerUser(FanUser):
 
     def arm(self, user: int) -> PreparedRequest | None:
         """As a fan does."""
-        crew = self.crew
-        self.lurks = lurker_plan(crew.scenario.load.journey, crew.seed, user)
+        worker_context = self.worker_context
+        self.lurks = lurker_plan(worker_context.scenario.load.journey, worker_context.seed, user)
         person = Person(user=user, kind=self.kind, actor=self.lurks.actor, identity=self.lurks.identity)
-        self.session = session = crew.platform.fan_session(person)
-        return session.arm(warm=crew.scenario.load.connect == "warm")
+        self.session = session = worker_context.platform.fan_session(person)
+        return session.arm(warm=worker_context.scenario.load.connect == "warm")
 
     def journey(self, t0: ReleaseInstant) -> str:
         """From T0 to the last look at the page."""

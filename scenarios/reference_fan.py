@@ -27,7 +27,7 @@ from harness.record.schema import Function, Outcome
 from harness.swarm.client import sse
 from harness.swarm.client.http import HttpClient, Response
 from harness.swarm.client.sse import EventStream
-from harness.swarm.recording.recorder import Operation, Recorder
+from harness.swarm.recording.recorder import OpenOperation, Recorder
 from harness.swarm.recording.rows import EventRow
 from scenarios import reference_api as api
 from scenarios.reference_draw import look_at_draw
@@ -87,7 +87,7 @@ class ReferenceFanSession:
     # The queue.
 
     def queue_page(self, call: Call) -> Answer[None]:
-        """The first shot."""
+        """The first request."""
         return _plain(self._client.call(api.QUEUE_PAGE, self._page, call), None)
 
     def join(self, call: Call) -> Answer[Place]:
@@ -101,7 +101,7 @@ class ReferenceFanSession:
         operation.invoke()
         return self._take_place(operation, solution)
 
-    def _begin_join(self, call: Call, *, forged: str = "") -> Operation:
+    def _begin_join(self, call: Call, *, forged: str = "") -> OpenOperation:
         """`forged`: how the ticket that it shows was, for the history; "" where there is none or it is one's own."""
         return self._begin(Function.JOIN, call, key=self._person.actor, value={"ticket": forged} if forged else {})
 
@@ -110,7 +110,7 @@ class ReferenceFanSession:
             return b""
         return f"Challenge: {solve(asked.challenge, self._person.actor, asked.bits)}\r\n".encode()
 
-    def _take_place(self, operation: Operation, headers: bytes) -> Answer[Place]:
+    def _take_place(self, operation: OpenOperation, headers: bytes) -> Answer[Place]:
         """The join itself, with what was solved or is shown in `headers`."""
         person = self._person
         body = _encode({"fan": person.actor, "identity": person.identity})
@@ -252,7 +252,7 @@ class ReferenceFanSession:
 
     def _begin(
         self, function: Function, call: Call, *, key: str = "", value: Mapping[str, object] | None = None
-    ) -> Operation:
+    ) -> OpenOperation:
         return self._recorder.begin(self._person, function, call, key=key, value=value or {})
 
 
@@ -291,7 +291,7 @@ class PositionStream:
             self._session.note("disconnect", monotonic())
 
 
-def end_order(operation: Operation, response: Response) -> Answer[Order]:
+def end_order(operation: OpenOperation, response: Response) -> Answer[Order]:
     """End the look-up of an order, a fan's own or one after settling."""
     answer = _read(response, api.OrderAnswer, 200)
     if answer is None:
@@ -329,7 +329,7 @@ def _plain(response: Response, value: T | None) -> Answer[T]:
     )
 
 
-def _never_sent(operation: Operation, response: Response) -> Answer[T]:
+def _never_sent(operation: OpenOperation, response: Response) -> Answer[T]:
     """End an operation that surely did not happen, because `response` to what it needs first was no good."""
     operation.end(Outcome.FAIL, error=response.error, t_end_s=response.t_end_s)
     return Answer(
@@ -342,7 +342,7 @@ def _never_sent(operation: Operation, response: Response) -> Answer[T]:
 
 
 def _ended(
-    operation: Operation,
+    operation: OpenOperation,
     response: Response,
     *,
     key: str | None = None,

@@ -14,7 +14,7 @@ import gevent
 import msgspec
 
 from harness.platform import Answer, Call, Person
-from harness.swarm.client.http import CallFailed, Limits
+from harness.swarm.client.http import CallFailed, ClientLimits
 from harness.swarm.client.websocket import FeedSocket
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.recording.rows import EventRow
@@ -63,7 +63,7 @@ class ReferenceSpectatorSession:
     """See `harness.platform.SpectatorSession`."""
 
     def __init__(
-        self, recorder: Recorder, person: Person, feeds: tuple[str, ...], event: str, limits: Limits | None = None
+        self, recorder: Recorder, person: Person, feeds: tuple[str, ...], event: str, limits: ClientLimits | None = None
     ) -> None:
         self._socket = FeedSocket(recorder, person, limits)
         self._note = recorder.event

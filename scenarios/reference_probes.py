@@ -20,7 +20,7 @@ from harness.platform import Addresses, Call, Person
 from harness.record.schema import Function, Outcome
 from harness.swarm.client.http import Endpoint, HttpClient, Response
 from harness.swarm.client.transport import Origin
-from harness.swarm.recording.recorder import Operation, Recorder
+from harness.swarm.recording.recorder import OpenOperation, Recorder
 from scenarios import reference_api as api
 from scenarios.reference_bot import renamed, rewritten
 from scenarios.reference_proof import solve
@@ -79,7 +79,7 @@ class Prober:
         else:
             _turned_away(operation, refused=refused)
 
-    def _come_in(self, operation: Operation, ticket: str) -> None:
+    def _come_in(self, operation: OpenOperation, ticket: str) -> None:
         """From another's ticket to a hold, as far as the platform lets."""
         pass_, refused = self._enter(ticket, _OTHER, operation)
         if pass_:
@@ -87,7 +87,7 @@ class Prober:
         else:
             _turned_away(operation, refused=refused)
 
-    def _hold(self, operation: Operation, headers: bytes) -> None:
+    def _hold(self, operation: OpenOperation, headers: bytes) -> None:
         """The last step of each way."""
         body = msgspec.json.encode({"seats": [self._seat]})
         answer = self._post("/holds", headers + api.JSON_BODY, body, operation)
@@ -101,7 +101,7 @@ class Prober:
         else:
             _turned_away(operation, refused=answer.status in _REFUSED)
 
-    def _begin(self, way: str) -> Operation:
+    def _begin(self, way: str) -> OpenOperation:
         return self._recorder.begin(_PROBER, Function.PROBE, _now(), key=way, value={"seats": [self._seat]})
 
     def _proof(self) -> bytes:
@@ -111,7 +111,7 @@ class Prober:
         return f"Challenge: {solve(asked.challenge, _PROBER.actor, asked.bits)}\r\n".encode()
 
     def _join(
-        self, authority: bytes, bearer: Person, proof: bytes, operation: Operation | None = None
+        self, authority: bytes, bearer: Person, proof: bytes, operation: OpenOperation | None = None
     ) -> tuple[str, bool]:
         """A ticket, "" for none; and whether it was refused for good."""
         body = msgspec.json.encode({"fan": bearer.actor, "identity": bearer.identity})
@@ -119,7 +119,7 @@ class Prober:
         joined = api.read(answer, api.JoinAnswer)
         return joined.ticket if joined else "", answer.status in _REFUSED
 
-    def _enter(self, ticket: str, bearer: Person, operation: Operation | None = None) -> tuple[str, bool]:
+    def _enter(self, ticket: str, bearer: Person, operation: OpenOperation | None = None) -> tuple[str, bool]:
         """A pass, "" for none; and whether it was refused for good. Waits a moment to be called in."""
         until_s = monotonic() + _CALLED_WITHIN_S
         while True:
@@ -130,7 +130,7 @@ class Prober:
         entered = api.read(answer, api.EnterAnswer)
         return entered.pass_ if entered else "", answer.status in _REFUSED
 
-    def _post(self, path: str, headers: bytes, body: bytes, operation: Operation | None) -> Response:
+    def _post(self, path: str, headers: bytes, body: bytes, operation: OpenOperation | None) -> Response:
         """`operation`: the probe that it belongs to; null: the prober's own honest way to a pass."""
         call = operation.call_now() if operation else _now()
         return self._client.call(_POST, f"{self._base}{path}", call, headers, body)
@@ -140,7 +140,7 @@ def _authority(scheme: str, token: str, bearer: Person) -> bytes:
     return f"Authorization: {scheme} {token}\r\n".encode() + _device(bearer)
 
 
-def _turned_away(operation: Operation, *, refused: bool) -> None:
+def _turned_away(operation: OpenOperation, *, refused: bool) -> None:
     """Refused is a clear answer; anything else may be for another reason than the forgery, and says nothing."""
     outcome = Outcome.FAIL if refused else Outcome.UNKNOWN
     operation.end(outcome, error="status", t_end_s=monotonic())

@@ -33,10 +33,10 @@ class SpectatorUser(RehearsalUser):
 
     def arm(self, user: int) -> None:
         """Open the feed; it is followed from the release on, what came meanwhile included."""
-        plan = spectator_plan(self.crew.seed, user)
+        plan = spectator_plan(self.worker_context.seed, user)
         self._dice = Dice(plan.rolls)
         person = Person(user=user, kind=self.kind, actor=plan.actor, identity=plan.identity)
-        self.session = session = self.crew.platform.spectator_session(person)
+        self.session = session = self.worker_context.platform.spectator_session(person)
         start_s = monotonic()
         answer = session.connect(Call(t_intended_s=start_s))
         while answer.outcome is not Outcome.OK:

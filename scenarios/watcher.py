@@ -13,14 +13,14 @@ _SURELY_S: Final = 0.2  # after the last instant at which the seats may still be
 _LOOK_WITHIN_S: Final = 0.5  # of the run's end nobody begins to look
 
 
-class Watch(msgspec.Struct, frozen=True):
+class MapWatch(msgspec.Struct, frozen=True):
     """When a fan who left a hold alone looks at the map again. `ends_s`: of the run, on the worker's clock."""
 
     late_max_s: float
     ends_s: float
 
     @classmethod
-    def of(cls, scenario: Scenario, t0_s: float) -> Watch:
+    def of(cls, scenario: Scenario, t0_s: float) -> MapWatch:
         """As the scenario's rules have it; `t0_s` is the release."""
         rules = scenario.on_sale
         return cls(rules.hold_late_max_s + rules.map_late_max_s + _SURELY_S, t0_s + scenario.duration_s)

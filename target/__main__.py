@@ -39,9 +39,9 @@ def run_role(role: str, settings: Settings) -> None:
     if role == "migrate":
         _migrate(settings)
     elif role == "feed":
-        from target.feed import node as feed
+        from target.feed import node
 
-        feed.serve(settings)
+        node.serve(settings)
     else:
         from target.runtime.serving import serve
 

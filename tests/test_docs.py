@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from harness.judging.findings import anchors
+from harness.registry.invariants import INVARIANTS
 from tests.bench import bots
 
 ROOT = Path(__file__).parent.parent
@@ -69,6 +70,21 @@ def test_links_lead_somewhere(document: str) -> None:
         assert linked.exists(), target
         if anchor:
             assert anchor in headings(str(linked.relative_to(ROOT))), target
+
+
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/glossary.md"])
+def test_the_files_that_a_document_names_exist(document: str) -> None:
+    named = re.findall(
+        r"`((?:harness|scenarios|chaos|reports|target|tests|docs)/[\w/.-]*)`", (ROOT / document).read_text()
+    )
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_table_of_invariants_is_the_registrys() -> None:
+    table = re.search(r"^## The invariants\n(.*?)^## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert table is not None
+    assert re.findall(r"^\| `(\w+)` \|", table[1], re.M) == list(INVARIANTS)
 
 
 def test_the_table_of_bots_is_made_from_the_results() -> None:

@@ -1,8 +1,9 @@
-"""The map of the code: no module and no room imports itself in a circle, by whatever way it imports."""
+"""The map of the code: no module imports itself in a circle, and ARCHITECTURE.md shows every package and no other."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,26 @@ def reachable(edges: Graph, start: str) -> set[str]:
             found.add(node)
             waiting += edges[node]
     return found
+
+
+def rooms() -> set[str]:
+    """Every package with modules of its own that contains no other rooms but is not the top of a folder with rooms."""
+    packages = {
+        path.parent for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path.name != "__init__.py"
+    }
+    names = {path.relative_to(ROOT).as_posix() for path in packages}
+    return {name for name in names if not (name in FOLDERS and any(f"{name}/" in other for other in names))}
+
+
+def pictured() -> set[str]:
+    """The packages in the picture of ARCHITECTURE.md."""
+    picture = re.search(r"^```mermaid\n(.*?)^```", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert picture is not None
+    return set(re.findall(r'\["([\w/]+)"\]', picture[1])) - {"harness", "chaos", "reports", "target"}
+
+
+def test_the_picture_shows_every_package_and_no_other() -> None:
+    assert pictured() == rooms()
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

@@ -42,10 +42,10 @@ def inverse_of(fault: Fault, name: str, tools: Tools) -> Inverse:
         case Drop():
             return drop.inverse(fault, tools)
         case Kill():
-            found = tools.levers.process(fault.process).container
+            found = tools.stack_control.process(fault.process).container
             return container.inverse_of_kill(fault.process, found) if found else kill.inverse(fault, tools)
         case Pause():
-            found = tools.levers.process(fault.process).container
+            found = tools.stack_control.process(fault.process).container
             return container.inverse_of_pause(fault.process, found) if found else pause.inverse(fault, tools)
         case Disconnect():
             return disconnect.inverse(fault, tools)

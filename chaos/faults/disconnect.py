@@ -32,7 +32,7 @@ class Reattach(msgspec.Struct, frozen=True, tag_field="inverse", tag="reattach")
 
 def inverse(fault: Disconnect, tools: Tools) -> Reattach:
     """How to put it back. Raises DockerProblem when it does not run, or could not be put back as it was."""
-    container = tools.levers.process(fault.process).container
+    container = tools.stack_control.process(fault.process).container
     with engine_for(fault.process) as engine:
         return Reattach(fault.process, container, engine.attachments(container))
 

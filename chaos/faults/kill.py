@@ -30,7 +30,7 @@ class StartAgain(msgspec.Struct, frozen=True, tag="start_again", tag_field="inve
         if self.killed.alive:
             return
         if tools.has_levers and self.owner == Identity.own():
-            part = tools.levers.process(self.name)
+            part = tools.stack_control.process(self.name)
             if not part.running:
                 part.start_again()
             return
@@ -43,9 +43,9 @@ class StartAgain(msgspec.Struct, frozen=True, tag="start_again", tag_field="inve
 
 def inverse(fault: Kill, tools: Tools) -> StartAgain:
     """How to put it back. Raises EnvironmentProblem when it does not run."""
-    part = tools.levers.process(fault.process)
+    part = tools.stack_control.process(fault.process)
     killed = process.family(part.pid)[0]
-    owner = process.family(tools.levers.owner_pid)[0]
+    owner = process.family(tools.stack_control.owner_pid)[0]
     launch = Launch(
         command=tuple(part.command),
         log=str(part.log.resolve()),
@@ -58,5 +58,5 @@ def inverse(fault: Kill, tools: Tools) -> StartAgain:
 
 def inject(fault: Kill, tools: Tools) -> dict[str, float]:
     """Do it. Returns what was measured: nothing, the canary does."""
-    tools.levers.process(fault.process).kill()
+    tools.stack_control.process(fault.process).kill()
     return {}

@@ -28,7 +28,7 @@ class GoOn(msgspec.Struct, frozen=True, tag="go_on", tag_field="inverse"):
 
 def inverse(fault: Pause, tools: Tools) -> GoOn:
     """How to put it back. Raises EnvironmentProblem when it does not run."""
-    return GoOn(fault.process, process.family(tools.levers.process(fault.process).pid))
+    return GoOn(fault.process, process.family(tools.stack_control.process(fault.process).pid))
 
 
 def inject(inverse: GoOn) -> dict[str, float]:

@@ -97,7 +97,7 @@ def cut(inverse: Reconnect) -> dict[str, float]:
 
 
 def _replica(server: str, tools: Tools) -> tuple[str, Identity]:
-    dsn = tools.levers.postgres_dsn(server)
+    dsn = tools.stack_control.postgres_dsn(server)
     if not postgres.is_replica(dsn):
         raise EnvironmentProblem(f"{server} is no replica", hint="name one that is")
-    return dsn, family(tools.levers.owner_pid)[0]
+    return dsn, family(tools.stack_control.owner_pid)[0]

@@ -1,8 +1,8 @@
-"""What faults are injected and undone with: fault proxies by their address, and the levers of the stack."""
+"""What faults are injected and undone with: fault proxies by their address, and the control of a stack."""
 
 from __future__ import annotations
 
-from chaos.injectors.stack_control import Levers
+from chaos.injectors.stack_control import StackControl
 from chaos.injectors.toxiproxy import Toxiproxy
 from harness.errors import GatecrashError, InputError
 
@@ -16,12 +16,12 @@ class Gone(GatecrashError):
 
 
 class Tools:
-    """`url` is the fault proxy of the stack, "" for none. A healer has neither `url` nor `levers`: what it needs is in
-    the journal. Not for use from several threads at once."""
+    """`url` is the fault proxy of the stack, "" for none. A healer has neither `url` nor `stack_control`: what it needs
+    is in the journal. Not for use from several threads at once."""
 
-    def __init__(self, url: str = "", levers: Levers | None = None) -> None:
+    def __init__(self, url: str = "", stack_control: StackControl | None = None) -> None:
         self.url = url
-        self._levers = levers
+        self._stack_control = stack_control
         self._servers: dict[str, Toxiproxy] = {}
 
     @property
@@ -32,18 +32,18 @@ class Tools:
         return self.server_at(self.url)
 
     @property
-    def levers(self) -> Levers:
-        """The levers of the stack. Raises InputError when it has none."""
-        if self._levers is None:
+    def stack_control(self) -> StackControl:
+        """The stack_control of the stack. Raises InputError when it has none."""
+        if self._stack_control is None:
             raise InputError(
                 "this platform does not let us at its processes and databases", hint="use an experiment on its proxies"
             )
-        return self._levers
+        return self._stack_control
 
     @property
     def has_levers(self) -> bool:
         """Whether there are any."""
-        return self._levers is not None
+        return self._stack_control is not None
 
     def server_at(self, url: str) -> Toxiproxy:
         """The fault proxy at this address."""

@@ -22,10 +22,10 @@ from typing import Final, Protocol, Self
 import msgspec
 
 from chaos.faults.tools import Tools
-from chaos.injection.guards import Watch
+from chaos.injection.guards import GuardWatch
 from chaos.injection.injection import Injection
 from chaos.injection.preflight import places_of, require_ready
-from chaos.injectors.stack_control import Levers
+from chaos.injectors.stack_control import StackControl
 from chaos.lease import state
 from chaos.lease.lease import LEASE_S, Lease
 from chaos.proof.canary import wait_all_healed
@@ -40,8 +40,8 @@ _LOOK_EVERY_S: Final = 0.1
 _log = logging.getLogger("chaos")
 
 
-class Addresses(Protocol):
-    """What the conductor must know of the platform: `harness.stack.Addresses` has it."""
+class PlatformAddresses(Protocol):
+    """What the conductor must know of the platform: `harness.stack.PlatformAddresses` has it."""
 
     @property
     def toxiproxy(self) -> str:
@@ -59,27 +59,27 @@ class Addresses(Protocol):
 class Conductor:
     """Injects, proves and heals. `faults_path` is rewritten whole after each change of state.
 
-    `levers` let it at processes and databases. `lease_s`: how long a fault may outlive a keeper that hangs.
+    `stack_control` let it at processes and databases. `lease_s`: how long a fault may outlive a keeper that hangs.
     """
 
     def __init__(
         self,
         planned: Sequence[Planned],
-        addresses: Addresses,
+        addresses: PlatformAddresses,
         faults_path: Path,
-        levers: Levers | None = None,
+        stack_control: StackControl | None = None,
         *,
         lease_s: float = LEASE_S,
     ) -> None:
         self._planned = tuple(_with_event(plan, addresses.event) for plan in planned)
         self._steps = schedule(self._planned)
         self._path = faults_path
-        self._tools = Tools(addresses.toxiproxy, levers)
+        self._tools = Tools(addresses.toxiproxy, stack_control)
         self._lease_s = lease_s
         self._lease: Lease | None = None
         experiments = [plan.experiment for plan in self._planned]
         guards = [guard for one in experiments for guard in (*one.steady_state, *one.guards)]
-        self._watch = Watch(guards, addresses.metrics)
+        self._watch = GuardWatch(guards, addresses.metrics)
         self._injections: tuple[Injection, ...] = ()
         self._t0_monotonic_s = time.monotonic()
         self._lock = threading.RLock()  # the server is driven, and faults.json written, by one thread at a time

@@ -38,7 +38,7 @@ def holds(guard: Guard, samples: Iterable[Sample]) -> bool | None:
     return all(_COMPARE[guard.compare](value, guard.value) for value in values) if values else None
 
 
-class Watch:
+class GuardWatch:
     """Reads the metrics twice a second in a thread of its own. `metrics`: source → URL of a Prometheus page."""
 
     def __init__(self, guards: Iterable[Guard], metrics: Mapping[str, str]) -> None:

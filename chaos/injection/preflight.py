@@ -36,10 +36,10 @@ def places_of(experiments: Iterable[Experiment], tools: Tools) -> dict[Site, Pla
         _require_levers(experiment, tools)
         for canary in experiment.canaries:
             if canary.process:
-                host, _, port = tools.levers.process(canary.process).address.rpartition(":")
+                host, _, port = tools.stack_control.process(canary.process).address.rpartition(":")
                 places[canary.site] = (host, int(port))
             elif canary.server:
-                dsns = tools.levers.postgres_dsn(PRIMARY), tools.levers.postgres_dsn(canary.server)
+                dsns = tools.stack_control.postgres_dsn(PRIMARY), tools.stack_control.postgres_dsn(canary.server)
                 places[canary.site] = Replication(*dsns)
     return places
 
@@ -90,7 +90,7 @@ def _require_levers(experiment: Experiment, tools: Tools) -> None:
             if not found:
                 raise InputError(f"{experiment.name}: {name} listens nowhere, so no canary can probe it")
     for fault in experiment.faults:
-        if isinstance(fault, Disconnect) and not tools.levers.process(fault.process).container:
+        if isinstance(fault, Disconnect) and not tools.stack_control.process(fault.process).container:
             hint = "use --stack compose, or an experiment on its fault proxy"
             raise InputError(
                 f"{experiment.name}: {fault.process} runs in no container, so it has no network", hint=hint
@@ -98,8 +98,8 @@ def _require_levers(experiment: Experiment, tools: Tools) -> None:
 
 
 def _process(tools: Tools, name: str) -> str:
-    return tools.levers.process(name).address
+    return tools.stack_control.process(name).address
 
 
 def _dsn(tools: Tools, name: str) -> str:
-    return tools.levers.postgres_dsn(name)
+    return tools.stack_control.postgres_dsn(name)

@@ -58,7 +58,7 @@ class Part(Protocol):
         """Start it with the same command. Raises EnvironmentProblem."""
 
 
-class Levers(Protocol):
+class StackControl(Protocol):
     """A stack that lets us at its parts. `owner_pid`: the process whose end takes the whole stack down."""
 
     @property

@@ -41,7 +41,7 @@ class InForce(msgspec.Struct, frozen=True):
     run: str
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class HealResult(msgspec.Struct, frozen=True):
     """What became of one entry. `healed` false: it may still be in force, `how` says why."""
 
     experiment: str
@@ -64,9 +64,9 @@ def in_force() -> tuple[InForce, ...]:
     return tuple(found)
 
 
-def heal_all(by: str, *, kept_too: bool = False, within_s: float = HEAL_WITHIN_S) -> tuple[Outcome, ...]:
+def heal_all(by: str, *, kept_too: bool = False, within_s: float = HEAL_WITHIN_S) -> tuple[HealResult, ...]:
     """Heal what dead keepers left, and what living ones keep only when that is asked for. Raises InputError."""
-    outcomes: list[Outcome] = []
+    outcomes: list[HealResult] = []
     for path in state.journals():
         with contextlib.suppress(FileNotFoundError):
             if kept_too or not lease.read(path).opened.keeper.alive:
@@ -74,7 +74,7 @@ def heal_all(by: str, *, kept_too: bool = False, within_s: float = HEAL_WITHIN_S
     return tuple(outcomes)
 
 
-def heal(path: Path, by: str, within_s: float = HEAL_WITHIN_S, *, given_up: bool = False) -> tuple[Outcome, ...]:
+def heal(path: Path, by: str, within_s: float = HEAL_WITHIN_S, *, given_up: bool = False) -> tuple[HealResult, ...]:
     """Heal one journal, the last fault first; it is removed when nothing is left and nobody keeps it any more.
 
     `given_up`: known already; otherwise nobody does when its keeper is dead. A process that is dying has closed its
@@ -82,7 +82,7 @@ def heal(path: Path, by: str, within_s: float = HEAL_WITHIN_S, *, given_up: bool
     """
     with lease.healing(path, within_s) as ours:
         if not ours:
-            return tuple(Outcome(one.experiment, one.inverse.what, healed=False, how="another heals it")
+            return tuple(HealResult(one.experiment, one.inverse.what, healed=False, how="another heals it")
                          for one in lease.read(path).pending)  # fmt: skip
         journal = lease.read(path)
         outcomes = _undo_all(path, journal.pending[::-1], by, time.monotonic() + within_s)
@@ -91,9 +91,9 @@ def heal(path: Path, by: str, within_s: float = HEAL_WITHIN_S, *, given_up: bool
         return outcomes
 
 
-def _undo_all(path: Path, entries: Sequence[Intended], by: str, deadline_s: float) -> tuple[Outcome, ...]:
+def _undo_all(path: Path, entries: Sequence[Intended], by: str, deadline_s: float) -> tuple[HealResult, ...]:
     """Each in turn, again and again: one that does not obey keeps none of the others waiting."""
-    tools, done = Tools(), dict[int, Outcome]()
+    tools, done = Tools(), dict[int, HealResult]()
     began_s = time.monotonic()
     while True:
         for entry in entries:
@@ -107,19 +107,19 @@ def _undo_all(path: Path, entries: Sequence[Intended], by: str, deadline_s: floa
         time.sleep(_PAUSE_S)
 
 
-def _undo(entry: Intended, tools: Tools, tried_for_s: float) -> Outcome:
+def _undo(entry: Intended, tools: Tools, tried_for_s: float) -> HealResult:
     what = entry.inverse.what
     try:
         entry.inverse.undo(tools)
     except (Gone, ChangedHands) as reason:
-        return Outcome(entry.experiment, what, healed=True, how=f"left alone: {reason}")
+        return HealResult(entry.experiment, what, healed=True, how=f"left alone: {reason}")
     except InputError:
         raise
     except GatecrashError as problem:
         if tried_for_s >= _GONE_AFTER_S and _server_is_gone(entry.inverse):
-            return Outcome(entry.experiment, what, healed=True, how="left alone: that fault proxy is gone")
-        return Outcome(entry.experiment, what, healed=False, how=str(problem))
-    return Outcome(entry.experiment, what, healed=True)
+            return HealResult(entry.experiment, what, healed=True, how="left alone: that fault proxy is gone")
+        return HealResult(entry.experiment, what, healed=False, how=str(problem))
+    return HealResult(entry.experiment, what, healed=True)
 
 
 def _server_is_gone(inverse: Inverse) -> bool:

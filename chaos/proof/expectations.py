@@ -35,7 +35,7 @@ from harness.sli.measured import BOT
 from harness.sli.recovery_gap import recovery_gaps
 
 
-class Evidence(Protocol):
+class RunEvidence(Protocol):
     """The parts of a record that expectations are judged by; `harness.record.reader.Record` has them."""
 
     @property
@@ -46,7 +46,7 @@ class Evidence(Protocol):
         """A table of the record; empty when it was not written."""
 
 
-def judge(record: Evidence) -> tuple[FaultResult, ...]:
+def judge(record: RunEvidence) -> tuple[FaultResult, ...]:
     """Every experiment of the run, with each of its expectations."""
     return tuple(_judge_fault(run, record) for run in record.faults.faults)
 
@@ -81,7 +81,7 @@ def expected(expectation: Expectation) -> str:
             return f"{expectation.step} as before from {within} after the heal: {as_before}"
 
 
-def observe(expectation: Expectation, window: Window, record: Evidence) -> Observation:
+def observe(expectation: Expectation, window: Window, record: RunEvidence) -> Observation:
     """What the record says about an expectation. That a bot is turned away is no failure: bots do not count."""
     match expectation:
         case MetricReaches():
@@ -104,12 +104,12 @@ def observe(expectation: Expectation, window: Window, record: Evidence) -> Obser
             return observations.recovers(_of_people(record, "requests"), expectation, window)
 
 
-def _of_people(record: Evidence, name: str) -> pa.Table:
+def _of_people(record: RunEvidence, name: str) -> pa.Table:
     rows = record.table(name)
     return rows.filter(pc.not_equal(rows["kind"], BOT))
 
 
-def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
+def _judge_fault(run: FaultRun, record: RunEvidence) -> FaultResult:
     try:
         experiment = msgspec.convert(run.definition, Experiment)
     except msgspec.ValidationError as error:
@@ -136,7 +136,7 @@ def _judge_fault(run: FaultRun, record: Evidence) -> FaultResult:
     )
 
 
-def _judge_expectation(expectation: Expectation, run: FaultRun, record: Evidence) -> ExpectationResult:
+def _judge_expectation(expectation: Expectation, run: FaultRun, record: RunEvidence) -> ExpectationResult:
     if run.t_requested_s is None or run.t_effective_s is None or run.t_heal_requested_s is None:
         seen = unknown("the fault was never seen in force")
     else:

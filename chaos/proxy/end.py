@@ -27,7 +27,7 @@ class EndedLink(Protocol):
     ended: bool
 
     @property
-    def target(self) -> End:
+    def target(self) -> SocketEnd:
         """The end that it writes to."""
 
     def begin(self) -> None:
@@ -50,10 +50,10 @@ class EndedConnection(Protocol):
         """This end is gone."""
 
 
-class End(asyncio.Protocol):
+class SocketEnd(asyncio.Protocol):
     """One socket of a connection. Created before its peer is known; `on_open` is called when its socket is."""
 
-    def __init__(self, on_open: Callable[[End], None]) -> None:
+    def __init__(self, on_open: Callable[[SocketEnd], None]) -> None:
         self.write: Callable[[bytes], None] = _drop  # bound to the socket while it is open
         self._on_open = on_open
         self._transport: asyncio.Transport | None = None

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from chaos.proxy.end import End
+from chaos.proxy.end import SocketEnd
 from chaos.proxy.toxics.stage import Attributes, Sink, Stage
 
 _CHANCE: Final = random.Random()
@@ -22,7 +22,7 @@ _CHANCE: Final = random.Random()
 AnyStage: TypeAlias = Stage[Any]  # paired with its attributes by the toxic that made it
 
 
-class Lease(msgspec.Struct, frozen=True):
+class ToxicLease(msgspec.Struct, frozen=True):
     """How long a toxic may outlive whoever set it: it is removed at `ends_s` (monotonic) unless renewed before."""
 
     lasts_s: float
@@ -38,7 +38,7 @@ class Toxic(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     toxicity: float
     attributes: Attributes
-    lease: Lease | None = None
+    lease: ToxicLease | None = None
 
     @property
     def direction(self) -> str:
@@ -82,7 +82,7 @@ _VOID: Final = _Void()
 class Link:
     """One direction of a connection: from the end it reads to the end it writes."""
 
-    def __init__(self, connection: Connection, source: End, target: End) -> None:
+    def __init__(self, connection: ProxiedConnection, source: SocketEnd, target: SocketEnd) -> None:
         self.source = source
         self.target = target
         self.head: Sink | None = None  # None: straight to the target's socket
@@ -217,11 +217,17 @@ class Link:
             self.source.read(reading)
 
 
-class Connection:
+class ProxiedConnection:
     """A client, its upstream and the two links between them."""
 
     def __init__(
-        self, client: End, upstream: End, on_lost: Callable[[Connection], None], *, number: int, seed: str | None
+        self,
+        client: SocketEnd,
+        upstream: SocketEnd,
+        on_lost: Callable[[ProxiedConnection], None],
+        *,
+        number: int,
+        seed: str | None,
     ) -> None:
         self.number = number
         self.seed = seed  # of its own dice; None: chance

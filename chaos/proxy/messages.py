@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, get_origin
 
 import msgspec
 
-from chaos.proxy.link import AnyStage, Lease, Toxic
+from chaos.proxy.link import AnyStage, Toxic, ToxicLease
 from chaos.proxy.toxics import TOXICS
 from chaos.proxy.toxics.stage import Attributes
 
@@ -151,13 +151,13 @@ def new_toxics(given: Sequence[ToxicInput]) -> list[Toxic]:
     return toxics
 
 
-def _lease(present: Lease | None, given: ToxicInput) -> Lease | None:
+def _lease(present: ToxicLease | None, given: ToxicInput) -> ToxicLease | None:
     """The lease that runs from now on. One that is not mentioned runs on."""
     if not isinstance(given, LeasedToxicInput) or given.lease_s is None:
         return present
     if not 0 <= given.lease_s < math.inf:
         raise bad_body("lease_s must be 0 or more seconds")
-    return Lease(given.lease_s, time.monotonic() + given.lease_s) if given.lease_s else None
+    return ToxicLease(given.lease_s, time.monotonic() + given.lease_s) if given.lease_s else None
 
 
 def updated_toxic(toxic: Toxic, given: ToxicInput) -> Toxic:

@@ -1,4 +1,4 @@
-"""One proxy: a listener, the connections it carries, and the toxics that each of them gets."""
+"""One proxy: its listener, its connections, their toxics, the leases of these toxics, and the counts of bytes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import math
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from chaos.proxy import address
-from chaos.proxy.end import End
-from chaos.proxy.leases import Leases
-from chaos.proxy.link import Connection, Toxic
+from chaos.proxy.end import SocketEnd
+from chaos.proxy.link import Link, ProxiedConnection, Toxic
 from chaos.proxy.messages import (
     STREAMS,
     TOXIC_NOT_FOUND,
@@ -29,7 +31,72 @@ from chaos.proxy.messages import (
     toxic_document,
     updated_toxic,
 )
-from chaos.proxy.traffic import ConnectionDocument, Traffic, connection_document
+
+
+class ConnectionDocument(msgspec.Struct, frozen=True):
+    """One open connection, as the API shows it. `stalled`: a drop made it carry nothing any more."""
+
+    client: str
+    age_s: float
+    upstream_bytes: int
+    downstream_bytes: int
+    stalled: bool
+
+
+def connection_document(connection: ProxiedConnection, now_s: float) -> ConnectionDocument:
+    """As the API shows it at `now_s` (monotonic)."""
+    return ConnectionDocument(
+        connection.client_address,
+        round(now_s - connection.opened_s, 3),
+        connection.upstream_link.bytes_total,
+        connection.downstream_link.bytes_total,
+        connection.stalled,
+    )
+
+
+class Traffic:
+    """What went through a proxy in one direction, in bytes."""
+
+    def __init__(self, received_bytes: int = 0, sent_bytes: int = 0) -> None:
+        self.received_bytes = received_bytes
+        self.sent_bytes = sent_bytes
+
+    def add(self, link: Link) -> None:
+        """Count a link's bytes in."""
+        self.received_bytes += link.bytes_total
+        self.sent_bytes += link.sent_bytes
+
+
+class Leases:
+    """The leases of one proxy's toxics, by name; `expired` is called with the name of a toxic whose lease ran out."""
+
+    def __init__(self, expired: Callable[[str], None]) -> None:
+        self.expired_total = 0
+        self._expired = expired
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def watch(self, toxic: Toxic) -> None:
+        """Follow the lease that this toxic has now, if any."""
+        self.forget(toxic.name)
+        if toxic.lease is not None:
+            left_s = max(0.0, toxic.lease.ends_s - time.monotonic())
+            self._timers[toxic.name] = asyncio.get_running_loop().call_later(left_s, self._expire, toxic.name)
+
+    def forget(self, name: str) -> None:
+        """The toxic is gone."""
+        if (timer := self._timers.pop(name, None)) is not None:
+            timer.cancel()
+
+    def forget_all(self) -> None:
+        """The proxy is gone."""
+        for name in list(self._timers):
+            self.forget(name)
+
+    def _expire(self, name: str) -> None:
+        del self._timers[name]
+        self.expired_total += 1
+        self._expired(name)
+
 
 _BACKLOG: Final = 4096
 _DIAL_TIMEOUT_S: Final = 10.0
@@ -57,8 +124,8 @@ class Proxy:
         self._leases = Leases(self._lease_expired)
         self._toxics: list[Toxic] = []
         self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
-        self._dialling: dict[End, asyncio.Task[None]] = {}
+        self._connections: set[ProxiedConnection] = set()
+        self._dialling: dict[SocketEnd, asyncio.Task[None]] = {}
 
     @classmethod
     def from_input(
@@ -91,7 +158,7 @@ class Proxy:
         bound = await address.bind(self.listen)
         try:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: End(self._accepted), sock=bound, backlog=_BACKLOG)
+            self._server = await loop.create_server(lambda: SocketEnd(self._accepted), sock=bound, backlog=_BACKLOG)
         except OSError as error:
             bound.close()
             raise ApiError(f"listen tcp {self.listen}: {error.strerror}", 500) from error
@@ -220,7 +287,7 @@ class Proxy:
         self.dropped[mode] += len(chosen)
         return len(candidates), len(chosen)
 
-    def _open(self) -> list[Connection]:
+    def _open(self) -> list[ProxiedConnection]:
         """The oldest first."""
         return sorted((each for each in self._connections if each.is_open), key=lambda each: each.number)
 
@@ -228,12 +295,12 @@ class Proxy:
         _log.warning("proxy %s: the lease of the toxic %s has run out: it is removed", self.name, name)
         self.remove_toxic(name)
 
-    def _lost(self, connection: Connection) -> None:
+    def _lost(self, connection: ProxiedConnection) -> None:
         self._connections.discard(connection)
         for stream in STREAMS:
             self._past[stream].add(connection.link(stream))
 
-    def _accepted(self, client: End) -> None:
+    def _accepted(self, client: SocketEnd) -> None:
         if not self.enabled:
             client.cut(rst=False)
             return
@@ -243,9 +310,9 @@ class Proxy:
         timer = loop.call_later(_DIAL_TIMEOUT_S, task.cancel)  # lighter than asyncio.timeout: a dial is a hot path
         task.add_done_callback(lambda _: timer.cancel())
 
-    async def _dial(self, client: End, number: int) -> None:
+    async def _dial(self, client: SocketEnd, number: int) -> None:
         """Reach the upstream. Dials run side by side: one that hangs delays no other, and is cancelled in the end."""
-        upstream = End(lambda _: None)
+        upstream = SocketEnd(lambda _: None)
         try:
             host, port = address.split(self.upstream)
             await asyncio.get_running_loop().create_connection(lambda: upstream, host or "127.0.0.1", port)
@@ -259,7 +326,7 @@ class Proxy:
             raise
         else:
             seed = None if self._seed is None else f"{self._seed}/{number}"
-            connection = Connection(client, upstream, self._lost, number=number, seed=seed)
+            connection = ProxiedConnection(client, upstream, self._lost, number=number, seed=seed)
             self._connections.add(connection)
             connection.start(self._toxics)
         finally:

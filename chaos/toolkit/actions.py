@@ -10,7 +10,7 @@ import msgspec
 
 from chaos.lease.lease import LEASE_S
 from chaos.toolkit import definition
-from chaos.toolkit.broken import BROKEN, Drilled, Failed, Injected
+from chaos.toolkit.broken import BROKEN, Drilled, Injected, NotBegun
 from chaos.toolkit.platform import DEFAULT, read
 from harness.errors import GatecrashError, InputError
 from harness.record.schema import FaultRun
@@ -32,12 +32,12 @@ def inject(
     """
     wanted = definition.load(experiment)
     _refuse_twice(wanted.name)
-    BROKEN[wanted.name] = Failed("it was not injected")
+    BROKEN[wanted.name] = NotBegun("it was not injected")
     try:
         begun = Injected(wanted, read(platform), length_s, lease_s)
         begun.begin()
     except GatecrashError as problem:
-        BROKEN[wanted.name] = Failed(str(problem))
+        BROKEN[wanted.name] = NotBegun(str(problem))
         raise
     BROKEN[wanted.name] = begun
     return _told(begun.run)
@@ -56,11 +56,11 @@ def drill(experiment: str | Mapping[str, object], out: str = "runs") -> dict[str
     """A whole `gatecrash drill` on a stack of its own; returns its verdict. Raises GatecrashError when it has none."""
     wanted = definition.load(experiment)
     _refuse_twice(wanted.name)
-    BROKEN[wanted.name] = Failed("the drill did not end")
+    BROKEN[wanted.name] = NotBegun("the drill did not end")
     try:
         done = BROKEN[wanted.name] = Drilled.run(wanted, Path(out))
     except GatecrashError as problem:
-        BROKEN[wanted.name] = Failed(str(problem))
+        BROKEN[wanted.name] = NotBegun(str(problem))
         raise
     answer = done.verdict
     return {"verdict": answer.verdict, "grade": answer.grade, "reason": answer.reason, "run_id": answer.run_id}

@@ -20,7 +20,7 @@ from chaos.specification.experiment import Experiment
 from chaos.specification.timeline import WATCH_LEAD_S, Planned
 from chaos.toolkit import definition
 from chaos.toolkit.metrics import Metrics
-from chaos.toolkit.platform import Platform
+from chaos.toolkit.platform import PlatformFile
 from harness.errors import GatecrashError, NoVerdict
 from harness.record.schema import SCHEMA_VERSION, TABLES, FaultRun, FaultsDocument
 from harness.record.seal_key import for_our_own, stripped_environment
@@ -50,7 +50,7 @@ BROKEN: Final[dict[str, Broken]] = {}
 """All of this process. A failed beginning is here too, so that `proven` says it."""
 
 
-class Failed(msgspec.Struct, frozen=True):
+class NotBegun(msgspec.Struct, frozen=True):
     """It could not even be begun."""
 
     doubt: str
@@ -72,7 +72,7 @@ class Injected:
     working directory, beside the journal of Chaos Toolkit.
     """
 
-    def __init__(self, experiment: Experiment, platform: Platform, length_s: float | None, lease_s: float) -> None:
+    def __init__(self, experiment: Experiment, platform: PlatformFile, length_s: float | None, lease_s: float) -> None:
         self._metrics = Metrics(platform.metrics)
         path = Path.cwd() / f"faults-{experiment.name}.json"
         planned = Planned(experiment, WATCH_LEAD_S, length_s, healed_on_request=True)

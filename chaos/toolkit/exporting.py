@@ -1,7 +1,7 @@
 """An experiment of ours as a file of Chaos Toolkit's, and what that file leaves out.
 
 What is behind fault proxies is broken by `inject` on a platform that runs already, and judged by its metrics. What
-takes the levers of a stack of our own, processes and databases, is a whole `drill`, which leaves nothing out.
+controls a stack of our own, its processes and databases, is a whole `drill`, which leaves nothing out.
 """
 
 from __future__ import annotations

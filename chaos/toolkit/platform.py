@@ -17,7 +17,7 @@ CONFIRMED: Final = "GATECRASH_ALLOW_HOST"
 """Confirms hosts beyond this machine, comma-separated: an ordinary `chaos run` has no option for it."""
 
 
-class Platform(msgspec.Struct, frozen=True, kw_only=True):
+class PlatformFile(msgspec.Struct, frozen=True, kw_only=True):
     """What `gatecrash target up --json` prints, or the like written by hand; other keys are ignored.
 
     `metrics`: source → URL of a Prometheus page. `allow_hosts`: hosts beyond this machine that may be broken.
@@ -29,10 +29,10 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     allow_hosts: tuple[str, ...] = ()
 
 
-def read(path: str) -> Platform:
+def read(path: str) -> PlatformFile:
     """Raises InputError when it cannot be used, or names a host that is neither on this machine nor allowed."""
     try:
-        platform = msgspec.json.decode(Path(path).read_bytes(), type=Platform)
+        platform = msgspec.json.decode(Path(path).read_bytes(), type=PlatformFile)
     except OSError as error:
         hint = f"`gatecrash target up --json > {DEFAULT}` writes one; {VARIABLE} names another"
         raise InputError(f"cannot be read: {error.strerror}", file=path, hint=hint) from error

@@ -15,7 +15,7 @@ _DECLINED: Final = "declined"
 _CONFIRMED: Final = "confirmed"
 
 
-class Promise(msgspec.Struct, frozen=True, gc=False):
+class GrantedHold(msgspec.Struct, frozen=True, gc=False):
     """One granted hold. `t_over_s`: invocation + TTL; a platform that starts the clock later keeps the seats longer.
 
     `t_given_up_s`: since when the fan may have given them up.
@@ -55,7 +55,7 @@ class Sale(msgspec.Struct, frozen=True, gc=False):
         return f"{self.told.actor} was told that {', '.join(self.seats)} is sold to them"
 
 
-def promises(evidence: Evidence) -> list[Promise]:
+def promises(evidence: Evidence) -> list[GrantedHold]:
     """Every granted hold that tells its time to live, by the time of its ack."""
     given_up: dict[str, float] = {}
     for hold_id, t_s in _given_up(evidence):
@@ -65,7 +65,7 @@ def promises(evidence: Evidence) -> list[Promise]:
         ttl_s = hold.value.ttl_s
         if ttl_s is not None:
             t_given_up_s = given_up.get(hold.key, float("inf"))
-            found.append(Promise(hold, hold.t_invoke_s + ttl_s, t_given_up_s))
+            found.append(GrantedHold(hold, hold.t_invoke_s + ttl_s, t_given_up_s))
     return sorted(found, key=lambda promise: promise.hold.t_end_s)
 
 

@@ -24,7 +24,7 @@ _STAMP_S: Final = 0.05  # how far the wall clock's T0 and the platform's own clo
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class PublishedDraw:
     """The draw as it was published. `opens_s`: when the sale opened; `entries`: the hashes of the names in it."""
 
     seed: str
@@ -40,7 +40,7 @@ class Draw:
         return _hash(fan) in self.entries
 
 
-def published_draw(evidence: Evidence, tally: Tally) -> Draw | None:
+def published_draw(evidence: Evidence, tally: Tally) -> PublishedDraw | None:
     """The draw, with every breach of its rules in the tally; null where too little was published to recompute it."""
     looks = list(evidence.draws.ok)
     if not looks:
@@ -68,11 +68,11 @@ def published_draw(evidence: Evidence, tally: Tally) -> Draw | None:
     if _hash(seed) != before[0].value.commitment:
         summary = "the seed of the draw is not the one that was committed to before the opening"
         tally.violated(summary, during(before[0], _shown(before[0])), during(told, _shown(told)))
-    _published_order(told, Draw(seed, opens_s, frozenset(told.value.entries)), tally)
-    return Draw(seed, opens_s, frozenset(told.value.entries))
+    _published_order(told, PublishedDraw(seed, opens_s, frozenset(told.value.entries)), tally)
+    return PublishedDraw(seed, opens_s, frozenset(told.value.entries))
 
 
-def participants(evidence: Evidence, draw: Draw, tally: Tally) -> None:
+def participants(evidence: Evidence, draw: PublishedDraw, tally: Tally) -> None:
     """Who had a place before the opening is in the draw, and nobody who asked for one after it."""
     margin_s = evidence.clock_margin_s + _STAMP_S
     first_s = evidence.joins.first_invoked_s
@@ -90,7 +90,7 @@ def participants(evidence: Evidence, draw: Draw, tally: Tally) -> None:
             tally.violated(f"{fan} got into the draw after the opening", asked, at_rest("published draw", f"has {fan}"))
 
 
-def _published_order(told: Operation[DrawValue], draw: Draw, tally: Tally) -> None:
+def _published_order(told: Operation[DrawValue], draw: PublishedDraw, tally: Tally) -> None:
     """The entries are published in the order of the numbers that they draw."""
     numbers = [int(_hash(f"{draw.seed}:{entry}")[:_HEX_DIGITS], 16) for entry in told.value.entries]
     for at, (one, other) in enumerate(itertools.pairwise(numbers)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from harness.amounts import amount
-from harness.audit.claims import EXPIRED, FirstSales, Promise, promises, told_gone_without_an_order
+from harness.audit.claims import EXPIRED, FirstSales, GrantedHold, promises, told_gone_without_an_order
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, PayValue, SeatsValue
 from harness.audit.spec import specified
@@ -43,7 +43,7 @@ def no_early_expiry(evidence: Evidence) -> Tally:
     return tally
 
 
-def _promised_too_little(evidence: Evidence, granted: list[Promise], tally: Tally) -> None:
+def _promised_too_little(evidence: Evidence, granted: list[GrantedHold], tally: Tally) -> None:
     """Holds that were told to last less long than the on-sale declares."""
     declared_s = evidence.on_sale.hold_ttl_s if evidence.on_sale else 0.0
     for promise in granted:
@@ -56,7 +56,7 @@ def _promised_too_little(evidence: Evidence, granted: list[Promise], tally: Tall
             tally.violated(summary, during(promise.hold, promise.granted(seats)))
 
 
-def lived_to_their_end(evidence: Evidence, granted: list[Promise]) -> list[Promise]:
+def lived_to_their_end(evidence: Evidence, granted: list[GrantedHold]) -> list[GrantedHold]:
     """Those whose time passed within the run, and whose fan neither paid before that nor gave them back."""
     over_s = {promise.hold.key: promise.hold.t_end_s + (promise.hold.value.ttl_s or 0.0) for promise in granted}
     used = {release.key for release in evidence.releases if release.t_invoke_s < over_s.get(release.key, _NEVER_S)}
@@ -67,9 +67,9 @@ def lived_to_their_end(evidence: Evidence, granted: list[Promise]) -> list[Promi
     return [promise for promise in granted if promise.hold.key not in used and over_s[promise.hold.key] <= end_s]
 
 
-def _granted_twice(granted: list[Promise], margin_s: float, tally: Tally) -> None:
+def _granted_twice(granted: list[GrantedHold], margin_s: float, tally: Tally) -> None:
     """One pass by the time of the ack: for each seat the longest promise so far, and the longest of another fan."""
-    longest: dict[str, tuple[Promise, Promise | None]] = {}
+    longest: dict[str, tuple[GrantedHold, GrantedHold | None]] = {}
     for promise in granted:
         if not promise.told_in_time:
             continue
@@ -81,7 +81,9 @@ def _granted_twice(granted: list[Promise], margin_s: float, tally: Tally) -> Non
             longest[seat] = _longest_two(first, second, promise)
 
 
-def _longest_two(first: Promise, second: Promise | None, new: Promise) -> tuple[Promise, Promise | None]:
+def _longest_two(
+    first: GrantedHold, second: GrantedHold | None, new: GrantedHold
+) -> tuple[GrantedHold, GrantedHold | None]:
     """The longest promise, and the longest one of another fan."""
     if new.hold.actor == first.hold.actor:
         return max(first, new, key=_until), second
@@ -90,11 +92,11 @@ def _longest_two(first: Promise, second: Promise | None, new: Promise) -> tuple[
     return first, new if second is None else max(second, new, key=_until)
 
 
-def _until(promise: Promise) -> float:
+def _until(promise: GrantedHold) -> float:
     return promise.t_until_s
 
 
-def _report(seat: str, earlier: Promise, later: Promise, tally: Tally) -> None:
+def _report(seat: str, earlier: GrantedHold, later: GrantedHold, tally: Tally) -> None:
     early = amount(earlier.t_until_s - later.hold.t_end_s, "s")
     tally.violated(
         f"seat {seat} was granted to {later.hold.actor} {early} before {earlier.hold.actor}'s hold was over",
@@ -103,7 +105,7 @@ def _report(seat: str, earlier: Promise, later: Promise, tally: Tally) -> None:
     )
 
 
-def _sold_meanwhile(evidence: Evidence, granted: list[Promise], tally: Tally) -> None:
+def _sold_meanwhile(evidence: Evidence, granted: list[GrantedHold], tally: Tally) -> None:
     """Of each seat the first sale to another fan, against every promise of it that came before the sale was told."""
     first = FirstSales(evidence)
     for promise in granted:
@@ -121,7 +123,7 @@ def _sold_meanwhile(evidence: Evidence, granted: list[Promise], tally: Tally) ->
                 tally.violated(summary, during(hold, promise.granted(seat)), during(sale.told, sale.words))
 
 
-def _told_too_soon(evidence: Evidence, granted: list[Promise], tally: Tally) -> None:
+def _told_too_soon(evidence: Evidence, granted: list[GrantedHold], tally: Tally) -> None:
     """A fan who did nothing with the hold yet is told that it is gone. A payment of which there is an order is none."""
     gone: dict[str, list[Operation[SeatsValue] | Operation[PayValue]]] = {}
     for release in evidence.releases.failed_with(EXPIRED):

@@ -38,7 +38,7 @@ class Event(NamedTuple):
 
 
 @dataclass(slots=True)
-class Snapshot:
+class SeenSnapshot:
     """A complete state as one follower got it: the seats that are not free."""
 
     head: Event
@@ -58,7 +58,7 @@ class Feed:
     """
 
     changes: dict[str, dict[int, Event]] = field(default_factory=dict)
-    snapshots: dict[str, list[Snapshot]] = field(default_factory=dict)
+    snapshots: dict[str, list[SeenSnapshot]] = field(default_factory=dict)
     chances: int = 0
 
 
@@ -70,7 +70,7 @@ class _Follower:
     seq: int | None = None
     told: bool = True
     last: Event | None = None
-    filling: Snapshot | None = None
+    filling: SeenSnapshot | None = None
 
     def follow(self, change: Event) -> None:
         """It stands at that change, which is in order."""
@@ -236,7 +236,7 @@ def _snapshot(follower: _Follower, event: Event, feed: Feed, tally: Tally) -> No
         summary = f"{event.actor} was moved to {_point(event)} without a resync"
         tally.violated(summary, *_before(follower), _moment(event, f"got a snapshot as of {_point(event)}"))
     follower.epoch, follower.seq, follower.told = event.epoch, event.seq, False
-    follower.filling = Snapshot(event)
+    follower.filling = SeenSnapshot(event)
     feed.snapshots.setdefault(event.epoch, []).append(follower.filling)
 
 

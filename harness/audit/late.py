@@ -30,7 +30,7 @@ _CONFLICT: Final = "conflict"
 _REFUSED: Final = (_CONFLICT, "limit")  # a hold that ended so surely took nothing
 
 
-class Claim(msgspec.Struct, frozen=True, gc=False):
+class SeatClaim(msgspec.Struct, frozen=True, gc=False):
     """Somebody may have a seat from `t_from_s` until `t_until_s`; without end where nobody knows what became of it."""
 
     seat: str
@@ -86,7 +86,7 @@ def no_late_expiry(evidence: Evidence) -> Tally:
     return tally
 
 
-def _claims(evidence: Evidence, late_max_s: float) -> Iterator[Claim]:
+def _claims(evidence: Evidence, late_max_s: float) -> Iterator[SeatClaim]:
     """What may keep each seat from others."""
     kept_until_s = _kept_for_payments(evidence, late_max_s)
     due = _Due(evidence.record.faults.faults, late_max_s)
@@ -97,12 +97,12 @@ def _claims(evidence: Evidence, late_max_s: float) -> Iterator[Claim]:
         if hold.ok and hold.value.ttl_s is not None:
             until_s = max(due.by(hold.t_end_s + hold.value.ttl_s), kept_until_s.get(hold.key, _NEVER_S))
         for seat in hold.value.seats:
-            yield Claim(seat, hold.t_invoke_s, until_s, hold)
+            yield SeatClaim(seat, hold.t_invoke_s, until_s, hold)
     keys = {pay.key for pay in evidence.pays}
     for order in evidence.orders.values():
         if order.idempotency_key not in keys:
             for seat in order.seats:
-                yield Claim(seat, _NEVER_S, _OPEN_S)
+                yield SeatClaim(seat, _NEVER_S, _OPEN_S)
 
 
 def _kept_for_payments(evidence: Evidence, late_max_s: float) -> dict[str, float]:
@@ -150,7 +150,7 @@ def _looks(evidence: Evidence, shown: ShownSeats, map_late_max_s: float) -> Iter
 class _Sweep:
     """Walks the sightings by time, and knows of each seat until when anybody may have it."""
 
-    def __init__(self, tally: Tally, claims: list[Claim], seats: list[str], shown: ShownSeats) -> None:
+    def __init__(self, tally: Tally, claims: list[SeatClaim], seats: list[str], shown: ShownSeats) -> None:
         self._tally = tally
         self._margin_s = tally.evidence.clock_margin_s
         self._claims = claims
@@ -159,7 +159,7 @@ class _Sweep:
         self._number = {seat: at for at, seat in enumerate(seats)}
         self._next = 0
         self._until_s = np.full(len(seats), _NEVER_S)
-        self._last: dict[int, Claim] = {}
+        self._last: dict[int, SeatClaim] = {}
         self._told: set[int] = set()
 
     def see(self, sighting: Sighting) -> None:
@@ -205,7 +205,7 @@ class _Sweep:
         self._tally.violated(summary, during(hold, granted), moment)
 
 
-def _chances(evidence: Evidence, claims: list[Claim], sightings: list[Sighting], freed: list[Freed]) -> int:
+def _chances(evidence: Evidence, claims: list[SeatClaim], sightings: list[Sighting], freed: list[Freed]) -> int:
     """Unpaid holds that lived to their end, of which somebody could have seen that they were late."""
     until_s = {claim.hold.key: claim.t_until_s for claim in claims if claim.hold is not None and claim.hold.ok}
     open_from_s: dict[str, float] = {}

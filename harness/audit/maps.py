@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from harness.amounts import amount
-from harness.audit.claims import Promise, Sale, promises, sales
+from harness.audit.claims import GrantedHold, Sale, promises, sales
 from harness.audit.history import NO_RULES, Evidence
 from harness.audit.operations import LookValue, Operation
 from harness.audit.shown import ShownSeats
@@ -26,7 +26,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     seat: str
     t_from_s: float
     t_until_s: float
-    why: Promise | Sale
+    why: GrantedHold | Sale
 
     def moment(self) -> Moment:
         """It as a step of a history."""

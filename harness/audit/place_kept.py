@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from harness.audit.draw import Draw, published_draw
+from harness.audit.draw import PublishedDraw, published_draw
 from harness.audit.history import Evidence
-from harness.audit.places import Claim, Place, admitted_places, by_epoch, claims_of, doubt_unnumbered
+from harness.audit.places import AdmittedPlace, PlaceClaim, admitted_places, by_epoch, claims_of, doubt_unnumbered
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 from harness.record.schema import FaultRun
@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-class Loss(NamedTuple):
+class SeenLoss(NamedTuple):
     """What a place had to outlive, and when it was seen."""
 
     t_s: float
@@ -46,11 +46,11 @@ class _Overtaken:
     """`early` had a place before `late` asked for one; `late` was admitted after the loss, `early` later or never."""
 
     early: str
-    claim: Claim
-    late: Place
-    loss: Loss
+    claim: PlaceClaim
+    late: AdmittedPlace
+    loss: SeenLoss
     width_s: float
-    place: Place | None = None  # null: never admitted
+    place: AdmittedPlace | None = None  # null: never admitted
     t_waited_s: float = math.inf
 
 
@@ -88,7 +88,7 @@ def place_kept(evidence: Evidence) -> Tally:
     return tally
 
 
-def _standings(claims: Mapping[str, Claim], draw: Draw | None) -> dict[str, _Standing]:
+def _standings(claims: Mapping[str, PlaceClaim], draw: PublishedDraw | None) -> dict[str, _Standing]:
     standings = {actor: _Standing(claim.t_acked_s, claim.t_first_invoke_s) for actor, claim in claims.items()}
     if draw is not None:
         drawn = sorted(filter(draw.has, claims), key=draw.number_of)
@@ -96,14 +96,16 @@ def _standings(claims: Mapping[str, Claim], draw: Draw | None) -> dict[str, _Sta
     return standings
 
 
-def _losses(evidence: Evidence, claims: Mapping[str, Claim], places: Sequence[Place]) -> dict[str, Loss]:
+def _losses(
+    evidence: Evidence, claims: Mapping[str, PlaceClaim], places: Sequence[AdmittedPlace]
+) -> dict[str, SeenLoss]:
     """Actor → the first loss between their join and their entry, of those who had one."""
     until_s = {place.actor: place.t_entered_s for place in places}
-    losses: dict[str, Loss] = {}
+    losses: dict[str, SeenLoss] = {}
 
     def note(actor: str, t_s: float, text: str) -> None:
         if actor not in losses or t_s < losses[actor].t_s:
-            losses[actor] = Loss(t_s, text)
+            losses[actor] = SeenLoss(t_s, text)
 
     for actor, claim in claims.items():
         if claim.parked:
@@ -130,7 +132,7 @@ def _stream_events(evidence: Evidence) -> Iterator[tuple[str, str, float]]:
     return zip(*(rows.column(name).to_pylist() for name in ("actor", "event", "t_s")), strict=True)
 
 
-def _renumbered(evidence: Evidence, places: Sequence[Place]) -> Iterator[tuple[Place, float]]:
+def _renumbered(evidence: Evidence, places: Sequence[AdmittedPlace]) -> Iterator[tuple[AdmittedPlace, float]]:
     """Places whose fans had them already when somebody entered with a number of an earlier epoch; and when that was."""
     if len({place.epoch for place in places}) < 2:
         return
@@ -144,7 +146,7 @@ def _renumbered(evidence: Evidence, places: Sequence[Place]) -> Iterator[tuple[P
 
 
 def _numbered_later(
-    group: Sequence[Place], standings: Mapping[str, _Standing], losses: Mapping[str, Loss], margin_s: float
+    group: Sequence[AdmittedPlace], standings: Mapping[str, _Standing], losses: Mapping[str, SeenLoss], margin_s: float
 ) -> tuple[list[_Overtaken], int]:
     """Of one epoch, in the order of its numbers: who was overtaken, and how many could have been. O(n log n)."""
     told_s = np.minimum.accumulate([place.t_entered_s for place in reversed(group)])[::-1]
@@ -166,10 +168,10 @@ def _numbered_later(
 
 def _never_numbered(
     evidence: Evidence,
-    claims: Mapping[str, Claim],
-    places: Sequence[Place],
+    claims: Mapping[str, PlaceClaim],
+    places: Sequence[AdmittedPlace],
     standings: Mapping[str, _Standing],
-    losses: Mapping[str, Loss],
+    losses: Mapping[str, SeenLoss],
 ) -> Iterator[_Overtaken]:
     """Fans who were seen to wait for long enough after a later one was admitted, and never were themselves."""
     entered = {place.actor for place in places}

@@ -13,7 +13,7 @@ from harness.audit.history import Evidence
 from harness.audit.tally import Tally
 
 
-class Claim(msgspec.Struct, frozen=True, gc=False):
+class PlaceClaim(msgspec.Struct, frozen=True, gc=False):
     """A place that a fan was told of: they surely had it from `t_acked_s`, and did not ask before `t_first_invoke_s`.
 
     `join_at`: the join that gave it, by its number in the evidence. `parked`: while the queue was away. `forged`: with
@@ -27,27 +27,27 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     forged: bool
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
+class AdmittedPlace(msgspec.Struct, frozen=True, gc=False):
     """A place whose fan was admitted: as which number of which epoch, in the exchange `enter_at` of the evidence.
 
     Numbers of one epoch tell the order of admission; those of two epochs tell nothing of each other.
     """
 
     actor: str
-    claim: Claim
+    claim: PlaceClaim
     enter_at: int
     t_entered_s: float
     epoch: str
     admission_no: int
 
 
-def claims_of(evidence: Evidence) -> dict[str, Claim]:
+def claims_of(evidence: Evidence) -> dict[str, PlaceClaim]:
     """Actor → their place, of everybody who was told of one.
 
     A parked join (a ticket given while the queue was away) is an ack like any other. A fan who was called in and did
     not come, and then joined again, has used up the first place: the new one counts.
     """
-    claims: dict[str, Claim] = {}
+    claims: dict[str, PlaceClaim] = {}
     first_invoke: dict[str, float] = {}
     called_s = evidence.called_in_s
     for at, join in enumerate(evidence.joins):
@@ -59,26 +59,26 @@ def claims_of(evidence: Evidence) -> dict[str, Claim]:
             known = None
         first_s = first_invoke[join.actor] = min(join.t_invoke_s, first_invoke.get(join.actor, join.t_invoke_s))
         if join.ok and (known is None or join.t_end_s < known.t_acked_s):
-            claims[join.actor] = Claim(at, join.t_end_s, first_s, join.value.parked, bool(join.value.ticket))
+            claims[join.actor] = PlaceClaim(at, join.t_end_s, first_s, join.value.parked, bool(join.value.ticket))
     return claims
 
 
-def admitted_places(evidence: Evidence, claims: dict[str, Claim]) -> list[Place]:
+def admitted_places(evidence: Evidence, claims: dict[str, PlaceClaim]) -> list[AdmittedPlace]:
     """The places of those who were admitted. A forged ticket has the number of its owner, and is left out."""
-    admitted: dict[str, Place] = {}
+    admitted: dict[str, AdmittedPlace] = {}
     for at, enter in enumerate(evidence.enters):
         number, actor = enter.value.admission_no, enter.actor
         if enter.ok and number is not None and actor in claims and actor not in admitted:
-            admitted[actor] = Place(actor, claims[actor], at, enter.t_end_s, enter.value.epoch, number)
+            admitted[actor] = AdmittedPlace(actor, claims[actor], at, enter.t_end_s, enter.value.epoch, number)
     owners = {(place.epoch, place.admission_no) for place in admitted.values() if not place.claim.forged}
     return [
         place for place in admitted.values() if not (place.claim.forged and (place.epoch, place.admission_no) in owners)
     ]
 
 
-def by_epoch(places: Sequence[Place], tally: Tally) -> list[list[Place]]:
+def by_epoch(places: Sequence[AdmittedPlace], tally: Tally) -> list[list[AdmittedPlace]]:
     """The places of each epoch in the order of their numbers; nothing, and undecided, where a number is there twice."""
-    epochs: defaultdict[str, list[Place]] = defaultdict(list)
+    epochs: defaultdict[str, list[AdmittedPlace]] = defaultdict(list)
     for place in sorted(places, key=lambda place: place.admission_no):
         epochs[place.epoch].append(place)
     for group in epochs.values():
@@ -105,7 +105,7 @@ def doubt_unnumbered(evidence: Evidence, tally: Tally) -> None:
         tally.note = f"{without} fans were let in without an admission number"
 
 
-def comparable_pairs(places: Sequence[Place], margin_s: float) -> int:
+def comparable_pairs(places: Sequence[AdmittedPlace], margin_s: float) -> int:
     """In how many pairs one surely had a place before the other asked for theirs. O(n log n)."""
     acked_s = np.sort([place.claim.t_acked_s + margin_s for place in places])
     asked_s = [place.claim.t_first_invoke_s for place in places]

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.audit.draw import Draw, participants, published_draw
+from harness.audit.draw import PublishedDraw, participants, published_draw
 from harness.audit.history import Evidence
-from harness.audit.places import Place, admitted_places, by_epoch, claims_of, comparable_pairs, doubt_unnumbered
+from harness.audit.places import AdmittedPlace, admitted_places, by_epoch, claims_of, comparable_pairs, doubt_unnumbered
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 
@@ -17,8 +17,8 @@ from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 class Inversion:
     """`late` was admitted before `early`, though `early` held a place before `late` asked for one, or by lot."""
 
-    early: Place
-    late: Place
+    early: AdmittedPlace
+    late: AdmittedPlace
 
     @property
     def width(self) -> int:
@@ -42,7 +42,7 @@ def queue_order(evidence: Evidence) -> Tally:
     if not places:
         tally.note = "nobody who joined was admitted with an admission number"
     epochs = by_epoch(places, tally)
-    draw: Draw | None = None
+    draw: PublishedDraw | None = None
     if evidence.on_sale is not None and evidence.on_sale.queue_policy == "shuffle":
         draw = published_draw(evidence, tally)
         if draw is None:
@@ -58,7 +58,7 @@ def queue_order(evidence: Evidence) -> Tally:
     return tally
 
 
-def _first_come(places: Sequence[Place], tally: Tally) -> None:
+def _first_come(places: Sequence[AdmittedPlace], tally: Tally) -> None:
     """Those who drew no lots, against each other."""
     evidence = tally.evidence
     inversions = sorted(_inversions(places, evidence.clock_margin_s), key=lambda found: -found.width)
@@ -72,12 +72,12 @@ def _first_come(places: Sequence[Place], tally: Tally) -> None:
     tally.violations_total += len(inversions[VIOLATIONS_KEPT:])
 
 
-def _drawn_first(places: Sequence[Place], draw: Draw, tally: Tally) -> list[Place]:
+def _drawn_first(places: Sequence[AdmittedPlace], draw: PublishedDraw, tally: Tally) -> list[AdmittedPlace]:
     """Those who were in the draw against each other and against the others; returns the others."""
     drawn = sorted((p for p in places if draw.has(p.actor)), key=lambda p: draw.number_of(p.actor))
     others = [place for place in places if not draw.has(place.actor)]
     tally.chances = (tally.chances or 0) + len(drawn) * (len(drawn) - 1) // 2 + len(drawn) * len(others)
-    latest: Place | None = None
+    latest: AdmittedPlace | None = None
     for place in (*drawn, *others):
         if latest and latest.admission_no > place.admission_no:
             why = "who drew an earlier lot" if draw.has(place.actor) else "who was in the draw"
@@ -92,7 +92,9 @@ def _drawn_first(places: Sequence[Place], draw: Draw, tally: Tally) -> list[Plac
     return others
 
 
-def _story(evidence: Evidence, early: Place, late: Place, early_joined: str, late_joined: str) -> Iterator[Moment]:
+def _story(
+    evidence: Evidence, early: AdmittedPlace, late: AdmittedPlace, early_joined: str, late_joined: str
+) -> Iterator[Moment]:
     """Both joins and both admissions."""
     yield during(evidence.joins[early.claim.join_at], f"{early.actor} {early_joined}")
     yield during(evidence.joins[late.claim.join_at], f"{late.actor} {late_joined}")
@@ -100,15 +102,15 @@ def _story(evidence: Evidence, early: Place, late: Place, early_joined: str, lat
         yield during(evidence.enters[place.enter_at], f"{place.actor} was admitted as no. {place.admission_no}")
 
 
-def _lot(draw: Draw, fan: str) -> str:
+def _lot(draw: PublishedDraw, fan: str) -> str:
     return f"{draw.number_of(fan)}" if draw.has(fan) else "no lot, being too late for it"
 
 
-def _inversions(places: Sequence[Place], margin_s: float) -> list[Inversion]:
+def _inversions(places: Sequence[AdmittedPlace], margin_s: float) -> list[Inversion]:
     """For each fan that overtook, the worst overtaken. O(n log n): one sweep over time with a running maximum."""
     by_ack = sorted(places, key=lambda place: place.claim.t_acked_s)
     found: list[Inversion] = []
-    latest: Place | None = None
+    latest: AdmittedPlace | None = None
     acked = 0
     for place in sorted(places, key=lambda place: place.claim.t_first_invoke_s):
         while acked < len(by_ack) and by_ack[acked].claim.t_acked_s + margin_s < place.claim.t_first_invoke_s:

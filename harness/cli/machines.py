@@ -15,7 +15,7 @@ from harness.errors import ExitCode
 def worker(
     master: Annotated[str, typer.Option("--master", metavar="HOST[:PORT]", help="Where the rehearsal runs.")],
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes; one per core.")] = 1,
-    wait_s: Annotated[float, typer.Option("--wait", metavar="S", min=0, help="How long to knock.")] = 60.0,
+    wait_s: Annotated[float, typer.Option("--wait", metavar="S", min=0, help="How long to try to join.")] = 60.0,
     scenario: Annotated[str, typer.Option("--scenario", help="Only join this one.")] = "",
     changes: Changes = None,
 ) -> None:

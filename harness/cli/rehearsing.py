@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
@@ -29,6 +29,28 @@ from harness.cli.options import (
 )
 from harness.cli.verdicts import answer, exit_code_of, judge, judge_early_end
 from harness.errors import GatecrashError
+from harness.scenario.file import Override
+
+STEADY_S: Final = 6.0
+"""How long business is as usual before the fault."""
+RECOVERY_S: Final = 14.0
+"""How long it is watched after the heal: the longest time that a shipped experiment gives a platform to recover."""
+_FANS_PER_S: Final = 8
+_LAST_ARRIVAL_BEFORE_END_S: Final = 4.0
+
+
+def overrides_for(experiment: str, length_s: float) -> list[Override]:
+    """What the drill scenario needs for it: its fault, a length, and fans who keep coming until the end."""
+    duration_s = STEADY_S + length_s + RECOVERY_S
+    ramp_s = duration_s - _LAST_ARRIVAL_BEFORE_END_S
+    values: dict[str, object] = {
+        "faults": [{"experiment": experiment, "start_s": STEADY_S, "length_s": length_s}],
+        "duration_s": duration_s,
+        "load.fans": round(_FANS_PER_S * ramp_s),
+        "load.arrivals": {"shape": "ramp", "ramp_s": ramp_s},
+    }
+    return [Override(key, value, f"drill {experiment}") for key, value in values.items()]
+
 
 if TYPE_CHECKING:
     from chaos.specification.timeline import Planned
@@ -126,8 +148,8 @@ def drill(
     gatecrash drill my-outage.yaml --set on_sale.holds=watch
     """
     from chaos.specification import experiment as experiments
+    from harness.cli.rehearsing import overrides_for
     from harness.paired.halves import require_pairable
-    from harness.scenario.drill import overrides_for
     from harness.stack.choice import require_stack
     from harness.stack.planted_bugs import require_bug
     from harness.swarm.joining.reach import reach_of
@@ -207,7 +229,7 @@ def _record(
     from harness.paired.halves import Half, run_both
     from harness.record import versions
     from harness.record.writer import create_run
-    from harness.rehearsal.lifecycle import Plan, rehearse
+    from harness.rehearsal.lifecycle import RehearsalPlan, rehearse
     from harness.selftest import memory
     from harness.stack.allowed import require_allowed
     from harness.stack.choice import stack_of
@@ -219,7 +241,7 @@ def _record(
     console = Console(stderr=True)
     found = versions.collect()
     last = memory.recall(memory.version_of(found))
-    plan = Plan(
+    plan = RehearsalPlan(
         scenario=scenario,
         command=tuple(sys.argv),
         versions=found,

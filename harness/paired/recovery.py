@@ -10,7 +10,7 @@ from harness.paired.rows import Halves
 from harness.record.verdict import PairedPhase, PairedRecovery, PairedRow
 from harness.sli import INDICATORS, IndicatorSpec
 from harness.sli.resampling import Contrast, contrast
-from harness.sli.samples import Draws
+from harness.sli.samples import Samples
 from harness.sli.statistics import ENOUGH
 
 WINDOW_S: Final = 2.0
@@ -26,8 +26,8 @@ def recoveries(rows: Sequence[PairedRow], halves: Halves, phases: Sequence[Paire
     for after in (phase for phase in phases if phase.phase == AFTER):
         for row in rows:
             spec = INDICATORS.get(row.name)
-            if spec is not None and spec.draws is not None and _hurt(row, after.fault):
-                found.append(_recovery(spec, spec.draws(halves.control), spec.draws(halves.treatment), after))
+            if spec is not None and spec.samples is not None and _hurt(row, after.fault):
+                found.append(_recovery(spec, spec.samples(halves.control), spec.samples(halves.treatment), after))
     return tuple(found)
 
 
@@ -44,7 +44,9 @@ def recovered_after_s(looks: Sequence[tuple[float, bool]], healed_s: float) -> f
     return None
 
 
-def look(control: Draws, treatment: Draws, better: str, healed_s: float, until_s: float) -> list[tuple[float, bool]]:
+def look(
+    control: Samples, treatment: Samples, better: str, healed_s: float, until_s: float
+) -> list[tuple[float, bool]]:
     """Stretches of 2 s, each half a second later: when it began, and whether the treatment was within.
 
     Where the control has too little in the same stretch, its own is lengthened backwards. A stretch in which the
@@ -54,7 +56,7 @@ def look(control: Draws, treatment: Draws, better: str, healed_s: float, until_s
 
 
 def _looks(
-    control: Draws, treatment: Draws, better: str, healed_s: float, until_s: float
+    control: Samples, treatment: Samples, better: str, healed_s: float, until_s: float
 ) -> Iterator[tuple[float, bool]]:
     start_s = healed_s
     while start_s + WINDOW_S <= until_s + 1e-9:
@@ -65,7 +67,7 @@ def _looks(
         start_s += EVERY_S
 
 
-def _against_control(control: Draws, seen: Draws, start_s: float) -> Contrast | None:
+def _against_control(control: Samples, seen: Samples, start_s: float) -> Contrast | None:
     for back_s in _LOOK_BACK_S:
         found = contrast(control.between(start_s - back_s, start_s + WINDOW_S), seen, paired=False)
         if found.control_low is not None:
@@ -85,7 +87,7 @@ def _hurt(row: PairedRow, fault: str) -> bool:
     )
 
 
-def _recovery(spec: IndicatorSpec, control: Draws, treatment: Draws, after: PairedPhase) -> PairedRecovery:
+def _recovery(spec: IndicatorSpec, control: Samples, treatment: Samples, after: PairedPhase) -> PairedRecovery:
     looks = look(control, treatment, spec.better, after.t_from_s, after.t_to_s)
     took_s = recovered_after_s(looks, after.t_from_s)
     status = "recovered" if took_s is not None else "not_recovered" if len(looks) >= _IN_A_ROW else "unknown"

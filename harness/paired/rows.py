@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from harness.record.schema import STEPS
 from harness.record.verdict import PairedDelta, PairedPhase, PairedRow, PhaseDelta
 from harness.sli import INDICATORS, IndicatorSpec
-from harness.sli.funnel import not_ok_draws
-from harness.sli.latency import in_window, response_draws
+from harness.sli.funnel import not_ok_samples
+from harness.sli.latency import in_window, response_samples
 from harness.sli.measured import Observations
 from harness.sli.resampling import Contrast, contrast
-from harness.sli.samples import Draws, users_of
+from harness.sli.samples import Samples, users_of
 
 STREAMS: Final = ("positions", "feed")
 """Steps whose request lasts as long as the stream; what a fan waits for is the first event."""
@@ -41,7 +41,7 @@ class Measure(msgspec.Struct, frozen=True):
     title: str
     unit: str
     better: Better
-    draws: Callable[[Observations], Draws]
+    samples: Callable[[Observations], Samples]
     step: str = ""
 
 
@@ -78,7 +78,7 @@ def retry_rows(halves: Halves, phases: Sequence[PairedPhase]) -> tuple[PairedRow
 
 def row_of(measure: Measure, halves: Halves, phases: Sequence[PairedPhase]) -> PairedRow:
     """One row compared, over the whole run and in each phase in which either run has a sample."""
-    control, treatment = measure.draws(halves.control), measure.draws(halves.treatment)
+    control, treatment = measure.samples(halves.control), measure.samples(halves.treatment)
     whole = delta_of(contrast(control, treatment, paired=halves.matched), measure.better)
     known: dict[tuple[float, float], PairedDelta] = {}  # after one fault is before the next
     by_phase = []
@@ -124,8 +124,8 @@ def _effect(found: Contrast, better: Better) -> str:
 
 
 def _indicator(spec: IndicatorSpec, halves: Halves, phases: Sequence[PairedPhase]) -> PairedRow:
-    if spec.draws is not None:
-        measure = Measure(spec.name, spec.title, spec.unit, spec.better, spec.draws)
+    if spec.samples is not None:
+        measure = Measure(spec.name, spec.title, spec.unit, spec.better, spec.samples)
         return row_of(measure, halves, phases)
     one, two = spec.measure(halves.control), spec.measure(halves.treatment)
     delta = None if one.value is None or two.value is None else two.value - one.value
@@ -150,23 +150,23 @@ def _sent(halves: Halves) -> list[str]:
     return [step for step in STEPS if step in sent and step != "settle"]
 
 
-def _response(step: str) -> Callable[[Observations], Draws]:
+def _response(step: str) -> Callable[[Observations], Samples]:
     ends = "t_first_byte_s" if step in STREAMS else "t_end_s"
-    return lambda seen: response_draws(in_window(seen.requests, step), 0.95, ends)
+    return lambda seen: response_samples(in_window(seen.requests, step), 0.95, ends)
 
 
-def _not_ok(step: str) -> Callable[[Observations], Draws]:
-    return lambda seen: not_ok_draws(in_window(seen.requests, step))
+def _not_ok(step: str) -> Callable[[Observations], Samples]:
+    return lambda seen: not_ok_samples(in_window(seen.requests, step))
 
 
-def _attempts(step: str) -> Callable[[Observations], Draws]:
+def _attempts(step: str) -> Callable[[Observations], Samples]:
     return lambda seen: _attempts_of(in_window(seen.requests, step))
 
 
-def _attempts_of(requests: pa.Table) -> Draws:
+def _attempts_of(requests: pa.Table) -> Samples:
     first = (requests["attempt"].to_numpy() <= 1).astype(np.float64)
     intended_s = requests["t_intended_s"].to_numpy()
-    return Draws(users_of(requests), intended_s, np.ones(len(first)), base=first)
+    return Samples(users_of(requests), intended_s, np.ones(len(first)), base=first)
 
 
 def _tried_again(seen: Observations, step: str) -> bool:

@@ -10,7 +10,7 @@ from harness.paired.rows import Halves
 from harness.record.verdict import PairedSales
 from harness.sli.measured import Floats, Observations
 from harness.sli.resampling import Contrast, contrast
-from harness.sli.samples import Draws
+from harness.sli.samples import Samples
 
 GRID_S: Final = 0.5
 
@@ -73,9 +73,9 @@ def _behind(
     return contrast(_not_bought(fans, control, by_s), _not_bought(fans, treatment, by_s), paired=matched)
 
 
-def _not_bought(fans: list[str], told: dict[str, float], by_s: float) -> Draws:
+def _not_bought(fans: list[str], told: dict[str, float], by_s: float) -> Samples:
     bought = np.array([fan in told and told[fan] <= by_s for fan in fans])
-    return Draws(np.array(fans, dtype=np.str_), np.zeros(len(fans)), 1.0 - bought)
+    return Samples(np.array(fans, dtype=np.str_), np.zeros(len(fans)), 1.0 - bought)
 
 
 def _scaled(value: float | None, fans: int) -> float | None:

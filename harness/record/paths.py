@@ -68,7 +68,7 @@ class RunPaths(Struct, frozen=True):
         """The table while the run writes it, Arrow IPC stream."""
         return self.root / f"{name}.arrows"
 
-    def pulse(self, worker: int) -> Path:
+    def progress(self, worker: int) -> Path:
         """How many requests one worker has sent, see `harness.swarm.recording.progress_file`."""
         return self.root / "spool" / f"sent-{worker}"
 

@@ -123,7 +123,7 @@ through the whole run, with a pass from an operator; their `user` is below -1. T
 figure of the sale counts them."""
 
 STEPS: Final = (
-    "queue_page",  # first shot at T0
+    "queue_page",  # first request at T0
     "challenge",  # what must be solved before joining
     "join",
     "positions",  # the SSE connect; t_first_byte_s is the first event

@@ -20,7 +20,7 @@ from harness.swarm.messaging.protocol import Finished, Release, Settled
 _OBSERVE: Final = "observe"
 
 
-class Journal:
+class RunJournal:
     """Keeps the run document. Phases before T0 are known in T0 seconds only once T0 is, and are written then."""
 
     def __init__(

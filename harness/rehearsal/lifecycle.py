@@ -21,7 +21,7 @@ from harness.record.paths import RunPaths
 from harness.record.schema import OWN_SOURCE, Anomaly, SelfTestSummary
 from harness.record.scrape import Scraper
 from harness.record.spans import collect_spans
-from harness.rehearsal.journal import Journal
+from harness.rehearsal.journal import RunJournal
 from harness.scenario import Scenario
 from harness.stack import Addresses, Stack
 from harness.stack.allowed import reached, require_allowed
@@ -80,7 +80,7 @@ class FaultConductor(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-class Observer(Protocol):
+class ProgressObserver(Protocol):
     """Whoever shows the user what happens."""
 
     def phase(self, name: str, detail: str = "") -> None:
@@ -93,7 +93,7 @@ class Observer(Protocol):
         """Something that the user should see now."""
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RehearsalPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to rehearse, and what the record says of how it was asked for."""
 
     scenario: Scenario
@@ -106,17 +106,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rehearse(
-    plan: Plan,
+    plan: RehearsalPlan,
     paths: RunPaths,
     stack: Stack,
     conduct: Callable[[Addresses, RunPaths], FaultConductor],
-    observer: Observer,
+    observer: ProgressObserver,
 ) -> None:
     """Run it and write the record into `paths`. Raises GatecrashError; whatever happens, faults are healed first.
 
     An error of our own becomes NoVerdict, and so does, once the platform stood, a machine that lacks something.
     """
-    journal = Journal(paths, plan.scenario, plan.command, plan.versions, stack.name, plan.selftest)
+    journal = RunJournal(paths, plan.scenario, plan.command, plan.versions, stack.name, plan.selftest)
     try:
         _run(plan, paths, stack, conduct, observer, journal)
     except KeyboardInterrupt:
@@ -138,19 +138,19 @@ def rehearse(
         raise broke from error
 
 
-def _note_end(journal: Journal, text: str) -> None:
+def _note_end(journal: RunJournal, text: str) -> None:
     """A disk that is full must not hide why the run ended."""
     with suppress(EnvironmentProblem):
         journal.note(Anomaly(t_s=None, source=OWN_SOURCE, text=text))
 
 
 def _run(
-    plan: Plan,
+    plan: RehearsalPlan,
     paths: RunPaths,
     stack: Stack,
     conduct: Callable[[Addresses, RunPaths], FaultConductor],
-    observer: Observer,
-    journal: Journal,
+    observer: ProgressObserver,
+    journal: RunJournal,
 ) -> None:
     scenario = plan.scenario
     observer.phase("raise", f"{stack.name} stack")
@@ -203,7 +203,7 @@ def _run(
     journal.complete()
 
 
-def _spec(plan: Plan, paths: RunPaths, addresses: Addresses) -> SwarmSpec:
+def _spec(plan: RehearsalPlan, paths: RunPaths, addresses: Addresses) -> SwarmSpec:
     scenario = plan.scenario
     return SwarmSpec(
         run_dir=str(paths.root),
@@ -225,7 +225,7 @@ def _require_armed(armed: Armed) -> None:
         )
 
 
-def _await_pre_queue(opens_at_s: float, scenario: Scenario, observer: Observer) -> None:
+def _await_pre_queue(opens_at_s: float, scenario: Scenario, observer: ProgressObserver) -> None:
     """With a pre-queue T0 is so long before the opening, which the platform was told when it was raised."""
     if not opens_at_s:
         return
@@ -245,8 +245,8 @@ def _observe(
     stack: Stack,
     scraper: Scraper,
     conductor: FaultConductor,
-    observer: Observer,
-    journal: Journal,
+    observer: ProgressObserver,
+    journal: RunJournal,
 ) -> Finished:
     """Follow the run until the swarm says that it is over.
 
@@ -271,7 +271,7 @@ def _observe(
     raise NoVerdict(f"the load generator's master process {hangs}", hint=f"see {journal.paths.logs}")
 
 
-def _notice_deaths(stack: Stack, journal: Journal, observer: Observer) -> None:
+def _notice_deaths(stack: Stack, journal: RunJournal, observer: ProgressObserver) -> None:
     """Raises NoVerdict when it is the fault proxy that died: behind it no part of the platform can be reached."""
     for death in stack.deaths():
         journal.note(death)

@@ -65,7 +65,7 @@ class Case(Struct, frozen=True):
         return ("rehearse", SCENARIO, "--seed", str(self.seed), *planted, *provider)
 
 
-class Outcome(StrEnum):
+class CaseOutcome(StrEnum):
     """What became of a case. Only `caught` and `clean` are good."""
 
     CAUGHT = "caught"
@@ -79,7 +79,7 @@ class CaseResult(Struct, frozen=True):
     """A case and what became of it. `violated`: every invariant that was. `run`: the run directory, "" if none."""
 
     case: Case
-    outcome: Outcome
+    outcome: CaseOutcome
     violated: tuple[str, ...]
     evidence: str
     run: str
@@ -100,7 +100,7 @@ class SelfTest(Struct, frozen=True):
     results: tuple[CaseResult, ...]
     exercises: tuple[Exercise, ...] = ()
 
-    def count(self, *outcomes: Outcome) -> int:
+    def count(self, *outcomes: CaseOutcome) -> int:
         """How many cases ended so."""
         return sum(1 for result in self.results if result.outcome in outcomes)
 
@@ -110,9 +110,9 @@ class SelfTest(Struct, frozen=True):
 
         NOT_READY: a bug missed, a false alarm, or chances that are none.
         """
-        if self.count(Outcome.MISSED, Outcome.FALSE_ALARM) or self.unsound:
+        if self.count(CaseOutcome.MISSED, CaseOutcome.FALSE_ALARM) or self.unsound:
             return ExitCode.NOT_READY
-        return ExitCode.NO_VERDICT if self.count(Outcome.NOT_JUDGED) or not self.results else ExitCode.READY
+        return ExitCode.NO_VERDICT if self.count(CaseOutcome.NOT_JUDGED) or not self.results else ExitCode.READY
 
     @property
     def unsound(self) -> tuple[str, ...]:
@@ -128,10 +128,10 @@ class SelfTest(Struct, frozen=True):
             took_s=self.took_s,
             bugs_known=self.bugs_known,
             bugs_planted=len(planted),
-            bugs_caught=self.count(Outcome.CAUGHT),
-            missed=tuple(result.case.bug for result in planted if result.outcome is not Outcome.CAUGHT),
+            bugs_caught=self.count(CaseOutcome.CAUGHT),
+            missed=tuple(result.case.bug for result in planted if result.outcome is not CaseOutcome.CAUGHT),
             clean_runs=len(self.results) - len(planted),
-            false_alarms=self.count(Outcome.FALSE_ALARM),
+            false_alarms=self.count(CaseOutcome.FALSE_ALARM),
             passed=self.exit_code is ExitCode.READY,
         )
 
@@ -150,33 +150,35 @@ def plan(bugs: Sequence[PlantedBug], *, seed: int, clean: int, sample: int | Non
 def judge(case: Case, verdict: Verdict | None, problem: str, run: str, took_s: float) -> CaseResult:
     """What became of a case. `verdict` null: there is none, because of `problem`."""
     if verdict is None:
-        return CaseResult(case=case, outcome=Outcome.NOT_JUDGED, violated=(), evidence=problem, run=run, took_s=took_s)
+        return CaseResult(
+            case=case, outcome=CaseOutcome.NOT_JUDGED, violated=(), evidence=problem, run=run, took_s=took_s
+        )
     violated = tuple(result.name for result in verdict.invariants if result.status is Status.VIOLATED)
     outcome, evidence = (_planted if case.bug else _clean)(case, verdict)
     return CaseResult(case=case, outcome=outcome, violated=violated, evidence=evidence, run=run, took_s=took_s)
 
 
-def _planted(case: Case, verdict: Verdict) -> tuple[Outcome, str]:
+def _planted(case: Case, verdict: Verdict) -> tuple[CaseOutcome, str]:
     found = next((result for result in verdict.invariants if result.name == case.breaks), None)
     if found is None:
-        return Outcome.MISSED, f"the audit has no checker for {case.breaks}"
+        return CaseOutcome.MISSED, f"the audit has no checker for {case.breaks}"
     if found.status is Status.VIOLATED:
         first = found.violations[0].summary if found.violations else f"{found.violations_total} found"
-        return Outcome.CAUGHT, f"{case.breaks}: {first}"
+        return CaseOutcome.CAUGHT, f"{case.breaks}: {first}"
     if found.status is Status.HELD:
-        return Outcome.MISSED, f"{case.breaks} held over {found.operations_checked} checked"
-    return Outcome.MISSED, f"{case.breaks} is {found.status.replace('_', ' ')}: {found.note}"
+        return CaseOutcome.MISSED, f"{case.breaks} held over {found.operations_checked} checked"
+    return CaseOutcome.MISSED, f"{case.breaks} is {found.status.replace('_', ' ')}: {found.note}"
 
 
-def _clean(case: Case, verdict: Verdict) -> tuple[Outcome, str]:
+def _clean(case: Case, verdict: Verdict) -> tuple[CaseOutcome, str]:
     """An alarm without a bug is a false one. What was not decided, or a fault that was not proven, shows nothing."""
     for result in verdict.invariants:
         if result.status is Status.VIOLATED:
             first = result.violations[0].summary if result.violations else f"{result.violations_total} found"
-            return Outcome.FALSE_ALARM, f"{result.name}: {first}"
+            return CaseOutcome.FALSE_ALARM, f"{result.name}: {first}"
     undecided = [f"{result.name}: {result.note}" for result in verdict.invariants if result.status is not Status.HELD]
     unproven = [f"{fault.experiment} was not proven" for fault in verdict.faults if not fault.proven]
     if undecided or unproven:
-        return Outcome.NOT_JUDGED, "; ".join([*undecided, *unproven])
+        return CaseOutcome.NOT_JUDGED, "; ".join([*undecided, *unproven])
     faults = ", ".join(fault.experiment for fault in verdict.faults) or "none"
-    return Outcome.CLEAN, f"{len(verdict.invariants)} invariants held; faults: {faults}; provider: {case.provider}"
+    return CaseOutcome.CLEAN, f"{len(verdict.invariants)} invariants held; faults: {faults}; provider: {case.provider}"

@@ -16,7 +16,7 @@ from harness.errors import EnvironmentProblem, InputError
 from harness.record import versions
 from harness.record.reader import Record
 from harness.selftest import memory
-from harness.selftest.cases import SCENARIO, SELFTEST_SCHEMA, Case, CaseResult, Outcome, SelfTest, plan
+from harness.selftest.cases import SCENARIO, SELFTEST_SCHEMA, Case, CaseOutcome, CaseResult, SelfTest, plan
 from harness.selftest.chances import Exercise, exercises
 from harness.selftest.runner import run as run_cases
 from harness.stack.planted_bugs import PlantedBug, planted_bugs
@@ -64,7 +64,7 @@ def show(result: SelfTest, console: Console) -> None:
     for column in ("case", "result", "seen"):
         table.add_column(column, overflow="fold", no_wrap=column != "seen")
     for case in result.results:
-        also = [name for name in case.violated if name != case.case.breaks and case.outcome is Outcome.CAUGHT]
+        also = [name for name in case.violated if name != case.case.breaks and case.outcome is CaseOutcome.CAUGHT]
         seen = case.evidence + (f"; also {', '.join(also)}" if also else "")
         table.add_row(case.case.name, case.outcome.replace("_", " "), Text(seen))
     console.print(table)
@@ -77,7 +77,7 @@ def show(result: SelfTest, console: Console) -> None:
 
 
 def _exercises(results: Sequence[CaseResult]) -> tuple[Exercise, ...]:
-    clean = next((result.run for result in results if result.outcome is Outcome.CLEAN), "")
+    clean = next((result.run for result in results if result.outcome is CaseOutcome.CLEAN), "")
     return exercises(Record.open(Path(clean))) if clean else ()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from harness.audit.history import Evidence
 from harness.audit.operations import LookValue, Operation
 from harness.sli.measured import Observations, percentile
-from harness.sli.samples import Draws, share_of
+from harness.sli.samples import Samples, share_of
 from harness.sli.second_wave import sold_out_falsely
 
 _MOST: Final = 0.95
@@ -36,7 +36,7 @@ class Buyer(msgspec.Struct, frozen=True, gc=False):
     seat_left: bool
 
 
-def checkout_completion_ratio(seen: Observations) -> Draws:
+def checkout_completion_ratio(seen: Observations) -> Samples:
     """Buyers who were told that they have a ticket, of those who were let in and for whom a seat was left.
 
     Fans who were let in so late that most buyers would not have had a ticket by the end of the run are left out.
@@ -52,7 +52,7 @@ def checkout_completion_ratio(seen: Observations) -> Draws:
     return share_of([(one.actor, _began_s(one), one.told) for one in counted])
 
 
-def empty_handed_ratio(seen: Observations) -> Draws:
+def empty_handed_ratio(seen: Observations) -> Samples:
     """Fans who wanted to buy and were never told that they have a ticket, of all who wanted to."""
     return share_of([(one.actor, one.t_came_s, not one.told) for one in buyers(seen)])
 

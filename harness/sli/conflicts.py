@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
 from harness.sli.measured import Observations
-from harness.sli.samples import Draws, share_of
+from harness.sli.samples import Samples, share_of
 
 _CONFLICT: Final = "conflict"
 
@@ -31,12 +31,12 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     contended: bool
 
 
-def contention_ratio(seen: Observations) -> Draws:
+def contention_ratio(seen: Observations) -> Samples:
     """Holds of seats that somebody else was granted while the fan looked at the map, of all granted or conflicted."""
     return share_of([(one.actor, one.t_s, one.contended) for one in asked(seen)])
 
 
-def stale_map_ratio(seen: Observations) -> Draws:
+def stale_map_ratio(seen: Observations) -> Samples:
     """Holds of seats that were taken before the fan's map was asked for, of all granted or conflicted."""
     return share_of([(one.actor, one.t_s, one.conflicted and not one.contended) for one in asked(seen)])
 

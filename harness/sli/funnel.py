@@ -10,7 +10,7 @@ from harness.audit.operations import Operation, PayValue
 from harness.record.schema import Outcome
 from harness.sli.latency import in_window
 from harness.sli.measured import Measured, Observations, ratio
-from harness.sli.samples import Draws, share_of, users_of
+from harness.sli.samples import Samples, share_of, users_of
 
 
 def outcome_share(
@@ -21,18 +21,18 @@ def outcome_share(
     return ratio(pc.sum(pc.equal(chosen["outcome"], outcome.value)).as_py() or 0, chosen.num_rows)
 
 
-def error_ratio(seen: Observations) -> Draws:
+def error_ratio(seen: Observations) -> Samples:
     """Requests that were refused, cut off or timed out, of all requests before settling."""
-    return not_ok_draws(in_window(seen.requests, ""))
+    return not_ok_samples(in_window(seen.requests, ""))
 
 
-def not_ok_draws(requests: pa.Table) -> Draws:
+def not_ok_samples(requests: pa.Table) -> Samples:
     """Whether each of these requests was refused, cut off or timed out."""
     bad = pc.not_equal(requests["outcome"], Outcome.OK.value).to_numpy().astype(np.float64)
-    return Draws(users_of(requests), requests["t_start_s"].to_numpy(), bad)
+    return Samples(users_of(requests), requests["t_start_s"].to_numpy(), bad)
 
 
-def payment_failure_ratio(seen: Observations) -> Draws:
+def payment_failure_ratio(seen: Observations) -> Samples:
     """Purchases, by idempotency key, that never got a yes or an "in progress", of all with a card that is good."""
     purchases: dict[str, list[Operation[PayValue]]] = {}
     for pay in seen.history.pays:
@@ -41,7 +41,7 @@ def payment_failure_ratio(seen: Observations) -> Draws:
     return share_of([(tries[0].actor, tries[0].t_invoke_s, not any(pay.ok for pay in tries)) for tries in good])
 
 
-def hold_expiry_ratio(seen: Observations) -> Draws:
+def hold_expiry_ratio(seen: Observations) -> Samples:
     """Holds that ran out (neither paid for, nor declined, nor released), of all holds that could run out in the run."""
     history = seen.history
     used = {pay.value.hold_id for pay in history.pays if pay.outcome is not Outcome.FAIL or pay.error == "declined"}

@@ -6,25 +6,51 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from harness.record.reader import Record
-from harness.registry.indicators import PERCENTILES, STEPS
+from harness.registry import indicators as registry
+from harness.registry.indicators import PERCENTILES, STEPS, Indicator
 from harness.sli import buyers, conflicts, fairness, funnel, infrastructure, latency
 from harness.sli.measured import IndicatorValue, Measured, Observations
-from harness.sli.samples import Draws
-from harness.sli.spec import IndicatorSpec, drawn, specified
+from harness.sli.samples import Samples
 
 
-def _response(step: str, quantile: float) -> Callable[[Observations], Draws]:
+class IndicatorSpec(Indicator, frozen=True):
+    """An indicator that can be measured.
+
+    `samples`: the samples that it is a percentile or a share of; null: it is one figure of the whole run.
+    """
+
+    measure: Callable[[Observations], Measured]
+    samples: Callable[[Observations], Samples] | None = None
+
+
+def specified(name: str, measure: Callable[[Observations], Measured]) -> IndicatorSpec:
+    """The registry's indicator of that name: one figure of the whole run."""
+    return IndicatorSpec(**msgspec.structs.asdict(registry.INDICATORS[name]), measure=measure)
+
+
+def sampled(name: str, samples: Callable[[Observations], Samples]) -> IndicatorSpec:
+    """The registry's indicator of that name: a percentile or a share of what was observed."""
+    return IndicatorSpec(
+        **msgspec.structs.asdict(registry.INDICATORS[name]),
+        measure=lambda seen: samples(seen).measured,
+        samples=samples,
+    )
+
+
+def _response(step: str, quantile: float) -> Callable[[Observations], Samples]:
     return partial(_step_response, step, quantile)
 
 
-def _step_response(step: str, quantile: float, seen: Observations) -> Draws:
-    return latency.response_draws(latency.in_window(seen.requests, step), quantile)
+def _step_response(step: str, quantile: float, seen: Observations) -> Samples:
+    return latency.response_samples(latency.in_window(seen.requests, step), quantile)
 
 
 def _step_indicators() -> tuple[IndicatorSpec, ...]:
     return tuple(
-        drawn(f"{step}_response_p{percent}_ms", _response(step, percent / 100))
+        sampled(f"{step}_response_p{percent}_ms", _response(step, percent / 100))
         for step in STEPS
         for percent in PERCENTILES
     )
@@ -33,18 +59,18 @@ def _step_indicators() -> tuple[IndicatorSpec, ...]:
 _ALL: Final = (
     specified("queue_admission_rate_per_s", fairness.queue_admission_rate_per_s),
     specified("bot_share_of_seats", fairness.bot_share_of_seats),
-    drawn("checkout_completion_ratio", buyers.checkout_completion_ratio),
-    drawn("empty_handed_ratio", buyers.empty_handed_ratio),
-    drawn("payment_failure_ratio", funnel.payment_failure_ratio),
-    drawn("time_to_first_position_p95_s", latency.time_to_first_position_p95_s),
-    drawn("queue_page_response_p99_ms", _response("queue_page", 0.99)),
+    sampled("checkout_completion_ratio", buyers.checkout_completion_ratio),
+    sampled("empty_handed_ratio", buyers.empty_handed_ratio),
+    sampled("payment_failure_ratio", funnel.payment_failure_ratio),
+    sampled("time_to_first_position_p95_s", latency.time_to_first_position_p95_s),
+    sampled("queue_page_response_p99_ms", _response("queue_page", 0.99)),
     *_step_indicators(),
-    drawn("hold_expiry_ratio", funnel.hold_expiry_ratio),
-    drawn("contention_ratio", conflicts.contention_ratio),
-    drawn("stale_map_ratio", conflicts.stale_map_ratio),
-    drawn("error_ratio", funnel.error_ratio),
-    drawn("feed_freshness_p99_ms", latency.feed_freshness_p99_ms),
-    drawn("reconnect_recovery_p95_s", latency.reconnect_recovery_p95_s),
+    sampled("hold_expiry_ratio", funnel.hold_expiry_ratio),
+    sampled("contention_ratio", conflicts.contention_ratio),
+    sampled("stale_map_ratio", conflicts.stale_map_ratio),
+    sampled("error_ratio", funnel.error_ratio),
+    sampled("feed_freshness_p99_ms", latency.feed_freshness_p99_ms),
+    sampled("reconnect_recovery_p95_s", latency.reconnect_recovery_p95_s),
     specified("cache_hit_ratio", infrastructure.cache_hit_ratio),
     specified("db_write_latency_p99_ms", infrastructure.db_write_latency_p99_ms),
     specified("websocket_connections_max", infrastructure.websocket_connections_max),

@@ -19,7 +19,7 @@ from harness.amounts import amount
 from harness.record.schema import Outcome
 from harness.sli.measured import Floats, Measured, Observations
 from harness.sli.platform_clock import platform_ahead_s
-from harness.sli.samples import Draws, Names, users_of
+from harness.sli.samples import Names, Samples, users_of
 
 _CLOCK_S: Final = 0.001
 _NEVER_SO_SLOW_MS: Final = 1000.0
@@ -29,16 +29,16 @@ def step_latency_ms(
     requests: pa.Table, step: str, quantile: float, t_from_s: float = -np.inf, t_to_s: float = np.inf
 ) -> Measured:
     """Nearest-rank percentile of the response time of a step, in ms, over requests sent in [t_from_s, t_to_s)."""
-    return response_draws(in_window(requests, step, t_from_s, t_to_s), quantile).measured
+    return response_samples(in_window(requests, step, t_from_s, t_to_s), quantile).measured
 
 
-def response_draws(requests: pa.Table, quantile: float, ends: str = "t_end_s") -> Draws:
+def response_samples(requests: pa.Table, quantile: float, ends: str = "t_end_s") -> Samples:
     """The response time of each of these requests in ms; `ends` names the column of the instant at which it is over."""
     chosen = requests.filter(
         pc.and_(pc.not_equal(requests["outcome"], Outcome.FAIL.value), pc.is_valid(requests[ends]))
     )
     took_ms = pc.multiply(pc.subtract(chosen[ends], chosen["t_intended_s"]), 1000.0).to_numpy()
-    return Draws(users_of(chosen), chosen["t_start_s"].to_numpy(), took_ms, quantile)
+    return Samples(users_of(chosen), chosen["t_start_s"].to_numpy(), took_ms, quantile)
 
 
 def in_window(requests: pa.Table, step: str, t_from_s: float = -np.inf, t_to_s: float = np.inf) -> pa.Table:
@@ -49,7 +49,7 @@ def in_window(requests: pa.Table, step: str, t_from_s: float = -np.inf, t_to_s: 
     return requests.filter(pc.and_(ours, pc.and_(pc.greater_equal(sent, t_from_s), pc.less(sent, t_to_s))))
 
 
-def time_to_first_position_p95_s(seen: Observations) -> Draws:
+def time_to_first_position_p95_s(seen: Observations) -> Samples:
     """From when a fan meant to open the queue page to the first position, or admission, on their stream.
 
     A fan who saw neither counts as waiting to the end of the run. Others than fans count if they join the line.
@@ -66,10 +66,10 @@ def time_to_first_position_p95_s(seen: Observations) -> Draws:
     never = int(waited.isna().sum())
     waited = waited.fillna(seen.duration_s - came)
     note = f"{never:,} of {len(came):,} fans never saw a position" if never else ""
-    return Draws(waited.index.to_numpy(dtype=np.str_), came.to_numpy(), waited.to_numpy(), 0.95, note=note)
+    return Samples(waited.index.to_numpy(dtype=np.str_), came.to_numpy(), waited.to_numpy(), 0.95, note=note)
 
 
-def feed_freshness_p99_ms(seen: Observations) -> Draws:
+def feed_freshness_p99_ms(seen: Observations) -> Samples:
     """From a seat's change, by the platform's stamp, to its arrival at a follower.
 
     Changes from before the follower's present connection are left out: catching up is recovery, not freshness. When
@@ -86,7 +86,7 @@ def feed_freshness_p99_ms(seen: Observations) -> Draws:
     untold_s = _untold_s(seen, feed)
     followers = max(1, round(int(live.sum()) / max(1, feed.loc[live, "seq"].nunique())))
     waited_ms = np.repeat((seen.duration_s - untold_s) * 1000, followers)
-    return Draws(
+    return Samples(
         who=np.concatenate([_names(feed[live]), np.repeat(np.array(["nobody"]), len(waited_ms))]),
         t_s=np.concatenate([sent_s[live].to_numpy(dtype=np.float64), np.repeat(untold_s, followers)]),
         value=np.concatenate([late_ms, waited_ms]),
@@ -136,14 +136,14 @@ def _followed(feed: pd.DataFrame, moments: Floats) -> npt.NDArray[np.bool_]:
     return np.searchsorted(joined_s, moments, side="right") > np.searchsorted(left_s, moments, side="right")
 
 
-def reconnect_recovery_p95_s(seen: Observations) -> Draws:
+def reconnect_recovery_p95_s(seen: Observations) -> Samples:
     """From a follower's lost connection to its next open one; one that never came back waited to the end of the run."""
     feed = _feed(seen.events)
     feed = feed[feed["event"].isin(["connect", "disconnect"])]
     lost = (feed["event"] == "disconnect") & (feed["key"] != "") & (feed["t_s"] < seen.duration_s)
     back_s = feed["t_s"].where(feed["event"] == "connect").groupby(feed["actor"]).bfill()
     waits = (back_s.fillna(seen.duration_s) - feed["t_s"])[lost]
-    return Draws(_names(feed[lost]), feed["t_s"][lost].to_numpy(), waits.to_numpy(), 0.95)
+    return Samples(_names(feed[lost]), feed["t_s"][lost].to_numpy(), waits.to_numpy(), 0.95)
 
 
 def _names(feed: pd.DataFrame) -> Names:

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.sli.measured import Floats
-from harness.sli.samples import Draws, Names
+from harness.sli.samples import Names, Samples
 from harness.sli.statistics import ENOUGH
 
 BLOCK_S: Final = 0.5
@@ -59,7 +59,7 @@ class Contrast(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def contrast(control: Draws, treatment: Draws, *, paired: bool = True) -> Contrast:
+def contrast(control: Samples, treatment: Samples, *, paired: bool = True) -> Contrast:
     """Treatment against control. `paired`: equal names in `who` are the same person in both."""
     one, two = control.statistic, treatment.statistic
     note = _too_little(control) or _too_little(treatment)
@@ -74,7 +74,7 @@ def contrast(control: Draws, treatment: Draws, *, paired: bool = True) -> Contra
 Band = tuple[float, float]
 
 
-def _bands(control: Draws, treatment: Draws, paired: bool) -> tuple[Band, Band] | None:
+def _bands(control: Samples, treatment: Samples, paired: bool) -> tuple[Band, Band] | None:
     """The interval of the difference and of the control alone, each the wider of the two ways to resample."""
     control, treatment = _thinned(control), _thinned(treatment)
     by_fan = _resampled(control, treatment, control.who, treatment.who, paired)
@@ -87,7 +87,7 @@ def _bands(control: Draws, treatment: Draws, paired: bool) -> tuple[Band, Band] 
 
 
 def _resampled(
-    control: Draws, treatment: Draws, groups: Names, other_groups: Names, paired: bool
+    control: Samples, treatment: Samples, groups: Names, other_groups: Names, paired: bool
 ) -> tuple[Band, Band] | None:
     names, index = np.unique(np.concatenate([groups, other_groups]), return_inverse=True)
     one, two = index[: len(groups)], index[len(groups) :]
@@ -107,19 +107,19 @@ def _paired_bands(drawn: Floats, other: Floats) -> tuple[Band, Band] | None:
     return (float(low), float(high)), (float(control_low), float(control_high))
 
 
-def replicate(draws: Draws, group: npt.NDArray[np.intp], weights: Weights) -> Floats:
+def replicate(samples: Samples, group: npt.NDArray[np.intp], weights: Weights) -> Floats:
     """The statistic of each resample: row r of `weights` says how often each group is drawn; NaN: nobody was."""
-    if draws.quantile is None:
+    if samples.quantile is None:
         size = weights.shape[1]
-        parts = np.bincount(group, draws.value, size)
-        wholes = np.bincount(group, draws.base, size)
+        parts = np.bincount(group, samples.value, size)
+        wholes = np.bincount(group, samples.base, size)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray((weights @ parts) / (weights @ wholes), dtype=np.float64)
-    order = np.argsort(draws.value, kind="stable")
-    values, group = draws.value[order], group[order]
+    order = np.argsort(samples.value, kind="stable")
+    values, group = samples.value[order], group[order]
     step = max(1, _CHUNK_CELLS // len(values))
     starts = range(0, len(weights), step)
-    found = [_weighted_percentile(values, weights[at : at + step][:, group], draws.quantile) for at in starts]
+    found = [_weighted_percentile(values, weights[at : at + step][:, group], samples.quantile) for at in starts]
     return np.concatenate(found)
 
 
@@ -142,21 +142,21 @@ def _drawn(groups: int, stream: int) -> Weights:
     return np.random.default_rng([groups, stream]).poisson(1.0, (_REPLICATES, groups)).astype(np.uint8)
 
 
-def _thinned(draws: Draws) -> Draws:
-    if len(draws) <= ROWS_MOST:
-        return draws
-    return draws.take(np.random.default_rng(len(draws)).choice(len(draws), ROWS_MOST, replace=False))
+def _thinned(samples: Samples) -> Samples:
+    if len(samples) <= ROWS_MOST:
+        return samples
+    return samples.take(np.random.default_rng(len(samples)).choice(len(samples), ROWS_MOST, replace=False))
 
 
-def _blocks(draws: Draws) -> Names:
-    return np.floor(draws.t_s / BLOCK_S).astype(np.int64)
+def _blocks(samples: Samples) -> Names:
+    return np.floor(samples.t_s / BLOCK_S).astype(np.int64)
 
 
-def _too_little(draws: Draws) -> str:
-    if draws.quantile is None or not len(draws):
+def _too_little(samples: Samples) -> str:
+    if samples.quantile is None or not len(samples):
         return ""
-    beyond = len(draws) * min(draws.quantile, 1 - draws.quantile)
-    return "" if beyond >= TAIL - 1e-9 else f"too few samples for an interval of p{draws.quantile * 100:g}"
+    beyond = len(samples) * min(samples.quantile, 1 - samples.quantile)
+    return "" if beyond >= TAIL - 1e-9 else f"too few samples for an interval of p{samples.quantile * 100:g}"
 
 
 def _width(band: Band) -> float:

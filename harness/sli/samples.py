@@ -1,7 +1,7 @@
-"""What a percentile or a share is taken of: one entry per observation, with whose it is and when it was made.
+"""Samples behind an indicator: one entry per observation, with its user and its instant.
 
-An indicator that is made of draws can be taken of any stretch of the run, and its uncertainty can be told by
-resampling the people it was seen by (`harness.sli.resampling`).
+An indicator with samples can be measured over any stretch of the run, and its uncertainty follows from resampling the
+users (`harness.sli.resampling`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNKNOWN_USER: Final = -1
 
 
 @dataclass(frozen=True)
-class Draws:
+class Samples:
     """Observations of one quantity. All arrays have one entry per observation.
 
     `who`: whose it is, comparable between two runs of one seed. `t_s`: when it began, on the release clock.
@@ -41,16 +41,16 @@ class Draws:
     def __len__(self) -> int:
         return len(self.value)
 
-    def between(self, t_from_s: float, t_to_s: float) -> Draws:
+    def between(self, t_from_s: float, t_to_s: float) -> Samples:
         """Those made in [t_from_s, t_to_s)."""
         return self.take(np.flatnonzero((self.t_s >= t_from_s) & (self.t_s < t_to_s)))
 
-    def take(self, chosen: npt.NDArray[np.intp]) -> Draws:
+    def take(self, chosen: npt.NDArray[np.intp]) -> Samples:
         """Those at these places."""
         base = None if self.base is None else self.base[chosen]
         return replace(self, who=self.who[chosen], t_s=self.t_s[chosen], value=self.value[chosen], base=base)
 
-    def at(self, quantile: float) -> Draws:
+    def at(self, quantile: float) -> Samples:
         """The same observations, of which another percentile is taken."""
         return replace(self, quantile=quantile)
 
@@ -68,9 +68,9 @@ class Draws:
         return Measured(self.statistic, len(self), self.note)
 
 
-def share_of(rows: Sequence[tuple[str, float, bool]]) -> Draws:
+def share_of(rows: Sequence[tuple[str, float, bool]]) -> Samples:
     """The share of observations that are true, from (who, t_s, whether)."""
-    return Draws(
+    return Samples(
         who=np.array([who for who, _, _ in rows], dtype=np.str_),
         t_s=np.array([t_s for _, t_s, _ in rows], dtype=np.float64),
         value=np.array([whether for _, _, whether in rows], dtype=np.float64),

@@ -34,10 +34,51 @@ from harness.scenario import OnSale
 from harness.stack import Addresses, leftovers, workspace
 from harness.stack.compose_command import PROJECT_LABEL, SERVICE_LABEL, Compose, find_compose
 from harness.stack.compose_ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
-from harness.stack.container_part import ContainerPart
 from harness.stack.health import answers
 from harness.stack.opening import opens_at_s, target_settings
-from harness.stack.owner import Owner
+from harness.stack.owner import StackOwner
+
+
+class ContainerPart:
+    """`address`: host:port on this machine, past every fault proxy. A container carries its own command and settings:
+    there is nothing else that one would need to start it again."""
+
+    command: Final[tuple[str, ...]] = ()
+    env: Final[dict[str, str] | None] = None
+    cwd: Final[Path | None] = None
+    user: Final[str | None] = None
+
+    def __init__(self, name: str, container: Container, address: str, log: Path) -> None:
+        self.name = name
+        self.address = address
+        self.log = log
+        self._container = container
+
+    @property
+    def container(self) -> str:
+        """Its id."""
+        return str(self._container.id)
+
+    @property
+    def pid(self) -> int:
+        """Its main process, as the engine's host numbers it; 0 while it does not run."""
+        self._container.reload()
+        return int(self._container.attrs["State"]["Pid"])
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        self._container.reload()
+        return bool(self._container.attrs["State"]["Running"])
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._container.kill()
+
+    def start_again(self) -> None:
+        """Start it as it was made."""
+        self._container.start()
+
 
 _BUILT_WITHIN_S: Final = 1800.0  # images may have to be fetched or built first
 _HEALTHY_WITHIN_S: Final = 90.0
@@ -175,7 +216,7 @@ class ComposeStack:
         _write_private(runtime / "postgres.env", _env_file({"PGPASSWORD": self._password, **replication}))
         (runtime / "toxiproxy.json").write_text(json.dumps(ports.proxy_documents()))
         (runtime / "toxiproxy.json").chmod(0o644)
-        owner = msgspec.json.encode(Owner.own()).decode()
+        owner = msgspec.json.encode(StackOwner.own()).decode()
         runtime_variables = {"GATECRASH_RUNTIME": str(runtime), "GATECRASH_OWNER": owner}
         self._environment = {**stripped_environment(), **ports.variables(), **runtime_variables}
         version = "" if self._compose is None else self._compose.version

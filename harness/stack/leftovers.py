@@ -18,7 +18,7 @@ import requests
 
 from harness.errors import EnvironmentProblem
 from harness.stack.compose_command import PROJECT_LABEL
-from harness.stack.owner import Fate, Owner, fate, owner_of
+from harness.stack.owner import Fate, StackOwner, fate, owner_of
 
 LABEL: Final = "gatecrash.owner"
 """On every container and network of docker-compose.yml: an Owner as JSON."""
@@ -75,7 +75,7 @@ class Swept(msgspec.Struct, frozen=True):
 
 def find(engine: docker.DockerClient) -> tuple[Leftover, ...]:
     """Every project of gatecrash's on this engine but those whose owner lives. Raises EnvironmentProblem."""
-    here = Owner.own()
+    here = StackOwner.own()
     try:
         containers, networks = _containers(engine), _networks(engine)
     except _TROUBLE as problem:

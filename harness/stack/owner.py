@@ -23,7 +23,7 @@ class Fate(StrEnum):
     UNSURE = "unsure"
 
 
-class Owner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StackOwner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A process, and from where it can be seen: `namespaces` as the kernel numbers them, "" where it has none."""
 
     process: Identity
@@ -31,20 +31,20 @@ class Owner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uid: int
 
     @classmethod
-    def own(cls) -> Owner:
+    def own(cls) -> StackOwner:
         """This process."""
         return cls(Identity.own(), " ".join(map(_namespace, _NAMESPACES)), os.getuid())
 
 
-def owner_of(text: str) -> Owner | None:
+def owner_of(text: str) -> StackOwner | None:
     """What was written of an owner as JSON; None when it cannot be understood."""
     try:
-        return msgspec.json.decode(text, type=Owner)
+        return msgspec.json.decode(text, type=StackOwner)
     except msgspec.DecodeError:
         return None
 
 
-def fate(owners: Collection[Owner | None], here: Owner) -> tuple[Fate, str]:
+def fate(owners: Collection[StackOwner | None], here: StackOwner) -> tuple[Fate, str]:
     """Of something whose parts name these owners, as seen by `here`; and why, when that is not sure."""
     owner = next(iter(owners), None)
     if owner is None or any(other != owner for other in owners):

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from harness.errors import EnvironmentProblem
-from harness.stack.owner import Fate, Owner, fate, owner_of
+from harness.stack.owner import Fate, StackOwner, fate, owner_of
 
 _PREFIX: Final = "gatecrash-stack-"
 _OWNER: Final = "owner.json"
@@ -36,7 +36,7 @@ def create() -> Path:
     try:
         root = Path(tempfile.mkdtemp(prefix=_PREFIX))
         root.chmod(0o711)  # Postgres, as another user, must reach its own folder below
-        (root / _OWNER).write_bytes(msgspec.json.encode(Owner.own()))
+        (root / _OWNER).write_bytes(msgspec.json.encode(StackOwner.own()))
     except OSError as error:
         raise disk_problem(base, error) from error
     return root
@@ -73,7 +73,7 @@ def remove(root: Path) -> None:
 
 def _remove_orphans(base: Path) -> None:
     """Remove what a stack left that was killed outright, where that is sure."""
-    here = Owner.own()
+    here = StackOwner.own()
     for folder in base.glob(f"{_PREFIX}*"):
         try:
             owner = owner_of((folder / _OWNER).read_text())

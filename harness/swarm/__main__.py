@@ -18,7 +18,7 @@ from gevent.queue import Queue
 
 from harness.errors import ExitCode, GatecrashError
 from harness.swarm.control.runner import Swarm
-from harness.swarm.messaging.protocol import Event, Failed, Quit, decode_command, encode_line, read_spec
+from harness.swarm.messaging.protocol import Event, FailureMessage, Quit, decode_command, encode_line, read_spec
 from harness.swarm.recording.recorder import prepare_arrow
 
 
@@ -34,11 +34,11 @@ def main() -> int:
     try:
         Swarm(read_spec(spec_file), spec_file, _tell, commands).run()
     except GatecrashError as error:
-        _tell(Failed(message=error.message, hint=error.hint, exit_code=int(error.exit_code)))
+        _tell(FailureMessage(message=error.message, hint=error.hint, exit_code=int(error.exit_code)))
         return int(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the conductor must hear of it, whatever it is
         traceback.print_exc()
-        _tell(Failed(message=f"the load generator broke: {error}", exit_code=int(ExitCode.NO_VERDICT)))
+        _tell(FailureMessage(message=f"the load generator broke: {error}", exit_code=int(ExitCode.NO_VERDICT)))
         return int(ExitCode.NO_VERDICT)
     finally:
         spec_file.unlink(missing_ok=True)
@@ -65,7 +65,11 @@ def _read_commands(commands: Queue) -> None:
             try:
                 commands.put(decode_command(line))
             except msgspec.DecodeError as error:
-                _tell(Failed(message=f"this is no command: {line[:80]!r} ({error})", exit_code=int(ExitCode.BAD_INPUT)))
+                _tell(
+                    FailureMessage(
+                        message=f"this is no command: {line[:80]!r} ({error})", exit_code=int(ExitCode.BAD_INPUT)
+                    )
+                )
     commands.put(Quit())
 
 

@@ -27,7 +27,7 @@ from reports.view.headline import FindingView, Headline
 from reports.view.indicators import IndicatorRow, TimingRow
 from reports.view.invariants import InvariantView
 from reports.view.journey import FunnelRow
-from reports.view.limits import Limits
+from reports.view.limits import LimitsSection
 from reports.view.method import Method
 from reports.view.paired import PairedView
 from reports.view.timeline import Release, Timeline
@@ -50,7 +50,7 @@ class Page(Struct, frozen=True):
     selftest: str
     examinations: tuple[ExaminationView, ...]
     faults: tuple[FaultView, ...]
-    limits: Limits
+    limits: LimitsSection
     untested: tuple[Gap, ...]
     anomalies: tuple[tuple[str, str, str], ...]
     method: Method

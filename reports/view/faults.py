@@ -26,7 +26,7 @@ class Moment(Struct, frozen=True):
     percent: float | None
 
 
-class Probe(Struct, frozen=True):
+class CanaryStretch(Struct, frozen=True):
     """A stretch in which the canary saw one state, on the strip."""
 
     state: str
@@ -66,7 +66,7 @@ class FaultView(Struct, frozen=True):
     error: str
     proven: State
     moments: tuple[Moment, ...]
-    probes: tuple[Probe, ...]
+    probes: tuple[CanaryStretch, ...]
     strip_label: str
     canary: tuple[tuple[str, str], ...]
     expectations: tuple[ExpectationRow, ...]
@@ -108,7 +108,7 @@ def _view(result: FaultResult, run: FaultRun | None) -> FaultView:
     )
 
 
-def _strip(run: FaultRun) -> tuple[tuple[Moment, ...], tuple[Probe, ...]]:
+def _strip(run: FaultRun) -> tuple[tuple[Moment, ...], tuple[CanaryStretch, ...]]:
     known = [t for t in (run.t_requested_s, run.t_effective_s, run.t_heal_requested_s, run.t_healed_s) if t is not None]
     if not known:
         return (), ()
@@ -130,7 +130,7 @@ def _strip(run: FaultRun) -> tuple[tuple[Moment, ...], tuple[Probe, ...]]:
     )
     seen = spans((sample.t_s, sample.state) for sample in run.samples if start_s <= sample.t_s <= end_s)
     probes = tuple(
-        Probe(
+        CanaryStretch(
             state=span.state,
             good=span.state == "ok",
             left_percent=percent(span.start_s),
@@ -148,7 +148,7 @@ def _moments_of(result: FaultResult) -> tuple[Moment, ...]:
     )
 
 
-def _strip_label(probes: tuple[Probe, ...]) -> str:
+def _strip_label(probes: tuple[CanaryStretch, ...]) -> str:
     states = dict.fromkeys(probe.state for probe in probes)
     return f"The canary saw, in this order: {', '.join(states)}." if states else ""
 

@@ -41,7 +41,7 @@ class Signal(Struct, frozen=True):
     spark: str
 
 
-class Limits(Struct, frozen=True):
+class LimitsSection(Struct, frozen=True):
     """The section on headroom."""
 
     summary: str
@@ -62,12 +62,12 @@ class _Course(Struct, frozen=True):
         return max(self.values) / self.limit if self.limit else 0.0
 
 
-def limits(record: Record, frames: Frames) -> Limits:
+def limits(record: Record, frames: Frames) -> LimitsSection:
     """Signals with a known limit first, nearest to it on top; only those that were recorded."""
     courses = [course for course in (*_generator(frames), *_platform(record.table("metrics"), frames)) if course.values]
     faults = windows(record)
     ordered = sorted(courses, key=lambda course: -course.share)
-    return Limits(summary=_summary(ordered), signals=tuple(_signal(course, faults) for course in ordered))
+    return LimitsSection(summary=_summary(ordered), signals=tuple(_signal(course, faults) for course in ordered))
 
 
 def _summary(courses: list[_Course]) -> str:

@@ -14,7 +14,7 @@ from harness.record.reader import Record
 from harness.record.verdict import PairedPhase, PairedRow
 from harness.sli import INDICATORS
 from harness.sli.measured import Observations
-from harness.sli.samples import Draws
+from harness.sli.samples import Samples
 from reports.view.frames import Floats
 from reports.view.timeline import Window, windows
 
@@ -61,13 +61,13 @@ class Drawing:
     def around(self, row: PairedRow, phases: Sequence[PairedPhase]) -> Overlay | None:
         """An indicator by the second, from before a fault to after it."""
         spec = INDICATORS.get(row.name)
-        if spec is None or spec.draws is None or not phases:
+        if spec is None or spec.samples is None or not phases:
             return None
         force = next(phase for phase in phases if phase.phase == "during")
         start_s = max(phases[0].t_from_s, force.t_from_s - _AROUND_S, 0.0)
         end_s = min(phases[-1].t_to_s, force.t_to_s + _AROUND_S)
         bins = np.arange(np.floor(start_s), np.ceil(end_s), BIN_S)
-        control, treatment = (_by_bin(spec.draws(seen), bins) for seen in self._seen)
+        control, treatment = (_by_bin(spec.samples(seen), bins) for seen in self._seen)
         if not (np.isfinite(control).any() or np.isfinite(treatment).any()):
             return None
         near = tuple(w for w in windows(self.treatment) if w.end_s > start_s and w.start_s < end_s)
@@ -76,5 +76,5 @@ class Drawing:
         )
 
 
-def _by_bin(draws: Draws, bins: Floats) -> Floats:
-    return np.array([draws.between(t_s, t_s + BIN_S).statistic for t_s in bins], dtype=np.float64)
+def _by_bin(samples: Samples, bins: Floats) -> Floats:
+    return np.array([samples.between(t_s, t_s + BIN_S).statistic for t_s in bins], dtype=np.float64)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from target.bugs import parts as faulty
+from target.bugs import parts
 from target.http.tickets import Signer
 from target.orders import Orders, Saga
 from target.queue import WaitingRoom
@@ -34,7 +34,7 @@ def _orders(faulty_orders: type[Orders]) -> Plant:
 
 
 def _seats(faulty_seats: type[LuaSeats]) -> Plant:
-    """The faulty store speaks Lua, whichever school was asked for."""
+    """The faulty store is always the Lua backend, whatever TARGET_HOLDS says."""
 
     def plant(context: Context) -> None:
         store = faulty_seats(context.redis, context.keys)
@@ -52,18 +52,18 @@ def _room(faulty_room: type[WaitingRoom]) -> Plant:
 
 
 def _sell_twice(context: Context) -> None:
-    _orders(faulty.CarelessOrders)(context)
-    _seats(faulty.CarelessSeats)(context)
+    _orders(parts.CarelessOrders)(context)
+    _seats(parts.CarelessSeats)(context)
 
 
 def _limit_sessions(context: Context) -> None:
-    _orders(faulty.LimitlessOrders)(context)
-    _seats(faulty.SessionSeats)(context)
+    _orders(parts.LimitlessOrders)(context)
+    _seats(parts.SessionSeats)(context)
 
 
 def _forget_with_stream(context: Context) -> None:
-    _room(faulty.LeavingRoom)(context)
-    context.stream_hub = faulty.ForgettingHub
+    _room(parts.LeavingRoom)(context)
+    context.stream_hub = parts.ForgettingHub
 
 
 def _signer(faulty_signer: type[Signer]) -> Plant:
@@ -74,19 +74,19 @@ def _signer(faulty_signer: type[Signer]) -> Plant:
 
 
 def _surge(context: Context) -> None:
-    context.rate_policy = faulty.SurgingRate(context.rate_policy)
+    context.rate_policy = parts.SurgingRate(context.rate_policy)
 
 
 def _freeze_map(context: Context) -> None:
-    context.seat_map = faulty.FrozenSeatMap(context.redis, context.keys, context.venue, context.orders)
+    context.seat_map = parts.FrozenSeatMap(context.redis, context.keys, context.venue, context.orders)
 
 
 def _flatter(context: Context) -> None:
-    context.seat_map = faulty.FlatteringSeatMap(context.redis, context.keys, context.venue, context.orders)
+    context.seat_map = parts.FlatteringSeatMap(context.redis, context.keys, context.venue, context.orders)
 
 
 def _charge_twice(context: Context) -> None:
-    context.payments = faulty.TwiceCharging(context.payments)
+    context.payments = parts.TwiceCharging(context.payments)
 
 
 def _saga(faulty_saga: type[Saga]) -> Plant:
@@ -97,7 +97,7 @@ def _saga(faulty_saga: type[Saga]) -> Plant:
 
 
 def _raise_prices(context: Context) -> None:
-    context.venue = faulty.DearerVenue(context.venue)
+    context.venue = parts.DearerVenue(context.venue)
 
 
 @dataclass(frozen=True)
@@ -123,31 +123,31 @@ _ALL: Final = (
         "lost_ack",
         "no_lost_booking",
         "orders are acknowledged as confirmed, but the confirmation is never written",
-        _orders(faulty.LostAckOrders),
+        _orders(parts.LostAckOrders),
     ),
     Bug(
         "leaked_hold",
         "no_leaked_hold",
         "a hold that runs out is forgotten, and its seats stay held",
-        _seats(faulty.LeakySeats),
+        _seats(parts.LeakySeats),
     ),
     Bug(
         "early_expiry",
         "no_early_expiry",
-        f"holds end {faulty.EARLY_S:g} s before the time that their fans were told",
-        _seats(faulty.HastySeats),
+        f"holds end {parts.EARLY_S:g} s before the time that their fans were told",
+        _seats(parts.HastySeats),
     ),
     Bug(
         "late_expiry",
         "no_late_expiry",
-        f"holds end {faulty.LATE_S:g} s after their time",
-        _seats(faulty.TardySeats),
+        f"holds end {parts.LATE_S:g} s after their time",
+        _seats(parts.TardySeats),
     ),
     Bug(
         "sold_seat_held",
         "no_sold_seat_granted",
         "a sold seat can be held again",
-        _seats(faulty.ReopeningSeats),
+        _seats(parts.ReopeningSeats),
     ),
     Bug(
         "flattering_map",
@@ -164,44 +164,44 @@ _ALL: Final = (
     Bug(
         "late_capture_kept",
         "money_reconciles",
-        f"orders are given up after {faulty.IMPATIENT_S:g} s unpaid, and a capture that lands later is kept",
-        _saga(faulty.GraspingSaga),
+        f"orders are given up after {parts.IMPATIENT_S:g} s unpaid, and a capture that lands later is kept",
+        _saga(parts.GraspingSaga),
     ),
     Bug(
         "parked_dropped",
         "no_lost_order",
         "checkouts that were parked while the database was away are dropped when it is back",
-        _saga(faulty.ForgettingSaga),
+        _saga(parts.ForgettingSaga),
     ),
     Bug(
         "sale_denied",
         "no_lost_booking",
-        f"the fan of every {faulty.DENIED_ONE_IN}th confirmed order is told that the card was declined",
-        _saga(faulty.DenyingSaga),
+        f"the fan of every {parts.DENIED_ONE_IN}th confirmed order is told that the card was declined",
+        _saga(parts.DenyingSaga),
     ),
     Bug(
         "sale_recanted",
         "no_lost_booking",
         "orders are confirmed, and shown as declined when they are looked up",
-        _saga(faulty.RecantingSaga),
+        _saga(parts.RecantingSaga),
     ),
     Bug(
         "surcharge",
         "charged_as_shown",
-        f"each seat is ordered, charged and exported at {faulty.SURCHARGE_CENTS} cents more than it is shown at",
+        f"each seat is ordered, charged and exported at {parts.SURCHARGE_CENTS} cents more than it is shown at",
         _raise_prices,
     ),
     Bug(
         "repeat_charged",
         "one_key_one_purchase",
         "a payment that is posted again under its key is charged again",
-        _saga(faulty.RepeatingSaga),
+        _saga(parts.RepeatingSaga),
     ),
     Bug(
         "key_per_hold",
         "one_key_one_purchase",
         "a used idempotency key with another hold buys a second time",
-        _saga(faulty.KeyPerHoldSaga),
+        _saga(parts.KeyPerHoldSaga),
     ),
     Bug(
         "limit_per_session",
@@ -213,43 +213,43 @@ _ALL: Final = (
         "unsigned_ticket",
         "no_queue_bypass",
         "tickets and passes are believed whatever their signature",
-        _signer(faulty.TrustingSigner),
+        _signer(parts.TrustingSigner),
     ),
     Bug(
         "expired_pass",
         "no_queue_bypass",
         "passes and tickets are believed however long they are over",
-        _signer(faulty.PatientSigner),
+        _signer(parts.PatientSigner),
     ),
     Bug(
         "shared_pass",
         "no_queue_bypass",
         "passes are believed on any device",
-        _signer(faulty.CarelessSigner),
+        _signer(parts.CarelessSigner),
     ),
     Bug(
         "lifo_admission",
         "queue_order",
         "who came last is let in first",
-        _room(faulty.LastInFirstOutRoom),
+        _room(parts.LastInFirstOutRoom),
     ),
     Bug(
         "line_by_name",
         "place_kept",
         "fans whom Redis has forgotten are queued by their names, whatever their tickets say",
-        _room(faulty.AlphabeticRoom),
+        _room(parts.AlphabeticRoom),
     ),
     Bug(
         "line_forgotten",
         "place_kept",
-        f"every {faulty.FORGETS_EVERY}rd fan whom Redis has forgotten is never put in the line again",
-        _room(faulty.ForgetfulRoom),
+        f"every {parts.FORGETS_EVERY}rd fan whom Redis has forgotten is never put in the line again",
+        _room(parts.ForgetfulRoom),
     ),
     Bug(
         "tickets_restamped",
         "place_kept",
         "fans whom Redis has forgotten are queued when they are seen again, not by their tickets",
-        _room(faulty.RestampingRoom),
+        _room(parts.RestampingRoom),
     ),
     Bug(
         "stream_is_place",
@@ -260,20 +260,20 @@ _ALL: Final = (
     Bug(
         "position_regress",
         "position_monotonic",
-        f"every {faulty.REGRESS_EVERY}rd look at the queue puts everybody {faulty.REGRESS_BY} places back",
-        _room(faulty.WaveringRoom),
+        f"every {parts.REGRESS_EVERY}rd look at the queue puts everybody {parts.REGRESS_BY} places back",
+        _room(parts.WaveringRoom),
     ),
     Bug(
         "dropped_event",
         "feed_gap_free",
-        f"the feed leaves out every {faulty.EVERY}th seat change",
-        seat_log=faulty.ForgetfulSeatLog,
+        f"the feed leaves out every {parts.EVERY}th seat change",
+        seat_log=parts.ForgetfulSeatLog,
     ),
     Bug(
         "duplicate_seq",
         "feed_gap_free",
-        f"the feed tells every {faulty.EVERY}th seat change twice, under one number",
-        seat_log=faulty.StutteringSeatLog,
+        f"the feed tells every {parts.EVERY}th seat change twice, under one number",
+        seat_log=parts.StutteringSeatLog,
     ),
     Bug(
         "stale_map",
@@ -284,7 +284,7 @@ _ALL: Final = (
     Bug(
         "admission_burst",
         "admission_rate",
-        f"every {faulty.BURST_PERIOD_S:g} s {faulty.BURST_TIMES} times the stated burst is let in at once",
+        f"every {parts.BURST_PERIOD_S:g} s {parts.BURST_TIMES} times the stated burst is let in at once",
         _surge,
     ),
 )

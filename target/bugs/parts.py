@@ -15,17 +15,15 @@ from target.orders.orders import Checkout, SeatsOwnedError, order_id_for
 from target.orders.saga import Receipt
 from target.orders.settlement import Settlement
 from target.payments.client import ChargeAnswer, Payable, PaymentsClient
-from target.queue import RatePolicy, StreamHub, WaitingRoom
-from target.queue import scripts as queue_lua
+from target.queue import RatePolicy, StreamHub, WaitingRoom, scripts
 from target.queue.position_streams import Stream
 from target.queue.rate_policy import Feedback
-from target.queue.waiting_room import JoinState, Place, Positions
-from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, Venue
-from target.seats import lua as holds_lua
+from target.queue.waiting_room import JoinState, Positions, QueuePlace
+from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, Venue, lua
 from target.seats.lua import HOLD
 from target.seats.seat_log import SeatChange, text
 from target.seats.seat_map import Seats
-from target.seats.store import HoldReply, Owner, Places
+from target.seats.store import HoldOwner, HoldReply, Places
 from target.storage.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD
 from target.storage.redis import Reply, Script, Value
 
@@ -60,17 +58,13 @@ _HOLD_ANY: Final = _changed(
     "call('SETBIT', KEYS[2], ARGV[n + 1], '1') == 0",
     "call('SETRANGE', KEYS[2], (ARGV[n + 1] - 7) / 8, '1') > 0",
 )
-_EXPIRE_EARLY: Final = _changed(
-    holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us + {round(EARLY_S * 1e6)})"
-)
-_EXPIRE_LATE: Final = _changed(
-    holds_lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us - {round(LATE_S * 1e6)})"
-)
-_SELL_OPEN: Final = _changed(holds_lua.SELL, f"and '{MAP_SOLD}' or state", "and state or state")
+_EXPIRE_EARLY: Final = _changed(lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us + {round(EARLY_S * 1e6)})")
+_EXPIRE_LATE: Final = _changed(lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us - {round(LATE_S * 1e6)})")
+_SELL_OPEN: Final = _changed(lua.SELL, f"and '{MAP_SOLD}' or state", "and state or state")
 _EXPIRE_AND_KEEP: Final = _changed(
-    holds_lua.EXPIRE, "give_back(name, hold, 'expired', ended)", "redis.call('ZREM', KEYS[4], name)"
+    lua.EXPIRE, "give_back(name, hold, 'expired', ended)", "redis.call('ZREM', KEYS[4], name)"
 )
-_ADMIT_LAST: Final = _changed(queue_lua.ADMIT, "redis.call('ZRANGE', KEYS[2]", "redis.call('ZREVRANGE', KEYS[2]")
+_ADMIT_LAST: Final = _changed(scripts.ADMIT, "redis.call('ZRANGE', KEYS[2]", "redis.call('ZREVRANGE', KEYS[2]")
 
 
 class LostAckOrders(Orders):
@@ -135,15 +129,15 @@ class ReopeningSeats(LuaSeats):
     """Marks a sold seat on the map so that whoever asks for it finds it free."""
 
     async def _run(self, script: Script, hold_id: str, *arguments: Value) -> str:
-        return await super()._run(_SELL_OPEN if script is holds_lua.SELL else script, hold_id, *arguments)
+        return await super()._run(_SELL_OPEN if script is lua.SELL else script, hold_id, *arguments)
 
 
 class SessionSeats(LuaSeats):
     """Counts what a session has bought: whoever joins again begins at nothing."""
 
-    async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
+    async def hold(self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
         """See the class."""
-        return await super().hold(hold_id, Owner(owner.fan, owner.fan), places, limit=limit, ttl_us=ttl_us)
+        return await super().hold(hold_id, HoldOwner(owner.fan, owner.fan), places, limit=limit, ttl_us=ttl_us)
 
 
 class TrustingSigner(Signer):
@@ -172,7 +166,7 @@ class CarelessSigner(Signer):
 class AlphabeticRoom(WaitingRoom):
     """Puts fans whom Redis has forgotten into the line by a digest of their names."""
 
-    async def rejoin(self, ticket: Ticket) -> Place:
+    async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """See the class."""
         joined_us = time.time_ns() // 1000 + _digest(ticket) % SHUFFLED_WITHIN_US
         return await self._join(ticket.fan, ticket.identity, ticket.device, joined_us)
@@ -181,17 +175,17 @@ class AlphabeticRoom(WaitingRoom):
 class ForgetfulRoom(WaitingRoom):
     """Does not put some of the fans whom Redis has forgotten into the line again, and says that it did."""
 
-    async def rejoin(self, ticket: Ticket) -> Place:
+    async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """See the class."""
         if _digest(ticket) % FORGETS_EVERY:
             return await super().rejoin(ticket)
-        return Place(JoinState.QUEUED, None, ticket.joined_us, ticket.identity, "", new=False)
+        return QueuePlace(JoinState.QUEUED, None, ticket.joined_us, ticket.identity, "", new=False)
 
 
 class RestampingRoom(WaitingRoom):
     """Puts fans whom Redis has forgotten at the end."""
 
-    async def rejoin(self, ticket: Ticket) -> Place:
+    async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """See the class."""
         return await self.join(ticket.fan, ticket.identity, device=ticket.device)
 
@@ -237,7 +231,7 @@ class LastInFirstOutRoom(WaitingRoom):
     """Lets in whoever came last."""
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Reply:
-        return await super()._run(_ADMIT_LAST if script is queue_lua.ADMIT else script, keys, arguments)
+        return await super()._run(_ADMIT_LAST if script is scripts.ADMIT else script, keys, arguments)
 
 
 class WaveringRoom(WaitingRoom):

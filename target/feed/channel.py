@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from target.feed.frames import SERVICE_RESTART, text_frames
-from target.feed.socket import BUFFER_BYTES_LOW, FeedSocket
+from target.feed.socket import BUFFER_BYTES_LOW, FeedClient
 from target.runtime.breakers import UnavailableError
 from target.runtime.jobs import lasting
 from target.seats import SeatLog, SeatStream
@@ -49,8 +49,8 @@ class FeedChannel:
         self._score_channel = keys.score
         self._stream = SeatStream(redis, keys)
         self._log = log
-        self._live: set[FeedSocket] = set()
-        self._behind: set[FeedSocket] = set()
+        self._live: set[FeedClient] = set()
+        self._behind: set[FeedClient] = set()
         self._some_behind = asyncio.Event()
         self._waiting = False  # for Redis
 
@@ -61,13 +61,13 @@ class FeedChannel:
     def __len__(self) -> int:
         return len(self._live) + len(self._behind)
 
-    def join(self, socket: FeedSocket) -> None:
+    def join(self, socket: FeedClient) -> None:
         """From here on it is told everything after what it has."""
         WEBSOCKET_CONNECTIONS.inc()
         self._fall_behind(socket)
         self._tell_rest(socket)
 
-    def leave(self, socket: FeedSocket) -> None:
+    def leave(self, socket: FeedClient) -> None:
         """It is gone."""
         WEBSOCKET_CONNECTIONS.dec()
         self._live.discard(socket)
@@ -167,14 +167,14 @@ class FeedChannel:
             if number % SLICE_SOCKETS == 0:
                 await asyncio.sleep(0)
 
-    def _fall_behind(self, socket: FeedSocket) -> None:
+    def _fall_behind(self, socket: FeedClient) -> None:
         socket.behind_since_s = time.monotonic()
         self._live.discard(socket)
         self._behind.add(socket)
         self._some_behind.set()
         FEED_BEHIND.labels(self.event).set(len(self._behind))
 
-    def _tell_rest(self, socket: FeedSocket) -> None:
+    def _tell_rest(self, socket: FeedClient) -> None:
         """From here to the next `await` the log stands still: who has had all of it is up to date."""
         if socket.closing or not self._log.loaded:
             return
@@ -196,13 +196,13 @@ class FeedChannel:
         if time.monotonic() - socket.behind_since_s > STALLED_S:
             self._drop(socket, "stalled")
 
-    def _open(self, socket: FeedSocket) -> None:
+    def _open(self, socket: FeedClient) -> None:
         first = self._log.opening(socket.epoch, socket.seq, time.time())
         FEED_OPENINGS.labels(first.kind).inc()
         socket.told, socket.epoch, socket.seq = True, self._log.epoch, first.seq
         if first.messages:
             socket.send(text_frames(first.messages))
 
-    def _drop(self, socket: FeedSocket, reason: str) -> None:
+    def _drop(self, socket: FeedClient, reason: str) -> None:
         FEED_DROPPED.labels(reason).inc()
         socket.drop(retry_after_s=random.uniform(*RETURN_S))

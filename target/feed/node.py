@@ -19,10 +19,10 @@ import uvloop
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from target.bugs import catalogue as bugs
+from target.bugs import catalogue
 from target.feed.admission import FULL_HINT_S, OpenLimit
 from target.feed.channel import FeedChannel
-from target.feed.socket import FeedSocket
+from target.feed.socket import FeedClient
 from target.seats import venue
 from target.settings import Settings
 from target.storage.keys import Keys
@@ -76,7 +76,7 @@ async def _serve(settings: Settings) -> None:
 
 def _channel(redis: RedisStore, settings: Settings) -> FeedChannel:
     seats = venue.load(settings.venue, settings.event).seats
-    return FeedChannel(redis, Keys(settings.event), bugs.find(settings.bug).seat_log(seats))
+    return FeedChannel(redis, Keys(settings.event), catalogue.find(settings.bug).seat_log(seats))
 
 
 class FeedNode:
@@ -110,7 +110,7 @@ class FeedNode:
             return refusal
         await websocket.prepare(request)
         if request.transport is not None:
-            socket = FeedSocket(request.transport, epoch, int(last_seq) if last_seq else None)
+            socket = FeedClient(request.transport, epoch, int(last_seq) if last_seq else None)
             await _attend(websocket, channel, socket)
         return websocket
 
@@ -126,7 +126,7 @@ class FeedNode:
         return _come_back("too many are coming in at once", wait_s)
 
 
-async def _attend(websocket: web.WebSocketResponse, channel: FeedChannel, socket: FeedSocket) -> None:
+async def _attend(websocket: web.WebSocketResponse, channel: FeedChannel, socket: FeedClient) -> None:
     channel.join(socket)
     try:
         async for _ in websocket:

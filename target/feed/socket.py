@@ -18,7 +18,7 @@ BUFFER_BYTES_LOW: Final = 65_536  # from here on it is told more
 ABORT_S: Final = 1.0  # how long a dropped client may take to hear why
 
 
-class FeedSocket:
+class FeedClient:
     """`epoch`, `seq`: the last change it was sent. `told` false: it waits for its first message."""
 
     __slots__ = ("behind_since_s", "epoch", "seq", "told", "transport")

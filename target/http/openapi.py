@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 import target
-from target.http.operations import Operation, Parameter, Success, operation, operation_of
+from target.http.operations import Parameter, RouteOperation, Success, operation, operation_of
 
 Document: TypeAlias = dict[str, Any]  # JSON that is built here and read by nobody in this process
 
@@ -87,7 +87,7 @@ def _is_declared(route: BaseRoute) -> bool:
 class _Schemas:
     """The schemas of every type that operations name, each once."""
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
+    def __init__(self, operations: Iterable[RouteOperation]) -> None:
         self._kinds: list[Any] = [Problem]
         for kind in (kind for found in operations for kind in _kinds(found)):
             if kind not in self._kinds:
@@ -100,7 +100,7 @@ class _Schemas:
         return self._schemas[self._kinds.index(kind)]
 
 
-def _kinds(found: Operation) -> Iterator[Any]:
+def _kinds(found: RouteOperation) -> Iterator[Any]:
     bodies = (answer.body for answer in found.answers.values() if isinstance(answer, Success))
     for kind in (found.body, *bodies, *(parameter.kind for parameter in found.parameters)):
         if kind is not None:
@@ -119,7 +119,7 @@ def _methods(route: Route) -> list[str]:
     return sorted((route.methods or set()) - {"HEAD"})
 
 
-def _operation(path: str, route: Route, found: Operation, schemas: _Schemas, events: Sequence[str]) -> Document:
+def _operation(path: str, route: Route, found: RouteOperation, schemas: _Schemas, events: Sequence[str]) -> Document:
     text = inspect.getdoc(route.endpoint) or ""
     described: Document = {
         "tags": [found.tag],
@@ -140,7 +140,7 @@ def _operation(path: str, route: Route, found: Operation, schemas: _Schemas, eve
     return described
 
 
-def _answers(path: str, found: Operation) -> list[tuple[int, Success | str]]:
+def _answers(path: str, found: RouteOperation) -> list[tuple[int, Success | str]]:
     """By status; a path with a parameter may name what there is not."""
     return sorted({**({404: "no such event"} if "{" in path else {}), **found.answers}.items())
 
@@ -150,7 +150,7 @@ def _operation_id(path: str, route: Route) -> str:
     return "_".join([_methods(route)[0].lower(), *words])
 
 
-def _path_parameter(name: str, found: Operation, schemas: _Schemas, events: Sequence[str]) -> Document:
+def _path_parameter(name: str, found: RouteOperation, schemas: _Schemas, events: Sequence[str]) -> Document:
     if name == "event":
         schema: Document = {"type": "string", "enum": list(events)}
         return {"name": name, "in": "path", "required": True, "schema": schema, "description": "An event on sale."}
@@ -182,7 +182,7 @@ def _response(answer: Success | str, schemas: _Schemas) -> Document:
     return described
 
 
-def _security_schemes(declared: Sequence[tuple[Route, Operation]]) -> Document:
+def _security_schemes(declared: Sequence[tuple[Route, RouteOperation]]) -> Document:
     schemes: Document = {}
     for name in sorted({found.scheme for _, found in declared if found.scheme}):
         if name == "Bearer":

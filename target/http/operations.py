@@ -49,7 +49,7 @@ Told: TypeAlias = Success | type[msgspec.Struct] | str
 """An answer as it is declared: in full, as the type of its JSON, or as the words for a problem document."""
 
 
-class Operation(msgspec.Struct, frozen=True):
+class RouteOperation(msgspec.Struct, frozen=True):
     """What one handler takes and answers. `answers`: status → a success, or the words for a problem document."""
 
     tag: str
@@ -86,7 +86,7 @@ def operation(
     }
     for status, words in implied.items():
         told.setdefault(status, words)
-    declared = Operation(
+    declared = RouteOperation(
         tag, dict(sorted(told.items())), body, body_optional, scheme, scheme_optional, tuple(parameters)
     )
 
@@ -97,9 +97,9 @@ def operation(
     return declare
 
 
-def operation_of(route: Route) -> Operation | None:
+def operation_of(route: Route) -> RouteOperation | None:
     """What the route's endpoint declares."""
-    found: Operation | None = getattr(route.endpoint, _ATTRIBUTE, None)
+    found: RouteOperation | None = getattr(route.endpoint, _ATTRIBUTE, None)
     return found
 
 

@@ -1,6 +1,6 @@
 """The operator's endpoints: the order export, the sweep's pass, and GET /status."""
 
 from target.operator.routes import AdminRoutes
-from target.operator.status import Status
+from target.operator.status import StatusRoute
 
-__all__ = ["AdminRoutes", "Status"]
+__all__ = ["AdminRoutes", "StatusRoute"]

@@ -44,7 +44,7 @@ class StatusAnswer(msgspec.Struct, frozen=True):
     replica_lag_s: float | None
 
 
-class Status:
+class StatusRoute:
     """Handler of the route."""
 
     def __init__(self, connections: Connections, contexts: Sequence[Context]) -> None:

@@ -4,7 +4,7 @@ from target.orders.checkouts import Checkouts
 from target.orders.jobs import OrderJobs
 from target.orders.orders import Order, Orders, OrderState
 from target.orders.parking import Parking
-from target.orders.parking_journal import Journal
+from target.orders.parking_journal import ParkingJournal
 from target.orders.parking_replay import REPLAY_PERIOD_S, JournalReplay
 from target.orders.routes import OrderLookup, OrderRoutes
 from target.orders.saga import Policy, Saga
@@ -13,7 +13,6 @@ from target.orders.webhooks import WebhookRoutes
 __all__ = [
     "REPLAY_PERIOD_S",
     "Checkouts",
-    "Journal",
     "JournalReplay",
     "Order",
     "OrderJobs",
@@ -22,6 +21,7 @@ __all__ = [
     "OrderState",
     "Orders",
     "Parking",
+    "ParkingJournal",
     "Policy",
     "Saga",
     "WebhookRoutes",

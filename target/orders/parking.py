@@ -12,7 +12,7 @@ import logging
 import msgspec
 
 from target.orders.orders import Checkout
-from target.orders.parking_journal import Journal
+from target.orders.parking_journal import ParkingJournal
 from target.runtime.breakers import UnavailableError
 from target.storage.keys import Keys
 from target.storage.redis import RedisStore
@@ -27,7 +27,7 @@ class Parking:
     `journal`: opened by a booking process that keeps one; closed, it plays no part.
     """
 
-    def __init__(self, redis: RedisStore, keys: Keys, journal: Journal) -> None:
+    def __init__(self, redis: RedisStore, keys: Keys, journal: ParkingJournal) -> None:
         self._redis = redis
         self._key = keys.parked
         self.journal = journal

@@ -35,7 +35,7 @@ class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
 _LINE: Final = msgspec.json.Decoder(_Line)
 
 
-class Journal:
+class ParkingJournal:
     """The parked checkouts of one event in one process, by order id. Until it is opened it is empty and takes none.
 
     `folder`: may be shared by processes and events.

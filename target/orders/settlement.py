@@ -28,31 +28,31 @@ from target.telemetry.tracing import step
 AGAIN_S: Final = 0.5
 GIVEN_UP_S: Final = 60.0  # by then whatever a payment added to a hold has run out
 
-Word = Callable[[], Awaitable[object]]
+Call = Callable[[], Awaitable[object]]
 
 
-class Errands:
-    """Those of one process. What is left undone when it ends runs out by itself."""
+class RetryQueue:
+    """Retries calls to Redis for one process. The retries end with the process; what they would have undone expires."""
 
     def __init__(self) -> None:
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def say(self, word: Word) -> None:
-        """Says it now; when that fails, again for up to `GIVEN_UP_S`, and the caller need not wait."""
+    async def run(self, call: Call) -> None:
+        """Makes the call now. If Redis is away, retries for up to `GIVEN_UP_S` while the caller goes on."""
         try:
-            await word()
+            await call()
         except UnavailableError:
-            task = asyncio.create_task(self._again(word))
+            task = asyncio.create_task(self._again(call))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
-    async def _again(self, word: Word) -> None:
+    async def _again(self, call: Call) -> None:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + GIVEN_UP_S
         while loop.time() < until_s:
             await asyncio.sleep(AGAIN_S)
             try:
-                await word()
+                await call()
             except UnavailableError:
                 continue
             return
@@ -65,15 +65,15 @@ class Settlement:
         self._orders = orders
         self._payments = payments
         self._inventory = inventory
-        self._errands = Errands()
+        self._retries = RetryQueue()
 
     async def unlock(self, claim: Checkout | Order) -> None:
         """The payment came to nothing. While another one for the same hold is under way, the lock is that one's."""
-        await self._errands.say(lambda: self._unlock(claim))
+        await self._retries.run(lambda: self._unlock(claim))
 
     async def let_go(self, claim: Checkout | Order) -> None:
         """The claim is over: its seats are free."""
-        await self._errands.say(lambda: self._inventory.let_go(claim))
+        await self._retries.run(lambda: self._inventory.let_go(claim))
 
     @step("saga.settle")
     async def settle(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from target.payments.records import ChargeStatus
-from target.runtime.breakers import Guard, UnavailableError
+from target.runtime.breakers import GuardedCalls, UnavailableError
 from target.telemetry.metrics import PAYMENTS
 from target.telemetry.tracing import outgoing_headers
 
@@ -61,7 +61,9 @@ class PaymentsClient:
     """The provider, as the saga sees it. Every method raises `UnavailableError` when it does not answer in time."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
-        self.guard = Guard("payments", failures=(aiohttp.ClientError, OSError, ProviderError), timeout_s=timeout_s)
+        self.guard = GuardedCalls(
+            "payments", failures=(aiohttp.ClientError, OSError, ProviderError), timeout_s=timeout_s
+        )
         self._url = url
         self._free_calls = asyncio.Semaphore(BULKHEAD_CALLS)
         self._session: aiohttp.ClientSession | None = None

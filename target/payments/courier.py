@@ -19,7 +19,7 @@ import msgspec
 from prometheus_client import Counter
 
 from target.payments.ledger import Ledger
-from target.payments.ledger_sql import Webhook
+from target.payments.ledger_sql import OutboxWebhook
 from target.payments.signatures import HEADER, sign
 from target.payments.switches import Switches
 
@@ -81,7 +81,7 @@ class Courier:
         if len(due) < BATCH:
             await self._wait()
 
-    def _plan(self, hook: Webhook) -> Webhook:
+    def _plan(self, hook: OutboxWebhook) -> OutboxWebhook:
         """Decides once how a webhook is sent."""
         if hook.plan:
             return hook
@@ -93,10 +93,10 @@ class Courier:
             due_s = (math.floor(due_s / delay_s) + 2) * delay_s  # all of one window, together
         return msgspec.structs.replace(hook, plan=plan, due_s=due_s)
 
-    async def _send_all(self, session: aiohttp.ClientSession, hooks: list[Webhook]) -> list[Webhook | None]:
+    async def _send_all(self, session: aiohttp.ClientSession, hooks: list[OutboxWebhook]) -> list[OutboxWebhook | None]:
         """For each webhook what is left of it: None once it was delivered or given up."""
         reversed_ones = {hook.number for hook in hooks if hook.plan == "out_of_order"}
-        after: dict[int, Webhook | None] = {}
+        after: dict[int, OutboxWebhook | None] = {}
         for hook in reversed(hooks):
             if hook.number in reversed_ones:  # one after the other, or their order would be chance
                 after[hook.number] = await self._deliver(session, hook)
@@ -105,7 +105,7 @@ class Courier:
         after |= {hook.number: result for hook, result in zip(others, results, strict=True)}
         return [after[hook.number] for hook in hooks]
 
-    async def _deliver(self, session: aiohttp.ClientSession, hook: Webhook) -> Webhook | None:
+    async def _deliver(self, session: aiohttp.ClientSession, hook: OutboxWebhook) -> OutboxWebhook | None:
         taken = await self._send(session, hook.body)
         if hook.plan == "duplicate":
             taken = await self._send(session, hook.body) and taken

@@ -75,7 +75,7 @@ class Ledger:
         """Every entry."""
         return await self._submit(sql.rows)
 
-    async def due_webhooks(self, now_s: float, limit: int) -> list[sql.Webhook]:
+    async def due_webhooks(self, now_s: float, limit: int) -> list[sql.OutboxWebhook]:
         """What is to be sent by now, oldest first."""
         return await self._submit(lambda connection: sql.due_webhooks(connection, now_s, limit))
 
@@ -83,7 +83,7 @@ class Ledger:
         """When the next webhook is due (unix s); None: the outbox is empty."""
         return await self._submit(sql.next_due_s)
 
-    async def update_outbox(self, gone: Sequence[int], postponed: Sequence[sql.Webhook]) -> None:
+    async def update_outbox(self, gone: Sequence[int], postponed: Sequence[sql.OutboxWebhook]) -> None:
         """Forgets what was sent, by number, and keeps the rest as it stands here."""
         await self._submit(lambda connection: sql.update_outbox(connection, gone, postponed))
 

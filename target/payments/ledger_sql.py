@@ -17,9 +17,9 @@ import msgspec
 from target.payments.records import (
     DECLINE_CODES,
     Charge,
+    ChargeKeyReusedError,
     ChargeRequest,
     ChargeStatus,
-    KeyReusedError,
     LedgerRow,
     NoSuchChargeError,
     NotRefundableError,
@@ -48,7 +48,7 @@ FROM charges WHERE {column} = ?
 """
 
 
-class Webhook(msgspec.Struct, frozen=True):
+class OutboxWebhook(msgspec.Struct, frozen=True):
     """One report in the outbox. `plan`: how it is sent, "" while undecided; times are unix s."""
 
     number: int
@@ -67,7 +67,7 @@ def charge(connection: sqlite3.Connection, key: str, request: ChargeRequest, *, 
     asked = (request.order_id, request.amount_cents, request.card, request.capture, request.reference)
     if row is not None:
         if tuple(row) != asked:
-            raise KeyReusedError(key)
+            raise ChargeKeyReusedError(key)
         return _one(connection, "idempotency_key", key)
     code = DECLINE_CODES.get(request.card, "")
     good = ChargeStatus.CAPTURED if request.capture else ChargeStatus.AUTHORISED
@@ -114,7 +114,7 @@ def refund(connection: sqlite3.Connection, key: str, charge_id: str, *, report: 
     """Gives a captured charge back, once per charge. Raises `NotRefundableError`."""
     used = connection.execute("SELECT charge_id FROM refunds WHERE idempotency_key = ?", (key,)).fetchone()
     if used is not None and used[0] != charge_id:
-        raise KeyReusedError(key)
+        raise ChargeKeyReusedError(key)
     given = connection.execute("SELECT refund_id, charge_id FROM refunds WHERE charge_id = ?", (charge_id,)).fetchone()
     if given is not None:
         return Refund(*given)
@@ -141,13 +141,13 @@ def rows(connection: sqlite3.Connection) -> list[LedgerRow]:
     return [LedgerRow(*row) for found in (charges.fetchall(), refunds.fetchall()) for row in found]
 
 
-def due_webhooks(connection: sqlite3.Connection, now_s: float, limit: int) -> list[Webhook]:
+def due_webhooks(connection: sqlite3.Connection, now_s: float, limit: int) -> list[OutboxWebhook]:
     """What is to be sent by now, oldest first."""
     found = connection.execute(
         "SELECT number, body, created_s, due_s, plan, attempts FROM outbox WHERE due_s <= ? ORDER BY number LIMIT ?",
         (now_s, limit),
     )
-    return [Webhook(*row) for row in found]
+    return [OutboxWebhook(*row) for row in found]
 
 
 def next_due_s(connection: sqlite3.Connection) -> float | None:
@@ -156,7 +156,7 @@ def next_due_s(connection: sqlite3.Connection) -> float | None:
     return None if due_s is None else float(due_s)
 
 
-def update_outbox(connection: sqlite3.Connection, gone: Sequence[int], postponed: Sequence[Webhook]) -> None:
+def update_outbox(connection: sqlite3.Connection, gone: Sequence[int], postponed: Sequence[OutboxWebhook]) -> None:
     """Forgets what was sent (or given up), by number, and keeps the rest as it stands here."""
     connection.executemany("DELETE FROM outbox WHERE number = ?", [(number,) for number in gone])
     connection.executemany(

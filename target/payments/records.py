@@ -77,7 +77,7 @@ class WebhookEvent(msgspec.Struct, frozen=True):
     charge: Charge
 
 
-class KeyReusedError(Exception):
+class ChargeKeyReusedError(Exception):
     """The idempotency key was used before, with another body."""
 
 
@@ -97,4 +97,4 @@ class WrongStatusError(Exception):
         self.charge = charge
 
 
-REFUSALS: Final = (KeyReusedError, NotRefundableError, NoSuchChargeError, WrongStatusError)
+REFUSALS: Final = (ChargeKeyReusedError, NotRefundableError, NoSuchChargeError, WrongStatusError)

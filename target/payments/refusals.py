@@ -17,7 +17,7 @@ BODY_WITHIN_S: Final = 5.0
 _HANG_UP: Final = {"connection": "close"}  # the rest of the body is not read
 
 
-class Problem(msgspec.Struct, frozen=True):
+class RefusalDocument(msgspec.Struct, frozen=True):
     """A problem document."""
 
     title: str
@@ -36,7 +36,7 @@ class RefusedError(Exception):
 
 def problem(status: int, title: str, headers: dict[str, str] | None = None) -> Response:
     """The answer."""
-    return Response(msgspec.json.encode(Problem(title, status)), status, headers, "application/problem+json")
+    return Response(msgspec.json.encode(RefusalDocument(title, status)), status, headers, "application/problem+json")
 
 
 async def refused(_request: Request, error: Exception) -> Response:

@@ -41,7 +41,7 @@ class AdmissionController:
     ) -> None:
         self._room = room
         self._policy = policy
-        self._observer = Observer(room, policy, signal, event, clock)
+        self._observer = AdmissionObserver(room, policy, signal, event, clock)
         self._depth = QUEUE_DEPTH.labels(event)
         self._abandoned = ABANDONED.labels(event)
         self._no_shows = NO_SHOWS.labels(event)
@@ -78,7 +78,7 @@ class AdmissionController:
         self._no_shows.inc(admitted.no_shows)
 
 
-class Observer:
+class AdmissionObserver:
     """Tells the policy once in `OBSERVE_S` what has become of those who were let in, and shows it as metrics."""
 
     def __init__(

@@ -26,7 +26,7 @@ from target.http.tickets import Signer, Ticket
 from target.queue.draw_routes import DrawRoutes
 from target.queue.entrance import ChallengeOffer, DeviceRefusedError, Entrance, ProofRefusedError
 from target.queue.position_streams import PositionsEndpoint, StreamHub
-from target.queue.waiting_room import Entry, EntryRefusedError, ForeignPlaceError, JoinState, Place, WaitingRoom
+from target.queue.waiting_room import Entry, EntryRefusedError, ForeignPlaceError, JoinState, QueuePlace, WaitingRoom
 from target.runtime.breakers import UnavailableError
 from target.settings import Settings
 from target.telemetry.metrics import FALLBACKS
@@ -195,7 +195,7 @@ class QueueRoutes:
                 await self._room.rejoin(ticket)
             raise
 
-    async def _join_anew(self, fan: str, identity: str, solution: str, device: str) -> Place:
+    async def _join_anew(self, fan: str, identity: str, solution: str, device: str) -> QueuePlace:
         try:
             await self._entrance.check(fan, solution=solution, device=device)
         except ProofRefusedError as error:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from target.http.tickets import Ticket
-from target.queue import scripts as queue_lua
+from target.queue import scripts
 from target.queue.draw import entry_of
 from target.queue.rules import Rules
 from target.storage.keys import Keys
@@ -39,7 +39,7 @@ class JoinState(StrEnum):
     PAUSED = "paused"
 
 
-class Place(msgspec.Struct, frozen=True):
+class QueuePlace(msgspec.Struct, frozen=True):
     """A fan's place. `position` 1 is next, 0 admitted, null before the draw. `new`: this call put them in."""
 
     state: JoinState
@@ -119,14 +119,14 @@ class WaitingRoom:
         self._opened = not self.rules.opens_at_us
         self._newest_us = 0  # the newest join time this process has seen or given
 
-    async def join(self, fan: str, identity: str, *, device: str = "") -> Place:
+    async def join(self, fan: str, identity: str, *, device: str = "") -> QueuePlace:
         """Puts the fan at the end, or tells the place they have. Raises `ForeignPlaceError`.
 
         `device`: its digest, "" for none; from then on the place is this device's.
         """
         return await self._join(fan, identity, device, "")
 
-    async def rejoin(self, ticket: Ticket) -> Place:
+    async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """Puts a ticket's holder where its join time says, unless they are in already. Raises `ForeignPlaceError`."""
         return await self._join(ticket.fan, ticket.identity, ticket.device, ticket.joined_us)
 
@@ -146,7 +146,7 @@ class WaitingRoom:
     async def positions(self, fans: Sequence[str]) -> Positions:
         """Where these fans are, as one consistent picture."""
         arguments: tuple[Value, ...] = (self.rules.opens_at_us, *fans)
-        epoch, *seen = await self._run(queue_lua.POSITIONS, self._position_keys, arguments)
+        epoch, *seen = await self._run(scripts.POSITIONS, self._position_keys, arguments)
         if not epoch:
             raise NotReadyError
         gathering, *of = seen
@@ -157,7 +157,7 @@ class WaitingRoom:
         """Lets in as many from the front as the token bucket gives; passes over the places of the silent."""
         spans_s = (HEARD_WITHIN_S, self.rules.place_grace_s)
         limits = (round(self.rules.admission_valid_s * 1e6), self.rules.opens_at_us, *(round(s * 1e6) for s in spans_s))
-        count, *rest = await self._run(queue_lua.ADMIT, self._admit_keys, (rate_per_s, burst, *limits))
+        count, *rest = await self._run(scripts.ADMIT, self._admit_keys, (rate_per_s, burst, *limits))
         if count < 0:
             raise NotReadyError
         return Admitted(count, *rest)
@@ -165,7 +165,7 @@ class WaitingRoom:
     async def turnout(self) -> Turnout:
         """How many of those who were let in have come."""
         spans_us = (round(self.rules.admission_valid_s * 1e6), round(LATE_S * 1e6))
-        entered, no_shows, late = await self._run(queue_lua.TURNOUT, self._turnout_keys, spans_us)
+        entered, no_shows, late = await self._run(scripts.TURNOUT, self._turnout_keys, spans_us)
         return Turnout(entered, no_shows + late)
 
     async def entrants(self, *, first: int, count: int) -> Entrants:
@@ -186,17 +186,17 @@ class WaitingRoom:
         Raises `EntryRefusedError`, `ForeignPlaceError`.
         """
         arguments = (ticket.fan, ticket.device or NO_DEVICE, round(REPEAT_ENTER_S * 1e6))
-        reason, *entry = await self._run(queue_lua.ENTER, self._enter_keys, arguments)
+        reason, *entry = await self._run(scripts.ENTER, self._enter_keys, arguments)
         _expect_own(reason)
         if reason != b"ok":
             raise EntryRefusedError(reason.decode())
         return Entry(int(entry[0]), int(entry[1]) / 1e6, entry[2].decode())
 
-    async def _join(self, fan: str, identity: str, device: str, joined_us: int | str) -> Place:
+    async def _join(self, fan: str, identity: str, device: str, joined_us: int | str) -> QueuePlace:
         draw = self.rules.draw
         drawn: tuple[Value, Value] = (draw.score(fan), entry_of(fan)) if draw else ("", "")
         arguments = (fan, identity, device or NO_DEVICE, joined_us, self.rules.opens_at_us, *drawn)
-        answer = await self._run(queue_lua.JOIN, self._join_keys, arguments)
+        answer = await self._run(scripts.JOIN, self._join_keys, arguments)
         _expect_own(answer[0])
         outcome, position, joined, known_as, epoch, gathering = answer
         self._newest_us = max(self._newest_us, int(joined))
@@ -205,7 +205,7 @@ class WaitingRoom:
         if outcome == b"admitted":
             state = JoinState.ADMITTED
         place = position if not (gathering and draw) else None
-        return Place(state, place, int(joined), known_as.decode(), epoch.decode(), outcome == b"new")
+        return QueuePlace(state, place, int(joined), known_as.decode(), epoch.decode(), outcome == b"new")
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Reply:
         return await self._redis.run(script, keys, arguments)

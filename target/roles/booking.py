@@ -12,8 +12,8 @@ from starlette.routing import Route
 from target.context import Context
 from target.http.app import api
 from target.http.process_routes import health_route, metrics_route
-from target.operator import Status
-from target.orders import REPLAY_PERIOD_S, Journal, JournalReplay, OrderLookup, OrderRoutes, WebhookRoutes
+from target.operator import StatusRoute
+from target.orders import REPLAY_PERIOD_S, JournalReplay, OrderLookup, OrderRoutes, ParkingJournal, WebhookRoutes
 from target.queue import QueueRoutes, fastest_per_s
 from target.roles.composition import checkouts_of, compose_all
 from target.runtime.jobs import beside, every, lasting
@@ -39,7 +39,7 @@ def create(settings: Settings) -> Starlette:
         OrderLookup(sale.orders for sale in sales).route(),
         WebhookRoutes((sale.checkouts for sale in sales), settings.webhook_secret).route(),
         *WebRoutes(contexts).routes(),
-        Status(connections, contexts).route(),
+        StatusRoute(connections, contexts).route(),
         health_route,
         metrics_route,
     ]
@@ -78,7 +78,7 @@ class _Sale:
         ]
 
 
-def _open(journal: Journal) -> None:
+def _open(journal: ParkingJournal) -> None:
     try:
         journal.open()
     except OSError as error:

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from target.bugs import catalogue as bugs
+from target.bugs import catalogue
 from target.context import Connections, Context
 from target.http.tickets import Signer
-from target.orders import Checkouts, Journal, Orders, Parking, Policy
+from target.orders import Checkouts, Orders, Parking, ParkingJournal, Policy
 from target.payments.client import PaymentsClient
 from target.queue import ConflictSignal, WaitingRoom, entrance, policy_of, rules_of
 from target.seats import Inventory, LuaSeats, SeatMap, SeatStore, WatchSeats, load
@@ -57,9 +57,9 @@ def compose(settings: Settings, connections: Connections) -> Context:
         ),
         seat_map=SeatMap(redis, keys, venue, orders),
         orders=orders,
-        parking=Parking(redis, keys, Journal(settings.parking_path, settings.event)),
+        parking=Parking(redis, keys, ParkingJournal(settings.parking_path, settings.event)),
     )
-    bugs.find(settings.bug).plant(context)
+    catalogue.find(settings.bug).plant(context)
     return context
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from target.roles.composition import compose_all
 from target.roles.reconciler import load_if_lost
 from target.runtime.breakers import UnavailableError
-from target.seats import RollCall
+from target.seats import HoldRecovery
 from target.settings import Settings
 from target.storage.database import OUTAGE_ERRORS
 from target.storage.migrate import migrate_postgres
@@ -23,7 +23,7 @@ async def prepare(settings: Settings) -> None:
     await connections.open()
     try:
         for context in contexts:
-            roll_call = RollCall(context.redis, context.keys)
-            await load_if_lost(context.inventory, context.orders, roll_call, context.settings.event)
+            hold_recovery = HoldRecovery(context.redis, context.keys)
+            await load_if_lost(context.inventory, context.orders, hold_recovery, context.settings.event)
     finally:
         await connections.close()

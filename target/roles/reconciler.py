@@ -13,7 +13,7 @@ from typing import Final
 from target.orders import Order, Orders, OrderState
 from target.queue import AdmissionController
 from target.runtime.breakers import UnavailableError
-from target.seats import KEEP_PENDING_S, Inventory, RollCall
+from target.seats import KEEP_PENDING_S, HoldRecovery, Inventory
 from target.telemetry.metrics import HOLD_EXPIRIES
 
 PERIOD_S: Final = 0.25
@@ -23,15 +23,15 @@ _OPEN_S: Final = float("inf")
 _log = logging.getLogger(__name__)
 
 
-async def load_if_lost(inventory: Inventory, orders: Orders, roll_call: RollCall, event: str) -> bool:
+async def load_if_lost(inventory: Inventory, orders: Orders, hold_recovery: HoldRecovery, event: str) -> bool:
     """Loads the event into a Redis that is new or has restarted. True: it was loaded. Raises `UnavailableError`.
 
     What the booking processes had promised comes first, then the orders: of a promise that was paid there is one.
     """
     if await inventory.loaded():
-        await roll_call.look()
+        await hold_recovery.look()
         return False
-    promised = await roll_call.call(await inventory.began_on())
+    promised = await hold_recovery.call(await inventory.began_on())
     live = await orders.live()
     sold = [order for order in live if order.state == OrderState.CONFIRMED]
     pending = [order for order in live if order.state == OrderState.PENDING]
@@ -71,7 +71,7 @@ class Reconciler:
         inventory: Inventory,
         orders: Orders,
         admission: AdmissionController,
-        roll_call: RollCall,
+        hold_recovery: HoldRecovery,
         event: str,
         catch_up: Callable[[], Awaitable[None]],
     ) -> None:
@@ -79,14 +79,14 @@ class Reconciler:
         self._careful_until_s = 0.0
         self._inventory = inventory
         self._orders = orders
-        self._roll_call = roll_call
+        self._hold_recovery = hold_recovery
         self._admission = admission
         self._event = event
 
     async def reconcile(self) -> None:
         """One round. Raises `UnavailableError`."""
         try:
-            if await load_if_lost(self._inventory, self._orders, self._roll_call, self._event):
+            if await load_if_lost(self._inventory, self._orders, self._hold_recovery, self._event):
                 self._admission.hold_back()
         except UnavailableError:
             self._careful_until_s = _OPEN_S

@@ -1,16 +1,18 @@
-"""The worker as an ASGI application: admission, hold expiry and everything around orders; the operator's endpoints."""
+"""The worker as an ASGI application: admission, hold expiry, orders, the score, and the operator's endpoints."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import random
+import time
 from collections.abc import AsyncIterator, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from starlette.applications import Starlette
 
 from target.context import Context
-from target.feed.score import score_ticker
 from target.http.app import api
 from target.http.process_routes import health_route, metrics_route
 from target.operator import AdminRoutes
@@ -18,9 +20,29 @@ from target.orders import OrderJobs
 from target.queue import AdmissionController
 from target.roles.composition import checkouts_of, compose_all
 from target.roles.reconciler import PERIOD_S, Reconciler
+from target.runtime.breakers import UnavailableError
 from target.runtime.jobs import beside, every, lasting
-from target.seats import ATTEND_EVERY_S, Attendance, RollCall
+from target.seats import ATTEND_EVERY_S, Attendance, HoldRecovery
+from target.seats.seat_log import Score, text
 from target.settings import Settings
+from target.storage.keys import Keys
+from target.storage.redis import RedisStore
+
+SCORE_PERIOD_S: Final = 2.0
+
+
+async def score_ticker(redis: RedisStore, event: str, *, period_s: float = SCORE_PERIOD_S) -> None:
+    """Endless. What is published while Redis is away is lost; the next score says all of it anyway."""
+    channel = Keys(event).score
+    home, away = 0, 0
+    while True:
+        await asyncio.sleep(period_s)
+        points = random.choice((0, 2, 3))
+        home, away = (home + points, away) if random.random() < 0.5 else (home, away + points)
+        try:
+            await redis.command("PUBLISH", channel, text(Score(time.time(), home, away)))
+        except UnavailableError:
+            continue
 
 
 def create(settings: Settings) -> Starlette:
@@ -47,9 +69,9 @@ def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
     """Every job of one event as an endless coroutine."""
     event = context.settings.event
     admission = AdmissionController(context.room, context.rate_policy, context.conflicts, event)
-    roll_call = RollCall(context.redis, context.keys)
+    hold_recovery = HoldRecovery(context.redis, context.keys)
     jobs = OrderJobs(checkouts_of(context))
-    reconciler = Reconciler(context.inventory, context.orders, admission, roll_call, event, jobs.catch_up)
+    reconciler = Reconciler(context.inventory, context.orders, admission, hold_recovery, event, jobs.catch_up)
     attendance = Attendance(context.redis, context.keys, context.inventory)
     return [
         admission.run(),

@@ -1,7 +1,8 @@
 """Circuit breakers: one per dependency, so that an outage costs its callers microseconds and not a time-out each.
 
-`BreakerCore` is the state machine: it takes instants and says what may pass. `Guard` is the shell around it: time-outs,
-metrics and an active probe, so that a breaker opens and closes without traffic too. It decides nothing about fallbacks.
+`BreakerCore` is the state machine: it takes instants and says what may pass. `GuardedCalls` is the shell around it:
+time-outs, metrics and an active probe, so that a breaker opens and closes without traffic too. It decides nothing about
+fallbacks.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class BreakerCore:
         self._trial_running = False
 
 
-class Guard:
+class GuardedCalls:
     """Calls to one dependency: each has a time-out, and none is sent while the breaker is open.
 
     `failures`: the exceptions that speak against the dependency; all others pass through and count as an answer.

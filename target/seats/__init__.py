@@ -1,6 +1,6 @@
 """Seats and holds: the inventory in Redis in two ways, the seat map, and the stream of changes."""
 
-from target.seats.hold_recovery import ATTEND_EVERY_S, Attendance, RollCall
+from target.seats.hold_recovery import ATTEND_EVERY_S, Attendance, HoldRecovery
 from target.seats.inventory import (
     KEEP_PENDING_S,
     HoldGoneError,
@@ -24,11 +24,11 @@ __all__ = [
     "SEATS_MAX",
     "Attendance",
     "HoldGoneError",
+    "HoldRecovery",
     "HoldState",
     "Inventory",
     "LuaSeats",
     "PurchaseLimitError",
-    "RollCall",
     "SeatLog",
     "SeatMap",
     "SeatRoutes",

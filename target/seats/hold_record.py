@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from target.seats.store import Owner, Places
+from target.seats.store import HoldOwner, Places
 
 MARK: Final = "#"
 NAME_LENGTH: Final = 21  # 126 bits of the signature
@@ -50,13 +50,13 @@ class HoldRecord(msgspec.Struct, frozen=True):
         return f"{self.state}\n{self.expires_us}{_tail(self)}"
 
 
-def begun(state: str, hold_id: str, owner: Owner, places: Places, expires_us: int) -> HoldRecord:
+def begun(state: str, hold_id: str, owner: HoldOwner, places: Places, expires_us: int) -> HoldRecord:
     """A hold of these places."""
     seats, indexes = tuple(seat for seat, _ in places), tuple(index for _, index in places)
     return HoldRecord(state, expires_us, 0, hold_id, owner.fan, owner.identity, seats, indexes)
 
 
-def tail(hold_id: str, owner: Owner, places: Places) -> str:
+def tail(hold_id: str, owner: HoldOwner, places: Places) -> str:
     """What follows the expiry in the text of a hold that has just begun: for the script that knows the time."""
     return _tail(begun("held", hold_id, owner, places, 0))
 

@@ -1,7 +1,8 @@
-"""After Redis has lost its data: every process says what it promised to fans, before anybody may hold a seat again.
+"""Hold recovery: after Redis has lost its data, every booking process reports the holds that it granted.
 
-The worker calls the roll; each booking process attends, that is, it shows itself a few times a second and answers when
-it is called. The event stays closed until all who were there a moment ago have answered, or have had time enough.
+The worker starts a recovery. Each booking process attends: it registers itself a few times a second, and when a
+recovery is under way it sends its holds. The event stays closed until every registered process has answered, or time is
+up.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 import msgspec
 
 from target.seats.inventory import Inventory
-from target.seats.promises import Memory, Promise, standing
+from target.seats.promises import HoldPromise, Memory, standing
 from target.storage.keys import Keys
 from target.storage.redis import RedisStore, Script
 
@@ -26,7 +27,7 @@ _LOOK_EVERY_S: Final = 0.02
 
 _log = logging.getLogger(__name__)
 
-# KEYS: nodes, roll call. ARGV: node, µs until it counts as gone. Returns the roll call that is under way, if any.
+# KEYS: nodes, hold recovery. ARGV: node, µs until it counts as gone. Returns the recovery that is under way, if any.
 ATTEND: Final = Script("""
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -35,14 +36,14 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now_us - 
 return redis.call('GET', KEYS[2])
 """)
 
-# KEYS: roll call, answers. ARGV: roll call, node, what it remembers. Returns 1, or 0 when that call is over.
+# KEYS: hold recovery, answers. ARGV: recovery, node, what it remembers. Returns 1, or 0 when that recovery is over.
 ANSWER: Final = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 return 1
 """)
 
-# KEYS: roll call, answers, server, then those without which nothing can be held. ARGV: name of a new call, the run id
+# KEYS: hold recovery, answers, server, then those without which nothing can be held. ARGV: a new name, the run id
 # that the event was begun on. Returns whether there is anything to ask: somebody may have loaded the event by now.
 CALL: Final = Script("""
 if (redis.call('GET', KEYS[3]) or '') ~= ARGV[2] then return 0 end
@@ -56,7 +57,7 @@ return 1
 
 
 class Attendance:
-    """The side of a process that makes promises."""
+    """The side of a booking process, which grants holds."""
 
     def __init__(self, redis: RedisStore, keys: Keys, inventory: Inventory) -> None:
         self.node = secrets.token_hex(6)
@@ -68,9 +69,9 @@ class Attendance:
         self._began = False
 
     async def attend(self) -> None:
-        """Shows itself, and answers a call that it has not answered yet. Raises `UnavailableError`.
+        """Registers this process, and answers a recovery that it has not answered yet. Raises `UnavailableError`.
 
-        The first time it takes on what it finds, so that it can speak for processes that it came to replace.
+        The first time it takes on what it finds, so that it can answer for processes that it replaced.
         """
         if not self._began:
             await self._inventory.remember_promises()
@@ -79,18 +80,18 @@ class Attendance:
         if self._rounds % FORGET_EVERY == 0:
             self._inventory.promises.forget()
         keys = self._keys
-        called = await self._redis.run(ATTEND, (keys.nodes, keys.roll_call), (self.node, round(GONE_AFTER_S * 1e6)))
+        called = await self._redis.run(ATTEND, (keys.nodes, keys.hold_recovery), (self.node, round(GONE_AFTER_S * 1e6)))
         if not called or called.decode() == self._answered:
             return
         memory = self._inventory.promises.memory()
         answer = (called, self.node, msgspec.json.encode(memory))
-        if await self._redis.run(ANSWER, (keys.roll_call, keys.answers), answer):
+        if await self._redis.run(ANSWER, (keys.hold_recovery, keys.answers), answer):
             self._answered = called.decode()
             _log.info("Redis has lost its data: told it of %d holds granted here", len(memory.granted))
 
 
-class RollCall:
-    """The side of whoever loads the event."""
+class HoldRecovery:
+    """The side of the worker, which loads the event."""
 
     def __init__(self, redis: RedisStore, keys: Keys, *, patience_s: float = PATIENCE_S) -> None:
         self._redis = redis
@@ -99,18 +100,18 @@ class RollCall:
         self._present: frozenset[str] | None = None  # not known yet
 
     async def look(self) -> None:
-        """Remembers who is there, for the time when Redis does not. Raises `UnavailableError`."""
+        """Remembers which processes are registered, for the time when Redis does not. Raises `UnavailableError`."""
         self._present = await self._nodes()
 
-    async def call(self, began_on: str) -> list[Promise]:
-        """Closes the event and returns every promise that stands, when all have answered or time is up.
+    async def call(self, began_on: str) -> list[HoldPromise]:
+        """Closes the event and returns every promise that stands, when all processes have answered or time is up.
 
-        `began_on`: see `Inventory.began_on`. Who has not been looked for before is waited for until they would have
-        shown themselves. The call lasts until the event is loaded. Raises `UnavailableError`.
+        `began_on`: see `Inventory.began_on`. Without a `look` before it, waits until every process has had time to
+        register. The recovery lasts until the event is loaded. Raises `UnavailableError`.
         """
         keys = self._keys
         closed = (keys.feed, keys.map, keys.epoch)
-        names = (keys.roll_call, keys.answers, keys.server, *closed)
+        names = (keys.hold_recovery, keys.answers, keys.server, *closed)
         if not await self._redis.run(CALL, names, (secrets.token_hex(6), began_on)):
             return []
         await self._wait()

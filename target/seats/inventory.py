@@ -14,11 +14,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from target.seats import lua as holds_lua
-from target.seats import store as seat_store
+from target.seats import lua, store
 from target.seats.hold_record import parse, reference
-from target.seats.promises import Promise, Promises
-from target.seats.store import MISSING, OK, UNREADY, HoldReply, Owner, SeatStore
+from target.seats.promises import HoldPromise, Promises
+from target.seats.store import MISSING, OK, UNREADY, HoldOwner, HoldReply, SeatStore
 from target.seats.venue import Venue
 from target.storage.keys import Keys
 from target.storage.redis import NotReadyError, RedisStore, Value
@@ -53,7 +52,7 @@ class Hold(msgspec.Struct, frozen=True):
     expires_at: float
 
 
-class Claim(Protocol):
+class SeatsClaim(Protocol):
     """Whoever wants or has seats: a hold being asked for, a checkout, an order."""
 
     @property
@@ -100,7 +99,7 @@ class HoldGoneError(Exception):
 class Inventory:
     """The seats of one event. Raises `UnavailableError` when Redis cannot be used, `NotReadyError` before loading.
 
-    `store`: the school that changes seats; Lua unless another is given.
+    `store`: the backend that changes seats; Lua unless another is given.
     """
 
     def __init__(
@@ -109,11 +108,11 @@ class Inventory:
         self._redis = redis
         self._keys = keys
         self._venue = venue
-        self._store: SeatStore = store or holds_lua.LuaSeats(redis, keys)
+        self._store: SeatStore = store or lua.LuaSeats(redis, keys)
         self.hold_ttl_s = hold_ttl_s
         self.promises = Promises(remember_s=hold_ttl_s)
 
-    async def hold(self, claim: Claim, *, limit: int) -> float:
+    async def hold(self, claim: SeatsClaim, *, limit: int) -> float:
         """Holds all of the claim's seats or none; they must exist. Returns when the hold ends (unix s).
 
         `limit`: seats the identity may hold and own, 0 for no limit. Raises `SeatsTakenError`, `PurchaseLimitError`.
@@ -121,11 +120,11 @@ class Inventory:
         ttl_us = round(self.hold_ttl_s * 1e6)
         reply = await self._store.hold(claim.hold_id, _owner(claim), self._places(claim), limit=limit, ttl_us=ttl_us)
         match reply.word:
-            case seat_store.OK:
+            case store.OK:
                 return self._promise(claim, reply)
-            case seat_store.TAKEN:
+            case store.TAKEN:
                 raise SeatsTakenError(reply.taken)
-            case seat_store.LIMIT:
+            case store.LIMIT:
                 raise PurchaseLimitError(reply.bought)
         raise NotReadyError
 
@@ -134,7 +133,7 @@ class Inventory:
         _expect_ok(await self._store.release(hold_id, fan=fan))
         self.promises.end(hold_id)
 
-    async def lock(self, claim: Claim, *, until_s: float, promised_s: float = 0.0, limit: int = 0) -> bool:
+    async def lock(self, claim: SeatsClaim, *, until_s: float, promised_s: float = 0.0, limit: int = 0) -> bool:
         """A payment is under way: the hold lives until `until_s` (unix) at least, and its fan cannot release it.
 
         False: it is gone. `until_s` must outlast the longest outage that the payment may sit through. Of a hold that
@@ -152,19 +151,19 @@ class Inventory:
                 word = await self._store.lock(claim.hold_id, owner, (), until_us=until_us)
         return _is_ok(word)
 
-    async def unlock(self, claim: Claim) -> None:
+    async def unlock(self, claim: SeatsClaim) -> None:
         """The payment failed: the hold is its fan's again until the moment it was promised for, which may be over."""
         await self._store.unlock(claim.hold_id)
 
-    async def restore(self, claim: Claim, *, until_s: float) -> None:
+    async def restore(self, claim: SeatsClaim, *, until_s: float) -> None:
         """As `lock`; if Redis forgot the hold, those of its seats that are free are held again."""
         await self._store.lock(claim.hold_id, _owner(claim), self._places(claim), until_us=round(until_s * 1e6))
 
-    async def mark_sold(self, claim: Claim) -> None:
+    async def mark_sold(self, claim: SeatsClaim) -> None:
         """The truth has confirmed the sale: the seats are the claim's, whoever holds them here. Idempotent."""
         _expect_ok(await self._store.sell(claim.hold_id, _owner(claim), self._places(claim)))
 
-    async def let_go(self, claim: Claim) -> None:
+    async def let_go(self, claim: SeatsClaim) -> None:
         """The claim is over: its seats are free, unless they are somebody else's by now."""
         self.promises.end(claim.hold_id)
         with contextlib.suppress(HoldGoneError):
@@ -185,7 +184,7 @@ class Inventory:
         texts = await self._redis.command("HMGET", self._keys.seats, *names) if names else ()
         for hold in map(parse, filter(None, texts)):
             ends_us = hold.expires_us if hold.state == HoldState.HELD else hold.lapses_us
-            self.promises.grant(Promise(hold.hold_id, hold.fan, hold.identity, hold.seats, ends_us / 1e6))
+            self.promises.grant(HoldPromise(hold.hold_id, hold.fan, hold.identity, hold.seats, ends_us / 1e6))
 
     async def expire_due(self) -> int:
         """Gives back the seats of every hold whose time is over; returns how many holds."""
@@ -209,7 +208,11 @@ class Inventory:
         return str((await self._redis.command("GET", self._keys.server) or b"").decode())
 
     async def load(
-        self, *, sold: Iterable[Claim] = (), pending: Iterable[Claim] = (), promised: Iterable[Promise] = ()
+        self,
+        *,
+        sold: Iterable[SeatsClaim] = (),
+        pending: Iterable[SeatsClaim] = (),
+        promised: Iterable[HoldPromise] = (),
     ) -> bool:
         """Begins a new epoch in which exactly these seats are not free. False: somebody else just did.
 
@@ -233,17 +236,17 @@ class Inventory:
             if owned.isdisjoint(promise.seats):
                 owned.update(promise.seats)
                 arguments += self._loaded(promise, HoldState.HELD, round(promise.expires_at * 1e6))
-        keys = (*holds_lua.seat_keys(self._keys), self._keys.server, self._keys.roll_call, self._keys.answers)
-        return bool(await self._redis.run(holds_lua.LOAD, keys, (*head, *arguments)))
+        keys = (*lua.seat_keys(self._keys), self._keys.server, self._keys.hold_recovery, self._keys.answers)
+        return bool(await self._redis.run(lua.LOAD, keys, (*head, *arguments)))
 
-    def _loaded(self, claim: Claim, state: HoldState, expires_us: int | str) -> list[Value]:
+    def _loaded(self, claim: SeatsClaim, state: HoldState, expires_us: int | str) -> list[Value]:
         """What `LOAD` takes for each seat of a claim."""
         owner = (reference(claim.hold_id), claim.hold_id, claim.fan, claim.identity)
         return [part for seat in claim.seats for part in (*owner, seat, self._index(seat), state, expires_us)]
 
-    def _promise(self, claim: Claim, reply: HoldReply) -> float:
+    def _promise(self, claim: SeatsClaim, reply: HoldReply) -> float:
         expires_at = reply.expires_us / 1e6
-        self.promises.grant(Promise(claim.hold_id, claim.fan, claim.identity, claim.seats, expires_at))
+        self.promises.grant(HoldPromise(claim.hold_id, claim.fan, claim.identity, claim.seats, expires_at))
         return expires_at
 
     async def _read(self, name: str) -> Hold | None:
@@ -258,7 +261,7 @@ class Inventory:
     async def _run_id(self) -> str:
         return str((await self._redis.command("INFO", "server"))["run_id"])
 
-    def _places(self, claim: Claim) -> list[tuple[str, int]]:
+    def _places(self, claim: SeatsClaim) -> list[tuple[str, int]]:
         return [(seat, self._index(seat)) for seat in claim.seats]
 
     def _index(self, seat: str) -> int:
@@ -268,8 +271,8 @@ class Inventory:
         return index
 
 
-def _owner(claim: Claim) -> Owner:
-    return Owner(claim.fan, claim.identity)
+def _owner(claim: SeatsClaim) -> HoldOwner:
+    return HoldOwner(claim.fan, claim.identity)
 
 
 def _is_ok(word: str) -> bool:

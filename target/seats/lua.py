@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from target.seats.hold_record import reference, tail
-from target.seats.store import LIMIT, OK, REMEMBER_HOLD_S, TAKEN, HoldReply, Owner, Places
+from target.seats.store import LIMIT, OK, REMEMBER_HOLD_S, TAKEN, HoldOwner, HoldReply, Places
 from target.storage.keys import FEED_LENGTH_MAX, MAP_SOLD, SEAT_SOLD, Keys, seat_bit
 from target.storage.redis import RedisStore, Reply, Script, Value
 
@@ -66,7 +66,7 @@ def hold_keys(keys: Keys) -> tuple[str, ...]:
     return (keys.feed, keys.map, keys.seats, keys.holds, keys.bought)
 
 
-def hold_arguments(hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> tuple[str | int, ...]:
+def hold_arguments(hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int) -> tuple[str | int, ...]:
     """ARGV of `HOLD`."""
     bits = [part for seat, index in places for part in (seat, seat_bit(index))]
     return (reference(hold_id), tail(hold_id, owner, places), owner.identity, limit, ttl_us, *bits)
@@ -260,7 +260,7 @@ def seat_keys(keys: Keys) -> tuple[str, ...]:
 
 
 class LuaSeats:
-    """The school of scripts, a `SeatStore`: one round trip for each verb, nothing to retry."""
+    """The Lua backend, a `SeatStore`: one round trip for each verb, nothing to retry."""
 
     def __init__(self, redis: RedisStore, keys: Keys) -> None:
         self._redis = redis
@@ -268,7 +268,7 @@ class LuaSeats:
         self._seat_keys = seat_keys(keys)
         self._hold_keys = hold_keys(keys)
 
-    async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
+    async def hold(self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
         """See `SeatStore`."""
         answer = await self._hold(HOLD, hold_arguments(hold_id, owner, places, limit=limit, ttl_us=ttl_us))
         if isinstance(answer, int):
@@ -285,7 +285,7 @@ class LuaSeats:
         """See `SeatStore`."""
         return await self._run(RELEASE, hold_id, fan)
 
-    async def lock(self, hold_id: str, owner: Owner, places: Places, *, until_us: int) -> str:
+    async def lock(self, hold_id: str, owner: HoldOwner, places: Places, *, until_us: int) -> str:
         """See `SeatStore`."""
         return await self._run(LOCK, hold_id, until_us, hold_id, owner.fan, owner.identity, *_flat(places))
 
@@ -293,7 +293,7 @@ class LuaSeats:
         """See `SeatStore`."""
         return await self._run(UNLOCK, hold_id)
 
-    async def sell(self, hold_id: str, owner: Owner, places: Places) -> str:
+    async def sell(self, hold_id: str, owner: HoldOwner, places: Places) -> str:
         """See `SeatStore`."""
         return await self._run(SELL, hold_id, hold_id, owner.fan, owner.identity, *_flat(places))
 

@@ -1,6 +1,6 @@
 """What one process knows to be promised to fans: the holds that it granted, or found, in its own memory. Pure.
 
-A Redis that has lost its data knows of no hold, but the processes that granted them do; see `roll_call`.
+A Redis that has lost its data knows of no hold, but the processes that granted them do; see `hold_recovery`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 CLOCKS_S: Final = 5.0  # how far the clocks of two machines may be apart: a promise is not forgotten too soon
 
 
-class Promise(msgspec.Struct, frozen=True):
+class HoldPromise(msgspec.Struct, frozen=True):
     """A hold that was granted until `expires_at` (unix s, Redis's clock). A claim, as the inventory understands it."""
 
     hold_id: str
@@ -27,7 +27,7 @@ class Promise(msgspec.Struct, frozen=True):
 class Memory(msgspec.Struct, frozen=True):
     """What a process answers when it is asked: what it granted, and which holds, whoever granted them, it saw end."""
 
-    granted: tuple[Promise, ...]
+    granted: tuple[HoldPromise, ...]
     ended: tuple[str, ...]
 
 
@@ -39,10 +39,10 @@ class Promises:
 
     def __init__(self, *, remember_s: float) -> None:
         self._remember_s = remember_s
-        self._granted: dict[str, Promise] = {}
+        self._granted: dict[str, HoldPromise] = {}
         self._ended: dict[str, float] = {}  # hold id → when nobody can believe in it any more, unix s
 
-    def grant(self, promise: Promise) -> None:
+    def grant(self, promise: HoldPromise) -> None:
         """A fan is about to be told."""
         self._granted[promise.hold_id] = promise
 
@@ -65,7 +65,7 @@ class Promises:
             del self._ended[hold_id]
 
 
-def standing(memories: Iterable[Memory]) -> list[Promise]:
+def standing(memories: Iterable[Memory]) -> list[HoldPromise]:
     """Every promise of these processes that none of them saw end, each once."""
     memories = tuple(memories)
     ended = {hold_id for memory in memories for hold_id in memory.ended}

@@ -1,6 +1,6 @@
-"""What the inventory asks of Redis: a few verbs, each of which changes all of its seats or none.
+"""The interface of a hold backend: a few verbs, each of which changes all of its seats or none.
 
-Two schools answer them: `holds_lua` and `holds_watch`. They write the same data, so that processes of both may serve
+Two backends implement it: `lua` and `watch`. They write the same data, so that processes of both may serve
 one event at the same time. Each verb answers with a word: `ok`, `unready` (the event is not loaded), `missing` (there
 is no such hold) or the state that the hold is in instead.
 """
@@ -23,7 +23,7 @@ TAKEN: Final = "taken"
 LIMIT: Final = "limit"
 
 
-class Owner(msgspec.Struct, frozen=True):
+class HoldOwner(msgspec.Struct, frozen=True):
     """Who holds: `fan` may release it, the purchase limit applies to `identity`."""
 
     fan: str
@@ -42,19 +42,19 @@ class HoldReply(msgspec.Struct, frozen=True):
 class SeatStore(Protocol):
     """The seats of one event in Redis. Every verb raises `UnavailableError` when Redis cannot be used."""
 
-    async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
+    async def hold(self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
         """Holds all places or none. `limit`: seats that the identity may have, 0 for no limit."""
 
     async def release(self, hold_id: str, *, fan: str) -> str:
         """Gives the seats back. `fan` must be the holder; "" is the system, which may end a payment's hold too."""
 
-    async def lock(self, hold_id: str, owner: Owner, places: Places, *, until_us: int) -> str:
+    async def lock(self, hold_id: str, owner: HoldOwner, places: Places, *, until_us: int) -> str:
         """Keeps the hold until `until_us` at least. One that is gone is made anew of those `places` that are free."""
 
     async def unlock(self, hold_id: str) -> str:
         """Undoes `lock`: the hold ends when it was promised to."""
 
-    async def sell(self, hold_id: str, owner: Owner, places: Places) -> str:
+    async def sell(self, hold_id: str, owner: HoldOwner, places: Places) -> str:
         """The places are sold to this hold, whoever has them. Idempotent."""
 
     async def expire(self, most: int) -> int:

@@ -16,7 +16,7 @@ import msgspec
 
 from target.runtime.breakers import UnavailableError
 from target.seats.hold_record import ALIVE, HoldRecord, begun, parse, reference
-from target.seats.store import LIMIT, MISSING, OK, REMEMBER_HOLD_S, TAKEN, UNREADY, HoldReply, Owner, Places
+from target.seats.store import LIMIT, MISSING, OK, REMEMBER_HOLD_S, TAKEN, UNREADY, HoldOwner, HoldReply, Places
 from target.storage.keys import FEED_LENGTH_MAX, MAP_SOLD, SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
 from target.storage.redis import RedisStore
 from target.telemetry.metrics import HOLD_TRANSACTIONS
@@ -25,14 +25,14 @@ T = TypeVar("T")
 Command: TypeAlias = tuple[str | int, ...]
 
 
-class Plan(msgspec.Struct, Generic[T], frozen=True):
+class PlannedWrites(msgspec.Struct, Generic[T], frozen=True):
     """What the verb answers once `writes` have been done, all at once; without any it may be answered now."""
 
     answer: T
     writes: tuple[Command, ...] = ()
 
 
-Transaction: TypeAlias = Generator[list[Command], list[Any], Plan[T]]
+Transaction: TypeAlias = Generator[list[Command], list[Any], PlannedWrites[T]]
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -89,9 +89,9 @@ class Changes:
         self.add("HDEL", self._keys.seats, self._name)
         self.add("ZREM", self._keys.holds, self._name)
 
-    def plan(self, answer: T) -> Plan[T]:
+    def plan(self, answer: T) -> PlannedWrites[T]:
         """All of it, and the answer to give then."""
-        return Plan(answer, tuple(self._commands))
+        return PlannedWrites(answer, tuple(self._commands))
 
 
 class SeatTransactions:
@@ -100,19 +100,21 @@ class SeatTransactions:
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> Transaction[HoldReply]:
+    def hold(
+        self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int
+    ) -> Transaction[HoldReply]:
         """Answers taken or over the limit without a transaction: it was so at the moment of reading."""
         more: list[Command] = [("HGET", self._keys.bought, owner.identity)]
         more += [("GETRANGE", self._keys.map, index, index) for _, index in places]
         name = reference(hold_id)
         seen, (bought, *states) = yield from self._look(name, more)
         if not seen.ready:
-            return Plan(HoldReply(UNREADY))
+            return PlannedWrites(HoldReply(UNREADY))
         if 0 < limit < int(bought or 0) + len(places):
-            return Plan(HoldReply(LIMIT, bought=int(bought or 0)))
+            return PlannedWrites(HoldReply(LIMIT, bought=int(bought or 0)))
         taken = tuple(seat for (seat, _), state in zip(places, states, strict=True) if state != SEAT_FREE.encode())
         if taken:
-            return Plan(HoldReply(TAKEN, taken=taken))
+            return PlannedWrites(HoldReply(TAKEN, taken=taken))
         changes = Changes(self._keys, seen, name)
         self._begin(changes, begun("held", hold_id, owner, places, seen.now_us + ttl_us))
         return changes.plan(HoldReply(OK, expires_us=seen.now_us + ttl_us))
@@ -123,20 +125,20 @@ class SeatTransactions:
         seen, _ = yield from self._look(name)
         hold = seen.hold
         if not seen.ready:
-            return Plan(UNREADY)
+            return PlannedWrites(UNREADY)
         if hold is None or (fan and hold.fan != fan):
-            return Plan(MISSING)
+            return PlannedWrites(MISSING)
         if hold.state not in ALIVE or (fan and hold.state == "locked"):
-            return Plan(hold.state)
+            return PlannedWrites(hold.state)
         return (yield from self._give_back(seen, name, hold, "released"))
 
-    def lock(self, hold_id: str, owner: Owner, places: Places, *, until_us: int) -> Transaction[str]:
+    def lock(self, hold_id: str, owner: HoldOwner, places: Places, *, until_us: int) -> Transaction[str]:
         """A hold that is gone needs the places' states too."""
         name = reference(hold_id)
         seen, states = yield from self._look(name, [("GETRANGE", self._keys.map, i, i) for _, i in places])
         hold = seen.hold
         if not seen.ready:
-            return Plan(UNREADY)
+            return PlannedWrites(UNREADY)
         changes = Changes(self._keys, seen, name)
         if hold and hold.state in ALIVE:
             lapses_us = hold.expires_us if hold.state == "held" else hold.lapses_us
@@ -144,7 +146,7 @@ class SeatTransactions:
             return changes.plan(OK)
         free = [place for place, state in zip(places, states, strict=True) if state == SEAT_FREE.encode()]
         if seen.state == "sold" or not free:
-            return Plan(seen.state or MISSING)
+            return PlannedWrites(seen.state or MISSING)
         self._begin(changes, begun("locked", hold_id, owner, free, until_us))
         return changes.plan(OK)
 
@@ -153,21 +155,21 @@ class SeatTransactions:
         name = reference(hold_id)
         seen, _ = yield from self._look(name)
         if not seen.ready:
-            return Plan(UNREADY)
+            return PlannedWrites(UNREADY)
         if seen.hold is None or seen.state != "locked":
-            return Plan(seen.state or MISSING)
+            return PlannedWrites(seen.state or MISSING)
         changes = Changes(self._keys, seen, name)
         self._extend(changes, name, seen.hold, "held", seen.hold.lapses_us, seen.hold.lapses_us)
         return changes.plan(OK)
 
-    def sell(self, hold_id: str, owner: Owner, places: Places) -> Transaction[str]:
+    def sell(self, hold_id: str, owner: HoldOwner, places: Places) -> Transaction[str]:
         """The purchase count grows by what the hold did not count already."""
         name = reference(hold_id)
         seen, _ = yield from self._look(name)
         if not seen.ready:
-            return Plan(UNREADY)
+            return PlannedWrites(UNREADY)
         if seen.state == "sold":
-            return Plan(OK)
+            return PlannedWrites(OK)
         changes = Changes(self._keys, seen, name)
         changes.keep(begun("sold", hold_id, owner, places, 0), SEAT_SOLD)
         counted = len(seen.hold.seats) if seen.hold and seen.state in ALIVE else 0
@@ -180,11 +182,11 @@ class SeatTransactions:
         seen, _ = yield from self._look(name)
         alive = seen.hold if seen.hold and seen.state in ALIVE else None
         if not seen.ready or (alive and alive.expires_us > seen.now_us):
-            return Plan(answer=False)
+            return PlannedWrites(answer=False)
         if alive is None:
-            return Plan(answer=False, writes=(("ZREM", self._keys.holds, name),))
+            return PlannedWrites(answer=False, writes=(("ZREM", self._keys.holds, name),))
         ended = yield from self._give_back(seen, name, alive, "expired")
-        return Plan(answer=True, writes=ended.writes)
+        return PlannedWrites(answer=True, writes=ended.writes)
 
     def _look(
         self, name: str, more: Sequence[Command] = ()
@@ -250,7 +252,7 @@ class WatchSeats:
         self._verbs = SeatTransactions(keys)
         self._turn = asyncio.Lock()
 
-    async def hold(self, hold_id: str, owner: Owner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
+    async def hold(self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
         """See `SeatStore`."""
         return await self._transact(lambda: self._verbs.hold(hold_id, owner, places, limit=limit, ttl_us=ttl_us))
 
@@ -258,7 +260,7 @@ class WatchSeats:
         """See `SeatStore`."""
         return await self._transact(lambda: self._verbs.release(hold_id, fan=fan))
 
-    async def lock(self, hold_id: str, owner: Owner, places: Places, *, until_us: int) -> str:
+    async def lock(self, hold_id: str, owner: HoldOwner, places: Places, *, until_us: int) -> str:
         """See `SeatStore`."""
         return await self._transact(lambda: self._verbs.lock(hold_id, owner, places, until_us=until_us))
 
@@ -266,7 +268,7 @@ class WatchSeats:
         """See `SeatStore`."""
         return await self._transact(lambda: self._verbs.unlock(hold_id))
 
-    async def sell(self, hold_id: str, owner: Owner, places: Places) -> str:
+    async def sell(self, hold_id: str, owner: HoldOwner, places: Places) -> str:
         """See `SeatStore`."""
         return await self._transact(lambda: self._verbs.sell(hold_id, owner, places))
 
@@ -290,7 +292,7 @@ class WatchSeats:
         HOLD_TRANSACTIONS.labels("given_up").inc()
         raise ContendedError
 
-    async def _in_turn(self, begin: Callable[[], Transaction[T]]) -> Plan[T] | None:
+    async def _in_turn(self, begin: Callable[[], Transaction[T]]) -> PlannedWrites[T] | None:
         """One try. Waiting for the turn is no failure of Redis, so the guard does not see it."""
         try:
             await asyncio.wait_for(self._turn.acquire(), self._redis.guard.timeout_s)
@@ -301,7 +303,7 @@ class WatchSeats:
         finally:
             self._turn.release()
 
-    async def _try(self, transaction: Transaction[T]) -> Plan[T] | None:
+    async def _try(self, transaction: Transaction[T]) -> PlannedWrites[T] | None:
         """One try on a connection of its own. None: a watched key changed."""
         pool = self._redis.client.connection_pool
         connection = await pool.get_connection()
@@ -314,7 +316,7 @@ class WatchSeats:
             await pool.release(connection)
 
 
-async def _converse(connection: Any, transaction: Transaction[T]) -> Plan[T] | None:  # noqa: ANN401 - redis-py's
+async def _converse(connection: Any, transaction: Transaction[T]) -> PlannedWrites[T] | None:  # noqa: ANN401 - redis-py's
     """Carries the transaction out. None: a watched key changed, and nothing was written."""
     plan = await _read(connection, transaction)
     if not plan.writes:
@@ -329,14 +331,14 @@ async def _converse(connection: Any, transaction: Transaction[T]) -> Plan[T] | N
     return plan
 
 
-async def _read(connection: Any, transaction: Transaction[T]) -> Plan[T]:  # noqa: ANN401
+async def _read(connection: Any, transaction: Transaction[T]) -> PlannedWrites[T]:  # noqa: ANN401
     commands = next(transaction)
     while True:
         replies = await _exchange(connection, commands)
         try:
             commands = transaction.send(replies)
         except StopIteration as end:
-            plan: Plan[T] = end.value
+            plan: PlannedWrites[T] = end.value
             return plan
 
 

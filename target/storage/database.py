@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
 
-from target.runtime.breakers import Guard, UnavailableError
+from target.runtime.breakers import GuardedCalls, UnavailableError
 from target.storage.replica_lag import ReplicaLag
 from target.telemetry.metrics import BROWSE_READS, DB_WRITE_SECONDS
 
@@ -41,7 +41,7 @@ _SPOILING_ERRORS: Final[tuple[type[BaseException], ...]] = (asyncio.CancelledErr
 class Store:
     """One server behind its pool and its guard. Raises `UnavailableError` when it cannot be used in time."""
 
-    def __init__(self, dsn: str, guard: Guard, *, pool_size: int = POOL_SIZE) -> None:
+    def __init__(self, dsn: str, guard: GuardedCalls, *, pool_size: int = POOL_SIZE) -> None:
         self.guard = guard
         self._dsn = dsn
         self._pool_size = pool_size
@@ -104,7 +104,7 @@ class Database:
         pool_size: int = POOL_SIZE,
         lag_max_s: float = LAG_MAX_S,
     ) -> None:
-        guard = partial(Guard, failures=OUTAGE_ERRORS, timeout_s=timeout_s, shard=shard)
+        guard = partial(GuardedCalls, failures=OUTAGE_ERRORS, timeout_s=timeout_s, shard=shard)
         self.shard = shard  # its number; "" when there is only one
         self.primary = Store(primary_dsn, guard("db"), pool_size=pool_size)
         self.replica = Store(replica_dsn, guard("replica"), pool_size=max(2, pool_size // 4))

@@ -41,6 +41,7 @@ class Keys:
         "event",
         "fans",
         "feed",
+        "hold_recovery",
         "holds",
         "join_clock",
         "map",
@@ -48,7 +49,6 @@ class Keys:
         "parked",
         "queue",
         "queue_epoch",
-        "roll_call",
         "score",
         "seats",
         "seen",
@@ -62,8 +62,8 @@ class Keys:
         self.epoch = f"{tag}:epoch"  # string; absent until the seats are loaded: nothing may be held or joined then
         self.server = f"{tag}:server"  # run_id of the Redis process the epoch was begun on
         self.nodes = f"{tag}:nodes"  # sorted set process that makes promises → last seen, unix µs
-        self.roll_call = (
-            f"{tag}:roll_call"  # name of the roll call that is under way: no seat can be held until it ends
+        self.hold_recovery = (
+            f"{tag}:hold_recovery"  # name of the hold recovery that is under way: no seat can be held until it ends
         )
         self.answers = f"{tag}:answers"  # hash process → what it had promised, as JSON
         self.feed = f"{tag}:feed"  # stream, ids 0-<seq> without a gap; one field, seat → "<state> <unix s> <µs>"

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from target.runtime.breakers import Guard, UnavailableError
+from target.runtime.breakers import GuardedCalls, UnavailableError
 from target.storage.redis_batch import Batcher
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class RedisStore:
     """One Redis behind its pool and its guard. Raises `UnavailableError` when it cannot be used in time."""
 
     def __init__(self, url: str, *, timeout_s: float, connections_max: int = CONNECTIONS_MAX) -> None:
-        self.guard = Guard("redis", failures=OUTAGE_ERRORS, timeout_s=timeout_s)
+        self.guard = GuardedCalls("redis", failures=OUTAGE_ERRORS, timeout_s=timeout_s)
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=connections_max,

@@ -29,10 +29,10 @@ Value = str | int | float | bool
 _HEADER: Final = HEADER.encode()
 
 
-class Step(Protocol):
+class SpanContext(Protocol):
     """What `span` gives: a context manager."""
 
-    def __enter__(self) -> Step:
+    def __enter__(self) -> SpanContext:
         """The step begins."""
 
     def __exit__(
@@ -47,7 +47,7 @@ class Step(Protocol):
 class _Untraced:
     """A step that nobody asked to see."""
 
-    def __enter__(self) -> Step:
+    def __enter__(self) -> SpanContext:
         return self
 
     def __exit__(
@@ -88,7 +88,7 @@ def shutdown() -> None:
         _process.provider = _process.tracer = None
 
 
-def span(name: str, *, kind: str = "internal", **attributes: Value) -> Step:
+def span(name: str, *, kind: str = "internal", **attributes: Value) -> SpanContext:
     """A step of the trace at hand; nothing at all when that is not sampled. `kind`: internal | client | server."""
     parent = CURRENT.get()
     tracer = _process.tracer
@@ -133,7 +133,7 @@ class _Traced:
         self._here = TraceParent(parent.trace_id, f"{self._span.get_span_context().span_id:016x}", True)
         self._before: Token[TraceParent | None] | None = None
 
-    def __enter__(self) -> Step:
+    def __enter__(self) -> SpanContext:
         self._before = CURRENT.set(self._here)
         return self
 

@@ -148,7 +148,7 @@ def bare(url: str, users: int) -> dict[str, float]:
     from locust import User, task  # isort: skip - first: it patches the process for gevent
     from locust.env import Environment
 
-    from harness.swarm.client.transport import Connection, Limits, resolve
+    from harness.swarm.client.transport import ClientLimits, Connection, resolve
 
     origin = resolve(url)
     request = f"GET /seats HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: identity\r\n\r\n".encode()
@@ -157,7 +157,7 @@ def bare(url: str, users: int) -> dict[str, float]:
     class Bare(User):
         @task
         def get(self) -> None:
-            connection = Connection(origin, Limits())
+            connection = Connection(origin, ClientLimits())
             while True:
                 connection.send(request)
                 connection.receive()

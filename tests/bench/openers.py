@@ -32,11 +32,11 @@ def raw_opener(url: str, _recorder: object) -> Opener:
 def sse_opener(url: str, recorder: object) -> Opener:
     from harness.platform import Call, Person
     from harness.swarm.client import sse
-    from harness.swarm.client.http import Endpoint, HttpClient, Limits
+    from harness.swarm.client.http import ClientLimits, Endpoint, HttpClient
     from harness.swarm.client.transport import resolve
 
     origin, endpoint = resolve(url), Endpoint("positions", "GET", frozenset({200}), idempotent=True, recorded_as="SSE")
-    limits = Limits(idle_s=HELD_S)
+    limits = ClientLimits(idle_s=HELD_S)
 
     def come(number: int) -> Callable[[], object]:
         person = Person(user=number, kind="fan", actor=f"fan-{number}", identity=f"fan-{number}")
@@ -51,10 +51,10 @@ def sse_opener(url: str, recorder: object) -> Opener:
 
 def ws_opener(url: str, recorder: object) -> Opener:
     from harness.platform import Call, Person
-    from harness.swarm.client.transport import Limits
+    from harness.swarm.client.transport import ClientLimits
     from harness.swarm.client.websocket import FeedSocket
 
-    limits = Limits(idle_s=HELD_S)
+    limits = ClientLimits(idle_s=HELD_S)
     target = url.replace("http://", "ws://") + "/ws"
 
     def come(number: int) -> Callable[[], object]:
@@ -82,11 +82,11 @@ def armed_opener(url: str, recorder: object) -> Opener:
         client = HttpClient(
             origin, recorder, Person(user=number, kind="fan", actor=f"fan-{number}", identity=f"{number}")
         )
-        shot = client.prepare(endpoint, "/held")
+        prepared = client.prepare(endpoint, "/held")
 
         def wait() -> None:
             released.wait()
-            client.was_sent_ahead(shot.data, monotonic())
+            client.was_sent_ahead(prepared.data, monotonic())
             client.call(endpoint, "/held", Call(t_intended_s=monotonic()))
 
         return wait

@@ -57,8 +57,8 @@ def barrier(url: str, fans: int) -> dict[str, float]:
         user = held.user_of("fan")
         client = HttpClient(origin, recorder, Person(user=user, kind="fan", actor=f"fan-{user}", identity=f"{user}"))
         with held.arming:
-            shot = client.prepare(endpoint, "/release")
-        held.arm(shot)
+            prepared = client.prepare(endpoint, "/release")
+        held.arm(prepared)
         t0 = held.wait()
         assert client.call(endpoint, "/release", Call(t_intended_s=t0.monotonic_s)).status == 200
         return client.first_send_s - t0.monotonic_s

@@ -47,7 +47,7 @@ class PartOf(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What to break, and where to die. `owner_pid` and the levers are the test's."""
+    """What to break, and where to die. `owner_pid` and the stack control are the test's."""
 
     url: str
     experiment: str

@@ -10,7 +10,7 @@ import pytest
 
 from harness.record.schema import SelfTestSummary
 from harness.record.verdict import Verdict
-from harness.selftest.cases import Outcome, SelfTest
+from harness.selftest.cases import CaseOutcome, SelfTest
 from tests.e2e import rehearsals
 
 pytestmark = pytest.mark.e2e
@@ -30,8 +30,8 @@ def test_the_bug_is_caught_and_the_clean_run_raises_no_alarm(done: subprocess.Co
     assert done.returncode == 0, done.stderr
     result = msgspec.json.decode(done.stdout, type=SelfTest)
     assert [(case.case.name, case.outcome) for case in result.results] == [
-        ("double_charge", Outcome.CAUGHT),
-        ("clean-41", Outcome.CLEAN),
+        ("double_charge", CaseOutcome.CAUGHT),
+        ("clean-41", CaseOutcome.CLEAN),
     ]
     assert "money_reconciles" in result.results[0].violated
     assert "[2/2]" in done.stderr

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
-from harness.swarm.client.transport import Limits
+from harness.swarm.client.transport import ClientLimits
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
 from scenarios.reference_feed import ReferenceSpectatorSession
@@ -43,7 +43,7 @@ def test_a_half_open_feed_is_lost_with_a_word_and_continued_where_it_stopped() -
     recorder = Recorder(1)
     with serving(script) as server:
         feed = server.url.replace("http", "ws", 1)
-        session = ReferenceSpectatorSession(recorder, SPECTATOR, (feed,), "game-1", Limits(idle_s=0.3))
+        session = ReferenceSpectatorSession(recorder, SPECTATOR, (feed,), "game-1", ClientLimits(idle_s=0.3))
         for _ in range(2):
             assert session.connect(now()).outcome is Outcome.OK
             assert session.follow() == "timeout"
@@ -72,7 +72,7 @@ def test_a_feed_that_is_silent_from_the_start_is_no_feed() -> None:
     recorder = Recorder(1)
     with serving(lambda _: [Hang()]) as server:
         feed = server.url.replace("http", "ws", 1)
-        session = ReferenceSpectatorSession(recorder, SPECTATOR, (feed,), "game-1", Limits(first_byte_s=0.2))
+        session = ReferenceSpectatorSession(recorder, SPECTATOR, (feed,), "game-1", ClientLimits(first_byte_s=0.2))
         answer = session.connect(now())
         session.close()
     assert (answer.outcome, answer.error) == (Outcome.UNKNOWN, "timeout")

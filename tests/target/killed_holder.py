@@ -1,4 +1,4 @@
-"""`python -m tests.target.killed_holder URL SCHOOL DEATHS SEED`: kills a holding process before any line of its code.
+"""`python -m tests.target.killed_holder URL BACKEND DEATHS SEED`: kills a holding process before any line of its code.
 
 A child process goes through every verb of the inventory and sends itself SIGKILL before one line, drawn by lot, of the
 code that changes seats; DEATHS 0 kills one child before every single line. After each death the seats are audited.
@@ -19,25 +19,8 @@ from types import FrameType
 from typing import Any
 
 from target.roles.composition import HOLD_BACKENDS
-from target.seats import (
-    Inventory,
-    inventory,
-    load,
-)
-from target.seats import (
-    lua as hold_script,
-)
-from target.seats import (
-    lua as holds_lua,
-)
-from target.seats import (
-    watch as holds_watch,
-)
-from target.seats import (
-    watch as seat_transactions,
-)
-from target.storage import redis as redis_store
-from target.storage import redis_batch
+from target.seats import Inventory, inventory, load, lua, watch
+from target.storage import redis, redis_batch
 from target.storage.keys import Keys
 from target.storage.redis import RedisStore
 from tests.target.booth import Claimed
@@ -46,25 +29,22 @@ from tests.target.seat_audit import Dump, audit
 VENUE = load("arena", "e1")
 KEYS = Keys("e1")
 HOLD_TTL_S = 0.05
-TRACED = {
-    str(Path(str(module.__file__)))
-    for module in (hold_script, holds_lua, holds_watch, inventory, redis_batch, redis_store, seat_transactions)
-}
+TRACED = {str(Path(str(module.__file__))) for module in (inventory, lua, watch, redis, redis_batch)}
 
 
-def main(url: str, school: str, deaths: int, seed: int) -> int:
-    asyncio.run(_load(url, school))
-    lines = asyncio.run(_count_lines(url, school))
+def main(url: str, backend: str, deaths: int, seed: int) -> int:
+    asyncio.run(_load(url, backend))
+    lines = asyncio.run(_count_lines(url, backend))
     numbers = range(lines) if not deaths else random.Random(seed).sample(range(lines), deaths)
     for number in numbers:
-        _die(url, school, number)
-        asyncio.run(_audited(url, school))
-    asyncio.run(_at_the_end(url, school))
+        _die(url, backend, number)
+        asyncio.run(_audited(url, backend))
+    asyncio.run(_at_the_end(url, backend))
     print(len(numbers), lines)
     return 0
 
 
-async def _count_lines(url: str, school: str) -> int:
+async def _count_lines(url: str, backend: str) -> int:
     counted = 0
 
     def count() -> None:
@@ -72,12 +52,12 @@ async def _count_lines(url: str, school: str) -> int:
         counted += 1
 
     _before_each_line(count)
-    await _live(url, school, 0)
+    await _live(url, backend, 0)
     sys.settrace(None)
     return counted
 
 
-def _die(url: str, school: str, number: int) -> None:
+def _die(url: str, backend: str, number: int) -> None:
     """Forks a child that dies before line `number`."""
     child = os.fork()
     if not child:
@@ -92,7 +72,7 @@ def _die(url: str, school: str, number: int) -> None:
         _before_each_line(count_down)
         code = 1
         try:
-            asyncio.run(_live(url, school, number + 1))
+            asyncio.run(_live(url, backend, number + 1))
             code = 0
         finally:
             os._exit(code)
@@ -111,9 +91,9 @@ def _before_each_line(call: Callable[[], None]) -> None:
     sys.settrace(trace)
 
 
-async def _live(url: str, school: str, number: int) -> None:
+async def _live(url: str, backend: str, number: int) -> None:
     """Every verb, on seats and with a fan of its own."""
-    redis, shop = _shop(url, school)
+    redis, shop = _shop(url, backend)
     fan = f"f{number}"
     mine = [VENUE.seats[(number * 4 + n) % VENUE.capacity] for n in range(4)]
     bought, given_back = Claimed(f"{fan}-a", fan, fan, tuple(mine[:2])), Claimed(f"{fan}-b", fan, fan, tuple(mine[2:]))
@@ -130,22 +110,22 @@ async def _live(url: str, school: str, number: int) -> None:
     await redis.close()
 
 
-async def _load(url: str, school: str) -> None:
-    redis, shop = _shop(url, school)
+async def _load(url: str, backend: str) -> None:
+    redis, shop = _shop(url, backend)
     assert await shop.load()
     await redis.close()
 
 
-async def _audited(url: str, school: str) -> Dump:
-    redis, _ = _shop(url, school)
+async def _audited(url: str, backend: str) -> Dump:
+    redis, _ = _shop(url, backend)
     dump = await audit(redis, KEYS, VENUE)
     await redis.close()
     return dump
 
 
-async def _at_the_end(url: str, school: str) -> Dump:
+async def _at_the_end(url: str, backend: str) -> Dump:
     """When every hold's time is over, nothing is held."""
-    redis, shop = _shop(url, school)
+    redis, shop = _shop(url, backend)
     deadline_s = time.monotonic() + 10
     while await shop.holds_count():
         assert time.monotonic() < deadline_s, "a hold never ended"
@@ -156,9 +136,9 @@ async def _at_the_end(url: str, school: str) -> Dump:
     return dump
 
 
-def _shop(url: str, school: str) -> tuple[RedisStore, Inventory]:
+def _shop(url: str, backend: str) -> tuple[RedisStore, Inventory]:
     redis = RedisStore(url, timeout_s=30.0)
-    store = HOLD_BACKENDS[school](redis, KEYS)
+    store = HOLD_BACKENDS[backend](redis, KEYS)
     return redis, Inventory(redis, KEYS, VENUE, hold_ttl_s=HOLD_TTL_S, store=store)
 
 

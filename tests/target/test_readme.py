@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from target.http import limits
+from target.http import app
 from target.http import messages as http
 from target.runtime import fallbacks, serving
 
@@ -31,8 +31,8 @@ def test_the_fault_table_names_every_fallback_beside_its_breaker() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     assert f"longer than {http.BODY_WITHIN_S:.0f} s" in README
     assert f"413 above {http.BODY_BYTES_MAX // 1024} KiB" in README
-    assert f"address above {limits.TARGET_BYTES_MAX // 1024} KiB" in README
-    assert re.search(rf"headers above {limits.HEADER_BYTES_MAX // 1024} KiB or more than {limits.HEADERS_MAX}", README)
+    assert f"address above {app.TARGET_BYTES_MAX // 1024} KiB" in README
+    assert re.search(rf"headers above {app.HEADER_BYTES_MAX // 1024} KiB or more than {app.HEADERS_MAX}", README)
     assert f"A head that takes longer than {serving.HEADER_WITHIN_MS // 1000} s" in README
 
 

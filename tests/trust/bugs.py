@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from harness.selftest import command
-from harness.selftest.cases import Outcome
+from harness.selftest.cases import CaseOutcome
 
 
 def measure(out: Path, jobs: int, times: int | None) -> dict:
@@ -15,7 +15,7 @@ def measure(out: Path, jobs: int, times: int | None) -> dict:
     result = command.run(
         [], sample=times, clean=0, seed=41, jobs=jobs, out=out, say=lambda text: print(text, file=sys.stderr)
     )
-    caught = result.count(Outcome.CAUGHT)
+    caught = result.count(CaseOutcome.CAUGHT)
     return {
         "as_it_must_be": caught == len(result.results),
         "sentence": f"{caught} of {len(result.results)} planted bugs caught",

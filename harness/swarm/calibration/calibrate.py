@@ -50,7 +50,7 @@ class Bench:
         self._recorder = Recorder(1, EachFired(locust.events.request.fire))
         self._t0 = ReleaseInstant(time.monotonic(), time.time())
         addresses = Addresses(booking=f"http://127.0.0.1:{port}", feeds=(), event="e")
-        self._shots: list[PreparedRequest] = []
+        self._prepared: list[PreparedRequest] = []
         self._held = 0
         self._released = Event()
         self._at_once = BoundedSemaphore(_AT_ONCE)
@@ -62,10 +62,10 @@ class Bench:
         self._warm_up()
         before_bytes = _rss_bytes()
         fans = [gevent.spawn(self._live, self._fan(index)) for index in range(count)]
-        _until(lambda: len(self._shots) == count, self._errors)
+        _until(lambda: len(self._prepared) == count, self._errors)
         armed_bytes = (_rss_bytes() - before_bytes) / count
         begun_s = time.monotonic()
-        fire(self._shots)
+        fire(self._prepared)
         send_s = (time.monotonic() - begun_s) / count
         begun_cpu_s = time.process_time()
         self._released.set()
@@ -93,9 +93,9 @@ class Bench:
     def _live(self, session: FanSession) -> None:
         """One fan, armed, released, and then in line for as long as the stream goes on."""
         with self._at_once:
-            shot = session.arm(warm=True)
-        if shot is not None:
-            self._shots.append(shot)
+            prepared = session.arm(warm=True)
+        if prepared is not None:
+            self._prepared.append(prepared)
         self._released.wait()
         with self._at_once:
             session.queue_page(_now())

@@ -31,7 +31,7 @@ _CALIBRATES_WITHIN_S: Final = 120.0
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     """What one generator process on one core can do. Rates per second of processor time.
 
-    `fans_per_s`: whole arrivals (queue page, challenge, join, stream of positions). `send_us`: one first shot at T0.
+    `fans_per_s`: whole arrivals (queue page, challenge, join, stream of positions). `send_us`: one first request at T0.
     `armed_fan_bytes` before T0, `held_fan_bytes` with the stream open; `worker_bytes` without anybody.
     """
 

@@ -38,7 +38,7 @@ class CallFailed(Exception):
         self.error = error
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class ClientLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how much a client puts up with."""
 
     connect_s: float = 5.0
@@ -90,7 +90,7 @@ def resolve(url: str) -> Origin:
     return Origin(secure, parts.hostname, port, *first, others=tuple(others))
 
 
-def connect(origin: Origin, limits: Limits, session: ssl.SSLSession | None) -> tuple[AnySocket, str]:
+def connect(origin: Origin, limits: ClientLimits, session: ssl.SSLSession | None) -> tuple[AnySocket, str]:
     """A connected socket, secured where the origin is, and the address that answered. Raises `CallFailed`."""
     family, address = origin.family, origin.address
     for other in origin.others:
@@ -103,7 +103,9 @@ def connect(origin: Origin, limits: Limits, session: ssl.SSLSession | None) -> t
     return _connect_to(origin, family, address, limits, session), address
 
 
-def _connect_to(origin: Origin, family: int, address: str, limits: Limits, session: ssl.SSLSession | None) -> AnySocket:
+def _connect_to(
+    origin: Origin, family: int, address: str, limits: ClientLimits, session: ssl.SSLSession | None
+) -> AnySocket:
     made: AnySocket | None = None
     try:
         with gevent.Timeout(limits.connect_s, TimeoutError):

@@ -17,17 +17,17 @@ from harness.platform import Call, Person
 from harness.record.schema import Outcome
 from harness.swarm.client.body import Body
 from harness.swarm.client.message import HEAD_END, Head, MalformedResponse, head_of
-from harness.swarm.client.transport import CallFailed, Connection, Limits, Origin
+from harness.swarm.client.transport import CallFailed, ClientLimits, Connection, Origin
 from harness.swarm.client.types import Endpoint, Response
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.recording.rows import RequestRow
 from harness.swarm.recording.tracing import traceparent
 
-__all__ = ["CallFailed", "Endpoint", "HttpClient", "Limits", "Prepared", "Response"]
+__all__ = ["CallFailed", "ClientLimits", "Endpoint", "HttpClient", "Prepared", "Response"]
 
 T = TypeVar("T")
 _NEVER: Final = float("inf")
-_LIMITS: Final = Limits()
+_LIMITS: Final = ClientLimits()
 _OK: Final = Outcome.OK.value
 _FAIL: Final = Outcome.FAIL.value
 _UNKNOWN: Final = Outcome.UNKNOWN.value
@@ -86,7 +86,7 @@ class HttpClient:
         "person",
     )
 
-    def __init__(self, origin: Origin, recorder: Recorder, person: Person, limits: Limits = _LIMITS) -> None:
+    def __init__(self, origin: Origin, recorder: Recorder, person: Person, limits: ClientLimits = _LIMITS) -> None:
         self.person = person
         self.first_send_s: float | None = None
         self._origin = origin

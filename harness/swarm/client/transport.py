@@ -27,16 +27,16 @@ import gevent.ssl
 from gevent.hub import get_hub
 
 from harness.swarm.client import tls
-from harness.swarm.client.connecting import CallFailed, Limits, Origin, connect, error_of, resolve
+from harness.swarm.client.connecting import CallFailed, ClientLimits, Origin, connect, error_of, resolve
 
 __all__ = [
     "GUARD",
     "GUARD_PERIOD_S",
     "RECEIVE_BYTES",
     "CallFailed",
+    "ClientLimits",
     "Connection",
     "DeadlineGuard",
-    "Limits",
     "Origin",
     "resolve",
 ]
@@ -109,7 +109,7 @@ class Connection:
         "stamped",
     )
 
-    def __init__(self, origin: Origin, limits: Limits, session: ssl.SSLSession | None = None) -> None:
+    def __init__(self, origin: Origin, limits: ClientLimits, session: ssl.SSLSession | None = None) -> None:
         self.deadline_s = _NEVER
         self.expired = False
         self.stamped = (

@@ -1,7 +1,7 @@
 """A WebSocket on the lean client's connections, recorded like any other connect.
 
-A network that goes away says nothing. So a socket that has heard nothing for half of `Limits.idle_s` pings, which every
-server must answer (RFC 6455 §5.5.2); when the other half passes in silence too, it is lost, error "timeout".
+A network that goes away says nothing. So a socket that has heard nothing for half of `ClientLimits.idle_s` pings, which
+every server must answer (RFC 6455 §5.5.2); when the other half passes in silence too, it is lost, error "timeout".
 
 A platform that is crowded says when to come back, with `Retry-After` on a refusal or as `retry_after_s=…` in the reason
 of a close; both end up in `FeedSocket.retry_after_s`.
@@ -9,6 +9,9 @@ of a close; both end up in `FeedSocket.retry_after_s`.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import os
 from functools import lru_cache
 from time import monotonic, time, time_ns
 from typing import Final
@@ -18,19 +21,50 @@ import msgspec
 
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
-from harness.swarm.client import ws_handshake
 from harness.swarm.client.body import Body
 from harness.swarm.client.message import HEAD_END, Head, MalformedResponse
-from harness.swarm.client.transport import RECEIVE_BYTES, CallFailed, Connection, Limits, Origin, resolve
+from harness.swarm.client.transport import RECEIVE_BYTES, CallFailed, ClientLimits, Connection, Origin, resolve
 from harness.swarm.client.types import seconds_until
 from harness.swarm.client.ws_messages import MessageReader
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.recording.rows import RequestRow
 from harness.swarm.recording.tracing import traceparent
 
+SWITCHED: Final = 101
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def upgrade_key() -> bytes:
+    """A nonce for one handshake."""
+    return base64.b64encode(os.urandom(16))
+
+
+def upgrade_request(url: str, key: bytes, headers: bytes = b"") -> bytes:
+    """What asks the server of a ws or wss URL to switch. `headers`: complete lines, each ended by CRLF."""
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    scheme = "https" if parts.scheme == "wss" else "http"
+    lines = (
+        f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nOrigin: {scheme}://{parts.netloc}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+    )
+    return b"%b%b\r\n%b\r\n" % (lines.encode(), key, headers)
+
+
+def check_upgrade(head: Head, key: bytes) -> None:
+    """Raises `MalformedResponse` when this answer, a 101, does not belong to the request that had that key."""
+    digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
+    if (
+        (head.get(b"upgrade") or b"").lower() != b"websocket"
+        or b"upgrade" not in (head.get(b"connection") or b"").lower()
+        or head.get(b"sec-websocket-accept") != base64.b64encode(digest)
+    ):
+        raise MalformedResponse("no answer to this handshake")
+
+
 STEP: Final = "feed"
 METHOD: Final = "WS"
-_LIMITS: Final = Limits()
+_LIMITS: Final = ClientLimits()
 _NEVER: Final = float("inf")
 _ORDERLY: Final = (b"\x03\xe8", b"\x03\xe9")  # close codes 1000 and 1001
 _PING: Final = b"\x89\x80\0\0\0\0"  # without data there is nothing to mask
@@ -47,7 +81,7 @@ class PingingConnection(Connection):
 
     __slots__ = ("_asked", "idle_s")
 
-    def __init__(self, origin: Origin, limits: Limits) -> None:
+    def __init__(self, origin: Origin, limits: ClientLimits) -> None:
         super().__init__(origin, limits)
         self.idle_s = 0.0
         self._asked = False
@@ -97,7 +131,7 @@ class FeedSocket:
         "retry_after_s",
     )
 
-    def __init__(self, recorder: Recorder, person: Person, limits: Limits | None = None) -> None:
+    def __init__(self, recorder: Recorder, person: Person, limits: ClientLimits | None = None) -> None:
         self.first_send_s: float | None = None
         self.retry_after_s: float | None = None  # the platform's wish when it last refused us or sent us away
         self._recorder = recorder
@@ -116,7 +150,7 @@ class FeedSocket:
         self._span_id = ""
         try:
             status = self._open(url)
-            if status == ws_handshake.SWITCHED:
+            if status == SWITCHED:
                 outcome, error = Outcome.OK, ""
             else:
                 outcome, error = Outcome.FAIL, "status"
@@ -184,13 +218,13 @@ class FeedSocket:
         connection.stamped = True
         if self.first_send_s is None:
             self.first_send_s = monotonic()
-        key = ws_handshake.new_key()
-        connection.send(ws_handshake.request(url, key, self._trace()))
+        key = upgrade_key()
+        connection.send(upgrade_request(url, key, self._trace()))
         head, received = _read_head(connection, limits.head_bytes)
-        if head.status != ws_handshake.SWITCHED:
+        if head.status != SWITCHED:
             self.retry_after_s = _wish_of(head, Body(connection, head.body_length(), received))
             return head.status
-        ws_handshake.check(head, key)
+        check_upgrade(head, key)
         connection.deadline_s = _NEVER
         connection.stamped = False
         connection.idle_s = limits.idle_s

@@ -21,7 +21,7 @@ from harness.record.paths import RunPaths
 from harness.swarm.messaging.protocol import (
     Command,
     Event,
-    Failed,
+    FailureMessage,
     Quit,
     Stop,
     SwarmSpec,
@@ -37,7 +37,7 @@ _ENDS_WITHIN_S: Final = 10.0
 class SwarmFailed(GatecrashError):
     """The swarm said that it cannot go on; it chose the exit code."""
 
-    def __init__(self, failed: Failed) -> None:
+    def __init__(self, failed: FailureMessage) -> None:
         super().__init__(failed.message, hint=failed.hint)
         self.exit_code = ExitCode(failed.exit_code)
 
@@ -114,7 +114,7 @@ class SwarmChild:
                 f"; last log line: {said}" if said else ""
             )
             raise NoVerdict(message, hint=f"see {self._log}")
-        if isinstance(event, Failed):
+        if isinstance(event, FailureMessage):
             raise SwarmFailed(event)
         return event
 
@@ -138,5 +138,5 @@ class SwarmChild:
             try:
                 self._events.put(decode_event(line))
             except msgspec.DecodeError as error:
-                self._events.put(Failed(message=f"the load generator said something that is no event: {error}"))
+                self._events.put(FailureMessage(message=f"the load generator said something that is no event: {error}"))
         self._events.put(None)

@@ -25,7 +25,7 @@ from harness.record.schema import PROBE_ACTOR, TABLES, Function, Outcome
 from harness.record.writer import TableWriter
 from harness.swarm.control.lost_workers import Recorded
 from harness.swarm.messaging.messages import Batch
-from harness.swarm.recording.progress_file import Begun, read_pulse
+from harness.swarm.recording.progress_file import Begun, read_progress
 
 ALWAYS_WRITTEN: Final = ("requests", "operations", "events", "generator")
 _WINDOW_S: Final = 3.0
@@ -43,7 +43,7 @@ class _Seats(msgspec.Struct, frozen=True):
 _decode_seats: Final = msgspec.json.Decoder(_Seats).decode
 
 
-class Tally:
+class Delivered:
     """What one worker has delivered."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Collector:
         self._writers: dict[str, TableWriter] = {}
         self._finished = False
         self._recent: deque[tuple[float, npt.NDArray[np.float64]]] = deque()
-        self.workers: dict[int, Tally] = {}
+        self.workers: dict[int, Delivered] = {}
         self.requests = 0
         self.outcomes: Counter[str] = Counter()
         self.acked: dict[str, AckedOrder] = {}
@@ -112,9 +112,9 @@ class Collector:
                     rows += batch.num_rows
         return rows
 
-    def pulse(self, worker: int) -> Begun | None:
+    def progress(self, worker: int) -> Begun | None:
         """What a worker of this machine has begun, exactly; null: it is of another one."""
-        return read_pulse(self._paths.pulse(worker))
+        return read_progress(self._paths.progress(worker))
 
     def recorded(self, worker: int) -> Recorded:
         """What the record has of it."""
@@ -135,12 +135,12 @@ class Collector:
 
     def sent_by(self, worker: int) -> int:
         """Requests that this worker has sent, as far as this machine can know."""
-        begun = self.pulse(worker)
+        begun = self.progress(worker)
         return max(begun.requests if begun else 0, self.tally(worker).last_seq + 1)
 
-    def tally(self, worker: int) -> Tally:
+    def tally(self, worker: int) -> Delivered:
         """What this worker has delivered."""
-        return self.workers.setdefault(worker, Tally())
+        return self.workers.setdefault(worker, Delivered())
 
     def has_all(self, worker: int, batches: dict[str, int]) -> bool:
         """Whether every batch that the worker says it sent is here."""
@@ -198,13 +198,13 @@ class Collector:
             tally.operations += rows.num_rows
             self._note_operations(rows)
 
-    def _note_requests(self, tally: Tally, rows: pa.RecordBatch) -> None:
+    def _note_requests(self, tally: Delivered, rows: pa.RecordBatch) -> None:
         tally.add_samples(rows)
         self.requests += rows.num_rows
         took_ms = pc.multiply(pc.subtract(rows["t_end_s"], rows["t_start_s"]), 1000.0)
         self._recent.append((monotonic(), took_ms.to_numpy(zero_copy_only=False)))
 
-    def _note_histograms(self, tally: Tally, cells: pa.RecordBatch) -> None:
+    def _note_histograms(self, tally: Delivered, cells: pa.RecordBatch) -> None:
         rows = expand(pa.Table.from_batches([cells]))
         tally.condensed += rows.num_rows
         tally.exhausted += pc.sum(pc.is_in(rows["error"], value_set=_EXHAUSTED)).as_py() or 0

@@ -1,4 +1,4 @@
-"""The load generator's own pulse: what it could not have measured well, it must say.
+"""Health of the load generator: samples of each worker's loop, from which `harness.judging.validity` judges it.
 
 The loop's lag is how much later than asked a 50 ms sleep ends; everything that the users do waits as long.
 """

@@ -29,7 +29,7 @@ class LastWord(msgspec.Struct, frozen=True):
     at_s: float | None = None
 
 
-class Loss(msgspec.Struct, frozen=True, kw_only=True):
+class LostWorker(msgspec.Struct, frozen=True, kw_only=True):
     """One lost worker. Instants are relative to T0, null: there was none yet. `users`: kind → (first, how many)."""
 
     worker: int
@@ -40,7 +40,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     users: Mapping[str, tuple[int, int]]
 
 
-def in_words(loss: Loss) -> str:
+def in_words(loss: LostWorker) -> str:
     """One line for the record."""
     when = "before T0" if loss.at_s is None else f"{loss.at_s:.1f} s after T0"
     gone = f"; its users are gone: {_users(loss.users)}" if loss.users else ""

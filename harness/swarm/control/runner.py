@@ -6,6 +6,8 @@ its disk is taken over, and its users are gone for good.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +20,12 @@ from gevent.queue import Queue
 from harness.errors import NoVerdict
 from harness.record.paths import RunPaths
 from harness.record.schema import LoadSummary
-from harness.swarm.control.announcement import announce
 from harness.swarm.control.collector import Collector
 from harness.swarm.control.summary import load_summary
-from harness.swarm.control.workforce import Workforce
+from harness.swarm.control.workforce import POLL_S, Workforce
 from harness.swarm.messaging import messages
 from harness.swarm.messaging.protocol import (
+    NOTICE_S,
     Armed,
     Command,
     Event,
@@ -39,6 +41,44 @@ from harness.swarm.messaging.protocol import (
     Waiting,
 )
 from harness.swarm.users.plan import all_plans, digest
+
+_LEAD_S: Final = 1.0  # and taken by every worker so long ahead, or it is moved
+_TRIES: Final = 4
+
+_log = logging.getLogger(__name__)
+
+
+def announce(workforce: Workforce) -> messages.ReleaseAt:
+    """A T0 that every worker has taken. Raises NoVerdict when one never takes it, or dies before it."""
+    late: set[int] = set()
+    for _ in range(_TRIES):
+        t0_s = monotonic() + NOTICE_S
+        release = messages.ReleaseAt(t0_master_s=t0_s, t0_wall_s=time.time() + t0_s - monotonic())
+        workforce.say_all(release)
+        late = _without(workforce, release)
+        if not late:
+            return release
+        note = f"T0 was moved: {workforce.names(late)} had not taken it {_LEAD_S:g} s ahead"
+        workforce.notes.append(note)
+        _log.warning("%s", note)
+    workforce.say_all(messages.Withdraw())
+    raise NoVerdict(f"nobody was released: {workforce.names(late)} never took T0", hint="see the swarm's log")
+
+
+def _without(workforce: Workforce, release: messages.ReleaseAt) -> set[int]:
+    """The workers that have not taken this T0 in time. Raises NoVerdict when one has died before it."""
+    answers = workforce.t0s_taken
+    took: set[int] = set()
+    while (waiting := workforce.alive - took) and monotonic() < release.t0_master_s - _LEAD_S:
+        gevent.sleep(POLL_S)
+        if died := workforce.notice_deaths():
+            raise NoVerdict(f"nobody was released: {workforce.names(died)} died before T0", hint="see the swarm's log")
+        took = {n for n in waiting | took if n in answers and answers[n].t0_master_s == release.t0_master_s}
+    for number in took:
+        facts, answer = workforce.facts[number], answers[number]
+        facts.clock_offset_s, facts.clock_uncertainty_s = answer.clock_offset_s, answer.clock_uncertainty_s
+    return waiting
+
 
 _SPAWN_TIMEOUT_S: Final = 30.0
 _END_TIMEOUT_S: Final = 10.0

@@ -46,14 +46,14 @@ from harness.swarm.messaging.envelope import Envelope, worker_end
 from harness.swarm.messaging.messages import MESSAGE_TYPE
 from harness.swarm.messaging.protocol import SwarmSpec, read_spec, take_key
 from harness.swarm.recording.clock import ClockEstimate, ReleaseInstant, RoundTrip, estimate
-from harness.swarm.recording.progress_file import open_pulse
+from harness.swarm.recording.progress_file import open_progress
 from harness.swarm.recording.recorder import STAMP_EVERY, Recorder, prepare_arrow
 from harness.swarm.recording.request_event import RequestEvent
 from harness.swarm.recording.tracing import Tracer
 from harness.swarm.users.barrier import Barrier
 from harness.swarm.users.loader import load_class
 from harness.swarm.users.probes import start_probes
-from harness.swarm.users.user import Crew, RehearsalUser, user_classes
+from harness.swarm.users.user import RehearsalUser, WorkerContext, user_classes
 
 _FLUSH_S: Final = 1.0
 _BATCH_ROWS: Final = 4000
@@ -105,11 +105,11 @@ class Worker:
         if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
             raise InputError(f"{spec.platform} cannot send bots", hint="write its bot_session, or set load.bots to 0")
         self._barrier = Barrier()
-        self._crew = Crew(spec.scenario, spec.seed, self._platform, self._recorder, self._barrier)
+        self._worker_context = WorkerContext(spec.scenario, spec.seed, self._platform, self._recorder, self._barrier)
         for user_class in self._environment.user_classes:
-            user_class.crew = self._crew  # type: ignore[attr-defined]
+            user_class.worker_context = self._worker_context  # type: ignore[attr-defined]
         self._paths = RunPaths(root=Path(spec.run_dir))
-        self._recorder.pulse = open_pulse(self._paths.pulse(number))
+        self._recorder.progress = open_progress(self._paths.progress(number))
         self._probes: list[gevent.Greenlet] = []
         self._spools: dict[str, StreamWriter] = {}
         self._unspooled = ""  # why there are no more copies
@@ -170,7 +170,7 @@ class Worker:
         for table in CORE_TABLES:
             self._spool(table)  # now: users may leave no file descriptor for it later
         if self._number == _PROBES:
-            self._probes = start_probes(self._spec, self._crew)
+            self._probes = start_probes(self._spec, self._worker_context)
         self._barrier.assign(assigned.first_user, expected)
         self._barrier.complete.wait(_OF_ARM_TIMEOUT * self._spec.scenario.load.arm_timeout_s)
         failures = dict(self._barrier.failures)
@@ -220,7 +220,7 @@ class Worker:
         gevent.killall(list(self._runner.user_greenlets), timeout=_KILL_TIMEOUT_S)
         self._recorder.cut_operations()
         self._flush()
-        first_sends_s, followers = self._crew.first_sends_s()
+        first_sends_s, followers = self._worker_context.first_sends_s()
         self._say(
             messages.Ended(
                 worker=self._number,
@@ -229,7 +229,7 @@ class Worker:
                 followers=followers,
                 unfinished=unfinished,
                 batches=dict(self._batches),
-                crashes=self._crew.crashes.summary(),
+                crashes=self._worker_context.crashes.summary(),
                 notes=(self._unspooled,) if self._unspooled else (),
             )
         )
@@ -269,7 +269,7 @@ class Worker:
         while True:
             gevent.sleep(_FLUSH_S)
             self._flush()
-            steps = {step: count for step, count in self._crew.users_by_step.items() if count}
+            steps = {step: count for step, count in self._worker_context.users_by_step.items() if count}
             self._say(
                 messages.Beat(
                     worker=self._number,

@@ -10,22 +10,46 @@ from typing import Final, TypeVar
 
 import gevent
 import locust
+from flask import Response, request
 from locust.env import Environment
 from locust.rpc import Message
+from locust.stats import stats_history
+from locust.web import WebUI
 
 from harness.errors import EnvironmentProblem, Interrupted
-from harness.swarm.control import lost_workers as losses
-from harness.swarm.control import web
+from harness.swarm.control import lost_workers
 from harness.swarm.control.collector import Collector
-from harness.swarm.control.lost_workers import LastWord, Loss
+from harness.swarm.control.lost_workers import LastWord, LostWorker
 from harness.swarm.control.master import OnSaleMaster, WorkerProcesses, reach_locally, spare_cores
 from harness.swarm.control.summary import WorkerFacts
-from harness.swarm.joining.server import Door
+from harness.swarm.joining.server import JoinServer
 from harness.swarm.messaging import messages
 from harness.swarm.messaging.messages import MESSAGE_TYPE
 from harness.swarm.messaging.protocol import JOIN_TIMEOUT_S, SwarmSpec
 from harness.swarm.recording.progress_file import Begun
 from harness.swarm.users.user import user_classes
+
+LOOPBACK: Final = "127.0.0.1"
+_CONFLICT: Final = 409
+
+
+def serve_web(environment: Environment, port: int) -> WebUI:
+    """Serve Locust's own pages, to watch and not to steer, at this machine's loopback until the process ends. Raises
+    OSError when the port is taken."""
+    pages = environment.create_web_ui(LOOPBACK, port, delayed_start=True)
+    assert pages.app is not None  # noqa: S101 - made by the line above
+    pages.app.before_request(_only_watch)
+    pages.start()  # type: ignore[no-untyped-call]
+    gevent.spawn(stats_history, environment.runner)
+    return pages
+
+
+def _only_watch() -> Response | None:
+    """Start, edit and stop are the rehearsal's; so is what Locust would take from a form."""
+    if request.method == "POST":
+        return Response("gatecrash rehearses: this page only shows it\n", _CONFLICT, mimetype="text/plain")
+    return None
+
 
 A = TypeVar("A", messages.Hello, messages.Spawned, messages.UsersArmed, messages.Ended, messages.SettleDone)
 
@@ -52,18 +76,18 @@ class Workforce:
         self._runner = OnSaleMaster(environment, reach.listen, reach.port + 1 if reach.port else 0)
         environment.runner = self._runner
         if reach.web_port is not None:
-            web.serve(environment, reach.web_port)
+            serve_web(environment, reach.web_port)
         self._runner.register_message(MESSAGE_TYPE, self._on_message)
         self._clients: dict[int, str] = {}
         self._said: dict[type, dict[int, object]] = {}
         self._beats: dict[int, tuple[messages.Beat, float]] = {}
         self._users: dict[int, dict[str, tuple[int, int]]] = {}
         self._processes: WorkerProcesses | None = None
-        self._door: Door | None = None
+        self._join_server: JoinServer | None = None
         self._dropped_told = 0
 
     def start(self, waiting: Callable[[int], None]) -> tuple[str, ...]:
-        """Start this machine's workers and wait for all; `waiting` is told the port when others may knock.
+        """Start this machine's workers and wait for all; `waiting` is told the port when others may join.
 
         Returns what the platform can show. Raises EnvironmentProblem when some do not come.
         """
@@ -73,13 +97,13 @@ class Workforce:
         keys = {number: channel.key_of(number) for number in range(1, own + 1)}
         self._processes = WorkerProcesses(self._spec_file, reach_locally(reach.listen), port, keys)
         if reach.remote_workers:
-            self._door = Door(self._spec, own + 1, port, channel.key_of)
-            waiting(self._door.port)
+            self._join_server = JoinServer(self._spec, own + 1, port, channel.key_of)
+            waiting(self._join_server.port)
         count = own + reach.remote_workers
         start_timeout_s = JOIN_TIMEOUT_S if reach.remote_workers else _START_TIMEOUT_S
         hellos = self.collect(messages.Hello, set(range(1, count + 1)), start_timeout_s)
-        if self._door:
-            self._door.close("the rehearsal has begun without this worker")
+        if self._join_server:
+            self._join_server.close("the rehearsal has begun without this worker")
         if len(hellos) < count:
             missing = count - len(hellos)
             raise EnvironmentProblem(
@@ -153,10 +177,10 @@ class Workforce:
         lost: dict[int, tuple[str, LastWord | None]] = {}
         for number, code in (self._processes.deaths() if self._processes else {}).items():
             recovered = self._collector.recover(number)
-            begun = self._collector.pulse(number)
+            begun = self._collector.progress(number)
             how = f"died (exit code {code}; {recovered:,} rows were taken from its disk)"
             lost[number] = how, LastWord(begun) if begun else None
-        for number, farewell in (self._door.losses() if self._door else {}).items():
+        for number, farewell in (self._join_server.lost_workers() if self._join_server else {}).items():
             exact = LastWord(farewell.begun) if farewell.begun else self._last_beat(number)
             lost[number] = f"was lost: {farewell.why}", exact
         for number, (how, last_word) in lost.items():
@@ -171,8 +195,8 @@ class Workforce:
     def _give_up(self, number: int, how: str, last_word: LastWord | None) -> None:
         at_s = None if self.t0_s is None else monotonic() - self.t0_s
         recorded, users = self._collector.recorded(number), self._users.get(number, {})
-        loss = Loss(worker=number, how=how, at_s=at_s, recorded=recorded, last_word=last_word, users=users)
-        self.notes.append(losses.in_words(loss))
+        loss = LostWorker(worker=number, how=how, at_s=at_s, recorded=recorded, last_word=last_word, users=users)
+        self.notes.append(lost_workers.in_words(loss))
         if facts := self.facts.get(number):
             facts.lost = True
             begun = last_word.begun.requests if last_word else 0
@@ -204,8 +228,8 @@ class Workforce:
         self._runner.quit()
         if self._processes is not None:
             self._processes.end()
-        if self._door is not None:
-            self._door.end()
+        if self._join_server is not None:
+            self._join_server.end()
 
     def _on_message(self, environment: Environment, msg: Message) -> None:  # noqa: ARG002 - Locust names them
         message = messages.from_worker(msg.data)

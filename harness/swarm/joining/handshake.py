@@ -1,10 +1,10 @@
-"""What a worker of another machine and the master say to each other at the door, before Locust comes into play.
+"""The messages with which a worker of another machine joins a master, before Locust comes into play.
 
-One line of JSON each way over TCP: the worker knocks, the master welcomes or refuses. After that the worker's side
-sends an empty line each second, and the master sends it back. When they stop, or the connection ends, the master has
-lost that worker, and the worker has lost its master and stops: nobody loads a platform unseen. When the worker process
-has ended, its side says so with a last line. Both sides must run the same code: a journey that differs by one line is
-another journey. Nothing here imports locust or gevent.
+One line of JSON each way over TCP: the worker asks to join, the master welcomes or refuses. After that the worker's
+side sends an empty line each second, and the master sends it back. When they stop, or the connection ends, the master
+has lost that worker, and the worker has lost its master and stops: nobody loads a platform unseen. When the worker
+process has ended, its side says so with a last line. Both sides must run the same code: a journey that differs by one
+line is another journey. Nothing here imports locust or gevent.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from harness.swarm.recording.progress_file import Begun
 from harness.swarm.users.loader import TREE, find_file
 
 DEFAULT_PORT: Final = 5557  # as Locust's
-PULSE: Final = b"\n"
-PULSE_S: Final = 1.0
+HEARTBEAT: Final = b"\n"
+HEARTBEAT_S: Final = 1.0
 LOST_AFTER_S: Final = 10.0
 LINE_BYTES_MAX: Final = 4_000_000
 _ROOMS: Final = ("harness", "scenarios")
@@ -36,7 +36,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of the messages."""
 
 
-class Knock(_Line, frozen=True, tag="knock"):
+class JoinRequest(_Line, frozen=True, tag="knock"):
     """A worker wants to join. `scenario`: the digest of the scenario it was told to expect, "" for any."""
 
     host: str
@@ -75,22 +75,22 @@ Answer = Welcome | Refused
 
 _encoder: Final = msgspec.json.Encoder()
 _farewell_decoder: Final[msgspec.json.Decoder[Farewell]] = msgspec.json.Decoder(Farewell)
-_knock_decoder: Final[msgspec.json.Decoder[Knock]] = msgspec.json.Decoder(Knock)
+_join_request_decoder: Final[msgspec.json.Decoder[JoinRequest]] = msgspec.json.Decoder(JoinRequest)
 _answer_decoder: Final[msgspec.json.Decoder[Answer]] = msgspec.json.Decoder(Answer)
 
 
-def encode(message: Knock | Answer | Farewell) -> bytes:
+def encode(message: JoinRequest | Answer | Farewell) -> bytes:
     """One line, newline included."""
     return _encoder.encode(message) + b"\n"
 
 
-def decode_knock(line: bytes) -> Knock:
-    """What came to the door. Raises msgspec.DecodeError or ValidationError."""
-    return _knock_decoder.decode(line)
+def decode_join_request(line: bytes) -> JoinRequest:
+    """The request of a worker. Raises msgspec.DecodeError or ValidationError."""
+    return _join_request_decoder.decode(line)
 
 
 def decode_answer(line: bytes) -> Answer:
-    """What the door said. Raises msgspec.DecodeError or ValidationError."""
+    """The answer of the join server. Raises msgspec.DecodeError or ValidationError."""
     return _answer_decoder.decode(line)
 
 

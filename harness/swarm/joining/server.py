@@ -1,4 +1,4 @@
-"""The master's door: workers of other machines knock here, are told what will be run, and are watched."""
+"""The master's join server: takes in workers of other machines and watches their heartbeats."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gevent.server import StreamServer
 
 from harness.errors import EnvironmentProblem
 from harness.swarm.joining.handshake import (
+    HEARTBEAT,
     LINE_BYTES_MAX,
     LOST_AFTER_S,
-    PULSE,
     Answer,
-    Knock,
+    JoinRequest,
     Refused,
     Welcome,
     decode_farewell,
-    decode_knock,
+    decode_join_request,
     differences,
     encode,
     files_of,
@@ -31,7 +31,7 @@ from harness.swarm.joining.handshake import (
 from harness.swarm.messaging.protocol import SwarmSpec
 from harness.swarm.recording.progress_file import Begun
 
-_KNOCK_WITHIN_S: Final = 5.0
+_REQUEST_WITHIN_S: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -42,7 +42,7 @@ class Departure(msgspec.Struct, frozen=True):
     begun: Begun | None = None
 
 
-class Door:
+class JoinServer:
     """Numbers `first`, `first` + 1 … are given to those who may join, up to `spec.reach.remote_workers` of them.
 
     `key_of`: the key of a worker's channel, which it is given when it is let in.
@@ -77,7 +77,7 @@ class Door:
         """From now on nobody may join: a late worker would come to an on-sale that is long under way."""
         self._closed_for = why
 
-    def losses(self) -> dict[int, Departure]:
+    def lost_workers(self) -> dict[int, Departure]:
         """Worker → how it went, of those that were lost since the last call."""
         lost, self._lost = self._lost, {}
         return lost
@@ -89,26 +89,26 @@ class Door:
     def _serve(self, connection: socket.socket, address: tuple[str, int]) -> None:
         with connection, connection.makefile("rb") as lines:
             try:
-                with Timeout(_KNOCK_WITHIN_S):
+                with Timeout(_REQUEST_WITHIN_S):
                     answer = self._answer(lines.readline(LINE_BYTES_MAX))
                     connection.sendall(encode(answer))
             except (Timeout, OSError) as error:
-                _log.warning("somebody at the door from %s said nothing of use: %s", address[0], error)
+                _log.warning("a connection to the join server from %s said nothing of use: %s", address[0], error)
                 return
             if isinstance(answer, Welcome):
                 self._lost[answer.number] = self._watch(connection, lines, address[0])
 
     def _answer(self, line: bytes) -> Answer:
         try:
-            knock = decode_knock(line)
+            request = decode_join_request(line)
         except msgspec.DecodeError as error:
             return Refused(message=f"this is no worker of gatecrash: {error}")
-        return self._judge(knock)
+        return self._judge(request)
 
-    def _judge(self, knock: Knock) -> Answer:
-        if different := differences(self._versions, knock.versions):
+    def _judge(self, request: JoinRequest) -> Answer:
+        if different := differences(self._versions, request.versions):
             return Refused(message=f"versions differ: {different}", hint="install the same on both machines")
-        if knock.scenario and knock.scenario != scenario_digest(self._spec.scenario):
+        if request.scenario and request.scenario != scenario_digest(self._spec.scenario):
             return Refused(
                 message=f"the master runs another scenario: {self._spec.scenario.name}",
                 hint="give the worker the same file and options, or none",
@@ -127,13 +127,13 @@ class Door:
         )
 
     def _watch(self, connection: socket.socket, lines: BinaryIO, host: str) -> Departure:
-        """Answer its pulse until that ends: how it went."""
+        """Answer its heartbeats until they stop; returns how the worker went."""
         try:
             while True:
                 with Timeout(LOST_AFTER_S):
                     line = lines.readline(LINE_BYTES_MAX)
-                    if line == PULSE:
-                        connection.sendall(PULSE)
+                    if line == HEARTBEAT:
+                        connection.sendall(HEARTBEAT)
                         continue
                 if not line:
                     return Departure(f"{host} ended its connection")

@@ -1,4 +1,4 @@
-"""A worker's way into a swarm that another machine runs: knock, check that both run the same, work, be watched.
+"""A worker's way into a swarm that another machine runs: ask to join, check that both run the same, work, be watched.
 
 Nothing here imports locust or gevent: the worker itself is a child process.
 """
@@ -26,12 +26,12 @@ from harness.record.paths import RunPaths
 from harness.stack import Addresses
 from harness.swarm.joining.handshake import (
     DEFAULT_PORT,
+    HEARTBEAT,
+    HEARTBEAT_S,
     LINE_BYTES_MAX,
     LOST_AFTER_S,
-    PULSE,
-    PULSE_S,
     Farewell,
-    Knock,
+    JoinRequest,
     Refused,
     Welcome,
     decode_answer,
@@ -40,7 +40,7 @@ from harness.swarm.joining.handshake import (
     own_versions,
 )
 from harness.swarm.messaging.protocol import hand_key, write_spec
-from harness.swarm.recording.progress_file import read_pulse
+from harness.swarm.recording.progress_file import read_progress
 
 _CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 10.0
@@ -49,7 +49,7 @@ _FOLLOWS_WITHIN_S: Final = 15.0  # the master has ended: its workers should have
 
 
 class Master(msgspec.Struct, frozen=True):
-    """Where a master's door is."""
+    """Where a master's join server listens."""
 
     host: str
     port: int
@@ -69,7 +69,7 @@ class Master(msgspec.Struct, frozen=True):
 def join(master: Master, workers: int, scenario: str, wait_s: float, say: Callable[[str], None]) -> int:
     """Join with so many workers, work until the master has had enough, return the worst of their exit codes.
 
-    `scenario`: the digest that the master's must have, "" for any. `wait_s`: how long to knock where nobody answers.
+    `scenario`: the digest that the master's must have, "" for any. `wait_s`: how long to try where nobody answers.
     Raises InputError when refused, EnvironmentProblem when nobody opens, NoVerdict when the master is lost.
     """
     members: list[Member] = []
@@ -83,8 +83,8 @@ def join(master: Master, workers: int, scenario: str, wait_s: float, say: Callab
                 say(f"{len(members)} of {workers} workers joined: {error}")
                 break
             say(f"worker {members[-1].number} joined {master.host}:{master.port} ({members[-1].scenario_name})")
-        while any([member.is_working() for member in members]):  # noqa: C419 - each has its pulse
-            time.sleep(PULSE_S)
+        while any([member.is_working() for member in members]):  # noqa: C419 - each must send its heartbeat
+            time.sleep(HEARTBEAT_S)
         return max(member.exit_code for member in members)
     finally:
         for member in members:
@@ -97,7 +97,7 @@ class Member:
     def __init__(self, master: Master, scenario: str, wait_s: float) -> None:
         self._connection = _reach(master, wait_s)
         try:
-            welcome = _knock(self._connection, scenario)
+            welcome = _request_to_join(self._connection, scenario)
             _require_same_files(welcome)
             _require_reachable(welcome.spec.addresses, master.host)
         except BaseException:
@@ -122,7 +122,7 @@ class Member:
         if self._told:
             return False
         try:
-            self._connection.sendall(PULSE if code is None else encode(self._farewell(code)))
+            self._connection.sendall(HEARTBEAT if code is None else encode(self._farewell(code)))
             self._require_answer()
         except OSError:
             self._follow_master()
@@ -131,7 +131,7 @@ class Member:
         return not self._told
 
     def _farewell(self, code: int) -> Farewell:
-        return Farewell(exit_code=code, begun=read_pulse(RunPaths(root=self._folder).pulse(self.number)))
+        return Farewell(exit_code=code, begun=read_progress(RunPaths(root=self._folder).progress(self.number)))
 
     def _require_answer(self) -> None:
         """Raises OSError when the master has ended the connection, NoVerdict when it has been silent for too long."""
@@ -150,7 +150,7 @@ class Member:
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(PULSE_S)
+                self._process.wait(HEARTBEAT_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
         code = self._process.wait()
@@ -184,7 +184,7 @@ class Member:
 
 
 def _reach(master: Master, wait_s: float) -> socket.socket:
-    """A connection to the door; tries again while nobody listens."""
+    """A connection to the join server; tries again while nobody listens."""
     deadline_s = time.monotonic() + wait_s
     while True:
         try:
@@ -200,10 +200,10 @@ def _reach(master: Master, wait_s: float) -> socket.socket:
         time.sleep(_KNOCK_AGAIN_S)
 
 
-def _knock(connection: socket.socket, scenario: str) -> Welcome:
+def _request_to_join(connection: socket.socket, scenario: str) -> Welcome:
     connection.settimeout(_ANSWER_S)
     try:
-        connection.sendall(encode(Knock(host=socket.gethostname(), versions=own_versions(), scenario=scenario)))
+        connection.sendall(encode(JoinRequest(host=socket.gethostname(), versions=own_versions(), scenario=scenario)))
         with connection.makefile("rb") as lines:
             answer = decode_answer(lines.readline(LINE_BYTES_MAX))
     except (OSError, msgspec.DecodeError) as error:

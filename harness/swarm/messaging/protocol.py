@@ -147,7 +147,7 @@ class Settled(_Message, frozen=True, tag="settled"):
     notes: tuple[str, ...] = ()
 
 
-class Failed(_Message, frozen=True, tag="failed"):
+class FailureMessage(_Message, frozen=True, tag="failed"):
     """The swarm cannot go on; see `GatecrashError` for the fields."""
 
     message: str
@@ -171,7 +171,7 @@ class Quit(_Message, frozen=True, tag="quit"):
     """Finish the tables and end."""
 
 
-Event = Waiting | Armed | Release | Progress | Finished | Settled | Failed
+Event = Waiting | Armed | Release | Progress | Finished | Settled | FailureMessage
 Command = ReleaseCommand | Stop | Settle | Quit
 
 _encoder = msgspec.json.Encoder()

@@ -1,7 +1,7 @@
-"""How much a worker has begun, in a file that its death leaves behind.
+"""The progress file of a worker: how many requests and operations it has begun, readable after its death.
 
-A mapped file survives SIGKILL up to the last store, which costs no system call. With it whoever is left on that machine
-knows exactly how much of a dead worker is not in the record.
+A mapped file survives SIGKILL up to the last store, which costs no system call. From it the master (or the worker's
+launcher on another machine) knows exactly how much of a dead worker is not in the record.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Begun(msgspec.Struct, frozen=True):
     operations: int
 
 
-def open_pulse(path: Path) -> memoryview:
+def open_progress(path: Path) -> memoryview:
     """Two numbers, mapped into that file; what is stored in them is there at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_FORM.pack(0, 0))
@@ -33,7 +33,7 @@ def open_pulse(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), _FORM.size)).cast("q")
 
 
-def read_pulse(path: Path) -> Begun | None:
+def read_progress(path: Path) -> Begun | None:
     """What the worker stored last; null: it is not on this machine."""
     try:
         return Begun(*_FORM.unpack(path.read_bytes()))

@@ -63,7 +63,7 @@ class TableBuffer:
         return pa.array(cells, type=field.type)
 
 
-class Operation:
+class OpenOperation:
     """A business call that was invoked and has not ended.
 
     `call`: what its requests are sent with, so that their rows have its `op`.
@@ -143,7 +143,7 @@ class Recorder:
         self.worker = worker
         self.stamp_every: Final = stamp_every  # how many requests to one whose arrival the kernel is asked for
         self.tracer: Final = tracer or Tracer()
-        self.pulse: MutableSequence[int] | memoryview = [0, 0]  # see `harness.swarm.recording.progress_file`
+        self.progress: MutableSequence[int] | memoryview = [0, 0]  # see `harness.swarm.recording.progress_file`
         self.requests_sent = 0
         self.samples_recorded = 0
         self.buffers: Final = {name: TableBuffer(name, worker) for name in ROW_TYPES}
@@ -151,7 +151,7 @@ class Recorder:
         self._events = self.buffers["events"]
         self._operations = self.buffers["operations"]
         self._told = told
-        self._open: dict[int, Operation] = {}
+        self._open: dict[int, OpenOperation] = {}
         self._next_op = 0
         self._spans = 0
         self._rows_waiting_max = rows_waiting_max
@@ -161,7 +161,7 @@ class Recorder:
     def next_seq(self) -> int:
         """The number of the next request, 0, 1, 2 …; from here on it must be recorded."""
         seq = self.requests_sent
-        self.requests_sent = self.pulse[REQUESTS] = seq + 1
+        self.requests_sent = self.progress[REQUESTS] = seq + 1
         return seq
 
     def next_span(self) -> str:
@@ -226,14 +226,14 @@ class Recorder:
 
     def begin(
         self, person: Person, function: Function, call: Call, *, key: str = "", value: Mapping[str, object]
-    ) -> Operation:
+    ) -> OpenOperation:
         """An operation is about to be invoked, for that call. `value`: what is known of it now, a JSON object.
 
-        Its requests are to be sent with `Operation.call`, not with the call that was given.
+        Its requests are to be sent with `OpenOperation.call`, not with the call that was given.
         """
-        operation = Operation(self, self._next_op, person, function, call, key, value)
+        operation = OpenOperation(self, self._next_op, person, function, call, key, value)
         self._open[operation.op] = operation
-        self._next_op = self.pulse[OPERATIONS] = operation.op + 1
+        self._next_op = self.progress[OPERATIONS] = operation.op + 1
         return operation
 
     @property
@@ -241,8 +241,8 @@ class Recorder:
         """How many operations were ever invoked."""
         return self._next_op
 
-    def end_operation(self, operation: Operation, row: OperationRow) -> None:
-        """Called by `Operation.end`."""
+    def end_operation(self, operation: OpenOperation, row: OperationRow) -> None:
+        """Called by `OpenOperation.end`."""
         del self._open[operation.op]
         self._operations.rows.append(row)
 

@@ -1,7 +1,7 @@
 """Holds armed users until T0, then lets them all go at once.
 
-At T0 one greenlet writes every prepared first shot straight to its socket, in a tight loop that nothing interrupts, and
-stamps each send; only then do the users wake to read their answers. Waking a thousand greenlets takes tens of
+At T0 one greenlet writes every prepared first request straight to its socket, in a tight loop that nothing interrupts,
+and stamps each send; only then do the users wake to read their answers. Waking a thousand greenlets takes tens of
 milliseconds; the sends are over long before.
 """
 
@@ -36,7 +36,7 @@ class Barrier:
         self._released = Event()
         self._assigned = Event()
         self._next_user: dict[str, int] = {}
-        self._shots: list[PreparedRequest] = []
+        self._prepared: list[PreparedRequest] = []
 
     def assign(self, first_user: dict[str, int], expected: int) -> None:
         """From now on users may know who they are."""
@@ -52,11 +52,11 @@ class Barrier:
         self._next_user[kind] = user + 1
         return user
 
-    def arm(self, shot: PreparedRequest | None) -> None:
-        """One more user is ready; with a shot, it is fired at T0."""
+    def arm(self, prepared: PreparedRequest | None) -> None:
+        """One more user is ready; a prepared request is sent at T0."""
         self.armed += 1
-        if shot is not None:
-            self._shots.append(shot)
+        if prepared is not None:
+            self._prepared.append(prepared)
         self._note_progress()
 
     def fail(self, why: str) -> None:
@@ -71,7 +71,7 @@ class Barrier:
         return self.t0
 
     def release_at(self, t0: ReleaseInstant) -> None:
-        """Wait for T0, fire all shots, wake all users; unless another T0 has been announced meanwhile, or none."""
+        """Wait for T0, send all prepared requests, wake all users; not if T0 was moved or withdrawn meanwhile."""
         self.t0 = t0
         gc.collect()
         gc.freeze()
@@ -81,8 +81,8 @@ class Barrier:
         gc.disable()
         while monotonic() < t0.monotonic_s:
             pass
-        fire(self._shots)
-        self._shots = []
+        fire(self._prepared)
+        self._prepared = []
         self._released.set()
         gc.enable()
 
@@ -101,21 +101,21 @@ class Barrier:
             self.complete.set()
 
 
-def fire(shots: list[PreparedRequest]) -> None:
-    """Send every shot, one after another, without giving way. One that cannot be sent whole is left to its user."""
+def fire(requests: list[PreparedRequest]) -> None:
+    """Send every request, one after another, without giving way. One that cannot be sent whole is left to its user."""
     sent: list[tuple[PreparedRequest, float]] = []
     cut: list[PreparedRequest] = []
-    for shot in shots:
+    for prepared in requests:
         start_s = monotonic()
         try:
-            given = shot.send_some(shot.data)
+            given = prepared.send_some(prepared.data)
         except OSError:
             continue
-        if given == len(shot.data):
-            sent.append((shot, start_s))
+        if given == len(prepared.data):
+            sent.append((prepared, start_s))
         else:
-            cut.append(shot)
-    for shot, start_s in sent:
-        shot.was_sent(start_s)
-    for shot in cut:
-        shot.abandon()
+            cut.append(prepared)
+    for prepared, start_s in sent:
+        prepared.was_sent(start_s)
+    for prepared in cut:
+        prepared.abandon()

@@ -10,7 +10,7 @@ import gevent
 from harness.swarm.messaging.protocol import SwarmSpec
 from harness.swarm.users.loader import load_class
 from harness.swarm.users.plan import probe_plan
-from harness.swarm.users.user import Crew
+from harness.swarm.users.user import WorkerContext
 
 
 class Probe(Protocol):
@@ -25,19 +25,22 @@ class Probe(Protocol):
 _log = logging.getLogger(__name__)
 
 
-def start_probes(spec: SwarmSpec, crew: Crew) -> list[gevent.Greenlet]:
+def start_probes(spec: SwarmSpec, worker_context: WorkerContext) -> list[gevent.Greenlet]:
     """All of the scenario's; none where the platform's adapter cannot give them a pass."""
-    if not hasattr(crew.platform, "probe_session"):
+    if not hasattr(worker_context.platform, "probe_session"):
         return []
     probe_class, probes = load_class(spec.journeys.probe), spec.scenario.load.probes
     plans = [probe_plan(spec.seed, number, probes, spec.refused_holds_s) for number in range(1, probes + 1)]
-    return [gevent.spawn(_go, probe_class(crew.platform, crew.barrier, plan), crew) for plan in plans]
+    return [
+        gevent.spawn(_go, probe_class(worker_context.platform, worker_context.barrier, plan), worker_context)
+        for plan in plans
+    ]
 
 
-def _go(probe: Probe, crew: Crew) -> None:
+def _go(probe: Probe, worker_context: WorkerContext) -> None:
     """One probe, to the end; its crash is told as that of a journey."""
     try:
         probe.go()
     except Exception as error:  # noqa: BLE001 - whatever it is
-        crew.crashes.note(error, kind="probe", step=probe.step)
+        worker_context.crashes.note(error, kind="probe", step=probe.step)
         _log.exception("a probe crashed")

@@ -1,32 +1,110 @@
-"""What all users have in common: who they are, the barrier, the steps they are counted in.
+"""The base class of all users: when a user arrives, how it waits for its release, and in which step it is counted.
 
 A journey subclasses `RehearsalUser` and says how to arm and what to do once released. It is a Locust user, spawned by
-Locust's dispatch; what the users of one worker process share comes in as a `Crew`.
+Locust's dispatch. Users of one worker process share a `WorkerContext`. A wave of users who come after T0 is released at
+one instant, as the barrier does it for T0.
+
+Arrivals are a pure function of the scenario and the user's index. Users of one worker are neighbours by index, so they
+are spread in time by the golden ratio, the sequence of lowest discrepancy (Knuth, TAOCP 3, §6.4).
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from time import monotonic
 from typing import ClassVar, Final
 
 import gevent
+import msgspec
+from gevent.event import Event
 from locust import User, task
 from locust.exception import StopUser
 
 from harness.errors import InputError
 from harness.platform import Call, Platform, PreparedRequest
-from harness.scenario import Scenario
+from harness.scenario import Arrivals, Scenario
 from harness.swarm.client.http import CallFailed
 from harness.swarm.messaging.protocol import SwarmSpec
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
-from harness.swarm.users.arrivals import AT_T0, Arrival, arrival_of
-from harness.swarm.users.barrier import Barrier, fire
+from harness.swarm.users.barrier import SPIN_S, Barrier, fire
 from harness.swarm.users.crashes import CrashLog
 from harness.swarm.users.loader import load_class
-from harness.swarm.users.waves import Waves
+
+
+class Waves:
+    """The waves of one worker process, by the instant on its monotonic clock that each is due at."""
+
+    def __init__(self) -> None:
+        self._waves: dict[float, _Wave] = {}
+
+    def wait(self, due_s: float, prepared: PreparedRequest | None) -> None:
+        """Until `due_s`; the prepared request is sent then, with all others of that wave. One that comes too late is
+        left to its user."""
+        if due_s not in self._waves:
+            self._waves[due_s] = _Wave(due_s)
+        self._waves[due_s].wait(prepared)
+
+
+class _Wave:
+    def __init__(self, due_s: float) -> None:
+        self._due_s = due_s
+        self._prepared: list[PreparedRequest] = []
+        self._gone = Event()
+        gevent.spawn(self._go)
+
+    def wait(self, prepared: PreparedRequest | None) -> None:
+        if prepared is not None and not self._gone.is_set():
+            self._prepared.append(prepared)
+        self._gone.wait()
+
+    def _go(self) -> None:
+        gevent.sleep(max(0.0, self._due_s - SPIN_S - monotonic()))
+        while monotonic() < self._due_s:
+            pass
+        fire(self._prepared)
+        self._prepared = []
+        self._gone.set()
+
+
+_GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """`after_s`: after T0. `together`: with others at the very same instant."""
+
+    after_s: float
+    together: bool = True
+
+
+AT_T0: Final = Arrival(0.0)
+
+
+def arrival_of(scenario: Scenario, index: int) -> Arrival:
+    """When user number `index` of any kind comes, spectators aside."""
+    return arrival(scenario.load.arrivals, index, scenario.duration_s)
+
+
+def arrival(arrivals: Arrivals, index: int, duration_s: float) -> Arrival:
+    """When number `index` comes in a run of that length."""
+    hums_before = math.floor(index * arrivals.hum_ratio)
+    if math.floor((index + 1) * arrivals.hum_ratio) > hums_before:
+        return _spread(hums_before, duration_s)
+    rank = index - hums_before
+    match arrivals.shape:
+        case "step":
+            return AT_T0
+        case "waves":
+            return Arrival(arrivals.waves_s[rank % len(arrivals.waves_s)])
+        case "ramp":
+            return _spread(rank, arrivals.ramp_s)
+
+
+def _spread(rank: int, length_s: float) -> Arrival:
+    return Arrival((rank + 1) * _GOLDEN % 1.0 * length_s, together=False)
+
 
 ARMING: Final = "arming"
 ARMED: Final = "armed"
@@ -38,7 +116,7 @@ _ARM_AHEAD_S: Final = 2.0  # whoever comes after T0 connects so long before
 _log = logging.getLogger(__name__)
 
 
-class Crew:
+class WorkerContext:
     """What the users of one worker process share."""
 
     def __init__(self, scenario: Scenario, seed: int, platform: Platform, recorder: Recorder, barrier: Barrier) -> None:
@@ -70,7 +148,7 @@ class RehearsalUser(User):
 
     abstract = True
     kind: ClassVar[str]
-    crew: ClassVar[Crew]
+    worker_context: ClassVar[WorkerContext]
     arrives: ClassVar[bool] = True  # when load.arrivals says; else it is there at T0
     arrival: Arrival = AT_T0
     follows_to_the_end: ClassVar[bool] = False  # its journey has no end of its own: the run's end does not cut it
@@ -99,7 +177,7 @@ class RehearsalUser(User):
             self._arm_and_go()
         except Exception as error:  # noqa: BLE001 - whatever it is
             # Locust would log it and run the task again; a journey runs once, and its crash is a finding about us.
-            self.crew.crashes.note(error, kind=self.kind, step=self._step)
+            self.worker_context.crashes.note(error, kind=self.kind, step=self._step)
             _log.exception("a journey of a %s crashed", self.kind)
             self.at("crashed")
         finally:
@@ -108,7 +186,7 @@ class RehearsalUser(User):
 
     def at(self, step: str) -> None:
         """Count this user under that step from now on."""
-        counts = self.crew.users_by_step
+        counts = self.worker_context.users_by_step
         if self._step:
             counts[self._step] -= 1
         counts[step] += 1
@@ -120,10 +198,10 @@ class RehearsalUser(User):
         return not self.follows_to_the_end and not getattr(self, "_ended", False)
 
     def _arm_and_go(self) -> None:
-        barrier = self.crew.barrier
+        barrier = self.worker_context.barrier
         self.at(ARMING)
         user = barrier.user_of(self.kind)
-        self.arrival = arrival_of(self.crew.scenario, user) if self.arrives else AT_T0
+        self.arrival = arrival_of(self.worker_context.scenario, user) if self.arrives else AT_T0
         if self.arrival.after_s:
             barrier.arm(None)
         elif not self._armed(user):
@@ -134,7 +212,7 @@ class RehearsalUser(User):
         t0 = barrier.wait()
         if self.arrival.after_s:
             t0 = self._arrive_later(user, t0)
-        self.crew.released.append(self)
+        self.worker_context.released.append(self)
         ended = self.journey(t0)
         self._ended = True
         self.at(ended)
@@ -143,31 +221,31 @@ class RehearsalUser(User):
         """Until this user's own instant, connected shortly before it; with others of the same wave, all at once."""
         due = ReleaseInstant(t0.monotonic_s + self.arrival.after_s, t0.wall_s + self.arrival.after_s)
         gevent.sleep(max(0.0, due.monotonic_s - _ARM_AHEAD_S - monotonic()))
-        with self.crew.barrier.arming:
+        with self.worker_context.barrier.arming:
             try:
-                shot = self.arm(user)
+                prepared = self.arm(user)
             except CallFailed:
-                shot = None  # nobody waits for this user: they try again at their instant
+                prepared = None  # nobody waits for this user: they try again at their instant
         if self.arrival.together:
-            self.crew.waves.wait(due.monotonic_s, shot)
+            self.worker_context.waves.wait(due.monotonic_s, prepared)
         else:
             gevent.sleep(max(0.0, due.monotonic_s - monotonic()))
-            fire([shot] if shot else [])
+            fire([prepared] if prepared else [])
         return due
 
     def _armed(self, user: int) -> bool:
-        barrier = self.crew.barrier
+        barrier = self.worker_context.barrier
         for left in range(_ARM_TRIES - 1, -1, -1):
             try:
                 with barrier.arming:
-                    shot = self.arm(user)
+                    prepared = self.arm(user)
             except CallFailed as failure:
                 if not left:
                     barrier.fail(f"{self.kind}: {failure.error}")
                     return False
                 gevent.sleep(_ARM_PAUSE_S)
             else:
-                barrier.arm(shot)
+                barrier.arm(prepared)
                 return True
         return False
 

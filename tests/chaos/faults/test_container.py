@@ -31,7 +31,7 @@ class Part:
 
 @dataclass
 class OneContainer:
-    """The levers of a stack of one container."""
+    """The stack_control of a stack of one container."""
 
     id: str
 

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from chaos.injection.conductor import Conductor
-from chaos.injection.guards import Watch
+from chaos.injection.guards import GuardWatch
 from chaos.specification import experiment
 from chaos.specification.experiment import Experiment
 from chaos.specification.fault import AddToxic, Disconnect, Drop
@@ -46,7 +46,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class OneProcess:
-    """As much of the levers as a preflight asks for: one process of this machine, whatever its name."""
+    """As much of the stack control as a preflight asks for: one process of this machine, whatever its name."""
 
     address: str
     container: str = ""
@@ -205,7 +205,7 @@ def test_a_process_that_is_interrupted_heals_before_it_ends(ours: ProxyServer, p
     script = f"""
 import time
 from pathlib import Path
-from chaos import experiment
+from chaos.specification import experiment
 from chaos.injection.conductor import Conductor
 from chaos.specification.timeline import Planned
 class Platform: toxiproxy = {ours.url!r}; event = "e1"; metrics = {{}}
@@ -308,8 +308,8 @@ class TestPreflight:
 
     def test_a_disconnect_of_what_runs_in_no_container(self, valkey: Valkey, path: Path) -> None:
         cut = made("cut", Disconnect(process="valkey"), probe="redis", process="valkey", effective="unanswered")
-        levers = OneProcess(valkey.address)
-        conductor = Conductor([Planned(cut, 1.0, 2.0)], Platform(""), path, levers)  # type: ignore[arg-type]
+        stack_control = OneProcess(valkey.address)
+        conductor = Conductor([Planned(cut, 1.0, 2.0)], Platform(""), path, stack_control)  # type: ignore[arg-type]
         with conductor, pytest.raises(InputError, match="valkey runs in no container") as caught:
             conductor.preflight()
         assert "--stack compose" in caught.value.hint
@@ -361,7 +361,7 @@ def test_a_conductor_whose_thread_dies_heals_and_says_so(ours: ProxyServer, path
         wait_until(lambda: conductor._died != "", what="the death")
         assert conductor.failure.startswith("the conductor's thread died: AttributeError: ")
         wait_until(lambda: ours.call("GET", "/proxies/redis").json()["enabled"] is True, what="the healing")
-        conductor._watch = Watch((), {})
+        conductor._watch = GuardWatch((), {})
     assert not faults_of(path)[0].proven
 
 

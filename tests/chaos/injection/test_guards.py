@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from chaos.injection.conductor import Conductor
-from chaos.injection.guards import Sample, Watch, holds
+from chaos.injection.guards import GuardWatch, Sample, holds
 from chaos.lease import state
 from chaos.specification import experiment
 from chaos.specification.experiment import Guard
@@ -82,7 +82,7 @@ def page() -> Iterator[Metrics]:
 
 def test_a_guard_is_broken_when_it_was_false_for_long_enough(page: Metrics) -> None:
     quick, slow = guard(), guard(for_s=3600)
-    watch = Watch([quick, slow], page.metrics)
+    watch = GuardWatch([quick, slow], page.metrics)
     watch.start()
     try:
         wait_until(lambda: watch.unsteady([quick]) == ())
@@ -97,7 +97,7 @@ def test_a_guard_is_broken_when_it_was_false_for_long_enough(page: Metrics) -> N
 
 def test_a_page_that_cannot_be_read_breaks_no_guard_and_is_no_steady_state() -> None:
     wanted = guard()
-    watch = Watch([wanted], {"gone": f"http://{HOST}:9/metrics"})
+    watch = GuardWatch([wanted], {"gone": f"http://{HOST}:9/metrics"})
     watch.start()
     try:
         wait_until(lambda: bool(watch._seen))
@@ -109,7 +109,7 @@ def test_a_page_that_cannot_be_read_breaks_no_guard_and_is_no_steady_state() -> 
 
 def test_the_load_generator_is_an_indicator_too(page: Metrics) -> None:
     wanted = guard(metric="load_p99_ms", value=500)
-    watch = Watch([wanted], page.metrics)
+    watch = GuardWatch([wanted], page.metrics)
     watch.start()
     try:
         watch.saw({"load_p99_ms": 900.0})

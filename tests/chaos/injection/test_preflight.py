@@ -12,7 +12,7 @@ from chaos.specification import experiment
 
 @dataclass(frozen=True)
 class EveryLever:
-    """Levers at processes and servers of any name."""
+    """Stack control of processes and servers of any name."""
 
     address: str = "127.0.0.1:5432"
     container: str = ""
@@ -26,6 +26,6 @@ class EveryLever:
 
 def test_a_server_and_the_process_it_runs_in_are_two_places_of_one_name() -> None:
     stale, zone = experiment.load("replica-stale"), experiment.load("zone-loss")
-    places = places_of([stale, zone], Tools(levers=EveryLever()))  # type: ignore[arg-type]
+    places = places_of([stale, zone], Tools(stack_control=EveryLever()))  # type: ignore[arg-type]
     assert isinstance(places["server", "postgres-replica"], Replication)
     assert places["process", "postgres-replica"] == ("127.0.0.1", 5432)

@@ -3,7 +3,7 @@
 import msgspec
 
 from harness.audit import audit
-from harness.cli.annotations import annotate
+from harness.cli.verdicts import annotate
 from harness.judging.grade import grade
 from harness.record.verdict import Verdict
 from harness.sli import measure

@@ -1,16 +1,16 @@
 import numpy as np
 
 from harness.paired.recovery import EVERY_S, WINDOW_S, look, recovered_after_s
-from harness.sli.samples import Draws
+from harness.sli.samples import Samples
 
 HEALED_S = 10.0
 
 
-def waits(seed: int, *, slow_until_s: float = 0.0, per_s: int = 40) -> Draws:
+def waits(seed: int, *, slow_until_s: float = 0.0, per_s: int = 40) -> Samples:
     dice = np.random.default_rng(seed)
     t_s = np.sort(dice.uniform(0.0, 30.0, 30 * per_s))
     value = np.exp(dice.normal(0.0, 0.3, len(t_s)))
-    return Draws(np.arange(len(t_s)), t_s, np.where((t_s >= 8.0) & (t_s < slow_until_s), value * 20, value), 0.5)
+    return Samples(np.arange(len(t_s)), t_s, np.where((t_s >= 8.0) & (t_s < slow_until_s), value * 20, value), 0.5)
 
 
 def test_it_is_back_when_the_slow_ones_are_gone() -> None:
@@ -36,7 +36,7 @@ def test_a_single_good_look_is_not_a_recovery() -> None:
 
 
 def test_without_samples_there_is_nothing_to_look_at() -> None:
-    nothing = Draws(np.array([], dtype=int), np.array([]), np.array([]), 0.5)
+    nothing = Samples(np.array([], dtype=int), np.array([]), np.array([]), 0.5)
     assert look(waits(1), nothing, "lower", HEALED_S, 25.0) == []
 
 

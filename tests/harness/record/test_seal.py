@@ -17,7 +17,7 @@ from harness.record.paths import RunPaths
 from harness.record.reader import Record
 from harness.record.schema import TABLES, Anomaly, RunDocument
 from harness.record.writer import TableWriter, write_document
-from harness.rehearsal.journal import Journal
+from harness.rehearsal.journal import RunJournal
 from harness.scenario import Scenario
 from tests.builders import RunBuilder
 
@@ -165,7 +165,7 @@ def test_a_run_is_sealed_when_it_ends_and_again_when_something_is_noted_after_th
     root.mkdir()
     paths = RunPaths(root=root)
     scenario = Scenario(name="paper", description="On paper.", duration_s=1.0)
-    journal = Journal(paths, scenario, ("gatecrash",), {}, "embedded")
+    journal = RunJournal(paths, scenario, ("gatecrash",), {}, "embedded")
     built = builder()
     for name, rows in built.tables.items():
         writer = TableWriter(paths, name)

@@ -19,8 +19,8 @@ from harness.selftest.cases import (
     PROVIDERS,
     SELFTEST_SCHEMA,
     Case,
+    CaseOutcome,
     CaseResult,
-    Outcome,
     SelfTest,
     judge,
     plan,
@@ -56,7 +56,7 @@ def verdict(*, proven: bool = True, **statuses: Status) -> Verdict:
     )  # fmt: skip
 
 
-def outcome(case: Case, judged: Verdict | None) -> Outcome:
+def outcome(case: Case, judged: Verdict | None) -> CaseOutcome:
     return judge(case, judged, "no verdict", "", 1.0).outcome
 
 
@@ -100,21 +100,21 @@ def test_a_bug_that_shows_only_under_a_fault_is_planted_with_the_faults_on() -> 
 @pytest.mark.parametrize(
     ("case", "judged", "expected"),
     [
-        (PLANTED, verdict(queue_order=Status.VIOLATED), Outcome.CAUGHT),
-        (PLANTED, verdict(queue_order=Status.VIOLATED, feed_gap_free=Status.VIOLATED), Outcome.CAUGHT),
-        (PLANTED, verdict(queue_order=Status.HELD), Outcome.MISSED),
-        (PLANTED, verdict(queue_order=Status.UNKNOWN), Outcome.MISSED),
-        (PLANTED, verdict(queue_order=Status.HELD, feed_gap_free=Status.VIOLATED), Outcome.MISSED),
-        (PLANTED, verdict(feed_gap_free=Status.VIOLATED), Outcome.MISSED),
-        (PLANTED, None, Outcome.NOT_JUDGED),
-        (CLEAN, verdict(queue_order=Status.HELD), Outcome.CLEAN),
-        (CLEAN, verdict(queue_order=Status.VIOLATED), Outcome.FALSE_ALARM),
-        (CLEAN, verdict(queue_order=Status.UNKNOWN), Outcome.NOT_JUDGED),
-        (CLEAN, verdict(queue_order=Status.HELD, proven=False), Outcome.NOT_JUDGED),
-        (CLEAN, None, Outcome.NOT_JUDGED),
+        (PLANTED, verdict(queue_order=Status.VIOLATED), CaseOutcome.CAUGHT),
+        (PLANTED, verdict(queue_order=Status.VIOLATED, feed_gap_free=Status.VIOLATED), CaseOutcome.CAUGHT),
+        (PLANTED, verdict(queue_order=Status.HELD), CaseOutcome.MISSED),
+        (PLANTED, verdict(queue_order=Status.UNKNOWN), CaseOutcome.MISSED),
+        (PLANTED, verdict(queue_order=Status.HELD, feed_gap_free=Status.VIOLATED), CaseOutcome.MISSED),
+        (PLANTED, verdict(feed_gap_free=Status.VIOLATED), CaseOutcome.MISSED),
+        (PLANTED, None, CaseOutcome.NOT_JUDGED),
+        (CLEAN, verdict(queue_order=Status.HELD), CaseOutcome.CLEAN),
+        (CLEAN, verdict(queue_order=Status.VIOLATED), CaseOutcome.FALSE_ALARM),
+        (CLEAN, verdict(queue_order=Status.UNKNOWN), CaseOutcome.NOT_JUDGED),
+        (CLEAN, verdict(queue_order=Status.HELD, proven=False), CaseOutcome.NOT_JUDGED),
+        (CLEAN, None, CaseOutcome.NOT_JUDGED),
     ],
 )
-def test_what_a_case_came_to(case: Case, judged: Verdict | None, expected: Outcome) -> None:
+def test_what_a_case_came_to(case: Case, judged: Verdict | None, expected: CaseOutcome) -> None:
     assert outcome(case, judged) is expected
 
 
@@ -123,8 +123,8 @@ def test_the_evidence_names_the_invariant_and_what_was_seen() -> None:
     assert "no checker for queue_order" in judge(PLANTED, verdict(), "", "", 1.0).evidence
 
 
-def self_test(*outcomes: Outcome) -> SelfTest:
-    planted = {Outcome.CAUGHT, Outcome.MISSED}
+def self_test(*outcomes: CaseOutcome) -> SelfTest:
+    planted = {CaseOutcome.CAUGHT, CaseOutcome.MISSED}
     results = tuple(
         CaseResult(case=PLANTED if how in planted else CLEAN, outcome=how, violated=(), evidence="", run="", took_s=1.0)
         for how in outcomes
@@ -137,26 +137,26 @@ def self_test(*outcomes: Outcome) -> SelfTest:
 @pytest.mark.parametrize(
     ("outcomes", "code"),
     [
-        ((Outcome.CAUGHT, Outcome.CLEAN), ExitCode.READY),
-        ((Outcome.CAUGHT, Outcome.NOT_JUDGED), ExitCode.NO_VERDICT),
-        ((Outcome.MISSED, Outcome.NOT_JUDGED), ExitCode.NOT_READY),
-        ((Outcome.CAUGHT, Outcome.FALSE_ALARM), ExitCode.NOT_READY),
+        ((CaseOutcome.CAUGHT, CaseOutcome.CLEAN), ExitCode.READY),
+        ((CaseOutcome.CAUGHT, CaseOutcome.NOT_JUDGED), ExitCode.NO_VERDICT),
+        ((CaseOutcome.MISSED, CaseOutcome.NOT_JUDGED), ExitCode.NOT_READY),
+        ((CaseOutcome.CAUGHT, CaseOutcome.FALSE_ALARM), ExitCode.NOT_READY),
         ((), ExitCode.NO_VERDICT),
     ],
 )
-def test_one_case_that_is_not_good_fails_the_whole(outcomes: tuple[Outcome, ...], code: ExitCode) -> None:
+def test_one_case_that_is_not_good_fails_the_whole(outcomes: tuple[CaseOutcome, ...], code: ExitCode) -> None:
     result = self_test(*outcomes)
     assert result.exit_code is code
     assert result.summary().passed is (code is ExitCode.READY)
 
 
 def test_the_summary_says_what_was_caught_when_and_for_which_version() -> None:
-    summary = self_test(Outcome.CAUGHT, Outcome.CLEAN, Outcome.FALSE_ALARM).summary()
+    summary = self_test(CaseOutcome.CAUGHT, CaseOutcome.CLEAN, CaseOutcome.FALSE_ALARM).summary()
     assert summary.whole
     assert summary.sentence == (
         "1 of 1 planted bugs caught, 1 false alarms in 2 clean runs; 2026-11-23 10:00 UTC, version 1 abc"
     )
-    missed = self_test(Outcome.MISSED).summary()
+    missed = self_test(CaseOutcome.MISSED).summary()
     assert not missed.whole
     assert missed.missed == ("a",)
     assert "not caught: a (there are 1 bugs)" in missed.sentence

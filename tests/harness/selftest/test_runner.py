@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.selftest.cases import Case, CaseResult, Outcome
+from harness.selftest.cases import Case, CaseOutcome, CaseResult
 from harness.selftest.runner import run
 
 REFUSED = Case(bug="no_such_bug", breaks="queue_order", seed=1)
@@ -20,7 +20,7 @@ def test_a_rehearsal_that_ends_without_a_verdict_is_not_judged_and_says_why(tmp_
     heard: list[CaseResult] = []
     [result] = run([REFUSED], tmp_path, 1, heard.append)
     assert heard == [result]
-    assert (result.outcome, result.run) == (Outcome.NOT_JUDGED, "")
+    assert (result.outcome, result.run) == (CaseOutcome.NOT_JUDGED, "")
     assert "'no_such_bug' is no planted bug" in result.evidence
     assert (tmp_path / "no_such_bug.log").read_text().startswith(result.evidence)
 

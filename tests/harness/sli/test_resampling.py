@@ -1,4 +1,4 @@
-"""The bootstrap against draws whose truth is known: no difference is none, a shift is found, intervals cover."""
+"""The bootstrap against samples whose truth is known: no difference is none, a shift is found, intervals cover."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.sli.resampling import ROWS_MOST, contrast
-from harness.sli.samples import Draws, share_of
+from harness.sli.samples import Samples, share_of
 from harness.sli.statistics import ENOUGH
 
 TRIES = 150
 
 
-def waits(seed: int, *, fans: int = 150, each: int = 2, shift: float = 0.0, quantile: float | None = 0.5) -> Draws:
+def waits(seed: int, *, fans: int = 150, each: int = 2, shift: float = 0.0, quantile: float | None = 0.5) -> Samples:
     """Log-normal waits; every fan has a pace of their own, the same in every run of a seed's parity."""
     dice = np.random.default_rng(seed)
     pace = np.random.default_rng(seed // 2).normal(0.0, 0.6, fans)
     who = np.repeat(np.arange(fans), each)
     value = np.exp(pace[who] + dice.normal(0.0, 0.4, len(who))) + shift
-    return Draws(who, dice.uniform(0.0, 30.0, len(who)), value, quantile)
+    return Samples(who, dice.uniform(0.0, 30.0, len(who)), value, quantile)
 
 
 def covered(shift: float, quantile: float | None) -> float:
@@ -55,7 +55,7 @@ def test_a_run_does_not_differ_from_itself(seed: int, fans: int, quantile: float
 @given(seed=st.integers(0, 10_000), shift=st.floats(-50.0, 50.0, allow_nan=False))
 def test_a_shift_of_everybody_is_the_difference_exactly(seed: int, shift: float) -> None:
     run = waits(seed)
-    shifted = Draws(run.who, run.t_s, run.value + shift, run.quantile)
+    shifted = Samples(run.who, run.t_s, run.value + shift, run.quantile)
     found = contrast(run, shifted)
     assert found.low == pytest.approx(shift, abs=1e-6)
     assert found.high == pytest.approx(shift, abs=1e-6)
@@ -80,7 +80,7 @@ def test_one_moment_that_hit_everybody_is_not_taken_for_many_fans() -> None:
     calm = waits(4, each=1, quantile=None)
     t_s = np.where(calm.who < 40, 0.2, calm.t_s + 0.5)
     hiccup = np.where(calm.who < 40, 100.0, calm.value)
-    found = contrast(Draws(calm.who, t_s, calm.value), Draws(calm.who, t_s, hiccup))
+    found = contrast(Samples(calm.who, t_s, calm.value), Samples(calm.who, t_s, hiccup))
     assert found.delta > 20
     assert found.low == 0.0
 
@@ -111,7 +111,7 @@ def test_nothing_seen_is_no_difference_told() -> None:
 
 def test_more_observations_than_are_resampled_are_thinned_not_cut() -> None:
     many = waits(7, fans=ROWS_MOST // 2, each=3)
-    found = contrast(many, Draws(many.who, many.t_s, many.value + 1.0, 0.5))
+    found = contrast(many, Samples(many.who, many.t_s, many.value + 1.0, 0.5))
     assert found.samples_control == 3 * (ROWS_MOST // 2)
     assert found.low is not None
     assert found.low == pytest.approx(1.0, abs=0.1)

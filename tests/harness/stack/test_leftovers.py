@@ -17,14 +17,14 @@ import yaml
 from harness.processes.identity import Identity
 from harness.stack.compose_command import FILE, PROJECT_LABEL
 from harness.stack.leftovers import LABEL, find, sweep
-from harness.stack.owner import Owner
+from harness.stack.owner import StackOwner
 from tests.chaos.containers import engine as an_engine
 from tests.chaos.containers import valkey_image
 from tests.e2e import rehearsals
 from tests.waiting import wait_until
 
-Raise = Callable[[str, "Owner | None"], None]
-HERE = Owner.own()
+Raise = Callable[[str, "StackOwner | None"], None]
+HERE = StackOwner.own()
 IMAGES = "GATECRASH_TARGET_IMAGE"
 
 
@@ -52,7 +52,7 @@ def raised(engine: docker.DockerClient, image: str) -> Iterator[Raise]:
     """Raises projects of a network, a container that runs, one that is paused and one that was never started."""
     made: list[str] = []
 
-    def up(project: str, owner: Owner | None) -> None:
+    def up(project: str, owner: StackOwner | None) -> None:
         made.append(project)
         labels = {PROJECT_LABEL: project}
         if owner is not None:

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from harness.processes.identity import Identity
-from harness.stack.owner import Fate, Owner, fate, owner_of
+from harness.stack.owner import Fate, StackOwner, fate, owner_of
 
-HERE = Owner.own()
+HERE = StackOwner.own()
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def raised_by(pid: int) -> Owner:
+def raised_by(pid: int) -> StackOwner:
     found = Identity.of(pid)
     assert found is not None
     return msgspec.structs.replace(HERE, process=found)
@@ -45,14 +45,14 @@ def test_a_number_that_was_given_out_again_is_another_process() -> None:
 
 
 @pytest.fixture
-def dead(child: subprocess.Popen[bytes]) -> Owner:
+def dead(child: subprocess.Popen[bytes]) -> StackOwner:
     owner = raised_by(child.pid)
     child.kill()
     child.wait()
     return owner
 
 
-def test_nothing_is_sure_of_what_cannot_be_seen_from_here(dead: Owner) -> None:
+def test_nothing_is_sure_of_what_cannot_be_seen_from_here(dead: StackOwner) -> None:
     elsewhere = Identity(dead.process.pid, "another boot:1")
     for other, why in (
         (msgspec.structs.replace(dead, process=elsewhere), "another machine, or before this one was started"),
@@ -66,7 +66,7 @@ def test_nothing_is_sure_of_what_cannot_be_seen_from_here(dead: Owner) -> None:
     assert fate([unnamed], unnamed)[0] is Fate.UNSURE
 
 
-def test_nothing_is_sure_of_parts_that_do_not_all_name_the_same_owner(dead: Owner) -> None:
+def test_nothing_is_sure_of_parts_that_do_not_all_name_the_same_owner(dead: StackOwner) -> None:
     for owners in ([], [None], [dead, None], [dead, HERE]):
         assert fate(owners, HERE)[0] is Fate.UNSURE
 

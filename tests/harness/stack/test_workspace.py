@@ -7,7 +7,7 @@ import pytest
 from harness.errors import EnvironmentProblem, ExitCode
 from harness.processes.identity import Identity
 from harness.stack import workspace
-from harness.stack.owner import Owner
+from harness.stack.owner import StackOwner
 
 
 def test_a_workspace_is_made_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,7 @@ def test_what_a_killed_owner_left_is_removed_and_a_living_owners_is_not(
     living = workspace.create()
     orphan = tmp_path / "gatecrash-stack-orphan"
     orphan.mkdir()
-    own = Owner.own()
+    own = StackOwner.own()
     dead = msgspec.structs.replace(own, process=Identity(own.process.pid, f"{own.process.boot}:1"))
     (orphan / "owner.json").write_bytes(msgspec.json.encode(dead))
     foreign = tmp_path / "gatecrash-stack-foreign"

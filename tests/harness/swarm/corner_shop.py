@@ -107,10 +107,10 @@ class Customer(RehearsalUser):
         return self.session.first_send_s
 
     def arm(self, user):
-        plan = fan_plan(self.crew.scenario.load.journey, self.crew.seed, user)
+        plan = fan_plan(self.worker_context.scenario.load.journey, self.worker_context.seed, user)
         person = Person(user=user, kind=self.kind, actor=plan.actor, identity=plan.identity)
-        self.session = self.crew.platform.fan_session(person)
-        return self.session.arm(warm=self.crew.scenario.load.connect == "warm")
+        self.session = self.worker_context.platform.fan_session(person)
+        return self.session.arm(warm=self.worker_context.scenario.load.connect == "warm")
 
     def journey(self, t0):
         pace = Pace(t0.monotonic_s)
@@ -157,7 +157,7 @@ class Impostor(Customer):
     def journey(self, t0):
         step = super().journey(t0)
         ended = messages.Ended(
-            worker=3 - self.crew.recorder.worker,
+            worker=3 - self.worker_context.recorder.worker,
             requests_sent=0,
             first_sends_s=(),
             followers=0,

@@ -22,7 +22,7 @@ from harness.stack import Addresses
 from harness.swarm.messaging.protocol import (
     Command,
     Event,
-    Failed,
+    FailureMessage,
     Journeys,
     SwarmSpec,
     decode_event,
@@ -55,7 +55,7 @@ class SwarmProcess:
             assert event is not None, f"the swarm ended before {kind.__name__}"
             if isinstance(event, kind):
                 return event
-            assert not isinstance(event, Failed), event
+            assert not isinstance(event, FailureMessage), event
 
     def next(self, within_s: float = 60.0) -> Event:
         """The next event, whatever it is."""

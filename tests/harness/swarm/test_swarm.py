@@ -16,7 +16,7 @@ from harness.scenario import Arrivals, Journey
 from harness.swarm.messaging.protocol import (
     DEFAULT_PLATFORM,
     Armed,
-    Failed,
+    FailureMessage,
     Finished,
     Progress,
     Reach,
@@ -114,7 +114,7 @@ def test_the_spec_with_the_operators_token_is_gone_before_the_release_and_whatev
         assert not (tmp_path / "swarm.json").exists()
         assert swarm.ended() == 0
     with running(shop_spec("http://127.0.0.1:9", tmp_path, customer="Nobody")) as swarm:
-        swarm.expect(Failed)
+        swarm.expect(FailureMessage)
         swarm.ended()
         assert not (tmp_path / "swarm.json").exists()
 
@@ -216,7 +216,7 @@ def test_a_platform_that_is_not_there_arms_nobody_and_says_why(tmp_path: Path) -
 def test_an_adapter_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     spec = shop_spec("http://127.0.0.1:9", tmp_path, customer="Nobody")
     with running(spec) as swarm:
-        failed = swarm.expect(Failed)
+        failed = swarm.expect(FailureMessage)
         assert "Nobody" in failed.message
         assert swarm.ended() == failed.exit_code == 2
 
@@ -263,7 +263,7 @@ def test_the_end_of_stdin_ends_the_swarm(tmp_path: Path) -> None:
 
 def test_bots_for_a_platform_that_knows_none_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
     with serving(shop) as server, running(shop_spec(server.url, tmp_path / "run", bots=2)) as swarm:
-        failed = swarm.expect(Failed)
+        failed = swarm.expect(FailureMessage)
         assert "did not start" in failed.message
         assert server.asked == []
     assert "CornerShop cannot send bots (write its bot_session" in (tmp_path / "run" / "swarm.log").read_text()

@@ -14,8 +14,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from target.bugs import catalogue as bugs
-from target.bugs import parts as faulty_parts
+from target.bugs import catalogue, parts
 from target.http.tickets import Pass, Ticket, TokenError
 from target.orders import Order, OrderState
 from target.orders.saga import KeyReusedError
@@ -97,7 +96,7 @@ def test_early_expiry_gives_a_seat_away_before_its_time(with_bug: Callable[..., 
         await booth.hold("b", "101-A-1")
         assert time.time() < promised_s
 
-    with_bug("early_expiry", scene, hold_ttl_s=faulty_parts.EARLY_S * 0.9)
+    with_bug("early_expiry", scene, hold_ttl_s=parts.EARLY_S * 0.9)
 
 
 @pytest.mark.parametrize(("bug", "ended"), [("late_expiry", 0), ("", 1)])
@@ -153,7 +152,7 @@ def test_double_charge_captures_twice_for_one_order(with_bug: Callable[..., None
 
 def test_late_capture_kept_leaves_an_expired_order_paid(with_bug: Callable[..., None], provider: Provider) -> None:
     async def scene(booth: Booth) -> None:
-        assert booth.saga.policy.payment_patience_s == faulty_parts.IMPATIENT_S
+        assert booth.saga.policy.payment_patience_s == parts.IMPATIENT_S
         checkout = booth.checkout(await booth.hold("f", "101-A-1"))
         assert await booth.orders.create(checkout, lease_s=60.0)
         assert await booth.orders.expire(checkout.order_id)
@@ -216,7 +215,7 @@ def test_surcharge_takes_more_than_is_shown(with_bug: Callable[..., None], provi
         venue = booth.context.venue
         shown = venue.layout.prices_cents[venue.layout.sections[0].rows[0].price]
         receipt = await booth.pay(await booth.hold("f", venue.seats[0]))
-        assert receipt.amount_cents == shown + faulty_parts.SURCHARGE_CENTS
+        assert receipt.amount_cents == shown + parts.SURCHARGE_CENTS
         assert (await booth.order(receipt)).amount_cents == receipt.amount_cents
         assert provider.entries(receipt.order_id) == ["capture"]
 
@@ -378,9 +377,9 @@ def test_position_regress_puts_a_fan_back_in_the_same_epoch(with_bug: Callable[.
     async def scene(booth: Booth) -> None:
         room = booth.context.room
         await room.join("a", "a")
-        looks = [await room.positions(["a"]) for _ in range(2 * faulty_parts.REGRESS_EVERY)]
+        looks = [await room.positions(["a"]) for _ in range(2 * parts.REGRESS_EVERY)]
         assert len({look.epoch for look in looks}) == 1
-        assert {look.of[0] for look in looks} == {1, 1 + faulty_parts.REGRESS_BY}
+        assert {look.of[0] for look in looks} == {1, 1 + parts.REGRESS_BY}
 
     with_bug("position_regress", scene)
 
@@ -398,23 +397,23 @@ def test_stale_map_shows_a_sold_seat_as_free_and_fresh(with_bug: Callable[..., N
 
 
 def test_admission_burst_opens_the_door_now_and_then() -> None:
-    now_s = iter((0.0, faulty_parts.BURST_LENGTH_S))
-    surging = faulty_parts.SurgingRate(FixedRate(10.0, 20), clock=lambda: next(now_s))
-    assert surging.burst == 20 * faulty_parts.BURST_TIMES
-    assert surging.rate_per_s() * faulty_parts.BURST_LENGTH_S == pytest.approx(surging.burst)
+    now_s = iter((0.0, parts.BURST_LENGTH_S))
+    surging = parts.SurgingRate(FixedRate(10.0, 20), clock=lambda: next(now_s))
+    assert surging.burst == 20 * parts.BURST_TIMES
+    assert surging.rate_per_s() * parts.BURST_LENGTH_S == pytest.approx(surging.burst)
     assert surging.rate_per_s() == 10.0
 
 
 @pytest.mark.parametrize(("bug", "told"), [("dropped_event", 0), ("duplicate_seq", 2), ("", 1)])
 def test_the_faulty_logs_tell_every_50th_change_never_or_twice(bug: str, told: int) -> None:
-    log: SeatLog = bugs.find(bug).seat_log(["101-A-1"])
+    log: SeatLog = catalogue.find(bug).seat_log(["101-A-1"])
     log.load("e", 0, b"0", (), now_s=0.0)
     counts = [len(log.append(SeatChange("e", seq, "101-A-1", seq % 2, 0.0))) for seq in range(1, 101)]
-    assert counts == [told if seq % faulty_parts.EVERY == 0 else 1 for seq in range(1, 101)]
+    assert counts == [told if seq % parts.EVERY == 0 else 1 for seq in range(1, 101)]
 
 
 def test_each_bug_says_what_it_breaks() -> None:
-    assert {name: bug.breaks for name, bug in bugs.BUGS.items()} == {
+    assert {name: bug.breaks for name, bug in catalogue.BUGS.items()} == {
         "double_sell": "no_double_sell",
         "lost_ack": "no_lost_booking",
         "leaked_hold": "no_leaked_hold",
@@ -449,7 +448,7 @@ def test_each_bug_says_what_it_breaks() -> None:
 
 def test_a_script_that_a_bug_no_longer_fits_is_refused() -> None:
     with pytest.raises(ValueError, match="no longer says"):
-        faulty_parts._changed(faulty_parts._HOLD_ANY, "no such passage", "")
+        parts._changed(parts._HOLD_ANY, "no such passage", "")
 
 
 @pytest.mark.parametrize("role", ["booking", "worker", "feed"])
@@ -465,10 +464,10 @@ def test_an_unknown_bug_ends_the_process_with_one_clear_line(role: str) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        f"target: TARGET_BUG='unheard_of': no such bug; known: {', '.join(sorted(bugs.BUGS))}"
+        f"target: TARGET_BUG='unheard_of': no such bug; known: {', '.join(sorted(catalogue.BUGS))}"
     ]
     with pytest.raises(SettingsError):
-        bugs.find("unheard_of")
+        catalogue.find("unheard_of")
 
 
 def _claim(fan: str, identity: str, *seats: str) -> Claimed:

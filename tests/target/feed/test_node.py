@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from target.feed.score import score_ticker
+from target.roles.worker import score_ticker
 from target.runtime.breakers import UnavailableError
 from target.seats import Inventory, SeatStream, load
 from target.storage.keys import Keys

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from target.http.limits import HEADER_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX
+from target.http.app import HEADER_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX
 from target.http.messages import BODY_BYTES_MAX
 from target.http.tickets import Signer
 from tests.target.conftest import Valkey

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from target.orders import Journal, JournalReplay, OrderState
+from target.orders import JournalReplay, OrderState, ParkingJournal
 from target.orders.orders import Checkout
 from target.roles.composition import checkouts_of
 from target.runtime.breakers import UnavailableError
@@ -34,8 +34,8 @@ def checkout(number: int) -> Checkout:
     )
 
 
-def opened(folder: Path, event: str = "e1") -> Journal:
-    journal = Journal(str(folder), event)
+def opened(folder: Path, event: str = "e1") -> ParkingJournal:
+    journal = ParkingJournal(str(folder), event)
     journal.open()
     return journal
 

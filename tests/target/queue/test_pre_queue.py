@@ -14,7 +14,7 @@ from target.http.tickets import Ticket
 from target.queue import WaitingRoom
 from target.queue.draw import draw_of, entry_of
 from target.queue.rules import Rules
-from target.queue.waiting_room import JoinState, Place
+from target.queue.waiting_room import JoinState, QueuePlace
 from target.seats import Inventory, load
 from target.storage.keys import Keys
 from target.storage.redis import RedisStore
@@ -140,7 +140,7 @@ def test_tickets_rebuild_the_drawn_line_after_all_data_is_lost(mortal_valkey: Va
         async with room_on(mortal_valkey, room.rules) as room:
             late = await room.join("late", "late")
             random.Random(7).shuffle(tickets)
-            places: list[Place] = [await room.rejoin(one) for one in tickets]
+            places: list[QueuePlace] = [await room.rejoin(one) for one in tickets]
             fans = [one.fan for one in tickets]
             assert await order(room, [*fans, "late"]) == [*sorted(fans, key=draw.score), "late"]
             assert places[-1].epoch != late.epoch, "places that were told have changed"

@@ -12,9 +12,9 @@ from target.orders.orders import Checkout
 from target.queue import AdmissionController
 from target.roles.reconciler import Reconciler, load_if_lost
 from target.runtime.breakers import UnavailableError
-from target.seats import Inventory, RollCall
-from target.seats.inventory import Claim
-from target.seats.promises import Promise
+from target.seats import HoldRecovery, Inventory
+from target.seats.inventory import SeatsClaim
+from target.seats.promises import HoldPromise
 from tests.target.booth import EVENT, Booth, booth_on, settings_for, until
 from tests.target.conftest import Valkey
 from tests.target.postgres_fixture import Truth
@@ -28,7 +28,11 @@ class _Interrupted(Inventory):
         self._booth, self._moves = booth, (confirmed, declined, made)
 
     async def load(
-        self, *, sold: Iterable[Claim] = (), pending: Iterable[Claim] = (), promised: Iterable[Promise] = ()
+        self,
+        *,
+        sold: Iterable[SeatsClaim] = (),
+        pending: Iterable[SeatsClaim] = (),
+        promised: Iterable[HoldPromise] = (),
     ) -> bool:
         confirmed, declined, made = self._moves
         orders = self._booth.orders
@@ -38,12 +42,12 @@ class _Interrupted(Inventory):
         return await super().load(sold=sold, pending=pending, promised=promised)
 
 
-@pytest.mark.parametrize("school", ["lua", "watch"])
+@pytest.mark.parametrize("backend", ["lua", "watch"])
 def test_what_happens_to_orders_during_the_loading_is_not_lost(
-    valkey: Valkey, truth: Truth, provider: Provider, school: str
+    valkey: Valkey, truth: Truth, provider: Provider, backend: str
 ) -> None:
     async def main() -> None:
-        async with booth_on(settings_for(valkey, truth, provider, holds=school)) as booth:
+        async with booth_on(settings_for(valkey, truth, provider, holds=backend)) as booth:
             context = booth.context
             checkouts = [booth.checkout(await booth.hold(fan, f"101-A-{n}"), key=fan) for n, fan in enumerate("abc", 1)]
             confirmed, declined, made = checkouts
@@ -52,7 +56,7 @@ def test_what_happens_to_orders_during_the_loading_is_not_lost(
             valkey.empty()
             inventory = _Interrupted(context.redis, context.keys, context.venue, hold_ttl_s=60.0)
             inventory.meanwhile(booth, confirmed, declined, made)
-            assert await load_if_lost(inventory, booth.orders, RollCall(context.redis, context.keys), EVENT)
+            assert await load_if_lost(inventory, booth.orders, HoldRecovery(context.redis, context.keys), EVENT)
             assert [await booth.seat(f"101-A-{n}") for n in (1, 2, 3)] == ["2", "0", "1"]
             assert await inventory.holds_count() == 1
 
@@ -83,9 +87,9 @@ def test_after_an_outage_redis_hears_of_sales_before_holds_are_ended(
                 assert await booth.orders.confirm(checkout.order_id, "ch-1")
             inventory = _BackAgain(context.redis, context.keys, context.venue, hold_ttl_s=60.0)
             admission = AdmissionController(context.room, context.rate_policy, context.conflicts, EVENT)
-            roll_call = RollCall(context.redis, context.keys)
+            hold_recovery = HoldRecovery(context.redis, context.keys)
             jobs = booth.jobs
-            reconciler = Reconciler(inventory, booth.orders, admission, roll_call, EVENT, jobs.catch_up)
+            reconciler = Reconciler(inventory, booth.orders, admission, hold_recovery, EVENT, jobs.catch_up)
             with pytest.raises(UnavailableError):
                 await reconciler.reconcile()
             inventory.away = False

@@ -6,7 +6,14 @@ import asyncio
 
 import pytest
 
-from target.runtime.breakers import PROBE_PERIOD_S, PROBE_TIMEOUT_S, BreakerCore, BreakerState, Guard, UnavailableError
+from target.runtime.breakers import (
+    PROBE_PERIOD_S,
+    PROBE_TIMEOUT_S,
+    BreakerCore,
+    BreakerState,
+    GuardedCalls,
+    UnavailableError,
+)
 from tests.target.booth import until
 
 
@@ -69,11 +76,11 @@ def test_answers_from_before_the_outage_do_not_close_it() -> None:
     assert core.state is BreakerState.OPEN
 
 
-def guard() -> Guard:
-    return Guard("test", failures=(OSError,), timeout_s=0.02)
+def guard() -> GuardedCalls:
+    return GuardedCalls("test", failures=(OSError,), timeout_s=0.02)
 
 
-async def is_now(calls: Guard, state: BreakerState) -> bool:
+async def is_now(calls: GuardedCalls, state: BreakerState) -> bool:
     return calls.state is state
 
 

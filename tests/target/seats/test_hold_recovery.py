@@ -12,7 +12,7 @@ import pytest
 from target.orders import OrderState
 from target.roles.reconciler import load_if_lost
 from target.runtime.jobs import beside, every
-from target.seats import Attendance, HoldState, RollCall, SeatsTakenError
+from target.seats import Attendance, HoldRecovery, HoldState, SeatsTakenError
 from target.storage.redis import NotReadyError
 from tests.target.booth import EVENT, Booth, booth_on, settings_for, until
 from tests.target.conftest import Valkey
@@ -28,10 +28,10 @@ class House:
 
     def __init__(self, first: Booth, second: Booth, valkey: Valkey) -> None:
         self.first, self.second, self.valkey = first, second, valkey
-        self.roll_call = self.caller()
+        self.hold_recovery = self.caller()
 
-    def caller(self, patience_s: float = ENDLESS_S) -> RollCall:
-        return RollCall(self.first.context.redis, self.first.context.keys, patience_s=patience_s)
+    def caller(self, patience_s: float = ENDLESS_S) -> HoldRecovery:
+        return HoldRecovery(self.first.context.redis, self.first.context.keys, patience_s=patience_s)
 
     def attendance(self, booth: Booth) -> Attendance:
         return Attendance(booth.context.redis, booth.context.keys, booth.context.inventory)
@@ -48,7 +48,7 @@ class House:
 
     async def reload(self) -> bool:
         context = self.first.context
-        return await load_if_lost(context.inventory, self.first.orders, self.roll_call, EVENT)
+        return await load_if_lost(context.inventory, self.first.orders, self.hold_recovery, EVENT)
 
     async def lose_all(self) -> None:
         self.valkey.empty()
@@ -56,8 +56,8 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(valkey: Valkey, truth: Truth, provider: Provider, school: str = "lua") -> AsyncIterator[House]:
-    settings = settings_for(valkey, truth, provider, holds=school)
+async def house(valkey: Valkey, truth: Truth, provider: Provider, backend: str = "lua") -> AsyncIterator[House]:
+    settings = settings_for(valkey, truth, provider, holds=backend)
     async with booth_on(settings) as first, booth_on(settings, load=False) as second:
         yield House(first, second, valkey)
 
@@ -67,12 +67,12 @@ async def refused(booth: Booth, fan: str, seat: str) -> None:
         await booth.hold(fan, seat)
 
 
-@pytest.mark.parametrize("school", ["lua", "watch"])
+@pytest.mark.parametrize("backend", ["lua", "watch"])
 def test_a_promised_seat_is_still_promised_after_the_loss(
-    valkey: Valkey, truth: Truth, provider: Provider, school: str
+    valkey: Valkey, truth: Truth, provider: Provider, backend: str
 ) -> None:
     async def main() -> None:
-        async with house(valkey, truth, provider, school) as it, it.attended():
+        async with house(valkey, truth, provider, backend) as it, it.attended():
             claim = await it.first.hold("a", SEAT, OTHER)
             inventory = it.second.context.inventory
             before = await inventory.get_hold(claim.hold_id)
@@ -170,7 +170,7 @@ def test_nobody_holds_anything_before_all_have_answered(valkey: Valkey, truth: T
             it.valkey.empty()
             loading = asyncio.create_task(it.reload())
             keys, redis = it.first.context.keys, it.first.context.redis
-            await until(lambda: _exists(it, keys.roll_call), what="the call")
+            await until(lambda: _exists(it, keys.hold_recovery), what="the call")
             await second.attend()
             with pytest.raises(NotReadyError):
                 await it.second.hold("b", SEAT)
@@ -179,7 +179,7 @@ def test_nobody_holds_anything_before_all_have_answered(valkey: Valkey, truth: T
             await first.attend()
             assert await loading
             await refused(it.second, "b", SEAT)
-            assert not await _exists(it, keys.roll_call)
+            assert not await _exists(it, keys.hold_recovery)
 
     asyncio.run(main())
 
@@ -199,7 +199,7 @@ def test_an_event_that_came_back_with_old_data_is_closed_until_then(
             await redis.command("SET", keys.server, "another process")
             late = await it.first.hold("b", OTHER)
             loading = asyncio.create_task(it.reload())
-            await until(lambda: _exists(it, keys.roll_call), what="the call")
+            await until(lambda: _exists(it, keys.hold_recovery), what="the call")
             with pytest.raises(NotReadyError):
                 await it.second.hold("c", "101-A-3")
             with pytest.raises(NotReadyError):
@@ -214,7 +214,7 @@ def test_an_event_that_came_back_with_old_data_is_closed_until_then(
 def test_who_died_with_it_is_not_waited_for_without_end(valkey: Valkey, truth: Truth, provider: Provider) -> None:
     async def main() -> None:
         async with house(valkey, truth, provider) as it:
-            it.roll_call = it.caller(patience_s=0.2)
+            it.hold_recovery = it.caller(patience_s=0.2)
             attendance = it.attendance(it.first)
             await attendance.attend()
             assert not await it.reload()
@@ -231,7 +231,7 @@ def test_a_worker_that_is_new_waits_until_everybody_has_had_time_to_show_up(
     async def main() -> None:
         async with house(valkey, truth, provider) as it, it.attended():
             await it.first.hold("a", SEAT)
-            it.roll_call = it.caller()
+            it.hold_recovery = it.caller()
             await it.lose_all()
             await refused(it.second, "b", SEAT)
 

@@ -1,4 +1,4 @@
-"""What a hold that is refused answers and leaves behind, in both schools; and that the feed does not grow for ever."""
+"""What a hold that is refused answers and leaves behind, in both backends; and that the feed does not grow for ever."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from target.roles.composition import HOLD_BACKENDS
 from target.seats import Inventory, SeatStore, load
-from target.seats.store import LIMIT, OK, TAKEN, UNREADY, HoldReply, Owner
+from target.seats.store import LIMIT, OK, TAKEN, UNREADY, HoldOwner, HoldReply
 from target.storage.keys import FEED_LENGTH_MAX, Keys
 from target.storage.redis import RedisStore, Script
 from tests.target.conftest import Valkey
@@ -29,7 +29,7 @@ return 1
 
 @dataclass(frozen=True)
 class Seats:
-    """One school on a Valkey of its own."""
+    """One backend on a Valkey of its own."""
 
     redis: RedisStore
     store: SeatStore
@@ -38,7 +38,7 @@ class Seats:
         """Seats by their index."""
         hold_id = f"{identity}-{'-'.join(map(str, seats))}"
         places = [(VENUE.seats[index], index) for index in seats]
-        return await self.store.hold(hold_id, Owner(identity, identity), places, limit=limit, ttl_us=TTL_US)
+        return await self.store.hold(hold_id, HoldOwner(identity, identity), places, limit=limit, ttl_us=TTL_US)
 
     async def everything(self) -> dict[bytes, bytes]:
         """All keys as they are."""
@@ -47,9 +47,9 @@ class Seats:
 
 
 @asynccontextmanager
-async def seats_on(valkey: Valkey, school: str, *, loaded: bool) -> AsyncIterator[Seats]:
+async def seats_on(valkey: Valkey, backend: str, *, loaded: bool) -> AsyncIterator[Seats]:
     redis = RedisStore(valkey.url, timeout_s=30.0)
-    store = HOLD_BACKENDS[school](redis, KEYS)
+    store = HOLD_BACKENDS[backend](redis, KEYS)
     try:
         if loaded:
             await Inventory(redis, KEYS, VENUE, hold_ttl_s=60.0, store=store).load()
@@ -58,9 +58,9 @@ async def seats_on(valkey: Valkey, school: str, *, loaded: bool) -> AsyncIterato
         await redis.close()
 
 
-def run(valkey: Valkey, school: str, test: Callable[[Seats], Awaitable[None]], *, loaded: bool = True) -> None:
+def run(valkey: Valkey, backend: str, test: Callable[[Seats], Awaitable[None]], *, loaded: bool = True) -> None:
     async def main() -> None:
-        async with seats_on(valkey, school, loaded=loaded) as seats:
+        async with seats_on(valkey, backend, loaded=loaded) as seats:
             await test(seats)
 
     asyncio.run(main())
@@ -70,10 +70,10 @@ def taken(*seats: int) -> HoldReply:
     return HoldReply(TAKEN, taken=tuple(VENUE.seats[index] for index in seats))
 
 
-schools = pytest.mark.parametrize("school", sorted(HOLD_BACKENDS))
+backends = pytest.mark.parametrize("backend", sorted(HOLD_BACKENDS))
 
 
-@schools
+@backends
 @pytest.mark.parametrize(
     ("identity", "wanted", "answer"),
     [
@@ -89,41 +89,41 @@ schools = pytest.mark.parametrize("school", sorted(HOLD_BACKENDS))
     ],
 )
 def test_a_refusal_says_why_and_changes_nothing(
-    valkey: Valkey, school: str, identity: str, wanted: tuple[int, ...], answer: HoldReply
+    valkey: Valkey, backend: str, identity: str, wanted: tuple[int, ...], answer: HoldReply
 ) -> None:
     async def test(seats: Seats) -> None:
         assert (await seats.hold("one", 1)).word == OK
-        await seats.store.sell("sold", Owner("two", "two"), [(VENUE.seats[2], 2)])
+        await seats.store.sell("sold", HoldOwner("two", "two"), [(VENUE.seats[2], 2)])
         before = await seats.everything()
         assert await seats.hold(identity, *wanted) == answer
         assert await seats.everything() == before
         assert (await seats.hold(identity, 0, 3)).word == OK
 
-    run(valkey, school, test)
+    run(valkey, backend, test)
 
 
-@schools
+@backends
 @pytest.mark.parametrize("wanted", [(0,), (0, 1), (0, 1, 2, 3, 4)])
-def test_an_event_that_is_not_loaded_stays_empty(valkey: Valkey, school: str, wanted: tuple[int, ...]) -> None:
+def test_an_event_that_is_not_loaded_stays_empty(valkey: Valkey, backend: str, wanted: tuple[int, ...]) -> None:
     async def test(seats: Seats) -> None:
         assert await seats.hold("new", *wanted) == HoldReply(UNREADY)
         assert await seats.everything() == {}
 
-    run(valkey, school, test, loaded=False)
+    run(valkey, backend, test, loaded=False)
 
 
-@schools
-def test_no_limit_is_no_refusal(valkey: Valkey, school: str) -> None:
+@backends
+def test_no_limit_is_no_refusal(valkey: Valkey, backend: str) -> None:
     async def test(seats: Seats) -> None:
         assert (await seats.hold("new", *range(10), limit=0)).word == OK
         assert await seats.hold("new", 10) == HoldReply(LIMIT, bought=10)
         assert await seats.hold("other", *range(12), limit=0) == taken(*range(10))
 
-    run(valkey, school, test)
+    run(valkey, backend, test)
 
 
-@schools
-def test_the_feed_is_trimmed_by_what_ends_a_hold(valkey: Valkey, school: str) -> None:
+@backends
+def test_the_feed_is_trimmed_by_what_ends_a_hold(valkey: Valkey, backend: str) -> None:
     async def test(seats: Seats) -> None:
         await seats.redis.run(FILL, (KEYS.feed,), (FEED_LENGTH_MAX + 5_000, VENUE.seats[0]))
         assert (await seats.hold("f", 1)).word == OK
@@ -132,4 +132,4 @@ def test_the_feed_is_trimmed_by_what_ends_a_hold(valkey: Valkey, school: str) ->
         [(newest, _)] = await seats.redis.client.xrevrange(KEYS.feed, count=1)
         assert newest == f"0-{FEED_LENGTH_MAX + 5_002}".encode()
 
-    run(valkey, school, test)
+    run(valkey, backend, test)

@@ -1,4 +1,4 @@
-"""Several processes of one school, or of both, change the same few seats at once: nothing ever contradicts itself."""
+"""Several processes of one backend, or of both, change the same few seats at once: nothing ever contradicts itself."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ mixes = pytest.mark.parametrize("mix", [("lua", "lua", "lua"), ("watch", "watch"
 async def processes(valkey: Valkey, mix: Sequence[str], *, hold_ttl_s: float) -> AsyncIterator[list[Inventory]]:
     stores = [RedisStore(valkey.url, timeout_s=30.0) for _ in mix]
     inventories = [
-        Inventory(redis, KEYS, VENUE, hold_ttl_s=hold_ttl_s, store=HOLD_BACKENDS[school](redis, KEYS))
-        for redis, school in zip(stores, mix, strict=True)
+        Inventory(redis, KEYS, VENUE, hold_ttl_s=hold_ttl_s, store=HOLD_BACKENDS[backend](redis, KEYS))
+        for redis, backend in zip(stores, mix, strict=True)
     ]
     await inventories[0].load()
     try:

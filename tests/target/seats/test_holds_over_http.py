@@ -18,7 +18,7 @@ LIMIT = 4
 
 @pytest.fixture(params=["lua", "watch"])
 def booking(request: pytest.FixtureRequest, mortal_valkey: Valkey) -> Iterator[Server]:
-    """A booking process of either school, without Postgres."""
+    """A booking process of either backend, without Postgres."""
     load_event(mortal_valkey)
     nowhere = f"postgresql://127.0.0.1:{free_port()}/none"
     stores = {"redis_url": mortal_valkey.url, "primary_dsn": nowhere, "replica_dsn": nowhere}

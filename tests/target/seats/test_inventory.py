@@ -1,4 +1,4 @@
-"""Seats in a real Valkey, in both schools: one winner, all or nothing, the limit, expiry that is never early."""
+"""Seats in a real Valkey, in both backends: one winner, all or nothing, the limit, expiry that is never early."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def held(inventory: Inventory, fan: str, *seats: str, identity: str = "", 
 
 @pytest.fixture(params=sorted(HOLD_BACKENDS))
 def shop(request: pytest.FixtureRequest, valkey: Valkey) -> Shop:
-    """An empty Valkey, and the school of holds to be used on it."""
+    """An empty Valkey, and the backend of holds to be used on it."""
     return Shop(valkey, request.param)
 
 

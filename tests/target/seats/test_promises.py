@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from target.seats.promises import CLOCKS_S, Memory, Promise, Promises, standing
+from target.seats.promises import CLOCKS_S, HoldPromise, Memory, Promises, standing
 
 
-def promise(hold_id: str, *, for_s: float = 60.0) -> Promise:
-    return Promise(hold_id, "fan", "identity", (f"seat of {hold_id}",), time.time() + for_s)
+def promise(hold_id: str, *, for_s: float = 60.0) -> HoldPromise:
+    return HoldPromise(hold_id, "fan", "identity", (f"seat of {hold_id}",), time.time() + for_s)
 
 
 def test_what_was_granted_is_remembered_until_it_ends() -> None:

@@ -36,14 +36,16 @@ async def refused(attempt: Awaitable[object]) -> None:
     assert caught.value.dependency == "redis"
 
 
-@pytest.mark.parametrize("school", sorted(HOLD_BACKENDS))
+@pytest.mark.parametrize("backend", sorted(HOLD_BACKENDS))
 def test_whatever_writes_says_that_redis_is_unavailable(
-    mortal_valkey: Valkey, refusal: tuple[str, str, str], school: str
+    mortal_valkey: Valkey, refusal: tuple[str, str, str], backend: str
 ) -> None:
     async def main() -> None:
         setting, refuse, relent = refusal
         redis = RedisStore(mortal_valkey.url, timeout_s=30.0)
-        inventory = Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60, store=HOLD_BACKENDS[school](redis, KEYS))
+        inventory = Inventory(
+            redis, KEYS, load("arena", "e1"), hold_ttl_s=60, store=HOLD_BACKENDS[backend](redis, KEYS)
+        )
         await inventory.load()
         await redis.client.config_set(setting, refuse)
         await refused(redis.command("SET", "some", "thing"))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.record.schema import ERRORS
-from harness.swarm.client.transport import Limits
+from harness.swarm.client.transport import ClientLimits
 from harness.swarm.recording.recorder import Recorder
 from tests.harness.swarm.client.test_http import GET, NOW, POST, client_of, rows
 from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, response, serving
@@ -67,7 +67,7 @@ def test_whatever_a_server_says_the_call_ends_in_one_row_and_the_next_one_works(
     with serving(script) as server:
         client = client_of(server.url, recorder, first_byte_s=0.1, whole_s=0.2, body_bytes=100_000)
         answers = [client.call(GET, "/bad", NOW), client.call(POST, "/bad", NOW, body=b"{}")]
-        client._limits = Limits()
+        client._limits = ClientLimits()
         good = client.call(GET, "/good", NOW)
         client.close()
     assert (good.status, good.body, good.error) == (200, b"fine", "")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.platform import Call, Person
 from harness.record.schema import ERRORS, TABLES
-from harness.swarm.client.http import Endpoint, HttpClient, Limits
+from harness.swarm.client.http import ClientLimits, Endpoint, HttpClient
 from harness.swarm.client.transport import resolve
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
@@ -29,7 +29,7 @@ NOW = Call(t_intended_s=0.0)
 
 
 def client_of(url: str, recorder: Recorder | None = None, **limits: float) -> HttpClient:
-    return HttpClient(resolve(url), recorder or Recorder(1), PERSON, Limits(**limits))
+    return HttpClient(resolve(url), recorder or Recorder(1), PERSON, ClientLimits(**limits))
 
 
 def rows(recorder: Recorder) -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from harness.record.schema import Outcome
-from harness.swarm.client.http import CallFailed, Limits
+from harness.swarm.client.http import CallFailed, ClientLimits
 from harness.swarm.client.transport import GUARD_PERIOD_S
 from harness.swarm.client.websocket import FeedSocket
 from harness.swarm.recording.clock import ReleaseInstant
@@ -86,7 +86,7 @@ def test_an_orderly_end_is_told_from_a_drop() -> None:
 def test_a_connect_that_fails_says_why_in_one_row(said: list[bytes | Hang], outcome: Outcome, error: str) -> None:
     recorder = Recorder(1)
     with serving(lambda _: said) as server:
-        socket = FeedSocket(recorder, PERSON, Limits(first_byte_s=0.2) if error == "timeout" else Limits())
+        socket = FeedSocket(recorder, PERSON, ClientLimits(first_byte_s=0.2) if error == "timeout" else ClientLimits())
         assert socket.connect(feed_url(server.url), NOW) == (outcome, error)
     (row,) = rows(recorder)
     assert (row["outcome"], row["error"]) == (outcome.value, error)
@@ -140,7 +140,7 @@ def test_a_server_that_has_nothing_to_say_but_answers_is_kept() -> None:
         yield Hang()
 
     with serving(script) as server:
-        socket = FeedSocket(Recorder(1), PERSON, Limits(idle_s=1.5))
+        socket = FeedSocket(Recorder(1), PERSON, ClientLimits(idle_s=1.5))
         assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
         assert socket.receive() == b"at last"
         socket.close()
@@ -156,7 +156,7 @@ def test_a_network_that_is_gone_without_a_word_is_noticed() -> None:
         yield Hang()
 
     with serving(script) as server:
-        socket = FeedSocket(Recorder(1), PERSON, Limits(idle_s=1.5))
+        socket = FeedSocket(Recorder(1), PERSON, ClientLimits(idle_s=1.5))
         assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
         assert [socket.receive(), socket.receive()] == [b"first", b"second"]
         with pytest.raises(CallFailed, match="timeout"):
@@ -167,7 +167,7 @@ def test_a_network_that_is_gone_without_a_word_is_noticed() -> None:
 def test_silence_is_not_held_against_a_server_while_nobody_listens() -> None:
     """Whoever is armed long before T0 finds what came meanwhile."""
     with serving(lambda asked: [accept(asked) + frame(b"kept"), frame(b"meanwhile"), Hang()]) as server:
-        socket = FeedSocket(Recorder(1), PERSON, Limits(idle_s=0.2))
+        socket = FeedSocket(Recorder(1), PERSON, ClientLimits(idle_s=0.2))
         assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
         assert socket.receive() == b"kept"
         gevent.sleep(8 * GUARD_PERIOD_S)
@@ -186,7 +186,7 @@ def test_a_message_that_claims_to_be_endless_is_too_large() -> None:
         return [accept(asked) + b"\x82\x7f" + struct.pack("!Q", 2**40), *[b"x" * 30_000] * 8, Hang()]
 
     with serving(script) as server:
-        socket = FeedSocket(Recorder(1), PERSON, Limits(body_bytes=100_000))
+        socket = FeedSocket(Recorder(1), PERSON, ClientLimits(body_bytes=100_000))
         assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
         with pytest.raises(CallFailed, match="too_large"):
             socket.receive()

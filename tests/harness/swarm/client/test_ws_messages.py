@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from websocket import ABNF
 
 from harness.record.schema import Outcome
-from harness.swarm.client import ws_handshake
-from harness.swarm.client.http import CallFailed, Limits
+from harness.swarm.client.http import CallFailed, ClientLimits
 from harness.swarm.client.message import Head, MalformedResponse
-from harness.swarm.client.websocket import FeedSocket
+from harness.swarm.client.websocket import FeedSocket, check_upgrade
 from harness.swarm.recording.recorder import Recorder
 from tests.harness.swarm.client.test_http import NOW, PERSON
 from tests.harness.swarm.client.test_message import split_at
@@ -81,7 +80,7 @@ def test_a_long_message_is_read_whole() -> None:
 )
 def test_what_is_no_message_ends_the_socket_with_a_word(said: bytes, error: str) -> None:
     with serving(lambda asked: [accept(asked) + said, Hang()]) as server:
-        socket = FeedSocket(Recorder(1), PERSON, Limits(body_bytes=100 if error == "too_large" else 1000))
+        socket = FeedSocket(Recorder(1), PERSON, ClientLimits(body_bytes=100 if error == "too_large" else 1000))
         assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
         with pytest.raises(CallFailed, match=error):
             socket.receive()
@@ -98,9 +97,9 @@ def test_what_is_no_message_ends_the_socket_with_a_word(said: bytes, error: str)
 )
 def test_an_answer_to_another_handshake_is_none(fields: bytes) -> None:
     with pytest.raises(MalformedResponse):
-        ws_handshake.check(Head(b"HTTP/1.1 101 Switching Protocols\r\n" + fields), b"dGhlIHNhbXBsZSBub25jZQ==")
+        check_upgrade(Head(b"HTTP/1.1 101 Switching Protocols\r\n" + fields), b"dGhlIHNhbXBsZSBub25jZQ==")
 
 
 def test_the_answer_of_the_rfcs_own_example_belongs_to_its_request() -> None:
     fields = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-    ws_handshake.check(Head(b"HTTP/1.1 101 Switching Protocols\r\n" + fields), b"dGhlIHNhbXBsZSBub25jZQ==")
+    check_upgrade(Head(b"HTTP/1.1 101 Switching Protocols\r\n" + fields), b"dGhlIHNhbXBsZSBub25jZQ==")

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import NoVerdict
 from harness.record.paths import RunPaths
 from harness.record.schema import Anomaly
-from harness.rehearsal.journal import Journal
+from harness.rehearsal.journal import RunJournal
 from harness.rehearsal.lifecycle import _observe
 from harness.swarm.control.child import SwarmChild
 from harness.swarm.messaging.protocol import Armed, Release, ReleaseCommand
@@ -80,7 +80,7 @@ def test_a_master_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
     paths.logs.mkdir()
     with serving(shop) as server:
         spec = shop_spec(server.url, tmp_path, duration_s=600.0)
-        journal = Journal(paths, spec.scenario, (), {}, "none")
+        journal = RunJournal(paths, spec.scenario, (), {}, "none")
         with SwarmChild(spec, paths) as swarm:
             swarm.expect(Armed, 240.0)
             swarm.tell(ReleaseCommand())

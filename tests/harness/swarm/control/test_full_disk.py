@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.record.paths import RunPaths
-from harness.swarm.messaging.protocol import Armed, Failed, Finished, ReleaseCommand, Settle, Settled, SwarmSpec
+from harness.swarm.messaging.protocol import Armed, FailureMessage, Finished, ReleaseCommand, Settle, Settled, SwarmSpec
 from tests.harness.swarm.scripted_server import serving
 from tests.harness.swarm.swarm_process import running, shop_spec
 from tests.harness.swarm.test_swarm import shop
@@ -42,7 +42,7 @@ def full(path: Path) -> None:
     path.symlink_to(FULL)
 
 
-def run_of(spec: SwarmSpec) -> tuple[Finished, Settled | Failed, int]:
+def run_of(spec: SwarmSpec) -> tuple[Finished, Settled | FailureMessage, int]:
     """How the journeys and the settling ended, and the swarm's exit code."""
     with running(spec) as swarm:
         swarm.expect(Armed)
@@ -58,7 +58,7 @@ def test_a_disk_that_runs_full_loses_rows_and_says_which(tmp_path: Path) -> None
         spec = shop_spec(server.url, disk / "run", customer="Loiterer", duration_s=3.0, workers=1)
         finished, last, code = run_of(spec)
         answered = len(server.asked)
-    assert isinstance(last, Failed)
+    assert isinstance(last, FailureMessage)
     assert code == last.exit_code == 3
     assert "the record is not whole: " in last.message
     lost, kept = map(int, re.findall(r"requests\.arrows .*? (\d+) rows are lost, (\d+) before", last.message)[0])
@@ -82,7 +82,7 @@ def test_a_table_that_cannot_be_written_is_named_and_the_others_are_whole(tmp_pa
     full(RunPaths(root=tmp_path).live_table("operations"))
     with serving(shop) as server:
         finished, last, code = run_of(shop_spec(server.url, tmp_path, fans=6, workers=1))
-    assert isinstance(last, Failed)
+    assert isinstance(last, FailureMessage)
     assert code == last.exit_code == 3
     assert "operations.arrows cannot be written" in last.message
     assert "6 rows are lost" in last.message

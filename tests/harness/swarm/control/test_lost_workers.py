@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from harness.swarm.control.lost_workers import LastWord, Loss, Recorded, in_words
+from harness.swarm.control.lost_workers import LastWord, LostWorker, Recorded, in_words
 from harness.swarm.recording.progress_file import Begun
 
 RECORDED = Recorded(1_201, 379, 2.96)
@@ -19,8 +19,8 @@ def loss(
     recorded: Recorded = RECORDED,
     users: Mapping[str, tuple[int, int]] = USERS,
     at_s: float | None = 3.21,
-) -> Loss:
-    return Loss(worker=2, how=how, at_s=at_s, recorded=recorded, last_word=last_word, users=users)
+) -> LostWorker:
+    return LostWorker(worker=2, how=how, at_s=at_s, recorded=recorded, last_word=last_word, users=users)
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ def loss(
         ),
     ],
 )
-def test_a_loss_is_told_exactly(lost: Loss, words: str) -> None:
+def test_a_loss_is_told_exactly(lost: LostWorker, words: str) -> None:
     assert in_words(lost) == words

@@ -7,7 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
-from harness.swarm.messaging.protocol import Armed, Failed, Finished, Release, ReleaseCommand
+from harness.swarm.messaging.protocol import Armed, FailureMessage, Finished, Release, ReleaseCommand
 from tests.harness.swarm.scripted_server import serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
 from tests.harness.swarm.test_swarm import shop
@@ -55,7 +55,7 @@ def test_a_worker_that_never_takes_t0_leaves_everybody_unreleased(tmp_path: Path
         swarm.expect(Armed)
         os.kill(max(swarm.worker_pids()), signal.SIGSTOP)
         swarm.tell(ReleaseCommand())
-        failed = swarm.expect(Failed)
+        failed = swarm.expect(FailureMessage)
         assert swarm.ended() == failed.exit_code == 3
         assert server.asked == []
     assert "never took T0" in failed.message
@@ -67,7 +67,7 @@ def test_a_worker_that_dies_before_t0_ends_the_run_before_it_begins(tmp_path: Pa
         os.kill(max(swarm.worker_pids()), signal.SIGSTOP)
         swarm.tell(ReleaseCommand())
         os.kill(max(swarm.worker_pids()), signal.SIGKILL)
-        failed = swarm.expect(Failed)
+        failed = swarm.expect(FailureMessage)
         assert swarm.ended() == failed.exit_code == 3
         assert server.asked == []
     assert "died before T0" in failed.message

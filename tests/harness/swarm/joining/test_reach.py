@@ -1,4 +1,4 @@
-"""Where workers of other machines may be told to knock."""
+"""Where workers of other machines may be told to join."""
 
 from __future__ import annotations
 

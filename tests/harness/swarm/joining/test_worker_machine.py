@@ -25,7 +25,7 @@ from harness.scenario import GeneratorLimits
 from harness.stack import Addresses
 from harness.swarm.joining import handshake
 from harness.swarm.joining.handshake import (
-    Knock,
+    JoinRequest,
     Refused,
     Welcome,
     decode_answer,
@@ -72,11 +72,11 @@ def guest(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
         process.stderr.close()
 
 
-def knocked(port: int, knock: Knock) -> Welcome | Refused:
+def knocked(port: int, request: JoinRequest) -> Welcome | Refused:
     import socket
 
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection, connection.makefile("rb") as lines:
-        connection.sendall(encode(knock))
+        connection.sendall(encode(request))
         return decode_answer(lines.readline())
 
 
@@ -112,11 +112,11 @@ def test_other_code_or_another_scenario_is_refused_and_so_is_one_too_many(tmp_pa
         spec = with_guests(shop_spec(server.url, tmp_path, workers=1), 1)
         with running(spec) as swarm:
             port = swarm.expect(Waiting).port
-            old = knocked(port, Knock(host="h", versions={**versions, "gatecrash": "0.0.1"}))
-            other = knocked(port, Knock(host="h", versions=versions, scenario="0123456789ab"))
+            old = knocked(port, JoinRequest(host="h", versions={**versions, "gatecrash": "0.0.1"}))
+            other = knocked(port, JoinRequest(host="h", versions=versions, scenario="0123456789ab"))
             with guest(port) as worker:
                 swarm.expect(Armed)
-                late = knocked(port, Knock(host="h", versions=versions, scenario=scenario_digest(spec.scenario)))
+                late = knocked(port, JoinRequest(host="h", versions=versions, scenario=scenario_digest(spec.scenario)))
                 swarm.ended()
                 worker.wait(20)
     assert isinstance(old, Refused)
@@ -223,7 +223,7 @@ def test_the_operators_token_stays_at_home(tmp_path: Path) -> None:
             spec, addresses=Addresses(booking=server.url, feeds=(), event="e", admin_token="secret")
         )
         with running(secret) as swarm:
-            answer = knocked(swarm.expect(Waiting).port, Knock(host="h", versions=own_versions()))
+            answer = knocked(swarm.expect(Waiting).port, JoinRequest(host="h", versions=own_versions()))
     assert isinstance(answer, Welcome)
     assert answer.spec.addresses.booking == server.url
     assert answer.spec.addresses.admin_token == ""

@@ -18,7 +18,7 @@ EVENTS: list[Event] = [
     protocol.Armed(armed=1, asked=2, failures={"fan: refused": 1}),
     protocol.Release(t0_monotonic_s=1.5, t0_wall_s=1.7e9),
     protocol.Progress(t_s=1.0, users_by_step={"hold": 1}, requests=3, rps=1.0, p99_ms=None, outcomes={"hold ok": 1}),
-    protocol.Failed(message="no", hint="yes", exit_code=2),
+    protocol.FailureMessage(message="no", hint="yes", exit_code=2),
 ]
 COMMANDS: list[Command] = [protocol.ReleaseCommand(), protocol.Stop(), protocol.Settle(), protocol.Quit()]
 

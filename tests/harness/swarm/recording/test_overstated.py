@@ -131,10 +131,10 @@ def test_what_was_begun_late_is_overstated_too() -> None:
     recorder = Recorder(1, stamp_every=1)
     with serving(lambda _: [response(b"{}")]) as server:
         client = HttpClient(resolve(server.url), recorder, PERSON)
-        shot = client.prepare(GET, "/")
-        shot.send_some(shot.data)
+        prepared = client.prepare(GET, "/")
+        prepared.send_some(prepared.data)
         fired_s = monotonic()
-        client.was_sent_ahead(shot.data, fired_s)
+        client.was_sent_ahead(prepared.data, fired_s)
         client.call(GET, "/", Call(t_intended_s=fired_s - 0.3))  # the barrier let it go 0.3 s after T0
         client.call(GET, "/", Call(t_intended_s=monotonic() - 0.25, late_s=0.25))
         client.call(GET, "/", Call(t_intended_s=monotonic() - 9.0, attempt=2))  # a retry: meant so, not late

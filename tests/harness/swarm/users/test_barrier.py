@@ -1,4 +1,4 @@
-"""Armed users are held until T0, then their first shots leave in one go."""
+"""Armed users are held until T0, then their first requests leave in one go."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def crowd(url: str, barrier: Barrier, recorder: Recorder, count: int) -> list[ge
         user = barrier.user_of("fan")
         client = HttpClient(resolve(url), recorder, Person(user=user, kind="fan", actor=f"{user}", identity=f"{user}"))
         with barrier.arming:
-            shot = client.prepare(PAGE, "/queue")
-        barrier.arm(shot)
+            prepared = client.prepare(PAGE, "/queue")
+        barrier.arm(prepared)
         t0 = barrier.wait()
         answer = client.call(PAGE, "/queue", Call(t_intended_s=t0.monotonic_s))
         client.close()

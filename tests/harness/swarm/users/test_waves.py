@@ -10,7 +10,7 @@ from harness.platform import Call, Person
 from harness.swarm.client.http import Endpoint, HttpClient
 from harness.swarm.client.transport import resolve
 from harness.swarm.recording.recorder import Recorder
-from harness.swarm.users.waves import Waves
+from harness.swarm.users.user import Waves
 from tests.harness.swarm.scripted_server import response, serving
 
 PAGE = Endpoint("queue_page", "GET", frozenset({200}), idempotent=True)
@@ -24,10 +24,10 @@ def test_a_wave_waits_goes_together_and_leaves_the_late_to_themselves() -> None:
     def fan(number: int) -> float:
         person = Person(user=number, kind="fan", actor=f"{number}", identity=f"{number}")
         client = HttpClient(resolve(server.url), recorder, person)
-        shot = client.prepare(PAGE, "/queue")
+        prepared = client.prepare(PAGE, "/queue")
         if number == LATE:
             gevent.sleep(max(0.0, due_s + 0.05 - monotonic()))
-        waves.wait(due_s, shot)
+        waves.wait(due_s, prepared)
         answer = client.call(PAGE, "/queue", Call(t_intended_s=due_s))
         client.close()
         assert answer.error == ""
