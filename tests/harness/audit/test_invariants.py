@@ -43,6 +43,8 @@ BREAKAGES = {
 
 SIDE_EFFECTS = {
     RunBuilder.jump_the_queue: {"admission_rate", "place_kept"},  # its numbers do not tell the order any more
+    RunBuilder.expire_early: {"feed_gap_free"},  # nobody tells the followers of its seat
+    RunBuilder.expire_late: {"feed_gap_free"},
     RunBuilder.lose_booking: {"no_lost_order"},  # what was confirmed was acknowledged too
 }
 
