@@ -1,4 +1,4 @@
-"""What faults are injected and undone with: fault proxies by their address, and the control of a stack."""
+"""The tools of faults: fault proxies by address, and the control of a stack."""
 
 from __future__ import annotations
 

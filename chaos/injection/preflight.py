@@ -1,4 +1,4 @@
-"""Whether every planned fault could be injected and seen, asked before any load; and where each canary probes."""
+"""Preflight: before any load, checks that every planned fault can be injected and seen; finds where canaries probe."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How every fault is undone: its inverse on disk, the reaper, healing."""
+"""Undoing faults: the journal of inverses on disk, the reaper, and healing."""

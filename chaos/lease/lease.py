@@ -1,4 +1,4 @@
-"""Leases: before anything is broken, how to undo it is on disk, and a process apart is ready to do so.
+"""Leases: before a fault is injected, its inverse is on disk, and a separate process is ready to apply it.
 
 A keeper (whoever injects) has one journal. Each fault is written there, with its inverse and the state that was found,
 and synced, before it is injected; a reaper (`chaos.lease.reaper`) listens to the keeper's heartbeat and heals what the

@@ -1,4 +1,4 @@
-"""Whether a platform behaved as its experiments expected: judged after the run, from the record alone.
+"""Judges the expectations of experiments after the run, from the record alone.
 
 An expectation is met, missed, unknown or not exercised. Unknown: the record lacks what should be there, such as a
 metric that was never scraped or a fault that was never in force. Not exercised: the record is whole, and nobody in the

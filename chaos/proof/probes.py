@@ -1,4 +1,4 @@
-"""One probe each: what a client sees of a dependency right now. Plain sockets, so that nothing is retried or pooled."""
+"""Probes: each asks a dependency once, as a client would, over a plain socket without retries or pools."""
 
 from __future__ import annotations
 

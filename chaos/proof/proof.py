@@ -1,4 +1,4 @@
-"""Whether a canary's samples prove that a fault took effect and went away. Pure: samples in, a proof out."""
+"""Decides from a canary's samples whether a fault took effect and went away. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operation history in, invariants out: held, violated, unknown or not observable."""
+"""The audit: checkers that take the history of operations and return a status for each invariant."""
 
 from harness.audit.invariants import INVARIANTS, audit
 from harness.audit.spec import InvariantSpec

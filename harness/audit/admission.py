@@ -1,4 +1,4 @@
-"""How fast fans are let in: never faster than the on-sale's rate and burst, over any stretch of time."""
+"""Checks `admission_rate`: over any stretch of time the platform admits no more fans than its rate and burst allow."""
 
 from __future__ import annotations
 

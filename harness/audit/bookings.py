@@ -1,4 +1,4 @@
-"""What was promised to whom: no seat to two fans, no promise forgotten, and no answer taken back.
+"""Checks `no_double_sell` and `no_lost_booking`: one owner per seat, and every answer to a fan still stands at rest.
 
 Every claim comes from what a fan was told (an acked payment or look-up) or from the order export at rest.
 """

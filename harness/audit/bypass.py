@@ -1,4 +1,4 @@
-"""Ways around the queue: whoever gets seats has waited for them."""
+"""Checks `no_queue_bypass`: every fan who gets seats was admitted through the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fans were told about seats: the holds that they were granted, and the sales that were confirmed to them."""
+"""Grants and sales of seats, as the platform reported them to fans. Several checkers use them."""
 
 from __future__ import annotations
 

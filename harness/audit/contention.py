@@ -1,4 +1,4 @@
-"""Seats that a faulty platform could have sold twice: two fans asked for them, and only one of them may have them."""
+"""Counts contested seats: two fans asked for the same seat, so a faulty platform could have sold it twice."""
 
 from __future__ import annotations
 

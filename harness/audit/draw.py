@@ -1,4 +1,4 @@
-"""A draw of lots, recomputed: was it committed to before the opening, and is the line the one that was drawn?
+"""Recomputes a published draw: the platform committed to its seed before the opening, and the line follows from it.
 
 What a platform must publish for this (see `target/queue/draw.py`): before the opening the SHA-256 of a seed, after it
 the seed and the hashes of the names of all who are in the draw. The place of an entry is the number that it draws:

@@ -1,4 +1,4 @@
-"""Holds against the time that their fans were promised: nobody loses seats before it is over."""
+"""Checks `no_early_expiry`: no fan loses held seats before the promised time is over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seat feed: nobody misses a change without being told.
+"""Checks `feed_gap_free`: no follower of the seat feed misses a change without being told.
 
 Each follower's stream is read in the order in which it arrived, across disconnects. What all followers saw together is
 the log of the feed; snapshots and the resting seat map must equal what the log adds up to.

@@ -1,4 +1,4 @@
-"""When seats became free, as the seat feed tells it by the platform's own clock."""
+"""Reads from the seat feed when seats became free, on the platform's own clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An idempotency key names one purchase: however often it is posted, there is one order and one charge."""
+"""Checks `one_key_one_purchase`: however often a fan posts one idempotency key, there is one order and one charge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds that nobody paid: while the sale goes on, their seats come back within the stated bound."""
+"""Checks `no_late_expiry`: while the sale goes on, the seats of an unpaid hold come back within the stated bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much one person may buy, however many sessions, devices and tries they use."""
+"""Checks `purchase_limit`: one person buys no more than allowed, over all sessions, devices and attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every order that a fan was given comes to an end that the fan can read, and that the operator's export knows."""
+"""Checks `no_lost_order`: every acknowledged order reaches an end that its fan and the operator's export can read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seat map while the sale goes on: what is held or sold is not shown free, unless the map says that it is stale."""
+"""Checks `map_honest`: a seat map shows no held or sold seat as free, unless the map says that it is stale."""
 
 from __future__ import annotations
 

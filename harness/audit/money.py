@@ -1,4 +1,4 @@
-"""Orders against the payment provider's own ledger, to the cent."""
+"""Checks `money_reconciles`: orders and the payment provider's own ledger agree to the cent."""
 
 from __future__ import annotations
 

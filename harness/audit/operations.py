@@ -1,4 +1,4 @@
-"""The operations of the history: kept as Arrow columns, made into objects one after another when they are looked at.
+"""The operations of the history, kept as Arrow columns; an operation becomes an object only while a checker reads it.
 
 A history of ten million operations would not fit in memory as objects. A checker therefore walks `Operations`, keeps of
 them what it needs, and comes back by number for the few that it has to show.

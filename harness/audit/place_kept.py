@@ -1,4 +1,4 @@
-"""A place in the line outlives the store that it is kept in, and the stream that it is followed on."""
+"""Checks `place_kept`: a fan keeps the place in the queue when Redis loses its data or the stream breaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places in the line: who was given one when, and as which number its fan was admitted."""
+"""Places in the queue: when each fan got one, and with which number the fan was admitted."""
 
 from __future__ import annotations
 

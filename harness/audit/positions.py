@@ -1,4 +1,4 @@
-"""What waiting fans are told of their place: it gets better or stays, and is nobody else's when it is taken up."""
+"""Checks `position_monotonic`: within an epoch no waiting fan is told a later place than before."""
 
 from __future__ import annotations
 

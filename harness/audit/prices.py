@@ -1,4 +1,4 @@
-"""The price from the seat to the card: what a fan was shown is what is ordered, told, charged and given back."""
+"""Checks `charged_as_shown`: the price that a fan was shown is the price ordered, charged and refunded."""
 
 from __future__ import annotations
 

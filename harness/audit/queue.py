@@ -1,4 +1,4 @@
-"""First come, first admitted, as far as fans can know who came first."""
+"""Checks `queue_order`: fans are admitted in the order of joining, or of the published draw, as far as it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seat map at rest: every seat once, none conjured, none lost, none kept from sale."""
+"""Checks `seat_conservation` and `no_leaked_hold` at rest: every seat exists once, and no hold outlives its time."""
 
 from __future__ import annotations
 

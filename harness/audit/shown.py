@@ -1,4 +1,4 @@
-"""The seat maps that users were shown, as a record keeps them: states of the seats that a checker asks about."""
+"""The seat maps that users saw, read from the record: the state of each seat that a checker asks about."""
 
 from __future__ import annotations
 

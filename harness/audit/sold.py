@@ -1,4 +1,4 @@
-"""Sold seats: nobody is granted them again."""
+"""Checks `no_sold_seat_granted`: the platform grants no sold seat again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An invariant of the registry together with its checker. Each checker's module declares its own."""
+"""Joins an invariant of the registry with its checker. Each checker's module declares its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a checker keeps while it works: how much it looked at, what it could not tell, and the violations it found."""
+"""The working result of a checker: operations checked, chances, unknowns, and violations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands hang on, and how they speak: progress and messages on stderr, answers on stdout."""
+"""The root of the commands, and their output: progress and messages on stderr, answers on stdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine can do for a rehearsal, and how to mend what is missing."""
+"""`doctor`: checks what this machine can do for a rehearsal, and says how to mend what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the command line to an exit code: every error becomes one line."""
+"""Runs the command line and returns its exit code; every error becomes one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user sees while a rehearsal runs: a live panel in a terminal, plain lines anywhere else. All on stderr."""
+"""Progress of a rehearsal on stderr: a live panel in a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 

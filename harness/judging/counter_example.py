@@ -1,4 +1,4 @@
-"""A violation as the command line prints it: what was broken, and the shortest history that shows it."""
+"""Prints a violation on the command line: the invariant, and the shortest history that breaks it."""
 
 from __future__ import annotations
 

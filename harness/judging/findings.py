@@ -1,4 +1,4 @@
-"""What a person should act on, the worst first, each with its numbers and a runbook. Pure."""
+"""Findings: what an operator should act on, the worst first, each with its numbers and its runbook. Pure."""
 
 from __future__ import annotations
 

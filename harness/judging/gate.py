@@ -1,4 +1,4 @@
-"""The exit code of a finished run: what a CI job asks for.
+"""The gate: judges a finished run again and returns the exit code for a CI job.
 
 The record decides, not verdict.json: the record is judged again, and verdict.json is held against what that gives. Only
 a verdict.json that another gatecrash wrote is not held against it, and is not asked at all.

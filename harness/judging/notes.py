@@ -1,4 +1,4 @@
-"""What a run noted on its own, bounded: notes that are alike are one with a count, and a long list is cut. Pure."""
+"""Groups the anomalies of a run: similar notes become one with a count, and a long list is cut. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the load generator itself added to response times, and which figures that puts in doubt; see docs/instrument.md.
+"""Overstatement: the time that the load generator itself added to response times; see docs/instrument.md.
 
 A response time runs from when the user meant to send to when the client had noticed the whole answer. Two parts of it
 are the generator's: how much later than meant it began, and how long the answer lay in the kernel before it was read.

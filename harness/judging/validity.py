@@ -1,11 +1,11 @@
-"""Whether the load generator itself was sound: an instrument that was overloaded has measured itself.
+"""Judges the load generator: VALID, DEGRADED or INVALID. An overloaded generator has measured itself.
 
 Pure: the run document, the generator's own health table and the scenario's limits in, a `GeneratorResult` out. Beyond
 the first figure of a limit it is DEGRADED, beyond the second INVALID; every reason is said in words.
 
-Seconds that are missing from a worker's pulse count as time in which nothing was measured. A loop that merely lagged is
-not in doubt for it where the table of requests tells what that added to each response time
-(`harness.judging.overstatement`): then a figure that decides is in doubt when it would decide otherwise without that.
+Seconds that are missing from a worker's health samples count as time in which nothing was measured. Mere lag of a loop
+is no reason for doubt where the table of requests says how much it added to each response time
+(`harness.judging.overstatement`): then a deciding figure is in doubt when it would decide otherwise without the lag.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Health(msgspec.Struct, frozen=True):
 
     `loop_lag_ms_p99`: p99 over worker-seconds of each second's own p99. `cpu_percent_max`: the busiest worker's highest
     mean over three seconds, so that one busy second at the release does not decide. `stall_s_max`: the longest time in
-    which a worker's loop did not turn. `missing_ratio`: the time that is missing from the pulse of the worker that
-    misses the most, as a share of the run. `scrape_late_s_max`: how late the slowest round of the scraper was by its
-    own fault.
+    which a worker's loop did not turn. `missing_ratio`: the time that is missing from the health samples of the worker
+    that misses the most, as a share of the run. `scrape_late_s_max`: how late the slowest round of the scraper was by
+    its own fault.
     """
 
     loop_lag_ms_p99: float | None

@@ -1,4 +1,4 @@
-"""Why a verdict is what it is: its reasons, what holds its grade, and what was excused. For every page alike. Pure."""
+"""Explains a verdict: its reasons, the caps on its grade, and what was excused. All report formats use it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which process is meant: its id and when it started, so that a number that was given out again is not mistaken."""
+"""The identity of a process: its id and its start, so that a reused id is not mistaken for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where each part of a run lives in its directory."""
+"""Paths of the files in a run directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the seat maps that users saw are kept: names of seats and their states, packed into short text.
+"""Packs the seat maps that users saw, names of seats and their states, into short text.
 
 A state is one character: "0" free, "1" held, "2" sold. Maps of thousands of seats are mostly alike along a row, so
 compressed they take a few hundred bytes.

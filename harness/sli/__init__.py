@@ -1,4 +1,4 @@
-"""The record in, service level indicators out."""
+"""Service level indicators, measured from the record."""
 
 from harness.sli.funnel import outcome_share
 from harness.sli.indicators import INDICATORS, IndicatorSpec, measure

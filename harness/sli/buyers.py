@@ -1,4 +1,4 @@
-"""Who wanted to buy, who was told that they have a ticket, and for whom a seat was left.
+"""Measures buyers: fans who wanted to buy, fans who were told of a ticket, and fans for whom seats were left.
 
 A fan wants to buy who joins the line, looks at the map, asks for seats or pays. Left out are fans whose granted holds
 were all given back or left alone without a try to pay, and fans who only paid with a card that is declined on purpose.

@@ -1,4 +1,4 @@
-"""Every payment intent and every cent: provider ledger against orders against what fans were told.
+"""The money table: payment intents and amounts in the provider's ledger, in the orders, and in the answers to fans.
 
 `harness.audit.money` says whether anything is wrong; this says where the money went, so that a reader can add it up.
 """

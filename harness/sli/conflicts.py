@@ -1,4 +1,4 @@
-"""Why holds conflict: because somebody else was faster, or because the map was wrong when it was shown.
+"""Measures why holds conflict: another fan was faster (contention), or the seat map was out of date (stale map).
 
 A fan asks only for seats that their last map showed free. If one of them was granted to somebody else after that map
 was asked for, the two competed for it: contention. If none was, the map showed as free what was not: it was stale. A

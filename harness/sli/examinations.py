@@ -1,4 +1,4 @@
-"""What a run is examined for besides objectives: fairness, money, the second wave. Each is a table of figures."""
+"""Examinations: tables of figures without objectives, on fairness, money and the second wave."""
 
 from __future__ import annotations
 

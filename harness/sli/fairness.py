@@ -1,4 +1,4 @@
-"""How the queue treated people, and how many of the seats went to people."""
+"""Measures fairness: the admission rate of the queue, and the share of seats that bots got."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far people came: who bought, who was turned away, what was lost on the way."""
+"""Measures the funnel: errors, payment failures, and holds that expired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the platform's own metrics say. Counters are read by their increase during the run, over restarts."""
+"""Indicators from the platform's own metrics. A counter counts by its increase during the run, across restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long people waited.
+"""Measures response times and other waits.
 
 Response times run from the instant at which the user meant to send to the last byte, so a generator or a platform that
 makes the next request late cannot hide it. Requests that were refused outright are left out (they answer at once and

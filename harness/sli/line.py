@@ -1,4 +1,4 @@
-"""The line as it was: who joined when, from which worker, and who was admitted as which number."""
+"""The queue from the record: when and from which worker each fan joined, and with which number it was admitted."""
 
 from __future__ import annotations
 

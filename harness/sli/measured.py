@@ -1,4 +1,4 @@
-"""What an indicator is and what measuring one gives. A value without samples is null, never zero."""
+"""Values of indicators, and the tables that they are measured from. A value without samples is null, never zero."""
 
 from __future__ import annotations
 

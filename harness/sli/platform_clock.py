@@ -1,4 +1,4 @@
-"""How far the platform's clock is ahead of ours, as far as its own stamps show it."""
+"""Estimates how far the platform's clock is ahead of ours, from its own time stamps."""
 
 from __future__ import annotations
 

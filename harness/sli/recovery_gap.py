@@ -1,4 +1,4 @@
-"""After a fault is gone: the longest stretch in which nobody got what somebody was waiting for. Pure.
+"""Measures the recovery gap: after a fault, the longest time in which users waited for a step and no user got it. Pure.
 
 A breaker that closes in half a second says little to the people in line if the line stands still for two seconds more.
 So this looks at the steps that people wait for: who wants one, from when to when, and when somebody got one.

@@ -1,4 +1,4 @@
-"""How much two runs differ, and how sure that is: the bootstrap over people and over moments. Pure.
+"""The difference of two runs with its confidence interval, by bootstrap over users and over time. Pure.
 
 A run's observations are not independent: one fan's are alike, and so are those of one moment, when everybody met the
 same platform and the same machine. So whole fans are drawn again, with all that is theirs, and separately whole blocks

@@ -1,4 +1,4 @@
-"""Whether the sale took place at all: people waited, were let in, could hold, could buy."""
+"""Decides whether the sale took place: fans waited, were admitted, could hold seats, could buy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads counters and gauges out of the scraped metrics: the one place that knows of restarts and of silent sources."""
+"""Reads counters and gauges out of the scraped metrics, and handles restarts and sources without answers."""
 
 from __future__ import annotations
 

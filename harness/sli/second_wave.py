@@ -1,4 +1,4 @@
-"""The second wave: seats that come back when holds run out or are released, and who is told that nothing is left.
+"""Measures the second wave: seats that return when holds expire or are released, and fans who were told "sold out".
 
 Read from the seat feed as all followers saw it together, and from the maps that fans looked at.
 """

@@ -1,4 +1,4 @@
-"""Was everybody treated alike? Order against the declared policy, cohorts against each other, positions told."""
+"""Compares how fans were treated: admission order against the declared policy, cohorts, and the positions told."""
 
 from __future__ import annotations
 

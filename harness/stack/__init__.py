@@ -1,4 +1,4 @@
-"""Where the platform under test comes from: an embedded stack, a compose file, or an address."""
+"""Stacks: raise the platform under test, embedded, from a compose file, or at an address."""
 
 from __future__ import annotations
 

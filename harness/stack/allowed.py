@@ -1,4 +1,4 @@
-"""Which hosts may be loaded and broken: this machine, and those that the user named twice.
+"""Decides which hosts may be loaded and broken: this machine, and hosts that the user named twice.
 
 Once in the scenario (`allow_hosts`), where a reviewer sees it, and once on the command line (`--allow-host`), where
 whoever starts it says so again. Nothing else gets a request or a fault.

@@ -1,4 +1,4 @@
-"""Which stack is meant by `--stack`."""
+"""Chooses the stack that `--stack` names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who raised something that outlives a process, and whether they are surely dead. Decides alone; touches nothing."""
+"""The owner of a stack: the process that raised it, and whether that process is surely dead. Touches nothing."""
 
 from __future__ import annotations
 

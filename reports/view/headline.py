@@ -1,4 +1,4 @@
-"""The first screen: the one word, why, what was asked and delivered, and whether the instrument was sound."""
+"""The first screen: the verdict and its reasons, the load asked and delivered, the health of the load generator."""
 
 from __future__ import annotations
 

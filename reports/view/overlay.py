@@ -1,4 +1,4 @@
-"""Control and treatment on one clock: what the overlaid charts draw, binned before anything is drawn."""
+"""Data of the charts that lay control and treatment over one clock, binned here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the timeline and the close-up of the release draw: counts and percentiles, binned before anything is drawn."""
+"""Data of the timeline and of the close-up of the release: counts and percentiles, binned here."""
 
 from __future__ import annotations
 

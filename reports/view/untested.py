@@ -1,4 +1,4 @@
-"""What this run does not tell: said as plainly as what it does."""
+"""The section on what this run did not test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What things are called on the page: titles of invariants, steps and indicators, and how a state looks."""
+"""Words of the report: titles of invariants, steps and indicators, and the mark of each state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may open a feed socket now, and when everybody else is to come back. Pure: instants in, seconds out.
+"""Limits how fast feed sockets open, and says when a refused client should come back. Pure.
 
 After a node was lost its clients come all at once. A token bucket lets some of them in at a steady rate, and each of
 the others is given a moment of its own at that same rate, so that a herd that does as it is told is gone in one round.

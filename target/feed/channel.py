@@ -1,4 +1,4 @@
-"""The sockets that follow one event in one process, and the log that they are told from.
+"""The sockets that follow one event in one process, and the seat log that feeds them.
 
 A batch of changes is read once, made into frames once, and the same bytes go to every socket that is up to date. The
 others are behind: new ones, those that came back with a last seq, and slow ones. `carry_on` tells them from the log,

@@ -1,4 +1,4 @@
-"""What a server says in WebSocket frames (RFC 6455 §5): made once and given to every socket as the same bytes."""
+"""WebSocket frames of a server (RFC 6455 §5), made once and given to every socket as the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The saga of one event and what it works with, as booking and worker share it."""
+"""The checkout parts of one event, which booking and worker share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows from the provider's word about a charge: the order's next state, the money's, the seats'.
+"""Settlement: from the provider's state of a charge follow the next states of the order, the money and the seats.
 
     declined                    order declined; the hold goes back to its fan
     authorised, order pending   captured, then as below

@@ -1,4 +1,4 @@
-"""What the provider keeps and answers: charges, refunds, the entries of its ledger, and its refusals."""
+"""Types of the provider: charges, refunds, entries of its ledger, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the provider says when it will not do a thing: problem documents (RFC 9457). Bodies are bounded in every way."""
+"""Refusals of the provider: problem documents (RFC 9457). Bodies are bounded in every way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the provider misbehaves on request: what happens to charges, and to the webhooks that report them."""
+"""Switches that make the provider misbehave: for charges, and for the webhooks that report them."""
 
 from __future__ import annotations
 

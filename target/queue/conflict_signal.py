@@ -1,4 +1,4 @@
-"""How often holds meet a taken seat: all that admission knows of the seats.
+"""Counts how often a hold asks for a taken seat. This is all that admission knows of the seats.
 
 Booking processes count; the counts travel to Redis a few times a second, however many holds there are.
 """

@@ -1,4 +1,4 @@
-"""What the public may know of the draw: its commitment before the opening, the seed and everybody's lot after it."""
+"""The public routes of the draw: the commitment before the opening; the seed and all entries after it."""
 
 from __future__ import annotations
 

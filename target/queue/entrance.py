@@ -1,4 +1,4 @@
-"""What a join must show before it gets a place: a solved challenge, and a device that does not bring a crowd.
+"""Checks a join before it gets a place: the challenge is solved, and its device has not joined too often.
 
 Neither tells a person from a program; both make one program that plays a thousand people expensive. The limit that
 cannot be got around, seats per identity, is the inventory's. All of it is chosen by settings.

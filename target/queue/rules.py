@@ -1,4 +1,4 @@
-"""What a waiting room is set up with: when it opens, who stands where, how long a place and an admission are kept."""
+"""The rules of a waiting room: its opening, its draw, and how long it keeps a place and an admission."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done without a dependency: the rows of the fault table, as the metrics and GET /status show them.
+"""Fallbacks: how each answer changes without a dependency, as the metrics and GET /status show it.
 
 A fallback is in force while the breaker of its dependency is not closed; each answer that it gave is counted, also the
 first ones, before the breaker has opened. The counts are made where the answers are.

@@ -1,4 +1,4 @@
-"""How one hold is written down in Redis: a few lines of text under a short name. Pure.
+"""The record of one hold in Redis: a few lines of text under a short name. Pure.
 
 The id that its fan carries is a signed token of some 180 characters; the last of them, which are its signature, name
 the hold within Redis. A seat id never begins with `MARK`, so that seats and holds can be fields of one hash.

@@ -1,4 +1,4 @@
-"""What one process knows to be promised to fans: the holds that it granted, or found, in its own memory. Pure.
+"""The promises of one booking process: the holds that it granted or found, kept in memory. Pure.
 
 A Redis that has lost its data knows of no hold, but the processes that granted them do; see `hold_recovery`.
 """

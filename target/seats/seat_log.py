@@ -1,4 +1,4 @@
-"""The state of all seats as of (epoch, seq), and the changes that led there: what a feed node knows. Pure.
+"""The seat log of a feed node: the state of all seats as of (epoch, seq), and the latest changes. Pure.
 
 A node's log only moves by whole steps, and a socket is joined to it between two steps. So what a socket is given at
 first and what it is sent afterwards meet without a gap, without any lock.

@@ -1,4 +1,4 @@
-"""The feed's source: the state and the changes of all seats, read so that epoch and data belong together."""
+"""Reads the state and the changes of all seats from Redis for the feed, so that epoch and data belong together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few tasks that work off what many ask for at the same time: each takes what waits, together, until nothing does."""
+"""Lanes: a few tasks that serve many callers; each takes all waiting work at once, until no work waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the replica is behind, watched for as long as a process lives: browsing asks whether it may be used."""
+"""Watches how far the replica is behind; browsing uses the replica only while the lag is small."""
 
 from __future__ import annotations
 

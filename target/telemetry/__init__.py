@@ -1,1 +1,1 @@
-"""What a process tells of itself: metrics, logs and spans."""
+"""Telemetry of a process: metrics, logs and spans."""

@@ -1,110 +1,32 @@
 """The base class of all users: when a user arrives, how it waits for its release, and in which step it is counted.
 
 A journey subclasses `RehearsalUser` and says how to arm and what to do once released. It is a Locust user, spawned by
-Locust's dispatch. Users of one worker process share a `WorkerContext`. A wave of users who come after T0 is released at
-one instant, as the barrier does it for T0.
-
-Arrivals are a pure function of the scenario and the user's index. Users of one worker are neighbours by index, so they
-are spread in time by the golden ratio, the sequence of lowest discrepancy (Knuth, TAOCP 3, §6.4).
+Locust's dispatch. The users of one worker process share a `WorkerContext`.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from time import monotonic
 from typing import ClassVar, Final
 
 import gevent
-import msgspec
-from gevent.event import Event
 from locust import User, task
 from locust.exception import StopUser
 
 from harness.errors import InputError
 from harness.platform import Call, Platform, PreparedRequest
-from harness.scenario import Arrivals, Scenario
+from harness.scenario import Scenario
 from harness.swarm.client.http import CallFailed
 from harness.swarm.messaging.protocol import SwarmSpec
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
-from harness.swarm.users.barrier import SPIN_S, Barrier, fire
+from harness.swarm.users.arrivals import AT_T0, Arrival, arrival_of
+from harness.swarm.users.barrier import Barrier, fire
 from harness.swarm.users.crashes import CrashLog
 from harness.swarm.users.loader import load_class
-
-
-class Waves:
-    """The waves of one worker process, by the instant on its monotonic clock that each is due at."""
-
-    def __init__(self) -> None:
-        self._waves: dict[float, _Wave] = {}
-
-    def wait(self, due_s: float, prepared: PreparedRequest | None) -> None:
-        """Until `due_s`; the prepared request is sent then, with all others of that wave. One that comes too late is
-        left to its user."""
-        if due_s not in self._waves:
-            self._waves[due_s] = _Wave(due_s)
-        self._waves[due_s].wait(prepared)
-
-
-class _Wave:
-    def __init__(self, due_s: float) -> None:
-        self._due_s = due_s
-        self._prepared: list[PreparedRequest] = []
-        self._gone = Event()
-        gevent.spawn(self._go)
-
-    def wait(self, prepared: PreparedRequest | None) -> None:
-        if prepared is not None and not self._gone.is_set():
-            self._prepared.append(prepared)
-        self._gone.wait()
-
-    def _go(self) -> None:
-        gevent.sleep(max(0.0, self._due_s - SPIN_S - monotonic()))
-        while monotonic() < self._due_s:
-            pass
-        fire(self._prepared)
-        self._prepared = []
-        self._gone.set()
-
-
-_GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
-
-
-class Arrival(msgspec.Struct, frozen=True):
-    """`after_s`: after T0. `together`: with others at the very same instant."""
-
-    after_s: float
-    together: bool = True
-
-
-AT_T0: Final = Arrival(0.0)
-
-
-def arrival_of(scenario: Scenario, index: int) -> Arrival:
-    """When user number `index` of any kind comes, spectators aside."""
-    return arrival(scenario.load.arrivals, index, scenario.duration_s)
-
-
-def arrival(arrivals: Arrivals, index: int, duration_s: float) -> Arrival:
-    """When number `index` comes in a run of that length."""
-    hums_before = math.floor(index * arrivals.hum_ratio)
-    if math.floor((index + 1) * arrivals.hum_ratio) > hums_before:
-        return _spread(hums_before, duration_s)
-    rank = index - hums_before
-    match arrivals.shape:
-        case "step":
-            return AT_T0
-        case "waves":
-            return Arrival(arrivals.waves_s[rank % len(arrivals.waves_s)])
-        case "ramp":
-            return _spread(rank, arrivals.ramp_s)
-
-
-def _spread(rank: int, length_s: float) -> Arrival:
-    return Arrival((rank + 1) * _GOLDEN % 1.0 * length_s, together=False)
-
+from harness.swarm.users.waves import Waves
 
 ARMING: Final = "arming"
 ARMED: Final = "armed"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.scenario import Arrivals
-from harness.swarm.users.user import AT_T0, arrival
+from harness.swarm.users.arrivals import AT_T0, arrival
 
 RUN_S = 60.0
 ramps = st.floats(0.5, RUN_S)

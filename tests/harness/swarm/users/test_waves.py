@@ -10,7 +10,7 @@ from harness.platform import Call, Person
 from harness.swarm.client.http import Endpoint, HttpClient
 from harness.swarm.client.transport import resolve
 from harness.swarm.recording.recorder import Recorder
-from harness.swarm.users.user import Waves
+from harness.swarm.users.waves import Waves
 from tests.harness.swarm.scripted_server import response, serving
 
 PAGE = Endpoint("queue_page", "GET", frozenset({200}), idempotent=True)
