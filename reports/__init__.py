@@ -14,20 +14,38 @@ if TYPE_CHECKING:
 
 
 def write(record: Record, verdict: Verdict, control: Record | None = None) -> None:
-    """Write verdict.json, report.html, report.md and junit.xml into the run directory, each whole or not at all.
+    """Write report.html, report.md, junit.xml and verdict.json into the run directory, each whole or not at all.
 
+    Raises OSError after it has written what it could. A verdict that says more than NO VERDICT is written only with
+    its reports, so that `gate` does not give it after a command that could not.
     `control`: of a paired run, the record that the verdict was compared with; null when there is none to be trusted.
     """
+    from harness.record.verdict import Decision
     from reports import html_page, json_document, junit_xml, markdown, view
 
     paths, page = record.paths, view.build(record, verdict, control)
-    _replace(paths.verdict, json_document.render(verdict))
-    _replace(paths.junit, junit_xml.render(verdict))
-    _replace(paths.report_markdown, markdown.render(page))
-    _replace(paths.report_html, html_page.render(page))
+    rendered = (
+        (paths.junit, junit_xml.render(verdict)),
+        (paths.report_markdown, markdown.render(page)),
+        (paths.report_html, html_page.render(page)),
+    )
+    problems: list[OSError] = []
+    for path, content in rendered:
+        try:
+            _replace(path, content)
+        except OSError as error:
+            problems.append(error)
+    if not problems or verdict.verdict is Decision.NO_VERDICT:
+        _replace(paths.verdict, json_document.render(verdict))
+    if problems:
+        raise problems[0]
 
 
 def _replace(path: Path, content: str) -> None:
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content.encode("utf-8", "replace"))
-    partial.replace(path)
+    try:
+        partial.write_bytes(content.encode("utf-8", "replace"))
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

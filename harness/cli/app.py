@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -59,6 +61,13 @@ def say(text: str) -> None:
 def fail(text: str) -> None:
     """An error, in one line."""
     say(f"gatecrash: {text}")
+
+
+def broken(error: Exception) -> str:
+    """An error that nobody foresaw, with where it happened, in one line."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said} ({Path(place.filename).name}:{place.lineno})"
 
 
 def print_json(answer: object) -> None:

@@ -8,7 +8,8 @@ from typing import NoReturn
 import typer
 
 from chaos.commands import heal_orphans
-from harness.cli.app import app, fail, say
+from harness.cli.app import app, broken, fail, say
+from harness.cli.streams import forgive_stderr
 from harness.errors import ExitCode, GatecrashError
 from harness.processes.signals import stoppable
 from harness.record import seal_key
@@ -16,6 +17,7 @@ from harness.record import seal_key
 
 def main() -> NoReturn:
     """The entry point: run a command, turn what it raises into one line and an exit code."""
+    forgive_stderr()
     try:
         with stoppable():
             seal_key.take()
@@ -35,6 +37,9 @@ def main() -> NoReturn:
         text = error.format_message()
         say(text) if text.startswith("Usage:") else fail(f"{text} (see `{_command_of(error)} --help`)")
         sys.exit(ExitCode.BAD_INPUT)
+    except Exception as error:  # noqa: BLE001 - 1 is a verdict, and this is none
+        fail(f"gatecrash itself broke: {broken(error)}")
+        sys.exit(ExitCode.NO_VERDICT)
     sys.exit(code or 0)
 
 

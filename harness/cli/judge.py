@@ -30,20 +30,29 @@ class Judged:
 
 def judge_record(run: Path) -> Judged:
     """What the record in `run` gives. Raises InputError when the record cannot be trusted."""
+    alone = _alone(run)
+    control, verdict = _against_control(alone.record, alone.verdict)
+    return Judged(alone.record, _signed(verdict), control)
+
+
+def _alone(run: Path) -> Judged:
+    """What the record gives without a control; unsigned."""
     from chaos.proof import expectations
     from harness.audit import audit
     from harness.judging.grade import grade
-    from harness.record import versions
     from harness.record.reader import Record
-    from harness.record.seal import seal_verdict
     from harness.sli import measure
     from harness.sli.examinations import examine
 
     record = Record.open(run)
-    verdict = grade(record, measure(record), audit(record), expectations.judge(record), examine(record))
-    control, verdict = _against_control(record, verdict)
-    verdict = seal_verdict(msgspec.structs.replace(verdict, judged_by=versions.judging()))
-    return Judged(record, verdict, control)
+    return Judged(record, grade(record, measure(record), audit(record), expectations.judge(record), examine(record)))
+
+
+def _signed(verdict: Verdict) -> Verdict:
+    from harness.record import versions
+    from harness.record.seal import seal_verdict
+
+    return seal_verdict(msgspec.structs.replace(verdict, judged_by=versions.judging()))
 
 
 def _against_control(record: Record, verdict: Verdict) -> tuple[Judged | None, Verdict]:
@@ -54,7 +63,8 @@ def _against_control(record: Record, verdict: Verdict) -> tuple[Judged | None, V
         return None, verdict
     root = record.paths.control.root
     try:
-        control = judge_record(root)
+        found = _alone(root)  # a control has none of its own, whatever lies in its directory
+        control = Judged(found.record, _signed(found.verdict))
         paired = compare(control.record, control.verdict, record, verdict, root.name)
     except GatecrashError as error:
         reason = str(error).replace(f"{record.paths.root}/", "")  # wherever the run lies, the verdict is the same

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
 
-from harness.cli.app import fail, say
+from harness.cli.app import broken, fail, say
 from harness.cli.judge import Judged, judge_record
+from harness.cli.streams import spoken
 from harness.errors import ExitCode, GatecrashError, Interrupted, NoVerdict
 from harness.record.verdict import Decision, Verdict
 
@@ -60,9 +60,7 @@ def judge(run: Path) -> Verdict:
     except OSError as error:
         raise NoVerdict(f"the report cannot be written: {error}", hint=f"mend that; {again}") from error
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        raise NoVerdict(f"gatecrash broke while it judged: {type(error).__name__}: {error} ({where})") from error
+        raise NoVerdict(f"gatecrash broke while it judged: {broken(error)}") from error
     return judged.verdict
 
 
@@ -78,10 +76,11 @@ def judge_early_end(paths: RunPaths, error: GatecrashError, *, json: bool) -> Ex
         say(f"no report: {problem}")
         return error.exit_code
     say(f"report: {paths.report_html}")
-    if json:
-        typer.echo(paths.verdict.read_text(), nl=False)
-    else:
-        typer.echo(f"{verdict.verdict}\n{verdict.reason}")
+    with spoken():
+        if json:
+            typer.echo(paths.verdict.read_text(), nl=False)
+        else:
+            typer.echo(f"{verdict.verdict}\n{verdict.reason}")
     return error.exit_code
 
 
@@ -95,6 +94,11 @@ def _render(judged: Judged) -> None:
 
 def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     """Print it: the grade, the worst findings, the counter-examples, where the report is."""
+    with spoken():
+        _print(verdict, paths, json=json)
+
+
+def _print(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     for line in annotate(verdict):
         say(line)
     if json:

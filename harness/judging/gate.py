@@ -18,7 +18,7 @@ import msgspec
 from harness.errors import ExitCode, InputError
 from harness.judging.grade import exit_code
 from harness.record import versions
-from harness.record.paths import RunPaths
+from harness.record.paths import RunPaths, require_file
 from harness.record.seal import require_verdict_seal
 from harness.record.verdict import VERDICT_SCHEMA, Decision, Verdict
 
@@ -109,6 +109,7 @@ def _same(expected: object, found: object) -> bool:
 
 def _read(path: Path) -> tuple[_Head, dict[str, object]]:
     """verdict.json as it is written. Raises InputError when it is missing or no verdict."""
+    require_file(path)
     try:
         text = path.read_bytes()
         head = msgspec.json.decode(text, type=_Head)

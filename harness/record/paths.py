@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from harness.errors import InputError
 from harness.record.schema import Struct
 
 _CONTROL: Final = "control"
@@ -75,3 +76,9 @@ class RunPaths(Struct, frozen=True):
     def spool(self, name: str, worker: int) -> Path:
         """What one worker keeps on its own disk until the master has it, Arrow IPC stream."""
         return self.root / "spool" / f"{name}-{worker}.arrows"
+
+
+def require_file(path: Path) -> None:
+    """Raises InputError for a pipe, a device or a directory where a file may be; nothing at all is no trouble."""
+    if path.exists() and not path.is_file():
+        raise InputError("is no file", file=str(path), hint="restore the file, or rehearse again")

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import InputError
 from harness.record.histogram import expand
-from harness.record.paths import RunPaths
+from harness.record.paths import RunPaths, require_file
 from harness.record.schema import SCHEMA_VERSION, TABLES, Anomaly, FaultsDocument, RunDocument
 from harness.record.seal import MEND, require_faults_seal, require_own_seal, require_table_seal, sha256
 
@@ -62,6 +62,7 @@ class Record:
                 "no run directory here", file=str(path), hint="give a directory made by gatecrash rehearse"
             )
         paths = RunPaths(root=path)
+        _require_files(paths)
         run = _document(paths.run, RunDocument)
         require_own_seal(paths.run, run)
         marks: list[Anomaly] = []
@@ -110,6 +111,12 @@ class Record:
     def digest(self) -> dict[str, str]:
         """SHA-256 of every file that the judgement rests on, by its path in the run directory."""
         return {str(file.relative_to(self.paths.root)): sha256(file) for file in _record_files(self.paths)}
+
+
+def _require_files(paths: RunPaths) -> None:
+    """Nothing that a reader would wait at for ever. Raises InputError."""
+    for path in (paths.run, paths.faults, *(paths.table(name) for name in TABLES)):
+        require_file(path)
 
 
 def _document(path: Path, kind: type[_Document]) -> _Document:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 import reports
 from harness.record.reader import Record
@@ -35,3 +36,18 @@ def test_writing_again_replaces_every_file_with_the_same_bytes(tmp_path: Path) -
     first = [file.read_bytes() for file in files]
     reports.write(Record.open(tmp_path), verdicts.no_verdict(record))
     assert [file.read_bytes() for file in files] == first
+
+
+def test_ready_is_not_left_beside_reports_that_could_not_be_written(tmp_path: Path) -> None:
+    record = Record.open(RunBuilder(fans=12).write(tmp_path).root)
+    paths = record.paths
+    paths.report_html.mkdir()
+    with pytest.raises(IsADirectoryError):
+        reports.write(record, verdicts.ready(record))
+    assert not paths.verdict.exists()
+    assert not list(tmp_path.glob("*.partial"))
+    with pytest.raises(IsADirectoryError):
+        reports.write(record, verdicts.no_verdict(record))
+    assert '"NO VERDICT"' in paths.verdict.read_text()
+    assert paths.junit.exists()
+    assert paths.report_markdown.exists()

@@ -356,3 +356,17 @@ def test_two_documents_differ_both_ways_or_not_at_all(one: object, other: object
 )
 def test_only_the_last_digits_of_a_float_may_differ(one: object, other: object, differ: bool) -> None:
     assert bool(list(differences(one, other))) == differ
+
+
+@pytest.mark.parametrize("name", ["verdict.json", "run.json", "faults.json", "requests.parquet"])
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    paths = judged(tmp_path)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    assert f"{name}: is no file" in refusal(paths.root)
+
+
+def test_a_control_has_no_control_of_its_own(tmp_path: Path) -> None:
+    paths = sound().write(tmp_path)
+    paths.control.root.symlink_to(".")
+    assert judge_record(tmp_path).verdict.verdict is Decision.READY
