@@ -138,7 +138,7 @@ def test_a_crashed_checker_has_found_nothing_out() -> None:
     def crash(evidence: Evidence) -> Tally:
         raise ZeroDivisionError("division by zero")
 
-    spec = InvariantSpec(name="no_double_sell", title="t", check="c", chance="n", checker=crash)
+    spec = InvariantSpec(name="no_double_sell", title="t", check="c", chance="n", exercised_by=("pay",), checker=crash)
     result = check(spec, Evidence(RunBuilder(fans=3).record()))
     assert result.status is Status.UNKNOWN
     assert result.note == "the checker crashed: ZeroDivisionError: division by zero"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from target.web.routes import WEB
+from target.web.routes import TYPES, WEB
 from tests.target.conftest import Valkey
 from tests.target.processes import EVENT, Server, running
 
@@ -50,10 +50,7 @@ def test_everything_that_is_named_is_there_and_may_be_kept_for_ever(booking: Ser
         assert "immutable" in answer.headers["cache-control"]
         loaded.add(path)
         wanted |= {f"{folder}/{name}" for name in _named(answer.body.decode()) if path.endswith(".js")}
-    assert {path.rpartition("/")[2] for path in loaded} == {path.name for path in WEB.iterdir()} - {
-        "queue.html",
-        "seats.html",
-    }
+    assert {path.rpartition("/")[2] for path in loaded} == {path.name for path in WEB.iterdir() if path.suffix in TYPES}
 
 
 def test_a_page_of_another_version_is_sent_to_the_present_files(booking: Server) -> None:
