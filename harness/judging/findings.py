@@ -70,13 +70,21 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         return [one for one in self.invariants if one.status is Status.NOT_EXERCISED and self.is_required(one)]
 
     def excused(self) -> list[tuple[str, str, str]]:
-        """(invariant, experiment, why) for each required invariant that is undecided and a fault says it may be."""
-        undecided = {result.name for result in self.invariants if self.is_undecided(result)}
+        """(invariant, experiment, why) for each required invariant that is undecided and a fault says it may be.
+
+        Only what a fault can do is excused: a fault must have been in force, and the checker must have had something to
+        look at. An export that could not be read, or a checker that crashed, is no fault's doing.
+        """
+        undecided = {
+            result.name
+            for result in self.invariants
+            if self.is_undecided(result) and result.status is Status.UNKNOWN and result.operations_checked
+        }
         return [
             (name, fault.experiment, why)
             for fault in self.faults
             for name, why in fault.makes_undecidable.items()
-            if name in undecided
+            if name in undecided and fault.effective_s is not None
         ]
 
     def is_required(self, result: InvariantResult) -> bool:

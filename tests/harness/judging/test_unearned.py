@@ -176,6 +176,17 @@ def test_the_last_operations_are_missed_where_requests_served_them() -> None:
     assert result.reason == "3 operations are missing from the record."
 
 
+def test_no_fault_excuses_an_export_that_could_not_be_read() -> None:
+    builder = RunBuilder()
+    excuses = dict.fromkeys(INVARIANTS, "it takes everything away")
+    first, *rest = builder.fault_results()
+    record = builder.record(absent=("final_orders",))
+    faults = (msgspec.structs.replace(first, makes_undecidable=excuses), *rest)
+    result = grade(record, measure(record), audit(record), faults)
+    assert result.verdict is Decision.NO_VERDICT
+    assert any("the order export could not be read" in reason.text for reason in result.reasons)
+
+
 def test_many_spectators_do_not_excuse_that_journeys_of_fans_crash() -> None:
     builder = RunBuilder()
     crash = CrashSummary(where="shop.py:41", what="KeyError: 'x'", kind="fan", step="venue", count=10)
