@@ -33,6 +33,8 @@ _RECORD: Final = "anomalies"
 _UNTESTED: Final = "not-tested"
 _SALE: Final = "no-sale"
 _CRASH: Final = "journeys-crashed"
+_CUT: Final = "journeys-cut"
+_CUT_RATIO_MAX: Final = 0.01
 _SELFTEST: Final = "self-test"
 
 
@@ -108,6 +110,7 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
         *_invariants(judged),
         *_sale(judged),
         *_crashes(judged),
+        *_cut(judged),
         *_faults(judged),
         *_gaps(judged),
         *_objectives(judged),
@@ -121,7 +124,7 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
 
 def anchors() -> tuple[str, ...]:
     """Every section of the runbooks that a finding may point to, apart from those that experiments name themselves."""
-    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST, _SALE, _CRASH)
+    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST, _SALE, _CRASH, _CUT)
     return (*(_dashed(name) for name in INVARIANTS), *dict.fromkeys(spec.runbook for spec in INDICATORS.values()), *own)
 
 
@@ -176,6 +179,16 @@ def _crashes(judged: Judgement) -> list[Finding]:
         )
         for crash in (load.crashes if load else ())
     ]
+
+
+def _cut(judged: Judgement) -> list[Finding]:
+    """Journeys that the end of the run cut: what became of those people nobody knows."""
+    load = judged.run.load
+    if load is None or load.unfinished <= _CUT_RATIO_MAX * load.users_released:
+        return []
+    title = f"{load.unfinished:,} of {load.users_released:,} journeys were cut by the end of the run"
+    evidence = f"the run lasts {judged.scenario.duration_s:g} s"
+    return [Finding(severity="minor", title=title, evidence=evidence, runbook=_runbook(_CUT))]
 
 
 def _faults(judged: Judgement) -> list[Finding]:

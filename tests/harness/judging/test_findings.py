@@ -175,3 +175,11 @@ def test_the_worst_come_first() -> None:
     ranks = [SEVERITIES.index(finding.severity) for finding in found]
     assert ranks == sorted(ranks)
     assert len(set(ranks)) >= 3
+
+
+@pytest.mark.parametrize(("unfinished", "told"), [(0, False), (60, True)])
+def test_journeys_that_the_end_cut_are_told(unfinished: int, told: bool) -> None:
+    builder = RunBuilder()
+    builder.changed(load=msgspec.structs.replace(builder.run.load, unfinished=unfinished))
+    titles = [one.title for one in findings(builder)]
+    assert ("60 of 66 journeys were cut by the end of the run" in titles) is told
