@@ -12,7 +12,6 @@ from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
 
 _NEVER_S: Final = float("-inf")
-_ROUNDING: Final = 0.01  # a platform may round the time that it tells
 
 
 def no_early_expiry(evidence: Evidence) -> Tally:
@@ -23,8 +22,7 @@ def no_early_expiry(evidence: Evidence) -> Tally:
     the hold was asked for: then a sold seat was granted, see `no_sold_seat_granted`. A promise ends early when its
     fan released the hold, or paid and the order did not become theirs (declined, expired, refunded, unknown): from the
     invocation of that on, the seats may be anybody's. A grant that was acked when its own time was over says nothing.
-    Where the rules of the on-sale are known, no fan is told a shorter time than they say. Of a hold that was granted
-    without a time to live nothing can be told: then the invariant is not held.
+    Of a hold that was granted without a time to live nothing can be told: then the invariant is not held.
     """
     tally = Tally(evidence, unknowns=evidence.holds.unknowns)
     granted = promises(evidence)
@@ -39,21 +37,7 @@ def no_early_expiry(evidence: Evidence) -> Tally:
     elif without:
         tally.undecided = True
         tally.note = f"{without} holds were granted without a time to live"
-    _promised_too_little(evidence, granted, tally)
     return tally
-
-
-def _promised_too_little(evidence: Evidence, granted: list[GrantedHold], tally: Tally) -> None:
-    """Holds that were told to last less long than the on-sale declares."""
-    declared_s = evidence.on_sale.hold_ttl_s if evidence.on_sale else 0.0
-    for promise in granted:
-        told_s = promise.hold.value.ttl_s or 0.0
-        if told_s < declared_s * (1.0 - _ROUNDING):
-            seats = ", ".join(promise.hold.value.seats)
-            summary = (
-                f"{promise.hold.actor} was granted {seats} for {told_s:g} s, where the on-sale says {declared_s:g} s"
-            )
-            tally.violated(summary, during(promise.hold, promise.granted(seats)))
 
 
 def lived_to_their_end(evidence: Evidence, granted: list[GrantedHold]) -> list[GrantedHold]:

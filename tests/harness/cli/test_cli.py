@@ -181,11 +181,13 @@ def test_a_table_in_a_pipe_has_one_line_for_each_row() -> None:
 
 
 def test_a_report_that_is_interrupted_says_how_to_get_it(tmp_path: Path) -> None:
-    record = tmp_path / "run.json"
-    os.mkfifo(record)
+    paths = RunBuilder(fans=2, faulty=False).changed(complete=False).write(tmp_path)
+    paths.table("spans").unlink()
+    stream = paths.live_table("spans")
+    os.mkfifo(stream)  # of a run that was cut short: the judge waits for what comes of it
     command = [sys.executable, "-m", "harness", "report", str(tmp_path)]
     asked = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    with asked, record.open("wb"):  # opens once the command has begun to read
+    with asked, stream.open("wb"):  # opens once the command has begun to read
         asked.send_signal(signal.SIGINT)
         _, said = asked.communicate(timeout=240)
     assert asked.returncode == 130

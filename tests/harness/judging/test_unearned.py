@@ -85,14 +85,6 @@ def test_of_holds_without_a_time_to_live_nobody_can_say_that_they_were_kept() ->
     assert "2 holds were granted without a time to live" in result.reason
 
 
-def test_a_platform_that_keeps_the_short_holds_that_it_promises_breaks_the_rules_of_the_sale() -> None:
-    builder = RunBuilder()
-    change(operations(builder, "hold")[0], ttl_s=2.0)
-    result = verdict(builder)
-    assert result.verdict is Decision.NOT_READY
-    assert "for 2 s, where the on-sale says 8 s" in result.reason
-
-
 def test_prices_that_are_hidden_from_some_fans() -> None:
     builder = RunBuilder()
     paid = operations(builder, "pay")[-10]
