@@ -1,7 +1,8 @@
 """The verbs an on-sale platform offers, the capabilities it declares, and the types they exchange.
 
-Journeys (scenarios/) are written against these verbs and know no URL; an adapter such as scenarios/reference.py knows
-one platform's API and is the only place that writes operations into the history. Nothing here imports locust or gevent.
+Journeys (scenarios/) are written against these verbs and know no URL; an adapter such as
+scenarios/reference/platform.py knows one platform's API and is the only place that writes operations into the history.
+Nothing here imports locust or gevent.
 
 An adapter is a class that is constructed with `(addresses, recorder)` in each worker process and fulfils `Platform`.
 All instants are seconds on the worker's monotonic clock; the recorder makes them relative to T0.

@@ -27,7 +27,7 @@ from harness.swarm.recording.request_hook import EachFired
 from harness.swarm.users.barrier import Barrier
 from harness.swarm.users.user import WorkerContext
 from scenarios.fan import FanUser
-from scenarios.reference import ReferencePlatform
+from scenarios.reference.platform import ReferencePlatform
 from scenarios.spectator import SpectatorUser
 
 __all__ = ["FanUser", "SpectatorUser"]

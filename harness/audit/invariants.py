@@ -10,26 +10,11 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
-from harness.audit import (
-    admission,
-    bookings,
-    bypass,
-    expiry,
-    feed,
-    idempotency,
-    late,
-    limits,
-    lost_orders,
-    maps,
-    money,
-    place_kept,
-    positions,
-    prices,
-    queue,
-    seats,
-    sold,
-)
+from harness.audit import feed
 from harness.audit.history import Evidence
+from harness.audit.orders import idempotency, lost_orders, money, prices
+from harness.audit.queue import admission, bypass, order, place_kept, positions
+from harness.audit.seats import bookings, conservation, expiry, late, limits, maps, sold
 from harness.audit.spec import InvariantSpec
 from harness.errors import GatecrashError
 from harness.record.reader import Record
@@ -39,8 +24,8 @@ _ALL: Final = (
     bookings.NO_DOUBLE_SELL,
     bookings.NO_LOST_BOOKING,
     lost_orders.NO_LOST_ORDER,
-    seats.SEAT_CONSERVATION,
-    seats.NO_LEAKED_HOLD,
+    conservation.SEAT_CONSERVATION,
+    conservation.NO_LEAKED_HOLD,
     expiry.NO_EARLY_EXPIRY,
     late.NO_LATE_EXPIRY,
     sold.NO_SOLD_SEAT_GRANTED,
@@ -49,7 +34,7 @@ _ALL: Final = (
     prices.CHARGED_AS_SHOWN,
     idempotency.ONE_KEY_ONE_PURCHASE,
     limits.PURCHASE_LIMIT,
-    queue.QUEUE_ORDER,
+    order.QUEUE_ORDER,
     place_kept.PLACE_KEPT,
     positions.POSITION_MONOTONIC,
     bypass.NO_QUEUE_BYPASS,

@@ -1,6 +1,7 @@
 """The money table: payment intents and amounts in the provider's ledger, in the orders, and in the answers to fans.
 
-`harness.audit.money` says whether anything is wrong; this says where the money went, so that a reader can add it up.
+`harness.audit.orders.money` says whether anything is wrong; this says where the money went, so that a reader can add it
+up.
 """
 
 from __future__ import annotations

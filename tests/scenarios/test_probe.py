@@ -17,7 +17,7 @@ from harness.swarm.recording.recorder import Recorder
 from harness.swarm.users.barrier import Barrier
 from harness.swarm.users.plan import probe_plan
 from scenarios.probe import Probe
-from scenarios.reference import ReferencePlatform
+from scenarios.reference.platform import ReferencePlatform
 from tests.harness.swarm.scripted_server import Asked, ScriptedServer, response, serving
 
 ALWAYS: tuple[tuple[float, float], ...] = ((-60.0, 600.0),)

@@ -36,7 +36,7 @@ from harness.stack import Addresses
 
 JOIN_TIMEOUT_S: Final = 120.0
 NOTICE_S: Final = 2.0  # T0 is announced so long ahead
-DEFAULT_PLATFORM: Final = "scenarios/reference.py:ReferencePlatform"
+DEFAULT_PLATFORM: Final = "scenarios/reference/platform.py:ReferencePlatform"
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):

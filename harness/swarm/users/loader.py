@@ -19,7 +19,7 @@ def load_class(reference: str) -> type:
     file, _, name = reference.rpartition(":")
     if not file or not name:
         raise InputError(
-            f"{reference!r} is not FILE:CLASS", hint="for example scenarios/reference.py:ReferencePlatform"
+            f"{reference!r} is not FILE:CLASS", hint="for example scenarios/reference/platform.py:ReferencePlatform"
         )
     module = _module(find_file(file))
     found = getattr(module, name, None)

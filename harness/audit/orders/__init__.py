@@ -1,0 +1,1 @@
+"""Checkers about orders and money: what fans were told, what they were charged."""

@@ -1,0 +1,1 @@
+"""Checkers about the queue: places, positions, admission and ways past it."""

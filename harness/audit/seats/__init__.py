@@ -1,0 +1,1 @@
+"""Checkers about seats: who owned one, when a hold ended, what maps showed."""

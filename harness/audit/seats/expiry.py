@@ -1,0 +1,133 @@
+"""Checks `no_early_expiry`: no fan loses held seats before the promised time is over."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.amounts import amount
+from harness.audit.history import Evidence
+from harness.audit.operations import Operation, PayValue, SeatsValue
+from harness.audit.seats.claims import EXPIRED, FirstSales, GrantedHold, promises, told_gone_without_an_order
+from harness.audit.spec import specified
+from harness.audit.tally import Tally, during
+
+_NEVER_S: Final = float("-inf")
+
+
+def no_early_expiry(evidence: Evidence) -> Tally:
+    """Nobody else gets a seat, and no fan is told that their hold is gone, before the hold's invocation + TTL.
+
+    Two grants of one seat contradict each other if each was acked before the other's promise was over: then neither
+    can have come first. A sale to another fan contradicts a promise in which it was told, unless it was told before
+    the hold was asked for: then a sold seat was granted, see `no_sold_seat_granted`. A promise ends early when its
+    fan released the hold, or paid and the order did not become theirs (declined, expired, refunded, unknown): from the
+    invocation of that on, the seats may be anybody's. A grant that was acked when its own time was over says nothing.
+    Of a hold that was granted without a time to live nothing can be told: then the invariant is not held.
+    """
+    tally = Tally(evidence, unknowns=evidence.holds.unknowns)
+    granted = promises(evidence)
+    tally.checked = len(granted)
+    tally.chances = len(lived_to_their_end(evidence, granted))
+    _granted_twice(granted, evidence.clock_margin_s, tally)
+    _sold_meanwhile(evidence, granted, tally)
+    _told_too_soon(evidence, granted, tally)
+    without = len(evidence.holds.ok) - len(granted)
+    if not granted:
+        tally.note = "no hold with a time to live was granted"
+    elif without:
+        tally.undecided = True
+        tally.note = f"{without} holds were granted without a time to live"
+    return tally
+
+
+def lived_to_their_end(evidence: Evidence, granted: list[GrantedHold]) -> list[GrantedHold]:
+    """Those whose time passed within the run, and whose fan neither paid before that nor gave them back."""
+    over_s = {promise.hold.key: promise.hold.t_end_s + (promise.hold.value.ttl_s or 0.0) for promise in granted}
+    used = {release.key for release in evidence.releases if release.t_invoke_s < over_s.get(release.key, _NEVER_S)}
+    for pay in evidence.pays:
+        if pay.t_invoke_s < over_s.get(pay.value.hold_id, _NEVER_S):
+            used.add(pay.value.hold_id)
+    end_s = evidence.duration_s
+    return [promise for promise in granted if promise.hold.key not in used and over_s[promise.hold.key] <= end_s]
+
+
+def _granted_twice(granted: list[GrantedHold], margin_s: float, tally: Tally) -> None:
+    """One pass by the time of the ack: for each seat the longest promise so far, and the longest of another fan."""
+    longest: dict[str, tuple[GrantedHold, GrantedHold | None]] = {}
+    for promise in granted:
+        if not promise.told_in_time:
+            continue
+        for seat in promise.hold.value.seats:
+            first, second = longest.get(seat, (promise, None))
+            rival = first if first.hold.actor != promise.hold.actor else second
+            if rival and promise.hold.t_end_s + margin_s < rival.t_until_s:
+                _report(seat, rival, promise, tally)
+            longest[seat] = _longest_two(first, second, promise)
+
+
+def _longest_two(
+    first: GrantedHold, second: GrantedHold | None, new: GrantedHold
+) -> tuple[GrantedHold, GrantedHold | None]:
+    """The longest promise, and the longest one of another fan."""
+    if new.hold.actor == first.hold.actor:
+        return max(first, new, key=_until), second
+    if new.t_until_s > first.t_until_s:
+        return new, first
+    return first, new if second is None else max(second, new, key=_until)
+
+
+def _until(promise: GrantedHold) -> float:
+    return promise.t_until_s
+
+
+def _report(seat: str, earlier: GrantedHold, later: GrantedHold, tally: Tally) -> None:
+    early = amount(earlier.t_until_s - later.hold.t_end_s, "s")
+    tally.violated(
+        f"seat {seat} was granted to {later.hold.actor} {early} before {earlier.hold.actor}'s hold was over",
+        during(earlier.hold, earlier.granted(seat)),
+        during(later.hold, later.granted(seat)),
+    )
+
+
+def _sold_meanwhile(evidence: Evidence, granted: list[GrantedHold], tally: Tally) -> None:
+    """Of each seat the first sale to another fan, against every promise of it that came before the sale was told."""
+    first = FirstSales(evidence)
+    for promise in granted:
+        hold = promise.hold
+        if not promise.told_in_time:
+            continue
+        for seat in hold.value.seats:
+            sale = first.to_another(seat, hold)
+            if sale is None or hold.t_invoke_s > sale.told.t_end_s + evidence.clock_margin_s:
+                continue
+            early_s = promise.t_until_s - sale.told.t_end_s
+            if early_s > evidence.clock_margin_s:
+                early = amount(early_s, "s")
+                summary = f"seat {seat} was sold to {sale.told.actor} {early} before {hold.actor}'s hold was over"
+                tally.violated(summary, during(hold, promise.granted(seat)), during(sale.told, sale.words))
+
+
+def _told_too_soon(evidence: Evidence, granted: list[GrantedHold], tally: Tally) -> None:
+    """A fan who did nothing with the hold yet is told that it is gone. A payment of which there is an order is none."""
+    gone: dict[str, list[Operation[SeatsValue] | Operation[PayValue]]] = {}
+    for release in evidence.releases.failed_with(EXPIRED):
+        gone.setdefault(release.key, []).append(release)
+    for pay in evidence.pays.failed_with(EXPIRED):
+        if told_gone_without_an_order(evidence, pay):
+            gone.setdefault(pay.value.hold_id, []).append(pay)
+    held = {promise.hold.key: promise for promise in granted if promise.hold.key in gone}
+    for hold_id, told in ((hold_id, told) for hold_id, of_hold in gone.items() for told in of_hold):
+        promise = held.get(hold_id)
+        if promise is None or told.t_end_s > promise.t_given_up_s or told.t_invoke_s < promise.hold.t_end_s:
+            continue
+        early_s = promise.t_over_s - told.t_end_s
+        if early_s <= 0:
+            continue
+        tally.violated(
+            f"{told.actor} was told that their hold is gone {amount(early_s, 's')} before it was over",
+            during(promise.hold, promise.granted(", ".join(promise.hold.value.seats))),
+            during(told, f"{told.actor} was told that the hold is gone"),
+        )
+
+
+NO_EARLY_EXPIRY: Final = specified("no_early_expiry", no_early_expiry)

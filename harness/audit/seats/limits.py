@@ -1,0 +1,111 @@
+"""Checks `purchase_limit`: one person buys no more than allowed, over all sessions, devices and attempts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.audit.history import NO_RULES, Evidence, Order
+from harness.audit.seats.bookings import Confirmation, confirmations
+from harness.audit.spec import specified
+from harness.audit.tally import Moment, Tally, at_rest
+
+_OVER_LIMIT: Final = "limit"
+_FOR_EVER: Final = float("inf")
+
+
+def purchase_limit(evidence: Evidence) -> Tally:
+    """No identity has more seats than the on-sale's purchase limit, over all the fans that it came as.
+
+    What counts are the seats of orders that are confirmed at rest, and of confirmations that fans were told and the
+    order export does not know. Who a fan is comes from the history; a fan of whom it has nothing is their own identity.
+    """
+    tally = Tally(evidence, unknowns=evidence.pays.unknowns)
+    limit = evidence.on_sale.purchase_limit if evidence.on_sale else 0
+    if not limit:
+        tally.hidden = "the on-sale sets no purchase limit" if evidence.on_sale else NO_RULES
+        return tally
+    bought: dict[str, dict[str, Order | Confirmation]] = {}
+    identities = _identities(evidence)
+    for confirmation in confirmations(evidence):
+        tally.checked += 1
+        if evidence.order_of(confirmation.order_id, confirmation.idempotency_key) is None:
+            seats = bought.setdefault(confirmation.operation.identity, {})
+            for seat in confirmation.seats:
+                seats.setdefault(seat, confirmation)
+    for order in evidence.orders.values():
+        if order.state in ("confirmed", "mixed"):
+            tally.checked += 1
+            bought.setdefault(identities.get(order.fan, order.fan), {}).update(dict.fromkeys(order.seats, order))
+    tally.chances = len(at_their_limit(evidence, limit))
+    for identity, seats in bought.items():
+        if len(seats) > limit:
+            _report(identity, seats, limit, tally)
+    return tally
+
+
+def at_their_limit(evidence: Evidence, limit: int) -> set[str]:
+    """Identities that asked for more seats than they had left, over all their fans, and got the seats or a no for that.
+
+    Theirs are the seats of holds that were granted before and whose time is not over, or that were bought.
+    """
+    repeated = set(evidence.holds.repeated_identities)
+    bought = {
+        pay.value.hold_id
+        for pay in evidence.pays
+        if pay.identity in repeated
+        and (order := evidence.order_of(pay.value.order_id, pay.key))
+        and order.state in ("confirmed", "mixed")
+    }
+    released = {release.key: release.t_invoke_s for release in evidence.releases if not release.error}
+    theirs: dict[str, list[tuple[float, float, frozenset[str]]]] = {}
+    asked: set[str] = set()
+    for hold in evidence.holds:
+        if not hold.ok and hold.error != _OVER_LIMIT:
+            continue
+        had = theirs.setdefault(hold.identity, []) if hold.identity in repeated else []
+        had[:] = [one for one in had if hold.t_invoke_s <= one[1]]
+        seats = frozenset(hold.value.seats)
+        if len(seats.union(*(one[2] for one in had if one[0] <= hold.t_invoke_s))) > limit:
+            asked.add(hold.identity)
+        if hold.ok:
+            over_s = hold.t_invoke_s + (hold.value.ttl_s or 0.0)
+            until_s = _FOR_EVER if hold.key in bought else min(over_s, released.get(hold.key, _FOR_EVER))
+            had.append((hold.t_end_s, until_s, seats))
+    return asked | {pay.identity for pay in evidence.pays.failed_with(_OVER_LIMIT)}
+
+
+def _identities(evidence: Evidence) -> dict[str, str]:
+    """Fan → who they are, of those who are somebody else too."""
+    return {
+        **evidence.joins.aliases,
+        **evidence.holds.aliases,
+        **evidence.pays.aliases,
+        **evidence.lookups.aliases,
+    }
+
+
+def _report(identity: str, seats: dict[str, Order | Confirmation], limit: int, tally: Tally) -> None:
+    """The purchases that together are too many, none more than needed: the biggest first."""
+    by_purchase: dict[str, tuple[Order | Confirmation, list[str]]] = {}
+    for seat, bought in seats.items():
+        name = bought.order_id if isinstance(bought, Order) else bought.order_name
+        by_purchase.setdefault(name, (bought, []))[1].append(seat)
+    moments: list[Moment] = []
+    counted = 0
+    for bought, of_it in sorted(by_purchase.values(), key=lambda pair: -len(pair[1])):
+        if counted <= limit:
+            counted += len(of_it)
+            moments.append(_moment(bought, of_it, identity))
+    fans = {bought.fan if isinstance(bought, Order) else bought.operation.actor for bought, _ in by_purchase.values()}
+    came = f", as {len(fans)} fans" if len(fans) > 1 else ""
+    tally.violated(f"{identity} bought {len(seats)} seats{came}; {limit} are allowed", *moments)
+
+
+def _moment(bought: Order | Confirmation, seats: list[str], identity: str) -> Moment:
+    if isinstance(bought, Confirmation):
+        return bought.moment()
+    text = f"order {bought.order_id} of {bought.fan}, who is {identity}, is {bought.state} for {', '.join(seats)}"
+    return at_rest("order export", text)
+
+
+PURCHASE_LIMIT: Final = specified("purchase_limit", purchase_limit)

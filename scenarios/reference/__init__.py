@@ -1,0 +1,1 @@
+"""The adapter for the reference booking system."""

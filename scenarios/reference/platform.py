@@ -1,0 +1,81 @@
+"""The adapter for the reference booking system: the verbs of `harness.platform` in terms of its API.
+
+To rehearse a platform of your own, write a class like `ReferencePlatform` and name it with `--platform FILE:CLASS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.platform import AckedOrder, Addresses, Capability, FinalReads, Person
+from harness.scenario import Tactic
+from harness.swarm.client.http import HttpClient
+from harness.swarm.client.transport import resolve
+from harness.swarm.recording.recorder import Recorder
+from scenarios.reference.bot import Loot, ReferenceBotSession
+from scenarios.reference.fan import ReferenceFanSession
+from scenarios.reference.feed import ReferenceSpectatorSession
+from scenarios.reference.probes import Prober
+from scenarios.reference.settle import Operator
+from scenarios.reference.venue import SharedVenue
+
+
+class ReferencePlatform:
+    """See `harness.platform.Platform`."""
+
+    def __init__(self, addresses: Addresses, recorder: Recorder) -> None:
+        self._addresses = addresses
+        self._recorder = recorder
+        self._booking = resolve(addresses.booking)
+        self._loot = Loot()
+        self._shared = SharedVenue()
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What it can show; exports and sweep need an operator's access."""
+        shown = {Capability.QUEUE, Capability.SEAT_MAP}
+        if self._addresses.feeds:
+            shown.add(Capability.FEED)
+        if self._addresses.admin:
+            shown |= {Capability.ORDER_EXPORT, Capability.SWEEP}
+        if self._addresses.ledger:
+            shown.add(Capability.LEDGER_EXPORT)
+        return frozenset(shown)
+
+    def fan_session(self, person: Person) -> ReferenceFanSession:
+        """A new fan."""
+        client = HttpClient(self._booking, self._recorder, person)
+        return ReferenceFanSession(client, self._recorder, person, self._addresses.event, self._shared)
+
+    def bot_session(self, person: Person, tactic: Tactic) -> ReferenceBotSession:
+        """A new bot; those of one process share the tickets they get hold of."""
+        client = HttpClient(self._booking, self._recorder, person)
+        event = self._addresses.event
+        return ReferenceBotSession(client, self._recorder, person, event, self._shared, tactic, self._loot)
+
+    def spectator_session(self, person: Person) -> ReferenceSpectatorSession:
+        """A new spectator."""
+        return ReferenceSpectatorSession(self._recorder, person, self._addresses.feeds, self._addresses.event)
+
+    def probe_session(self, person: Person) -> ReferenceFanSession | None:
+        """A probe with a pass from the operator's endpoint."""
+        authority = Operator(self._addresses, self._recorder).pass_for(person.actor)
+        if not authority:
+            return None
+        session = self.fan_session(person)
+        session.use_pass(authority)
+        return session
+
+    def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
+        """The state at rest; then every way past the queue is tried, for a free seat where there is one."""
+        operator = Operator(self._addresses, self._recorder)
+        reads = operator.read(acked, timeout_s)
+        seats = sorted(reads.seats or (), key=lambda seat: seat.state != "free")
+        if seats:
+            expired = operator.expired_pass()
+            Prober(self._booking, self._addresses, self._recorder, seats[0].seat, expired=expired).run()
+        return reads
+
+    def sweep(self, seats: Sequence[str]) -> None:
+        """Hold and release each seat."""
+        Operator(self._addresses, self._recorder).sweep(seats)

@@ -1,0 +1,62 @@
+"""A used idempotency key with another purchase, tried at rest: it must not be charged nor taken for the first one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Final
+
+import msgspec
+
+from harness.platform import Call, FinalOrder, Person
+from harness.record.schema import Function, Outcome
+from harness.swarm.client.http import Endpoint, HttpClient
+from harness.swarm.recording.recorder import Recorder
+from scenarios.reference import api
+
+_PAY: Final = Endpoint("settle", "POST", frozenset({200, 201, 202, 402, 409, 410, 422}))
+_REFUSED: Final = frozenset({402, 409, 410, 422})
+TRIES: Final = 3
+
+
+def reused_orders(orders: Sequence[FinalOrder]) -> tuple[FinalOrder, ...]:
+    """A few confirmed ones, of fans who have the fewest seats: a purchase limit would hide what is tried here."""
+    confirmed = [order for order in orders if order.state == "confirmed"]
+    seats = Counter(order.fan for order in confirmed)
+    one_of_each = {order.fan: order for order in confirmed}.values()
+    return tuple(sorted(one_of_each, key=lambda order: (seats[order.fan], order.order_id))[:TRIES])
+
+
+def reuse_key(
+    client: HttpClient,
+    recorder: Recorder,
+    base: str,
+    order: FinalOrder,
+    seat: str,
+    pass_for: Callable[[str], bytes],
+) -> None:
+    """In the name of the order's fan: hold a free seat, pay for it with the key of the order, give the seat back."""
+    person = Person(user=-1, kind="operator", actor=order.fan, identity=order.fan)
+    authority = pass_for(order.fan) + api.JSON_BODY
+    body = msgspec.json.encode({"seats": [seat]})
+    held = api.read(client.call(api.SETTLE_POST, f"{base}/holds", _now(), authority, body), api.HoldAnswer)
+    if held is None:
+        return
+    tried = {"order_id": order.order_id, "seats": [seat]}
+    operation = recorder.begin(person, Function.REUSE, _now(), key=order.idempotency_key, value=tried)
+    headers = authority + f"Idempotency-Key: {order.idempotency_key}\r\n".encode()
+    body = msgspec.json.encode({"hold_id": held.hold_id, "card": "ok"})
+    response = client.call(_PAY, f"{base}/orders", operation.call, headers, body)
+    answer = api.read(response, api.OrderAnswer)
+    if answer is not None:
+        answered = {**tried, "answered_id": answer.order_id, "answered_seats": answer.seats}
+        operation.end(Outcome.OK, value=answered, t_end_s=response.t_end_s)
+    else:
+        refused = response.status in _REFUSED
+        operation.end(Outcome.FAIL if refused else Outcome.UNKNOWN, error="status", t_end_s=response.t_end_s)
+    client.call(api.SETTLE_DELETE, f"{base}/holds/{held.hold_id}", operation.call_now(), authority)
+
+
+def _now() -> Call:
+    return Call(t_intended_s=monotonic())

@@ -1,0 +1,240 @@
+"""The reference booking system at rest: waits until it is, reads everything, sweeps seats. An operator's work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Final, TypeVar
+
+import gevent
+import msgspec
+from gevent.pool import Pool
+
+from harness.platform import AckedOrder, Addresses, Call, FinalEntry, FinalOrder, FinalReads, FinalSeat, Person
+from harness.record.schema import Function, Outcome, SeatMapFacts
+from harness.swarm.client.http import HttpClient, Response
+from harness.swarm.client.transport import Origin, resolve
+from harness.swarm.recording.recorder import Recorder
+from scenarios.reference import api
+from scenarios.reference.draw import look_at_draw
+from scenarios.reference.fan import end_order
+from scenarios.reference.reuse import reuse_key, reused_orders
+
+T = TypeVar("T", bound=msgspec.Struct)
+Item = TypeVar("Item")
+
+_OPERATOR: Final = Person(user=-1, kind="operator", actor="operator", identity="operator")
+_AT_ONCE: Final = 16
+_POLL_S: Final = 0.25
+_STATES: Final = {"0": "free", "1": "held", "2": "sold"}
+_TRIES: Final = 5
+
+
+class Operator:
+    """An operator of the reference booking system. Several greenlets at a time: a client each."""
+
+    def __init__(self, addresses: Addresses, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._event_base = f"/api/events/{addresses.event}"
+        self._token = f"Authorization: Bearer {addresses.admin_token}\r\n".encode()
+        self._booking = resolve(addresses.booking)
+        self._has_pre_queue = addresses.opens_at_s > 0
+        self._admin = resolve(addresses.admin) if addresses.admin else None
+        self._ledger = resolve(addresses.ledger) if addresses.ledger else None
+
+    def read(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
+        """The state at rest; what cannot be read is null and noted."""
+        notes: list[str] = []
+        deadline_s = monotonic() + timeout_s
+        at_rest = self._wait_for_rest(deadline_s, notes)
+        self._look_up(acked, notes)
+        read = self._read_seats(deadline_s, notes)
+        self._look_at_draw()
+        if read is not None:
+            self._reuse_keys(_final_seats(*read))
+        orders = self._export(self._admin, "/admin/orders", FinalOrder, "order export", notes)
+        ledger = self._export(self._ledger, "/ledger", FinalEntry, "payment ledger", notes)
+        return FinalReads(
+            at_rest=at_rest,
+            seats=_final_seats(*read) if read else None,
+            seat_map=SeatMapFacts(capacity=read[0].capacity, epoch=read[1].epoch, seq=read[1].seq) if read else None,
+            orders=orders,
+            ledger=ledger,
+            notes=tuple(notes),
+        )
+
+    def sweep(self, seats: Sequence[str]) -> None:
+        """Hold and give back each seat."""
+        authority = self.pass_for(_OPERATOR.actor)
+        self._spread(seats, lambda client, seat: self._sweep_one(client, seat, authority))
+
+    def expired_pass(self) -> str:
+        """A pass that is over already, for a probe; "" where none can be had."""
+        return self._asked_pass("prober", expired=True)
+
+    def _wait_for_rest(self, deadline_s: float, notes: list[str]) -> bool:
+        if self._admin is None:
+            notes.append("the platform has no operator endpoints: it cannot say whether it is at rest")
+            return False
+        client = self._client(self._admin)
+        pending: api.PendingAnswer | None = None
+        while True:
+            response = self._get(client, "/admin/pending")
+            if response.error == "":
+                pending = msgspec.json.decode(response.body, type=api.PendingAnswer)
+                if pending.at_rest:
+                    break
+            if monotonic() > deadline_s:
+                notes.append(f"not at rest: {pending}" if pending else f"not at rest: {response.error}")
+                break
+            gevent.sleep(_POLL_S)
+        client.close()
+        return pending is not None and pending.at_rest
+
+    def _look_up(self, acked: Sequence[AckedOrder], notes: list[str]) -> None:
+        """Every order that a fan was given, in that fan's name."""
+        if self._admin is None:
+            return
+        missing = self._spread(acked, self._look_up_one).count(False)
+        if missing:
+            notes.append(f"{missing} of {len(acked)} acknowledged orders could not be looked up")
+
+    def _look_up_one(self, client: HttpClient, order: AckedOrder) -> bool:
+        """False: the platform would not say, in a few tries."""
+        person = Person(user=-1, kind=_OPERATOR.kind, actor=order.actor, identity=order.identity)
+        for _ in range(_TRIES):
+            authority = self.pass_for(order.actor)
+            operation = self._recorder.begin(person, Function.ORDER, _now(), key=order.order_id, value={})
+            response = client.call(api.SETTLE_GET, f"/api/orders/{order.order_id}", operation.call, authority)
+            answer = end_order(operation, response)
+            if answer.outcome is Outcome.OK or answer.error == "missing":
+                return True
+            gevent.sleep(_POLL_S)
+        return False
+
+    def _look_at_draw(self) -> None:
+        """Where lots were drawn: the seed, and who was in the draw."""
+        if self._has_pre_queue:
+            client = self._client(self._booking)
+            look_at_draw(client, self._recorder, _OPERATOR, self._event_base, _now())
+            client.close()
+
+    def _reuse_keys(self, seats: Sequence[FinalSeat]) -> None:
+        """A few used keys with another purchase; what comes of them is in the exports that are read afterwards."""
+        orders = self._export(self._admin, "/admin/orders", FinalOrder, "order export", [])
+        free = [seat.seat for seat in seats if seat.state == "free"]
+        client = self._client(self._booking)
+        for order, seat in zip(reused_orders(orders or ()), free, strict=False):
+            reuse_key(client, self._recorder, self._event_base, order, seat, self.pass_for)
+        client.close()
+
+    def _read_seats(self, deadline_s: float, notes: list[str]) -> tuple[api.VenueAnswer, api.SeatsAnswer] | None:
+        """The layout and a seat map that is not stale."""
+        client = self._client(self._booking)
+        venue = self._read(client, f"{self._event_base}/venue", api.VenueAnswer)
+        while True:
+            seats = self._read(client, f"{self._event_base}/seats", api.SeatsAnswer)
+            if (seats is not None and not seats.stale) or monotonic() > deadline_s:
+                break
+            gevent.sleep(_POLL_S)
+        client.close()
+        if venue is None or seats is None or seats.stale:
+            notes.append("the seat map could not be read fresh")
+            return None
+        return venue, seats
+
+    def _export(
+        self, origin: Origin | None, path: str, kind: type[T], what: str, notes: list[str]
+    ) -> tuple[T, ...] | None:
+        if origin is None:
+            return None
+        client = self._client(origin)
+        response = self._get(client, path)
+        client.close()
+        try:
+            if response.error == "":
+                return tuple(msgspec.json.Decoder(kind).decode_lines(response.body))
+            notes.append(f"the {what} could not be read: {response.error} {response.status}")
+        except msgspec.DecodeError as error:
+            notes.append(f"the {what} could not be understood: {error}")
+        return None
+
+    def _spread(self, items: Sequence[Item], work: Callable[[HttpClient, Item], bool]) -> list[bool]:
+        """Do it for all items, over a few clients at once."""
+
+        def take(part: Sequence[Item]) -> list[bool]:
+            client = self._client(self._booking)
+            try:
+                return [work(client, item) for item in part]
+            finally:
+                client.close()
+
+        parts = [items[index::_AT_ONCE] for index in range(min(_AT_ONCE, len(items)))]
+        return [done for part in Pool(_AT_ONCE).map(take, parts) for done in part]
+
+    def _sweep_one(self, client: HttpClient, seat: str, authority: bytes) -> bool:
+        operation = self._recorder.begin(_OPERATOR, Function.SWEEP, _now(), key=seat, value={})
+        body = msgspec.json.encode({"seats": [seat]})
+        path = f"{self._event_base}/holds"
+        response = client.call(api.SETTLE_POST, path, operation.call, authority + api.JSON_BODY, body)
+        if response.status == 201:
+            operation.end(Outcome.OK, t_end_s=response.t_end_s)
+            hold = msgspec.json.decode(response.body, type=api.HoldAnswer)
+            client.call(api.SETTLE_DELETE, f"{path}/{hold.hold_id}", operation.call_now(), authority)
+        elif response.status == 409:
+            operation.end(Outcome.FAIL, error="conflict", t_end_s=response.t_end_s)
+        else:
+            operation.end(Outcome(response.outcome), error=response.error, t_end_s=response.t_end_s)
+        return response.status == 201
+
+    def pass_for(self, fan: str) -> bytes:
+        """An Authorization header with a pass that the operator gives; empty where there is none to be had."""
+        given = self._asked_pass(fan)
+        return f"Authorization: Pass {given}\r\n".encode() if given else b""
+
+    def _asked_pass(self, fan: str, *, expired: bool = False) -> str:
+        if self._admin is None:
+            return ""
+        client = self._client(self._admin)
+        headers = self._token + api.JSON_BODY
+        body = msgspec.json.encode({"fan": fan, **({"expired": True} if expired else {})})
+        response = client.call(api.SETTLE_POST, "/admin/passes", _now(), headers, body)
+        client.close()
+        answer = api.read(response, api.PassAnswer)
+        return answer.pass_ if answer else ""
+
+    def _read(self, client: HttpClient, path: str, kind: type[T]) -> T | None:
+        response = self._get(client, path)
+        return msgspec.json.decode(response.body, type=kind) if response.error == "" else None
+
+    def _get(self, client: HttpClient, path: str) -> Response:
+        """A few tries: the platform has just been through faults."""
+        response = client.call(api.SETTLE_GET, path, _now(), self._token)
+        for _ in range(_TRIES):
+            if response.error == "":
+                break
+            gevent.sleep(_POLL_S)
+            response = client.call(api.SETTLE_GET, path, _now(), self._token)
+        return response
+
+    def _client(self, origin: Origin) -> HttpClient:
+        return HttpClient(origin, self._recorder, _OPERATOR)
+
+
+def _now() -> Call:
+    return Call(t_intended_s=monotonic())
+
+
+def _final_seats(venue: api.VenueAnswer, seats: api.SeatsAnswer) -> tuple[FinalSeat, ...]:
+    """One row for each character of the map: a seat too many or too few must show."""
+    names = {section.name: [seat for row in section.rows for seat in row] for section in api.venue_of(venue).sections}
+    return tuple(
+        FinalSeat(seat=seat, state=_STATES.get(state, state))
+        for section, states in seats.states.items()
+        for seat, state in zip(_padded(names.get(section, []), len(states), section), states, strict=False)
+    )
+
+
+def _padded(names: list[str], size: int, section: str) -> list[str]:
+    """Seats of the map that the layout does not know are given a name, so that they are counted."""
+    return names + [f"{section}-unknown-{number}" for number in range(len(names), size)]

@@ -1,0 +1,29 @@
+"""What all fans of one worker process share of the venue: the parsed layout, and which seat maps were noted already."""
+
+from __future__ import annotations
+
+import msgspec
+
+from harness.platform import SeatMap, Venue
+from harness.swarm.recording.shown_maps import ShownMaps
+from scenarios.reference import api
+
+
+class SharedVenue:
+    """The layout never changes, so its 18,000 seats are unrolled once for all fans of this process."""
+
+    def __init__(self) -> None:
+        self._layout = b""
+        self._venue = Venue(sections=())
+        self._shown = ShownMaps()
+
+    def read(self, layout: bytes) -> Venue:
+        """The layout, as it was answered. Raises `msgspec.DecodeError`."""
+        if layout != self._layout:
+            self._venue = api.venue_of(msgspec.json.decode(layout, type=api.VenueAnswer))
+            self._layout = layout
+        return self._venue
+
+    def note(self, shown: SeatMap) -> dict[str, object]:
+        """The value of a LOOK operation."""
+        return self._shown.note(self._venue, shown)
