@@ -17,21 +17,11 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from harness.record.schema import Outcome, SeatMapFacts
+from harness.registry.capabilities import Capability as Capability  # noqa: PLC0414 - adapters take it from here
 from harness.scenario import Tactic
 from harness.stack import Addresses as Addresses  # noqa: PLC0414 - adapters take it from here
 
 T = TypeVar("T")
-
-
-class Capability(StrEnum):
-    """What a platform can show. A checker whose evidence is missing says `not_observable`, never `held`."""
-
-    QUEUE = "queue"
-    SEAT_MAP = "seat_map"
-    FEED = "feed"
-    ORDER_EXPORT = "order_export"
-    LEDGER_EXPORT = "ledger_export"
-    SWEEP = "sweep"
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,13 +134,33 @@ class SeatMap(_Value, frozen=True):
     stale: bool
 
 
+class Pool(_Value, frozen=True):
+    """One kind of ticket without a seat, as a fan sees it. Null: the platform does not show it."""
+
+    name: str
+    free: int | None = None
+    price_cents: int | None = None
+
+
+class Stock(_Value, frozen=True):
+    """What is left, pool by pool. `stale`: the platform says that it may have moved on since."""
+
+    pools: tuple[Pool, ...]
+    stale: bool = False
+
+
 class Hold(_Value, frozen=True):
-    """Seats kept for a fan for `ttl_s`. `shown_cents`: their price when they were chosen; null: none was shown."""
+    """Seats, or `quantity` tickets of a `pool`, kept for a fan for `ttl_s`; null: the platform does not say how long.
+
+    `shown_cents`: their price when they were chosen; null: none was shown.
+    """
 
     hold_id: str
-    seats: tuple[str, ...]
-    ttl_s: float
+    seats: tuple[str, ...] = ()
+    ttl_s: float | None = None
     shown_cents: int | None = None
+    pool: str = ""
+    quantity: int = 0
 
 
 class Order(_Value, frozen=True):
@@ -176,7 +186,10 @@ class FinalSeat(_Value, frozen=True):
 
 
 class FinalOrder(_Value, frozen=True):
-    """One seat of one order at rest, as the operator's export has it."""
+    """One seat of one order at rest, as the operator's export has it; without seats `quantity` tickets of a `pool`.
+
+    `fan`: the actor whose order it is. `amount_cents`: of the whole row.
+    """
 
     order_id: str
     fan: str
@@ -184,6 +197,17 @@ class FinalOrder(_Value, frozen=True):
     state: str
     amount_cents: int
     idempotency_key: str
+    pool: str = ""
+    quantity: int = 1
+
+
+class FinalPool(_Value, frozen=True):
+    """One pool at rest, as the operator sees it: tickets that are free, held in baskets, and sold. Null: not shown."""
+
+    pool: str
+    free: int | None = None
+    held: int | None = None
+    sold: int | None = None
 
 
 class FinalEntry(_Value, frozen=True):
@@ -203,6 +227,7 @@ class FinalReads(_Value, frozen=True):
     seats: tuple[FinalSeat, ...] | None = None
     orders: tuple[FinalOrder, ...] | None = None
     ledger: tuple[FinalEntry, ...] | None = None
+    stock: tuple[FinalPool, ...] | None = None
     seat_map: SeatMapFacts | None = None
     notes: tuple[str, ...] = ()
 
@@ -273,6 +298,16 @@ class FanSession(Protocol):
 
     def close(self) -> None:
         """Drop the connections."""
+
+
+class StockSession(FanSession, Protocol):
+    """A fan's session where tickets have no seats, or some have none: capability STOCK."""
+
+    def stock(self, call: Call) -> Answer[Stock]:
+        """What is left of each pool."""
+
+    def hold_stock(self, call: Call, pool: str, quantity: int) -> Answer[Hold]:
+        """Keep so many tickets of a pool. `error` "conflict": not so many are left; "limit": as for `hold`."""
 
 
 class SpectatorSession(Protocol):

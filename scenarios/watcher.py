@@ -26,6 +26,9 @@ class MapWatch(msgspec.Struct, frozen=True):
         return cls(rules.hold_late_max_s + rules.map_late_max_s + _SURELY_S, t0_s + scenario.duration_s)
 
     def pause_s(self, hold: Hold, held_s: float) -> float | None:
-        """How long to wait after `held_s`, when the hold was told; null: the run is over before."""
+        """How long to wait after `held_s`, when the hold was told; null: nobody knows when it ends,
+        or the run is over before."""
+        if hold.ttl_s is None:
+            return None
         pause_s = hold.ttl_s + self.late_max_s
         return pause_s if held_s + pause_s < self.ends_s - _LOOK_WITHIN_S else None

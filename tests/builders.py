@@ -46,6 +46,16 @@ OBJECTIVES = {
 }
 
 
+_OF_SEATS: dict[str, object] = {"pool": "", "quantity": 1}
+_DEFAULTS = {"requests": {"page": ""}, "final_orders": _OF_SEATS, "baseline_orders": _OF_SEATS}
+"""What a test need not say of a row."""
+
+
+def whole_rows(name: str, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    default = _DEFAULTS.get(name, {})
+    return [{**default, **row} for row in rows]
+
+
 @dataclass
 class RunBuilder(PaperSale):
     """The run directory of one on-sale on paper."""
@@ -139,7 +149,7 @@ class RunBuilder(PaperSale):
         """The record that reading the run directory gives, without the disk; `absent` tables were never written."""
         gone = frozenset(absent)
         tables = {
-            name: pa.Table.from_pylist([] if name in gone else rows, schema=TABLES[name])
+            name: pa.Table.from_pylist([] if name in gone else whole_rows(name, rows), schema=TABLES[name])
             for name, rows in self.tables.items()
         }
         return Record(RunPaths(root=Path("on-paper")), self.run, self.faults, tables, gone)
@@ -151,7 +161,7 @@ class RunBuilder(PaperSale):
         write_document(paths.faults, self.faults)
         for name, rows in self.tables.items():
             writer = TableWriter(paths, name, self.run.run_id)
-            writer.append(rows)
+            writer.append(whole_rows(name, rows))
             writer.finish()
         write_document(paths.run, seal(paths, self.run) if self.run.complete else self.run)
         return paths

@@ -19,7 +19,9 @@ Row = dict[str, object]
 HOLD_TTL_S = 8.0
 EPOCH = "e1"
 STATES = {0: "free", 1: "held", 2: "sold"}
-EVERY_CAPABILITY = ("feed", "ledger_export", "order_export", "queue", "seat_map", "sweep")
+EVERY_CAPABILITY = (
+    "feed", "hold_release", "ledger_export", "lookup", "order_export", "probes", "queue", "seats", "sweep"
+)  # fmt: skip
 PLANNED = (  # experiment, component, kind, start and end in s on the release clock
     ("redis-down", "redis", "refuse", 6.0, 10.0),
     ("db-unreachable", "postgres_primary", "refuse", 16.0, 20.0),

@@ -47,6 +47,7 @@ def expand(cells: pa.Table) -> pa.Table:
         "seq": pa.array(nobody, pa.int64()),
         "user": pa.array(nobody, pa.int32()),
         "actor": pa.array(np.full(rows.num_rows, ""), pa.string()),
+        "page": pa.array(np.full(rows.num_rows, ""), pa.string()),
         "op": pa.nulls(rows.num_rows, pa.int64()),
         "t_intended_s": pc.subtract(end_s, response_s),
         "t_start_s": start_s,

@@ -14,7 +14,8 @@ has the same `kind` and `user`; `actor` is that person's name in all tables.
     metrics.parquet     METRICS        the platform's metrics, scraped
     histograms.parquet  HISTOGRAMS     requests that were too many to be rows; the reader turns them into rows again
     spans.parquet       SPANS          the traced journeys: their requests, and the platform's own spans below them
-    final_seats.parquet, final_orders.parquet, final_ledger.parquet   the state at rest, read after settling
+    final_seats.parquet, final_orders.parquet, final_ledger.parquet, final_stock.parquet   the state at rest
+    baseline_orders.parquet, baseline_stock.parquet   what there was before the release, on a platform of the user's own
 """
 
 from __future__ import annotations
@@ -55,19 +56,23 @@ class Function(StrEnum):
     """Exchange of the queue ticket for a pass. key: fan. value: {[admission_no: int, epoch: str]}.
     admission_no: the order in which the platform admitted. epoch: within which they count up; "" for one only."""
     HOLD = "hold"
-    """key: the hold id, or "" when not ok. value: {seats: [str], [ttl_s: float]}.
+    """key: the hold id, or "" when not ok. value: {seats: [str], [ttl_s: float]}, or without seats
+    {pool: str, quantity: int (asked for), [granted: int, ttl_s: float]}.
     `fail` + error "conflict": somebody holds one; "limit": the identity would have more than it may."""
     RELEASE = "release"
-    """key: hold id. value: {seats: [str]}."""
+    """key: hold id. value: {seats: [str]} or {pool: str, quantity: int}."""
+    STOCK = "stock"
+    """At what is left. key: "". value: {[pools: {pool: free | null}, prices_cents: {pool: int}, stale: bool]}."""
     PAY = "pay"
     """key: idempotency key. value: {hold_id, seats, [order_id, amount_cents, state: confirmed | pending],
-    [declined_on_purpose: bool], [shown_cents: int]}.
+    [declined_on_purpose: bool], [shown_cents: int]}; without seats {pool: str, quantity: int, [bought: int]} instead.
     shown_cents: what the seats cost together, as the fan was shown when choosing them.
     `fail` + error "declined": the provider said no; "expired": the hold was gone; "limit": the identity would have more
     than it may. A 202 is ok with state pending."""
     ORDER = "order"
     """Look-up of an order. key: order id. value: {[state: pending | confirmed | declined | refunded | expired,
-    seats: [str], amount_cents: int, stale: bool]}. stale: the platform says that it may have moved on since.
+    seats: [str], pool: str, quantity: int, amount_cents: int, stale: bool]}. stale: the platform says that it may have
+    moved on since.
     `fail` + error "missing": there is no such order."""
     SWEEP = "sweep"
     """After settling: hold then release one seat. key: seat. value: {}.
@@ -97,6 +102,9 @@ REQUESTS: Final = pa.schema(
         pa.field("kind", pa.string(), nullable=False),  # see USER_KINDS
         pa.field("actor", pa.string(), nullable=False),  # fan id, "operator" …; "": not known any more (condensed)
         pa.field("step", pa.string(), nullable=False),  # see STEPS
+        pa.field(
+            "page", pa.string(), nullable=False
+        ),  # which page of the platform a step of several asked; "": its one
         pa.field("method", pa.string(), nullable=False),  # GET POST DELETE SSE WS
         pa.field("t_intended_s", pa.float64(), nullable=False),  # when the user would have sent it
         pa.field("t_start_s", pa.float64(), nullable=False),  # first byte given to the socket
@@ -280,11 +288,23 @@ FINAL_ORDERS: Final = pa.schema(
         pa.field("fan", pa.string(), nullable=False),
         pa.field("seat", pa.string(), nullable=False),  # one row per seat of the order
         pa.field("state", pa.string(), nullable=False),  # pending | confirmed | declined | refunded | expired
-        pa.field("amount_cents", pa.int64(), nullable=False),  # of this seat
+        pa.field("amount_cents", pa.int64(), nullable=False),  # of this row
         pa.field("idempotency_key", pa.string(), nullable=False),
+        pa.field("pool", pa.string(), nullable=False),  # "": a seat
+        pa.field("quantity", pa.int32(), nullable=False),  # tickets in this row
     ]
 )
-"""The operator's order export at rest."""
+"""The operator's order export at rest. Without seats one row per order and pool."""
+
+FINAL_STOCK: Final = pa.schema(
+    [
+        pa.field("pool", pa.string(), nullable=False),
+        pa.field("free", pa.int64()),  # null: the platform does not show it
+        pa.field("held", pa.int64()),
+        pa.field("sold", pa.int64()),
+    ]
+)
+"""What is left of each pool at rest, as the operator sees it."""
 
 FINAL_LEDGER: Final = pa.schema(
     [
@@ -308,6 +328,9 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "final_seats": FINAL_SEATS,
     "final_orders": FINAL_ORDERS,
     "final_ledger": FINAL_LEDGER,
+    "final_stock": FINAL_STOCK,
+    "baseline_orders": FINAL_ORDERS,
+    "baseline_stock": FINAL_STOCK,
 }
 
 
@@ -468,7 +491,7 @@ class RunDocument(Struct, frozen=True):
     t0: str | None  # RFC 3339, wall clock, for people
     command: tuple[str, ...]
     versions: dict[str, str]
-    capabilities: tuple[str, ...]  # of the platform adapter: "order_export", "ledger_export", "seat_map", "feed", …
+    capabilities: tuple[str, ...]  # of the platform adapter: "order_export", "ledger_export", "seats", "feed", …
     phases: tuple[Phase, ...] = ()
     load: LoadSummary | None = None
     anomalies: tuple[Anomaly, ...] = ()

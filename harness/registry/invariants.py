@@ -60,7 +60,7 @@ _ALL: Final = (
         check="Sold + held + free = capacity at rest, each seat once, and every sold seat has a confirmed order.",
         chance="seats that changed hands during the sale",
         exercised_by=("hold", "final_seats"),
-        needs=("seat_map",),
+        needs=("seats",),
         at_rest=True,
     ),
     Invariant(
@@ -69,7 +69,7 @@ _ALL: Final = (
         check="At rest no seat is held, and every unpaid seat that is swept can be held again.",
         chance="unpaid holds whose seats were swept",
         exercised_by=("hold",),
-        needs=("seat_map",),
+        needs=("seats",),
         at_rest=True,
     ),
     Invariant(
@@ -103,7 +103,7 @@ _ALL: Final = (
         "marked stale.",
         chance="seats surely taken, at each look at a fresh map",
         exercised_by=("look",),
-        needs=("seat_map",),
+        needs=("seats",),
     ),
     Invariant(
         name="money_reconciles",

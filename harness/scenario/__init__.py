@@ -19,19 +19,26 @@ from harness.scenario.file import (
     load,
     names,
 )
+from harness.scenario.own_platform import Edge, IndicatorSource, MetricsPage, OwnPlatform, Part, Rules
 
 __all__ = [
     "DEFAULT",
     "FOLDER",
     "PARTY_MAX",
     "Arrivals",
+    "Edge",
     "GeneratorLimits",
+    "IndicatorSource",
     "Journey",
     "Load",
+    "MetricsPage",
     "Objective",
     "OnSale",
     "Override",
+    "OwnPlatform",
+    "Part",
     "PlannedFault",
+    "Rules",
     "Scenario",
     "ScenarioFile",
     "Tactic",

@@ -19,6 +19,7 @@ from msgspec import Meta
 from harness.errors import InputError
 from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
+from harness.scenario.own_platform import OwnPlatform
 from harness.yaml_file import YamlFile, suggest
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "scenarios"
@@ -148,11 +149,19 @@ class Load(_Section, frozen=True):
 
 
 class PlannedFault(_Section, frozen=True):
-    """One experiment on the release clock. `length_s` null: the experiment's own length."""
+    """One experiment on the release clock. `length_s` null: the experiment's own length.
+
+    The generic experiments (cut, hang, latency, errors, drop, stop, kill) break an `edge` or a `part` of the platform;
+    `ms`: of latency, `percent`: of errors and drop.
+    """
 
     experiment: str
     start_s: NotNegative
     length_s: Positive | None = None
+    edge: str = ""
+    part: str = ""
+    ms: Annotated[int, Meta(gt=0)] | None = None
+    percent: Annotated[float, Meta(gt=0, le=100)] | None = None
 
 
 class Objective(_Section, frozen=True):
@@ -193,6 +202,7 @@ class Scenario(_Section, frozen=True):
     settle_timeout_s: Positive = 30.0
     minimum_grade: Literal["A", "B", "C", "D", "F"] = "C"
     on_sale: OnSale = OnSale()
+    platform: OwnPlatform | None = None  # null: the reference booking system, raised by us
     load: Load = Load()
     faults: tuple[PlannedFault, ...] = ()
     objectives: dict[str, Objective] = {}

@@ -7,6 +7,7 @@ from typing import Protocol, Self
 import msgspec
 
 from harness.record.schema import Anomaly, ProcessInfo
+from harness.scenario import OwnPlatform
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,6 +27,7 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     proxied: dict[str, str] = {}  # proxy name → upstream host:port
     metrics: dict[str, str] = {}
     opens_at_s: float = 0.0  # unix s: when the sale opens; 0: it is open from the start
+    own: OwnPlatform | None = None  # a platform of the user's own, as it stands after its preparation
 
 
 class Stack(Protocol):

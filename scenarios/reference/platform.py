@@ -33,11 +33,11 @@ class ReferencePlatform:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What it can show; exports and sweep need an operator's access."""
-        shown = {Capability.QUEUE, Capability.SEAT_MAP}
+        shown = {Capability.QUEUE, Capability.SEATS, Capability.HOLD_RELEASE, Capability.LOOKUP}
         if self._addresses.feeds:
             shown.add(Capability.FEED)
         if self._addresses.admin:
-            shown |= {Capability.ORDER_EXPORT, Capability.SWEEP}
+            shown |= {Capability.ORDER_EXPORT, Capability.SWEEP, Capability.PROBES}
         if self._addresses.ledger:
             shown.add(Capability.LEDGER_EXPORT)
         return frozenset(shown)

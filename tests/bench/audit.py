@@ -101,6 +101,7 @@ def _fans(users: np.ndarray, over_s: float) -> dict[str, pa.Table]:
     ]
     orders = {"order_id": keys["order"], "fan": names, "seat": seats, "state": ["confirmed"] * len(names)}
     orders |= {"amount_cents": [5000] * len(names), "idempotency_key": keys["pay"]}
+    orders |= {"pool": [""] * len(names), "quantity": [1] * len(names)}
     ledger = {"charge_id": [f"c-{n}" for n in users.tolist()], "idempotency_key": keys["pay"]}
     ledger |= {"order_id": keys["order"], "entry": ["capture"] * len(names), "amount_cents": [5000] * len(names)}
     return {

@@ -319,6 +319,7 @@ class HttpClient:
             person.kind,
             person.actor,
             endpoint.step,
+            endpoint.page,
             endpoint.recorded_as or endpoint.method,
             call.t_intended_s,
             start_s,

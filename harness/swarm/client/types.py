@@ -23,8 +23,9 @@ def seconds_until(field: str, now_wall_s: float) -> float | None:
 class Endpoint(msgspec.Struct, frozen=True):
     """One kind of call. `expects`: the statuses that are an answer. `idempotent`: sending it twice does no harm.
 
-    `recorded_as`: what the record calls the method, where that is not the method itself ("SSE"). `accept_encoding`: a
-    body that comes encoded is counted and handed over as it came; nothing is decoded here.
+    `recorded_as`: what the record calls the method, where that is not the method itself ("SSE"). `page`: which one it
+    is of the several pages of a step. `accept_encoding`: a body that comes encoded is counted and handed over as it
+    came; nothing is decoded here.
     """
 
     step: str
@@ -33,6 +34,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     idempotent: bool = False
     recorded_as: str = ""
     accept_encoding: str = "identity"
+    page: str = ""
 
 
 class Response:

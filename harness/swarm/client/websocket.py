@@ -172,6 +172,7 @@ class FeedSocket:
                 kind=person.kind,
                 actor=person.actor,
                 step=STEP,
+                page="",
                 method=METHOD,
                 t_intended_s=call.t_intended_s,
                 t_start_s=start_s,

@@ -35,7 +35,12 @@ def seats_to_sweep(seats: Sequence[FinalSeat], ever_held: Iterable[str], seed: i
 
 
 def _note(recorder: Recorder, reads: FinalReads) -> Iterable[str]:
-    tables = {"final_seats": reads.seats, "final_orders": reads.orders, "final_ledger": reads.ledger}
+    tables = {
+        "final_seats": reads.seats,
+        "final_orders": reads.orders,
+        "final_ledger": reads.ledger,
+        "final_stock": reads.stock,
+    }
     for name, rows in tables.items():
         if rows is not None:
             yield name

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from harness.platform import FinalEntry, FinalOrder, FinalSeat
+from harness.platform import FinalEntry, FinalOrder, FinalPool, FinalSeat
 
 
 class RequestRow(msgspec.Struct, frozen=True, gc=False):
@@ -22,6 +22,7 @@ class RequestRow(msgspec.Struct, frozen=True, gc=False):
     kind: str
     actor: str
     step: str
+    page: str
     method: str
     t_intended_s: float
     t_start_s: float
@@ -117,7 +118,18 @@ class SpanRow(msgspec.Struct, frozen=True, gc=False):
     attributes: str
 
 
-Row = RequestRow | OperationRow | EventRow | GeneratorRow | HistogramRow | SpanRow | FinalSeat | FinalOrder | FinalEntry
+Row = (
+    RequestRow
+    | OperationRow
+    | EventRow
+    | GeneratorRow
+    | HistogramRow
+    | SpanRow
+    | FinalSeat
+    | FinalOrder
+    | FinalEntry
+    | FinalPool
+)
 ROW_TYPES: Final[dict[str, type[Row]]] = {
     "requests": RequestRow,
     "operations": OperationRow,
@@ -128,5 +140,8 @@ ROW_TYPES: Final[dict[str, type[Row]]] = {
     "final_seats": FinalSeat,
     "final_orders": FinalOrder,
     "final_ledger": FinalEntry,
+    "final_stock": FinalPool,
+    "baseline_orders": FinalOrder,
+    "baseline_stock": FinalPool,
 }
 """The tables that a worker writes, and the type of their rows."""

@@ -30,7 +30,7 @@ def request(start_s: float, waited_s: float, service_s: float, status: int = 200
     intended_s = 100.0 + start_s - waited_s
     end_s = 100.0 + start_s + service_s
     return RequestRow(
-        7, 1, "fan", "fan-1", "join", "POST", intended_s, 100.0 + start_s, None, end_s, status, outcome, "", 3, 1, 5
+        7, 1, "fan", "fan-1", "join", "", "POST", intended_s, 100.0 + start_s, None, end_s, status, outcome, "", 3, 1, 5
     )
 
 

@@ -19,7 +19,7 @@ from harness.record.schema import TABLES, Anomaly, RunDocument
 from harness.record.writer import TableWriter, write_document
 from harness.rehearsal.journal import RunJournal
 from harness.scenario import Scenario
-from tests.builders import RunBuilder
+from tests.builders import RunBuilder, whole_rows
 
 Damage = Callable[[pa.Table], pa.Table]
 HISTOGRAM_CELL = {
@@ -37,6 +37,11 @@ def builder(seed: int = 1) -> RunBuilder:
     built = RunBuilder(fans=8, spectators=2, seed=seed)
     built.tables["histograms"] = [HISTOGRAM_CELL | {"count": count} for count in (1, 2, 3, 4)]
     built.tables["spans"] = [SPAN | {"span_id": f"{number:016x}"} for number in range(4)]
+    pools = [{"pool": f"pool-{number}", "free": number, "held": None, "sold": seed} for number in range(4)]
+    built.tables["final_stock"] = built.tables["baseline_stock"] = pools
+    built.tables["baseline_orders"] = [
+        order | {"order_id": f"old-{n}"} for n, order in enumerate(built.tables["final_orders"])
+    ]
     built.changed(run_id=f"20261123-10150{seed}-paper-1a2b")
     assert all(len(built.tables[name]) > 2 for name in TABLES)
     return built
@@ -169,7 +174,7 @@ def test_a_run_is_sealed_when_it_ends_and_again_when_something_is_noted_after_th
     built = builder()
     for name, rows in built.tables.items():
         writer = TableWriter(paths, name)
-        writer.append(rows)
+        writer.append(whole_rows(name, rows))
         writer.finish()
     assert not msgspec.json.decode(paths.run.read_bytes(), type=RunDocument).sealed
     journal.complete()

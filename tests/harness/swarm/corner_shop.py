@@ -50,7 +50,7 @@ class ShopSession:
 
 
 class CornerShop:
-    capabilities = frozenset({Capability.QUEUE, Capability.SEAT_MAP})
+    capabilities = frozenset({Capability.QUEUE, Capability.SEATS})
 
     def __init__(self, addresses, recorder):
         self.addresses = addresses

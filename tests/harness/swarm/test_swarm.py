@@ -74,7 +74,7 @@ def test_a_run_from_arming_to_settled(tmp_path: Path) -> None:
     assert (armed.armed, armed.asked, armed.failures) == (40, 40, {})
     assert finished.load.users_released == 40
     assert finished.load.unfinished == 0
-    assert finished.capabilities == ("queue", "seat_map")
+    assert finished.capabilities == ("queue", "seats")
     assert release.t0_wall_s == pytest.approx(time.time(), abs=60)
 
     requests = swarm.table("requests")

@@ -28,7 +28,7 @@ def paths(tmp_path) -> RunPaths:
 def requests_of(worker: int, seqs: list[int]) -> pa.RecordBatch:
     recorder = Recorder(worker)
     for seq in seqs:
-        row = RequestRow(seq, 1, "fan", "fan-1", "join", "POST", 0.0, 0.0, 0.1, 0.2, 201, "ok", "", 3, 1, None)
+        row = RequestRow(seq, 1, "fan", "fan-1", "join", "", "POST", 0.0, 0.0, 0.1, 0.2, 201, "ok", "", 3, 1, None)
         recorder.request(row)
     return recorder.take(T0)["requests"]
 

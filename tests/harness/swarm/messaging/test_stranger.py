@@ -123,7 +123,7 @@ def require_untouched(swarm: SwarmProcess, finished: Finished, settled: Settled,
     assert all(abs(one.clock_offset_ms) < 1000 for one in load.workers)
     assert swarm.table("operations").num_rows == 40
     assert settled.seat_map is not None
-    assert finished.capabilities == ("queue", "seat_map")
+    assert finished.capabilities == ("queue", "seats")
 
 
 def counted(note: str) -> int:

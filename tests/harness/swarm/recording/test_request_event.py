@@ -34,7 +34,9 @@ def row(method: str, step: str, seconds: float, size: int, error: str, t_end_s: 
     """A request that took so long and ended at that instant; null: now."""
     end_s = monotonic() if t_end_s is None else t_end_s
     start_s = end_s - seconds
-    return RequestRow(0, 7, "fan", "fan-7", step, method, end_s, start_s, None, end_s, 200, "ok", error, size, 1, None)
+    return RequestRow(
+        0, 7, "fan", "fan-7", step, "", method, end_s, start_s, None, end_s, 200, "ok", error, size, 1, None
+    )
 
 
 def environment() -> Environment:

@@ -1,0 +1,36 @@
+"""The capabilities that a platform's adapter can declare, with what each gives a rehearsal."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Capability(StrEnum):
+    """What a platform can show or do. A checker whose evidence is missing says `not_observable`, never `held`."""
+
+    QUEUE = "queue"
+    SEATS = "seats"
+    STOCK = "stock"
+    HOLD_RELEASE = "hold_release"
+    FEED = "feed"
+    LOOKUP = "lookup"
+    ORDER_EXPORT = "order_export"
+    LEDGER_EXPORT = "ledger_export"
+    SWEEP = "sweep"
+    PROBES = "probes"
+
+
+WORDS: Final[dict[Capability, str]] = {
+    Capability.QUEUE: "fans wait in a queue before they may buy",
+    Capability.SEATS: "fans choose named seats from a map",
+    Capability.STOCK: "fans choose how many tickets they want of a pool",
+    Capability.HOLD_RELEASE: "a fan can give a hold or a basket back",
+    Capability.FEED: "spectators follow every change of a seat",
+    Capability.LOOKUP: "a fan can look up an order",
+    Capability.ORDER_EXPORT: "an operator can export all orders",
+    Capability.LEDGER_EXPORT: "an operator can export what was charged and refunded",
+    Capability.SWEEP: "an operator can try to hold any seat at rest",
+    Capability.PROBES: "an operator can let probes past the queue",
+}
+"""What each of them means, for people."""
