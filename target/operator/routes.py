@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -12,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from target.context import Context
 from target.http.messages import Name, ProblemError, json_response, read_json
 from target.http.operations import Parameter, Success, operation
-from target.http.tickets import PASS_VALID_S
+from target.http.tickets import PASS_VALID_S, Signer
+from target.orders import Orders, Parking
+from target.seats import Inventory
 
 OPERATOR_ADMISSION_NO: Final = 0
 NO_LIMIT: Final = 0
@@ -46,12 +48,24 @@ class Unrest(msgspec.Struct, frozen=True):
     parked: int
 
 
+@dataclass(frozen=True, slots=True)
+class OperatedSale:
+    """What an operator reaches of one event."""
+
+    event: str
+    orders: Orders
+    inventory: Inventory
+    parking: Parking
+    signer: Signer
+
+
 class AdminRoutes:
     """Handlers of the operator's endpoints. Without an admin token they refuse everybody."""
 
-    def __init__(self, contexts: Sequence[Context]) -> None:
-        self._contexts = {context.settings.event: context for context in contexts}
-        self._first = contexts[0]
+    def __init__(self, sales: Sequence[OperatedSale], admin_token: str) -> None:
+        self._sales = {sale.event: sale for sale in sales}
+        self._first = sales[0]
+        self._admin_token = admin_token
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -78,12 +92,12 @@ class AdminRoutes:
     async def pending(self, request: Request) -> Response:
         """How much is not yet at rest, of all events."""
         self._authorise(request)
-        each = self._contexts.values()
+        each = self._sales.values()
         return json_response(
             Unrest(
-                orders_pending=sum([await context.orders.unfinished_count() for context in each]),
-                holds=sum([await context.inventory.holds_count() for context in each]),
-                parked=sum([len(await context.parking.all()) for context in each]),
+                orders_pending=sum([await sale.orders.unfinished_count() for sale in each]),
+                holds=sum([await sale.inventory.holds_count() for sale in each]),
+                parked=sum([len(await sale.parking.all()) for sale in each]),
             )
         )
 
@@ -98,14 +112,13 @@ class AdminRoutes:
         )
         return json_response(PassAnswer(given), 201)
 
-    def _of(self, event: str) -> Context:
-        context = self._contexts.get(event) if event else self._first
-        if context is None:
-            raise ProblemError(404, "no such event", f"on sale: {', '.join(self._contexts)}")
-        return context
+    def _of(self, event: str) -> OperatedSale:
+        sale = self._sales.get(event) if event else self._first
+        if sale is None:
+            raise ProblemError(404, "no such event", f"on sale: {', '.join(self._sales)}")
+        return sale
 
     def _authorise(self, request: Request) -> None:
-        token = self._first.settings.admin_token
         given = request.headers.get("authorization", "")
-        if not token or not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        if not self._admin_token or not hmac.compare_digest(given.encode(), f"Bearer {self._admin_token}".encode()):
             raise ProblemError(401, "not authorised", "the operator's bearer token is needed")

@@ -10,12 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from target.context import Connections, Context
 from target.http.messages import json_response
 from target.http.operations import operation
+from target.payments.client import PaymentsClient
 from target.runtime import fallbacks
 from target.runtime.breakers import GAUGE_VALUES, BreakerState, UnavailableError
 from target.runtime.cache import CachedValue
+from target.storage.keys import Keys
+from target.storage.redis import RedisStore
+from target.storage.shards import Shards
 
 FIGURES_TTL_S: Final = 1.0
 
@@ -45,14 +48,15 @@ class StatusAnswer(msgspec.Struct, frozen=True):
 
 
 class StatusRoute:
-    """Handler of the route."""
+    """Handler of the route. `events`: the keys of each event on sale."""
 
-    def __init__(self, connections: Connections, contexts: Sequence[Context]) -> None:
-        self._contexts = contexts
-        self._databases = connections.shards.databases
+    def __init__(self, redis: RedisStore, payments: PaymentsClient, shards: Shards, events: Sequence[Keys]) -> None:
+        self._redis = redis
+        self._events = events
+        self._databases = shards.databases
         primaries = (database.primary.guard for database in self._databases)
         replicas = (database.replica.guard for database in self._databases)
-        self._guards = (connections.redis.guard, connections.payments.guard, *primaries, *replicas)
+        self._guards = (redis.guard, payments.guard, *primaries, *replicas)
         self._figures = CachedValue("status", self._ask, ttl_s=FIGURES_TTL_S)
 
     def route(self) -> Route:
@@ -74,7 +78,7 @@ class StatusRoute:
 
     async def _queue_depth(self) -> int | None:
         try:
-            depths = [await each.redis.command("ZCARD", each.keys.queue) for each in self._contexts]
+            depths = [await self._redis.command("ZCARD", event.queue) for event in self._events]
         except UnavailableError:
             return None
         return sum(int(depth) for depth in depths)

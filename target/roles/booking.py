@@ -38,8 +38,10 @@ def create(settings: Settings) -> Starlette:
         *(route for sale in sales for route in sale.routes()),
         OrderLookup(sale.orders for sale in sales).route(),
         WebhookRoutes((sale.checkouts for sale in sales), settings.webhook_secret).route(),
-        *WebRoutes(contexts).routes(),
-        StatusRoute(connections, contexts).route(),
+        *WebRoutes((context.settings, context.venue.layout.title) for context in contexts).routes(),
+        StatusRoute(
+            connections.redis, connections.payments, connections.shards, [context.keys for context in contexts]
+        ).route(),
         health_route,
         metrics_route,
     ]

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from target.context import Context
 from target.http.app import api
 from target.http.process_routes import health_route, metrics_route
-from target.operator import AdminRoutes
+from target.operator import AdminRoutes, OperatedSale
 from target.orders import OrderJobs
 from target.queue import AdmissionController
 from target.roles.composition import checkouts_of, compose_all
@@ -56,13 +56,18 @@ def create(settings: Settings) -> Starlette:
             yield
         await connections.close()
 
-    routes = [*AdminRoutes(contexts).routes(), health_route, metrics_route]
+    operated = [_operated(context) for context in contexts]
+    routes = [*AdminRoutes(operated, settings.admin_token).routes(), health_route, metrics_route]
     return api(
         "gatecrash reference booking system: the operator's endpoints",
         routes,
         events=settings.events,
         lifespan=lifespan,
     )
+
+
+def _operated(context: Context) -> OperatedSale:
+    return OperatedSale(context.settings.event, context.orders, context.inventory, context.parking, context.signer)
 
 
 def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:

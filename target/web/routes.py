@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from target.context import Context
 from target.http.messages import ProblemError
 from target.http.operations import Success, operation
 from target.seats import SEATS_MAX
+from target.settings import Settings
 
 WEB: Final = Path(__file__).parent
 TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -46,14 +46,14 @@ PAGE_HEADERS: Final = {
 
 
 class WebRoutes:
-    """Handlers of the pages of all events, and of what they load."""
+    """Handlers of the pages of all events, and of what they load. `events`: the settings and the title of each."""
 
-    def __init__(self, contexts: Iterable[Context]) -> None:
+    def __init__(self, events: Iterable[tuple[Settings, str]]) -> None:
         self._assets = {path.name: path.read_bytes() for path in sorted(WEB.iterdir()) if path.suffix in TYPES}
         self.digest = _digest(self._assets)
         self._pages = {
-            f"/{page}/{context.settings.event}": self._fill((WEB / f"{page}.html").read_text(), context)
-            for context in contexts
+            f"/{page}/{settings.event}": self._fill((WEB / f"{page}.html").read_text(), settings, title)
+            for settings, title in events
             for page in ("queue", "seats")
         }
 
@@ -87,11 +87,10 @@ class WebRoutes:
         headers = {"cache-control": ASSET_CACHE, "x-content-type-options": "nosniff"}
         return Response(self._assets[name], headers=headers, media_type=TYPES[Path(name).suffix])
 
-    def _fill(self, template: str, context: Context) -> bytes:
-        settings = context.settings
+    def _fill(self, template: str, settings: Settings, title: str) -> bytes:
         values = {
             "event": settings.event,
-            "title": context.venue.layout.title,
+            "title": title,
             "assets": f"/assets/{self.digest}",
             "opens_at": settings.opens_at_s,
             "policy": settings.queue_policy,
