@@ -25,17 +25,20 @@ _WORDS: Final = {
     errno.ETIMEDOUT: "timeout",
     **dict.fromkeys((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH), "refused"),
 }
+_WRONG_NAME: Final = frozenset({62, 64})  # hostname, IP address
+_WRONG_TIME: Final = frozenset({9, 10})  # not yet valid, expired
 AnySocket: TypeAlias = "socket.socket | gevent.socket.socket | gevent.ssl.SSLSocket"
 # gevent's own sockets carry two watchers and a dict each, and wait inside; a held connection needs one watcher.
 _PlainSocket: Final[type[socket.socket]] = gevent.monkey.get_original("socket", "socket")
 
 
 class CallFailed(Exception):
-    """A call got no usable answer. `error` is one of `harness.record.schema.ERRORS`."""
+    """A call got no usable answer. `error` is one of `harness.record.schema.ERRORS`; `detail`: one line for people."""
 
-    def __init__(self, error: str) -> None:
+    def __init__(self, error: str, detail: str = "") -> None:
         super().__init__(error)
         self.error = error
+        self.detail = detail
 
 
 class ClientLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +56,7 @@ class Origin(msgspec.Struct, frozen=True):
     """Scheme, host and port of a platform, resolved once: name look-ups have no place in a release.
 
     `others`: (family, address) to try, in order, when the first refuses: "localhost" is often [::1] first, and not
-    listening there.
+    listening there. `ca_file`: certificates to trust besides the system's.
     """
 
     secure: bool
@@ -62,6 +65,7 @@ class Origin(msgspec.Struct, frozen=True):
     family: int
     address: str
     others: tuple[tuple[int, str], ...] = ()
+    ca_file: str = ""
 
     @property
     def authority(self) -> str:
@@ -70,7 +74,7 @@ class Origin(msgspec.Struct, frozen=True):
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
-def resolve(url: str) -> Origin:
+def resolve(url: str, ca_file: str = "") -> Origin:
     """The origin of a URL. Raises `InputError` for a URL or a name that cannot be used."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
@@ -87,7 +91,7 @@ def resolve(url: str) -> Origin:
             f"{parts.hostname} cannot be resolved: {error}", hint="check the platform's address"
         ) from error
     first, *others = dict.fromkeys((int(family), str(sockaddr[0])) for family, _, _, _, sockaddr in found)
-    return Origin(secure, parts.hostname, port, *first, others=tuple(others))
+    return Origin(secure, parts.hostname, port, *first, others=tuple(others), ca_file=ca_file)
 
 
 def connect(origin: Origin, limits: ClientLimits, session: ssl.SSLSession | None) -> tuple[AnySocket, str]:
@@ -115,10 +119,10 @@ def _connect_to(
             _connect_plain(raw, (address, origin.port))
             if origin.secure:
                 made = gevent.socket.socket(family, socket.SOCK_STREAM, fileno=raw.detach())
-                made = tls.handshake(made, origin.host, session)
+                made = tls.handshake(made, origin.host, session, origin.ca_file)
     except OSError as error:
         _drop(made)
-        raise CallFailed(error_of(error)) from None
+        raise CallFailed(error_of(error), _detail_of(error, origin)) from None
     except BaseException:
         _drop(made)
         raise
@@ -150,3 +154,23 @@ def error_of(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "dns"
     return _WORDS.get(error.errno or 0, "reset")
+
+
+def _detail_of(error: OSError, origin: Origin) -> str:
+    """What went wrong with this origin, and what to do about it, where there is more to say than the word."""
+    where = f"{origin.host}:{origin.port}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of {where} is not accepted: {error.verify_message}; {_mend(error.verify_code)}"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS with {where}: {error.reason or error}; is it an https address?"
+    word = error_of(error)
+    return f"{where} refuses connections: is the platform up?" if word == "refused" else ""
+
+
+def _mend(verify_code: int) -> str:
+    """What to do about a certificate that failed for that reason (X509_V_ERR_…)."""
+    if verify_code in _WRONG_NAME:
+        return "use the name that the certificate is for"
+    if verify_code in _WRONG_TIME:
+        return "renew it, or check the clock of this machine"
+    return "if its authority is your own, name its certificates as platform.ca_file"

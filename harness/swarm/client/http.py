@@ -117,6 +117,11 @@ class HttpClient:
         self._seq = self._recorder.next_seq()
         self._t_start_s = self.first_send_s = t_start_s
 
+    @property
+    def sent_ahead(self) -> bool:
+        """Whether the barrier has sent a request whose answer nobody has read."""
+        return self._ahead is not None
+
     def call(
         self, endpoint: Endpoint, target: str, call: Call, headers: bytes = b"", body: bytes | None = None
     ) -> Response:
@@ -293,7 +298,9 @@ class HttpClient:
     def _failed(self, endpoint: Endpoint, call: Call, failure: CallFailed | MalformedResponse) -> Response:
         self.close()
         error = failure.error if isinstance(failure, CallFailed) else "protocol"
-        return self._record(endpoint, call, None, b"", _UNKNOWN if self._sent else _FAIL, error)
+        response = self._record(endpoint, call, None, b"", _UNKNOWN if self._sent else _FAIL, error)
+        response.detail = failure.detail if isinstance(failure, CallFailed) else str(failure)
+        return response
 
     def _record(
         self,

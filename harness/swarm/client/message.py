@@ -51,6 +51,18 @@ class Head:
         end = self.raw.find(b"\r\n", start)
         return self.raw[start : end if end >= 0 else None].strip()
 
+    def fields(self, name: bytes) -> list[bytes]:
+        """All fields of that name (given in lower case), stripped, in their order."""
+        found: list[bytes] = []
+        mark = b"\r\n" + name + b":"
+        start = self._lower.find(mark)
+        while start >= 0:
+            start += len(mark)
+            end = self.raw.find(b"\r\n", start)
+            found.append(self.raw[start : end if end >= 0 else None].strip())
+            start = self._lower.find(mark, start)
+        return found
+
     def body_length(self, *, to_head: bool = False) -> int:
         """Bytes of the body, or `CHUNKED`, or `CLOSE_DELIMITED` (RFC 9112 §6.3). `to_head`: the request was a HEAD."""
         if to_head:

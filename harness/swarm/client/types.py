@@ -38,22 +38,37 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Response:
-    """How a call ended. status 0: no usable response. `outcome` and `error` as in REQUESTS."""
+    """How a call ended. status 0: no usable response. `outcome` and `error` as in REQUESTS; `detail`: for people."""
 
-    __slots__ = ("_head", "body", "error", "outcome", "status", "t_end_s")
+    __slots__ = ("_head", "body", "detail", "error", "outcome", "status", "t_end_s")
 
-    def __init__(self, outcome: str, error: str, t_end_s: float, head: Head | None = None, body: bytes = b"") -> None:
+    def __init__(
+        self,
+        outcome: str,
+        error: str,
+        t_end_s: float,
+        head: Head | None = None,
+        body: bytes = b"",
+        detail: str = "",
+    ) -> None:
         self.outcome = outcome
         self.error = error
         self.t_end_s = t_end_s
         self.status = head.status if head else 0
         self.body = body
+        self.detail = detail
         self._head = head
 
     def header(self, name: str) -> str:
         """A header field, "" when there is none."""
         value = self._head.get(name.lower().encode()) if self._head else None
         return value.decode("latin-1") if value else ""
+
+    def fields(self, name: str) -> list[str]:
+        """All header fields of that name."""
+        if self._head is None:
+            return []
+        return [value.decode("latin-1") for value in self._head.fields(name.encode())]
 
     @property
     def retry_after_s(self) -> float | None:

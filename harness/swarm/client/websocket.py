@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
+from websocket import ABNF
 
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
@@ -127,12 +128,14 @@ class FeedSocket:
         "_person",
         "_recorder",
         "_span_id",
+        "detail",
         "first_send_s",
         "retry_after_s",
     )
 
     def __init__(self, recorder: Recorder, person: Person, limits: ClientLimits | None = None) -> None:
         self.first_send_s: float | None = None
+        self.detail = ""  # why it could not be opened, for people
         self.retry_after_s: float | None = None  # the platform's wish when it last refused us or sent us away
         self._recorder = recorder
         self._person = person
@@ -141,22 +144,34 @@ class FeedSocket:
         self._connection: PingingConnection | None = None
         self._messages: MessageReader | None = None
 
-    def connect(self, url: str, call: Call) -> tuple[Outcome, str]:
-        """Open it: how that ended and the error. One row of REQUESTS."""
+    def connect(
+        self,
+        url: str,
+        call: Call,
+        headers: bytes = b"",
+        *,
+        step: str = STEP,
+        page: str = "",
+        origin: Origin | None = None,
+    ) -> tuple[Outcome, str]:
+        """Open it: how that ended and the error. One row of REQUESTS.
+
+        `headers`: complete lines, each ended by CRLF. `origin`: where to, when it is resolved already.
+        """
         seq = self._recorder.next_seq()
         start_s = monotonic()
         status, outcome, error = 0, Outcome.UNKNOWN, "stopped"
         self.retry_after_s = None
         self._span_id = ""
         try:
-            status = self._open(url)
+            status = self._open(url, headers, origin)
             if status == SWITCHED:
                 outcome, error = Outcome.OK, ""
             else:
                 outcome, error = Outcome.FAIL, "status"
         except CallFailed as failure:
             outcome = Outcome.FAIL if self._connection is None else Outcome.UNKNOWN
-            error = failure.error
+            error, self.detail = failure.error, failure.detail
         except MalformedResponse:
             error = "protocol"
         finally:
@@ -171,8 +186,8 @@ class FeedSocket:
                 user=person.user,
                 kind=person.kind,
                 actor=person.actor,
-                step=STEP,
-                page="",
+                step=step,
+                page=page,
                 method=METHOD,
                 t_intended_s=call.t_intended_s,
                 t_start_s=start_s,
@@ -191,6 +206,11 @@ class FeedSocket:
                 self._recorder.span(self._recorder.tracer.trace_of(person.kind, person.user), self._span_id, row)
         return outcome, error
 
+    @property
+    def ended(self) -> bool:
+        """Whether the other side has closed it."""
+        return self._messages is None or self._messages.close_reason is not None
+
     def receive(self) -> bytes:
         """The next message; empty when the other side has ended it in order. Raises `CallFailed`."""
         if self._messages is None:
@@ -204,23 +224,29 @@ class FeedSocket:
             return b""
         raise CallFailed("reset")
 
+    def send(self, text: bytes) -> None:
+        """Send a text message. Raises `CallFailed`."""
+        if self._connection is None:
+            raise CallFailed("reset")
+        self._connection.send(ABNF.create_frame(text, ABNF.OPCODE_TEXT).format())
+
     def close(self) -> None:
         """Drop it without a farewell."""
         if self._connection is not None:
             self._connection.close()
         self._connection = self._messages = None
 
-    def _open(self, url: str) -> int:
+    def _open(self, url: str, headers: bytes, origin: Origin | None) -> int:
         """Connect and shake hands: the status of the answer; what a refusal says of coming back is noted."""
         self.close()
         parts, limits = urlsplit(url), self._limits
-        self._connection = connection = PingingConnection(_origin(parts.scheme, parts.netloc), limits)
+        self._connection = connection = PingingConnection(origin or _origin(parts.scheme, parts.netloc), limits)
         connection.deadline_s = monotonic() + limits.first_byte_s
         connection.stamped = True
         if self.first_send_s is None:
             self.first_send_s = monotonic()
         key = upgrade_key()
-        connection.send(upgrade_request(url, key, self._trace()))
+        connection.send(upgrade_request(url, key, headers + self._trace()))
         head, received = _read_head(connection, limits.head_bytes)
         if head.status != SWITCHED:
             self.retry_after_s = _wish_of(head, Body(connection, head.body_length(), received))

@@ -28,8 +28,9 @@ class CrashLog:
         self._found: dict[tuple[str, str, str], CrashSummary] = {}
 
     def note(self, error: BaseException, *, kind: str, step: str) -> None:
-        """A user of that kind crashed in that step of their journey."""
-        key = (kind, place_of(error.__traceback__), type(error).__name__)
+        """A user of that kind crashed in that step of their journey. An error may say `where` it comes from itself."""
+        where = getattr(error, "where", "") or place_of(error.__traceback__)
+        key = (kind, where, type(error).__name__)
         if key not in self._found and len(self._found) >= PLACES_MAX:
             key = (kind, _ELSEWHERE, "")
         words = _one_line(f"{type(error).__name__}: {error}")
@@ -59,7 +60,12 @@ def place_of(trace: TracebackType | None) -> str:
     frames = traceback.extract_tb(trace)
     authors = [frame for frame in frames if _is_an_authors(Path(frame.filename))]
     chosen = (authors or frames)[-1:]
-    return "".join(f"{_shown(Path(frame.filename))}:{frame.lineno}" for frame in chosen)
+    return "".join(shown_place(frame.filename, frame.lineno) for frame in chosen)
+
+
+def shown_place(file: str, line: int | None) -> str:
+    """FILE:LINE, relative to the working directory where it lies below."""
+    return f"{_shown(Path(file))}:{line}"
 
 
 def _is_an_authors(path: Path) -> bool:

@@ -9,9 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from harness.errors import InputError
+from harness.errors import GatecrashError, InputError
+from harness.swarm.users.crashes import place_of
 
 TREE: Final = Path(__file__).resolve().parents[3]
+_OFFERED: Final = {"gatecrash": "launcher.py", "gatecrash.adapter": "adapter/kit.py"}
 
 
 def load_class(reference: str) -> type:
@@ -38,17 +40,39 @@ def find_file(file: str) -> Path:
 
 def _module(path: Path) -> ModuleType:
     """A file of our own tree is imported by its package name, so that it exists once; any other by its path."""
+    offer_gatecrash()
     try:
         if path.is_relative_to(TREE):
             return importlib.import_module(".".join(path.relative_to(TREE).with_suffix("").parts))
         name = f"gatecrash_user_{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
-            raise InputError(f"{path} is no Python file", hint="its name must end in .py")
+            raise ImportError("its name must end in .py")  # noqa: TRY301 - said as the others are
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         sys.path.insert(0, str(path.parent))
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError) as error:
-        raise InputError(f"{path} cannot be loaded: {error}", hint="does it import on its own?") from error
+    except GatecrashError:
+        raise
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}" if not isinstance(error, ImportError | SyntaxError) else str(error)
+        where = place_of(error.__traceback__)
+        shown = f" ({where})" if where and not isinstance(error, SyntaxError) else ""
+        raise InputError(f"{path} cannot be loaded: {words}{shown}", hint="does it import on its own?") from error
     return module
+
+
+def offer_gatecrash() -> None:
+    """Let users' files import `gatecrash.adapter` in a checkout as they do from a wheel, loaded when first used."""
+    if "gatecrash" in sys.modules or importlib.util.find_spec("gatecrash") is not None:
+        return
+    for name, file in _OFFERED.items():
+        spec = importlib.util.spec_from_file_location(
+            name, TREE / "harness" / file, submodule_search_locations=[] if name == "gatecrash" else None
+        )
+        assert spec is not None  # noqa: S101 - these files are ours
+        assert spec.loader is not None  # noqa: S101
+        spec.loader = importlib.util.LazyLoader(spec.loader)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)

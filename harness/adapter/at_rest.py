@@ -1,0 +1,231 @@
+"""The state at rest of a platform of one's own: waits for it, reads the operator's pages, looks up acknowledged orders.
+
+Nothing here raises for what the platform or the adapter does: what cannot be read is null, and a note says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from time import monotonic
+from typing import Final, Protocol, TypeVar
+
+import gevent
+import msgspec
+
+from harness.adapter.browser import Browser
+from harness.adapter.errors import AdapterFault
+from harness.adapter.session import KitSession
+from harness.adapter.shopper import MAIL_HOST
+from harness.adapter.site import Site
+from harness.adapter.values import ExportedOrder, LedgerRow, PoolAtRest, SeatAtRest, checked
+from harness.adapter.verbs import Ended, VerbRunner, verb_of
+from harness.platform import AckedOrder, Call, FinalEntry, FinalOrder, FinalPool, FinalReads, Person
+from harness.record.schema import Outcome, SeatMapFacts
+from harness.registry.capabilities import Capability
+
+T = TypeVar("T")
+V = TypeVar("V", bound=msgspec.Struct)
+
+OPERATOR: Final = Person(user=-1, kind="operator", actor="operator", identity="operator")
+STEP: Final = "settle"
+_POLL_S: Final = 0.5
+_TRIES: Final = 5
+_NOTES_MAX: Final = 20
+
+
+class _Operated(Protocol):
+    """What an operator needs of a platform: see `harness.adapter.platform.ShopPlatform`."""
+
+    capabilities: Collection[Capability]
+    site: Site
+
+    def stock(self, api: Browser) -> Iterable[PoolAtRest]: ...
+    def seats(self, api: Browser) -> Iterable[SeatAtRest]: ...
+    def orders(self, api: Browser) -> Iterable[ExportedOrder]: ...
+    def ledger(self, api: Browser) -> Iterable[LedgerRow]: ...
+    def at_rest(self, api: Browser) -> bool: ...
+    def sweep_seats(self, api: Browser, seats: Sequence[str]) -> None: ...
+    def fan_session(self, person: Person) -> KitSession: ...
+    def browser_of(self, person: Person) -> Browser: ...
+    def session_that_bought(self, order_id: str) -> KitSession | None: ...
+    def actor_of(self, fan: str) -> str: ...
+
+
+class Operator:
+    """Reads a platform as its operator."""
+
+    def __init__(self, platform: _Operated) -> None:
+        self._platform = platform
+        self._browser = platform.browser_of(OPERATOR)
+        self._runner = VerbRunner(self._browser, OPERATOR)
+        self._notes: list[str] = []
+
+    def read(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
+        """Wait until it is at rest; look up what was acknowledged; read everything."""
+        at_rest = self._wait_for_rest(monotonic() + timeout_s)
+        if Capability.LOOKUP in self._platform.capabilities:
+            self._look_up(acked)
+        return self.now({order.order_id: order.actor for order in acked}, at_rest=at_rest)
+
+    def now(self, actors: dict[str, str] | None = None, *, at_rest: bool = False) -> FinalReads:
+        """Read everything as it is. `actors`: order → the fan who was told of it."""
+        platform, capabilities = self._platform, self._platform.capabilities
+        stock = seats = orders = ledger = None
+        if Capability.STOCK in capabilities:
+            stock = self._all(platform.stock, PoolAtRest)
+        if Capability.SEATS in capabilities:
+            seats = self._all(platform.seats, SeatAtRest)
+        if Capability.ORDER_EXPORT in capabilities:
+            orders = self._all(platform.orders, ExportedOrder)
+        if Capability.LEDGER_EXPORT in capabilities:
+            ledger = self._all(platform.ledger, LedgerRow)
+        self._browser.close()
+        return FinalReads(
+            at_rest=at_rest,
+            seats=None if seats is None else tuple(seats),
+            stock=None if stock is None else tuple(map(_pool, stock)),
+            orders=None if orders is None else tuple(self._order_rows(orders, actors or {})),
+            ledger=None if ledger is None else tuple(map(_entry, ledger)),
+            seat_map=None if seats is None else SeatMapFacts(capacity=len(seats)),
+            notes=tuple(self._notes),
+        )
+
+    def sweep(self, seats: Sequence[str]) -> None:
+        """Try to hold and give back each of these seats."""
+        self._platform.sweep_seats(self._browser, seats)
+
+    # Rest.
+
+    def _wait_for_rest(self, deadline_s: float) -> bool:
+        while True:
+            ended = self._ask(verb_of(self._platform.at_rest, self._browser, name="at_rest"), tries=1)
+            if ended.value is True:
+                return True
+            if ended.value is not None and ended.value is not False:
+                self._note(f"at_rest returned {type(ended.value).__name__}, not True or False")
+                return False
+            if monotonic() + _POLL_S > deadline_s:
+                self._note(f"not at rest: {ended.detail or ended.error or 'something is held or pending still'}")
+                return False
+            gevent.sleep(_POLL_S)
+
+    # Reading.
+
+    def _all(self, verb: Callable[[Browser], Iterable[V]], kind: type[V]) -> list[V] | None:
+        """All that it gives, each checked; null when it could not be read in a few tries."""
+
+        def read() -> list[V]:
+            rows = verb(self._browser)
+            if isinstance(rows, str | bytes | dict) or not hasattr(rows, "__iter__"):
+                return [checked(rows, kind, verb.__name__)]
+            return [checked(row, kind, verb.__name__) for row in rows]
+
+        read.__name__ = verb.__name__
+        read.__wrapped__ = verb  # type: ignore[attr-defined]
+        ended = self._ask(read, tries=_TRIES)
+        if ended.value is None:
+            self._note(f"{verb.__name__} could not be read: {ended.detail or ended.error}")
+        return ended.value
+
+    def _ask(self, verb: Callable[[], T], *, tries: int) -> Ended[T]:
+        """Run it, again when the platform does not answer: it has just been through faults."""
+        for left in range(tries - 1, -1, -1):
+            try:
+                ended = self._runner.run(verb, STEP, Call(t_intended_s=monotonic()))
+            except AdapterFault as fault:
+                where = f"{fault.where}: " if fault.where else ""
+                return Ended(Outcome.UNKNOWN, monotonic(), error="adapter", detail=f"{where}{fault}")
+            if ended.outcome is Outcome.OK or not left:
+                return ended
+            gevent.sleep(_POLL_S)
+        raise AssertionError("no try was left")  # pragma: no cover
+
+    def _order_rows(self, orders: list[ExportedOrder], actors: dict[str, str]) -> Iterator[FinalOrder]:
+        for order in orders:
+            fan = self._platform.actor_of(order.fan) or actors.get(order.order_id) or order.fan
+            yield from _rows(order, fan)
+
+    def _note(self, line: str) -> None:
+        line = self._platform.site.secrets.hide(line)
+        if line not in self._notes and len(self._notes) < _NOTES_MAX:
+            self._notes.append(line)
+
+    # Orders that fans were told of.
+
+    def _look_up(self, acked: Sequence[AckedOrder]) -> None:
+        """Each in its fan's name, with that fan's own browser where they used it in this process."""
+        missing = sum(not self._look_up_one(order) for order in acked)
+        if missing:
+            self._note(f"{missing} of {len(acked)} acknowledged orders could not be looked up")
+
+    def _look_up_one(self, order: AckedOrder) -> bool:
+        person = Person(user=-1, kind=OPERATOR.kind, actor=order.actor, identity=order.identity)
+        session = self._platform.session_that_bought(order.order_id)
+        try:
+            if session is None:
+                session = self._platform.fan_session(person)
+                session.runner.run(session.shopper.open, STEP, Call(t_intended_s=monotonic()))
+            session.shopper.browser.become(person)
+            for _ in range(_TRIES):
+                answer = session.look_up(Call(t_intended_s=monotonic()), order.order_id, person, STEP)
+                if answer.outcome is Outcome.OK or answer.error == "missing":
+                    return True
+                gevent.sleep(_POLL_S)
+        except AdapterFault as fault:
+            self._note(f"{fault.where}: {fault}")
+        finally:
+            if session is not None:
+                session.close()
+        return False
+
+
+def default_rest(orders: Iterable[ExportedOrder], stock: Iterable[PoolAtRest]) -> bool:
+    """No order is pending, and nothing is held."""
+    return not any(pool.held for pool in stock) and not any(order.state == "pending" for order in orders)
+
+
+def local_actor(address: str) -> str:
+    """The actor of a fan's own e-mail address; "" for any other."""
+    name, _, host = address.partition("@")
+    return name if host.lower() == MAIL_HOST else ""
+
+
+def _pool(pool: PoolAtRest) -> FinalPool:
+    return FinalPool(pool=pool.pool, free=pool.free, held=pool.held, sold=pool.sold)
+
+
+def _entry(row: LedgerRow) -> FinalEntry:
+    return FinalEntry(
+        charge_id=row.charge_id,
+        idempotency_key=row.key,
+        order_id=row.order_id,
+        entry=row.entry,
+        amount_cents=row.cents,
+    )
+
+
+def _rows(order: ExportedOrder, fan: str) -> Iterator[FinalOrder]:
+    """One row for a pool, or one for each seat; the cents of an order are shared out over its seats."""
+    if not order.seats:
+        yield FinalOrder(
+            order_id=order.order_id,
+            fan=fan,
+            seat="",
+            state=order.state,
+            amount_cents=order.cents,
+            idempotency_key=order.key,
+            pool=order.pool,
+            quantity=order.quantity,
+        )
+        return
+    share, rest = divmod(order.cents, len(order.seats))
+    for number, seat in enumerate(order.seats):
+        yield FinalOrder(
+            order_id=order.order_id,
+            fan=fan,
+            seat=seat,
+            state=order.state,
+            amount_cents=share + (number < rest),
+            idempotency_key=order.key,
+            pool=order.pool,
+        )

@@ -1,0 +1,41 @@
+"""What authors of adapters import: `from gatecrash.adapter import …` is this module.
+
+In an installed wheel this file is `gatecrash/adapter.py`; in a checkout `harness.swarm.users.loader` offers it.
+"""
+
+from __future__ import annotations
+
+from harness.adapter.browser import Browser, Events, Socket
+from harness.adapter.errors import Admitted, NoAnswer, Refused
+from harness.adapter.page import Element, Form, Page
+from harness.adapter.platform import ShopPlatform
+from harness.adapter.shopper import Shopper
+from harness.adapter.values import Basket, ExportedOrder, LedgerRow, Placed, PoolAtRest, SeatAtRest
+from harness.platform import Person, Pool, SeatMap, Section, Venue
+from harness.registry.capabilities import Capability
+
+__all__ = [
+    "Admitted",
+    "Basket",
+    "Browser",
+    "Capability",
+    "Element",
+    "Events",
+    "ExportedOrder",
+    "Form",
+    "LedgerRow",
+    "NoAnswer",
+    "Page",
+    "Person",
+    "Placed",
+    "Pool",
+    "PoolAtRest",
+    "Refused",
+    "SeatAtRest",
+    "SeatMap",
+    "Section",
+    "ShopPlatform",
+    "Shopper",
+    "Socket",
+    "Venue",
+]

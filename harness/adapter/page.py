@@ -1,0 +1,333 @@
+"""An answer as a fan sees it: text, elements, forms, JSON. It is read only as far as an adapter asks for it."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any, Final, Literal, TypeVar
+from urllib.parse import urljoin
+
+import msgspec
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from harness.adapter.errors import NoAnswer
+from harness.swarm.client.types import Response
+
+T = TypeVar("T")
+Fields = list[tuple[str, str]]
+
+_CHARSET: Final = re.compile(rb"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+_META_BYTES: Final = 1024
+_TEXT_SHOWN: Final = 200
+_GZIP_OR_ZLIB: Final = 47
+_BUTTONS: Final = frozenset({"submit", "image"})
+_NEVER_SENT: Final = frozenset({"submit", "image", "button", "reset", "file"})
+
+
+class Element:
+    """One element of a page."""
+
+    __slots__ = ("_node",)
+
+    def __init__(self, node: LexborNode) -> None:
+        self._node = node
+
+    @property
+    def tag(self) -> str:
+        """Its name in lower case."""
+        return self._node.tag or ""
+
+    @property
+    def text(self) -> str:
+        """All text in it, with single spaces."""
+        return " ".join(self._node.text(deep=True, separator=" ").split())
+
+    def get(self, name: str, default: str = "") -> str:
+        """An attribute; "" for one without a value."""
+        attributes = self._node.attributes
+        return (attributes[name] or "") if name in attributes else default
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._node.attributes:
+            raise NoAnswer("protocol", detail=f"<{self.tag}> has no attribute {name}")
+        return self.get(name)
+
+    def find(self, selector: str) -> Element | None:
+        """The first element in it; null: none."""
+        node = self._node.css_first(selector)
+        return None if node is None else Element(node)
+
+    def select(self, selector: str) -> list[Element]:
+        """All elements in it."""
+        return [Element(node) for node in self._node.css(selector)]
+
+
+class Form(msgspec.Struct, frozen=True):
+    """A form as the browser would send it when its first button is pressed. `fields` in the order of the page."""
+
+    url: str
+    method: Literal["GET", "POST"]
+    fields: tuple[tuple[str, str], ...]
+    page_url: str
+    multipart: bool = False
+
+    def get(self, name: str) -> str | None:
+        """The value of a field; null when the form has none of that name."""
+        return next((value for key, value in self.fields if key == name), None)
+
+    def filled(self, changes: dict[str, object]) -> Fields:
+        """The fields with these values; null takes a field out, a list gives one field several values."""
+        wanted = {name: _values(value) for name, value in changes.items()}
+        placed: set[str] = set()
+        fields: Fields = []
+        for name, value in self.fields:
+            if name not in wanted:
+                fields.append((name, value))
+            elif name not in placed:
+                placed.add(name)
+                fields += [(name, one) for one in wanted[name]]
+        return fields + [(name, one) for name in wanted if name not in placed for one in wanted[name]]
+
+
+class Page:
+    """What a request was answered with, after its redirects. `url`: where it came from in the end."""
+
+    __slots__ = ("_body", "_body_bytes_max", "_response", "_text", "_tree", "asked", "url")
+
+    def __init__(self, url: str, asked: str, response: Response, body_bytes_max: int) -> None:
+        self.url = url
+        self.asked = asked  # "GET /shop/cart", for messages
+        self._response = response
+        self._body_bytes_max = body_bytes_max
+        self._body: bytes | None = None
+        self._text: str | None = None
+        self._tree: LexborHTMLParser | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._response.status
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """How long the platform wants to be left alone."""
+        return self._response.retry_after_s
+
+    @property
+    def t_end_s(self) -> float:
+        """When its last byte was here, on this process's monotonic clock."""
+        return self._response.t_end_s
+
+    def header(self, name: str) -> str:
+        """A header field, "" when there is none."""
+        return self._response.header(name)
+
+    @property
+    def body(self) -> bytes:
+        """The body without its content coding."""
+        if self._body is None:
+            self._body = self._decoded()
+        return self._body
+
+    @property
+    def text(self) -> str:
+        """The body as text: in the charset of its header or of the page itself, else UTF-8."""
+        if self._text is None:
+            self._text = self._read_text()
+        return self._text
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - JSON is anything
+        """The body as JSON."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise self._misread("is not JSON") from None
+
+    def read(self, kind: type[T]) -> T:
+        """The body as JSON of that shape, usually a `msgspec.Struct`."""
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self._misread(f"is not what was expected: {error}") from None
+
+    def find(self, selector: str) -> Element | None:
+        """The first element that this CSS selector matches; null: none."""
+        node = self.tree.css_first(selector)
+        return None if node is None else Element(node)
+
+    def need(self, selector: str) -> Element:
+        """The first element that it matches. Without one the verb ends as "protocol": this is another page."""
+        found = self.find(selector)
+        if found is None:
+            raise self._misread(f"has no {selector}")
+        return found
+
+    def select(self, selector: str) -> list[Element]:
+        """All elements that it matches."""
+        return [Element(node) for node in self.tree.css(selector)]
+
+    def form(self, selector: str = "form") -> Form:
+        """The form that it matches, or the one around what it matches. Hidden fields and tokens are in it."""
+        node = self.tree.css_first(selector)
+        while node is not None and node.tag != "form":
+            node = node.parent
+        if node is None:
+            raise self._misread(f"has no form {selector}")
+        attributes = node.attributes
+        method: Literal["GET", "POST"] = "POST" if (attributes.get("method") or "").lower() == "post" else "GET"
+        return Form(
+            url=self.link(attributes.get("action") or ""),
+            method=method,
+            fields=tuple(_fields(self._controls(node))),
+            page_url=self.url,
+            multipart=(attributes.get("enctype") or "").lower() == "multipart/form-data",
+        )
+
+    def link(self, href: str) -> str:
+        """The whole address of a link of this page."""
+        if b"<base" in self.body[: _META_BYTES * 4].lower() and (base := self.find("base[href]")):
+            return urljoin(urljoin(self.url, base.get("href")), href)
+        return urljoin(self.url, href)
+
+    @property
+    def tree(self) -> LexborHTMLParser:
+        """The parsed page."""
+        if self._tree is None:
+            self._tree = LexborHTMLParser(self.text)
+        return self._tree
+
+    def __repr__(self) -> str:
+        return f"<Page {self.asked} {self.status}>"
+
+    def excerpt(self, characters: int = _TEXT_SHOWN) -> str:
+        """The beginning of what it says, on one line, for messages."""
+        try:
+            text = self.text
+            if "<" in text[:_META_BYTES]:
+                body = LexborHTMLParser(text).body
+                text = body.text(separator=" ") if body is not None else text
+        except NoAnswer as failure:
+            text = str(failure)
+        line = " ".join(text.split())
+        return line if len(line) <= characters else f"{line[:characters]}…"
+
+    def _controls(self, form: LexborNode) -> list[LexborNode]:
+        controls = form.css("input, select, textarea, button")
+        name = form.attributes.get("id")
+        if name and f'form="{name}"' in self.text:
+            inside = {control.mem_id for control in controls}
+            every = self.tree.css("input, select, textarea, button")
+            controls = [one for one in every if one.mem_id in inside or one.attributes.get("form") == name]
+        return controls
+
+    def _decoded(self) -> bytes:
+        raw = self._response.body
+        coding = self._response.header("content-encoding").strip().lower()
+        if coding in ("", "identity") or not raw:
+            return raw
+        if coding not in ("gzip", "x-gzip", "deflate"):
+            raise self._misread(f"came as {coding}, which was not asked for")
+        try:
+            return _inflated(raw, _GZIP_OR_ZLIB, self._body_bytes_max)
+        except zlib.error:
+            if coding != "deflate":
+                raise self._misread("is no gzip") from None
+        try:
+            return _inflated(raw, -zlib.MAX_WBITS, self._body_bytes_max)
+        except zlib.error:
+            raise self._misread("is no deflate") from None
+
+    def _read_text(self) -> str:
+        body = self.body
+        named = _CHARSET.search(self._response.header("content-type").encode("latin-1"))
+        charset = named or _CHARSET.search(body[:_META_BYTES])
+        if charset is not None:
+            try:
+                return body.decode(charset[1].decode("ascii"), "replace")
+            except LookupError:
+                pass
+        return body.decode("utf-8-sig", "replace")
+
+    def _misread(self, what: str) -> NoAnswer:
+        shown = "" if "came as" in what or "gzip" in what or "deflate" in what else f"; it begins: {self.excerpt()}"
+        return NoAnswer("protocol", detail=f"{self.asked} (status {self.status}) {what}{shown}", status=self.status)
+
+
+def _inflated(raw: bytes, wbits: int, bytes_max: int) -> bytes:
+    """All members of it. Raises `zlib.error`, and `NoAnswer` for more than `bytes_max`."""
+    parts: list[bytes] = []
+    size = 0
+    while raw:
+        decoder = zlib.decompressobj(wbits)
+        parts.append(decoder.decompress(raw, bytes_max + 1 - size))
+        size += len(parts[-1])
+        if size > bytes_max:
+            raise NoAnswer("too_large", detail=f"an encoded body holds more than {bytes_max} bytes")
+        if not decoder.eof:
+            raise zlib.error("it was cut")
+        raw = decoder.unused_data
+    return b"".join(parts)
+
+
+def _values(value: object) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, list | tuple):
+        return [str(one) for one in value]
+    return [str(value)]
+
+
+def _fields(controls: list[LexborNode]) -> Iterator[tuple[str, str]]:
+    """What the browser sends of these controls (HTML standard, "constructing the entry list")."""
+    pressed = False
+    for control in controls:
+        attributes = control.attributes
+        kind = (attributes.get("type") or "").lower()
+        is_button = (control.tag == "button" and kind in ("", "submit")) or (
+            control.tag == "input" and kind in _BUTTONS
+        )
+        first_button, pressed = is_button and not pressed, pressed or is_button
+        name = attributes.get("name")
+        if not name or "disabled" in attributes or _is_switched_off(control):
+            continue
+        if control.tag == "select":
+            yield from ((name, value) for value in _chosen(control))
+        elif control.tag == "textarea":
+            yield name, _lines(control.text(deep=True))
+        elif is_button:
+            if first_button:
+                yield name, attributes.get("value") or ""
+        elif control.tag == "input" and kind not in _NEVER_SENT:
+            ticks = kind in ("checkbox", "radio")
+            if not ticks or "checked" in attributes:
+                yield name, attributes.get("value") or ("on" if ticks and "value" not in attributes else "")
+
+
+def _is_switched_off(control: LexborNode) -> bool:
+    """Whether it lies in a disabled fieldset."""
+    node = control.parent
+    while node is not None and node.tag != "form":
+        if node.tag == "fieldset" and "disabled" in node.attributes:
+            return True
+        node = node.parent
+    return False
+
+
+def _chosen(select: LexborNode) -> list[str]:
+    options = [option for option in select.css("option") if "disabled" not in option.attributes]
+    chosen = [option for option in options if "selected" in option.attributes]
+    if "multiple" not in select.attributes:
+        chosen = chosen[-1:] or options[:1]
+    return [_value_of(option) for option in chosen]
+
+
+def _value_of(option: LexborNode) -> str:
+    value = option.attributes.get("value")
+    return " ".join(option.text().split()) if value is None and "value" not in option.attributes else value or ""
+
+
+def _lines(text: str) -> str:
+    text = text.removeprefix("\n")
+    return text.replace("\r\n", "\n").replace("\n", "\r\n")

@@ -1,0 +1,151 @@
+"""The base of an adapter for a platform of one's own: sessions, outcomes, operations, timing and final reads.
+
+An adapter is a subclass that names its capabilities and its `Shopper`, and reads the operator's pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from harness.adapter.at_rest import Operator, default_rest, local_actor
+from harness.adapter.browser import Browser
+from harness.adapter.people import people_of
+from harness.adapter.session import KitSession
+from harness.adapter.shopper import Shopper
+from harness.adapter.site import Site
+from harness.adapter.values import ExportedOrder, LedgerRow, PoolAtRest, SeatAtRest
+from harness.errors import InputError
+from harness.platform import AckedOrder, Addresses, FinalReads, Person, SpectatorSession
+from harness.registry.capabilities import Capability
+from harness.scenario import OwnPlatform, Tactic
+from harness.swarm.recording.recorder import Recorder
+from harness.swarm.recording.shown_maps import ShownMaps
+
+
+class ShopPlatform:
+    """See the module. `api`, wherever it is given, is a browser of the operator's; tokens are in `self.secrets`."""
+
+    capabilities: Collection[Capability] = frozenset()
+    """What the platform can show or do: a class attribute of the adapter."""
+    shopper: ClassVar[type[Shopper]] = Shopper
+    """The adapter's customers."""
+
+    def __init__(self, addresses: Addresses, recorder: Recorder) -> None:
+        own = addresses.own or OwnPlatform(url=addresses.booking)
+        self.capabilities = capabilities_of(type(self))
+        self.site = Site(own)
+        self.settings: Mapping[str, str | int | float | bool] = own.settings
+        self.secrets: Mapping[str, str] = self.site.secrets
+        self.rules = own.rules
+        self._people = people_of(addresses)
+        self._recorder = recorder
+        self._shown = ShownMaps()
+        self._sessions: list[KitSession] = []
+
+    # What an adapter writes.
+
+    def stock(self, api: Browser) -> Iterable[PoolAtRest]:
+        """STOCK: every pool as the operator sees it."""
+        raise NotImplementedError
+
+    def seats(self, api: Browser) -> Iterable[SeatAtRest]:
+        """SEATS: every seat's state."""
+        raise NotImplementedError
+
+    def orders(self, api: Browser) -> Iterable[ExportedOrder]:
+        """ORDER_EXPORT: every order."""
+        raise NotImplementedError
+
+    def ledger(self, api: Browser) -> Iterable[LedgerRow]:
+        """LEDGER_EXPORT: everything charged, refunded and declined."""
+        raise NotImplementedError
+
+    def at_rest(self, api: Browser) -> bool:
+        """Whether nothing will change by itself any more. By itself: no order is pending, and nothing is held."""
+        orders = self.orders(api) if Capability.ORDER_EXPORT in self.capabilities else ()
+        stock = self.stock(api) if Capability.STOCK in self.capabilities else ()
+        seats = self.seats(api) if Capability.SEATS in self.capabilities else ()
+        return default_rest(orders, stock) and not any(seat.state == "held" for seat in seats)
+
+    def sweep_seats(self, api: Browser, seats: Sequence[str]) -> None:
+        """SWEEP: hold and give back each of these seats."""
+        raise NotImplementedError
+
+    def let_in(self, api: Browser, shopper: Shopper) -> None:
+        """PROBES: give this shopper what lets them past the queue."""
+        raise NotImplementedError
+
+    # What the swarm asks for.
+
+    def fan_session(self, person: Person) -> KitSession:
+        """A new fan."""
+        session = KitSession(self._new_shopper(person), self._recorder, self._shown)
+        self._sessions.append(session)
+        return session
+
+    def bot_session(self, person: Person, tactic: Tactic) -> KitSession:  # noqa: ARG002 - a tactic is the queue's own
+        """A bot: a customer in a hurry."""
+        return self.fan_session(person)
+
+    def spectator_session(self, person: Person) -> SpectatorSession:
+        """Only with FEED, which an adapter writes by itself."""
+        raise NotImplementedError
+
+    def probe_session(self, person: Person) -> KitSession | None:
+        """A customer whom the operator lets past the queue; null without PROBES."""
+        if Capability.PROBES not in self.capabilities:
+            return None
+        session = self.fan_session(person)
+        self.let_in(self.browser_of(person), session.shopper)
+        return session
+
+    def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
+        """The state at rest."""
+        return Operator(self).read(acked, timeout_s)
+
+    def reads_now(self) -> FinalReads:
+        """The state as it is, e.g. before the release."""
+        return Operator(self).now()
+
+    def sweep(self, seats: Sequence[str]) -> None:
+        """Hold and release each of these seats."""
+        Operator(self).sweep(seats)
+
+    # What the kit's own parts ask for.
+
+    def browser_of(self, person: Person) -> Browser:
+        """A new browser."""
+        return Browser(self.site, self._recorder, person)
+
+    def session_that_bought(self, order_id: str) -> KitSession | None:
+        """The session of this process that was told of the order."""
+        return next((session for session in self._sessions if order_id in session.orders), None)
+
+    def actor_of(self, fan: str) -> str:
+        """The actor whom an operator's page calls that; "" when it is nobody's name here."""
+        return local_actor(fan) or self._people.actor_of(fan)
+
+    def _new_shopper(self, person: Person) -> Shopper:
+        """Made without arguments, so that an adapter may have an `__init__` of its own."""
+        kind = type(self).shopper
+        shopper = kind.__new__(kind)
+        shopper.browser = self.browser_of(person)
+        shopper.person = person
+        shopper.settings = self.settings
+        shopper.secrets = self.secrets
+        shopper.account = self._people.account_of(person)
+        shopper.__init__()  # type: ignore[misc]
+        return shopper
+
+
+def capabilities_of(kind: type) -> frozenset[Capability]:
+    """Those that an adapter declares. Raises `InputError` for what is none."""
+    declared = getattr(kind, "capabilities", None)
+    if isinstance(declared, str) or not isinstance(declared, Iterable):
+        raise InputError(f"{kind.__name__}.capabilities is no set", hint="capabilities = {Capability.STOCK, …}")
+    unknown = sorted(str(one) for one in declared if one not in set(Capability))
+    if unknown:
+        hint = f"there are {', '.join(Capability)}"
+        raise InputError(f"{kind.__name__} declares the unknown capability {unknown[0]}", hint=hint)
+    return frozenset(map(Capability, declared))

@@ -1,0 +1,145 @@
+"""What a customer does on a platform of one's own: an adapter overrides the verbs of the capabilities it declares.
+
+A verb makes requests with `self.browser` and returns what the fan was shown. It raises `Refused` when the platform says
+no. Everything else is the kit's: outcomes, operations, times, retries, rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final
+
+from harness.adapter.browser import Browser
+from harness.adapter.values import Basket, Placed
+from harness.platform import Person, Pool, SeatMap, Venue
+from harness.registry.capabilities import Capability
+
+MAIL_HOST: Final = "fans.gatecrash.test"
+"""Where the fans' e-mail addresses end; `.test` belongs to nobody (RFC 2606)."""
+
+
+class Shopper:
+    """One customer, with a browser of their own. An adapter subclasses it; `__init__`, if any, takes no arguments.
+
+    `person`: who they are in the record. `account`: their row of the people file, empty without one. `settings`: those
+    of the scenario. `secrets`: name → value, for what must never be recorded.
+    """
+
+    first_page: ClassVar[str] = ""
+    """The page that is asked for at T0: sent as a prepared request. "": the path of the platform's url."""
+    poll_s: ClassVar[float] = 1.0
+    """How often `place` is asked."""
+    same_key_same_purchase: ClassVar[bool] = False
+    """The platform promises that a purchase sent again with the same key is the same purchase: then a fan who got no
+    answer sends it again. Otherwise they look whether it happened (`resume_buy`)."""
+
+    browser: Browser
+    person: Person
+    settings: Mapping[str, str | int | float | bool]
+    secrets: Mapping[str, str]
+    account: Mapping[str, str]
+
+    @property
+    def email(self) -> str:
+        """An address that is this fan's alone, and that the kit knows again in the operator's export."""
+        return f"{self.person.actor}@{MAIL_HOST}"
+
+    def open(self) -> None:
+        """Come to the sale: the first page, and whatever follows it (a login, a cookie banner)."""
+        self.browser.get(self.first_page)
+
+    # QUEUE
+
+    def join(self) -> int | None:
+        """Take a place; the position, null when none is shown."""
+        raise NotImplementedError
+
+    def place(self) -> int | None:
+        """The position now, asked every `poll_s`. Raises `Admitted` when the fan is called in."""
+        raise NotImplementedError
+
+    def positions(self) -> Iterator[int | None]:
+        """The positions as a stream tells them, instead of `place`; it returns when the fan is called in."""
+        raise NotImplementedError
+
+    def enter(self) -> int | None:
+        """Go in; the number of the admission, null when none is shown."""
+        return None
+
+    # SEATS
+
+    def venue(self) -> Venue:
+        """The layout: sections, rows, prices."""
+        raise NotImplementedError
+
+    def seats(self) -> SeatMap:
+        """Every seat's state."""
+        raise NotImplementedError
+
+    def reserve_seats(self, seats: tuple[str, ...]) -> Basket:
+        """Keep these seats. Refused "conflict": one of them is taken; "limit"."""
+        raise NotImplementedError
+
+    # STOCK
+
+    def left(self) -> list[Pool]:
+        """What is left, pool by pool."""
+        raise NotImplementedError
+
+    def reserve(self, pool: str, quantity: int) -> Basket:
+        """Keep so many tickets of a pool. Refused "conflict": not so many are left; "limit"."""
+        raise NotImplementedError
+
+    # Both
+
+    def give_back(self, basket: Basket) -> None:
+        """HOLD_RELEASE: give a basket back. Refused "expired": it was gone."""
+        raise NotImplementedError
+
+    def buy(self, basket: Basket, key: str, *, declined: bool) -> Placed:
+        """Buy what is kept; `key` is the purchase's own. `declined`: with a card that the provider declines.
+
+        Refused "declined"; "expired": the basket was gone; "limit".
+        """
+        raise NotImplementedError
+
+    def look_up(self, order_id: str) -> Placed:
+        """LOOKUP: how an order stands. Refused "missing": there is none."""
+        raise NotImplementedError
+
+    # After an unknown end: look, never do it again
+
+    def basket(self) -> Basket | None:
+        """What is in the fan's basket now; null: nothing."""
+        raise NotImplementedError
+
+    def resume_reserve(self, pool: str, quantity: int, resume: object) -> Basket | None:  # noqa: ARG002
+        """Whether a `reserve` that got no answer happened: what it got, null when it surely did not happen.
+
+        `resume`: what `Refused` was raised with. Without it, and without `basket`, the fan gives up.
+        """
+        return self.basket()
+
+    def resume_buy(self, basket: Basket, key: str, resume: object) -> Placed | None:  # noqa: ARG002
+        """Whether a `buy` that got no answer happened; null when it surely did not.
+
+        By itself it looks up the order whose id `Refused` was raised with as `resume`; without one the fan gives up.
+        """
+        if isinstance(resume, str) and resume:
+            return self.look_up(resume)
+        raise NotImplementedError
+
+
+VERBS: Final[dict[Capability, tuple[tuple[str, ...], ...]]] = {
+    Capability.QUEUE: (("join",), ("place", "positions")),
+    Capability.SEATS: (("venue",), ("seats",), ("reserve_seats",), ("buy",)),
+    Capability.STOCK: (("left",), ("reserve",), ("buy",)),
+    Capability.HOLD_RELEASE: (("give_back",),),
+    Capability.LOOKUP: (("look_up",),),
+}
+"""The verbs that a capability needs: of each group one."""
+
+
+def is_written(shopper: type[Shopper], verb: str) -> bool:
+    """Whether an adapter has a verb of its own."""
+    return getattr(shopper, verb) is not getattr(Shopper, verb)

@@ -1,0 +1,1 @@
+from harness.adapter.kit import *  # noqa: F403

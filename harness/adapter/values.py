@@ -1,0 +1,131 @@
+"""What the verbs of an adapter give: baskets, purchases, and the rows of an operator's pages. Checked once, here."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from harness.platform import FinalSeat
+
+V = TypeVar("V", bound=msgspec.Struct)
+
+ORDER_STATES: Final = frozenset({"pending", "confirmed", "declined", "refunded", "expired"})
+ENTRIES: Final = frozenset({"capture", "refund", "decline"})
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base: frozen, by keyword."""
+
+
+class Basket(_Value, frozen=True):
+    """What is kept for a fan.
+
+    `basket_id`: the platform's name for it; "": it has none. `quantity`: how many tickets were granted; null: as many
+    as were asked for. `cents`: what they cost together, as shown; null: not shown. `ttl_s`: for how long from now they
+    are kept; null: the platform does not say. `data`: whatever the adapter itself needs later, never recorded.
+    """
+
+    basket_id: str = ""
+    quantity: int | None = None
+    pool: str = ""
+    seats: tuple[str, ...] = ()
+    cents: int | None = None
+    ttl_s: float | None = None
+    data: object = None
+
+
+class Placed(_Value, frozen=True):
+    """An order as the fan is shown it. `state`: pending | confirmed | declined | refunded | expired.
+
+    `cents`, `quantity`: of the whole order, as shown; null: not shown.
+    """
+
+    order_id: str
+    state: str
+    cents: int | None = None
+    quantity: int | None = None
+    pool: str = ""
+    seats: tuple[str, ...] = ()
+
+
+class PoolAtRest(_Value, frozen=True):
+    """One pool as the operator sees it: tickets that are free, held in baskets, and sold. Null: not shown."""
+
+    pool: str
+    free: int | None = None
+    held: int | None = None
+    sold: int | None = None
+
+
+SeatAtRest = FinalSeat
+
+
+class ExportedOrder(_Value, frozen=True):
+    """One order, or one pool of an order, of the operator's export.
+
+    `fan`: whose it is: the actor's name, the fan's e-mail address (`Shopper.email`), or any value of the fan's row of
+    the people file. `cents`: of this row. `quantity` tickets of `pool`, or the `seats`. `key`: the idempotency key,
+    where the platform keeps it.
+    """
+
+    order_id: str
+    fan: str
+    state: str
+    cents: int
+    quantity: int = 1
+    pool: str = ""
+    seats: tuple[str, ...] = ()
+    key: str = ""
+
+
+class LedgerRow(_Value, frozen=True):
+    """One entry of the payments. `entry`: capture | refund | decline."""
+
+    charge_id: str
+    order_id: str
+    entry: str
+    cents: int
+    key: str = ""
+
+
+class WrongTypeError(Exception):
+    """A verb gave something else than it should. The message is one sentence."""
+
+
+def checked(value: object, kind: type[V], verb: str) -> V:
+    """The value itself, when it is a `kind` whose fields have the right types. Raises `WrongTypeError`."""
+    if not isinstance(value, kind):
+        raise WrongTypeError(f"{verb} returned {_shown(value)}, not {kind.__name__}")
+    fields = {name: getattr(value, name) for name in value.__struct_fields__}
+    try:
+        msgspec.convert(fields, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise WrongTypeError(f"{verb} returned {kind.__name__} with a wrong field: {error}") from None
+    state, entry = fields.get("state"), fields.get("entry")
+    if kind in (Placed, ExportedOrder) and state not in ORDER_STATES:
+        raise WrongTypeError(f"{verb} returned state {state!r}, not one of {', '.join(sorted(ORDER_STATES))}")
+    if kind is LedgerRow and entry not in ENTRIES:
+        raise WrongTypeError(f"{verb} returned entry {entry!r}, not one of {', '.join(sorted(ENTRIES))}")
+    return value
+
+
+def checked_number(value: object, verb: str) -> int | None:
+    """A position or an admission number. Raises `WrongTypeError`."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise WrongTypeError(f"{verb} returned {_shown(value)}, not a number or None")
+
+
+def checked_list(value: object, kind: type[V], verb: str) -> list[V]:
+    """Each of them checked. Raises `WrongTypeError`."""
+    if isinstance(value, str | bytes | dict) or not hasattr(value, "__iter__"):
+        raise WrongTypeError(f"{verb} returned {_shown(value)}, not a list of {kind.__name__}")
+    return [checked(item, kind, verb) for item in value]
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "None"
+    text = " ".join(repr(value).split())
+    return f"{type(value).__name__} {text if len(text) <= 60 else f'{text[:59]}…'}"

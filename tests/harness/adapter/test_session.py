@@ -1,0 +1,137 @@
+"""An adapter's verbs become operations and rows; what ended unknown is looked up and never done again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from time import monotonic
+
+import pytest
+
+from harness.platform import AckedOrder, Addresses, Call, Person
+from harness.record.schema import Outcome
+from harness.scenario import OwnPlatform
+from harness.scenario.own_platform import Rules
+from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.recorder import Recorder
+from tests.harness.adapter.shop import LittleShop, Shop
+from tests.harness.swarm.scripted_server import serving
+
+
+def person(number: int = 0) -> Person:
+    return Person(user=number, kind="fan", actor=f"fan-{number:06d}", identity=f"person-{number:06d}")
+
+
+def now() -> Call:
+    return Call(t_intended_s=monotonic())
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "swordfish")
+
+
+@contextmanager
+def raised(shop: Shop, kind: type[LittleShop] = LittleShop) -> Iterator[tuple[LittleShop, Recorder]]:
+    with serving(shop.script) as server:
+        own = OwnPlatform(url=server.url, secrets={"token": "SHOP_TOKEN"}, rules=Rules(at_rest_within_s=1))
+        recorder = Recorder(1)
+        yield kind(Addresses(booking=server.url, feeds=(), event="", own=own), recorder), recorder
+
+
+def table(recorder: Recorder, name: str) -> list[dict]:
+    batch = recorder.take(ReleaseInstant(0.0, 0.0))
+    return batch[name].to_pylist() if name in batch else []
+
+
+def test_a_purchase_is_a_row_for_each_hop_and_an_operation_for_each_verb() -> None:
+    with raised(Shop()) as (platform, recorder):
+        fan = platform.fan_session(person())
+        assert fan.queue_page(now()).outcome is Outcome.OK
+        assert fan.stock(now()).value.pools[0].free == 50
+        hold = fan.hold_stock(now(), "standing", 2).value
+        order = fan.pay(now(), hold, key="k1", declined_on_purpose=False).value
+        assert fan.order(now(), order.order_id).value.state == "confirmed"
+        fan.close()
+    batches = recorder.take(ReleaseInstant(0.0, 0.0))
+    operations = {row["function"]: row for row in batches["operations"].to_pylist()}
+    assert [row["outcome"] for row in operations.values()] == ["ok"] * 4
+    values = {name: json.loads(row["value"]) for name, row in operations.items()}
+    assert values["stock"]["pools"] == {"standing": 50}
+    assert values["hold"] == {"pool": "standing", "quantity": 2, "granted": 2}
+    paid = values["pay"]
+    assert (paid["order_id"], paid["bought"], paid["amount_cents"], paid["shown_cents"]) == ("1", 2, 5000, 5000)
+    requests = batches["requests"].to_pylist()
+    assert [(row["step"], row["page"]) for row in requests] == [
+        ("queue_page", "GET /sale"),
+        ("stock", "GET /sale"),
+        ("hold", "GET /sale"),
+        ("hold", "POST /cart"),
+        ("hold", "GET /sale"),
+        ("pay", "GET /sale"),
+        ("pay", "POST /buy"),
+        ("pay", "GET /order/{n}"),
+        ("order", "GET /order/{n}"),
+    ]
+    ops = {name: row["op"] for name, row in operations.items()}
+    assert [row["op"] for row in requests if row["step"] == "hold"] == [ops["hold"]] * 3
+    followed = [row for row in requests if row["step"] == "pay"]
+    assert all(later["t_intended_s"] == row["t_end_s"] for row, later in pairwise(followed))
+
+
+def test_a_reservation_whose_answer_was_cut_is_looked_up_and_not_made_again() -> None:
+    shop = Shop(cut={"/cart": 1})
+    with raised(shop) as (platform, _):
+        fan = platform.fan_session(person())
+        fan.queue_page(now())
+        first = fan.hold_stock(now(), "standing", 2)
+        assert (first.outcome, first.final) == (Outcome.UNKNOWN, False)
+        again = fan.hold_stock(Call(t_intended_s=monotonic(), attempt=2, retry_of=first.op), "standing", 2)
+        fan.close()
+    assert again.value.quantity == 2
+    assert sum(shop.carts.values()) == 2
+
+
+def test_a_purchase_whose_answer_was_cut_is_not_made_again_where_nobody_can_look() -> None:
+    shop = Shop(cut={"/buy": 1})
+    with raised(shop) as (platform, _):
+        fan = platform.fan_session(person())
+        fan.queue_page(now())
+        hold = fan.hold_stock(now(), "standing", 2).value
+        first = fan.pay(now(), hold, key="k", declined_on_purpose=False)
+        again = fan.pay(now(), hold, key="k", declined_on_purpose=False)
+        fan.close()
+    assert (first.outcome, again.outcome, again.final) == (Outcome.UNKNOWN, Outcome.UNKNOWN, True)
+    assert len(shop.orders) == 1
+
+
+@pytest.mark.parametrize(("quantity", "error"), [(5, "limit"), (3, "conflict")])
+def test_a_refusal_is_a_failed_operation(quantity: int, error: str) -> None:
+    with raised(Shop(stock=2)) as (platform, recorder):
+        fan = platform.fan_session(person())
+        fan.queue_page(now())
+        answer = fan.hold_stock(now(), "standing", quantity)
+        fan.close()
+        (row,) = table(recorder, "operations")
+    assert (answer.outcome, answer.error, answer.final) == (Outcome.FAIL, error, True)
+    assert (row["outcome"], row["error"]) == ("fail", error)
+
+
+def test_what_is_read_at_rest_names_the_fans() -> None:
+    with raised(Shop()) as (platform, recorder):
+        fan = platform.fan_session(person(3))
+        fan.queue_page(now())
+        hold = fan.hold_stock(now(), "standing", 2).value
+        order = fan.pay(now(), hold, key="k", declined_on_purpose=False).value
+        fan.close()
+        acked = [AckedOrder(order_id=order.order_id, actor="fan-000003", identity="person-000003")]
+        reads = platform.final_reads(acked, 5.0)
+        looks = [row for row in table(recorder, "operations") if row["function"] == "order"]
+    assert (reads.at_rest, reads.notes) == (True, ())
+    assert (reads.stock[0].free, reads.stock[0].held, reads.stock[0].sold) == (48, 0, 2)
+    (row,) = reads.orders
+    assert (row.fan, row.quantity, row.amount_cents, row.state) == ("fan-000003", 2, 5000, "confirmed")
+    assert (looks[0]["actor"], looks[0]["outcome"]) == ("fan-000003", "ok")
+    assert reads.ledger[0].entry == "capture"
