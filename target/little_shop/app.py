@@ -43,14 +43,17 @@ def shop_app(settings: Settings) -> Starlette:
     pages = Pages(settings.base_path)
     metrics = Metrics(baskets, orders, line)
     baskets.put_on_sale()
+    customer = CustomerRoutes(baskets, orders, line, Accounts(settings.login, database), pages, settings)
     routes: list[BaseRoute] = [
-        *CustomerRoutes(baskets, orders, line, Accounts(settings.login, database), pages, settings).routes(),
+        *customer.routes(),
         *QueueRoutes(line, pages, settings).routes(),
         *OperatorRoutes(database, baskets, orders, line, payments, settings).routes(),
     ]
     own: list[BaseRoute] = [Route("/metrics", metrics.page), Route("/healthz", _health)]
+    if settings.base_path:
+        routes = [Route(settings.base_path, customer.front), Mount(settings.base_path, routes=routes)]
     return Starlette(
-        routes=[*own, Mount(settings.base_path, routes=routes)] if settings.base_path else [*own, *routes],
+        routes=[*own, *routes],
         middleware=[Middleware(Measured, metrics=metrics)],
         exception_handlers={
             RefusedError: partial(_refused, pages),

@@ -50,7 +50,8 @@ class QueueRoutes:
         if place.stage is Stage.INSIDE or not self._line.is_open:
             return self._pages.go_to("/", who)
         if self._settings.queue is Queue.ROOM:
-            back = f"{request.url.scheme}://{request.headers['host']}{self._settings.base_path}/admitted"
+            scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
+            back = f"{scheme}://{request.headers['host']}{self._settings.base_path}/admitted"
             return self._pages.go_to(f"{self._settings.room_url.rstrip('/')}/line?return={quote(back, safe='')}", who)
         if place.stage is Stage.OUTSIDE:
             return self._pages.go_to("/", who)

@@ -31,6 +31,7 @@ def test_a_new_browser_gets_two_cookies_in_one_answer(little_shop: Shop) -> None
     answer = little_shop.customer().get()
     assert answer.status_code == 200
     assert len(answer.raw.headers.getlist("set-cookie")) == 2
+    assert little_shop.customer().get("").history == []  # the address without a slash is a page too
 
 
 def test_one_purchase_from_the_front_page_to_the_export(little_shop: Shop) -> None:
