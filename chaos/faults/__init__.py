@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from chaos.faults import container, disable, disconnect, drop, kill, pause, replication, toxic
+from chaos.faults import container, disable, disconnect, drop, kill, outside, pause, replication, toxic
 from chaos.faults.tools import Tools
 from chaos.specification.fault import (
     AddToxic,
@@ -22,6 +22,7 @@ Inverse: TypeAlias = (
     disable.Enable
     | toxic.RemoveToxic
     | kill.StartAgain
+    | outside.StartOutside
     | pause.GoOn
     | replication.ResumeReplay
     | replication.Reconnect
@@ -42,8 +43,7 @@ def inverse_of(fault: Fault, name: str, tools: Tools) -> Inverse:
         case Drop():
             return drop.inverse(fault, tools)
         case Kill():
-            found = tools.stack_control.process(fault.process).container
-            return container.inverse_of_kill(fault.process, found) if found else kill.inverse(fault, tools)
+            return _inverse_of_kill(fault, tools)
         case Pause():
             found = tools.stack_control.process(fault.process).container
             return container.inverse_of_pause(fault.process, found) if found else pause.inverse(fault, tools)
@@ -68,6 +68,8 @@ def inject(fault: Fault, name: str, inverse: Inverse, tools: Tools) -> dict[str,
             return container.kill(inverse)
         case Pause(), container.ThawContainer():
             return container.pause(inverse)
+        case Kill(), outside.StartOutside():
+            return outside.kill(inverse)
         case Kill(), _:
             return kill.inject(fault, tools)
         case Disconnect(), disconnect.Reattach():
@@ -79,6 +81,13 @@ def inject(fault: Fault, name: str, inverse: Inverse, tools: Tools) -> dict[str,
         case CutReplication(), replication.Reconnect():
             return replication.cut(inverse)
     raise TypeError(f"{type(inverse).__name__} does not undo {type(fault).__name__}")
+
+
+def _inverse_of_kill(fault: Kill, tools: Tools) -> Inverse:
+    part = tools.stack_control.process(fault.process)
+    if part.container:
+        return container.inverse_of_kill(fault.process, part.container)
+    return kill.inverse(fault, tools) if part.outside is None else outside.inverse(part.outside)
 
 
 def injector_of(fault: Fault, inverse: Inverse | None = None) -> str:

@@ -54,12 +54,12 @@ class ThawContainer(msgspec.Struct, frozen=True, tag_field="inverse", tag="thaw_
 
 def inverse_of_kill(name: str, container: str) -> StartContainer:
     """How to put it back. Raises DockerProblem when it does not run."""
-    return StartContainer(name, container, _started(name, container))
+    return StartContainer(name, *_run_of(name, container))
 
 
 def inverse_of_pause(name: str, container: str) -> ThawContainer:
     """How to put it back. Raises DockerProblem when it does not run."""
-    return ThawContainer(name, container, _started(name, container))
+    return ThawContainer(name, *_run_of(name, container))
 
 
 def kill(inverse: StartContainer) -> dict[str, float]:
@@ -76,9 +76,11 @@ def pause(inverse: ThawContainer) -> dict[str, float]:
     return {}
 
 
-def _started(name: str, container: str) -> str:
+def _run_of(name: str, container: str) -> tuple[str, str]:
+    """The id of a container, which may be given by its name, and when it was started. Raises DockerProblem."""
     with engine_for(name) as engine:
-        return engine.require_running(container).started
+        state = engine.require_running(container)
+        return state.id, state.started
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ def inverse(fault: Disconnect, tools: Tools) -> Reattach:
     """How to put it back. Raises DockerProblem when it does not run, or could not be put back as it was."""
     container = tools.stack_control.process(fault.process).container
     with engine_for(fault.process) as engine:
-        return Reattach(fault.process, container, engine.attachments(container))
+        return Reattach(fault.process, engine.state(container).id, engine.attachments(container))
 
 
 def inject(inverse: Reattach) -> dict[str, float]:

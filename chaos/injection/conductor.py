@@ -24,7 +24,7 @@ import msgspec
 from chaos.faults.tools import Tools
 from chaos.injection.guards import GuardWatch
 from chaos.injection.injection import Injection
-from chaos.injection.preflight import places_of, require_ready
+from chaos.injection.preflight import places_of, require_ready, require_undoable
 from chaos.injectors.stack_control import StackControl
 from chaos.lease import state
 from chaos.lease.lease import LEASE_S, Lease
@@ -116,6 +116,7 @@ class Conductor:
             return
         experiments = [plan.experiment for plan in self._planned]
         places = places_of(experiments, self._tools)
+        require_undoable(experiments, self._tools)
         require_ready([canary for one in experiments for canary in one.canaries], places)
         lease = self._lease = self._lease or Lease(self._path, lease_s=self._lease_s)
         self._injections = tuple(

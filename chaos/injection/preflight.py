@@ -6,12 +6,15 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+from chaos.faults import inverse_of
 from chaos.faults.tools import Tools
 from chaos.injectors.toxiproxy import ProxyState
 from chaos.proof.canary import Address, Place, probe
+from chaos.proof.probes import Reading
+from chaos.proof.process_probe import ProcessPlace
 from chaos.proof.replica_probe import Replication
 from chaos.specification.experiment import CanarySpec, Experiment, Site
-from chaos.specification.fault import ON_PROCESSES, CutReplication, Disconnect, PauseReplay, place_of
+from chaos.specification.fault import ON_PROCESSES, CutReplication, Disconnect, PauseReplay
 from harness.errors import EnvironmentProblem, InputError
 
 PRIMARY: Final = "postgres-primary"
@@ -35,7 +38,9 @@ def places_of(experiments: Iterable[Experiment], tools: Tools) -> dict[Site, Pla
     for experiment in planned:
         _require_levers(experiment, tools)
         for canary in experiment.canaries:
-            if canary.process:
+            if canary.looks_at_process:
+                places[canary.site] = ProcessPlace(tools.stack_control.process(canary.process))
+            elif canary.process:
                 host, _, port = tools.stack_control.process(canary.process).address.rpartition(":")
                 places[canary.site] = (host, int(port))
             elif canary.server:
@@ -44,18 +49,35 @@ def places_of(experiments: Iterable[Experiment], tools: Tools) -> dict[Site, Pla
     return places
 
 
+def require_undoable(experiments: Iterable[Experiment], tools: Tools) -> None:
+    """Every process that is to be broken runs, is ours to signal, and could be healed. Raises GatecrashError."""
+    for experiment in experiments:
+        for fault in experiment.faults:
+            if isinstance(fault, ON_PROCESSES):
+                inverse_of(fault, experiment.name, tools)
+
+
 def require_ready(canaries: Iterable[CanarySpec], places: Mapping[Site, Place]) -> None:
     """A canary that is not well before the fault cannot prove anything after it. Raises EnvironmentProblem."""
     for spec in canaries:
         deadline_s = time.monotonic() + _WITHIN_S
-        while (reading := probe(spec, places[spec.site], _PROBE_TIMEOUT_S)).state != "ok":
+        while doubt := _doubt(spec, probe(spec, places[spec.site], _PROBE_TIMEOUT_S)):
             if time.monotonic() > deadline_s:
-                raise EnvironmentProblem(
-                    f"the canary for {spec.place} ({spec.probe}) does not get through before any fault: "
-                    f"{reading.state}",
-                    hint="see whether what it probes is up",
-                )
+                raise EnvironmentProblem(f"the canary for {spec.place} ({spec.probe}) {doubt[0]}", hint=doubt[1])
             time.sleep(_PAUSE_S)
+
+
+def _doubt(spec: CanarySpec, reading: Reading) -> tuple[str, str] | None:
+    """Why what a canary sees before any fault is not well, and a hint; None when it is."""
+    if spec.effective == "slow" and reading.state == "ok" and reading.latency_ms >= spec.slow_ms_min:
+        hint = "a latency can only be seen when it is longer than the answer takes by itself: raise it"
+        return f"takes {reading.latency_ms:.0f} ms before any fault, and is to show {spec.slow_ms_min:,} ms", hint
+    if reading.state == "ok":
+        return None
+    hint = "see whether what it probes is up"
+    if spec.effective == "dropped" and reading.state in ("wrong", "reset"):
+        hint = "its connections must stay open by themselves; an http probe needs the path of a stream of events"
+    return f"does not get through before any fault: {reading.state}", hint
 
 
 def _unharmed(proxy: ProxyState | None, name: str, known: Collection[str]) -> ProxyState:
@@ -76,10 +98,16 @@ def _address(proxy: ProxyState, server_host: str) -> Address:
 
 
 def _require_levers(experiment: Experiment, tools: Tools) -> None:
-    """Every process and server that it names is one that the stack lets us at."""
-    named = [place_of(fault) for fault in experiment.faults if isinstance(fault, ON_PROCESSES)]
+    """Every process and server that it names is one that the stack lets us at, and that could be healed."""
+    broken = [fault for fault in experiment.faults if isinstance(fault, ON_PROCESSES)]
+    for fault in broken:
+        try:
+            tools.stack_control.process(fault.process)
+        except KeyError:
+            raise InputError(f"{experiment.name}: the stack has no process called {fault.process!r}") from None
+    named = []
     servers = [fault.server for fault in experiment.faults if isinstance(fault, PauseReplay | CutReplication)]
-    named += [canary.process for canary in experiment.canaries if canary.process]
+    named += [canary.process for canary in experiment.canaries if canary.process and canary.probe != "process"]
     servers += [canary.server for canary in experiment.canaries if canary.server]
     for find, names, what in ((_process, named, "process"), (_dsn, servers, "database server")):
         for name in names:
@@ -89,7 +117,7 @@ def _require_levers(experiment: Experiment, tools: Tools) -> None:
                 raise InputError(f"{experiment.name}: the stack has no {what} called {name!r}") from None
             if not found:
                 raise InputError(f"{experiment.name}: {name} listens nowhere, so no canary can probe it")
-    for fault in experiment.faults:
+    for fault in broken:
         if isinstance(fault, Disconnect) and not tools.stack_control.process(fault.process).container:
             hint = "use --stack compose, or an experiment on its fault proxy"
             raise InputError(

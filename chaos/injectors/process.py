@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from harness.errors import EnvironmentProblem
 from harness.processes.identity import Identity
 from harness.record.seal_key import stripped_environment
 
+_GONE_WITHIN_S: Final = 5.0
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -52,6 +54,23 @@ def pause(members: Sequence[Identity]) -> None:
 def go_on(members: Sequence[Identity]) -> None:
     """SIGCONT to each that is still the one that was meant: safe to do twice. Raises EnvironmentProblem."""
     _signal(members, signal.SIGCONT)
+
+
+def end_family(root: Identity) -> None:
+    """SIGKILL to a process, if it is still the one that was meant, and to all below it; returns when all are gone.
+
+    It is stopped first, so that it has no more children meanwhile. Raises EnvironmentProblem.
+    """
+    if not root.alive:
+        raise EnvironmentProblem(f"the process {root.pid} ended by itself before it could be killed")
+    _signal([root], signal.SIGSTOP)
+    members = family(root.pid)
+    _signal(members, signal.SIGKILL)
+    deadline_s = time.monotonic() + _GONE_WITHIN_S
+    while any(member.alive for member in members):
+        if time.monotonic() > deadline_s:
+            raise EnvironmentProblem(f"the process {root.pid} still lives {_GONE_WITHIN_S:g} s after SIGKILL")
+        time.sleep(0.005)
 
 
 def _signal(members: Sequence[Identity], number: signal.Signals) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from harness.processes.outside import OutsideProcess
+
 
 class Part(Protocol):
     """One process of the stack; `harness.processes.managed.ManagedProcess` is one. Its command is kept as data, so that
@@ -22,6 +24,10 @@ class Part(Protocol):
     @property
     def container(self) -> str:
         """The id of the container that it is; "" for a process of this machine."""
+
+    @property
+    def outside(self) -> OutsideProcess | None:
+        """How a process that we did not start is found and started again; None for one that we started."""
 
     @property
     def running(self) -> bool:

@@ -16,19 +16,23 @@ from contextlib import suppress
 from typing import Final
 
 from chaos.proof import probes
-from chaos.proof.proof import Proof, is_healthy, prove
+from chaos.proof.process_probe import ProcessPlace, ProcessProbe
+from chaos.proof.proof import Proof, healed_s, is_healthy, prove
 from chaos.proof.replica_probe import ReplicaProbe, Replication, replica
-from chaos.specification.experiment import CanarySpec
+from chaos.specification.experiment import FAILING_PERIOD_S, CanarySpec
 from harness.record.schema import CanarySample
 
 _PERIOD_S: Final = 0.1
 _SLOW_PERIOD_S: Final = 0.25
+_PROCESS_PERIOD_S: Final = 0.05
+_STAYS_S: Final = 0.7
+"""How long a connection must stay open by itself before canaries hold such ones."""
 _TIMEOUT_S: Final = 1.0
 _OVERLAP_MAX: Final = 64
 
 Clock = Callable[[], float]
 Address = tuple[str, int]
-Place = Address | Replication
+Place = Address | Replication | ProcessPlace
 """Where a canary probes."""
 
 
@@ -36,7 +40,19 @@ def probe(spec: CanarySpec, place: Place, timeout_s: float) -> probes.Reading:
     """One probe of this kind."""
     if isinstance(place, Replication):
         return replica(place, timeout_s)
-    address = place
+    if isinstance(place, ProcessPlace):
+        looking = _process_probe(spec, place, timeout_s)
+        try:
+            return looking.read()
+        finally:
+            looking.close()
+    if spec.effective == "dropped":
+        return probes.held(lambda: probes.open_to_hold(spec.probe, place, timeout_s, spec.path), _STAYS_S)
+    return _ask(spec, place, timeout_s)
+
+
+def _ask(spec: CanarySpec, address: Address, timeout_s: float) -> probes.Reading:
+    """One probe at an address."""
     match spec.probe:
         case "redis":
             return probes.redis(address, timeout_s)
@@ -48,8 +64,15 @@ def probe(spec: CanarySpec, place: Place, timeout_s: float) -> probes.Reading:
             return probes.websocket(address, timeout_s, spec.path)
         case "tcp":
             return probes.tcp(address, timeout_s)
-        case "replica":
-            raise TypeError("a replica is probed by its two servers, not by an address")
+        case "replica" | "process":
+            raise TypeError(f"a {spec.probe} is not probed by an address")
+
+
+def _process_probe(spec: CanarySpec, place: ProcessPlace, timeout_s: float) -> ProcessProbe:
+    """`spec.probe` other than process: its address must answer too."""
+    host, _, port = place.part.address.rpartition(":")
+    asked = None if spec.probe == "process" else (lambda: _ask(spec, (host, int(port)), timeout_s))
+    return ProcessProbe(place, asked, restarts=spec.effective == "restarted")
 
 
 class Canary:
@@ -100,15 +123,14 @@ class Canary:
         return prove(self.spec, self.samples(), self._injected_s, self._heal_requested_s)
 
     def _run(self) -> None:
-        slow = self.spec.effective == "slow"
-        period_s = _SLOW_PERIOD_S if slow else _PERIOD_S
+        period_s = {"slow": _SLOW_PERIOD_S, "failing": FAILING_PERIOD_S}.get(self.spec.effective, _PERIOD_S)
         timeout_s = _TIMEOUT_S + self.spec.slow_ms_min / 1000 * 1.5
         pool = ThreadPoolExecutor(max_workers=_OVERLAP_MAX, thread_name_prefix="probe")
         try:
             while not self._stop.is_set() and not self._healed.is_set():
                 pool.submit(self._probe_once, timeout_s)
                 hurried = self._heal_requested_s is not None
-                self._stop.wait(_PERIOD_S if hurried else period_s)
+                self._stop.wait(min(_PERIOD_S, period_s) if hurried else period_s)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -121,7 +143,9 @@ class Canary:
         with self._lock:
             self._samples.append(sample)
             asked_s = self._heal_requested_s
-        if asked_s is not None and sample.t_s >= asked_s and is_healthy(self.spec, sample):
+        if asked_s is None or sample.t_s < asked_s or not is_healthy(self.spec, sample):
+            return
+        if healed_s(self.spec, self.samples(), asked_s) is not None:
             self._healed.set()
 
 
@@ -142,10 +166,28 @@ class Replica(Canary):
             asked.close()
 
 
-class HeldSockets(Canary):
-    """Holds WebSocket connections open through the proxy and notices which are cut. A cut one is opened again.
+class ProcessWatch(Canary):
+    """Looks at a process, one probe at a time."""
 
-    It pings over each: a proxy may only be able to cut a connection that carries data, and a feed may be quiet.
+    def _run(self) -> None:
+        if not isinstance(self._place, ProcessPlace):
+            raise TypeError("a process is looked at, not an address")
+        looking = _process_probe(self.spec, self._place, _TIMEOUT_S)
+        try:
+            while not self._stop.is_set() and not self._healed.is_set():
+                t_s = self._clock()
+                reading = looking.read()
+                self._add(CanarySample(t_s=round(t_s, 4), state=reading.state, latency_ms=reading.latency_ms))
+                self._stop.wait(_PROCESS_PERIOD_S)
+        finally:
+            looking.close()
+
+
+class HeldSockets(Canary):
+    """Holds connections open through the proxy and notices which are cut. A cut one is opened again.
+
+    It pings over each that can be pinged: a proxy may only be able to cut a connection that carries data, and a feed
+    may be quiet.
     """
 
     def _run(self) -> None:
@@ -153,7 +195,7 @@ class HeldSockets(Canary):
         try:
             while not self._stop.is_set() and not self._healed.is_set():
                 self._hold_all(held)
-                _ping(held)
+                _ping(held, _PINGS.get(self.spec.probe, b""))
                 self._watch(held, self._clock() + _PERIOD_S)
         finally:
             for key in list(held.get_map().values()):
@@ -163,14 +205,14 @@ class HeldSockets(Canary):
     def _hold_all(self, held: selectors.BaseSelector) -> None:
         """Open what is missing. One sample: whether all of them are held now."""
         address, t_s = self._place, self._clock()
-        if isinstance(address, Replication):
+        if isinstance(address, Replication | ProcessPlace):
             raise TypeError("sockets are held at an address")
         missing = self.spec.sockets - len(held.get_map())
         if not missing and self._heal_requested_s is None:
             return
         try:
             for _ in range(missing):
-                link = probes.open_websocket(address, _TIMEOUT_S, self.spec.path)
+                link = probes.open_to_hold(self.spec.probe, address, _TIMEOUT_S, self.spec.path)
                 link.setblocking(False)
                 held.register(link, selectors.EVENT_READ, data=link)
         except OSError:
@@ -188,11 +230,11 @@ class HeldSockets(Canary):
                     _close(held, key.data)
 
 
-def _ping(held: selectors.BaseSelector) -> None:
+def _ping(held: selectors.BaseSelector, ping: bytes) -> None:
     """Ask for an answer over each; one that is cut shows when it is read."""
-    for key in held.get_map().values():
+    for key in held.get_map().values() if ping else ():
         with suppress(OSError):
-            key.data.send(probes.PING)
+            key.data.send(ping)
 
 
 def _is_cut(link: socket.socket) -> bool:
@@ -210,12 +252,14 @@ def _close(held: selectors.BaseSelector, link: socket.socket) -> None:
         link.close()
 
 
+_PINGS: Final = {"websocket": probes.PING, "redis": probes.REDIS_PING}
 _CANARIES: Final[dict[str, type[Canary]]] = {"dropped": HeldSockets, "stale": Replica}
 
 
 def canary_for(spec: CanarySpec, place: Place, clock: Clock) -> Canary:
     """The canary that proves this kind of effect."""
-    return _CANARIES.get(spec.effective, Canary)(spec, place, clock)
+    kind = ProcessWatch if spec.looks_at_process else _CANARIES.get(spec.effective, Canary)
+    return kind(spec, place, clock)
 
 
 def wait_all_healed(canaries: Sequence[Canary], within_s: float) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chaos.proof import observations
+from chaos.proof import observations, verbs
 from chaos.proof.observations import SIGNS, Observation, Window, unknown
 from chaos.specification.expected import (
     CounterIncreases,
@@ -25,6 +25,8 @@ from chaos.specification.expected import (
     RequestShare,
     ResponseTime,
     StreamEvents,
+    VerbsAnswered,
+    VerbsRecover,
 )
 from chaos.specification.experiment import Experiment
 from harness.amounts import in_full
@@ -71,14 +73,17 @@ def expected(expectation: Expectation) -> str:
             return f"at least {expectation.at_least:,} {expectation.event!r} on the {expectation.stream} stream"
         case Reconnects():
             share, within = in_full(expectation.share_at_least, "ratio"), in_full(expectation.within_s, "s")
-            return f"{share} of those cut off the {expectation.stream} stream are back within {within}"
+            stream = "a" if expectation.stream == "any" else f"the {expectation.stream}"
+            return f"{share} of those cut off {stream} stream are back within {within}"
         case NoGap():
             return "no gap in the feed's sequence numbers"
         case Recovers():
-            less, slower = in_full(expectation.share_drop_at_most, "ratio"), in_full(expectation.slower_at_most)
-            as_before = f"ok at most {less} less often, at most {slower} times as slow"
-            within = in_full(expectation.within_s, "s")
-            return f"{expectation.step} as before from {within} after the heal: {as_before}"
+            return f"{expectation.step} {_as_before(expectation, 'ok')}"
+        case VerbsRecover():
+            return f"{', '.join(expectation.verbs)} {_as_before(expectation, 'answered')}"
+        case VerbsAnswered():
+            share, within = in_full(expectation.unanswered_at_most, "ratio"), in_full(expectation.within_s, "s")
+            return f"at most {share} without a proper answer before every fault and from {within} after its heal"
 
 
 def observe(expectation: Expectation, window: Window, record: RunEvidence) -> Observation:
@@ -102,6 +107,10 @@ def observe(expectation: Expectation, window: Window, record: RunEvidence) -> Ob
             return observations.no_gap(_of_people(record, "events"), expectation, window)
         case Recovers():
             return observations.recovers(_of_people(record, "requests"), expectation, window)
+        case VerbsRecover():
+            return verbs.recover(record.table("operations"), record.faults.faults, expectation, window)
+        case VerbsAnswered():
+            return verbs.answered(record.table("operations"), record.faults.faults, expectation)
 
 
 def _of_people(record: RunEvidence, name: str) -> pa.Table:
@@ -148,6 +157,12 @@ def _judge_expectation(expectation: Expectation, run: FaultRun, record: RunEvide
         expected=expected(expectation),
         chances=seen.chances,
     )
+
+
+def _as_before(expectation: Recovers | VerbsRecover, good: str) -> str:
+    less, slower = in_full(expectation.share_drop_at_most, "ratio"), in_full(expectation.slower_at_most)
+    within = in_full(expectation.within_s, "s")
+    return f"as before from {within} after the heal: {good} at most {less} less often, at most {slower} times as slow"
 
 
 def _metric(name: str, labels: dict[str, str]) -> str:

@@ -208,7 +208,7 @@ def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Obs
 
 def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observation:
     """See `Reconnects`. Clients that the end of the record leaves no time to come back are not counted."""
-    stream = _stream(events, wanted.stream)
+    stream = events if wanted.stream == "any" else _stream(events, wanted.stream)
     rows = stream.select([*_WHO, "event", "t_s", "key"]).to_pandas()
     cut = rows[(rows["event"] == "disconnect") & (rows["key"] != "")]
     cut = cut[cut["t_s"].between(window.requested_s, window.heal_requested_s)]

@@ -14,6 +14,8 @@ import msgspec
 
 _SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)  # PostgreSQL's SSLRequest: answered with S or N before any log-in
 
+_HEAD_BYTES_MAX: Final = 65536
+REDIS_PING: Final = b"*1\r\n$4\r\nPING\r\n"
 PING: Final = bytes([0x89, 0x80, 0, 0, 0, 0])
 """A WebSocket ping without a payload, masked as a client must: answered with a pong."""
 
@@ -47,7 +49,7 @@ def redis(address: tuple[str, int], timeout_s: float) -> Reading:
     """PING. An answer that asks for a password is an answer."""
 
     def ping(link: socket.socket) -> bool:
-        link.sendall(b"*1\r\n$4\r\nPING\r\n")
+        link.sendall(REDIS_PING)
         return _receive(link)[:1] in {b"+", b"-"}
 
     return _read(ping, address, timeout_s)
@@ -73,6 +75,61 @@ def http_get(address: tuple[str, int], timeout_s: float, path: str) -> Reading:
         return len(status) > 1 and status[1].isdigit() and int(status[1]) < 500
 
     return _read(get, address, timeout_s)
+
+
+def held(open_link: Callable[[], socket.socket], stays_s: float) -> Reading:
+    """A connection of those that a canary holds: ok when nobody cuts it for `stays_s`."""
+    started_s = time.monotonic()
+    state = "refused"
+    try:
+        with open_link() as link:
+            state = "reset"
+            while (left_s := started_s + stays_s - time.monotonic()) > 0:
+                link.settimeout(left_s)
+                _receive(link)
+            state = "ok"
+    except TimeoutError:
+        state = "hung" if state == "refused" else "ok"
+    except NotHeld:
+        state = "wrong"
+    except OSError:
+        pass
+    return Reading(state, round((time.monotonic() - started_s) * 1000, 3))
+
+
+class NotHeld(ConnectionError):
+    """The server answered, and not in a way that keeps the connection open."""
+
+
+def open_to_hold(probe: str, address: tuple[str, int], timeout_s: float, path: str) -> socket.socket:
+    """A connection that stays open by itself, in this protocol. Raises OSError."""
+    if probe == "websocket":
+        return open_websocket(address, timeout_s, path)
+    link = socket.create_connection(address, timeout_s)
+    try:
+        if probe == "redis":
+            link.sendall(REDIS_PING)
+            _receive(link)
+        elif probe == "postgres":
+            link.sendall(_SSL_REQUEST)
+            _receive(link)
+        elif probe == "http":
+            _open_stream(link, address[0], path)
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def _open_stream(link: socket.socket, host: str, path: str) -> None:
+    """A stream of events; any other answer ends, and its connection may with it. Raises OSError."""
+    link.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\r\n".encode())
+    head = b""
+    while b"\r\n\r\n" not in head and len(head) < _HEAD_BYTES_MAX:
+        head += _receive(link)
+    status = head.split(b" ", 2)[1:2]
+    if status != [b"200"] or b"text/event-stream" not in head.lower():
+        raise NotHeld(f"no stream of events: {head[:60]!r}")
 
 
 def tcp(address: tuple[str, int], timeout_s: float) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,12 +11,19 @@ from typing import Final
 import msgspec
 
 from chaos.specification.experiment import CanarySpec
+from chaos.specification.shares import looks_for
 from harness.record.schema import CanarySample
 
 _REFUSED: Final = frozenset({"refused", "reset"})
-_SHOWN_BY: Final = {"refused": _REFUSED, "unanswered": _REFUSED | {"hung"}}
+_SHOWN_BY: Final = {
+    "refused": _REFUSED,
+    "failing": _REFUSED,
+    "unanswered": _REFUSED | {"hung"},
+    "restarted": _REFUSED | {"hung", "restarted"},
+}
 """Effect → the states of a sample that show it, where those are not called as it is."""
 _REFUSED_SHARE_MIN: Final = 0.9
+_IN_A_ROW_MAX: Final = 100
 _LASTING: Final = ("refused", "hung", "unanswered", "stale")
 """Effects that every probe must see once the first one did."""
 
@@ -94,6 +102,8 @@ def is_effective(spec: CanarySpec, sample: CanarySample) -> bool:
 
 def is_healthy(spec: CanarySpec, sample: CanarySample) -> bool:
     """Whether this sample shows no trace of the fault."""
+    if spec.effective == "restarted":
+        return sample.state == "restarted"
     return sample.state == "ok" and not is_effective(spec, sample)
 
 
@@ -106,15 +116,30 @@ def prove(
     until_s = float("inf") if heal_requested_s is None else heal_requested_s
     during = [sample for sample in samples if injected_s <= sample.t_s and _ended_s(sample) <= until_s]
     showing = [sample for sample in during if is_effective(spec, sample)]
-    healthy_after = [sample for sample in samples if sample.t_s >= until_s and is_healthy(spec, sample)]
     effective_s = _effective_s(spec, showing)
-    healed_s = min((_ended_s(sample) for sample in healthy_after), default=None)
+    seen_healed_s = healed_s(spec, samples, until_s)
     return Proof(
         effective_s=effective_s,
-        healed_s=healed_s,
+        healed_s=seen_healed_s,
         measured=_measure(spec, during, showing),
-        error=_doubt(spec, during, showing, healed_s, heal_requested_s),
+        error=_doubt(spec, during, showing, seen_healed_s, heal_requested_s),
     )
+
+
+def healed_s(spec: CanarySpec, samples: Sequence[CanarySample], asked_s: float) -> float | None:
+    """When the fault was first seen gone after `asked_s`; null: it was not.
+
+    Where it hits a share of the connections, one that gets through shows nothing: so many in a row must.
+    """
+    after = sorted((sample for sample in samples if sample.t_s >= asked_s), key=lambda sample: sample.t_s)
+    if spec.effective != "failing":
+        return min((_ended_s(sample) for sample in after if is_healthy(spec, sample)), default=None)
+    needed, run = min(looks_for(spec.percent), _IN_A_ROW_MAX), 0
+    for at, sample in enumerate(after):
+        run = run + 1 if is_healthy(spec, sample) else 0
+        if run == needed:
+            return _ended_s(after[at - needed + 1])
+    return None
 
 
 def _effective_s(spec: CanarySpec, showing: Sequence[CanarySample]) -> float | None:
@@ -131,6 +156,11 @@ def _measure(spec: CanarySpec, during: Sequence[CanarySample], showing: Sequence
             measured |= {"latency_ms_p50": statistics.median(latencies), "latency_ms_max": max(latencies)}
     elif spec.effective == "dropped":
         measured = {"canary_sockets": float(spec.sockets), "canary_sockets_dropped": float(len(showing))}
+    elif spec.effective == "restarted":
+        back_s = min((_ended_s(sample) for sample in showing if sample.state == "restarted"), default=None)
+        down_s = min((sample.t_s for sample in showing), default=None)
+        if back_s is not None and down_s is not None:
+            measured["back_after_s"] = round(back_s - down_s, 3)
     elif during:
         measured[f"{spec.effective}_share"] = round(len(showing) / len(during), 4)
         if spec.effective == "unanswered":
@@ -153,9 +183,20 @@ def _doubt(
     settled = [sample for sample in during if sample.t_s >= first]
     if spec.effective in _LASTING and len(showing) < _REFUSED_SHARE_MIN * len(settled):
         return f"only {len(showing)} of {len(settled)} probes were {spec.effective}: the canary ({place}) got through"
+    if spec.effective == "failing" and (doubt := _other_share(spec, len(showing), len(during))):
+        return f"{doubt}: the canary ({place})"
     if heal_requested_s is None or healed_s is None:
         return f"never seen healed: the canary ({place}) did not get through again"
     return ""
+
+
+def _other_share(spec: CanarySpec, failed: int, looked: int) -> str:
+    """Why so many that failed are not `percent` of those that looked, by four standard deviations; "" when they may."""
+    ratio = spec.percent / 100
+    apart = abs(failed - ratio * looked)
+    if apart <= 4 * math.sqrt(looked * ratio * (1 - ratio)) + 1:
+        return ""
+    return f"{failed} of {looked} connections failed, which is not the {spec.percent:g} % that were asked for"
 
 
 def _ended_s(sample: CanarySample) -> float:

@@ -84,7 +84,7 @@ class StreamEvents(_Expectation, frozen=True, kw_only=True, tag_field="check", t
 class Reconnects(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="reconnects"):
     """Of the clients that a fault cut off a stream, this share is connected again within a time. Each is a chance."""
 
-    stream: Literal["positions", "feed"]
+    stream: Literal["positions", "feed", "any"]
     within_s: float
     share_at_least: float = 1.0
 
@@ -107,10 +107,50 @@ class Recovers(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="
     samples_min: int = 5
 
 
+class VerbsRecover(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="verbs_recover"):
+    """From `within_s` after the heal command on, what fans try is as before the fault: each verb's share of answers
+    that are proper ones, and its median response time. Verbs that too few tried before or after are left out.
+
+    A refusal such as "sold out" is a proper answer, see `ANSWERS`. What another fault of the run is in force for does
+    not count.
+    """
+
+    verbs: tuple[str, ...]
+    within_s: float
+    share_drop_at_most: float = 0.05
+    slower_at_most: float = 3.0
+    slack_ms: float = 250.0
+    samples_min: int = 5
+
+
+class VerbsAnswered(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="verbs_answered"):
+    """Outside the faults of the run, each with `within_s` after its heal, at most this share of all that fans try is
+    left without a proper answer."""
+
+    unanswered_at_most: float
+    within_s: float
+    samples_min: int = 20
+
+
+BUYING: Final = ("hold", "pay")
+OTHER_VERBS: Final = ("join", "enter", "stock", "look", "release", "order")
+VERBS: Final = (*BUYING, *OTHER_VERBS)
+"""The operations that are a fan's own, by `harness.record.schema.Function`."""
+ANSWERS: Final = ("conflict", "limit", "declined", "expired", "missing")
+"""Errors of a failed operation with which the platform said no, as it may: it worked."""
 _SELECTS: Final = ("status", "outcome", "error")
 
 Expectation: TypeAlias = (
-    MetricReaches | CounterIncreases | ResponseTime | RequestShare | StreamEvents | Reconnects | NoGap | Recovers
+    MetricReaches
+    | CounterIncreases
+    | ResponseTime
+    | RequestShare
+    | StreamEvents
+    | Reconnects
+    | NoGap
+    | Recovers
+    | VerbsRecover
+    | VerbsAnswered
 )
 
 
@@ -163,12 +203,24 @@ def _problems(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
                 yield "none at all would do", "at_least", "1 or more"
         case Recovers():
             yield from _known(expectation.step, STEPS, "step")
-            if not 0 <= expectation.share_drop_at_most < 1:
-                yield "expected a share from 0 to below 1", "share_drop_at_most", ""
-            if expectation.slower_at_most < 1:
-                yield "expected a factor of 1 or more", "slower_at_most", ""
+            yield from _recovery_problems(expectation)
+        case VerbsRecover():
+            if not expectation.verbs:
+                yield "expected one verb or more", "verbs", f"of {', '.join(VERBS)}"
+            for verb in expectation.verbs:
+                yield from _known(verb, VERBS, "verbs")
+            yield from _recovery_problems(expectation)
+        case VerbsAnswered() if not 0 <= expectation.unanswered_at_most < 1:
+            yield "expected a share from 0 to below 1", "unanswered_at_most", ""
         case Reconnects() if not 0 < expectation.share_at_least <= 1:
             yield "expected a share above 0 and up to 1", "share_at_least", ""
+
+
+def _recovery_problems(expectation: Recovers | VerbsRecover) -> Iterator[tuple[str, str, str]]:
+    if not 0 <= expectation.share_drop_at_most < 1:
+        yield "expected a share from 0 to below 1", "share_drop_at_most", ""
+    if expectation.slower_at_most < 1:
+        yield "expected a factor of 1 or more", "slower_at_most", ""
 
 
 def _windows_without_samples(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
@@ -177,11 +229,19 @@ def _windows_without_samples(expectation: Expectation) -> Iterator[tuple[str, st
         case MetricReaches(within_s=within_s) if within_s < PERIOD_S:
             hint = f"metrics are read every {PERIOD_S:g} s: give it that time or longer"
             yield f"no scrape need fall into {within_s:g} s", "within_s", hint
-        case Reconnects(within_s=within_s) | Recovers(within_s=within_s) if within_s <= 0:
+        case (
+            Reconnects(within_s=within_s)
+            | Recovers(within_s=within_s)
+            | VerbsRecover(within_s=within_s)
+            | VerbsAnswered(within_s=within_s)
+        ) if within_s <= 0:
             yield "expected a time above 0 s", "within_s", ""
         case CounterIncreases(grace_s=grace_s) | StreamEvents(grace_s=grace_s) | NoGap(grace_s=grace_s) if grace_s < 0:
             yield "must not be negative", "grace_s", ""
-    if isinstance(expectation, ResponseTime | RequestShare | Recovers) and expectation.samples_min < 1:
+    if (
+        isinstance(expectation, ResponseTime | RequestShare | Recovers | VerbsRecover | VerbsAnswered)
+        and expectation.samples_min < 1
+    ):
         yield "without a request there is nothing to judge", "samples_min", "1 or more"
 
 

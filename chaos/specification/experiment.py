@@ -27,21 +27,30 @@ import msgspec
 
 from chaos.specification.expected import Expectation, RequestShare, check_expectations
 from chaos.specification.fault import ON_PROCESSES, ON_PROXIES, Disconnect, Drop, Fault, check_fault, place_of
+from chaos.specification.shares import SOCKETS_MIN, looks_for
 from harness.errors import InputError
 from harness.registry.invariants import INVARIANTS
 from harness.yaml_file import YamlFile, suggest
 
 FOLDER: Final = Path(__file__).parents[1] / "experiments"
+GENERIC_NAMES: Final = ("cut", "hang", "latency", "errors", "drop", "stop", "kill")
+"""Experiments that are made for an edge or a part, see `chaos.specification.generic`."""
 _SERVER_ERRORS: Final = 500
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _PROOF_S: Final = {"slow": 0.5, "hung": 1.5, "unanswered": 1.5, "stale": 1.5}
 """How much longer than its effect a window must be for the canary to see it."""
+_SEEN_OF_PROCESSES: Final = ("refused", "hung", "unanswered", "restarted")
 _TOLERANCE_MIN_S: Final = 1.5
 _TOLERANCE_RATIO: Final = 0.25
 _STARTS_WITHIN_S: Final = 10.0
 """A part that was killed is back when it has started again, which is the platform's own time."""
 
-Site: TypeAlias = tuple[Literal["proxy", "process", "server"], str]
+FAILING_PERIOD_S: Final = 0.05
+"""How often a canary probes that must tell a share of failing connections."""
+
+Probe: TypeAlias = Literal["redis", "postgres", "http", "websocket", "tcp", "replica", "process"]
+Effect: TypeAlias = Literal["refused", "hung", "unanswered", "slow", "failing", "dropped", "stale", "restarted"]
+Site: TypeAlias = tuple[Literal["proxy", "process", "server", "state"], str]
 """Where a canary probes: what it is, and its name."""
 
 
@@ -54,20 +63,23 @@ class CanarySpec(_Part, frozen=True, kw_only=True):
 
     `effective` is what it must see: `refused` (no connection, or a cut one), `hung` (a connection, and no answer),
     `unanswered` (either: a host that is gone refuses in one place and hangs in another), `slow` (an answer that takes
-    at least `slow_ms_min`), `dropped` (some of the `sockets` it holds open are cut),
-    `stale` (what was just written to the primary is not on the replica `server`). `path` may hold {event}.
+    at least `slow_ms_min`), `failing` (about `percent` of its connections are cut), `dropped` (some of the `sockets` it
+    holds open are cut), `stale` (what was just written to the primary is not on the replica `server`), `restarted` (the
+    process ends, and its supervisor starts another). `path` may hold {event}.
+    `probe: process`: what the system, or the container's engine, says of the process itself.
     `watches`: the process or server whose fault it proves, when that is not where it probes.
     """
 
-    probe: Literal["redis", "postgres", "http", "websocket", "tcp", "replica"]
+    probe: Probe
     proxy: str = ""
     process: str = ""
     server: str = ""
     watches: str = ""
-    effective: Literal["refused", "hung", "unanswered", "slow", "dropped", "stale"]
+    effective: Effect
     slow_ms_min: int = 0
+    percent: float = 0.0
     path: str = "/healthz"
-    sockets: int = 12
+    sockets: int = SOCKETS_MIN
 
     @property
     def place(self) -> str:
@@ -77,7 +89,21 @@ class CanarySpec(_Part, frozen=True, kw_only=True):
     @property
     def site(self) -> Site:
         """What `place` is, and its name: a process and the server that runs in it may be called the same."""
+        if self.looks_at_process:
+            return "state", self.place
         return "proxy" if self.proxy else "process" if self.process else "server", self.place
+
+    @property
+    def looks_at_process(self) -> bool:
+        """Whether it looks at the process itself, and not only at its address."""
+        return self.probe == "process" or self.effective == "restarted"
+
+    @property
+    def blind_s(self) -> float:
+        """How much longer than its effect a window must be for it to see that."""
+        if self.effective == "failing":
+            return looks_for(self.percent) * FAILING_PERIOD_S
+        return _PROOF_S.get(self.effective, 0.0)
 
     @property
     def proves(self) -> str:
@@ -152,7 +178,7 @@ class Experiment(_Part, frozen=True, kw_only=True):
         """
         if self.tolerance_s is not None:
             return self.tolerance_s
-        blind_s = max((_PROOF_S.get(canary.effective, 0.0) for canary in self.canaries), default=0.0)
+        blind_s = max((canary.blind_s for canary in self.canaries), default=0.0)
         starts_s = _STARTS_WITHIN_S if any(isinstance(fault, ON_PROCESSES) for fault in self.faults) else 0.0
         return self.may_be_late_s(asked_s) + max(blind_s, starts_s)
 
@@ -163,7 +189,7 @@ class Experiment(_Part, frozen=True, kw_only=True):
     @property
     def shortest_s(self) -> float:
         """The shortest window in which its canaries can prove it: an answer that takes 8 s needs 8 s to be seen."""
-        needed_s = (_PROOF_S.get(canary.effective, 0.0) + canary.slow_ms_min / 1000 for canary in self.canaries)
+        needed_s = (canary.blind_s + canary.slow_ms_min / 1000 for canary in self.canaries)
         return max(needed_s, default=0.0)
 
     @property
@@ -193,11 +219,19 @@ def shipped(*, containers: bool) -> list[Experiment]:
 def load(name_or_path: str | Path) -> Experiment:
     """One of `names()`, or a file of the user's own. Raises InputError."""
     text = str(name_or_path)
-    if text.endswith((".yaml", ".yml")) or "/" in text:
+    if is_path(text):
         return _read(Path(text))
+    if text in GENERIC_NAMES:
+        hint = f"plan it in a scenario with platform:, or see `gatecrash experiment show {text}`"
+        raise InputError(f"{text} breaks an edge or a part of a platform of your own", hint=hint)
     if text not in names():
         raise InputError(f"no experiment is called {text!r}", hint=suggest(text, names()))
     return _read(FOLDER / f"{text}.yaml")
+
+
+def is_path(name: str) -> bool:
+    """Whether an experiment is given as a file and not by name."""
+    return name.endswith((".yaml", ".yml")) or "/" in name
 
 
 def _read(path: Path) -> Experiment:
@@ -264,8 +298,14 @@ def _check_canaries(experiment: Experiment, file: YamlFile) -> None:
             raise file.error("goes with a server and effective: stale, and with them only", "canaries", at, "probe")
         if (canary.effective == "slow") != (canary.slow_ms_min > 0):
             raise file.error("goes with effective: slow, and with it only", "canaries", at, "slow_ms_min")
-        if canary.effective == "dropped" and canary.probe != "websocket":
-            raise file.error("held sockets prove a drop, and only they do", "canaries", at, "effective")
+        if (canary.effective == "failing") != (0 < canary.percent < 100):
+            hint = "a percentage above 0 and below 100"
+            raise file.error("goes with effective: failing, and with it only", "canaries", at, "percent", hint=hint)
+        if canary.looks_at_process and not canary.process:
+            raise file.error("looks at a process, and at nothing else", "canaries", at, "probe")
+        if canary.probe == "process" and canary.effective not in _SEEN_OF_PROCESSES:
+            hint = f"one of {', '.join(_SEEN_OF_PROCESSES)}"
+            raise file.error("cannot be seen of a process", "canaries", at, "effective", hint=hint)
         if (canary.effective == "dropped") != (canary.proxy in dropping):
             raise file.error("does not fit the fault on this proxy", "canaries", at, "effective")
         if not 1 <= canary.sockets <= 1000:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from chaos.specification.expected import Reconnects, Recovers
+from chaos.specification.expected import Reconnects, Recovers, VerbsRecover
 from chaos.specification.experiment import Experiment
 from chaos.specification.fault import Drop
 from harness.errors import InputError
@@ -104,7 +104,7 @@ def _check(plan: Planned, at: int, duration_s: float) -> None:
 def _seen_from_s(plan: Planned) -> Iterator[tuple[str, float]]:
     """The expectations that look at users some time after the fault, with the instant from which they do."""
     for one in plan.experiment.expectations:
-        if isinstance(one, Recovers):
+        if isinstance(one, Recovers | VerbsRecover):
             yield one.name, plan.end_s + one.within_s
         elif isinstance(one, Reconnects):
             yield one.name, plan.start_s + one.within_s

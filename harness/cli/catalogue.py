@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 import typer
 
 from harness.cli.app import experiment_app, scenario_app
 from harness.cli.loading import load_planned
 from harness.cli.options import Changes, ExperimentName, ScenarioName
+from harness.errors import InputError
+from harness.scenario import Edge, Part, PlannedFault
 
 
 @scenario_app.command("list")
@@ -61,21 +65,44 @@ def experiment_list() -> None:
     gatecrash experiment list
     """
     from chaos.specification import experiment as experiments
+    from chaos.specification import generic
 
     for name in experiments.names():
-        typer.echo(f"{name:24} {experiments.load(name).hypothesis}")
+        typer.echo(f"{name:28} {experiments.load(name).hypothesis}")
+    typer.echo("\nOn an edge or a part of a platform of your own (platform: in a scenario):")
+    for each in generic.GENERIC.values():
+        figure = f", {each.needs}: …" if each.needs else ""
+        typer.echo(f"{f'{each.name} {{{each.on}: …{figure}}}':28} {each.does}")
 
 
 @experiment_app.command("show")
-def experiment_show(experiment: ExperimentName) -> None:
-    """An experiment with every default filled in (YAML).
+def experiment_show(
+    experiment: ExperimentName,
+    edge: Annotated[str, typer.Option("--edge", metavar="NAME", help="Edge that a generic experiment breaks.")] = "",
+    part: Annotated[str, typer.Option("--part", metavar="NAME", help="Part that a generic experiment breaks.")] = "",
+    ms: Annotated[int | None, typer.Option("--ms", metavar="N", min=1, help="Of latency.")] = None,
+    percent: Annotated[
+        float | None, typer.Option("--percent", metavar="N", min=0, max=100, help="Of errors and drop.")
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option("--scenario", metavar="FILE", help="Whose edges and parts to take, instead of examples.")
+    ] = "",
+) -> None:
+    """An experiment with every default filled in (YAML); a generic one as it is for an edge or a part.
 
     \b
     gatecrash experiment show redis-down
+    gatecrash experiment show latency --edge payments --ms 8000
     """
     from chaos.specification import experiment as experiments
+    from chaos.specification import generic
 
-    typer.echo(msgspec.yaml.encode(msgspec.to_builtins(experiments.load(experiment))).decode(), nl=False)
+    if experiment in generic.GENERIC:
+        fault = PlannedFault(experiment=experiment, start_s=0, edge=edge, part=part, ms=ms, percent=percent or None)
+        shown = generic.experiment_for(fault, *_edges_and_parts(scenario, edge, part))
+    else:
+        shown = experiments.load(experiment)
+    typer.echo(msgspec.yaml.encode(msgspec.to_builtins(shown)).decode(), nl=False)
 
 
 @experiment_app.command("check")
@@ -93,6 +120,20 @@ def experiment_check(experiment: ExperimentName) -> None:
         f"{_counted(len(loaded.expectations), 'expectation')}, "
         f"{loaded.length_s:g} s)"
     )
+
+
+def _edges_and_parts(scenario: str, edge: str, part: str) -> tuple[dict[str, Edge], dict[str, Part]]:
+    """Those of a scenario; without one an example of each that is named. Raises InputError."""
+    from harness import scenario as scenarios
+
+    if not scenario:
+        edges = {edge: Edge(listen="127.0.0.1:29001", upstream="127.0.0.1:9001", probe="http")} if edge else {}
+        parts = {part: Part(pid_file="web.pid", address="127.0.0.1:8000", probe="http")} if part else {}
+        return edges, parts
+    own = scenarios.load(scenario).scenario.platform
+    if own is None:
+        raise InputError("has no platform section, so no edges and no parts", file=scenario)
+    return own.edges, own.parts
 
 
 def _counted(count: int, one: str) -> str:

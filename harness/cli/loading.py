@@ -2,31 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from harness.errors import InputError
 
 if TYPE_CHECKING:
+    from chaos.specification.experiment import Experiment
     from chaos.specification.timeline import Planned
-    from harness.scenario import Override, ScenarioFile
+    from harness.scenario import Override, PlannedFault, ScenarioFile
+
+_PLACE: Final = re.compile(r"faults\[(\d+)\]\.(\w+)")
+_FIGURES: Final = ("edge", "part", "ms", "percent")
 
 
 def load_planned(name: str, overrides: Sequence[Override]) -> tuple[ScenarioFile, tuple[Planned, ...]]:
     """A scenario with the experiments it names, checked against each other. Raises InputError."""
-    from chaos.specification import experiment as experiments
     from chaos.specification import timeline
     from harness import scenario as scenarios
 
     source = scenarios.load(name, overrides)
     planned = []
     for at, fault in enumerate(source.scenario.faults):
-        try:
-            loaded = experiments.load(fault.experiment)
-        except InputError as error:
-            if error.file is not None:  # the fault is in the experiment's own file, which the error names
-                raise
-            raise source.error(error.message, "faults", at, "experiment", hint=error.hint) from error
+        with _located(source, at):
+            loaded = _experiment(fault, source)
         planned.append(timeline.Planned(loaded, fault.start_s, fault.length_s))
-    timeline.schedule(planned, source.scenario.duration_s)
+    with _located(source, None):
+        timeline.schedule(planned, source.scenario.duration_s)
     return source, tuple(planned)
+
+
+def _experiment(fault: PlannedFault, source: ScenarioFile) -> Experiment:
+    """What a planned fault is: made for an edge or a part, shipped, or a file of the user's own. Raises InputError."""
+    from chaos.specification import experiment as experiments
+    from chaos.specification import generic
+
+    own = source.scenario.platform
+    if fault.experiment in generic.GENERIC:
+        if own is None:
+            hint = "give the scenario a platform, or use one of `gatecrash experiment list` on the reference system"
+            raise InputError(f"{fault.experiment} breaks an edge or a part of a platform of your own", hint=hint)
+        return generic.experiment_for(fault, own.edges, own.parts)
+    for key in _FIGURES:
+        if getattr(fault, key):
+            hint = f"{key} goes with {', '.join(experiments.GENERIC_NAMES)}"
+            raise InputError(f"{fault.experiment} takes no {key}", key=key, hint=hint)
+    is_file = experiments.is_path(fault.experiment)
+    loaded = experiments.load(_beside(source.folder, fault.experiment) if is_file else fault.experiment)
+    if own is not None:
+        generic.require_on_platform(loaded, own.edges, own.parts)
+        if not is_file:
+            generic.require_own_expectations(loaded, own.edges, own.parts)
+    return loaded
+
+
+def _beside(folder: Path, path: str) -> Path:
+    """A path of the scenario, relative to its folder; one that is only in the working directory is taken there."""
+    beside = folder / path
+    return beside if beside.is_file() or not Path(path).is_file() else Path(path)
+
+
+@contextmanager
+def _located(source: ScenarioFile, at: int | None) -> Iterator[None]:
+    """Errors get the file and line of the fault that they are about, unless they have a file of their own: that of an
+    experiment. `at`: the fault; null: the error's key says which."""
+    try:
+        yield
+    except InputError as error:
+        if error.file is not None:
+            raise
+        if at is not None:
+            raise source.error(error.message, "faults", at, error.key or "experiment", hint=error.hint) from error
+        place = _PLACE.fullmatch(error.key or "")
+        if place is None:
+            raise
+        raise source.error(error.message, "faults", int(place[1]), place[2], hint=error.hint) from error

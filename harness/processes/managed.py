@@ -57,6 +57,7 @@ class ManagedProcess:
     """One child. `stop_signal` asks it to end; all that is left of it and below it is killed, and waited for."""
 
     container: Final = ""
+    outside: Final = None
 
     def __init__(
         self,

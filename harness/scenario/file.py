@@ -246,6 +246,12 @@ class ScenarioFile:
             raise self._blame(error) from None
         self._check()
 
+    @property
+    def folder(self) -> Path:
+        """What paths in it are relative to: its folder, or the working directory for one that comes with gatecrash."""
+        parent = self._file.path.resolve().parent
+        return Path.cwd() if parent == FOLDER else parent
+
     def error(self, message: str, *keys: str | int, hint: str = "") -> InputError:
         """An error at this place of the file, or at the option that put the value there."""
         return self._blame(self._file.error(message, *keys, hint=hint))

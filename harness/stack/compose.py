@@ -43,6 +43,7 @@ class ContainerPart:
     """`address`: host:port on this machine, past every fault proxy. A container carries its own command and settings:
     there is nothing else that one would need to start it again."""
 
+    outside: Final = None
     command: Final[tuple[str, ...]] = ()
     env: Final[dict[str, str] | None] = None
     cwd: Final[Path | None] = None

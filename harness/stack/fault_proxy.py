@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Final
 from urllib import error, request
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from harness.errors import EnvironmentProblem, InputError
 from harness.processes.managed import ManagedProcess, child_environment
 from harness.processes.ports import HOST
 
 _TIMEOUT_S: Final = 5.0
+_RECEIVED: Final = "toxiproxy_proxy_received_bytes_total"
+"""What Toxiproxy counts of a proxy, for each direction."""
 
 
 class FaultProxy:
@@ -41,7 +45,7 @@ class FaultProxy:
             return []
         own = [sys.executable, "-m", "chaos.proxy", "--host", HOST, "--port", str(self._port)]
         own += [] if self._seed is None else ["--seed", str(self._seed)]
-        real = [self._server, "-host", HOST, "-port", str(self._port)]
+        real = [self._server, "-host", HOST, "-port", str(self._port), "-proxy-metrics"]
         process = ManagedProcess(
             "fault-proxy",
             real if self._server else own,
@@ -69,24 +73,47 @@ class FaultProxy:
             for (name, upstream), port in zip(upstreams.items(), ports, strict=True)
         ]
         try:
-            created = json.loads(self._ask("/populate", wanted))["proxies"]
+            created = json.loads(_ask(self.url, "/populate", wanted))["proxies"]
         except (error.URLError, OSError, ValueError, KeyError) as problem:
             raise EnvironmentProblem(f"the fault proxy at {self.url} refused its proxies: {problem}") from problem
         return {str(proxy["name"]): int(str(proxy["listen"]).rpartition(":")[2]) for proxy in created}
 
     def _answers(self) -> bool:
         try:
-            self._ask("/version")
+            _ask(self.url, "/version")
         except (error.URLError, OSError):
             return False
         return True
 
-    def _ask(self, path: str, body: object = None) -> bytes:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", "User-Agent": "gatecrash"}
-        asked = request.Request(self.url + path, data=data, headers=headers)  # noqa: S310 — always http://
-        with request.urlopen(asked, timeout=_TIMEOUT_S) as response:  # noqa: S310
-            return bytes(response.read())
+
+def edge_bytes(url: str) -> dict[str, int]:
+    """Proxy → bytes that it has read so far, both ways together; `url` is that of a fault proxy, ours or a real one.
+
+    A real one tells nothing of a proxy before its first byte. Raises EnvironmentProblem when it does not count.
+    """
+    try:
+        names = json.loads(_ask(url, "/proxies"))
+        page = _ask(url, "/metrics").decode()
+    except error.HTTPError as problem:
+        problem.close()
+        hint = "start toxiproxy-server with -proxy-metrics"
+        raise EnvironmentProblem(f"the fault proxy at {url} counts no bytes: {problem}", hint=hint) from problem
+    except (error.URLError, OSError, ValueError) as problem:
+        raise EnvironmentProblem(f"the fault proxy at {url} does not tell its bytes: {problem}") from problem
+    counted = dict.fromkeys(map(str, names), 0)
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            if sample.name == _RECEIVED and sample.labels.get("proxy") in counted:
+                counted[sample.labels["proxy"]] += int(sample.value)
+    return counted
+
+
+def _ask(url: str, path: str, body: object = None) -> bytes:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "gatecrash"}
+    asked = request.Request(url + path, data=data, headers=headers)  # noqa: S310 — always http://
+    with request.urlopen(asked, timeout=_TIMEOUT_S) as response:  # noqa: S310
+        return bytes(response.read())
 
 
 def from_environment() -> str:

@@ -1,0 +1,123 @@
+"""How expectations on what fans try are checked against the operations of a record. Pure.
+
+A verb is what a person waits for: one hold may be eight requests. So its time runs from when the person meant to begin
+to its end, and whether it was answered is told by how the operation ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from chaos.proof.observations import Observation, Window
+from chaos.specification.expected import ANSWERS, VERBS, VerbsAnswered, VerbsRecover
+from harness.amounts import amount
+from harness.record.schema import BOT_ACTOR, FaultRun
+
+_COLUMNS = ["actor", "function", "t_intended_s", "t_complete_s", "outcome", "error"]
+
+
+class _Compared(msgspec.Struct, frozen=True):
+    """One verb before and after a fault."""
+
+    verb: str
+    before: int
+    after: int
+    was: float
+    now: float
+    least: float
+    was_ms: float
+    now_ms: float
+    most_ms: float
+
+    @property
+    def recovered(self) -> bool:
+        return self.now >= self.least and self.now_ms <= self.most_ms
+
+    @property
+    def text(self) -> str:
+        told = f"{self.verb}: {amount(self.now, 'ratio', [self.least])} answered in "
+        told += f"{amount(self.now_ms, 'ms', [self.most_ms])} after, {amount(self.was, 'ratio')} in "
+        told += f"{amount(self.was_ms, 'ms')} before; at least {amount(self.least, 'ratio', [self.now])} in at most "
+        return f"{told}{amount(self.most_ms, 'ms', [self.now_ms])} would do"
+
+
+def recover(operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsRecover, window: Window) -> Observation:
+    """See `VerbsRecover`. Without operations before and after the fault there is nothing to compare."""
+    tried = _tried(operations, wanted.verbs)
+    apart = _apart(tried, faults, wanted.within_s)
+    before = apart[apart["t_end_s"] <= window.requested_s]
+    after = apart[apart["t_intended_s"] >= window.heal_requested_s + wanted.within_s]
+    compared = list(_compare(before, after, wanted))
+    chances = sum(one.after for one in compared)
+    if not compared:
+        seen = f"only {len(before):,} of {', '.join(wanted.verbs)} before and {len(after):,} after"
+        return Observation("not_exercised", f"{seen}, {wanted.samples_min:,} each of one are needed")
+    worst = [one for one in compared if not one.recovered]
+    told = "; ".join(one.text for one in worst or compared)
+    return Observation("missed" if worst else "met", told, chances)
+
+
+def answered(operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsAnswered) -> Observation:
+    """See `VerbsAnswered`."""
+    apart = _apart(_tried(operations, VERBS), faults, wanted.within_s)
+    count = len(apart)
+    if count < max(wanted.samples_min, 1):
+        return Observation("not_exercised", f"only {count:,} were tried, {wanted.samples_min:,} are needed", count)
+    share = float((~apart["answered"]).mean())
+    told = f"{amount(share, 'ratio', [wanted.unanswered_at_most])} of {count:,} that were tried"
+    return Observation("met" if share <= wanted.unanswered_at_most else "missed", told, count)
+
+
+def _tried(operations: pa.Table, verbs: Sequence[str]) -> pd.DataFrame:
+    """What people tried, without what the end of the run cut. What never ended took for ever."""
+    rows: pd.DataFrame = operations.select(_COLUMNS).to_pandas()
+    ours = rows["function"].isin(list(verbs)) & ~rows["actor"].str.startswith(BOT_ACTOR)
+    rows = rows[ours & (rows["error"] != "stopped")].copy()
+    rows["t_end_s"] = rows["t_complete_s"].astype(float).fillna(np.inf)
+    refused = (rows["outcome"] == "fail") & rows["error"].isin(ANSWERS)
+    rows["answered"] = (rows["outcome"] == "ok") | refused
+    return rows
+
+
+def _apart(tried: pd.DataFrame, faults: Iterable[FaultRun], within_s: float) -> pd.DataFrame:
+    """What was under way at no time from the beginning of a fault to `within_s` after its heal."""
+    apart = np.ones(len(tried), dtype=bool)
+    for fault in faults:
+        if fault.t_requested_s is None:
+            continue
+        healed_s = np.inf if fault.t_heal_requested_s is None else fault.t_heal_requested_s + within_s
+        apart &= (tried["t_end_s"] <= fault.t_requested_s) | (tried["t_intended_s"] >= healed_s)
+    kept: pd.DataFrame = tried.loc[apart]
+    return kept
+
+
+def _compare(before: pd.DataFrame, after: pd.DataFrame, wanted: VerbsRecover) -> Iterator[_Compared]:
+    for verb in wanted.verbs:
+        was, now = before[before["function"] == verb], after[after["function"] == verb]
+        if min(len(was), len(now)) < max(wanted.samples_min, 1):
+            continue
+        was_ms = _median_ms(was)
+        share = float(was["answered"].mean())
+        yield _Compared(
+            verb=verb,
+            before=len(was),
+            after=len(now),
+            was=share,
+            now=float(now["answered"].mean()),
+            least=max(0.0, share - wanted.share_drop_at_most),
+            was_ms=was_ms,
+            now_ms=_median_ms(now),
+            most_ms=max(was_ms * wanted.slower_at_most, was_ms + wanted.slack_ms),
+        )
+
+
+def _median_ms(tried: pd.DataFrame) -> float:
+    """Of those that ended; one that never did shows in the share of answers."""
+    took_s = (tried["t_end_s"] - tried["t_intended_s"]).to_numpy(dtype=float)
+    ended_s = took_s[np.isfinite(took_s)]
+    return float(np.median(ended_s)) * 1000 if len(ended_s) else 0.0
