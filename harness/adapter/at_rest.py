@@ -49,6 +49,7 @@ class _Operated(Protocol):
     def browser_of(self, person: Person) -> Browser: ...
     def session_that_bought(self, order_id: str) -> KitSession | None: ...
     def actor_of(self, fan: str) -> str: ...
+    def shows(self, read: str) -> bool: ...
 
 
 class Operator:
@@ -71,9 +72,9 @@ class Operator:
         """Read everything as it is. `actors`: order → the fan who was told of it."""
         platform, capabilities = self._platform, self._platform.capabilities
         stock = seats = orders = ledger = None
-        if Capability.STOCK in capabilities:
+        if Capability.STOCK in capabilities and platform.shows("stock"):
             stock = self._all(platform.stock, PoolAtRest)
-        if Capability.SEATS in capabilities:
+        if Capability.SEATS in capabilities and platform.shows("seats"):
             seats = self._all(platform.seats, SeatAtRest)
         if Capability.ORDER_EXPORT in capabilities:
             orders = self._all(platform.orders, ExportedOrder)

@@ -57,6 +57,7 @@ class Browser:
         "deadline_s",
         "hops",
         "last",
+        "loses",
         "page",
         "person",
         "t_end_s",
@@ -69,6 +70,7 @@ class Browser:
         self.last: Page | None = None  # the last answer of all, for messages
         self.acted = 0  # requests of this verb that may have changed something and were answered
         self.hops = 0
+        self.loses = 0  # for a check: the answer to so many-th request that acts gets lost on its way
         self.t_end_s = 0.0
         self.deadline_s = float("inf")
         self._site = site
@@ -287,6 +289,10 @@ class Browser:
             raise _no_answer(page, response, acts=acts and (response.status > 0 or response.outcome == Outcome.UNKNOWN))
         if acts:
             self.acted += 1
+            if self.acted == self.loses:
+                self.loses = 0
+                self.close()
+                raise NoAnswer("reset", detail=f"the answer to {page.asked} was lost on purpose", acts=True)
         return page
 
     def _answered(self, response: Response, url: str, asked: str) -> Page:

@@ -64,8 +64,8 @@ class ShopPlatform:
     def at_rest(self, api: Browser) -> bool:
         """Whether nothing will change by itself any more. By itself: no order is pending, and nothing is held."""
         orders = self.orders(api) if Capability.ORDER_EXPORT in self.capabilities else ()
-        stock = self.stock(api) if Capability.STOCK in self.capabilities else ()
-        seats = self.seats(api) if Capability.SEATS in self.capabilities else ()
+        stock = self.stock(api) if Capability.STOCK in self.capabilities and self.shows("stock") else ()
+        seats = self.seats(api) if Capability.SEATS in self.capabilities and self.shows("seats") else ()
         return default_rest(orders, stock) and not any(seat.state == "held" for seat in seats)
 
     def sweep_seats(self, api: Browser, seats: Sequence[str]) -> None:
@@ -125,6 +125,20 @@ class ShopPlatform:
     def actor_of(self, fan: str) -> str:
         """The actor whom an operator's page calls that; "" when it is nobody's name here."""
         return local_actor(fan) or self._people.actor_of(fan)
+
+    @property
+    def people_count(self) -> int:
+        """How many rows the people file has."""
+        return len(self._people)
+
+    @property
+    def recorder(self) -> Recorder:
+        """Where everything is noted."""
+        return self._recorder
+
+    def shows(self, read: str) -> bool:
+        """Whether the adapter reads that page of the operator's: "stock", "orders" …"""
+        return getattr(type(self), read) is not getattr(ShopPlatform, read)
 
     def _new_shopper(self, person: Person) -> Shopper:
         """Made without arguments, so that an adapter may have an `__init__` of its own."""

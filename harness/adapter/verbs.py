@@ -27,7 +27,10 @@ ADAPTER: Final = "adapter"
 
 
 class Ended(msgspec.Struct, Generic[T], frozen=True):
-    """How a verb ended. `value`: what it returned, when `outcome` is ok. `detail`: for people."""
+    """How a verb ended. `value`: what it returned, when `outcome` is ok.
+
+    `detail` and `where` are for people: what was wrong, and file:line of the adapter, which is only known in a check.
+    """
 
     outcome: Outcome
     t_end_s: float
@@ -38,6 +41,7 @@ class Ended(msgspec.Struct, Generic[T], frozen=True):
     resume: object = None
     admitted: bool = False
     detail: str = ""
+    where: str = ""
 
     def answer(self, value: R | None = None, *, op: int | None = None) -> Answer[R]:
         """The same for the journey."""
@@ -94,6 +98,7 @@ class VerbRunner:
                 final=refused.final,
                 retry_after_s=refused.retry_after_s,
                 resume=refused.resume,
+                where=self._place(refused),
             )
         except NoAnswer as failure:
             ended = self._unanswered(failure, doubted=doubted)
@@ -119,7 +124,12 @@ class VerbRunner:
             error=failure.error,
             retry_after_s=failure.retry_after_s,
             detail=str(failure),
+            where=self._place(failure),
         )
+
+    def _place(self, error: BaseException) -> str:
+        """Where the adapter was, for a check; a rehearsal of thousands has no use for it."""
+        return place_of(error.__traceback__) if self.told is not None else ""
 
     def _fault(self, error: BaseException, verb: Callable[[], Any]) -> AdapterFault:
         name = name_of(verb)

@@ -131,4 +131,5 @@ def noted(ended: Ended[int | None]) -> Ended[Noted]:
         ended.retry_after_s,
         ended.resume,
         detail=ended.detail,
+        where=ended.where,
     )

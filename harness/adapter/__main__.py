@@ -1,0 +1,62 @@
+"""`python -m harness.adapter describe FILE:CLASS | trial SPEC.json | check SPEC.json`: prints JSON.
+
+Exit code 0: nothing is wrong; 2: something is. A SPEC.json is a `harness.adapter.trial.TrialSpec`. In a process of its
+own, because an adapter loads gevent.
+"""
+
+from __future__ import annotations
+
+import gevent.monkey
+
+gevent.monkey.patch_all()  # isort: split - as in a worker of the swarm, before anything else is loaded
+
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Final  # noqa: E402
+
+import msgspec  # noqa: E402
+
+from harness.adapter.check import check  # noqa: E402
+from harness.adapter.describe import Description, Problem, describe  # noqa: E402
+from harness.adapter.trial import Report, TrialSpec, try_purchase  # noqa: E402
+from harness.errors import GatecrashError  # noqa: E402
+
+_USAGE: Final = "usage: python -m harness.adapter describe FILE:CLASS | trial SPEC.json | check SPEC.json"
+
+
+def main(arguments: list[str]) -> int:
+    """Do what is asked and print what came of it."""
+    match arguments:
+        case ["describe", reference]:
+            described = _described(reference)
+            return _print(described, ok=not described.problems)
+        case ["trial" | "check" as what, file]:
+            report = _tried(what, file)
+            return _print(report, ok=report.ok)
+        case _:
+            print(_USAGE, file=sys.stderr)
+            return 2
+
+
+def _described(reference: str) -> Description:
+    try:
+        return describe(reference)
+    except GatecrashError as error:
+        return Description(adapter=reference, uses_kit=False, capabilities=(), problems=(Problem(str(error)),))
+
+
+def _tried(what: str, file: str) -> Report:
+    try:
+        spec = msgspec.json.decode(Path(file).read_bytes(), type=TrialSpec)
+        return try_purchase(spec) if what == "trial" else check(spec)
+    except GatecrashError as error:
+        return Report(ok=False, capabilities=(), problems=(Problem(str(error)),), verbs=())
+
+
+def _print(document: msgspec.Struct, *, ok: bool) -> int:
+    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
+    return 0 if ok else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

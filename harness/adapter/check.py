@@ -1,0 +1,334 @@
+"""`adapter check`: one fan through every verb, then two at once, without load; what an adapter promises is tried.
+
+Each trial is a function that notes what is wrong, or why it could not be tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import gevent
+
+from harness.adapter.describe import Problem
+from harness.adapter.trial import Report, Trial, TrialSpec
+from harness.adapter.walk import Stopped, Walk, most_free
+from harness.platform import Answer, FinalOrder, FinalReads, Hold, Order
+from harness.record.schema import Outcome
+from harness.registry.capabilities import Capability
+
+_TWO: Final = 2
+_SHOWN_WITHIN_S: Final = 6.0
+_PAUSE_S: Final = 0.5
+_EXPIRY_MAX_S: Final = 20.0
+_BOUGHT: Final = frozenset({"confirmed", "pending"})
+
+
+class Check:
+    """The trials of one adapter, one after another."""
+
+    def __init__(self, trial: Trial) -> None:
+        assert trial.platform is not None  # noqa: S101 - asked only where there is one
+        self._trial = trial
+        self._platform = trial.platform
+        self._has = self._platform.capabilities.__contains__
+
+    def run(self) -> None:
+        """All of them. A fan whose first steps fail ends it: everything else would fail of that."""
+        self._trial.read_as_operator()
+        if self._trial.problems:
+            return
+        walk = self._trial.new_walk()
+        acted: list[int] = []
+        if not self._whole(walk, lambda: acted.extend(self._a_purchase(walk))):
+            return
+        for attempt in (self._give_back, self._over_limit, self._sold_out, self._expired):
+            self._another(attempt)
+        reserve_acts, buy_acts = acted
+        self._another(lambda fan: self._lost_reservation(fan, reserve_acts))
+        self._another(lambda fan: self._lost_purchase(fan, buy_acts))
+        self._two_at_once()
+
+    def _another(self, attempt: Callable[[Walk], None]) -> None:
+        """Another fan tries it."""
+        walk = self._trial.new_walk()
+        self._whole(walk, lambda: attempt(walk))
+
+    def _whole(self, walk: Walk, attempt: Callable[[], object]) -> bool:
+        try:
+            attempt()
+        except Stopped:
+            return False
+        finally:
+            walk.session.close()
+        return True
+
+    # One fan.
+
+    def _a_purchase(self, walk: Walk) -> tuple[int, int]:
+        """Two tickets, as everybody is to see them. Returns how many requests of `reserve` and of `buy` act."""
+        walk.come_in()
+        pool, seats = walk.choose()
+        before = self._counted(pool)
+        hold = walk.take(pool, seats, _TWO)
+        reserve_acts = walk.session.shopper.browser.acted
+        self._falls(walk, pool, before, hold)
+        self._require_size(walk, hold, _TWO)
+        order = walk.need("buy", walk.buying(hold, self._key(walk)))
+        buy_acts = walk.session.shopper.browser.acted
+        walk.settle(order)
+        self._appears(walk, order, hold)
+        return reserve_acts, buy_acts
+
+    def _falls(self, walk: Walk, pool: str, before: int | None, hold: Hold) -> None:
+        """The stock falls by what is held, once it is shown."""
+        if before is None:
+            self._note("stock of a pool is not shown to the operator: whether it falls with a hold was not tried")
+            return
+        wanted = before - self._size(hold)
+        if not self._soon(lambda: self._counted(pool) == wanted):
+            what = f"{self._size(hold)} were held, and what is free went from {before} to {self._counted(pool)}"
+            walk.problem("stock", what)
+
+    def _appears(self, walk: Walk, order: Order, hold: Hold) -> None:
+        """The export has the order as that fan's, with that many tickets."""
+        if not self._has(Capability.ORDER_EXPORT):
+            return
+        if not self._soon(lambda: bool(self._rows_of(order.order_id))):
+            walk.problem("orders", f"the export has no order {order.order_id}, which {walk.person.actor} was given")
+            return
+        rows = self._rows_of(order.order_id)
+        tickets = sum(row.quantity for row in rows)
+        if tickets != self._size(hold):
+            walk.problem("orders", f"{self._size(hold)} were bought, and the export shows {tickets}")
+        if {row.fan for row in rows} != {walk.person.actor}:
+            fans = ", ".join(sorted({row.fan for row in rows}))
+            what = f"the export shows the order of {walk.person.actor} as that of {fans or 'nobody'}"
+            walk.problem("orders", f"{what}: give the shop self.email, or a value of the fan's row, and yield that")
+        cents = sum(row.amount_cents for row in rows)
+        if hold.shown_cents is not None and cents != hold.shown_cents:
+            walk.problem("orders", f"{hold.shown_cents} cents were shown, and the export has {cents}")
+
+    def _give_back(self, walk: Walk) -> None:
+        if not self._has(Capability.HOLD_RELEASE):
+            return
+        walk.come_in()
+        pool, seats = walk.choose()
+        before = self._counted(pool)
+        hold = walk.take(pool, seats, 1)
+        walk.need("give_back", lambda call: walk.session.release(call, hold))
+        if before is not None and not self._soon(lambda: self._counted(pool) == before):
+            walk.problem("give_back", f"one was given back, and {self._counted(pool)} are free instead of {before}")
+
+    def _over_limit(self, walk: Walk) -> None:
+        limit = self._platform.rules.purchase_limit
+        if not limit:
+            self._note("rules.purchase_limit is not given: what a fan over the limit is told was not tried")
+            return
+        walk.come_in()
+        pool, seats = walk.choose()
+        if seats and len(seats) <= limit:
+            self._note("fewer seats are free than the limit: what a fan over it is told was not tried")
+            return
+        self._refused(walk, pool, seats, limit + 1, "limit")
+
+    def _sold_out(self, walk: Walk) -> None:
+        limit = self._platform.rules.purchase_limit
+        if not self._has(Capability.STOCK):
+            self._taken_seat(walk)
+            return
+        walk.come_in()
+        free = most_free(walk.need("left", walk.session.stock).pools)
+        if free.free is None or (limit and free.free >= limit):
+            self._note(f"more is left than one fan may have: what is said when {free.name} is sold out was not tried")
+            return
+        self._refused(walk, free.name, (), free.free + 1, "conflict")
+
+    def _taken_seat(self, walk: Walk) -> None:
+        walk.come_in()
+        _, seats = walk.choose()
+        hold = walk.take("", seats, 1)
+        other = self._trial.new_walk()
+        try:
+            other.come_in()
+            self._refused(other, "", hold.seats, 1, "conflict")
+        finally:
+            other.session.close()
+
+    def _refused(self, walk: Walk, pool: str, seats: tuple[str, ...], quantity: int, word: str) -> None:
+        """Keeping so many is refused with that word; or else buying them is."""
+        name, verb = walk.holding(pool, seats, quantity)
+        answer = walk.ask(verb)
+        if answer.value is not None and self._size(answer.value) >= quantity:
+            name, hold = "buy", answer.value
+            bought = walk.ask(walk.buying(hold, self._key(walk)))
+            self._require_word(walk, name, bought, word, f"{quantity} were sold")
+        elif answer.value is None:
+            self._require_word(walk, name, answer, word, f"{quantity} were kept")
+
+    def _require_word(self, walk: Walk, verb: str, answer: Answer[Order] | Answer[Hold], word: str, sold: str) -> None:
+        if answer.outcome is Outcome.OK:
+            walk.problem(verb, f"{sold} to one fan, where it should be refused as {word!r}")
+        elif answer.error != word:
+            walk.problem(verb, f"it ended as {_how(answer)}, and should be refused as {word!r}")
+
+    def _expired(self, walk: Walk) -> None:
+        rules = self._platform.rules
+        if rules.hold_ttl_s is None or rules.hold_ttl_s + rules.hold_late_max_s > _EXPIRY_MAX_S:
+            self._note(f"rules.hold_ttl_s is not given, or above {_EXPIRY_MAX_S:g} s: no basket was let expire")
+            return
+        walk.come_in()
+        pool, seats = walk.choose()
+        hold = walk.take(pool, seats, 1)
+        gevent.sleep(rules.hold_ttl_s + rules.hold_late_max_s)
+        bought = walk.ask(walk.buying(hold, self._key(walk)))
+        self._require_word(walk, "buy", bought, "expired", "an expired basket was sold")
+
+    # Lost answers.
+
+    def _lost_reservation(self, walk: Walk, acts: int) -> None:
+        """The answer to the last request that acts is lost; the fan tries again and must have what was asked for."""
+        walk.come_in()
+        pool, seats = walk.choose()
+        before = self._counted(pool)
+        walk.session.shopper.browser.loses = acts
+        name, verb = walk.holding(pool, seats, 1)
+        first = walk.ask(verb)
+        if not self._is_lost(walk, name, first):
+            return
+        again = walk.ask(verb, retry_of=first.op)
+        if again.value is None:
+            self._gave_up(walk, name, again, "basket() or resume_reserve()")
+            return
+        self._require_size(walk, again.value, 1)
+        if before is not None and not self._soon(lambda: self._counted(pool) == before - 1):
+            what = f"one was reserved, its answer lost, and {before - (self._counted(pool) or 0)} are gone"
+            walk.problem(name, what)
+
+    def _lost_purchase(self, walk: Walk, acts: int) -> None:
+        """The same for a purchase: there must be one order."""
+        walk.come_in()
+        pool, seats = walk.choose()
+        hold = walk.take(pool, seats, 1)
+        walk.session.shopper.browser.loses = acts
+        buy = walk.buying(hold, self._key(walk))
+        first = walk.ask(buy)
+        if not self._is_lost(walk, "buy", first):
+            return
+        again = walk.ask(buy, retry_of=first.op)
+        if again.value is None:
+            self._gave_up(walk, "buy", again, "resume_buy() or same_key_same_purchase")
+        if not self._has(Capability.ORDER_EXPORT):
+            self._note("without ORDER_EXPORT nobody can see whether a purchase sent again was made twice")
+            return
+        if not self._soon(lambda: bool(self._orders_of(walk))):
+            walk.problem("buy", "the answer to a purchase was lost, and the export has no order of that fan")
+        elif len(orders := self._orders_of(walk)) > 1:
+            named = ", ".join(sorted(orders))
+            walk.problem("buy", f"one purchase, whose answer was lost, became {len(orders)} orders: {named}")
+
+    def _is_lost(self, walk: Walk, verb: str, first: Answer[Hold] | Answer[Order]) -> bool:
+        walk.session.shopper.browser.loses = 0
+        if first.outcome is Outcome.UNKNOWN:
+            return True
+        if first.outcome is Outcome.OK:
+            self._note(f"no request of {verb} changes anything: losing its answer was not tried")
+        else:
+            walk.problem(verb, f"its answer was lost, and it ended as {_how(first)}", detail=True)
+        return False
+
+    def _gave_up(self, walk: Walk, verb: str, again: Answer[Hold] | Answer[Order], mend: str) -> None:
+        if again.outcome is Outcome.UNKNOWN and again.final:
+            self._note(f"a fan whose {verb} got no answer gives up, since the adapter cannot look: write {mend}")
+        else:
+            walk.problem(verb, f"the retry after a lost answer ended as {_how(again)}", detail=True)
+
+    # Two fans.
+
+    def _two_at_once(self) -> None:
+        """Each gets an order of their own."""
+        fans = [self._trial.new_walk() for _ in range(_TWO)]
+        orders: dict[str, Order] = {}
+
+        def buy(walk: Walk, number: int) -> None:
+            walk.come_in()
+            pool, seats = walk.choose()
+            hold = walk.take(pool, seats[number:], 1)
+            self._require_size(walk, hold, 1)
+            orders[walk.person.actor] = walk.settle(walk.need("buy", walk.buying(hold, self._key(walk))))
+
+        greenlets = [
+            gevent.spawn(self._whole, walk, lambda walk=walk, number=number: buy(walk, number))
+            for number, walk in enumerate(fans)
+        ]
+        gevent.joinall(greenlets, raise_error=True)
+        if len(orders) == _TWO and len({order.order_id for order in orders.values()}) < _TWO:
+            fans[0].problem("buy", "two fans at once were given the same order: do they share a browser or a cookie?")
+        if not self._has(Capability.ORDER_EXPORT) or len(orders) < _TWO:
+            return
+        for walk in fans:
+            order_id = orders[walk.person.actor].order_id
+            self._soon(lambda order_id=order_id: bool(self._rows_of(order_id)))  # type: ignore[misc]
+            owners = {row.fan for row in self._rows_of(order_id)}
+            if owners and owners != {walk.person.actor}:
+                what = f"of two fans at once, the order of {walk.person.actor} is that of {', '.join(sorted(owners))}"
+                walk.problem("buy", f"{what}: do they share a browser or a cookie?")
+
+    # What the operator sees.
+
+    def _require_size(self, walk: Walk, hold: Hold, quantity: int) -> None:
+        """A basket holds what this fan asked for."""
+        size = self._size(hold)
+        if size != quantity:
+            what = f"{quantity} were asked for, and the basket holds {size}"
+            walk.problem("reserve", f"{what}: is it another fan's too?" if size > quantity else what)
+
+    def _size(self, hold: Hold) -> int:
+        return len(hold.seats) or hold.quantity
+
+    def _counted(self, pool: str) -> int | None:
+        """Tickets of the pool, or seats, that are free as the operator sees them; null: not shown."""
+        reads = self._reads()
+        if pool:
+            found = [row for row in reads.stock or () if row.pool == pool]
+            return found[0].free if found else None
+        return None if reads.seats is None else sum(seat.state == "free" for seat in reads.seats)
+
+    def _rows_of(self, order_id: str) -> list[FinalOrder]:
+        return [row for row in self._reads().orders or () if row.order_id == order_id]
+
+    def _orders_of(self, walk: Walk) -> set[str]:
+        return {
+            row.order_id for row in self._reads().orders or () if row.fan == walk.person.actor and row.state in _BOUGHT
+        }
+
+    def _reads(self) -> FinalReads:
+        reads = self._platform.reads_now()
+        self._trial.problems += [Problem(note) for note in reads.notes]
+        return reads
+
+    def _soon(self, holds: Callable[[], bool]) -> bool:
+        """Whether it holds, given the time that caches and background work may take."""
+        for _ in range(int(_SHOWN_WITHIN_S / _PAUSE_S)):
+            if holds():
+                return True
+            gevent.sleep(_PAUSE_S)
+        return holds()
+
+    def _key(self, walk: Walk) -> str:
+        return f"{walk.person.actor}-check"
+
+    def _note(self, line: str) -> None:
+        self._trial.notes.append(line)
+
+
+def _how(answer: Answer[Hold] | Answer[Order]) -> str:
+    return f"{answer.outcome.value}, {answer.error!r}"
+
+
+def check(spec: TrialSpec) -> Report:
+    """Try everything. Raises `InputError` when the adapter cannot be loaded, or lacks something of its environment."""
+    trial = Trial(spec)
+    if trial.platform is not None:
+        Check(trial).run()
+    return trial.report()

@@ -1,0 +1,129 @@
+"""What an adapter declares, and what is wrong with it as it is written: found without a request."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from harness.adapter.platform import ShopPlatform, capabilities_of
+from harness.adapter.shopper import VERBS, Shopper, is_written
+from harness.adapter.values import Basket
+from harness.adapter.verbs import class_place, defined_at
+from harness.errors import InputError
+from harness.registry.capabilities import Capability
+from harness.swarm.users.loader import load_class
+
+_READS: Final = {
+    Capability.ORDER_EXPORT: "orders",
+    Capability.LEDGER_EXPORT: "ledger",
+    Capability.SWEEP: "sweep_seats",
+    Capability.PROBES: "let_in",
+    Capability.FEED: "spectator_session",
+}
+_VERBS_OF_PLATFORM: Final = ("fan_session", "final_reads")
+_CALLS: Final[dict[str, tuple[tuple[object, ...], dict[str, object]]]] = {
+    "reserve": (("", 1), {}),
+    "reserve_seats": ((("",),), {}),
+    "give_back": ((Basket(),), {}),
+    "buy": ((Basket(), ""), {"declined": False}),
+    "look_up": (("",), {}),
+    "resume_reserve": (("", 1, None), {}),
+    "resume_buy": ((Basket(), "", None), {}),
+}
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong. `where`: file:line or "". `verb`: "" where it is none's. `last`: the last answer."""
+
+    what: str
+    where: str = ""
+    verb: str = ""
+    last: str = ""
+
+    def line(self) -> str:
+        """All of it but the answer, for people."""
+        return ": ".join(part for part in (self.where, self.verb, self.what) if part)
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What `describe` prints. `uses_kit`: it is a `ShopPlatform`. `hints`: what may be meant otherwise."""
+
+    adapter: str
+    uses_kit: bool
+    capabilities: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+    hints: tuple[str, ...] = ()
+
+
+def describe(reference: str) -> Description:
+    """The adapter that "FILE:CLASS" names. Raises `InputError` when it cannot be loaded."""
+    kind = load_class(reference)
+    if not issubclass(kind, ShopPlatform):
+        return _describe_foreign(reference, kind)
+    where = class_place(kind)
+    try:
+        capabilities = capabilities_of(kind)
+    except InputError as error:
+        problem = Problem(str(error), where)
+        return Description(adapter=reference, uses_kit=True, capabilities=(), problems=(problem,))
+    problems = [*_problems(kind, capabilities, where)]
+    return Description(
+        adapter=reference,
+        uses_kit=True,
+        capabilities=_sorted(capabilities),
+        problems=tuple(problems),
+        hints=tuple(_undeclared(kind.shopper, capabilities)) if not problems else (),
+    )
+
+
+def _describe_foreign(reference: str, kind: type) -> Description:
+    """An adapter without the kit: what it can show, only an instance may know."""
+    declared = inspect.getattr_static(kind, "capabilities", None)
+    missing = [verb for verb in _VERBS_OF_PLATFORM if not callable(getattr(kind, verb, None))]
+    problems = [Problem(f"{kind.__name__} has no {verb}", class_place(kind)) for verb in missing]
+    if declared is None:
+        problems.append(Problem(f"{kind.__name__} declares no capabilities", class_place(kind)))
+    shown = () if declared is None or isinstance(declared, property) else _sorted(capabilities_of(kind))
+    return Description(adapter=reference, uses_kit=False, capabilities=shown, problems=tuple(problems))
+
+
+def _problems(kind: type[ShopPlatform], capabilities: frozenset[Capability], where: str) -> Iterator[Problem]:
+    shopper = kind.shopper
+    if not (isinstance(shopper, type) and issubclass(shopper, Shopper)):
+        yield Problem(f"{kind.__name__}.shopper is {shopper!r}, not a subclass of Shopper", where)
+        return
+    if not capabilities & {Capability.SEATS, Capability.STOCK}:
+        yield Problem(f"{kind.__name__} declares neither STOCK nor SEATS: there is nothing to buy", where)
+    for capability in sorted(capabilities):
+        for group in VERBS.get(capability, ()):
+            if not any(is_written(shopper, verb) for verb in group):
+                what = f"{capability.name} is declared, and {shopper.__name__} has no {' or '.join(group)}"
+                yield Problem(what, class_place(shopper), group[0])
+        read = _READS.get(capability)
+        if read and getattr(kind, read) is getattr(ShopPlatform, read):
+            yield Problem(f"{capability.name} is declared, and {kind.__name__} has no {read}", where, read)
+    yield from _wrong_signatures(shopper)
+
+
+def _wrong_signatures(shopper: type[Shopper]) -> Iterator[Problem]:
+    for verb, (arguments, keywords) in _CALLS.items():
+        function: Callable[..., Any] = getattr(shopper, verb)
+        try:
+            inspect.signature(function).bind(None, *arguments, **keywords)
+        except TypeError as error:
+            wanted = str(inspect.signature(getattr(Shopper, verb)))
+            yield Problem(f"it must take {wanted}: {error}", defined_at(function), verb)
+
+
+def _undeclared(shopper: type[Shopper], capabilities: frozenset[Capability]) -> Iterator[str]:
+    for capability, groups in VERBS.items():
+        own = [verb for group in groups for verb in group if verb != "buy" and is_written(shopper, verb)]
+        if own and capability not in capabilities:
+            yield f"{shopper.__name__} has {own[0]}, and {capability.name} is not declared: it is never used"
+
+
+def _sorted(capabilities: frozenset[Capability]) -> tuple[str, ...]:
+    return tuple(sorted(capability.value for capability in capabilities))

@@ -1,0 +1,130 @@
+"""One purchase by one fan before any load: what is wrong is found here, with the adapter's file and line."""
+
+from __future__ import annotations
+
+import secrets
+from time import monotonic
+from typing import Final
+
+import msgspec
+
+from harness.adapter.describe import Problem, describe
+from harness.adapter.platform import ShopPlatform
+from harness.adapter.walk import Stopped, Told, Walk
+from harness.errors import InputError
+from harness.platform import Person
+from harness.registry.capabilities import Capability
+from harness.stack import Addresses
+from harness.swarm.recording.recorder import Recorder
+from harness.swarm.users.loader import load_class
+
+_OPERATORS_READS: Final = frozenset({Capability.ORDER_EXPORT, Capability.LEDGER_EXPORT, Capability.STOCK})
+
+
+class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a trial or a check is to try. `adapter`: FILE:CLASS. `quantity`: tickets of the purchase.
+
+    `people_from`: rows of the people file before this one belong to the fans of the run.
+    """
+
+    adapter: str
+    addresses: Addresses
+    quantity: int = 1
+    people_from: int = 0
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. `ok`: nothing is wrong. `notes`: what was not tried, and why."""
+
+    ok: bool
+    capabilities: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    verbs: tuple[Told, ...]
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class Trial:
+    """An adapter on its platform, with the fans that try it."""
+
+    def __init__(self, spec: TrialSpec) -> None:
+        """Raises `InputError` when the adapter cannot be loaded, or lacks something of its environment."""
+        self.begun_s = monotonic()
+        self.spec = spec
+        self.told: list[Told] = []
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+        described = describe(spec.adapter)
+        self.capabilities = described.capabilities
+        self.problems += described.problems
+        self.notes += described.hints
+        self.platform: ShopPlatform | None = None
+        self._run = secrets.token_hex(3)
+        self._fans = 0
+        if not described.uses_kit:
+            self.notes.append("the adapter does not use the kit: its verbs are only tried by the rehearsal itself")
+        elif not self.problems:
+            self.platform = load_class(spec.adapter)(spec.addresses, Recorder(0))
+
+    def new_walk(self) -> Walk:
+        """One more fan. Raises `InputError` when the people file has no row left for them."""
+        assert self.platform is not None  # noqa: S101 - asked only where there is one
+        number, self._fans = self._fans, self._fans + 1
+        if not self.platform.people_count:
+            actor = f"check-{self._run}-{number}"
+            person = Person(user=number, kind="fan", actor=actor, identity=actor)
+            return Walk(self.platform, person, self.told, self.problems)
+        user = self.platform.people_count - 1 - number
+        if user < 0:
+            raise InputError(f"platform.people has too few rows to try fan {number + 1} with", hint="add a few rows")
+        if user < self.spec.people_from:
+            self.notes.append(f"row {user + 2} of the people file was used here; a fan of the run uses it again")
+        actor = f"fan-{user:06d}"
+        return Walk(self.platform, Person(user=user, kind="fan", actor=actor, identity=actor), self.told, self.problems)
+
+    def report(self) -> Report:
+        """What came of it, without the values of secrets."""
+        hide = self.platform.site.secrets.hide if self.platform is not None else str
+        problems = tuple(
+            msgspec.structs.replace(problem, what=hide(problem.what), last=hide(problem.last))
+            for problem in dict.fromkeys(self.problems)
+        )
+        verbs = tuple(msgspec.structs.replace(told, detail=hide(told.detail)) for told in self.told)
+        return Report(
+            ok=not problems,
+            capabilities=self.capabilities,
+            problems=problems,
+            verbs=verbs,
+            notes=tuple(map(hide, dict.fromkeys(self.notes))),
+            seconds=round(monotonic() - self.begun_s, 1),
+        )
+
+    def read_as_operator(self) -> None:
+        """The operator's pages: a wrong token is found here."""
+        assert self.platform is not None  # noqa: S101
+        for note in self.platform.reads_now().notes:
+            where, _, what = note.partition(": ") if _is_place(note) else ("", "", note)
+            self.problems.append(Problem(what, where))
+
+
+def try_purchase(spec: TrialSpec) -> Report:
+    """One purchase by one fan, and the operator's pages."""
+    trial = Trial(spec)
+    if trial.platform is not None:
+        trial.read_as_operator()
+        walk = trial.new_walk()
+        try:
+            walk.come_in()
+            pool, seats = walk.choose()
+            hold = walk.take(pool, seats, spec.quantity)
+            walk.settle(walk.need("buy", walk.buying(hold, f"{walk.person.actor}-trial")))
+        except Stopped:
+            pass
+        finally:
+            walk.session.close()
+    return trial.report()
+
+
+def _is_place(note: str) -> bool:
+    place = note.partition(": ")[0]
+    return place.rpartition(":")[2].isdecimal()

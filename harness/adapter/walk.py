@@ -1,0 +1,244 @@
+"""Goes through an adapter's verbs as one fan, without load, and notes each with its requests, statuses and times."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from types import FrameType
+from typing import Any, Final, TypeVar
+
+import gevent
+import msgspec
+
+from harness.adapter.describe import Problem
+from harness.adapter.errors import AdapterFault, VerbHung
+from harness.adapter.page import Page
+from harness.adapter.platform import ShopPlatform
+from harness.adapter.session import KitSession
+from harness.adapter.verbs import Ended
+from harness.platform import Answer, Call, Hold, Order, Person, Pool, QueueNewsKind, SeatMap, Venue
+from harness.record.schema import Outcome
+from harness.registry.capabilities import Capability
+from harness.swarm.recording.rows import RequestRow
+
+T = TypeVar("T")
+
+ADMITTED_WITHIN_S: Final = 30.0
+_TRIES: Final = 4
+_PAUSE_S: Final = 0.5
+_LAST_SHOWN: Final = 400
+_SETTLED: Final = frozenset({"confirmed", "declined", "refunded", "expired"})
+_SETTLES_WITHIN_S: Final = 20.0
+_BLOCKED_S: Final = 1.0
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request of a verb."""
+
+    page: str
+    status: int
+    ms: float
+    error: str = ""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One verb as it went. `detail`: why it did not succeed."""
+
+    verb: str
+    fan: str
+    outcome: str
+    ms: float
+    requests: tuple[Asked, ...]
+    error: str = ""
+    detail: str = ""
+    where: str = ""
+
+
+class Stopped(Exception):
+    """A verb that all others need did not succeed."""
+
+
+class Walk:
+    """One fan. `told` and `problems` may be shared by several."""
+
+    def __init__(self, platform: ShopPlatform, person: Person, told: list[Told], problems: list[Problem]) -> None:
+        self.platform = platform
+        self.person = person
+        self.session: KitSession = platform.fan_session(person)
+        self.told = told
+        self.problems = problems
+        self.session.runner.told = self._note
+        self._begun_s = monotonic()
+        self._rows = platform.recorder.buffers["requests"].rows
+        self._last_place = ""
+        self._last_detail = ""
+
+    # What a fan does.
+
+    def come_in(self) -> None:
+        """The first page, the queue, the entrance."""
+        self.need("open", self.session.queue_page)
+        if Capability.QUEUE in self.platform.capabilities:
+            self.need("join", self.session.join)
+            self._wait_until_admitted()
+            self.need("enter", self.session.enter)
+
+    def choose(self) -> tuple[str, tuple[str, ...]]:
+        """A pool with something left, or else free seats: (pool, ()) or ("", seats)."""
+        if Capability.STOCK in self.platform.capabilities:
+            pools = self.need("left", self.session.stock).pools
+            if not pools:
+                self.stop("left", "it shows no pool")
+            return most_free(pools).name, ()
+        venue = self.need("venue", self.session.venue)
+        free = free_seats(venue, self.need("seats", self.session.seat_map))
+        if not free:
+            self.stop("seats", "no seat is free")
+        return "", free
+
+    def take(self, pool: str, seats: tuple[str, ...], quantity: int) -> Hold:
+        """Keep so many."""
+        return self.need(*self.holding(pool, seats, quantity))
+
+    def holding(self, pool: str, seats: tuple[str, ...], quantity: int) -> tuple[str, Callable[[Call], Answer[Hold]]]:
+        """The verb that keeps so many, and its name."""
+        if pool:
+            return "reserve", lambda call: self.session.hold_stock(call, pool, quantity)
+        return "reserve_seats", lambda call: self.session.hold(call, seats[:quantity])
+
+    def buying(self, hold: Hold, key: str) -> Callable[[Call], Answer[Order]]:
+        """The verb that buys what is held."""
+        return lambda call: self.session.pay(call, hold, key=key, declined_on_purpose=False)
+
+    def settle(self, order: Order) -> Order:
+        """The order once it is no longer pending, where it can be looked up."""
+        if Capability.LOOKUP not in self.platform.capabilities:
+            return order
+        ends_s = monotonic() + _SETTLES_WITHIN_S
+        while True:
+            found = self.need("look_up", lambda call: self.session.order(call, order.order_id))
+            if found.state in _SETTLED:
+                return found
+            if monotonic() > ends_s:
+                self.stop("look_up", f"the order is {found.state} for more than {_SETTLES_WITHIN_S:g} s")
+            gevent.sleep(_PAUSE_S)
+
+    # Verbs.
+
+    def need(self, name: str, verb: Callable[[Call], Answer[T]]) -> T:
+        """Its value. Raises `Stopped` when it does not succeed in a few tries."""
+        answer = self.ask(verb)
+        for _ in range(_TRIES - 1):
+            if answer.outcome is Outcome.OK or answer.final:
+                break
+            gevent.sleep(min(answer.retry_after_s or _PAUSE_S, 5.0))
+            answer = self.ask(verb, retry_of=answer.op)
+        if answer.outcome is not Outcome.OK:
+            self.stop(name, f"it ended as {answer.outcome.value}, {answer.error!r}", detail=True)
+        return answer.value  # type: ignore[return-value]
+
+    def ask(self, verb: Callable[[Call], Answer[T]], retry_of: int | None = None) -> Answer[T]:
+        """How it ended. Raises `Stopped` for a fault of the adapter."""
+        self._begun_s = monotonic()
+        self._rows = self.platform.recorder.buffers["requests"].rows
+        try:
+            with interrupting(self):
+                return verb(Call(t_intended_s=self._begun_s, retry_of=retry_of))
+        except AdapterFault as fault:
+            self.problems.append(Problem(str(fault), fault.where, last=self.last_answer()))
+            raise Stopped from None
+
+    def stop(self, verb: str, what: str, *, detail: bool = False) -> None:
+        """Note the problem and end the walk."""
+        self.problem(verb, what, detail=detail)
+        raise Stopped
+
+    def problem(self, verb: str, what: str, *, detail: bool = False) -> None:
+        """Note what is wrong with a verb."""
+        if detail and self._last_detail:
+            what = f"{what}: {self._last_detail}"
+        self.problems.append(Problem(what, self._last_place, verb, self.last_answer()))
+
+    def last_answer(self) -> str:
+        """The last thing that this fan was answered."""
+        return shown(self.session.shopper.browser.last)
+
+    def _wait_until_admitted(self) -> None:
+        ends_s = monotonic() + ADMITTED_WITHIN_S
+        while True:
+            self._begun_s = monotonic()
+            stream = self.need("place", self.session.positions)
+            try:
+                with interrupting(self):
+                    for news in stream:
+                        if news.kind is QueueNewsKind.ADMITTED:
+                            return
+                        self._begun_s = monotonic()
+                        if monotonic() > ends_s:
+                            self.stop("place", f"the fan was not called in within {ADMITTED_WITHIN_S:g} s")
+            except AdapterFault as fault:
+                self.problems.append(Problem(str(fault), fault.where, last=self.last_answer()))
+                raise Stopped from None
+            finally:
+                stream.close()
+            if monotonic() > ends_s:
+                self.stop("place", "the queue was lost again and again", detail=True)
+            gevent.sleep(_PAUSE_S)
+
+    def _note(self, verb: str, how: Ended[Any] | AdapterFault) -> None:
+        rows = [row for row in self._rows if isinstance(row, RequestRow)]
+        own = [row for row in rows if row.actor == self.person.actor and row.t_end_s >= self._begun_s]
+        asked = tuple(
+            Asked(row.page, row.status, round((row.t_end_s - row.t_start_s) * 1000.0, 1), row.error) for row in own
+        )
+        ms = round((monotonic() - self._begun_s) * 1000.0, 1)
+        if isinstance(how, AdapterFault):
+            self.told.append(Told(verb, self.person.actor, "fault", ms, asked, "adapter", str(how), how.where))
+            return
+        if how.outcome is not Outcome.OK:
+            self._last_place, self._last_detail = how.where, how.detail
+        told = Told(verb, self.person.actor, how.outcome.value, ms, asked, how.error, how.detail, how.where)
+        self.told.append(told)
+
+
+@contextmanager
+def interrupting(walk: Walk) -> Iterator[None]:
+    """A verb that keeps the process busy is interrupted too: a signal reaches it where no other greenlet runs."""
+
+    def look(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal's protocol
+        browser = walk.session.shopper.browser
+        if monotonic() > browser.deadline_s + _BLOCKED_S:
+            browser.deadline_s = float("inf")
+            raise VerbHung("it keeps the process busy")
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _BLOCKED_S, _BLOCKED_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def most_free(pools: tuple[Pool, ...]) -> Pool:
+    """The pool with the most left; of those that show nothing the first."""
+    return max(pools, key=lambda pool: -1 if pool.free is None else pool.free)
+
+
+def free_seats(venue: Venue, seat_map: SeatMap) -> tuple[str, ...]:
+    """The names of the seats that a map shows free."""
+    return tuple(
+        seat
+        for section in venue.sections
+        for seat, state in zip(
+            (seat for row in section.rows for seat in row), seat_map.states.get(section.name, ""), strict=False
+        )
+        if state == "0"
+    )
+
+
+def shown(page: Page | None) -> str:
+    """A page on one line, for a problem."""
+    return "" if page is None else f"{page.asked} was answered {page.status}: {page.excerpt(_LAST_SHOWN)}"
