@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from harness.registry.capabilities import Capability
+
 PERCENTILES: Final = (50, 95, 99)
 STEPS: Final = {"join": "join", "seat_map": "seat map", "hold": "hold", "pay": "payment"}
 _WAIT: Final = "From when the fan meant to send to the last byte; refusals left out, time-outs counted as waited."
@@ -14,7 +16,11 @@ _MEASURE: Final = re.compile(r"(_(p\d+|max))?(_(ms|s|ratio|per_s|max))?$")
 
 
 class Indicator(msgspec.Struct, frozen=True):
-    """One indicator. `source`: the tables that it is measured from."""
+    """One indicator. `source`: the tables that it is measured from.
+
+    `metric`: the one metric of the reference system that it is measured from, which a platform of the user's own may
+    replace by one of its own; "": there is no such metric. `needs`: capabilities without which it has no meaning.
+    """
 
     name: str
     title: str
@@ -22,6 +28,8 @@ class Indicator(msgspec.Struct, frozen=True):
     better: Literal["lower", "higher"]
     description: str
     source: str
+    metric: str = ""
+    needs: tuple[Capability, ...] = ()
 
     @property
     def runbook(self) -> str:
@@ -55,6 +63,7 @@ _ALL: Final = (
         "higher",
         "Fans admitted per second, from the first until 95 % of those who asked to join were in; 0 when nobody was.",
         "operations",
+        needs=(Capability.QUEUE,),
     ),
     Indicator(
         "bot_share_of_seats",
@@ -95,6 +104,7 @@ _ALL: Final = (
         "lower",
         "From when the fan meant to open the queue page to the first position seen.",
         "requests, events",
+        needs=(Capability.QUEUE,),
     ),
     Indicator(
         "queue_page_response_p99_ms",
@@ -168,6 +178,7 @@ _ALL: Final = (
         "lower",
         "From the platform's histogram of database writes.",
         "metrics",
+        metric="target_db_write_seconds",
     ),
     Indicator(
         "websocket_connections_max",
@@ -176,6 +187,7 @@ _ALL: Final = (
         "higher",
         "Most feed connections open at one time, over all feed nodes.",
         "metrics",
+        metric="target_websocket_connections",
     ),
     Indicator(
         "queue_depth_max",
@@ -184,6 +196,8 @@ _ALL: Final = (
         "lower",
         "Most fans waiting at one time.",
         "metrics",
+        metric="target_queue_depth",
+        needs=(Capability.QUEUE,),
     ),
     Indicator(
         "replica_lag_max_s",
@@ -192,6 +206,7 @@ _ALL: Final = (
         "lower",
         "Furthest that the replica was behind the primary.",
         "metrics",
+        metric="target_replica_lag_seconds",
     ),
 )
 INDICATORS: Final[dict[str, Indicator]] = {each.name: each for each in _ALL}

@@ -16,7 +16,7 @@ from harness.sli.measured import IndicatorValue, Measured, Observations
 from harness.sli.samples import Samples
 
 
-class IndicatorSpec(Indicator, frozen=True):
+class IndicatorSpec(Indicator, frozen=True, kw_only=True):
     """An indicator that can be measured.
 
     `samples`: the samples that it is a percentile or a share of; null: it is one figure of the whole run.

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from harness.audit.history import Evidence
 from harness.record.reader import Record
 from harness.record.schema import BOT_ACTOR, PROBE_ACTOR
+from harness.sli.mapped import our_metrics
 
 BOT: Final = "bot"
 NO_CUSTOMERS: Final = pa.array([BOT, "probe"])
@@ -88,10 +89,10 @@ class Observations:
         of_kind = requests.filter(pc.equal(requests["kind"], kind))
         return len(set(zip(of_kind["worker"].to_pylist(), of_kind["user"].to_pylist(), strict=True)))
 
-    @property
+    @cached_property
     def metrics(self) -> pa.Table:
-        """What the platform says of itself."""
-        return self.record.table("metrics")
+        """What the platform says of itself, its own metrics under our names where the scenario says so."""
+        return our_metrics(self.record)
 
     @cached_property
     def duration_s(self) -> float:

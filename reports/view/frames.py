@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from harness.record.reader import Record
 from harness.record.schema import PROBE_ACTOR, Outcome
+from harness.sli.mapped import our_metrics
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -49,7 +50,7 @@ def read(record: Record) -> Frames:
         ),
         operations=operations,
         generator=record.table("generator").to_pandas(),
-        metrics=record.table("metrics").to_pandas(),
+        metrics=our_metrics(record).to_pandas(),
     )
 
 
