@@ -19,6 +19,7 @@ from msgspec import Meta
 from harness.errors import InputError
 from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
+from harness.scenario import own_checks
 from harness.scenario.own_platform import OwnPlatform
 from harness.yaml_file import YamlFile, suggest
 
@@ -270,6 +271,9 @@ class ScenarioFile:
             raise self.error("nobody comes: expected at least one fan or spectator", "load", hint="set load.fans")
         if scenario.load.bots and sum(scenario.load.tactics.values()) <= 0:
             raise self.error("expected at least one tactic with a weight above 0", "load", "tactics")
+        if scenario.platform is not None:
+            fans, faults = scenario.load.fans, scenario.faults
+            own_checks.check(scenario.platform, self.folder, fans, faults, self._file.data, self.error)
         self._check_party_sizes(scenario)
         self._check_arrivals(scenario)
         self._check_opening(scenario)
@@ -311,13 +315,14 @@ class ScenarioFile:
 
     def _check_party_sizes(self, scenario: Scenario) -> None:
         sizes = scenario.load.journey.party_sizes
-        limit = scenario.on_sale.purchase_limit or PARTY_MAX
+        rules = scenario.on_sale if scenario.platform is None else scenario.platform.rules
+        limit = rules.purchase_limit or PARTY_MAX
         place = ("load", "journey", "party_sizes")
         if not sizes or sum(sizes.values()) <= 0:
             raise self.error("expected at least one party size with a weight above 0", *place)
         for size in sizes:
             if not 1 <= size <= limit:
-                most = f"purchase_limit ({limit})" if scenario.on_sale.purchase_limit else str(limit)
+                most = f"purchase_limit ({limit})" if rules.purchase_limit else str(limit)
                 raise self.error(f"a party of {size} is outside 1 to {most}", *place, str(size))
 
     def _check_objectives(self, scenario: Scenario) -> None:

@@ -17,6 +17,8 @@ HostPort = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9
 Probe = Literal["tcp", "http", "redis", "postgres", "websocket"]
 FROM_ENVIRONMENT: Final = "env:"
 """How a header's value begins that is the value of a variable of the environment."""
+WORDS: Final = ("admission", "fan", "hold", "order", "payment", "pool", "queue", "seat")
+"""The words of ours in place of which `names` may give others."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
