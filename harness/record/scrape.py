@@ -29,10 +29,22 @@ _KEPT: Final = "process_cpu_seconds"  # tells which process saturates first
 
 
 class Scraper:
-    """Scrapes `sources` (name → URL) every `PERIOD_S` from `start` to the end of the context."""
+    """Scrapes `sources` (name → URL) every `PERIOD_S` from `start` to the end of the context.
 
-    def __init__(self, sources: Mapping[str, str], paths: RunPaths) -> None:
+    `headers`: source → what is sent with its requests. `verify`: a file of certificates to trust, or the usual ones.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, str],
+        paths: RunPaths,
+        headers: Mapping[str, Mapping[str, str]] | None = None,
+        *,
+        verify: str | bool = True,
+    ) -> None:
         self._sources = dict(sources)
+        self._headers = headers or {}
+        self._verify = verify
         self._writer = TableWriter(paths, "metrics")
         self._answered: set[str] = set()
         self._t0_monotonic_s = 0.0
@@ -77,6 +89,7 @@ class Scraper:
     def _scrape_on(self) -> None:
         with requests.Session() as session:
             session.trust_env = False
+            session.verify = self._verify
             due_s = time.monotonic()
             while not self._stop.wait(max(0.0, due_s - time.monotonic())):
                 late_s = time.monotonic() - due_s
@@ -91,7 +104,7 @@ class Scraper:
         begun_s = time.monotonic()
         t_s = begun_s - self._t0_monotonic_s
         with contextlib.suppress(requests.RequestException, ValueError):
-            page = session.get(url, timeout=_TIMEOUT_S)
+            page = session.get(url, timeout=_TIMEOUT_S, headers=self._headers.get(source))
             page.raise_for_status()
             rows = list(rows_of(page.text, source, t_s))
             self._writer.append(rows)

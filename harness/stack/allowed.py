@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from harness.errors import InputError
+from harness.scenario import OwnPlatform
 from harness.stack import Addresses
 
 
@@ -35,7 +36,19 @@ def require_allowed(urls: Iterable[str], named: Collection[str], confirmed: Coll
 def reached(addresses: Addresses) -> tuple[str, ...]:
     """Every address that is loaded, asked or broken."""
     stack = addresses
-    return (stack.booking, *stack.feeds, stack.admin, stack.ledger, stack.toxiproxy, *stack.metrics.values())
+    own = own_hosts(stack.own) if stack.own else ()
+    return (stack.booking, *stack.feeds, stack.admin, stack.ledger, stack.toxiproxy, *stack.metrics.values(), *own)
+
+
+def own_hosts(platform: OwnPlatform) -> tuple[str, ...]:
+    """Every address in the section of a platform of the user's own that is loaded, asked or broken."""
+    return (
+        platform.url,
+        *platform.hosts,
+        *(edge.upstream for edge in platform.edges.values()),
+        *(page.url for page in platform.metrics.values()),
+        *(part.address or "" for part in platform.parts.values()),
+    )
 
 
 def is_loopback(host: str) -> bool:

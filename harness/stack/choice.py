@@ -21,7 +21,8 @@ AnyStack: TypeAlias = EmbeddedStack | ComposeStack
 def require_stack(name: str) -> None:
     """Refuses a name that is no stack. Raises InputError."""
     if name not in NAMES:
-        raise InputError(f"{name!r} is no stack", key="--stack", hint=suggest(name, list(NAMES)))
+        hint = suggest(name, list(NAMES))
+        raise InputError(f"{name!r} is no stack", key="--stack", hint=f"{hint}; your own platform: http://…")
 
 
 def stack_of(

@@ -76,3 +76,29 @@ def test_a_scraper_whose_thread_dies_says_so(tmp_path: Path) -> None:
         scraper.start("no instant")  # type: ignore[arg-type]
         wait_until(lambda: scraper.failure != "", what="the death")
     assert scraper.failure.startswith("the thread that scrapes the metrics died: TypeError: ")
+
+
+class GuardedPage(Page):
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] == "Bearer let me in":
+            super().do_GET()
+        else:
+            self.send_error(401)
+
+
+def test_a_page_gets_its_own_headers(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), GuardedPage)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/metrics"
+    paths = RunPaths(root=tmp_path)
+    headers = {"guarded": {"Authorization": "Bearer let me in"}, "locked": {"Authorization": "Bearer wrong"}}
+    scraper = Scraper({"guarded": url, "locked": url, "bare": url}, paths, headers)
+    try:
+        with scraper:
+            scraper.start(time.monotonic())
+            wait_until(lambda: paths.live_table("metrics").stat().st_size > 2_000, what="a few scrapes")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert [anomaly.source for anomaly in scraper.anomalies()] == ["bare", "locked"]

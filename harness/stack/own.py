@@ -1,0 +1,287 @@
+"""A platform of the user's own: nothing of it is raised; it is prepared, looked at, and reached through fault proxies.
+
+Entering goes in this order, so that nothing is touched that was not allowed and each problem is one line: allowed
+hosts, variables of the environment, fault proxies of the edges, the user's own preparation, one GET.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+
+from harness.errors import InputError
+from harness.processes.managed import ManagedProcess, stop_all
+from harness.processes.ports import free_ports
+from harness.record.schema import Anomaly, ProcessInfo
+from harness.scenario import OwnPlatform
+from harness.scenario.environment import headers_of, redacted, secret_values, variables
+from harness.scenario.own_checks import Complaint, check_url
+from harness.stack import Addresses
+from harness.stack.allowed import own_hosts, require_allowed
+from harness.stack.fault_proxy import FaultProxy, edge_bytes
+from harness.stack.parts import OwnPart
+from harness.stack.preparation import Prepared, prepare
+
+_DOWN_WITHIN_S: Final = 8.0
+_WELL: Final = range(200, 400)
+
+
+class OwnStack:
+    """The `Stack` of a platform that exists. `logs` must exist.
+
+    `folder`: what paths of the section are relative to. `named`, `confirmed`: hosts beyond this machine, see `allowed`.
+    `error`: makes an error at a place of the scenario file. Raises InputError for all that is wrong on entering.
+    """
+
+    name = "own"
+
+    def __init__(
+        self,
+        platform: OwnPlatform,
+        folder: Path,
+        logs: Path,
+        *,
+        named: Sequence[str] = (),
+        confirmed: Sequence[str] = (),
+        error: Complaint,
+        toxiproxy: str = "",
+        seed: int | None = None,
+        announce: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._platform = absolute(platform, folder)
+        self._folder = folder
+        self._logs = logs
+        self._named = named
+        self._confirmed = confirmed
+        self._error = error
+        self._toxiproxy = toxiproxy
+        self._seed = seed
+        self._announce = announce
+        self._processes: list[ManagedProcess] = []
+        self._parts: dict[str, OwnPart] = {}
+        self._proxy_url = ""
+        self._addresses: Addresses | None = None
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where its parts are. Only after entering."""
+        if self._addresses is None:
+            raise RuntimeError("the platform was not looked at")
+        return self._addresses
+
+    @property
+    def platform(self) -> OwnPlatform:
+        """The section as it stands: after entering with the address and the settings that the preparation gave."""
+        return self._platform
+
+    @property
+    def processes(self) -> tuple[ProcessInfo, ...]:
+        """The processes it started: ours, and none of the platform's."""
+        return tuple(process.info() for process in self._processes)
+
+    @property
+    def owner_pid(self) -> int:
+        """The process whose end takes the fault proxies down: this one."""
+        return os.getpid()
+
+    def process(self, name: str) -> OwnPart:
+        """The part of that name. Raises KeyError."""
+        return self._parts[name]
+
+    def postgres_dsn(self, server: str) -> str:
+        """No superuser of the platform's databases is known here. Raises KeyError."""
+        raise KeyError(server)
+
+    def deaths(self) -> tuple[Anomaly, ...]:
+        """Processes that died on their own since the last call."""
+        found = (process.death(None) for process in self._processes)
+        return tuple(death for death in found if death is not None)
+
+    def unused_edges(self) -> tuple[str, ...]:
+        """The edges through which no byte has come since entering. Raises EnvironmentProblem."""
+        if not self._platform.edges:
+            return ()
+        seen = edge_bytes(self._proxy_url)
+        return tuple(name for name in self._platform.edges if not seen.get(name))
+
+    def require_used_edges(self) -> None:
+        """Raises InputError for an edge that the platform does not dial: a fault on it would break nothing."""
+        for name in self.unused_edges():
+            port = self._platform.edges[name].listen.rpartition(":")[2]
+            raise self._error(
+                f"the shop does not use edge {name}: set its {name} port to {port}",
+                "platform", "edges", name, hint="during the trial purchase no byte came through it",
+            )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self._require_allowed()
+        require_variables(self._platform, self._error)
+        try:
+            self._parts = {name: OwnPart(name, part, self._folder) for name, part in self._platform.parts.items()}
+            self._raise_edges()
+            if self._platform.prepare:
+                self._announce(f"preparing: {self._platform.prepare}")
+                self._apply(prepare(self._platform, self._folder, self._logs / "prepare.log", self._error))
+            self._look()
+        except BaseException:
+            self.__exit__()
+            raise
+        own = self._platform
+        self._addresses = Addresses(
+            booking=own.url.rstrip("/"),
+            feeds=(),
+            event="",
+            toxiproxy=self._proxy_url,
+            proxied={name: edge.upstream for name, edge in own.edges.items()},
+            metrics={name: page.url for name, page in own.metrics.items()},
+            own=own,
+        )
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        stop_all(self._processes, within_s=_DOWN_WITHIN_S)
+        self._processes.clear()
+        redact_logs(self._logs, secret_values(self._platform))
+
+    def _require_allowed(self) -> None:
+        require_allowed(own_hosts(self._platform), self._named, self._confirmed)
+
+    def _raise_edges(self) -> None:
+        edges = self._platform.edges
+        if not edges:
+            return
+        for name, edge in edges.items():
+            self._require_bindable(name, edge.listen)
+        proxy = FaultProxy(free_ports(1)[0], self._toxiproxy, self._logs, seed=self._seed)
+        self._processes.extend(proxy.start())
+        where = {name: edge.listen.rpartition(":") for name, edge in edges.items()}
+        proxy.populate(
+            {name: edge.upstream for name, edge in edges.items()},
+            [int(port) for _, _, port in where.values()],
+            {name: host for name, (host, _, _) in where.items()},
+        )
+        self._proxy_url = proxy.url
+
+    def _require_bindable(self, name: str, listen: str) -> None:
+        host, _, port = listen.rpartition(":")
+        try:
+            family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as problem:
+            raise self._error(
+                f"cannot listen at {listen}: {problem.strerror or problem}", "platform", "edges", name, "listen",
+                hint="gatecrash listens there, and the platform dials it: take a free port of this machine",
+            ) from None  # fmt: skip
+
+    def _apply(self, prepared: Prepared) -> None:
+        if prepared.url:
+            check_url(prepared.url, lambda text, hint: self._error(f"its url {text}", "platform", "prepare", hint=hint))
+        settings = {**self._platform.settings, **prepared.settings}
+        self._platform = msgspec.structs.replace(
+            self._platform, url=prepared.url or self._platform.url, settings=settings
+        )
+        self._require_allowed()
+
+    def _look(self) -> None:
+        """One GET, as the first thing that the platform hears of us."""
+        own = self._platform
+        hint = "is the platform up, and is this its address?"
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                session.verify = trusted(own)
+                answer = session.get(
+                    own.url,
+                    headers={"User-Agent": "gatecrash", **headers_of(own.headers)},
+                    timeout=(own.limits.connect_s, own.limits.first_byte_s),
+                    allow_redirects=False,  # a redirect may lead to a host that is not allowed
+                    stream=True,
+                )
+                answer.close()
+        except requests.exceptions.SSLError as problem:
+            raise self._wrong(
+                f"no TLS with {_host(own.url)}: {_cause(problem)}",
+                "is its certificate for this name? give its authority in platform.ca_file, or SSL_CERT_FILE",
+            ) from None
+        except requests.exceptions.Timeout:
+            waited_s = own.limits.first_byte_s
+            raise self._wrong(f"{own.url} did not answer within {waited_s:g} s", "see platform.limits") from None
+        except (requests.RequestException, ValueError) as problem:
+            raise self._wrong(f"{own.url} cannot be reached: {_cause(problem)}", hint) from None
+        if answer.status_code not in _WELL:
+            said = f"{answer.status_code} {answer.reason or ''}".strip()
+            raise self._wrong(f"{own.url} answered {said} to a GET", "expected a page: is the path right?")
+
+    def _wrong(self, message: str, hint: str) -> InputError:
+        values = secret_values(self._platform)
+        return self._error(redacted(message, values), "platform", "url", hint=hint)
+
+
+def absolute(platform: OwnPlatform, folder: Path) -> OwnPlatform:
+    """The section with the paths of its files made whole."""
+
+    def whole(path: str) -> str:
+        return str(folder / path) if path else ""
+
+    file, _, name = platform.adapter.rpartition(":")
+    parts = {key: msgspec.structs.replace(part, pid_file=whole(part.pid_file)) for key, part in platform.parts.items()}
+    return msgspec.structs.replace(
+        platform,
+        adapter=f"{folder / file}:{name}",
+        people=whole(platform.people),
+        ca_file=whole(platform.ca_file),
+        parts=parts,
+    )
+
+
+def require_variables(platform: OwnPlatform, error: Complaint) -> None:
+    """Raises InputError for the first variable of the environment that is named and not set."""
+    for keys, variable in variables(platform):
+        if not os.environ.get(variable):
+            state = "is empty" if variable in os.environ else "is not set"
+            raise error(f"the environment variable {variable} {state}", *keys, hint=f"export {variable}=…")
+
+
+def redact_logs(logs: Path, values: Sequence[str]) -> None:
+    """Take these values out of every log: a traceback of an adapter may have written one."""
+    for path in sorted(logs.iterdir()) if logs.is_dir() and values else ():
+        if not path.is_file():
+            continue
+        content = path.read_bytes()
+        cleaned = content
+        for value in values:
+            cleaned = cleaned.replace(os.fsencode(value), b"***")
+        if cleaned != content:
+            path.write_bytes(cleaned)
+
+
+def trusted(own: OwnPlatform) -> str | bool:
+    """Which certificates are trusted, as `requests` takes it: the scenario's, those of SSL_CERT_FILE, or the usual."""
+    return own.ca_file or os.environ.get("SSL_CERT_FILE") or True
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _cause(problem: BaseException) -> str:
+    """The innermost reason, in the operating system's or OpenSSL's words."""
+    reason: object = problem
+    while isinstance(reason, BaseException):
+        inner = getattr(reason, "reason", None) or next(
+            (one for one in reason.args if isinstance(one, BaseException)), None
+        )
+        if not isinstance(inner, BaseException) or inner is reason:
+            break
+        reason = inner
+    words = " ".join(str(reason).split())
+    return words.rpartition("] ")[2].rstrip(")") if "[Errno " in words else words
