@@ -13,7 +13,17 @@ MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="A|B|C|D|F"
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a scenario value; may be repeated.")
 ]
-StackName = Annotated[str, typer.Option("--stack", metavar="embedded|compose", help="Where the platform runs.")]
+StackName = Annotated[
+    str,
+    typer.Option(
+        "--stack",
+        metavar="embedded|compose|URL",
+        help="Raise the reference system (embedded, where nothing else is said), or the address of your own platform.",
+    ),
+]
+PlatformClass = Annotated[
+    str, typer.Option("--platform", metavar="FILE:CLASS", help="The adapter of your own platform.")
+]
 PlantBug = Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 AllowHost = Annotated[

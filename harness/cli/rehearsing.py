@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -23,12 +23,14 @@ from harness.cli.options import (
     Out,
     PairedRun,
     PlantBug,
+    PlatformClass,
     ScenarioName,
     Seed,
     StackName,
 )
+from harness.cli.platforms import DEFAULT_STACK, adapter_version, require_fitting, require_ready
 from harness.cli.verdicts import answer, exit_code_of, judge, judge_early_end
-from harness.errors import GatecrashError
+from harness.errors import GatecrashError, InputError
 from harness.scenario.file import Override
 
 STEADY_S: Final = 6.0
@@ -56,7 +58,9 @@ if TYPE_CHECKING:
     from chaos.specification.timeline import Planned
     from harness.paired.halves import Half
     from harness.record.paths import RunPaths
-    from harness.scenario import Override, Scenario
+    from harness.scenario import Override, Scenario, ScenarioFile
+    from harness.stack.choice import AnyStack
+    from harness.stack.own import OwnStack
     from harness.swarm.messaging.protocol import Reach
 
 
@@ -77,7 +81,8 @@ def rehearse(
         str, typer.Option("--listen", metavar="HOST[:PORT]", help="Address at which they find this rehearsal.")
     ] = "127.0.0.1",
     web: Annotated[bool, typer.Option("--web", help="Show Locust's own pages during the run.")] = False,
-    stack: StackName = "embedded",
+    stack: StackName = "",
+    platform: PlatformClass = "",
     chaos: Annotated[bool, typer.Option("--chaos/--no-chaos", help="With or without the scenario's faults.")] = True,
     random_faults: Annotated[
         int,
@@ -98,26 +103,28 @@ def rehearse(
     gatecrash rehearse smoke --seed 7 --min-grade B
     gatecrash rehearse my-onsale.yaml --users 2000 --set on_sale.hold_ttl_s=12
     gatecrash rehearse smoke --paired
+    gatecrash rehearse my-shop.yaml --platform my_shop.py:MyShop --stack http://127.0.0.1:8000
     """
     from harness.paired.halves import require_pairable
-    from harness.stack.choice import require_stack
+    from harness.scenario.own_options import own_overrides
     from harness.stack.planted_bugs import require_bug
     from harness.swarm.joining.reach import reach_of
 
-    require_stack(stack)
     require_bug(plant_bug, "--plant-bug")
-    overrides = _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
+    overrides = own_overrides(scenario, platform, stack)
+    overrides += _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
     if random_faults:
         overrides.append(_random_faults(scenario, overrides, random_faults, stack))
     source, experiments = load_planned(scenario, overrides)
+    require_fitting(source, stack, plant_bug=plant_bug, paired=paired, random_faults=random_faults)
     if paired:
         require_pairable(source.scenario, remote_workers)
     paths = _record(
-        source.scenario,
+        source,
         experiments,
         out,
         plant_bug,
-        reach_of(listen, remote_workers, web=web, stack=stack),
+        reach_of(listen, remote_workers, web=web, stack="own" if source.scenario.platform else stack or DEFAULT_STACK),
         allow_host or (),
         stack,
         paired=paired,
@@ -137,7 +144,8 @@ def drill(
     min_grade: MinGrade = None,
     allow_host: AllowHost = None,
     changes: Changes = None,
-    stack: StackName = "embedded",
+    stack: StackName = "",
+    platform: PlatformClass = "",
     plant_bug: PlantBug = "",
     json: AsJson = False,
 ) -> None:
@@ -150,19 +158,20 @@ def drill(
     from chaos.specification import experiment as experiments
     from harness.cli.rehearsing import overrides_for
     from harness.paired.halves import require_pairable
-    from harness.stack.choice import require_stack
+    from harness.scenario.own_options import own_overrides
     from harness.stack.planted_bugs import require_bug
     from harness.swarm.joining.reach import reach_of
 
-    require_stack(stack)
     require_bug(plant_bug, "--plant-bug")
     given = _overrides(changes or [], None, None, None, seed, None, min_grade, chaos=True)
-    overrides = [*overrides_for(experiment, experiments.load(experiment).length_s), *given]
+    own = own_overrides("drill", platform, stack)
+    overrides = [*own, *overrides_for(experiment, experiments.load(experiment).length_s), *given]
     source, planned = load_planned("drill", overrides)
+    require_fitting(source, stack, plant_bug=plant_bug, paired=paired)
     if paired:
         require_pairable(source.scenario)
     reach = reach_of("127.0.0.1", 0, web=False)
-    paths = _record(source.scenario, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired, json=json)
+    paths = _record(source, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired, json=json)
     verdict = judge(paths.root)
     answer(verdict, paths, json=json)
     raise typer.Exit(exit_code_of(verdict))
@@ -206,13 +215,13 @@ def _random_faults(name: str, overrides: Sequence[Override], count: int, stack: 
 
 
 def _record(
-    scenario: Scenario,
+    source: ScenarioFile,
     experiments: Sequence[Planned],
     out: Path,
     plant_bug: str,
     reach: Reach,
     confirmed: Sequence[str] = (),
-    stack: str = "embedded",
+    stack: str = "",
     *,
     paired: bool = False,
     json: bool = False,
@@ -234,13 +243,20 @@ def _record(
     from harness.stack.allowed import require_allowed
     from harness.stack.choice import stack_of
     from harness.stack.fault_proxy import from_environment
+    from harness.stack.own import OwnStack, absolute
+    from harness.swarm.messaging.protocol import DEFAULT_PLATFORM
 
     state.require_not_stopped()
-    scenario = _named(scenario, experiments)
+    scenario = _named(source.scenario, experiments)
     require_allowed([from_environment()] if ":" in from_environment() else [], scenario.allow_hosts, confirmed)
     console = Console(stderr=True)
+    own = scenario.platform
+    if own is not None:
+        require_ready(source, confirmed)
     found = versions.collect()
     last = memory.recall(memory.version_of(found))
+    if own is not None:
+        found |= adapter_version(source)
     plan = RehearsalPlan(
         scenario=scenario,
         command=tuple(sys.argv),
@@ -249,7 +265,32 @@ def _record(
         reach=reach,
         refused_holds_s=tuple((one.start_s, one.end_s) for one in experiments if one.experiment.refuses_holds),
         confirmed_hosts=tuple(confirmed),
+        platform=DEFAULT_PLATFORM if own is None else absolute(own, source.folder).adapter,
     )
+
+    def stack_for(logs: Path, announce: Callable[[str], None]) -> AnyStack | OwnStack:
+        if own is None:
+            return stack_of(
+                stack or DEFAULT_STACK,
+                scenario.on_sale,
+                logs,
+                bug=plant_bug,
+                traced=scenario.load.trace_ratio > 0,
+                seed=scenario.seed,
+                listen=reach.listen,
+                announce=announce,
+            )
+        return OwnStack(
+            own,
+            source.folder,
+            logs,
+            named=scenario.allow_hosts,
+            confirmed=confirmed,
+            error=source.error,
+            toxiproxy=from_environment(),
+            seed=scenario.seed,
+            announce=announce,
+        )
 
     def carry_out(into: RunPaths, half: Half | None = None) -> None:
         alone = half is Half.CONTROL
@@ -258,17 +299,7 @@ def _record(
         breaks = () if alone else experiments
         starts_s = [(fault.start_s, fault.experiment) for fault in asked.scenario.faults]
         with live.observer(console, scenario.duration_s, half or "", starts_s) as observer:
-            traced = scenario.load.trace_ratio > 0
-            raised = stack_of(
-                stack,
-                scenario.on_sale,
-                into.logs,
-                bug=plant_bug,
-                traced=traced,
-                seed=scenario.seed,
-                listen=reach.listen,
-                announce=observer.note,
-            )
+            raised = stack_for(into.logs, observer.note)
             rehearse(asked, into, raised, lambda where, run: Conductor(breaks, where, run.faults, raised), observer)
             if not alone:
                 observer.phase("judge", "audit, indicators, grade, report")
@@ -278,7 +309,7 @@ def _record(
         run_both(paths, carry_out, say) if paired else carry_out(paths)
     except GatecrashError as error:
         begun = [one for one in (paths, paths.control) if one.run.exists()]
-        if not begun:
+        if not begun or isinstance(error, InputError):  # then nobody was released, and there is nothing to judge
             raise
         raise typer.Exit(judge_early_end(begun[0], error, json=json)) from error
     return paths

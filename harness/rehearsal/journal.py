@@ -14,7 +14,7 @@ from harness.record.paths import RunPaths
 from harness.record.schema import SCHEMA_VERSION, Anomaly, Phase, ProcessInfo, RunDocument, SelfTestSummary
 from harness.record.seal import seal
 from harness.record.writer import write_document
-from harness.scenario import Scenario
+from harness.scenario import OwnPlatform, Scenario
 from harness.swarm.messaging.protocol import Finished, Release, Settled
 
 _OBSERVE: Final = "observe"
@@ -62,6 +62,11 @@ class RunJournal:
         """The platform answers; these are its processes."""
         self._has_begun = True
         self._update(processes=tuple(processes))
+
+    def is_own(self, platform: OwnPlatform) -> None:
+        """The platform of the user's own as it stands after its preparation."""
+        scenario = {**self._document.scenario, "platform": msgspec.to_builtins(platform, str_keys=True)}
+        self._update(scenario=scenario)
 
     def phase(self, name: str) -> None:
         """A new stretch begins now; the one before ends."""

@@ -15,21 +15,26 @@ from typing import Final, Protocol, Self
 
 import msgspec
 
-from harness.errors import EnvironmentProblem, GatecrashError, Interrupted, NoVerdict
+from harness.errors import EnvironmentProblem, GatecrashError, InputError, Interrupted, NoVerdict
 from harness.processes.signals import shielded, uninterrupted
 from harness.record.paths import RunPaths
 from harness.record.schema import OWN_SOURCE, Anomaly, SelfTestSummary
 from harness.record.scrape import Scraper
 from harness.record.spans import collect_spans
 from harness.rehearsal.journal import RunJournal
+from harness.rehearsal.proving import prove
 from harness.scenario import Scenario
+from harness.scenario.environment import headers_of
 from harness.stack import Addresses, Stack
 from harness.stack.allowed import reached, require_allowed
+from harness.stack.own import OwnStack, trusted
 from harness.swarm.control.child import SwarmChild
 from harness.swarm.messaging.protocol import (
+    DEFAULT_PLATFORM,
     JOIN_TIMEOUT_S,
     NOTICE_S,
     Armed,
+    Baseline,
     Finished,
     Progress,
     Reach,
@@ -101,6 +106,7 @@ class RehearsalPlan(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     selftest: SelfTestSummary | None = None
     reach: Reach = Reach()
+    platform: str = DEFAULT_PLATFORM  # FILE:CLASS of the adapter
     refused_holds_s: tuple[tuple[float, float], ...] = ()  # see `harness.swarm.messaging.protocol.SwarmSpec`
     confirmed_hosts: tuple[str, ...] = ()  # beyond this machine, see harness.stack.allowed
 
@@ -157,10 +163,14 @@ def _run(
     with shielded(stack):
         own = plan.reach.listen  # the stack itself listens there
         require_allowed(reached(stack.addresses), (*scenario.allow_hosts, own), (*plan.confirmed_hosts, own))
+        spec = _spec(plan, paths, stack.addresses)
+        if isinstance(stack, OwnStack):
+            prove(stack, scenario.load.fans, paths, observer.note)
+            journal.is_own(stack.platform)
         journal.stack_is_up(stack.processes)
         with (
-            shielded(SwarmChild(_spec(plan, paths, stack.addresses), paths)) as swarm,
-            shielded(Scraper(stack.addresses.metrics, paths)) as scraper,
+            shielded(SwarmChild(spec, paths)) as swarm,
+            shielded(_scraper(stack.addresses, paths)) as scraper,
             shielded(conduct(stack.addresses, paths)) as conductor,  # innermost: on any way out, heal first
         ):
             conductor.preflight()
@@ -169,12 +179,14 @@ def _run(
             journal.phase("arm")
             if plan.reach.web_port is not None:
                 observer.note(f"Locust's own pages: http://127.0.0.1:{plan.reach.web_port}")
-            arms_within_s = load.arm_timeout_s + _STARTS_WITHIN_S
+            arms_within_s = load.arm_timeout_s + _STARTS_WITHIN_S + spec.baseline_within_s
             if plan.reach.remote_workers:
                 waiting = swarm.expect(Waiting, _STARTS_WITHIN_S)
                 door = f"{plan.reach.listen}:{waiting.port}"
                 observer.note(f"waiting for {waiting.remote_workers}: gatecrash worker --master {door}")
                 arms_within_s += JOIN_TIMEOUT_S
+            if spec.baseline_within_s:
+                _require_baseline(swarm.expect(Baseline, arms_within_s + _STARTS_WITHIN_S))
             armed = swarm.expect(Armed, arms_within_s)
             _require_armed(armed)
             _await_pre_queue(stack.addresses.opens_at_s, scenario, observer)
@@ -210,10 +222,25 @@ def _spec(plan: RehearsalPlan, paths: RunPaths, addresses: Addresses) -> SwarmSp
         addresses=addresses,
         scenario=scenario,
         seed=scenario.seed,
+        platform=plan.platform,
+        baseline_within_s=0.0 if addresses.own is None else 2 * addresses.own.rules.at_rest_within_s,
         workers=scenario.load.workers,
         reach=plan.reach,
         refused_holds_s=plan.refused_holds_s,
     )
+
+
+def _scraper(addresses: Addresses, paths: RunPaths) -> Scraper:
+    own = addresses.own
+    if own is None:
+        return Scraper(addresses.metrics, paths)
+    headers = {name: headers_of(page.headers) for name, page in own.metrics.items()}
+    return Scraper(addresses.metrics, paths, headers, verify=trusted(own))
+
+
+def _require_baseline(baseline: Baseline) -> None:
+    if baseline.problem:
+        raise InputError(baseline.problem, key="platform.baseline", hint="nobody was released")
 
 
 def _require_armed(armed: Armed) -> None:

@@ -27,6 +27,7 @@ from harness.swarm.messaging import messages
 from harness.swarm.messaging.protocol import (
     NOTICE_S,
     Armed,
+    Baseline,
     Command,
     Event,
     Finished,
@@ -100,6 +101,7 @@ class Swarm:
         """The whole lifecycle, as the commands ask for it. Raises GatecrashError."""
         try:
             self._capabilities = self._workforce.start(self._invite)
+            self._read_baseline()
             self._arm()
             if isinstance(self._await(ReleaseCommand, Stop, Quit), ReleaseCommand):
                 self._release_and_observe()
@@ -124,6 +126,21 @@ class Swarm:
 
     def _invite(self, port: int) -> None:
         self._tell(Waiting(port=port, remote_workers=self._spec.reach.remote_workers))
+
+    def _read_baseline(self) -> None:
+        """Before anybody is armed: connections that wait would be closed meanwhile."""
+        within_s = self._spec.baseline_within_s
+        if not within_s:
+            return
+        first = min(self._workforce.alive)
+        self._workforce.say(first, messages.ReadBaseline(timeout_s=within_s / 2))
+        said = self._workforce.collect(messages.BaselineDone, {first}, within_s + _END_TIMEOUT_S).get(first)
+        if said is None:
+            self._tell(Baseline(problem=f"what was sold before could not be read within {within_s:g} s"))
+            return
+        for table in said.tables:
+            self._collector.ensure(table)
+        self._tell(Baseline(problem=said.problem))
 
     def _arm(self) -> None:
         load, workforce = self._spec.scenario.load, self._workforce

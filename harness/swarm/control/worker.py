@@ -38,7 +38,9 @@ from harness.record.paths import RunPaths
 from harness.record.reader import CORE_TABLES
 from harness.record.schema import TABLES, Outcome
 from harness.record.writer import StreamWriter
+from harness.scenario.environment import redacted, secret_values
 from harness.swarm.control import health
+from harness.swarm.control.baseline import Unreadable, read_baseline
 from harness.swarm.control.settle import settle
 from harness.swarm.messaging import messages
 from harness.swarm.messaging.channel import WorkerSocket
@@ -105,7 +107,11 @@ class Worker:
         if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
             raise InputError(f"{spec.platform} cannot send bots", hint="write its bot_session, or set load.bots to 0")
         self._barrier = Barrier()
-        self._worker_context = WorkerContext(spec.scenario, spec.seed, self._platform, self._recorder, self._barrier)
+        own = spec.addresses.own
+        self._secrets = secret_values(own) if own else ()
+        self._worker_context = WorkerContext(
+            spec.scenario, spec.seed, self._platform, self._recorder, self._barrier, self._secrets
+        )
         for user_class in self._environment.user_classes:
             user_class.worker_context = self._worker_context  # type: ignore[attr-defined]
         self._paths = RunPaths(root=Path(spec.run_dir))
@@ -155,6 +161,8 @@ class Worker:
                 self._barrier.withdraw()
             case messages.End():
                 gevent.spawn(self._end).link_exception(_give_up)
+            case messages.ReadBaseline():
+                gevent.spawn(self._read_baseline, message).link_exception(_give_up)
             case messages.SettleNow():
                 gevent.spawn(self._settle, message).link_exception(_give_up)
 
@@ -249,6 +257,15 @@ class Worker:
             following.kill()
         session.close()
 
+    def _read_baseline(self, asked: messages.ReadBaseline) -> None:
+        tables: tuple[str, ...] = ()
+        problem = ""
+        try:
+            tables = read_baseline(self._platform, self._recorder, asked.timeout_s, self._spec.addresses.own)
+        except Unreadable as reason:
+            problem = str(reason)
+        self._say(messages.BaselineDone(worker=self._number, tables=tables, problem=problem))
+
     def _settle(self, asked: messages.SettleNow) -> None:
         reads, tables = settle(self._platform, self._recorder, asked, self._spec.seed)
         self._recorder.cut_operations()
@@ -261,7 +278,7 @@ class Worker:
                 seat_map=reads.seat_map,
                 requests_sent=self._recorder.requests_sent,
                 batches=dict(self._batches),
-                notes=reads.notes,
+                notes=tuple(redacted(note, self._secrets) for note in reads.notes),
             )
         )
 

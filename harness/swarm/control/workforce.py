@@ -51,7 +51,15 @@ def _only_watch() -> Response | None:
     return None
 
 
-A = TypeVar("A", messages.Hello, messages.Spawned, messages.UsersArmed, messages.Ended, messages.SettleDone)
+A = TypeVar(
+    "A",
+    messages.Hello,
+    messages.Spawned,
+    messages.UsersArmed,
+    messages.Ended,
+    messages.SettleDone,
+    messages.BaselineDone,
+)
 
 POLL_S: Final = 0.02
 _START_TIMEOUT_S: Final = 120.0  # on a busy machine; those that die are noticed at once

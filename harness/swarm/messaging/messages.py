@@ -110,6 +110,14 @@ class SettleDone(_Message, frozen=True):
     notes: tuple[str, ...]
 
 
+class BaselineDone(_Message, frozen=True):
+    """What there was before the release is read. `tables`: as of `SettleDone`. `problem`: why not, "" when it is."""
+
+    worker: int
+    tables: tuple[str, ...] = ()
+    problem: str = ""
+
+
 class Pong(_Message, frozen=True):
     """The answer to a `Ping`: `sent_s` as it was, and the master's clock."""
 
@@ -146,8 +154,14 @@ class SettleNow(_Message, frozen=True):
     timeout_s: float
 
 
-FromWorker = Hello | Ping | Spawned | UsersArmed | TookT0 | Batch | Beat | Ended | SettleDone
-FromMaster = Pong | Assign | ReleaseAt | Withdraw | End | SettleNow
+class ReadBaseline(_Message, frozen=True):
+    """Read what there is before the release; `timeout_s` for each of two readings."""
+
+    timeout_s: float
+
+
+FromWorker = Hello | Ping | Spawned | UsersArmed | TookT0 | Batch | Beat | Ended | SettleDone | BaselineDone
+FromMaster = Pong | Assign | ReleaseAt | Withdraw | End | SettleNow | ReadBaseline
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _from_worker: Final[msgspec.msgpack.Decoder[FromWorker]] = msgspec.msgpack.Decoder(FromWorker)

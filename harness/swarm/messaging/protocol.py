@@ -5,6 +5,7 @@ per line on stdin, both JSON. The usual conversation:
 
     swarm      conductor
     waiting    →            only with workers of other machines: they may join now
+    baseline   →            only where a platform has orders of before: they are read
     armed      →            every user is spawned, connected and waiting (or the arming deadline has passed)
                ←  release   let them go
     release    →            T0 is announced, at least a second ahead
@@ -71,7 +72,8 @@ class SwarmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     A relative FILE is looked for in the working directory, then in the tree that gatecrash itself lives in.
     `workers` null: one per spare core. `refused_holds_s`: from when to when on the release clock new holds are expected
-    to be refused, so that a probe that tries one takes no seat from anybody.
+    to be refused, so that a probe that tries one takes no seat from anybody. `baseline_within_s`: how long the orders
+    and the stock of before the release may take to be read; 0: they are not, nobody has bought anything yet.
     """
 
     run_dir: str
@@ -83,6 +85,7 @@ class SwarmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     workers: int | None = None
     reach: Reach = Reach()
     refused_holds_s: tuple[tuple[float, float], ...] = ()
+    baseline_within_s: float = 0.0
 
 
 class Armed(_Message, frozen=True, tag="armed"):
@@ -91,6 +94,12 @@ class Armed(_Message, frozen=True, tag="armed"):
     armed: int
     asked: int
     failures: dict[str, int] = {}
+
+
+class Baseline(_Message, frozen=True, tag="baseline"):
+    """What there was before the release is read, on a platform of the user's own. `problem`: why not, "" when it is."""
+
+    problem: str = ""
 
 
 class Waiting(_Message, frozen=True, tag="waiting"):
@@ -171,7 +180,7 @@ class Quit(_Message, frozen=True, tag="quit"):
     """Finish the tables and end."""
 
 
-Event = Waiting | Armed | Release | Progress | Finished | Settled | FailureMessage
+Event = Waiting | Baseline | Armed | Release | Progress | Finished | Settled | FailureMessage
 Command = ReleaseCommand | Stop | Settle | Quit
 
 _encoder = msgspec.json.Encoder()

@@ -6,7 +6,7 @@ A journey or an adapter that crashes for each fan in another way (a name, a numb
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from harness.record.schema import CrashSummary
+from harness.scenario.environment import redacted
 
 PLACES_MAX: Final = 100  # of one worker; crashes elsewhere are counted together
 _OURS: Final = Path(__file__).resolve().parents[2]
@@ -22,9 +23,10 @@ _ELSEWHERE: Final = "other places"
 
 
 class CrashLog:
-    """The crashes of one worker process."""
+    """The crashes of one worker process. `secrets`: values that no text may hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Sequence[str] = ()) -> None:
+        self._secrets = secrets
         self._found: dict[tuple[str, str, str], CrashSummary] = {}
 
     def note(self, error: BaseException, *, kind: str, step: str) -> None:
@@ -33,7 +35,7 @@ class CrashLog:
         key = (kind, where, type(error).__name__)
         if key not in self._found and len(self._found) >= PLACES_MAX:
             key = (kind, _ELSEWHERE, "")
-        words = _one_line(f"{type(error).__name__}: {error}")
+        words = _one_line(redacted(f"{type(error).__name__}: {error}", self._secrets))
         first = CrashSummary(where=key[1], what=words, kind=kind, step=step, count=0)
         known = self._found.get(key, first)
         self._found[key] = msgspec.structs.replace(known, count=known.count + 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from time import monotonic
 from typing import ClassVar, Final
 
@@ -41,14 +42,22 @@ _log = logging.getLogger(__name__)
 class WorkerContext:
     """What the users of one worker process share."""
 
-    def __init__(self, scenario: Scenario, seed: int, platform: Platform, recorder: Recorder, barrier: Barrier) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        platform: Platform,
+        recorder: Recorder,
+        barrier: Barrier,
+        secrets: Sequence[str] = (),
+    ) -> None:
         self.scenario = scenario
         self.seed = seed
         self.platform = platform
         self.recorder = recorder
         self.barrier = barrier
         self.users_by_step: Counter[str] = Counter()
-        self.crashes = CrashLog()
+        self.crashes = CrashLog(secrets)
         self.released: list[RehearsalUser] = []
         self.waves = Waves()
 

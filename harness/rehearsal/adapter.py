@@ -1,0 +1,166 @@
+"""The adapter of a platform of the user's own, asked in a process of its own: what it declares, and one trial purchase.
+
+An adapter is the user's code. It may hang, print, or end its process; here that is one line and no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from harness.errors import InputError
+from harness.processes.managed import below, child_environment, end_all, ending
+from harness.record.paths import RunPaths
+from harness.scenario import OwnPlatform
+from harness.scenario.environment import redacted, secret_values
+from harness.stack import Addresses
+
+T = TypeVar("T")
+_DESCRIBED_WITHIN_S: Final = 30.0
+_HOPS_MAX: Final = 40  # pages of one purchase, each within the limits of the platform
+_TRIED_AT_LEAST_S: Final = 60.0
+_TRIED_AT_MOST_S: Final = 300.0
+_WORDS_MAX: Final = 300
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong with an adapter. `where`: FILE:LINE, or "" where there is none; `verb`: in which verb it was."""
+
+    what: str
+    where: str = ""
+    verb: str = ""
+
+    def raised(self, adapter: str, values: Sequence[str], more: int) -> InputError:
+        """It as an error, without these values. `more`: how many other problems there are."""
+        said = ": ".join(part for part in (self.verb, " ".join(redacted(self.what, values).split())) if part)
+        said = said if len(said) <= _WORDS_MAX else f"{said[: _WORDS_MAX - 1]}…"
+        file, _, line = self.where.rpartition(":")
+        place = (file, int(line)) if file and line.isdigit() else (_file_of(adapter), None)
+        hint = f"and {more} more: see `gatecrash adapter check`" if more else ""
+        return InputError(said, file=_shown(place[0]), line=place[1], hint=hint)
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What `python -m harness.adapter describe` says. Without the kit only an instance may know its capabilities."""
+
+    uses_kit: bool
+    capabilities: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def knows_capabilities(self) -> bool:
+        """Whether `capabilities` are all of them."""
+        return self.uses_kit or bool(self.capabilities)
+
+
+class TrialReport(msgspec.Struct, frozen=True):
+    """What `python -m harness.adapter trial` says. `notes`: what was not tried, and why."""
+
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _TrialSpec(msgspec.Struct, frozen=True):
+    """What the trial reads, see `harness.adapter.trial.TrialSpec`, which loads gevent."""
+
+    adapter: str
+    addresses: Addresses
+    people_from: int
+
+
+def describe(platform: OwnPlatform, adapter: str, *, within_s: float = _DESCRIBED_WITHIN_S) -> Description:
+    """The capabilities of the adapter FILE:CLASS. Raises InputError: it cannot be loaded, or is wrong as written."""
+    said = _asked(["describe", adapter], platform, adapter, within_s)
+    found = _decoded(said, Description, adapter)
+    _raise_first(found.problems, platform, adapter)
+    return found
+
+
+def try_out(addresses: Addresses, platform: OwnPlatform, fans: int, paths: RunPaths) -> TrialReport:
+    """One purchase by one fan. Raises InputError with the adapter's file and line, where it has one.
+
+    The whole report with the last answers is kept in a log.
+    """
+    within_s = min(max(platform.limits.whole_s * _HOPS_MAX, _TRIED_AT_LEAST_S), _TRIED_AT_MOST_S)
+    spec, adapter = paths.root / "trial.json", platform.adapter
+    spec.write_bytes(msgspec.json.encode(_TrialSpec(adapter, addresses, people_from=fans)))
+    try:
+        said = _asked(["trial", str(spec)], platform, adapter, within_s)
+    finally:
+        spec.unlink(missing_ok=True)
+    found = _decoded(said, TrialReport, adapter)
+    (paths.logs / "trial.json").write_text(
+        redacted(said.out.strip().rpartition(b"\n")[2].decode("utf-8", "replace"), secret_values(platform))
+    )
+    _raise_first(found.problems, platform, adapter)
+    return found
+
+
+class _Said(msgspec.Struct, frozen=True):
+    code: int
+    out: bytes
+    err: str
+
+
+def _asked(arguments: Sequence[str], platform: OwnPlatform, adapter: str, within_s: float) -> _Said:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.adapter", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=child_environment({}),
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=within_s)
+    except subprocess.TimeoutExpired:
+        raise InputError(
+            f"did not end within {within_s:g} s in `{arguments[0]}`",
+            file=_shown(_file_of(adapter)),
+            hint="does it hang?",
+        ) from None
+    finally:
+        _end(process)
+    return _Said(process.returncode, out, redacted(err.decode("utf-8", "replace"), secret_values(platform)))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        family = below(process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        end_all(family)
+        process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+def _decoded(said: _Said, kind: type[T], adapter: str) -> T:
+    with contextlib.suppress(msgspec.DecodeError):
+        return msgspec.json.decode(said.out.strip().rpartition(b"\n")[2], type=kind)  # an adapter may print, too
+    lines = [line for line in said.err.splitlines() if line.strip()]
+    last = f": {lines[-1].strip()[:_WORDS_MAX]}" if lines else ""
+    raise InputError(f"the process that loads it {ending(said.code)}{last}", file=_shown(_file_of(adapter)))
+
+
+def _raise_first(problems: Sequence[Problem], platform: OwnPlatform, adapter: str) -> None:
+    if problems:
+        raise problems[0].raised(adapter, secret_values(platform), len(problems) - 1)
+
+
+def _file_of(adapter: str) -> str:
+    return adapter.rpartition(":")[0]
+
+
+def _shown(file: str) -> str:
+    path, here = Path(file), Path.cwd()
+    return str(path.relative_to(here)) if file and path.is_absolute() and path.is_relative_to(here) else file
