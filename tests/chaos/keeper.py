@@ -19,6 +19,7 @@ import msgspec
 from chaos.injection.conductor import Conductor
 from chaos.specification import experiment
 from chaos.specification.timeline import Planned
+from harness.processes.outside import OutsideProcess
 
 
 class PartOf(msgspec.Struct, frozen=True):
@@ -34,6 +35,7 @@ class PartOf(msgspec.Struct, frozen=True):
     user: str | None = None
     running: bool = True
     container: str = ""
+    outside: OutsideProcess | None = None
 
     @property
     def log(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from chaos.injectors import postgres
 from chaos.lease import lease, state
 from harness.processes.managed import ManagedProcess
+from harness.processes.outside import OutsideProcess
 from harness.record.schema import FaultRun, FaultsDocument
 from harness.stack import workspace
 from harness.stack.databases import Postgres
@@ -197,6 +199,33 @@ def test_a_container_is_healed_too(tmp_path: Path, contained: str, port: int, fa
         assert keeper.wait(120) == -signal.SIGKILL, "the keeper never came to that step"
         wait_until(no_journal, within_s=HEALED_WITHIN_S, what="the healing")
     wait_until(lambda: ping((HOST, port)), what="Valkey in its container")
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("fault", ["kill", "pause"])
+def test_a_part_that_we_did_not_start_is_healed_too(tmp_path: Path, valkey: Valkey, fault: str, step: str) -> None:
+    process = valkey.process
+    assert process is not None
+    assert isinstance(process.args, list)
+    file = tmp_path / "valkey.pid"
+    file.write_text(str(process.pid))
+    start = f"{shlex.join([*process.args, '--pidfile', str(file)])} > /dev/null 2>&1 &"
+    outside = OutsideProcess("valkey", str(file), start, str(tmp_path))
+    part = PartOf("valkey", process.pid, valkey.address, (), str(tmp_path / "valkey.log"), outside=outside)
+    dies, event = STEPS[step]
+    task = Task(
+        url="", experiment=experiment_file(tmp_path, fault), faults_path=str(tmp_path / "faults.json"),
+        lease_s=LEASE_S, lasts_s=2.0, owner_pid=os.getpid(), step=dies, event=event, parts=(part,),
+    )  # fmt: skip
+    with at_work(task, tmp_path) as keeper:
+        assert keeper.wait(120) == -signal.SIGKILL, "the keeper never came to that step"
+        wait_until(no_journal, within_s=HEALED_WITHIN_S, what="the healing")
+    wait_until(lambda: ping((HOST, valkey.port)), what="Valkey")
+    healed = outside.find()
+    assert healed is not None
+    was_killed = fault == "kill" and step != "written, not yet injected"
+    assert (healed.pid != process.pid) == was_killed
+    os.kill(healed.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("fault", [*ON_VALKEY, *ON_POSTGRES])
