@@ -15,7 +15,7 @@ from target.http.tickets import Signer
 from target.orders import Orders, Parking, Saga
 from target.payments.client import PaymentsClient
 from target.queue import ConflictSignal, Entrance, RatePolicy, StreamHub, WaitingRoom
-from target.seats import Inventory, SeatMap, Venue
+from target.seats import Inventory, SeatMap, SeatRoutes, Venue
 from target.settings import Settings
 from target.storage.database import Database
 from target.storage.keys import Keys
@@ -73,4 +73,5 @@ class Context:
     orders: Orders
     parking: Parking
     saga: type[Saga] = Saga
+    seat_routes: type[SeatRoutes] = SeatRoutes
     stream_hub: type[StreamHub] = StreamHub

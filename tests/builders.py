@@ -257,6 +257,13 @@ class RunBuilder(PaperSale):
             self.operation(fan, "hold", f"hold-{fan}", {"seats": [seat], "ttl_s": HOLD_TTL_S}, t_s, t_s + 0.1)
         return self
 
+    def grant_other(self) -> Self:
+        """Grant one fan a seat that they did not ask for."""
+        hold = next(op for op in self.tables["operations"] if op["function"] == "hold" and op["outcome"] == "ok")
+        value = json.loads(str(hold["value"]))
+        hold["value"] = json.dumps(value | {"asked": ["103-Z-4", *value["asked"][1:]]})
+        return self
+
     def expire_late(self) -> Self:
         """Refuse a seat to a fan though its only hold has been over for three seconds."""
         seat = "103-Z-2"

@@ -323,6 +323,8 @@ class PaperSale:
     ) -> Row:  # fmt: skip
         """Append one operation and return its row."""
         rows = self.tables["operations"]
+        if function == "hold" and outcome == "ok":
+            value = {"asked": value.get("seats", []), **value}
         row: Row = {
             "op": len(rows),
             "worker": 0,

@@ -14,7 +14,7 @@ from harness.audit import feed
 from harness.audit.history import Evidence
 from harness.audit.orders import idempotency, lost_orders, money, prices
 from harness.audit.queue import admission, bypass, order, place_kept, positions
-from harness.audit.seats import bookings, conservation, expiry, late, limits, maps, sold
+from harness.audit.seats import bookings, conservation, expiry, granted, late, limits, maps, sold
 from harness.audit.spec import InvariantSpec
 from harness.errors import GatecrashError
 from harness.record.reader import Record
@@ -26,6 +26,7 @@ _ALL: Final = (
     lost_orders.NO_LOST_ORDER,
     conservation.SEAT_CONSERVATION,
     conservation.NO_LEAKED_HOLD,
+    granted.GRANTED_AS_ASKED,
     expiry.NO_EARLY_EXPIRY,
     late.NO_LATE_EXPIRY,
     sold.NO_SOLD_SEAT_GRANTED,

@@ -49,10 +49,14 @@ class EnterValue(Value, frozen=True, gc=False):
 
 
 class SeatsValue(Value, frozen=True, gc=False):
-    """Of hold, release and sweep: the seats that were meant, and for a hold its time to live."""
+    """Of hold, release and sweep: the seats that were meant or granted, and for a hold its time to live.
+
+    `asked`: the seats that a granted hold was asked for; null where the adapter does not say.
+    """
 
     seats: tuple[str, ...] = ()
     ttl_s: float | None = None
+    asked: tuple[str, ...] | None = None
 
 
 class ProbeValue(Value, frozen=True, gc=False):

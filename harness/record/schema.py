@@ -56,8 +56,9 @@ class Function(StrEnum):
     """Exchange of the queue ticket for a pass. key: fan. value: {[admission_no: int, epoch: str]}.
     admission_no: the order in which the platform admitted. epoch: within which they count up; "" for one only."""
     HOLD = "hold"
-    """key: the hold id, or "" when not ok. value: {seats: [str], [ttl_s: float]}, or without seats
+    """key: the hold id, or "" when not ok. value: {seats: [str], [ttl_s: float, asked: [str]]}, or without seats
     {pool: str, quantity: int (asked for), [granted: int, ttl_s: float]}.
+    seats: that were granted, else those that were asked for. asked: those, beside what was granted.
     `fail` + error "conflict": somebody holds one; "limit": the identity would have more than it may."""
     RELEASE = "release"
     """key: hold id. value: {seats: [str]} or {pool: str, quantity: int}."""

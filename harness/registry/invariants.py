@@ -73,6 +73,13 @@ _ALL: Final = (
         at_rest=True,
     ),
     Invariant(
+        name="granted_as_asked",
+        title="A hold is granted as it was asked for",
+        check="A grant is of exactly the seats that were asked for, and for no less time than the on-sale declares.",
+        chance="granted holds of which it is known what was asked for",
+        exercised_by=("hold",),
+    ),
+    Invariant(
         name="no_early_expiry",
         title="No hold ends before its time",
         check="Until request + time to live nobody else is granted or sold the seat, and no holder is told it is gone.",

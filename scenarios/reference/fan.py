@@ -188,7 +188,7 @@ class ReferenceFanSession:
         if answer is None:
             final = response.status in (401, 409, 422)
             return _ended(operation, response, errors={409: "conflict", 422: _refusal(response)}, final=final)
-        value = {"seats": answer.seats, "ttl_s": answer.ttl_s}
+        value = {"seats": answer.seats, "ttl_s": answer.ttl_s, "asked": seats}
         shown_cents = self._shown_cents(answer.seats)
         hold = Hold(hold_id=answer.hold_id, seats=answer.seats, ttl_s=answer.ttl_s, shown_cents=shown_cents)
         return _ended(operation, response, key=answer.hold_id, value=value, result=hold)

@@ -96,6 +96,10 @@ def _saga(faulty_saga: type[Saga]) -> Plant:
     return plant
 
 
+def _grant_a_part(context: Context) -> None:
+    context.seat_routes = parts.PartialRoutes
+
+
 def _raise_prices(context: Context) -> None:
     context.venue = parts.DearerVenue(context.venue)
 
@@ -130,6 +134,12 @@ _ALL: Final = (
         "no_leaked_hold",
         "a hold that runs out is forgotten, and its seats stay held",
         _seats(parts.LeakySeats),
+    ),
+    Bug(
+        "partial_hold",
+        "granted_as_asked",
+        "whoever asks for several seats is granted the first of them",
+        _grant_a_part,
     ),
     Bug(
         "early_expiry",

@@ -19,8 +19,9 @@ from target.queue import RatePolicy, StreamHub, WaitingRoom, scripts
 from target.queue.position_streams import Stream
 from target.queue.rate_policy import Feedback
 from target.queue.waiting_room import JoinState, Positions, QueuePlace
-from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, Venue, lua
+from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, SeatRoutes, Venue, lua
 from target.seats.lua import HOLD
+from target.seats.routes import HoldRequest
 from target.seats.seat_log import SeatChange, text
 from target.seats.seat_map import Seats
 from target.seats.store import HoldOwner, HoldReply, Places
@@ -130,6 +131,13 @@ class ReopeningSeats(LuaSeats):
 
     async def _run(self, script: Script, hold_id: str, *arguments: Value) -> str:
         return await super()._run(_SELL_OPEN if script is lua.SELL else script, hold_id, *arguments)
+
+
+class PartialRoutes(SeatRoutes):
+    """Grants the first of several seats."""
+
+    def _known(self, asked: HoldRequest) -> tuple[str, ...]:
+        return super()._known(asked)[:1]
 
 
 class SessionSeats(LuaSeats):

@@ -17,7 +17,7 @@ from target.orders import REPLAY_PERIOD_S, JournalReplay, OrderLookup, OrderRout
 from target.queue import QueueRoutes, fastest_per_s
 from target.roles.composition import checkouts_of, compose_all
 from target.runtime.jobs import beside, every, lasting
-from target.seats import ATTEND_EVERY_S, Attendance, SeatRoutes
+from target.seats import ATTEND_EVERY_S, Attendance
 from target.settings import Settings, SettingsError
 from target.web import WebRoutes
 
@@ -75,7 +75,7 @@ class _Sale:
         it = self._context
         return [
             *QueueRoutes(it.settings, it.signer, it.entrance, it.room, self.hub).routes(),
-            *SeatRoutes(it.settings, it.signer, it.venue, it.seat_map, it.inventory, it.conflicts).routes(),
+            *it.seat_routes(it.settings, it.signer, it.venue, it.seat_map, it.inventory, it.conflicts).routes(),
             *self.orders.routes(),
         ]
 

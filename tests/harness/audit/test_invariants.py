@@ -25,6 +25,7 @@ BREAKAGES = {
     RunBuilder.lose_order: "no_lost_order",
     RunBuilder.lose_seat: "seat_conservation",
     RunBuilder.leak_hold: "no_leaked_hold",
+    RunBuilder.grant_other: "granted_as_asked",
     RunBuilder.expire_early: "no_early_expiry",
     RunBuilder.expire_late: "no_late_expiry",
     RunBuilder.grant_sold: "no_sold_seat_granted",

@@ -20,6 +20,7 @@ from target.orders import Order, OrderState
 from target.orders.saga import KeyReusedError
 from target.queue.rate_policy import FixedRate
 from target.seats import PurchaseLimitError, SeatLog, SeatsTakenError
+from target.seats.routes import HoldRequest
 from target.seats.seat_log import SeatChange
 from target.settings import SettingsError
 from tests.target.booth import EVENT, Booth, Claimed, booth_on, settings_for, until
@@ -87,6 +88,17 @@ def test_leaked_hold_keeps_the_seat_of_a_hold_that_is_over(with_bug: Callable[..
             await booth.hold("b", "101-A-1")
 
     with_bug("leaked_hold", scene, hold_ttl_s=0.05)
+
+
+def test_partial_hold_grants_the_first_of_several_seats(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        context = booth.context
+        routes = context.seat_routes(
+            context.settings, context.signer, context.venue, context.seat_map, context.inventory, context.conflicts
+        )
+        assert routes._known(HoldRequest(("101-A-1", "101-A-2"))) == ("101-A-1",)
+
+    with_bug("partial_hold", scene)
 
 
 def test_early_expiry_gives_a_seat_away_before_its_time(with_bug: Callable[..., None]) -> None:
@@ -417,6 +429,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "double_sell": "no_double_sell",
         "lost_ack": "no_lost_booking",
         "leaked_hold": "no_leaked_hold",
+        "partial_hold": "granted_as_asked",
         "early_expiry": "no_early_expiry",
         "late_expiry": "no_late_expiry",
         "sold_seat_held": "no_sold_seat_granted",

@@ -1,0 +1,87 @@
+"""Checks `granted_as_asked`: a hold is granted for the seats that were asked for, and for the time that is declared."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.audit.history import Evidence
+from harness.audit.operations import Operation, SeatsValue
+from harness.audit.spec import specified
+from harness.audit.tally import Tally, during
+
+TOLD_SHORT_MAX_S: Final = 0.5
+"""A fan may be told of so much less than the declared time to live: answers are rounded, and clocks differ."""
+_REFUSED: Final = ("conflict", "limit")  # a hold that ended so surely took nothing
+
+
+def granted_as_asked(evidence: Evidence) -> Tally:
+    """A granted hold has the seats that its fan asked for, no more, no fewer and no others, for the declared time.
+
+    The time to live is declared for the reference booking system only (`on_sale.hold_ttl_s`). A fan whose first answer
+    was lost, and who asks for the same seats again, is told what is left: their time runs from the first request on.
+    A hold that is promised for less is a broken rule of the sale even where the platform keeps that promise, which is
+    for `no_early_expiry` to judge.
+    """
+    tally = Tally(evidence, unknowns=evidence.holds.unknowns)
+    declared_s = evidence.on_sale.hold_ttl_s if evidence.on_sale else None
+    attempts = _Attempts(declared_s or 0.0)
+    unsaid = 0
+    for hold in evidence.holds:
+        first_s = attempts.first_s(hold)
+        if not hold.ok:
+            continue
+        asked = hold.value.asked
+        if asked is None:
+            unsaid += 1
+        else:
+            tally.checked += 1
+            if sorted(asked) != sorted(hold.value.seats):
+                _report_seats(hold, asked, tally)
+        told_s = hold.value.ttl_s
+        if (
+            declared_s is not None
+            and told_s is not None
+            and hold.t_end_s + told_s - first_s < declared_s - TOLD_SHORT_MAX_S
+        ):
+            _report_time(hold, told_s, declared_s, tally)
+    if unsaid and not tally.checked:
+        tally.hidden = "the adapter does not say which seats were asked for"
+    elif unsaid:
+        tally.undecided, tally.note = True, f"of {unsaid} granted holds nobody knows which seats were asked for"
+    elif not tally.checked:
+        tally.note = "no hold was granted"
+    return tally
+
+
+class _Attempts:
+    """Since when each fan may have had the seats that they ask for."""
+
+    def __init__(self, ttl_s: float) -> None:
+        self._ttl_s = ttl_s
+        self._first_s: dict[tuple[str, frozenset[str]], float] = {}
+
+    def first_s(self, hold: Operation[SeatsValue]) -> float:
+        """When the fan of this hold first asked for its seats, so that a hold of then may still be there."""
+        key = (hold.actor, frozenset(hold.value.seats))
+        first_s = self._first_s.get(key, hold.t_invoke_s)
+        if first_s + self._ttl_s < hold.t_invoke_s:
+            first_s = hold.t_invoke_s
+        if hold.error not in _REFUSED:
+            self._first_s[key] = first_s
+        return first_s
+
+
+def _report_seats(hold: Operation[SeatsValue], asked: tuple[str, ...], tally: Tally) -> None:
+    wanted, given = ", ".join(asked), ", ".join(hold.value.seats) or "nothing"
+    granted = during(hold, f"{hold.actor} asked for {wanted} and was granted {given}")
+    tally.violated(f"{hold.actor} asked for {wanted} and was granted {given}", granted)
+
+
+def _report_time(hold: Operation[SeatsValue], told_s: float, declared_s: float, tally: Tally) -> None:
+    seats = ", ".join(hold.value.seats)
+    granted = during(hold, f"{hold.actor} was granted {seats} for {told_s:g} s, asked at {hold.t_invoke_s:.3f} s")
+    summary = f"{hold.actor} was granted {seats} for {told_s:g} s, where the on-sale declares {declared_s:g} s"
+    tally.violated(summary, granted)
+
+
+GRANTED_AS_ASKED: Final = specified("granted_as_asked", granted_as_asked)
