@@ -107,8 +107,10 @@ def _limits(evidence: Evidence, shown_to: int, tally: Tally) -> None:
     """Why nothing can be held, where the run shows only a part."""
     hidden = [capability for capability in _CAPABILITIES if capability not in evidence.run.capabilities]
     unread = [what for table, what in _TABLES.items() if not evidence.record.has(table)]
-    if len(evidence.pays) and not shown_to:
+    if len(evidence.pays) and not shown_to and evidence.on_sale is None:
         tally.hidden = "no price was shown when the seats were chosen, or the adapter does not say it"
+    elif len(evidence.pays) and not shown_to:
+        tally.undecided, tally.note = True, "no fan was shown a price, though the venue of the on-sale has prices"
     elif hidden:
         tally.hidden = f"the platform does not show: {', '.join(hidden)}"
     elif unread:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import NO_RULES, Evidence
 from harness.audit.operations import JoinValue, Operations, V
-from harness.audit.queue.places import doubt_unnumbered
+from harness.audit.queue.places import doubt_numbers
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally
 from harness.scenario import OnSale
@@ -112,7 +112,7 @@ def admission_rate(evidence: Evidence) -> Tally:
         tally.violated(f"{found}; {promised}", *_moments(narrowed, worst))
     else:
         tally.note = f"at the closest {found}; {promised}"
-    doubt_unnumbered(evidence, tally)
+    doubt_numbers(evidence, tally)
     return tally
 
 

@@ -14,7 +14,7 @@ from harness.audit.queue.places import (
     by_epoch,
     claims_of,
     comparable_pairs,
-    doubt_unnumbered,
+    doubt_numbers,
 )
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
@@ -61,7 +61,7 @@ def queue_order(evidence: Evidence) -> Tally:
         others = _drawn_first(group, draw, tally) if draw else group
         tally.chances = (tally.chances or 0) + comparable_pairs(others, evidence.clock_margin_s)
         _first_come(others, tally)
-    doubt_unnumbered(evidence, tally)
+    doubt_numbers(evidence, tally)
     return tally
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from harness.audit.history import Evidence
 from harness.audit.queue.draw import PublishedDraw, published_draw
-from harness.audit.queue.places import AdmittedPlace, PlaceClaim, admitted_places, by_epoch, claims_of, doubt_unnumbered
+from harness.audit.queue.places import AdmittedPlace, PlaceClaim, admitted_places, by_epoch, claims_of, doubt_numbers
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 from harness.record.schema import FaultRun
@@ -83,7 +83,7 @@ def place_kept(evidence: Evidence) -> Tally:
     for one in overtaken[:VIOLATIONS_KEPT]:
         tally.violated(_summary(one), *_story(evidence, one))
     tally.violations_total += len(overtaken[VIOLATIONS_KEPT:])
-    doubt_unnumbered(evidence, tally)
+    doubt_numbers(evidence, tally)
     tally.note = tally.note or f"{len(losses)} of {len(claims)} fans waited over a loss of the queue or of their stream"
     return tally
 

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from harness.audit.history import Evidence
+from harness.audit.queue.epochs import not_common
 from harness.audit.tally import Tally
 
 
@@ -98,11 +99,21 @@ def unnumbered(evidence: Evidence) -> int:
     return without if without < len(numbered) else 0
 
 
-def doubt_unnumbered(evidence: Evidence, tally: Tally) -> None:
-    """Who came in without a number stands in no order: then nothing is held."""
+def doubt_numbers(evidence: Evidence, tally: Tally) -> None:
+    """Nothing is held where fans came in without a number, or with one of an epoch that was not common."""
     if without := unnumbered(evidence):
         tally.undecided = True
         tally.note = f"{without} fans were let in without an admission number"
+    elif why := _not_comparable(evidence):
+        tally.undecided, tally.note = True, why
+
+
+def _not_comparable(evidence: Evidence) -> str:
+    """Why admission numbers tell no order; "" where they do. A number without an epoch is of one for all."""
+    enters = [enter for enter in evidence.enters.ok if enter.value.admission_no is not None]
+    _, actors = np.unique([enter.actor for enter in enters], return_inverse=True)
+    _, epochs = np.unique([enter.value.epoch for enter in enters], return_inverse=True)
+    return not_common(evidence, actors, epochs, np.array([enter.t_end_s for enter in enters])) if enters else ""
 
 
 def comparable_pairs(places: Sequence[AdmittedPlace], margin_s: float) -> int:

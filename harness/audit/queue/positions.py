@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
+from harness.audit.queue.epochs import not_common
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally
 from harness.record.schema import EVENTS
@@ -23,8 +24,9 @@ Ints = npt.NDArray[np.integer]
 def position_monotonic(evidence: Evidence) -> Tally:
     """Within an epoch no fan is told a later place than before; regressions after a reconnect are counted apart.
 
-    A new epoch (the queue was put together again) and an admission end the comparison. The answer to a join tells a
-    place too. A place that is told before 1 is none.
+    A new epoch (the queue was put together again) and an admission end the comparison. Epochs that were not those of
+    other fans at the time leave it undecided, see `harness.audit.queue.epochs`. The answer to a join tells a place too.
+    A place that is told before 1 is none.
     """
     tally = Tally(evidence, chances=0)
     told = _told(evidence)
@@ -38,6 +40,8 @@ def position_monotonic(evidence: Evidence) -> Tally:
     if not tally.chances and np.any(again):
         tally.undecided = True
         tally.note = "every place was told in an epoch of its own, so none can be compared with another"
+    elif why := not_common(evidence, told.actor, told.epoch, told.t_s):
+        tally.undecided, tally.note = True, why
     worse = np.flatnonzero(same & (np.diff(told.value) > 0))
     reconnected = told.connection[worse] != told.connection[worse + 1]
     for row, after_reconnect in zip(worse[:VIOLATIONS_KEPT].tolist(), reconnected.tolist(), strict=False):

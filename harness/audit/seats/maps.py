@@ -12,11 +12,15 @@ from harness.amounts import amount
 from harness.audit.history import NO_RULES, Evidence
 from harness.audit.operations import LookValue, Operation
 from harness.audit.seats.claims import GrantedHold, Sale, promises, sales
+from harness.audit.seats.late import RECOVERY_S
 from harness.audit.seats.shown import ShownSeats
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
 from harness.record.seat_states import FREE
 
+STALE_RATIO_MAX: Final = 0.1
+"""Of the maps that are looked at in undisturbed times so many, and one more, may be marked stale."""
+_SOON_S: Final = 1.0  # a fault may have an effect before its canary sees it
 _NEVER_S: Final = float("-inf")
 
 
@@ -41,6 +45,9 @@ def map_honest(evidence: Evidence) -> Tally:
     A map that was asked for at a, answered at b, and may be m old shows a moment in [a − m, b]: a seat that was surely
     taken all that time must not be free on it. A hold is surely there from its ack until its fan may have lost it (see
     `no_early_expiry`), a sale from when it was told. Each seat that is surely taken at a look is a chance.
+
+    A map that says that it is stale is no lie, and no proof either. Where more than a few were marked so though no
+    fault was in force, nor had been for `RECOVERY_S`, nothing is decided.
     """
     tally = Tally(evidence, chances=0)
     if evidence.on_sale is None:
@@ -50,7 +57,10 @@ def map_honest(evidence: Evidence) -> Tally:
     seats = sorted({one.seat for one in taken})
     shown = ShownSeats(evidence.looks, seats)
     sweep = _Sweep(tally, taken, seats, evidence.on_sale.map_late_max_s + evidence.clock_margin_s)
+    quiet = stale = 0
     for look in evidence.looks:
+        if look.ok and not evidence.faults_between(look.t_invoke_s - RECOVERY_S, look.t_end_s + _SOON_S):
+            quiet, stale = quiet + 1, stale + look.value.stale
         states = shown.at(look)
         if states is not None:
             tally.checked += 1
@@ -59,6 +69,9 @@ def map_honest(evidence: Evidence) -> Tally:
         tally.note = "no look at a fresh seat map is in the record with its seats"
     else:
         tally.note = f"a fresh map may be {evidence.on_sale.map_late_max_s:g} s old (on_sale.map_late_max_s)"
+    if stale > STALE_RATIO_MAX * quiet + 1 or (stale and not tally.chances):
+        tally.undecided = True
+        tally.note = f"{stale} of {quiet} seat maps were marked stale though no fault was in force"
     return tally
 
 

@@ -60,9 +60,11 @@ def test_without_a_price_shown_or_money_moved_there_is_nothing_to_compare() -> N
         value.pop("shown_cents", None)
         op["value"] = json.dumps(value)
     assert (judged("charged_as_shown", builder).status, judged("charged_as_shown", builder).chances) == (
-        Status.NOT_OBSERVABLE,
+        Status.UNKNOWN,
         0,
     )
+    elsewhere = judged("charged_as_shown", builder.changed(stack="https://tickets.example"))
+    assert elsewhere.status is Status.NOT_OBSERVABLE  # its adapter need not tell prices
     for row in builder.tables["final_orders"]:
         row["state"] = "declined"
     builder.tables["final_ledger"].clear()

@@ -13,7 +13,7 @@ from harness.audit import audit
 from harness.errors import InputError
 from harness.judging.grade import grade
 from harness.record.schema import CrashSummary
-from harness.record.verdict import Decision, FaultResult, Verdict
+from harness.record.verdict import Decision, FaultResult, Status, Verdict
 from harness.registry.invariants import INVARIANTS
 from harness.sli import measure
 from tests.builders import RunBuilder
@@ -129,6 +129,85 @@ def test_places_that_are_each_told_in_an_epoch_of_their_own() -> None:
     result = verdict(builder)
     assert result.verdict is Decision.NO_VERDICT
     assert "every place was told in an epoch of its own" in result.reason
+
+
+def test_places_that_are_told_in_an_epoch_of_each_fan() -> None:
+    builder = RunBuilder()
+    for event in builder.tables["events"]:
+        if event["event"] == "position":
+            event["epoch"] = f"epoch-of-{event['actor']}"
+    for join in operations(builder, "join"):
+        change(join, epoch=f"epoch-of-{join['actor']}")
+    result = verdict(builder)
+    assert result.verdict is Decision.NO_VERDICT
+    assert "no place in line gets worse" in result.reason
+
+
+def test_places_of_one_fan_that_are_told_in_two_epochs_in_turn() -> None:
+    """So that a step back is always a step into the other epoch; half of the fans are told so."""
+    builder = RunBuilder(faulty=False)
+    told = [event for event in builder.tables["events"] if event["event"] == "position"]
+    for number, event in enumerate(sorted(told, key=lambda event: float(str(event["t_s"])))):
+        event["epoch"] = f"{EPOCH}-{number % 2}"
+    result = verdict(builder)
+    assert result.verdict is Decision.NO_VERDICT
+    assert "side by side, though nothing was lost" in result.reason
+
+
+def test_admissions_that_are_numbered_in_an_epoch_of_each_fan() -> None:
+    builder = RunBuilder()
+    for enter in operations(builder, "enter"):
+        change(enter, epoch=f"epoch-of-{enter['actor']}", admission_no=1)
+    result = verdict(builder)
+    assert result.verdict is Decision.NO_VERDICT
+    undecided = {one.name for one in result.invariants if one.status is Status.UNKNOWN}
+    assert undecided == {"queue_order", "place_kept", "admission_rate"}
+
+
+@pytest.mark.parametrize("fresh", [0, 3])
+def test_maps_that_are_marked_stale_though_nothing_is_broken(fresh: int) -> None:
+    builder = RunBuilder(faulty=False)
+    looks = operations(builder, "look")
+    for look in looks[: len(looks) - fresh]:
+        change(look, stale=True)
+    result = verdict(builder)
+    assert result.verdict is Decision.NO_VERDICT
+    assert f"{len(looks) - fresh} of {len(looks)} seat maps were marked stale though no fault" in result.reason
+
+
+def test_maps_may_be_marked_stale_while_a_fault_is_in_force() -> None:
+    builder = RunBuilder()
+    for look in operations(builder, "look"):
+        if 6.0 <= float(str(look["t_invoke_s"])) <= 14.0:  # redis-down, and the time to recover
+            change(look, stale=True)
+    assert verdict(builder).verdict is Decision.READY
+
+
+def test_prices_that_are_hidden_from_all_fans() -> None:
+    builder = RunBuilder()
+    for pay in operations(builder, "pay"):
+        change(pay, shown_cents=None)
+    result = verdict(builder)
+    assert result.verdict is Decision.NO_VERDICT
+    assert "no fan was shown a price" in result.reason
+
+
+@pytest.mark.parametrize("asked", [["103-Z-1"], ["101-A-1", "101-A-2", "101-A-3", "101-A-4", "101-A-5"], []])
+def test_a_grant_of_other_seats_than_were_asked_for(asked: list[str]) -> None:
+    builder = RunBuilder()
+    change(operations(builder, "hold")[3], asked=asked)
+    result = verdict(builder)
+    assert result.verdict is Decision.NOT_READY
+    assert "a hold is granted as it was asked for" in result.reason
+
+
+def test_a_platform_that_keeps_the_short_holds_that_it_promises_breaks_the_rules_of_the_sale() -> None:
+    builder = RunBuilder()
+    change(operations(builder, "hold")[0], ttl_s=2.0)
+    result = verdict(builder)
+    assert result.verdict is Decision.NOT_READY
+    assert "for 2 s, where the on-sale declares 8 s" in result.reason
+    assert next(one for one in result.invariants if one.name == "no_early_expiry").status is Status.HELD
 
 
 def test_a_feed_that_says_nothing() -> None:

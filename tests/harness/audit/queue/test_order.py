@@ -14,6 +14,8 @@ from harness.record.verdict import InvariantResult, Status
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import empty, judged
 
+SHARDED = "https://tickets.example"  # a platform of which nobody says that it has one line
+
 
 def queued(*fans: tuple[float, float, int | None], epochs: Sequence[str] = ()) -> RunBuilder:
     """Fans by (join invoked, join acked, admission number or never), and the epoch of each admission."""
@@ -46,7 +48,7 @@ def test_it_counts_every_fan_who_was_admitted_ahead_of_one_that_surely_came_befo
     rows = [(*fan, epoch) for fan, epoch in zip(fans, epochs, strict=False)]
     pairs = [(a, b) for a in rows for b in rows if a[3] == b[3] and a[1] < b[0]]
     overtook = {b for a, b in pairs if a[2] > b[2]}
-    result = order(queued(*fans, epochs=epochs))
+    result = order(queued(*fans, epochs=epochs).changed(stack=SHARDED))
     assert (result.violations_total, result.chances) == (len(overtook), len(pairs))
     exercised = Status.HELD if pairs else Status.NOT_EXERCISED
     assert result.status is (Status.VIOLATED if overtook else exercised)
@@ -68,6 +70,28 @@ def test_numbers_that_begin_again_in_another_epoch_are_no_second_ones() -> None:
     assert (result.status, result.chances) == (Status.HELD, 2)
     without = order(queued(*fans))
     assert (without.status, without.note[:27]) == (Status.UNKNOWN, "admission numbers were give")
+
+
+def test_fans_who_are_each_numbered_in_an_epoch_of_their_own_tell_no_order() -> None:
+    fans = [(float(n), n + 0.1, 4 - n) for n in range(4)]
+    result = order(queued(*fans, epochs=["a", "b", "c", "d"]).changed(stack=SHARDED))
+    assert result.status is Status.UNKNOWN
+    assert result.note == "4 of 4 fans were told of epochs that nobody else was told of"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "status", "note"),
+    [
+        ("ababababab", Status.UNKNOWN, "2 epochs were told side by side, though nothing was lost"),
+        ("aabbccddee", Status.UNKNOWN, "5 epochs were told within a time in which nothing was lost"),
+        ("aaaababbbb", Status.HELD, ""),
+    ],
+    ids=["side by side", "many", "one after the other"],
+)
+def test_one_line_has_one_epoch_at_a_time(epochs: str, status: Status, note: str) -> None:
+    fans = [(float(n), n + 0.1, n + 1) for n in range(10)]
+    result = order(queued(*fans, epochs=list(epochs)))
+    assert (result.status, result.note) == (status, note)
 
 
 def test_who_was_admitted_before_the_loss_did_not_overtake_who_is_admitted_a_second_time_after_it() -> None:
