@@ -6,6 +6,7 @@ the log of the feed; snapshots and the resting seat map must equal what the log 
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -22,6 +23,8 @@ from harness.audit.tally import Moment, Tally, at_rest
 Ints = npt.NDArray[np.int64]
 _LATE_MAX_S: Final = 5.0  # in undisturbed times a change that is not with a follower by then does not come any more
 _SOON_S: Final = 1.0  # so near to a fault a grant may be lost, and what the feed would say of it
+_FREE, _TAKEN, _SOLD = (0,), (1, 2), (2,)
+_HIGHEST: Final = len(SEAT_STATES)
 _KINDS: Final = ("connect", "snapshot", "seat", "resync")
 
 
@@ -87,7 +90,7 @@ def feed_gap_free(evidence: Evidence) -> Tally:
     Chances: changes that a follower got after a known point (another change, a snapshot, or where it asked to go on),
     snapshots that came unannounced, and maps that were compared with the sum of changes. A first snapshot is none.
 
-    Silence is not order: where seats were granted of which no follower heard, or a follower heard nothing more while
+    Silence is not order: where seats changed hands of which no follower heard, or a follower heard nothing more while
     others did, nothing is decided.
     """
     tally = Tally(evidence)
@@ -118,24 +121,74 @@ def feed_gap_free(evidence: Evidence) -> Tally:
     return tally
 
 
-def unheard(evidence: Evidence, stream: pa.Table) -> str:
-    """Which seats were granted while somebody followed, of which no follower ever heard; "" where there are none.
+class _Claim(NamedTuple):
+    """A fan was told at `t_to_s`, having asked at `t_from_s`, that a seat is in one of these states now."""
 
-    Sequence numbers say nothing of a change that was never given one. Left out: grants beside a fault, and late ones.
+    seat: str
+    states: tuple[int, ...]
+    t_from_s: float
+    t_to_s: float
+    beside_s: float = _LATE_MAX_S  # so near to a fault it proves nothing
+
+
+def unheard(evidence: Evidence, stream: pa.Table) -> str:
+    """Which seats changed hands while somebody followed, of which no follower ever heard; "" where there are none.
+
+    Sequence numbers say nothing of a change that was never given one. A seat that was granted must be taken by the feed
+    at some time around the grant, one that was given back free, one that was sold sold. Left out: what was beside a
+    fault, and what came late.
     """
     told = stream.filter(pc.equal(stream["event"], "snapshot"))
     if not told.num_rows:
         return ""
     from_s, until_s = pc.min(told["t_s"]).as_py(), evidence.duration_s - _LATE_MAX_S
-    heard = set(pc.unique(stream["key"]).to_pylist())
+    heard = _heard(stream)
     unheard_of = {
-        seat
-        for hold in evidence.holds.ok
-        if from_s < hold.t_invoke_s and hold.t_end_s < until_s
-        for seat in hold.value.seats
-        if seat not in heard and not evidence.faults_between(hold.t_invoke_s - _SOON_S, hold.t_end_s + _SOON_S)
+        claim.seat
+        for claim in _claims(evidence)
+        if from_s < claim.t_from_s
+        and claim.t_to_s < until_s
+        and not _is_told(heard.get(claim.seat, []), claim)
+        and not evidence.faults_between(claim.t_from_s - claim.beside_s, claim.t_to_s + claim.beside_s)
     }
-    return f"no follower heard of {len(unheard_of)} seats that were granted, as {min(unheard_of)}" if unheard_of else ""
+    if not unheard_of:
+        return ""
+    return f"no follower heard of {len(unheard_of)} seats that changed hands, as {min(unheard_of)}"
+
+
+def _claims(evidence: Evidence) -> Iterator[_Claim]:
+    granted_s: dict[str, float] = {}
+    for hold in evidence.holds.ok:
+        granted_s[hold.key] = hold.t_invoke_s
+        for seat in hold.value.seats:
+            yield _Claim(seat, _TAKEN, hold.t_invoke_s, hold.t_end_s, _SOON_S)
+    for release in evidence.releases.ok:
+        since_s = granted_s.get(release.key)
+        if since_s is not None and not evidence.faults_between(since_s, release.t_end_s):
+            for seat in release.value.seats:
+                yield _Claim(seat, _FREE, release.t_invoke_s, release.t_end_s)
+    for pay in evidence.pays.ok:
+        if pay.value.state == "confirmed":
+            for seat in pay.value.seats:
+                yield _Claim(seat, _SOLD, pay.t_invoke_s, pay.t_end_s)
+
+
+def _heard(stream: pa.Table) -> dict[str, list[tuple[float, int]]]:
+    """Seat → (when it was first heard, state) of every change, by time."""
+    rows = stream.filter(pc.and_(pc.equal(stream["event"], "seat"), pc.is_valid(stream["value"])))
+    first = rows.group_by(["key", "epoch", "seq", "value"]).aggregate([("t_s", "min")]).sort_by("t_s_min")
+    heard: dict[str, list[tuple[float, int]]] = {}
+    for seat, t_s, state in zip(*(first[name].to_pylist() for name in ("key", "t_s_min", "value")), strict=True):
+        heard.setdefault(seat, []).append((t_s, state))
+    return heard
+
+
+def _is_told(changes: list[tuple[float, int]], claim: _Claim) -> bool:
+    """Whether the feed had the seat in such a state at some time around the claim. Before any change it is free."""
+    first = bisect.bisect(changes, (claim.t_from_s, _HIGHEST))
+    last = bisect.bisect(changes, (claim.t_to_s + _LATE_MAX_S, _HIGHEST))
+    before = changes[first - 1][1] if first else SEAT_STATES.index("free")
+    return before in claim.states or any(state in claim.states for _, state in changes[first:last])
 
 
 def left_behind(evidence: Evidence, stream: pa.Table) -> str:

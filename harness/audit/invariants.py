@@ -45,12 +45,13 @@ _ALL: Final = (
 INVARIANTS: Final[dict[str, InvariantSpec]] = {spec.name: spec for spec in _ALL}
 
 
-def audit(record: Record) -> tuple[InvariantResult, ...]:
+def audit(record: Record, evidence: Evidence | None = None) -> tuple[InvariantResult, ...]:
     """Check every invariant against the record. Raises `InputError` for a record that its schema does not allow.
 
     The last first: those of queue and feed work on whole event tables, before the operations are all in memory.
+    `evidence`: what others have read of that record already, or will read.
     """
-    evidence = Evidence(record)
+    evidence = evidence or Evidence(record)
     missing = evidence.missing_operations
     results: dict[str, InvariantResult] = {}
     with _no_collection():

@@ -39,13 +39,19 @@ def _alone(run: Path) -> Judged:
     """What the record gives without a control; unsigned."""
     from chaos.proof import expectations
     from harness.audit import audit
+    from harness.audit.history import Evidence
     from harness.judging.grade import grade
     from harness.record.reader import Record
     from harness.sli import measure
     from harness.sli.examinations import examine
+    from harness.sli.measured import Observations
 
     record = Record.open(run)
-    return Judged(record, grade(record, measure(record), audit(record), expectations.judge(record), examine(record)))
+    seen, evidence = Observations(record), Evidence(record)  # each reads the operations once, for all who look
+    indicators, invariants = measure(record, seen), audit(record, evidence)
+    faults, examinations = expectations.judge(record), examine(record, seen)
+    verdict = grade(record, indicators, invariants, faults, examinations, seen=seen, evidence=evidence)
+    return Judged(record, verdict)
 
 
 def _signed(verdict: Verdict) -> Verdict:

@@ -92,8 +92,14 @@ def grade(
     invariants: Sequence[InvariantResult],
     faults: Sequence[FaultResult],
     examinations: Sequence[Examination] = (),
+    *,
+    seen: Observations | None = None,
+    evidence: Evidence | None = None,
 ) -> Verdict:
-    """Judge a run from its record and what was found in it. Raises `InputError` if its scenario cannot be read."""
+    """Judge a run from its record and what was found in it. Raises `InputError` if its scenario cannot be read.
+
+    `seen`, `evidence`: what others have read of that record already.
+    """
     run = record.run
     scenario = scenario_of(record)
     slis = tuple(judge_objective(value, scenario.objectives.get(value.name)) for value in indicators)
@@ -106,8 +112,8 @@ def grade(
         invariants=tuple(invariants),
         faults=tuple(faults),
         requests_in_record=record.table("requests").num_rows,
-        sale=did_not_take_place(Observations(record)) if run.complete else "",
-        missing_operations=Evidence(record).missing_operations if run.complete else 0,
+        sale=did_not_take_place(seen or Observations(record)) if run.complete else "",
+        missing_operations=(evidence or Evidence(record)).missing_operations if run.complete else 0,
     )
     ruling = decide(judgement)
     return Verdict(

@@ -33,9 +33,12 @@ _ALL: Final = (
 EXAMINATIONS: Final[dict[str, ExaminationSpec]] = {spec.name: spec for spec in _ALL}
 
 
-def examine(record: Record) -> tuple[Examination, ...]:
-    """Every examination of the run. Raises `InputError` for a record that its schema does not allow."""
-    seen = Observations(record)
+def examine(record: Record, seen: Observations | None = None) -> tuple[Examination, ...]:
+    """Every examination of the run. Raises `InputError` for a record that its schema does not allow.
+
+    `seen`: what others have read of that record already.
+    """
+    seen = seen or Observations(record)
     return tuple(_examined(spec, seen) for spec in _ALL)
 
 

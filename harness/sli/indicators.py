@@ -80,9 +80,12 @@ _ALL: Final = (
 INDICATORS: Final[dict[str, IndicatorSpec]] = {spec.name: spec for spec in _ALL}
 
 
-def measure(record: Record) -> tuple[IndicatorValue, ...]:
-    """Every indicator of the run, in the order of the registry; the value is null where there were no samples."""
-    seen = Observations(record)
+def measure(record: Record, seen: Observations | None = None) -> tuple[IndicatorValue, ...]:
+    """Every indicator of the run, in the order of the registry; the value is null where there were no samples.
+
+    `seen`: what others have read of that record already.
+    """
+    seen = seen or Observations(record)
     return tuple(_value(spec, spec.measure(seen)) for spec in INDICATORS.values())
 
 

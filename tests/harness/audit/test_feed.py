@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,3 +205,31 @@ def test_a_lost_repeated_or_altered_change_is_always_flagged(log: list[Change], 
         case "alter":
             events[at]["key"] = "another seat"
     assert judged("feed_gap_free", builder).status is Status.VIOLATED
+
+
+STEPS = ((1, 1.04), (0, 8.04), (1, 16.04), (2, 23.04))
+"""What the feed should tell of a seat that is held, given back, held by another fan, and sold to them."""
+
+
+def sold(*told: int) -> Paper:
+    """These of the steps are told, with numbers that are contiguous."""
+    paper = Paper().connect(1).snapshot(1, 0, {})
+    operation = paper.builder.operation
+    operation(2, "hold", "h2", {"seats": ["c"], "ttl_s": 8.0}, 1.0, 1.1)
+    operation(2, "release", "h2", {"seats": ["c"]}, 8.0, 8.1)
+    operation(3, "hold", "h3", {"seats": ["c"], "ttl_s": 8.0}, 16.0, 16.1)
+    operation(3, "pay", "k3", {"hold_id": "h3", "seats": ["c"], "state": "confirmed"}, 23.0, 23.1)
+    for seq, (state, paper.t_s) in enumerate((STEPS[step] for step in told), start=1):
+        paper.seat(1, seq, "c", state)
+    return paper
+
+
+def test_every_change_of_hands_is_told_of() -> None:
+    assert sold(0, 1, 2, 3).result().status is Status.HELD
+
+
+@pytest.mark.parametrize("told", [(1, 2, 3), (0, 2, 3), (0, 1, 3), (0, 1, 2)], ids=["held", "freed", "again", "sold"])
+def test_a_change_that_was_never_given_a_number_leaves_it_undecided(told: tuple[int, ...]) -> None:
+    result = sold(*told).result()
+    assert result.status is Status.UNKNOWN
+    assert result.note == "no follower heard of 1 seats that changed hands, as c"

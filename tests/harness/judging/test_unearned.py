@@ -274,3 +274,23 @@ def test_an_instant_is_a_number(column: str, instant: float) -> None:
     operations(builder, "hold")[3][column] = instant
     with pytest.raises(InputError, match=f"{column}: expected an instant in s"):
         verdict(builder)
+
+
+@pytest.mark.parametrize("state", [1, 2], ids=["held", "sold"])
+def test_a_change_that_is_dropped_from_the_feed_before_it_has_a_number(state: int) -> None:
+    """Of a seat that changes again later, so that the sum of changes is right at the end."""
+    builder = RunBuilder(faulty=False)
+    events = builder.tables["events"]
+    fed = [row for row in events if (row["stream"], row["event"]) == ("feed", "seat")]
+    seats = [row["key"] for row in fed if row["actor"] == fed[0]["actor"]]
+    last = {row["key"]: int(str(row["seq"])) for row in fed}
+    told = {int(str(row["seq"])) for row in fed if row["value"] == state and seats.count(row["key"]) > 2}
+    dropped = min(told if state == 2 else told - set(last.values()))
+    events[:] = [row for row in events if not (row["event"] == "seat" and row["seq"] == dropped)]
+    for row in events:
+        if row["stream"] == "feed" and row["seq"] is not None and int(str(row["seq"])) > dropped:
+            row["seq"] = int(str(row["seq"])) - 1
+    builder._forget_resting_seq()
+    result = verdict(builder)
+    assert result.verdict is Decision.NO_VERDICT
+    assert "no follower heard of 1 seats that changed hands" in result.reason
