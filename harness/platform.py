@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -308,6 +308,14 @@ class StockSession(FanSession, Protocol):
 
     def hold_stock(self, call: Call, pool: str, quantity: int) -> Answer[Hold]:
         """Keep so many tickets of a pool. `error` "conflict": not so many are left; "limit": as for `hold`."""
+
+
+@runtime_checkable
+class HasTwin(Protocol):
+    """A fan's session that can do two things at once. Sessions need not; then nobody posts a payment twice at once."""
+
+    def twin(self) -> FanSession:
+        """The same fan with what they were given so far, over a connection of its own; to be closed by the caller."""
 
 
 class SpectatorSession(Protocol):

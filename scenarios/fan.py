@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from hashlib import blake2b
 from time import monotonic
 from typing import ClassVar, Final, TypeVar
 
 import gevent
+from msgspec import Struct
 from msgspec.structs import replace
 
 from harness.platform import (
     Answer,
     Call,
     FanSession,
+    HasTwin,
     Hold,
     Order,
     Person,
@@ -40,6 +43,18 @@ _JOIN_AGAIN: Final = 2
 _BACK_OFF_S: Final = (0.25, 5.0)
 _ORDER_POLL_S: Final = (0.4, 3.0)
 _SETTLED_STATES: Final = frozenset({"confirmed", "declined", "refunded", "expired"})
+
+
+class _Purchase(Struct, frozen=True):
+    """What is paid for, and under which idempotency key."""
+
+    hold: Hold
+    key: str
+    declined_on_purpose: bool
+
+    def post(self, session: FanSession, call: Call) -> Answer[Order]:
+        """Post the payment over this session."""
+        return session.pay(call, self.hold, key=self.key, declined_on_purpose=self.declined_on_purpose)
 
 
 class OutOfPatienceError(Exception):
@@ -202,9 +217,11 @@ class Visit:
     def _pay(self, hold: Hold) -> str:
         self._at("pay")
         key = f"{self._plan.actor}-{blake2b(hold.hold_id.encode(), digest_size=6).hexdigest()}"
-        declined_on_purpose = self._plan.card_declined
-        pay = partial(self._session.pay, hold=hold, key=key, declined_on_purpose=declined_on_purpose)
-        paid = self._try(pay, self._think())
+        purchase = _Purchase(hold=hold, key=key, declined_on_purpose=self._plan.card_declined)
+        pay = partial(purchase.post, self._session)
+        call = self._think()
+        with self._posted_twice(purchase, call) if self._plan.repeats_payment else nullcontext():
+            paid = self._try(pay, call)
         if self._plan.repeats_payment:  # `_try` ends with an answer, or the fan has left
             self._try(pay, Call(t_intended_s=paid.t_end_s, retry_of=paid.op))
         if paid.value is None:
@@ -212,6 +229,24 @@ class Visit:
         self._at("order")
         self._follow(paid.value)
         return DONE
+
+    @contextmanager
+    def _posted_twice(self, purchase: _Purchase, call: Call) -> Iterator[None]:
+        """Post the payment over a connection of its own too, at the same instant, where the adapter has a second one.
+
+        What it is answered is in the history; the fan goes by the first answer.
+        """
+        second = self._session.twin() if isinstance(self._session, HasTwin) else None
+        if second is None:
+            yield
+            return
+        posting = gevent.spawn(purchase.post, second, replace(call, late_s=0.0))
+        try:
+            yield
+            posting.join()
+        finally:
+            posting.kill()
+            second.close()
 
     def _follow(self, order: Order) -> None:
         """Ask for the order until it is settled, and once more than needed: fans do look at their tickets."""

@@ -58,6 +58,7 @@ class ReferenceFanSession:
         self._recorder = recorder
         self._person = person
         self._shared = shared
+        self._event = event
         self._page = f"/queue/{event}"
         self._base = f"/api/events/{event}"
         self._device = f"Device: {person.device or person.actor}\r\n".encode()
@@ -79,6 +80,12 @@ class ReferenceFanSession:
     def use_pass(self, authority: bytes) -> None:
         """From now on with this pass, an Authorization header, as if it had been given for the queue ticket."""
         self._pass = authority + self._device
+
+    def twin(self) -> ReferenceFanSession:
+        """The same fan with the same pass, over a connection of its own."""
+        twin = ReferenceFanSession(self._client.another(), self._recorder, self._person, self._event, self._shared)
+        twin._pass = self._pass
+        return twin
 
     def close(self) -> None:
         """Drop the connection."""

@@ -105,6 +105,10 @@ class HttpClient:
         self._t_start_s = 0.0
         self._t_first_byte_s: float | None = None
 
+    def another(self) -> HttpClient:
+        """The same user's second connection, not yet opened."""
+        return HttpClient(self._origin, self._recorder, self.person, self._limits)
+
     def prepare(self, endpoint: Endpoint, target: str, headers: bytes = b"") -> Prepared:
         """Connect and serialise a request without sending it. Raises `CallFailed`."""
         if self._connection is None:
