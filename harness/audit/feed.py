@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import SEAT_STATES, Evidence
+from harness.audit.operations import Operation, SeatsValue
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest
 
@@ -129,14 +130,15 @@ class _Claim(NamedTuple):
     t_from_s: float
     t_to_s: float
     beside_s: float = _LATE_MAX_S  # so near to a fault it proves nothing
+    not_after: tuple[int, ...] = ()  # nor after these states
 
 
 def unheard(evidence: Evidence, stream: pa.Table) -> str:
     """Which seats changed hands while somebody followed, of which no follower ever heard; "" where there are none.
 
     Sequence numbers say nothing of a change that was never given one. A seat that was granted must be taken by the feed
-    at some time around the grant, one that was given back free, one that was sold sold. Left out: what was beside a
-    fault, and what came late.
+    at some time around the grant, one that was given back free, one that was sold sold; and between two fans who were
+    granted it, free. Left out: what was beside a fault, and what came late.
     """
     told = stream.filter(pc.equal(stream["event"], "snapshot"))
     if not told.num_rows:
@@ -158,9 +160,16 @@ def unheard(evidence: Evidence, stream: pa.Table) -> str:
 
 def _claims(evidence: Evidence) -> Iterator[_Claim]:
     granted_s: dict[str, float] = {}
+    latest: dict[str, Operation[SeatsValue]] = {}
     for hold in evidence.holds.ok:
         granted_s[hold.key] = hold.t_invoke_s
         for seat in hold.value.seats:
+            before = latest.get(seat, hold)
+            latest[seat] = hold
+            if before.actor != hold.actor and before.t_end_s < hold.t_invoke_s:
+                between_s = (before.t_end_s + hold.t_invoke_s) / 2
+                if not evidence.faults_between(before.t_invoke_s, between_s):
+                    yield _Claim(seat, _FREE, between_s, hold.t_end_s, not_after=_SOLD)
             yield _Claim(seat, _TAKEN, hold.t_invoke_s, hold.t_end_s, _SOON_S)
     for release in evidence.releases.ok:
         since_s = granted_s.get(release.key)
@@ -188,7 +197,7 @@ def _is_told(changes: list[tuple[float, int]], claim: _Claim) -> bool:
     first = bisect.bisect(changes, (claim.t_from_s, _HIGHEST))
     last = bisect.bisect(changes, (claim.t_to_s + _LATE_MAX_S, _HIGHEST))
     before = changes[first - 1][1] if first else SEAT_STATES.index("free")
-    return before in claim.states or any(state in claim.states for _, state in changes[first:last])
+    return before in (*claim.states, *claim.not_after) or any(state in claim.states for _, state in changes[first:last])
 
 
 def left_behind(evidence: Evidence, stream: pa.Table) -> str:

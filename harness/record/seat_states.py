@@ -14,6 +14,7 @@ from typing import Final
 
 FREE: Final = "0"
 HELD: Final = "1"
+SOLD: Final = "2"
 UNKNOWN: Final = "?"
 """The state of a seat that the map did not show."""
 _LEVEL: Final = 1  # fast: the load generator packs

@@ -75,7 +75,7 @@ _ALL: Final = (
     Invariant(
         name="granted_as_asked",
         title="A hold is granted as it was asked for",
-        check="A grant is of exactly the seats that were asked for, and for no less time than the on-sale declares.",
+        check="A grant is of exactly the seats that were asked for, and for the time that the on-sale declares.",
         chance="granted holds of which it is known what was asked for",
         exercised_by=("hold",),
     ),
@@ -106,8 +106,8 @@ _ALL: Final = (
     Invariant(
         name="map_honest",
         title="No taken seat is shown free",
-        check="What was held or sold longer ago than the stated bound is not free on a seat map that is not "
-        "marked stale.",
+        check="On a map that is not marked stale nothing is free that was held or sold longer ago than the stated "
+        "bound, and nothing is taken that nobody asked for.",
         chance="seats surely taken, at each look at a fresh map",
         exercised_by=("look",),
         needs=("seats",),

@@ -9,13 +9,15 @@ from harness.audit.operations import Operation, SeatsValue
 from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
 
-TOLD_SHORT_MAX_S: Final = 0.5
-"""A fan may be told of so much less than the declared time to live: answers are rounded, and clocks differ."""
+TOLD_OFF_MAX_S: Final = 0.5
+"""A fan may be told of so much less or more than the declared time to live: answers are rounded, and clocks differ."""
 _REFUSED: Final = ("conflict", "limit")  # a hold that ended so surely took nothing
 
 
 def granted_as_asked(evidence: Evidence) -> Tally:
     """A granted hold has the seats that its fan asked for, no more, no fewer and no others, for the declared time.
+
+    Its id is no other fan's: with the id a hold is paid for or given back.
 
     The time to live is declared for the reference booking system only (`on_sale.hold_ttl_s`). A fan whose first answer
     was lost, and who asks for the same seats again, is told what is left: their time runs from the first request on.
@@ -26,6 +28,7 @@ def granted_as_asked(evidence: Evidence) -> Tally:
     declared_s = evidence.on_sale.hold_ttl_s if evidence.on_sale else None
     attempts = _Attempts(declared_s or 0.0)
     unsaid = 0
+    holders: dict[str, Operation[SeatsValue]] = {}
     for hold in evidence.holds:
         first_s = attempts.first_s(hold)
         if not hold.ok:
@@ -38,12 +41,13 @@ def granted_as_asked(evidence: Evidence) -> Tally:
             if sorted(asked) != sorted(hold.value.seats):
                 _report_seats(hold, asked, tally)
         told_s = hold.value.ttl_s
-        if (
-            declared_s is not None
-            and told_s is not None
-            and hold.t_end_s + told_s - first_s < declared_s - TOLD_SHORT_MAX_S
-        ):
-            _report_time(hold, told_s, declared_s, tally)
+        if declared_s is not None and told_s is not None:
+            short_s = declared_s - (hold.t_end_s + told_s - first_s)
+            if max(short_s, told_s - declared_s) > TOLD_OFF_MAX_S:
+                _report_time(hold, told_s, declared_s, tally)
+        holder = holders.setdefault(hold.key, hold)
+        if hold.key and holder.actor != hold.actor:
+            _report_id(holder, hold, tally)
     if unsaid and not tally.checked:
         tally.hidden = "the adapter does not say which seats were asked for"
     elif unsaid:
@@ -82,6 +86,11 @@ def _report_time(hold: Operation[SeatsValue], told_s: float, declared_s: float, 
     granted = during(hold, f"{hold.actor} was granted {seats} for {told_s:g} s, asked at {hold.t_invoke_s:.3f} s")
     summary = f"{hold.actor} was granted {seats} for {told_s:g} s, where the on-sale declares {declared_s:g} s"
     tally.violated(summary, granted)
+
+
+def _report_id(holder: Operation[SeatsValue], hold: Operation[SeatsValue], tally: Tally) -> None:
+    granted = (during(one, f"{one.actor} was granted {', '.join(one.value.seats)}") for one in (holder, hold))
+    tally.violated(f"{holder.actor} and {hold.actor} were given one hold, {hold.key}", *granted)
 
 
 GRANTED_AS_ASKED: Final = specified("granted_as_asked", granted_as_asked)

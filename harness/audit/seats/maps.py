@@ -13,14 +13,16 @@ from harness.audit.history import NO_RULES, Evidence
 from harness.audit.operations import LookValue, Operation
 from harness.audit.seats.claims import GrantedHold, Sale, promises, sales
 from harness.audit.seats.late import RECOVERY_S
-from harness.audit.seats.shown import ShownSeats
+from harness.audit.seats.shown import ShownSeats, States, layout_seats
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
-from harness.record.seat_states import FREE
+from harness.record.seat_states import FREE, HELD, SOLD
 
 STALE_RATIO_MAX: Final = 0.1
 """Of the maps that are looked at in undisturbed times so many, and one more, may be marked stale."""
 _SOON_S: Final = 1.0  # a fault may have an effect before its canary sees it
+_TAKEN: Final = (ord(HELD), ord(SOLD))
+_KNOWN: Final = (ord(FREE), *_TAKEN)
 _NEVER_S: Final = float("-inf")
 
 
@@ -46,6 +48,9 @@ def map_honest(evidence: Evidence) -> Tally:
     taken all that time must not be free on it. A hold is surely there from its ack until its fan may have lost it (see
     `no_early_expiry`), a sale from when it was told. Each seat that is surely taken at a look is a chance.
 
+    A seat that nobody asked for in the whole run, and that is free at rest, is not shown taken. Where a map does not
+    show how surely taken seats stand, nothing is decided.
+
     A map that says that it is stale is no lie, and no proof either. Where more than a few were marked so though no
     fault was in force, nor had been for `RECOVERY_S`, nothing is decided.
     """
@@ -57,6 +62,7 @@ def map_honest(evidence: Evidence) -> Tally:
     seats = sorted({one.seat for one in taken})
     shown = ShownSeats(evidence.looks, seats)
     sweep = _Sweep(tally, taken, seats, evidence.on_sale.map_late_max_s + evidence.clock_margin_s)
+    untouched = _Untouched(evidence, tally)
     quiet = stale = 0
     for look in evidence.looks:
         if look.ok and not evidence.faults_between(look.t_invoke_s - RECOVERY_S, look.t_end_s + _SOON_S):
@@ -64,11 +70,15 @@ def map_honest(evidence: Evidence) -> Tally:
         states = shown.at(look)
         if states is not None:
             tally.checked += 1
-            sweep.look(look, states == ord(FREE))
+            sweep.look(look, states)
+            untouched.look(look)
     if not tally.checked:
         tally.note = "no look at a fresh seat map is in the record with its seats"
     else:
         tally.note = f"a fresh map may be {evidence.on_sale.map_late_max_s:g} s old (on_sale.map_late_max_s)"
+    if sweep.unshown:
+        tally.undecided = True
+        tally.note = f"{sweep.unshown} maps did not show how seats stand that were surely taken"
     if stale > STALE_RATIO_MAX * quiet + 1 or (stale and not tally.chances):
         tally.undecided = True
         tally.note = f"{stale} of {quiet} seat maps were marked stale though no fault was in force"
@@ -99,13 +109,16 @@ class _Sweep:
         self._until_s = np.full(len(seats), _NEVER_S)
         self._by: dict[int, Taken] = {}
         self._told: set[tuple[str, float]] = set()
+        self.unshown = 0
 
-    def look(self, look: Operation[LookValue], free: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
-        """The next look; `free`: which seats it showed so."""
+    def look(self, look: Operation[LookValue], states: States) -> None:
+        """The next look, and how it showed each of the seats."""
         self._advance(look.t_invoke_s - self._late_max_s)
         surely = self._until_s > look.t_end_s
-        self._tally.chances = (self._tally.chances or 0) + int(np.count_nonzero(surely))
-        for at in np.flatnonzero(surely & free).tolist():
+        known = np.isin(states[surely], _KNOWN)
+        self.unshown += not np.all(known)
+        self._tally.chances = (self._tally.chances or 0) + int(np.count_nonzero(known))
+        for at in np.flatnonzero(surely & (states == ord(FREE))).tolist():
             self._report(look, self._by[at])
 
     def _advance(self, t_s: float) -> None:
@@ -127,6 +140,36 @@ class _Sweep:
         summary = f"seat {one.seat} was shown free to {look.actor}, {amount(late_s, 's')} after it was {what}"
         seen = during(look, f"{look.actor} asked for the seat map at {look.t_invoke_s:.3f} s: {one.seat} is free")
         self._tally.violated(summary, one.moment(), seen)
+
+
+class _Untouched:
+    """Seats that nobody asked for in the whole run, and that are free at rest: no map shows them taken."""
+
+    def __init__(self, evidence: Evidence, tally: Tally) -> None:
+        asked = {seat for hold in evidence.holds for seat in (*hold.value.seats, *(hold.value.asked or ()))}
+        asked |= {seat for order in evidence.orders.values() for seat in order.seats}
+        free = {seat for seat, state in evidence.seats if state == "free"}
+        self._seats = sorted(free & layout_seats(evidence.looks) - asked)
+        self._shown = ShownSeats(evidence.looks, self._seats)
+        self._until_s = evidence.duration_s
+        self._tally = tally
+        self._told: set[int] = set()
+        self._seen: set[str | None] = set()
+
+    def look(self, look: Operation[LookValue]) -> None:
+        """The next look; many see one map."""
+        if look.value.map in self._seen or look.t_end_s > self._until_s:
+            return
+        self._seen.add(look.value.map)
+        states = self._shown.at(look)
+        if states is None:
+            return
+        for at in np.flatnonzero(np.isin(states, _TAKEN)).tolist():
+            if at not in self._told:
+                self._told.add(at)
+                seen = during(look, f"{look.actor} asked for the seat map at {look.t_invoke_s:.3f} s: it is taken")
+                summary = f"seat {self._seats[at]} was shown taken to {look.actor}, and nobody ever asked for it"
+                self._tally.violated(summary, seen)
 
 
 MAP_HONEST: Final = specified("map_honest", map_honest)

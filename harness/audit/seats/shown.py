@@ -56,14 +56,23 @@ class ShownSeats:
         return states[np.minimum(places, len(states) - 1)]
 
 
+def layout_seats(looks: Operations[LookValue]) -> set[str]:
+    """Every seat that any map had."""
+    return {seat for look in looks.naming("layout") for seat in _names(look.value.layout or "")}
+
+
+def _names(layout: str) -> list[str]:
+    try:
+        return list(unpack_names(layout))
+    except ValueError as error:
+        raise InputError(f"a layout: {error}", file="operations", key="value") from error
+
+
 def _layout_of(name: str) -> str:
     return name.partition("-")[0]
 
 
 def _places(layout: str, seats: Sequence[str]) -> npt.NDArray[np.int64]:
     """Where each seat stands in the layout; of those that it does not have, behind its end."""
-    try:
-        where = {seat: at for at, seat in enumerate(unpack_names(layout))}
-    except ValueError as error:
-        raise InputError(f"a layout: {error}", file="operations", key="value") from error
+    where = {seat: at for at, seat in enumerate(_names(layout))}
     return np.array([where.get(seat, len(where)) for seat in seats], dtype=np.int64)

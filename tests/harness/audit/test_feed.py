@@ -233,3 +233,9 @@ def test_a_change_that_was_never_given_a_number_leaves_it_undecided(told: tuple[
     result = sold(*told).result()
     assert result.status is Status.UNKNOWN
     assert result.note == "no follower heard of 1 seats that changed hands, as c"
+
+
+def test_a_hold_that_ran_out_is_not_told_of_before_another_fan_has_the_seat() -> None:
+    paper = sold(0, 2, 3)
+    paper.builder.tables["operations"][1]["outcome"] = "fail"  # nobody gave it back: it ended by itself
+    assert paper.result().note == "no follower heard of 1 seats that changed hands, as c"

@@ -159,3 +159,45 @@ def test_against_the_definition_seat_by_seat(
     result = honest(builder)
     assert result.chances == chances
     assert {violation.summary.split()[1] for violation in result.violations} == {f"101-A-{number}" for number in wrong}
+
+
+@pytest.mark.parametrize("state", ["1", "2"])
+def test_a_seat_that_nobody_asked_for_is_shown_taken(state: str) -> None:
+    builder = sale()
+    held(builder, 1, 3, 2.0)
+    builder.tables["final_seats"].append({"seat": "101-A-5", "state": "free"})
+    looked(builder, 3.5, 3, 5, state=state)
+    looked(builder, 4.5, 3, 5, state=state)
+    result = honest(builder)
+    assert [one.summary for one in result.violations] == [
+        "seat 101-A-5 was shown taken to fan-0009, and nobody ever asked for it"
+    ]
+
+
+def test_a_seat_that_somebody_was_refused_may_be_taken() -> None:
+    builder = sale()
+    held(builder, 1, 3, 2.0)
+    builder.tables["final_seats"].append({"seat": "101-A-5", "state": "free"})
+    builder.operation(2, "hold", "", {"seats": ["101-A-5"]}, 2.0, None, "unknown", "timeout")
+    looked(builder, 3.5, 3, 5)
+    assert honest(builder).status is Status.HELD
+
+
+@pytest.mark.parametrize("states", ["00900000", "00"], ids=["a state that is none", "a seat that is left out"])
+def test_a_map_that_does_not_show_how_taken_seats_stand(states: str) -> None:
+    builder = sale()
+    held(builder, 1, 3, 2.0)
+    builder.seats = builder.seats[: len(states)]
+    builder.look(9, 3.5, states, set())
+    result = honest(builder)
+    assert (result.status, result.chances) == (Status.UNKNOWN, 0)
+    assert result.note == "1 maps did not show how seats stand that were surely taken"
+
+
+@pytest.mark.parametrize(("stale", "status"), [(1, Status.HELD), (2, Status.HELD), (3, Status.UNKNOWN)])
+def test_few_maps_are_marked_stale_while_nothing_is_broken(stale: int, status: Status) -> None:
+    builder = sale()
+    held(builder, 1, 3, 2.0)
+    for number in range(15):
+        looked(builder, 3.5 + number / 10, 3, stale=number < stale)
+    assert honest(builder).status is status
