@@ -78,6 +78,7 @@ _ALL: Final = (
         check="A grant is of exactly the seats that were asked for, and for the time that the on-sale declares.",
         chance="granted holds of which it is known what was asked for",
         exercised_by=("hold",),
+        needs=("seats",),
     ),
     Invariant(
         name="no_early_expiry",
