@@ -16,6 +16,8 @@ from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally
 from harness.record.schema import EVENTS
 
+SILENT_MAX_S: Final = 10.0
+"""Whoever waits for longer hears of their place in between. The reference system looks every fan's place up every 5 s or more often."""
 _KINDS: Final = ("connect", "position", "admitted")
 _COLUMNS: Final = ("actor", "event", "t_s", "epoch", "value")
 Ints = npt.NDArray[np.integer]
@@ -40,6 +42,11 @@ def position_monotonic(evidence: Evidence) -> Tally:
     if not tally.chances and np.any(again):
         tally.undecided = True
         tally.note = "every place was told in an epoch of its own, so none can be compared with another"
+    elif not tally.chances and (silent := _told_nothing(evidence)):
+        tally.undecided, tally.note = (
+            True,
+            f"{silent} fans waited for more than {SILENT_MAX_S:g} s and were told one place",
+        )
     elif why := not_common(evidence, told.actor, told.epoch, told.t_s):
         tally.undecided, tally.note = True, why
     worse = np.flatnonzero(same & (np.diff(told.value) > 0))
@@ -53,6 +60,19 @@ def position_monotonic(evidence: Evidence) -> Tally:
     if len(worse):
         tally.note = f"{np.count_nonzero(reconnected)} of {len(worse)} regressions after a reconnect"
     return tally
+
+
+def _told_nothing(evidence: Evidence) -> int:
+    """How many fans waited for so long that they should have heard more of their place than the answer to their join.
+
+    Asked only where nobody was told a second place.
+    """
+    joins = evidence.joins.ok
+    acked_s: dict[str, float] = {}
+    for actor, t_s in zip(joins.actors.to_pylist(), joins.t_end_s.tolist(), strict=True):
+        acked_s.setdefault(actor, t_s)
+    entered_s = evidence.enters.ok.first_invoked_s
+    return sum(t_s - acked_s.get(actor, t_s) > SILENT_MAX_S for actor, t_s in entered_s.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,14 @@ def test_places_that_are_told_in_an_epoch_of_each_fan() -> None:
     assert "no place in line gets worse" in result.reason
 
 
+def test_a_line_that_is_told_no_places() -> None:
+    builder = RunBuilder()
+    builder.tables["events"] = [event for event in builder.tables["events"] if event["event"] != "position"]
+    result = verdict(builder)
+    assert result.verdict is Decision.NO_VERDICT
+    assert "fans waited for more than 10 s and were told one place" in result.reason
+
+
 def test_places_of_one_fan_that_are_told_in_two_epochs_in_turn() -> None:
     """So that a step back is always a step into the other epoch; half of the fans are told so."""
     builder = RunBuilder(faulty=False)
