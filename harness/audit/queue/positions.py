@@ -17,7 +17,7 @@ from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally
 from harness.record.schema import EVENTS
 
 SILENT_MAX_S: Final = 10.0
-"""Whoever waits for longer hears of their place in between. The reference system looks every fan's place up every 5 s or more often."""
+"""Who waits for longer hears of the place meanwhile. The reference system looks it up every 5 s or more often."""
 _KINDS: Final = ("connect", "position", "admitted")
 _COLUMNS: Final = ("actor", "event", "t_s", "epoch", "value")
 Ints = npt.NDArray[np.integer]
