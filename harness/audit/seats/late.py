@@ -57,7 +57,8 @@ def no_late_expiry(evidence: Evidence) -> Tally:
     that frees it (by the platform's own clock, corrected by the smallest delay). A hold may be there until its ack +
     TTL + bound. It has no known end if its fan tried to pay and was neither declined nor told that it is gone, for
     then it may be kept for the payment. A hold that was due while a fault was in force may live until the fault had
-    healed, and `RECOVERY_S`, and the bound. Holds and payments of unknown outcome have no end either.
+    healed, and `RECOVERY_S`, and the bound. Holds and payments of unknown outcome have no end either. A fan is not
+    refused seats that nobody else asked for in the whole run, and that are free at rest.
     """
     tally = Tally(evidence, unknowns=evidence.holds.unknowns, chances=0)
     rules = evidence.on_sale
@@ -78,6 +79,7 @@ def no_late_expiry(evidence: Evidence) -> Tally:
     for sighting in sorted(within, key=lambda one: one.t_to_s):
         tally.checked += 1
         sweep.see(sighting)
+    _refused_for_nothing(evidence, tally)
     tally.chances = _chances(evidence, claims, sightings, freed)
     if not tally.checked:
         tally.note = "nobody looked at the seats while the sale went on"
@@ -203,6 +205,22 @@ class _Sweep:
         granted = f"{hold.actor} was granted {self._seats[at]} for {hold.value.ttl_s:g} s, told at {hold.t_end_s:.3f} s"
         summary = f"seat {self._seats[at]} was still held {amount(late_s, 's')} after {hold.actor}'s hold was over"
         self._tally.violated(summary, during(hold, granted), moment)
+
+
+def _refused_for_nothing(evidence: Evidence, tally: Tally) -> None:
+    """Conflicts over seats that nobody had or asked for but the fan who was refused them."""
+    untouched = {seat for seat, state in evidence.seats if state == "free"}
+    askers: dict[str, set[str]] = {}
+    for hold in evidence.holds:
+        for seat in (*hold.value.seats, *(hold.value.asked or ())):
+            askers.setdefault(seat, set()).add("" if hold.error != _CONFLICT else hold.actor)
+    untouched -= {seat for order in evidence.orders.values() for seat in order.seats}
+    for hold in evidence.holds.failed_with(_CONFLICT):
+        seats = hold.value.seats
+        if seats and all(seat in untouched and askers[seat] == {hold.actor} for seat in seats):
+            names = ", ".join(seats)
+            refused = during(hold, f"{hold.actor} asked for {names} at {hold.t_invoke_s:.3f} s and was refused")
+            tally.violated(f"{hold.actor} was refused {names}, which nobody else ever asked for", refused)
 
 
 def _chances(evidence: Evidence, claims: list[SeatClaim], sightings: list[Sighting], freed: list[Freed]) -> int:

@@ -143,6 +143,16 @@ def test_places_that_are_told_in_an_epoch_of_each_fan() -> None:
     assert "no place in line gets worse" in result.reason
 
 
+def test_fans_who_are_refused_seats_that_nobody_else_asked_for() -> None:
+    builder = RunBuilder()
+    held = {seat for row in operations(builder, "hold") for seat in json.loads(str(row["value"]))["seats"]}
+    free = next(str(row["seat"]) for row in builder.tables["final_seats"] if row["seat"] not in held)
+    builder.operation(3, "hold", "", {"seats": [free]}, 40.0, 40.1, "fail", "conflict")
+    result = verdict(builder)
+    assert result.verdict is Decision.NOT_READY
+    assert f"fan-0003 was refused {free}, which nobody else ever asked for" in result.reason
+
+
 def test_a_line_that_is_told_no_places() -> None:
     builder = RunBuilder()
     builder.tables["events"] = [event for event in builder.tables["events"] if event["event"] != "position"]
