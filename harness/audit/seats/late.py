@@ -17,7 +17,7 @@ from harness.audit.seats.freed import Freed, freed_seats
 from harness.audit.seats.shown import ShownSeats
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
-from harness.record.schema import FaultRun
+from harness.record.schema import PROBE_ACTOR, FaultRun
 from harness.record.seat_states import HELD
 
 RECOVERY_S: Final = 5.0
@@ -217,7 +217,11 @@ def _refused_for_nothing(evidence: Evidence, tally: Tally) -> None:
     untouched -= {seat for order in evidence.orders.values() for seat in order.seats}
     for hold in evidence.holds.failed_with(_CONFLICT):
         seats = hold.value.seats
-        if seats and all(seat in untouched and askers[seat] == {hold.actor} for seat in seats):
+        if (
+            seats
+            and not hold.actor.startswith(PROBE_ACTOR)
+            and all(seat in untouched and askers[seat] == {hold.actor} for seat in seats)
+        ):
             names = ", ".join(seats)
             refused = during(hold, f"{hold.actor} asked for {names} at {hold.t_invoke_s:.3f} s and was refused")
             tally.violated(f"{hold.actor} was refused {names}, which nobody else ever asked for", refused)

@@ -16,6 +16,7 @@ from harness.audit.seats.late import RECOVERY_S
 from harness.audit.seats.shown import ShownSeats, States, layout_seats
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
+from harness.record.schema import PROBE_ACTOR
 from harness.record.seat_states import FREE, HELD, SOLD
 
 STALE_RATIO_MAX: Final = 0.1
@@ -65,7 +66,8 @@ def map_honest(evidence: Evidence) -> Tally:
     untouched = _Untouched(evidence, tally)
     quiet = stale = 0
     for look in evidence.looks:
-        if look.ok and not evidence.faults_between(look.t_invoke_s - RECOVERY_S, look.t_end_s + _SOON_S):
+        of_fan = look.ok and not look.actor.startswith(PROBE_ACTOR)
+        if of_fan and not evidence.faults_between(look.t_invoke_s - RECOVERY_S, look.t_end_s + _SOON_S):
             quiet, stale = quiet + 1, stale + look.value.stale
         states = shown.at(look)
         if states is not None:

@@ -101,7 +101,7 @@ TRIED = {"hold_id": "h.1", "seats": list(HELD.seats), "declined_on_purpose": Fal
             document(201, hold_id="h.1", seats=HELD.seats, ttl_s=8.0, expires_at=1.0),
             "ok",
             "",
-            {"seats": list(HELD.seats), "ttl_s": 8.0},
+            {"seats": list(HELD.seats), "ttl_s": 8.0, "asked": list(HELD.seats)},
             False,
         ),
         (
