@@ -240,6 +240,7 @@ class ScenarioFile:
         """Raises InputError: unreadable, unknown key, wrong type, impossible value."""
         self._file = YamlFile(path)
         self._overrides = tuple(overrides)
+        self._has_platform = isinstance(self._file.data, dict) and "platform" in self._file.data
         self._file.data = _overridden(self._file.data, overrides)
         try:
             self.scenario: Scenario = self._file.decode(Scenario)
@@ -249,9 +250,12 @@ class ScenarioFile:
 
     @property
     def folder(self) -> Path:
-        """What paths in it are relative to: its folder, or the working directory for one that comes with gatecrash."""
+        """What paths in it are relative to: its folder.
+
+        It is the working directory for one that comes with gatecrash and is given a platform by options.
+        """
         parent = self._file.path.resolve().parent
-        return Path.cwd() if parent == FOLDER else parent
+        return Path.cwd() if parent == FOLDER and not self._has_platform else parent
 
     def error(self, message: str, *keys: str | int, hint: str = "") -> InputError:
         """An error at this place of the file, or at the option that put the value there."""

@@ -1,7 +1,8 @@
 """`prepare`: the user's own command that makes their platform fresh before a run.
 
-It runs in the scenario's folder, in a process group of its own, and for a bounded time. Lines KEY=VALUE of its output
-replace `url` and `settings.NAME`; all that it says is kept in a log, without the values of secrets.
+It runs in the scenario's folder, in a process group of its own, and for a bounded time; $PYTHON, unless it is set, is
+the interpreter that runs gatecrash. Lines KEY=VALUE of its output replace `url` and `settings.NAME`; all that it says
+is kept in a log, without the values of secrets.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,7 +95,7 @@ def _ended(platform: OwnPlatform, folder: Path, out: IO[bytes], err: IO[bytes]) 
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=err,
-        env=stripped_environment(),
+        env={"PYTHON": sys.executable, **stripped_environment()},
         start_new_session=True,
     )
     code: int | None = None

@@ -19,6 +19,7 @@ NAMES = (
     "memory",
     "proxy",
     "release",
+    "verbs",
     "waiting",
 )
 
