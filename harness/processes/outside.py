@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -79,13 +80,15 @@ class OutsideProcess(msgspec.Struct, frozen=True):
     def start_instead_of(self, ended: Identity, within_s: float) -> None:
         """Run `start` and return when the file names another process that lives. Raises EnvironmentProblem.
 
+        Its variable PYTHON is the interpreter that runs us.
+
         The process is on its own from here: it must outlive us, as the one before it would have.
         """
         command = subprocess.Popen(  # noqa: S602 - a command of the scenario's own author
             self.start,
             shell=True,
             cwd=self.folder or None,
-            env=stripped_environment(),
+            env={**stripped_environment(), "PYTHON": sys.executable},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
