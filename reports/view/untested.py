@@ -57,7 +57,7 @@ def _objectives(verdict: Verdict) -> list[Gap]:
 
 def _faults(record: Record, verdict: Verdict) -> list[Gap]:
     broken = [fault.component for fault in record.faults.faults if fault.t_effective_s is not None]
-    never = [name for name in DEPENDENCIES if not any(component.startswith(name) for component in broken)]
+    never = [name for name in _dependencies(record) if not any(_is_of(component, name) for component in broken)]
     gaps = [Gap(what=f"Loss of {name}", why="no fault of this kind took effect in this run") for name in never]
     for fault in verdict.faults:
         if not fault.proven:
@@ -68,6 +68,19 @@ def _faults(record: Record, verdict: Verdict) -> list[Gap]:
             if expectation.status in ("unknown", "not_exercised")
         ]
     return gaps
+
+
+def _dependencies(record: Record) -> tuple[str, ...]:
+    """What could have been broken: of a platform of the user's own its edges and parts."""
+    own = record.run.scenario.get("platform")
+    if not isinstance(own, dict):
+        return DEPENDENCIES
+    return (*own.get("edges", {}), *own.get("parts", {}))
+
+
+def _is_of(component: str, dependency: str) -> bool:
+    """Whether a fault on `component` broke that dependency: feed is broken with feed_1."""
+    return component == dependency or (dependency in DEPENDENCIES and component.startswith(dependency))
 
 
 def _crowd(record: Record) -> list[Gap]:

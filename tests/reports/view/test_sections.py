@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from harness.record.reader import Record
@@ -97,3 +98,14 @@ def test_what_was_not_tested_is_listed(record: Record, quiet: Record) -> None:
     assert not any(gap.startswith("Loss of") for gap in gaps)
     losses = [gap.what for gap in untested.untested(quiet, verdicts.ready(quiet)) if gap.what.startswith("Loss of")]
     assert losses == ["Loss of redis", "Loss of postgres", "Loss of payments", "Loss of feed"]
+
+
+def test_of_a_platform_of_ones_own_its_edges_and_parts_could_have_been_broken(tmp_path: Path) -> None:
+    builder = RunBuilder(fans=12)
+    scenario = msgspec.to_builtins(builder.scenario())
+    own = {"edges": {"redis": {}, "db": {}}, "parts": {"web": {}}}
+    record = Record.open(builder.changed(scenario={**scenario, "platform": own}).write(tmp_path).root)
+    gaps = untested.untested(record, verdicts.ready(record))
+    broken = {fault.component for fault in record.faults.faults}
+    losses = [gap.what for gap in gaps if gap.what.startswith("Loss of")]
+    assert losses == [f"Loss of {name}" for name in ("redis", "db", "web") if name not in broken]
