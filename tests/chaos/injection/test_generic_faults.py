@@ -33,7 +33,7 @@ from harness.errors import EnvironmentProblem
 from harness.record.schema import FaultRun, FaultsDocument
 from harness.scenario import Edge, Part, PlannedFault
 from harness.stack.parts import OwnPart
-from tests.chaos.servers import HOST, ROOT, Pages, ProxyServer, Upstream, Valkey, free_port, receive
+from tests.chaos.servers import HOST, ROOT, Pages, ProxyServer, Upstream, Valkey, free_port, ping, receive
 from tests.waiting import wait_until
 
 
@@ -348,3 +348,15 @@ def test_an_id_that_another_process_has_since_is_never_signalled(tmp_path: Path)
     finally:
         innocent.communicate(b"\n")
     assert innocent.returncode == 0
+
+
+@pytest.mark.needs_docker
+@pytest.mark.parametrize("name", ["stop", "kill"])
+@pytest.mark.parametrize("seen_at", ["its address", "its engine"])
+def test_a_container_is_a_part(name: str, seen_at: str, contained: str, port: int, tmp_path: Path) -> None:
+    address = f"{HOST}:{port}" if seen_at == "its address" else None
+    specs = {"box": Part(container=contained, address=address, probe="redis")}
+    runs = carried_out([generic(name, "box", specs)], "", tmp_path, 3.0, Parts(specs, tmp_path))
+    assert runs[f"{name}-box"].proven, runs[f"{name}-box"].error
+    assert runs[f"{name}-box"].injector == "docker"
+    wait_until(lambda: ping((HOST, port)), what="Valkey in its container")
