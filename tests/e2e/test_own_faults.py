@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def rehearsed(room: Path) -> Iterator[Rehearsed]:
     """Deliberately through the command line, with the shop's own way of being started."""
     shop, provider, edge = free_ports(3)
     own = {
+        "PYTHON": sys.executable,
         "LITTLE_SHOP_TOKEN": "little-shop",
         "LITTLE_SHOP_DIR": str(room / "shop"),
         "LITTLE_SHOP_PORT": str(shop),
@@ -71,7 +73,9 @@ def rehearsed(room: Path) -> Iterator[Rehearsed]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in own.items():
             patch.setenv(name, value)
-        yield rehearsals.rehearse(room, scenario(room, shop, provider, edge))
+        done = rehearsals.rehearse(room, scenario(room, shop, provider, edge))
+        assert (done.run / "verdict.json").exists(), done.done.stderr
+        yield done
         subprocess.run([SHOP / "prepare.sh", "stop"], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
 
 
