@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from hashlib import blake2b
 from time import monotonic
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final, TypeVar, cast
 
 import gevent
 from msgspec import Struct
@@ -24,12 +24,15 @@ from harness.platform import (
     PreparedRequest,
     QueueNewsKind,
     QueueStream,
+    StockSession,
     Venue,
 )
 from harness.record.schema import Outcome
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.plan import Dice, FanPlan, fan_plan
 from harness.swarm.users.user import DONE, Pace, RehearsalUser
+from scenarios.offer import REFERENCE, Offer
+from scenarios.pool_choice import choose_pool
 from scenarios.seat_choice import choose
 from scenarios.watcher import MapWatch
 
@@ -76,7 +79,9 @@ class FanUser(RehearsalUser):
         """Open the connection of the first request, unless cold connects were asked for."""
         worker_context = self.worker_context
         self.plan = fan_plan(worker_context.scenario.load.journey, worker_context.seed, user)
-        person = Person(user=user, kind=self.kind, actor=self.plan.actor, identity=self.plan.identity)
+        self.offer = Offer.of(worker_context.platform.capabilities, worker_context.scenario)
+        identity = self.offer.identity_of(self.plan)
+        person = Person(user=user, kind=self.kind, actor=self.plan.actor, identity=identity)
         self.session = session = worker_context.platform.fan_session(person)
         return session.arm(warm=worker_context.scenario.load.connect == "warm")
 
@@ -85,7 +90,7 @@ class FanUser(RehearsalUser):
         assert self.session is not None  # noqa: S101 - armed before it is released
         try:
             watch = MapWatch.of(self.worker_context.scenario, t0.monotonic_s - self.arrival.after_s)
-            return Visit(self.session, self.plan, t0.monotonic_s, self.at, watch).run()
+            return Visit(self.session, self.plan, t0.monotonic_s, self.at, watch, self.offer).run()
         except OutOfPatienceError:
             return GAVE_UP
 
@@ -99,9 +104,17 @@ class Visit:
     """One fan's way through the platform. `at` tells which step the fan is at."""
 
     def __init__(
-        self, session: FanSession, plan: FanPlan, t0_s: float, at: Callable[[str], None], watch: MapWatch | None = None
+        self,
+        session: FanSession,
+        plan: FanPlan,
+        t0_s: float,
+        at: Callable[[str], None],
+        watch: MapWatch | None = None,
+        offer: Offer = REFERENCE,
     ) -> None:
         self._watch = watch
+        self._offer = offer
+        self._wish = offer.first_wish(plan)
         self._session = session
         self._plan = plan
         self._at = at
@@ -115,14 +128,14 @@ class Visit:
         """The whole visit; returns how it ended. Raises `OutOfPatienceError`."""
         self._at("queue_page")
         self._insist(self._session.queue_page, self._pace.at_once())
-        self._queue()
+        if self._offer.has_queue:
+            self._queue()
         self._leaves_s = monotonic() + self._plan.patience_s
-        venue = self._look_around()
-        hold = self._hold(venue)
+        hold = self._hold_stock() if self._offer.sells_standing_to(self._plan) else self._hold(self._look_around())
         if self._plan.abandons:
             self._look_again(hold)
             return LEFT
-        if self._plan.releases:
+        if self._plan.releases and self._offer.takes_back:
             self._at("release")
             self._insist(partial(self._session.release, hold=hold), self._think())
             return LEFT
@@ -190,9 +203,7 @@ class Visit:
         for _ in range(_HOLD_TRIES):
             self._at("seat_map")
             seat_map = self._insist(self._session.seat_map, self._think())
-            seats = choose(
-                venue, seat_map, self._plan.party_size, self._dice, aims_hot=self._plan.aims_hot, avoid=refused
-            )
+            seats = choose(venue, seat_map, self._wish, self._dice, aims_hot=self._plan.aims_hot, avoid=refused)
             if not seats:
                 continue
             self._at("hold")
@@ -201,7 +212,35 @@ class Visit:
             if answer.value is not None:
                 return answer.value
             refused, retry_of = refused | set(seats), answer.op
-            if answer.final and answer.error != "conflict":
+            if not self._asks_again(answer):
+                break
+        raise OutOfPatienceError
+
+    def _asks_again(self, answer: Answer[Hold]) -> bool:
+        """After a refusal: for others after a conflict, for fewer where it was too many."""
+        if answer.error == "limit" and self._wish > self._plan.party_size:
+            self._wish = self._plan.party_size
+            return True
+        return answer.error == "conflict" or not answer.final
+
+    def _hold_stock(self) -> Hold:
+        """Look at what is left, choose a pool and hold; on a conflict look again."""
+        session = cast("StockSession", self._session)
+        refused: frozenset[str] = frozenset()
+        retry_of: int | None = None
+        for _ in range(_HOLD_TRIES):
+            self._at("stock")
+            stock = self._insist(session.stock, self._think())
+            pool = choose_pool(stock, self._wish, self._dice, aims_hot=self._plan.aims_hot, avoid=refused)
+            if pool is None:
+                continue
+            self._at("hold")
+            call = replace(self._think(), retry_of=retry_of)
+            answer = self._try(partial(session.hold_stock, pool=pool.name, quantity=self._wish), call)
+            if answer.value is not None:
+                return answer.value
+            refused, retry_of = refused | {pool.name}, answer.op
+            if not self._asks_again(answer):
                 break
         raise OutOfPatienceError
 
@@ -209,8 +248,12 @@ class Visit:
         """Whoever leaves a hold alone comes to see whether its seats are back, if the run lasts so long."""
         pause_s = self._watch.pause_s(hold, monotonic()) if self._watch else None
         if pause_s is not None:
-            self._at("seat_map")
-            self._insist(self._session.seat_map, self._pace.after(pause_s))
+            self._at("stock" if hold.pool else "seat_map")
+            call = self._pace.after(pause_s)
+            if hold.pool:
+                self._insist(cast("StockSession", self._session).stock, call)
+            else:
+                self._insist(self._session.seat_map, call)
 
     # The money.
 
@@ -226,8 +269,9 @@ class Visit:
             self._try(pay, Call(t_intended_s=paid.t_end_s, retry_of=paid.op))
         if paid.value is None:
             return DECLINED if paid.error == "declined" else GAVE_UP
-        self._at("order")
-        self._follow(paid.value)
+        if self._offer.shows_orders:
+            self._at("order")
+            self._follow(paid.value)
         return DONE
 
     @contextmanager

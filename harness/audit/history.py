@@ -5,7 +5,7 @@ Nothing here judges. A value that the schema does not know raises `InputError`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -23,28 +23,35 @@ from harness.audit.operations import (
     History,
     JoinValue,
     LookValue,
+    Operation,
     Operations,
     OrderValue,
     PayValue,
     ProbeValue,
     ReuseValue,
     SeatsValue,
+    StockValue,
+    goods,
 )
+from harness.audit.rules import SaleRules, own_rules, reference_rules
 from harness.errors import InputError
 from harness.record.reader import Record
 from harness.record.schema import EVENTS, FaultRun, Function, RunDocument
-from harness.scenario import OnSale
+from harness.scenario import OnSale, OwnPlatform
 
 Ints = npt.NDArray[np.int64]
 ORDER_STATES: Final = ("pending", "confirmed", "declined", "refunded", "expired")
 SEAT_STATES: Final = ("free", "held", "sold")
 LEDGER_ENTRIES: Final = ("capture", "refund", "decline")
-NO_RULES: Final = "the platform's own rules are not known: they are declared for the reference booking system only"
+NO_RULES: Final = "the platform's own rules are not known: declare them in platform.rules"
 _STACKS_OF_OURS: Final = ("embedded", "compose")
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
-    """One order of the export: its rows together. `state` is "mixed" when its seats disagree."""
+    """One order of the export: its rows together. `state` is "mixed" when its seats disagree.
+
+    `pools`: tickets without a seat, by pool.
+    """
 
     order_id: str
     fan: str
@@ -52,6 +59,36 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     state: str
     amount_cents: int
     idempotency_key: str
+    pools: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def tickets(self) -> int:
+        """How many it has."""
+        return len(self.seats) + sum(quantity for _, quantity in self.pools)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each of its tickets that no other order's ticket has: of one without a seat, its number."""
+        return (*self.seats, *numbered(self.order_id, dict(self.pools)))
+
+    @property
+    def words(self) -> str:
+        """Its seats and tickets in words."""
+        return goods(self.seats, dict(self.pools))
+
+
+class PoolAtRest(msgspec.Struct, frozen=True, gc=False):
+    """One pool as the operator sees it. Null: the platform does not show it."""
+
+    pool: str
+    free: int | None
+    held: int | None
+    sold: int | None
+
+
+def numbered(owner: str, pools: Mapping[str, int]) -> Iterator[str]:
+    """A name for each ticket without a seat that one order, or one hold, has."""
+    return (f"{owner}:{pool}#{number + 1}" for pool, quantity in pools.items() for number in range(quantity))
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
@@ -64,7 +101,8 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     amount_cents: int
 
 
-_ORDER_COLUMNS: Final = ("order_id", "fan", "seat", "state", "amount_cents", "idempotency_key")
+_ORDER_COLUMNS: Final = ("order_id", "fan", "seat", "state", "amount_cents", "idempotency_key", "pool", "quantity")
+_STOCK_COLUMNS: Final = ("pool", "free", "held", "sold")
 
 
 @dataclass(frozen=True)
@@ -102,6 +140,11 @@ class Evidence:
     def holds(self) -> Operations[SeatsValue]:
         """Every hold."""
         return self._history.of(Function.HOLD, SeatsValue)
+
+    @cached_property
+    def stocks(self) -> Operations[StockValue]:
+        """Every look at what is left of the pools."""
+        return self._history.of(Function.STOCK, StockValue)
 
     @cached_property
     def releases(self) -> Operations[SeatsValue]:
@@ -146,13 +189,38 @@ class Evidence:
 
     @cached_property
     def on_sale(self) -> OnSale | None:
-        """The rules of the on-sale, as the stack was set up by them. Null: a platform whose rules nobody declared."""
+        """How the reference system was set up for the on-sale. Null: another platform."""
         if self.run.stack not in _STACKS_OF_OURS:
             return None
         try:
             return msgspec.convert(self.run.scenario.get("on_sale", {}), OnSale, strict=False)
         except msgspec.ValidationError as problem:
             raise InputError(f"are no rules of an on-sale: {problem}", file="run.json", key="on_sale") from problem
+
+    @cached_property
+    def own_platform(self) -> OwnPlatform | None:
+        """The platform section of the scenario; null where the reference system was rehearsed."""
+        section = self.run.scenario.get("platform")
+        if section is None:
+            return None
+        try:
+            return msgspec.convert(section, OwnPlatform, strict=False)
+        except msgspec.ValidationError as problem:
+            raise InputError(f"is no platform section: {problem}", file="run.json", key="platform") from problem
+
+    @cached_property
+    def rules(self) -> SaleRules | None:
+        """What the platform promises, whichever it is. Null: a platform of which nobody declared any rule."""
+        if self.on_sale is not None:
+            return reference_rules(self.on_sale)
+        return own_rules(self.own_platform.rules) if self.own_platform is not None else None
+
+    def timed(self, hold: Operation[SeatsValue]) -> Operation[SeatsValue]:
+        """A hold with its time to live: by the rules, where the platform did not tell the fan."""
+        ttl_s = self.rules.hold_ttl_s if self.rules and hold.ok and hold.value.ttl_s is None else None
+        if ttl_s is None:
+            return hold
+        return msgspec.structs.replace(hold, value=msgspec.structs.replace(hold.value, ttl_s=ttl_s))
 
     @cached_property
     def unrest(self) -> str:
@@ -230,11 +298,36 @@ class Evidence:
 
     @cached_property
     def orders(self) -> dict[str, Order]:
-        """Order id → order of the final export."""
+        """Order id → order of the final export. Those that were there before the release are left out."""
+        before = self.baseline_orders
+        return {order_id: order for order_id, order in self._orders("final_orders").items() if order_id not in before}
+
+    @cached_property
+    def baseline_orders(self) -> dict[str, Order]:
+        """Order id → order that was there before the release."""
+        return self._orders("baseline_orders")
+
+    @cached_property
+    def stock_at_rest(self) -> dict[str, PoolAtRest]:
+        """Pool → what is left of it at rest."""
+        return self._stock("final_stock")
+
+    @cached_property
+    def baseline_stock(self) -> dict[str, PoolAtRest]:
+        """Pool → what there was of it before the release."""
+        return self._stock("baseline_stock")
+
+    def _stock(self, name: str) -> dict[str, PoolAtRest]:
+        rows = [PoolAtRest(**row) for row in self.record.table(name).select(_STOCK_COLUMNS).to_pylist()]
+        return {row.pool: row for row in rows}
+
+    def _orders(self, name: str) -> dict[str, Order]:
         orders: dict[str, Order] = {}
         amounts: dict[int, int] = {}
-        for order_id, fan, seat, state, cents, key in self._rows("final_orders", _ORDER_COLUMNS, "state", ORDER_STATES):
-            order = Order(order_id, fan, (seat,), state, amounts.setdefault(cents, cents), key)
+        for row in self._rows(name, _ORDER_COLUMNS, "state", ORDER_STATES):
+            order_id, fan, seat, state, cents, key, pool, quantity = row
+            seats, pools = ((seat,), ()) if seat else ((), ((pool, quantity),))
+            order = Order(order_id, fan, seats, state, amounts.setdefault(cents, cents), key, pools)
             known = orders.get(order_id)
             orders[order_id] = _joined(known, order) if known else order
         return orders
@@ -244,9 +337,11 @@ class Evidence:
         return {order.idempotency_key: order for order in self.orders.values()}
 
     def ledger(self) -> Iterator[LedgerEntry]:
-        """Every entry of the provider's ledger, one after another."""
+        """Every entry of the provider's ledger, one after another, without those of orders from before the release."""
         columns = LedgerEntry.__struct_fields__
-        yield from (LedgerEntry(*row) for row in self._rows("final_ledger", columns, "entry", LEDGER_ENTRIES))
+        entries = (LedgerEntry(*row) for row in self._rows("final_ledger", columns, "entry", LEDGER_ENTRIES))
+        before = self.baseline_orders
+        yield from (entry for entry in entries if entry.order_id not in before) if before else entries
 
     def order_of(self, order_id: str, key: str) -> Order | None:
         """The exported order of that id, or of that idempotency key where the platform gave the fan no id."""
@@ -290,9 +385,20 @@ def _joined(order: Order, seat: Order) -> Order:
     return msgspec.structs.replace(
         order,
         seats=order.seats + seat.seats,
+        pools=_added(order.pools, seat.pools),
         state=order.state if order.state == seat.state else "mixed",
         amount_cents=order.amount_cents + seat.amount_cents,
     )
+
+
+def _added(pools: tuple[tuple[str, int], ...], more: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """Tickets of the same pool, in several rows of one order, are counted together."""
+    if not more:
+        return pools
+    counted = dict(pools)
+    for pool, quantity in more:
+        counted[pool] = counted.get(pool, 0) + quantity
+    return tuple(counted.items())
 
 
 def _in_force(fault: FaultRun, t_from_s: float, t_to_s: float) -> bool:

@@ -6,7 +6,7 @@ them what it needs, and comes back by number for the few that it has to show.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Generic, TypeVar
@@ -52,11 +52,39 @@ class SeatsValue(Value, frozen=True, gc=False):
     """Of hold, release and sweep: the seats that were meant or granted, and for a hold its time to live.
 
     `asked`: the seats that a granted hold was asked for; null where the adapter does not say.
+    Without seats: `quantity` tickets of a `pool` were asked for, of which `granted` were given; null: it was not said.
     """
 
     seats: tuple[str, ...] = ()
     ttl_s: float | None = None
     asked: tuple[str, ...] | None = None
+    pool: str = ""
+    quantity: int = 0
+    granted: int | None = None
+
+    @property
+    def tickets(self) -> int:
+        """How many it is about."""
+        return len(self.seats) or (self.quantity if self.granted is None else self.granted)
+
+    @property
+    def words(self) -> str:
+        """What was meant, in words."""
+        return goods(self.seats, {self.pool: self.quantity} if self.pool else {})
+
+
+class StockValue(Value, frozen=True, gc=False):
+    """What was left of each pool: pool → free tickets, null where it does not say. `stale`: it says that it is old."""
+
+    pools: dict[str, int | None] = {}
+    prices_cents: dict[str, int] = {}
+    stale: bool = False
+
+    @property
+    def free(self) -> int | None:
+        """What is left in all; null where a pool does not say."""
+        left = list(self.pools.values())
+        return None if not left or None in left else sum(max(free or 0, 0) for free in left)
 
 
 class ProbeValue(Value, frozen=True, gc=False):
@@ -83,15 +111,23 @@ class LookValue(Value, frozen=True, gc=False):
 
 
 class PayValue(Value, frozen=True, gc=False):
-    """What was paid for and what the platform answered."""
+    """What was paid for and what the platform answered. `bought`: of `quantity` tickets; null: it was not said."""
 
     hold_id: str = ""
     seats: tuple[str, ...] = ()
+    pool: str = ""
+    quantity: int = 0
+    bought: int | None = None
     order_id: str = ""
     amount_cents: int | None = None
     state: str = ""
     declined_on_purpose: bool = False
     shown_cents: int | None = None
+
+    @property
+    def words(self) -> str:
+        """What was paid for, in words."""
+        return goods(self.seats, {self.pool: self.quantity} if self.pool else {})
 
 
 class OrderValue(Value, frozen=True, gc=False):
@@ -99,6 +135,8 @@ class OrderValue(Value, frozen=True, gc=False):
 
     state: str = ""
     seats: tuple[str, ...] = ()
+    pool: str = ""
+    quantity: int = 0
     amount_cents: int | None = None
     stale: bool = False
 
@@ -119,6 +157,15 @@ class DrawValue(Value, frozen=True, gc=False):
     opens_at: float = 0.0
     seed: str | None = None
     entries: tuple[str, ...] = ()
+
+
+def goods(seats: Collection[str], pools: Mapping[str, int]) -> str:
+    """Seats, and tickets of pools, in words."""
+    parts = []
+    if seats:
+        parts.append(f"{'seat' if len(seats) == 1 else 'seats'} {', '.join(seats)}")
+    parts += [f"{quantity} of {pool}" for pool, quantity in pools.items()]
+    return " and ".join(parts) or "no tickets"
 
 
 V = TypeVar("V", bound=Value)

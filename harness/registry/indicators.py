@@ -10,7 +10,21 @@ import msgspec
 from harness.registry.capabilities import Capability
 
 PERCENTILES: Final = (50, 95, 99)
-STEPS: Final = {"join": "join", "seat_map": "seat map", "hold": "hold", "pay": "payment"}
+STEPS: Final = {
+    "join": "join",
+    "seat_map": "seat map",
+    "stock": "stock",
+    "hold": "hold",
+    "pay": "payment",
+    "order": "order look-up",
+}
+"""The verbs that fans wait for and that are operations of the history, in words."""
+_NEEDS: Final[dict[str, tuple[Capability, ...]]] = {
+    "join": (Capability.QUEUE,),
+    "seat_map": (Capability.SEATS,),
+    "stock": (Capability.STOCK,),
+    "order": (Capability.LOOKUP,),
+}
 _WAIT: Final = "From when the fan meant to send to the last byte; refusals left out, time-outs counted as waited."
 _MEASURE: Final = re.compile(r"(_(p\d+|max))?(_(ms|s|ratio|per_s|max))?$")
 
@@ -32,6 +46,11 @@ class Indicator(msgspec.Struct, frozen=True):
     needs: tuple[Capability, ...] = ()
 
     @property
+    def is_fed(self) -> bool:
+        """Whether it comes from the platform's own metrics: one of the user's own must say which of them it is."""
+        return self.source == "metrics"
+
+    @property
     def runbook(self) -> str:
         """The section of the runbooks on what it measures: its name without percentile and unit.
 
@@ -49,6 +68,7 @@ def _step_indicators() -> tuple[Indicator, ...]:
             "lower",
             _WAIT,
             "requests",
+            needs=_NEEDS.get(step, ()),
         )
         for step, words in STEPS.items()
         for percent in PERCENTILES
@@ -72,6 +92,7 @@ _ALL: Final = (
         "lower",
         "Seats confirmed to bots, of all seats confirmed to anybody. Bots count in no other indicator.",
         "operations",
+        needs=(Capability.QUEUE, Capability.SEATS),
     ),
     Indicator(
         "checkout_completion_ratio",
@@ -130,6 +151,7 @@ _ALL: Final = (
         "lower",
         "Holds of seats that another was granted after the fan's map was asked for, of all granted or conflicted.",
         "operations",
+        needs=(Capability.SEATS,),
     ),
     Indicator(
         "stale_map_ratio",
@@ -138,6 +160,7 @@ _ALL: Final = (
         "lower",
         "Holds of seats that were taken already when the fan's map was asked for, of all granted or conflicted.",
         "operations",
+        needs=(Capability.SEATS,),
     ),
     Indicator(
         "error_ratio",
@@ -154,6 +177,7 @@ _ALL: Final = (
         "lower",
         "From a seat's change to its arrival at a connected follower.",
         "events",
+        needs=(Capability.FEED,),
     ),
     Indicator(
         "reconnect_recovery_p95_s",
@@ -162,6 +186,7 @@ _ALL: Final = (
         "lower",
         "From a follower's lost connection to its next open one.",
         "events",
+        needs=(Capability.FEED,),
     ),
     Indicator(
         "cache_hit_ratio",

@@ -34,6 +34,7 @@ _ALL: Final = (
         check="At most one confirmed order per seat across what fans were told and the order export at rest.",
         chance="seats that a fan asked for while another had or wanted them",
         exercised_by=("hold", "pay", "sweep"),
+        needs=("seats",),
     ),
     Invariant(
         name="no_lost_booking",
@@ -86,6 +87,7 @@ _ALL: Final = (
         check="Until request + time to live nobody else is granted or sold the seat, and no holder is told it is gone.",
         chance="holds that lived to their end",
         exercised_by=("hold",),
+        needs=("seats",),
         by_absence=True,
     ),
     Invariant(
@@ -94,6 +96,7 @@ _ALL: Final = (
         check="Nobody sees a seat held when every hold of it has been over for longer than the stated bound.",
         chance="holds that lived to their end and were looked at afterwards",
         exercised_by=("hold",),
+        needs=("seats",),
         by_absence=True,
         at_rest=True,
     ),
@@ -103,6 +106,7 @@ _ALL: Final = (
         check="After a fan was told that a seat is sold to them, nobody is granted a hold of it.",
         chance="sold seats that somebody asked for",
         exercised_by=("hold", "sweep"),
+        needs=("seats",),
     ),
     Invariant(
         name="map_honest",

@@ -87,7 +87,8 @@ class Journey(_Section, frozen=True):
     release_hold_ratio: Ratio = 0.03  # hold, change their mind, release
     declined_card_ratio: Ratio = 0.03  # pay with a card that the provider declines
     dropped_stream_ratio: Ratio = 0.05  # leave the stream of positions once told of them, and come back with the ticket
-    hot_section_ratio: Ratio = 0.6  # aim for the best sections first: contention
+    hot_section_ratio: Ratio = 0.6  # aim for the best sections, or the first pool: contention
+    standing_ratio: Ratio = 0.5  # where a sale has seats and pools: want tickets of a pool
     over_limit_ratio: Ratio = 0.05  # pairs of fans who are one identity and want the largest party each
     repeat_payment_ratio: Ratio = 0.05  # post their payment again under the same idempotency key, once it is answered
 

@@ -83,11 +83,23 @@ INDICATORS: Final[dict[str, IndicatorSpec]] = {spec.name: spec for spec in _ALL}
 def measure(record: Record, seen: Observations | None = None) -> tuple[IndicatorValue, ...]:
     """Every indicator of the run, in the order of the registry; the value is null where there were no samples.
 
+    What the platform cannot show is not there, unless the scenario sets an objective on it.
     `seen`: what others have read of that record already.
     """
     seen = seen or Observations(record)
-    return tuple(_value(spec, spec.measure(seen)) for spec in INDICATORS.values())
+    objectives = record.run.scenario.get("objectives")
+    asked = objectives if isinstance(objectives, dict) else {}
+    values = (_value(spec, seen) for spec in INDICATORS.values())
+    return tuple(value for value, shown in values if shown or value.name in asked)
 
 
-def _value(spec: IndicatorSpec, measured: Measured) -> IndicatorValue:
+def _value(spec: IndicatorSpec, seen: Observations) -> tuple[IndicatorValue, bool]:
+    """An indicator, and whether the platform can show it."""
+    hidden = [capability for capability in spec.needs if capability not in seen.record.run.capabilities]
+    if hidden:
+        return IndicatorValue(spec.name, None, spec.unit, 0, f"the platform does not show: {', '.join(hidden)}"), False
+    return _measured(spec, spec.measure(seen)), not (spec.is_fed and seen.is_unfed(spec.name))
+
+
+def _measured(spec: IndicatorSpec, measured: Measured) -> IndicatorValue:
     return IndicatorValue(spec.name, measured.value, spec.unit, measured.samples, measured.note)

@@ -94,6 +94,11 @@ class Observations:
         """What the platform says of itself, its own metrics under our names where the scenario says so."""
         return our_metrics(self.record)
 
+    def is_unfed(self, indicator: str) -> bool:
+        """Whether no metric of a platform of the user's own feeds that indicator."""
+        own = self.everybody.own_platform
+        return own is not None and indicator not in own.indicators
+
     @cached_property
     def duration_s(self) -> float:
         """Length of the run on the release clock, from the scenario, else up to the last operation."""

@@ -134,7 +134,7 @@ def _chosen(pay: Operation[PayValue]) -> Moment:
     answer = (
         f"{pay.outcome}, {pay.value.amount_cents} cents" if pay.value.amount_cents is not None else f"{pay.outcome}"
     )
-    chose = f"{pay.actor} paid for {', '.join(pay.value.seats)}, shown at {pay.value.shown_cents} cents: {answer}"
+    chose = f"{pay.actor} paid for {pay.value.words}, shown at {pay.value.shown_cents} cents: {answer}"
     return during(pay, chose)
 
 

@@ -74,12 +74,7 @@ class Contradiction(msgspec.Struct, frozen=True):
 
 def exported(order: Order) -> Moment:
     """An order of the export as a step of a history."""
-    return at_rest("order export", f"order {order.order_id} of {order.fan} is {order.state} for {seats(order.seats)}")
-
-
-def seats(names: tuple[str, ...]) -> str:
-    """Seats in words."""
-    return f"seat {names[0]}" if len(names) == 1 else f"seats {', '.join(names)}"
+    return at_rest("order export", f"order {order.order_id} of {order.fan} is {order.state} for {order.words}")
 
 
 def refusals(evidence: Evidence, *, or_taken_back: bool = False) -> Iterator[Word]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.audit.history import NO_RULES, Evidence
+from harness.audit.history import Evidence
 from harness.audit.operations import JoinValue, Operations, V
 from harness.audit.queue.places import doubt_numbers
 from harness.audit.spec import specified
@@ -82,7 +82,7 @@ def admission_rate(evidence: Evidence) -> Tally:
     """
     tally = Tally(evidence, unknowns=evidence.enters.unknowns, chances=0)
     if evidence.on_sale is None:
-        tally.hidden = NO_RULES
+        tally.hidden = "how fast fans may be let in is not declared"
         return tally
     seen = _admissions(evidence)
     tally.checked = len(seen.actors)

@@ -19,6 +19,7 @@ from harness.audit.operations import DrawValue, Operation
 from harness.audit.tally import Tally, at_rest, during
 from harness.errors import InputError
 
+NO_DRAW: Final = "lots are drawn among the fans, and the platform does not publish how they were drawn"
 _HEX_DIGITS: Final = 13
 _STAMP_S: Final = 0.05  # how far the wall clock's T0 and the platform's own clock may be apart on one machine
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.audit.history import Evidence
-from harness.audit.queue.draw import PublishedDraw, participants, published_draw
+from harness.audit.queue.draw import NO_DRAW, PublishedDraw, participants, published_draw
 from harness.audit.queue.places import (
     AdmittedPlace,
     admitted_places,
@@ -50,7 +50,10 @@ def queue_order(evidence: Evidence) -> Tally:
         tally.note = "nobody who joined was admitted with an admission number"
     epochs = by_epoch(places, tally)
     draw: PublishedDraw | None = None
-    if evidence.on_sale is not None and evidence.on_sale.queue_policy == "shuffle":
+    if evidence.rules is not None and evidence.rules.is_shuffled:
+        if not evidence.rules.publishes_draw:
+            tally.hidden = NO_DRAW
+            return tally
         draw = published_draw(evidence, tally)
         if draw is None:
             return tally

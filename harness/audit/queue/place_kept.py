@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.audit.history import Evidence
-from harness.audit.queue.draw import PublishedDraw, published_draw
+from harness.audit.queue.draw import NO_DRAW, PublishedDraw, published_draw
 from harness.audit.queue.places import AdmittedPlace, PlaceClaim, admitted_places, by_epoch, claims_of, doubt_numbers
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
@@ -67,7 +67,10 @@ def place_kept(evidence: Evidence) -> Tally:
     claims = claims_of(evidence)
     tally.checked = len(claims)
     draw = None
-    if evidence.on_sale is not None and evidence.on_sale.queue_policy == "shuffle":
+    if evidence.rules is not None and evidence.rules.is_shuffled:
+        if not evidence.rules.publishes_draw:
+            tally.hidden = NO_DRAW
+            return tally
         draw = published_draw(evidence, Tally(evidence))
         tally.undecided = draw is None
     places = admitted_places(evidence, claims)

@@ -12,9 +12,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.audit.history import Evidence, Order
-from harness.audit.operations import Operation, OrderValue, PayValue
-from harness.audit.orders.told import contradictions, exported, refusals, seats
+from harness.audit.history import Evidence, Order, numbered
+from harness.audit.operations import Operation, OrderValue, PayValue, goods
+from harness.audit.orders.told import contradictions, exported, refusals
 from harness.audit.seats.contention import contested_seats, sold_seats_asked_for
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest, during
@@ -29,6 +29,17 @@ class Confirmation(msgspec.Struct, frozen=True, gc=False):
     order_id: str
     idempotency_key: str
     seats: tuple[str, ...]
+    pools: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each ticket, see `Order.names`."""
+        return (*self.seats, *numbered(self.order_name, dict(self.pools)))
+
+    @property
+    def words(self) -> str:
+        """Its seats and tickets in words."""
+        return goods(self.seats, dict(self.pools))
 
     @property
     def order_name(self) -> str:
@@ -37,7 +48,7 @@ class Confirmation(msgspec.Struct, frozen=True, gc=False):
 
     def moment(self) -> Moment:
         """It as a step of a history."""
-        told = f"{self.operation.actor} was told order {self.order_name} is confirmed for {seats(self.seats)}"
+        told = f"{self.operation.actor} was told order {self.order_name} is confirmed for {self.words}"
         return during(self.operation, told)
 
 
@@ -119,10 +130,14 @@ def confirmations(evidence: Evidence) -> Iterator[Confirmation]:
     """Every time a fan was told that an order is confirmed."""
     for pay in evidence.pays.ok:
         if pay.value.state == "confirmed":
-            yield Confirmation(pay, pay.value.order_id, pay.key, pay.value.seats)
+            value = pay.value
+            bought = value.quantity if value.bought is None else value.bought
+            pools = ((value.pool, bought),) if value.pool else ()
+            yield Confirmation(pay, value.order_id, pay.key, value.seats, pools)
     for lookup in evidence.lookups.ok:
         if lookup.value.state == "confirmed":
-            yield Confirmation(lookup, lookup.key, "", lookup.value.seats)
+            pools = ((lookup.value.pool, lookup.value.quantity),) if lookup.value.pool else ()
+            yield Confirmation(lookup, lookup.key, "", lookup.value.seats, pools)
 
 
 def _loss(evidence: Evidence, confirmation: Confirmation) -> str:
@@ -136,9 +151,9 @@ def _loss(evidence: Evidence, confirmation: Confirmation) -> str:
         return f"belongs to {order.fan}"
     missing = [seat for seat in confirmation.seats if seat not in order.seats]
     if missing:
-        return f"no longer has {seats(tuple(missing))}"
+        return f"no longer has {goods(missing, {})}"
     extra = [seat for seat in order.seats if seat not in confirmation.seats] if confirmation.seats else []
-    return f"has {seats(tuple(extra))} too" if extra else ""
+    return f"has {goods(extra, {})} too" if extra else ""
 
 
 def _confirmed_but_unsold(evidence: Evidence, tally: Tally) -> None:
@@ -173,7 +188,7 @@ def _of_somebody_else(evidence: Evidence, lost: set[str], tally: Tally) -> None:
     as_paid = {(pay.key, pay.actor) for pay in again if not _not_as_paid(evidence, pay)}
     for (key, fan), (pay, problem) in problems.items():
         if (key, fan) not in as_paid and not lost & {f"of key {key}", pay.value.order_id}:
-            paid = during(pay, f"{fan} paid for {seats(pay.value.seats)} with the key {key}: {pay.outcome}")
+            paid = during(pay, f"{fan} paid for {pay.value.words} with the key {key}: {pay.outcome}")
             rest = at_rest("order export", f"the purchase with the key {key} {problem}")
             tally.violated(f"the purchase of {fan} with the key {key} {problem}", paid, rest)
     if not evidence.missing_operations:
@@ -193,7 +208,7 @@ def _not_as_paid(evidence: Evidence, pay: Operation[PayValue]) -> str:
     if order.fan != pay.actor:
         return f"is order {order.order_id} of {order.fan}"
     if order.state in _LIVE and pay.value.seats and set(order.seats) != set(pay.value.seats):
-        return f"is order {order.order_id}, which has {seats(order.seats)}"
+        return f"is order {order.order_id}, which has {order.words}"
     return ""
 
 

@@ -61,7 +61,7 @@ def promises(evidence: Evidence) -> list[GrantedHold]:
     for hold_id, t_s in _given_up(evidence):
         given_up[hold_id] = min(t_s, given_up.get(hold_id, t_s))
     found = []
-    for hold in evidence.holds.ok:
+    for hold in map(evidence.timed, evidence.holds.ok):
         ttl_s = hold.value.ttl_s
         if ttl_s is not None:
             t_given_up_s = given_up.get(hold.key, float("inf"))

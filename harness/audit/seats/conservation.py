@@ -130,9 +130,8 @@ def _names(layout: str) -> set[str]:
 def _sold_as_ordered(evidence: Evidence, tally: Tally) -> None:
     if not evidence.record.has("final_orders"):
         return
-    owned = {
-        seat for order in evidence.orders.values() if order.state in ("confirmed", "mixed") for seat in order.seats
-    }
+    live = (*evidence.orders.values(), *evidence.baseline_orders.values())
+    owned = {seat for order in live if order.state in ("confirmed", "mixed") for seat in order.seats}
     for seat, state in evidence.seat_states.items():
         if state == "sold" and seat not in owned:
             shown = at_rest("seat map", f"seat {seat} is sold")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -61,7 +61,7 @@ def no_late_expiry(evidence: Evidence) -> Tally:
     refused seats that nobody else asked for in the whole run, and that are free at rest.
     """
     tally = Tally(evidence, unknowns=evidence.holds.unknowns, chances=0)
-    rules = evidence.on_sale
+    rules = evidence.rules
     if rules is None:
         tally.hidden = NO_RULES
         return tally
@@ -84,15 +84,16 @@ def no_late_expiry(evidence: Evidence) -> Tally:
     if not tally.checked:
         tally.note = "nobody looked at the seats while the sale went on"
     else:
-        tally.note = f"a hold may outlive its time by {rules.hold_late_max_s:g} s (on_sale.hold_late_max_s)"
+        tally.note = f"a hold may outlive its time by {rules.hold_late_max_s:g} s ({rules.where}.hold_late_max_s)"
     return tally
 
 
 def _claims(evidence: Evidence, late_max_s: float) -> Iterator[SeatClaim]:
     """What may keep each seat from others."""
     kept_until_s = _kept_for_payments(evidence, late_max_s)
-    due = _Due(evidence.record.faults.faults, late_max_s)
-    for hold in evidence.holds:
+    beside = _BESIDE if evidence.on_sale is not None else ()
+    due = _Due(evidence.record.faults.faults, late_max_s, beside)
+    for hold in map(evidence.timed, evidence.holds):
         if hold.error in _REFUSED:
             continue
         until_s = _OPEN_S
@@ -120,13 +121,13 @@ def _kept_for_payments(evidence: Evidence, late_max_s: float) -> dict[str, float
 class _Due:
     """When a hold must have ended at the latest: after its time and the bound, but not while a fault keeps it."""
 
-    def __init__(self, faults: Iterable[FaultRun], late_max_s: float) -> None:
+    def __init__(self, faults: Iterable[FaultRun], late_max_s: float, beside: Collection[str]) -> None:
         self._late_max_s = late_max_s
         self._windows = sorted(
             (start_s, (_OPEN_S if end_s is None else end_s) + RECOVERY_S)
             for fault in faults
             for start_s, end_s in [(fault.t_requested_s, fault.t_healed_s or fault.t_heal_requested_s)]
-            if start_s is not None and fault.component not in _BESIDE
+            if start_s is not None and fault.component not in beside
         )
 
     def by(self, over_s: float) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from harness.audit.history import NO_RULES, Evidence, Order
+from harness.audit.history import NO_RULES, Evidence, Order, numbered
+from harness.audit.operations import Operation, SeatsValue
 from harness.audit.seats.bookings import Confirmation, confirmations
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest
@@ -14,15 +15,15 @@ _FOR_EVER: Final = float("inf")
 
 
 def purchase_limit(evidence: Evidence) -> Tally:
-    """No identity has more seats than the on-sale's purchase limit, over all the fans that it came as.
+    """No identity has more seats or tickets than the on-sale's purchase limit, over all the fans that it came as.
 
-    What counts are the seats of orders that are confirmed at rest, and of confirmations that fans were told and the
+    What counts are the tickets of orders that are confirmed at rest, and of confirmations that fans were told and the
     order export does not know. Who a fan is comes from the history; a fan of whom it has nothing is their own identity.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
-    limit = evidence.on_sale.purchase_limit if evidence.on_sale else 0
+    limit = evidence.rules.purchase_limit if evidence.rules else 0
     if not limit:
-        tally.hidden = "the on-sale sets no purchase limit" if evidence.on_sale else NO_RULES
+        tally.hidden = f"{evidence.rules.where} sets no purchase_limit" if evidence.rules else NO_RULES
         return tally
     bought: dict[str, dict[str, Order | Confirmation]] = {}
     identities = _identities(evidence)
@@ -30,12 +31,12 @@ def purchase_limit(evidence: Evidence) -> Tally:
         tally.checked += 1
         if evidence.order_of(confirmation.order_id, confirmation.idempotency_key) is None:
             seats = bought.setdefault(confirmation.operation.identity, {})
-            for seat in confirmation.seats:
+            for seat in confirmation.names:
                 seats.setdefault(seat, confirmation)
     for order in evidence.orders.values():
         if order.state in ("confirmed", "mixed"):
             tally.checked += 1
-            bought.setdefault(identities.get(order.fan, order.fan), {}).update(dict.fromkeys(order.seats, order))
+            bought.setdefault(identities.get(order.fan, order.fan), {}).update(dict.fromkeys(order.names, order))
     tally.chances = len(at_their_limit(evidence, limit))
     for identity, seats in bought.items():
         if len(seats) > limit:
@@ -64,7 +65,7 @@ def at_their_limit(evidence: Evidence, limit: int) -> set[str]:
             continue
         had = theirs.setdefault(hold.identity, []) if hold.identity in repeated else []
         had[:] = [one for one in had if hold.t_invoke_s <= one[1]]
-        seats = frozenset(hold.value.seats)
+        seats = frozenset(_names(hold))
         if len(seats.union(*(one[2] for one in had if one[0] <= hold.t_invoke_s))) > limit:
             asked.add(hold.identity)
         if hold.ok:
@@ -72,6 +73,12 @@ def at_their_limit(evidence: Evidence, limit: int) -> set[str]:
             until_s = _FOR_EVER if hold.key in bought else min(over_s, released.get(hold.key, _FOR_EVER))
             had.append((hold.t_end_s, until_s, seats))
     return asked | {pay.identity for pay in evidence.pays.failed_with(_OVER_LIMIT)}
+
+
+def _names(hold: Operation[SeatsValue]) -> tuple[str, ...]:
+    """A name for each ticket that was asked for."""
+    value = hold.value
+    return value.seats or tuple(numbered(hold.key, {value.pool: value.tickets}))
 
 
 def _identities(evidence: Evidence) -> dict[str, str]:
@@ -95,16 +102,16 @@ def _report(identity: str, seats: dict[str, Order | Confirmation], limit: int, t
     for bought, of_it in sorted(by_purchase.values(), key=lambda pair: -len(pair[1])):
         if counted <= limit:
             counted += len(of_it)
-            moments.append(_moment(bought, of_it, identity))
+            moments.append(_moment(bought, identity))
     fans = {bought.fan if isinstance(bought, Order) else bought.operation.actor for bought, _ in by_purchase.values()}
     came = f", as {len(fans)} fans" if len(fans) > 1 else ""
-    tally.violated(f"{identity} bought {len(seats)} seats{came}; {limit} are allowed", *moments)
+    tally.violated(f"{identity} bought {len(seats)} tickets{came}; {limit} are allowed", *moments)
 
 
-def _moment(bought: Order | Confirmation, seats: list[str], identity: str) -> Moment:
+def _moment(bought: Order | Confirmation, identity: str) -> Moment:
     if isinstance(bought, Confirmation):
         return bought.moment()
-    text = f"order {bought.order_id} of {bought.fan}, who is {identity}, is {bought.state} for {', '.join(seats)}"
+    text = f"order {bought.order_id} of {bought.fan}, who is {identity}, is {bought.state} for {bought.words}"
     return at_rest("order export", text)
 
 

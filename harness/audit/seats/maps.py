@@ -56,13 +56,14 @@ def map_honest(evidence: Evidence) -> Tally:
     fault was in force, nor had been for `RECOVERY_S`, nothing is decided.
     """
     tally = Tally(evidence, chances=0)
-    if evidence.on_sale is None:
+    rules = evidence.rules
+    if rules is None:
         tally.hidden = NO_RULES
         return tally
     taken = sorted(_taken(evidence), key=lambda one: one.t_from_s)
     seats = sorted({one.seat for one in taken})
     shown = ShownSeats(evidence.looks, seats)
-    sweep = _Sweep(tally, taken, seats, evidence.on_sale.map_late_max_s + evidence.clock_margin_s)
+    sweep = _Sweep(tally, taken, seats, rules.map_late_max_s + evidence.clock_margin_s)
     untouched = _Untouched(evidence, tally)
     quiet = stale = 0
     for look in evidence.looks:
@@ -77,7 +78,7 @@ def map_honest(evidence: Evidence) -> Tally:
     if not tally.checked:
         tally.note = "no look at a fresh seat map is in the record with its seats"
     else:
-        tally.note = f"a fresh map may be {evidence.on_sale.map_late_max_s:g} s old (on_sale.map_late_max_s)"
+        tally.note = f"a fresh map may be {rules.map_late_max_s:g} s old ({rules.where}.map_late_max_s)"
     if sweep.unshown:
         tally.undecided = True
         tally.note = f"{sweep.unshown} maps did not show how seats stand that were surely taken"

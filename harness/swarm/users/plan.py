@@ -21,6 +21,7 @@ _THINKS: Final = 16
 _ROLLS: Final = 32
 _RESELLERS: Final = 3  # identities that all over-limit bots buy for
 _RELOADS_MAX: Final = 3
+_HOUSEHOLD: Final = "household-"
 _FARM: Final = "farm"  # the device of all that share one
 
 
@@ -43,6 +44,16 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     thinks_s: tuple[float, ...]
     rolls: tuple[float, ...]
     repeats_payment: bool = False
+
+    @property
+    def goes_over_limit(self) -> bool:
+        """One of a pair who together want more than one identity may have."""
+        return self.identity.startswith(_HOUSEHOLD)
+
+    def stands(self, standing_ratio: float) -> bool:
+        """Where there are seats and pools: this fan wants tickets without a seat. From the last roll, used first
+        for nothing else."""
+        return self.rolls[-1] < standing_ratio
 
 
 class BotPlan(FanPlan, frozen=True, kw_only=True):
@@ -88,7 +99,7 @@ def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
     if (pair := _pair(journey.over_limit_ratio, index)) is not None:
         return msgspec.structs.replace(
             plan,
-            identity=f"household-{pair:06d}",
+            identity=f"{_HOUSEHOLD}{pair:06d}",
             party_size=_largest_party(journey),
             abandons=False,
             releases=False,

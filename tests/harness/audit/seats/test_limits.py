@@ -99,7 +99,7 @@ def test_it_counts_each_person_with_too_many_seats(purchases: list[tuple[int, in
 
 def test_the_history_has_no_more_purchases_than_needed() -> None:
     violation = limit(bought([(0, 1, "confirmed"), (0, 2, "confirmed"), (1, 4, "confirmed")])).violations[0]
-    assert violation.summary == "person-0 bought 7 seats, as 2 fans; 4 are allowed"
+    assert violation.summary == "person-0 bought 7 tickets, as 2 fans; 4 are allowed"
     assert [step.text for step in violation.history] == [
         "order o2 of fan-0001, who is person-0, is confirmed for 101-2-0, 101-2-1, 101-2-2, 101-2-3",
         "order o1 of fan-0000, who is person-0, is confirmed for 101-1-0, 101-1-1",
@@ -110,7 +110,7 @@ def test_what_a_fan_was_told_counts_where_the_export_does_not_know_it() -> None:
     builder = bought([(0, 4, "confirmed")])
     value = {"hold_id": "h", "seats": ["102-A-1"], "order_id": "gone", "amount_cents": 5000, "state": "confirmed"}
     builder.operation(1, "pay", "k-gone", value, 5.0, 5.1, identity="person-0")
-    assert limit(builder).violations[0].summary == "person-0 bought 5 seats, as 2 fans; 4 are allowed"
+    assert limit(builder).violations[0].summary == "person-0 bought 5 tickets, as 2 fans; 4 are allowed"
 
 
 def test_a_purchase_that_was_told_twice_counts_once() -> None:

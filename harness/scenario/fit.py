@@ -1,0 +1,93 @@
+"""What a scenario asks of a platform that declares its capabilities: what it cannot have, and what is left out of it.
+
+Pure: capabilities and a scenario in; what is wrong, or the scenario that fits, out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from harness.registry.capabilities import WORDS, Capability
+from harness.registry.indicators import INDICATORS
+from harness.registry.invariants import INVARIANTS
+from harness.scenario.file import Scenario
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that cannot be. `key`: where in the scenario, as the keys on the way there."""
+
+    key: tuple[str | int, ...]
+    message: str
+    hint: str
+
+
+_GOODS: Final = (Capability.SEATS, Capability.STOCK)
+
+
+def problems(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Problem]:
+    """Everything that this scenario asks for and a platform with these capabilities does not have or show."""
+    if not any(kind in capabilities for kind in _GOODS):
+        hint = "declare Capability.STOCK, or Capability.SEATS for named seats"
+        yield Problem(("platform", "adapter"), "the platform sells neither seats nor stock", hint)
+    yield from _objectives(scenario, capabilities)
+    for at, name in enumerate(scenario.invariants):
+        if missing := _missing(INVARIANTS[name].needs, capabilities):
+            hint = "take it out, or declare the capability in the adapter"
+            yield Problem(("invariants", at), f"{name} cannot be seen: {missing}", hint)
+    if scenario.load.bots and not {"queue", "seats"} <= set(capabilities):
+        message = "bots need a queue to get past and seats to buy up, and the platform has not both"
+        yield Problem(("load", "bots"), message, "set load.bots: 0")
+    yield from _rules(scenario, capabilities)
+
+
+def fitted(scenario: Scenario, capabilities: Collection[str]) -> Scenario:
+    """The scenario without those who would find nothing to do: spectators without a feed, probes without a pass."""
+    load = scenario.load
+    if "feed" not in capabilities:
+        load = replace(load, spectators=0)
+    if not {"probes", "seats"} <= set(capabilities):
+        load = replace(load, probes=0)
+    return replace(scenario, load=load)
+
+
+def _objectives(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Problem]:
+    own = scenario.platform
+    for name in scenario.objectives:
+        indicator = INDICATORS[name]
+        if missing := _missing(indicator.needs, capabilities):
+            hint = "take the objective out, or declare the capability in the adapter"
+            yield Problem(("objectives", name), f"cannot be measured: {missing}", hint)
+        elif own is not None and indicator.is_fed and name not in own.indicators:
+            hint = f"say which of the platform's metrics it is: platform.indicators.{name}: {{metric: NAME}}"
+            yield Problem(("objectives", name), "cannot be measured: no metric feeds it", hint)
+    for name, source in own.indicators.items() if own is not None else ():
+        if name not in INDICATORS or not INDICATORS[name].metric:
+            fed = ", ".join(one.name for one in INDICATORS.values() if one.metric)
+            yield Problem(("platform", "indicators", name), "is not fed by a metric", f"expected one of {fed}")
+        elif source.source and own is not None and source.source not in own.metrics:
+            known = ", ".join(own.metrics) or "none"
+            place = ("platform", "indicators", name, "source")
+            yield Problem(place, f"no metrics page is called {source.source!r}", f"platform.metrics has {known}")
+
+
+def _rules(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Problem]:
+    own = scenario.platform
+    if own is None:
+        return
+    if "stock" in capabilities and own.rules.stock is None:
+        hint = "set platform.rules.stock: 500, or by pool: {floor: 300, stand: 200}"
+        yield Problem(("platform", "rules"), "how many tickets are on sale is not declared", hint)
+    if "stock" not in capabilities and own.rules.stock is not None:
+        hint = "take it out, or declare Capability.STOCK in the adapter"
+        yield Problem(("platform", "rules", "stock"), "the platform sells no stock", hint)
+
+
+def _missing(needs: Collection[str], capabilities: Collection[str]) -> str:
+    """What is not there of what is needed, in words; "" for nothing."""
+    lacking = [one for one in needs if one not in capabilities]
+    words = [f"{one} ({WORDS[Capability(one)]})" for one in lacking]
+    return f"the platform does not declare {', '.join(words)}" if words else ""

@@ -1,0 +1,59 @@
+"""What a platform offers to fans: which steps of the journey there are. From its capabilities and declared rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from harness.platform import Capability
+from harness.scenario import Scenario
+from harness.swarm.users.plan import FanPlan
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """See the module. The defaults are the reference system's.
+
+    `limit`: tickets that one order may have, where the platform's own rules say so; 0: nobody said. Identities that
+    several fans share are known to the reference system only; elsewhere each fan has an account of their own, and
+    whoever goes over the limit asks for too many at once.
+    """
+
+    has_queue: bool = True
+    has_seats: bool = True
+    has_stock: bool = False
+    takes_back: bool = True
+    shows_orders: bool = True
+    shares_identities: bool = True
+    limit: int = 0
+    standing_ratio: float = 0.0
+
+    @classmethod
+    def of(cls, capabilities: Collection[Capability], scenario: Scenario) -> Offer:
+        """What this platform offers in this scenario."""
+        own = scenario.platform
+        return cls(
+            has_queue=Capability.QUEUE in capabilities,
+            has_seats=Capability.SEATS in capabilities,
+            has_stock=Capability.STOCK in capabilities,
+            takes_back=Capability.HOLD_RELEASE in capabilities,
+            shows_orders=Capability.LOOKUP in capabilities,
+            shares_identities=own is None,
+            limit=own.rules.purchase_limit if own else 0,
+            standing_ratio=scenario.load.journey.standing_ratio,
+        )
+
+    def sells_standing_to(self, plan: FanPlan) -> bool:
+        """Whether this fan goes for tickets of a pool."""
+        return self.has_stock and (not self.has_seats or plan.stands(self.standing_ratio))
+
+    def identity_of(self, plan: FanPlan) -> str:
+        """Who the platform takes the fan for."""
+        return plan.identity if self.shares_identities else plan.actor
+
+    def first_wish(self, plan: FanPlan) -> int:
+        """How many tickets the fan asks for first."""
+        return self.limit + 1 if self.limit and plan.goes_over_limit else plan.party_size
+
+
+REFERENCE = Offer()
