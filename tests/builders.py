@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -323,6 +324,29 @@ class RunBuilder(PaperSale):
         answered = tried | {"answered_id": "order-9997", "answered_seats": ["103-Z-3"]}
         t_s = self.duration_s + 30
         self.operation(0, "reuse", str(row["idempotency_key"]), answered, t_s, t_s + 0.1, actor=str(row["fan"]))
+        return self
+
+    def sell_unasked(self) -> Self:
+        """Sell to a fan, who bought already, a seat that nobody asked for, under a key of the platform's own."""
+        self._forget_resting_seq()
+        row = next(row for row in self.tables["final_seats"] if row["state"] == "free")
+        row["state"] = "sold"
+        seats = Counter(str(row["fan"]) for row in self.confirmed())
+        fan = int(min(seats, key=lambda fan: seats[fan]).removeprefix("fan-"))  # the limit is not what this is about
+        self.order(fan, "order-unasked", "", [str(row["seat"])], "confirmed", ("capture",))
+        self.tables["operations"] = [
+            op | {"outcome": "fail", "error": "conflict"}
+            if (op["function"], op["key"]) == ("sweep", row["seat"])
+            else op
+            for op in self.tables["operations"]
+        ]
+        return self
+
+    def show_other_number(self) -> Self:
+        """Show a fan, at a later look, fewer seats than their order has."""
+        row = self.confirmed()[0]
+        told: Row = {"state": "confirmed", "seats": [], "quantity": 9, "amount_cents": None}
+        self.operation(0, "order", str(row["order_id"]), told, 50.0, 50.1, actor=str(row["fan"]))
         return self
 
     def exceed_limit(self) -> Self:

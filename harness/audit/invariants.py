@@ -16,6 +16,7 @@ from harness.audit.orders import idempotency, lost_orders, money, prices
 from harness.audit.queue import admission, bypass, order, place_kept, positions
 from harness.audit.seats import bookings, conservation, expiry, granted, late, limits, maps, sold
 from harness.audit.spec import InvariantSpec
+from harness.audit.stock import bought, leaked, oversell, unasked
 from harness.errors import GatecrashError
 from harness.record.reader import Record
 from harness.record.verdict import InvariantResult, Status
@@ -35,6 +36,10 @@ _ALL: Final = (
     prices.CHARGED_AS_SHOWN,
     idempotency.ONE_KEY_ONE_PURCHASE,
     limits.PURCHASE_LIMIT,
+    oversell.NO_OVERSELL,
+    bought.BOUGHT_AS_TOLD,
+    unasked.NO_UNASKED_PURCHASE,
+    leaked.NO_LEAKED_STOCK,
     order.QUEUE_ORDER,
     place_kept.PLACE_KEPT,
     positions.POSITION_MONOTONIC,
@@ -56,9 +61,17 @@ def audit(record: Record, evidence: Evidence | None = None) -> tuple[InvariantRe
     results: dict[str, InvariantResult] = {}
     with _no_collection():
         for name, spec in reversed(INVARIANTS.items()):
-            results[name] = check(spec, evidence)
-            pa.default_memory_pool().release_unused()
-    return tuple(_of_a_part(results[name], missing) for name in INVARIANTS)
+            if _concerns(spec, evidence):
+                results[name] = check(spec, evidence)
+                pa.default_memory_pool().release_unused()
+    return tuple(_of_a_part(results[name], missing) for name in INVARIANTS if name in results)
+
+
+def _concerns(spec: InvariantSpec, evidence: Evidence) -> bool:
+    """Whether it is about such a platform, or the scenario asks for it."""
+    run = evidence.run
+    asked = run.scenario.get("invariants")
+    return not spec.only_of or spec.only_of in run.capabilities or (isinstance(asked, list) and spec.name in asked)
 
 
 @contextmanager

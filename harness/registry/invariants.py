@@ -13,7 +13,8 @@ class Invariant(msgspec.Struct, frozen=True, kw_only=True):
     `check`: what is looked at from outside. `chance`: what puts the invariant to the test, counted in `Tally.chances`.
     `exercised_by`: what the record must hold of that: names of operations, of streams of events, or of tables. Without
     them there is no chance, which the self-test shows.
-    `needs`: capabilities without which it cannot be seen. `by_absence`: it is broken by what did not happen before, so
+    `needs`: capabilities without which it cannot be seen. `only_of`: the capability of platforms that it is about; of
+    another platform nothing is said. `by_absence`: it is broken by what did not happen before, so
     that a lost operation can look like a violation. `at_rest`: it is judged only where the platform came to rest.
     """
 
@@ -23,6 +24,7 @@ class Invariant(msgspec.Struct, frozen=True, kw_only=True):
     chance: str
     exercised_by: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    only_of: str = ""
     by_absence: bool = False
     at_rest: bool = False
 
@@ -147,6 +149,44 @@ _ALL: Final = (
         check="Seats per identity, over all sessions, devices and tries, are at most the purchase limit.",
         chance="identities at their limit that asked for one more seat",
         exercised_by=("hold", "pay"),
+    ),
+    Invariant(
+        name="no_oversell",
+        title="No more is sold than there is",
+        check="Confirmed orders, and what is surely held at any moment, are at most the declared stock of the pool.",
+        chance="holds asked for when there were not enough tickets left for all who wanted them",
+        exercised_by=("hold",),
+        needs=("stock",),
+        only_of="stock",
+    ),
+    Invariant(
+        name="bought_as_told",
+        title="Fans get as many as they asked for, at the price they were told",
+        check="Number of tickets and cents agree as asked, as told and as exported; no part counts as yes or as no.",
+        chance="confirmed orders whose payment was answered",
+        exercised_by=("pay",),
+        needs=("order_export",),
+        at_rest=True,
+    ),
+    Invariant(
+        name="no_unasked_purchase",
+        title="Nobody buys more often than they meant to",
+        check="No fan has more confirmed orders than purchases they asked for, whatever was retried.",
+        chance="purchases that were sent again, or had no answer",
+        exercised_by=("pay",),
+        needs=("order_export",),
+        by_absence=True,
+        at_rest=True,
+    ),
+    Invariant(
+        name="no_leaked_stock",
+        title="No ticket of a pool appears or vanishes",
+        check="Free + sold = stock at rest, and nothing is held.",
+        chance="baskets that were granted, or may have been, and became no order",
+        exercised_by=("hold",),
+        needs=("stock",),
+        only_of="stock",
+        at_rest=True,
     ),
     Invariant(
         name="queue_order",

@@ -27,7 +27,7 @@ def value(name: str, builder: RunBuilder) -> float | None:
 
 def test_every_indicator_of_a_whole_run_has_a_value() -> None:
     values = {indicator.name: indicator for indicator in measure(RunBuilder().record())}
-    assert list(values) == list(INDICATORS)
+    assert list(values) == [name for name in INDICATORS if not name.startswith("stock_response")]  # it sells seats
     no_bots_came = ["bot_share_of_seats"]
     assert [name for name, indicator in values.items() if indicator.value is None] == no_bots_came
 

@@ -52,7 +52,7 @@ def test_a_price_that_is_raised_consistently_is_shown_with_what_was_booked() -> 
     violation = priced(builder).violations[0]
     assert violation.summary == "order o1: fan-0001 was shown 5000 cents and told 5150"
     assert [step.text for step in violation.history] == [
-        "fan-0001 paid for s1, shown at 5000 cents: ok, 5150 cents",
+        "fan-0001 paid for seat s1, shown at 5000 cents: ok, 5150 cents",
         "order o1 is confirmed, 5150 cents",
         "capture c-0 of 5150 cents",
     ]

@@ -101,8 +101,8 @@ def test_the_history_has_no_more_purchases_than_needed() -> None:
     violation = limit(bought([(0, 1, "confirmed"), (0, 2, "confirmed"), (1, 4, "confirmed")])).violations[0]
     assert violation.summary == "person-0 bought 7 tickets, as 2 fans; 4 are allowed"
     assert [step.text for step in violation.history] == [
-        "order o2 of fan-0001, who is person-0, is confirmed for 101-2-0, 101-2-1, 101-2-2, 101-2-3",
-        "order o1 of fan-0000, who is person-0, is confirmed for 101-1-0, 101-1-1",
+        "order o2 of fan-0001, who is person-0, is confirmed for seats 101-2-0, 101-2-1, 101-2-2, 101-2-3",
+        "order o1 of fan-0000, who is person-0, is confirmed for seats 101-1-0, 101-1-1",
     ]
 
 

@@ -1,0 +1,95 @@
+"""Who has tickets of a pool, from when until when: what is sure, and what may be. Several checkers use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from harness.audit.history import Evidence, Order
+from harness.audit.operations import Operation, SeatsValue
+from harness.audit.seats.claims import promises
+
+LIVE: Final = ("confirmed", "mixed")
+_OPEN_S: Final = float("inf")
+_CONFLICT: Final = "conflict"
+
+
+class Basket(msgspec.Struct, frozen=True, gc=False):
+    """A granted hold of `tickets` of a pool. From `hold.t_end_s` to `t_until_s` they are surely the fan's.
+
+    `order_id`: the confirmed order that it became, "" where it became none.
+    """
+
+    hold: Operation[SeatsValue]
+    pool: str
+    tickets: int
+    t_until_s: float
+    order_id: str
+
+    @property
+    def words(self) -> str:
+        """It in words."""
+        became = f", and bought as order {self.order_id}" if self.order_id else ""
+        return f"{self.hold.actor} was granted {self.tickets} of {self.pool}{became}"
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """A hold that was granted, may have been, or was refused for want of tickets.
+
+    From `hold.t_invoke_s` to `t_until_s` the tickets may be the fan's; after a refusal they never are.
+    """
+
+    hold: Operation[SeatsValue]
+    pool: str
+    tickets: int
+    t_until_s: float
+
+    @property
+    def refused(self) -> bool:
+        """There were not so many left."""
+        return self.hold.error == _CONFLICT
+
+
+def baskets(evidence: Evidence) -> list[Basket]:
+    """The granted holds of pools. One that several answers name is one basket, by its first grant.
+
+    What became an order stays the fan's. Else it is the fan's for its time to live, unless the fan may have given it
+    up; where nobody says how long it lives, nothing is sure of it.
+    """
+    bought = bought_with(evidence)
+    until_s = {promise.hold.key: promise.t_until_s for promise in promises(evidence) if promise.hold.value.pool}
+    found: dict[str, Basket] = {}
+    for hold in evidence.holds.ok:
+        value = hold.value
+        if value.pool and hold.key not in found:
+            order = bought.get(hold.key)
+            ends_s = _OPEN_S if order else until_s.get(hold.key, hold.t_end_s)
+            found[hold.key] = Basket(hold, value.pool, value.tickets, ends_s, order.order_id if order else "")
+    return list(found.values())
+
+
+def asked(evidence: Evidence) -> Iterator[Asked]:
+    """Every hold of a pool that was granted, may have been, or met too few tickets."""
+    paid = {pay.value.hold_id for pay in evidence.pays if pay.ok or pay.unknown}
+    late_max_s = evidence.rules.hold_late_max_s if evidence.rules else 0.0
+    given_back_s = {release.key: release.t_end_s for release in evidence.releases.ok}
+    for hold in map(evidence.timed, evidence.holds):
+        value = hold.value
+        if not value.pool or not (hold.ok or hold.unknown or hold.error == _CONFLICT):
+            continue
+        until_s = _OPEN_S
+        if hold.ok and hold.key not in paid and value.ttl_s is not None:
+            until_s = min(hold.t_end_s + value.ttl_s + late_max_s, given_back_s.get(hold.key, _OPEN_S))
+        yield Asked(hold, value.pool, value.tickets, until_s)
+
+
+def bought_with(evidence: Evidence) -> dict[str, Order]:
+    """Hold id → the confirmed order that it became."""
+    found: dict[str, Order] = {}
+    for pay in evidence.pays:
+        order = evidence.order_of(pay.value.order_id, pay.key)
+        if pay.value.pool and order and order.state in LIVE:
+            found.setdefault(pay.value.hold_id, order)
+    return found

@@ -1,0 +1,109 @@
+"""Checks `no_leaked_stock`: at rest every ticket of a pool is free or sold, and none is held."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.audit.history import Evidence, PoolAtRest
+from harness.audit.operations import Operation, SeatsValue
+from harness.audit.spec import specified
+from harness.audit.stock.claims import LIVE, Basket, baskets
+from harness.audit.stock.oversell import ALL, quantity_of, sold_before
+from harness.audit.tally import Moment, Tally, at_rest, during
+
+_SHOWN: Final = 8
+
+
+def no_leaked_stock(evidence: Evidence) -> Tally:
+    """Free + sold = stock at rest, and nothing is held: what a basket held came back, and nothing came from nowhere.
+
+    Sold is what the order export has, with what was sold before the release; the platform's own figure where there is
+    no export. The stock is the declared one, else what the platform showed before the release. Where the two differ,
+    nobody can say what should be left. That more is sold than there is, is for `no_oversell` to say.
+
+    Chances: baskets that were granted, or may have been, and became no order.
+    """
+    tally = Tally(evidence)
+    if not evidence.record.has("final_stock"):
+        tally.note = "what is left of the pools could not be read at rest"
+        return tally
+    pools = list(evidence.stock_at_rest.values())
+    if all(pool.free is None for pool in pools):
+        tally.hidden = "the platform does not show how many tickets are free at rest"
+        return tally
+    came_back = [basket for basket in baskets(evidence) if not basket.order_id]
+    lost = [hold for hold in evidence.holds.doubtful if hold.value.pool]
+    tally.checked = len(pools)
+    tally.chances = len(came_back) + len(lost)
+    suspects = [*map(_basket, came_back), *map(_lost, lost)][-_SHOWN:]
+    for pool in pools:
+        if pool.held:
+            shown = at_rest("operator's stock", f"{pool.held} of {pool.pool} are held")
+            summary = f"{pool.held} of {pool.pool} are still held though nobody has a basket any more"
+            tally.violated(summary, *suspects, shown)
+    declared = evidence.rules.stock if evidence.rules else {}
+    if ALL in declared:
+        _balance(ALL, pools, declared[ALL], suspects, tally)
+        return tally
+    for pool in pools:
+        _balance(pool.pool, [pool], declared.get(pool.pool), suspects, tally)
+    return tally
+
+
+def _balance(name: str, pools: list[PoolAtRest], declared: int | None, suspects: list[Moment], tally: Tally) -> None:
+    """One pool, or all of them together."""
+    evidence = tally.evidence
+    before = _before(evidence, name)
+    stock = before if declared is None else declared
+    free = _sum([pool.free for pool in pools])
+    words = name or "the tickets"
+    if declared is not None and before is not None and declared != before:
+        tally.undecided = True
+        tally.note = f"the platform showed {before} of {words} before the sale, and platform.rules.stock has {declared}"
+        return
+    sold = _sold(evidence, name, pools)
+    if stock is None or free is None or sold is None:
+        tally.undecided = True
+        what = "how many there are" if stock is None else "how many are free" if free is None else "how many are sold"
+        tally.note = f"nobody says {what} of {words}"
+        return
+    missing = stock - free - sold - (_sum([pool.held for pool in pools]) or 0)
+    parts = f"{free} free + {sold} sold"
+    shown = at_rest("operator's stock", f"{parts} of {words}")
+    if missing > 0:
+        tally.violated(f"{missing} of {words} are gone: {parts} at rest, of {stock}", *suspects, shown)
+    elif missing < 0 and sold <= stock:
+        tally.violated(f"{-missing} of {words} are there too many: {parts} at rest, of {stock}", shown)
+
+
+def _sold(evidence: Evidence, name: str, pools: list[PoolAtRest]) -> int | None:
+    if not evidence.record.has("final_orders"):
+        return _sum([pool.sold for pool in pools])
+    orders = (order for order in evidence.orders.values() if order.state in LIVE)
+    return sum(quantity_of(order, name) for order in orders) + sold_before(evidence, name)
+
+
+def _before(evidence: Evidence, name: str) -> int | None:
+    """What there was before the release: free, held and sold; null where the platform did not show it."""
+    pools = [pool for pool in evidence.baseline_stock.values() if name in (ALL, pool.pool)]
+    free = _sum([pool.free for pool in pools])
+    if free is None:
+        return None
+    return free + (_sum([pool.held for pool in pools]) or 0) + sold_before(evidence, name)
+
+
+def _sum(figures: list[int | None]) -> int | None:
+    """Null where there is none, or one is not known."""
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if known and len(known) == len(figures) else None
+
+
+def _basket(basket: Basket) -> Moment:
+    return during(basket.hold, f"{basket.words}, and did not buy them")
+
+
+def _lost(hold: Operation[SeatsValue]) -> Moment:
+    return during(hold, f"{hold.actor} asked for {hold.value.words} and had no answer")
+
+
+NO_LEAKED_STOCK: Final = specified("no_leaked_stock", no_leaked_stock)

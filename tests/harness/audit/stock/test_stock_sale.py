@@ -1,0 +1,147 @@
+"""A sale of pools: a correct one is never flagged, each breakage is, and only what the platform can show is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.audit import audit
+from harness.record.verdict import InvariantResult, Status
+from harness.registry.invariants import INVARIANTS
+from tests.harness.audit.paper import judged
+from tests.paper_stock import CAPABILITIES, StockSale
+
+SHOWN = {name for name, one in INVARIANTS.items() if set(one.needs) <= set(CAPABILITIES)}
+OF_STOCK = ("no_oversell", "bought_as_told", "no_unasked_purchase", "no_leaked_stock")
+
+BREAKAGES: dict[Callable[[StockSale], StockSale], tuple[str, ...]] = {
+    StockSale.oversell: ("no_oversell",),
+    StockSale.overbook: ("no_oversell",),
+    StockSale.grant_part: ("bought_as_told",),
+    StockSale.sell_twice: ("no_unasked_purchase",),
+    StockSale.leak: ("no_leaked_stock",),
+    StockSale.keep_held: ("no_leaked_stock",),
+    StockSale.double_charge: ("money_reconciles",),
+}
+
+SIDE_EFFECTS = {
+    StockSale.double_charge: {"one_key_one_purchase"},  # its payment was posted again
+    StockSale.sell_twice: {"no_lost_booking"},  # an order that nobody asked for
+}
+
+sales = st.builds(
+    StockSale, fans=st.integers(32, 50), seed=st.integers(0, 2**32), stock=st.just({"floor": 16, "stand": 12})
+)
+
+
+def results(sale: StockSale) -> dict[str, InvariantResult]:
+    return {result.name: result for result in audit(sale.record())}
+
+
+@settings(max_examples=25, deadline=None)
+@given(sale=sales)
+def test_a_correct_sale_is_never_flagged(sale: StockSale) -> None:
+    found = results(sale)
+    assert {name for name, result in found.items() if result.status is Status.NOT_OBSERVABLE} == set(INVARIANTS) - SHOWN
+    assert {name: found[name].status for name in SHOWN} == dict.fromkeys(SHOWN, Status.HELD)
+    assert all(found[name].chances > 0 for name in OF_STOCK)
+
+
+@pytest.mark.parametrize(("breakage", "names"), BREAKAGES.items(), ids=[one.__name__ for one in BREAKAGES])
+def test_each_breakage_is_flagged(breakage: Callable[[StockSale], StockSale], names: tuple[str, ...]) -> None:
+    found = results(breakage(StockSale()))
+    violated = {name for name, result in found.items() if result.status is Status.VIOLATED}
+    assert violated - SIDE_EFFECTS.get(breakage, set()) == set(names)
+
+
+def test_the_counter_example_of_an_oversell_names_the_orders_beyond_and_the_baskets_that_overlapped() -> None:
+    violation = judged("no_oversell", StockSale().oversell()).violations[0]
+    assert "order-0050" in violation.summary
+    assert "were on sale; beyond that:" in violation.summary
+    told = " | ".join(step.text for step in violation.history)
+    assert "fan-0050 was granted" in told
+    assert "order order-0050 of fan-0050 is confirmed for" in told
+    assert len(violation.history) > 2
+
+
+def test_capacity_is_what_the_rules_declare_and_not_what_the_platform_shows() -> None:
+    sale = StockSale()
+    sold = sum(int(str(row["quantity"])) for row in sale.tables["final_orders"])
+    assert judged("no_oversell", sale.ruled(stock=50)).status is Status.HELD
+    result = judged("no_oversell", StockSale().ruled(stock=sold - 1))
+    assert result.status is Status.VIOLATED
+    assert f"{sold} of the tickets were sold, and {sold - 1} were on sale" in result.violations[0].summary
+
+
+def test_what_was_sold_before_the_release_is_taken_off_and_no_order_of_this_run() -> None:
+    sale = StockSale(fans=5)  # far from the end of the stock
+    sale.tables["final_orders"].append(_order("old-1", "floor", 20))
+    sale.tables["baseline_orders"].append(_order("old-1", "floor", 20))
+    sale.tables["final_ledger"].append(
+        {"charge_id": "c", "idempotency_key": "k", "order_id": "old-1", "entry": "capture", "amount_cents": 1}
+    )
+    for name in ("baseline_stock", "final_stock"):
+        row = next(row for row in sale.tables[name] if row["pool"] == "floor")
+        row["sold"], row["free"] = int(str(row["sold"])) + 20, int(str(row["free"])) - 20
+    found = results(sale)
+    assert not [name for name, result in found.items() if result.status is Status.VIOLATED]
+    assert found["no_leaked_stock"].status is Status.HELD
+    sold = sum(int(str(row["quantity"])) for row in sale.tables["final_orders"] if row["pool"] == "floor")
+    crowded = results(sale.ruled(stock={"floor": sold - 1, "stand": 20}))
+    assert crowded["no_oversell"].status is Status.VIOLATED
+    assert f"({sold - 1} without those sold before)" in crowded["no_oversell"].violations[0].summary
+
+
+def _order(order_id: str, pool: str, quantity: int) -> dict[str, object]:
+    row: dict[str, object] = {"order_id": order_id, "fan": "somebody", "seat": "", "pool": pool, "quantity": quantity}
+    return row | {"state": "confirmed", "amount_cents": 7, "idempotency_key": ""}
+
+
+@pytest.mark.parametrize(
+    ("rules", "status", "note"),
+    [
+        ({"stock": None}, Status.NOT_OBSERVABLE, "how many tickets are on sale is not declared"),
+        ({"stock": {"floor": 60}}, Status.UNKNOWN, "no stock is declared of stand"),
+    ],
+)
+def test_what_is_not_declared_is_not_judged(rules: dict[str, object], status: Status, note: str) -> None:
+    result = judged("no_oversell", StockSale().ruled(**rules))
+    assert (result.status, note in result.note) == (status, True)
+
+
+def test_a_pool_that_was_never_close_to_its_end_was_not_put_to_the_test() -> None:
+    sale = StockSale(stock={"floor": 3000, "stand": 2000})
+    assert judged("no_oversell", sale).status is Status.NOT_EXERCISED
+
+
+def test_a_stock_other_than_the_platform_showed_before_the_sale_decides_nothing() -> None:
+    result = judged("no_leaked_stock", StockSale().ruled(stock={"floor": 31, "stand": 20}))
+    assert (result.status, result.violations_total) == (Status.UNKNOWN, 0)
+    assert result.note == "the platform showed 30 of floor before the sale, and platform.rules.stock has 31"
+
+
+def test_a_purchase_limit_counts_tickets() -> None:
+    sale = StockSale()
+    row = sale.tables["final_orders"][0]
+    assert judged("purchase_limit", sale).status is Status.HELD
+    row["quantity"] = 5
+    result = judged("purchase_limit", sale)
+    assert result.status is Status.VIOLATED
+    assert f"{row['fan']} bought 5 tickets; 4 are allowed" in result.violations[0].summary
+
+
+def test_without_a_retry_nobody_can_tell_that_retries_buy_nothing() -> None:
+    sale = StockSale()
+    seen: set[object] = set()
+    kept = []
+    for op in sale.tables["operations"]:
+        if op["function"] != "pay" or op["key"] not in seen:
+            kept.append(op)
+        seen.add(op["key"])
+    for number, op in enumerate(kept):
+        op["op"] = number
+    sale.tables["operations"] = kept
+    assert judged("no_unasked_purchase", sale).status is Status.NOT_EXERCISED
