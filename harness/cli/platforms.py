@@ -51,8 +51,8 @@ def require_fitting(
 def check_adapter(source: ScenarioFile) -> Description:
     """What the adapter declares, from a process of its own. Raises InputError: it, or what is asked of it, is wrong."""
     from harness.registry.capabilities import Capability
-    from harness.registry.indicators import INDICATORS
     from harness.rehearsal.adapter import describe
+    from harness.scenario.fit import problems
     from harness.stack.own import absolute
     from harness.yaml_file import suggest
 
@@ -67,12 +67,8 @@ def check_adapter(source: ScenarioFile) -> Description:
             raise InputError(
                 f"declares the unknown capability {name!r}", file=own.adapter, hint=suggest(name, list(Capability))
             )
-    for name in scenario.objectives:
-        if lacking := [need.value for need in INDICATORS[name].needs if need not in found.capabilities]:
-            raise source.error(
-                f"the adapter does not declare the capability {lacking[0]}, which this indicator needs",
-                "objectives", name, hint="leave the objective out, or declare it",
-            )  # fmt: skip
+    for problem in problems(scenario, found.capabilities):
+        raise source.error(problem.message, *problem.key, hint=problem.hint)
     if own.baseline == "read" and Capability.ORDER_EXPORT not in found.capabilities:
         raise source.error(
             f"the adapter does not declare the capability {Capability.ORDER_EXPORT}, which a baseline needs",

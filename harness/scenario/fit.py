@@ -64,23 +64,12 @@ def _objectives(scenario: Scenario, capabilities: Collection[str]) -> Iterator[P
         elif own is not None and indicator.is_fed and name not in own.indicators:
             hint = f"say which of the platform's metrics it is: platform.indicators.{name}: {{metric: NAME}}"
             yield Problem(("objectives", name), "cannot be measured: no metric feeds it", hint)
-    for name, source in own.indicators.items() if own is not None else ():
-        if name not in INDICATORS or not INDICATORS[name].metric:
-            fed = ", ".join(one.name for one in INDICATORS.values() if one.metric)
-            yield Problem(("platform", "indicators", name), "is not fed by a metric", f"expected one of {fed}")
-        elif source.source and own is not None and source.source not in own.metrics:
-            known = ", ".join(own.metrics) or "none"
-            place = ("platform", "indicators", name, "source")
-            yield Problem(place, f"no metrics page is called {source.source!r}", f"platform.metrics has {known}")
 
 
 def _rules(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Problem]:
     own = scenario.platform
     if own is None:
         return
-    if "stock" in capabilities and own.rules.stock is None:
-        hint = "set platform.rules.stock: 500, or by pool: {floor: 300, stand: 200}"
-        yield Problem(("platform", "rules"), "how many tickets are on sale is not declared", hint)
     if "stock" not in capabilities and own.rules.stock is not None:
         hint = "take it out, or declare Capability.STOCK in the adapter"
         yield Problem(("platform", "rules", "stock"), "the platform sells no stock", hint)

@@ -114,6 +114,7 @@ def test_what_a_platform_does_not_show_is_not_observable() -> None:
     assert found["queue_order"] is Status.HELD
     assert {name for name, status in found.items() if status is Status.NOT_OBSERVABLE} == {
         "bought_as_told",
+        "granted_as_asked",
         "no_unasked_purchase",
         "no_lost_booking",
         "no_lost_order",
