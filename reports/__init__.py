@@ -5,6 +5,7 @@ It judges nothing: what a page says is in the record or in the verdict, or is sa
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,12 @@ def write(record: Record, verdict: Verdict, control: Record | None = None) -> No
     its reports, so that `gate` does not give it after a command that could not.
     `control`: of a paired run, the record that the verdict was compared with; null when there is none to be trusted.
     """
+    from harness.record.reserve import give_back
     from harness.record.verdict import Decision
     from reports import html_page, json_document, junit_xml, markdown, view
 
     paths, page = record.paths, view.build(record, verdict, control)
+    give_back(paths)
     rendered = (
         (paths.junit, junit_xml.render(verdict)),
         (paths.report_markdown, markdown.render(page)),
@@ -47,5 +50,6 @@ def _replace(path: Path, content: str) -> None:
         partial.write_bytes(content.encode("utf-8", "replace"))
         partial.replace(path)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise

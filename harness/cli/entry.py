@@ -9,7 +9,7 @@ import typer
 
 from chaos.commands import heal_orphans
 from harness.cli.app import app, broken, fail, say
-from harness.cli.streams import forgive_stderr
+from harness.cli.streams import forgive_broken_output
 from harness.errors import ExitCode, GatecrashError
 from harness.processes.signals import stoppable
 from harness.record import seal_key
@@ -17,7 +17,7 @@ from harness.record import seal_key
 
 def main() -> NoReturn:
     """The entry point: run a command, turn what it raises into one line and an exit code."""
-    forgive_stderr()
+    forgive_broken_output()
     try:
         with stoppable():
             seal_key.take()

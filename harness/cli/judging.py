@@ -13,7 +13,6 @@ from rich.console import Console
 from harness.cli.app import app, print_json, print_table, say
 from harness.cli.judge import judge_record
 from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir
-from harness.cli.streams import spoken
 from harness.cli.verdicts import answer, exit_code_of, judge
 from harness.errors import InputError, NoVerdict
 
@@ -37,11 +36,10 @@ def gate(run: RunDir, min_grade: MinGrade = None, json: AsJson = False) -> None:
     decided = gates.decide(run, lambda run: judge_record(run).verdict, _grade(min_grade))
     if decided.note:
         say(decided.note)
-    with spoken():
-        if json:
-            typer.echo(msgspec.json.encode(decided).decode())
-        else:
-            typer.echo(f"{decided.verdict}: {decided.reason}")
+    if json:
+        typer.echo(msgspec.json.encode(decided).decode())
+    else:
+        typer.echo(f"{decided.verdict}: {decided.reason}")
     raise typer.Exit(decided.exit_code)
 
 
@@ -78,11 +76,10 @@ def compare(
     )
     if found.left_out:
         raise NoVerdict(f"there is nothing to compare: {found.left_out}")
-    with spoken():
-        if json:
-            print_json(found)
-        else:
-            _show_comparison(found)
+    if json:
+        print_json(found)
+    else:
+        _show_comparison(found)
 
 
 @app.command(short_help="Show that the audit sees planted bugs.")

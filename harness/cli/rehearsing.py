@@ -29,8 +29,8 @@ from harness.cli.options import (
     StackName,
 )
 from harness.cli.platforms import DEFAULT_STACK, adapter_version, require_fitting, require_ready
-from harness.cli.verdicts import answer, exit_code_of, judge, judge_early_end
-from harness.errors import GatecrashError, InputError
+from harness.cli.verdicts import conclude
+from harness.errors import ExitCode, GatecrashError, InputError, Interrupted
 from harness.scenario.file import Override
 
 STEADY_S: Final = 6.0
@@ -119,7 +119,7 @@ def rehearse(
     require_fitting(source, stack, plant_bug=plant_bug, paired=paired, random_faults=random_faults)
     if paired:
         require_pairable(source.scenario, remote_workers)
-    paths = _record(
+    code = _rehearse(
         source,
         experiments,
         out,
@@ -130,9 +130,7 @@ def rehearse(
         paired=paired,
         json=json,
     )
-    verdict = judge(paths.root)
-    answer(verdict, paths, json=json)
-    raise typer.Exit(exit_code_of(verdict))
+    raise typer.Exit(code)
 
 
 @app.command(short_help="One experiment under a small steady load.")
@@ -171,10 +169,8 @@ def drill(
     if paired:
         require_pairable(source.scenario)
     reach = reach_of("127.0.0.1", 0, web=False)
-    paths = _record(source, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired, json=json)
-    verdict = judge(paths.root)
-    answer(verdict, paths, json=json)
-    raise typer.Exit(exit_code_of(verdict))
+    code = _rehearse(source, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired, json=json)
+    raise typer.Exit(code)
 
 
 def _overrides(
@@ -214,7 +210,7 @@ def _random_faults(name: str, overrides: Sequence[Override], count: int, stack: 
     return Override("faults", msgspec.to_builtins(drawn), f"--random-faults {count}")
 
 
-def _record(
+def _rehearse(
     source: ScenarioFile,
     experiments: Sequence[Planned],
     out: Path,
@@ -225,8 +221,8 @@ def _record(
     *,
     paired: bool = False,
     json: bool = False,
-) -> RunPaths:
-    """Carry the rehearsal out, or both halves of a paired one; returns the run directory.
+) -> ExitCode:
+    """Carry the rehearsal out, or both halves of a paired one, and judge it; returns the exit code of the command.
 
     One that ends early is judged by what was seen, and ends the command with the exit code of what ended it.
     """
@@ -305,14 +301,17 @@ def _record(
                 observer.phase("judge", "audit, indicators, grade, report")
 
     paths = create_run(out, scenario.name, datetime.now(UTC))
+    ended: GatecrashError | None = None
     try:
         run_both(paths, carry_out, say) if paired else carry_out(paths)
+    except KeyboardInterrupt:
+        ended = Interrupted("interrupted before the verdict")
     except GatecrashError as error:
-        begun = [one for one in (paths, paths.control) if one.run.exists()]
-        if not begun or isinstance(error, InputError):  # then nobody was released, and there is nothing to judge
-            raise
-        raise typer.Exit(judge_early_end(begun[0], error, json=json)) from error
-    return paths
+        ended = error
+    begun = [one for one in (paths, paths.control) if one.run.exists()]
+    if ended is not None and (not begun or isinstance(ended, InputError)):  # nobody was released: nothing to judge
+        raise ended
+    return conclude(begun[0] if begun else paths, ended, json=json)
 
 
 def _named(scenario: Scenario, experiments: Sequence[Planned]) -> Scenario:

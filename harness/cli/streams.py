@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 
-class _Forgiving(io.TextIOWrapper):
+class _Messages(io.TextIOWrapper):
     """Text that cannot be written, to a pipe that was closed or a disk that is full, is dropped."""
 
     def write(self, text: str, /) -> int:
@@ -23,22 +23,46 @@ class _Forgiving(io.TextIOWrapper):
             super().flush()
 
 
-def forgive_stderr() -> None:
-    """From now on a message that cannot be written to stderr is dropped; where there is no stderr, all are."""
-    if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process lives
-    else:
-        sys.stderr = _Forgiving(sys.stderr.buffer, "utf-8", "backslashreplace", line_buffering=True)
+class _Answers(io.TextIOWrapper):
+    """Text that cannot be written is dropped, and so is all that follows.
 
+    A reader who left early is no trouble; anything else is said once on stderr.
+    """
 
-@contextmanager
-def spoken() -> Iterator[None]:
-    """Within, the answer is printed on stdout. A reader who left early is no trouble; a full disk is said."""
-    try:
-        yield
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process lives
+    def write(self, text: str, /) -> int:
+        try:
+            super().write(text)
+        except OSError as error:
+            self._give_up(error)
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())  # what is still buffered goes there too
+        os.close(nowhere)
         if not isinstance(error, BrokenPipeError):
             print(f"gatecrash: the answer cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+
+
+def forgive_broken_output() -> None:
+    """From now on output that cannot be written raises nothing; where there is no stdout or stderr, it is dropped."""
+    sys.stderr = (
+        _nowhere()
+        if sys.stderr is None
+        else _Messages(sys.stderr.buffer, "utf-8", "backslashreplace", line_buffering=True)
+    )
+    if sys.stdout is None:
+        sys.stdout = _nowhere()
+    else:
+        out = sys.stdout
+        sys.stdout = _Answers(out.buffer, out.encoding, "backslashreplace", line_buffering=out.isatty())
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")

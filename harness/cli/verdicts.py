@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,9 +12,8 @@ import typer
 
 from harness.cli.app import broken, fail, say
 from harness.cli.judge import Judged, judge_record
-from harness.cli.streams import spoken
 from harness.errors import ExitCode, GatecrashError, Interrupted, NoVerdict
-from harness.record.verdict import Decision, Verdict
+from harness.record.verdict import Decision, Reason, Verdict
 
 _LEVELS: Final = {"critical": "error", "major": "warning", "minor": "notice"}
 _MOST: Final = 10  # GitHub shows no more of a kind in one step
@@ -47,41 +47,68 @@ if TYPE_CHECKING:
 def judge(run: Path) -> Verdict:
     """Audit, measure, grade and render the record in `run`.
 
-    Raises InputError when it cannot be trusted, NoVerdict when the report cannot be written or the judging breaks.
+    Where the reports cannot be written that is said, and the verdict is NO VERDICT. Raises InputError when the record
+    cannot be trusted, NoVerdict when the judging breaks, Interrupted when the user stops it.
     """
     again = f"nothing is lost: `gatecrash report {run}` gives it"
     try:
         judged = judge_record(run)
-        _render(judged)
+        try:
+            _render(judged)
+        except OSError as error:
+            return _unwritten(judged, error, again)
     except KeyboardInterrupt as stop:
         raise Interrupted("interrupted before the verdict", hint=again) from stop
     except GatecrashError:
         raise
-    except OSError as error:
-        raise NoVerdict(f"the report cannot be written: {error}", hint=f"mend that; {again}") from error
     except Exception as error:
         raise NoVerdict(f"gatecrash broke while it judged: {broken(error)}") from error
     return judged.verdict
 
 
-def judge_early_end(paths: RunPaths, error: GatecrashError, *, json: bool) -> ExitCode:
-    """A run that ended before its time: say why, and leave the report of what was seen until then.
+def conclude(paths: RunPaths, ended: GatecrashError | None, *, json: bool) -> ExitCode:
+    """Judge the run that was just carried out, answer, and return the exit code of the command.
 
-    The exit code is that of the error. A report that cannot be made is said and hides nothing.
+    `ended`: what ended the run before its time; then the exit code is that of the error. Whatever happens the four
+    files are left as far as the disk takes them, and the answer is on stdout.
     """
-    fail(str(error))
+    if ended is not None:
+        fail(str(ended))
     try:
         verdict = judge(paths.root)
     except GatecrashError as problem:
-        say(f"no report: {problem}")
-        return error.exit_code
-    say(f"report: {paths.report_html}")
-    with spoken():
-        if json:
-            typer.echo(paths.verdict.read_text(), nl=False)
-        else:
-            typer.echo(f"{verdict.verdict}\n{verdict.reason}")
-    return error.exit_code
+        fail(str(problem))
+        verdict = _leave_unjudged(paths, problem)
+        ended = ended or (problem if isinstance(problem, Interrupted) else NoVerdict(problem.message))
+    answer(verdict, paths, json=json)
+    return exit_code_of(verdict) if ended is None else ended.exit_code
+
+
+def _unwritten(judged: Judged, error: OSError, again: str) -> Verdict:
+    """The verdict after files of it could not be written; what can be written then says so."""
+    from harness.judging.unjudged import unwritten
+    from harness.record.seal import seal_verdict
+
+    fail(f"the report cannot be written: {error} (mend that; {again})")
+    reason = Reason(f"The report cannot be written: {error.strerror}.", f"mend that; {again}")
+    verdict = seal_verdict(unwritten(judged.verdict, reason))
+    with suppress(OSError):
+        _render(Judged(judged.record, verdict))
+    return verdict
+
+
+def _leave_unjudged(paths: RunPaths, problem: GatecrashError) -> Verdict:
+    """NO VERDICT with what could not be done, in all four files where the disk takes them."""
+    from harness.judging.unjudged import unjudged
+    from harness.record.reader import Record
+    from harness.record.seal import seal_verdict
+
+    record = Record.documents(paths)
+    again = problem.hint or f"`gatecrash report {paths.root}` judges it again"
+    verdict = seal_verdict(unjudged(record.run, Reason(f"The record was not judged: {problem.message}.", again)))
+    with suppress(OSError):
+        _render(Judged(record, verdict))
+    return verdict
 
 
 def _render(judged: Judged) -> None:
@@ -94,18 +121,17 @@ def _render(judged: Judged) -> None:
 
 def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     """Print it: the grade, the worst findings, the counter-examples, where the report is."""
-    with spoken():
-        _print(verdict, paths, json=json)
-
-
-def _print(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     for line in annotate(verdict):
         say(line)
     if json:
         from reports import json_document
 
         typer.echo(json_document.render(verdict), nl=False)
-        return
+    else:
+        _print(verdict, paths)
+
+
+def _print(verdict: Verdict, paths: RunPaths) -> None:
     from harness.amounts import points
     from harness.judging.counter_example import counter_examples
     from harness.judging.why import why
@@ -128,7 +154,8 @@ def _print(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     if verdict.paired is not None:
         for line in in_words(verdict.paired):
             typer.echo(line)
-    typer.echo(f"report: {paths.report_html}")
+    if paths.report_html.exists():
+        typer.echo(f"report: {paths.report_html}")
 
 
 def exit_code_of(verdict: Verdict) -> ExitCode:

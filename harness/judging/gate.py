@@ -1,7 +1,8 @@
 """The gate: judges a finished run again and returns the exit code for a CI job.
 
-The record decides, not verdict.json: the record is judged again, and verdict.json is held against what that gives. Only
-a verdict.json that another gatecrash wrote is not held against it, and is not asked at all.
+The record decides, not verdict.json: the record is judged again, and verdict.json is held against what that gives. One
+that another gatecrash wrote is held against it as well, in every field that both have: who edits a verdict can edit the
+name of its judge too. A verdict.json that says that the record was never judged is NO VERDICT, without judging.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 
 from harness.errors import ExitCode, InputError
 from harness.judging.grade import exit_code
+from harness.judging.unjudged import is_unjudged
 from harness.record import versions
 from harness.record.paths import RunPaths, require_file
 from harness.record.seal import require_verdict_seal
@@ -31,6 +33,8 @@ _EDITED: Final = "somebody edited it; `gatecrash report` gives what the record g
 _RELATIVE: Final = 1e-9  # machines may differ in the last digits of a float, never in what they decide
 _SHOWN_MAX: Final = 60
 _ABSENT: Final = object()
+_OWN: Final = ("judged_by", "seal")
+"""Fields that two versions write differently for one and the same verdict."""
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -50,6 +54,7 @@ class _Head(msgspec.Struct, frozen=True):
     schema: str
     run_id: str
     verdict: Decision
+    reason: str = ""
     judged_by: str = ""
 
 
@@ -63,14 +68,21 @@ def decide(run: Path, judge: Judge, min_grade: str | None = None) -> Decided:
     if not run.is_dir():
         raise InputError("no such run directory", file=str(run), hint="give the directory of a finished run")
     head, written = _read(paths.verdict)
+    if is_unjudged(head.verdict, head.judged_by):
+        require_verdict_seal(paths.verdict, written)
+        note = f"`gatecrash report {run}` judges the record"
+        return Decided(_one_line(head.run_id), head.verdict, None, ExitCode.NO_VERDICT, _one_line(head.reason), note)
     verdict = judge(run)
     require_verdict_seal(paths.verdict, written)
+    found = differences(json.loads(msgspec.json.encode(verdict)), written)
     note = ""
     if head.judged_by == verdict.judged_by:
-        _require_same(paths, verdict, written)
+        _require_same(paths, verdict, written, found, _EDITED)
     else:
-        by = _one_line(head.judged_by) or "of an older version"
-        note = f"verdict.json was written by gatecrash {by}: decided from the record by {versions.judging()}"
+        by = f"it was written by gatecrash {_one_line(head.judged_by) or 'of an older version'}"
+        both = (one for one in found if one.at[0] not in _OWN and _ABSENT not in (one.expected, one.found))
+        _require_same(paths, verdict, written, both, f"{by}; `gatecrash report` judges the record with this one")
+        note = f"verdict.json: {by}; the record gives the same to {versions.judging()}"
     code = exit_code(verdict)
     decision, reason = verdict.verdict, verdict.reason
     if code == ExitCode.READY and min_grade and not _at_least(verdict.grade, min_grade):
@@ -133,16 +145,19 @@ def _without_repeats(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _require_same(paths: RunPaths, verdict: Verdict, written: dict[str, object]) -> None:
+def _require_same(
+    paths: RunPaths, verdict: Verdict, written: dict[str, object], found: Iterator[Difference], hint: str
+) -> None:
+    """Raises InputError for a file of the record that changed, then for the first of the differences found."""
     for one in differences(verdict.record, written.get("record")):
         if one.at and _ABSENT not in (one.expected, one.found):
             file = str(paths.root / str(one.at[0]))
             raise InputError("has changed since the verdict was given", file=file, hint=_MEND)
-    first = next(differences(json.loads(msgspec.json.encode(verdict)), written), None)
+    first = next(found, None)
     if first is None:
         return
     message = f"says {_shown(first.found)}, but the record gives {_shown(first.expected)}"
-    raise InputError(message, file=str(paths.verdict), key=_place(first.at), hint=_EDITED)
+    raise InputError(message, file=str(paths.verdict), key=_place(first.at), hint=hint)
 
 
 def _place(at: Sequence[str | int]) -> str:

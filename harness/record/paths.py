@@ -57,6 +57,11 @@ class RunPaths(Struct, frozen=True):
         return self.root / "junit.xml"
 
     @property
+    def reserve(self) -> Path:
+        """Room kept for the last words of the run, see `harness.record.reserve`."""
+        return self.root / "reserve"
+
+    @property
     def logs(self) -> Path:
         """One log file per process of the stack and of the swarm."""
         return self.root / "logs"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -84,6 +85,31 @@ class Record:
             tables["requests"] = _with_counted(tables["requests"], tables["histograms"])
         run = msgspec.structs.replace(run, complete=not marks, anomalies=(*run.anomalies, *marks))
         return cls(paths, run, faults, tables, frozenset(absent))
+
+    @classmethod
+    def documents(cls, paths: RunPaths) -> Self:
+        """A run without its tables, for a report that only says why it was not judged; raises nothing.
+
+        A document that cannot be read is an empty one.
+        """
+        run = RunDocument(
+            schema=SCHEMA_VERSION,
+            run_id=paths.run_id,
+            scenario_name="",
+            scenario={},
+            seed=0,
+            t0=None,
+            command=(),
+            versions={},
+            capabilities=(),
+        )
+        faults = FaultsDocument(schema=SCHEMA_VERSION, faults=())
+        with suppress(InputError):
+            _require_files(paths)
+            run = _document(paths.run, RunDocument)
+            faults = _document(paths.faults, FaultsDocument)
+        empty = {name: schema.empty_table() for name, schema in TABLES.items()}
+        return cls(paths, msgspec.structs.replace(run, complete=False), faults, empty, frozenset(TABLES))
 
     def table(self, name: str) -> pa.Table:
         """One of `TABLES`, whole. Requests that were counted in histograms are rows again in `requests`."""

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
@@ -121,7 +122,8 @@ class TableWriter(StreamWriter):
             _replace_durably(partial, self._finished)
             self.path.unlink()
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             kept = f"its {self.rows_written} rows are kept in {self.path.name}"
             raise EnvironmentProblem(
                 f"{self._finished} cannot be written: {_why(error)}; {kept}", hint=_HINT
@@ -136,6 +138,8 @@ def write_document(path: Path, document: Struct) -> None:
         partial.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
         _replace_durably(partial, path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise EnvironmentProblem(f"{path} cannot be written: {_why(error)}", hint=_HINT) from error
 
 

@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from harness.record.paths import RunPaths
-from harness.record.schema import SCHEMA_VERSION, Anomaly, Phase, ProcessInfo, RunDocument, SelfTestSummary
+from harness.record.reserve import give_back, reserve
+from harness.record.schema import OWN_SOURCE, SCHEMA_VERSION, Anomaly, Phase, ProcessInfo, RunDocument, SelfTestSummary
 from harness.record.seal import seal
 from harness.record.writer import write_document
 from harness.scenario import OwnPlatform, Scenario
@@ -51,6 +52,7 @@ class RunJournal:
             selftest=selftest,
         )
         paths.logs.mkdir(exist_ok=True)
+        reserve(paths)
         self._write()
 
     @property
@@ -102,10 +104,20 @@ class RunJournal:
             anomaly = msgspec.structs.replace(anomaly, t_s=time.monotonic() - self._t0_monotonic_s)
         self._update(anomalies=(*self._document.anomalies, anomaly))
 
+    def ended_early(self, text: str) -> None:
+        """Why the run ended before its time; the room that was kept for that is given back."""
+        give_back(self.paths)
+        self.note(Anomaly(t_s=None, source=OWN_SOURCE, text=text))
+
     def complete(self) -> None:
         """Nothing is missing: every part of the record was written. It is sealed as it is now."""
+        give_back(self.paths)
         self._marks.append(("end", time.monotonic()))
-        self._update(phases=self._phases(), complete=True)
+        try:
+            self._update(phases=self._phases(), complete=True)
+        except BaseException:
+            self._document = msgspec.structs.replace(self._document, complete=False)
+            raise
 
     def _say(self, source: str, texts: Sequence[str]) -> None:
         for text in texts:

@@ -18,7 +18,7 @@ import msgspec
 from harness.errors import EnvironmentProblem, GatecrashError, InputError, Interrupted, NoVerdict
 from harness.processes.signals import shielded, uninterrupted
 from harness.record.paths import RunPaths
-from harness.record.schema import OWN_SOURCE, Anomaly, SelfTestSummary
+from harness.record.schema import SelfTestSummary
 from harness.record.scrape import Scraper
 from harness.record.spans import collect_spans
 from harness.rehearsal.journal import RunJournal
@@ -147,7 +147,7 @@ def rehearse(
 def _note_end(journal: RunJournal, text: str) -> None:
     """A disk that is full must not hide why the run ended."""
     with suppress(EnvironmentProblem):
-        journal.note(Anomaly(t_s=None, source=OWN_SOURCE, text=text))
+        journal.ended_early(text)
 
 
 def _run(
@@ -207,6 +207,7 @@ def _run(
             settled = swarm.expect(Settled, scenario.settle_timeout_s * 2 + _FINISHES_WITHIN_S)
             journal.settled(settled)
             _notice_deaths(stack, journal, observer)
+        _require_sound(scraper, conductor)
         for anomaly in scraper.anomalies():
             journal.note(anomaly)
         observer.phase("take down", f"{stack.name} stack")

@@ -255,15 +255,47 @@ def judged_by_another(run: Path, hash_seed: str) -> bytes:
 
 
 @pytest.mark.parametrize("judged_by", ["0.0.1 0123456789ab", "", "\\u001b[2J\\n::error::x"])
-def test_a_verdict_of_another_gatecrash_is_not_asked(tmp_path: Path, judged_by: str) -> None:
-    paths = judged(tmp_path, slow())
-    own = judge_record(paths.root).verdict.judged_by
-    edit(paths, f'"judged_by": "{own}"', f'"judged_by": "{judged_by}"')
-    edit(paths, '"verdict": "NOT READY"', '"verdict": "READY"')
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"verdict": "NOT READY"', '"verdict": "READY"'), ('"score": ', '"score": 9'), ('"value": ', '"value": 1')],
+)
+def test_who_names_another_judge_in_an_edited_verdict_is_refused_all_the_same(
+    tmp_path: Path, judged_by: str, old: str, new: str
+) -> None:
+    paths = judged_by_name(tmp_path, judged_by)
+    edit(paths, old, new)
+    said = refusal(paths.root)
+    assert "but the record gives" in said
+    assert "`gatecrash report` judges the record with this one" in said
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("judged_by", ["0.0.1 0123456789ab", "", "\\u001b[2J\\n::error::x"])
+def test_a_verdict_of_another_gatecrash_counts_where_the_record_gives_the_same(tmp_path: Path, judged_by: str) -> None:
+    paths = judged_by_name(tmp_path, judged_by)
+    edit(paths, '"examinations": ', '"a_field_of_another_version": ')
     decided = gate(paths.root)
     assert (decided.exit_code, decided.verdict) == (ExitCode.NOT_READY, Decision.NOT_READY)
-    assert "decided from the record" in decided.note
+    assert "the record gives the same" in decided.note
     assert decided.note.isprintable()
+
+
+def judged_by_name(root: Path, judged_by: str) -> RunPaths:
+    paths = judged(root, slow())
+    own = judge_record(paths.root).verdict.judged_by
+    edit(paths, f'"judged_by": "{own}"', f'"judged_by": "{judged_by}"')
+    return paths
+
+
+def test_a_verdict_without_a_judge_passes_as_no_verdict_alone(tmp_path: Path) -> None:
+    paths = judged(tmp_path)
+    own = judge_record(paths.root).verdict.judged_by
+    edit(paths, f'"judged_by": "{own}"', '"judged_by": ""')
+    assert gate(paths.root).exit_code == ExitCode.READY
+    edit(paths, '"verdict": "READY"', '"verdict": "NO VERDICT"')
+    decided = gate(paths.root)
+    assert (decided.exit_code, decided.verdict) == (ExitCode.NO_VERDICT, Decision.NO_VERDICT)
+    assert "gatecrash report" in decided.note
 
 
 def test_every_file_of_the_record_is_guarded(tmp_path: Path) -> None:
