@@ -17,6 +17,7 @@ import yaml
 from msgspec import inspect as shapes
 
 from harness.errors import InputError
+from harness.input_file import read_input
 
 T = TypeVar("T")
 Keys: TypeAlias = tuple[str | int, ...]
@@ -27,6 +28,31 @@ _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*)`")
 _INVALID_VALUE = re.compile(r"Invalid (enum )?value (?P<value>.*)")
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`(?P<place>\$.*)`)?$", re.DOTALL)
 _SEGMENT = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
+
+
+BYTES_MAX: Final = 1024 * 1024
+DEPTH_MAX: Final = 100
+REPEATED_MAX: Final = 10_000
+"""Values that aliases may stand for, each counted as often as it is referred to."""
+
+
+class _BoundedLoader(yaml.SafeLoader):
+    """Refuses what is nested deeper than `DEPTH_MAX` before its own recursion does."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self._depth > DEPTH_MAX:
+            problem = f"nested more than {DEPTH_MAX} levels deep"
+            # types-PyYAML leaves this method of every loader untyped
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=cast(Any, self).peek_event().start_mark)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
 
 
 def load(path: Path, type: type[T]) -> T:
@@ -70,17 +96,17 @@ class YamlFile:
         return InputError(message, hint=hint, file=str(self.path), line=self.line_of(*keys), key=spell(keys) or None)
 
     def _compose(self) -> yaml.Node:
+        content = read_input(self.path, BYTES_MAX)
         try:
-            text = self.path.read_text(encoding="utf-8")
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", file=str(self.path)) from error
+            root: yaml.Node | None = yaml.compose(content.decode("utf-8"), Loader=_BoundedLoader)
         except UnicodeDecodeError as error:
             raise InputError("is not UTF-8 text", file=str(self.path)) from error
         except yaml.YAMLError as error:
             raise self._syntax_error(error) from error
         if root is None:
             raise InputError("the file is empty", file=str(self.path))
+        if not _is_bounded(root, {}):
+            raise InputError("its aliases stand for too much", file=str(self.path), hint="write out what they mean")
         return root
 
     def _construct(self) -> object:
@@ -263,6 +289,28 @@ def _choices(shape: shapes.Type, key: str) -> list[str]:
     if isinstance(shape, shapes.EnumType):
         return [str(member.value) for member in shape.cls]
     return []
+
+
+def _is_bounded(root: yaml.Node, sizes: dict[int, tuple[int, int]]) -> bool:
+    """Whether the document, its aliases written out, is not much larger than the file and not nested too deep."""
+    size, depth = _size(root, sizes)
+    return size <= len(sizes) + REPEATED_MAX and depth <= DEPTH_MAX + 1
+
+
+def _size(node: yaml.Node, sizes: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """(nodes, levels) of what stands at and below a node, aliases written out; each node is visited once."""
+    if id(node) not in sizes:
+        sizes[id(node)] = (1, 1)  # while an alias of it is inside it; that is refused elsewhere
+        parts = [_size(child, sizes) for pair in _pairs(node) for child in pair]
+        sizes[id(node)] = (1 + sum(size for size, _ in parts), 1 + max((depth for _, depth in parts), default=0))
+    return sizes[id(node)]
+
+
+def _pairs(node: yaml.Node) -> Iterator[tuple[yaml.Node, ...]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from node.value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from ((child,) for child in node.value)
 
 
 def suggest(name: str, known: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ from harness.record.schema import (
     SeatMapFacts,
     WorkerSummary,
 )
-from harness.record.seal import seal
+from harness.record.seal import control_seal, seal
 from harness.record.verdict import ExpectationResult, FaultResult
 from harness.record.writer import TableWriter, write_document
 from harness.scenario import Load, Objective, OnSale, PlannedFault, Scenario
@@ -156,7 +156,7 @@ class RunBuilder(PaperSale):
         return Record(RunPaths(root=Path("on-paper")), self.run, self.faults, tables, gone)
 
     def write(self, root: Path) -> RunPaths:
-        """Write the run directory at `root` (made if absent) and return its paths."""
+        """Write the run directory at `root` (made if absent) and return its paths; a control in it is its own."""
         root.mkdir(parents=True, exist_ok=True)
         paths = RunPaths(root=root)
         write_document(paths.faults, self.faults)
@@ -164,7 +164,8 @@ class RunBuilder(PaperSale):
             writer = TableWriter(paths, name, self.run.run_id)
             writer.append(whole_rows(name, rows))
             writer.finish()
-        write_document(paths.run, seal(paths, self.run) if self.run.complete else self.run)
+        run = msgspec.structs.replace(self.run, control_sealed=control_seal(paths))
+        write_document(paths.run, seal(paths, run) if run.complete else run)
         return paths
 
     def changed(self, **changes: object) -> Self:

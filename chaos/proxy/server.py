@@ -7,6 +7,7 @@ import contextlib
 import resource
 import signal
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import uvloop
@@ -16,6 +17,9 @@ from chaos.proxy.api import application
 from chaos.proxy.collection import Collection
 from chaos.proxy.messages import ApiError, ProxyInput, ToxicProxyInput, read_body
 from harness.errors import EnvironmentProblem, InputError
+from harness.input_file import read_input
+
+_CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,11 +68,9 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
 
 async def _populate(collection: Collection, config: Path, *, strict: bool) -> None:
     try:
-        body = await asyncio.to_thread(config.read_bytes)
+        body = await asyncio.to_thread(read_input, config, _CONFIG_BYTES_MAX)
         given = read_body(body, list[ProxyInput]) if strict else read_body(body, list[ToxicProxyInput])
         await collection.populate(given)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=str(config)) from error
     except ApiError as error:
         raise InputError(error.message, file=str(config)) from error
 

@@ -9,9 +9,11 @@ from typing import Final
 import msgspec
 
 from harness.errors import InputError
+from harness.input_file import read_input
 from harness.stack.allowed import require_allowed
 
 VARIABLE: Final = "GATECRASH_PLATFORM"
+_BYTES_MAX: Final = 1024 * 1024
 DEFAULT: Final = "platform.json"
 CONFIRMED: Final = "GATECRASH_ALLOW_HOST"
 """Confirms hosts beyond this machine, comma-separated: an ordinary `chaos run` has no option for it."""
@@ -32,10 +34,10 @@ class PlatformFile(msgspec.Struct, frozen=True, kw_only=True):
 def read(path: str) -> PlatformFile:
     """Raises InputError when it cannot be used, or names a host that is neither on this machine nor allowed."""
     try:
-        platform = msgspec.json.decode(Path(path).read_bytes(), type=PlatformFile)
-    except OSError as error:
+        platform = msgspec.json.decode(read_input(Path(path), _BYTES_MAX), type=PlatformFile)
+    except InputError as error:
         hint = f"`gatecrash target up --json > {DEFAULT}` writes one; {VARIABLE} names another"
-        raise InputError(f"cannot be read: {error.strerror}", file=path, hint=hint) from error
+        raise InputError(error.message, file=path, hint=hint) from error
     except msgspec.DecodeError as error:
         hint = 'e.g. {"toxiproxy": "http://127.0.0.1:8474", "metrics": {"api": "http://127.0.0.1:9000/metrics"}}'
         raise InputError(f"does not say where the platform is: {error}", file=path, hint=hint) from error

@@ -50,7 +50,8 @@ _STACKS_OF_OURS: Final = ("embedded", "compose")
 class Order(msgspec.Struct, frozen=True, gc=False):
     """One order of the export: its rows together. `state` is "mixed" when its seats disagree.
 
-    `pools`: tickets without a seat, by pool.
+    `pools`: tickets without a seat, by pool. `repeated`: its seats that are exported more than once; the first of their
+    rows counts.
     """
 
     order_id: str
@@ -60,6 +61,7 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     amount_cents: int
     idempotency_key: str
     pools: tuple[tuple[str, int], ...] = ()
+    repeated: tuple[str, ...] = ()
 
     @property
     def tickets(self) -> int:
@@ -381,12 +383,15 @@ def _holes(worker: int, ops: Ints, last: int) -> int:
 
 
 def _joined(order: Order, seat: Order) -> Order:
-    """The order with one more of its seats."""
+    """The order with one more of its seats, or with one that it has already."""
+    state = order.state if order.state == seat.state else "mixed"
+    if seat.seats and seat.seats[0] in order.seats:
+        return msgspec.structs.replace(order, state=state, repeated=order.repeated + seat.seats)
     return msgspec.structs.replace(
         order,
         seats=order.seats + seat.seats,
         pools=_added(order.pools, seat.pools),
-        state=order.state if order.state == seat.state else "mixed",
+        state=state,
         amount_cents=order.amount_cents + seat.amount_cents,
     )
 

@@ -62,17 +62,29 @@ def _signed(verdict: Verdict) -> Verdict:
 
 
 def _against_control(record: Record, verdict: Verdict) -> tuple[Judged | None, Verdict]:
-    """Of a paired run: its control, and the verdict with the comparison or with the reason why there is none."""
+    """Of a paired run: its control, and the verdict with the comparison or with the reason why there is none.
+
+    Raises InputError when the control is that of another run.
+    """
     from harness.paired import added, compare, is_paired, left_out
+    from harness.record.seal import require_own_control
 
     if not is_paired(record):
         return None, verdict
     root = record.paths.control.root
     try:
         found = _alone(root)  # a control has none of its own, whatever lies in its directory
-        control = Judged(found.record, _signed(found.verdict))
+    except GatecrashError as error:
+        return None, added(verdict, left_out(root.name, _without_place(error, record)), {})
+    require_own_control(record.paths, record.run, found.record.run)
+    control = Judged(found.record, _signed(found.verdict))
+    try:
         paired = compare(control.record, control.verdict, record, verdict, root.name)
     except GatecrashError as error:
-        reason = str(error).replace(f"{record.paths.root}/", "")  # wherever the run lies, the verdict is the same
-        return None, added(verdict, left_out(root.name, reason), {})
+        return None, added(verdict, left_out(root.name, _without_place(error, record)), {})
     return control, added(verdict, paired, control.record.digest())
+
+
+def _without_place(error: GatecrashError, record: Record) -> str:
+    """Wherever the run lies, the verdict is the same."""
+    return str(error).replace(f"{record.paths.root}/", "")

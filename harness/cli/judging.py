@@ -12,7 +12,7 @@ from rich.console import Console
 
 from harness.cli.app import app, print_json, print_table, say
 from harness.cli.judge import judge_record
-from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir
+from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir, path_of
 from harness.cli.verdicts import answer, exit_code_of, judge
 from harness.errors import InputError, NoVerdict
 
@@ -59,8 +59,8 @@ def report(run: RunDir, json: AsJson = False) -> None:
 
 @app.command(short_help="What differs between two finished runs.")
 def compare(
-    base: Annotated[Path, typer.Argument(metavar="BASE", help="The run that is compared with.")],
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run that is looked at.")],
+    base: Annotated[Path, typer.Argument(metavar="BASE", parser=path_of, help="The run that is compared with.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", parser=path_of, help="The run that is looked at.")],
     json: AsJson = False,
 ) -> None:
     """What differs between two finished runs: by indicator, and by phase of each fault of RUN, with 95 % intervals.
@@ -93,7 +93,9 @@ def selftest(
     clean: Annotated[int, typer.Option("--clean", metavar="N", min=0, help="Clean runs, each with its own seed.")] = 3,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the runs; clean ones count up.")] = 41,
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Runs at the same time.")] = 1,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the runs are kept.")] = DEFAULT_OUT,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", parser=path_of, help="Where the runs are kept.")
+    ] = DEFAULT_OUT,
     json: AsJson = False,
 ) -> None:
     """Show that the audit sees: each planted bug must be caught, and the clean system must raise no alarm.

@@ -7,7 +7,17 @@ from typing import Annotated, Final
 
 import typer
 
+from harness.errors import InputError
+
 DEFAULT_OUT: Final = Path("runs")
+
+
+def path_of(text: str | Path) -> Path:
+    """A path that the user gave. Raises InputError for an empty one, which would be the working directory."""
+    if not str(text):
+        raise InputError("an empty path names nothing", hint="is a variable of your shell unset?")
+    return Path(text)
+
 
 MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="A|B|C|D|F", help="Below this grade: NOT READY.")]
 Changes = Annotated[
@@ -35,6 +45,9 @@ PairedRun = Annotated[
 ]
 ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A name from `scenario list`, or a file.")]
 ExperimentName = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A name from `experiment list`, or a file.")]
-RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, e.g. runs/20261123-101500-smoke-1a2b.")]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where run directories are made.")]
+RunDir = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", parser=path_of, help="A run directory, e.g. runs/20261123-101500-smoke-1a2b."),
+]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", parser=path_of, help="Where run directories are made.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same journeys.")]

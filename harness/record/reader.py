@@ -141,7 +141,8 @@ class Record:
 
 def _require_files(paths: RunPaths) -> None:
     """Nothing that a reader would wait at for ever. Raises InputError."""
-    for path in (paths.run, paths.faults, *(paths.table(name) for name in TABLES)):
+    streams = (path for name in TABLES for path in _streams(paths, name))
+    for path in (paths.run, paths.faults, *(paths.table(name) for name in TABLES), *streams):
         require_file(path)
 
 

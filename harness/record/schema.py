@@ -26,7 +26,7 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = "gatecrash.record/2"
+SCHEMA_VERSION: Final = "gatecrash.record/3"
 OWN_SOURCE: Final = "gatecrash"
 """The source of anomalies that say how the run ended, and of metrics that are not the platform's."""
 BOT_ACTOR: Final = "bot-"
@@ -507,6 +507,7 @@ class RunDocument(Struct, frozen=True):
     selftest: SelfTestSummary | None = None  # the last one of this version; null: there was none
     tables: dict[str, TableSeal] = {}
     faults_sha256: str = ""
+    control_sealed: str = ""  # of a paired run: `sealed` of its control; "": no control was finished
     sealed: str = ""  # "": the run was never finished
 
 

@@ -44,6 +44,21 @@ def seal(paths: RunPaths, document: RunDocument) -> RunDocument:
     return msgspec.structs.replace(sealed, sealed=_seal_of(_RUN, msgspec.json.encode(sealed)))
 
 
+def control_seal(paths: RunPaths) -> str:
+    """The seal of a paired run's control; "" where there is none, or it was never finished."""
+    try:
+        return msgspec.json.decode(paths.control.run.read_bytes(), type=RunDocument).sealed
+    except (OSError, msgspec.DecodeError):
+        return ""
+
+
+def require_own_control(paths: RunPaths, document: RunDocument, control: RunDocument) -> None:
+    """The control of a finished run is the one that was carried out with it. Raises InputError."""
+    if document.sealed and control.sealed != document.control_sealed:
+        message = f"is the control of another run (it is {control.run_id!r}), not of {document.run_id}"
+        raise InputError(message, file=str(paths.control.run), hint=MEND)
+
+
 def require_own_seal(path: Path, document: RunDocument) -> None:
     """run.json is as it was sealed, and by who has the key. Raises InputError."""
     if document.sealed:

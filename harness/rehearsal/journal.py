@@ -13,7 +13,7 @@ import msgspec
 from harness.record.paths import RunPaths
 from harness.record.reserve import give_back, reserve
 from harness.record.schema import OWN_SOURCE, SCHEMA_VERSION, Anomaly, Phase, ProcessInfo, RunDocument, SelfTestSummary
-from harness.record.seal import seal
+from harness.record.seal import control_seal, seal
 from harness.record.writer import write_document
 from harness.scenario import OwnPlatform, Scenario
 from harness.swarm.messaging.protocol import Finished, Release, Settled
@@ -110,11 +110,14 @@ class RunJournal:
         self.note(Anomaly(t_s=None, source=OWN_SOURCE, text=text))
 
     def complete(self) -> None:
-        """Nothing is missing: every part of the record was written. It is sealed as it is now."""
+        """Nothing is missing: every part of the record was written. It is sealed as it is now.
+
+        Of a paired run the seal of its control is sealed with it, so that no other record passes for its control.
+        """
         give_back(self.paths)
         self._marks.append(("end", time.monotonic()))
         try:
-            self._update(phases=self._phases(), complete=True)
+            self._update(phases=self._phases(), control_sealed=control_seal(self.paths), complete=True)
         except BaseException:
             self._document = msgspec.structs.replace(self._document, complete=False)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 
 from harness.errors import InputError
-from harness.yaml_file import YamlFile, load, spell
+from harness.yaml_file import BYTES_MAX, YamlFile, load, spell
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +97,55 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
         load(path, Whole)
     with pytest.raises(InputError, match="cannot be read"):
         load(tmp_path / "absent.yaml", Whole)
+
+
+def test_pipes_and_devices_are_refused_and_not_opened_for_ever(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), Path("/dev/null"), tmp_path):
+        with pytest.raises(InputError, match="is no regular file"):
+            load(path, Whole)
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    assert "is larger than" in refused(tmp_path, "#" * (BYTES_MAX + 1)).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 3000, "name: " + "[" * 3000 + "]" * 3000, "{a: " * 3000, "\n".join("  " * n + "a:" for n in range(200))],
+)
+def test_a_file_that_is_nested_too_deep_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    error = refused(tmp_path, text)
+    assert "nested more than 100 levels" in error.message
+    assert error.line
+
+
+def test_a_hundred_levels_are_read(tmp_path: Path) -> None:
+    assert YamlFile(written(tmp_path, "[" * 100 + "]" * 100)).data
+
+
+def bomb(levels: int, merged: bool = False) -> str:
+    """Each level nine times the one below it."""
+    lines = ["a0: &a0 {x: 1}"] if merged else ["a0: &a0 [1]"]
+    for level in range(1, levels + 1):
+        below = ", ".join([f"*a{level - 1}"] * 9)
+        lines.append(f"a{level}: &a{level} {{<<: [{below}]}}" if merged else f"a{level}: &a{level} [{below}]")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_an_alias_bomb_is_refused(tmp_path: Path, merged: bool) -> None:
+    assert "aliases stand for too much" in refused(tmp_path, bomb(9, merged)).message
+
+
+def test_aliases_nested_through_each_other_are_refused_when_too_deep(tmp_path: Path) -> None:
+    chain = "\n".join(["a0: &a0 [1]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 2000))])
+    assert "aliases stand for too much" in refused(tmp_path, chain).message
+
+
+def test_a_few_aliases_are_read(tmp_path: Path) -> None:
+    assert YamlFile(written(tmp_path, bomb(2))).data
 
 
 def test_lines_are_known_for_rules_found_later(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def _problems(evidence: Evidence, sums: _Sums) -> Iterator[tuple[str, str]]:
     quotes = _quotes(evidence)
     for order in evidence.orders.values():
         captures, net = sums.get(order.order_id, (0, 0))
-        problem = _mismatch(order, captures, net) or _misquoted(order, quotes.get(order.order_id))
+        problem = _repeated(order) or _mismatch(order, captures, net) or _misquoted(order, quotes.get(order.order_id))
         if problem:
             yield order.order_id, f"order {order.order_id} of {order.fan} {problem}"
 
@@ -105,6 +105,11 @@ def _entries(evidence: Evidence, order_ids: set[str]) -> dict[str, list[LedgerEn
         if entry.order_id in order_ids:
             found.setdefault(entry.order_id, []).append(entry)
     return found
+
+
+def _repeated(order: Order) -> str:
+    """An export that lists a seat of an order twice sells it twice to whoever adds up the export."""
+    return f"is exported more than once: several rows for {', '.join(order.repeated)}" if order.repeated else ""
 
 
 def _mismatch(order: Order, captures: int, net: int) -> str:

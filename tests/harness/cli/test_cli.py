@@ -13,6 +13,7 @@ import pytest
 from harness import __version__
 from harness.stack.planted_bugs import planted_bugs
 from tests.builders import RunBuilder
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -181,14 +182,74 @@ def test_a_table_in_a_pipe_has_one_line_for_each_row() -> None:
 
 
 def test_a_report_that_is_interrupted_says_how_to_get_it(tmp_path: Path) -> None:
-    paths = RunBuilder(fans=2, faulty=False).changed(complete=False).write(tmp_path)
-    paths.table("spans").unlink()
-    stream = paths.live_table("spans")
-    os.mkfifo(stream)  # of a run that was cut short: the judge waits for what comes of it
+    RunBuilder(fans=600, faulty=False).write(tmp_path)
     command = [sys.executable, "-m", "harness", "report", str(tmp_path)]
-    asked = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    with asked, stream.open("wb"):  # opens once the command has begun to read
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as asked:
+        begins_to_judge(asked.pid)
         asked.send_signal(signal.SIGINT)
         _, said = asked.communicate(timeout=240)
     assert asked.returncode == 130
     assert f"interrupted before the verdict (nothing is lost: `gatecrash report {tmp_path}`" in said
+
+
+def begins_to_judge(pid: int) -> None:
+    """Return when the process has loaded what only judging loads."""
+    maps = Path(f"/proc/{pid}/maps")
+    if not maps.exists():
+        pytest.skip("needs /proc")
+    wait_until(lambda: "/_parquet." in maps.read_text(), what="the judging")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("scenario", "list"),
+        ("scenario", "show", "smoke"),
+        ("experiment", "list"),
+        ("target", "bugs", "--json"),
+        ("--help",),
+    ],
+    ids=" ".join,
+)
+def test_a_list_whose_reader_left_early_ends_quietly(command: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    asked = [sys.executable, "-m", "harness", *command]
+    done = subprocess.run(asked, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=240, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [("gate", ""), ("report", ""), ("compare", "", "")], ids=" ".join)
+def test_an_empty_path_is_no_run_directory(command: tuple[str, ...]) -> None:
+    done = gatecrash(*command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "empty" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("experiment", "check"), ("scenario", "check"), ("chaos", "import"), ("toxiproxy", "--port", "0", "--config")],
+    ids=" ".join,
+)
+def test_a_pipe_or_a_device_in_place_of_a_file_is_refused_in_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/zero"):
+        done = gatecrash(*command, path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert str(path) in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+
+
+def test_a_pipe_in_place_of_a_stream_of_the_record_is_not_opened(tmp_path: Path) -> None:
+    paths = RunBuilder(fans=2, faulty=False).changed(complete=False).write(tmp_path)
+    paths.table("spans").unlink()
+    paths.spool("spans", 1).parent.mkdir()
+    for stream in (paths.live_table("spans"), paths.spool("spans", 1)):
+        os.mkfifo(stream)
+        done = gatecrash("report", tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{stream}: is no file" in done.stderr
+        stream.unlink()

@@ -21,6 +21,7 @@ from harness.errors import ExitCode, InputError
 from harness.judging.gate import Decided, decide, differences
 from harness.record import seal_key
 from harness.record.paths import RunPaths
+from harness.record.reader import Record
 from harness.record.verdict import Decision
 from tests.builders import OBJECTIVES, RunBuilder
 
@@ -53,9 +54,9 @@ def broken() -> RunBuilder:
 
 def paired(root: Path) -> RunPaths:
     """A treatment with its control below it, judged."""
-    broken().changed(command=("gatecrash", "rehearse", "--paired")).write(root)
     control = sound()
     control.changed(run_id=f"{control.run.run_id}/control").write(root / "control")
+    broken().changed(command=("gatecrash", "rehearse", "--paired")).write(root)
     judge(root)
     return RunPaths(root=root)
 
@@ -215,7 +216,7 @@ def test_an_edited_verdict_of_a_paired_run_is_refused(tmp_path: Path) -> None:
 def test_a_control_that_changed_since_is_refused(tmp_path: Path) -> None:
     paths = paired(tmp_path / "run")
     RunBuilder(faulty=False, seed=2).changed(run_id="another/control").write(paths.control.root)
-    assert "control/run.json: has changed since the verdict was given" in refusal(paths.root)
+    assert "control/run.json: is the control of another run (it is 'another/control')" in refusal(paths.root)
     shutil.rmtree(paths.control.root)
     assert "verdict.json" in refusal(paths.root)
 
@@ -398,7 +399,19 @@ def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path, name: str)
     assert f"{name}: is no file" in refusal(paths.root)
 
 
-def test_a_control_has_no_control_of_its_own(tmp_path: Path) -> None:
-    paths = sound().write(tmp_path)
-    paths.control.root.symlink_to(".")
-    assert judge_record(tmp_path).verdict.verdict is Decision.READY
+def test_a_record_in_place_of_a_control_is_refused(tmp_path: Path) -> None:
+    """Of the same seed and scenario, under the same name, of a run without a control, and the run itself."""
+    one, other = paired(tmp_path / "one"), paired(tmp_path / "other")
+    shutil.rmtree(one.control.root)
+    control = RunBuilder(faulty=False).changed(run_id=Record.open(other.control.root).run.run_id, processes=())
+    control.write(one.control.root)
+    assert "control/run.json: is the control of another run" in refusal(one.root)
+    shutil.rmtree(one.control.root)
+    shutil.copytree(other.control.root, one.control.root)  # the very same bytes: the same control
+    assert gate(one.root).run_id == gate(other.root).run_id
+    alone = judged(tmp_path / "alone")
+    shutil.copytree(other.control.root, alone.control.root)
+    assert "control/run.json: is the control of another run" in refusal(alone.root)
+    itself = judged(tmp_path / "itself")
+    itself.control.root.symlink_to(".")
+    assert "control/run.json: is the control of another run" in refusal(itself.root)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from harness.audit import audit
+from harness.audit.history import Evidence
 from harness.record.verdict import Status
+from tests.builders import RunBuilder
 from tests.harness.audit.paper import booked, empty, exported, judged, sold
 
 SEAT = "101-A-1"
@@ -104,3 +107,22 @@ def test_its_chances_are_orders_with_money_moved_or_a_payment_without_an_answer(
     sold(builder, 3, "101-A-3", "c")
     result = judged("money_reconciles", builder)
     assert (result.status, result.chances) == (Status.HELD, 2)
+
+
+def test_an_order_that_is_exported_twice_is_named_as_such_and_costs_what_it_costs() -> None:
+    builder = RunBuilder(faulty=False)
+    row = builder.confirmed()[0]
+    builder.tables["final_orders"].append(dict(row))
+    found = {result.name: result for result in audit(builder.record())}
+    [violation] = found["money_reconciles"].violations
+    assert f"order {row['order_id']} of {row['fan']} is exported more than once" in violation.summary
+    assert str(row["seat"]) in violation.summary
+    assert [name for name, result in found.items() if result.status is Status.VIOLATED] == ["money_reconciles"]
+
+
+def test_rows_of_one_seat_that_contradict_each_other_are_mixed() -> None:
+    builder = RunBuilder(faulty=False)
+    row = builder.confirmed()[0]
+    builder.tables["final_orders"].append(row | {"state": "refunded"})
+    order = Evidence(builder.record()).orders[str(row["order_id"])]
+    assert (order.state, order.repeated) == ("mixed", (row["seat"],))
