@@ -67,21 +67,23 @@ def judge(run: Path) -> Verdict:
 
 
 def conclude(paths: RunPaths, ended: GatecrashError | None, *, json: bool) -> ExitCode:
-    """Judge the run that was just carried out, answer, and return the exit code of the command.
+    """Judge the run that was just carried out, answer, and return the exit code of the verdict.
 
-    `ended`: what ended the run before its time; then the exit code is that of the error. Whatever happens the four
-    files are left as far as the disk takes them, and the answer is on stdout.
+    `ended`: what ended the run before its time. Whatever happens the four files are left as far as the disk takes them,
+    and the answer is on stdout. Raises `ended` after that, or what ended the judging.
     """
-    if ended is not None:
-        fail(str(ended))
     try:
         verdict = judge(paths.root)
     except GatecrashError as problem:
-        fail(str(problem))
         verdict = _leave_unjudged(paths, problem)
-        ended = ended or (problem if isinstance(problem, Interrupted) else NoVerdict(problem.message))
+        if ended is None:
+            ended = problem if isinstance(problem, Interrupted) else NoVerdict(str(problem))
+        else:
+            fail(str(problem))
     answer(verdict, paths, json=json)
-    return exit_code_of(verdict) if ended is None else ended.exit_code
+    if ended is not None:
+        raise ended
+    return exit_code_of(verdict)
 
 
 def _unwritten(judged: Judged, error: OSError, again: str) -> Verdict:

@@ -50,6 +50,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     requests_in_record: int
     sale: str = ""  # why no sale took place; "" where one did
     missing_operations: int = 0  # that were numbered and are not in the record
+    not_shown: str = ""  # which operations of fans were never recorded, though their requests were answered
 
     def expectations(self, status: str) -> list[tuple[FaultResult, ExpectationResult]]:
         """The experiments' expectations of this status: met, missed or unknown."""

@@ -15,8 +15,8 @@ score of the run is their mean. An objective without samples is left out of the 
 
     NO VERDICT   the record is not whole, or requests and samples do not add up: the evidence itself is in doubt
     NOT READY    an invariant is violated (exit 4): a fact, whatever else is wrong with the run
-    NO VERDICT   the instrument is in doubt: an INVALID generator, missing operations, crashed journeys, or a fault that
-                 was not as asked
+    NO VERDICT   the instrument is in doubt: an INVALID generator, operations that are missing or were never recorded,
+                 crashed journeys, or a fault that was not as asked
     NOT READY    the sale did not take place: people waited and nobody got in, or could hold, or could buy
     NOT READY    a required objective is at its worst or beyond; an expectation is missed
     NO VERDICT   something required was not seen: an invariant, an objective, an expectation, the platform at rest
@@ -61,7 +61,7 @@ from harness.registry.invariants import INVARIANTS
 from harness.scenario import Objective, Scenario
 from harness.sli import IndicatorValue
 from harness.sli.measured import Observations
-from harness.sli.sale import did_not_take_place
+from harness.sli.sale import did_not_take_place, not_shown
 
 _LETTERS: Final = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0), ("F", 0.0))
 _ORDER: Final = "ABCDF"
@@ -104,6 +104,7 @@ def grade(
     scenario = scenario_of(record)
     slis = tuple(judge_objective(value, scenario.objectives.get(value.name)) for value in indicators)
     generator = _generator(record, scenario, indicators, slis)
+    looked_at = seen or Observations(record)
     judgement = Judgement(
         run=run,
         scenario=scenario,
@@ -112,7 +113,8 @@ def grade(
         invariants=tuple(invariants),
         faults=tuple(faults),
         requests_in_record=record.table("requests").num_rows,
-        sale=did_not_take_place(seen or Observations(record)) if run.complete else "",
+        sale=did_not_take_place(looked_at) if run.complete else "",
+        not_shown=not_shown(looked_at) if run.complete else "",
         missing_operations=(evidence or Evidence(record)).missing_operations if run.complete else 0,
     )
     ruling = decide(judgement)
@@ -337,6 +339,9 @@ def _instrument_in_doubt(judged: Judgement) -> Iterator[Reason]:
     if judged.missing_operations:
         text = f"{judged.missing_operations:,} operations are missing from the record."
         yield Reason(text, "rehearse again; if it stays, see the swarm's log")
+    if judged.not_shown:
+        text = f"What fans did cannot be told: {judged.not_shown}."
+        yield Reason(text, "let the adapter record each verb as an operation, see harness/platform.py")
     yield from _crashed(judged)
     for fault in judged.faults:
         if not fault.proven:

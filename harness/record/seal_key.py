@@ -1,37 +1,64 @@
-"""The key in GATECRASH_SEAL_KEY, with which records and verdicts are sealed.
+"""The key with which records and verdicts are sealed: the content of GATECRASH_SEAL_KEY_FILE, or GATECRASH_SEAL_KEY.
 
 Without a key a seal shows that a file was changed by accident; whoever edits a record on purpose can compute it again.
-With a key nobody can who does not have it. The key is taken out of the environment when it is first read, so that no
-child process inherits it; it is never written, logged or sent.
+With a key nobody can who does not have it. Both variables are taken out of the environment when they are first read, so
+that no child process inherits them; the key is never written, logged or sent.
+
+A file is the better way: what a process was started with stays readable in /proc/PID/environ for its user, as long as
+the process lives, whatever it does with its environment later.
 """
 
 from __future__ import annotations
 
 import os
+import stat
+from pathlib import Path
 from typing import Final
 
 from harness.errors import InputError
+from harness.input_file import read_input
 
 VARIABLE: Final = "GATECRASH_SEAL_KEY"
+FILE_VARIABLE: Final = "GATECRASH_SEAL_KEY_FILE"
 LENGTH_MIN: Final = 16
+_FILE_BYTES_MAX: Final = 4096
 _HINT: Final = (
     f"give at least {LENGTH_MIN} characters, as `openssl rand -hex 32` does, or unset it to seal without a key"
 )
 
 _key: bytes | None = None
+_file = ""
 
 
 def take() -> None:
-    """Move the key out of the environment into this process alone. Raises InputError when it is too short."""
-    global _key  # noqa: PLW0603 - a process has one key, as it has one environment
-    given = os.environ.pop(VARIABLE, None)
-    if given is None:
-        return
-    key = os.fsencode(given.strip())
+    """Move the key out of the environment into this process alone. Raises InputError when it cannot be used."""
+    global _key, _file
+    given, file = os.environ.pop(VARIABLE, None), os.environ.pop(FILE_VARIABLE, None)
+    if given is not None and file is not None:
+        raise InputError(f"is set beside {FILE_VARIABLE}", key=VARIABLE, hint="set one of them")
+    if file is not None:
+        _key, _file = _long_enough(_content(Path(file)), FILE_VARIABLE), str(Path(file).absolute())
+    elif given is not None:
+        _key, _file = _long_enough(os.fsencode(given), VARIABLE), ""
+
+
+def _long_enough(given: bytes, variable: str) -> bytes:
+    key = given.strip()
     if len(key) < LENGTH_MIN:
         length = f"has only {len(key)} characters" if key else "is set but empty"
-        raise InputError(length, key=VARIABLE, hint=_HINT)
-    _key = key
+        raise InputError(length, key=variable, hint=_HINT)
+    return key
+
+
+def _content(file: Path) -> bytes:
+    """What the file holds. Raises InputError when others than its owner may read or write it."""
+    if not file.name:
+        raise InputError("is set but empty", key=FILE_VARIABLE, hint="give the path of a file that holds the key")
+    content = read_input(file, _FILE_BYTES_MAX)
+    if (mode := stat.S_IMODE(file.stat().st_mode)) & 0o077:
+        message = f"may be used by others than its owner (its mode is {mode:04o})"
+        raise InputError(message, file=str(file), key=FILE_VARIABLE, hint=f"chmod 600 {file}")
+    return content
 
 
 def current() -> bytes | None:
@@ -42,10 +69,12 @@ def current() -> bytes | None:
 
 def stripped_environment() -> dict[str, str]:
     """Our environment for a child process: without the key, also where `take` was never called."""
-    return {name: value for name, value in os.environ.items() if name != VARIABLE}
+    return {name: value for name, value in os.environ.items() if name not in {VARIABLE, FILE_VARIABLE}}
 
 
 def for_our_own() -> dict[str, str]:
     """What a child that is `gatecrash` itself needs in its environment to seal as this process does."""
     key = current()
+    if _file:
+        return {FILE_VARIABLE: _file}
     return {} if key is None else {VARIABLE: os.fsdecode(key)}

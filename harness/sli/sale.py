@@ -1,12 +1,20 @@
-"""Decides whether the sale took place: fans waited, were admitted, could hold seats, could buy."""
+"""Decides whether the sale took place: fans waited, were admitted, could hold seats, could buy.
+
+Operations tell it. Where fans' requests were answered and the operations that they served are not in the record, nobody
+can say; where none was answered, nobody got in.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+import pyarrow.compute as pc
+
+from harness.record.schema import Outcome
 from harness.sli.measured import Observations
 
 _QUEUE: Final = "queue"
+_FAN: Final = "fan"
 
 
 def did_not_take_place(seen: Observations) -> str:
@@ -16,7 +24,7 @@ def did_not_take_place(seen: Observations) -> str:
     """
     history = seen.history
     came = seen.fans
-    if not came:
+    if not came or not_shown(seen):
         return ""
     if _QUEUE in seen.record.run.capabilities:
         placed = len(set(history.joins.ok.actors.to_pylist()))
@@ -33,4 +41,20 @@ def did_not_take_place(seen: Observations) -> str:
     told |= {look.actor for look in history.lookups.ok if look.value.state == "confirmed"}
     if wanted and not told:
         return f"{len(wanted):,} fans wanted to pay and nobody was told that they have a ticket"
+    return ""
+
+
+def not_shown(seen: Observations) -> str:
+    """One sentence on answered requests of fans whose operations are not in the record; "" where they are there."""
+    requests = seen.record.table("requests")
+    of_fans = pc.and_(pc.equal(requests["kind"], _FAN), pc.equal(requests["outcome"], Outcome.OK.value))
+    answered = requests.filter(of_fans)["step"]
+    history = seen.history
+    recorded = {"join": history.joins, "enter": history.enters, "hold": history.holds, "pay": history.pays}
+    if answered and not any(map(len, recorded.values())):
+        return f"{len(answered):,} requests of fans were answered, and the record has no operation of a fan"
+    for step, operations in recorded.items():
+        count = pc.sum(pc.equal(answered, step)).as_py() or 0
+        if count and not len(operations):
+            return f"{count:,} requests of fans to {step} were answered, and the record has no such operation"
     return ""

@@ -264,6 +264,37 @@ def test_a_sale_that_did_not_take_place_is_not_ready(function: str, sentence: st
     assert sentence in result.reason
 
 
+@pytest.mark.parametrize(
+    ("functions", "sentence"),
+    [
+        (None, "requests of fans were answered, and the record has no operation of a fan"),
+        (("enter",), "requests of fans to enter were answered, and the record has no such operation"),
+        (("pay", "order"), "requests of fans to pay were answered, and the record has no such operation"),
+    ],
+)
+def test_answered_requests_whose_operations_nobody_recorded_give_no_verdict(
+    functions: tuple[str, ...] | None, sentence: str
+) -> None:
+    builder = RunBuilder(faulty=False)
+    kept = [row for row in builder.tables["operations"] if functions and row["function"] not in functions]
+    builder.tables["operations"] = [row | {"op": number} for number, row in enumerate(kept)]
+    record = builder.record()
+    result = grade(record, measure(record), (), builder.fault_results())
+    assert (result.verdict, exit_code(result)) == (Decision.NO_VERDICT, ExitCode.NO_VERDICT)
+    assert sentence in result.reason
+
+
+def test_requests_that_nobody_answered_show_by_themselves_that_no_sale_took_place() -> None:
+    builder = RunBuilder(faulty=False)
+    builder.tables["operations"] = []
+    for row in builder.tables["requests"]:
+        row |= {"outcome": "unknown", "error": "refused", "status": 0}
+    record = builder.record()
+    result = grade(record, measure(record), (), builder.fault_results())
+    assert result.verdict is Decision.NOT_READY
+    assert "60 fans came and nobody got a place in line" in result.reason
+
+
 def test_a_degraded_generator_is_b_at_best() -> None:
     builder = RunBuilder()
     builder.tables["generator"][10]["loop_lag_ms_p99"] = 150.0

@@ -16,7 +16,7 @@ from harness.record import seal_key
 from harness.record.paths import RunPaths
 from harness.record.reader import Record
 from harness.record.schema import RunDocument
-from harness.record.seal_key import VARIABLE
+from harness.record.seal_key import FILE_VARIABLE, VARIABLE
 from tests.builders import RunBuilder
 
 ROOT = Path(__file__).parents[3]
@@ -26,12 +26,15 @@ KEY = "a key that is long enough"
 @pytest.fixture(autouse=True)
 def _no_key_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal_key, "_key", None)
+    monkeypatch.setattr(seal_key, "_file", "")
 
 
-def gatecrash(*arguments: str, key: str | None = None) -> subprocess.CompletedProcess[str]:
+def gatecrash(*arguments: str, key: str | None = None, file: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | {"PYTHONPATH": str(ROOT)}
     if key is not None:
         environment[VARIABLE] = key
+    if file is not None:
+        environment[FILE_VARIABLE] = str(file)
     command = [sys.executable, "-m", "harness", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -61,6 +64,57 @@ def test_the_key_leaves_the_environment_when_it_is_read(monkeypatch: pytest.Monk
     assert KEY not in subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
     assert seal_key.current() == KEY.encode()
     assert seal_key.for_our_own() == {VARIABLE: KEY}
+
+
+def key_file(folder: Path, content: str = KEY, mode: int = 0o600) -> Path:
+    path = folder / "key"
+    path.write_text(content)
+    path.chmod(mode)
+    return path
+
+
+def test_a_key_in_a_file_seals_as_the_same_key_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = key_file(tmp_path, f"{KEY}\n")
+    monkeypatch.setenv(FILE_VARIABLE, str(file))
+    assert seal_key.current() == KEY.encode()
+    assert FILE_VARIABLE not in os.environ
+    assert seal_key.for_our_own() == {FILE_VARIABLE: str(file)}
+    paths = RunBuilder(faulty=False).write(tmp_path / "run")
+    assert sealed(paths).startswith("hmac-sha256:")
+    assert gatecrash("report", str(paths.root), file=file).returncode == 0
+    assert gatecrash("gate", str(paths.root), key=KEY).returncode == 0
+    assert gatecrash("gate", str(paths.root), file=key_file(tmp_path, "the key of somebody else")).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "why"),
+    [
+        (KEY, 0o640, "may be used by others than its owner (its mode is 0640)"),
+        (KEY, 0o606, "may be used by others than its owner (its mode is 0606)"),
+        ("short", 0o600, "has only 5 characters"),
+        ("", 0o600, "is set but empty"),
+        ("x" * 5000, 0o600, "is larger than 4,096 bytes"),
+    ],
+)
+def test_a_key_file_that_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, content: str, mode: int, why: str
+) -> None:
+    done = gatecrash("gate", str(tmp_path), file=key_file(tmp_path, content, mode))
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert why in done.stderr
+
+
+def test_a_key_file_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    for file in (pipe, tmp_path, tmp_path / "absent", Path("/dev/zero")):
+        done = gatecrash("gate", str(tmp_path), file=file)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    both = gatecrash("gate", str(tmp_path), key=KEY, file=key_file(tmp_path))
+    assert (both.returncode, len(both.stderr.splitlines())) == (2, 1)
+    assert "set one of them" in both.stderr
 
 
 @pytest.mark.parametrize("own", [True, False])
