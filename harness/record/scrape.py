@@ -16,7 +16,7 @@ from typing import Final, Self
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness.errors import EnvironmentProblem
+from harness.errors import EnvironmentProblem, NoVerdict
 from harness.record.paths import RunPaths
 from harness.record.schema import OWN_SOURCE, SCRAPE_LATE, Anomaly
 from harness.record.writer import Row, TableWriter
@@ -32,6 +32,8 @@ class Scraper:
     """Scrapes `sources` (name → URL) every `PERIOD_S` from `start` to the end of the context.
 
     `headers`: source → what is sent with its requests. `verify`: a file of certificates to trust, or the usual ones.
+
+    Leaving the context raises NoVerdict when its thread died by then.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Scraper:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -77,6 +79,8 @@ class Scraper:
             self._writer.finish()
         except EnvironmentProblem as problem:
             self._problem = self._problem or problem
+        if self.failure and kind is None:
+            raise NoVerdict(self.failure, hint="rehearse again")
 
     def _loop(self) -> None:
         try:

@@ -7,19 +7,22 @@ place, and may not end in silence: exit code 0, 1 or 3, a sentence, and all four
 from __future__ import annotations
 
 import json
-import os
+import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
+from harness.record.paths import RunPaths
 from tests.trust.rehearsed import Ended, end, run_below, start, violated
 
 PHASES = ("arm", "release", "selling", "settle")
@@ -35,6 +38,9 @@ STACK = (
 )
 OURS = ("swarm master", "swarm worker")
 SIGNALS = (signal.SIGKILL, signal.SIGSTOP)
+WORDS = {0: "READY", 1: "NOT READY", 3: "NO VERDICT"}
+"""The exit codes that may come of it, each with its word in verdict.json."""
+SEED = "kills"
 _POLL_S = 0.02
 _PHASE_WITHIN_S = 120.0
 
@@ -61,11 +67,11 @@ class Outcome(NamedTuple):
 
 
 def measure(out: Path, jobs: int, times: int | None) -> dict:
-    """`times`: only so many of the kills, evenly chosen."""
+    """`times`: only so many of the kills, drawn at random, always the same ones."""
     kills = [Kill(*one) for one in product((*STACK, *OURS), PHASES, SIGNALS)]
-    step = max(1, len(kills) // times) if times else 1
+    chosen = random.Random(SEED).sample(kills, min(times, len(kills))) if times else kills
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        outcomes = list(pool.map(lambda pair: _carried_out(pair[1], out / f"{pair[0]}"), enumerate(kills[::step])))
+        outcomes = list(pool.map(lambda pair: _carried_out(pair[1], out / f"{pair[0]}"), enumerate(chosen)))
     wrong = {outcome.kill.name: list(outcome.wrong) for outcome in outcomes if outcome.wrong}
     return {
         "as_it_must_be": not wrong,
@@ -84,53 +90,71 @@ def measure(out: Path, jobs: int, times: int | None) -> dict:
 
 def _carried_out(kill: Kill, out: Path) -> Outcome:
     process = start(out, "smoke", "--seed", "7")
-    struck: list[int] = []
+    missed = "the process was not found"
     try:
-        _await(kill.phase, out, process.pid)
-        struck = [one.pid for one in _victims(kill.process, out, process.pid)]
-        for pid in struck:
-            with suppress(ProcessLookupError):
-                os.kill(pid, kill.signal)
+        _await(kill.phase, out, process)
+        for victim in _victims(kill.process, out, process.pid):
+            with suppress(psutil.NoSuchProcess):
+                victim.send_signal(kill.signal)
+                missed = ""
+    except TimeoutError as error:
+        missed = str(error)
     finally:
         ended = end(process, out)
-    wrong = tuple(_wrong(ended)) if struck else ("the process was not found",)
+    wrong = (missed,) if missed else tuple(_wrong(ended))
     print(f"{kill.name}: exit {ended.code} {'; '.join(wrong) or 'as it must be'}", file=sys.stderr, flush=True)
     return Outcome(kill, ended, wrong)
 
 
 def _wrong(ended: Ended) -> Iterator[str]:
-    if ended.code not in (0, 1, 3):
+    if ended.code not in WORDS:
         yield f"exit code {ended.code}"
     if violated(ended):
         yield f"violated: {', '.join(violated(ended))}"
     if ended.missing:
         yield f"missing: {', '.join(ended.missing)}"
-    if not ended.sentence:
-        yield "silence"
+    word, reason = ended.verdict.get("verdict"), ended.verdict.get("reason", "")
+    if ended.verdict and word != WORDS.get(ended.code):
+        yield f"exit code {ended.code} of {word}"
+    if not reason or reason not in ended.stdout:
+        yield "silence: no reason on stdout"
+    if ended.code != 0 and not ended.verdict.get("reasons"):
+        yield "no reasons"
     if "Traceback" in ended.stderr:
         yield "a traceback"
     if ended.code == 0 and not ended.sold:
         yield "READY though nothing was sold"
-    if ended.verdict and (ended.code == 0) != (ended.verdict["verdict"] == "READY"):
-        yield f"exit code {ended.code} of {ended.verdict['verdict']}"
 
 
-def _await(phase: str, out: Path, pid: int) -> None:
-    """Until the rehearsal is in that phase. Raises TimeoutError."""
+def _await(phase: str, out: Path, process: subprocess.Popen[str]) -> None:
+    """Until the rehearsal is in that phase. Raises TimeoutError when it never is."""
     seen: dict[str, Callable[[dict], bool]] = {
-        "arm": lambda run: "arm" in _phases(run) or bool(run["processes"]),
-        "release": lambda run: bool(run["t0"]),
-        "selling": lambda run: bool(run["t0"]),
-        "settle": lambda run: "settle" in _phases(run),
+        "arm": lambda run: bool(run["processes"]),  # the stack stands; phases are dated only once T0 is known
+        "release": _is_released,
+        "selling": lambda run: _is_released(run) and _sells(out),
+        "settle": lambda run: "settle" in {phase["name"] for phase in run["phases"]},
     }
     deadline_s = time.monotonic() + _PHASE_WITHIN_S
-    while time.monotonic() < deadline_s and psutil.pid_exists(pid):
+    while time.monotonic() < deadline_s and process.poll() is None:
         document = _document(out)
         if document and seen[phase](document):
-            time.sleep({"release": 2.1, "selling": 5.0}.get(phase, 0.0))  # T0 is announced 2 s ahead
             return
         time.sleep(_POLL_S)
     raise TimeoutError(f"the rehearsal never came to {phase}")
+
+
+def _is_released(run: dict) -> bool:
+    """T0 is announced ahead."""
+    return bool(run["t0"]) and datetime.fromisoformat(run["t0"]) <= datetime.now(UTC)
+
+
+def _sells(out: Path) -> bool:
+    """A payment was answered with an order, as the record says while it grows."""
+    run = run_below(out)
+    try:
+        return run is not None and b'"order_id":' in RunPaths(root=run).live_table("operations").read_bytes()
+    except OSError:
+        return False
 
 
 def _document(out: Path) -> dict | None:
@@ -141,15 +165,11 @@ def _document(out: Path) -> dict | None:
         return None
 
 
-def _phases(run: dict) -> set[str]:
-    return {phase["name"] for phase in run["phases"]}
-
-
 def _victims(name: str, out: Path, pid: int) -> list[psutil.Process]:
     if name in STACK:
         document = _document(out) or {}
         pids = [one["pid"] for one in document.get("processes", ()) if one["name"] == name]
-        return [psutil.Process(one) for one in pids if psutil.pid_exists(one)]
+        return [process for process in map(_process, pids) if process is not None]
     module = {"swarm master": "harness.swarm", "swarm worker": "harness.swarm.control.worker"}[name]
     found = []
     for child in psutil.Process(pid).children(recursive=True):
@@ -158,3 +178,10 @@ def _victims(name: str, out: Path, pid: int) -> list[psutil.Process]:
             if "-m" in words and words[words.index("-m") + 1] == module:
                 found.append(child)
     return found
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
