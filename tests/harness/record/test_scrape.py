@@ -71,19 +71,23 @@ def test_it_scrapes_on_the_release_clock_and_names_a_silent_source(tmp_path: Pat
     assert [anomaly.text for anomaly in scraper.anomalies()] == ["the metrics of worker never answered"]
 
 
-def test_a_scraper_whose_thread_dies_says_so_and_ends_the_run_without_a_verdict(tmp_path: Path) -> None:
-    scraper = Scraper({"booking": "http://127.0.0.1:1/metrics"}, RunPaths(root=tmp_path))
-    with pytest.raises(NoVerdict, match="the thread that scrapes the metrics died: TypeError: "), scraper:
+def scrape_until_it_dies(paths: RunPaths, then: Exception | None = None) -> None:
+    scraper = Scraper({"booking": "http://127.0.0.1:1/metrics"}, paths)
+    with scraper:
         scraper.start("no instant")  # type: ignore[arg-type]
         wait_until(lambda: scraper.failure != "", what="the death")
+        if then is not None:
+            raise then
+
+
+def test_a_scraper_whose_thread_dies_ends_the_run_without_a_verdict(tmp_path: Path) -> None:
+    with pytest.raises(NoVerdict, match="the thread that scrapes the metrics died: TypeError: "):
+        scrape_until_it_dies(RunPaths(root=tmp_path))
 
 
 def test_a_scraper_that_died_does_not_hide_what_ended_the_run_before(tmp_path: Path) -> None:
-    scraper = Scraper({"booking": "http://127.0.0.1:1/metrics"}, RunPaths(root=tmp_path))
-    with pytest.raises(NoVerdict, match="the swarm died"), scraper:
-        scraper.start("no instant")  # type: ignore[arg-type]
-        wait_until(lambda: scraper.failure != "", what="the death")
-        raise NoVerdict("the swarm died")
+    with pytest.raises(NoVerdict, match="the swarm died"):
+        scrape_until_it_dies(RunPaths(root=tmp_path), NoVerdict("the swarm died"))
 
 
 class GuardedPage(Page):
