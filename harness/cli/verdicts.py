@@ -108,8 +108,12 @@ def _leave_unjudged(paths: RunPaths, problem: GatecrashError) -> Verdict:
     record = Record.documents(paths)
     again = problem.hint or f"`gatecrash report {paths.root}` judges it again"
     verdict = seal_verdict(unjudged(record.run, Reason(f"The record was not judged: {problem.message}.", again)))
-    with suppress(OSError):
+    try:
         _render(Judged(record, verdict))
+    except OSError as error:
+        fail(f"the report cannot be written: {error}")
+    except Exception as error:  # noqa: BLE001 - what broke the judging may break the report too; the answer is left
+        fail(f"gatecrash broke while it wrote the report: {broken(error)}")
     return verdict
 
 

@@ -99,6 +99,17 @@ def test_a_record_that_cannot_be_judged_leaves_no_verdict_with_the_reason(tmp_pa
     assert (code, json.loads(out)["verdict"]) == (ExitCode.NO_VERDICT, "NO VERDICT")
 
 
+def test_what_breaks_judging_and_reports_alike_is_no_verdict_on_stdout(tmp_path: Path) -> None:
+    RunBuilder(fans=2, faulty=False).write(tmp_path)
+    broken = f"from reports import view; del view.headline\n{CONCLUDE}"
+    command = [sys.executable, "-c", broken, "conclude", str(tmp_path), "--json"]
+    code, out, err = ended(
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    )
+    assert (code, json.loads(out)["verdict"]) == (ExitCode.NO_VERDICT, "NO VERDICT")
+    assert "gatecrash broke while it judged: NameError" in err.splitlines()[-1]
+
+
 def test_the_room_that_was_kept_is_enough_for_the_verdict_on_a_full_disk(tmp_path: Path) -> None:
     with tiny_disk(tmp_path / "disk", 8192) as disk:
         paths = RunBuilder(fans=20, faulty=False).changed(complete=False).write(disk / "run")
