@@ -90,10 +90,9 @@ def measure(out: Path, jobs: int, times: int | None) -> dict:
 
 def _carried_out(kill: Kill, out: Path) -> Outcome:
     process = start(out, "smoke", "--seed", "7")
-    missed = "the process was not found"
+    missed = "the process was gone"
     try:
-        _await(kill.phase, out, process)
-        for victim in _victims(kill.process, out, process.pid):
+        for victim in _await(kill, out, process):
             with suppress(psutil.NoSuchProcess):
                 victim.send_signal(kill.signal)
                 missed = ""
@@ -126,8 +125,8 @@ def _wrong(ended: Ended) -> Iterator[str]:
         yield "READY though nothing was sold"
 
 
-def _await(phase: str, out: Path, process: subprocess.Popen[str]) -> None:
-    """Until the rehearsal is in that phase. Raises TimeoutError when it never is."""
+def _await(kill: Kill, out: Path, process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Until the rehearsal is in that phase and has the process, which is returned. Raises TimeoutError."""
     seen: dict[str, Callable[[dict], bool]] = {
         "arm": lambda run: bool(run["processes"]),  # the stack stands; phases are dated only once T0 is known
         "release": _is_released,
@@ -137,10 +136,10 @@ def _await(phase: str, out: Path, process: subprocess.Popen[str]) -> None:
     deadline_s = time.monotonic() + _PHASE_WITHIN_S
     while time.monotonic() < deadline_s and process.poll() is None:
         document = _document(out)
-        if document and seen[phase](document):
-            return
+        if document and seen[kill.phase](document) and (found := _victims(kill.process, out, process.pid)):
+            return found
         time.sleep(_POLL_S)
-    raise TimeoutError(f"the rehearsal never came to {phase}")
+    raise TimeoutError(f"the rehearsal never came to {kill.phase} with a {kill.process}")
 
 
 def _is_released(run: dict) -> bool:
