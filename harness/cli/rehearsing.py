@@ -237,9 +237,8 @@ def _rehearse(
     from harness.rehearsal.lifecycle import RehearsalPlan, rehearse
     from harness.selftest import memory
     from harness.stack.allowed import require_allowed
-    from harness.stack.choice import stack_of
     from harness.stack.fault_proxy import from_environment
-    from harness.stack.own import OwnStack, absolute
+    from harness.stack.own import absolute
     from harness.swarm.messaging.protocol import DEFAULT_PLATFORM
 
     state.require_not_stopped()
@@ -264,30 +263,6 @@ def _rehearse(
         platform=DEFAULT_PLATFORM if own is None else absolute(own, source.folder).adapter,
     )
 
-    def stack_for(logs: Path, announce: Callable[[str], None]) -> AnyStack | OwnStack:
-        if own is None:
-            return stack_of(
-                stack or DEFAULT_STACK,
-                scenario.on_sale,
-                logs,
-                bug=plant_bug,
-                traced=scenario.load.trace_ratio > 0,
-                seed=scenario.seed,
-                listen=reach.listen,
-                announce=announce,
-            )
-        return OwnStack(
-            own,
-            source.folder,
-            logs,
-            named=scenario.allow_hosts,
-            confirmed=confirmed,
-            error=source.error,
-            toxiproxy=from_environment(),
-            seed=scenario.seed,
-            announce=announce,
-        )
-
     def carry_out(into: RunPaths, half: Half | None = None) -> None:
         alone = half is Half.CONTROL
         unbroken = msgspec.structs.replace(scenario, faults=())
@@ -295,7 +270,7 @@ def _rehearse(
         breaks = () if alone else experiments
         starts_s = [(fault.start_s, fault.experiment) for fault in asked.scenario.faults]
         with live.observer(console, scenario.duration_s, half or "", starts_s) as observer:
-            raised = stack_for(into.logs, observer.note)
+            raised = _stack_for(source, scenario, into.logs, stack, plant_bug, reach.listen, confirmed, observer.note)
             rehearse(asked, into, raised, lambda where, run: Conductor(breaks, where, run.faults, raised), observer)
             if not alone:
                 observer.phase("judge", "audit, indicators, grade, report")
@@ -312,6 +287,46 @@ def _rehearse(
     if ended is not None and (not begun or isinstance(ended, InputError)):  # nobody was released: nothing to judge
         raise ended
     return conclude(begun[0] if begun else paths, ended, json=json)
+
+
+def _stack_for(
+    source: ScenarioFile,
+    scenario: Scenario,
+    logs: Path,
+    stack: str,
+    plant_bug: str,
+    listen: str,
+    confirmed: Sequence[str],
+    announce: Callable[[str], None],
+) -> AnyStack | OwnStack:
+    """The stack that the scenario and the command line ask for, not raised yet."""
+    from harness.stack.choice import stack_of
+    from harness.stack.fault_proxy import from_environment
+    from harness.stack.own import OwnStack
+
+    own = scenario.platform
+    if own is None:
+        return stack_of(
+            stack or DEFAULT_STACK,
+            scenario.on_sale,
+            logs,
+            bug=plant_bug,
+            traced=scenario.load.trace_ratio > 0,
+            seed=scenario.seed,
+            listen=listen,
+            announce=announce,
+        )
+    return OwnStack(
+        own,
+        source.folder,
+        logs,
+        named=scenario.allow_hosts,
+        confirmed=confirmed,
+        error=source.error,
+        toxiproxy=from_environment(),
+        seed=scenario.seed,
+        announce=announce,
+    )
 
 
 def _named(scenario: Scenario, experiments: Sequence[Planned]) -> Scenario:
