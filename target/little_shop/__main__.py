@@ -13,11 +13,10 @@ def main(arguments: list[str]) -> int:
     """Serves until told to stop. Exit code 2: an option cannot be used."""
     try:
         settings = read_settings(arguments)
-        app = shop_app(settings)
+        serve(shop_app(settings), settings.host, settings.port)
     except (SettingsError, OSError) as error:
         sys.stderr.write(f"little_shop: {error}\n")
         return 2
-    serve(app, settings.host, settings.port)
     return 0
 
 

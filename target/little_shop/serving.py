@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from typing import Final
 
@@ -18,7 +19,13 @@ GRACE_S: Final = 1.0  # open position streams would keep the server for ever
 
 
 def serve(app: ASGIApp, host: str, port: int) -> None:
-    """Returns never: the process ends with exit code 0 when it was told to stop, else with 1."""
+    """Returns never: the process ends with exit code 0 when it was told to stop, else with 1.
+
+    Raises `OSError` when somebody listens there already: the server itself would share the port with them.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that are over do not count
+        probe.bind((host, port))
     uvloop.run(_serve(app, host, port))
 
 

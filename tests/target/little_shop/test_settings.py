@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+
 import pytest
 
 from target.little_shop.settings import Queue, SettingsError, read_settings
+from tests.target.little_shop.shops import ROOT
 
 
 def test_the_stock_is_a_number_or_a_list_of_pools() -> None:
@@ -39,3 +44,12 @@ def test_what_cannot_be_used_is_named(options: list[str], says: str) -> None:
 
 def test_queues_have_the_names_of_the_options() -> None:
     assert read_settings(["--queue", "sse"], {}).queue is Queue.SSE
+
+
+def test_a_port_that_is_taken_is_not_shared() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "target.little_shop", "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert "in use" in done.stderr
