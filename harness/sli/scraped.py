@@ -36,8 +36,8 @@ def increments(metrics: pa.Table, name: str) -> pd.DataFrame:
     rows = metrics.filter(pc.is_in(metrics["name"], value_set=pa.array([name, _CPU])))
     rows = rows.filter(pc.is_finite(rows["value"]))
     frame: pd.DataFrame = rows.select(["t_s", *_SERIES, "value"]).to_pandas().sort_values("t_s", kind="stable")
-    if frame.empty:
-        return frame.assign(grown=0.0)[_GROWN]
+    if not (frame["name"] == name).any():
+        return frame.assign(grown=0.0)[_GROWN].head(0)
     frame["before"] = frame.groupby(_SERIES)["value"].shift()
     frame["life"] = _lives(frame)
     frame = frame[frame["name"] == name].copy()

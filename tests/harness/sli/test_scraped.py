@@ -55,6 +55,14 @@ def test_a_restart_shows_in_the_cpu_time_when_no_counter_falls() -> None:
     assert measured("cache_hit_ratio", builder) == Measured(1.0, 12)
 
 
+def test_a_source_that_tells_nothing_but_its_cpu_time_has_no_such_counter() -> None:
+    """As of a platform of one's own, which has metrics of other names."""
+    builder = empty()
+    for t_s in (0, 1):
+        builder.metric(t_s, "web", "process_cpu_seconds_total", t_s)
+    assert measured("cache_hit_ratio", builder).value is None
+
+
 def test_a_dead_node_does_not_keep_its_sockets() -> None:
     """One of two nodes dies with 50 sockets and the other takes them: there were never more than 100."""
     builder = empty()
