@@ -106,6 +106,7 @@ def rehearse(
     gatecrash rehearse my-shop.yaml --platform my_shop.py:MyShop --stack http://127.0.0.1:8000
     """
     from harness.paired.halves import require_pairable
+    from harness.scenario import load
     from harness.scenario.own_options import own_overrides
     from harness.stack.planted_bugs import require_bug
     from harness.swarm.joining.reach import reach_of
@@ -113,10 +114,11 @@ def rehearse(
     require_bug(plant_bug, "--plant-bug")
     overrides = own_overrides(scenario, platform, stack)
     overrides += _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
+    alone = load(scenario, overrides)
+    require_fitting(alone, stack, plant_bug=plant_bug, paired=paired, random_faults=random_faults)
     if random_faults:
         overrides.append(_random_faults(scenario, overrides, random_faults, stack))
     source, experiments = load_planned(scenario, overrides)
-    require_fitting(source, stack, plant_bug=plant_bug, paired=paired, random_faults=random_faults)
     if paired:
         require_pairable(source.scenario, remote_workers)
     code = _rehearse(

@@ -1,0 +1,248 @@
+"""A platform of one's own on the command line: what is wrong is one line and exit code 2, before any load."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+SECRET = "sk-live-0815-4711"
+ADAPTER = """\
+import gatecrash.adapter as kit
+
+
+class Visitor(kit.Shopper):
+    def left(self):
+        return [kit.Pool(name="floor", free=50)]
+
+    def reserve(self, pool, quantity):
+        raise kit.Refused(f"no baskets for {self.settings['who']}", final=True)
+
+    def buy(self, basket, key, *, declined):
+        raise kit.Refused("conflict", final=True)
+
+
+class Shop(kit.ShopPlatform):
+    capabilities = frozenset({kit.Capability.STOCK})
+    shopper = Visitor
+
+
+class Export(Shop):
+    capabilities = frozenset({kit.Capability.STOCK, kit.Capability.ORDER_EXPORT})
+
+
+class Clairvoyant(Shop):
+    capabilities = frozenset({"stock", "clairvoyance"})
+
+
+class Empty(kit.ShopPlatform):
+    capabilities = frozenset({kit.Capability.STOCK})
+
+
+class Foreign:
+    def __init__(self, addresses, recorder): ...
+"""
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.server.seen.append(self.path)  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def shop() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    server.daemon_threads = True
+    server.seen = []  # type: ignore[attr-defined]
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def seen(server: ThreadingHTTPServer) -> list[str]:
+    found: list[str] = server.seen  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(ADAPTER)
+    return tmp_path
+
+
+def written(room: Path, url: str = "http://127.0.0.1:9/", platform: object = None, **changes: object) -> Path:
+    section = {"adapter": "shop.py:Shop", "url": url, "settings": {"who": "us"}, **(platform or {})}  # type: ignore[dict-item]
+    scenario = {"name": "mine", "description": "d", "duration_s": 5, "load": {"fans": 2, "spectators": 0, "probes": 0}}
+    path = room / "mine.yaml"
+    path.write_text(yaml.safe_dump({**scenario, "platform": section, **changes}, sort_keys=False))
+    return path
+
+
+def gatecrash(room: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "MYSHOP_TOKEN"}
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *map(str, arguments)],
+        cwd=room, capture_output=True, text=True, timeout=240, check=False,
+        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+    )  # fmt: skip
+
+
+def url_of(server: ThreadingHTTPServer) -> str:
+    return f"http://127.0.0.1:{server.server_port}/onsale"
+
+
+FAULTY = {
+    "edges": {"db": {"listen": "127.0.0.1:25433", "upstream": "127.0.0.1:25432"}},
+}
+CUT = [{"experiment": "cut", "edge": "db", "start_s": 1, "length_s": 1}]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--plant-bug", "lost_ack"], "--plant-bug: bugs are planted in the reference system only"),
+        (["--paired"], "--paired: the second half would find what the first has sold (give platform.prepare)"),
+        (["--stack", "compose"], "--stack: 'compose' raises the reference system"),
+        (["--random-faults", "1"], "--random-faults: the faults that are drawn break"),
+        (["--stack", "http://me:pw@127.0.0.1/"], "--stack: has a user or a password in it"),
+        (["--platform", "nowhere.py:Shop"], "nowhere.py"),
+        (["--stack", "http://shop.example"], "'shop.example' is not on this machine and not allowed"),
+        (["--set", "platform.secrets.token=MYSHOP_TOKEN"], "the environment variable MYSHOP_TOKEN is not set"),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_fit_start_nothing(
+    room: Path, shop: ThreadingHTTPServer, options: list[str], said: str
+) -> None:
+    scenario = written(room, url_of(shop), FAULTY, faults=CUT, duration_s=60)
+    done = gatecrash(room, "rehearse", scenario, *options, "--out", room / "runs")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (room / "runs").exists()
+    assert seen(shop) == []
+
+
+@pytest.mark.parametrize(
+    ("platform", "changes", "said"),
+    [
+        ({"adapter": "shop.py:Nobody"}, {}, "shop.py has no class Nobody"),
+        ({"adapter": "shop.py:Clairvoyant"}, {}, "clairvoyance"),
+        ({"adapter": "shop.py:Empty"}, {}, "STOCK is declared"),
+        ({"adapter": "shop.py:Export"}, {}, "ORDER_EXPORT is declared, and Export has no orders"),
+        ({"adapter": "shop.py:Foreign"}, {}, "Foreign has no fan_session"),
+        (
+            {},
+            {"objectives": {"queue_admission_rate_per_s": {"target": 30, "worst": 5}}},
+            "mine.yaml:14: objectives.queue_admission_rate_per_s: the adapter does not declare the capability queue",
+        ),
+        ({"baseline": "read"}, {}, "platform.baseline: the adapter does not declare the capability order_export"),
+    ],
+    ids=str,
+)
+def test_a_check_loads_the_adapter_in_a_process_of_its_own(
+    room: Path, platform: dict[str, object], changes: dict[str, object], said: str
+) -> None:
+    done = gatecrash(room, "scenario", "check", written(room, platform=platform, **changes))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import nothing_like_this\n", "shop.py"),
+        ("def broken(:\n", "shop.py"),
+        ("raise RuntimeError('no licence')\n", "no licence"),
+        ("import os\nos._exit(3)\n", "the process that loads it exited with code 3"),
+        ("print('hello')\n" + ADAPTER, ""),
+    ],
+)
+def test_an_adapter_that_cannot_be_loaded_is_one_line(room: Path, code: str, said: str) -> None:
+    (room / "shop.py").write_text(code)
+    done = gatecrash(room, "scenario", "check", written(room))
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == (1 if said else 0)
+    assert done.returncode == (2 if said else 0)
+
+
+def test_a_check_sends_nothing_and_takes_the_options(room: Path, shop: ThreadingHTTPServer) -> None:
+    other = room / "other"
+    other.mkdir()
+    (other / "mine.py").write_text(ADAPTER)
+    options = ["--platform", "other/mine.py:Shop", "--stack", url_of(shop)]
+    done = gatecrash(room, "scenario", "check", written(room, platform={"adapter": "gone.py:Shop"}), *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("mine: ok")
+    assert seen(shop) == []
+
+
+def only_run(room: Path) -> Path:
+    (run,) = (room / "runs").iterdir()
+    return run
+
+
+def test_a_preparation_that_fails_is_one_line_and_keeps_its_log(room: Path, shop: ThreadingHTTPServer) -> None:
+    (room / "prepare.sh").write_text('echo "token $MYSHOP_TOKEN"; echo "no event $1 for $MYSHOP_TOKEN" >&2; exit 4\n')
+    platform = {"prepare": "sh ./prepare.sh 7", "secrets": {"token": "MYSHOP_TOKEN"}}
+    scenario = written(room, url_of(shop), platform)
+    done = gatecrash(room, "rehearse", scenario, "--out", room / "runs", MYSHOP_TOKEN=SECRET)
+    assert done.returncode == 2
+    assert "platform.prepare: it exited with code 4: no event 7 for ***" in done.stderr.splitlines()[-1]
+    assert (only_run(room) / "logs" / "prepare.log").read_text() == "token ***\nno event 7 for ***\n"
+    assert seen(shop) == []
+    holds_no_secret(room, done)
+
+
+def test_a_trial_purchase_that_fails_names_the_adapters_line(room: Path, shop: ThreadingHTTPServer) -> None:
+    scenario = written(room, url_of(shop), {"prepare": "echo settings.who=nobody"})
+    done = gatecrash(room, "rehearse", scenario, "--out", room / "runs")
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("gatecrash: shop.py:9: ")
+    assert "no baskets for nobody" in last
+    assert seen(shop)[0] == "/onsale"
+    assert not list(only_run(room).glob("*.parquet"))
+
+
+def test_a_secret_that_an_adapter_throws_is_nowhere(room: Path, shop: ThreadingHTTPServer) -> None:
+    (room / "shop.py").write_text(
+        ADAPTER.replace("raise kit.Refused(f\"no baskets for {self.settings['who']}\", final=True)",
+                        "raise ValueError(f'bad token {self.secrets[\"token\"]}')")
+    )  # fmt: skip
+    scenario = written(room, url_of(shop), {"secrets": {"token": "MYSHOP_TOKEN"}})
+    done = gatecrash(room, "rehearse", scenario, "--out", room / "runs", MYSHOP_TOKEN=SECRET)
+    assert done.returncode == 2
+    assert "bad token" in done.stderr
+    holds_no_secret(room, done)
+
+
+def holds_no_secret(room: Path, done: subprocess.CompletedProcess[str]) -> None:
+    assert SECRET not in done.stderr + done.stdout
+    for path in only_run(room).rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+
+
+def test_nobody_at_the_address_is_one_line(room: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    done = gatecrash(room, "rehearse", written(room, f"http://127.0.0.1:{port}/"), "--out", room / "runs")
+    assert done.returncode == 2
+    assert "cannot be reached: Connection refused" in done.stderr.splitlines()[-1]
