@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import InputError
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from harness.scenario import OwnPlatform, ScenarioFile
 
 DEFAULT_STACK: Final = "embedded"
-_DIGITS: Final = 12
 
 
 def require_fitting(
@@ -91,7 +89,7 @@ def require_ready(source: ScenarioFile, confirmed: Sequence[str]) -> None:
 def adapter_version(source: ScenarioFile) -> dict[str, str]:
     """The digest of the adapter's file, for the record."""
     file = source.folder / _own(source).adapter.rpartition(":")[0]
-    return {f"adapter {Path(file).name}": hashlib.sha256(file.read_bytes()).hexdigest()[:_DIGITS]}
+    return {"adapter": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 def _own(source: ScenarioFile) -> OwnPlatform:

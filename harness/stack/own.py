@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import requests
@@ -30,7 +30,8 @@ from harness.stack.parts import OwnPart
 from harness.stack.preparation import Prepared, prepare
 
 _DOWN_WITHIN_S: Final = 8.0
-_WELL: Final = range(200, 400)
+_WELL: Final = range(200, 300)
+_REDIRECTS_MAX: Final = 10
 
 
 class OwnStack:
@@ -192,34 +193,54 @@ class OwnStack:
         self._require_allowed()
 
     def _look(self) -> None:
-        """One GET, as the first thing that the platform hears of us."""
+        """One GET, as the first thing that the platform hears of us; redirects are followed within allowed hosts."""
         own = self._platform
-        hint = "is the platform up, and is this its address?"
+        url = own.url
+        with requests.Session() as session:
+            session.trust_env = False
+            session.verify = trusted(own)
+            for _ in range(_REDIRECTS_MAX):
+                answer = self._get(session, url)
+                leads_to = answer.headers.get("Location") if answer.is_redirect else None
+                if leads_to is None:
+                    break
+                url = urljoin(url, leads_to)
+                self._require_followed(url)
+            else:
+                raise self._wrong(f"{own.url} redirects more than {_REDIRECTS_MAX} times", "is it the right address?")
+        if answer.status_code not in _WELL:
+            said = f"{answer.status_code} {answer.reason or ''}".strip()
+            raise self._wrong(f"{url} answered {said} to a GET", "expected a page: is the path right?")
+
+    def _get(self, session: requests.Session, url: str) -> requests.Response:
+        own = self._platform
         try:
-            with requests.Session() as session:
-                session.trust_env = False
-                session.verify = trusted(own)
-                answer = session.get(
-                    own.url,
-                    headers={"User-Agent": "gatecrash", **headers_of(own.headers)},
-                    timeout=(own.limits.connect_s, own.limits.first_byte_s),
-                    allow_redirects=False,  # a redirect may lead to a host that is not allowed
-                    stream=True,
-                )
-                answer.close()
+            answer = session.get(
+                url,
+                headers={"User-Agent": "gatecrash", **headers_of(own.headers)},
+                timeout=(own.limits.connect_s, own.limits.first_byte_s),
+                allow_redirects=False,  # each host is looked at first
+                stream=True,
+            )
+            answer.close()
         except requests.exceptions.SSLError as problem:
             raise self._wrong(
-                f"no TLS with {_host(own.url)}: {_cause(problem)}",
+                f"no TLS with {urlsplit(url).netloc}: {_cause(problem)}",
                 "is its certificate for this name? give its authority in platform.ca_file, or SSL_CERT_FILE",
             ) from None
         except requests.exceptions.Timeout:
             waited_s = own.limits.first_byte_s
-            raise self._wrong(f"{own.url} did not answer within {waited_s:g} s", "see platform.limits") from None
+            raise self._wrong(f"{url} did not answer within {waited_s:g} s", "see platform.limits") from None
         except (requests.RequestException, ValueError) as problem:
-            raise self._wrong(f"{own.url} cannot be reached: {_cause(problem)}", hint) from None
-        if answer.status_code not in _WELL:
-            said = f"{answer.status_code} {answer.reason or ''}".strip()
-            raise self._wrong(f"{own.url} answered {said} to a GET", "expected a page: is the path right?")
+            hint = "is the platform up, and is this its address?"
+            raise self._wrong(f"{url} cannot be reached: {_cause(problem)}", hint) from None
+        return answer
+
+    def _require_followed(self, url: str) -> None:
+        try:
+            require_allowed([url], self._named, self._confirmed)
+        except InputError as problem:
+            raise self._wrong(f"its pages lead to {urlsplit(url).netloc}: {problem.message}", problem.hint) from None
 
     def _wrong(self, message: str, hint: str) -> InputError:
         values = secret_values(self._platform)
@@ -267,10 +288,6 @@ def redact_logs(logs: Path, values: Sequence[str]) -> None:
 def trusted(own: OwnPlatform) -> str | bool:
     """Which certificates are trusted, as `requests` takes it: the scenario's, those of SSL_CERT_FILE, or the usual."""
     return own.ca_file or os.environ.get("SSL_CERT_FILE") or True
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
 
 
 def _cause(problem: BaseException) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +20,7 @@ from harness.processes.ports import free_ports
 from harness.scenario import Edge, OwnPlatform
 from harness.scenario.own_platform import Limits
 from harness.stack.own import OwnStack, redact_logs
+from tests.nginx import certificate
 
 SECRET = "sk-live-0815-4711"
 
@@ -28,10 +28,15 @@ SECRET = "sk-live-0815-4711"
 class Shop(BaseHTTPRequestHandler):
     seen: list[tuple[str, str | None]]
     status = 200
+    redirects: dict[str, str]
 
     def do_GET(self) -> None:
         self.seen.append((self.path, self.headers["X-Load-Test"]))
-        self.send_response(self.status if self.path.startswith("/onsale") else 404)
+        if self.path in self.redirects:
+            self.send_response(302)
+            self.send_header("Location", self.redirects[self.path])
+        else:
+            self.send_response(self.status if self.path.startswith("/onsale") else 404)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -39,8 +44,10 @@ class Shop(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def shop(status: int = 200, tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
-    handler = type("Handler", (Shop,), {"seen": [], "status": status})
+def shop(
+    status: int = 200, tls: ssl.SSLContext | None = None, redirects: dict[str, str] | None = None
+) -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
+    handler = type("Handler", (Shop,), {"seen": [], "status": status, "redirects": redirects or {}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     if tls is not None:
@@ -145,9 +152,22 @@ def test_a_wrong_status_is_one_line(room: Path, status: int, said: str) -> None:
         assert f"mine.yaml:7: platform.url: {url} {said}" in refused(stack_of(room, url=url))
 
 
-def test_a_page_that_leads_elsewhere_is_well(room: Path) -> None:
-    with shop(302) as (url, seen), stack_of(room, url=url):
-        assert len(seen) == 1
+def test_a_redirect_is_followed_to_its_page(room: Path) -> None:
+    with shop(redirects={"/onsale": "/onsale/tickets"}) as (url, seen), stack_of(room, url=url):
+        assert [path for path, _ in seen] == ["/onsale", "/onsale/tickets"]
+
+
+@pytest.mark.parametrize(
+    ("redirects", "said"),
+    [
+        ({"/onsale": "/gone"}, "/gone answered 404 Not Found to a GET"),
+        ({"/onsale": "/onsale"}, "redirects more than 10 times"),
+        ({"/onsale": "http://shop.example/"}, "its pages lead to shop.example: 'shop.example' is not on this machine"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_one_line(room: Path, redirects: dict[str, str], said: str) -> None:
+    with shop(redirects=redirects) as (url, _):
+        assert said in refused(stack_of(room, url=url))
 
 
 def test_nobody_at_the_address_is_one_line(room: Path) -> None:
@@ -167,26 +187,22 @@ def test_one_that_never_answers_is_given_up_on(room: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", folder / "key.pem",
-         "-out", folder / "cert.pem", "-subj", "/CN=shop", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate(folder)
     return folder
 
 
-def test_a_certificate_that_nobody_vouches_for_is_one_line_and_ca_file_mends_it(room: Path, certificate: Path) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_one_line_and_ca_file_mends_it(room: Path, signed: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    context.load_cert_chain(signed / "cert.pem", signed / "key.pem")
     with shop(tls=context) as (url, seen):
         said = refused(stack_of(room, url=url))
         assert "no TLS with 127.0.0.1" in said
         assert "self-signed certificate" in said
         assert "platform.ca_file" in said
         assert seen == []
-        with stack_of(room, url=url, ca_file=str(certificate / "cert.pem")):
+        with stack_of(room, url=url, ca_file=str(signed / "cert.pem")):
             assert seen == [("/onsale", None)]
 
 

@@ -1,0 +1,112 @@
+"""A shop behind HTTPS, a reverse proxy, a base path, a firewall and a login: looked at, and one ticket bought."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.errors import InputError
+from harness.processes.ports import accepts, free_ports
+from harness.record.paths import RunPaths
+from harness.rehearsal.adapter import describe, try_out
+from harness.scenario import OwnPlatform
+from harness.stack.own import OwnStack
+from tests.nginx import behind_nginx
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.needs_nginx
+ROOT = Path(__file__).resolve().parents[3]
+PASSWORD, TOKEN = "waf-bypass-0815", "operator-4711"
+
+
+def wrong(message: str, *keys: str | int, hint: str = "") -> InputError:
+    return InputError(message, key=".".join(map(str, keys)), hint=hint)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    found = RunPaths(root=tmp_path / "run")
+    found.logs.mkdir(parents=True)
+    return found
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnPlatform]:
+    """The section of a scenario whose shop is up."""
+    monkeypatch.setenv("WAF_BYPASS", PASSWORD)
+    monkeypatch.setenv("LITTLE_SHOP_TOKEN", TOKEN)
+    people = tmp_path / "people.csv"
+    people.write_text("name,password\n" + "".join(f"customer{n},word{n}\n" for n in range(6)))
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "target.little_shop", "--port", str(port), "--base-path", "/onsale"]
+    with ExitStack() as running:
+        process = subprocess.Popen([*command, "--login", str(people)], cwd=ROOT, env=dict(os.environ))
+        running.callback(process.wait, 10)
+        running.callback(process.terminate)
+        wait_until(lambda: accepts(port), within_s=20, what="the shop")
+        url = running.enter_context(behind_nginx(tmp_path / "nginx", port, "/onsale", PASSWORD))
+        yield OwnPlatform(
+            adapter=f"{ROOT}/scenarios/little_shop/kinds.py:DirectShop",
+            url=url,
+            people=str(people),
+            headers={"X-Load-Test": "env:WAF_BYPASS"},
+            secrets={"token": "LITTLE_SHOP_TOKEN"},
+            ca_file=str(tmp_path / "nginx" / "cert.pem"),
+        )
+
+
+def stack_of(platform: OwnPlatform, paths: RunPaths) -> OwnStack:
+    return OwnStack(platform, paths.root, paths.logs, error=wrong)
+
+
+def test_one_ticket_is_bought_and_no_secret_is_kept(shop: OwnPlatform, paths: RunPaths) -> None:
+    assert "stock" in describe(shop, shop.adapter).capabilities
+    with stack_of(shop, paths) as stack:
+        assert stack.addresses.booking == shop.url
+        try_out(stack.addresses, stack.platform, 4, paths)
+    report = msgspec.json.decode((paths.logs / "trial.json").read_bytes())
+    assert report["problems"] == []
+    assert {"buy", "orders"} & {told["verb"] for told in report["verbs"]}
+    for path in paths.root.rglob("*"):
+        kept = path.read_bytes() if path.is_file() else b""
+        assert PASSWORD.encode() not in kept
+        assert TOKEN.encode() not in kept
+
+
+def test_a_wrong_token_is_found_before_any_load(
+    shop: OwnPlatform, paths: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LITTLE_SHOP_TOKEN", "another")
+    with stack_of(shop, paths) as stack, pytest.raises(InputError, match=r"401") as caught:
+        try_out(stack.addresses, stack.platform, 4, paths)
+    assert "\n" not in str(caught.value)
+    assert caught.value.file == "scenarios/little_shop/kinds.py"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"headers": {}}, "answered 403 Forbidden to a GET"),
+        ({"ca_file": ""}, "no TLS with 127.0.0.1"),
+    ],
+)
+def test_what_keeps_us_out_is_one_line(
+    shop: OwnPlatform, paths: RunPaths, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        stack_of(msgspec.structs.replace(shop, **changes), paths).__enter__()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_path_is_one_line(shop: OwnPlatform, paths: RunPaths) -> None:
+    elsewhere = msgspec.structs.replace(shop, url=shop.url.replace("/onsale", "/elsewhere"))
+    with pytest.raises(InputError, match=r"answered 404 Not Found to a GET \(expected a page: is the path right\?\)"):
+        stack_of(elsewhere, paths).__enter__()
