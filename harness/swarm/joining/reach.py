@@ -16,6 +16,7 @@ from harness.swarm.messaging.protocol import Reach
 
 WEB_PORT: Final = 8089  # Locust's own
 _LOOPBACK: Final = "127.0.0.1"
+_ELSEWHERE_TOO: Final = ("embedded", "own")  # stacks that workers of other machines can reach, too
 
 
 def reach_of(listen: str, remote_workers: int, *, web: bool, stack: str = "embedded") -> Reach:
@@ -23,7 +24,7 @@ def reach_of(listen: str, remote_workers: int, *, web: bool, stack: str = "embed
     host, port = _host_and_port(listen)
     if not is_loopback(host):
         _require_own_address(host)
-        if stack != "embedded":
+        if stack not in _ELSEWHERE_TOO:
             raise InputError(
                 f"workers of other machines cannot reach the stack {stack!r}, which listens on 127.0.0.1 only",
                 key="--listen",
