@@ -10,7 +10,7 @@ from harness.errors import InputError
 
 if TYPE_CHECKING:
     from harness.rehearsal.adapter import Description
-    from harness.scenario import OwnPlatform, ScenarioFile
+    from harness.scenario import OwnPlatform, Scenario, ScenarioFile
 
 DEFAULT_STACK: Final = "embedded"
 
@@ -55,9 +55,8 @@ def check_adapter(source: ScenarioFile) -> Description:
     from harness.yaml_file import suggest
 
     scenario = source.scenario
-    own = _own(source)
-    adapter = absolute(own, source.folder).adapter
-    found = describe(own, adapter)
+    own = absolute(_own(source), source.folder)
+    found = describe(own, own.adapter)
     if not found.knows_capabilities:
         return found
     for name in found.capabilities:
@@ -75,15 +74,20 @@ def check_adapter(source: ScenarioFile) -> Description:
     return found
 
 
-def require_ready(source: ScenarioFile, confirmed: Sequence[str]) -> None:
-    """Hosts, then variables, then the adapter: all that can be known before a run is made. Raises InputError."""
+def require_ready(source: ScenarioFile, scenario: Scenario, confirmed: Sequence[str]) -> Scenario:
+    """Hosts, then variables, then the adapter: all that can be known before a run is made. Raises InputError.
+
+    Returns the scenario without users who would find nothing to do.
+    """
+    from harness.scenario.fit import fitted
     from harness.stack.allowed import own_hosts, require_allowed
     from harness.stack.own import require_variables
 
     own = _own(source)
     require_allowed(own_hosts(own), source.scenario.allow_hosts, confirmed)
     require_variables(own, source.error)
-    check_adapter(source)
+    found = check_adapter(source)
+    return fitted(scenario, found.capabilities) if found.knows_capabilities else scenario
 
 
 def adapter_version(source: ScenarioFile) -> dict[str, str]:

@@ -249,7 +249,7 @@ def _rehearse(
     console = Console(stderr=True)
     own = scenario.platform
     if own is not None:
-        require_ready(source, confirmed)
+        scenario = require_ready(source, scenario, confirmed)
     found = versions.collect()
     last = memory.recall(memory.version_of(found))
     if own is not None:

@@ -6,8 +6,10 @@ command line; texts that an adapter or a script wrote pass `redacted` before the
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from harness.scenario.own_platform import FROM_ENVIRONMENT, OwnPlatform
@@ -43,9 +45,20 @@ def headers_of(headers: Mapping[str, str], environment: Mapping[str, str] = os.e
 
 
 def secret_values(platform: OwnPlatform, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The values that nobody may read, the longest first."""
-    found = {environment.get(variable, "") for _, variable in variables(platform)}
+    """The values that nobody may read, of variables and of secret columns of `people`; the longest first."""
+    found = {environment.get(variable, "") for _, variable in variables(platform)} | _secrets_of_people(platform)
     return tuple(sorted((value for value in found if len(value) >= _SHORTEST), key=lambda one: (-len(one), one)))
+
+
+def _secrets_of_people(platform: OwnPlatform) -> set[str]:
+    """Nothing where the file cannot be read: that is said elsewhere."""
+    if not platform.secret_columns:
+        return set()
+    try:
+        with Path(platform.people).open(encoding="utf-8-sig", newline="") as file:
+            return {row.get(column) or "" for row in csv.DictReader(file) for column in platform.secret_columns}
+    except (OSError, ValueError, csv.Error):
+        return set()
 
 
 def redacted(text: str, values: Sequence[str]) -> str:

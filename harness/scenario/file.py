@@ -242,7 +242,7 @@ class ScenarioFile:
         self._file = YamlFile(path)
         self._overrides = tuple(overrides)
         self._has_platform = isinstance(self._file.data, dict) and "platform" in self._file.data
-        self._file.data = _overridden(self._file.data, overrides)
+        self._file.data = _without_spectators(_overridden(self._file.data, overrides))
         try:
             self.scenario: Scenario = self._file.decode(Scenario)
         except InputError as error:
@@ -383,6 +383,15 @@ def _overridden(data: object, overrides: Sequence[Override]) -> object:
     for override in overrides:
         _put(changed, override)
     return changed
+
+
+def _without_spectators(data: object) -> object:
+    """On a platform of the user's own nobody follows a feed unless the file says so: few platforms have one."""
+    if isinstance(data, dict) and data.get("platform"):
+        load = data.setdefault("load", {})
+        if isinstance(load, dict):
+            load.setdefault("spectators", 0)
+    return data
 
 
 def _put(data: object, override: Override) -> None:

@@ -41,6 +41,9 @@ def problems(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Prob
     if scenario.load.bots and not {"queue", "seats"} <= set(capabilities):
         message = "bots need a queue to get past and seats to buy up, and the platform has not both"
         yield Problem(("load", "bots"), message, "set load.bots: 0")
+    if scenario.platform is not None and scenario.load.spectators and "feed" not in capabilities:
+        message = "spectators follow a feed, and the platform has none"
+        yield Problem(("load", "spectators"), message, "take it out")
     yield from _rules(scenario, capabilities)
 
 

@@ -235,7 +235,7 @@ class Swarm:
         if not alive:
             raise NoVerdict("no load worker is left to read the state at rest", hint="see the swarm's log")
         number = min(alive)
-        timeout_s = self._spec.scenario.settle_timeout_s
+        timeout_s = self._spec.at_rest_within_s
         self._workforce.say(
             number,
             messages.SettleNow(

@@ -87,6 +87,12 @@ class SwarmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     refused_holds_s: tuple[tuple[float, float], ...] = ()
     baseline_within_s: float = 0.0
 
+    @property
+    def at_rest_within_s(self) -> float:
+        """How long the platform has to come to rest after the run."""
+        own = self.addresses.own
+        return self.scenario.settle_timeout_s if own is None else own.rules.at_rest_within_s
+
 
 class Armed(_Message, frozen=True, tag="armed"):
     """Who is ready to go. `failures`: what kept the others from arming → how many users it kept."""

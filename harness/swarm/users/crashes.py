@@ -35,9 +35,10 @@ class CrashLog:
         key = (kind, where, type(error).__name__)
         if key not in self._found and len(self._found) >= PLACES_MAX:
             key = (kind, _ELSEWHERE, "")
-        words = _one_line(redacted(f"{type(error).__name__}: {error}", self._secrets))
-        first = CrashSummary(where=key[1], what=words, kind=kind, step=step, count=0)
-        known = self._found.get(key, first)
+        known = self._found.get(key)
+        if known is None:
+            words = _one_line(redacted(f"{type(error).__name__}: {error}", self._secrets))
+            known = CrashSummary(where=key[1], what=words, kind=kind, step=step, count=0)
         self._found[key] = msgspec.structs.replace(known, count=known.count + 1)
 
     def summary(self) -> tuple[CrashSummary, ...]:

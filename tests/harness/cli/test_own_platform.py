@@ -150,7 +150,12 @@ def test_options_that_do_not_fit_start_nothing(
         (
             {},
             {"objectives": {"queue_admission_rate_per_s": {"target": 30, "worst": 5}}},
-            "mine.yaml:14: objectives.queue_admission_rate_per_s: the adapter does not declare the capability queue",
+            "mine.yaml:14: objectives.queue_admission_rate_per_s: cannot be measured: the platform does not declare queue",
+        ),
+        (
+            {},
+            {"load": {"fans": 2, "spectators": 5}},
+            "load.spectators: spectators follow a feed, and the platform has none",
         ),
         ({"baseline": "read"}, {}, "platform.baseline: the adapter does not declare the capability order_export"),
     ],

@@ -211,3 +211,8 @@ def test_an_address_that_is_none_names_the_option_and_no_password(room: Path, st
     with pytest.raises(InputError, match=r"^--stack: ") as caught:
         own_overrides(str(written(room)), "", stack)
     assert "pw" not in str(caught.value)
+
+
+def test_nobody_follows_a_feed_unless_the_file_says_so(room: Path) -> None:
+    assert ScenarioFile(written(room, load={"fans": 3})).scenario.load.spectators == 0
+    assert ScenarioFile(written(room, load={"fans": 3, "spectators": 4})).scenario.load.spectators == 4

@@ -243,3 +243,11 @@ def test_logs_without_a_secret_are_left_alone(room: Path) -> None:
     log.write_bytes(b"\xff\x00 as it was")
     redact_logs(room / "logs", ("another",))
     assert log.read_bytes() == b"\xff\x00 as it was"
+
+
+def test_a_secret_of_the_people_is_taken_out_as_well(room: Path) -> None:
+    (room / "people.csv").write_text("login,card\nann,4242-0815\nbob,4242-4711\n")
+    people = {"people": "people.csv", "secret_columns": ("card",)}
+    with shop() as (url, _), stack_of(room, url=url, **people):
+        (room / "logs" / "swarm.log").write_text("ann paid with 4242-0815\n")
+    assert (room / "logs" / "swarm.log").read_text() == "ann paid with ***\n"
