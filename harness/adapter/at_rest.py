@@ -59,6 +59,7 @@ class Operator:
         self._platform = platform
         self._browser = platform.browser_of(OPERATOR)
         self._runner = VerbRunner(self._browser, OPERATOR)
+        self._runner.told = _nobody  # so that it says where
         self._notes: list[str] = []
 
     def read(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
@@ -73,13 +74,13 @@ class Operator:
         platform, capabilities = self._platform, self._platform.capabilities
         stock = seats = orders = ledger = None
         if Capability.STOCK in capabilities and platform.shows("stock"):
-            stock = self._all(platform.stock, PoolAtRest)
+            stock = self._all(platform.stock, "stock", PoolAtRest)
         if Capability.SEATS in capabilities and platform.shows("seats"):
-            seats = self._all(platform.seats, SeatAtRest)
+            seats = self._all(platform.seats, "seats", SeatAtRest)
         if Capability.ORDER_EXPORT in capabilities:
-            orders = self._all(platform.orders, ExportedOrder)
+            orders = self._all(platform.orders, "orders", ExportedOrder)
         if Capability.LEDGER_EXPORT in capabilities:
-            ledger = self._all(platform.ledger, LedgerRow)
+            ledger = self._all(platform.ledger, "ledger", LedgerRow)
         self._browser.close()
         return FinalReads(
             at_rest=at_rest,
@@ -99,7 +100,9 @@ class Operator:
 
     def _wait_for_rest(self, deadline_s: float) -> bool:
         while True:
-            ended = self._ask(verb_of(self._platform.at_rest, self._browser, name="at_rest"), tries=1)
+            ended = self._ask(
+                verb_of(lambda: self._platform.at_rest(self._browser), "at_rest", self._platform.at_rest), tries=1
+            )
             if ended.value is True:
                 return True
             if ended.value is not None and ended.value is not False:
@@ -112,20 +115,19 @@ class Operator:
 
     # Reading.
 
-    def _all(self, verb: Callable[[Browser], Iterable[V]], kind: type[V]) -> list[V] | None:
+    def _all(self, verb: Callable[[Browser], Iterable[V]], name: str, kind: type[V]) -> list[V] | None:
         """All that it gives, each checked; null when it could not be read in a few tries."""
 
         def read() -> list[V]:
             rows = verb(self._browser)
             if isinstance(rows, str | bytes | dict) or not hasattr(rows, "__iter__"):
-                return [checked(rows, kind, verb.__name__)]
-            return [checked(row, kind, verb.__name__) for row in rows]
+                return [checked(rows, kind, name)]
+            return [checked(row, kind, name) for row in rows]
 
-        read.__name__ = verb.__name__
-        read.__wrapped__ = verb  # type: ignore[attr-defined]
-        ended = self._ask(read, tries=_TRIES)
+        ended = self._ask(verb_of(read, name, verb), tries=_TRIES)
         if ended.value is None:
-            self._note(f"{verb.__name__} could not be read: {ended.detail or ended.error}")
+            place = f"{ended.where}: " if ended.where else ""
+            self._note(f"{place}{name} could not be read: {ended.detail or ended.error}")
         return ended.value
 
     def _ask(self, verb: Callable[[], T], *, tries: int) -> Ended[T]:
@@ -134,8 +136,7 @@ class Operator:
             try:
                 ended = self._runner.run(verb, STEP, Call(t_intended_s=monotonic()))
             except AdapterFault as fault:
-                where = f"{fault.where}: " if fault.where else ""
-                return Ended(Outcome.UNKNOWN, monotonic(), error="adapter", detail=f"{where}{fault}")
+                return Ended(Outcome.UNKNOWN, monotonic(), error="adapter", detail=str(fault), where=fault.where)
             if ended.outcome is Outcome.OK or not left:
                 return ended
             gevent.sleep(_POLL_S)
@@ -178,6 +179,10 @@ class Operator:
             if session is not None:
                 session.close()
         return False
+
+
+def _nobody(verb: str, how: object) -> None:
+    """Nobody listens."""
 
 
 def default_rest(orders: Iterable[ExportedOrder], stock: Iterable[PoolAtRest]) -> bool:

@@ -20,9 +20,11 @@ from harness.adapter.cookies import Cookies
 from harness.adapter.errors import AdapterFault, NoAnswer
 from harness.adapter.page import Form, Page
 from harness.adapter.site import EXPECTED, Site, header_lines, page_of
+from harness.errors import InputError
 from harness.platform import Call, Person, PreparedRequest
 from harness.record.schema import Outcome
 from harness.swarm.client import sse
+from harness.swarm.client.connecting import Origin
 from harness.swarm.client.http import CallFailed, HttpClient, Response
 from harness.swarm.client.sse import EventStream
 from harness.swarm.client.types import Endpoint
@@ -180,13 +182,13 @@ class Browser:
     def websocket(self, path: str, *, headers: Mapping[str, str] | None = None) -> Socket:
         """An open WebSocket, with the cookies of this browser. Raises `NoAnswer`."""
         origin, target = self._site.locate(path)
-        self._site.origin_of(origin)
+        resolved = self._resolved(origin)
         feed = FeedSocket(self._recorder, self.person, self._site.limits)
         url = f"{origin.replace('http', 'ws', 1) if origin.startswith('http') else origin}{target}"
         call = self._next_call()
         lines = self._lines(origin, target, _lines(headers), referer=False)
         page = page_of("WS", target)
-        outcome, error = feed.connect(url, call, lines, step=self._step, page=page, origin=self._site.origin_of(origin))
+        outcome, error = feed.connect(url, call, lines, step=self._step, page=page, origin=resolved)
         self.t_end_s = monotonic()
         if outcome is not Outcome.OK:
             detail = feed.detail or f"{page} was not opened: {error}"
@@ -336,10 +338,16 @@ class Browser:
     def _client(self, origin: str) -> HttpClient:
         client = self._clients.get(origin)
         if client is None:
-            site = self._site
-            client = HttpClient(site.origin_of(origin), self._recorder, self.person, site.limits)
+            client = HttpClient(self._resolved(origin), self._recorder, self.person, self._site.limits)
             self._clients[origin] = client
         return client
+
+    def _resolved(self, origin: str) -> Origin:
+        """Where a page leads may be nowhere."""
+        try:
+            return self._site.origin_of(origin)
+        except InputError as error:
+            raise NoAnswer("dns", detail=error.message) from None
 
     def _lines(self, origin: str, target: str, headers: bytes, *, referer: bool = True) -> bytes:
         """Everything that the request's head has besides what the client writes."""

@@ -10,8 +10,7 @@ from typing import Final
 
 import gevent
 
-from harness.adapter.describe import Problem
-from harness.adapter.trial import Report, Trial, TrialSpec
+from harness.adapter.trial import Report, Trial, TrialSpec, noted
 from harness.adapter.walk import Stopped, Walk, most_free
 from harness.platform import Answer, FinalOrder, FinalReads, Hold, Order
 from harness.record.schema import Outcome
@@ -304,7 +303,7 @@ class Check:
 
     def _reads(self) -> FinalReads:
         reads = self._platform.reads_now()
-        self._trial.problems += [Problem(note) for note in reads.notes]
+        self._trial.problems += map(noted, reads.notes)
         return reads
 
     def _soon(self, holds: Callable[[], bool]) -> bool:

@@ -26,12 +26,12 @@ class People:
 
     def __init__(self, rows: tuple[Mapping[str, str], ...], secret_columns: frozenset[str]) -> None:
         self._rows = rows
-        self._known = {
-            value: f"fan-{number:06d}"
-            for number, row in reversed(list(enumerate(rows)))
-            for column, value in row.items()
-            if value and column not in secret_columns
-        }
+        values: dict[str, set[int]] = {}
+        for number, row in enumerate(rows):
+            for column, value in row.items():
+                if value and column not in secret_columns:
+                    values.setdefault(value, set()).add(number)
+        self._known = {value: f"fan-{min(found):06d}" for value, found in values.items() if len(found) == 1}
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -91,7 +91,9 @@ class KitSession:
     def join(self, call: Call) -> Answer[Place]:
         """Take a place."""
         operation = self._begin(Function.JOIN, call, key=self.shopper.person.actor)
-        ended = self._run(verb_of(lambda: checked_number(self.shopper.join(), "join"), name="join"), "join", operation)
+        ended = self._run(
+            verb_of(lambda: checked_number(self.shopper.join(), "join"), "join", self.shopper.join), "join", operation
+        )
         self._is_in = ended.admitted
         value: dict[str, object] = {"epoch": "", "parked": False}
         if ended.value is not None:
@@ -105,7 +107,7 @@ class KitSession:
             return Answer(outcome=Outcome.OK, t_end_s=call.t_intended_s, value=self._waiting((None, True), _never))
         if is_written(type(shopper), "positions"):
             stream = shopper.positions()
-            first, following = streamed(runner, iter(stream), call)
+            first, following = streamed(runner, iter(stream), call, shopper.positions)
             leave = getattr(stream, "close", _nothing)
         else:
             first, following = polled(runner, shopper.place, call, shopper.poll_s)
@@ -120,7 +122,9 @@ class KitSession:
         """Go in."""
         operation = self._begin(Function.ENTER, call, key=self.shopper.person.actor)
         ended = self._run(
-            verb_of(lambda: checked_number(self.shopper.enter(), "enter"), name="enter"), "enter", operation
+            verb_of(lambda: checked_number(self.shopper.enter(), "enter"), "enter", self.shopper.enter),
+            "enter",
+            operation,
         )
         value: dict[str, object] = {"epoch": ""}
         if ended.value is not None:
@@ -131,7 +135,7 @@ class KitSession:
 
     def venue(self, call: Call) -> Answer[Venue]:
         """The layout."""
-        ended = self.runner.run(_checking(self.shopper.venue, Venue), "venue", call)
+        ended = self.runner.run(_checking(self.shopper.venue, "venue", Venue), "venue", call)
         if ended.value is not None:
             self._venue = ended.value
         return ended.answer(ended.value)
@@ -143,14 +147,14 @@ class KitSession:
     def seat_map(self, call: Call) -> Answer[SeatMap]:
         """Every seat."""
         operation = self._begin(Function.LOOK, call)
-        ended = self._run(_checking(self.shopper.seats, SeatMap), "seat_map", operation)
+        ended = self._run(_checking(self.shopper.seats, "seats", SeatMap), "seat_map", operation)
         value = None if ended.value is None else self._shown.note(self._venue, ended.value)
         return self._end(operation, ended, value=value, result=ended.value)
 
     def stock(self, call: Call) -> Answer[Stock]:
         """What is left of each pool."""
         operation = self._begin(Function.STOCK, call)
-        left = verb_of(lambda: checked_list(self.shopper.left(), Pool, "left"), name="left")
+        left = verb_of(lambda: checked_list(self.shopper.left(), Pool, "left"), "left", self.shopper.left)
         ended = self._run(left, "stock", operation)
         pools = tuple(ended.value or ())
         prices = {pool.name: pool.price_cents for pool in pools if pool.price_cents is not None}
@@ -174,7 +178,12 @@ class KitSession:
         value = {"seats": hold.seats} if hold.seats else {"pool": hold.pool, "quantity": hold.quantity}
         operation = self._begin(Function.RELEASE, call, key=hold.hold_id, value=value)
         basket = self._baskets.get(hold.hold_id, Basket())
-        ended = self._run(verb_of(self.shopper.give_back, basket), "release", operation, doubted=True)
+        ended = self._run(
+            verb_of(lambda: self.shopper.give_back(basket), "give_back", self.shopper.give_back),
+            "release",
+            operation,
+            doubted=True,
+        )
         return self._end(operation, ended)
 
     def _hold(self, call: Call, pool: str, quantity: int, seats: tuple[str, ...]) -> Answer[Hold]:
@@ -195,7 +204,7 @@ class KitSession:
 
         name = "reserve_seats" if seats else "reserve"
         place = shopper.reserve_seats if seats else shopper.reserve
-        ended = self._run(_named(reserve, name, place), "hold", operation)
+        ended = self._run(verb_of(reserve, name, place), "hold", operation)
         if ended.value is None:
             if ended.outcome is Outcome.UNKNOWN:
                 self._doubtful_hold = _Doubtful(pool, quantity, seats, ended.resume, ended.error)
@@ -269,7 +278,7 @@ class KitSession:
                     return checked(found, Placed, "resume_buy")
             return checked(shopper.buy(basket, key, declined=declined_on_purpose), Placed, "buy")
 
-        ended = self._run(_named(buy, "buy", shopper.buy), "pay", operation, doubted=True)
+        ended = self._run(verb_of(buy, "buy", shopper.buy), "pay", operation, doubted=True)
         if ended.value is None:
             if ended.outcome is Outcome.UNKNOWN:
                 self._doubtful_buy[key] = resume if ended.resume is None else ended.resume
@@ -292,8 +301,9 @@ class KitSession:
     def look_up(self, call: Call, order_id: str, person: Person, step: str) -> Answer[Order]:
         """The same in the name of `person`, as a request of that step."""
         operation = self._recorder.begin(person, Function.ORDER, call, key=order_id, value={})
-        look = verb_of(lambda: checked(self.shopper.look_up(order_id), Placed, "look_up"), name="look_up")
-        ended = self._run(look, step, operation)
+        look = self.shopper.look_up
+        verb = verb_of(lambda: checked(look(order_id), Placed, "look_up"), "look_up", look)
+        ended = self._run(verb, step, operation)
         placed = ended.value
         if placed is None:
             return self._end(operation, ended)
@@ -343,15 +353,8 @@ class KitSession:
         return Waiting(self._notes, first, following, leave or _nothing)
 
 
-def _checking(verb: Callable[[], T], kind: type[Any]) -> Callable[[], T]:
-    return _named(lambda: checked(verb(), kind, verb.__name__), verb.__name__, verb)
-
-
-def _named(work: Callable[[], T], name: str, place: Callable[..., Any]) -> Callable[[], T]:
-    """It with a verb's name, and where the verb is written."""
-    work.__name__ = name
-    work.__wrapped__ = place  # type: ignore[attr-defined]
-    return work
+def _checking(verb: Callable[[], T], name: str, kind: type[Any]) -> Callable[[], T]:
+    return verb_of(lambda: checked(verb(), kind, name), name, verb)
 
 
 def _can_resume_hold(shopper: Shopper) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from harness.adapter.describe import Problem, describe
+from harness.adapter.describe import Problem, describe, problem_at
 from harness.adapter.platform import ShopPlatform
 from harness.adapter.walk import Stopped, Told, Walk
 from harness.errors import InputError
@@ -86,7 +86,7 @@ class Trial:
         """What came of it, without the values of secrets."""
         hide = self.platform.site.secrets.hide if self.platform is not None else str
         problems = tuple(
-            msgspec.structs.replace(problem, what=hide(problem.what), last=hide(problem.last))
+            msgspec.structs.replace(problem, text=hide(problem.text), last=hide(problem.last))
             for problem in dict.fromkeys(self.problems)
         )
         verbs = tuple(msgspec.structs.replace(told, detail=hide(told.detail)) for told in self.told)
@@ -102,9 +102,7 @@ class Trial:
     def read_as_operator(self) -> None:
         """The operator's pages: a wrong token is found here."""
         assert self.platform is not None  # noqa: S101
-        for note in self.platform.reads_now().notes:
-            where, _, what = note.partition(": ") if _is_place(note) else ("", "", note)
-            self.problems.append(Problem(what, where))
+        self.problems += map(noted, self.platform.reads_now().notes)
 
 
 def try_purchase(spec: TrialSpec) -> Report:
@@ -125,6 +123,7 @@ def try_purchase(spec: TrialSpec) -> Report:
     return trial.report()
 
 
-def _is_place(note: str) -> bool:
-    place = note.partition(": ")[0]
-    return place.rpartition(":")[2].isdecimal()
+def noted(note: str) -> Problem:
+    """A note of the final reads, which may begin with file:line."""
+    where, _, what = note.partition(": ")
+    return problem_at(where, what) if where.rpartition(":")[2].isdecimal() else problem_at("", note)

@@ -149,15 +149,11 @@ class VerbRunner:
             self.told(name_of(verb), how)
 
 
-def verb_of(callable_: Callable[..., Any], /, *args: Any, name: str = "", **kwargs: Any) -> Callable[[], Any]:  # noqa: ANN401
-    """A call of a verb with its arguments, that still knows the verb's name and place."""
-
-    def verb() -> Any:  # noqa: ANN401
-        return callable_(*args, **kwargs)
-
-    verb.__name__ = name or callable_.__name__
-    verb.__wrapped__ = callable_  # type: ignore[attr-defined]
-    return verb
+def verb_of(work: Callable[[], T], name: str, place: Callable[..., Any]) -> Callable[[], T]:
+    """What does a verb's work, with the verb's name and where the adapter has it."""
+    work.__name__ = name
+    work.__wrapped__ = place  # type: ignore[attr-defined]
+    return work
 
 
 def name_of(verb: Callable[..., Any]) -> str:

@@ -90,7 +90,7 @@ def polled(
     """The first look, and what looks again after each pause."""
 
     def look(intended: Call) -> Ended[Noted]:
-        ended = runner.run(verb_of(lambda: checked_number(place(), "place"), name="place"), STEP, intended)
+        ended = runner.run(verb_of(lambda: checked_number(place(), "place"), "place", place), STEP, intended)
         return noted(ended)
 
     def following() -> Ended[Noted]:
@@ -102,7 +102,7 @@ def polled(
 
 
 def streamed(
-    runner: VerbRunner, positions: Iterator[int | None], call: Call
+    runner: VerbRunner, positions: Iterator[int | None], call: Call, written: Callable[..., object]
 ) -> tuple[Ended[Noted], Callable[[], Ended[Noted]]]:
     """The first word of a stream, under the verb's limits; then one after another, however long that takes."""
 
@@ -112,11 +112,13 @@ def streamed(
         except StopIteration:
             return None, True
 
+    verb = verb_of(take, "positions", written)
+
     def following() -> Ended[Noted]:
         runner.browser.deadline_s = float("inf")
-        return runner.run_on(verb_of(take, name="positions"))
+        return runner.run_on(verb)
 
-    return runner.run(verb_of(take, name="positions"), STEP, call), following
+    return runner.run(verb, STEP, call), following
 
 
 def noted(ended: Ended[int | None]) -> Ended[Noted]:

@@ -13,7 +13,6 @@ import pytest
 from harness.platform import AckedOrder, Addresses, Call, Person
 from harness.record.schema import Outcome
 from harness.scenario import OwnPlatform
-from harness.scenario.own_platform import Rules
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
 from tests.harness.adapter.shop import LittleShop, Shop
@@ -28,15 +27,10 @@ def now() -> Call:
     return Call(t_intended_s=monotonic())
 
 
-@pytest.fixture(autouse=True)
-def token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOP_TOKEN", "swordfish")
-
-
 @contextmanager
-def raised(shop: Shop, kind: type[LittleShop] = LittleShop) -> Iterator[tuple[LittleShop, Recorder]]:
+def raised(shop: Shop, kind: type[LittleShop] = LittleShop, **section: object) -> Iterator[tuple[LittleShop, Recorder]]:
     with serving(shop.script) as server:
-        own = OwnPlatform(url=server.url, secrets={"token": "SHOP_TOKEN"}, rules=Rules(at_rest_within_s=1))
+        own = OwnPlatform(url=server.url, secrets={"token": "SHOP_TOKEN"}, **section)
         recorder = Recorder(1)
         yield kind(Addresses(booking=server.url, feeds=(), event="", own=own), recorder), recorder
 

@@ -1,0 +1,78 @@
+"""The people file: a row for each fan, used once; too few rows and strange files are one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.adapter.people import read_people, require_people
+from harness.errors import InputError
+from harness.platform import Person
+from harness.scenario import Load, OwnPlatform
+from tests.harness.adapter.shop import LittleShop, Shop
+from tests.harness.adapter.test_session import raised
+
+ROWS = "login,card,password\nann@shop.test,4242,a\nbob@shop.test,4242,b\n"
+
+
+def people_file(folder: Path, text: str = ROWS) -> Path:
+    path = folder / "people.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def fan(number: int) -> Person:
+    return Person(user=number, kind="fan", actor=f"fan-{number:06d}", identity="x")
+
+
+def test_each_fan_has_the_row_of_their_number(tmp_path: Path) -> None:
+    people = read_people(OwnPlatform(people=str(people_file(tmp_path))))
+    assert [people.account_of(fan(number))["login"] for number in (1, 0)] == ["bob@shop.test", "ann@shop.test"]
+    operator = Person(user=-1, kind="operator", actor="fan-000001", identity="x")  # in a fan's name
+    assert people.account_of(operator)["login"] == "bob@shop.test"
+    assert people.account_of(Person(user=-1, kind="operator", actor="operator", identity="operator")) == {}
+
+
+def test_a_value_that_is_one_fans_alone_names_them_in_an_export(tmp_path: Path) -> None:
+    own = OwnPlatform(people=str(people_file(tmp_path)), secret_columns=("password",))
+    people = read_people(own)
+    assert people.actor_of("bob@shop.test") == "fan-000001"
+    assert people.actor_of("4242") == ""  # several have it
+    assert people.actor_of("b") == ""  # secret
+
+
+def test_too_few_rows_are_one_line_before_the_load(tmp_path: Path) -> None:
+    own = OwnPlatform(people=str(people_file(tmp_path)))
+    require_people(own, Load(fans=2))
+    with pytest.raises(InputError, match=r"people\.csv has 2 rows for 5 fans \(.*add 3 rows"):
+        require_people(own, Load(fans=5))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1\n", "people.csv:2 has another number of fields"),
+        ("a,b\n1,2\n1,2,3\n", "people.csv:3 has another number of fields"),
+        ("a,a\n1,2\n", "a column without a name or twice"),
+        ('a,b\n"1,2\n', "cannot be read as people"),
+        ("a\n", r"has 0 rows for 1 fans"),
+    ],
+)
+def test_a_strange_file_is_one_line(tmp_path: Path, text: str, words: str) -> None:
+    own = OwnPlatform(people=str(people_file(tmp_path, text)))
+    with pytest.raises(InputError, match=words):
+        require_people(own, Load(fans=1))
+
+
+def test_a_secret_column_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    own = OwnPlatform(people=str(people_file(tmp_path)), secret_columns=("pin",))
+    with pytest.raises(InputError, match=r"platform\.secret_columns names 'pin'"):
+        read_people(own)
+
+
+def test_a_shopper_has_their_account(tmp_path: Path) -> None:
+    with raised(Shop(), LittleShop, people=str(people_file(tmp_path))) as (platform, _):
+        assert platform.fan_session(fan(1)).shopper.account["password"] == "b"
+        assert platform.actor_of("ann@shop.test") == "fan-000000"
+        assert platform.actor_of("fan-000007@fans.gatecrash.test") == "fan-000007"
