@@ -1,7 +1,7 @@
 """`python -m harness.adapter describe FILE:CLASS | trial SPEC.json | check SPEC.json`: prints JSON.
 
-Exit code 0: nothing is wrong; 2: something is. A SPEC.json is a `SwarmSpec`, as the swarm would get it. In a process of
-its own, because an adapter loads gevent.
+Exit code 0: nothing is wrong; 2: something is. A SPEC.json is a `harness.adapter.trial.TrialSpec`. In a process of its
+own, because an adapter loads gevent.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from typing import Final  # noqa: E402
 import msgspec  # noqa: E402
 
 from harness.adapter.check import check  # noqa: E402
-from harness.adapter.describe import Description, describe, problem_of  # noqa: E402
+from harness.adapter.describe import Description, Problem, describe  # noqa: E402
 from harness.adapter.trial import Report, TrialSpec, try_purchase  # noqa: E402
 from harness.errors import GatecrashError  # noqa: E402
-from harness.swarm.messaging.protocol import read_spec  # noqa: E402
 
 _USAGE: Final = "usage: python -m harness.adapter describe FILE:CLASS | trial SPEC.json | check SPEC.json"
 
@@ -43,16 +42,15 @@ def _described(reference: str) -> Description:
     try:
         return describe(reference)
     except GatecrashError as error:
-        return Description(adapter=reference, uses_kit=False, capabilities=(), problems=(problem_of(error),))
+        return Description(adapter=reference, uses_kit=False, capabilities=(), problems=(Problem(str(error)),))
 
 
 def _tried(what: str, file: str) -> Report:
     try:
-        spec = read_spec(Path(file))
-        tried = TrialSpec(adapter=spec.platform, addresses=spec.addresses, people_from=spec.scenario.load.fans)
-        return try_purchase(tried) if what == "trial" else check(tried)
+        spec = msgspec.json.decode(Path(file).read_bytes(), type=TrialSpec)
+        return try_purchase(spec) if what == "trial" else check(spec)
     except GatecrashError as error:
-        return Report(ok=False, capabilities=(), problems=(problem_of(error),), verbs=())
+        return Report(ok=False, capabilities=(), problems=(Problem(str(error)),), verbs=())
 
 
 def _print(document: msgspec.Struct, *, ok: bool) -> int:

@@ -6,6 +6,7 @@ Each trial is a function that notes what is wrong, or why it could not be tried.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import gevent
@@ -141,7 +142,7 @@ class Check:
         if free.free is None or (limit and free.free >= limit):
             self._note(f"more is left than one fan may have: what is said when {free.name} is sold out was not tried")
             return
-        self._refused(walk, free.name, (), free.free + 1, "conflict")
+        self._refused(walk, free.name, (), free.free + 1, "conflict", unless="limit")
 
     def _taken_seat(self, walk: Walk) -> None:
         walk.come_in()
@@ -154,10 +155,15 @@ class Check:
         finally:
             other.session.close()
 
-    def _refused(self, walk: Walk, pool: str, seats: tuple[str, ...], quantity: int, word: str) -> None:
-        """Keeping so many is refused with that word; or else buying them is."""
+    def _refused(
+        self, walk: Walk, pool: str, seats: tuple[str, ...], quantity: int, word: str, unless: str = ""
+    ) -> None:
+        """Keeping so many is refused with that word, or else buying them is. `unless`: another word decides nothing."""
         name, verb = walk.holding(pool, seats, quantity)
         answer = walk.ask(verb)
+        if unless and answer.error == unless:
+            self._note(f"{quantity} at once are refused as {unless!r}: what is said when all are sold was not tried")
+            return
         if answer.value is not None and self._size(answer.value) >= quantity:
             name, hold = "buy", answer.value
             bought = walk.ask(walk.buying(hold, self._key(walk)))
@@ -329,5 +335,6 @@ def check(spec: TrialSpec) -> Report:
     """Try everything. Raises `InputError` when the adapter cannot be loaded, or lacks something of its environment."""
     trial = Trial(spec)
     if trial.platform is not None:
-        Check(trial).run()
+        with suppress(Stopped):
+            Check(trial).run()
     return trial.report()

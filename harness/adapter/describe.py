@@ -12,7 +12,7 @@ from harness.adapter.platform import ShopPlatform, capabilities_of
 from harness.adapter.shopper import VERBS, Shopper, is_written
 from harness.adapter.values import Basket
 from harness.adapter.verbs import class_place, defined_at
-from harness.errors import GatecrashError, InputError
+from harness.errors import InputError
 from harness.registry.capabilities import Capability
 from harness.swarm.users.loader import load_class
 
@@ -36,29 +36,19 @@ _CALLS: Final[dict[str, tuple[tuple[object, ...], dict[str, object]]]] = {
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong. `file` "" and `line` 0: not known. `verb`: "" where it is none's.
+    """One thing that is wrong. `where`: file:line or "". `verb`: "" where it is none's.
 
     `last`: the last answer that the fan got.
     """
 
-    text: str
-    file: str = ""
-    line: int = 0
-    hint: str = ""
+    what: str
+    where: str = ""
     verb: str = ""
     last: str = ""
 
-
-def problem_at(where: str, text: str, *, verb: str = "", hint: str = "", last: str = "") -> Problem:
-    """`where`: file:line or ""."""
-    file, _, line = where.rpartition(":")
-    said = f"{verb}: {text}" if verb else text
-    return Problem(said, file, int(line) if line.isdecimal() else 0, hint, verb, last)
-
-
-def problem_of(error: GatecrashError, where: str = "") -> Problem:
-    """An error of ours as a problem."""
-    return problem_at(where, error.message, hint=error.hint)
+    def line(self) -> str:
+        """All of it but the answer, for people."""
+        return ": ".join(part for part in (self.where, self.verb, self.what) if part)
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +70,7 @@ def describe(reference: str) -> Description:
     try:
         capabilities = capabilities_of(kind)
     except InputError as error:
-        problem = problem_of(error, where)
+        problem = Problem(str(error), where)
         return Description(adapter=reference, uses_kit=True, capabilities=(), problems=(problem,))
     problems = [*_problems(kind, capabilities, where)]
     return Description(
@@ -96,9 +86,9 @@ def _describe_foreign(reference: str, kind: type) -> Description:
     """An adapter without the kit: what it can show, only an instance may know."""
     declared = inspect.getattr_static(kind, "capabilities", None)
     missing = [verb for verb in _VERBS_OF_PLATFORM if not callable(getattr(kind, verb, None))]
-    problems = [problem_at(class_place(kind), f"{kind.__name__} has no {verb}") for verb in missing]
+    problems = [Problem(f"{kind.__name__} has no {verb}", class_place(kind)) for verb in missing]
     if declared is None:
-        problems.append(problem_at(class_place(kind), f"{kind.__name__} declares no capabilities"))
+        problems.append(Problem(f"{kind.__name__} declares no capabilities", class_place(kind)))
     shown = () if declared is None or isinstance(declared, property) else _sorted(capabilities_of(kind))
     return Description(adapter=reference, uses_kit=False, capabilities=shown, problems=tuple(problems))
 
@@ -106,18 +96,18 @@ def _describe_foreign(reference: str, kind: type) -> Description:
 def _problems(kind: type[ShopPlatform], capabilities: frozenset[Capability], where: str) -> Iterator[Problem]:
     shopper = kind.shopper
     if not (isinstance(shopper, type) and issubclass(shopper, Shopper)):
-        yield problem_at(where, f"{kind.__name__}.shopper is {shopper!r}, not a subclass of Shopper")
+        yield Problem(f"{kind.__name__}.shopper is {shopper!r}, not a subclass of Shopper", where)
         return
     if not capabilities & {Capability.SEATS, Capability.STOCK}:
-        yield problem_at(where, f"{kind.__name__} declares neither STOCK nor SEATS: there is nothing to buy")
+        yield Problem(f"{kind.__name__} declares neither STOCK nor SEATS: there is nothing to buy", where)
     for capability in sorted(capabilities):
         for group in VERBS.get(capability, ()):
             if not any(is_written(shopper, verb) for verb in group):
                 what = f"{capability.name} is declared, and {shopper.__name__} has no {' or '.join(group)}"
-                yield problem_at(class_place(shopper), what)
+                yield Problem(what, class_place(shopper))
         read = _READS.get(capability)
         if read and getattr(kind, read) is getattr(ShopPlatform, read):
-            yield problem_at(where, f"{capability.name} is declared, and {kind.__name__} has no {read}")
+            yield Problem(f"{capability.name} is declared, and {kind.__name__} has no {read}", where)
     yield from _wrong_signatures(shopper)
 
 
@@ -128,7 +118,7 @@ def _wrong_signatures(shopper: type[Shopper]) -> Iterator[Problem]:
             inspect.signature(function).bind(None, *arguments, **keywords)
         except TypeError as error:
             wanted = str(inspect.signature(getattr(Shopper, verb)))
-            yield problem_at(defined_at(function), f"it must take {wanted}: {error}", verb=verb)
+            yield Problem(f"it must take {wanted}: {error}", defined_at(function), verb)
 
 
 def _undeclared(shopper: type[Shopper], capabilities: frozenset[Capability]) -> Iterator[str]:

@@ -10,17 +10,20 @@ from typing import ClassVar
 
 from harness.adapter.at_rest import Operator, default_rest, local_actor
 from harness.adapter.browser import Browser
+from harness.adapter.errors import AdapterFault
 from harness.adapter.people import people_of
 from harness.adapter.session import KitSession
 from harness.adapter.shopper import Shopper
 from harness.adapter.site import Site
 from harness.adapter.values import ExportedOrder, LedgerRow, PoolAtRest, SeatAtRest
+from harness.adapter.verbs import class_place
 from harness.errors import InputError
 from harness.platform import AckedOrder, Addresses, FinalReads, Person, SpectatorSession
 from harness.registry.capabilities import Capability
 from harness.scenario import OwnPlatform, Tactic
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.recording.shown_maps import ShownMaps
+from harness.swarm.users.crashes import place_of
 
 
 class ShopPlatform:
@@ -141,15 +144,22 @@ class ShopPlatform:
         return getattr(type(self), read) is not getattr(ShopPlatform, read)
 
     def _new_shopper(self, person: Person) -> Shopper:
-        """Made without arguments, so that an adapter may have an `__init__` of its own."""
+        """Made without arguments, so that an adapter may have an `__init__` of its own. Raises `AdapterFault`."""
         kind = type(self).shopper
         shopper = kind.__new__(kind)
-        shopper.browser = self.browser_of(person)
+        shopper.browser = browser = self.browser_of(person)
         shopper.person = person
         shopper.settings = self.settings
         shopper.secrets = self.secrets
         shopper.account = self._people.account_of(person)
-        shopper.__init__()  # type: ignore[misc]
+        try:
+            shopper.__init__()  # type: ignore[misc]
+        except Exception as error:
+            words = f"__init__ of {kind.__name__}: {type(error).__name__}: {error}"
+            raise AdapterFault(words, place_of(error.__traceback__)) from error
+        if shopper.browser is not browser:
+            words = f"__init__ of {kind.__name__} replaces self.browser: each customer has one of their own"
+            raise AdapterFault(words, class_place(kind))
         return shopper
 
 

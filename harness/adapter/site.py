@@ -16,6 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from harness.adapter.errors import NoAnswer
 from harness.errors import InputError
 from harness.scenario import OwnPlatform
+from harness.scenario.environment import redacted
 from harness.scenario.own_platform import FROM_ENVIRONMENT
 from harness.stack.allowed import is_loopback
 from harness.swarm.client.connecting import ClientLimits, Origin, resolve
@@ -63,9 +64,7 @@ class Secrets(Mapping[str, str]):
 
     def hide(self, text: str) -> str:
         """The text without the values of the secrets."""
-        for name, value in self._values.items():
-            text = text.replace(value, f"({name})")
-        return text
+        return redacted(text, sorted(self._values.values(), key=len, reverse=True))
 
 
 class Site:

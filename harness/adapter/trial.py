@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from time import monotonic
 from typing import Final
 
 import msgspec
 
-from harness.adapter.describe import Problem, describe, problem_at
+from harness.adapter.describe import Problem, describe
+from harness.adapter.errors import AdapterFault
 from harness.adapter.platform import ShopPlatform
 from harness.adapter.walk import Stopped, Told, Walk
 from harness.errors import InputError
@@ -67,26 +69,35 @@ class Trial:
             self.platform = load_class(spec.adapter)(spec.addresses, Recorder(0))
 
     def new_walk(self) -> Walk:
-        """One more fan. Raises `InputError` when the people file has no row left for them."""
+        """One more fan. Raises `InputError` when the people file has no row left for them, `Stopped` when the adapter
+        cannot make them."""
         assert self.platform is not None  # noqa: S101 - asked only where there is one
         number, self._fans = self._fans, self._fans + 1
         if not self.platform.people_count:
             actor = f"check-{self._run}-{number}"
             person = Person(user=number, kind="fan", actor=actor, identity=actor)
-            return Walk(self.platform, person, self.told, self.problems)
+            return self._walk(person)
         user = self.platform.people_count - 1 - number
         if user < 0:
             raise InputError(f"platform.people has too few rows to try fan {number + 1} with", hint="add a few rows")
         if user < self.spec.people_from:
             self.notes.append(f"row {user + 2} of the people file was used here; a fan of the run uses it again")
         actor = f"fan-{user:06d}"
-        return Walk(self.platform, Person(user=user, kind="fan", actor=actor, identity=actor), self.told, self.problems)
+        return self._walk(Person(user=user, kind="fan", actor=actor, identity=actor))
+
+    def _walk(self, person: Person) -> Walk:
+        assert self.platform is not None  # noqa: S101
+        try:
+            return Walk(self.platform, person, self.told, self.problems)
+        except AdapterFault as fault:
+            self.problems.append(Problem(str(fault), fault.where))
+            raise Stopped from None
 
     def report(self) -> Report:
         """What came of it, without the values of secrets."""
         hide = self.platform.site.secrets.hide if self.platform is not None else str
         problems = tuple(
-            msgspec.structs.replace(problem, text=hide(problem.text), last=hide(problem.last))
+            msgspec.structs.replace(problem, what=hide(problem.what), last=hide(problem.last))
             for problem in dict.fromkeys(self.problems)
         )
         verbs = tuple(msgspec.structs.replace(told, detail=hide(told.detail)) for told in self.told)
@@ -110,20 +121,23 @@ def try_purchase(spec: TrialSpec) -> Report:
     trial = Trial(spec)
     if trial.platform is not None:
         trial.read_as_operator()
-        walk = trial.new_walk()
-        try:
-            walk.come_in()
-            pool, seats = walk.choose()
-            hold = walk.take(pool, seats, spec.quantity)
-            walk.settle(walk.need("buy", walk.buying(hold, f"{walk.person.actor}-trial")))
-        except Stopped:
-            pass
-        finally:
-            walk.session.close()
+        with suppress(Stopped):
+            _buy(trial.new_walk(), spec.quantity)
     return trial.report()
+
+
+def _buy(walk: Walk, quantity: int) -> None:
+    """Raises `Stopped` at the first verb that does not succeed."""
+    try:
+        walk.come_in()
+        pool, seats = walk.choose()
+        hold = walk.take(pool, seats, quantity)
+        walk.settle(walk.need("buy", walk.buying(hold, f"{walk.person.actor}-trial")))
+    finally:
+        walk.session.close()
 
 
 def noted(note: str) -> Problem:
     """A note of the final reads, which may begin with file:line."""
     where, _, what = note.partition(": ")
-    return problem_at(where, what) if where.rpartition(":")[2].isdecimal() else problem_at("", note)
+    return Problem(what, where) if where.rpartition(":")[2].isdecimal() else Problem(note)

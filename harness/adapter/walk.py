@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import gevent
 import msgspec
 
-from harness.adapter.describe import Problem, problem_at
+from harness.adapter.describe import Problem
 from harness.adapter.errors import AdapterFault, VerbHung
 from harness.adapter.page import Page
 from harness.adapter.platform import ShopPlatform
@@ -147,7 +147,7 @@ class Walk:
             with interrupting(self):
                 return verb(Call(t_intended_s=self._begun_s, retry_of=retry_of))
         except AdapterFault as fault:
-            self.problems.append(problem_at(fault.where, str(fault), last=self.last_answer()))
+            self.problems.append(Problem(str(fault), fault.where, last=self.last_answer()))
             raise Stopped from None
 
     def stop(self, verb: str, what: str, *, detail: bool = False) -> None:
@@ -159,7 +159,7 @@ class Walk:
         """Note what is wrong with a verb."""
         if detail and self._last_detail:
             what = f"{what}: {self._last_detail}"
-        self.problems.append(problem_at(self._last_place, what, verb=verb, last=self.last_answer()))
+        self.problems.append(Problem(what, self._last_place, verb, self.last_answer()))
 
     def last_answer(self) -> str:
         """The last thing that this fan was answered."""
@@ -179,7 +179,7 @@ class Walk:
                         if monotonic() > ends_s:
                             self.stop("place", f"the fan was not called in within {ADMITTED_WITHIN_S:g} s")
             except AdapterFault as fault:
-                self.problems.append(problem_at(fault.where, str(fault), last=self.last_answer()))
+                self.problems.append(Problem(str(fault), fault.where, last=self.last_answer()))
                 raise Stopped from None
             finally:
                 stream.close()

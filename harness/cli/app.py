@@ -33,9 +33,13 @@ experiment_app = typer.Typer(
     help="What is broken, and what is expected then: list, show, check.", no_args_is_help=True, rich_markup_mode=None
 )
 target_app = typer.Typer(help="The reference booking system.", no_args_is_help=True, rich_markup_mode=None)
+adapter_app = typer.Typer(
+    help="An adapter for a platform of your own: check.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(scenario_app, name="scenario")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(target_app, name="target")
+app.add_typer(adapter_app, name="adapter")
 app.add_typer(chaos_app, name="chaos")
 
 

@@ -37,6 +37,7 @@ class Problem(msgspec.Struct, frozen=True):
     what: str
     where: str = ""
     verb: str = ""
+    last: str = ""  # the last answer that the fan got
 
     def raised(self, adapter: str, values: Sequence[str], more: int) -> InputError:
         """It as an error, without these values. `more`: how many other problems there are."""
@@ -61,11 +62,36 @@ class Description(msgspec.Struct, frozen=True):
         return self.uses_kit or bool(self.capabilities)
 
 
+class Request(msgspec.Struct, frozen=True):
+    """One request of a verb."""
+
+    page: str
+    status: int
+    ms: float
+    error: str = ""
+
+
+class Verb(msgspec.Struct, frozen=True):
+    """One verb as it went: `outcome` is ok, fail, unknown or fault; `detail`: why it did not succeed."""
+
+    verb: str
+    fan: str
+    outcome: str
+    ms: float
+    requests: tuple[Request, ...]
+    error: str = ""
+    detail: str = ""
+    where: str = ""
+
+
 class TrialReport(msgspec.Struct, frozen=True):
-    """What `python -m harness.adapter trial` says. `notes`: what was not tried, and why."""
+    """What `python -m harness.adapter trial` or `check` says. `notes`: what was not tried, and why."""
 
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    verbs: tuple[Verb, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 class _TrialSpec(msgspec.Struct, frozen=True):
@@ -89,13 +115,8 @@ def try_out(addresses: Addresses, platform: OwnPlatform, fans: int, paths: RunPa
 
     The whole report with the last answers is kept in a log.
     """
-    within_s = min(max(platform.limits.whole_s * _HOPS_MAX, _TRIED_AT_LEAST_S), _TRIED_AT_MOST_S)
-    spec, adapter = paths.root / "trial.json", platform.adapter
-    spec.write_bytes(msgspec.json.encode(_TrialSpec(adapter, addresses, people_from=fans)))
-    try:
-        said = _asked(["trial", str(spec)], platform, adapter, within_s)
-    finally:
-        spec.unlink(missing_ok=True)
+    adapter = platform.adapter
+    said = _tried("trial", addresses, platform, fans, paths.root / "trial.json")
     found = _decoded(said, TrialReport, adapter)
     (paths.logs / "trial.json").write_text(
         redacted(said.out.strip().rpartition(b"\n")[2].decode("utf-8", "replace"), secret_values(platform))
@@ -104,10 +125,24 @@ def try_out(addresses: Addresses, platform: OwnPlatform, fans: int, paths: RunPa
     return found
 
 
+def check(addresses: Addresses, platform: OwnPlatform, spec: Path) -> TrialReport:
+    """Every verb, by one fan and then by two at once. `spec`: a file to write. Raises InputError: it did not end."""
+    return _decoded(_tried("check", addresses, platform, 0, spec), TrialReport, platform.adapter)
+
+
 class _Said(msgspec.Struct, frozen=True):
     code: int
     out: bytes
     err: str
+
+
+def _tried(what: str, addresses: Addresses, platform: OwnPlatform, people_from: int, spec: Path) -> _Said:
+    within_s = min(max(platform.limits.whole_s * _HOPS_MAX, _TRIED_AT_LEAST_S), _TRIED_AT_MOST_S)
+    spec.write_bytes(msgspec.json.encode(_TrialSpec(platform.adapter, addresses, people_from)))
+    try:
+        return _asked([what, str(spec)], platform, platform.adapter, within_s)
+    finally:
+        spec.unlink(missing_ok=True)
 
 
 def _asked(arguments: Sequence[str], platform: OwnPlatform, adapter: str, within_s: float) -> _Said:

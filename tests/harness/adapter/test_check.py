@@ -1,0 +1,239 @@
+"""`python -m harness.adapter` and `gatecrash adapter check`: what is wrong with an adapter, by file and line."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.adapter.trial import Report, TrialSpec
+from harness.platform import Addresses
+from harness.scenario import OwnPlatform
+from harness.scenario.own_platform import Limits, Rules
+from tests.harness.adapter import shop as shop_module
+from tests.harness.adapter.shop import Shop
+from tests.harness.swarm.scripted_server import ScriptedServer, serving
+
+ROOT = Path(__file__).parents[3]
+BASE = inspect.getsource(shop_module)
+
+
+@pytest.fixture
+def little_shop() -> Iterator[tuple[Shop, ScriptedServer]]:
+    shop = Shop()
+    with serving(shop.script) as server:
+        yield shop, server
+
+
+def adapter_file(folder: Path, body: str) -> str:
+    """A file of the user's own: it imports the little shop's adapter and changes some of it."""
+    path = folder / "mine.py"
+    path.write_text(f"from tests.harness.adapter.shop import *\nfrom gatecrash.adapter import *\n\n{body}\n")
+    return f"{path}:Mine"
+
+
+def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SHOP_TOKEN": "swordfish"}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+QUEUED = "class Mine(LittleShop):\n    capabilities = LittleShop.capabilities | {Capability.QUEUE}"
+NO_EXPORT = (
+    "class Mine(ShopPlatform):\n    shopper = Visitor\n    capabilities = {Capability.STOCK, Capability.ORDER_EXPORT}"
+)
+NO_SHOPPER = "class Mine(ShopPlatform):\n    capabilities = {Capability.STOCK}\n    shopper = 7"
+
+
+def tried(what: str, adapter: str, url: str, folder: Path, **section: object) -> tuple[int, Report]:
+    own = OwnPlatform(url=url, secrets={"token": "SHOP_TOKEN"}, **section)
+    spec = TrialSpec(adapter=adapter, addresses=Addresses(booking=url, feeds=(), event="", own=own))
+    file = folder / "spec.json"
+    file.write_bytes(msgspec.json.encode(spec))
+    done = run("harness.adapter", what, str(file), folder=folder)
+    assert done.stderr == ""
+    return done.returncode, msgspec.json.decode(done.stdout, type=Report)
+
+
+def line_in(reference: str, text: str) -> str:
+    """FILE:LINE of the first line of the adapter that has this text."""
+    file = reference.rpartition(":")[0]
+    number = next(number for number, line in enumerate(Path(file).read_text().splitlines(), 1) if text in line)
+    return f"mine.py:{number}"
+
+
+def described(body: str, folder: Path) -> tuple[int, dict]:
+    done = run("harness.adapter", "describe", adapter_file(folder, body), folder=folder)
+    return done.returncode, msgspec.json.decode(done.stdout)
+
+
+WHOLE = "class Mine(LittleShop): pass"
+
+
+def test_a_whole_adapter_is_described(tmp_path: Path) -> None:
+    code, found = described(WHOLE, tmp_path)
+    assert (code, found["problems"]) == (0, [])
+    assert found["capabilities"] == ["hold_release", "ledger_export", "lookup", "order_export", "stock"]
+
+
+@pytest.mark.parametrize(
+    ("body", "what", "where"),
+    [
+        ("class Mine(LittleShop):\n    capabilities = {'stok'}", "declares the unknown capability stok", 4),
+        (QUEUED, "QUEUE is declared, and Visitor has no join", None),
+        ("class Mine(LittleShop):\n    capabilities = set()", "neither STOCK nor SEATS", 4),
+        (NO_SHOPPER, "shopper is 7, not a subclass", 4),
+        (
+            "class V(Visitor):\n    def buy(self, basket):\n        pass\n\nclass Mine(LittleShop):\n    shopper = V",
+            "must take (self, basket: 'Basket', key: 'str', *, declined: 'bool')", 5,
+        ),
+        (NO_EXPORT, "has no orders", 4),
+        ("import no_such_module", "cannot be loaded: No module named 'no_such_module'", None),
+        ("X = {}['token']", "cannot be loaded: KeyError: 'token' (mine.py:4)", None),
+        ("class Other: pass", "has no class Mine", None),
+        ("class Mine: pass", "Mine has no fan_session", 4),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_as_it_is_written_is_said_with_its_line(
+    tmp_path: Path, body: str, what: str, where: int | None
+) -> None:
+    code, found = described(body, tmp_path)
+    assert code == 2
+    problem = found["problems"][0]
+    assert what in problem["what"]
+    if where is not None:
+        assert problem["where"] == f"mine.py:{where}"
+
+
+def test_one_purchase_by_one_fan(tmp_path: Path, little_shop) -> None:
+    shop, server = little_shop
+    code, report = tried("trial", adapter_file(tmp_path, WHOLE), server.url, tmp_path)
+    assert (code, report.problems) == (0, ())
+    assert [told.verb for told in report.verbs] == ["open", "left", "reserve", "buy", "look_up"]
+    assert [order["quantity"] for order in shop.orders] == [1]
+
+
+BROKEN = """
+class V(Visitor):
+    def reserve(self, pool, quantity):
+        {reserve}
+        return super().reserve(pool, quantity)
+
+class Mine(LittleShop):
+    shopper = V
+"""
+
+
+@pytest.mark.parametrize(
+    ("reserve", "what"),
+    [
+        ("self.browser.get('/sale').form('#nothing')", "GET /sale (status 200) has no form #nothing"),
+        ("raise ValueError('tickets')", "ValueError: tickets"),
+        ("while True: pass", "it did not end within its time"),
+        ("self.browser.post('/cart', {'token': 'wrong'})", "POST /cart was answered with status 403: CSRF"),
+    ],
+)
+def test_a_purchase_that_fails_names_the_line_and_shows_the_last_answer(
+    tmp_path: Path, little_shop, reserve: str, what: str
+) -> None:
+    adapter = adapter_file(tmp_path, BROKEN.format(reserve=reserve))
+    limits = Limits(connect_s=0.1, whole_s=1.0)
+    code, report = tried("trial", adapter, little_shop[1].url, tmp_path, limits=limits)
+    assert code == 2
+    (problem,) = report.problems
+    assert what in problem.what
+    assert problem.where == line_in(adapter, reserve)
+    assert "was answered" in problem.last
+
+
+def test_a_wrong_token_is_found_and_not_shown(tmp_path: Path, little_shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = OwnPlatform(url=little_shop[1].url, secrets={"token": "OTHER_TOKEN"})
+    spec = TrialSpec(
+        adapter=adapter_file(tmp_path, WHOLE), addresses=Addresses(booking=own.url, feeds=(), event="", own=own)
+    )
+    (tmp_path / "spec.json").write_bytes(msgspec.json.encode(spec))
+    monkeypatch.setenv("OTHER_TOKEN", "hunter22")
+    done = run("harness.adapter", "trial", "spec.json", folder=tmp_path)
+    assert done.returncode == 2
+    assert "status 401" in done.stdout
+    assert "api_page" not in done.stdout
+    assert "hunter22" not in done.stdout + done.stderr
+
+
+DEFECTS = {
+    "overcounts": (
+        "def reserve(self, pool, quantity):\n        return super().reserve(pool, quantity + 1)",
+        "were asked for, and the basket holds",
+    ),
+    "shares": (
+        "def __init__(self):\n        self.browser.cookies = SHARED.setdefault('cookies', self.browser.cookies)",
+        "is it another fan's too?",
+    ),
+    "replaces": (
+        "def __init__(self):\n        self.browser = SHARED.setdefault('browser', self.browser)",
+        "__init__ of V replaces self.browser: each customer has one of their own",
+    ),
+    "misnames": (
+        "email = 'all@shop.test'",
+        "the export shows the order of check-",
+    ),
+    "adds_again": (
+        "def resume_reserve(self, pool, quantity, resume):\n        return None",
+        "1 were asked for, and the basket holds 2",
+    ),
+    "wrong_word": (
+        "def reserve(self, pool, quantity):\n        if quantity > 4:\n            raise Refused('too many')\n"
+        "        return super().reserve(pool, quantity)",
+        "it ended as fail, 'too many', and should be refused as 'limit'",
+    ),
+    "keeps": ("def give_back(self, basket):\n        pass", "one was given back, and"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_what_an_adapter_promises_is_tried(tmp_path: Path, little_shop, name: str) -> None:
+    verb, what = DEFECTS[name]
+    body = f"SHARED = {{}}\n\nclass V(Visitor):\n    {verb}\n\nclass Mine(LittleShop):\n    shopper = V"
+    code, report = tried(
+        "check", adapter_file(tmp_path, body), little_shop[1].url, tmp_path, rules=Rules(purchase_limit=4)
+    )
+    assert code == 2
+    assert what in " / ".join(problem.what for problem in report.problems)
+
+
+def test_a_purchase_that_is_made_twice_is_found(tmp_path: Path, little_shop) -> None:
+    body = (
+        "class V(Visitor):\n    same_key_same_purchase = True\n\n    def buy(self, basket, key, *, declined):\n"
+        "        if not int(self.browser.get('/sale').need('#basket').text):\n            self.reserve('standing', 1)\n"
+        "        return super().buy(basket, key, declined=declined)\n\nclass Mine(LittleShop):\n    shopper = V"
+    )
+    code, report = tried("check", adapter_file(tmp_path, body), little_shop[1].url, tmp_path)
+    assert code == 2
+    assert "one purchase, whose answer was lost, became 2 orders" in " / ".join(one.what for one in report.problems)
+
+
+def test_the_command_prints_each_verb_with_its_requests(tmp_path: Path, little_shop) -> None:
+    adapter = adapter_file(tmp_path, WHOLE)
+    options = ["--stack", little_shop[1].url, "--set", "platform.secrets.token=SHOP_TOKEN"]
+    done = run("harness", "adapter", "check", adapter, *options, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (buy, *_) = [line for line in done.stdout.splitlines() if line.startswith("buy ")]
+    assert "POST /buy 303" in buy
+    assert "GET /order/{n} 200" in buy
+    assert "nothing is wrong" in done.stderr
+    refused = run("harness", "adapter", "check", adapter, "--stack", "http://198.51.100.7", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "'198.51.100.7' is not on this machine and not allowed" in refused.stderr
