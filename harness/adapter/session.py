@@ -229,7 +229,7 @@ class KitSession:
         if "seats" in asked:
             seats = basket.seats or tuple(asked["seats"])  # type: ignore[arg-type]
             hold = Hold(hold_id=hold_id, seats=seats, ttl_s=ttl_s, shown_cents=self._shown_cents(basket, seats, 0))
-            value: dict[str, object] = {"seats": seats}
+            value: dict[str, object] = {"seats": seats, "asked": asked["seats"]}
         else:
             pool, quantity = basket.pool or str(asked["pool"]), int(str(asked["quantity"]))
             granted = quantity if basket.quantity is None else basket.quantity
