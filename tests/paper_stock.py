@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
+from harness.record.paths import RunPaths
 from harness.record.schema import Function
 from harness.scenario import Load, Objective, OwnPlatform, Rules, Scenario
 from tests.builders import RunBuilder
@@ -14,7 +16,7 @@ from tests.paper_sale import HOLD_TTL_S, Row
 CAPABILITIES = ("hold_release", "ledger_export", "lookup", "order_export", "stock")
 PRICES = {"floor": 4500, "stand": 3000}
 OBJECTIVES = {
-    "checkout_completion_ratio": Objective(target=0.9, worst=0.5),
+    "checkout_completion_ratio": Objective(target=0.5, worst=0.2),
     "stock_response_p95_ms": Objective(target=500.0, worst=3000.0),
     "hold_response_p95_ms": Objective(target=500.0, worst=5000.0),
     "pay_response_p95_ms": Objective(target=2500.0, worst=10000.0),
@@ -173,6 +175,10 @@ class StockSale(RunBuilder):
         row = self.tables["final_stock"][1]
         row |= {"free": int(str(row["free"])) - 1, "held": 1}
         return self
+
+    def write(self, root: Path) -> RunPaths:
+        """As ever; what broke the sale sent requests too."""
+        return super(StockSale, self.changed(load=self._load())).write(root)
 
     def without_limit(self) -> Self:
         """No purchase limit is declared."""

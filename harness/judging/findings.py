@@ -286,12 +286,13 @@ def _selftest(judged: Judgement) -> list[Finding]:
 def _untested(judged: Judgement) -> list[Finding]:
     """What this run says nothing about: a reader must not take silence for a pass."""
     runbook = _runbook(_UNTESTED)
+    by_note: dict[str, list[str]] = {}
+    for result in judged.invariants:
+        if result.status is Status.NOT_OBSERVABLE and not judged.is_undecided(result):
+            by_note.setdefault(result.note, []).append(INVARIANTS[result.name].title.lower())
     found = [
-        Finding(
-            severity="info", title=f"Not tested: {INVARIANTS[r.name].title.lower()}", evidence=r.note, runbook=runbook
-        )
-        for r in judged.invariants
-        if r.status is Status.NOT_OBSERVABLE and not judged.is_undecided(r)
+        Finding(severity="info", title=f"Not tested: {'; '.join(titles)}", evidence=note, runbook=runbook)
+        for note, titles in by_note.items()
     ]
     if not judged.scenario.faults:
         evidence = "the scenario plans no faults"

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from harness.audit.history import Evidence
-from harness.audit.operations import LookValue, Operation
+from harness.audit.operations import LookValue, Operation, StockValue
 from harness.sli.measured import Observations, percentile
 from harness.sli.samples import Samples, share_of
 from harness.sli.second_wave import sold_out_falsely
@@ -60,14 +60,14 @@ def empty_handed_ratio(seen: Observations) -> Samples:
 def buyers(seen: Observations) -> Iterator[Buyer]:
     """Every fan who wanted to buy, in the order in which they came."""
     history = seen.history
-    came = _firsts(history.joins, history.looks, history.holds, history.pays)
-    inside = _firsts(history.enters.ok, history.looks, history.holds, history.pays)
+    came = _firsts(history.joins, history.looks, history.stocks, history.holds, history.pays)
+    inside = _firsts(history.enters.ok, history.looks, history.stocks, history.holds, history.pays)
     pays = _firsts(history.pays)
     told = {actor for actor, _ in _confirmations(history)}
     held = set(history.holds.ok.actors.to_pylist())
     good = {pay.actor for pay in history.pays if not pay.value.declined_on_purpose}
     left_empty = _left_empty(seen)
-    sold_out = bool(history.seats) and not any(state == "free" for _, state in history.seats)
+    sold_out = _sold_out(history)
     for actor, t_came_s in sorted(came.items(), key=lambda item: item[1]):
         changed_their_mind = (actor in held or actor in pays) and actor not in good
         if changed_their_mind and actor not in told:
@@ -82,6 +82,14 @@ def buyers(seen: Observations) -> Iterator[Buyer]:
         )
 
 
+def _sold_out(history: Evidence) -> bool:
+    """Whether nothing was free at rest, of all that the platform shows."""
+    if not history.seats and not history.stock_at_rest:
+        return False
+    pools_free = any(pool.free is None or pool.free > 0 for pool in history.stock_at_rest.values())
+    return not pools_free and not any(state == "free" for _, state in history.seats)
+
+
 def _began_s(buyer: Buyer) -> float:
     """When their checkout began: at the first payment, else when they were let in."""
     return next(t_s for t_s in (buyer.t_pay_s, buyer.t_in_s, buyer.t_came_s) if t_s is not None)
@@ -89,9 +97,11 @@ def _began_s(buyer: Buyer) -> float:
 
 def _left_empty(seen: Observations) -> set[str]:
     """Fans whose last look at the map showed nothing that they asked for, unless a seat was free all the while."""
-    last: dict[str, Operation[LookValue]] = {}
+    last: dict[str, Operation[LookValue] | Operation[StockValue]] = {}
     for look in seen.history.looks.ok:
         last[look.actor] = look
+    for stock in seen.history.stocks.ok:
+        last[stock.actor] = stock
     for hold in seen.history.holds:
         look_before = last.get(hold.actor)
         if look_before is not None and hold.t_invoke_s >= look_before.t_invoke_s:

@@ -46,5 +46,6 @@ def hold_expiry_ratio(seen: Observations) -> Samples:
     history = seen.history
     used = {pay.value.hold_id for pay in history.pays if pay.outcome is not Outcome.FAIL or pay.error == "declined"}
     used |= {release.key for release in history.releases if release.outcome is not Outcome.FAIL}
-    ended = [hold for hold in history.holds if hold.ok and hold.t_end_s + (hold.value.ttl_s or 0.0) <= seen.duration_s]
+    timed = [hold for hold in map(history.timed, history.holds) if hold.ok and hold.value.ttl_s is not None]
+    ended = [hold for hold in timed if hold.t_end_s + (hold.value.ttl_s or 0.0) <= seen.duration_s]
     return share_of([(hold.actor, hold.t_invoke_s, hold.key not in used) for hold in ended])

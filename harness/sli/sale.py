@@ -1,4 +1,4 @@
-"""Decides whether the sale took place: fans waited, were admitted, could hold seats, could buy.
+"""Decides whether the sale took place: fans waited, were admitted, could hold what they wanted, could buy.
 
 Operations tell it. Where fans' requests were answered and the operations that they served are not in the record, nobody
 can say; where none was answered, nobody got in.
@@ -15,6 +15,7 @@ from harness.sli.measured import Observations
 
 _QUEUE: Final = "queue"
 _FAN: Final = "fan"
+_SEATS: Final = "seats"
 
 
 def did_not_take_place(seen: Observations) -> str:
@@ -35,7 +36,8 @@ def did_not_take_place(seen: Observations) -> str:
             return f"{placed:,} fans waited and nobody was admitted"
         came = admitted
     if not len(history.holds.ok):
-        return f"{came:,} fans were let in and nobody could hold a seat"
+        entered = "were let in" if _QUEUE in seen.record.run.capabilities else "came"
+        return f"{came:,} fans {entered} and nobody could hold a {_goods(seen)}"
     wanted = {pay.actor for pay in history.pays if not pay.value.declined_on_purpose}
     told = {pay.actor for pay in history.pays.ok if pay.value.state == "confirmed"}
     told |= {look.actor for look in history.lookups.ok if look.value.state == "confirmed"}
@@ -51,10 +53,15 @@ def not_shown(seen: Observations) -> str:
     answered = requests.filter(of_fans)["step"]
     history = seen.history
     recorded = {"join": history.joins, "enter": history.enters, "hold": history.holds, "pay": history.pays}
-    if answered and not any(map(len, recorded.values())):
+    if answered and not any(map(len, (*recorded.values(), history.looks, history.stocks))):
         return f"{len(answered):,} requests of fans were answered, and the record has no operation of a fan"
     for step, operations in recorded.items():
         count = pc.sum(pc.equal(answered, step)).as_py() or 0
         if count and not len(operations):
             return f"{count:,} requests of fans to {step} were answered, and the record has no such operation"
     return ""
+
+
+def _goods(seen: Observations) -> str:
+    """What fans come for, in a word."""
+    return "seat" if _SEATS in seen.record.run.capabilities else "ticket"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
 from harness.judging.notes import grouped
 from harness.record.reader import Record
 from harness.record.schema import Struct
@@ -20,6 +24,7 @@ from reports.view import (
     paired,
     timeline,
     untested,
+    words,
 )
 from reports.view.examinations import ExaminationView
 from reports.view.faults import FaultView
@@ -32,6 +37,9 @@ from reports.view.method import Method
 from reports.view.paired import PairedView
 from reports.view.timeline import Release, Timeline
 from reports.view.untested import Gap
+
+_IN_THEIR_WORDS: Final = ("headline", "findings", "funnel", "indicators", "timings", "invariants", "untested")
+"""What is told in the words that a platform of the user's own has for seats and holds."""
 
 
 class Page(Struct, frozen=True):
@@ -59,7 +67,7 @@ class Page(Struct, frozen=True):
 def build(record: Record, verdict: Verdict, control: Record | None = None) -> Page:
     """The page for a record and the verdict on it; `control`: what a paired run was compared with."""
     tables = frames.read(record)
-    return Page(
+    page = Page(
         title=f"{verdict.verdict.value} · {verdict.scenario}",
         headline=headline.headline(record.run, verdict),
         findings=headline.findings(verdict),
@@ -78,3 +86,14 @@ def build(record: Record, verdict: Verdict, control: Record | None = None) -> Pa
         anomalies=tuple((text.at(n.t_first_s), n.source, n.sentence) for n in grouped(record.run.anomalies)),
         method=method.method(record, verdict),
     )
+    names = _names(record)
+    told = {field: words.renamed(getattr(page, field), names) for field in _IN_THEIR_WORDS}
+    return msgspec.structs.replace(page, **told)
+
+
+def _names(record: Record) -> dict[str, str]:
+    """The platform's own words. Where it sells no seats, a seat is what it lacks, and keeps its name."""
+    own = record.run.scenario.get("platform")
+    names = own.get("names", {}) if isinstance(own, dict) else {}
+    has_seats = "seats" in record.run.capabilities
+    return {ours: theirs for ours, theirs in names.items() if ours != "seat" or has_seats}

@@ -7,7 +7,7 @@ where there is one, as the table of money does, so that the two agree.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,25 +48,35 @@ class _Stage:
 
 class _Look(msgspec.Struct, frozen=True):
     free: int | None = None
+    pools: dict[str, int | None] = {}
 
 
 def funnel(record: Record, frames: Frames) -> tuple[FunnelRow, ...]:
     """The journey of all buyers; empty when none set out."""
-    operations = frames.operations
-    stages = (
-        _of_requests(frames.requests, "Queue page", "queue_page"),
-        _of_operations(operations, "Joined the queue", Function.JOIN),
-        _of_operations(operations, "Admitted", Function.ENTER),
-        _of_requests(frames.requests, "Saw the seat map", "seat_map"),
-        _held(operations),
-        _paid(operations),
-        _ticketed(Evidence(record), exported=record.has("final_orders")),
-    )
+    stages = tuple(_stages(record, frames))
     if not any(stage.reached for stage in stages):
         return ()
     widest = max(len(stage.reached) for stage in stages)
     before = [None, *stages[:-1]]
     return tuple(_row(stage, previous, widest) for stage, previous in zip(stages, before, strict=True))
+
+
+def _stages(record: Record, frames: Frames) -> Iterator[_Stage]:
+    """The steps that this platform has, by its capabilities."""
+    operations, shown = frames.operations, record.run.capabilities
+    queues, sells_seats, sells_stock = (name in shown for name in ("queue", "seats", "stock"))
+    yield _of_requests(frames.requests, "Queue page" if queues else "First page", "queue_page")
+    if queues:
+        yield _of_operations(operations, "Joined the queue", Function.JOIN)
+        yield _of_operations(operations, "Admitted", Function.ENTER)
+    if sells_stock:
+        title = "Saw what is left" if not sells_seats else "Saw the seat map, or what is left"
+        yield _of_requests(frames.requests, title, *(["seat_map"] if sells_seats else []), "stock")
+    else:
+        yield _of_requests(frames.requests, "Saw the seat map", "seat_map")
+    yield _held(operations, "Held seats" if not sells_stock else "Held tickets")
+    yield _paid(operations)
+    yield _ticketed(Evidence(record), exported=record.has("final_orders"))
 
 
 def first_times(operations: pd.DataFrame) -> dict[str, Floats]:
@@ -86,8 +96,8 @@ def _confirmations(succeeded: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["value"].str.contains(_CONFIRMED, regex=True)]
 
 
-def _of_requests(requests: pd.DataFrame, title: str, step: str) -> _Stage:
-    rows = requests[requests["kind"].isin(BUYERS) & (requests["step"] == step)].sort_values("t_start_s")
+def _of_requests(requests: pd.DataFrame, title: str, *steps: str) -> _Stage:
+    rows = requests[requests["kind"].isin(BUYERS) & requests["step"].isin(steps)].sort_values("t_start_s")
     unnamed = rows["actor"] == ""  # condensed: each is somebody of their own, as far as anybody knows
     return _tried(rows.assign(actor=rows["actor"].where(~unnamed, rows.index.astype(str))), title)
 
@@ -103,10 +113,11 @@ def _tried(rows: pd.DataFrame, title: str) -> _Stage:
     return _Stage(title, reached, {str(a): words.reason(str(e)) for a, e in last.items() if a not in reached})
 
 
-def _held(operations: pd.DataFrame) -> _Stage:
-    """Who never asked for seats had looked at the map: it showed nothing for them, or they left."""
-    stage = _of_operations(operations, "Held seats", Function.HOLD)
-    looks = operations[(operations["function"] == Function.LOOK) & (operations["outcome"] == "ok")]
+def _held(operations: pd.DataFrame, title: str) -> _Stage:
+    """Who never asked for anything had looked what is left: there was nothing for them, or they left."""
+    stage = _of_operations(operations, title, Function.HOLD)
+    looking = operations["function"].isin([Function.LOOK, Function.STOCK])
+    looks = operations[looking & (operations["outcome"] == "ok")]
     last = looks.sort_values("t_invoke_s").groupby("actor")["value"].last()
     seen = {
         str(actor): words.reason("sold_out" if _free(str(value)) == 0 else "nothing_suitable")
@@ -117,7 +128,9 @@ def _held(operations: pd.DataFrame) -> _Stage:
 
 
 def _free(value: str) -> int | None:
-    return msgspec.json.decode(value, type=_Look).free
+    look = msgspec.json.decode(value, type=_Look)
+    known = [free for free in look.pools.values() if free is not None]
+    return sum(known) if look.pools and len(known) == len(look.pools) else look.free
 
 
 def _paid(operations: pd.DataFrame) -> _Stage:

@@ -6,7 +6,7 @@ import shlex
 from typing import Final
 
 from harness.record.reader import Record
-from harness.record.schema import Struct
+from harness.record.schema import RunDocument, Struct
 from harness.record.verdict import Verdict
 from reports import text
 
@@ -35,6 +35,14 @@ class Method(Struct, frozen=True):
     files: tuple[tuple[str, str], ...]
 
 
+def platform_of(run: RunDocument) -> str:
+    """Which platform it was, in words."""
+    own = run.scenario.get("platform")
+    if not isinstance(own, dict):
+        return run.stack
+    return f"a platform of your own at {own.get('url') or 'an unknown address'} ({own.get('adapter') or 'its adapter'})"
+
+
 def method(record: Record, verdict: Verdict) -> Method:
     """From the record alone."""
     run = record.run
@@ -42,7 +50,7 @@ def method(record: Record, verdict: Verdict) -> Method:
     facts = (
         ("Seed", str(verdict.seed)),
         ("Journey digest", run.journey_digest[:16] or "not recorded"),
-        ("Platform", run.stack),
+        ("Platform", platform_of(run)),
         ("It shows", ", ".join(sorted(text.humanise(name) for name in run.capabilities)) or "nothing declared"),
         ("Clock offsets", offsets or "not recorded"),
         ("Workers", text.count(len(run.load.workers)) if run.load else "not recorded"),

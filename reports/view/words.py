@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Mapping
+from typing import Final, TypeVar, cast
+
+import msgspec
 
 from harness.record.schema import Struct
 from harness.registry.invariants import INVARIANTS
 from reports.text import sentence
+
+T = TypeVar("T")
 
 _STEPS: Final = {
     "positions": "Positions (first event)",
@@ -76,6 +82,35 @@ _STATES: Final = {
     "cause_control_only": State(word="only without faults", tone="quiet", glyph="○"),
     "cause_unknown": State(word="not told", tone="quiet", glyph="?"),
 }
+
+
+_OURS: Final = re.compile(r"(?<![\w#/.\-])(seat|hold)(s?)(?![\w\-])", re.IGNORECASE)
+"""Our words for what people buy and keep, apart from names, links and files."""
+
+
+def renamed(value: T, names: Mapping[str, str]) -> T:
+    """Part of a page with a platform's own words for seats and holds in place of ours."""
+    if not names:
+        return value
+    return cast("T", _renamed(value, names))
+
+
+def _renamed(value: object, names: Mapping[str, str]) -> object:
+    if isinstance(value, str):
+        return _OURS.sub(lambda found: _in_their_words(found, names), value)
+    if isinstance(value, tuple):
+        return tuple(_renamed(one, names) for one in value)
+    if isinstance(value, msgspec.Struct):
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        changed = {name: _renamed(one, names) for name, one in fields.items() if name not in ("state", "name")}
+        return msgspec.structs.replace(value, **changed)
+    return value
+
+
+def _in_their_words(found: re.Match[str], names: Mapping[str, str]) -> str:
+    word, plural = found.group(1), found.group(2)
+    theirs = names.get(word.lower(), word)
+    return (sentence(theirs) if word[0].isupper() else theirs) + plural
 
 
 def state(name: str) -> State:
