@@ -70,6 +70,9 @@ def test_a_shop_that_sells_nothing_did_not_sell(tmp_path: Path) -> None:
     sale.tables["operations"] = [op for op in sale.tables["operations"] if op["function"] in ("stock", "hold")]
     for number, op in enumerate(sale.tables["operations"]):
         op["op"] = number
+    sale.tables["requests"] = [one for one in sale.tables["requests"] if one["step"] in ("queue_page", "stock", "hold")]
+    for number, request in enumerate(sale.tables["requests"]):
+        request["seq"] = number
     sale.tables["final_orders"].clear()
     sale.tables["final_ledger"].clear()
     sale.tables["final_stock"] = sale.tables["baseline_stock"]
