@@ -64,16 +64,17 @@ def without_it(
     taken_off = pc.divide(pc.fill_null(known["overstated_ms"], 0.0), 1000.0)
     at = known.schema.get_field_index("t_end_s")
     truer = known.set_column(at, known.schema.field(at), pc.subtract(known["t_end_s"], taken_off))
+    operations, ended_truer = _operations_without(record.table("operations"), known)
     as_seen, without = (
-        Observations(record.with_table("requests", known)),
-        Observations(record.with_table("requests", truer)),
+        Observations(record.with_table("requests", known).with_table("operations", operations)),
+        Observations(record.with_table("requests", truer).with_table("operations", ended_truer)),
     )
     found: list[IndicatorValue] = []
     for value in values:
         spec = INDICATORS[value.name]
         if value.value is None:
             continue
-        if spec.source == "requests" and spec.unit in _MS_OF:
+        if spec.source in ("requests", "operations") and spec.unit in _MS_OF:
             seen, less = spec.measure(as_seen).value, spec.measure(without).value
             added = 0.0 if seen is None or less is None else seen - less
         elif value.name in _FROM_EVENTS and loop_lag_ms is not None:
@@ -82,6 +83,20 @@ def without_it(
             continue
         found.append(msgspec.structs.replace(value, value=max(0.0, value.value - added)))
     return tuple(found)
+
+
+def _operations_without(operations: pa.Table, known: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Operations with a request for which it was measured; and the same, ended earlier by what those added."""
+    served = known.filter(pc.is_valid(known["op"])).group_by(["worker", "op"])
+    added = served.aggregate([("overstated_ms", "sum")])
+    keys = zip(added["worker"].to_pylist(), added["op"].to_pylist(), strict=True)
+    by_op = dict(zip(keys, pc.fill_null(added["overstated_ms_sum"], 0.0).to_pylist(), strict=True))
+    pairs = zip(operations["worker"].to_pylist(), operations["op"].to_pylist(), strict=True)
+    less_ms = pa.array([by_op.get(pair) for pair in pairs], pa.float64())
+    chosen, less_s = operations.filter(pc.is_valid(less_ms)), pc.divide(less_ms.drop_null(), 1000.0)
+    at = chosen.schema.get_field_index("t_complete_s")
+    earlier = pc.subtract(chosen["t_complete_s"], less_s)
+    return chosen, chosen.set_column(at, chosen.schema.field(at), earlier)
 
 
 def doubts(

@@ -25,7 +25,7 @@ _NEEDS: Final[dict[str, tuple[Capability, ...]]] = {
     "stock": (Capability.STOCK,),
     "order": (Capability.LOOKUP,),
 }
-_WAIT: Final = "From when the fan meant to send to the last byte; refusals left out, time-outs counted as waited."
+_WAIT: Final = "From when the fan meant to ask to the answer; refusals left out, time-outs counted as waited."
 _MEASURE: Final = re.compile(r"(_(p\d+|max))?(_(ms|s|ratio|per_s|max))?$")
 
 
@@ -67,7 +67,7 @@ def _step_indicators() -> tuple[Indicator, ...]:
             "ms",
             "lower",
             _WAIT,
-            "requests",
+            "operations",
             needs=_NEEDS.get(step, ()),
         )
         for step, words in STEPS.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from harness.record.reader import Record
 from harness.registry import indicators as registry
 from harness.registry.indicators import PERCENTILES, STEPS, Indicator
-from harness.sli import buyers, conflicts, fairness, funnel, infrastructure, latency
+from harness.sli import buyers, conflicts, fairness, funnel, infrastructure, latency, verbs
 from harness.sli.measured import IndicatorValue, Measured, Observations
 from harness.sli.samples import Samples
 
@@ -41,11 +40,11 @@ def sampled(name: str, samples: Callable[[Observations], Samples]) -> IndicatorS
 
 
 def _response(step: str, quantile: float) -> Callable[[Observations], Samples]:
-    return partial(_step_response, step, quantile)
+    return lambda seen: verbs.verb_samples(seen, step, quantile)
 
 
-def _step_response(step: str, quantile: float, seen: Observations) -> Samples:
-    return latency.response_samples(latency.in_window(seen.requests, step), quantile)
+def _page_response(seen: Observations) -> Samples:
+    return latency.response_samples(latency.in_window(seen.requests, "queue_page"), 0.99)
 
 
 def _step_indicators() -> tuple[IndicatorSpec, ...]:
@@ -63,7 +62,7 @@ _ALL: Final = (
     sampled("empty_handed_ratio", buyers.empty_handed_ratio),
     sampled("payment_failure_ratio", funnel.payment_failure_ratio),
     sampled("time_to_first_position_p95_s", latency.time_to_first_position_p95_s),
-    sampled("queue_page_response_p99_ms", _response("queue_page", 0.99)),
+    sampled("queue_page_response_p99_ms", _page_response),
     *_step_indicators(),
     sampled("hold_expiry_ratio", funnel.hold_expiry_ratio),
     sampled("contention_ratio", conflicts.contention_ratio),

@@ -69,6 +69,14 @@ class Observations:
         return requests.filter(pc.invert(pc.is_in(requests["kind"], value_set=NO_CUSTOMERS)))
 
     @cached_property
+    def operations(self) -> pa.Table:
+        """One row per operation that a fan began before the end of the run."""
+        operations = self.record.table("operations")
+        ours = pc.or_(*(pc.starts_with(operations["actor"], name) for name in (BOT_ACTOR, PROBE_ACTOR)))
+        before_the_end = pc.less_equal(operations["t_invoke_s"], self.duration_s)
+        return operations.filter(pc.and_(pc.invert(ours), before_the_end))
+
+    @cached_property
     def events(self) -> pa.Table:
         """One row per stream event."""
         events = self.record.table("events")

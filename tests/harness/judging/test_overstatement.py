@@ -16,11 +16,17 @@ from tests.builders import RunBuilder
 
 def slowed(builder: RunBuilder, step: str, own_ms: float) -> RunBuilder:
     """As if the generator had noticed each answer of that step so much later."""
+    operations = {(op["actor"], op["function"], op["t_invoke_s"]): op for op in builder.tables["operations"]}
     for row in builder.tables["requests"]:
         row["overstated_ms"] = 0.05
+        operation = operations.get((row["actor"], row["step"], row["t_start_s"]))
+        if operation is not None:
+            row["op"] = operation["op"]
         if row["step"] == step:
             row["t_end_s"] = float(str(row["t_end_s"])) + own_ms / 1000.0
             row["overstated_ms"] = own_ms
+            if operation is not None:
+                operation["t_complete_s"] = float(str(operation["t_complete_s"])) + own_ms / 1000.0
     return builder
 
 

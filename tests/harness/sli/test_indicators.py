@@ -53,15 +53,43 @@ def test_a_percentile_is_a_value_that_was_seen(values: list[float], quantile: fl
 
 def test_response_time_runs_from_the_intended_instant() -> None:
     builder = empty()
-    builder.request(1, "hold", 5.0, 0.1, t_intended_s=4.0)
+    builder.operation(1, "hold", "h", {}, 5.0, 5.1, t_intended_s=4.0)
     assert value("hold_response_p50_ms", builder) == pytest.approx(1100.0)
+
+
+def test_a_verb_takes_as_long_as_all_its_requests() -> None:
+    """People wait for the purchase, not for its slowest page."""
+    builder = empty()
+    op = builder.operation(1, "pay", "k", {}, 2.0, 21.8, t_intended_s=2.0)["op"]
+    for number in range(8):
+        builder.request(1, "pay", 2.0 + 2.4 * number, 2.4, op=op)
+    assert value("pay_response_p99_ms", builder) == pytest.approx(19_800.0)
+
+
+def test_without_an_answer_a_verb_lasts_until_its_last_request_was_given_up() -> None:
+    builder = empty()
+    op = builder.operation(1, "hold", "", {}, 1.0, None, "unknown", "timeout")["op"]
+    builder.request(1, "hold", 1.0, 0.5, op=op)
+    builder.request(1, "hold", 1.5, 10.0, outcome="unknown", error="timeout", status=0, op=op)
+    assert value("hold_response_p50_ms", builder) == pytest.approx(10_500.0)
+
+
+def test_a_no_is_an_answer_and_an_error_page_is_none() -> None:
+    builder = empty()
+    builder.operation(1, "hold", "", {}, 1.0, 1.2, "fail", "conflict")
+    builder.operation(2, "hold", "", {}, 1.0, 1.001, "fail", "status")
+    crashed = builder.operation(3, "pay", "k", {}, 1.0, None, "unknown", "status")["op"]
+    builder.request(3, "pay", 1.0, 0.001, status=500, outcome="fail", error="status", op=crashed)
+    assert measured("hold_response_p50_ms", builder) == Measured(pytest.approx(200.0), 1)
+    assert measured("pay_response_p50_ms", builder) == Measured(None, 0)
 
 
 def test_refusals_do_not_flatter_and_timeouts_count() -> None:
     builder = empty()
-    builder.request(1, "pay", 1.0, 0.5)
-    builder.request(2, "pay", 1.0, 0.001, outcome="fail", error="refused", status=0)
-    builder.request(3, "pay", 1.0, 10.0, outcome="unknown", error="timeout", status=0)
+    builder.operation(1, "pay", "a", {}, 1.0, 1.5)
+    builder.operation(2, "pay", "b", {}, 1.0, 1.001, "fail", "refused")
+    op = builder.operation(3, "pay", "c", {}, 1.0, None, "unknown", "timeout")["op"]
+    builder.request(3, "pay", 1.0, 10.0, outcome="unknown", error="timeout", status=0, op=op)
     assert measured("pay_response_p50_ms", builder) == Measured(pytest.approx(500.0), 2)
     assert value("pay_response_p99_ms", builder) == pytest.approx(10_000.0)
 

@@ -1,0 +1,63 @@
+"""Measures how long fans waited for a verb: from when they meant to begin until they knew how it ended.
+
+One verb may be many requests: people wait for all of them. So the time is the operation's, from its intention to its
+completion; one without an answer lasted until its last request was given up. Left out are refusals of the request (a
+server error, a refused connection), which come at once and would flatter; "taken", "declined" and the like are answers.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.record.schema import Function, Outcome
+from harness.sli.measured import Observations
+from harness.sli.samples import Samples
+
+FUNCTIONS: Final = {
+    "join": Function.JOIN,
+    "seat_map": Function.LOOK,
+    "stock": Function.STOCK,
+    "hold": Function.HOLD,
+    "pay": Function.PAY,
+    "order": Function.ORDER,
+}
+"""The verbs whose time is measured, see `harness.registry.indicators.STEPS`."""
+_ANSWERS: Final = pa.array(["conflict", "declined", "expired", "limit", "missing"])
+_NO_WAIT: Final = pa.array(["adapter", "status", "stopped"])
+"""Errors of operations that end unknown and of which nobody waited for an answer: the server gave one, an adapter
+crashed, the run ended."""
+
+
+def verb_samples(seen: Observations, step: str, quantile: float) -> Samples:
+    """How long each fan's operations of a verb took, in ms."""
+    of_verb = pc.equal(seen.operations["function"], FUNCTIONS[step].value)
+    waits = waited(seen.operations.filter(of_verb), seen.record.table("requests"))
+    took_ms = pc.multiply(pc.subtract(waits["t_end_s"], waits["t_intended_s"]), 1000.0).to_numpy()
+    who = np.array(waits["actor"].to_pylist(), dtype=np.str_)
+    return Samples(who, waits["t_invoke_s"].to_numpy(), took_ms, quantile)
+
+
+def waited(operations: pa.Table, requests: pa.Table) -> pa.Table:
+    """Those of the operations that somebody waited for, with the instant at which the wait was over, `t_end_s`."""
+    outcome, error = operations["outcome"], operations["error"]
+    answered = pc.or_(pc.equal(outcome, Outcome.OK.value), pc.is_in(error, value_set=_ANSWERS))
+    unknown = pc.and_(pc.equal(outcome, Outcome.UNKNOWN.value), pc.invert(pc.is_in(error, value_set=_NO_WAIT)))
+    chosen = operations.filter(pc.or_(answered, unknown))
+    lacking = chosen["t_complete_s"].null_count
+    ends = chosen["t_complete_s"]
+    if lacking:
+        served = requests.filter(pc.is_valid(requests["op"]))
+        last = served.group_by(["worker", "op"]).aggregate([("t_end_s", "max")])
+        by_op = dict(zip(_pairs(last), last["t_end_s_max"].to_pylist(), strict=True))
+        given_up = pa.array([by_op.get(pair) for pair in _pairs(chosen)], pa.float64())
+        ends = pc.coalesce(ends, given_up)
+    ended = chosen.append_column("t_end_s", ends)
+    return ended.filter(pc.is_valid(ended["t_end_s"]))
+
+
+def _pairs(rows: pa.Table) -> list[tuple[int, int]]:
+    return list(zip(rows["worker"].to_pylist(), rows["op"].to_pylist(), strict=True))
