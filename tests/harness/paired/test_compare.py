@@ -151,7 +151,7 @@ def test_what_weakens_a_comparison_is_said(control: Record, treatment: Record) -
 
 def test_halves_that_differ_before_the_first_fault_are_said_to(treatment: Record) -> None:
     builder = RunBuilder(faulty=False, **SIZE)
-    for each in builder.tables["requests"]:
+    for each in (*builder.tables["requests"], *builder.tables["operations"]):
         each["t_intended_s"] = float(str(each["t_intended_s"])) - 2.0
     slow = builder.record()
     found = compare(slow, judged(slow), treatment, judged(treatment), "control")
