@@ -24,22 +24,28 @@ _SHOWN_OUTCOMES: Final = ("join ok", "enter ok", "hold ok", "hold fail", "pay ok
 
 
 def observer(
-    console: Console, duration_s: float, half: str = "", starts_s: Sequence[tuple[float, str]] = ()
+    console: Console,
+    duration_s: float,
+    half: str = "",
+    starts_s: Sequence[tuple[float, str]] = (),
+    names: Mapping[str, str] | None = None,
 ) -> PlainObserver | LiveObserver:
     """The view that fits: live when stderr is a terminal, plain otherwise.
 
-    `half`: of a paired run. `starts_s`: when each fault is planned to start, with its name.
+    `half`: of a paired run. `starts_s`: when each fault is planned to start, with its name. `names`: a platform's own
+    words for steps.
     """
     if console.is_terminal:
-        return LiveObserver(console, duration_s, half, starts_s)
-    return PlainObserver(duration_s, half)
+        return LiveObserver(console, duration_s, half, starts_s, names or {})
+    return PlainObserver(duration_s, half, names or {})
 
 
 class PlainObserver:
     """One line for each phase, each fault that starts or ends, and every five seconds of the run."""
 
-    def __init__(self, duration_s: float, half: str = "") -> None:
+    def __init__(self, duration_s: float, half: str = "", names: Mapping[str, str] | None = None) -> None:
         self._duration_s = duration_s
+        self._names = names or {}
         self._prefix = f"{half} · " if half else ""
         self._began_s = time.monotonic()
         self._printed_s = -_PLAIN_EVERY_S
@@ -61,7 +67,9 @@ class PlainObserver:
         self._in_force = in_force
         if progress.t_s - self._printed_s >= _PLAIN_EVERY_S:
             self._printed_s = progress.t_s
-            steps = ", ".join(f"{step} {count}" for step, count in _by_count(progress.users_by_step))
+            steps = ", ".join(
+                f"{_named(step, self._names)} {count}" for step, count in _by_count(progress.users_by_step)
+            )
             clock = f"{self._prefix}T{progress.t_s:+.0f} s of {self._duration_s:.0f}"
             self._say(f"{clock}: {_rates(progress)}; users: {steps or 'none'}")
 
@@ -80,9 +88,15 @@ class LiveObserver:
     """
 
     def __init__(
-        self, console: Console, duration_s: float, half: str = "", starts_s: Sequence[tuple[float, str]] = ()
+        self,
+        console: Console,
+        duration_s: float,
+        half: str = "",
+        starts_s: Sequence[tuple[float, str]] = (),
+        names: Mapping[str, str] | None = None,
     ) -> None:
         self._duration_s = duration_s
+        self._names = names or {}
         self._starts_s = sorted(starts_s)
         self._steps: dict[str, None] = {}
         self._title = f"gatecrash · {half}" if half else "gatecrash"
@@ -144,18 +158,24 @@ class LiveObserver:
         )
         outcomes = Columns(
             [
-                Text(f"{key} {progress.outcomes[key]:,}", style="dim")
+                Text(f"{_named(key, self._names)} {progress.outcomes[key]:,}", style="dim")
                 for key in _SHOWN_OUTCOMES
                 if key in progress.outcomes
             ],
             padding=(0, 3),
         )
-        steps = [(step, progress.users_by_step.get(step, 0)) for step in self._steps]
+        steps = [(_named(step, self._names), progress.users_by_step.get(step, 0)) for step in self._steps]
         return [clock, fault, _step_bars([row for row in steps if row[1]]), outcomes]
 
     def _next_fault(self, t_s: float) -> str:
         coming = next(((start_s, name) for start_s, name in self._starts_s if start_s > t_s), None)
         return "" if coming is None else f"; next: {coming[1]} at T{coming[0]:+g} s"
+
+
+def _named(step: str, names: Mapping[str, str]) -> str:
+    """A step, or how an operation ended, with the platform's own word for it: "hold ok" is "basket ok"."""
+    verb, space, outcome = step.partition(" ")
+    return f"{names.get(verb, verb)}{space}{outcome}"
 
 
 def _fault_changes(before: Sequence[str], now: Sequence[str], t_s: float) -> list[str]:

@@ -271,7 +271,7 @@ def _rehearse(
         asked = msgspec.structs.replace(plan, scenario=unbroken, refused_holds_s=()) if alone else plan
         breaks = () if alone else experiments
         starts_s = [(fault.start_s, fault.experiment) for fault in asked.scenario.faults]
-        with live.observer(console, scenario.duration_s, half or "", starts_s) as observer:
+        with live.observer(console, scenario.duration_s, half or "", starts_s, own.names if own else {}) as observer:
             raised = _stack_for(source, scenario, into.logs, stack, plant_bug, reach.listen, confirmed, observer.note)
             rehearse(asked, into, raised, lambda where, run: Conductor(breaks, where, run.faults, raised), observer)
             if not alone:

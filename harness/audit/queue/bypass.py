@@ -24,7 +24,9 @@ def no_queue_bypass(evidence: Evidence) -> Tally:
     tried = [*evidence.probes, *(join for join in evidence.joins.naming("ticket") if join.value.ticket)]
     _probes(evidence, tally)
     _holds(evidence, forged, tally)
-    if not tried:
+    if not tried and evidence.own_platform is not None and "probes" not in evidence.run.capabilities:
+        tally.hidden = "the platform does not show: probes; nobody there can try to get past the queue"
+    elif not tried:
         tally.note = "nobody tried to get past the queue: there were no bots with forged tickets and no probes"
     else:
         tally.chances = sum(not attempt.unknown for attempt in tried)
@@ -59,7 +61,7 @@ def _holds(evidence: Evidence, forged: dict[str, Operation[JoinValue]], tally: T
         if fan in blamed or (had_pass and fan in joined and not forgery):
             continue
         blamed.add(fan)
-        granted = during(hold, f"{fan} was granted {', '.join(hold.value.seats)}")
+        granted = during(hold, f"{fan} was granted {hold.value.words}")
         if forgery:
             shown = during(forgery, f"{fan} joined with a {forgery.value.ticket} ticket and was let in")
             tally.violated(f"{fan} got to a hold with a {forgery.value.ticket} ticket", shown, granted)

@@ -55,8 +55,8 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 def baskets(evidence: Evidence) -> list[Basket]:
     """The granted holds of pools. One that several answers name is one basket, by its first grant.
 
-    What became an order stays the fan's. Else it is the fan's for its time to live, unless the fan may have given it
-    up; where nobody says how long it lives, nothing is sure of it.
+    What became an order stays the fan's, as far as the order has it. Else it is the fan's for its time to live, unless
+    the fan may have given it up; where nobody says how long it lives, nothing is sure of it.
     """
     bought = bought_with(evidence)
     until_s = {promise.hold.key: promise.t_until_s for promise in promises(evidence) if promise.hold.value.pool}
@@ -66,7 +66,8 @@ def baskets(evidence: Evidence) -> list[Basket]:
         if value.pool and hold.key not in found:
             order = bought.get(hold.key)
             ends_s = _OPEN_S if order else until_s.get(hold.key, hold.t_end_s)
-            found[hold.key] = Basket(hold, value.pool, value.tickets, ends_s, order.order_id if order else "")
+            tickets = min(value.tickets, dict(order.pools).get(value.pool, 0)) if order else value.tickets
+            found[hold.key] = Basket(hold, value.pool, tickets, ends_s, order.order_id if order else "")
     return list(found.values())
 
 

@@ -88,3 +88,16 @@ def test_the_panel_fits_80_columns_keeps_the_order_of_the_steps_and_tells_the_ne
     assert "123,456 requests, 810/s, p99 1,093 ms" in shown
     assert "no fault in force; next: db-unreachable at T+14 s" in shown
     assert shown.index("positions") < shown.index("hold ")
+
+
+def test_both_views_use_the_platforms_own_words(capsys: pytest.CaptureFixture[str]) -> None:
+    holding = msgspec.structs.replace(SECOND, users_by_step={"hold": 3}, outcomes={"hold ok": 7})
+    plain = observer(Console(file=io.StringIO()), 50, names={"hold": "basket"})
+    plain.progress(holding, ())
+    assert "users: basket 3" in capsys.readouterr().err
+    sink = io.StringIO()
+    with observer(Console(file=sink, force_terminal=True, width=90), 50, names={"hold": "basket"}) as live:
+        live.phase("observe")
+        live.progress(holding, ())
+        sink.truncate(0)
+    assert "basket ok 7" in sink.getvalue()

@@ -133,6 +133,17 @@ def test_a_purchase_limit_counts_tickets() -> None:
     assert f"{row['fan']} bought 5 tickets; 4 are allowed" in result.violations[0].summary
 
 
+def test_where_nobody_can_try_to_get_past_the_queue_that_is_not_observable_unless_a_fan_does() -> None:
+    sale = StockSale(capabilities=(*CAPABILITIES, "queue"))
+    for user in range(sale.fans):
+        sale.operation(user, "join", f"fan-{user:04d}", {"position": user}, -0.5, -0.4)
+        sale.operation(user, "enter", f"fan-{user:04d}", {"admission_no": user + 1}, -0.3, -0.2)
+    assert judged("no_queue_bypass", sale).status is Status.NOT_OBSERVABLE
+    granted: dict[str, object] = {"pool": "floor", "quantity": 1, "granted": 1, "ttl_s": 8.0}
+    sale.operation(77, "hold", "past", granted, 1.0, 1.1)
+    assert judged("no_queue_bypass", sale).status is Status.VIOLATED
+
+
 def test_without_a_retry_nobody_can_tell_that_retries_buy_nothing() -> None:
     sale = StockSale()
     seen: set[object] = set()
