@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from time import monotonic
 from typing import Final, TypeVar
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 import gevent
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from harness.adapter.bodies import Data, File, body_of
 from harness.adapter.cookies import Cookies
 from harness.adapter.errors import AdapterFault, NoAnswer
 from harness.adapter.page import Form, Page
-from harness.adapter.site import EXPECTED, Site, header_lines, page_of
+from harness.adapter.site import EXPECTED, Site, header_lines, joined, page_of
 from harness.errors import InputError
 from harness.platform import Call, Person, PreparedRequest
 from harness.record.schema import Outcome
@@ -265,7 +265,7 @@ class Browser:
             if redirects > _REDIRECTS_MAX:
                 detail = f"{page.asked} redirects for the {redirects}th time in a row"
                 raise NoAnswer("protocol", detail=detail, status=page.status)
-            path = urljoin(page.url, location)
+            path = joined(page.url, location)
             if page.status not in _KEEP_METHOD and method not in _HARMLESS:
                 headers = b""  # of the body
             if page.status not in _KEEP_METHOD and method != "HEAD":

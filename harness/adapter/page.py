@@ -6,12 +6,12 @@ import re
 import zlib
 from collections.abc import Iterator
 from typing import Any, Final, Literal, TypeVar
-from urllib.parse import urljoin
 
 import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from harness.adapter.errors import NoAnswer
+from harness.adapter.site import joined
 from harness.swarm.client.types import Response
 
 T = TypeVar("T")
@@ -187,9 +187,9 @@ class Page:
 
     def link(self, href: str) -> str:
         """The whole address of a link of this page."""
-        if b"<base" in self.body[: _META_BYTES * 4].lower() and (base := self.find("base[href]")):
-            return urljoin(urljoin(self.url, base.get("href")), href)
-        return urljoin(self.url, href)
+        if "<base" in self.text[: _META_BYTES * 4] and (base := self.find("base[href]")):
+            return joined(joined(self.url, base.get("href")), href)
+        return joined(self.url, href)
 
     @property
     def tree(self) -> LexborHTMLParser:

@@ -24,6 +24,7 @@ from harness.swarm.client.types import Endpoint
 
 EXPECTED: Final = frozenset({*range(200, 400), 402, 409, 410, 422})
 """The statuses that are an answer: a page, a redirect, and those by which shops say no."""
+_AFTER_SCHEME: Final = len("https://")
 _SAFE: Final = "%/:=&?~#+!$,;'@()*[]|"
 _is_plain: Final = re.compile(r"[A-Za-z0-9%/:=&?~+!$,;'@()*\[\]|._-]*").fullmatch
 _FIELD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
@@ -106,12 +107,15 @@ class Site:
         A path is relative to the platform's url as if that were a folder; one with "/" begins at the host. Raises
         `NoAnswer` "host" for a host that is not allowed.
         """
+        cut = path.find("/", _AFTER_SCHEME)
         if path.startswith("/") and not path.startswith("//"):
             origin, target = self._root, path
+        elif path[:cut] in self._origins:  # a whole address at a host that is known
+            origin, target = path[:cut], path[cut:]
         elif "://" not in path[:8] and not path.startswith(("//", "?", "#", ".")):
             origin, target = self._root, f"{self._base}{path}"[len(self._root) :] if path else self.first_target
         else:
-            origin, target = self._split(urljoin(self.url if path.startswith(("?", "#")) else self._base, path))
+            origin, target = self._split(joined(self.url if path.startswith(("?", "#")) else self._base, path))
         if "#" in target:
             target = target.partition("#")[0]
         if not _is_plain(target):
@@ -152,6 +156,16 @@ class Site:
             raise NoAnswer("host", detail=detail)
         target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", target
+
+
+def joined(page_url: str, href: str) -> str:
+    """The whole address of a link of a page; most begin at the host, and urljoin takes its time."""
+    if href.startswith("/") and not href.startswith("//") and "/." not in href:
+        return page_url[: page_url.find("/", _AFTER_SCHEME)] + href
+    try:
+        return urljoin(page_url, href)
+    except ValueError:
+        raise NoAnswer("host", detail=f"{href[:200]!r} is no address that a browser can go to") from None
 
 
 @lru_cache(maxsize=4096)

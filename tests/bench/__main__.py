@@ -16,6 +16,7 @@ NAMES = (
     "faults",
     "held",
     "holds",
+    "kit",
     "memory",
     "proxy",
     "release",
