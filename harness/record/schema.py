@@ -140,6 +140,7 @@ STEPS: Final = (
     "venue",
     "seat_map",
     "section_counts",
+    "stock",  # at what is left of the pools
     "hold",
     "release",
     "pay",
