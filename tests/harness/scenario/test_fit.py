@@ -12,7 +12,15 @@ NOBODY_LOOKS_ON = Load(spectators=0)
 def asking(*objectives: str, invariants: tuple[str, ...] = (), platform: OwnPlatform | None = None) -> Scenario:
     wanted = {name: Objective(target=1.0, worst=2.0) for name in objectives}
     own = platform or OwnPlatform(adapter="a.py:A", url="http://127.0.0.1:1")
-    return Scenario(name="own", description="", duration_s=9.0, platform=own, objectives=wanted, invariants=invariants)
+    return Scenario(
+        name="own",
+        description="",
+        duration_s=9.0,
+        platform=own,
+        objectives=wanted,
+        invariants=invariants,
+        load=NOBODY_LOOKS_ON,
+    )
 
 
 def test_an_objective_on_what_is_not_there_is_named_with_its_key_and_what_to_do() -> None:
