@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
@@ -12,6 +14,8 @@ from reports import text
 from reports.view import words
 from reports.view.frames import Frames
 from reports.view.words import State
+
+_PAGES_MOST: Final = 12  # of a step
 
 
 class IndicatorRow(Struct, frozen=True):
@@ -55,7 +59,19 @@ def timings(frames: Frames, generator: GeneratorResult | None) -> tuple[TimingRo
     groups = {str(name): rows for name, rows in sent.groupby("step")}
     known = [name for name in STEPS if name in groups]
     added = generator.overstatement_ms if generator is not None else {}
-    return tuple(_timing(name, groups[name], added.get(name)) for name in [*known, *sorted(set(groups) - set(known))])
+    rows: list[TimingRow] = []
+    for name in [*known, *sorted(set(groups) - set(known))]:
+        rows.append(_timing(words.step(name), groups[name], added.get(name)))
+        rows += _by_page(groups[name])
+    return tuple(rows)
+
+
+def _by_page(rows: pd.DataFrame) -> list[TimingRow]:
+    """The pages of a step that asks several, the most asked first."""
+    pages = rows.loc[rows["page"] != "", "page"].value_counts()
+    if len(pages) < 2:
+        return []
+    return [_timing(f"· {page}", rows[rows["page"] == page], None) for page in pages.index[:_PAGES_MOST]]
 
 
 def state_of(sli: SliResult) -> str:
@@ -90,9 +106,9 @@ def _row(sli: SliResult) -> IndicatorRow:
     )
 
 
-def _timing(name: str, rows: pd.DataFrame, added: Overstatement | None) -> TimingRow:
+def _timing(title: str, rows: pd.DataFrame, added: Overstatement | None) -> TimingRow:
     return TimingRow(
-        title=words.step(name),
+        title=title,
         sent=text.count(len(rows)),
         failed=text.count(int((rows["outcome"] == "fail").sum())),
         unknown=text.count(int((rows["outcome"] == "unknown").sum())),

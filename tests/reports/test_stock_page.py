@@ -53,6 +53,18 @@ def test_the_page_uses_the_words_of_the_platform(record: Record, page: Page) -> 
     assert "a platform of your own at http://127.0.0.1:8000/onsale/finals (myshop.py:MyShop)" in page.words
 
 
+def test_the_requests_of_a_verb_are_told_by_page(tmp_path: Path) -> None:
+    sale = StockSale()
+    pays = [row for row in sale.tables["requests"] if row["step"] == "pay"]
+    for at, row in enumerate(pays):
+        row["page"] = ("GET /checkout/{n}", "POST /checkout/{n}")[at % 2]
+    record = Record.open(sale.write(tmp_path).root)
+    titles = [row.title for row in view.build(record, judged(record)).timings]
+    at = titles.index("Pay")
+    assert sorted(titles[at + 1 : at + 3]) == ["· GET /checkout/{n}", "· POST /checkout/{n}"]
+    assert sum("·" in title for title in titles) == 2
+
+
 def test_an_oversell_is_told_on_the_page(tmp_path: Path) -> None:
     record = Record.open(StockSale().oversell().write(tmp_path).root)
     verdict = judged(record)
