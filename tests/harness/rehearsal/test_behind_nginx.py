@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from harness.errors import InputError
-from harness.processes.ports import accepts, free_ports
 from harness.record.paths import RunPaths
 from harness.rehearsal.adapter import describe, try_out
 from harness.scenario import OwnPlatform
 from harness.stack.own import OwnStack
-from tests.nginx import behind_nginx
-from tests.waiting import wait_until
+from tests.guarded_shop import ENVIRONMENT, PASSWORD, guarded_shop
+from tests.target.little_shop.shops import TOKEN
 
 pytestmark = pytest.mark.needs_nginx
-ROOT = Path(__file__).resolve().parents[3]
-PASSWORD, TOKEN = "waf-bypass-0815", "operator-4711"
 
 
 def wrong(message: str, *keys: str | int, hint: str = "") -> InputError:
@@ -40,26 +33,10 @@ def paths(tmp_path: Path) -> RunPaths:
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnPlatform]:
     """The section of a scenario whose shop is up."""
-    monkeypatch.setenv("WAF_BYPASS", PASSWORD)
-    monkeypatch.setenv("LITTLE_SHOP_TOKEN", TOKEN)
-    people = tmp_path / "people.csv"
-    people.write_text("name,password\n" + "".join(f"customer{n},word{n}\n" for n in range(6)))
-    (port,) = free_ports(1)
-    command = [sys.executable, "-m", "target.little_shop", "--port", str(port), "--base-path", "/onsale"]
-    with ExitStack() as running:
-        process = subprocess.Popen([*command, "--login", str(people)], cwd=ROOT, env=dict(os.environ))
-        running.callback(process.wait, 10)
-        running.callback(process.terminate)
-        wait_until(lambda: accepts(port), within_s=20, what="the shop")
-        url = running.enter_context(behind_nginx(tmp_path / "nginx", port, "/onsale", PASSWORD))
-        yield OwnPlatform(
-            adapter=f"{ROOT}/scenarios/little_shop/kinds.py:DirectShop",
-            url=url,
-            people=str(people),
-            headers={"X-Load-Test": "env:WAF_BYPASS"},
-            secrets={"token": "LITTLE_SHOP_TOKEN"},
-            ca_file=str(tmp_path / "nginx" / "cert.pem"),
-        )
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with guarded_shop(tmp_path, 6) as section:
+        yield msgspec.convert(section, OwnPlatform)
 
 
 def stack_of(platform: OwnPlatform, paths: RunPaths) -> OwnStack:
@@ -76,8 +53,8 @@ def test_one_ticket_is_bought_and_no_secret_is_kept(shop: OwnPlatform, paths: Ru
     assert {"buy", "orders"} & {told["verb"] for told in report["verbs"]}
     for path in paths.root.rglob("*"):
         kept = path.read_bytes() if path.is_file() else b""
-        assert PASSWORD.encode() not in kept
-        assert TOKEN.encode() not in kept
+        for secret in (PASSWORD, TOKEN, "word0005"):
+            assert secret.encode() not in kept
 
 
 def test_a_wrong_token_is_found_before_any_load(
