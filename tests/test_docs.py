@@ -18,7 +18,7 @@ from tests.bench import bots
 
 ROOT = Path(__file__).parent.parent
 RUNBOOKS = "docs/runbooks.md"
-NOT_RUN = (["rehearse"], ["selftest"], ["target", "up"])
+NOT_RUN = (["rehearse"], ["selftest"], ["target", "up"], ["init"], ["adapter", "check"])
 
 
 def shown_commands() -> list[str]:

@@ -9,6 +9,7 @@ from harness.cli import machines  # isort: skip
 from harness.cli import services  # isort: skip
 from harness.cli import catalogue  # isort: skip
 from harness.cli import adapters  # isort: skip
+from harness.cli import scaffolding  # isort: skip
 from harness.cli.entry import main
 
-__all__ = ["adapters", "catalogue", "judging", "machines", "main", "rehearsing", "services"]
+__all__ = ["adapters", "catalogue", "judging", "machines", "main", "rehearsing", "scaffolding", "services"]
