@@ -1,6 +1,7 @@
 """Opens a fresh event for one run, by pretix's API: a clone of the template, with its quota and its product.
 
-`prepare.py [unlocked]`: with "unlocked" pretix leaves its locks out from now on. Prints what gatecrash needs to know.
+`prepare.py [FLAG …]`: debug flags of pretix that are in force from now on (`shop_settings.py`). Prints what gatecrash
+needs to know.
 """
 
 import json
@@ -17,11 +18,7 @@ EVENTS = f"{ORIGIN}/api/v1/organizers/finals/events/"
 
 
 def main() -> None:
-    switch = INSTANCE / "data" / "skip-locking"
-    if "unlocked" in sys.argv[1:]:
-        switch.touch()
-    else:
-        switch.unlink(missing_ok=True)
+    (INSTANCE / "data" / "debug-flags").write_text(" ".join(sys.argv[1:]))
     slug = f"run-{secrets.token_hex(4)}"
     ask("POST", f"{EVENTS}template/clone/", name={"en": "Finals"}, slug=slug, date_from="2030-06-01T20:00:00Z")
     ask("PATCH", f"{EVENTS}{slug}/", live=True)
