@@ -8,14 +8,18 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from harness.record.reader import Record
 from harness.sli import percentile
+from harness.sli.measured import Observations
+from harness.sli.verbs import FUNCTIONS, waited
 from reports.view import words
 from reports.view.frames import BUYERS, Floats, Frames, label
 from reports.view.journey import first_times
 
-KEY_STEPS: Final = ("join", "seat_map", "hold", "pay")
+KEY_VERBS: Final = ("join", "seat_map", "stock", "hold", "pay")
 _BREAKER_STATES: Final = {0.0: "closed", 1.0: "half-open", 2.0: "open"}
 _LEAD_S: Final = 1.0
 _RELEASE_BIN_S: Final = 0.01
@@ -32,7 +36,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Response time of one step by the second in which it was meant to be sent; NaN where nothing was."""
+    """How long fans waited for one verb, by the second in which they meant to begin; NaN where nobody did."""
 
     title: str
     t_s: Floats
@@ -106,7 +110,7 @@ def timeline(record: Record, frames: Frames) -> Timeline | None:
         stages=stages,
         queue_t_s=queue_t_s,
         queue_depth=queue_depth,
-        lanes=_lanes(sent, start_s, end_s),
+        lanes=_lanes(record, start_s, end_s),
         breakers=_breakers(frames.metrics, start_s, end_s),
         faults=faults,
     )
@@ -181,17 +185,22 @@ def _queue_depth(metrics: pd.DataFrame, start_s: float, end_s: float) -> tuple[F
     return own["t_s"].to_numpy(), own["value"].to_numpy()
 
 
-def _lanes(sent: pd.DataFrame, start_s: float, end_s: float) -> tuple[Lane, ...]:
-    rows = sent[sent["step"].isin(KEY_STEPS) & sent["response_ms"].notna()]
-    steps = {str(step): own for step, own in rows.groupby("step")}
+def _lanes(record: Record, start_s: float, end_s: float) -> tuple[Lane, ...]:
+    operations, requests = Observations(record).operations, record.table("requests")
     seconds = np.arange(start_s, end_s)
-    return tuple(_lane(words.step(name), steps[name], seconds) for name in KEY_STEPS if name in steps)
+    found = []
+    for verb in KEY_VERBS:
+        waits = waited(operations.filter(pc.equal(operations["function"], FUNCTIONS[verb].value)), requests)
+        if waits.num_rows:
+            found.append(_lane(words.step(verb), waits, seconds))
+    return tuple(found)
 
 
-def _lane(title: str, rows: pd.DataFrame, seconds: Floats) -> Lane:
-    slot = np.floor(rows["t_intended_s"].to_numpy().clip(seconds[0], seconds[-1]) - seconds[0]).astype(int)
-    response_ms = rows["response_ms"].to_numpy(dtype=np.float64)
-    members = [response_ms[slot == number] for number in range(len(seconds))]
+def _lane(title: str, waits: pa.Table, seconds: Floats) -> Lane:
+    intended_s = waits["t_intended_s"].to_numpy()
+    slot = np.floor(intended_s.clip(seconds[0], seconds[-1]) - seconds[0]).astype(int)
+    took_ms = 1000 * (waits["t_end_s"].to_numpy() - intended_s)
+    members = [took_ms[slot == number] for number in range(len(seconds))]
     p50, p99 = (np.array([percentile(own, q) for own in members], dtype=np.float64) for q in (0.5, 0.99))
     return Lane(title, seconds + 0.5, p50, p99)
 
