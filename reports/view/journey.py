@@ -137,7 +137,7 @@ def _paid(operations: pd.DataFrame) -> _Stage:
     """Reached: who asked to pay, whatever came of it. The rest: released their seats, or never asked."""
     paid = _actors(operations, Function.PAY)
     released = _actors(operations, Function.RELEASE) - paid
-    return _Stage("Asked to pay", paid, dict.fromkeys(released, "released the seats"))
+    return _Stage("Asked to pay", paid, dict.fromkeys(released, "gave them back"))
 
 
 def _ticketed(evidence: Evidence, *, exported: bool) -> _Stage:

@@ -23,7 +23,7 @@ _STEPS: Final = {
 }
 
 _REASONS: Final = {
-    "conflict": "seat taken by another",
+    "conflict": "somebody else was faster",
     "declined": "card declined",
     "expired": "hold had expired",
     "timeout": "timed out",
@@ -35,8 +35,8 @@ _REASONS: Final = {
     "mixed": "order with seats in several states",
     "lost": "told of an order that is not there at rest",
     "unknown": "without an answer",
-    "sold_out": "found no free seat on the map",
-    "nothing_suitable": "found no seats for their party",
+    "sold_out": "found nothing left",
+    "nothing_suitable": "found too little for their party",
     "stopped": "still under way when the run ended",
     "ports_exhausted": "generator out of ports",
     "fds_exhausted": "generator out of file descriptors",

@@ -45,7 +45,7 @@ def test_losses_are_explained_to_the_last_buyer(record: Record) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [("conflict", "seat taken by another"), ("stopped", "still under way when the run ended")]
+    ("error", "said"), [("conflict", "somebody else was faster"), ("stopped", "still under way when the run ended")]
 )
 def test_the_last_error_of_each_is_the_reason(error: str, said: str, tmp_path: Path) -> None:
     builder = RunBuilder(fans=20)
@@ -103,8 +103,8 @@ def test_fans_who_looked_at_a_map_without_a_free_seat_did_not_just_leave(tmp_pat
             )
     record = Record.open(builder.write(tmp_path).root)
     reasons = funnel(record)["Held seats"].reasons
-    assert "6 found no free seat on the map" in reasons
-    assert "1 found no seats for their party" in reasons
+    assert "6 found nothing left" in reasons
+    assert "1 found too little for their party" in reasons
     assert "made no attempt" not in reasons
 
 
