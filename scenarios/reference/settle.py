@@ -50,7 +50,7 @@ class Operator:
         self._look_up(acked, notes)
         read = self._read_seats(deadline_s, notes)
         self._look_at_draw()
-        if read is not None:
+        if read is not None and at_rest:
             self._reuse_keys(_final_seats(*read))
         orders = self._export(self._admin, "/admin/orders", FinalOrder, "order export", notes)
         ledger = self._export(self._ledger, "/ledger", FinalEntry, "payment ledger", notes)

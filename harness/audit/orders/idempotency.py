@@ -94,7 +94,14 @@ def _charged_again(
 
 
 def _reuses(evidence: Evidence, tally: Tally) -> None:
-    """Used keys that were tried for another purchase at rest."""
+    """Used keys that were tried for another purchase at rest.
+
+    A platform that is not at rest may take an order in, to look at its key when it can: its answer decides nothing.
+    """
+    if evidence.unrest and len(evidence.reuses):
+        tally.undecided = True
+        tally.note = f"keys were used again on a platform that did not come to rest: {evidence.unrest}"
+        return
     for reuse in evidence.reuses:
         tally.unknowns += reuse.unknown
         tried = reuse.value

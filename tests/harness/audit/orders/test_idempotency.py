@@ -111,6 +111,16 @@ def test_a_used_key_buys_nothing_else(outcome: str, answered: dict[str, object],
         assert "was answered with order" in violation.history[0].text
 
 
+def test_what_a_platform_that_is_not_at_rest_answers_to_a_used_key_decides_nothing() -> None:
+    """Its database is stopped: it takes every order in, and looks at the key when it can."""
+    builder = empty()
+    sold(builder, 1, "A-1", "o1")
+    taken_in = {"order_id": "o1", "seats": ["B-2"], "answered_id": "o1", "answered_seats": ["B-2"]}
+    builder.operation(1, "reuse", "k-o1", taken_in, 50.0, 50.1, "ok")
+    assert keys(builder).status is Status.VIOLATED
+    assert keys(builder.changed(at_rest=False)).status is Status.UNKNOWN
+
+
 def test_where_no_ledger_is_shown_a_second_charge_could_not_be_seen() -> None:
     builder = empty()
     sold(builder, 1, "s", "o1")
