@@ -160,9 +160,10 @@ def _judge_expectation(expectation: Expectation, run: FaultRun, record: RunEvide
 
 
 def _as_before(expectation: Recovers | VerbsRecover, good: str) -> str:
-    less, slower = in_full(expectation.share_drop_at_most, "ratio"), in_full(expectation.slower_at_most)
-    within = in_full(expectation.within_s, "s")
-    return f"as before from {within} after the heal: {good} at most {less} less often, at most {slower} times as slow"
+    less, within = in_full(expectation.share_drop_at_most, "ratio"), in_full(expectation.within_s, "s")
+    told = f"as before from {within} after the heal: {good} at most {less} less often"
+    slower = expectation.slower_at_most
+    return told if slower is None else f"{told}, at most {in_full(slower)} times as slow"
 
 
 def _metric(name: str, labels: dict[str, str]) -> str:

@@ -40,6 +40,11 @@ class _Compared(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
+        if self.most_ms == np.inf:
+            told = (
+                f"{self.verb}: {amount(self.now, 'ratio', [self.least])} answered after, {amount(self.was, 'ratio')} "
+            )
+            return f"{told}before; at least {amount(self.least, 'ratio', [self.now])} would do"
         told = f"{self.verb}: {amount(self.now, 'ratio', [self.least])} answered in "
         told += f"{amount(self.now_ms, 'ms', [self.most_ms])} after, {amount(self.was, 'ratio')} in "
         told += f"{amount(self.was_ms, 'ms')} before; at least {amount(self.least, 'ratio', [self.now])} in at most "
@@ -97,6 +102,7 @@ def _apart(tried: pd.DataFrame, faults: Iterable[FaultRun], within_s: float) -> 
 
 
 def _compare(before: pd.DataFrame, after: pd.DataFrame, wanted: VerbsRecover) -> Iterator[_Compared]:
+    slower = wanted.slower_at_most
     for verb in wanted.verbs:
         was, now = before[before["function"] == verb], after[after["function"] == verb]
         if min(len(was), len(now)) < max(wanted.samples_min, 1):
@@ -112,7 +118,7 @@ def _compare(before: pd.DataFrame, after: pd.DataFrame, wanted: VerbsRecover) ->
             least=max(0.0, share - wanted.share_drop_at_most),
             was_ms=was_ms,
             now_ms=_median_ms(now),
-            most_ms=max(was_ms * wanted.slower_at_most, was_ms + wanted.slack_ms),
+            most_ms=np.inf if slower is None else max(was_ms * slower, was_ms + wanted.slack_ms),
         )
 
 

@@ -373,8 +373,8 @@ def _expectations(generic: Generic, canary: CanarySpec) -> tuple[Expectation, ..
     """Told from the fans' side: what they try, how it ends and how long it takes. No metric of the platform."""
     within_s = generic.recovers_s
     told: list[Expectation] = [
-        VerbsRecover(name="buying works again as before", verbs=BUYING, within_s=within_s),
-        VerbsRecover(name="all else works again as before", verbs=OTHER_VERBS, within_s=within_s),
+        VerbsRecover(name="buying works again", verbs=BUYING, within_s=within_s),
+        VerbsRecover(name="all else works again", verbs=OTHER_VERBS, within_s=within_s),
         VerbsAnswered(name="little goes unanswered outside the fault", unanswered_at_most=0.05, within_s=within_s),
     ]
     if generic.name == "drop" and canary.probe in ("http", "websocket"):
