@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.processes.ports import free_ports
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -72,6 +74,29 @@ def test_chaos_toolkit_finds_our_functions_in_it(wheel: Path, tmp_path: Path) ->
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
     assert '"module": "gatecrash.chaostoolkit"' in (tmp_path / "it.json").read_text()
+
+
+def test_init_starts_the_little_shop_out_of_it(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    environment = {
+        **os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHON": sys.executable,
+        "SHOP_PORT": str(free_ports(1)[0]),
+    }  # fmt: skip
+
+    def ran(code: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", f"import gatecrash, subprocess, sys; {code}"], cwd=tmp_path, env=environment,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    ran("sys.argv[1:] = ['init', 'onsale', '--queue']; gatecrash.main()")
+    try:
+        assert ran("subprocess.run(['onsale/prepare.sh'], check=True)").startswith("url=http://127.0.0.1:")
+    finally:
+        ran("subprocess.run(['onsale/prepare.sh', 'stop'], check=True)")
 
 
 def test_it_runs_from_anywhere_and_from_itself(wheel: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Final
@@ -41,6 +42,17 @@ def adapter_check(
     gatecrash adapter check my_shop.py:MyShop --stack http://127.0.0.1:8000
     gatecrash adapter check my_shop.py:MyShop --stack http://127.0.0.1:8000 --scenario my-onsale.yaml
     """
+    report = checked(adapter, stack, scenario, changes or [], allow_host or [])
+    if json:
+        print_json(report)
+    else:
+        print_report(report)
+    if report.problems:
+        raise typer.Exit(ExitCode.BAD_INPUT)
+
+
+def checked(adapter: str, stack: str, scenario: str, changes: Sequence[str], allow_host: Sequence[str]) -> TrialReport:
+    """What comes of trying an adapter. Raises InputError: it could not be tried."""
     from harness import scenario as scenarios
     from harness.rehearsal.adapter import check
     from harness.scenario import Override
@@ -50,26 +62,21 @@ def adapter_check(
     from harness.stack.own import absolute, require_variables
 
     name = scenario or "smoke"
-    overrides = own_overrides(name, adapter, stack) + [Override.parse(change) for change in changes or []]
+    overrides = own_overrides(name, adapter, stack) + [Override.parse(change) for change in changes]
     source = scenarios.load(name, overrides)
     own = source.scenario.platform
     if own is None or not own.url:
         raise InputError("nobody knows where the platform runs", key="--stack", hint="give its URL")
-    require_allowed(own_hosts(own), source.scenario.allow_hosts, allow_host or ())
+    require_allowed(own_hosts(own), source.scenario.allow_hosts, allow_host)
     require_variables(own, source.error)
     own = absolute(own, source.folder)
     with TemporaryDirectory(prefix="gatecrash-check-") as folder:
         addresses = Addresses(booking=own.url, feeds=(), event="", own=own)
-        report = check(addresses, own, Path(folder) / "check.json")
-    if json:
-        print_json(report)
-    else:
-        _print(report)
-    if report.problems:
-        raise typer.Exit(ExitCode.BAD_INPUT)
+        return check(addresses, own, Path(folder) / "check.json")
 
 
-def _print(report: TrialReport) -> None:
+def print_report(report: TrialReport) -> None:
+    """For people."""
     typer.echo(f"capabilities: {', '.join(report.capabilities) or 'none'}")
     for verb in report.verbs:
         typer.echo(_line(verb))
