@@ -49,7 +49,7 @@ class Requests(Goods):
         pages: dict[int, str] = {}
         waiting = list(steps)
         mine = {step.number for step in steps}
-        polled = self._polls(tail) if waits else []
+        polled = self._polls(tail)
         waiting += [step for step, _ in polled]
         while waiting:
             step = waiting.pop()
@@ -183,7 +183,7 @@ class Requests(Goods):
     ) -> str:
         """The expression for one value that was sent."""
         if not value:
-            return "''"
+            return '""'
         if self._is_quantity(step, name):
             return "quantity"
         own = personal(name, value, autocomplete=control.autocomplete, kind=control.kind)

@@ -7,7 +7,7 @@ column of the people file. `Draft.todos` says in words what is left to do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -20,8 +20,8 @@ from harness.scaffold.goods import PLAIN
 from harness.scaffold.har import Exchange
 from harness.scaffold.personal import personal
 from harness.scaffold.python import literal, subscripts, wrapped
-from harness.scaffold.selectors import is_money, leaf, quoted, selector_of
-from harness.scaffold.steps import Step, leaves
+from harness.scaffold.selectors import is_money, leaf, leaves_of, quoted, selector_of
+from harness.scaffold.steps import Step, Visit, leaves
 
 _STATES: Final = {
     "confirmed": "confirmed", "paid": "confirmed", "completed": "confirmed", "complete": "confirmed",
@@ -141,7 +141,16 @@ class Drafter(Requests):
             return {"left": ["raise NotImplementedError  # TODO"], "reserve": ["raise NotImplementedError  # TODO"]}
         if self.quantity_field == "":
             self.todos.append("which field says how many tickets are wanted (`reserve` in shop.py)")
-        return {"left": self._left(), "reserve": self._chain([reserve], ends=self._basket(reserve))}
+        return {
+            "left": self._left(),
+            "reserve": self._chain([reserve], ends=self._basket(reserve), tail=self._after(reserve)),
+        }
+
+    def _after(self, act: Step) -> list[Step]:
+        """What was asked until the next thing was done."""
+        later = self.steps[act.number + 1 :]
+        until = next((at for at, step in enumerate(later) if step.asked.acts), len(later))
+        return list(later[:until])
 
     def _left(self) -> list[str]:
         form = self.form
@@ -264,30 +273,42 @@ class Drafter(Requests):
         segments = [unquote(part) for part in answer.parts.path.split("/") if part]
         ids = [part for part in segments if is_variable(part)]
         is_place = not answer.acts and not (end.asked.acts and len(end.last.hops) == 1)
-        if is_place and ids and first_seen(ids[-1], self.steps) >= self.since:
-            at = ids[-1]
+        new = [part for part in ids if first_seen(part, self.steps) >= self.since] if is_place else []
+        if new:
+            at = "/".join(
+                segments[segments.index(new[0]) : segments.index(new[-1]) + 1]
+            )  # a number, perhaps with a key
             before, _, after = answer.parts.path.rpartition(at)
             path = f'f"{as_path(self._relative(before))}{{order_id}}{as_path(after)}"'
-            if answer.is_page:
-                for node in end.last.page.tree.css("[id], [class], [data-order]"):
-                    text = " ".join((node.text(deep=True) or "").split())
-                    if text == at and (found := selector_of(end.last.page, node)):
-                        return f"page.need({literal(found)}).text", path
-            where = segments.index(at) - len(segments)
-            trailing = answer.parts.path.endswith("/")
-            return f'urlsplit(page.url).path{".rstrip(chr(47))" if trailing else ""}.split("/")[{where}]', path
+            if answer.is_page and (found := self._shown(end.last, lambda text: text == at)):
+                return f"page.need({literal(found)}).text", path
+            begin = segments.index(new[0]) - len(segments)
+            stop = begin + len(at.split("/"))
+            where = f"[{begin}:{stop or ''}]"
+            return f'"/".join(urlsplit(page.url).path.strip("/").split("/"){where})', path
         for step in (end, *tail):
             for keys, value in leaves(step.last.json):
                 if _ORDER_KEYS.search(str(keys[-1]) if keys else "") and isinstance(value, str | int):
                     return f"str(page.json{subscripts(keys)})", ""
         if answer.is_page:
-            found = leaf(
-                end.last.page, lambda text: bool(_IDENTIFIER.fullmatch(text)), r"order|booking|reference|confirm"
-            )
-            if found:
+            named = leaf(end.last.page, _is_identifier, r"order|booking|reference|confirm")
+            if found := named or self._shown(end.last, _is_identifier, "order|booking|reference"):
                 return f"page.need({literal(found)}).text", ""
         self.todos.append("the number of the order (`buy` in shop.py)")
         return "page.url  # TODO: the number of the order", ""
+
+    def _shown(self, visit: Visit, fits: Callable[[str], bool], words: str = "") -> str:
+        """The selector of a short text that fits, with these words in the text around it; "" for none."""
+        root = visit.page.tree.root
+        for node, text in leaves_of(root) if root is not None else ():
+            around = node.parent.text(deep=True) if node.parent is not None else ""
+            if not fits(text) or (words and not re.search(words, around or "", re.I)):
+                continue
+            first = visit.page.tree.css_first(node.tag or "*")
+            alone = first is not None and first.mem_id == node.mem_id
+            if found := selector_of(visit.page, node) or (node.tag or "") * alone:
+                return found
+        return ""
 
     def _placed(self, end: Step, order: str) -> str:
         given = []
@@ -318,7 +339,11 @@ class Drafter(Requests):
         if self.purchase.give_back is None:
             self.todos.append("how a basket is given back: the recording has none (`give_back`, hold_release)")
         self.todos.append("how the shop says no (`said` in shop.py): the recording has one good purchase only")
-        self.todos.append("orders and stock as the operator reads them: without them overselling cannot be seen")
+        self.todos.append("orders and stock as the operator reads them: without them there is NO VERDICT")
+
+
+def _is_identifier(text: str) -> bool:
+    return bool(_IDENTIFIER.fullmatch(text)) and any(character.isdigit() for character in text)
 
 
 def typed_values(steps: Sequence[Step]) -> Iterator[str]:

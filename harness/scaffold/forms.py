@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 from selectolax.lexbor import LexborNode
@@ -11,6 +13,8 @@ from harness.adapter.page import Form, Page
 from harness.scaffold.selectors import quoted, selector_of
 from harness.scaffold.steps import Step, Visit
 
+TOKEN_NAME: Final = re.compile(r"token|csrf|xsrf|nonce|authenticity|session|utf8|next$|return|redirect", re.I)
+"""Hidden fields whose values are a visitor's own, or say where to go next."""
 _CHOICES = frozenset({"checkbox", "radio", "hidden", "submit", "button", "image"})
 
 
@@ -77,6 +81,11 @@ def form_selector(page: Page, node: LexborNode) -> str:
     candidates += [
         f"input[name={quoted(name)}][value={quoted(control.attributes.get('value') or '')}]"
         for control in node.css("input[type=hidden]")
+        if (name := control.attributes.get("name")) and not TOKEN_NAME.search(name)
+    ]
+    candidates += [
+        f"{control.tag}[name={quoted(name)}]"
+        for control in node.css("input, select, textarea")
         if (name := control.attributes.get("name"))
     ]
     by_name = selector_of(page, node)
@@ -98,7 +107,8 @@ def _forms(step: Step, visit: Visit) -> Iterator[Sent]:
 
 def _fits(form: Form, url: str, names: set[str]) -> bool:
     known = {name for name, _ in form.fields}
-    return form.method == "POST" and form.url.partition("#")[0] == url and (not known or bool(known & names))
+    same = form.url.partition("#")[0].partition("?")[0] == url.partition("?")[0]  # a script may add parameters
+    return form.method == "POST" and same and (not known or bool(known & names))
 
 
 def _is_numeric(select: LexborNode) -> bool:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlencode
 
-from harness.scaffold.forms import sent_form
+from harness.scaffold.forms import TOKEN_NAME, sent_form
 from harness.scaffold.personal import personal
 from harness.scaffold.purchase import Purchase, is_quantity
 from harness.scaffold.steps import Step, leaves
 
 TOKEN_LENGTH: Final = 12
-_TOKEN_NAME: Final = re.compile(r"token|csrf|xsrf|nonce|authenticity|session|utf8|next$|return|redirect", re.I)
 _CAMPAIGN: Final = re.compile(r"utm_|[a-z]+clid$|_ga", re.I)
 _POOL_NAME: Final = re.compile(r"pool|item|product|ticket|sku|variant|category|offer|type|price|id$", re.I)
 PLAIN: Final = re.compile(r"[\w.\[\]-]+")
@@ -75,7 +74,7 @@ class Goods:
         hidden = [
             node.attributes.get("name") or ""
             for node in form.node.css("input[type=hidden]")
-            if (node.attributes.get("value") or "") and not _TOKEN_NAME.search(node.attributes.get("name") or "")
+            if (node.attributes.get("value") or "") and not TOKEN_NAME.search(node.attributes.get("name") or "")
         ]
         fitting = [name for name in hidden if _POOL_NAME.search(name)] or hidden
         return next((name for name in fitting if PLAIN.fullmatch(name)), "")

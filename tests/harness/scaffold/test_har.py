@@ -230,3 +230,62 @@ def test_repetitions_and_redirects_are_one_step(tmp_path: Path) -> None:
     shown = [(step.asked.method, step.asked.parts.path, len(step.visits)) for step in steps]
     assert shown == [("GET", "/", 1), ("POST", "/queue", 1), ("GET", "/queue", 2)]
     assert steps[-1].last.answer.parts.path == "/in"
+
+
+TOKEN = '<input type=hidden name=csrfmiddlewaretoken value="abcdefabcdef0123456789">'
+
+
+def moved(method: str, url: str, to: str, sent: str = "") -> dict[str, Any]:
+    posted = f"csrfmiddlewaretoken=abcdefabcdef0123456789&{sent}" if method == "POST" else ""
+    return entry(method, url, status=302, headers=(("location", to),), sent=posted)
+
+
+def test_a_shop_with_a_field_for_each_kind_of_ticket_and_a_task_that_is_polled(tmp_path: Path) -> None:
+    numbers = '<input type=number name="item_3" value=""><input type=number name="item_4" value="">'
+    task = '{"async_id": "a1b2c3d4e5f6a7b8", "ready": false}'
+    confirm, order = "/e/w/Xy12Zq98Kl/confirm/", "/e/order/ABC12/s3cr3ts3cr3tqq/"
+    adapter = drafted(
+        tmp_path,
+        [
+            entry("GET", "/e/", f'<form method="post" action="/e/cart/add?next=x">{TOKEN}{numbers}</form>'),
+            entry("POST", "/e/cart/add?next=x&ajax=1", task, kind="application/json",
+                  sent="csrfmiddlewaretoken=abcdefabcdef0123456789&item_3=2&item_4="),
+            entry("GET", "/e/cart/task?id=a1b2c3d4e5f6a7b8", '{"ready": false}', kind="application/json"),
+            entry("GET", "/e/cart/task?id=a1b2c3d4e5f6a7b8", '{"ready": true}', kind="application/json"),
+            moved("GET", "/e/checkout/start", confirm),
+            entry("GET", confirm, f"<form method=post>{TOKEN}</form>"),
+            moved("POST", confirm, order),
+            entry("GET", order, '<h1>ABC12</h1><span class="status">paid</span>'),
+        ],
+    ).files["shop.py"]  # fmt: skip
+    assert "**{pool: quantity}" in adapter
+    assert 'kit.Pool(name=field["name"])' in adapter
+    assert 'page.json["async_id"]' in adapter
+    assert '.json["ready"] != False' in adapter
+    assert 'f"order/{order_id}/"' in adapter
+    for own in ("abcdefabcdef", "a1b2c3d4e5f6a7b8", "Xy12Zq98Kl", "ABC12", "s3cr3t"):
+        assert own not in adapter
+
+
+def test_a_shop_with_addresses_and_a_preview(tmp_path: Path) -> None:
+    front = f'<form action="/basket/add/12/" method=post>{TOKEN}<input name=quantity></form>'
+    address = "<input name=first_name><input name=line1><select name=country><option value=GB>UK</select>"
+    found = drafted(
+        tmp_path,
+        [
+            entry("GET", "/ticket_12/", front),
+            moved("POST", "/basket/add/12/", "/basket/", "quantity=2"),
+            entry("GET", "/basket/", '<h3 class="total">£90.00</h3>'),
+            entry("GET", "/checkout/address/", f'<form id="at" method=post>{TOKEN}{address}</form>'),
+            moved("POST", "/checkout/address/", "/checkout/preview/", "first_name=Roberta&line1=Foo Road 5&country=GB"),
+            entry("GET", "/checkout/preview/", f'<form id="place" method=post>{TOKEN}</form>'),
+            moved("POST", "/checkout/preview/", "/checkout/thanks/"),
+            entry("GET", "/checkout/thanks/", "<p>Your order number is <strong>100023</strong></p>"),
+        ],
+    )  # fmt: skip
+    adapter = found.files["shop.py"]
+    assert 'first_name=self.settings["first_name"]' in adapter
+    assert 'order_id=page.need("strong").text' in adapter
+    assert 'page.form("#place")' in adapter
+    assert yaml.safe_load(found.files["onsale.yaml"])["platform"]["settings"]["street"]
+    assert not [name for name, text in found.files.items() if "Roberta" in text or "Foo Road" in text]
