@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from chaos.proof import observations, verbs
 from chaos.proof.observations import SIGNS, Observation, Window, unknown
@@ -108,9 +109,20 @@ def observe(expectation: Expectation, window: Window, record: RunEvidence) -> Ob
         case Recovers():
             return observations.recovers(_of_people(record, "requests"), expectation, window)
         case VerbsRecover():
-            return verbs.recover(record.table("operations"), record.faults.faults, expectation, window)
+            tried, names = _tried(record)
+            wanted = replace(expectation, verbs=names) if names else expectation
+            return verbs.recover(tried, record.faults.faults, wanted, window)
         case VerbsAnswered():
-            return verbs.answered(record.table("operations"), record.faults.faults, expectation)
+            tried, names = _tried(record)
+            return verbs.answered(tried, record.faults.faults, expectation, names)
+
+
+def _tried(record: RunEvidence) -> tuple[pa.Table, tuple[str, ...]]:
+    """What people tried: operations; of the users of a locustfile their requests, and by what names these go."""
+    requests = verbs.of_requests(record.table("requests"))
+    if not requests.num_rows:
+        return record.table("operations"), ()
+    return requests, tuple(sorted(pc.unique(requests["function"]).to_pylist()))
 
 
 def _of_people(record: RunEvidence, name: str) -> pa.Table:

@@ -12,11 +12,12 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from chaos.proof.observations import Observation, Window
 from chaos.specification.expected import ANSWERS, VERBS, VerbsAnswered, VerbsRecover
 from harness.amounts import amount
-from harness.record.schema import BOT_ACTOR, FaultRun
+from harness.record.schema import BOT_ACTOR, LOCUST_KIND, FaultRun, Outcome
 
 _COLUMNS = ["actor", "function", "t_intended_s", "t_complete_s", "outcome", "error"]
 
@@ -51,6 +52,14 @@ class _Compared(msgspec.Struct, frozen=True):
         return f"{told}{amount(self.most_ms, 'ms', [self.now_ms])} would do"
 
 
+def of_requests(requests: pa.Table) -> pa.Table:
+    """The requests of the users of a locustfile in the shape of operations, each by its name."""
+    theirs = requests.filter(pc.equal(requests["kind"], LOCUST_KIND))
+    known = pc.not_equal(theirs["outcome"], Outcome.UNKNOWN.value)
+    ended = pc.if_else(known, theirs["t_end_s"], pa.scalar(None, pa.float64()))
+    return theirs.rename_columns({"step": "function"}).append_column("t_complete_s", ended)
+
+
 def recover(operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsRecover, window: Window) -> Observation:
     """See `VerbsRecover`. Without operations before and after the fault there is nothing to compare."""
     tried = _tried(operations, wanted.verbs)
@@ -67,9 +76,11 @@ def recover(operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsRecov
     return Observation("missed" if worst else "met", told, chances)
 
 
-def answered(operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsAnswered) -> Observation:
-    """See `VerbsAnswered`."""
-    apart = _apart(_tried(operations, VERBS), faults, wanted.within_s)
+def answered(
+    operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsAnswered, others: Sequence[str] = ()
+) -> Observation:
+    """See `VerbsAnswered`. `others`: what counts besides our verbs."""
+    apart = _apart(_tried(operations, (*VERBS, *others)), faults, wanted.within_s)
     count = len(apart)
     if count < max(wanted.samples_min, 1):
         return Observation("not_exercised", f"only {count:,} were tried, {wanted.samples_min:,} are needed", count)

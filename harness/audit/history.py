@@ -225,6 +225,12 @@ class Evidence:
         return msgspec.structs.replace(hold, value=msgspec.structs.replace(hold.value, ttl_s=ttl_s))
 
     @cached_property
+    def has_no_adapter(self) -> bool:
+        """Whether the users of a locustfile came: then nothing can be audited."""
+        journeys = self.run.scenario.get("journeys")
+        return isinstance(journeys, dict) and bool(journeys.get("locustfile"))
+
+    @cached_property
     def unrest(self) -> str:
         """Why the platform was not at rest when it was read for the last time; "" where it was.
 

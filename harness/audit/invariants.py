@@ -20,7 +20,7 @@ from harness.audit.history import Evidence
 from harness.audit.spec import InvariantSpec
 from harness.errors import GatecrashError
 from harness.record.reader import Record
-from harness.record.verdict import InvariantResult, Status
+from harness.record.verdict import UNAUDITED, InvariantResult, Status
 from harness.registry.invariants import INVARIANTS as REGISTERED
 
 
@@ -94,8 +94,8 @@ def _where_at_rest(result: InvariantResult, spec: InvariantSpec, evidence: Evide
 def check(spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
     """Check one invariant."""
     hidden = [capability for capability in spec.needs if capability not in evidence.run.capabilities]
-    if hidden:
-        note = f"the platform does not show: {', '.join(hidden)}"
+    if hidden or evidence.has_no_adapter:
+        note = UNAUDITED if evidence.has_no_adapter else f"the platform does not show: {', '.join(hidden)}"
         return InvariantResult(
             name=spec.name, status=Status.NOT_OBSERVABLE, operations_checked=0, unknowns=0, note=note
         )

@@ -9,7 +9,7 @@ import typer
 
 from harness.cli.app import experiment_app, scenario_app
 from harness.cli.loading import load_planned
-from harness.cli.options import Changes, ExperimentName, PlatformClass, ScenarioName, StackName
+from harness.cli.options import Changes, ExperimentName, Locustfile, PlatformClass, ScenarioName, StackName
 from harness.errors import InputError
 from harness.scenario import Edge, Part, PlannedFault
 
@@ -46,7 +46,9 @@ def scenario_show(
 
 
 @scenario_app.command("check")
-def scenario_check(scenario: ScenarioName, platform: PlatformClass = "", stack: StackName = "") -> None:
+def scenario_check(
+    scenario: ScenarioName, platform: PlatformClass = "", stack: StackName = "", locustfile: Locustfile = ""
+) -> None:
     """Validate a scenario, the experiments and the adapter it names; nothing is started, nothing is sent.
 
     \b
@@ -56,10 +58,9 @@ def scenario_check(scenario: ScenarioName, platform: PlatformClass = "", stack: 
     from harness.cli.platforms import check_adapter, require_fitting
     from harness.scenario.own_options import own_overrides
 
-    source, experiments = load_planned(scenario, own_overrides(scenario, platform, stack))
+    source, experiments = load_planned(scenario, own_overrides(scenario, platform, stack, locustfile))
     require_fitting(source, stack)
-    if source.scenario.platform is not None:
-        check_adapter(source)
+    check_adapter(source)
     loaded = source.scenario
     typer.echo(f"{loaded.name}: ok ({loaded.load.who}, {_counted(len(experiments), 'fault')}, {loaded.duration_s:g} s)")
 

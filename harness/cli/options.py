@@ -34,6 +34,10 @@ StackName = Annotated[
 PlatformClass = Annotated[
     str, typer.Option("--platform", metavar="FILE:CLASS", help="The adapter of your own platform.")
 ]
+Locustfile = Annotated[
+    str,
+    typer.Option("--locustfile", metavar="FILE", help="Users of a locustfile instead of fans; nothing is audited."),
+]
 PlantBug = Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 AllowHost = Annotated[

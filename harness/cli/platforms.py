@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import InputError
+from harness.scenario.file import SHIPPED_JOURNEYS
 
 if TYPE_CHECKING:
     from harness.rehearsal.adapter import Description
@@ -47,14 +48,23 @@ def require_fitting(
 
 
 def check_adapter(source: ScenarioFile) -> Description:
-    """What the adapter declares, from a process of its own. Raises InputError: it, or what is asked of it, is wrong."""
+    """What the adapter declares, from a process of its own. Raises InputError: it, or what is asked of it, is wrong.
+
+    Of the reference system it is known; the users of a locustfile have no adapter, which shows nothing.
+    """
     from harness.registry.capabilities import Capability
-    from harness.rehearsal.adapter import describe
-    from harness.scenario.fit import problems
+    from harness.rehearsal.adapter import Description, describe
+    from harness.scenario.fit import problems, problems_without_adapter
     from harness.stack.own import absolute
     from harness.yaml_file import suggest
 
     scenario = source.scenario
+    if scenario.journeys.locustfile:
+        for problem in problems_without_adapter(scenario):
+            raise source.error(problem.message, *problem.key, hint=problem.hint)
+        return Description(uses_kit=True, capabilities=())
+    if scenario.platform is None:
+        return Description(uses_kit=False, capabilities=())
     own = absolute(_own(source), source.folder)
     found = describe(own, own.adapter)
     if not found.knows_capabilities:
@@ -83,17 +93,24 @@ def require_ready(source: ScenarioFile, scenario: Scenario, confirmed: Sequence[
     from harness.stack.allowed import own_hosts, require_allowed
     from harness.stack.own import require_variables
 
-    own = _own(source)
-    require_allowed(own_hosts(own), source.scenario.allow_hosts, confirmed)
-    require_variables(own, source.error)
+    own = source.scenario.platform
+    if own is not None:
+        require_allowed(own_hosts(own), source.scenario.allow_hosts, confirmed)
+        require_variables(own, source.error)
     found = check_adapter(source)
     return fitted(scenario, found.capabilities) if found.knows_capabilities else scenario
 
 
-def adapter_version(source: ScenarioFile) -> dict[str, str]:
-    """The digest of the adapter's file, for the record."""
-    file = source.folder / _own(source).adapter.rpartition(":")[0]
-    return {"adapter": hashlib.sha256(file.read_bytes()).hexdigest()}
+def file_versions(source: ScenarioFile) -> dict[str, str]:
+    """The digests of the user's own files that say what users do, for the record."""
+    scenario = source.scenario
+    journeys = scenario.journeys
+    files = {kind: one.rpartition(":")[0] for kind, one in journeys.classes.items() if one != SHIPPED_JOURNEYS[kind]}
+    if journeys.locustfile:
+        files["locustfile"] = journeys.locustfile
+    elif scenario.platform is not None:
+        files["adapter"] = scenario.platform.adapter.rpartition(":")[0]
+    return {name: hashlib.sha256((source.folder / file).read_bytes()).hexdigest() for name, file in files.items()}
 
 
 def _own(source: ScenarioFile) -> OwnPlatform:

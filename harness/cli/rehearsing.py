@@ -19,6 +19,7 @@ from harness.cli.options import (
     AsJson,
     Changes,
     ExperimentName,
+    Locustfile,
     MinGrade,
     Out,
     PairedRun,
@@ -28,7 +29,7 @@ from harness.cli.options import (
     Seed,
     StackName,
 )
-from harness.cli.platforms import DEFAULT_STACK, adapter_version, require_fitting, require_ready
+from harness.cli.platforms import DEFAULT_STACK, file_versions, require_fitting, require_ready
 from harness.cli.verdicts import conclude
 from harness.errors import ExitCode, GatecrashError, InputError, Interrupted
 from harness.scenario.file import Override
@@ -88,6 +89,7 @@ def rehearse(
         int,
         typer.Option("--random-faults", metavar="N", min=0, help="N faults drawn from the seed, instead of its own."),
     ] = 0,
+    locustfile: Locustfile = "",
     paired: PairedRun = False,
     out: Out = DEFAULT_OUT,
     min_grade: MinGrade = None,
@@ -112,7 +114,7 @@ def rehearse(
     from harness.swarm.joining.reach import reach_of
 
     require_bug(plant_bug, "--plant-bug")
-    overrides = own_overrides(scenario, platform, stack)
+    overrides = own_overrides(scenario, platform, stack, locustfile)
     overrides += _overrides(changes or [], users, spectators, bots, seed, workers, min_grade, chaos)
     alone = load(scenario, overrides)
     require_fitting(alone, stack, plant_bug=plant_bug, paired=paired, random_faults=random_faults)
@@ -240,20 +242,16 @@ def _rehearse(
     from harness.selftest import memory
     from harness.stack.allowed import require_allowed
     from harness.stack.fault_proxy import from_environment
-    from harness.stack.own import absolute
-    from harness.swarm.messaging.protocol import DEFAULT_PLATFORM
 
     state.require_not_stopped()
     scenario = _named(source.scenario, experiments)
     require_allowed([from_environment()] if ":" in from_environment() else [], scenario.allow_hosts, confirmed)
     console = Console(stderr=True)
-    own = scenario.platform
-    if own is not None:
-        scenario = require_ready(source, scenario, confirmed)
+    names = scenario.platform.names if scenario.platform else {}
+    scenario = require_ready(source, scenario, confirmed)
     found = versions.collect()
     last = memory.recall(memory.version_of(found))
-    if own is not None:
-        found |= adapter_version(source)
+    found |= file_versions(source)
     plan = RehearsalPlan(
         scenario=scenario,
         command=tuple(sys.argv),
@@ -262,7 +260,8 @@ def _rehearse(
         reach=reach,
         refused_holds_s=tuple((one.start_s, one.end_s) for one in experiments if one.experiment.refuses_holds),
         confirmed_hosts=tuple(confirmed),
-        platform=DEFAULT_PLATFORM if own is None else absolute(own, source.folder).adapter,
+        platform=_adapter(source),
+        journeys=scenario.journeys.beside(source.folder),
     )
 
     def carry_out(into: RunPaths, half: Half | None = None) -> None:
@@ -271,7 +270,7 @@ def _rehearse(
         asked = msgspec.structs.replace(plan, scenario=unbroken, refused_holds_s=()) if alone else plan
         breaks = () if alone else experiments
         starts_s = [(fault.start_s, fault.experiment) for fault in asked.scenario.faults]
-        with live.observer(console, scenario.duration_s, half or "", starts_s, own.names if own else {}) as observer:
+        with live.observer(console, scenario.duration_s, half or "", starts_s, names) as observer:
             raised = _stack_for(source, scenario, into.logs, stack, plant_bug, reach.listen, confirmed, observer.note)
             rehearse(asked, into, raised, lambda where, run: Conductor(breaks, where, run.faults, raised), observer)
             if not alone:
@@ -289,6 +288,17 @@ def _rehearse(
     if ended is not None and (not begun or isinstance(ended, InputError)):  # nobody was released: nothing to judge
         raise ended
     return conclude(begun[0] if begun else paths, ended, json=json)
+
+
+def _adapter(source: ScenarioFile) -> str:
+    """FILE:CLASS of the adapter that the scenario's users need."""
+    from harness.stack.own import absolute
+    from harness.swarm.messaging.protocol import DEFAULT_PLATFORM, NO_ADAPTER
+
+    own = source.scenario.platform
+    if source.scenario.journeys.locustfile:
+        return NO_ADAPTER
+    return DEFAULT_PLATFORM if own is None else absolute(own, source.folder).adapter
 
 
 def _stack_for(

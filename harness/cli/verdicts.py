@@ -150,6 +150,8 @@ def _print(verdict: Verdict, paths: RunPaths) -> None:
     )
     typer.echo(f"{verdict.verdict}{grade}")
     typer.echo(verdict.reason)
+    if verdict.unaudited and verdict.unaudited != verdict.reason:
+        typer.echo(verdict.unaudited)
     for cause in why(verdict):
         typer.echo(f"  {cause.of}: {cause.text}")
         typer.echo(f"    do: {cause.action}")

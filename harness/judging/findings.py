@@ -11,6 +11,7 @@ from harness.judging.counter_example import moment, told
 from harness.judging.notes import few, grouped
 from harness.record.schema import RunDocument
 from harness.record.verdict import (
+    UNAUDITED,
     ExpectationResult,
     FaultResult,
     Finding,
@@ -32,6 +33,7 @@ _PROCESS: Final = "process-died"
 _RECORD: Final = "anomalies"
 _UNTESTED: Final = "not-tested"
 _SALE: Final = "no-sale"
+_UNAUDITED: Final = "not-audited"
 _CRASH: Final = "journeys-crashed"
 _CUT: Final = "journeys-cut"
 _CUT_RATIO_MAX: Final = 0.01
@@ -51,6 +53,11 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     sale: str = ""  # why no sale took place; "" where one did
     missing_operations: int = 0  # that were numbered and are not in the record
     not_shown: str = ""  # which operations of fans were never recorded, though their requests were answered
+
+    @property
+    def has_no_adapter(self) -> bool:
+        """Whether the users of a locustfile came, so that nothing could be audited."""
+        return bool(self.scenario.journeys.locustfile)
 
     def expectations(self, status: str) -> list[tuple[FaultResult, ExpectationResult]]:
         """The experiments' expectations of this status: met, missed or unknown."""
@@ -110,6 +117,7 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
     findings = [
         *_invariants(judged),
         *_sale(judged),
+        *_unaudited(judged),
         *_crashes(judged),
         *_cut(judged),
         *_faults(judged),
@@ -125,7 +133,7 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
 
 def anchors() -> tuple[str, ...]:
     """Every section of the runbooks that a finding may point to, apart from those that experiments name themselves."""
-    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST, _SALE, _CRASH, _CUT)
+    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST, _SALE, _CRASH, _CUT, _UNAUDITED)
     return (*(_dashed(name) for name in INVARIANTS), *dict.fromkeys(spec.runbook for spec in INDICATORS.values()), *own)
 
 
@@ -160,6 +168,12 @@ def _history(result: InvariantResult) -> str:
     steps = [f"{moment(step)}, {told(step)}" for step in first.history]
     faults = f" In force: {', '.join(first.faults)}." if first.faults else ""
     return f"{first.summary}. {'; '.join(steps)}.{faults}"
+
+
+def _unaudited(judged: Judgement) -> list[Finding]:
+    if not judged.has_no_adapter:
+        return []
+    return [Finding(severity="major", title="Nothing was audited", evidence=UNAUDITED, runbook=_runbook(_UNAUDITED))]
 
 
 def _sale(judged: Judgement) -> list[Finding]:
@@ -285,6 +299,8 @@ def _selftest(judged: Judgement) -> list[Finding]:
 
 def _untested(judged: Judgement) -> list[Finding]:
     """What this run says nothing about: a reader must not take silence for a pass."""
+    if judged.has_no_adapter:
+        return []  # one finding says it of all
     runbook = _runbook(_UNTESTED)
     by_note: dict[str, list[str]] = {}
     for result in judged.invariants:

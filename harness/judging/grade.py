@@ -9,6 +9,7 @@ score of the run is their mean. An objective without samples is left out of the 
     an expectation of an experiment is missed                                           C
     a required invariant or an expectation was not put to the test                      B
     an experiment makes an invariant undecidable, and its file says why                 B
+    nothing was audited, and the scenario says that nothing need be (`audit: none`)     B
     the load generator is DEGRADED                                                      B
 
 **Verdict**, the first that applies:
@@ -24,7 +25,8 @@ score of the run is their mean. An objective without samples is left out of the 
     READY        none of these
 
 An objective between target and worst is `met: false`: it costs points and is a finding, but the minimum grade decides.
-Required invariants are those that the scenario names, else all that the platform can show.
+Required invariants are those that the scenario names, else all that the platform can show. Of the users of a locustfile
+no invariant can be seen: unless the scenario says `audit: none`, the audit itself is what was required and not seen.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from harness.judging.validity import health, judge_generator
 from harness.record.reader import Record
 from harness.record.schema import OWN_SOURCE, Anomaly, CrashSummary, LoadSummary
 from harness.record.verdict import (
+    UNAUDITED,
     VERDICT_SCHEMA,
     Decision,
     Examination,
@@ -65,6 +68,7 @@ from harness.sli.sale import did_not_take_place, not_shown
 
 _LETTERS: Final = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0), ("F", 0.0))
 _ORDER: Final = "ABCDF"
+_WRITE_ADAPTER: Final = "write an adapter, see docs/own-platform.md"
 _CRASHED_RATIO_MAX: Final = 0.001  # of the journeys; beyond that nobody knows what the others would have seen
 
 
@@ -140,6 +144,7 @@ def grade(
         examinations=tuple(examinations),
         reasons=ruling.reasons,
         held_at=ruling.held_at,
+        unaudited=UNAUDITED if judgement.has_no_adapter else "",
     )
 
 
@@ -273,6 +278,8 @@ def _caps(judged: Judgement) -> Iterator[Cap]:
         yield Cap("B", Reason(text, "let somebody do it while the fault is in force"))
     for name, experiment, why in judged.excused():
         yield Cap("B", Reason(f"{experiment} makes {name} undecidable: {why}", "run the scenario without it too"))
+    if judged.has_no_adapter and judged.scenario.audit == "none":
+        yield Cap("B", Reason(UNAUDITED.rstrip("."), _WRITE_ADAPTER))
     if judged.generator is not None and judged.generator.validity is Validity.DEGRADED:
         text = f"the load generator was DEGRADED: {'; '.join(judged.generator.reasons)}"
         yield Cap("B", Reason(text, "give it more cores or workers, or ask for fewer users"))
@@ -398,6 +405,8 @@ def _missed(judged: Judgement) -> Iterator[Reason]:
 
 def _unseen(judged: Judgement) -> Iterator[Reason]:
     """What is required and was not seen, so that nobody can say."""
+    if judged.has_no_adapter and judged.scenario.audit == "required":
+        yield Reason(UNAUDITED, f"{_WRITE_ADAPTER}; or set audit: none, to be judged by what was seen")
     for result in judged.undecided():
         why = result.note or "the run could not tell"
         yield Reason(f"Could not be decided: {_said(result)} ({why}).", "make it visible, or rehearse again")
@@ -407,7 +416,7 @@ def _unseen(judged: Judgement) -> Iterator[Reason]:
     for fault, expectation in judged.expectations("unknown"):
         text = f"{fault.experiment}: whether {expectation.name!r} could not be told: {expectation.observed}."
         yield Reason(text, "make it visible, or take the expectation out of the experiment")
-    if not judged.run.at_rest:
+    if not judged.run.at_rest and not judged.has_no_adapter:
         why = "; ".join(judged.run.unrest) or "nobody could tell whether it was at rest"
         yield Reason(
             f"The platform did not come to rest: {why}.", "raise settle_timeout_s, and see the platform's logs"
@@ -420,11 +429,12 @@ def _said(result: InvariantResult) -> str:
 
 def _praise(judged: Judgement) -> str:
     held = sum(1 for result in judged.invariants if result.status is Status.HELD)
+    audited = "nothing audited" if judged.has_no_adapter else f"{held} invariants held"
     against = [sli for sli in judged.slis if sli.objective is not None]
     met = sum(1 for sli in against if sli.met)
     faults = len(judged.faults)
     proven = f"{faults} fault{'s' * (faults > 1)} proven and healed" if faults else "no fault injected"
-    return f"{held} invariants held, {met} of {len(against)} objectives met, {proven}"
+    return f"{audited}, {met} of {len(against)} objectives met, {proven}"
 
 
 def _met(value: float | None, objective: Objective | None, better: str) -> bool | None:

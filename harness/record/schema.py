@@ -31,6 +31,8 @@ OWN_SOURCE: Final = "gatecrash"
 """The source of anomalies that say how the run ended, and of metrics that are not the platform's."""
 BOT_ACTOR: Final = "bot-"
 """What the name of every actor that is a bot begins with, and of nobody else."""
+LOCUST_KIND: Final = "locust"
+"""The kind of the users of a locustfile, of whom no operation is known."""
 PROBE_ACTOR: Final = "probe-"
 """What the name of every probe begins with, and of nobody else."""
 
@@ -125,11 +127,12 @@ expects (a 409 to a hold is an ok request whose operation fails); fail = refused
 overstated_ms: how much later than meant the generator began, and how long after the kernel it had the answer.
 """
 
-USER_KINDS: Final = ("fan", "bot", "lurker", "spectator", "operator", "probe")
+USER_KINDS: Final = ("fan", "bot", "lurker", "spectator", "operator", "probe", LOCUST_KIND)
 """Who sends. An operator reads the state at rest, sweeps seats and probes; its `user` is -1. What it does in a fan's
 name is an operation of that fan, whose requests have the operator's name. Probes look at the seats at a steady pace
 through the whole run, with a pass from an operator; their `user` is below -1. They buy nothing, and no indicator and no
-figure of the sale counts them."""
+figure of the sale counts them. Users of a locustfile are of the kind `locust`; their steps are the names of their
+requests, their `user` is -1 where the event did not say whose the request was."""
 
 STEPS: Final = (
     "queue_page",  # first request at T0

@@ -10,6 +10,9 @@ import msgspec
 from harness.record.schema import Struct, WorkerSummary
 
 VERDICT_SCHEMA: Final = "gatecrash.verdict/1"
+UNAUDITED: Final = (
+    "Nothing was audited: the users of a locustfile use no adapter, so nobody knows what they held, bought or paid."
+)
 
 
 class Decision(StrEnum):
@@ -361,7 +364,8 @@ class Verdict(Struct, frozen=True):
     `score` is the one that the objectives gave; `grade` may be lower: `held_at` says why. `reasons`: everything that
     decided against READY, the first being what `reason` says.
     `judged_by`: the gatecrash that judged, its version and a digest of its sources; the same one gives the same bytes
-    for the same record. `seal`: see `harness.record.seal`; "" where there was no key.
+    for the same record. `seal`: see `harness.record.seal`; "" where there was no key. `unaudited`: why nothing was
+    audited; "" where an audit was made.
     """
 
     schema: str
@@ -388,3 +392,4 @@ class Verdict(Struct, frozen=True):
     held_at: tuple[Reason, ...] = ()
     judged_by: str = ""
     seal: str = ""
+    unaudited: str = ""

@@ -44,6 +44,7 @@ class Indicator(msgspec.Struct, frozen=True):
     source: str
     metric: str = ""
     needs: tuple[Capability, ...] = ()
+    of_requests: bool = False  # measured from requests alone, so that the users of a locustfile can be judged by it
 
     @property
     def is_fed(self) -> bool:
@@ -71,6 +72,21 @@ def _step_indicators() -> tuple[Indicator, ...]:
             needs=_NEEDS.get(step, ()),
         )
         for step, words in STEPS.items()
+        for percent in PERCENTILES
+    )
+
+
+def _request_indicators() -> tuple[Indicator, ...]:
+    return tuple(
+        Indicator(
+            f"request_response_p{percent}_ms",
+            f"Request response p{percent}",
+            "ms",
+            "lower",
+            "Of every request of the users of a locustfile, from its first byte sent to the last received.",
+            "requests",
+            of_requests=True,
+        )
         for percent in PERCENTILES
     )
 
@@ -136,6 +152,7 @@ _ALL: Final = (
         "requests",
     ),
     *_step_indicators(),
+    *_request_indicators(),
     Indicator(
         "hold_expiry_ratio",
         "Holds that ran out",
@@ -169,6 +186,7 @@ _ALL: Final = (
         "lower",
         "Requests refused, cut off or timed out, of all before settling.",
         "requests",
+        of_requests=True,
     ),
     Indicator(
         "feed_freshness_p99_ms",

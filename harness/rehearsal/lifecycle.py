@@ -23,7 +23,7 @@ from harness.record.scrape import Scraper
 from harness.record.spans import collect_spans
 from harness.rehearsal.journal import RunJournal
 from harness.rehearsal.proving import prove
-from harness.scenario import Scenario
+from harness.scenario import Journeys, Scenario
 from harness.scenario.environment import headers_of
 from harness.stack import Addresses, Stack
 from harness.stack.allowed import reached, require_allowed
@@ -107,6 +107,7 @@ class RehearsalPlan(msgspec.Struct, frozen=True, kw_only=True):
     selftest: SelfTestSummary | None = None
     reach: Reach = Reach()
     platform: str = DEFAULT_PLATFORM  # FILE:CLASS of the adapter
+    journeys: Journeys = Journeys()  # with whole paths
     refused_holds_s: tuple[tuple[float, float], ...] = ()  # see `harness.swarm.messaging.protocol.SwarmSpec`
     confirmed_hosts: tuple[str, ...] = ()  # beyond this machine, see harness.stack.allowed
 
@@ -165,7 +166,8 @@ def _run(
         require_allowed(reached(stack.addresses), (*scenario.allow_hosts, own), (*plan.confirmed_hosts, own))
         spec = _spec(plan, paths, stack.addresses)
         if isinstance(stack, OwnStack):
-            prove(stack, scenario.load.fans, paths, observer.note)
+            if not plan.journeys.locustfile:  # without an adapter nobody knows how to buy
+                prove(stack, scenario.load.fans, paths, observer.note)
             journal.is_own(stack.platform)
         journal.stack_is_up(stack.processes)
         with (
@@ -217,13 +219,15 @@ def _run(
 
 def _spec(plan: RehearsalPlan, paths: RunPaths, addresses: Addresses) -> SwarmSpec:
     scenario = plan.scenario
+    own, scripted = addresses.own, bool(plan.journeys.locustfile)
     return SwarmSpec(
         run_dir=str(paths.root),
         addresses=addresses,
         scenario=scenario,
         seed=scenario.seed,
         platform=plan.platform,
-        baseline_within_s=0.0 if addresses.own is None else 2 * addresses.own.rules.at_rest_within_s,
+        journeys=plan.journeys,
+        baseline_within_s=0.0 if own is None or scripted else 2 * own.rules.at_rest_within_s,
         workers=scenario.load.workers,
         reach=plan.reach,
         refused_holds_s=plan.refused_holds_s,

@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 import yaml
 from msgspec import Meta
+from msgspec.structs import replace
 
 from harness.errors import InputError
 from harness.registry.indicators import INDICATORS
@@ -150,6 +151,42 @@ class Load(_Section, frozen=True):
         return f"{self.fans:,} fans{bots}{lurkers}, {self.spectators:,} spectators"
 
 
+class Journeys(_Section, frozen=True):
+    """The Locust user class of each kind of user, and the class of the probes, as FILE:CLASS.
+
+    Paths of your own are relative to the scenario file. `locustfile`: a file of Locust's whose users come in place of
+    the fans; they use no adapter, so nothing is audited.
+    """
+
+    fan: str = "scenarios/fan.py:FanUser"
+    bot: str = "scenarios/bot.py:BotUser"
+    lurker: str = "scenarios/lurker.py:LurkerUser"
+    spectator: str = "scenarios/spectator.py:SpectatorUser"
+    probe: str = "scenarios/probe.py:Probe"
+    locustfile: str = ""
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """Kind → FILE:CLASS."""
+        return {kind: getattr(self, kind) for kind in self.__struct_fields__ if kind != "locustfile"}
+
+    @property
+    def files(self) -> set[str]:
+        """Every FILE that is named."""
+        return {reference.rpartition(":")[0] for reference in self.classes.values()} | set(
+            filter(None, [self.locustfile])
+        )
+
+    def beside(self, folder: Path) -> Journeys:
+        """With the paths of the user's own made whole."""
+        own = {kind: f"{folder / one}" for kind, one in self.classes.items() if one != SHIPPED_JOURNEYS[kind]}
+        return replace(self, **own, locustfile=f"{folder / self.locustfile}" if self.locustfile else "")
+
+
+SHIPPED_JOURNEYS: Final = Journeys().classes
+"""The journeys that come with gatecrash."""
+
+
 class PlannedFault(_Section, frozen=True):
     """One experiment on the release clock. `length_s` null: the experiment's own length.
 
@@ -206,6 +243,8 @@ class Scenario(_Section, frozen=True):
     on_sale: OnSale = OnSale()
     platform: OwnPlatform | None = None  # null: the reference booking system, raised by us
     load: Load = Load()
+    journeys: Journeys = Journeys()
+    audit: Literal["required", "none"] = "required"  # none: with a locustfile, whose users no audit can see
     faults: tuple[PlannedFault, ...] = ()
     objectives: dict[str, Objective] = {}
     generator: GeneratorLimits = GeneratorLimits()
@@ -278,7 +317,16 @@ class ScenarioFile:
             raise self.error("expected at least one tactic with a weight above 0", "load", "tactics")
         if scenario.platform is not None:
             fans, faults = scenario.load.fans, scenario.faults
-            own_checks.check(scenario.platform, self.folder, fans, faults, self._file.data, self.error)
+            own_checks.check(
+                scenario.platform,
+                self.folder,
+                fans,
+                faults,
+                self._file.data,
+                self.error,
+                needs_adapter=not scenario.journeys.locustfile,
+            )
+        self._check_journeys(scenario)
         self._check_party_sizes(scenario)
         self._check_arrivals(scenario)
         self._check_opening(scenario)
@@ -292,6 +340,32 @@ class ScenarioFile:
         self._check_objectives(scenario)
         self._check_invariants(scenario)
         self._check_limits(scenario.generator)
+
+    def _check_journeys(self, scenario: Scenario) -> None:
+        journeys = scenario.journeys
+        for kind, reference in journeys.classes.items():
+            if reference == SHIPPED_JOURNEYS[kind]:
+                continue
+            file, _, name = reference.rpartition(":")
+            if not file.endswith(".py") or not name.isidentifier():
+                hint = "e.g. my_fan.py:MyFan"
+                raise self.error(f"{reference!r} is not FILE:CLASS", "journeys", kind, hint=hint)
+            self._require_file(file, kind)
+            if journeys.locustfile:
+                hint = "leave one of the two out"
+                raise self.error("the users of the locustfile come instead", "journeys", kind, hint=hint)
+        if journeys.locustfile:
+            if not journeys.locustfile.endswith(".py"):
+                raise self.error(f"{journeys.locustfile} is no Python file", "journeys", "locustfile")
+            self._require_file(journeys.locustfile, "locustfile")
+        elif scenario.audit == "none":
+            hint = "an audit is left out only with journeys.locustfile; leave this out"
+            raise self.error("the users of this scenario can be audited", "audit", hint=hint)
+
+    def _require_file(self, file: str, kind: str) -> None:
+        if not (self.folder / file).is_file():
+            hint = f"its path is relative to {self.folder}"
+            raise self.error(f"there is no file {file}", "journeys", kind, hint=hint)
 
     def _check_arrivals(self, scenario: Scenario) -> None:
         arrivals, place = scenario.load.arrivals, ("load", "arrivals")

@@ -47,6 +47,25 @@ def problems(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Prob
     yield from _rules(scenario, capabilities)
 
 
+def problems_without_adapter(scenario: Scenario) -> Iterator[Problem]:
+    """Everything that the scenario asks for and that the users of a locustfile cannot have or show."""
+    for kind in ("bots", "lurkers"):
+        if getattr(scenario.load, kind):
+            yield Problem(("load", kind), f"{kind} need an adapter, and a locustfile has none", f"set load.{kind}: 0")
+    if scenario.platform is not None and scenario.load.spectators:
+        yield Problem(("load", "spectators"), "spectators need an adapter, and a locustfile has none", "take it out")
+    if scenario.platform is not None and scenario.platform.baseline == "read":
+        hint = "take it out: nothing is audited"
+        yield Problem(("platform", "baseline"), "without an adapter nobody can read what was sold", hint)
+    for at, name in enumerate(scenario.invariants):
+        hint = "take it out: nothing is audited"
+        yield Problem(("invariants", at), f"{name} cannot be seen without an adapter", hint)
+    for name in scenario.objectives:
+        if not INDICATORS[name].of_requests and not INDICATORS[name].is_fed:
+            hint = f"set it on {', '.join(one.name for one in INDICATORS.values() if one.of_requests)}"
+            yield Problem(("objectives", name), "cannot be measured: the users of a locustfile use no adapter", hint)
+
+
 def fitted(scenario: Scenario, capabilities: Collection[str]) -> Scenario:
     """The scenario without those who would find nothing to do: spectators without a feed, probes without a pass."""
     load = scenario.load

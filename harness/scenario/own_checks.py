@@ -43,11 +43,19 @@ class FaultPlace(Protocol):
 
 
 def check(
-    platform: OwnPlatform, folder: Path, fans: int, faults: Sequence[FaultPlace], given: object, error: Complaint
+    platform: OwnPlatform,
+    folder: Path,
+    fans: int,
+    faults: Sequence[FaultPlace],
+    given: object,
+    error: Complaint,
+    *,
+    needs_adapter: bool = True,
 ) -> None:
     """Raises InputError. `given`: the whole file as plain data. `folder`: what paths are relative to."""
     _refuse_reference_rules(given, error)
-    _check_adapter(platform, folder, error)
+    if needs_adapter or platform.adapter:
+        _check_adapter(platform, folder, error)
     check_url(platform.url, lambda text, hint: error(text, "platform", "url", hint=hint))
     _check_hosts(platform, error)
     _check_names_of_variables(platform, error)

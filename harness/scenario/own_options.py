@@ -1,4 +1,5 @@
-"""`--platform FILE:CLASS` and `--stack URL`: the options that put a platform of the user's own into a scenario."""
+"""`--platform FILE:CLASS`, `--stack URL` and `--locustfile FILE`: what puts a platform or users of one's own into a
+scenario."""
 
 from __future__ import annotations
 
@@ -20,17 +21,23 @@ def is_url(stack: str) -> bool:
     return "://" in stack
 
 
-def own_overrides(scenario: str, platform: str, stack: str) -> list[Override]:
-    """What the two options change in the scenario of that name or file. Raises InputError.
+LOCUSTFILE: Final = "--locustfile"
 
-    The file of an adapter is relative to the working directory here. An address without a path keeps the scenario's.
-    A scenario that was written for the reference system loses the rules of that system.
+
+def own_overrides(scenario: str, platform: str, stack: str, locustfile: str = "") -> list[Override]:
+    """What the options change in the scenario of that name or file. Raises InputError.
+
+    The file of an adapter, or of Locust's users, is relative to the working directory here. An address without a path
+    keeps the scenario's. A scenario that was written for the reference system loses the rules of that system.
     """
     address = stack if is_url(stack) else ""
-    if not platform and not address:
-        return []
-    section = _section(scenario)
     found = []
+    if locustfile:
+        whole = str(Path(locustfile).absolute())
+        found.append(Override("journeys.locustfile", whole, f"{LOCUSTFILE} {locustfile}"))
+    if not platform and not address:
+        return found
+    section = _section(scenario)
     if section is None:
         found.append(Override("on_sale", {}, f"{PLATFORM} {platform}" if platform else f"{STACK} {address}"))
     if platform:

@@ -8,10 +8,11 @@ from typing import Final
 import msgspec
 
 from harness.record.reader import Record
+from harness.record.verdict import UNAUDITED
 from harness.registry import indicators as registry
 from harness.registry.indicators import PERCENTILES, STEPS, Indicator
 from harness.sli import buyers, conflicts, fairness, funnel, infrastructure, latency, verbs
-from harness.sli.measured import IndicatorValue, Measured, Observations
+from harness.sli.measured import IndicatorValue, Measured, Observations, of_locustfile
 from harness.sli.samples import Samples
 
 
@@ -55,6 +56,16 @@ def _step_indicators() -> tuple[IndicatorSpec, ...]:
     )
 
 
+def _request_response(quantile: float) -> Callable[[Observations], Samples]:
+    return lambda seen: latency.response_samples(latency.in_window(of_locustfile(seen.requests), ""), quantile)
+
+
+def _request_indicators() -> tuple[IndicatorSpec, ...]:
+    return tuple(
+        sampled(f"request_response_p{percent}_ms", _request_response(percent / 100)) for percent in PERCENTILES
+    )
+
+
 _ALL: Final = (
     specified("queue_admission_rate_per_s", fairness.queue_admission_rate_per_s),
     specified("bot_share_of_seats", fairness.bot_share_of_seats),
@@ -64,6 +75,7 @@ _ALL: Final = (
     sampled("time_to_first_position_p95_s", latency.time_to_first_position_p95_s),
     sampled("queue_page_response_p99_ms", _page_response),
     *_step_indicators(),
+    *_request_indicators(),
     sampled("hold_expiry_ratio", funnel.hold_expiry_ratio),
     sampled("contention_ratio", conflicts.contention_ratio),
     sampled("stale_map_ratio", conflicts.stale_map_ratio),
@@ -94,6 +106,10 @@ def measure(record: Record, seen: Observations | None = None) -> tuple[Indicator
 
 def _value(spec: IndicatorSpec, seen: Observations) -> tuple[IndicatorValue, bool]:
     """An indicator, and whether the platform can show it."""
+    if spec.name.startswith("request_response") and not seen.has_no_adapter:
+        return IndicatorValue(spec.name, None, spec.unit, 0, "no users of a locustfile came"), False
+    if seen.has_no_adapter and not spec.of_requests and not spec.is_fed:
+        return IndicatorValue(spec.name, None, spec.unit, 0, UNAUDITED), False
     hidden = [capability for capability in spec.needs if capability not in seen.record.run.capabilities]
     if hidden:
         return IndicatorValue(spec.name, None, spec.unit, 0, f"the platform does not show: {', '.join(hidden)}"), False

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.record.reader import Record
-from harness.record.schema import BOT_ACTOR, PROBE_ACTOR
+from harness.record.schema import BOT_ACTOR, LOCUST_KIND, PROBE_ACTOR
 from harness.sli.mapped import our_metrics
 
 BOT: Final = "bot"
@@ -82,6 +82,11 @@ class Observations:
         events = self.record.table("events")
         return events.filter(pc.invert(pc.is_in(events["kind"], value_set=NO_CUSTOMERS)))
 
+    @property
+    def has_no_adapter(self) -> bool:
+        """Whether the users of a locustfile came, of whom only requests are known."""
+        return self.everybody.has_no_adapter
+
     @cached_property
     def bots(self) -> int:
         """How many bots sent a request."""
@@ -115,6 +120,11 @@ class Observations:
             return float(planned)
         starts = self.requests.column("t_start_s").to_numpy()
         return float(starts.max()) if len(starts) else 0.0
+
+
+def of_locustfile(requests: pa.Table) -> pa.Table:
+    """The requests of the users of a locustfile."""
+    return requests.filter(pc.equal(requests["kind"], LOCUST_KIND))
 
 
 def percentile(values: Floats | Sequence[float], quantile: float) -> float | None:

@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow.compute as pc
 
 from harness.record.schema import Outcome
-from harness.sli.measured import Observations
+from harness.sli.measured import Observations, of_locustfile
 
 _QUEUE: Final = "queue"
 _FAN: Final = "fan"
@@ -24,6 +24,8 @@ def did_not_take_place(seen: Observations) -> str:
     Only fans count. A step that nobody tried says nothing, unless the step before it let somebody through.
     """
     history = seen.history
+    if seen.has_no_adapter:
+        return _nobody_answered(seen)
     came = seen.fans
     if not came or not_shown(seen):
         return ""
@@ -44,6 +46,15 @@ def did_not_take_place(seen: Observations) -> str:
     if wanted and not told:
         return f"{len(wanted):,} fans wanted to pay and nobody was told that they have a ticket"
     return ""
+
+
+def _nobody_answered(seen: Observations) -> str:
+    """Of the users of a locustfile only this is known: whether any of their requests was answered as they expected."""
+    requests = of_locustfile(seen.record.table("requests"))
+    answered = pc.sum(pc.equal(requests["outcome"], Outcome.OK.value)).as_py()
+    if answered or not requests.num_rows:
+        return ""
+    return f"none of {requests.num_rows:,} requests of the locustfile's users was answered as they expected"
 
 
 def not_shown(seen: Observations) -> str:

@@ -21,7 +21,7 @@ def require_allowed(urls: Iterable[str], named: Collection[str], confirmed: Coll
     `urls` may be host:port as well; "" is skipped. `named`: the scenario's. `confirmed`: the command line's.
     """
     for url in filter(None, urls):
-        host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
+        host = host_of(url)
         if is_loopback(host) or (host in named and host in confirmed):
             continue
         if host not in named:
@@ -31,6 +31,11 @@ def require_allowed(urls: Iterable[str], named: Collection[str], confirmed: Coll
         else:
             hint = f"the scenario names it; confirm it with --allow-host {host}"
         raise InputError(f"{host or url!r} is not on this machine and not allowed", hint=hint)
+
+
+def host_of(url: str) -> str:
+    """The host of an address or of host:port; "" where there is none."""
+    return urlsplit(url if "://" in url else f"//{url}").hostname or ""
 
 
 def reached(addresses: Addresses) -> tuple[str, ...]:

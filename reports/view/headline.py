@@ -141,7 +141,8 @@ def _why(verdict: Verdict) -> tuple[WhyGroup, ...]:
 
 def _meaning(verdict: Verdict) -> str:
     weak = verdict.verdict is Decision.READY and verdict.findings
-    return _MEANINGS[verdict.verdict] + (" The findings say where it is weak." if weak else "")
+    told = _MEANINGS[verdict.verdict] + (" The findings say where it is weak." if weak else "")
+    return f"{told} {verdict.unaudited}".rstrip()
 
 
 def findings(verdict: Verdict) -> tuple[FindingView, ...]:

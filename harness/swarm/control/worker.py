@@ -53,9 +53,11 @@ from harness.swarm.recording.recorder import STAMP_EVERY, Recorder, prepare_arro
 from harness.swarm.recording.request_event import RequestEvent
 from harness.swarm.recording.tracing import Tracer
 from harness.swarm.users.barrier import Barrier
+from harness.swarm.users.classes import user_classes
 from harness.swarm.users.loader import load_class
+from harness.swarm.users.locustfile import AllowedHosts, allowed_hosts, extra_headers, record_requests
 from harness.swarm.users.probes import start_probes
-from harness.swarm.users.user import RehearsalUser, WorkerContext, user_classes
+from harness.swarm.users.user import RehearsalUser, WorkerContext
 
 _FLUSH_S: Final = 1.0
 _BATCH_ROWS: Final = 4000
@@ -101,7 +103,8 @@ class Worker:
         tracer = Tracer(spec.seed, spec.scenario.load.trace_ratio)
         load = spec.scenario.load
         stamp_every = 1 if load.users <= _USERS_ALL_STAMPED else STAMP_EVERY
-        told = RequestEvent(self._environment)
+        scripted = bool(spec.journeys.locustfile)
+        told = None if scripted else RequestEvent(self._environment)  # Locust tells us, not we Locust
         self._recorder = Recorder(number, told, tracer, load.rows_waiting_max, stamp_every)
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
         if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
@@ -112,6 +115,10 @@ class Worker:
         self._worker_context = WorkerContext(
             spec.scenario, spec.seed, self._platform, self._recorder, self._barrier, self._secrets
         )
+        if scripted:
+            self._worker_context.extra_headers = extra_headers(spec.addresses)
+            record_requests(self._environment, self._recorder, self._worker_context.crashes)
+            AllowedHosts(allowed_hosts(spec.addresses))
         for user_class in self._environment.user_classes:
             user_class.worker_context = self._worker_context  # type: ignore[attr-defined]
         self._paths = RunPaths(root=Path(spec.run_dir))

@@ -27,7 +27,7 @@ from harness.swarm.messaging import messages
 from harness.swarm.messaging.messages import MESSAGE_TYPE
 from harness.swarm.messaging.protocol import JOIN_TIMEOUT_S, SwarmSpec
 from harness.swarm.recording.progress_file import Begun
-from harness.swarm.users.user import user_classes
+from harness.swarm.users.classes import user_classes
 
 LOOPBACK: Final = "127.0.0.1"
 _CONFLICT: Final = 409

@@ -126,6 +126,5 @@ def scenario_digest(scenario: Scenario) -> str:
 
 def files_of(spec: SwarmSpec) -> dict[str, str]:
     """Each FILE that the spec names → its sha256. Raises InputError when one is not there."""
-    references = [spec.platform, *(getattr(spec.journeys, kind) for kind in spec.journeys.__struct_fields__)]
-    files = sorted({reference.rpartition(":")[0] for reference in references})
+    files = sorted({spec.platform.rpartition(":")[0], *spec.journeys.files})
     return {file: hashlib.sha256(find_file(file).read_bytes()).hexdigest() for file in files}

@@ -32,26 +32,17 @@ from typing import Final
 import msgspec
 
 from harness.record.schema import LoadSummary, SeatMapFacts
-from harness.scenario import Scenario
+from harness.scenario import Journeys, Scenario
 from harness.stack import Addresses
 
 JOIN_TIMEOUT_S: Final = 120.0
 NOTICE_S: Final = 2.0  # T0 is announced so long ahead
 DEFAULT_PLATFORM: Final = "scenarios/reference/platform.py:ReferencePlatform"
+NO_ADAPTER: Final = "harness/swarm/users/unaudited.py:Unaudited"
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
     """Base of the messages: frozen, and an unknown field is refused."""
-
-
-class Journeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The Locust user class of each kind of user, and the class of the probes, as "FILE:CLASS"."""
-
-    fan: str = "scenarios/fan.py:FanUser"
-    bot: str = "scenarios/bot.py:BotUser"
-    lurker: str = "scenarios/lurker.py:LurkerUser"
-    spectator: str = "scenarios/spectator.py:SpectatorUser"
-    probe: str = "scenarios/probe.py:Probe"
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

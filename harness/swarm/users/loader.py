@@ -13,7 +13,11 @@ from harness.errors import GatecrashError, InputError
 from harness.swarm.users.crashes import place_of
 
 TREE: Final = Path(__file__).resolve().parents[3]
-_OFFERED: Final = {"gatecrash": "launcher.py", "gatecrash.adapter": "adapter/kit.py"}
+_OFFERED: Final = {
+    "gatecrash": "harness/launcher.py",
+    "gatecrash.adapter": "harness/adapter/kit.py",
+    "gatecrash.journeys": "scenarios/journeys.py",
+}
 
 
 def load_class(reference: str) -> type:
@@ -36,6 +40,11 @@ def find_file(file: str) -> Path:
         if path.is_file():
             return path.resolve()
     raise InputError(f"there is no file {file}", hint="give its path, or one relative to the working directory")
+
+
+def load_module(file: str) -> ModuleType:
+    """The module of a user's own file. Raises `InputError`."""
+    return _module(find_file(file))
 
 
 def _module(path: Path) -> ModuleType:
@@ -68,7 +77,7 @@ def offer_gatecrash() -> None:
         return
     for name, file in _OFFERED.items():
         spec = importlib.util.spec_from_file_location(
-            name, TREE / "harness" / file, submodule_search_locations=[] if name == "gatecrash" else None
+            name, TREE / file, submodule_search_locations=[] if name == "gatecrash" else None
         )
         assert spec is not None  # noqa: S101 - these files are ours
         assert spec.loader is not None  # noqa: S101

@@ -10,23 +10,20 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 import gevent
 from locust import User, task
 from locust.exception import StopUser
 
-from harness.errors import InputError
 from harness.platform import Call, Platform, PreparedRequest
 from harness.scenario import Scenario
 from harness.swarm.client.http import CallFailed
-from harness.swarm.messaging.protocol import SwarmSpec
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.users.arrivals import AT_T0, Arrival, arrival_of
 from harness.swarm.users.barrier import Barrier, fire
 from harness.swarm.users.crashes import CrashLog
-from harness.swarm.users.loader import load_class
 from harness.swarm.users.waves import Waves
 
 ARMING: Final = "arming"
@@ -37,6 +34,18 @@ _ARM_PAUSE_S: Final = 0.3
 _ARM_AHEAD_S: Final = 2.0  # whoever comes after T0 connects so long before
 
 _log = logging.getLogger(__name__)
+
+
+class Released(Protocol):
+    """A user who was let go."""
+
+    @property
+    def arrival(self) -> Arrival:
+        """When it was due."""
+
+    @property
+    def first_send_s(self) -> float | None:
+        """When it first sent; null: it has not."""
 
 
 class WorkerContext:
@@ -58,7 +67,8 @@ class WorkerContext:
         self.barrier = barrier
         self.users_by_step: Counter[str] = Counter()
         self.crashes = CrashLog(secrets)
-        self.released: list[RehearsalUser] = []
+        self.extra_headers: dict[str, str] = {}  # for users who know no adapter
+        self.released: list[Released] = []
         self.waves = Waves()
 
     def first_sends_s(self) -> tuple[tuple[float, ...], int]:
@@ -179,27 +189,6 @@ class RehearsalUser(User):
                 barrier.arm(prepared)
                 return True
         return False
-
-
-def user_classes(spec: SwarmSpec) -> list[type[User]]:
-    """The journeys that somebody takes, each with as many users as were asked for."""
-    journeys, load = spec.journeys, spec.scenario.load
-    asked = (
-        (journeys.fan, load.fans),
-        (journeys.bot, load.bots),
-        (journeys.lurker, load.lurkers),
-        (journeys.spectator, load.spectators),
-    )
-    classes: list[type[User]] = []
-    for reference, count in asked:
-        if count:
-            user_class = load_class(reference)
-            if not issubclass(user_class, RehearsalUser):
-                hint = "derive it from harness.swarm.users.user.RehearsalUser"
-                raise InputError(f"{reference} is no journey", hint=hint)
-            user_class.fixed_count = count
-            classes.append(user_class)
-    return classes
 
 
 class Pace:

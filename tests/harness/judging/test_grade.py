@@ -14,8 +14,8 @@ from harness.errors import ExitCode, InputError
 from harness.judging.grade import exit_code, grade, letter_of, points
 from harness.record.reader import Record
 from harness.record.schema import Anomaly, CrashSummary
-from harness.record.verdict import Decision, ExpectationResult, FaultResult, Status, Validity, Verdict
-from harness.scenario import Load, Objective
+from harness.record.verdict import UNAUDITED, Decision, ExpectationResult, FaultResult, Status, Validity, Verdict
+from harness.scenario import Journeys, Load, Objective
 from harness.sli import measure
 from tests.builders import RunBuilder
 
@@ -395,3 +395,25 @@ def test_the_same_record_gives_the_same_verdict_and_names_its_files(tmp_path: Pa
     assert verdicts[0] == verdicts[1]
     assert verdicts[0].record == Record.open(paths.root).digest()
     assert msgspec.json.decode(msgspec.json.encode(verdicts[0]), type=Verdict) == verdicts[0]
+
+
+LOCUSTFILE = Journeys(locustfile="locustfile.py")
+FEW_ERRORS = {"error_ratio": Objective(target=0.9, worst=1.0)}
+
+
+def test_without_an_adapter_the_required_audit_was_not_seen() -> None:
+    judged = verdict(RunBuilder(), journeys=LOCUSTFILE, objectives=FEW_ERRORS, faults=())
+    assert (judged.verdict, judged.reason) == (Decision.NO_VERDICT, UNAUDITED)
+    assert {result.status for result in judged.invariants} == {Status.NOT_OBSERVABLE}
+
+
+def test_without_an_adapter_what_needs_no_audit_is_b_at_best() -> None:
+    judged = verdict(RunBuilder(), journeys=LOCUSTFILE, objectives=FEW_ERRORS, faults=(), audit="none")
+    assert (judged.verdict, judged.grade, judged.unaudited) == (Decision.READY, "B", UNAUDITED)
+    assert [cap.text for cap in judged.held_at] == [UNAUDITED.rstrip(".")]
+
+
+def test_without_an_adapter_what_was_seen_to_fail_decides() -> None:
+    worst = {"error_ratio": Objective(target=-2.0, worst=-1.0)}
+    judged = verdict(RunBuilder(), journeys=LOCUSTFILE, objectives=worst, faults=(), faults_judged=())
+    assert (judged.verdict, judged.unaudited) == (Decision.NOT_READY, UNAUDITED)

@@ -17,13 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.record.paths import RunPaths
-from harness.scenario import Journey, Load, Scenario
+from harness.scenario import Journey, Journeys, Load, Scenario
 from harness.stack import Addresses
 from harness.swarm.messaging.protocol import (
     Command,
     Event,
     FailureMessage,
-    Journeys,
     SwarmSpec,
     decode_event,
     encode_line,

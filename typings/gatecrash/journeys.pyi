@@ -1,0 +1,1 @@
+from scenarios.journeys import *  # noqa: F403
