@@ -53,6 +53,7 @@ def test_every_file_of_the_rooms_is_in_it(wheel: Path) -> None:
         "harness/launcher.py": "gatecrash/__init__.py",
         "chaos/toolkit/installed.py": "gatecrash/chaostoolkit.py",
         "harness/adapter/kit.py": "gatecrash/adapter.py",
+        "scenarios/journeys.py": "gatecrash/journeys.py",
     }
     assert missing == moved.keys()
     assert set(moved.values()) <= carried

@@ -27,7 +27,11 @@ from harness.swarm.users.crashes import place_of
 
 
 class ShopPlatform:
-    """See the module. `api`, wherever it is given, is a browser of the operator's; tokens are in `self.secrets`."""
+    """The base of an adapter. A subclass names its capabilities and its `Shopper`, and reads the operator's pages.
+
+    `api`, wherever it is given, is a browser of the operator's. `self.secrets` has tokens, `self.settings` and
+    `self.rules` are the scenario's.
+    """
 
     capabilities: Collection[Capability] = frozenset()
     """What the platform can show or do: a class attribute of the adapter."""

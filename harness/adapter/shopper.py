@@ -19,11 +19,7 @@ MAIL_HOST: Final = "fans.gatecrash.test"
 
 
 class Shopper:
-    """One customer, with a browser of their own. An adapter subclasses it; `__init__`, if any, takes no arguments.
-
-    `person`: who they are in the record. `account`: their row of the people file, empty without one. `settings`: those
-    of the scenario. `secrets`: name → value, for what must never be recorded.
-    """
+    """One customer, with a browser of their own. An adapter subclasses it; `__init__`, if any, takes no arguments."""
 
     first_page: ClassVar[str] = ""
     """The page that is asked for at T0: sent as a prepared request. "": the path of the platform's url."""
@@ -34,10 +30,15 @@ class Shopper:
     answer sends it again. Otherwise they look whether it happened (`resume_buy`)."""
 
     browser: Browser
+    """Keeps this customer's cookies and connections."""
     person: Person
+    """Who they are in the record."""
     settings: Mapping[str, str | int | float | bool]
+    """Those of the scenario, as `prepare` left them."""
     secrets: Mapping[str, str]
+    """Name → value, for what must never be recorded."""
     account: Mapping[str, str]
+    """Their row of the people file; empty without one."""
 
     @property
     def email(self) -> str:

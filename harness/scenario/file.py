@@ -154,16 +154,21 @@ class Load(_Section, frozen=True):
 class Journeys(_Section, frozen=True):
     """The Locust user class of each kind of user, and the class of the probes, as FILE:CLASS.
 
-    Paths of your own are relative to the scenario file. `locustfile`: a file of Locust's whose users come in place of
-    the fans; they use no adapter, so nothing is audited.
+    Paths of your own are relative to the scenario file.
     """
 
     fan: str = "scenarios/fan.py:FanUser"
+    """What fans do."""
     bot: str = "scenarios/bot.py:BotUser"
+    """What bots do."""
     lurker: str = "scenarios/lurker.py:LurkerUser"
+    """What those do who look at the queue page and leave."""
     spectator: str = "scenarios/spectator.py:SpectatorUser"
+    """What those do who follow the feed of seats."""
     probe: str = "scenarios/probe.py:Probe"
+    """What our own probes do, which look at the seats at a steady pace."""
     locustfile: str = ""
+    """A file of Locust's whose users come in place of the fans. They use no adapter, so nothing is audited."""
 
     @property
     def classes(self) -> dict[str, str]:

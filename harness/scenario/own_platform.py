@@ -26,97 +26,129 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Rules(_Section, frozen=True):
-    """What the platform promises, as its owners know it. What is not given is not judged.
-
-    `stock`: tickets on sale, of the one pool or by pool. `hold_late_max_s`: by how much a hold may outlive its time.
-    """
+    """What the platform promises, as its owners know it. What is not given is not judged."""
 
     stock: Count | dict[str, Count] | None = None
+    """Tickets on sale: a number where there is one pool, else a number for each pool by its name."""
     purchase_limit: Count = 0
+    """How many tickets one customer may buy; 0: as many as they like."""
     hold_ttl_s: Positive | None = None
+    """How long a basket is kept."""
     hold_late_max_s: Positive = 5.0
+    """By how much a basket may outlive its time."""
     map_late_max_s: Positive = 5.0
+    """How old a seat map, or a number of tickets left, may be."""
     queue_policy: Literal["fifo", "shuffle"] = "fifo"
+    """In which order fans are let in: as they came, or as the lots were drawn."""
     at_rest_within_s: Positive = 30.0
+    """How long after the run the platform has until no order is pending and nothing is held."""
 
 
 class Limits(_Section, frozen=True):
     """How long a fan's browser waits for an answer, and how much it takes."""
 
     connect_s: Positive = 5.0
+    """Until the connection is open, TLS included."""
     first_byte_s: Positive = 10.0
+    """From the request to the first byte of its answer."""
     whole_s: Positive = 20.0
+    """From the request to the last byte of its answer."""
     idle_s: Positive = 30.0
+    """How long a stream of events or a WebSocket may be silent."""
     body_bytes: Annotated[int, Meta(gt=0)] = 16 * 1024 * 1024
+    """The largest answer that is read."""
 
 
 class MetricsPage(_Section, frozen=True):
-    """One Prometheus page. `headers` as of the platform: `env:NAME` is the value of a variable."""
+    """One Prometheus page."""
 
     url: str
+    """Where it is."""
     headers: dict[str, str] = {}
+    """Sent with each request for it. `env:NAME` is the value of a variable of the environment."""
 
 
 class IndicatorSource(_Section, frozen=True):
-    """Which of the platform's own metrics feeds an indicator. Without `source` every page is looked at."""
+    """Which of the platform's own metrics feeds an indicator."""
 
     metric: str
+    """The metric's name."""
     source: str = ""
+    """The name of the page of metrics that it is on; "": every page is looked at."""
     labels: dict[str, str] = {}
+    """Which series of that name: those with these labels."""
 
 
 class Edge(_Section, frozen=True):
-    """A connection that faults can break: gatecrash listens, the platform is configured to dial there.
-
-    `probe`: how its canary asks what is behind it; `path`: of an HTTP or WebSocket probe.
-    """
+    """A connection that faults can break: gatecrash listens, the platform is configured to dial there."""
 
     listen: HostPort
+    """Where gatecrash listens, host:port of this machine."""
     upstream: HostPort
+    """Where it passes on to, host:port: the database, the payment provider …"""
     probe: Probe = "tcp"
+    """How the canary of a fault asks what is behind the edge."""
     path: str = "/"
+    """The path that a probe over HTTP or a WebSocket asks for."""
 
 
 class Part(_Section, frozen=True):
-    """A process of the platform that faults may stop or kill: a container, or the process whose id is in a file.
-
-    `address`: host:port that it answers at, for its canary. `start`: the command that starts a killed process again;
-    without it the platform's own supervisor must.
-    """
+    """A process of the platform that faults may stop or kill: a container, or the process whose id is in a file."""
 
     container: str = ""
+    """Name or id of the container."""
     pid_file: str = ""
+    """The file with the id of the process."""
     address: HostPort | None = None
+    """host:port at which it answers, for the canary of a fault; null: the canary looks at the process itself."""
     probe: Probe = "tcp"
+    """How the canary asks at `address`."""
     path: str = "/"
+    """The path that a probe over HTTP or a WebSocket asks for."""
     start: str = ""
+    """The command that starts a killed process again; "": the platform's own supervisor does."""
 
 
 class OwnPlatform(_Section, frozen=True):
-    """See the module. Paths are relative to the scenario file.
-
-    `adapter`: FILE:CLASS. `settings`: handed to the adapter, recorded. `secrets`: name → variable of the environment.
-    `people`: a CSV file, one row a fan. `prepare`: a command that makes the platform fresh; lines KEY=VALUE of its
-    output replace `url` and `settings`. `baseline: read`: what was sold before T0 is read and subtracted. `names`:
-    words for people in place of ours.
-    """
+    """The section. Paths are relative to the scenario file."""
 
     adapter: str = ""
+    """FILE:CLASS of the adapter. `--platform` replaces it; users of a locustfile need none."""
     url: str = ""
+    """Where a fan arrives. `--stack` replaces it; an address without a path keeps this one's."""
     settings: dict[str, str | int | float | bool] = {}
+    """What the adapter finds in `self.settings`. It is recorded."""
     secrets: dict[str, str] = {}
+    """Name → variable of the environment. The adapter finds the values in `self.secrets`; they are recorded nowhere."""
     people: str = ""
+    """A CSV file with one row a fan, and two rows more for the trial purchase; a fan finds theirs in `self.account`."""
     secret_columns: tuple[str, ...] = ()
+    """Columns of `people` whose values are recorded nowhere."""
     headers: dict[str, str] = {}
-    hosts: tuple[str, ...] = ()  # further hosts that its pages may lead to, e.g. of a waiting room
-    ca_file: str = ""  # certificates to trust besides the system's
+    """Sent with every request, e.g. what lets a rehearsal through a firewall. `env:NAME` is a variable's value."""
+    hosts: tuple[str, ...] = ()
+    """Further hosts that its pages may lead to, e.g. of a waiting room."""
+    ca_file: str = ""
+    """Certificates (PEM) to trust besides the system's."""
     prepare: str = ""
+    """The command that makes the platform fresh before each run. Lines `url=…` and `settings.NAME=…` of its output
+    replace what is written here."""
     prepare_within_s: Positive = 120.0
+    """How long `prepare` may take."""
     baseline: Literal["read", "none"] = "none"
+    """read: the adapter must be able to export orders, since what was sold before T0 is subtracted."""
     rules: Rules = Rules()
+    """What the platform promises."""
     limits: Limits = Limits()
+    """How long a fan's browser waits."""
     names: dict[str, str] = {}
+    """Words for people in place of ours, e.g. `{hold: basket}`. Ours are admission, fan, hold, order, payment, pool,
+    queue and seat."""
     metrics: dict[str, MetricsPage] = {}
+    """The platform's Prometheus pages, by a name for each."""
     indicators: dict[str, IndicatorSource] = {}
+    """Which of its metrics feeds which of our indicators."""
     edges: dict[str, Edge] = {}
+    """The connections that faults can break, by name."""
     parts: dict[str, Part] = {}
+    """The processes that faults can stop or kill, by name."""
