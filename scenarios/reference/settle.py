@@ -52,6 +52,9 @@ class Operator:
         self._look_at_draw()
         if read is not None and at_rest:
             self._reuse_keys(_final_seats(*read))
+            at_rest = self._wait_for_rest(
+                deadline_s, notes
+            )  # what was tried may have been taken in, to be decided later
         orders = self._export(self._admin, "/admin/orders", FinalOrder, "order export", notes)
         ledger = self._export(self._ledger, "/ledger", FinalEntry, "payment ledger", notes)
         return FinalReads(
