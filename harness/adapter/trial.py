@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from contextlib import suppress
 from time import monotonic
 from typing import Final
 
+import gevent
 import msgspec
 
 from harness.adapter.describe import Problem, describe
@@ -14,13 +16,16 @@ from harness.adapter.errors import AdapterFault
 from harness.adapter.platform import ShopPlatform
 from harness.adapter.walk import Stopped, Told, Walk
 from harness.errors import InputError
-from harness.platform import Person
+from harness.platform import FinalOrder, Order, Person
 from harness.registry.capabilities import Capability
 from harness.stack import Addresses
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.users.loader import load_class
 
 _OPERATORS_READS: Final = frozenset({Capability.ORDER_EXPORT, Capability.LEDGER_EXPORT, Capability.STOCK})
+_BOUGHT: Final = frozenset({"confirmed", "pending"})
+_PAUSE_S: Final = 0.5
+_is_a_fan: Final = re.compile(r"fan-[0-9]+").fullmatch
 
 
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,19 +127,52 @@ def try_purchase(spec: TrialSpec) -> Report:
     if trial.platform is not None:
         trial.read_as_operator()
         with suppress(Stopped):
-            _buy(trial.new_walk(), spec.quantity)
+            _buy(trial, trial.new_walk(), spec.quantity)
     return trial.report()
 
 
-def _buy(walk: Walk, quantity: int) -> None:
+def _buy(trial: Trial, walk: Walk, quantity: int) -> None:
     """Raises `Stopped` at the first verb that does not succeed."""
     try:
         walk.come_in()
         pool, seats = walk.choose()
         hold = walk.take(pool, seats, quantity)
-        walk.settle(walk.need("buy", walk.buying(hold, f"{walk.person.actor}-trial")))
+        order = walk.need("buy", walk.buying(hold, f"{walk.person.actor}-trial"))
+        if not trial.told[-1].requests:
+            walk.stop("buy", f"it returned order {order.order_id!r} and sent no request: what did it buy?")
+        walk.settle(order)
+        if order.state in _BOUGHT and Capability.ORDER_EXPORT in trial.capabilities:
+            _require_exported(trial, walk, order, len(hold.seats) or hold.quantity)
     finally:
         walk.session.close()
+
+
+def _require_exported(trial: Trial, walk: Walk, order: Order, tickets: int) -> None:
+    """The operator's export has the order: one that it never shows would be a lost booking of each fan of the run."""
+    assert trial.platform is not None  # noqa: S101
+    within_s = trial.platform.rules.at_rest_within_s
+    ends_s = monotonic() + within_s
+    rows: list[FinalOrder] = []
+    while not rows:
+        reads = trial.platform.reads_now()
+        if reads.orders is None:
+            trial.problems += map(noted, reads.notes)
+            raise Stopped
+        rows = [row for row in reads.orders if row.order_id == order.order_id]
+        if not rows and monotonic() > ends_s:
+            what = (
+                f"the export has no order {order.order_id!r} within {within_s:g} s, which {walk.person.actor} was given"
+            )
+            walk.stop("orders", f"{what}: has it another name there, or is it on a later page?")
+        gevent.sleep(_PAUSE_S if not rows else 0.0)
+    bought = sum(row.quantity for row in rows)
+    if bought != tickets:
+        walk.stop("orders", f"{tickets} were bought, and the export shows {bought} in order {order.order_id!r}")
+    for fan in sorted({row.fan for row in rows} - {walk.person.actor}):
+        what = f"the export shows the order of {walk.person.actor} as that of {fan or 'nobody'}"
+        if _is_a_fan(fan):
+            walk.stop("orders", what)
+        trial.notes.append(f"{what}: whether a fan has more orders than they asked for cannot be told")
 
 
 def noted(note: str) -> Problem:

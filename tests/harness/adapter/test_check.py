@@ -237,3 +237,51 @@ def test_the_command_prints_each_verb_with_its_requests(tmp_path: Path, little_s
     refused = run("harness", "adapter", "check", adapter, "--stack", "http://198.51.100.7", folder=tmp_path)
     assert refused.returncode == 2
     assert "'198.51.100.7' is not on this machine and not allowed" in refused.stderr
+
+
+IN_VAIN = {
+    "bought nothing": (
+        "class V(Visitor):\n    def buy(self, basket, key, *, declined):\n"
+        "        return Placed(order_id='1', state='confirmed')\n",
+        "buy", "it returned order '1' and sent no request: what did it buy?",
+    ),
+    "another name": (
+        "class V(Visitor):\n    def placed(self, page):\n"
+        "        return Placed(order_id='no-' + page.need('#id').text, state='confirmed')\n"
+        "    def look_up(self, order_id):\n        return super().look_up(order_id[3:])\n",
+        "orders", "the export has no order 'no-1' within 0.5 s",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("visitor", "verb", "what"), IN_VAIN.values(), ids=IN_VAIN)
+def test_a_purchase_that_no_operator_sees_is_none(
+    tmp_path: Path, little_shop, visitor: str, verb: str, what: str
+) -> None:
+    adapter = adapter_file(tmp_path, f"{visitor}\nclass Mine(LittleShop):\n    shopper = V")
+    rules = Rules(at_rest_within_s=0.5)
+    code, report = tried("trial", adapter, little_shop[1].url, tmp_path, rules=rules)
+    assert code == 2
+    (problem,) = report.problems
+    assert problem.verb == verb
+    assert what in problem.what
+
+
+EXPORTED = """
+class Mine(LittleShop):
+    def orders(self, api):
+        for order in super().orders(api):
+            yield ExportedOrder(order_id=order.order_id, fan={fan!r}, state=order.state, cents=order.cents, {more})
+"""
+
+
+def test_an_export_of_part_of_an_order_or_of_another_fan_is_found_before_any_load(tmp_path: Path, little_shop) -> None:
+    url = little_shop[1].url
+    part = adapter_file(tmp_path, EXPORTED.format(fan="x", more="quantity=3"))
+    assert "1 were bought, and the export shows 3" in tried("trial", part, url, tmp_path)[1].problems[0].what
+    other = adapter_file(tmp_path, EXPORTED.format(fan="fan-000007", more="quantity=1"))
+    assert "as that of fan-000007" in tried("trial", other, url, tmp_path)[1].problems[0].what
+    nobody = adapter_file(tmp_path, EXPORTED.format(fan="customer 17", more="quantity=1"))
+    code, report = tried("trial", nobody, url, tmp_path)
+    assert code == 0
+    assert any("as that of customer 17" in note for note in report.notes)
