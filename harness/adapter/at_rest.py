@@ -18,7 +18,7 @@ from harness.adapter.session import KitSession
 from harness.adapter.shopper import MAIL_HOST
 from harness.adapter.site import Site
 from harness.adapter.values import ExportedOrder, LedgerRow, PoolAtRest, SeatAtRest, checked
-from harness.adapter.verbs import Ended, VerbRunner, verb_of
+from harness.adapter.verbs import ADAPTER, Ended, VerbRunner, verb_of
 from harness.platform import AckedOrder, Call, FinalEntry, FinalOrder, FinalPool, FinalReads, Person
 from harness.record.schema import Outcome, SeatMapFacts
 from harness.registry.capabilities import Capability
@@ -64,7 +64,9 @@ class Operator:
 
     def read(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
         """Wait until it is at rest; look up what was acknowledged; read everything."""
-        at_rest = self._wait_for_rest(monotonic() + timeout_s)
+        deadline_s = monotonic() + timeout_s
+        at_rest = self._wait_for_rest(deadline_s)
+        self._wait_for_export({order.order_id for order in acked}, deadline_s)
         if Capability.LOOKUP in self._platform.capabilities:
             self._look_up(acked)
         return self.now({order.order_id: order.actor for order in acked}, at_rest=at_rest)
@@ -113,6 +115,22 @@ class Operator:
                 return False
             gevent.sleep(_POLL_S)
 
+    def _wait_for_export(self, told: set[str], deadline_s: float) -> None:
+        """An export may lag, as one that is made every few seconds: until then it may lack what fans were told."""
+        platform = self._platform
+        if not told or Capability.ORDER_EXPORT not in platform.capabilities:
+            return
+        ended_ids = verb_of(
+            lambda: {order.order_id for order in platform.orders(self._browser) if order.state != "pending"},
+            "orders",
+            platform.orders,
+        )
+        while monotonic() + _POLL_S <= deadline_s:
+            ended = self._ask(ended_ids, tries=1)
+            if ended.error == ADAPTER or (ended.value is not None and told <= ended.value):
+                return
+            gevent.sleep(_POLL_S)
+
     # Reading.
 
     def _all(self, verb: Callable[[Browser], Iterable[V]], name: str, kind: type[V]) -> list[V] | None:
@@ -136,16 +154,21 @@ class Operator:
             try:
                 ended = self._runner.run(verb, STEP, Call(t_intended_s=monotonic()))
             except AdapterFault as fault:
-                return Ended(Outcome.UNKNOWN, monotonic(), error="adapter", detail=str(fault), where=fault.where)
+                return Ended(Outcome.UNKNOWN, monotonic(), error=ADAPTER, detail=str(fault), where=fault.where)
             if ended.outcome is Outcome.OK or not left:
                 return ended
             gevent.sleep(_POLL_S)
         raise AssertionError("no try was left")  # pragma: no cover
 
     def _order_rows(self, orders: list[ExportedOrder], actors: dict[str, str]) -> Iterator[FinalOrder]:
+        """Whose an order is, the export says; where it names nobody of ours for the orders that fans were told of, only
+        those fans tell it, and any other order may be anybody's: ""."""
+        named = {order.order_id: self._platform.actor_of(order.fan) for order in orders}
+        told = [order for order in orders if order.order_id in actors]
+        nameless = any(not named[order.order_id] and order.fan != actors[order.order_id] for order in told)
         for order in orders:
-            fan = self._platform.actor_of(order.fan) or actors.get(order.order_id) or order.fan
-            yield from _rows(order, fan)
+            stranger = "" if nameless else order.fan
+            yield from _rows(order, named[order.order_id] or actors.get(order.order_id) or stranger)
 
     def _note(self, line: str) -> None:
         line = self._platform.site.secrets.hide(line)

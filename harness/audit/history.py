@@ -345,11 +345,17 @@ class Evidence:
         return {order.idempotency_key: order for order in self.orders.values()}
 
     def ledger(self) -> Iterator[LedgerEntry]:
-        """Every entry of the provider's ledger, one after another, without those of orders from before the release."""
+        """Every entry of the provider's ledger, one after another, without what is of before the release.
+
+        That is of orders of then, or was booked then already for orders that the export no longer shows.
+        """
         columns = LedgerEntry.__struct_fields__
         entries = (LedgerEntry(*row) for row in self._rows("final_ledger", columns, "entry", LEDGER_ENTRIES))
-        before = self.baseline_orders
-        yield from (entry for entry in entries if entry.order_id not in before) if before else entries
+        before = [LedgerEntry(*row) for row in self._rows("baseline_ledger", columns, "entry", LEDGER_ENTRIES)]
+        orders = self.baseline_orders.keys() | {entry.order_id for entry in before if entry.order_id}
+        charges = {entry.charge_id for entry in before if entry.charge_id}
+        ours = (one for one in entries if one.order_id not in orders and one.charge_id not in charges)
+        yield from ours if orders or charges else entries
 
     def order_of(self, order_id: str, key: str) -> Order | None:
         """The exported order of that id, or of that idempotency key where the platform gave the fan no id."""

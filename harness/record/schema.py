@@ -15,7 +15,8 @@ has the same `kind` and `user`; `actor` is that person's name in all tables.
     histograms.parquet  HISTOGRAMS     requests that were too many to be rows; the reader turns them into rows again
     spans.parquet       SPANS          the traced journeys: their requests, and the platform's own spans below them
     final_seats.parquet, final_orders.parquet, final_ledger.parquet, final_stock.parquet   the state at rest
-    baseline_orders.parquet, baseline_stock.parquet   what there was before the release, on a platform of the user's own
+    baseline_orders.parquet, baseline_stock.parquet, baseline_ledger.parquet   what there was before the release, on a
+        platform of the user's own
 """
 
 from __future__ import annotations
@@ -336,6 +337,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "final_stock": FINAL_STOCK,
     "baseline_orders": FINAL_ORDERS,
     "baseline_stock": FINAL_STOCK,
+    "baseline_ledger": FINAL_LEDGER,
 }
 
 

@@ -87,9 +87,8 @@ _ALL: Final = (
         name="no_early_expiry",
         title="No hold ends before its time",
         check="Until request + time to live nobody else is granted or sold the seat, and no holder is told it is gone.",
-        chance="holds that lived to their end",
+        chance="holds that lived to their end, and baskets that were asked for in time",
         exercised_by=("hold",),
-        needs=("seats",),
         by_absence=True,
     ),
     Invariant(

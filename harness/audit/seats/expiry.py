@@ -11,6 +11,8 @@ from harness.audit.seats.claims import EXPIRED, FirstSales, GrantedHold, promise
 from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
 
+_SEATS: Final = "seats"
+_HELD: Final = frozenset({_SEATS, "stock"})
 _NEVER_S: Final = float("-inf")
 
 
@@ -22,17 +24,23 @@ def no_early_expiry(evidence: Evidence) -> Tally:
     the hold was asked for: then a sold seat was granted, see `no_sold_seat_granted`. A promise ends early when its
     fan released the hold, or paid and the order did not become theirs (declined, expired, refunded, unknown): from the
     invocation of that on, the seats may be anybody's. A grant that was acked when its own time was over says nothing.
+    Of tickets without a seat nobody knows who has them next: there it is what the fans were told.
     Of a hold that was granted without a time to live nothing can be told: then the invariant is not held.
     """
     tally = Tally(evidence, unknowns=evidence.holds.unknowns)
+    if not _HELD & set(evidence.run.capabilities):
+        tally.hidden = "the platform does not show: seats or stock"
+        return tally
     granted = promises(evidence)
     tally.checked = len(granted)
-    tally.chances = len(lived_to_their_end(evidence, granted))
+    tally.chances = len(lived_to_their_end(evidence, granted)) + _asked_for_in_time(evidence, granted)
     _granted_twice(granted, evidence.clock_margin_s, tally)
     _sold_meanwhile(evidence, granted, tally)
     _told_too_soon(evidence, granted, tally)
     without = len(evidence.holds.ok) - len(granted)
-    if not granted:
+    if not granted and _SEATS not in evidence.run.capabilities:
+        tally.hidden = "nobody says how long a hold lasts: set platform.rules.hold_ttl_s"
+    elif not granted:
         tally.note = "no hold with a time to live was granted"
     elif without:
         tally.undecided = True
@@ -49,6 +57,13 @@ def lived_to_their_end(evidence: Evidence, granted: list[GrantedHold]) -> list[G
             used.add(pay.value.hold_id)
     end_s = evidence.duration_s
     return [promise for promise in granted if promise.hold.key not in used and over_s[promise.hold.key] <= end_s]
+
+
+def _asked_for_in_time(evidence: Evidence, granted: list[GrantedHold]) -> int:
+    """Holds of tickets without a seat that their fan came back for before their time was over."""
+    over_s = {promise.hold.key: promise.t_over_s for promise in granted if promise.hold.value.pool}
+    pays = {pay.value.hold_id for pay in evidence.pays if pay.t_invoke_s < over_s.get(pay.value.hold_id, _NEVER_S)}
+    return len(pays | {one.key for one in evidence.releases if one.t_invoke_s < over_s.get(one.key, _NEVER_S)})
 
 
 def _granted_twice(granted: list[GrantedHold], margin_s: float, tally: Tally) -> None:
@@ -125,7 +140,7 @@ def _told_too_soon(evidence: Evidence, granted: list[GrantedHold], tally: Tally)
             continue
         tally.violated(
             f"{told.actor} was told that their hold is gone {amount(early_s, 's')} before it was over",
-            during(promise.hold, promise.granted(", ".join(promise.hold.value.seats))),
+            during(promise.hold, promise.granted(promise.hold.value.words)),
             during(told, f"{told.actor} was told that the hold is gone"),
         )
 

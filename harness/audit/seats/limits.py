@@ -19,6 +19,7 @@ def purchase_limit(evidence: Evidence) -> Tally:
 
     What counts are the tickets of orders that are confirmed at rest, and of confirmations that fans were told and the
     order export does not know. Who a fan is comes from the history; a fan of whom it has nothing is their own identity.
+    Of an order that the export gives nobody, nobody can say whose limit it counts for.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     limit = evidence.rules.purchase_limit if evidence.rules else 0
@@ -34,7 +35,7 @@ def purchase_limit(evidence: Evidence) -> Tally:
             for seat in confirmation.names:
                 seats.setdefault(seat, confirmation)
     for order in evidence.orders.values():
-        if order.state in ("confirmed", "mixed"):
+        if order.state in ("confirmed", "mixed") and order.fan:
             tally.checked += 1
             bought.setdefault(identities.get(order.fan, order.fan), {}).update(dict.fromkeys(order.names, order))
     tally.chances = len(at_their_limit(evidence, limit))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from harness.audit.history import Evidence, PoolAtRest
@@ -28,6 +29,10 @@ def no_leaked_stock(evidence: Evidence) -> Tally:
         tally.note = "what is left of the pools could not be read at rest"
         return tally
     pools = list(evidence.stock_at_rest.values())
+    declared = evidence.rules.stock if evidence.rules else {}
+    if not pools and (declared or evidence.baseline_stock):
+        tally.note = "the operator's stock has no pool at rest"
+        return tally
     if all(pool.free is None for pool in pools):
         tally.hidden = "the platform does not show how many tickets are free at rest"
         return tally
@@ -41,13 +46,30 @@ def no_leaked_stock(evidence: Evidence) -> Tally:
             shown = at_rest("operator's stock", f"{pool.held} of {pool.pool} are held")
             summary = f"{pool.held} of {pool.pool} are still held though nobody has a basket any more"
             tally.violated(summary, *suspects, shown)
-    declared = evidence.rules.stock if evidence.rules else {}
+    if _unlike(evidence, declared, tally):
+        return tally
     if ALL in declared:
         _balance(ALL, pools, declared[ALL], suspects, tally)
         return tally
     for pool in pools:
         _balance(pool.pool, [pool], declared.get(pool.pool), suspects, tally)
     return tally
+
+
+def _unlike(evidence: Evidence, declared: Mapping[str, int], tally: Tally) -> bool:
+    """Whether the stock at rest has other pools than it should have: then nobody can say what is left of which."""
+    shown = evidence.stock_at_rest.keys()
+    missing = sorted(((declared.keys() - {ALL}) | evidence.baseline_stock.keys()) - shown)
+    fans = set(evidence.pays.actors.unique().to_pylist())
+    live = [order for order in evidence.orders.values() if order.state in LIVE and order.fan in fans]
+    foreign = sorted({pool for order in live for pool, _ in order.pools} - shown) if ALL not in declared else []
+    if missing:
+        tally.note = f"the operator's stock at rest has no pool {', '.join(missing)}"
+    elif foreign:
+        names = ", ".join(pool or "without a name" for pool in foreign)
+        tally.note = f"orders are of the pool {names}, and the operator's stock has {', '.join(sorted(shown))}"
+    tally.undecided = bool(missing or foreign)
+    return tally.undecided
 
 
 def _balance(name: str, pools: list[PoolAtRest], declared: int | None, suspects: list[Moment], tally: Tally) -> None:

@@ -43,7 +43,7 @@ def no_oversell(evidence: Evidence) -> Tally:
     pools = {basket.pool for basket in held} | {pool for _, one in sold.items() for pool, _ in one.pools}
     if unknown := sorted(pools - stock.keys()) if ALL not in stock else []:
         tally.undecided = True
-        tally.note = f"no stock is declared of {', '.join(unknown)}: add it to platform.rules.stock"
+        tally.note = f"no stock is declared of {', '.join(map(_quoted, unknown))}: add it to platform.rules.stock"
     elif not evidence.record.has("final_orders"):
         tally.note = "judged by what fans were told alone: the record has no order export"
     for pool, declared in stock.items():
@@ -176,6 +176,10 @@ def _of_order(
 
 def _granted(basket: Basket) -> Moment:
     return during(basket.hold, basket.words)
+
+
+def _quoted(pool: str) -> str:
+    return pool or "tickets whose pool the adapter does not name"
 
 
 def _named(pool: str) -> str:

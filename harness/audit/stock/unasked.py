@@ -19,7 +19,8 @@ def no_unasked_purchase(evidence: Evidence) -> Tally:
 
     One purchase is one idempotency key, which all tries of a payment share, also where the platform knows no such keys.
     What an operator tried in a fan's name counts as asked for. A fan who never paid asked for none; orders of people
-    who are not fans of the run are not looked at.
+    who are not fans of the run are not looked at. An order of which the export does not say whose it is may be a second
+    one of anybody: then nothing is decided.
 
     Chances: purchases that were sent again, or had no answer. Whoever was answered at once has no reason to buy twice.
     """
@@ -32,6 +33,13 @@ def no_unasked_purchase(evidence: Evidence) -> Tally:
     for order in evidence.orders.values():
         if order.state in LIVE and order.fan in intended:
             orders.setdefault(order.fan, []).append(order)
+    nobodys = [order.order_id for order in evidence.orders.values() if order.state in LIVE and not order.fan]
+    if nobodys:
+        tally.undecided = True
+        tally.note = (
+            f"the export does not say in a way that is known here whose order {nobodys[0]} is"
+            f"{f', and {len(nobodys) - 1} more' if nobodys[1:] else ''}: see ExportedOrder.fan"
+        )
     tally.checked = sum(intended.values())
     tally.chances = _tried_again(evidence)
     too_many = {fan: of_fan for fan, of_fan in orders.items() if len(of_fan) > intended[fan]}

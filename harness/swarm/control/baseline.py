@@ -40,7 +40,8 @@ def _read(platform: Platform, recorder: Recorder, timeout_s: float) -> tuple[str
     for change in changes(first, second):
         raise Unreadable(f"the platform changes while nobody buys: {change}")
     tables = []
-    for name, rows in (("baseline_orders", second.orders), ("baseline_stock", second.stock)):
+    read = {"baseline_orders": second.orders, "baseline_stock": second.stock, "baseline_ledger": second.ledger}
+    for name, rows in read.items():
         if rows is not None:
             tables.append(name)
             for row in rows:

@@ -143,5 +143,6 @@ ROW_TYPES: Final[dict[str, type[Row]]] = {
     "final_stock": FinalPool,
     "baseline_orders": FinalOrder,
     "baseline_stock": FinalPool,
+    "baseline_ledger": FinalEntry,
 }
 """The tables that a worker writes, and the type of their rows."""

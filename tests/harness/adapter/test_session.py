@@ -10,6 +10,7 @@ from time import monotonic
 
 import pytest
 
+from harness.adapter.kit import ExportedOrder
 from harness.platform import AckedOrder, Addresses, Call, Person
 from harness.record.schema import Outcome
 from harness.scenario import OwnPlatform
@@ -129,3 +130,47 @@ def test_what_is_read_at_rest_names_the_fans() -> None:
     assert (row.fan, row.quantity, row.amount_cents, row.state) == ("fan-000003", 2, 5000, "confirmed")
     assert (looks[0]["actor"], looks[0]["outcome"]) == ("fan-000003", "ok")
     assert reads.ledger[0].entry == "capture"
+
+
+def _bought(platform: LittleShop, fan_number: int) -> AckedOrder:
+    fan = platform.fan_session(person(fan_number))
+    fan.queue_page(now())
+    hold = fan.hold_stock(now(), "standing", 2).value
+    order = fan.pay(now(), hold, key="k", declined_on_purpose=False).value
+    fan.close()
+    return AckedOrder(order_id=order.order_id, actor=person(fan_number).actor, identity=person(fan_number).identity)
+
+
+class LateExport(LittleShop):
+    """Its export is made anew every so often."""
+
+    asked = 0
+
+    def orders(self, api):
+        self.asked += 1
+        yield from super().orders(api) if self.asked > 2 else ()
+
+
+def test_an_export_that_lags_behind_is_given_the_time_to_rest() -> None:
+    with raised(Shop(), LateExport) as (platform, _):
+        acked = [_bought(platform, 3)]
+        assert [row.fan for row in platform.final_reads(acked, 5.0).orders] == ["fan-000003"]
+    with raised(Shop(), LateExport) as (platform, _):
+        acked = [_bought(platform, 3)]
+        platform.asked = -99
+        assert platform.final_reads(acked, 0.6).orders == ()
+
+
+class NamelessExport(LittleShop):
+    def orders(self, api):
+        for order in super().orders(api):
+            yield ExportedOrder(
+                order_id=order.order_id, fan="someone", state=order.state, cents=order.cents, quantity=order.quantity
+            )
+
+
+def test_an_export_that_names_none_of_the_fans_leaves_the_orders_of_which_none_was_told_to_nobody() -> None:
+    with raised(Shop(), NamelessExport) as (platform, _):
+        acked = [_bought(platform, 3)]
+        _bought(platform, 4)
+        assert [row.fan for row in platform.final_reads(acked, 5.0).orders] == ["fan-000003", ""]

@@ -42,6 +42,9 @@ def builder(seed: int = 1) -> RunBuilder:
     built.tables["baseline_orders"] = [
         order | {"order_id": f"old-{n}"} for n, order in enumerate(built.tables["final_orders"])
     ]
+    built.tables["baseline_ledger"] = [
+        entry | {"charge_id": f"old-{n}"} for n, entry in enumerate(built.tables["final_ledger"])
+    ]
     built.changed(run_id=f"20261123-10150{seed}-paper-1a2b")
     assert all(len(built.tables[name]) > 2 for name in TABLES)
     return built

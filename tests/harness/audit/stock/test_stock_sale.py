@@ -156,3 +156,67 @@ def test_without_a_retry_nobody_can_tell_that_retries_buy_nothing() -> None:
         op["op"] = number
     sale.tables["operations"] = kept
     assert judged("no_unasked_purchase", sale).status is Status.NOT_EXERCISED
+
+
+def _renamed(sale: StockSale, pool: str) -> StockSale:
+    for row in sale.tables["final_orders"]:
+        row["pool"] = pool
+    return sale
+
+
+@pytest.mark.parametrize(("pool", "note"), [("Floor", "of the pool Floor"), ("", "of the pool without a name")])
+def test_orders_of_a_pool_by_another_name_leave_it_open_what_is_gone(pool: str, note: str) -> None:
+    result = judged("no_leaked_stock", _renamed(StockSale(), pool))
+    assert (result.status, result.violations) == (Status.UNKNOWN, ())
+    assert note in result.note
+    assert "declared of : " not in judged("no_oversell", _renamed(StockSale(), pool)).note
+
+
+@pytest.mark.parametrize(("left", "note"), [(1, "at rest has no pool stand"), (0, "has no pool at rest")])
+def test_a_pool_that_is_not_shown_at_rest_is_not_held_to_be_whole(left: int, note: str) -> None:
+    sale = StockSale()
+    del sale.tables["final_stock"][left:]
+    result = judged("no_leaked_stock", sale)
+    assert result.status is Status.UNKNOWN
+    assert note in result.note
+
+
+def _nobodys(sale: StockSale, number: int, quantity: int = 1) -> StockSale:
+    for at in range(number):
+        row = {**sale.tables["final_orders"][0], "order_id": f"again-{at}", "idempotency_key": "", "fan": ""}
+        sale.tables["final_orders"].append({**row, "quantity": quantity})
+    return sale
+
+
+def test_an_order_of_nobody_may_be_a_second_one_of_anybody() -> None:
+    result = judged("no_unasked_purchase", _nobodys(StockSale(), 2))
+    assert result.status is Status.UNKNOWN
+    assert "whose order again-0 is, and 1 more: see ExportedOrder.fan" in result.note
+
+
+def test_orders_of_nobody_are_not_added_up_to_one_customer() -> None:
+    assert judged("purchase_limit", _nobodys(StockSale(), 3, quantity=2)).status is Status.HELD
+
+
+def test_what_was_charged_before_the_release_is_not_of_this_run_though_its_order_is_no_longer_shown() -> None:
+    sale = StockSale()
+    old = {"charge_id": "c-old", "idempotency_key": "", "order_id": "old-1", "entry": "capture", "amount_cents": 1}
+    sale.tables["baseline_ledger"].append(old)
+    sale.tables["final_ledger"] += [old, {**old, "entry": "refund"}]
+    assert judged("money_reconciles", sale).status is Status.HELD
+
+
+def _comes_too_late(t_s: float, **rules: object) -> StockSale:
+    sale = StockSale()
+    asked = {"pool": "stand", "quantity": 1}
+    sale.operation(60, "hold", "basket-60", asked | {"granted": 1, "ttl_s": 8.0}, 14.0, 14.1)
+    sale.operation(60, "pay", "key-60", asked | {"hold_id": "basket-60"}, t_s, t_s + 0.1, "fail", "expired")
+    return sale.ruled(**rules)
+
+
+def test_a_basket_that_its_fan_is_told_is_gone_too_early_is_found() -> None:
+    result = judged("no_early_expiry", _comes_too_late(16.0))
+    assert result.status is Status.VIOLATED
+    assert result.violations[0].summary == "fan-0060 was told that their hold is gone 5.9 s before it was over"
+    assert "1 of stand for 8 s" in result.violations[0].history[0].text
+    assert judged("no_early_expiry", _comes_too_late(23.0)).status is Status.HELD

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import pytest
 
-from harness.platform import AckedOrder, Capability, FinalOrder, FinalPool, FinalReads
+from harness.platform import AckedOrder, Capability, FinalEntry, FinalOrder, FinalPool, FinalReads
 from harness.scenario import OwnPlatform
 from harness.swarm.control.baseline import Unreadable, changes, read_baseline
 
@@ -87,3 +87,12 @@ def test_a_platform_without_an_export_has_none_and_may_not_promise_one() -> None
     assert read(without) == ((), [])
     with pytest.raises(Unreadable, match="needs an adapter with the capability order_export"):
         read(without, OwnPlatform(baseline="read"))
+
+
+def test_what_was_booked_before_is_noted_where_the_ledger_is_shown() -> None:
+    entry = FinalEntry(charge_id="c", idempotency_key="", order_id="older", entry="capture", amount_cents=1)
+    reads = changed(ledger=(entry,))
+    assert read(Shop(reads, reads)) == (
+        ("baseline_orders", "baseline_stock", "baseline_ledger"),
+        [("baseline_orders", ORDER), ("baseline_stock", POOL), ("baseline_ledger", entry)],
+    )
