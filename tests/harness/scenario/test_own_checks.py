@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from harness.errors import InputError
-from harness.scenario import FOLDER, Override, ScenarioFile
+from harness.scenario import FOLDER, Override, OwnPlatform, ScenarioFile
 from harness.scenario.own_options import own_overrides
 
 EDGE = {"listen": "127.0.0.1:25433", "upstream": "127.0.0.1:25432"}
@@ -216,3 +217,8 @@ def test_an_address_that_is_none_names_the_option_and_no_password(room: Path, st
 def test_nobody_follows_a_feed_unless_the_file_says_so(room: Path) -> None:
     assert ScenarioFile(written(room, load={"fans": 3})).scenario.load.spectators == 0
     assert ScenarioFile(written(room, load={"fans": 3, "spectators": 4})).scenario.load.spectators == 4
+
+
+def test_a_time_that_no_clock_can_keep_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="1000000"):
+        msgspec.convert({"limits": {"first_byte_s": 1e300}}, OwnPlatform)
