@@ -59,7 +59,8 @@ _INTRODUCTION: Final = """\
 # Adapter reference
 
 What `gatecrash.adapter` offers to authors of adapters, and every field of the `platform:` section of a scenario. How
-to use them is told in [own-platform.md](own-platform.md). This page is made from the code by `python -m tests.docs_reference`.
+to use them is told in [own-platform.md](own-platform.md). This page is made from the code by
+`python -m tests.docs_reference`.
 """
 
 
