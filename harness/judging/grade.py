@@ -10,6 +10,7 @@ score of the run is their mean. An objective without samples is left out of the 
     a required invariant or an expectation was not put to the test                      B
     an experiment makes an invariant undecidable, and its file says why                 B
     nothing was audited, and the scenario says that nothing need be (`audit: none`)     B
+    a platform of the user's own shows no export of its orders                          B
     the load generator is DEGRADED                                                      B
 
 **Verdict**, the first that applies:
@@ -59,6 +60,7 @@ from harness.record.verdict import (
     Validity,
     Verdict,
 )
+from harness.registry.capabilities import Capability
 from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
 from harness.scenario import Objective, Scenario
@@ -280,6 +282,10 @@ def _caps(judged: Judgement) -> Iterator[Cap]:
         yield Cap("B", Reason(f"{experiment} makes {name} undecidable: {why}", "run the scenario without it too"))
     if judged.has_no_adapter and judged.scenario.audit == "none":
         yield Cap("B", Reason(UNAUDITED.rstrip("."), _WRITE_ADAPTER))
+    own = judged.scenario.platform is not None and not judged.has_no_adapter
+    if own and Capability.ORDER_EXPORT not in judged.run.capabilities:
+        text = "the platform shows no export of its orders: whether they are as fans were told was seen by nobody"
+        yield Cap("B", Reason(text, "let the adapter declare ORDER_EXPORT and read the orders"))
     if judged.generator is not None and judged.generator.validity is Validity.DEGRADED:
         text = f"the load generator was DEGRADED: {'; '.join(judged.generator.reasons)}"
         yield Cap("B", Reason(text, "give it more cores or workers, or ask for fewer users"))

@@ -18,6 +18,7 @@ from harness.record.verdict import UNAUDITED, Decision, ExpectationResult, Fault
 from harness.scenario import Journeys, Load, Objective
 from harness.sli import measure
 from tests.builders import RunBuilder
+from tests.paper_stock import StockSale
 
 OF_SEATS = sum(not one.only_of for one in INVARIANTS.values())
 """Invariants that are not about pools alone."""
@@ -395,6 +396,16 @@ def test_the_same_record_gives_the_same_verdict_and_names_its_files(tmp_path: Pa
     assert verdicts[0] == verdicts[1]
     assert verdicts[0].record == Record.open(paths.root).digest()
     assert msgspec.json.decode(msgspec.json.encode(verdicts[0]), type=Verdict) == verdicts[0]
+
+
+@pytest.mark.parametrize(("left_out", "best"), [((), "A"), (("order_export",), "B")])
+def test_a_platform_whose_orders_no_operator_shows_is_b_at_best(left_out: tuple[str, ...], best: str) -> None:
+    """An adapter could have made up what fans were told: nothing else was seen of it."""
+    sale = StockSale()
+    sale.changed(capabilities=tuple(set(sale.run.capabilities) - set(left_out)))
+    judged = verdict(sale)
+    assert (judged.verdict, judged.grade) == (Decision.READY, best)
+    assert any("shows no export of its orders" in cap.text for cap in judged.held_at) == (best == "B")
 
 
 LOCUSTFILE = Journeys(locustfile="locustfile.py")
