@@ -34,26 +34,12 @@ _TYPES: Final = """\
 host:port. `Probe` is one of tcp, http, redis, postgres and websocket.
 """
 _NOT_FOR_AUTHORS: Final = frozenset(
-    [
-        "fan_session",
-        "bot_session",
-        "spectator_session",
-        "probe_session",
-        "final_reads",
-        "reads_now",
-        "sweep",
-        "browser_of",
-        "recorder",
-        "shows",
-        "session_that_bought",
-        "actor_of",
-        "people_count",
-        "first_send_s",
-        "begin",
-        "prepare",
-        "become",
-    ]
-)
+    {
+        "actor_of", "become", "begin", "bot_session", "browser_of", "fan_session", "final_reads", "first_send_s",
+        "people_count", "prepare", "probe_session", "reads_now", "recorder", "session_that_bought", "shows",
+        "spectator_session", "sweep",
+    }
+)  # fmt: skip
 """What the swarm and the kit itself ask of these classes."""
 _INTRODUCTION: Final = """\
 # Adapter reference
