@@ -1,7 +1,7 @@
-"""The page on a platform of one's own, followed word for word from an empty folder: files are written, commands are run.
+"""The page on a platform of one's own, followed word for word from an empty folder.
 
-A block of code whose first line is a comment with a file's name is that file; further blocks of that name go on with it.
-Each line of a shell block is a command; "# exit N" says how it ends. Ports are changed for free ones.
+A block of code whose first line is a comment with a file's name is that file; further blocks of that name go on with
+it. Each line of a shell block is a command; "# exit N" says how it ends. Ports are changed for free ones.
 """
 
 from __future__ import annotations
@@ -149,4 +149,4 @@ def test_a_locustfile_alone_gets_no_verdict_and_says_why(reader: Reader) -> None
 
 def test_a_journey_of_ones_own_is_audited(reader: Reader) -> None:
     judged = rehearsals.verdict(run_of(reader, "hurried"))
-    assert {one.name: one.status for one in judged.invariants}["no_oversell"] is Status.HELD
+    assert {one.name: one.status for one in judged.invariants}["bought_as_told"] is Status.HELD
