@@ -102,3 +102,18 @@ def test_a_circle_is_seen_however_it_is_closed(back: str) -> None:
 def test_a_package_that_imports_its_modules_can_close_a_circle() -> None:
     sources = {"a": "from a.x import thing", "a.x": "from b import thing", "a.z": "", "b": "from a.z import thing"}
     assert circles(graph(sources)) == [{"a", "a.x", "b"}]
+
+
+def test_the_table_of_changes_names_files_and_what_is_in_them() -> None:
+    """Each path is there, and each name in brackets behind a path occurs in that file."""
+    table = (
+        (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Where is what?")[2].partition("\n## ")[0]
+    )
+    paths = re.findall(r"`((?:harness|scenarios|chaos|reports|target)/[\w./*]*)`", table)
+    assert len(paths) > 30
+    assert [path for path in paths if not list(ROOT.glob(path.rstrip("/")))] == []
+    named = re.findall(r"`([\w/.]+\.py)` \(`(\w+)`", table) + [
+        (path, name) for name, path in re.findall(r"`(\w+)` in `([\w/.]+\.py)`", table)
+    ]
+    assert len(named) >= 8
+    assert [pair for pair in named if pair[1] not in (ROOT / pair[0]).read_text(encoding="utf-8")] == []
