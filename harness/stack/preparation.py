@@ -95,7 +95,7 @@ def _ended(platform: OwnPlatform, folder: Path, out: IO[bytes], err: IO[bytes]) 
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=err,
-        env={"PYTHON": sys.executable, **stripped_environment()},
+        env={**stripped_environment(), "PYTHON": sys.executable},
         start_new_session=True,
     )
     code: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def test_its_lines_replace_address_and_settings(tmp_path: Path) -> None:
         "http://127.0.0.1:8080/onsale", {"item": 7, "name": "Finals 2", "late": True}
     )
     assert "hello" in (tmp_path / "prepare.log").read_text()
+
+
+def test_it_is_given_our_own_interpreter_whatever_the_user_calls_by_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON", "/usr/bin/false")
+    prepared = run(tmp_path, 'echo "settings.interpreter=$PYTHON"')
+    assert prepared.settings["interpreter"] == sys.executable
 
 
 def test_only_whole_lines_count_and_the_last_one_wins() -> None:
