@@ -119,13 +119,14 @@ def test_the_verdict_is_of_what_was_seen_and_says_everywhere_that_nothing_was_au
         assert UNAUDITED in (rehearsed.run / report).read_text(encoding="utf-8")
 
 
-def test_a_locustfile_whose_tasks_raise_gets_no_verdict(room: Path, tmp_path: Path) -> None:
+def test_a_locustfile_whose_tasks_raise_gets_no_verdict(tmp_path: Path) -> None:
     file = tmp_path / "raises.py"
     file.write_text(LOCUSTFILE + "\n    @task\n    def wrong(self):\n        self.client.get('/').json()['id']\n")
+    ours = scenario(tmp_path, "http://127.0.0.1:1/onsale", *free_ports(2))
     with shops.running("target.little_shop", "--base-path", "/onsale", "--queue", "none") as url:
         short = ["--set", "duration_s=3", "--no-chaos", "--set", "platform.edges={}"]
         options = [*short, "--stack", url, "--locustfile", str(file)]
-        done = rehearsals.rehearse(tmp_path, str(room / "ours.yaml"), *options).done
+        done = rehearsals.rehearse(tmp_path, str(ours), *options).done
     assert done.returncode == 3, done.stdout
     assert "journeys crashed: JSONDecodeError" in done.stdout
     assert "raises.py:" in done.stdout
