@@ -39,7 +39,6 @@ def _alone(run: Path) -> Judged:
     """What the record gives without a control; unsigned."""
     from chaos.proof import expectations
     from harness.audit import audit
-    from harness.audit.history import Evidence
     from harness.judging.grade import grade
     from harness.record.reader import Record
     from harness.sli import measure
@@ -47,10 +46,10 @@ def _alone(run: Path) -> Judged:
     from harness.sli.measured import Observations
 
     record = Record.open(run)
-    seen, evidence = Observations(record), Evidence(record)  # each reads the operations once, for all who look
-    indicators, invariants = measure(record, seen), audit(record, evidence)
+    seen = Observations(record)  # reads the operations once, for all who look
+    indicators, invariants = measure(record, seen), audit(record, seen.everything)
     faults, examinations = expectations.judge(record), examine(record, seen)
-    verdict = grade(record, indicators, invariants, faults, examinations, seen=seen, evidence=evidence)
+    verdict = grade(record, indicators, invariants, faults, examinations, seen=seen)
     return Judged(record, verdict)
 
 

@@ -38,7 +38,6 @@ from typing import Final
 import msgspec
 
 from harness import amounts
-from harness.audit.history import Evidence
 from harness.errors import ExitCode, InputError
 from harness.judging.findings import Judgement, find
 from harness.judging.overstatement import by_step, doubts, without_it
@@ -100,11 +99,10 @@ def grade(
     examinations: Sequence[Examination] = (),
     *,
     seen: Observations | None = None,
-    evidence: Evidence | None = None,
 ) -> Verdict:
     """Judge a run from its record and what was found in it. Raises `InputError` if its scenario cannot be read.
 
-    `seen`, `evidence`: what others have read of that record already.
+    `seen`: what others have read of that record already.
     """
     run = record.run
     scenario = scenario_of(record)
@@ -121,7 +119,7 @@ def grade(
         requests_in_record=record.table("requests").num_rows,
         sale=did_not_take_place(looked_at) if run.complete else "",
         not_shown=not_shown(looked_at) if run.complete else "",
-        missing_operations=(evidence or Evidence(record)).missing_operations if run.complete else 0,
+        missing_operations=looked_at.everything.missing_operations if run.complete else 0,
     )
     ruling = decide(judgement)
     return Verdict(

@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 import pyarrow.compute as pc
 
-from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
 from harness.sli.measured import Observations
 from harness.sli.samples import Samples, share_of
@@ -74,7 +73,7 @@ def _by_actor(asked: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
 def _grants(seen: Observations) -> dict[str, list[Operation[SeatsValue]]]:
     """Seat → the holds of it that were granted, or may have been. Bots and probes compete as well."""
     grants: dict[str, list[Operation[SeatsValue]]] = {}
-    for hold in Evidence(seen.record).holds:
+    for hold in seen.everything.holds:
         if hold.ok or hold.unknown:
             for seat in hold.value.seats:
                 grants.setdefault(seat, []).append(hold)

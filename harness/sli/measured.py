@@ -53,6 +53,11 @@ class Observations:
     record: Record
 
     @cached_property
+    def everything(self) -> Evidence:
+        """The operations of all, our own probes among them, parsed: what the audit looks at."""
+        return Evidence(self.record)
+
+    @cached_property
     def everybody(self) -> Evidence:
         """The operations of fans and bots, parsed."""
         return Evidence(self.record, (PROBE_ACTOR,))
