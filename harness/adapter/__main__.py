@@ -1,6 +1,6 @@
 """`python -m harness.adapter describe FILE:CLASS | trial SPEC.json | check SPEC.json`: prints JSON.
 
-Exit code 0: nothing is wrong; 2: something is. A SPEC.json is a `harness.adapter.trial.TrialSpec`. In a process of its
+Exit code 0: nothing is wrong; 2: something is. A SPEC.json is a `harness.adapter.report.TrialSpec`. In a process of its
 own, because an adapter loads gevent.
 """
 
@@ -17,8 +17,9 @@ from typing import Final  # noqa: E402
 import msgspec  # noqa: E402
 
 from harness.adapter.check import check  # noqa: E402
-from harness.adapter.describe import Description, Problem, describe  # noqa: E402
-from harness.adapter.trial import Report, TrialSpec, try_purchase  # noqa: E402
+from harness.adapter.describe import describe  # noqa: E402
+from harness.adapter.report import Description, Problem, TrialReport, TrialSpec  # noqa: E402
+from harness.adapter.trial import try_purchase  # noqa: E402
 from harness.errors import GatecrashError  # noqa: E402
 
 _USAGE: Final = "usage: python -m harness.adapter describe FILE:CLASS | trial SPEC.json | check SPEC.json"
@@ -45,12 +46,12 @@ def _described(reference: str) -> Description:
         return Description(adapter=reference, uses_kit=False, capabilities=(), problems=(Problem(str(error)),))
 
 
-def _tried(what: str, file: str) -> Report:
+def _tried(what: str, file: str) -> TrialReport:
     try:
         spec = msgspec.json.decode(Path(file).read_bytes(), type=TrialSpec)
         return try_purchase(spec) if what == "trial" else check(spec)
     except GatecrashError as error:
-        return Report(ok=False, capabilities=(), problems=(Problem(str(error)),), verbs=())
+        return TrialReport(ok=False, capabilities=(), problems=(Problem(str(error)),), verbs=())
 
 
 def _print(document: msgspec.Struct, *, ok: bool) -> int:

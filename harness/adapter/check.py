@@ -11,7 +11,8 @@ from typing import Final
 
 import gevent
 
-from harness.adapter.trial import Report, Trial, TrialSpec, noted
+from harness.adapter.report import TrialReport, TrialSpec
+from harness.adapter.trial import Trial, noted
 from harness.adapter.walk import Stopped, Walk, most_free
 from harness.platform import Answer, FinalOrder, FinalReads, Hold, Order
 from harness.record.schema import Outcome
@@ -331,7 +332,7 @@ def _how(answer: Answer[Hold] | Answer[Order]) -> str:
     return f"{answer.outcome.value}, {answer.error!r}"
 
 
-def check(spec: TrialSpec) -> Report:
+def check(spec: TrialSpec) -> TrialReport:
     """Try everything. Raises `InputError` when the adapter cannot be loaded, or lacks something of its environment."""
     trial = Trial(spec)
     if trial.platform is not None:

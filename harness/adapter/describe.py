@@ -6,9 +6,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-import msgspec
-
 from harness.adapter.platform import ShopPlatform, capabilities_of
+from harness.adapter.report import Description, Problem
 from harness.adapter.shopper import VERBS, Shopper, is_written
 from harness.adapter.values import Basket
 from harness.adapter.verbs import class_place, defined_at
@@ -33,32 +32,6 @@ _CALLS: Final[dict[str, tuple[tuple[object, ...], dict[str, object]]]] = {
     "resume_reserve": (("", 1, None), {}),
     "resume_buy": ((Basket(), "", None), {}),
 }
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong. `where`: file:line or "". `verb`: "" where it is none's.
-
-    `last`: the last answer that the fan got.
-    """
-
-    what: str
-    where: str = ""
-    verb: str = ""
-    last: str = ""
-
-    def line(self) -> str:
-        """All of it but the answer, for people."""
-        return ": ".join(part for part in (self.where, self.verb, self.what) if part)
-
-
-class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """What `describe` prints. `uses_kit`: it is a `ShopPlatform`. `hints`: what may be meant otherwise."""
-
-    adapter: str
-    uses_kit: bool
-    capabilities: tuple[str, ...]
-    problems: tuple[Problem, ...] = ()
-    hints: tuple[str, ...] = ()
 
 
 def describe(reference: str) -> Description:

@@ -11,14 +11,14 @@ from typing import Final
 import gevent
 import msgspec
 
-from harness.adapter.describe import Problem, describe
+from harness.adapter.describe import describe
 from harness.adapter.errors import AdapterFault
 from harness.adapter.platform import ShopPlatform
-from harness.adapter.walk import Stopped, Told, Walk
+from harness.adapter.report import Problem, TrialReport, TrialSpec, TriedVerb
+from harness.adapter.walk import Stopped, Walk
 from harness.errors import InputError
 from harness.platform import FinalOrder, Order, Person
 from harness.registry.capabilities import Capability
-from harness.stack import Addresses
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.users.loader import load_class
 
@@ -28,29 +28,6 @@ _PAUSE_S: Final = 0.5
 _is_a_fan: Final = re.compile(r"fan-[0-9]+").fullmatch
 
 
-class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a trial or a check is to try. `adapter`: FILE:CLASS. `quantity`: tickets of the purchase.
-
-    `people_from`: rows of the people file before this one belong to the fans of the run.
-    """
-
-    adapter: str
-    addresses: Addresses
-    quantity: int = 1
-    people_from: int = 0
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `ok`: nothing is wrong. `notes`: what was not tried, and why."""
-
-    ok: bool
-    capabilities: tuple[str, ...]
-    problems: tuple[Problem, ...]
-    verbs: tuple[Told, ...]
-    notes: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-
 class Trial:
     """An adapter on its platform, with the fans that try it."""
 
@@ -58,7 +35,7 @@ class Trial:
         """Raises `InputError` when the adapter cannot be loaded, or lacks something of its environment."""
         self.begun_s = monotonic()
         self.spec = spec
-        self.told: list[Told] = []
+        self.told: list[TriedVerb] = []
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         described = describe(spec.adapter)
@@ -98,7 +75,7 @@ class Trial:
             self.problems.append(Problem(str(fault), fault.where))
             raise Stopped from None
 
-    def report(self) -> Report:
+    def report(self) -> TrialReport:
         """What came of it, without the values of secrets."""
         hide = self.platform.site.secrets.hide if self.platform is not None else str
         problems = tuple(
@@ -106,7 +83,7 @@ class Trial:
             for problem in dict.fromkeys(self.problems)
         )
         verbs = tuple(msgspec.structs.replace(told, detail=hide(told.detail)) for told in self.told)
-        return Report(
+        return TrialReport(
             ok=not problems,
             capabilities=self.capabilities,
             problems=problems,
@@ -121,7 +98,7 @@ class Trial:
         self.problems += map(noted, self.platform.reads_now().notes)
 
 
-def try_purchase(spec: TrialSpec) -> Report:
+def try_purchase(spec: TrialSpec) -> TrialReport:
     """One purchase by one fan, and the operator's pages."""
     trial = Trial(spec)
     if trial.platform is not None:

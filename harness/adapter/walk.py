@@ -10,12 +10,11 @@ from types import FrameType
 from typing import Any, Final, TypeVar
 
 import gevent
-import msgspec
 
-from harness.adapter.describe import Problem
 from harness.adapter.errors import AdapterFault, VerbHung
 from harness.adapter.page import Page
 from harness.adapter.platform import ShopPlatform
+from harness.adapter.report import Problem, TriedRequest, TriedVerb
 from harness.adapter.session import KitSession
 from harness.adapter.verbs import Ended
 from harness.platform import Answer, Call, Hold, Order, Person, Pool, QueueNewsKind, SeatMap, Venue
@@ -34,28 +33,6 @@ _SETTLES_WITHIN_S: Final = 20.0
 _BLOCKED_S: Final = 1.0
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """One request of a verb."""
-
-    page: str
-    status: int
-    ms: float
-    error: str = ""
-
-
-class Told(msgspec.Struct, frozen=True):
-    """One verb as it went. `detail`: why it did not succeed."""
-
-    verb: str
-    fan: str
-    outcome: str
-    ms: float
-    requests: tuple[Asked, ...]
-    error: str = ""
-    detail: str = ""
-    where: str = ""
-
-
 class Stopped(Exception):
     """A verb that all others need did not succeed."""
 
@@ -63,7 +40,7 @@ class Stopped(Exception):
 class Walk:
     """One fan. `told` and `problems` may be shared by several."""
 
-    def __init__(self, platform: ShopPlatform, person: Person, told: list[Told], problems: list[Problem]) -> None:
+    def __init__(self, platform: ShopPlatform, person: Person, told: list[TriedVerb], problems: list[Problem]) -> None:
         self.platform = platform
         self.person = person
         self.session: KitSession = platform.fan_session(person)
@@ -191,15 +168,16 @@ class Walk:
         rows = [row for row in self._rows if isinstance(row, RequestRow)]
         own = [row for row in rows if row.actor == self.person.actor and row.t_end_s >= self._begun_s]
         asked = tuple(
-            Asked(row.page, row.status, round((row.t_end_s - row.t_start_s) * 1000.0, 1), row.error) for row in own
+            TriedRequest(row.page, row.status, round((row.t_end_s - row.t_start_s) * 1000.0, 1), row.error)
+            for row in own
         )
         ms = round((monotonic() - self._begun_s) * 1000.0, 1)
         if isinstance(how, AdapterFault):
-            self.told.append(Told(verb, self.person.actor, "fault", ms, asked, "adapter", str(how), how.where))
+            self.told.append(TriedVerb(verb, self.person.actor, "fault", ms, asked, "adapter", str(how), how.where))
             return
         if how.outcome is not Outcome.OK:
             self._last_place, self._last_detail = how.where, how.detail
-        told = Told(verb, self.person.actor, how.outcome.value, ms, asked, how.error, how.detail, how.where)
+        told = TriedVerb(verb, self.person.actor, how.outcome.value, ms, asked, how.error, how.detail, how.where)
         self.told.append(told)
 
 

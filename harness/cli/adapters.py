@@ -14,7 +14,7 @@ from harness.cli.options import AllowHost, AsJson, Changes
 from harness.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
-    from harness.rehearsal.adapter import TrialReport, Verb
+    from harness.adapter.report import TrialReport, TriedVerb
 
 _REQUESTS_SHOWN: Final = 6
 
@@ -91,7 +91,7 @@ def print_report(report: TrialReport) -> None:
     say(f"{tried}: " + (f"{found} problem{'s' if found > 1 else ''}" if found else "nothing is wrong"))
 
 
-def _line(verb: Verb) -> str:
+def _line(verb: TriedVerb) -> str:
     """One verb with its requests: page, status, time."""
     shown = [f"{one.page} {one.status or one.error} {one.ms:g} ms" for one in verb.requests[-_REQUESTS_SHOWN:]]
     left_out = len(verb.requests) - len(shown)

@@ -10,7 +10,7 @@ from harness.errors import InputError
 from harness.scenario.file import SHIPPED_JOURNEYS
 
 if TYPE_CHECKING:
-    from harness.rehearsal.adapter import Description
+    from harness.adapter.report import Description
     from harness.scenario import OwnPlatform, Scenario, ScenarioFile
 
 DEFAULT_STACK: Final = "embedded"
@@ -52,8 +52,9 @@ def check_adapter(source: ScenarioFile) -> Description:
 
     Of the reference system it is known; the users of a locustfile have no adapter, which shows nothing.
     """
+    from harness.adapter.report import Description
     from harness.registry.capabilities import Capability
-    from harness.rehearsal.adapter import Description, describe
+    from harness.rehearsal.adapter import describe
     from harness.scenario.fit import problems, problems_without_adapter
     from harness.stack.own import absolute
     from harness.yaml_file import suggest

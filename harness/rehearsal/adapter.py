@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from harness.adapter.report import Description, Problem, TrialReport, TrialSpec
 from harness.errors import InputError
 from harness.processes.managed import below, child_environment, end_all, ending
 from harness.record.paths import RunPaths
@@ -29,77 +30,6 @@ _HOPS_MAX: Final = 40  # pages of one purchase, each within the limits of the pl
 _TRIED_AT_LEAST_S: Final = 60.0
 _TRIED_AT_MOST_S: Final = 300.0
 _WORDS_MAX: Final = 300
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """What is wrong with an adapter. `where`: FILE:LINE, or "" where there is none; `verb`: in which verb it was."""
-
-    what: str
-    where: str = ""
-    verb: str = ""
-    last: str = ""  # the last answer that the fan got
-
-    def raised(self, adapter: str, values: Sequence[str], more: int) -> InputError:
-        """It as an error, without these values. `more`: how many other problems there are."""
-        said = ": ".join(part for part in (self.verb, " ".join(redacted(self.what, values).split())) if part)
-        said = said if len(said) <= _WORDS_MAX else f"{said[: _WORDS_MAX - 1]}…"
-        file, _, line = self.where.rpartition(":")
-        place = (file, int(line)) if file and line.isdigit() else (_file_of(adapter), None)
-        hint = f"and {more} more: see `gatecrash adapter check`" if more else ""
-        return InputError(said, file=_shown(place[0]), line=place[1], hint=hint)
-
-
-class Description(msgspec.Struct, frozen=True):
-    """What `python -m harness.adapter describe` says. Without the kit only an instance may know its capabilities."""
-
-    uses_kit: bool
-    capabilities: tuple[str, ...]
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def knows_capabilities(self) -> bool:
-        """Whether `capabilities` are all of them."""
-        return self.uses_kit or bool(self.capabilities)
-
-
-class Request(msgspec.Struct, frozen=True):
-    """One request of a verb."""
-
-    page: str
-    status: int
-    ms: float
-    error: str = ""
-
-
-class Verb(msgspec.Struct, frozen=True):
-    """One verb as it went: `outcome` is ok, fail, unknown or fault; `detail`: why it did not succeed."""
-
-    verb: str
-    fan: str
-    outcome: str
-    ms: float
-    requests: tuple[Request, ...]
-    error: str = ""
-    detail: str = ""
-    where: str = ""
-
-
-class TrialReport(msgspec.Struct, frozen=True):
-    """What `python -m harness.adapter trial` or `check` says. `notes`: what was not tried, and why."""
-
-    problems: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
-    verbs: tuple[Verb, ...] = ()
-    capabilities: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-
-class _TrialSpec(msgspec.Struct, frozen=True):
-    """What the trial reads, see `harness.adapter.trial.TrialSpec`, which loads gevent."""
-
-    adapter: str
-    addresses: Addresses
-    people_from: int
 
 
 def describe(platform: OwnPlatform, adapter: str, *, within_s: float = _DESCRIBED_WITHIN_S) -> Description:
@@ -138,7 +68,9 @@ class _Said(msgspec.Struct, frozen=True):
 
 def _tried(what: str, addresses: Addresses, platform: OwnPlatform, people_from: int, spec: Path) -> _Said:
     within_s = min(max(platform.limits.whole_s * _HOPS_MAX, _TRIED_AT_LEAST_S), _TRIED_AT_MOST_S)
-    spec.write_bytes(msgspec.json.encode(_TrialSpec(platform.adapter, addresses, people_from)))
+    spec.write_bytes(
+        msgspec.json.encode(TrialSpec(adapter=platform.adapter, addresses=addresses, people_from=people_from))
+    )
     try:
         return _asked([what, str(spec)], platform, platform.adapter, within_s)
     finally:
@@ -188,8 +120,17 @@ def _decoded(said: _Said, kind: type[T], adapter: str) -> T:
 
 
 def _raise_first(problems: Sequence[Problem], platform: OwnPlatform, adapter: str) -> None:
-    if problems:
-        raise problems[0].raised(adapter, secret_values(platform), len(problems) - 1)
+    """Raises InputError for the first of them, without the values of secrets."""
+    if not problems:
+        return
+    first, more = problems[0], len(problems) - 1
+    what = " ".join(redacted(first.what, secret_values(platform)).split())
+    said = ": ".join(part for part in (first.verb, what) if part)
+    said = said if len(said) <= _WORDS_MAX else f"{said[: _WORDS_MAX - 1]}…"
+    file, _, line = first.where.rpartition(":")
+    place = (file, int(line)) if file and line.isdigit() else (_file_of(adapter), None)
+    hint = f"and {more} more: see `gatecrash adapter check`" if more else ""
+    raise InputError(said, file=_shown(place[0]), line=place[1], hint=hint)
 
 
 def _file_of(adapter: str) -> str:

@@ -1,8 +1,8 @@
 """`prepare`: the user's own command that makes their platform fresh before a run.
 
-It runs in the scenario's folder, in a process group of its own, and for a bounded time; $PYTHON, unless it is set, is
-the interpreter that runs gatecrash. Lines KEY=VALUE of its output replace `url` and `settings.NAME`; all that it says
-is kept in a log, without the values of secrets.
+It runs in the scenario's folder, in a process group of its own, and for a bounded time; $PYTHON is the interpreter that
+runs gatecrash, whatever the user calls by that name. Lines KEY=VALUE of its output replace `url` and `settings.NAME`;
+all that it says is kept in a log, without the values of secrets.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.adapter.trial import Report, TrialSpec
+from harness.adapter.report import TrialReport, TrialSpec
 from harness.platform import Addresses
 from harness.scenario import OwnPlatform
 from harness.scenario.own_platform import Limits, Rules
@@ -58,14 +58,14 @@ NO_EXPORT = (
 NO_SHOPPER = "class Mine(ShopPlatform):\n    capabilities = {Capability.STOCK}\n    shopper = 7"
 
 
-def tried(what: str, adapter: str, url: str, folder: Path, **section: object) -> tuple[int, Report]:
+def tried(what: str, adapter: str, url: str, folder: Path, **section: object) -> tuple[int, TrialReport]:
     own = OwnPlatform(url=url, secrets={"token": "SHOP_TOKEN"}, **section)
     spec = TrialSpec(adapter=adapter, addresses=Addresses(booking=url, feeds=(), event="", own=own))
     file = folder / "spec.json"
     file.write_bytes(msgspec.json.encode(spec))
     done = run("harness.adapter", what, str(file), folder=folder)
     assert done.stderr == ""
-    return done.returncode, msgspec.json.decode(done.stdout, type=Report)
+    return done.returncode, msgspec.json.decode(done.stdout, type=TrialReport)
 
 
 def line_in(reference: str, text: str) -> str:

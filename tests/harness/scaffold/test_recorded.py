@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness import scenario as scenarios
-from harness.rehearsal.adapter import TrialReport, check
+from harness.adapter.report import TrialReport
+from harness.rehearsal.adapter import check
 from harness.scaffold.folder import write_folder
 from harness.scaffold.recorded import Recorded, recorded_files
 from harness.stack import Addresses
