@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import gevent
@@ -54,6 +55,15 @@ class Check:
         """Another fan tries it."""
         walk = self._trial.new_walk()
         self._whole(walk, lambda: attempt(walk))
+
+    def _at_once(self, attempts: list[Callable[[], None]]) -> None:
+        """All of them; one that is stopped stops no other."""
+
+        def attempt(one: Callable[[], None]) -> None:
+            with suppress(Stopped):
+                one()
+
+        gevent.joinall([gevent.spawn(attempt, one) for one in attempts], raise_error=True)
 
     def _whole(self, walk: Walk, attempt: Callable[[], object]) -> bool:
         try:
@@ -252,22 +262,28 @@ class Check:
     # Two fans.
 
     def _two_at_once(self) -> None:
-        """Each gets an order of their own."""
+        """Each gets an order of their own. Nobody buys before both have what they asked for."""
         fans = [self._trial.new_walk() for _ in range(_TWO)]
+        holds: dict[str, Hold] = {}
         orders: dict[str, Order] = {}
 
-        def buy(walk: Walk, number: int) -> None:
+        def take(walk: Walk, number: int) -> None:
             walk.come_in()
             pool, seats = walk.choose()
             hold = walk.take(pool, seats[number:], 1)
             self._require_size(walk, hold, 1)
+            holds[walk.person.actor] = hold
+
+        def buy(walk: Walk) -> None:
+            hold = holds[walk.person.actor]
             orders[walk.person.actor] = walk.settle(walk.need("buy", walk.buying(hold, self._key(walk))))
 
-        greenlets = [
-            gevent.spawn(self._whole, walk, lambda walk=walk, number=number: buy(walk, number))
-            for number, walk in enumerate(fans)
-        ]
-        gevent.joinall(greenlets, raise_error=True)
+        try:
+            self._at_once([partial(take, walk, number) for number, walk in enumerate(fans)])
+            self._at_once([partial(buy, walk) for walk in fans if walk.person.actor in holds])
+        finally:
+            for walk in fans:
+                walk.session.close()
         if len(orders) == _TWO and len({order.order_id for order in orders.values()}) < _TWO:
             fans[0].problem("buy", "two fans at once were given the same order: do they share a browser or a cookie?")
         if not self._has(Capability.ORDER_EXPORT) or len(orders) < _TWO:

@@ -29,6 +29,20 @@ _BASKET = (
 )
 
 
+def _response(page: str) -> tuple[bytes, ...]:
+    """What stands before the cookie, between the cookie and the session's name, and behind the name."""
+    before, after = (page % "\0").split("\0")
+    length = len(before) + len(after) + len("s000001")
+    status = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
+    return status.encode(), f"Content-Length: {length}\r\n\r\n{before}".encode(), after.encode()
+
+
+_FORM_PARTS = _response(_FORM)
+_BASKET_PARTS = _response(_BASKET)
+_REFUSED = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
+_REDIRECT = b"HTTP/1.1 303 See\r\nLocation: /basket\r\nContent-Length: 0\r\n\r\n"
+
+
 class Shop(asyncio.Protocol):
     """One connection."""
 
@@ -41,11 +55,9 @@ class Shop(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        received = self._received + data
+        received = self._received + data if self._received else data
         head, found, body = received.partition(b"\r\n\r\n")
-        lower = head.lower()
-        at = lower.find(b"content-length:")
-        if not found or (at >= 0 and len(body) < int(lower[at + 15 :].split(b"\r\n", 1)[0])):
+        if not found or (head.startswith(b"POST") and len(body) < _length(head)):
             self._received = received
             return
         self._received = b""
@@ -53,15 +65,18 @@ class Shop(asyncio.Protocol):
 
     def _answer(self, head: bytes, body: bytes) -> bytes:
         at = head.find(b"sid=")
-        cookies = "" if at >= 0 else f"Set-Cookie: sid=s{next(self.names):06d}; Path=/; HttpOnly\r\n"
-        name = head[at + 4 : at + 11].decode() if at >= 0 else cookies[16:23]
+        name = head[at + 4 : at + 11] if at >= 0 else b"s%06d" % next(self.names)
         if head.startswith(b"POST"):
-            if f"csrf=t-{name}".encode() not in body:
-                return b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
-            return b"HTTP/1.1 303 See\r\nLocation: /basket\r\nContent-Length: 0\r\n\r\n"
-        text = (_BASKET if head.startswith(b"GET /basket") else _FORM) % name
-        head_lines = f"Content-Type: text/html; charset=utf-8\r\n{cookies}Content-Length: {len(text)}"
-        return f"HTTP/1.1 200 OK\r\n{head_lines}\r\n\r\n{text}".encode()
+            return _REDIRECT if b"csrf=t-" + name in body else _REFUSED
+        status, before, after = _BASKET_PARTS if head.startswith(b"GET /basket") else _FORM_PARTS
+        cookie = b"" if at >= 0 else b"Set-Cookie: sid=" + name + b"; Path=/; HttpOnly\r\n"
+        return status + cookie + before + name + after
+
+
+def _length(head: bytes) -> int:
+    lower = head.lower()
+    at = lower.find(b"content-length:")
+    return int(lower[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
 
 
 async def serve(port: int) -> None:
