@@ -33,7 +33,8 @@ class Indicator(msgspec.Struct, frozen=True):
     """One indicator. `source`: the tables that it is measured from.
 
     `metric`: the one metric of the reference system that it is measured from, which a platform of the user's own may
-    replace by one of its own; "": there is no such metric. `needs`: capabilities without which it has no meaning.
+    replace by one of its own; "" when there is no such metric. `needs`: capabilities without which the indicator has no
+    meaning.
     """
 
     name: str
@@ -48,12 +49,12 @@ class Indicator(msgspec.Struct, frozen=True):
 
     @property
     def is_fed(self) -> bool:
-        """Whether it comes from the platform's own metrics: one of the user's own must say which of them it is."""
+        """Whether it is measured from the platform's metrics: a platform of the user's own must map one to it."""
         return self.source == "metrics"
 
     @property
     def runbook(self) -> str:
-        """The section of the runbooks on what it measures: its name without percentile and unit.
+        """The section of the runbooks that explains the indicator: its name without percentile and unit.
 
         All percentiles of one step share a section; no two other indicators do.
         """

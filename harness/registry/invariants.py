@@ -1,4 +1,4 @@
-"""The invariants by name: what each says, and what it needs to be seen. `harness.audit` has the checkers."""
+"""The invariants by name: what each says, and what must be recorded to check it. `harness.audit` has the checkers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import msgspec
 
 
 class Invariant(msgspec.Struct, frozen=True, kw_only=True):
-    """One invariant.
-
-    `check`: what is looked at from outside. `chance`: what puts the invariant to the test, counted in `Tally.chances`.
-    `exercised_by`: what the record must hold of that: names of operations, of streams of events, or of tables. Without
-    them there is no chance, which the self-test shows.
-    `needs`: capabilities without which it cannot be seen. `only_of`: the capability of platforms that it is about; of
-    another platform nothing is said. `by_absence`: it is broken by what did not happen before, so
-    that a lost operation can look like a violation. `at_rest`: it is judged only where the platform came to rest.
+    """One invariant. `check`: what the checker compares, seen from outside the platform. `chance`: what puts the
+    invariant to the test; `Tally.chances` counts it. `exercised_by`: what the record must contain for that: names of
+    operations, of streams of events, or of tables. Without them there is no chance, as the self-test shows. `needs`:
+    capabilities without which it cannot be checked. `only_of`: the invariant is about platforms with this capability
+    only. `by_absence`: it is violated when something did not happen before, so a lost operation can look like a
+    violation. `at_rest`: it is judged only where the platform came to rest.
     """
 
     name: str

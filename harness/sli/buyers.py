@@ -1,7 +1,8 @@
 """Measures buyers: fans who wanted to buy, fans who were told of a ticket, and fans for whom seats were left.
 
-A fan wants to buy who joins the line, looks at the map, asks for seats or pays. Left out are fans whose granted holds
-were all given back or left alone without a try to pay, and fans who only paid with a card that is declined on purpose.
+A fan counts as wanting to buy when the fan joins the line, looks at the map, asks for seats or pays. Two groups of fans
+do not count: fans who gave back or abandoned every hold that they got without trying to pay, and fans who paid only
+with a card that is declined on purpose.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _MOST: Final = 0.95
 
 
 class Buyer(msgspec.Struct, frozen=True, gc=False):
-    """One fan who wanted to buy. Times in s, null: it did not happen.
+    """One fan who wanted to buy. Times are in s; null means that it did not happen.
 
-    `t_in_s`: when they could first ask for seats. `told`: they were told that an order of theirs is confirmed.
-    `seat_left`: they had seats, or there were some that they could still ask for.
+    `t_in_s`: when the fan could first ask for seats. `told`: the platform told the fan that an order is confirmed.
+    `seat_left`: the fan had seats, or some were left to ask for.
     """
 
     actor: str
@@ -37,9 +38,10 @@ class Buyer(msgspec.Struct, frozen=True, gc=False):
 
 
 def checkout_completion_ratio(seen: Observations) -> Samples:
-    """Buyers who were told that they have a ticket, of those who were let in and for whom a seat was left.
+    """Share of buyers who were told that they have a ticket, among buyers who were let in while a seat was left.
 
-    Fans who were let in so late that most buyers would not have had a ticket by the end of the run are left out.
+    Fans who were let in very late do not count: so late that most buyers would not have had a ticket by the end of the
+    run.
     """
     found = list(buyers(seen))
     took_s = [told_s - one.t_in_s for one, told_s in _told_at(seen.history, found) if one.t_in_s is not None]
@@ -53,7 +55,7 @@ def checkout_completion_ratio(seen: Observations) -> Samples:
 
 
 def empty_handed_ratio(seen: Observations) -> Samples:
-    """Fans who wanted to buy and were never told that they have a ticket, of all who wanted to."""
+    """Share of buyers who were never told that they have a ticket."""
     return share_of([(one.actor, one.t_came_s, not one.told) for one in buyers(seen)])
 
 
@@ -83,7 +85,7 @@ def buyers(seen: Observations) -> Iterator[Buyer]:
 
 
 def _sold_out(history: Evidence) -> bool:
-    """Whether nothing was free at rest, of all that the platform shows."""
+    """Whether the platform shows at rest that nothing is free any more."""
     if not history.seats and not history.stock_at_rest:
         return False
     pools_free = any(pool.free is None or pool.free > 0 for pool in history.stock_at_rest.values())
@@ -91,12 +93,12 @@ def _sold_out(history: Evidence) -> bool:
 
 
 def _began_s(buyer: Buyer) -> float:
-    """When their checkout began: at the first payment, else when they were let in."""
+    """When each fan's checkout began: at the first payment, else when the fan was let in."""
     return next(t_s for t_s in (buyer.t_pay_s, buyer.t_in_s, buyer.t_came_s) if t_s is not None)
 
 
 def _left_empty(seen: Observations) -> set[str]:
-    """Fans whose last look at the map showed nothing that they asked for, unless a seat was free all the while."""
+    """Fans whose last look at the map showed nothing that they wanted, unless a seat was free all that time."""
     last: dict[str, Operation[LookValue] | Operation[StockValue]] = {}
     for look in seen.history.looks.ok:
         last[look.actor] = look
@@ -127,7 +129,7 @@ def _told_at(history: Evidence, found: Iterable[Buyer]) -> Iterator[tuple[Buyer,
 
 
 def _firsts(*histories: Iterable[Operation]) -> dict[str, float]:  # type: ignore[type-arg]
-    """Actor → when they first did any of these."""
+    """Actor → when the actor's first operation of these kinds began."""
     first: dict[str, float] = {}
     for operations in histories:
         for operation in operations:

@@ -1,7 +1,7 @@
 """The money table: payment intents and amounts in the provider's ledger, in the orders, and in the answers to fans.
 
-`harness.audit.orders.money` says whether anything is wrong; this says where the money went, so that a reader can add it
-up.
+`harness.audit.orders.money` says whether anything is wrong; this table says where the money went, so that a reader can
+add it up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ENDS: Final = {
 
 
 def money(seen: Observations) -> Iterator[Figure]:
-    """Intents by how they ended, and sums in cents. Nothing where the platform shows no ledger or no orders."""
+    """Intents by how they ended, and sums in cents. Empty when the platform shows no ledger or no orders."""
     evidence = seen.everybody
     if not (seen.record.has("final_orders") and seen.record.has("final_ledger")):
         return
@@ -70,7 +70,7 @@ def _sums(evidence: Evidence, ledger: Sequence[LedgerEntry]) -> Iterator[Figure]
 
 
 def _told(evidence: Evidence) -> dict[str, int]:
-    """Order id → cents that its fan was told, for orders that somebody was told are confirmed."""
+    """Order id → cents that the platform told its fan, for the orders that it confirmed to a fan."""
     told = {
         pay.value.order_id: pay.value.amount_cents or 0
         for pay in evidence.pays
@@ -85,7 +85,7 @@ def _told(evidence: Evidence) -> dict[str, int]:
 
 
 def _twice(evidence: Evidence, booked: dict[str, list[LedgerEntry]]) -> Iterator[Figure]:
-    """Repeats: of a payment under one key, of a key with another purchase, and of entries in the ledger."""
+    """Counts repeats: payments under one key, keys used for another purchase, entries in the ledger."""
     purchases: dict[str, set[tuple[str, tuple[str, ...]]]] = {}
     for pay in evidence.pays:
         purchases.setdefault(pay.key, set()).add((pay.value.hold_id, pay.value.seats))

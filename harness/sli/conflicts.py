@@ -1,8 +1,9 @@
 """Measures why holds conflict: another fan was faster (contention), or the seat map was out of date (stale map).
 
-A fan asks only for seats that their last map showed free. If one of them was granted to somebody else after that map
-was asked for, the two competed for it: contention. If none was, the map showed as free what was not: it was stale. A
-hold without an answer may have been granted, so it explains a conflict as one that was; a fan's own is no conflict.
+A fan asks only for seats that their last map showed free. If the platform granted one of these seats to somebody else
+after the fan had asked for that map, the two competed for it: contention. If it did not, the map showed as free a seat
+that was already taken: the map was stale. A hold without an answer may have been granted, so it explains a conflict
+just as a granted hold does. A fan's own hold explains no conflict.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 def contention_ratio(seen: Observations) -> Samples:
-    """Holds of seats that somebody else was granted while the fan looked at the map, of all granted or conflicted."""
+    """Share of holds, granted or conflicted, that asked for a seat which somebody else got while the fan chose."""
     return share_of([(one.actor, one.t_s, one.contended) for one in asked(seen)])
 
 
 def stale_map_ratio(seen: Observations) -> Samples:
-    """Holds of seats that were taken before the fan's map was asked for, of all granted or conflicted."""
+    """Share of holds, granted or conflicted, that asked for a seat which was taken before the fan asked for the map."""
     return share_of([(one.actor, one.t_s, one.conflicted and not one.contended) for one in asked(seen)])
 
 
 def asked(seen: Observations) -> Iterator[Asked]:
-    """The fans' holds whose map is known."""
+    """The fans' holds for which the record shows when the fan last asked for a map."""
     maps = _maps_asked_s(seen)
     grants = _grants(seen)
     for hold in seen.history.holds:
@@ -56,10 +57,10 @@ def asked(seen: Observations) -> Iterator[Asked]:
 
 
 def _maps_asked_s(seen: Observations) -> dict[str, list[float]]:
-    """Actor → when they asked for a map, in order: by the history, else by their requests."""
+    """Actor → when the actor asked for maps, in order: from the history, else from the actor's requests."""
     pages = seen.requests.filter(pc.equal(seen.requests["step"], "seat_map"))
     asked_s = _by_actor(zip(pages["actor"].to_pylist(), pages["t_start_s"].to_pylist(), strict=True))
-    asked_s.pop("", None)  # condensed requests: nobody knows whose they were
+    asked_s.pop("", None)  # condensed requests: their user is not known
     return asked_s | _by_actor((look.actor, look.t_invoke_s) for look in seen.history.looks)
 
 
@@ -71,7 +72,7 @@ def _by_actor(asked: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
 
 
 def _grants(seen: Observations) -> dict[str, list[Operation[SeatsValue]]]:
-    """Seat → the holds of it that were granted, or may have been. Bots and probes compete as well."""
+    """Seat → its holds that were granted or may have been; those of bots and probes too, because they compete."""
     grants: dict[str, list[Operation[SeatsValue]]] = {}
     for hold in seen.everything.holds:
         if hold.ok or hold.unknown:
@@ -83,7 +84,7 @@ def _grants(seen: Observations) -> dict[str, list[Operation[SeatsValue]]]:
 def _granted_since(
     grants: dict[str, list[Operation[SeatsValue]]], refused: Operation[SeatsValue], t_s: float
 ) -> set[str]:
-    """Who may have been granted one of the seats between the map and the refusal."""
+    """The actors that may have got one of the seats between the map and the refusal."""
     return {
         other.actor
         for seat in refused.value.seats

@@ -17,7 +17,7 @@ from harness.sli.treatment import fairness
 
 
 class ExaminationSpec(msgspec.Struct, frozen=True):
-    """One examination. `measure` yields its figures; none where the run has nothing to examine."""
+    """One examination. `measure` yields its figures, and no figure when the run has nothing to examine."""
 
     name: str
     title: str
@@ -36,14 +36,14 @@ EXAMINATIONS: Final[dict[str, ExaminationSpec]] = {spec.name: spec for spec in _
 def examine(record: Record, seen: Observations | None = None) -> tuple[Examination, ...]:
     """Every examination of the run. Raises `InputError` for a record that its schema does not allow.
 
-    `seen`: what others have read of that record already.
+    `seen`: the record's tables, where the caller has already read them.
     """
     seen = seen or Observations(record)
     return tuple(_examined(spec, seen) for spec in _ALL)
 
 
 def _examined(spec: ExaminationSpec, seen: Observations) -> Examination:
-    """One that crashes has found nothing out, and says so; the verdict stands without it."""
+    """Run one examination. When it crashes, its note says so and the verdict does not depend on it."""
     try:
         figures, note = tuple(spec.measure(seen)), ""
     except GatecrashError:

@@ -17,10 +17,11 @@ _ENOUGH: Final = 0.95
 
 
 def queue_admission_rate_per_s(seen: Observations) -> Measured:
-    """Fans admitted per second, from the first until 95 % of those who had asked to join were in.
+    """Fans admitted per second, from the first admission until 95 % of the fans who had asked to join were in.
 
-    A few stragglers do not decide it. Where more than those were never admitted, it runs on for as long as they waited:
-    nobody admitted while somebody waits is 0 per second.
+    The last 5 % are left out so that a few stragglers do not decide the rate. When more fans than these were never
+    admitted, the time runs on for as long as they waited: a queue that admits nobody while fans wait has a rate of 0
+    per second.
     """
     came, admitted = _first(seen.history.joins, at_end=False), _first(seen.history.enters.ok, at_end=True)
     waited = came.keys() - admitted.keys()
@@ -38,7 +39,7 @@ def queue_admission_rate_per_s(seen: Observations) -> Measured:
 
 
 def _first(operations: Operations[V], *, at_end: bool) -> dict[str, float]:
-    """Actor → when their first of these began, or ended."""
+    """Actor → when the actor's first of these operations began, or ended."""
     first: dict[str, float] = {}
     for operation in operations:
         t_s = operation.t_end_s if at_end else operation.t_invoke_s
@@ -47,14 +48,14 @@ def _first(operations: Operations[V], *, at_end: bool) -> dict[str, float]:
 
 
 def _waited_until_s(seen: Observations, waited: Set[str]) -> float:
-    """When the last of them was last seen at the queue: the end of the run where nobody knows."""
+    """When the last of these fans was last seen at the queue; the end of the run when the record does not show it."""
     requests = seen.requests.filter(pc.is_in(seen.requests["actor"], value_set=pa.array(sorted(waited), pa.string())))
     last_s = pc.max(requests["t_end_s"]).as_py()
     return min(seen.duration_s, last_s) if last_s is not None else seen.duration_s
 
 
 def bot_share_of_seats(seen: Observations) -> Measured:
-    """Seats that bots were told are theirs, of all seats that anybody was told are theirs. Null when no bots came.
+    """Share of the confirmed seats that the platform confirmed to bots. Null when no bots came.
 
     A seat counts once for bots and once for fans, however many of them were told.
     """

@@ -22,7 +22,7 @@ def outcome_share(
 
 
 def error_ratio(seen: Observations) -> Samples:
-    """Requests that were refused, cut off or timed out, of all requests before settling."""
+    """Share of the requests before settling that were refused, cut off or timed out."""
     return not_ok_samples(in_window(seen.requests, ""))
 
 
@@ -33,7 +33,7 @@ def not_ok_samples(requests: pa.Table) -> Samples:
 
 
 def payment_failure_ratio(seen: Observations) -> Samples:
-    """Purchases, by idempotency key, that never got a yes or an "in progress", of all with a card that is good."""
+    """Share of purchases with a good card, by idempotency key, that were never answered with a yes or "in progress"."""
     purchases: dict[str, list[Operation[PayValue]]] = {}
     for pay in seen.history.pays:
         purchases.setdefault(pay.key, []).append(pay)
@@ -42,7 +42,7 @@ def payment_failure_ratio(seen: Observations) -> Samples:
 
 
 def hold_expiry_ratio(seen: Observations) -> Samples:
-    """Holds that ran out (neither paid for, nor declined, nor released), of all holds that could run out in the run."""
+    """Share of holds that ran out (not paid for, declined or released), among holds that could run out in the run."""
     history = seen.history
     used = {pay.value.hold_id for pay in history.pays if pay.outcome is not Outcome.FAIL or pay.error == "declined"}
     used |= {release.key for release in history.releases if release.outcome is not Outcome.FAIL}

@@ -17,9 +17,8 @@ from harness.sli.samples import Samples
 
 
 class IndicatorSpec(Indicator, frozen=True, kw_only=True):
-    """An indicator that can be measured.
-
-    `samples`: the samples that it is a percentile or a share of; null: it is one figure of the whole run.
+    """An indicator with its measure. `samples`: the samples whose percentile or share it is; null when it is a single
+    figure of the whole run.
     """
 
     measure: Callable[[Observations], Measured]
@@ -27,12 +26,12 @@ class IndicatorSpec(Indicator, frozen=True, kw_only=True):
 
 
 def specified(name: str, measure: Callable[[Observations], Measured]) -> IndicatorSpec:
-    """The registry's indicator of that name: one figure of the whole run."""
+    """Join the registry's indicator of that name with a measure that gives one figure for the whole run."""
     return IndicatorSpec(**msgspec.structs.asdict(registry.INDICATORS[name]), measure=measure)
 
 
 def sampled(name: str, samples: Callable[[Observations], Samples]) -> IndicatorSpec:
-    """The registry's indicator of that name: a percentile or a share of what was observed."""
+    """Join the registry's indicator of that name with the samples whose percentile or share it is."""
     return IndicatorSpec(
         **msgspec.structs.asdict(registry.INDICATORS[name]),
         measure=lambda seen: samples(seen).measured,
@@ -94,8 +93,8 @@ INDICATORS: Final[dict[str, IndicatorSpec]] = {spec.name: spec for spec in _ALL}
 def measure(record: Record, seen: Observations | None = None) -> tuple[IndicatorValue, ...]:
     """Every indicator of the run, in the order of the registry; the value is null where there were no samples.
 
-    What the platform cannot show is not there, unless the scenario sets an objective on it.
-    `seen`: what others have read of that record already.
+    An indicator that the platform cannot show is left out, unless the scenario sets an objective on it. `seen`: the
+    record's tables, where the caller has already read them.
     """
     seen = seen or Observations(record)
     objectives = record.run.scenario.get("objectives")
@@ -105,7 +104,7 @@ def measure(record: Record, seen: Observations | None = None) -> tuple[Indicator
 
 
 def _value(spec: IndicatorSpec, seen: Observations) -> tuple[IndicatorValue, bool]:
-    """An indicator, and whether the platform can show it."""
+    """The value of one indicator, and whether the platform can show it."""
     if spec.name.startswith("request_response") and not seen.has_no_adapter:
         return IndicatorValue(spec.name, None, spec.unit, 0, "no users of a locustfile came"), False
     if seen.has_no_adapter and not spec.of_requests and not spec.is_fed:

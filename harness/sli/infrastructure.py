@@ -1,4 +1,4 @@
-"""Indicators from the platform's own metrics. A counter counts by its increase during the run, across restarts."""
+"""Indicators from the platform's own metrics. Of a counter, the increase during the run counts, across restarts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NOT_EXPOSED = "the platform does not expose it"
 
 
 def cache_hit_ratio(seen: Observations) -> Measured:
-    """Requests answered by the platform's cache, of all that asked it."""
+    """Share of the lookups in the platform's cache that found an entry."""
     grown = scraped.growth(seen.metrics, "target_cache_requests_total")
     outcome = grown.index.to_series().map(lambda labels: _labels(labels).get("outcome", ""))
     hits, misses = float(grown[outcome == "hit"].sum()), float(grown[outcome == "miss"].sum())
@@ -29,7 +29,7 @@ def db_write_latency_p99_ms(seen: Observations) -> Measured:
 
 
 def histogram_quantile_ms(edges_s: np.ndarray, cumulative: np.ndarray, quantile: float) -> Measured:
-    """A quantile in ms from cumulative bucket counts. Beyond the last finite edge, that edge: at least so much."""
+    """A quantile in ms from cumulative bucket counts; a quantile beyond the last finite edge is given as that edge."""
     if len(edges_s) == 0 or cumulative[-1] <= 0:
         return Measured(None, 0, _NOT_EXPOSED if len(edges_s) == 0 else "nothing was written")
     total = int(cumulative[-1])
@@ -43,17 +43,17 @@ def histogram_quantile_ms(edges_s: np.ndarray, cumulative: np.ndarray, quantile:
 
 
 def websocket_connections_max(seen: Observations) -> Measured:
-    """Most connections open at one time, over all feed nodes."""
+    """The largest number of connections open at one time, over all feed nodes."""
     return _peak(seen, "target_websocket_connections")
 
 
 def queue_depth_max(seen: Observations) -> Measured:
-    """Most fans waiting at one time."""
+    """The largest number of fans waiting at one time."""
     return _peak(seen, "target_queue_depth")
 
 
 def replica_lag_max_s(seen: Observations) -> Measured:
-    """Furthest that the replica was behind the primary."""
+    """The longest time by which the replica was behind the primary."""
     samples = scraped.samples(seen.metrics, "target_replica_lag_seconds")
     if samples.empty:
         return Measured(None, 0, _NOT_EXPOSED)
@@ -61,7 +61,7 @@ def replica_lag_max_s(seen: Observations) -> Measured:
 
 
 def _peak(seen: Observations, name: str) -> Measured:
-    """Largest sum over sources."""
+    """The largest value at one time, summed over the sources."""
     totals = scraped.totals(seen.metrics, name)
     if totals.empty:
         return Measured(None, 0, _NOT_EXPOSED)

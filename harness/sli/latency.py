@@ -1,8 +1,9 @@
 """Measures response times and other waits.
 
-Response times run from the instant at which the user meant to send to the last byte, so a generator or a platform that
-makes the next request late cannot hide it. Requests that were refused outright are left out (they answer at once and
-would flatter; `error_ratio` counts them); requests cut off or timed out count with the time that was waited.
+Response times run from the instant at which the user meant to send to the last byte, so neither a slow generator nor a
+slow platform can hide that the next request went out late. Requests that were refused outright are left out: they are
+answered at once and would make the figure look better (`error_ratio` counts them). Requests that were cut off or timed
+out count with the time that the user waited.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def step_latency_ms(
 
 
 def response_samples(requests: pa.Table, quantile: float, ends: str = "t_end_s") -> Samples:
-    """The response time of each of these requests in ms; `ends` names the column of the instant at which it is over."""
+    """The response time of each of these requests in ms; `ends` names the column that says when it was over."""
     chosen = requests.filter(
         pc.and_(pc.not_equal(requests["outcome"], Outcome.FAIL.value), pc.is_valid(requests[ends]))
     )
@@ -42,7 +43,7 @@ def response_samples(requests: pa.Table, quantile: float, ends: str = "t_end_s")
 
 
 def in_window(requests: pa.Table, step: str, t_from_s: float = -np.inf, t_to_s: float = np.inf) -> pa.Table:
-    """The requests of a step ("" for all but `settle`) sent in [t_from_s, t_to_s) that our own end did not cut."""
+    """The requests of a step ("": all but `settle`) sent in [t_from_s, t_to_s) that the end of the run did not cut."""
     of_step = pc.equal(requests["step"], step) if step else pc.not_equal(requests["step"], "settle")
     ours = pc.and_(of_step, pc.not_equal(requests["error"], "stopped"))
     sent = requests["t_start_s"]
@@ -50,13 +51,13 @@ def in_window(requests: pa.Table, step: str, t_from_s: float = -np.inf, t_to_s: 
 
 
 def time_to_first_position_p95_s(seen: Observations) -> Samples:
-    """From when a fan meant to open the queue page to the first position, or admission, on their stream.
+    """p95 of the time from when a fan meant to open the queue page to the first position or admission on the stream.
 
-    A fan who saw neither counts as waiting to the end of the run. Others than fans count if they join the line.
+    A fan who saw neither counts as waiting to the end of the run. Users of other kinds count when they join the line.
     """
     requests, events = seen.requests, seen.events
     queueing = pc.is_in(requests["step"], value_set=pa.array(["queue_page", "join"]))
-    named = pc.not_equal(requests["actor"], "")  # of condensed requests nobody knows whose they were
+    named = pc.not_equal(requests["actor"], "")  # the user of a condensed request is not known
     sent = requests.filter(pc.and_(queueing, named)).select(["actor", "kind", "step", "t_intended_s"]).to_pandas()
     in_line = sent.loc[(sent["kind"] == "fan") | (sent["step"] == "join"), "actor"].unique()
     came = sent.groupby("actor")["t_intended_s"].min().loc[in_line].sort_index()
@@ -70,11 +71,12 @@ def time_to_first_position_p95_s(seen: Observations) -> Samples:
 
 
 def feed_freshness_p99_ms(seen: Observations) -> Samples:
-    """From a seat's change, by the platform's stamp, to its arrival at a follower.
+    """p99 of the time from a seat's change, by the platform's stamp, to its arrival at a follower.
 
     Changes from before the follower's present connection are left out: catching up is recovery, not freshness. When
-    stamps lie in the future, the platform's clock is ahead by at least as much, and that is taken off. A hold that was
-    granted while somebody was connected, and of which nobody was told, waited to the end of the run.
+    stamps lie in the future, the platform's clock is ahead of ours by at least that difference, which is subtracted. A
+    hold that was granted while a follower was connected, and that the feed never told of, counts as waiting to the end
+    of the run.
     """
     feed = _feed(seen.events)
     received_s, stamped_s = feed["t_s"].to_numpy(dtype=np.float64), feed["t_sent_s"].to_numpy(dtype=np.float64)
@@ -109,9 +111,9 @@ def _untold_note(untold: int) -> str:
 
 
 def _untold_s(seen: Observations, feed: pd.DataFrame) -> Floats:
-    """When each hold was granted that a follower was connected to see and that the feed never told of.
+    """When each hold was granted that the feed never told of although a follower was connected.
 
-    Nothing where the feed names other things than the seats that fans hold.
+    Empty when the feed's names are not those of the seats that fans hold.
     """
     holds = [hold for hold in seen.history.holds.ok if 0.0 <= hold.t_end_s <= seen.duration_s]
     seats = feed[feed["event"] == "seat"]
@@ -130,14 +132,14 @@ def _untold_s(seen: Observations, feed: pd.DataFrame) -> Floats:
 
 
 def _followed(feed: pd.DataFrame, moments: Floats) -> npt.NDArray[np.bool_]:
-    """Whether anybody was connected to the feed at each of these moments."""
+    """For each of these moments, whether any follower was connected to the feed."""
     joined_s = np.sort(feed.loc[feed["event"] == "connect", "t_s"].to_numpy(dtype=np.float64))
     left_s = np.sort(feed.loc[feed["event"] == "disconnect", "t_s"].to_numpy(dtype=np.float64))
     return np.searchsorted(joined_s, moments, side="right") > np.searchsorted(left_s, moments, side="right")
 
 
 def reconnect_recovery_p95_s(seen: Observations) -> Samples:
-    """From a follower's lost connection to its next open one; one that never came back waited to the end of the run."""
+    """p95 of the time from a follower's lost connection to its next open one, or else to the end of the run."""
     feed = _feed(seen.events)
     feed = feed[feed["event"].isin(["connect", "disconnect"])]
     lost = (feed["event"] == "disconnect") & (feed["key"] != "") & (feed["t_s"] < seen.duration_s)

@@ -14,9 +14,8 @@ from harness.sli.measured import Observations
 
 
 class InLine(msgspec.Struct, frozen=True):
-    """One actor who joined and was admitted. `share`: how far back in the line, 0 the very first, 1 the very last.
-
-    `t_connect_s`: when their first request went out, null where it is not known.
+    """One actor who joined and was admitted. `share`: the actor's place in the line, from 0 (first) to 1 (last).
+    `t_connect_s`: when the actor's first request went out; null when that is not known.
     """
 
     actor: str
@@ -30,14 +29,13 @@ class InLine(msgspec.Struct, frozen=True):
 
     @property
     def is_bot(self) -> bool:
-        """A bot, not a fan."""
+        """Whether the actor is a bot."""
         return self.actor.startswith(BOT_ACTOR)
 
 
 def line(seen: Observations) -> tuple[InLine, ...]:
-    """Everybody who joined and was admitted, in the order of admission. A number given twice counts for its first.
-
-    Numbers that begin again in another epoch are counted on from those of the epoch before.
+    """All actors who joined and were admitted, in the order of admission. A number that was given twice counts for the
+    first actor who got it. Each epoch's numbers begin again, so the numbers of the epochs before are added to them.
     """
     evidence = seen.everybody
     joins: dict[str, Operation[JoinValue]] = {}
@@ -69,7 +67,7 @@ def line(seen: Observations) -> tuple[InLine, ...]:
 
 
 def _before(admitted: Iterable[tuple[str, int, float]]) -> dict[str, int]:
-    """Epoch → the sum of the highest numbers of the epochs before it, which were seen earlier."""
+    """Epoch → the sum of the highest numbers of all epochs that were seen earlier."""
     highest: dict[str, int] = {}
     first_s: dict[str, float] = {}
     for epoch, number, t_s in admitted:
@@ -80,9 +78,9 @@ def _before(admitted: Iterable[tuple[str, int, float]]) -> dict[str, int]:
 
 
 def overtaken(places: Sequence[InLine], margin_s: float) -> list[int]:
-    """For each actor who was admitted ahead of somebody whose join was acked before theirs began: by how many places.
+    """By how many places each overtaker was early: it was admitted before an actor whose join had ended before its own.
 
-    Joins that overlap have no order; `margin_s` is what clocks of two workers may be apart.
+    Joins that overlap have no order. `margin_s`: by how much the clocks of two workers may differ.
     """
     by_ack = sorted(places, key=lambda place: place.t_acked_s)
     worst, acked, widths = 0, 0, []
@@ -102,10 +100,10 @@ def _workers(seen: Observations) -> dict[str, int]:
 
 
 def _connects(seen: Observations) -> dict[str, float]:
-    """Actor → when their first request went out, where its row is in the record."""
+    """Actor → when the actor's first request went out, for the requests that have a row in the record."""
     requests = seen.record.table("requests")
     pages = requests.filter(pc.equal(requests["step"], "queue_page"))
     first = pages.group_by("actor").aggregate([("t_start_s", "min")])
     sent = dict(zip(first["actor"].to_pylist(), first["t_start_s_min"].to_pylist(), strict=True))
-    sent.pop("", None)  # condensed requests: nobody knows whose they were
+    sent.pop("", None)  # condensed requests: their user is not known
     return sent

@@ -45,9 +45,8 @@ def our_metrics(record: Record) -> pa.Table:
 
 
 def mapped(metrics: pa.Table, indicators: Mapping[str, _Source]) -> pa.Table:
-    """Each series that feeds an indicator, under the name that the indicator reads; all others as they are.
-
-    One series may feed several indicators: it is there once under each name.
+    """Rename each series that feeds an indicator to the name that the indicator reads; other series keep theirs. A
+    series that feeds several indicators appears once under each name.
     """
     parts = [metrics]
     for name, chosen in indicators.items():

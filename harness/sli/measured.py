@@ -25,7 +25,9 @@ Floats = npt.NDArray[np.float64]
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """A value over so many samples. `value` null: there was nothing to measure. `note`: why, or how."""
+    """A value and its number of samples. `value` is null when there was nothing to measure. `note`: why, or how it was
+    measured.
+    """
 
     value: float | None
     samples: int
@@ -44,17 +46,17 @@ class IndicatorValue(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Observations:
-    """A record as the indicators read it; what several of them need is computed once.
+    """A record as the indicators read it. Tables that several indicators need are computed once.
 
-    The bots' own requests, events and operations are left out: that a bot is turned away is no error. What bots do to
-    fans shows in the fans' figures, and in `everybody`. The probes' are left out too: they are our own.
+    The requests, events and operations of bots are left out, because it is no error that a bot is turned away. What
+    bots do to fans shows in the fans' figures and in `everybody`. Those of our own probes are left out too.
     """
 
     record: Record
 
     @cached_property
     def everything(self) -> Evidence:
-        """The operations of all, our own probes among them, parsed: what the audit looks at."""
+        """All operations, parsed, those of our own probes included: the audit's input."""
         return Evidence(self.record)
 
     @cached_property
@@ -89,7 +91,7 @@ class Observations:
 
     @property
     def has_no_adapter(self) -> bool:
-        """Whether the users of a locustfile came, of whom only requests are known."""
+        """Whether the users were those of a locustfile, which leave requests and no operations."""
         return self.everybody.has_no_adapter
 
     @cached_property
@@ -109,17 +111,17 @@ class Observations:
 
     @cached_property
     def metrics(self) -> pa.Table:
-        """What the platform says of itself, its own metrics under our names where the scenario says so."""
+        """The platform's own metrics, under our names where the scenario maps them."""
         return our_metrics(self.record)
 
     def is_unfed(self, indicator: str) -> bool:
-        """Whether no metric of a platform of the user's own feeds that indicator."""
+        """Whether the indicator lacks a metric: the platform is the user's own and its scenario maps none to it."""
         own = self.everybody.own_platform
         return own is not None and indicator not in own.indicators
 
     @cached_property
     def duration_s(self) -> float:
-        """Length of the run on the release clock, from the scenario, else up to the last operation."""
+        """Length of the run in s after T0: from the scenario, else up to the last operation."""
         planned = self.record.run.scenario.get("duration_s")
         if isinstance(planned, int | float):
             return float(planned)
@@ -133,9 +135,9 @@ def of_locustfile(requests: pa.Table) -> pa.Table:
 
 
 def percentile(values: Floats | Sequence[float], quantile: float) -> float | None:
-    """The nearest-rank percentile: the smallest observed value that at least this share of samples does not exceed.
+    """The nearest-rank percentile: the smallest observed value that at least this share of the samples does not exceed.
 
-    It is always a value that was really seen, unlike an interpolated one. None without samples.
+    Unlike an interpolated percentile it is always an observed value. None without samples.
     """
     if len(values) == 0:
         return None

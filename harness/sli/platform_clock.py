@@ -8,10 +8,11 @@ from harness.sli.measured import Floats
 
 
 def platform_ahead_s(received_s: Floats, sent_s: Floats) -> float:
-    """Estimate from when each event came and when the platform says that it was sent (NaN: it does not say).
+    """Estimate how many seconds the platform's clock is ahead of ours, from when events came and were stamped as sent.
 
-    Nothing arrives before it was sent, so this is the least that the clock can be ahead: the fastest delivery is taken
-    to have needed no time. 0 where no stamp lies in the future: a clock that is behind looks like slow delivery.
+    Nothing arrives before it was sent, so the result is a lower bound: it assumes that the fastest delivery took no
+    time. A stamp is NaN when the platform does not give one. The result is 0 when no stamp lies in the future, because
+    a clock that is behind cannot be told from slow delivery.
     """
     early_s = sent_s - received_s
     early_s = early_s[np.isfinite(early_s)]

@@ -1,7 +1,7 @@
 """Measures the recovery gap: after a fault, the longest time in which users waited for a step and no user got it. Pure.
 
-A breaker that closes in half a second says little to the people in line if the line stands still for two seconds more.
-So this looks at the steps that people wait for: who wants one, from when to when, and when somebody got one.
+People in line do not notice that a breaker closes in half a second when the line stands still for two seconds more. So
+this module looks at the steps that people wait for: who wanted a step, from when to when, and when somebody got it.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ _TIMES_USUAL: Final = 5.0
 
 
 class Tables(Protocol):
-    """The parts of a record that are read here."""
+    """The parts of a record that this module reads."""
 
     @property
     def faults(self) -> FaultsDocument:
-        """What was broken."""
+        """The faults of the run."""
 
     def table(self, name: str) -> pa.Table:
         """A table of the record; empty when it was not written."""
 
 
 class Wanted:
-    """One step: `from_s` and `to_s` of everybody who wanted it, and when somebody got it."""
+    """One step: from when (`from_s`) to when (`to_s`) each actor wanted it, and when any actor got it."""
 
     def __init__(self, from_s: Floats, to_s: Floats, got_s: Floats) -> None:
         order = np.argsort(from_s, kind="stable")
         self.from_s, self.to_s, self.got_s = from_s[order], to_s[order], np.sort(got_s)
 
     def longest(self, start_s: float, end_s: float) -> tuple[float, float] | None:
-        """The longest stretch within [start_s, end_s] in which always somebody wanted it and nobody got it."""
+        """The longest stretch within [start_s, end_s] in which somebody always wanted the step and nobody got it."""
         stretches = list(self._stretches(start_s, end_s))
         return max(stretches, key=lambda one: one[1] - one[0], default=None)
 
     def usual_s(self, start_s: float, end_s: float) -> float:
-        """How long such a stretch usually is, by the median; 0 where there is none."""
+        """The median length of such stretches; 0 when there is none."""
         lengths_s = [until_s - from_s for from_s, until_s in self._stretches(start_s, end_s)]
         return float(np.median(lengths_s)) if lengths_s else 0.0
 
     def waiting(self, start_s: float, end_s: float) -> int:
-        """How many wanted it at some time of a stretch."""
+        """How many actors wanted the step at some time of a stretch."""
         return int(((self.from_s < end_s) & (self.to_s > start_s)).sum())
 
     def _stretches(self, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
@@ -63,7 +63,7 @@ class Wanted:
             yield from zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
 
     def _union(self, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
-        """The times within the bounds at which at least one wanted it, as intervals that do not touch."""
+        """The times within the bounds at which somebody wanted the step, as intervals that do not touch."""
         begun: float | None = None
         until = start_s
         for from_s, to_s in zip(
@@ -81,7 +81,7 @@ class Wanted:
 
 
 def recovery_gaps(record: Tables, run: FaultRun) -> tuple[RecoveryGap, ...]:
-    """For each step that somebody wanted after this fault was gone, up to the next fault or the end of the sale."""
+    """The gap of each step that somebody wanted after this fault, up to the next fault or the end of the sale."""
     healed_s = run.t_heal_requested_s if run.t_healed_s is None else run.t_healed_s
     if healed_s is None or run.t_effective_s is None:
         return ()

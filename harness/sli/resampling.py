@@ -1,17 +1,17 @@
 """The difference of two runs with its confidence interval, by bootstrap over users and over time. Pure.
 
-A run's observations are not independent: one fan's are alike, and so are those of one moment, when everybody met the
-same platform and the same machine. So whole fans are drawn again, with all that is theirs, and separately whole blocks
-of the clock; of the two intervals the wider one is given.
+A run's observations are not independent: observations of one fan are alike, and so are observations of one moment, when
+all fans met the same platform and the same machine. So whole fans are resampled with all their observations, and
+separately whole blocks of time; the result is the wider of the two intervals.
 
 - Resampling whole groups: A. C. Davison, D. V. Hinkley, Bootstrap Methods and their Application, 1997, §3.8; in two
-  directions: A. B. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007).
-- Each group is drawn a Poisson(1) number of times: J. A. Hanley, B. MacGibbon, Creating non-parametric bootstrap
-  samples using Poisson frequencies, Computer Methods and Programs in Biomedicine 83 (2006).
-- Pairing: where the fans of both runs are the same, a fan is drawn for both together, so that what is the fan's own
-  cancels in the difference (B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993, ch. 8).
+directions: A. B. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007). - Each group counts a
+Poisson(1) number of times: J. A. Hanley, B. MacGibbon, Creating non-parametric bootstrap samples using Poisson
+frequencies, Computer Methods and Programs in Biomedicine 83 (2006). - Pairing: when both runs have the same fans, a fan
+is resampled in both together, so that each fan's own habits cancel in the difference (B. Efron, R. J. Tibshirani, An
+Introduction to the Bootstrap, 1993, ch. 8).
 
-Intervals are percentile intervals, 95 %, two-sided. What they do not hold: how another run on another day would differ.
+Intervals are percentile intervals, 95 %, two-sided. They do not cover how much another run on another day would differ.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ ROWS_MOST: Final = 20_000
 _REPLICATES: Final = 500
 _CHUNK_CELLS: Final = 2_000_000
 _LEVELS: Final = (0.025, 0.975)
-_LEAST_DEFINED: Final = 0.9  # of the replicates: the others drew nobody
+_LEAST_DEFINED: Final = 0.9  # of the replicates: the others are empty, having drawn no observation
 
 Weights = npt.NDArray[np.uint8]
 
 
 class Contrast(msgspec.Struct, frozen=True):
-    """One statistic in two runs; `delta` is treatment − control with its interval, null where it cannot be told.
+    """One statistic in two runs; `delta` is treatment − control with its interval, null when it is not known.
 
     `control_low` and `control_high`: the interval of the control's own value. `note`: why an interval is missing.
     """
@@ -60,7 +60,7 @@ class Contrast(msgspec.Struct, frozen=True):
 
 
 def contrast(control: Samples, treatment: Samples, *, paired: bool = True) -> Contrast:
-    """Treatment against control. `paired`: equal names in `who` are the same person in both."""
+    """The difference between treatment and control. `paired`: equal names in `who` are the same person in both runs."""
     one, two = control.statistic, treatment.statistic
     note = _too_little(control) or _too_little(treatment)
     delta = None if one is None or two is None else two - one
@@ -75,7 +75,7 @@ Band = tuple[float, float]
 
 
 def _bands(control: Samples, treatment: Samples, paired: bool) -> tuple[Band, Band] | None:
-    """The interval of the difference and of the control alone, each the wider of the two ways to resample."""
+    """The intervals of the difference and of the control; each is the wider one of the two ways to resample."""
     control, treatment = _thinned(control), _thinned(treatment)
     by_fan = _resampled(control, treatment, control.who, treatment.who, paired)
     by_moment = _resampled(control, treatment, _blocks(control), _blocks(treatment), paired=True)
@@ -108,7 +108,7 @@ def _paired_bands(drawn: Floats, other: Floats) -> tuple[Band, Band] | None:
 
 
 def replicate(samples: Samples, group: npt.NDArray[np.intp], weights: Weights) -> Floats:
-    """The statistic of each resample: row r of `weights` says how often each group is drawn; NaN: nobody was."""
+    """The statistic of each resample. Row r of `weights` says how often each group counts; NaN when no group does."""
     if samples.quantile is None:
         size = weights.shape[1]
         parts = np.bincount(group, samples.value, size)
@@ -138,7 +138,7 @@ def _weights(groups: int, stream: int) -> Weights:
 
 @lru_cache(maxsize=16)
 def _drawn(groups: int, stream: int) -> Weights:
-    """Poisson(1) frequencies, always the same ones: the same record gives the same intervals."""
+    """Poisson(1) frequencies from a fixed seed, so that the same record gives the same intervals."""
     return np.random.default_rng([groups, stream]).poisson(1.0, (_REPLICATES, groups)).astype(np.uint8)
 
 

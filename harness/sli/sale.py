@@ -1,7 +1,7 @@
 """Decides whether the sale took place: fans waited, were admitted, could hold what they wanted, could buy.
 
-Operations tell it. Where fans' requests were answered and the operations that they served are not in the record, nobody
-can say; where none was answered, nobody got in.
+The fans' operations decide. When fans' requests were answered and their operations are not in the record, it cannot be
+decided; when no request was answered, no fan got in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SEATS: Final = "seats"
 
 
 def did_not_take_place(seen: Observations) -> str:
-    """One sentence on the first step that many tried and nobody got past; "" where the sale took place.
+    """One sentence on the first step that many fans tried and no fan got past; "" when the sale took place.
 
     Only fans count. A step that nobody tried says nothing, unless the step before it let somebody through.
     """
@@ -49,7 +49,7 @@ def did_not_take_place(seen: Observations) -> str:
 
 
 def _nobody_answered(seen: Observations) -> str:
-    """Of the users of a locustfile only this is known: whether any of their requests was answered as they expected."""
+    """The same for users of a locustfile, who leave only requests: whether any was answered as expected."""
     requests = of_locustfile(seen.record.table("requests"))
     answered = pc.sum(pc.equal(requests["outcome"], Outcome.OK.value)).as_py()
     if answered or not requests.num_rows:
@@ -58,7 +58,7 @@ def _nobody_answered(seen: Observations) -> str:
 
 
 def not_shown(seen: Observations) -> str:
-    """One sentence on answered requests of fans whose operations are not in the record; "" where they are there."""
+    """One sentence on answered requests of fans without their operations in the record; "" when there are none."""
     requests = seen.record.table("requests")
     of_fans = pc.and_(pc.equal(requests["kind"], _FAN), pc.equal(requests["outcome"], Outcome.OK.value))
     answered = requests.filter(of_fans)["step"]
@@ -74,5 +74,5 @@ def not_shown(seen: Observations) -> str:
 
 
 def _goods(seen: Observations) -> str:
-    """What fans come for, in a word."""
+    """What this platform sells, in a word."""
     return "seat" if _SEATS in seen.record.run.capabilities else "ticket"

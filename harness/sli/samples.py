@@ -26,9 +26,9 @@ _UNKNOWN_USER: Final = -1
 class Samples:
     """Observations of one quantity. All arrays have one entry per observation.
 
-    `who`: whose it is, comparable between two runs of one seed. `t_s`: when it began, on the release clock.
-    `quantile`: the statistic is this nearest-rank percentile of `value`; null: it is Σ`value` / Σ`base`, a share where
-    `value` is 0 or 1 and `base` (left out) is 1.
+    `who`: the user of the observation; names are comparable between two runs of one seed. `t_s`: when it began, in s
+    after T0. `quantile`: the statistic is this nearest-rank percentile of `value`. When it is null, the statistic is
+    Σ`value` / Σ`base`: a share when each `value` is 0 or 1 and `base` is left out, which means 1.
     """
 
     who: Names
@@ -42,16 +42,16 @@ class Samples:
         return len(self.value)
 
     def between(self, t_from_s: float, t_to_s: float) -> Samples:
-        """Those made in [t_from_s, t_to_s)."""
+        """The observations that began in [t_from_s, t_to_s)."""
         return self.take(np.flatnonzero((self.t_s >= t_from_s) & (self.t_s < t_to_s)))
 
     def take(self, chosen: npt.NDArray[np.intp]) -> Samples:
-        """Those at these places."""
+        """The observations at these indices."""
         base = None if self.base is None else self.base[chosen]
         return replace(self, who=self.who[chosen], t_s=self.t_s[chosen], value=self.value[chosen], base=base)
 
     def at(self, quantile: float) -> Samples:
-        """The same observations, of which another percentile is taken."""
+        """The same observations with another percentile as their statistic."""
         return replace(self, quantile=quantile)
 
     @property
@@ -69,7 +69,7 @@ class Samples:
 
 
 def share_of(rows: Sequence[tuple[str, float, bool]]) -> Samples:
-    """The share of observations that are true, from (who, t_s, whether)."""
+    """Samples of a share: each row is (user, time in s after T0, whether the observation counts)."""
     return Samples(
         who=np.array([who for who, _, _ in rows], dtype=np.str_),
         t_s=np.array([t_s for _, t_s, _ in rows], dtype=np.float64),
@@ -78,7 +78,7 @@ def share_of(rows: Sequence[tuple[str, float, bool]]) -> Samples:
 
 
 def users_of(requests: pa.Table) -> Names:
-    """A number for the user of each request. One whose user is not known (it was condensed) is a user of its own."""
+    """A number for the user of each request. A condensed request has no known user and counts as one of its own."""
     kinds = pc.index_in(requests["kind"], pa.array(_KINDS)).fill_null(len(_KINDS)).to_numpy()
     users = requests["user"].to_numpy().astype(np.int64)
     alone = -np.arange(1, len(users) + 1, dtype=np.int64)

@@ -27,11 +27,11 @@ def samples(metrics: pa.Table, name: str) -> pd.DataFrame:
 
 
 def increments(metrics: pa.Table, name: str) -> pd.DataFrame:
-    """By how much each series of a counter had grown at each scrape since the one before: t_s, source, labels, grown.
+    """How much each series of a counter had grown at each scrape since the scrape before: t_s, source, labels, grown.
 
     A source was restarted when one of its series of this name, or its CPU time, falls: then all its series of this name
-    count from zero, as all buckets of a histogram do. A series that appears in a source that was scraped before without
-    it was born there and counts from zero too. The first value of a source counts for nothing: it is from before.
+    count from zero, as all buckets of a histogram do. A series that is new in a source that was already scraped counts
+    from zero too. The first value of a source does not count, because it grew before the first scrape.
     """
     rows = metrics.filter(pc.is_in(metrics["name"], value_set=pa.array([name, _CPU])))
     rows = rows.filter(pc.is_finite(rows["value"]))
@@ -58,9 +58,9 @@ def growth(metrics: pa.Table, name: str) -> pd.Series:
 def totals(metrics: pa.Table, name: str) -> pd.DataFrame:
     """A gauge summed over its sources, at each moment at which one of them was scraped: t_s, value.
 
-    A source keeps its value until its next scrape. One that falls silent loses it after half a period: what it counted
-    is gone or has moved to another source, which counts it now. One that speaks again counts half a period later, when
-    the others have said what they no longer have.
+    A source keeps its value until its next scrape. A source that stops answering loses its value after half a period:
+    what it counted is gone, or another source counts it now. A source that answers again counts from half a period
+    later, when the other sources have reported what they no longer have.
     """
     found = samples(metrics, name)
     if found.empty:
@@ -74,7 +74,7 @@ def totals(metrics: pa.Table, name: str) -> pd.DataFrame:
 
 
 def _lives(frame: pd.DataFrame) -> pd.Series:
-    """How often each row's source had been restarted by then."""
+    """How often the source of each row had been restarted before that row."""
     fell = frame["value"] < frame["before"]
     by_scrape = fell.groupby([frame["source"], frame["t_s"]]).any()
     lives = by_scrape.groupby(level="source").cumsum()
@@ -89,7 +89,7 @@ def _first_scrapes(metrics: pa.Table) -> pd.Series:
 
 
 def _held(own: pd.DataFrame, moments: np.ndarray, usual_s: float) -> np.ndarray:
-    """One series' value at each of these moments; 0 while its source is silent."""
+    """The value of one series at each of these moments; 0 while its source does not answer."""
     t_s, value = own["t_s"].to_numpy(), own["value"].to_numpy()
     gaps_s = np.diff(t_s, append=np.inf)
     silent = gaps_s > _SILENT * usual_s

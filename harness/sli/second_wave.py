@@ -19,11 +19,11 @@ from harness.sli.platform_clock import platform_ahead_s
 FREE: Final = 0
 HELD: Final = 1
 _FEED: Final = pa.array(["snapshot", "seat"])
-STALE_S: Final = 1.0  # a map may be this much older than the moment it was asked for
+STALE_S: Final = 1.0  # a map may show the seats as they were this long before it was asked for
 
 
 class Change(NamedTuple):
-    """One change of a seat, when the first follower saw it, and when the platform says it was sent."""
+    """One change of a seat, with when the first follower saw it and when the platform says that it was sent."""
 
     t_s: float
     t_sent_s: float | None
@@ -32,7 +32,7 @@ class Change(NamedTuple):
 
 
 class Return(NamedTuple):
-    """A seat that came back. `t_held_s`: when it was held again, null: it was not; `sold`: after that it was sold."""
+    """A seat that became free again. `t_held_s`: when it was held again; null: never. `sold`: it then was sold."""
 
     t_s: float
     t_sent_s: float | None
@@ -41,7 +41,7 @@ class Return(NamedTuple):
 
 
 def second_wave(seen: Observations) -> Iterator[Figure]:
-    """How many seats came back, how fast that was seen, how fast they were held again, and false "sold out"."""
+    """How many seats became free again, how fast followers saw it, how fast fans held them, and false "sold out"."""
     log = changes(seen)
     if log:
         back = returns(log)
@@ -50,7 +50,7 @@ def second_wave(seen: Observations) -> Iterator[Figure]:
 
 
 def changes(seen: Observations) -> tuple[Change, ...]:
-    """The log of the feed: each (epoch, seq) once, as first received live; the content of snapshots is left out."""
+    """The log of the feed: each (epoch, seq) once, as a follower first received it; seats in snapshots are left out."""
     events = seen.record.table("events")
     wanted = pc.and_(pc.equal(events["stream"], "feed"), pc.is_in(events["event"], value_set=_FEED))
     wanted = pc.and_(wanted, pc.less_equal(events["t_s"], seen.duration_s))  # the sweep after settling is no sale
@@ -75,7 +75,7 @@ def _at(change: Change) -> float:
 
 
 def returns(log: Sequence[Change]) -> tuple[Return, ...]:
-    """Every time that a held seat became free, with what became of it."""
+    """Each time that a held seat became free, with what happened to the seat next."""
     state: dict[str, int] = {}
     open_: dict[str, Return] = {}
     done: list[Return] = []
@@ -113,8 +113,9 @@ def _returned(back: Sequence[Return]) -> Iterator[Figure]:
 def sold_out_falsely(
     seen: Observations, empty: Collection[tuple[float, float]], log: Sequence[Change] | None = None
 ) -> set[tuple[float, float]]:
-    """Of the looks (from, to) at maps without a free seat: those during all of which, and the time that a map may lag
-    behind, a seat was free by the feed. None where the record does not say how many seats there are."""
+    """Count the looks (from, to) at maps without a free seat during which, by the feed, a seat was free all the time.
+    That time includes the time by which a map may be old. None when the record does not say how many seats there are.
+    """
     facts = seen.record.run.seat_map_at_rest
     if not empty or facts is None or facts.capacity is None:
         return set()
@@ -126,7 +127,7 @@ def sold_out_falsely(
 
 
 def _sold_out(seen: Observations, log: Sequence[Change]) -> Iterator[Figure]:
-    """Maps without a free seat, and those shown while a seat had been free for longer than a map may lag behind."""
+    """Counts maps without a free seat, and those shown although a seat was free for longer than a map may lag."""
     looks = seen.everybody.looks.ok
     if not len(looks):
         return
@@ -141,7 +142,7 @@ def _sold_out(seen: Observations, log: Sequence[Change]) -> Iterator[Figure]:
 
 
 def _free_seats(log: Sequence[Change], capacity: int) -> tuple[list[float], list[int]]:
-    """(times, seats free from then on); before the first change all of the capacity."""
+    """(times, number of free seats from each time on); before the first change all seats are free."""
     taken: set[str] = set()
     times, free = [-np.inf], [capacity]
     for change in log:
@@ -152,7 +153,7 @@ def _free_seats(log: Sequence[Change], capacity: int) -> tuple[list[float], list
 
 
 def _fewest(times: Sequence[float], free: Sequence[int], t_from_s: float, t_to_s: float) -> int:
-    """Fewest seats free at any moment of the interval."""
+    """The smallest number of free seats at any moment of the interval."""
     first = int(np.searchsorted(times, t_from_s, side="right")) - 1
     last = int(np.searchsorted(times, t_to_s, side="right"))
     return min(free[max(first, 0) : max(last, 1)])

@@ -18,7 +18,7 @@ ENOUGH: Final = 8  # in each cohort; below that the normal approximation says no
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A value with its 95 % interval, and the smallest true effect that the sample would show four times in five."""
+    """A value with its 95 % interval, and the smallest true effect that such a sample would show four times in five."""
 
     value: float
     low: float

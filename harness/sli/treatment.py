@@ -31,9 +31,10 @@ class _Forged(msgspec.Struct, frozen=True):
 
 
 def fairness(seen: Observations) -> Iterator[Figure]:
-    """Every figure on how people were treated. An advantage is a difference of mean places in the line of admission.
+    """All figures on how people were treated. An advantage is a difference of mean places in the line of admission.
 
-    Where lots are drawn, those who came too late for the draw are no equals of those who were in it: they are left out.
+    When places are drawn by lot, fans who came too late for the draw are left out, because they cannot be compared with
+    fans who took part.
     """
     places = line(seen)
     queue = msgspec.convert(seen.record.run.scenario.get("on_sale", {}), _Queue)
@@ -50,7 +51,9 @@ def fairness(seen: Observations) -> Iterator[Figure]:
 
 
 def _order(places: Sequence[InLine], policy: str, seen: Observations) -> Iterator[Figure]:
-    """First come, first admitted: inversions. Drawn lots: no trace of who came first."""
+    """Checks the declared order: counts inversions under first come, first admitted; correlates with arrival under
+    lots.
+    """
     if policy == "shuffle":
         found = rank_correlation([p.t_join_s for p in places], [p.admission_no for p in places])
         note = "0 is a fair draw: the time of joining tells nothing about the place; −1 or 1 is an order"
@@ -78,7 +81,7 @@ def _order(places: Sequence[InLine], policy: str, seen: Observations) -> Iterato
 
 
 def _by_connect(humans: Sequence[InLine], policy: str) -> Iterator[Figure]:
-    """The quarter of the fans that connected first against the quarter that connected last."""
+    """Compares the quarter of the fans that connected first with the quarter that connected last."""
     known = sorted((p for p in humans if p.t_connect_s is not None), key=lambda p: p.t_connect_s or 0.0)
     quarter = len(known) // _QUARTER
     first, last = known[:quarter], known[len(known) - quarter :]
@@ -87,7 +90,7 @@ def _by_connect(humans: Sequence[InLine], policy: str) -> Iterator[Figure]:
 
 
 def _by_worker(humans: Sequence[InLine]) -> Iterator[Figure]:
-    """Each load generator against the others: one that is ahead was better connected, and its fans are no sample."""
+    """Compares each load generator with the others: one that is ahead was better connected, and misrepresents fans."""
     workers = sorted({place.worker for place in humans})
     for worker in workers if len(workers) > 1 else ():
         own = [place for place in humans if place.worker == worker]
@@ -96,7 +99,7 @@ def _by_worker(humans: Sequence[InLine]) -> Iterator[Figure]:
 
 
 def _jumpers(seen: Observations) -> Iterator[Figure]:
-    """Tries to get past the queue: forged tickets shown by bots, and probes after settling."""
+    """Counts attempts to get past the queue: forged tickets that bots show, and probes after settling."""
     operations = seen.record.table("operations")
     wanted = pc.is_in(operations["function"], value_set=pa.array([Function.JOIN.value, Function.PROBE.value]))
     rows = operations.filter(wanted).select(["function", "value", "outcome"]).to_pylist()
@@ -114,7 +117,7 @@ def _jumpers(seen: Observations) -> Iterator[Figure]:
 
 
 def _honesty(places: Sequence[InLine], seen: Observations) -> Iterator[Figure]:
-    """A position says how many are admitted before you: compared with how many were, for each position told."""
+    """A position says how many fans will be admitted first. Compares each position told with how many really were."""
     events = seen.record.table("events")
     called = _stamped(events, "admitted")
     since = sorted(max(called.get(place.actor, [(place.t_admitted_s, 0)]))[0] for place in places)
@@ -138,7 +141,7 @@ def _honesty(places: Sequence[InLine], seen: Observations) -> Iterator[Figure]:
 
 
 def _stamped(events: pa.Table, event: str) -> dict[str, list[tuple[float, int]]]:
-    """Actor → (time, value) of each such event, at the platform's own stamp where it has one."""
+    """Actor → (time, value) of each such event; the time is the platform's own stamp when there is one."""
     rows = events.filter(pc.equal(events["event"], event))
     stamps = pc.coalesce(rows["t_sent_s"], rows["t_s"])
     found: dict[str, list[tuple[float, int]]] = {}
@@ -148,7 +151,7 @@ def _stamped(events: pa.Table, event: str) -> dict[str, list[tuple[float, int]]]
 
 
 def _advantage(name: str, title: str, ahead: Sequence[InLine], behind: Sequence[InLine], note: str = "") -> Figure:
-    """By how much of the line the first cohort is ahead of the second on average."""
+    """By what share of the line the first cohort is ahead of the second on average."""
     found = difference_of_means([100 * place.share for place in behind], [100 * place.share for place in ahead])
     few = f"too few to tell: {len(ahead)} and {len(behind)}, at least {ENOUGH} of each are needed"
     return _estimated(name, title, _OF_THE_LINE, found, len(ahead) + len(behind), note if found else few)

@@ -1,8 +1,9 @@
-"""Measures how long fans waited for a verb: from when they meant to begin until they knew how it ended.
+"""Measures how long fans waited for a verb: from when the fan meant to begin until the fan knew how it ended.
 
-One verb may be many requests: people wait for all of them. So the time is the operation's, from its intention to its
-completion; one without an answer lasted until its last request was given up. Left out are refusals of the request (a
-server error, a refused connection), which come at once and would flatter; "taken", "declined" and the like are answers.
+One verb may take many requests, and people wait for all of them. So the time is that of the operation, from its
+intention to its completion. An operation without an answer lasted until its last request was given up. Operations whose
+request was refused (a server error, a refused connection) are left out: refusals come at once and would make the figure
+look better. "Taken", "declined" and the like are answers and count.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def verb_samples(seen: Observations, step: str, quantile: float) -> Samples:
 
 
 def waited(operations: pa.Table, requests: pa.Table) -> pa.Table:
-    """Those of the operations that somebody waited for, with the instant at which the wait was over, `t_end_s`."""
+    """The operations that a fan waited for, with `t_end_s`: when the wait was over."""
     outcome, error = operations["outcome"], operations["error"]
     answered = pc.or_(pc.equal(outcome, Outcome.OK.value), pc.is_in(error, value_set=_ANSWERS))
     unknown = pc.and_(pc.equal(outcome, Outcome.UNKNOWN.value), pc.invert(pc.is_in(error, value_set=_NO_WAIT)))
