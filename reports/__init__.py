@@ -1,6 +1,7 @@
 """Turns a record and its grades into pages that people and machines read.
 
-It judges nothing: what a page says is in the record or in the verdict, or is said to be absent.
+It judges nothing: every statement of a page comes from the record or the verdict, and what is absent there is called
+absent.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 def write(record: Record, verdict: Verdict, control: Record | None = None) -> None:
     """Write report.html, report.md, junit.xml and verdict.json into the run directory, each whole or not at all.
 
-    Raises OSError after it has written what it could. A verdict that says more than NO VERDICT is written only with
-    its reports, so that `gate` does not give it after a command that could not.
-    `control`: of a paired run, the record that the verdict was compared with; null when there is none to be trusted.
+    Raises OSError after it has written what it could. A verdict other than NO VERDICT is written only together with its
+    reports, so that `gate` never answers what the command itself could not answer. `control`: of a paired run, the
+    record that the verdict was compared with; null when there is none to be trusted.
     """
     from harness.record.reserve import give_back
     from harness.record.verdict import Decision

@@ -1,4 +1,4 @@
-"""Two records held against each other, as rows for the terminal: by indicator, then by phase of each fault."""
+"""Compares two records, as rows for the terminal: by indicator, then by phase of each fault."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CompareRow(Struct, frozen=True):
 
 
 def rows(found: Paired) -> Iterator[CompareRow]:
-    """Every indicator over the whole run, then what was worse or better in a phase of a fault."""
+    """A row for every indicator over the whole run, then for what was worse or better in a phase of a fault."""
     for row in found.indicators:
         yield _row("whole run", row, row.whole)
     for phase in found.phases:

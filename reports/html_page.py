@@ -1,4 +1,4 @@
-"""report.html: one file that needs no network and no script."""
+"""Writes report.html: one file that needs no network and no script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reports.view import Page
 
 
 def render(page: Page) -> str:
-    """The page as HTML. Everything that comes from a record is escaped; only our own charts go in as markup."""
+    """The page as HTML. Everything that comes from a record is escaped; only our own charts are put in as markup."""
     environment = Environment(
         loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )

@@ -1,6 +1,6 @@
-"""junit.xml: each invariant, objective and fault expectation as a test case, for a CI server.
+"""Writes junit.xml: each invariant, objective and fault expectation as a test case, for a CI server.
 
-It says what the exit code says: READY has neither failures nor errors, NO VERDICT errors only, NOT READY failures.
+It agrees with the exit code: READY has neither failures nor errors, NO VERDICT has errors only, NOT READY has failures.
 
 what made it NOT READY (violated, missed, at its worst)    failure
 what made it NO VERDICT                                    error: somebody has to look
@@ -71,7 +71,7 @@ def cases(verdict: Verdict) -> tuple[Case, ...]:
 
 
 def _as_decided(case: Case, decision: Decision) -> Case:
-    """A case whose kind would say another thing than the verdict is skipped: what it found is in its message."""
+    """Mark a case as skipped whose kind would contradict the verdict; its message keeps what it found."""
     if decision is Decision.READY and case.kind in ("failure", "error"):
         return msgspec.structs.replace(case, kind="skipped")
     if decision is Decision.NO_VERDICT and case.kind == "failure":

@@ -1,4 +1,4 @@
-"""report.md: the report in brief, for a pull request or a chat."""
+"""Writes report.md: the report in brief, for a pull request or a chat."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _plain(words: str) -> str:
-    """Words from a record as words: no markup, no line breaks, no mentions."""
+    """A text from a record without markup, line breaks and mentions."""
     return _MARKUP.sub(r"\\\1", " ".join(words.split()))
 
 

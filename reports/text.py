@@ -1,4 +1,4 @@
-"""How numbers and times are written in a report: grouped digits, always a unit, absent data said to be absent."""
+"""Writes numbers and times for a report: grouped digits, always a unit, and a sign for absent data."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def counted(value: int, one: str, many: str = "") -> str:
 
 
 def quantity(value: float | None, unit: str, beside: Iterable[float | None] = ()) -> str:
-    """A value with its unit, on its side of the limits `beside` it; ratios are written as percentages."""
+    """A value with its unit, rounded so that it stays on its side of the limits `beside` it; ratios in percent."""
     if value is None or not math.isfinite(value):
         return ABSENT
     return _minus(amounts.amount(value, unit, beside)).replace(" ", "\u00a0")
 
 
 def quantities(unit: str, *values: float | None) -> tuple[str, ...]:
-    """Values in one unit that stand side by side, each on its side of the others."""
+    """Values in one unit that stand side by side, rounded so that their order stays visible."""
     return tuple(quantity(value, unit, (*values[:at], *values[at + 1 :])) for at, value in enumerate(values))
 
 
 def points(score: float | None) -> str:
-    """A score of 0 to 100, on its side of every letter's limit."""
+    """A score of 0 to 100, rounded so that it stays on its side of every letter's limit."""
     return ABSENT if score is None else amounts.points(score)
 
 
@@ -74,7 +74,7 @@ def seconds(value: float | None) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """`part` of `whole` as a percentage; a part that is not everything is never 100 %, nor some of it 0 %."""
+    """`part` of `whole` as a percentage; only the whole is written as 100 %, and only nothing as 0 %."""
     return ABSENT if whole <= 0 else quantity(part / whole, "ratio")
 
 
@@ -89,7 +89,7 @@ def sentence(name: str) -> str:
 
 
 def capitalised(words: str) -> str:
-    """A note as the beginning of a sentence."""
+    """A note with its first letter capitalised."""
     return words[:1].upper() + words[1:]
 
 

@@ -1,4 +1,4 @@
-"""gatecrash on the command line: the composition root, the only package that sees chaos and reports.
+"""The commands of gatecrash. This package is the composition root: the only one that imports chaos and reports.
 
 The modules with commands are imported in the order in which `--help` lists them.
 """

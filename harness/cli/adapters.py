@@ -52,7 +52,7 @@ def adapter_check(
 
 
 def checked(adapter: str, stack: str, scenario: str, changes: Sequence[str], allow_host: Sequence[str]) -> TrialReport:
-    """What comes of trying an adapter. Raises InputError: it could not be tried."""
+    """The result of trying an adapter. Raises InputError when it could not be tried."""
     from harness import scenario as scenarios
     from harness.rehearsal.adapter import check
     from harness.scenario import Override
@@ -76,7 +76,7 @@ def checked(adapter: str, stack: str, scenario: str, changes: Sequence[str], all
 
 
 def print_report(report: TrialReport) -> None:
-    """For people."""
+    """Print a report for people."""
     typer.echo(f"capabilities: {', '.join(report.capabilities) or 'none'}")
     for verb in report.verbs:
         typer.echo(_line(verb))

@@ -68,7 +68,7 @@ def fail(text: str) -> None:
 
 
 def broken(error: Exception) -> str:
-    """An error that nobody foresaw, with where it happened, in one line."""
+    """An unexpected error, with the place where it happened, in one line."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said} ({Path(place.filename).name}:{place.lineno})"
@@ -80,7 +80,7 @@ def print_json(answer: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """An answer for people: long cells are folded in a terminal; anywhere else each row is one line."""
+    """An answer for people: a terminal folds long cells; anywhere else each row is one line."""
     cells = [tuple(columns), *map(tuple, rows)]
     if not sys.stdout.isatty():
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -1,4 +1,4 @@
-"""`scenario` and `experiment`: what there is to run, listed, shown and checked."""
+"""`scenario` and `experiment`: list, show and check what can be run."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def experiment_check(experiment: ExperimentName) -> None:
 
 
 def _edges_and_parts(scenario: str, edge: str, part: str) -> tuple[dict[str, Edge], dict[str, Part]]:
-    """Those of a scenario; without one an example of each that is named. Raises InputError."""
+    """The edges and parts of a scenario; without a scenario, an example for each name. Raises InputError."""
     from harness import scenario as scenarios
 
     if not scenario:

@@ -35,8 +35,9 @@ _PACKAGES: Final = ("locust", "gevent", "websocket-client", "sseclient-py", "tox
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing looked at. `status`: ok · limited (works, with less) · optional (not there,
-    not needed) · missing (a rehearsal cannot run)."""
+    """One check. `status`: ok · limited (works, with less) · optional (absent and not needed) · missing (a rehearsal
+    cannot run).
+    """
 
     name: str
     status: str
@@ -45,7 +46,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def examine() -> tuple[Check, ...]:
-    """Everything, in the order in which a rehearsal needs it."""
+    """All checks, in the order in which a rehearsal needs the things that they check."""
     return tuple(_checks())
 
 
@@ -132,7 +133,7 @@ def _connections() -> Check:
 
 
 def _backlog() -> Check:
-    """A step of connects waits in the listener's queue; what overflows it is sent again a second later."""
+    """Connects that come at once wait in the listener's queue; those that do not fit are sent again a second later."""
     name, lift = "listen queue", "sysctl -w net.core.somaxconn=4096"
     try:
         longest = int(_SOMAXCONN.read_text())
@@ -144,7 +145,7 @@ def _backlog() -> Check:
 
 
 def _tracking() -> Check:
-    """A firewall that tracks connections, also closed ones for a while, drops in silence what its table cannot hold."""
+    """A firewall that tracks connections, also closed ones for a while, silently drops those beyond its table."""
     name, lift = "connection tracking", "sysctl -w net.netfilter.nf_conntrack_max=1048576"
     try:
         most, used = (int((_CONNTRACK / f"nf_conntrack_{what}").read_text()) for what in ("max", "count"))

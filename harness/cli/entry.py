@@ -16,7 +16,7 @@ from harness.record import seal_key
 
 
 def main() -> NoReturn:
-    """The entry point: run a command, turn what it raises into one line and an exit code."""
+    """The entry point: run a command, and turn any error into one line and an exit code."""
     forgive_broken_output()
     try:
         with stoppable():
@@ -44,14 +44,14 @@ def main() -> NoReturn:
 
 
 def _command_of(error: typer.TyperException) -> str:
-    """The command whose usage was not kept, with its group."""
+    """The command that was used wrongly, with its group."""
     context = getattr(error, "ctx", None)
     return context.command_path if context else "gatecrash"
 
 
 def _heal_orphans() -> None:
-    """What a run left in force that was killed with its reaper. Trouble with it keeps no command from its work."""
-    if sys.argv[1:2] == ["chaos"]:  # it says and does so itself
+    """Heal the faults of a run that was killed together with its reaper. A failure does not stop the command."""
+    if sys.argv[1:2] == ["chaos"]:  # `heal` reports and heals by itself
         return
     try:
         for line in heal_orphans():

@@ -1,7 +1,7 @@
 """Judges a record: audit, indicators, expectations, grade, and for a paired run the comparison with its control.
 
-`rehearse`, `report`, `gate` and `compare` all judge here, and the same record gives the same verdict to the byte: no
-clock, no path of this machine and no order that a process happens to have enters it. Nothing is written here.
+`rehearse`, `report`, `gate` and `compare` all judge here, and the same record gives the same verdict, byte for byte: it
+depends on no clock, on no path of this machine and on no random order of a process. This module writes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A record with its verdict. `control`: of a paired run, its control's; null when there is none to be trusted."""
+    """A record with its verdict. `control`: the record of a paired run's control; null when there is none that can be
+    trusted.
+    """
 
     record: Record
     verdict: Verdict
@@ -29,14 +31,14 @@ class Judged:
 
 
 def judge_record(run: Path) -> Judged:
-    """What the record in `run` gives. Raises InputError when the record cannot be trusted."""
+    """Judge the record in `run`. Raises InputError when the record cannot be trusted."""
     alone = _alone(run)
     control, verdict = _against_control(alone.record, alone.verdict)
     return Judged(alone.record, _signed(verdict), control)
 
 
 def _alone(run: Path) -> Judged:
-    """What the record gives without a control; unsigned."""
+    """The verdict on a record without its control; not sealed."""
     from chaos.proof import expectations
     from harness.audit import audit
     from harness.judging.grade import grade
@@ -46,7 +48,7 @@ def _alone(run: Path) -> Judged:
     from harness.sli.measured import Observations
 
     record = Record.open(run)
-    seen = Observations(record)  # reads the operations once, for all who look
+    seen = Observations(record)  # reads the operations once, for audit, indicators and grade
     indicators, invariants = measure(record, seen), audit(record, seen.everything)
     faults, examinations = expectations.judge(record), examine(record, seen)
     verdict = grade(record, indicators, invariants, faults, examinations, seen=seen)
@@ -61,7 +63,7 @@ def _signed(verdict: Verdict) -> Verdict:
 
 
 def _against_control(record: Record, verdict: Verdict) -> tuple[Judged | None, Verdict]:
-    """Of a paired run: its control, and the verdict with the comparison or with the reason why there is none.
+    """The control of a paired run, and the verdict with the comparison or with the reason why there is none.
 
     Raises InputError when the control is that of another run.
     """
@@ -72,7 +74,7 @@ def _against_control(record: Record, verdict: Verdict) -> tuple[Judged | None, V
         return None, verdict
     root = record.paths.control.root
     try:
-        found = _alone(root)  # a control has none of its own, whatever lies in its directory
+        found = _alone(root)  # a control has no control of its own, whatever lies in its directory
     except GatecrashError as error:
         return None, added(verdict, left_out(root.name, _without_place(error, record)), {})
     require_own_control(record.paths, record.run, found.record.run)
@@ -85,5 +87,5 @@ def _against_control(record: Record, verdict: Verdict) -> tuple[Judged | None, V
 
 
 def _without_place(error: GatecrashError, record: Record) -> str:
-    """Wherever the run lies, the verdict is the same."""
+    """The error's text without the path of the run, so that the verdict does not depend on where the run lies."""
     return str(error).replace(f"{record.paths.root}/", "")

@@ -1,4 +1,4 @@
-"""`gate`, `report`, `compare`: finished runs judged and shown; `selftest`: that the judge can see."""
+"""`gate`, `report`, `compare`: judge and show finished runs; `selftest`: test the judge itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress of a rehearsal on stderr: a live panel in a terminal, plain lines anywhere else."""
+"""Shows the progress of a rehearsal on stderr: a live panel in a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ def observer(
     starts_s: Sequence[tuple[float, str]] = (),
     names: Mapping[str, str] | None = None,
 ) -> PlainObserver | LiveObserver:
-    """The view that fits: live when stderr is a terminal, plain otherwise.
+    """A live view when stderr is a terminal, else a plain one. `half`: which half of a paired run this is.
 
-    `half`: of a paired run. `starts_s`: when each fault is planned to start, with its name. `names`: a platform's own
-    words for steps.
+    `starts_s`: when each fault is planned to start, with its name. `names`: a platform's own words for steps.
     """
     if console.is_terminal:
         return LiveObserver(console, duration_s, half, starts_s, names or {})

@@ -1,4 +1,4 @@
-"""Scenarios with the experiments they name."""
+"""Loads scenarios with the experiments that they name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def load_planned(name: str, overrides: Sequence[Override]) -> tuple[ScenarioFile
 
 
 def _experiment(fault: PlannedFault, source: ScenarioFile) -> Experiment:
-    """What a planned fault is: made for an edge or a part, shipped, or a file of the user's own. Raises InputError."""
+    """The experiment of a planned fault: made for an edge or a part, shipped, or from the user's file. Raises
+    InputError.
+    """
     from chaos.specification import experiment as experiments
     from chaos.specification import generic
 
@@ -60,15 +62,16 @@ def _experiment(fault: PlannedFault, source: ScenarioFile) -> Experiment:
 
 
 def _beside(folder: Path, path: str) -> Path:
-    """A path of the scenario, relative to its folder; one that is only in the working directory is taken there."""
+    """A path in the scenario, relative to its folder; else the file of that name in the working directory."""
     beside = folder / path
     return beside if beside.is_file() or not Path(path).is_file() else Path(path)
 
 
 @contextmanager
 def _located(source: ScenarioFile, at: int | None) -> Iterator[None]:
-    """Errors get the file and line of the fault that they are about, unless they have a file of their own: that of an
-    experiment. `at`: the fault; null: the error's key says which."""
+    """Give errors the file and line of the fault that they are about, unless they name an experiment's file. `at`: the
+    fault; null: the error's key says which.
+    """
     try:
         yield
     except InputError as error:

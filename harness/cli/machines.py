@@ -1,4 +1,4 @@
-"""`worker`, `plan`, `doctor`: the machines that carry the load."""
+"""`worker`, `plan`, `doctor`: commands about the machines that make the load."""
 
 from __future__ import annotations
 

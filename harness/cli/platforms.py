@@ -1,4 +1,4 @@
-"""A platform of the user's own on the command line: the options that fit it, and what is checked before a run."""
+"""Checks a platform of the user's own before a run: the options that fit it, its adapter, its hosts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_STACK: Final = "embedded"
 def require_fitting(
     source: ScenarioFile, stack: str, *, plant_bug: str = "", paired: bool = False, random_faults: int = 0
 ) -> None:
-    """Raises InputError for an option that means nothing with this scenario's platform."""
+    """Raises InputError for an option that has no meaning for this scenario's platform."""
     from harness.scenario.own_options import is_url
     from harness.stack.choice import require_stack
 
@@ -48,9 +48,10 @@ def require_fitting(
 
 
 def check_adapter(source: ScenarioFile) -> Description:
-    """What the adapter declares, from a process of its own. Raises InputError: it, or what is asked of it, is wrong.
+    """The capabilities that the adapter declares, asked in a process of its own.
 
-    Of the reference system it is known; the users of a locustfile have no adapter, which shows nothing.
+    Raises InputError when the adapter, or what the scenario asks of it, is wrong. Those of the reference system are
+    known; users of a locustfile have no adapter and no capabilities.
     """
     from harness.adapter.report import Description
     from harness.registry.capabilities import Capability
@@ -86,9 +87,9 @@ def check_adapter(source: ScenarioFile) -> Description:
 
 
 def require_ready(source: ScenarioFile, scenario: Scenario, confirmed: Sequence[str]) -> Scenario:
-    """Hosts, then variables, then the adapter: all that can be known before a run is made. Raises InputError.
+    """Check hosts, variables and adapter, in this order: all that can be checked before a run is made.
 
-    Returns the scenario without users who would find nothing to do.
+    Raises InputError. Returns the scenario without the users who would have nothing to do.
     """
     from harness.scenario.fit import fitted
     from harness.stack.allowed import own_hosts, require_allowed
@@ -103,7 +104,7 @@ def require_ready(source: ScenarioFile, scenario: Scenario, confirmed: Sequence[
 
 
 def file_versions(source: ScenarioFile) -> dict[str, str]:
-    """The digests of the user's own files that say what users do, for the record."""
+    """The digests of the user's own adapter and journeys, for the record."""
     scenario = source.scenario
     journeys = scenario.journeys
     files = {kind: one.rpartition(":")[0] for kind, one in journeys.classes.items() if one != SHIPPED_JOURNEYS[kind]}

@@ -43,7 +43,7 @@ _LAST_ARRIVAL_BEFORE_END_S: Final = 4.0
 
 
 def overrides_for(experiment: str, length_s: float) -> list[Override]:
-    """What the drill scenario needs for it: its fault, a length, and fans who keep coming until the end."""
+    """The overrides that make a drill of an experiment: its fault, a length, and fans who keep coming until the end."""
     duration_s = STEADY_S + length_s + RECOVERY_S
     ramp_s = duration_s - _LAST_ARRIVAL_BEFORE_END_S
     values: dict[str, object] = {
@@ -226,9 +226,10 @@ def _rehearse(
     paired: bool = False,
     json: bool = False,
 ) -> ExitCode:
-    """Carry the rehearsal out, or both halves of a paired one, and judge it; returns the exit code of the command.
+    """Carry out the rehearsal, or both halves of a paired one, and judge it; returns the exit code of the command.
 
-    One that ends early is judged by what was seen, and ends the command with the exit code of what ended it.
+    A run that ends early is judged by what was recorded, and the command ends with the exit code of the error that
+    ended it.
     """
     from datetime import UTC, datetime
 
@@ -342,7 +343,7 @@ def _stack_for(
 
 
 def _named(scenario: Scenario, experiments: Sequence[Planned]) -> Scenario:
-    """Its faults by the names of their experiments, as every judge knows them, where it gives files."""
+    """The scenario with its faults under the names of their experiments, as the judges know them, not as files."""
     pairs = zip(scenario.faults, experiments, strict=True)
     faults = tuple(msgspec.structs.replace(fault, experiment=plan.experiment.name) for fault, plan in pairs)
     return msgspec.structs.replace(scenario, faults=faults)

@@ -89,7 +89,7 @@ def _from_har(
 
 
 def _is_proved(folder: Path, allow_host: list[str]) -> bool:
-    """Whether one fan and then two at once could buy with it."""
+    """Whether one fan and then two at once could buy with the adapter."""
     try:
         report = checked(f"{folder / 'shop.py'}:Shop", "", str(folder / "onsale.yaml"), [], allow_host)
     except GatecrashError as error:

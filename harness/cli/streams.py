@@ -1,4 +1,4 @@
-"""Output that nobody takes any more changes nothing of what a command does and ends with."""
+"""Keeps a command at work, with the same exit code, when its output can no longer be written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TextIO
 
 
 class _Messages(io.TextIOWrapper):
-    """Text that cannot be written, to a pipe that was closed or a disk that is full, is dropped."""
+    """Messages: text that cannot be written, because of a closed pipe or a full disk, is dropped."""
 
     def write(self, text: str, /) -> int:
         with suppress(OSError):
@@ -24,9 +24,9 @@ class _Messages(io.TextIOWrapper):
 
 
 class _Answers(io.TextIOWrapper):
-    """Text that cannot be written is dropped, and so is all that follows.
+    """Answers: text that cannot be written is dropped, and so is all text after it.
 
-    A reader who left early is no trouble; anything else is said once on stderr.
+    A reader that closed the pipe is no error; any other failure is reported once on stderr.
     """
 
     def write(self, text: str, /) -> int:
@@ -51,7 +51,7 @@ class _Answers(io.TextIOWrapper):
 
 
 def forgive_broken_output() -> None:
-    """From now on output that cannot be written raises nothing; where there is no stdout or stderr, it is dropped."""
+    """From now on, output that cannot be written raises no error; without stdout or stderr it is dropped."""
     sys.stderr = (
         _nowhere()
         if sys.stderr is None

@@ -20,7 +20,7 @@ _MOST: Final = 10  # GitHub shows no more of a kind in one step
 
 
 def annotate(verdict: Verdict, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """One workflow command for the verdict and one for each finding that somebody should act on; none elsewhere."""
+    """Print a workflow command for the verdict and for each finding to act on; only in GitHub Actions."""
     if environment.get("GITHUB_ACTIONS") != "true":
         return
     level = "notice" if verdict.verdict is Decision.READY else "error"
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 def judge(run: Path) -> Verdict:
     """Audit, measure, grade and render the record in `run`.
 
-    Where the reports cannot be written that is said, and the verdict is NO VERDICT. Raises InputError when the record
-    cannot be trusted, NoVerdict when the judging breaks, Interrupted when the user stops it.
+    When the reports cannot be written, this is reported and the verdict is NO VERDICT. Raises InputError when the
+    record cannot be trusted, NoVerdict when the judging breaks, Interrupted when the user stops it.
     """
     again = f"nothing is lost: `gatecrash report {run}` gives it"
     try:
@@ -67,10 +67,10 @@ def judge(run: Path) -> Verdict:
 
 
 def conclude(paths: RunPaths, ended: GatecrashError | None, *, json: bool) -> ExitCode:
-    """Judge the run that was just carried out, answer, and return the exit code of the verdict.
+    """Judge the run that has just ended, print the answer, and return the exit code of the verdict.
 
-    `ended`: what ended the run before its time. Whatever happens the four files are left as far as the disk takes them,
-    and the answer is on stdout. Raises `ended` after that, or what ended the judging.
+    `ended`: the error that ended the run early. In every case the four files are written as far as the disk has space,
+    and the answer is printed on stdout. Raises `ended` after that, or the error that ended the judging.
     """
     try:
         verdict = judge(paths.root)
@@ -87,7 +87,7 @@ def conclude(paths: RunPaths, ended: GatecrashError | None, *, json: bool) -> Ex
 
 
 def _unwritten(judged: Judged, error: OSError, again: str) -> Verdict:
-    """The verdict after files of it could not be written; what can be written then says so."""
+    """The verdict after some of its files could not be written; the other files then say so."""
     from harness.judging.unjudged import unwritten
     from harness.record.seal import seal_verdict
 
@@ -100,7 +100,7 @@ def _unwritten(judged: Judged, error: OSError, again: str) -> Verdict:
 
 
 def _leave_unjudged(paths: RunPaths, problem: GatecrashError) -> Verdict:
-    """NO VERDICT with what could not be done, in all four files where the disk takes them."""
+    """Write NO VERDICT with the error into all four files, as far as the disk has space."""
     from harness.judging.unjudged import unjudged
     from harness.record.reader import Record
     from harness.record.seal import seal_verdict
@@ -167,7 +167,7 @@ def _print(verdict: Verdict, paths: RunPaths) -> None:
 
 
 def exit_code_of(verdict: Verdict) -> ExitCode:
-    """What the command ends with."""
+    """The exit code of the command."""
     from harness.judging.grade import exit_code
 
     return exit_code(verdict)

@@ -1,1 +1,1 @@
-"""From measured indicators and audited invariants to the verdict: findings, grade, exit code."""
+"""Makes the verdict from measured indicators and audited invariants: findings, grade, exit code."""

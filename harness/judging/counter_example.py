@@ -8,7 +8,7 @@ from harness.record.verdict import HistoryStep, InvariantResult, Status
 
 
 def counter_examples(results: Sequence[InvariantResult]) -> Iterator[str]:
-    """Lines: for each violated invariant its first violation, step by step, with the faults then in force."""
+    """One line per step: the first violation of each violated invariant, with the faults then in force."""
     for result in results:
         if result.status is Status.VIOLATED and result.violations:
             first = result.violations[0]
@@ -19,10 +19,10 @@ def counter_examples(results: Sequence[InvariantResult]) -> Iterator[str]:
 
 
 def moment(step: HistoryStep) -> str:
-    """When a step happened, on the release clock."""
+    """When a step happened, in s after T0."""
     return "at rest" if step.t_s is None else f"{step.t_s:+.3f} s"
 
 
 def told(step: HistoryStep) -> str:
-    """The text, with the actor in front where it does not name them itself."""
+    """The step's text, with the actor in front when the text does not name the actor."""
     return step.text if step.text.startswith(step.actor) else f"{step.actor}: {step.text}"

@@ -1,4 +1,4 @@
-"""Findings: what an operator should act on, the worst first, each with its numbers and its runbook. Pure."""
+"""Lists the findings: problems that an operator should act on, the worst first, with numbers and runbook. Pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SELFTEST: Final = "self-test"
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the verdict and the findings are drawn from."""
+    """All results that the verdict and the findings are made from."""
 
     run: RunDocument
     scenario: Scenario
@@ -50,13 +50,13 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     invariants: tuple[InvariantResult, ...]
     faults: tuple[FaultResult, ...]
     requests_in_record: int
-    sale: str = ""  # why no sale took place; "" where one did
-    missing_operations: int = 0  # that were numbered and are not in the record
-    not_shown: str = ""  # which operations of fans were never recorded, though their requests were answered
+    sale: str = ""  # why no sale took place; "" when it did
+    missing_operations: int = 0  # numbers of operations that are not in the record
+    not_shown: str = ""  # operations of fans that are not in the record although their requests were answered
 
     @property
     def has_no_adapter(self) -> bool:
-        """Whether the users of a locustfile came, so that nothing could be audited."""
+        """Whether the users were those of a locustfile, so that there was nothing to audit."""
         return bool(self.scenario.journeys.locustfile)
 
     def expectations(self, status: str) -> list[tuple[FaultResult, ExpectationResult]]:
@@ -64,26 +64,26 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         return [(fault, e) for fault in self.faults for e in fault.expectations if e.status == status]
 
     def unmeasured(self) -> list[SliResult]:
-        """The required objectives of which nothing could be measured."""
+        """The required objectives whose indicator has no samples."""
         objectives = self.scenario.objectives
         return [
             sli for sli in self.slis if sli.name in objectives and sli.value is None and objectives[sli.name].required
         ]
 
     def undecided(self) -> list[InvariantResult]:
-        """The required invariants that the run could not decide, without those that a fault may make undecidable."""
+        """The required invariants that the run could not decide, without those that a fault excuses."""
         excused = {name for name, _, _ in self.excused()}
         return [result for result in self.invariants if self.is_undecided(result) and result.name not in excused]
 
     def not_exercised(self) -> list[InvariantResult]:
-        """The required invariants that nothing in the run put to the test."""
+        """The required invariants that nothing in the run tested."""
         return [one for one in self.invariants if one.status is Status.NOT_EXERCISED and self.is_required(one)]
 
     def excused(self) -> list[tuple[str, str, str]]:
-        """(invariant, experiment, why) for each required invariant that is undecided and a fault says it may be.
+        """(invariant, experiment, why) for each required invariant that is undecided and that a fault excuses.
 
-        Only what a fault can do is excused: a fault must have been in force, and the checker must have had something to
-        look at. An export that could not be read, or a checker that crashed, is no fault's doing.
+        Only the effects of a fault are excused: the fault must have been in force, and the checker must have had
+        operations to look at. An export that could not be read and a checker that crashed are not effects of a fault.
         """
         undecided = {
             result.name
@@ -98,7 +98,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def is_required(self, result: InvariantResult) -> bool:
-        """Whether the scenario names the invariant; where it names none, whether the platform can show it."""
+        """Whether the scenario names the invariant; when it names none, whether the platform can show it."""
         required = self.scenario.invariants
         return result.name in required if required else result.status is not Status.NOT_OBSERVABLE
 
@@ -107,7 +107,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         return result.status in (Status.UNKNOWN, Status.NOT_OBSERVABLE) and self.is_required(result)
 
     def faults_skipped(self) -> list[str]:
-        """Experiments that the scenario planned and that left no trace."""
+        """Experiments that the scenario planned and faults.json does not contain."""
         carried_out = {fault.experiment for fault in self.faults}
         return [plan.experiment for plan in self.scenario.faults if plan.experiment not in carried_out]
 
@@ -197,7 +197,7 @@ def _crashes(judged: Judgement) -> list[Finding]:
 
 
 def _cut(judged: Judgement) -> list[Finding]:
-    """Journeys that the end of the run cut: what became of those people nobody knows."""
+    """Journeys that the end of the run cut short, so that their end is not known."""
     load = judged.run.load
     if load is None or load.unfinished <= _CUT_RATIO_MAX * load.users_released:
         return []
@@ -289,7 +289,7 @@ def _anomalies(judged: Judgement) -> list[Finding]:
 
 
 def _selftest(judged: Judgement) -> list[Finding]:
-    """An audit that was shown not to see; that it was never tested is told where the report says how it was made."""
+    """A self-test that the audit failed. The section on method says when there was no self-test."""
     last = judged.run.selftest
     if last is None or last.passed:
         return []
@@ -298,9 +298,9 @@ def _selftest(judged: Judgement) -> list[Finding]:
 
 
 def _untested(judged: Judgement) -> list[Finding]:
-    """What this run says nothing about: a reader must not take silence for a pass."""
+    """What this run did not test, listed so that a reader does not take silence for a pass."""
     if judged.has_no_adapter:
-        return []  # one finding says it of all
+        return []  # another finding already says that nothing was audited
     runbook = _runbook(_UNTESTED)
     by_note: dict[str, list[str]] = {}
     for result in judged.invariants:

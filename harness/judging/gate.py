@@ -1,8 +1,9 @@
 """The gate: judges a finished run again and returns the exit code for a CI job.
 
-The record decides, not verdict.json: the record is judged again, and verdict.json is held against what that gives. One
-that another gatecrash wrote is held against it as well, in every field that both have: who edits a verdict can edit the
-name of its judge too. A verdict.json that says that the record was never judged is NO VERDICT, without judging.
+The record decides, not verdict.json: the gate judges the record again and compares verdict.json with the result. A
+verdict.json that another version of gatecrash wrote is compared too, in every field that both have, because whoever
+edits a verdict can also edit the version that judged. When verdict.json says that the record was never judged, the gate
+answers NO VERDICT without judging.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _OWN: Final = ("judged_by", "seal")
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """What the gate says of a run. `note`: what its reader should know besides; "" for nothing."""
+    """The gate's answer. `note`: what else the reader should know, or ""."""
 
     run_id: str
     verdict: Decision
@@ -49,7 +50,7 @@ class Decided(msgspec.Struct, frozen=True):
 
 
 class _Head(msgspec.Struct, frozen=True):
-    """What every verdict.json has, whichever gatecrash wrote it."""
+    """The fields that verdict.json has in every version of gatecrash."""
 
     schema: str
     run_id: str
@@ -120,7 +121,7 @@ def _same(expected: object, found: object) -> bool:
 
 
 def _read(path: Path) -> tuple[_Head, dict[str, object]]:
-    """verdict.json as it is written. Raises InputError when it is missing or no verdict."""
+    """The content of verdict.json. Raises InputError when it is missing or no verdict."""
     require_file(path)
     try:
         text = path.read_bytes()
@@ -138,7 +139,7 @@ def _read(path: Path) -> tuple[_Head, dict[str, object]]:
 
 
 def _without_repeats(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """One reader takes the first of two equal keys, another the last: neither may be fooled."""
+    """Refuses an object with two equal keys, of which some readers take the first and others the last."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key stands in it twice")
@@ -161,17 +162,17 @@ def _require_same(
 
 
 def _place(at: Sequence[str | int]) -> str:
-    """In one line: slis[3].value."""
+    """A path in one line: slis[3].value."""
     return _one_line("".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in at).lstrip("."))
 
 
 def _shown(value: object) -> str:
-    """As JSON, cut; "nothing" where there is none."""
+    """A value as JSON, shortened; "nothing" when it is absent."""
     return "nothing" if value is _ABSENT else _one_line(json.dumps(value, ensure_ascii=False))
 
 
 def _one_line(text: str) -> str:
-    """Whoever edited a verdict chose it: nothing that a terminal obeys, and not too much of it."""
+    """A text from a verdict that may be edited: without control characters for the terminal, and shortened."""
     shown = repr(text)[1:-1]
     return shown if len(shown) <= _SHOWN_MAX else f"{shown[:_SHOWN_MAX]}…"
 

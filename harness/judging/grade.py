@@ -1,7 +1,7 @@
-"""Indicators, invariants and faults in; score, letter and the one word out. Pure: the same record, the same verdict.
+"""Makes score, letter and verdict from indicators, invariants and faults. Pure: the same record, the same verdict.
 
 **Score.** Each objective scores 100 at its target or better, 0 at its worst or beyond, a straight line between; the
-score of the run is their mean. An objective without samples is left out of the mean and never met.
+score of the run is their mean. An objective without samples is left out of the mean and is never met.
 
 **Letter.** A ≥ 90, B ≥ 80, C ≥ 70, D ≥ 60, else F. A cap holds the letter down; the score stays what it is:
 
@@ -70,7 +70,7 @@ from harness.sli.sale import did_not_take_place, not_shown
 _LETTERS: Final = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0), ("F", 0.0))
 _ORDER: Final = "ABCDF"
 _WRITE_ADAPTER: Final = "write an adapter, see docs/own-platform.md"
-_CRASHED_RATIO_MAX: Final = 0.001  # of the journeys; beyond that nobody knows what the others would have seen
+_CRASHED_RATIO_MAX: Final = 0.001  # of the journeys; when more crash, the crowd was not the one asked for
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +102,7 @@ def grade(
 ) -> Verdict:
     """Judge a run from its record and what was found in it. Raises `InputError` if its scenario cannot be read.
 
-    `seen`: what others have read of that record already.
+    `seen`: the record's tables, where the caller has already read them.
     """
     run = record.run
     scenario = scenario_of(record)
@@ -151,7 +151,7 @@ def grade(
 def _generator(
     record: Record, scenario: Scenario, indicators: Sequence[IndicatorValue], slis: Sequence[SliResult]
 ) -> GeneratorResult | None:
-    """Whether the load generator was sound; null: it released nobody."""
+    """Whether the load generator was sound; null when it released no user."""
     load = record.run.load
     if load is None:
         return None
@@ -166,7 +166,7 @@ def _generator(
 
 
 def exit_code(verdict: Verdict) -> ExitCode:
-    """What the shell sees."""
+    """The exit code of a verdict."""
     if verdict.verdict is Decision.NO_VERDICT:
         return ExitCode.NO_VERDICT
     if any(result.status is Status.VIOLATED for result in verdict.invariants):
@@ -175,7 +175,7 @@ def exit_code(verdict: Verdict) -> ExitCode:
 
 
 def scenario_of(record: Record) -> Scenario:
-    """The scenario as the record keeps it. Raises `InputError` if it is none."""
+    """The scenario as the record keeps it. Raises `InputError` when the record has no valid scenario."""
     try:
         return msgspec.convert(record.run.scenario, Scenario, str_keys=True)
     except msgspec.ValidationError as error:
@@ -183,7 +183,7 @@ def scenario_of(record: Record) -> Scenario:
 
 
 def judge_objective(value: IndicatorValue, objective: Objective | None) -> SliResult:
-    """Hold one indicator against its objective."""
+    """Compare one indicator with its objective."""
     spec = INDICATORS[value.name]
     judged = objective is not None and value.value is not None
     return SliResult(
@@ -322,17 +322,17 @@ def _evidence_in_doubt(judged: Judgement) -> Iterator[Reason]:
 
 
 def _incomplete(anomalies: Sequence[Anomaly]) -> str:
-    """What ended the run, where that is known; else what is missing."""
+    """What ended the run, when that is known; else what is missing."""
     ended = [one.text for one in anomalies if one.source == OWN_SOURCE]
     if ended:
         return f"The run {ended[-1]}."
-    own = [one for one in anomalies if one.source != "run.json"]  # that one says no more than this
+    own = [one for one in anomalies if one.source != "run.json"]  # that note says no more than this reason
     why = f"{own[-1].source}: {own[-1].text}" if own else "the run never finished"
     return f"The record is incomplete: {why}."
 
 
 def _violated(judged: Judgement) -> Iterator[Reason]:
-    """Each violated invariant; the first sentence names them all."""
+    """A reason for each violated invariant; the first sentence names all of them."""
     violated = [result for result in judged.invariants if result.status is Status.VIOLATED]
     for at, result in enumerate(violated):
         first = result.violations[0].summary if result.violations else "see the report"
@@ -380,7 +380,7 @@ def _crashed(judged: Judgement) -> Iterator[Reason]:
 
 
 def _crashes_by_kind(judged: Judgement) -> Iterator[tuple[str, Sequence[CrashSummary], int]]:
-    """(words, crashes, users who came) of each kind: many spectators are no excuse for fans whose journeys crash."""
+    """(words, crashes, users who came) of each kind: many sound spectators do not make up for crashed fans."""
     load = judged.scenario.load
     came = {"fan": load.fans, "bot": load.bots, "lurker": load.lurkers, "spectator": load.spectators}
     crashes = judged.run.load.crashes if judged.run.load else ()
@@ -408,7 +408,7 @@ def _missed(judged: Judgement) -> Iterator[Reason]:
 
 
 def _unseen(judged: Judgement) -> Iterator[Reason]:
-    """What is required and was not seen, so that nobody can say."""
+    """The reasons for NO VERDICT: what is required and was not seen."""
     if judged.has_no_adapter and judged.scenario.audit == "required":
         yield Reason(UNAUDITED, f"{_WRITE_ADAPTER}; or set audit: none, to be judged by what was seen")
     for result in judged.undecided():

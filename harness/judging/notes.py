@@ -16,7 +16,7 @@ _VARYING: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-fA-F]{8,}\b|\b0x[0-9a-
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Notes of one source that are alike but for numbers, names in quotes and digests. `text`: the first one's."""
+    """Notes of one source that differ only in numbers, quoted names and digests. `text`: that of the first."""
 
     source: str
     text: str
@@ -26,13 +26,13 @@ class Note(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """The text, with how many like it there are."""
+        """The text with the number of similar notes."""
         more = f" (and {self.count - 1:,} more like it)" if self.count > 1 else ""
         return f"{shortened(self.text)}{more}"
 
 
 def grouped(anomalies: Iterable[Anomaly]) -> tuple[Note, ...]:
-    """At most `GROUPS_MAX` notes in the order in which each was first made; the last one counts what is left out."""
+    """At most `GROUPS_MAX` groups in the order of their first notes; the last one counts the notes left out."""
     found: dict[tuple[str, bool, str], Note] = {}
     for one in anomalies:
         key = (one.source, one.is_death, _VARYING.sub("#", one.text))
@@ -41,7 +41,7 @@ def grouped(anomalies: Iterable[Anomaly]) -> tuple[Note, ...]:
             found[key] = Note(one.source, one.text, 1, one.t_s, one.is_death)
         else:
             found[key] = msgspec.structs.replace(known, count=known.count + 1)
-    notes = sorted(found.values(), key=lambda note: not note.is_death)  # deaths are never what is left out
+    notes = sorted(found.values(), key=lambda note: not note.is_death)  # deaths are never left out
     if len(notes) <= GROUPS_MAX:
         return tuple(found.values())
     kept, rest = notes[: GROUPS_MAX - 1], notes[GROUPS_MAX - 1 :]
@@ -51,11 +51,11 @@ def grouped(anomalies: Iterable[Anomaly]) -> tuple[Note, ...]:
 
 
 def few(parts: Sequence[str], most: int = 8, between: str = "; ") -> str:
-    """The first of them in a line, and how many more there are."""
+    """The first texts in one line, and how many more there are."""
     more = [f"and {len(parts) - most:,} more"] if len(parts) > most else []
     return between.join([*parts[:most], *more])
 
 
 def shortened(text: str) -> str:
-    """A text that is not longer than a reader will read."""
+    """The text, cut when it is too long to be read."""
     return text if len(text) <= _TEXT_MAX else f"{text[:_TEXT_MAX]} …"

@@ -1,8 +1,8 @@
 """Overstatement: the time that the load generator itself added to response times; see docs/instrument.md.
 
-A response time runs from when the user meant to send to when the client had noticed the whole answer. Two parts of it
-are the generator's: how much later than meant it began, and how long the answer lay in the kernel before it was read.
-Both are in the column `overstated_ms` of `requests`. Pure: tables and figures in, values out.
+A response time runs from when the user meant to send to when the client had noticed the whole answer. The generator
+itself adds two parts: the delay of the send, and the time that the answer lay in the kernel before the client read it.
+The column `overstated_ms` of `requests` holds their sum. Pure: tables and figures in, values out.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _MS_OF: Final = {"s": 1000.0, "ms": 1.0}
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """Why the generator is not to be trusted, in words."""
+    """One reason to doubt the generator, in words."""
 
     validity: Validity
     reason: str
 
 
 def by_step(requests: pa.Table) -> dict[str, Overstatement]:
-    """p50 and p99 of `overstated_ms` of each step, over the answers for which it was measured."""
+    """p50 and p99 of `overstated_ms` by step, over the answers that have it."""
     measured = requests.filter(pc.is_valid(requests["overstated_ms"]))
     steps, overstated_ms = np.array(measured["step"].to_pylist()), measured["overstated_ms"].to_numpy()
     found = {step: overstated_ms[steps == step] for step in sorted(set(steps.tolist()))}
@@ -49,10 +49,11 @@ def by_step(requests: pa.Table) -> dict[str, Overstatement]:
 def without_it(
     record: Record, values: Collection[IndicatorValue], loop_lag_ms: float | None
 ) -> tuple[IndicatorValue, ...]:
-    """Those of these indicators that are times, as they would be without what the generator added.
+    """The indicators that are times, as they would be without the time that the generator added.
 
-    Response times: by the difference that it makes among the requests for which it was measured; a request without an
-    answer is one, since nobody read anything late. Times of events: the loop's lag at its p99 is taken off.
+    From a response time we subtract the difference that the added time makes among the requests for which it was
+    measured. A request without an answer counts as measured, because no answer was read late. From a time of events we
+    subtract the loop's lag at its p99.
     """
     requests = record.table("requests")
     known = requests.filter(
@@ -86,7 +87,7 @@ def without_it(
 
 
 def _operations_without(operations: pa.Table, known: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Operations with a request for which it was measured; and the same, ended earlier by what those added."""
+    """The operations with a measured request, and the same operations ended earlier by the time that was added."""
     served = known.filter(pc.is_valid(known["op"])).group_by(["worker", "op"])
     added = served.aggregate([("overstated_ms", "sum")])
     keys = zip(added["worker"].to_pylist(), added["op"].to_pylist(), strict=True)
@@ -102,10 +103,11 @@ def _operations_without(operations: pa.Table, known: pa.Table) -> tuple[pa.Table
 def doubts(
     slis: Sequence[SliResult], without: Sequence[SliResult], objectives: Mapping[str, Objective], least_score: float
 ) -> tuple[Doubt, ...]:
-    """Which decisions would be others without what the generator added. `least_score`: of the grade that is asked for.
+    """Lists the decisions that would be different without the time that the generator added.
 
-    At or beyond its worst only with it, or a grade that is too low only with it: INVALID, since the run would be NOT
-    READY for the generator's sake. A target missed only with it: DEGRADED.
+    `least_score`: the score that the required grade needs. INVALID when an indicator reaches its worst, or the grade is
+    too low, only because of the added time: the run would be NOT READY because of the generator. DEGRADED when a target
+    is missed only because of the added time.
     """
     truer = {sli.name: sli for sli in without}
     found: list[Doubt] = []

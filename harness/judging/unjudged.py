@@ -1,6 +1,7 @@
-"""The verdict of a run whose record was not judged, or whose judgement could not be written: NO VERDICT, and why.
+"""Makes the verdict of a run that was not judged, or whose verdict could not be written: NO VERDICT, and why.
 
-It has no `judged_by`, since no gatecrash judged the record; so the gate knows it and asks for `gatecrash report`.
+The verdict has no `judged_by`, because no version of gatecrash judged the record. The gate recognises it by that and
+asks for `gatecrash report`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def unjudged(run: RunDocument, reason: Reason) -> Verdict:
 
 
 def unwritten(verdict: Verdict, reason: Reason) -> Verdict:
-    """NO VERDICT where the files of a verdict could not be written; what the record gave stays among the reasons."""
+    """NO VERDICT because files could not be written; the reasons of the original verdict stay in the list."""
     given = verdict.reasons
     if verdict.verdict is not Decision.NO_VERDICT:
         text = f"The record gives {verdict.verdict}: {verdict.reason}"
@@ -55,5 +56,5 @@ def unwritten(verdict: Verdict, reason: Reason) -> Verdict:
 
 
 def is_unjudged(verdict: str, judged_by: str) -> bool:
-    """Whether a verdict.json with these two fields is one of the two above."""
+    """Whether a verdict.json with these two fields was made by one of the two functions above."""
     return verdict == Decision.NO_VERDICT and not judged_by

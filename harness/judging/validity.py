@@ -1,11 +1,13 @@
-"""Judges the load generator: VALID, DEGRADED or INVALID. An overloaded generator has measured itself.
+"""Judges the load generator: VALID, DEGRADED or INVALID.
+
+An overloaded generator measures itself instead of the platform.
 
 Pure: the run document, the generator's own health table and the scenario's limits in, a `GeneratorResult` out. Beyond
-the first figure of a limit it is DEGRADED, beyond the second INVALID; every reason is said in words.
+the first figure of a limit the generator is DEGRADED, beyond the second INVALID; each reason is told in words.
 
-Seconds that are missing from a worker's health samples count as time in which nothing was measured. Mere lag of a loop
-is no reason for doubt where the table of requests says how much it added to each response time
-(`harness.judging.overstatement`): then a deciding figure is in doubt when it would decide otherwise without the lag.
+Seconds that are missing from a worker's health samples count as time in which nothing was measured. When the table of
+requests says how much a loop's lag added to each response time, the lag alone is no reason for doubt: then a figure is
+in doubt only when the verdict would be different without the lag (`harness.judging.overstatement`).
 """
 
 from __future__ import annotations
@@ -28,18 +30,17 @@ from harness.sli.measured import percentile
 
 _SUSTAINED_S: Final = 3
 _ROW_S: Final = 1.0
-_STALL_MIN_S: Final = 0.5  # a loop that stands still for less is late, not absent
+_STALL_MIN_S: Final = 0.5  # a loop that stands still for a shorter time is only late
 _RANK: Final = (Validity.VALID, Validity.DEGRADED, Validity.INVALID)
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The generator's own figures between T0 and the end of the run; null without rows.
+    """The health figures of the generator between T0 and the end of the run; null without rows.
 
     `loop_lag_ms_p99`: p99 over worker-seconds of each second's own p99. `cpu_percent_max`: the busiest worker's highest
-    mean over three seconds, so that one busy second at the release does not decide. `stall_s_max`: the longest time in
-    which a worker's loop did not turn. `missing_ratio`: the time that is missing from the health samples of the worker
-    that misses the most, as a share of the run. `scrape_late_s_max`: how late the slowest round of the scraper was by
-    its own fault.
+    mean over three seconds, because one busy second at the release must not decide. `stall_s_max`: the longest time for
+    which a worker's loop stood still. `missing_ratio`: the largest share of the run that is missing from one worker's
+    health samples. `scrape_late_s_max`: how late the slowest round of the scraper was for reasons of its own.
     """
 
     loop_lag_ms_p99: float | None
@@ -78,10 +79,10 @@ def health(
 
 
 def _stalls_s(rows: pd.DataFrame, duration_s: float) -> list[float]:
-    """How long the loop of one worker stood still, each time that it did between T0 and the end of the run.
+    """How long the loop of one worker stood still, for each such time between T0 and the end of the run.
 
-    A row is written at the end of its second. A loop that stood still shows as a lag in the next row or, where even
-    that is missing, as a row that is late. The last row before the end may be a second old.
+    A row is written at the end of its second. A loop that stood still shows as lag in the next row or, when that row is
+    missing, as a late row. The last row before the end may be a second old.
     """
     stalls: list[float] = []
     before_s = -_ROW_S
@@ -93,7 +94,7 @@ def _stalls_s(rows: pd.DataFrame, duration_s: float) -> list[float]:
 
 
 def _scrape_late_s(metrics: pa.Table, duration_s: float) -> float | None:
-    """The scraper's worst round; of a scraper that ended before the run did, how long before."""
+    """How late the scraper's worst round was; when the scraper ended early, how long before the end of the run."""
     rounds = metrics.filter(pc.equal(metrics["name"], SCRAPE_LATE))
     during = rounds.filter(pc.and_(pc.greater_equal(rounds["t_s"], 0.0), pc.less_equal(rounds["t_s"], duration_s)))
     if not during.num_rows:
@@ -116,9 +117,10 @@ def judge_generator(
     overstated: Mapping[str, Overstatement] = MappingProxyType({}),
     doubts: Sequence[Doubt] = (),
 ) -> GeneratorResult:
-    """Hold the figures against the limits. Without health figures the generator is INVALID: nobody watched it.
+    """Compare the figures with the limits. Without health figures the generator is INVALID, because it was not watched.
 
-    `overstated`: by step, what the generator added to the response times; `doubts`: what that puts in doubt.
+    `overstated`: the time that the generator added to response times, by step; `doubts`: the decisions that this puts
+    in doubt.
     """
     checks = [_judge(*check) for check in _figures(load, measured, limits, lag_decides=not overstated)]
     checks += [(doubt.validity, doubt.reason) for doubt in doubts]
@@ -143,9 +145,10 @@ def judge_generator(
 def _figures(
     load: LoadSummary, measured: Health, limits: GeneratorLimits, *, lag_decides: bool
 ) -> tuple[tuple[str, str, float | None, tuple[float, float]], ...]:
-    """(what, unit, measured, limits) of everything that has limits.
+    """(what, unit, measured, limits) of all figures with limits.
 
-    `lag_decides`: what lag added to the response times was not measured, so lag itself has to be held against a limit.
+    `lag_decides`: the time that lag added to response times was not measured, so the lag itself is compared with a
+    limit.
     """
     lag_limits = limits.loop_lag_ms_p99 if lag_decides else (limits.loop_lag_ms_p99[1],) * 2
     unreleased = (load.users_asked - load.users_released) / load.users_asked if load.users_asked else None

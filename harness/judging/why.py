@@ -14,7 +14,7 @@ _DECIDED: Final = (Status.HELD, Status.VIOLATED)
 
 
 class Why(msgspec.Struct, frozen=True):
-    """One line: what it explains ("NO VERDICT", "held at B", "excused"), the text, and what to do about it."""
+    """One reason: what it explains ("NO VERDICT", "held at B", "excused"), the text, and what to do about it."""
 
     of: str
     text: str
@@ -22,9 +22,9 @@ class Why(msgspec.Struct, frozen=True):
 
 
 def why(verdict: Verdict) -> tuple[Why, ...]:
-    """What decided against READY, then what holds the grade, then the excuses of faults; each list cut at a length.
+    """The reasons against READY, then the caps on the grade, then the excused invariants; long lists are cut.
 
-    That an F is held by a violated invariant is among the reasons already.
+    The cap at F for a violated invariant is left out: the reasons already name the invariant.
     """
     lines = [Why(verdict.verdict.value, one.text, one.action) for one in verdict.reasons]
     held = [Why(f"held at {verdict.grade}", one.text, one.action) for one in verdict.held_at if verdict.grade != "F"]
@@ -34,7 +34,7 @@ def why(verdict: Verdict) -> tuple[Why, ...]:
 
 
 def excuses(verdict: Verdict) -> Iterator[Why]:
-    """Each invariant that a fault was allowed to make undecidable, and that was not decided."""
+    """The invariants that are undecided and that a fault was allowed to make undecidable."""
     undecided = {result.name for result in verdict.invariants if result.status not in _DECIDED}
     for fault in verdict.faults:
         for name, reason in fault.makes_undecidable.items():
@@ -44,7 +44,7 @@ def excuses(verdict: Verdict) -> Iterator[Why]:
 
 
 def decides(verdict: Verdict, sli: SliResult) -> bool:
-    """Whether a missed objective is itself a reason for NOT READY; else it costs points."""
+    """Whether a missed objective is itself a reason for NOT READY; otherwise it costs points only."""
     return verdict.verdict is Decision.NOT_READY and sli.required and sli.score == 0.0
 
 

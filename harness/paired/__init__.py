@@ -1,4 +1,4 @@
-"""Two runs side by side: what the faults did, apart from what the spike did.
+"""Compares two runs, to tell the effects of the faults from the effects of the spike.
 
 The control has the same seed, the same fans and the same arrivals as the treatment, and no fault. The comparison is
 pure: two judged records in, `harness.record.verdict.Paired` out.

@@ -1,4 +1,4 @@
-"""A treatment and its control, each already judged, compared: `harness.record.verdict.Paired`. Pure."""
+"""Compares a treatment with its control, both already judged, and returns `harness.record.verdict.Paired`. Pure."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ def compare(
     order: str = ORDER,
     names: tuple[str, str] = ("control", "treatment"),
 ) -> Paired:
-    """Treatment against control, or why not. `where`: the control's directory, as the report names it.
+    """Compare treatment and control, or say why they cannot be compared.
 
-    `names`: what the two are called where something is wrong with one of them.
+    `where`: the control's directory, as the report names it.
+
+    `names`: what the two runs are called when something is wrong with one of them.
     """
     head = Paired(
         control=where,
@@ -66,7 +68,7 @@ def compare(
 
 
 def left_out(where: str, reason: str) -> Paired:
-    """A treatment whose control could not even be judged."""
+    """The comparison of a treatment whose control could not be judged: only the reason."""
     return Paired(
         control=where, order=ORDER, control_verdict=None, control_grade=None, control_score=None, left_out=reason
     )
@@ -78,7 +80,7 @@ def is_paired(record: Record) -> bool:
 
 
 def added(verdict: Verdict, paired: Paired, control_files: Mapping[str, str]) -> Verdict:
-    """The verdict with the comparison, resting on the control's files too; one that failed is a finding."""
+    """The verdict with the comparison and the digests of the control's files; a failed comparison adds a finding."""
     findings = verdict.findings
     if paired.left_out:
         evidence = f"{paired.left_out[:1].upper()}{paired.left_out[1:]}"
@@ -106,7 +108,7 @@ def _cause(met_alone: bool | None, met: bool | None) -> str:
 
 
 def _unusable(verdict: Verdict, half: str) -> str:
-    """Why nothing can be said of a half; "" when something can."""
+    """Why this half cannot be compared; "" when it can."""
     if verdict.verdict is Decision.NO_VERDICT:
         return f"the {half} gave no verdict: {verdict.reason}"
     generator = verdict.generator

@@ -1,8 +1,8 @@
-"""Carries a paired run out: the control first, then the treatment, each on a stack of its own.
+"""Carries out a paired run: the control first, then the treatment, each on a stack of its own.
 
-The control goes first so that nothing which the faults leave behind on this machine can reach it, and so that a crowd
-that the platform cannot stand at all is known before anything is broken. The price: whatever a first run warms up, the
-treatment finds warm.
+The control goes first for two reasons: nothing that the faults leave behind on this machine can reach it, and a
+platform that cannot stand the crowd at all is found out before anything is broken. The disadvantage: caches that the
+first run warms up are warm for the treatment.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def require_pairable(scenario: Scenario, remote_workers: int = 0) -> None:
 def run_both(paths: RunPaths, carry_out: Callable[[RunPaths, Half], None], say: Callable[[str], None]) -> None:
     """Carry out the control into its directory below `paths`, then the treatment into `paths`.
 
-    A control that fails is said and does not keep the treatment from running. What would fail the treatment as well
-    (bad input, a machine that lacks something) and the user's own stop are raised.
+    A control that fails is reported, and the treatment runs all the same. Raised are errors that would fail the
+    treatment as well (bad input, a machine that lacks something), and the user's own stop.
     """
     paths.control.root.mkdir()
     try:

@@ -17,9 +17,10 @@ AFTER: Final = "after"
 def phases(faults: Sequence[FaultRun], duration_s: float) -> tuple[PairedPhase, ...]:
     """Around each fault that was in force, in the order of their start.
 
-    During: from when it was asked for, so that nothing it touched counts as before, until its canary saw it healed.
-    Before and after reach to the neighbouring faults, or to T0 and the end of the run; where another fault was in force
-    at that edge, there is no such stretch. An experiment carried out again is called by its name and its number.
+    During: from when the fault was asked for, so that no effect of it counts as before, until its canary saw it healed.
+    Before and after reach to the neighbouring faults, or to T0 and the end of the run; when another fault was in force
+    at that edge, there is no such stretch. An experiment that is carried out again is called by its name and its
+    number.
     """
     spans = sorted(
         ((fault.experiment, *edges) for fault in faults if (edges := _edges(fault, duration_s)) is not None),

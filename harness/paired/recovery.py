@@ -21,7 +21,7 @@ _IN_A_ROW: Final = 3
 
 
 def recoveries(rows: Sequence[PairedRow], halves: Halves, phases: Sequence[PairedPhase]) -> tuple[PairedRecovery, ...]:
-    """For each fault, each indicator that it made worse, during it or after it, as its interval says."""
+    """The recovery of each indicator that a fault clearly made worse, during it or after it."""
     found = []
     for after in (phase for phase in phases if phase.phase == AFTER):
         for row in rows:
@@ -32,9 +32,9 @@ def recoveries(rows: Sequence[PairedRow], halves: Halves, phases: Sequence[Paire
 
 
 def recovered_after_s(looks: Sequence[tuple[float, bool]], healed_s: float) -> float | None:
-    """From the heal to the first of three looks in a row that were within; null when there are none.
+    """Seconds from the heal to the first of three looks in a row that were within, else null.
 
-    `looks`: when each began, and whether the treatment was not beyond its control's interval.
+    `looks`: when each look began, and whether the treatment was within its control's interval.
     """
     run: list[float] = []
     for start_s, within in looks:
@@ -47,10 +47,10 @@ def recovered_after_s(looks: Sequence[tuple[float, bool]], healed_s: float) -> f
 def look(
     control: Samples, treatment: Samples, better: str, healed_s: float, until_s: float
 ) -> list[tuple[float, bool]]:
-    """Stretches of 2 s, each half a second later: when it began, and whether the treatment was within.
+    """Looks: stretches of 2 s that begin every half second, and whether the treatment was within the interval.
 
-    Where the control has too little in the same stretch, its own is lengthened backwards. A stretch in which the
-    treatment has fewer than `ENOUGH` observations says nothing and is left out.
+    When the control has too few observations in a stretch, its stretch is lengthened backwards. A stretch in which the
+    treatment has fewer than `ENOUGH` observations is left out.
     """
     return list(_looks(control, treatment, better, healed_s, until_s))
 

@@ -1,4 +1,4 @@
-"""Every indicator, every step and the retries, treatment against control: over the whole run and by phase. Pure."""
+"""Compares every indicator, every step and the retries of two runs: over the whole run and by phase. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Better = Literal["lower", "higher"]
 
 
 class Halves(msgspec.Struct, frozen=True):
-    """What was observed in each run; `matched`: fans of one name are the same person in both."""
+    """The observations of both runs; `matched`: fans of one name are the same person in both."""
 
     control: Observations
     treatment: Observations
@@ -35,7 +35,7 @@ class Halves(msgspec.Struct, frozen=True):
 
 
 class Measure(msgspec.Struct, frozen=True):
-    """One row before it is compared: what it is called, and what it is taken of."""
+    """One row before it is compared: its name and its samples."""
 
     name: str
     title: str
@@ -46,13 +46,13 @@ class Measure(msgspec.Struct, frozen=True):
 
 
 def indicator_rows(halves: Halves, phases: Sequence[PairedPhase]) -> tuple[PairedRow, ...]:
-    """Every indicator that either run could tell, in the order of the registry."""
+    """Every indicator that has a value in either run, in the order of the registry."""
     rows = [_indicator(spec, halves, phases) for spec in INDICATORS.values()]
     return tuple(row for row in rows if row.whole.control is not None or row.whole.treatment is not None)
 
 
 def step_rows(halves: Halves, phases: Sequence[PairedPhase]) -> tuple[PairedRow, ...]:
-    """Of each step that was sent: its response time p95, and the share of its requests that were not ok."""
+    """For each step that was sent: its response time p95, and the share of its requests that were not ok."""
     found = []
     for step in _sent(halves):
         title = step.replace("_", " ").capitalize()
@@ -62,9 +62,9 @@ def step_rows(halves: Halves, phases: Sequence[PairedPhase]) -> tuple[PairedRow,
 
 
 def retry_rows(halves: Halves, phases: Sequence[PairedPhase]) -> tuple[PairedRow, ...]:
-    """Retry amplification: attempts per intended operation, over all steps and of each that was tried again.
+    """Retry amplification: attempts per intended operation, over all steps and of each step with retries.
 
-    Attempts count to the phase in which the operation was first intended.
+    Attempts count in the phase in which the operation was first intended.
     """
     steps = [
         step for step in _sent(halves) if _tried_again(halves.control, step) or _tried_again(halves.treatment, step)
@@ -80,7 +80,7 @@ def row_of(measure: Measure, halves: Halves, phases: Sequence[PairedPhase]) -> P
     """One row compared, over the whole run and in each phase in which either run has a sample."""
     control, treatment = measure.samples(halves.control), measure.samples(halves.treatment)
     whole = delta_of(contrast(control, treatment, paired=halves.matched), measure.better)
-    known: dict[tuple[float, float], PairedDelta] = {}  # after one fault is before the next
+    known: dict[tuple[float, float], PairedDelta] = {}  # the phase after one fault is the phase before the next
     by_phase = []
     for phase in phases:
         span = phase.t_from_s, phase.t_to_s
@@ -101,7 +101,7 @@ def row_of(measure: Measure, halves: Halves, phases: Sequence[PairedPhase]) -> P
 
 
 def delta_of(found: Contrast, better: Better) -> PairedDelta:
-    """A contrast with its effect: worse or better when the whole interval says so, none when it holds zero."""
+    """A contrast with its effect: worse or better when the whole interval is on one side of zero, else none."""
     return PairedDelta(
         control=found.control,
         treatment=found.treatment,

@@ -1,4 +1,4 @@
-"""Sales lost and sales late: who had bought by when, with the faults and without. Pure."""
+"""Counts sales lost and sales late: how many fans had bought by when, with the faults and without. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GRID_S: Final = 0.5
 
 
 def told_s(seen: Observations) -> dict[str, float]:
-    """Fan → when they were first told that an order of theirs is confirmed; infinite: it is, and they never were."""
+    """Fan → when the fan was first told that an order is confirmed; infinite: it is confirmed, and never was told."""
     history = seen.history
     told: dict[str, float] = {}
     for actor, t_s in [
@@ -32,9 +32,10 @@ def told_s(seen: Observations) -> dict[str, float]:
 
 
 def sales(halves: Halves, duration_s: float) -> PairedSales | None:
-    """How many fans bought in each run, and how far the treatment was behind; null when nobody joined.
+    """How many fans bought in each run, and how far the treatment was behind; null when no fan joined.
 
-    Lost: fewer fans bought in the end. Late: the treatment was further behind at its worst than it was in the end.
+    Lost: how many fewer fans bought in the end. Late: how many more the treatment was behind at its worst instant than
+    in the end.
     """
     fans = sorted({join.actor for half in (halves.control, halves.treatment) for join in half.history.joins})
     if not fans:

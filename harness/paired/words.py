@@ -1,4 +1,4 @@
-"""A comparison in a few lines, for the terminal."""
+"""Tells a comparison in a few lines, for the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.record.verdict import Paired, PairedRow
 
 
 def in_words(paired: Paired) -> Iterator[str]:
-    """The control's own result, then what each fault made worse while it was in force, or why that cannot be told."""
+    """The control's result, then what each fault made worse while it was in force, or why that is not known."""
     if paired.control_verdict is not None:
         score = paired.control_score
         grade = "" if score is None else f", grade {paired.control_grade} ({points(score)}/100)"

@@ -1,1 +1,1 @@
-"""The run directory: the hinge between those who do (swarm, chaos) and those who judge (audit, sli, reports)."""
+"""The run directory: swarm and chaos write it, audit, sli and reports read it."""

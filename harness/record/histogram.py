@@ -1,8 +1,8 @@
-"""Requests as per-second histograms: what a worker writes when rows would be too many, and how it is read again.
+"""Requests as per-second histograms: a worker writes them when there are too many requests for rows.
 
-Values are kept as an HdrHistogram keeps them: by their top 8 bits, each bucket named by the largest value it holds. So
-no percentile flatters, and none is off by more than 1/128 (http://hdrhistogram.org). Service and response time are
-counted together, so that the share that waited is still seen.
+Values are kept as an HdrHistogram keeps them (http://hdrhistogram.org): by their top 8 bits, each bucket named by the
+largest value that it holds. So a percentile is never too small, and too large by at most 1/128. Pairs of service and
+response time are counted, so that the share of requests that waited is still known.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.record.schema import REQUESTS
 PRECISION_BITS: Final = 8
 _US: Final = 1_000_000.0
 _MIDDLE_S: Final = 0.5
-_NOBODY: Final = -1  # in the columns seq and user: which ones they were is not known any more
+_NOBODY: Final = -1  # in the columns seq and user: the numbers are no longer known
 _KEPT: Final = ("worker", "kind", "step", "method", "status", "outcome", "error", "attempt")
 
 
@@ -33,8 +33,8 @@ def bucket_us(value_us: int) -> int:
 def expand(cells: pa.Table) -> pa.Table:
     """Rows of REQUESTS that have these histograms (table `histograms`): a row for each request that was counted.
 
-    A row stands in the middle of its second; `seq` and `user` are -1, `actor` is "", `op` null, `response_bytes` 0. A
-    request that was answered has its first byte at its end.
+    A row stands in the middle of its second; `seq` and `user` are -1, `actor` is "", `op` null, `response_bytes` 0. An
+    answered request has its first byte at its end.
     """
     rows = cells.take(np.repeat(np.arange(cells.num_rows), cells["count"].to_numpy()))
     service_s = pc.divide(pc.cast(rows["service_us"], pa.float64()), _US)

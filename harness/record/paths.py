@@ -18,7 +18,7 @@ class RunPaths(Struct, frozen=True):
 
     @property
     def run_id(self) -> str:
-        """The directory's name; of a control, with that of its treatment before it."""
+        """The directory's name; for a control, with the name of its treatment before it."""
         return f"{self.root.parent.name}/{_CONTROL}" if self.root.name == _CONTROL else self.root.name
 
     @property
@@ -58,7 +58,7 @@ class RunPaths(Struct, frozen=True):
 
     @property
     def reserve(self) -> Path:
-        """Room kept for the last words of the run, see `harness.record.reserve`."""
+        """The file that reserves disk space for the end of the run, see `harness.record.reserve`."""
         return self.root / "reserve"
 
     @property
@@ -79,11 +79,11 @@ class RunPaths(Struct, frozen=True):
         return self.root / "spool" / f"sent-{worker}"
 
     def spool(self, name: str, worker: int) -> Path:
-        """What one worker keeps on its own disk until the master has it, Arrow IPC stream."""
+        """The rows that one worker keeps on its disk until the master has them, Arrow IPC stream."""
         return self.root / "spool" / f"{name}-{worker}.arrows"
 
 
 def require_file(path: Path) -> None:
-    """Raises InputError for a pipe, a device or a directory where a file may be; nothing at all is no trouble."""
+    """Raises InputError for a pipe, a device or a directory in place of a file; a missing file is allowed."""
     if path.exists() and not path.is_file():
         raise InputError("is no file", file=str(path), hint="restore the file, or rehearse again")

@@ -1,8 +1,8 @@
-"""Opens a run directory for those who judge it. Whatever cannot be trusted is refused in one line, or marked.
+"""Opens a run directory for judging. Refuses in one line what cannot be trusted, or marks it as incomplete.
 
-A run that ended is sealed: its tables are checked against their seals when the record is opened, and read when they
-are asked for. A table without its Parquet file is read from the stream that the run left behind, up to the last whole
-batch, and the record is then incomplete, as one without seals is: `Record.run.complete` is false and
+A run that ended is sealed: the reader checks the tables against their seals when the record is opened, and reads each
+table when it is asked for. A table without its Parquet file is read from the stream that the run left behind, up to the
+last whole batch. Such a record is incomplete, and so is a record without seals: `Record.run.complete` is false and
 `Record.run.anomalies` says what is missing.
 """
 
@@ -44,9 +44,9 @@ class _Stamp(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run directory, read. Every table has exactly the columns of its schema; one that was not written is empty.
+    """A run directory. Every table has exactly the columns of its schema; a table that was not written is empty.
 
-    `_tables`: those in memory; of a sealed run they are read when first asked for.
+    `_tables`: the tables in memory; those of a sealed run are read when first asked for.
     """
 
     paths: RunPaths
@@ -57,7 +57,9 @@ class Record:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the run directory at `path`. Raises `InputError` for what is missing, corrupt, changed or foreign."""
+        """Open the run directory at `path`. Raises `InputError` when a part is missing, corrupt, changed or not of
+        gatecrash.
+        """
         if not path.is_dir():
             raise InputError(
                 "no run directory here", file=str(path), hint="give a directory made by gatecrash rehearse"
@@ -88,9 +90,9 @@ class Record:
 
     @classmethod
     def documents(cls, paths: RunPaths) -> Self:
-        """A run without its tables, for a report that only says why it was not judged; raises nothing.
+        """A run without its tables, for a report that only says why the run was not judged; raises nothing.
 
-        A document that cannot be read is an empty one.
+        A document that cannot be read counts as empty.
         """
         run = RunDocument(
             schema=SCHEMA_VERSION,
@@ -112,14 +114,14 @@ class Record:
         return cls(paths, msgspec.structs.replace(run, complete=False), faults, empty, frozenset(TABLES))
 
     def table(self, name: str) -> pa.Table:
-        """One of `TABLES`, whole. Requests that were counted in histograms are rows again in `requests`."""
+        """One of `TABLES`, whole. In `requests`, requests that were counted in histograms are rows again."""
         if name not in self._tables:
             table = _read_parquet(self.paths.table(name)).select(TABLES[name].names).cast(TABLES[name])
             self._tables[name] = _with_counted(table, self.table("histograms")) if name == "requests" else table
         return self._tables[name]
 
     def batches(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """These columns of one of `TABLES`, a part at a time; what is not in memory is not kept there either."""
+        """These columns of one of `TABLES`, batch by batch; a table that is not in memory is not kept there."""
         if name in self._tables:
             yield from self._tables[name].select(columns).to_batches(max_chunksize=_BATCH_ROWS)
         else:
@@ -127,7 +129,7 @@ class Record:
                 yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
 
     def with_table(self, name: str, table: pa.Table) -> Self:
-        """The same record with another table of that name."""
+        """The same record with this table in place of the one of that name."""
         return replace(self, _tables={**self._tables, name: table})
 
     def has(self, name: str) -> bool:
@@ -140,7 +142,7 @@ class Record:
 
 
 def _require_files(paths: RunPaths) -> None:
-    """Nothing that a reader would wait at for ever. Raises InputError."""
+    """Refuses pipes and devices, at which a reader would wait for ever. Raises InputError."""
     streams = (path for name in TABLES for path in _streams(paths, name))
     for path in (paths.run, paths.faults, *(paths.table(name) for name in TABLES), *streams):
         require_file(path)
@@ -185,7 +187,7 @@ def _faults(paths: RunPaths, run: RunDocument, marks: list[Anomaly]) -> FaultsDo
 
 
 def _is_sealed(paths: RunPaths, name: str, run: RunDocument) -> bool:
-    """Whether the run wrote the table, and it is as it was written. Raises InputError when it is not."""
+    """Whether the run wrote the table. Raises InputError when it was changed since."""
     finished = paths.table(name)
     if name in run.tables and finished.exists():
         _require_columns(finished, _guarded(finished, "Parquet", pq.read_schema), name)
@@ -227,7 +229,7 @@ def _read_parquet(path: Path) -> pa.Table:
 
 
 def _salvage(path: Path) -> pa.Table | None:
-    """The whole batches of a stream that may end anywhere. None: nothing was written to it yet."""
+    """The whole batches of a stream that may end anywhere. None when nothing was written to it yet."""
     if path.stat().st_size == 0:
         return None
     with pa.memory_map(str(path)) as source:
@@ -243,7 +245,7 @@ def _whole_batches(stream: pa.ipc.RecordBatchStreamReader) -> Iterator[pa.Record
             yield stream.read_next_batch()
         except StopIteration:
             return
-        except (pa.ArrowException, OSError):  # the crash cut this one short; all before it are whole
+        except (pa.ArrowException, OSError):  # the crash cut this batch short; the batches before it are whole
             return
 
 
@@ -285,9 +287,9 @@ def _require_columns(path: Path, found: pa.Schema, name: str) -> None:
 
 
 def _distinct(table: pa.Table) -> pa.Table:
-    """Without rows that both the master's stream and a worker's spool hold: equal rows are the same row.
+    """The table without repeated rows: a row can be both in the master's stream and in a worker's spool.
 
-    The others stay in their order, which Arrow's groups do not keep.
+    The other rows keep their order, which Arrow's groups would lose.
     """
     numbered = table.append_column("at", pa.array(np.arange(table.num_rows)))
     first = numbered.group_by(table.column_names, use_threads=False).aggregate([("at", "min")])

@@ -1,7 +1,7 @@
 """Keeps room on the disk of a run directory, so that a run which fills the disk can still say so.
 
-A file of real blocks lies in the run directory while the run goes on. It is given back when the last words of the run
-are written: the end of run.json, the verdict, the reports.
+A file of real blocks lies in the run directory while the run goes on. Its space is freed when the end of the run is
+written: the end of run.json, the verdict, the reports.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RESERVE_BYTES: Final = 1024 * 1024
 
 
 def reserve(paths: RunPaths) -> None:
-    """Keep the room. Raises EnvironmentProblem when the disk does not have it."""
+    """Reserve the space. Raises EnvironmentProblem when the disk does not have it."""
     try:
         with paths.reserve.open("wb") as file:
             if hasattr(os, "posix_fallocate"):
@@ -33,6 +33,6 @@ def reserve(paths: RunPaths) -> None:
 
 
 def give_back(paths: RunPaths) -> None:
-    """Free the room; nothing happens where none is kept, or where the directory cannot be written."""
+    """Free the space. Does nothing when none is reserved, or when the directory cannot be written."""
     with suppress(OSError):
         paths.reserve.unlink(missing_ok=True)

@@ -1,19 +1,19 @@
 """What a run directory holds: the tables and documents, their columns and units.
 
 All times are float64 seconds relative to T0 (the release instant), read from monotonic clocks; a row from before the
-release has a negative time. `null` means "not known", never zero. Swarm, scraper and chaos write these; audit, sli and
-reports only read them. A request belongs to the operation that has the same `worker` and `op`, and to the person that
-has the same `kind` and `user`; `actor` is that person's name in all tables.
+release has a negative time. `null` means "not known", never zero. Swarm, scraper and chaos write them; audit, sli and
+reports only read them. A request belongs to the operation with the same `worker` and `op`, and to the user with the
+same `kind` and `user`; `actor` is the name of that user in all tables.
 
-    run.json            RunDocument    what was asked, what stood there, what was delivered
-    faults.json         FaultsDocument what was broken, and what its canary measured
+    run.json            RunDocument    what was asked for, which platform ran, what load was delivered
+    faults.json         FaultsDocument the faults, and what their canaries measured
     requests.parquet    REQUESTS       one row per HTTP request, stream connect or reconnect
     operations.parquet  OPERATIONS     the business history: one row per operation of one actor
     events.parquet      EVENTS         one row per event seen on a stream (queue positions, seat feed)
     generator.parquet   GENERATOR      the load generator's own health, one row per worker and second
     metrics.parquet     METRICS        the platform's metrics, scraped
-    histograms.parquet  HISTOGRAMS     requests that were too many to be rows; the reader turns them into rows again
-    spans.parquet       SPANS          the traced journeys: their requests, and the platform's own spans below them
+    histograms.parquet  HISTOGRAMS     requests beyond the limit of rows; the reader turns them into rows again
+    spans.parquet       SPANS          the traced journeys: their requests, with the platform's own spans as children
     final_seats.parquet, final_orders.parquet, final_ledger.parquet, final_stock.parquet   the state at rest
     baseline_orders.parquet, baseline_stock.parquet, baseline_ledger.parquet   what there was before the release, on a
         platform of the user's own
@@ -39,7 +39,7 @@ PROBE_ACTOR: Final = "probe-"
 
 
 class Outcome(StrEnum):
-    """How an operation ended. A time-out or a cut connection is `unknown`: it may have happened."""
+    """How an operation ended. A time-out or a cut connection is `unknown`: it may have taken effect."""
 
     OK = "ok"
     FAIL = "fail"
@@ -104,11 +104,11 @@ REQUESTS: Final = pa.schema(
         pa.field("worker", pa.int16(), nullable=False),
         pa.field("user", pa.int32(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),  # see USER_KINDS
-        pa.field("actor", pa.string(), nullable=False),  # fan id, "operator" …; "": not known any more (condensed)
+        pa.field("actor", pa.string(), nullable=False),  # fan id, "operator" …; "": no longer known (condensed)
         pa.field("step", pa.string(), nullable=False),  # see STEPS
         pa.field(
             "page", pa.string(), nullable=False
-        ),  # which page of the platform a step of several asked; "": its one
+        ),  # the page that was asked for, in a step with several pages; else ""
         pa.field("method", pa.string(), nullable=False),  # GET POST DELETE SSE WS
         pa.field("t_intended_s", pa.float64(), nullable=False),  # when the user would have sent it
         pa.field("t_start_s", pa.float64(), nullable=False),  # first byte given to the socket
@@ -119,8 +119,8 @@ REQUESTS: Final = pa.schema(
         pa.field("error", pa.string(), nullable=False),  # "" or one of ERRORS
         pa.field("response_bytes", pa.int64(), nullable=False),
         pa.field("attempt", pa.int16(), nullable=False),  # 1 for the first try of a step, 2 for its first retry …
-        pa.field("op", pa.int64()),  # the operation of this worker that it served; null: it served none
-        pa.field("overstated_ms", pa.float64()),  # of the response time, the generator's own; null: not measured
+        pa.field("op", pa.int64()),  # the operation of this worker to which the request belongs; null: none
+        pa.field("overstated_ms", pa.float64()),  # the generator's own part of the response time; null: not measured
     ]
 )
 """Service time = t_end_s − t_start_s. Response time = t_end_s − t_intended_s. outcome: ok = the answer is one the step
@@ -137,14 +137,14 @@ requests, their `user` is -1 where the event did not say whose the request was."
 
 STEPS: Final = (
     "queue_page",  # first request at T0
-    "challenge",  # what must be solved before joining
+    "challenge",  # the challenge that must be solved before joining
     "join",
     "positions",  # the SSE connect; t_first_byte_s is the first event
     "enter",
     "venue",
     "seat_map",
     "section_counts",
-    "stock",  # at what is left of the pools
+    "stock",  # a look at what is left of the pools
     "hold",
     "release",
     "pay",
@@ -172,7 +172,7 @@ OPERATIONS: Final = pa.schema(
         pa.field("op", pa.int64(), nullable=False),  # unique with worker
         pa.field("worker", pa.int16(), nullable=False),
         pa.field("actor", pa.string(), nullable=False),  # fan id
-        pa.field("identity", pa.string(), nullable=False),  # who the limits apply to (several fans may share one)
+        pa.field("identity", pa.string(), nullable=False),  # limits apply to it (several fans may share one)
         pa.field("function", pa.string(), nullable=False),  # Function
         pa.field("key", pa.string(), nullable=False),
         pa.field("value", pa.string(), nullable=False),  # JSON object, see Function
@@ -181,7 +181,7 @@ OPERATIONS: Final = pa.schema(
         pa.field("t_complete_s", pa.float64()),  # null: never completed
         pa.field("outcome", pa.string(), nullable=False),  # Outcome
         pa.field("error", pa.string(), nullable=False),
-        pa.field("retry_of", pa.int64()),  # op of the try before
+        pa.field("retry_of", pa.int64()),  # op of the previous try
     ]
 )
 
@@ -221,14 +221,14 @@ GENERATOR: Final = pa.schema(
         pa.field("t_s", pa.float64(), nullable=False),
         pa.field("loop_lag_ms_max", pa.float64(), nullable=False),  # over this second, sampled every 50 ms
         pa.field("loop_lag_ms_p99", pa.float64(), nullable=False),
-        pa.field("cpu_percent", pa.float64(), nullable=False),  # of one core
+        pa.field("cpu_percent", pa.float64(), nullable=False),  # 100: one core
         pa.field("rss_bytes", pa.int64(), nullable=False),
         pa.field("fds", pa.int32(), nullable=False),
         pa.field("fds_limit", pa.int32(), nullable=False),
         pa.field("users", pa.int32(), nullable=False),
         pa.field("samples", pa.int64(), nullable=False),  # request samples taken so far
-        pa.field("ports", pa.int32()),  # local ports in use towards the server that takes the most; null: not counted
-        pa.field("ports_limit", pa.int32()),  # the range that the kernel takes them from; null: it does not say
+        pa.field("ports", pa.int32()),  # in use, towards the server with the most connections; null: not counted
+        pa.field("ports_limit", pa.int32()),  # size of the kernel's range; null: not known
     ]
 )
 
@@ -342,11 +342,11 @@ TABLES: Final[dict[str, pa.Schema]] = {
 
 
 class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the documents: frozen, and nothing unknown gets in."""
+    """Base class of the documents: frozen, without unknown fields."""
 
 
 class Phase(Struct, frozen=True):
-    """One stretch of the rehearsal: raise, arm, release, observe, settle."""
+    """One phase of the rehearsal: raise, arm, release, observe, settle."""
 
     name: str
     t_start_s: float
@@ -374,7 +374,8 @@ class WorkerSummary(Struct, frozen=True):
 class CrashSummary(Struct, frozen=True):
     """Journeys that crashed at one place of an adapter's or a journey's code. `what`: the first error, with its type.
 
-    `where`: FILE:LINE. `kind`: of the users, e.g. fan. `step`: where in their journey the first one was.
+    `where`: FILE:LINE. `kind`: of the users, e.g. fan. `step`: the step of the journey in which the first crash
+    happened.
     """
 
     where: str
@@ -385,7 +386,7 @@ class CrashSummary(Struct, frozen=True):
 
 
 class LoadSummary(Struct, frozen=True):
-    """What the swarm was asked for and what it delivered. Skew over all workers together, in ms.
+    """The load that the swarm was asked for, and the load that it delivered. Skew in ms, over all workers together.
 
     `exhausted`: samples that failed because the load generator had no port or file descriptor left. `condensed`:
     samples that are in the record as histograms, not as rows of their own.
@@ -413,9 +414,9 @@ class LoadSummary(Struct, frozen=True):
 
 
 class Anomaly(Struct, frozen=True):
-    """Something that happened on its own and that a reader must know: a dead process, a table that is not whole.
+    """An unplanned event that a reader must know of: a dead process, a table that is not whole.
 
-    `is_death`: `source` is a process of the stack or of ours that died without having been told to.
+    `is_death`: `source` is a process, of the stack or of ours, that died without having been told to.
     """
 
     t_s: float | None
@@ -433,7 +434,7 @@ class ProcessInfo(Struct, frozen=True):
 
 
 class SeatMapFacts(Struct, frozen=True):
-    """What the platform said about its seat map when the map was read at rest; null or "": it did not say.
+    """What the platform said about its seat map when the map was read at rest; null or "" when it did not say.
 
     `capacity`: seats in the venue's published layout. `epoch`, `seq`: the point of the seat feed that the map shows.
     """
@@ -444,9 +445,9 @@ class SeatMapFacts(Struct, frozen=True):
 
 
 class SelfTestSummary(Struct, frozen=True):
-    """What the last self-test of the audit found, as far as a report states it. `began`: RFC 3339.
+    """The result of the last self-test of the audit, for the report. `began`: RFC 3339.
 
-    `missed`: planted bugs that were not caught, whether by the audit's fault or because the run could not be judged.
+    `missed`: planted bugs that were not caught, because the audit missed them or because their run could not be judged.
     """
 
     version: str
@@ -462,7 +463,7 @@ class SelfTestSummary(Struct, frozen=True):
 
     @property
     def whole(self) -> bool:
-        """Every known bug was planted, and the clean system was run too."""
+        """Whether every known bug was planted, and the clean system was run too."""
         return self.bugs_planted == self.bugs_known and self.clean_runs > 0
 
     @property
@@ -476,7 +477,7 @@ class SelfTestSummary(Struct, frozen=True):
 
 
 class TableSeal(Struct, frozen=True):
-    """One table as the run wrote it."""
+    """The seal of one table as the run wrote it."""
 
     rows: int
     sha256: str
@@ -486,14 +487,14 @@ class RunDocument(Struct, frozen=True):
     """run.json. Written at the start with `complete=False`; rewritten whole, atomically, at each phase and the end.
 
     When the run is over it is sealed, see `harness.record.seal`: `tables` has a seal for each table that was written,
-    `faults_sha256` is that of faults.json ("": none was written), `sealed` is the seal of this document without itself,
-    with its kind before it: `sha256:…`, or `hmac-sha256:…` when the run had a key.
+    `faults_sha256` is that of faults.json ("" when none was written), `sealed` is the seal of this document without
+    itself, with its kind before it: `sha256:…`, or `hmac-sha256:…` when the run had a key.
     """
 
     schema: str
     run_id: str
     scenario_name: str
-    scenario: dict[str, object]  # the resolved scenario, as plain data: the record must be readable without its file
+    scenario: dict[str, object]  # with its defaults, as plain data: the record is readable without the scenario's file
     seed: int
     t0: str | None  # RFC 3339, wall clock, for people
     command: tuple[str, ...]
@@ -504,16 +505,16 @@ class RunDocument(Struct, frozen=True):
     anomalies: tuple[Anomaly, ...] = ()
     stack: str = "embedded"
     processes: tuple[ProcessInfo, ...] = ()
-    journey_digest: str = ""  # sha256 over every user's seeded choices: same seed, same journeys, same digest
+    journey_digest: str = ""  # sha256 over the seeded choices of all users: same seed, same journeys, same digest
     clock_offsets_ms: dict[str, float] = {}
     complete: bool = False
     seat_map_at_rest: SeatMapFacts | None = None
-    at_rest: bool | None = None  # the platform said so when the final reads ended; null: it was not asked
-    unrest: tuple[str, ...] = ()  # why it was not, one line each
+    at_rest: bool | None = None  # whether the platform said so when the final reads ended; null: it was not asked
+    unrest: tuple[str, ...] = ()  # why it was not at rest, one line each
     selftest: SelfTestSummary | None = None  # the last one of this version; null: there was none
     tables: dict[str, TableSeal] = {}
     faults_sha256: str = ""
-    control_sealed: str = ""  # of a paired run: `sealed` of its control; "": no control was finished
+    control_sealed: str = ""  # `sealed` of the control of a paired run; "": no control was finished
     sealed: str = ""  # "": the run was never finished
 
 
@@ -526,10 +527,11 @@ class CanarySample(Struct, frozen=True):
 
 
 class FaultRun(Struct, frozen=True):
-    """One experiment as it was carried out. Times in T0 seconds; null: it did not happen.
+    """One experiment as it was carried out. Times in s after T0; null: it did not happen.
 
-    t_requested_s … t_heal_requested_s is what was done; t_effective_s … t_healed_s is what the canary saw. It was
-    proven as asked when both lasted for `asked_s`, give or take `tolerance_s`; null in a record that does not say.
+    The conductor acted from t_requested_s to t_heal_requested_s; the canary saw the fault from t_effective_s to
+    t_healed_s. The fault was proven as asked when both lasted for `asked_s`, give or take `tolerance_s`; null in a
+    record that does not say.
     """
 
     experiment: str

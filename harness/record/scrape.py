@@ -1,8 +1,8 @@
 """Reads the platform's Prometheus pages into the record's `metrics` table, on the release clock.
 
 It runs on a thread of its own beside the rehearsal and never goes through a fault proxy. A source that does not answer
-leaves a gap, never a zero; one that never answered is said. How late it was itself is in the same table, so that a gap
-which is the scraper's is not taken for the platform's.
+leaves a gap, never a zero; a source that never answered becomes an anomaly. The scraper writes its own lateness into
+the same table, so that a gap of the scraper's is not taken for the platform's.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ PERIOD_S: Final = 0.5
 _TIMEOUT_S: Final = 1.0
 _ANSWERS_WITHIN_S: Final = 2 * _TIMEOUT_S  # to connect, and to answer
 _LANGUAGE_METRICS: Final = ("python_", "process_")
-_KEPT: Final = "process_cpu_seconds"  # tells which process saturates first
+_KEPT: Final = "process_cpu_seconds"  # shows which process saturates first
 
 
 class Scraper:
     """Scrapes `sources` (name → URL) every `PERIOD_S` from `start` to the end of the context.
 
-    `headers`: source → what is sent with its requests. `verify`: a file of certificates to trust, or the usual ones.
-
-    Leaving the context raises NoVerdict when its thread died by then.
+    `headers`: source → headers of its requests. `verify`: a file of certificates to trust, or the usual ones. Leaving
+    the context raises NoVerdict when the scraper's thread has died.
     """
 
     def __init__(
@@ -53,10 +52,10 @@ class Scraper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="scraper", daemon=True)
         self._problem: EnvironmentProblem | None = None
-        self.failure = ""  # how the thread died; "" while it lives or ended in order
+        self.failure = ""  # how the thread died; "" while it lives or when it ended in order
 
     def start(self, t0_monotonic_s: float) -> None:
-        """Begin; times are relative to `t0_monotonic_s` on this machine's monotonic clock."""
+        """Begin to scrape; times are relative to `t0_monotonic_s` on this machine's monotonic clock."""
         self._t0_monotonic_s = t0_monotonic_s
         self._thread.start()
 
@@ -104,7 +103,7 @@ class Scraper:
                 due_s = max(due_s + PERIOD_S, ended_s)
 
     def _scrape(self, session: requests.Session, source: str, url: str) -> float:
-        """One page. Returns by how much it took longer than its source may."""
+        """Read one page. Returns how many seconds it took beyond the time that a source may take."""
         begun_s = time.monotonic()
         t_s = begun_s - self._t0_monotonic_s
         with contextlib.suppress(requests.RequestException, ValueError):
@@ -121,7 +120,9 @@ class Scraper:
 
 
 def rows_of(page: str, source: str, t_s: float) -> Iterable[Row]:
-    """A Prometheus page as rows of METRICS, without the language runtime's own. Raises ValueError on a bad page."""
+    """A Prometheus page as rows of METRICS, without the metrics of the language runtime. Raises ValueError on a bad
+    page.
+    """
     for family in text_string_to_metric_families(page):
         if family.name.startswith(_LANGUAGE_METRICS) and family.name != _KEPT:
             continue

@@ -1,11 +1,10 @@
-"""The seals of a finished run: what each file of the record held when the run ended, kept in run.json.
+"""The seals of a finished run, kept in run.json: they say what each file of the record held when the run ended.
 
-A row that is cut off the end of a table, moved, doubled or taken from another run leaves no hole that could be seen in
-the table itself. The seals show it: rows and SHA-256 of each table, SHA-256 of faults.json, and one over run.json.
-
-The seal over run.json says its kind: `sha256:…`, or `hmac-sha256:…` when the run had a key (see `seal_key`). A keyed
-process refuses what was sealed without its key, and a process without a key refuses what was sealed with one.
-verdict.json has a seal of its own when there is a key.
+When a row is cut off the end of a table, moved, doubled or taken from another run, the table itself does not show it.
+The seals do: rows and SHA-256 of each table, SHA-256 of faults.json, and a seal over run.json. The seal over run.json
+names its kind: `sha256:…`, or `hmac-sha256:…` when the run had a key (see `seal_key`). A keyed process refuses what was
+sealed without its key, and a process without a key refuses what was sealed with one. verdict.json has a seal of its own
+when there is a key.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _VERDICT: Final = b"gatecrash verdict\0"
 
 
 def seal(paths: RunPaths, document: RunDocument) -> RunDocument:
-    """The document of a run that is over, sealed together with the files as they are now. Raises OSError.
+    """Seal the document of a run that is over, together with the files as they are now. Raises OSError.
 
     Raises InputError when the key in the environment is too short to seal with.
     """
@@ -45,7 +44,7 @@ def seal(paths: RunPaths, document: RunDocument) -> RunDocument:
 
 
 def control_seal(paths: RunPaths) -> str:
-    """The seal of a paired run's control; "" where there is none, or it was never finished."""
+    """The seal of a paired run's control; "" when there is none, or it was never finished."""
     try:
         return msgspec.json.decode(paths.control.run.read_bytes(), type=RunDocument).sealed
     except (OSError, msgspec.DecodeError):
@@ -53,21 +52,21 @@ def control_seal(paths: RunPaths) -> str:
 
 
 def require_own_control(paths: RunPaths, document: RunDocument, control: RunDocument) -> None:
-    """The control of a finished run is the one that was carried out with it. Raises InputError."""
+    """Check that the control of a finished run is the one that was carried out with it. Raises InputError."""
     if document.sealed and control.sealed != document.control_sealed:
         message = f"is the control of another run (it is {control.run_id!r}), not of {document.run_id}"
         raise InputError(message, file=str(paths.control.run), hint=MEND)
 
 
 def require_own_seal(path: Path, document: RunDocument) -> None:
-    """run.json is as it was sealed, and by who has the key. Raises InputError."""
+    """Check that run.json is unchanged and was sealed with our key. Raises InputError."""
     if document.sealed:
         content = msgspec.json.encode(msgspec.structs.replace(document, sealed=""))
         _require_seal(path, document.sealed, _RUN, content, "the run wrote it")
 
 
 def seal_verdict(verdict: Verdict) -> Verdict:
-    """The verdict with a seal over all its fields, where there is a key; it needs none where there is none."""
+    """The verdict with a seal over all its fields when there is a key; without a key unchanged."""
     bare = msgspec.structs.replace(verdict, seal="")
     if seal_key.current() is None:
         return bare
@@ -75,20 +74,20 @@ def seal_verdict(verdict: Verdict) -> Verdict:
 
 
 def require_verdict_seal(path: Path, written: dict[str, object]) -> None:
-    """verdict.json, decoded, was written by who has the key. Without a key nothing is asked. Raises InputError."""
+    """Check that verdict.json, decoded, was sealed with our key; without a key there is no check. Raises InputError."""
     if seal_key.current() is not None:
         content = msgspec.json.encode({**written, "seal": ""})
         _require_seal(path, str(written.get("seal", "")), _VERDICT, content, "the verdict was given")
 
 
 def require_faults_seal(path: Path, document: RunDocument) -> None:
-    """faults.json is the one that this run wrote, and is there if it wrote one. Raises InputError."""
+    """Check that faults.json is the file that this run wrote, if it wrote one. Raises InputError."""
     if document.sealed and (sha256(path) if path.exists() else "") != document.faults_sha256:
         raise InputError("is not the one that this run wrote", file=str(path), hint=MEND)
 
 
 def require_table_seal(path: Path, name: str, document: RunDocument) -> None:
-    """The table is as this run wrote it, and is there if it wrote one. Raises InputError, telling what is wrong.
+    """Check that the table is as this run wrote it, if it wrote one. Raises InputError, telling what is wrong.
 
     Its file must be readable Parquet; ArrowException otherwise.
     """
@@ -112,7 +111,7 @@ def require_table_seal(path: Path, name: str, document: RunDocument) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Of the file's content, in hex."""
+    """SHA-256 of the file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

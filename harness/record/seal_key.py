@@ -1,11 +1,10 @@
 """The key with which records and verdicts are sealed: the content of GATECRASH_SEAL_KEY_FILE, or GATECRASH_SEAL_KEY.
 
-Without a key a seal shows that a file was changed by accident; whoever edits a record on purpose can compute it again.
-With a key nobody can who does not have it. Both variables are taken out of the environment when they are first read, so
-that no child process inherits them; the key is never written, logged or sent.
-
-A file is the better way: what a process was started with stays readable in /proc/PID/environ for its user, as long as
-the process lives, whatever it does with its environment later.
+Without a key a seal shows that a file was changed by accident: whoever edits a record on purpose can compute the seal
+again. With a key only its owners can compute a seal. Both variables are removed from the environment when they are
+first read, so that no child process inherits them. The key is never written, logged or sent. A file is the better way:
+the environment with which a process was started stays readable for its user in /proc/PID/environ as long as the process
+lives, whatever the process does with its environment later.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _file = ""
 
 
 def take() -> None:
-    """Move the key out of the environment into this process alone. Raises InputError when it cannot be used."""
+    """Move the key from the environment into this process alone. Raises InputError when it cannot be used."""
     global _key, _file
     given, file = os.environ.pop(VARIABLE, None), os.environ.pop(FILE_VARIABLE, None)
     if given is not None and file is not None:
@@ -51,7 +50,7 @@ def _long_enough(given: bytes, variable: str) -> bytes:
 
 
 def _content(file: Path) -> bytes:
-    """What the file holds. Raises InputError when others than its owner may read or write it."""
+    """The file's content. Raises InputError when anybody but its owner may read or write it."""
     if not file.name:
         raise InputError("is set but empty", key=FILE_VARIABLE, hint="give the path of a file that holds the key")
     content = read_input(file, _FILE_BYTES_MAX)
@@ -62,18 +61,18 @@ def _content(file: Path) -> bytes:
 
 
 def current() -> bytes | None:
-    """The key that seals are made and checked with; null: there is none. Raises InputError when it is too short."""
+    """The key with which seals are made and checked; null without a key. Raises InputError when it is too short."""
     take()
     return _key
 
 
 def stripped_environment() -> dict[str, str]:
-    """Our environment for a child process: without the key, also where `take` was never called."""
+    """Our environment for a child process: without the key, even when `take` was never called."""
     return {name: value for name, value in os.environ.items() if name not in {VARIABLE, FILE_VARIABLE}}
 
 
 def for_our_own() -> dict[str, str]:
-    """What a child that is `gatecrash` itself needs in its environment to seal as this process does."""
+    """The variables that a child which is `gatecrash` itself needs to seal with our key."""
     key = current()
     if _file:
         return {FILE_VARIABLE: _file}

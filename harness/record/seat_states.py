@@ -17,7 +17,7 @@ HELD: Final = "1"
 SOLD: Final = "2"
 UNKNOWN: Final = "?"
 """The state of a seat that the map did not show."""
-_LEVEL: Final = 1  # fast: the load generator packs
+_LEVEL: Final = 1  # fast, because the load generator packs
 _BYTES_MAX: Final = 64 * 2**20  # of one map or layout, unpacked
 
 
@@ -27,12 +27,12 @@ def digest(text: str) -> str:
 
 
 def pack(text: str) -> str:
-    """Text as compressed base64."""
+    """Compress a text to base64."""
     return b64encode(zlib.compress(text.encode(), _LEVEL)).decode()
 
 
 def unpack(packed: str) -> str:
-    """The inverse of `pack`. Raises ValueError for anything else, and for what is larger than any map."""
+    """The inverse of `pack`. Raises ValueError for any other text, and for a text that is larger than any map."""
     unpacker = zlib.decompressobj()
     try:
         text = unpacker.decompress(b64decode(packed, validate=True), _BYTES_MAX)

@@ -1,7 +1,7 @@
-"""The platform's own spans of the traced journeys, from the files that its processes wrote into the record.
+"""Collects the platform's own spans of the traced journeys, from the files that its processes wrote.
 
-The embedded stack gives each process a file of JSON lines among its logs; when the stack is down they are whole, and
-their spans join those that the swarm wrote. Instants are unix ns there and seconds relative to T0 here.
+Each process of the embedded stack writes a file of JSON lines beside its log. When the stack is down the files are
+whole, and their spans are added to the swarm's. Times in the files are unix ns; in the table they are s after T0.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _decode: Final = msgspec.json.Decoder(_Span).decode
 
 
 def spans_file(logs: Path, process: str) -> Path:
-    """Where that process of a stack leaves its spans."""
+    """The file in which that process of a stack leaves its spans."""
     return logs / f"spans-{process}.jsonl"
 
 
 def collect_spans(paths: RunPaths, t0_wall_s: float) -> tuple[Anomaly, ...]:
-    """Move what the stack's processes left into the table `spans`. Returns what could not be read.
+    """Move the spans that the stack's processes left into the table `spans`. Returns what could not be read.
 
     Raises EnvironmentProblem when the table cannot be written; the files are then still there.
     """

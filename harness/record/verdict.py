@@ -16,7 +16,7 @@ UNAUDITED: Final = (
 
 
 class Decision(StrEnum):
-    """The one word that people wait for."""
+    """The decision of a rehearsal."""
 
     READY = "READY"
     NOT_READY = "NOT READY"
@@ -24,10 +24,9 @@ class Decision(StrEnum):
 
 
 class Status(StrEnum):
-    """What a checker found. Only `held` counts as passing.
+    """What a checker found. Only `held` counts as passing. `unknown`: the record does not decide it.
 
-    `unknown`: the run could not tell. `not_observable`: the platform does not show it. `not_exercised`: nothing in the
-    run put it to the test.
+    `not_observable`: the platform does not show it. `not_exercised`: nothing in the run tested it.
     """
 
     HELD = "held"
@@ -46,7 +45,7 @@ class Validity(StrEnum):
 
 
 class LoadResult(Struct, frozen=True):
-    """Asked of the platform, and delivered."""
+    """The load that was asked for, and the load that was delivered."""
 
     users_asked: int
     users_armed: int
@@ -67,7 +66,7 @@ class Skew(Struct, frozen=True):
 
 
 class Overstatement(Struct, frozen=True):
-    """What the generator itself added to response times, in ms, over so many for which it was measured."""
+    """The time in ms that the generator itself added to response times, over the responses where it was measured."""
 
     p50: float
     p99: float
@@ -75,9 +74,9 @@ class Overstatement(Struct, frozen=True):
 
 
 class GeneratorResult(Struct, frozen=True):
-    """Whether the instrument was sound, and why not.
+    """Whether the load generator was sound, and why not.
 
-    `overstatement_ms`: by step; a step without a measured answer is not in it. `stall_s_max`: the longest time in which
+    `overstatement_ms`: by step; a step without a measured answer is left out. `stall_s_max`: the longest time for which
     a worker stood still.
     """
 
@@ -95,7 +94,7 @@ class GeneratorResult(Struct, frozen=True):
 
 
 class SliResult(Struct, frozen=True):
-    """One indicator against its objective. `met` and `score` are null when there is no objective or no sample."""
+    """One indicator with its objective. `met` and `score` are null when there is no objective or no sample."""
 
     name: str
     value: float | None
@@ -108,11 +107,11 @@ class SliResult(Struct, frozen=True):
     better: str = "lower"  # lower | higher
     title: str = ""
     note: str = ""  # why it could not be measured, or how it was
-    required: bool = False  # whether its worst means NOT READY, and its absence NO VERDICT
+    required: bool = False  # whether reaching its worst means NOT READY, and having no samples NO VERDICT
 
 
 class HistoryStep(Struct, frozen=True):
-    """One line of a violation's smallest history, in a form that a person can follow."""
+    """One step of a violation's smallest history, in words."""
 
     t_s: float | None
     actor: str
@@ -120,7 +119,7 @@ class HistoryStep(Struct, frozen=True):
 
 
 class Violation(Struct, frozen=True):
-    """The smallest history that shows an invariant broken, and the faults that were in force."""
+    """The smallest history that shows a broken invariant, and the faults that were in force."""
 
     summary: str
     history: tuple[HistoryStep, ...]
@@ -145,9 +144,10 @@ class InvariantResult(Struct, frozen=True):
 
 
 class Figure(Struct, frozen=True):
-    """One measured figure without an objective. `low` and `high`: its 95 % interval, where it is an estimate.
+    """A measured figure without an objective. `low` and `high`: its 95 % interval, where it is an estimate.
 
-    `detectable`: the smallest true effect that so many samples would show four times in five. `value` null: not told.
+    `detectable`: the smallest true effect that so many samples would show four times in five. `value` is null when it
+    is not known.
     """
 
     name: str
@@ -172,7 +172,7 @@ class Examination(Struct, frozen=True):
 
 
 class ExpectationResult(Struct, frozen=True):
-    """What an experiment expected of the platform, and what was observed.
+    """An expectation of an experiment, and what was observed.
 
     status: met | missed | unknown | not_exercised. `chances`: how many observations could have shown it missed.
     """
@@ -185,9 +185,9 @@ class ExpectationResult(Struct, frozen=True):
 
 
 class RecoveryGap(Struct, frozen=True):
-    """The longest stretch after a heal in which somebody wanted a step all the time and nobody got it.
+    """The longest stretch after a heal in which users always wanted a step and no user got it.
 
-    `waiting`: how many wanted it meanwhile. `bound_s`: from when on it is a finding.
+    `waiting`: how many users wanted it. `bound_s`: a longer stretch is a finding.
     """
 
     step: str
@@ -199,7 +199,7 @@ class RecoveryGap(Struct, frozen=True):
 
     @property
     def length_s(self) -> float:
-        """How long it was."""
+        """The length of the stretch."""
         return self.t_to_s - self.t_from_s
 
 
@@ -207,7 +207,7 @@ class FaultResult(Struct, frozen=True):
     """One experiment, judged. Durations in s: asked, effective by the canary, and from the heal command to healed.
 
     `makes_undecidable`: invariants that this fault keeps from being decided → why, as its experiment file says.
-    `tolerance_s`: by how much longer or shorter than asked it may be effective and still be proven.
+    `tolerance_s`: by how much the effective time of a proven fault may differ from the time asked.
     """
 
     experiment: str
@@ -230,7 +230,7 @@ class FaultResult(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """Something a person should act on. severity: critical | major | minor | info."""
+    """A problem that a person should act on. severity: critical | major | minor | info."""
 
     severity: str
     title: str
@@ -255,7 +255,9 @@ class PairedPhase(Struct, frozen=True):
 
 
 class PairedDelta(Struct, frozen=True):
-    """One statistic in both runs. `delta`: treatment − control, `low` and `high` its 95 % interval; null: not told.
+    """One statistic in both runs.
+
+    `delta`: treatment − control, `low` and `high` its 95 % interval; null when they are not known.
 
     effect: worse | better (the whole interval says so) | none (it holds zero) | unknown (there is no interval, see
     `note`).
@@ -273,7 +275,7 @@ class PairedDelta(Struct, frozen=True):
 
 
 class PhaseDelta(Struct, frozen=True):
-    """The same in one phase of one fault."""
+    """The same statistic in one phase of one fault."""
 
     fault: str
     phase: str
@@ -307,7 +309,9 @@ class PairedRecovery(Struct, frozen=True):
 
 
 class PairedSales(Struct, frozen=True):
-    """Fans who were sold to. `lost`: fewer of them in the end. `late`: so many more were behind at the worst instant.
+    """Fans who bought. `lost`: how many fewer bought in the end.
+
+    `late`: how many more were behind at the worst instant.
 
     `only_control`, `only_treatment`: fans who bought in that run and not in the other. Intervals are 95 %.
     """
@@ -328,17 +332,18 @@ class PairedSales(Struct, frozen=True):
 
 
 class PairedCause(Struct, frozen=True):
-    """What an objective was missed by. cause: faults | spike (without them too) | none | control_only | unknown."""
+    """Why an objective was missed. cause: faults | spike (without them too) | none | control_only | unknown."""
 
     indicator: str
     cause: str
 
 
 class Paired(Struct, frozen=True):
-    """The treatment against its control: the same seed and arrivals without the faults.
+    """The comparison of a treatment with its control: the same seed and arrivals without the faults.
 
-    `left_out`: why there are no deltas; "" when there are. `cautions`: what weakens them. `matched`: the fans of both
-    runs are the same, so each was compared with itself. `control`: the control's directory, from the treatment's.
+    `left_out`: why there are no deltas; "" when there are. `cautions`: why the deltas are less certain. `matched`: both
+    runs have the same fans, and each fan was compared with itself. `control`: the control's directory, from the
+    treatment's.
     """
 
     control: str
@@ -361,11 +366,10 @@ class Paired(Struct, frozen=True):
 class Verdict(Struct, frozen=True):
     """verdict.json, whole.
 
-    `score` is the one that the objectives gave; `grade` may be lower: `held_at` says why. `reasons`: everything that
-    decided against READY, the first being what `reason` says.
-    `judged_by`: the gatecrash that judged, its version and a digest of its sources; the same one gives the same bytes
-    for the same record. `seal`: see `harness.record.seal`; "" where there was no key. `unaudited`: why nothing was
-    audited; "" where an audit was made.
+    `score` comes from the objectives; `grade` may be lower: `held_at` says why. `reasons`: all reasons against READY;
+    `reason` is the first. `judged_by`: version and digest of the sources of the gatecrash that judged; the same
+    gatecrash gives the same bytes for the same record. `seal`: see `harness.record.seal`; "" where there was no key.
+    `unaudited`: why nothing was audited; "" where an audit was made.
     """
 
     schema: str

@@ -1,4 +1,4 @@
-"""Which versions a run was made with, for its record, and which sources judged it, for its verdict."""
+"""Collects the versions with which a run was made, for its record, and the sources that judged it, for its verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGITS: Final = 12
 
 
 def collect() -> dict[str, str]:
-    """Name → version: gatecrash with its commit where it runs from a checkout, Python, and what the run stands on."""
+    """Name → version of gatecrash (with its commit when run from a checkout), of Python and of the packages used."""
     found = {"gatecrash": __version__, "python": platform.python_version(), "platform": platform.platform()}
     commit = _commit()
     if commit:
@@ -35,12 +35,12 @@ def collect() -> dict[str, str]:
 
 @cache
 def judging() -> str:
-    """The version that judges here, with a digest of its sources: two checkouts of one version may judge otherwise."""
+    """The version that judges here, with a digest of its sources: two checkouts of one version may differ."""
     return f"{__version__} {sources_digest(_TREE, _JUDGING)}"
 
 
 def sources_digest(tree: Path, rooms: Sequence[str]) -> str:
-    """Of every Python file in these folders of the tree."""
+    """A digest of every Python file in these folders of the tree."""
     digest = hashlib.sha256()
     for path in sorted(path for room in rooms for path in (tree / room).rglob("*.py")):
         digest.update(str(path.relative_to(tree)).encode() + b"\0" + path.read_bytes() + b"\0")

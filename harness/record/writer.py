@@ -1,7 +1,8 @@
-"""Writes the run directory: tables that survive a crash, documents that are whole or absent.
+"""Writes the run directory: tables survive a crash, documents are whole or absent.
 
-A table grows as an Arrow IPC stream, each append straight to the file, so what was appended before a crash can be read.
-`TableWriter.finish` turns it into Parquet and only then removes the stream. This module never reads a run to judge it.
+A table grows as an Arrow IPC stream. Each append goes straight to the file, so that rows appended before a crash can be
+read. `TableWriter.finish` turns it into Parquet and only then removes the stream. This module never reads a run to
+judge it.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class TableWriter(StreamWriter):
     def finish(self) -> Path:
         """Close the stream, rewrite it as Parquet (zstd) and remove the stream. Returns the Parquet file.
 
-        The Parquet file appears whole or not at all. A failure leaves the stream, which the reader falls back to.
+        The Parquet file appears whole or not at all. A failure leaves the stream, which the reader then uses.
         """
         self.close()
         partial = self._finished.with_suffix(".partial")

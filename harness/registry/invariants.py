@@ -8,12 +8,13 @@ import msgspec
 
 
 class Invariant(msgspec.Struct, frozen=True, kw_only=True):
-    """One invariant. `check`: what the checker compares, seen from outside the platform. `chance`: what puts the
-    invariant to the test; `Tally.chances` counts it. `exercised_by`: what the record must contain for that: names of
-    operations, of streams of events, or of tables. Without them there is no chance, as the self-test shows. `needs`:
-    capabilities without which it cannot be checked. `only_of`: the invariant is about platforms with this capability
-    only. `by_absence`: it is violated when something did not happen before, so a lost operation can look like a
-    violation. `at_rest`: it is judged only where the platform came to rest.
+    """One invariant. `check`: what the checker compares, seen from outside the platform.
+
+    `chance`: what puts the invariant to the test; `Tally.chances` counts it. `exercised_by`: what the record must
+    contain for that: names of operations, of streams of events, or of tables. Without them there is no chance, as the
+    self-test shows. `needs`: capabilities without which it cannot be checked. `only_of`: the invariant is about
+    platforms with this capability only. `by_absence`: it is violated when something did not happen before, so a lost
+    operation can look like a violation. `at_rest`: it is judged only where the platform came to rest.
     """
 
     name: str

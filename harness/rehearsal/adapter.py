@@ -1,6 +1,6 @@
-"""The adapter of a platform of the user's own, asked in a process of its own: what it declares, and one trial purchase.
+"""Runs the user's adapter in a process of its own, for its capabilities and for one trial purchase.
 
-An adapter is the user's code. It may hang, print, or end its process; here that is one line and no more.
+An adapter is the user's code. It may hang, print, or end its process; here each of these becomes an error of one line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WORDS_MAX: Final = 300
 
 
 def describe(platform: OwnPlatform, adapter: str, *, within_s: float = _DESCRIBED_WITHIN_S) -> Description:
-    """The capabilities of the adapter FILE:CLASS. Raises InputError: it cannot be loaded, or is wrong as written."""
+    """The capabilities of the adapter FILE:CLASS. Raises InputError when it cannot be loaded or is wrong."""
     said = _asked(["describe", adapter], platform, adapter, within_s)
     found = _decoded(said, Description, adapter)
     _raise_first(found.problems, platform, adapter)
@@ -41,7 +41,7 @@ def describe(platform: OwnPlatform, adapter: str, *, within_s: float = _DESCRIBE
 
 
 def try_out(addresses: Addresses, platform: OwnPlatform, fans: int, paths: RunPaths) -> TrialReport:
-    """One purchase by one fan. Raises InputError with the adapter's file and line, where it has one.
+    """One purchase by one fan. Raises InputError, with the adapter's file and line when they are known.
 
     The whole report with the last answers is kept in a log.
     """
@@ -56,7 +56,7 @@ def try_out(addresses: Addresses, platform: OwnPlatform, fans: int, paths: RunPa
 
 
 def check(addresses: Addresses, platform: OwnPlatform, spec: Path) -> TrialReport:
-    """Every verb, by one fan and then by two at once. `spec`: a file to write. Raises InputError: it did not end."""
+    """Try every verb, with one fan, then with two at once. `spec`: a file to write. Raises InputError on a time-out."""
     return _decoded(_tried("check", addresses, platform, 0, spec), TrialReport, platform.adapter)
 
 
@@ -120,7 +120,7 @@ def _decoded(said: _Said, kind: type[T], adapter: str) -> T:
 
 
 def _raise_first(problems: Sequence[Problem], platform: OwnPlatform, adapter: str) -> None:
-    """Raises InputError for the first of them, without the values of secrets."""
+    """Raises InputError for the first problem, without the values of secrets."""
     if not problems:
         return
     first, more = problems[0], len(problems) - 1

@@ -1,4 +1,4 @@
-"""run.json while the run goes on: rewritten whole at each step, so that a run cut short still says how far it came."""
+"""Keeps run.json during the run: rewrites it at each step, so that a run cut short still says how far it came."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RunJournal:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the platform once stood: what ends the run from then on is no mistake of who asked for it."""
+        """Whether the platform was up at some time: an error after that is not the user's mistake."""
         return self._has_begun
 
     def stack_is_up(self, processes: Sequence[ProcessInfo]) -> None:
@@ -66,12 +66,12 @@ class RunJournal:
         self._update(processes=tuple(processes))
 
     def is_own(self, platform: OwnPlatform) -> None:
-        """The platform of the user's own as it stands after its preparation."""
+        """Note the settings of a platform of the user's own after its preparation."""
         scenario = {**self._document.scenario, "platform": msgspec.to_builtins(platform, str_keys=True)}
         self._update(scenario=scenario)
 
     def phase(self, name: str) -> None:
-        """A new stretch begins now; the one before ends."""
+        """A new phase begins now; the phase before it ends."""
         self._marks.append((name, time.monotonic()))
         self._update(phases=self._phases())
 
@@ -93,26 +93,26 @@ class RunJournal:
         self._say("swarm", finished.notes)
 
     def settled(self, settled: Settled) -> None:
-        """The platform is at rest, or was given up on."""
+        """The platform is at rest, or did not come to rest in time."""
         unrest = () if settled.at_rest else settled.notes or ("the platform did not say that it was at rest",)
         self._update(load=settled.load, seat_map_at_rest=settled.seat_map, at_rest=settled.at_rest, unrest=unrest)
         self._say("settle", settled.notes)
 
     def note(self, anomaly: Anomaly) -> None:
-        """Something that a reader must know; stamped with now when it carries no time."""
+        """Note an anomaly for the reader; it gets the present time when it has none."""
         if anomaly.t_s is None and self._t0_monotonic_s is not None:
             anomaly = msgspec.structs.replace(anomaly, t_s=time.monotonic() - self._t0_monotonic_s)
         self._update(anomalies=(*self._document.anomalies, anomaly))
 
     def ended_early(self, text: str) -> None:
-        """Why the run ended before its time; the room that was kept for that is given back."""
+        """Note why the run ended early; frees the disk space that was reserved for this."""
         give_back(self.paths)
         self.note(Anomaly(t_s=None, source=OWN_SOURCE, text=text))
 
     def complete(self) -> None:
-        """Nothing is missing: every part of the record was written. It is sealed as it is now.
+        """Mark the record as complete: every part was written. Seals the files as they are now.
 
-        Of a paired run the seal of its control is sealed with it, so that no other record passes for its control.
+        The seal of a paired run covers the seal of its control, so that no other record passes for the control.
         """
         give_back(self.paths)
         self._marks.append(("end", time.monotonic()))

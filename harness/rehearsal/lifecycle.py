@@ -1,7 +1,7 @@
-"""The lifecycle of a rehearsal: raise stack → arm → release → observe → heal → settle. What it leaves is the record.
+"""Runs the lifecycle of a rehearsal and writes the record: raise stack → arm → release → observe → heal → settle.
 
-It judges nothing: `harness.cli` audits, grades and reports afterwards, from the record alone. Faults come in as a
-`FaultConductor`, so that this room need not know how anything is broken.
+It judges nothing: `harness.cli` audits, grades and reports afterwards, from the record alone. The lifecycle knows
+faults only as a `FaultConductor`, not how they break the platform.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ _TICK_S: Final = 0.25
 _STARTS_WITHIN_S: Final = 30.0
 _T0_WITHIN_S: Final = 15.0
 _FINISHES_WITHIN_S: Final = 20.0
-_SILENT_MAX_S: Final = 30.0  # a swarm speaks once a second; ending all journeys may take it much longer
+_SILENT_MAX_S: Final = 30.0  # a swarm reports once a second; ending all journeys may take much longer
 _FAULT_PROXIES: Final = ("fault-proxy", "toxiproxy")
 """The parts of a stack that are not the platform's but ours."""
 
 
 class FaultConductor(Protocol):
-    """Whoever injects the planned faults. Leaving its context heals whatever is still in force."""
+    """Injects the planned faults. Leaving its context heals the faults that are still in force."""
 
     def preflight(self) -> None:
         """Prove, before any load, that every fault could be injected. Raises GatecrashError."""
@@ -68,11 +68,11 @@ class FaultConductor(Protocol):
         """The experiments whose faults are in force now."""
 
     def saw(self, figures: Mapping[str, float]) -> None:
-        """What the load generator says of itself now, by name: load_p99_ms, load_rps."""
+        """Tell the conductor what the load generator measures now, by name: load_p99_ms, load_rps."""
 
     @property
     def stop_reason(self) -> str:
-        """Why the whole run must end now, its faults being healed; "" while it may go on."""
+        """Why the whole run must end now, after its faults were healed; "" while the run may go on."""
 
     @property
     def failure(self) -> str:
@@ -86,7 +86,7 @@ class FaultConductor(Protocol):
 
 
 class ProgressObserver(Protocol):
-    """Whoever shows the user what happens."""
+    """Shows the user what happens."""
 
     def phase(self, name: str, detail: str = "") -> None:
         """A new stretch of the rehearsal begins."""
@@ -109,7 +109,7 @@ class RehearsalPlan(msgspec.Struct, frozen=True, kw_only=True):
     platform: str = DEFAULT_PLATFORM  # FILE:CLASS of the adapter
     journeys: Journeys = Journeys()  # with whole paths
     refused_holds_s: tuple[tuple[float, float], ...] = ()  # see `harness.swarm.messaging.protocol.SwarmSpec`
-    confirmed_hosts: tuple[str, ...] = ()  # beyond this machine, see harness.stack.allowed
+    confirmed_hosts: tuple[str, ...] = ()  # hosts beyond this machine, see harness.stack.allowed
 
 
 def rehearse(
@@ -119,9 +119,10 @@ def rehearse(
     conduct: Callable[[Addresses, RunPaths], FaultConductor],
     observer: ProgressObserver,
 ) -> None:
-    """Run it and write the record into `paths`. Raises GatecrashError; whatever happens, faults are healed first.
+    """Run the rehearsal and write the record into `paths`.
 
-    An error of our own becomes NoVerdict, and so does, once the platform stood, a machine that lacks something.
+    Raises GatecrashError, in every case after healing the faults. An error of our own becomes NoVerdict; so does, once
+    the platform was up, a machine that lacks something.
     """
     journal = RunJournal(paths, plan.scenario, plan.command, plan.versions, stack.name, plan.selftest)
     try:
@@ -146,7 +147,7 @@ def rehearse(
 
 
 def _note_end(journal: RunJournal, text: str) -> None:
-    """A disk that is full must not hide why the run ended."""
+    """Note why the run ended, even when the disk is full."""
     with suppress(EnvironmentProblem):
         journal.ended_early(text)
 
@@ -162,7 +163,7 @@ def _run(
     scenario = plan.scenario
     observer.phase("raise", f"{stack.name} stack")
     with shielded(stack):
-        own = plan.reach.listen  # the stack itself listens there
+        own = plan.reach.listen  # the stack itself listens at this address
         require_allowed(reached(stack.addresses), (*scenario.allow_hosts, own), (*plan.confirmed_hosts, own))
         spec = _spec(plan, paths, stack.addresses)
         if isinstance(stack, OwnStack):
@@ -257,7 +258,9 @@ def _require_armed(armed: Armed) -> None:
 
 
 def _await_pre_queue(opens_at_s: float, scenario: Scenario, observer: ProgressObserver) -> None:
-    """With a pre-queue T0 is so long before the opening, which the platform was told when it was raised."""
+    """Wait until the pre-queue may open: then T0 lies before the opening, whose time the platform got when it was
+    raised.
+    """
     if not opens_at_s:
         return
     until_s = opens_at_s - scenario.on_sale.pre_queue_s - NOTICE_S - time.time()
@@ -281,7 +284,8 @@ def _observe(
 ) -> Finished:
     """Follow the run until the swarm says that it is over.
 
-    The swarm's silence is counted in looks, not by the clock: while this process stands still nobody could be heard.
+    The swarm's silence is counted in looks, not by the clock, because this process cannot hear the swarm while it
+    stands still itself.
     """
     deadline = time.monotonic() + _T0_WITHIN_S + scenario.duration_s + _FINISHES_WITHIN_S
     silent_s = 0.0
@@ -303,7 +307,7 @@ def _observe(
 
 
 def _notice_deaths(stack: Stack, journal: RunJournal, observer: ProgressObserver) -> None:
-    """Raises NoVerdict when it is the fault proxy that died: behind it no part of the platform can be reached."""
+    """Note deaths. Raises NoVerdict when the fault proxy died: without it no part of the platform can be reached."""
     for death in stack.deaths():
         journal.note(death)
         observer.note(death.text)
@@ -312,7 +316,7 @@ def _notice_deaths(stack: Stack, journal: RunJournal, observer: ProgressObserver
 
 
 def _require_sound(scraper: Scraper, conductor: FaultConductor) -> None:
-    """Raises NoVerdict when a process or thread of ours died that the run cannot be judged without."""
+    """Raises NoVerdict when one of our processes or threads died without which the run cannot be judged."""
     if failure := scraper.failure or conductor.failure:
         raise NoVerdict(failure, hint="rehearse again")
 

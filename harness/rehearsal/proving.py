@@ -1,4 +1,4 @@
-"""Before any load on a platform of the user's own: one purchase, which shows that adapter, secrets and edges work."""
+"""Makes one trial purchase before any load: it shows that the user's adapter, secrets and edges work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.stack.own import OwnStack
 
 
 def prove(stack: OwnStack, fans: int, paths: RunPaths, note: Callable[[str], None]) -> None:
-    """One purchase by one fan, then a look at what each edge carried. Raises InputError."""
+    """One purchase by one fan, then a check that each edge carried bytes. Raises InputError."""
     note("one purchase by one fan, before any load")
     for text in try_out(stack.addresses, stack.platform, fans, paths).notes:
         note(text)

@@ -17,8 +17,9 @@ from harness.sli.samples import Samples
 
 
 class IndicatorSpec(Indicator, frozen=True, kw_only=True):
-    """An indicator with its measure. `samples`: the samples whose percentile or share it is; null when it is a single
-    figure of the whole run.
+    """An indicator with its measure.
+
+    `samples`: the samples whose percentile or share it is; null when it is a single figure of the whole run.
     """
 
     measure: Callable[[Observations], Measured]

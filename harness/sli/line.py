@@ -15,6 +15,7 @@ from harness.sli.measured import Observations
 
 class InLine(msgspec.Struct, frozen=True):
     """One actor who joined and was admitted. `share`: the actor's place in the line, from 0 (first) to 1 (last).
+
     `t_connect_s`: when the actor's first request went out; null when that is not known.
     """
 
@@ -34,8 +35,10 @@ class InLine(msgspec.Struct, frozen=True):
 
 
 def line(seen: Observations) -> tuple[InLine, ...]:
-    """All actors who joined and were admitted, in the order of admission. A number that was given twice counts for the
-    first actor who got it. Each epoch's numbers begin again, so the numbers of the epochs before are added to them.
+    """All actors who joined and were admitted, in the order of admission.
+
+    A number that was given twice counts for the first actor who got it. Each epoch's numbers begin again, so the
+    numbers of the epochs before are added to them.
     """
     evidence = seen.everybody
     joins: dict[str, Operation[JoinValue]] = {}

@@ -45,8 +45,9 @@ def our_metrics(record: Record) -> pa.Table:
 
 
 def mapped(metrics: pa.Table, indicators: Mapping[str, _Source]) -> pa.Table:
-    """Rename each series that feeds an indicator to the name that the indicator reads; other series keep theirs. A
-    series that feeds several indicators appears once under each name.
+    """Rename each series that feeds an indicator to the name that the indicator reads; other series keep theirs.
+
+    A series that feeds several indicators appears once under each name.
     """
     parts = [metrics]
     for name, chosen in indicators.items():

@@ -5,11 +5,11 @@ all fans met the same platform and the same machine. So whole fans are resampled
 separately whole blocks of time; the result is the wider of the two intervals.
 
 - Resampling whole groups: A. C. Davison, D. V. Hinkley, Bootstrap Methods and their Application, 1997, §3.8; in two
-directions: A. B. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007). - Each group counts a
-Poisson(1) number of times: J. A. Hanley, B. MacGibbon, Creating non-parametric bootstrap samples using Poisson
-frequencies, Computer Methods and Programs in Biomedicine 83 (2006). - Pairing: when both runs have the same fans, a fan
-is resampled in both together, so that each fan's own habits cancel in the difference (B. Efron, R. J. Tibshirani, An
-Introduction to the Bootstrap, 1993, ch. 8).
+  directions: A. B. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007).
+- Each group counts a Poisson(1) number of times: J. A. Hanley, B. MacGibbon, Creating non-parametric bootstrap samples
+  using Poisson frequencies, Computer Methods and Programs in Biomedicine 83 (2006).
+- Pairing: when both runs have the same fans, a fan is resampled in both together, so that each fan's own habits cancel
+  in the difference (B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993, ch. 8).
 
 Intervals are percentile intervals, 95 %, two-sided. They do not cover how much another run on another day would differ.
 """

@@ -1,6 +1,7 @@
 """The charts: the run as a timeline, the release close up, a paired run overlaid. Each is drawn wide and narrow.
 
-They draw what the view model has counted and decide nothing. Labels are placed by their own width, so none collide.
+They draw what the view model has counted and decide nothing. Labels are placed by their width, so that they do not
+collide.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def timeline_chart(data: Timeline) -> Chart:
 
 
 def overlay_chart(data: Overlay, name: str) -> Chart:
-    """Control and treatment on one clock; `name` is this chart's own in the page."""
+    """Control and treatment on one clock; `name` must be unique in the page."""
     return Chart(wide=overlay.draw(data, name, WIDE), narrow=overlay.draw(data, name, NARROW))
 
 

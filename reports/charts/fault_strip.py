@@ -1,4 +1,4 @@
-"""The faults as bars on the clock, named; and their shade over the panels below."""
+"""Draws the faults as named bars on the clock, and their shade over the panels below."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def draw(data: Overlay, name: str, size: Size) -> str:
 
 
 def _mark(data: Overlay) -> str:
-    """A dot on each second, so that one that stands alone is seen; none on a curve."""
+    """A dot on each second without a neighbour, so that it is seen; no dot on a curve."""
     return "" if data.unit == "fans" else "o"
 
 

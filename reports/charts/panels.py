@@ -47,7 +47,7 @@ def draw_requests(axis: Axes, data: Timeline, size: Size) -> None:
 
 
 def draw_trouble(axis: Axes, data: Timeline, size: Size) -> None:
-    """Those that were not ok, on a scale of their own."""
+    """Requests that were not ok, on a scale of their own."""
     _stacked_bars(axis, data, ("fail", "unknown"))
     title(axis, "Of these, not ok", size, _OUTCOMES[1:])
 
@@ -105,7 +105,7 @@ def _beside(values: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _decades(lanes: tuple[Lane, ...]) -> tuple[float, float]:
-    """Whole decades that hold every lane, so that lanes compare."""
+    """Whole decades that cover all lanes, so that lanes can be compared."""
     values = np.concatenate([np.concatenate((lane.p50_ms, lane.p99_ms)) for lane in lanes])
     values = values[np.isfinite(values) & (values > 0)]
     if not values.size:
@@ -115,7 +115,7 @@ def _decades(lanes: tuple[Lane, ...]) -> tuple[float, float]:
 
 
 def draw_breakers(axis: Axes, breakers: tuple[Breaker, ...], size: Size) -> None:
-    """One row per breaker; the worse its state, the thicker."""
+    """One row per breaker; the worse its state, the thicker the line."""
     looks = {"closed": ("ok", 0.12), "half-open": ("half", 0.42), "open": ("open", 0.72)}
     for number, breaker in enumerate(breakers):
         for state, (colour, height) in looks.items():

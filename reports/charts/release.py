@@ -1,4 +1,4 @@
-"""The release close up: first sends and first answers, per 10 ms."""
+"""Draws the release close up: first sends and first answers, per 10 ms."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""matplotlib's SVG, made fit to stand inside a page: colours as CSS variables, no dates, no stray ids.
+"""Makes matplotlib's SVG fit for a page: colours become CSS variables, dates and unused ids are removed.
 
-A chart is drawn in stand-in colours; each becomes `var(--name)`, so that light, dark and print are the page's affair.
+A chart is drawn in placeholder colours; each becomes `var(--name)`, so that the page decides on light, dark and print.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _tidy(svg: str, name: str, title: str, description: str) -> str:
 
 
 def _own_ids(svg: str, name: str) -> str:
-    """Keep only ids that something refers to, and make them this chart's own."""
+    """Keep only ids that something refers to, and make them unique in the page."""
     used = set(_REFERENCES.findall(svg))
 
     def keep(match: re.Match[str]) -> str:

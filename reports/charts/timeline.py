@@ -1,4 +1,4 @@
-"""The run as a timeline on the release clock, every fault shaded in every panel."""
+"""Draws the run as a timeline on the release clock, with every fault shaded in every panel."""
 
 from __future__ import annotations
 
