@@ -120,8 +120,9 @@ def _write(content: bytes, out: Path | None) -> None:
 
 
 def heal_orphans() -> tuple[str, ...]:
-    """Before any other command: heal what a dead keeper and a dead reaper left. One line for each; cheap when there is
-    nothing. Raises InputError."""
+    """Before any other command: heal faults whose keeper and reaper both died. One line for each; cheap when there is
+    none. Raises InputError.
+    """
     if not state.journals():
         return ()
     from chaos.lease import healing

@@ -1,4 +1,4 @@
-"""One fault, one short file: what is broken, by which injector, and how it is undone."""
+"""The kinds of faults, one short module for each: what it breaks, with which injector, and how it is undone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Inverse: TypeAlias = (
 
 
 def inverse_of(fault: Fault, name: str, tools: Tools) -> Inverse:
-    """What undoes this fault, with the state it finds now; `name` is unique to it. Raises GatecrashError."""
+    """The inverse of this fault, made from the state before it; `name` is unique to it. Raises GatecrashError."""
     match fault:
         case Disable():
             return disable.inverse(fault, tools)
@@ -56,7 +56,7 @@ def inverse_of(fault: Fault, name: str, tools: Tools) -> Inverse:
 
 
 def inject(fault: Fault, name: str, inverse: Inverse, tools: Tools) -> dict[str, float]:
-    """Break it; returns what was measured on the way. Raises GatecrashError."""
+    """Inject the fault; returns what was measured on the way. Raises GatecrashError."""
     match fault, inverse:
         case Disable(), _:
             return disable.inject(fault, tools)
@@ -91,7 +91,7 @@ def _inverse_of_kill(fault: Kill, tools: Tools) -> Inverse:
 
 
 def injector_of(fault: Fault, inverse: Inverse | None = None) -> str:
-    """Who carries it out: toxiproxy, process, docker or postgres. Until it has an inverse, docker shows as process."""
+    """The injector: toxiproxy, process, docker or postgres. Until it has an inverse, docker shows as process."""
     if isinstance(fault, Disconnect) or isinstance(inverse, container.StartContainer | container.ThawContainer):
         return "docker"
     if isinstance(fault, Kill | Pause):

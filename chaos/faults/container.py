@@ -1,4 +1,4 @@
-"""kill and pause of what runs in a container: done by the engine, and undone by whoever has the container's id."""
+"""kill and pause of a container: the engine does it, and anybody with the container's id can undo it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StartContainer(msgspec.Struct, frozen=True, tag_field="inverse", tag="start_container"):
-    """The inverse of a kill. `started`: the run of the container that was meant."""
+    """The inverse of a kill. `started`: when the killed run of the container had begun."""
 
     name: str
     container: str
@@ -27,7 +27,7 @@ class StartContainer(msgspec.Struct, frozen=True, tag_field="inverse", tag="star
         return f"start the container of {self.name} ({self.container[:12]}) again"
 
     def undo(self, tools: object) -> None:  # noqa: ARG002 — all that is needed is in the journal
-        """Safe to do twice: one that runs, started by whomever, is left as it is. Raises DockerProblem, Gone."""
+        """Safe to do twice: a container that runs is left as it is, whoever started it. Raises DockerProblem, Gone."""
         with engine_for(self.name) as engine:
             engine.start(self.container)
 
@@ -45,7 +45,7 @@ class ThawContainer(msgspec.Struct, frozen=True, tag_field="inverse", tag="thaw_
         return f"let the container of {self.name} ({self.container[:12]}) go on"
 
     def undo(self, tools: object) -> None:  # noqa: ARG002 — all that is needed is in the journal
-        """Safe to do twice. Raises DockerProblem, ChangedHands when it was started anew since, Gone."""
+        """Safe to do twice. Raises DockerProblem, Gone, ChangedHands when the container was started anew since."""
         with engine_for(self.name) as engine:
             if engine.state(self.container).started != self.started:
                 raise ChangedHands(f"the container of {self.name} was started anew since")
@@ -63,14 +63,14 @@ def inverse_of_pause(name: str, container: str) -> ThawContainer:
 
 
 def kill(inverse: StartContainer) -> dict[str, float]:
-    """End the container that the inverse will start. Returns what was measured: nothing, the canary does."""
+    """End the container that the inverse will start. Returns no measurements: the canary measures."""
     with engine_for(inverse.name) as engine:
         engine.kill(inverse.container)
     return {}
 
 
 def pause(inverse: ThawContainer) -> dict[str, float]:
-    """Freeze the container that the inverse will let go on. Returns what was measured: nothing, the canary does."""
+    """Freeze the container that the inverse will let go on. Returns no measurements: the canary measures."""
     with engine_for(inverse.name) as engine:
         engine.pause(inverse.container)
     return {}
@@ -85,7 +85,7 @@ def _run_of(name: str, container: str) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def engine_for(name: str) -> Iterator[Docker]:
-    """The engine of the environment; a container that was removed is gone, and the fault on it with it."""
+    """The engine of the environment. Within the block, a removed container raises Gone: its fault is gone too."""
     from chaos.injectors.docker import Docker, NoSuchContainer  # slow, and most journals have no container
 
     engine = Docker()

@@ -1,4 +1,4 @@
-"""disable: the dependency refuses, as if its process were gone. Connections that were open are closed."""
+"""disable: the proxy refuses connections, as if the process behind it were gone, and closes the open ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chaos.specification.fault import Disable
 
 
 class Enable(msgspec.Struct, frozen=True, tag="enable", tag_field="inverse"):
-    """The inverse: listen again. `listen` and `upstream` tell whether the proxy is still the one that was broken."""
+    """The inverse: listen again. `listen` and `upstream` show whether it still is the proxy that was disabled."""
 
     url: str
     proxy: str
@@ -31,19 +31,19 @@ class Enable(msgspec.Struct, frozen=True, tag="enable", tag_field="inverse"):
 
 
 def inverse(fault: Disable, tools: Tools) -> Enable:
-    """How to put it back. Raises ToxiproxyProblem."""
+    """The inverse of disabling this proxy. Raises ToxiproxyProblem."""
     state = tools.server.proxy(fault.proxy)
     return Enable(tools.url, fault.proxy, state.listen, state.upstream)
 
 
 def inject(fault: Disable, tools: Tools) -> dict[str, float]:
-    """Do it. Returns what was measured: nothing, the canary does."""
+    """Disable the proxy. Returns no measurements: the canary measures."""
     tools.server.disable(fault.proxy)
     return {}
 
 
 def require_same(server: Toxiproxy, name: str, listen: str, upstream: str) -> ProxyState:
-    """The proxy, if it is the one that was meant. Raises ToxiproxyProblem, ChangedHands."""
+    """The proxy, if it still is the one that was meant. Raises ToxiproxyProblem, ChangedHands."""
     try:
         state = server.proxy(name)
     except ToxiproxyProblem as problem:

@@ -1,4 +1,4 @@
-"""disconnect: a container is off its networks. It runs on and forgets nothing, and nobody reaches it."""
+"""disconnect: a container is taken off its networks. It runs on with its memory, but nothing can reach it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chaos.specification.fault import Disconnect
 
 
 class Reattach(msgspec.Struct, frozen=True, tag_field="inverse", tag="reattach"):
-    """The inverse: each place that it had, with its aliases and address. One that it has again is left as it is."""
+    """The inverse: attach the container to each network again, with its aliases and address, unless it is attached."""
 
     name: str
     container: str
@@ -31,14 +31,14 @@ class Reattach(msgspec.Struct, frozen=True, tag_field="inverse", tag="reattach")
 
 
 def inverse(fault: Disconnect, tools: Tools) -> Reattach:
-    """How to put it back. Raises DockerProblem when it does not run, or could not be put back as it was."""
+    """The inverse of the disconnect. Raises DockerProblem when it does not run or cannot be attached again."""
     container = tools.stack_control.process(fault.process).container
     with engine_for(fault.process) as engine:
         return Reattach(fault.process, engine.state(container).id, engine.attachments(container))
 
 
 def inject(inverse: Reattach) -> dict[str, float]:
-    """Take it off the networks that the inverse knows. Returns what was measured: nothing, the canary does."""
+    """Take the container off the networks that the inverse knows. Returns no measurements: the canary measures."""
     with engine_for(inverse.name) as engine:
         for place in inverse.places:
             engine.disconnect(inverse.container, place)

@@ -1,4 +1,4 @@
-"""drop: a share of the connections that are open is cut, at one instant. What is cut stays cut; clients come back."""
+"""drop: a share of the open connections is cut at one instant. They stay cut; clients connect again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from chaos.specification.fault import Drop
 
 
 def inverse(fault: Drop, tools: Tools) -> RemoveToxic:
-    """Nothing of a drop remains, unless a real Toxiproxy had to do it by a toxic."""
+    """The inverse of a drop: none, unless a real Toxiproxy drops connections with a toxic."""
     return removal(fault.proxy, RESET_TOXIC, "reset_peer", tools)
 
 
 def inject(fault: Drop, tools: Tools) -> dict[str, float]:
-    """Do it. Returns how many were open and dropped. A drop that is not exact was done by a toxic: see the injector."""
+    """Drop connections. Returns how many were open and dropped. A toxic makes the drop inexact: see the injector."""
     result = tools.server.drop(fault.proxy, fault.percent, fault.mode)
     measured = {"drops": 1.0, "drops_exact": float(result.exact)}
     if result.open is not None and result.dropped is not None:

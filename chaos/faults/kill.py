@@ -1,4 +1,4 @@
-"""kill: a process is gone at once, with all that it had only in memory; healing starts it again."""
+"""kill: a process ends at once and loses its memory; healing starts it again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from harness.processes.identity import Identity
 
 
 class StartAgain(msgspec.Struct, frozen=True, tag="start_again", tag_field="inverse"):
-    """The inverse. `killed` is the process that was meant; `owner` ends the stack with its own end."""
+    """The inverse: start the process again. `killed`: the process that was killed; `owner`: the process whose end takes
+    the stack down.
+    """
 
     name: str
     killed: Identity
@@ -42,7 +44,7 @@ class StartAgain(msgspec.Struct, frozen=True, tag="start_again", tag_field="inve
 
 
 def inverse(fault: Kill, tools: Tools) -> StartAgain:
-    """How to put it back. Raises EnvironmentProblem when it does not run."""
+    """The inverse of killing this process. Raises EnvironmentProblem when it does not run."""
     part = tools.stack_control.process(fault.process)
     killed = process.family(part.pid)[0]
     owner = process.family(tools.stack_control.owner_pid)[0]
@@ -57,6 +59,6 @@ def inverse(fault: Kill, tools: Tools) -> StartAgain:
 
 
 def inject(fault: Kill, tools: Tools) -> dict[str, float]:
-    """Do it. Returns what was measured: nothing, the canary does."""
+    """Kill the process. Returns no measurements: the canary measures."""
     tools.stack_control.process(fault.process).kill()
     return {}

@@ -1,4 +1,4 @@
-"""kill of a process that we did not start: its own command, or its own supervisor, starts it again."""
+"""kill of a process that we did not start: the user's command, or the process's supervisor, starts it again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StartOutside(msgspec.Struct, frozen=True, tag="start_outside", tag_field="
         return f"see {self.name} (was pid {self.killed.pid}) started again {how}"
 
     def undo(self, tools: Tools) -> None:  # noqa: ARG002 — all that is needed is in the journal
-        """Safe to do twice: one that lives, started by whomever, is left as it is. Raises EnvironmentProblem."""
+        """Safe to do twice: a process that lives is left as it is, whoever started it. Raises EnvironmentProblem."""
         if self.killed.alive or self.process.find() is not None:
             return
         if not self.process.start:
@@ -39,14 +39,14 @@ class StartOutside(msgspec.Struct, frozen=True, tag="start_outside", tag_field="
 
 
 def inverse(found: OutsideProcess) -> StartOutside:
-    """How to put it back. Raises EnvironmentProblem when it does not run or is not ours."""
+    """The inverse of killing this process. Raises EnvironmentProblem when it does not run or is not ours to signal."""
     return StartOutside(found.name, found.require(), found)
 
 
 def kill(inverse: StartOutside) -> dict[str, float]:
     """End the very process that the inverse noted, and all below it. Raises EnvironmentProblem.
 
-    Returns what was measured: nothing, the canary does.
+    Returns no measurements: the canary measures.
     """
     process.end_family(inverse.killed)
     return {}

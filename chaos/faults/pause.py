@@ -1,4 +1,4 @@
-"""pause: a process and all below it stand still; the kernel still accepts connections for it, and nobody answers."""
+"""pause: a process and its descendants stand still; the kernel still accepts connections, which get no answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.processes.identity import Identity
 
 
 class GoOn(msgspec.Struct, frozen=True, tag="go_on", tag_field="inverse"):
-    """The inverse: SIGCONT to the very processes that were stopped."""
+    """The inverse: SIGCONT to exactly the processes that were stopped."""
 
     name: str
     members: tuple[Identity, ...]
@@ -27,11 +27,11 @@ class GoOn(msgspec.Struct, frozen=True, tag="go_on", tag_field="inverse"):
 
 
 def inverse(fault: Pause, tools: Tools) -> GoOn:
-    """How to put it back. Raises EnvironmentProblem when it does not run."""
+    """The inverse of pausing this process. Raises EnvironmentProblem when it does not run."""
     return GoOn(fault.process, process.family(tools.stack_control.process(fault.process).pid))
 
 
 def inject(inverse: GoOn) -> dict[str, float]:
-    """Stop the processes that the inverse will let go on. Returns what was measured: nothing, the canary does."""
+    """Stop the processes that the inverse will let go on. Returns no measurements: the canary measures."""
     process.pause(inverse.members)
     return {}

@@ -1,4 +1,4 @@
-"""pause_replay, cut_replication: the replica answers, and what it answers grows older."""
+"""pause_replay, cut_replication: the replica answers with data that grows older."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.processes.identity import Identity
 
 
 class _Undo(msgspec.Struct, frozen=True):
-    """What both inverses know: the server, which one it was, and whose end takes it down. `dsn` has a password."""
+    """What both inverses know: the server's DSN (with a password), its identity, and the process owning the stack."""
 
     server: str
     dsn: str
@@ -49,7 +49,7 @@ class ResumeReplay(_Undo, frozen=True, tag="resume_replay", tag_field="inverse")
 
 
 class Reconnect(_Undo, frozen=True, tag="reconnect", tag_field="inverse"):
-    """The inverse of cut_replication: the very connection that it had."""
+    """The inverse of cut_replication: give the replica exactly the connection that it had."""
 
     upstream: str
 
@@ -64,11 +64,13 @@ class Reconnect(_Undo, frozen=True, tag="reconnect", tag_field="inverse"):
         now = postgres.upstream(self.dsn)
         if now not in {"", self.upstream}:
             raise ChangedHands(f"{self.server} was told to follow another primary meanwhile")
-        postgres.set_upstream(self.dsn, self.upstream)  # also when it is there: the reload may be missing
+        postgres.set_upstream(self.dsn, self.upstream)  # also when the setting is there: the reload may be missing
 
 
 def inverse_of_pause(fault: PauseReplay, tools: Tools) -> ResumeReplay:
-    """How to put it back. Raises EnvironmentProblem when it is no replica, or paused already."""
+    """The inverse of pausing the replay. Raises EnvironmentProblem for a server that is no replica or is paused
+    already.
+    """
     dsn, owner = _replica(fault.server, tools)
     if postgres.is_replay_paused(dsn):
         raise EnvironmentProblem(f"replay on {fault.server} is paused already", hint="resume it first")
@@ -76,7 +78,7 @@ def inverse_of_pause(fault: PauseReplay, tools: Tools) -> ResumeReplay:
 
 
 def inverse_of_cut(fault: CutReplication, tools: Tools) -> Reconnect:
-    """How to put it back. Raises EnvironmentProblem when it is no replica, or follows nobody."""
+    """The inverse of the cut. Raises EnvironmentProblem for a server that is no replica or follows no primary."""
     dsn, owner = _replica(fault.server, tools)
     upstream = postgres.upstream(dsn)
     if not upstream:

@@ -1,4 +1,4 @@
-"""The tools of faults: fault proxies by address, and the control of a stack."""
+"""What faults work with: fault proxies by address, and the control of a stack."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from harness.errors import GatecrashError, InputError
 
 
 class ChangedHands(GatecrashError):
-    """What a journal says is not what stands there now: it belongs to somebody else and is left alone."""
+    """The component is no longer the one in the journal: it belongs to somebody else and is left alone."""
 
 
 class Gone(GatecrashError):
-    """What was broken does not exist any more, and the fault went with it."""
+    """The broken component does not exist any more, and so the fault is gone too."""
 
 
 class Tools:
-    """`url` is the fault proxy of the stack, "" for none. A healer has neither `url` nor `stack_control`: what it needs
-    is in the journal. Not for use from several threads at once."""
+    """`url` is the fault proxy of the stack, "" for none. A healer has neither `url` nor `stack_control`: the journal
+    holds all that it needs. Not for use from several threads at once.
+    """
 
     def __init__(self, url: str = "", stack_control: StackControl | None = None) -> None:
         self.url = url
@@ -42,7 +43,7 @@ class Tools:
 
     @property
     def has_levers(self) -> bool:
-        """Whether there are any."""
+        """Whether the stack gives control over its processes."""
         return self._stack_control is not None
 
     def server_at(self, url: str) -> Toxiproxy:
@@ -52,7 +53,7 @@ class Tools:
         return self._servers[url]
 
     def close(self) -> None:
-        """Give up the connections."""
+        """Close the connections."""
         for server in self._servers.values():
             server.close()
         self._servers.clear()

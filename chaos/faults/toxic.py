@@ -1,4 +1,4 @@
-"""toxic: the proxy delays, starves, cuts or discards what goes through it; see chaos/proxy/toxics."""
+"""toxic: the proxy delays, limits, cuts or discards the data that goes through it; see chaos/proxy/toxics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chaos.specification.fault import AddToxic
 
 
 class RemoveToxic(msgspec.Struct, frozen=True, tag="remove_toxic", tag_field="inverse"):
-    """The inverse: take the toxic of this name and type away, and no other."""
+    """The inverse: remove the toxic of this name and type, and no other."""
 
     url: str
     proxy: str
@@ -37,18 +37,18 @@ class RemoveToxic(msgspec.Struct, frozen=True, tag="remove_toxic", tag_field="in
 
 
 def inverse(fault: AddToxic, name: str, tools: Tools) -> RemoveToxic:
-    """How to put it back. Raises ToxiproxyProblem."""
+    """The inverse of adding this toxic. Raises ToxiproxyProblem."""
     return removal(fault.proxy, name, fault.type, tools)
 
 
 def removal(proxy: str, name: str, type: str, tools: Tools) -> RemoveToxic:
-    """Takes one toxic away. Raises ToxiproxyProblem."""
+    """Removes one toxic. Raises ToxiproxyProblem."""
     state = tools.server.proxy(proxy)
     return RemoveToxic(tools.url, proxy, state.listen, state.upstream, name, type)
 
 
 def inject(fault: AddToxic, name: str, tools: Tools) -> dict[str, float]:
-    """Do it. Returns what was measured: nothing, the canary does."""
+    """Add the toxic. Returns no measurements: the canary measures."""
     tools.server.add_toxic(
         fault.proxy,
         fault.type,

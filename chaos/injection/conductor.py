@@ -6,8 +6,8 @@ with Conductor(planned, addresses, faults_path) as conductor:
     ...
     conductor.finish()                  # heals what is still in force, waits for the canaries, writes faults.json
 
-Whatever happens to this process, what it broke is on disk with its inverse before it is broken: see
-`chaos.lease.lease`.
+Each fault is on disk with its inverse before it is injected, so that it can be undone whatever happens to this process:
+see `chaos.lease.lease`.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _log = logging.getLogger("chaos")
 
 
 class PlatformAddresses(Protocol):
-    """What the conductor must know of the platform: `harness.stack.PlatformAddresses` has it."""
+    """What the conductor must know of the platform; `harness.stack.Addresses` has it."""
 
     @property
     def toxiproxy(self) -> str:
-        """URL of the fault proxy's API, "" where there is none."""
+        """URL of the fault proxy's API; "" when there is none."""
 
     @property
     def event(self) -> str:
@@ -59,7 +59,8 @@ class PlatformAddresses(Protocol):
 class Conductor:
     """Injects, proves and heals. `faults_path` is rewritten whole after each change of state.
 
-    `stack_control` let it at processes and databases. `lease_s`: how long a fault may outlive a keeper that hangs.
+    `stack_control` gives access to processes and databases. `lease_s`: for how long a fault may stay when this process
+    hangs.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Conductor:
         self._watch = GuardWatch(guards, addresses.metrics)
         self._injections: tuple[Injection, ...] = ()
         self._t0_monotonic_s = time.monotonic()
-        self._lock = threading.RLock()  # the server is driven, and faults.json written, by one thread at a time
+        self._lock = threading.RLock()  # only one thread at a time uses the fault proxy and writes faults.json
         self._stop = threading.Event()
         self._stopped_by = ""
         self._died = ""
@@ -91,7 +92,7 @@ class Conductor:
 
     @property
     def stop_reason(self) -> str:
-        """Why the whole run must end now; "" while it may go on."""
+        """Why the whole run must end now; "" while the run may go on."""
         return self._stopped_by
 
     @property
@@ -137,21 +138,23 @@ class Conductor:
         return tuple(injection.plan.experiment.name for injection in self._injections if injection.in_force)
 
     def begun(self) -> bool:
-        """Whether each experiment was injected by now, or given up."""
+        """Whether each experiment was injected or given up by now."""
         with self._lock:
             return all(injection.was_tried for injection in self._injections)
 
     def runs(self) -> tuple[FaultRun, ...]:
-        """What became of each experiment so far."""
+        """The state of each experiment so far."""
         with self._lock:
             return tuple(injection.document() for injection in self._injections)
 
     def saw(self, figures: Mapping[str, float]) -> None:
-        """What the load generator says of itself, for the guards: load_p99_ms, load_rps."""
+        """Tell the guards what the load generator measures: load_p99_ms, load_rps."""
         self._watch.saw(figures)
 
     def finish(self) -> None:
-        """Heal what is still in force, wait until that is seen, write faults.json. Bounded in time; may be repeated."""
+        """Heal the faults still in force, wait until canaries see it, write faults.json. Bounded in time; may be
+        repeated.
+        """
         if self._finished:
             return
         self._stop.set()
@@ -190,10 +193,10 @@ class Conductor:
         except Exception as error:  # noqa: BLE001 - `failure` tells of it, and the run ends
             self._died = f"the conductor's thread died: {type(error).__name__}: {error}"
             _log.exception("the conductor's thread died")
-            self._heal_all()  # at once: `finish` may be far away
+            self._heal_all()  # at once, because `finish` may be called much later
 
     def _wait_for(self, t_s: float) -> bool:
-        """Wait until then, with an eye on the guards and the kill switch; false when all is over."""
+        """Wait until that time and watch the guards and the kill switch; false when the run is over."""
         while (left_s := t_s - self._clock()) > 0:
             if self._stop.wait(min(left_s, _LOOK_EVERY_S)):
                 return False
@@ -227,20 +230,20 @@ class Conductor:
                 else:
                     injection.inject(self._tools, step.faults)
             case Kind.REPEAT:
-                if injection.in_force:  # not when it was ended early
+                if injection.in_force:  # not for an experiment that was ended early
                     injection.inject(self._tools, step.faults)
             case Kind.HEAL:
                 injection.heal(self._tools, time.monotonic() + _HEAL_WITHIN_S)
 
     def _heal_all(self) -> None:
-        """The last experiment first. One deadline for all."""
+        """Heal all, the last experiment first, with one deadline for all."""
         with self._lock:
             deadline_s = time.monotonic() + _HEAL_WITHIN_S
             for injection in reversed(self._injections):
                 injection.heal(self._tools, deadline_s)
 
     def _write(self) -> None:
-        """A disk that is full must not keep a fault in force: it is said, and the work goes on."""
+        """Write faults.json. A full disk must not keep a fault in force: it is noted, and the work goes on."""
         with self._lock:
             try:
                 write_document(self._path, FaultsDocument(schema=SCHEMA_VERSION, faults=self.runs()))

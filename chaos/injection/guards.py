@@ -1,7 +1,7 @@
-"""Guards: indicators read while a run goes on, beside its record, so that an experiment that hurts too much is ended.
+"""Guards: metrics read during the run, so that an experiment that does too much harm is ended.
 
-A metric that cannot be read says nothing: it breaks no guard (the fault may have taken its source), and it is no
-steady state either.
+A metric that cannot be read breaks no guard, because the fault may have hit its source; and it shows no steady state
+either.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Sample = tuple[str, Mapping[str, str], float]
 
 
 def holds(guard: Guard, samples: Iterable[Sample]) -> bool | None:
-    """Whether it is true of every matching series; None when there is none."""
+    """Whether the guard holds for every matching series; None when no series matches."""
     values = [
         value for name, labels, value in samples if name == guard.metric and guard.labels.items() <= labels.items()
     ]
@@ -48,12 +48,12 @@ class GuardWatch:
         self._seen: dict[str, bool | None] = {}
         self._broken_since_s: dict[str, float] = {}
         self._load: dict[str, float] = {}
-        self.failure = ""  # how the thread died
+        self.failure = ""  # how the thread died; "" while it lives
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="guards", daemon=True)
 
     def start(self) -> None:
-        """Begin to read; nothing is read when there is no guard."""
+        """Begin to read; does nothing without guards."""
         if self._guards:
             self._thread.start()
 
@@ -64,17 +64,17 @@ class GuardWatch:
             self._thread.join(timeout=_TIMEOUT_S * 2)
 
     def saw(self, figures: Mapping[str, float]) -> None:
-        """What the load generator says of itself: load_p99_ms, load_rps."""
+        """Take what the load generator measures: load_p99_ms, load_rps."""
         with self._lock:
             self._load = dict(figures)
 
     def unsteady(self, guards: Iterable[Guard]) -> tuple[str, ...]:
-        """Those that are not known to be true now, by name."""
+        """The names of these guards that are not known to hold now."""
         with self._lock:
             return tuple(guard.name for guard in guards if not self._seen.get(_key(guard)))
 
     def broken(self, guards: Iterable[Guard]) -> tuple[str, ...]:
-        """Those that have been false for as long as they say, by name."""
+        """The names of these guards that have been false for their `for_s`."""
         now_s = time.monotonic()
         with self._lock:
             return tuple(
@@ -113,7 +113,7 @@ def _key(guard: Guard) -> str:
 
 
 def samples_of(url: str) -> list[Sample]:
-    """Everything on a Prometheus page; nothing when it cannot be read."""
+    """All samples of a Prometheus page; none when it cannot be read."""
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 — an address of the stack
             page = answer.read().decode()

@@ -1,6 +1,6 @@
-"""One experiment while it is carried out: its canaries, its inverses, and what became of it.
+"""One experiment while it is carried out: its canaries, its inverses and its state.
 
-The inverses are known before anything is broken, so healing never depends on how far the injecting got.
+The inverses are known before the first fault is injected, so healing never depends on how far the injection got.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Injection:
     def __init__(self, plan: Planned, number: int, places: Mapping[Site, Place], clock: Clock, lease: Lease) -> None:
         self.plan = plan
         self.canaries = tuple(canary_for(spec, places[spec.site], clock) for spec in plan.experiment.canaries)
-        self.pending: list[tuple[Inverse, int]] = []  # what must be undone, with its number in the journal
+        self.pending: list[tuple[Inverse, int]] = []  # the inverses to carry out, with their numbers in the journal
         self._clock = clock
         self._lease = lease
         prefix = f"gatecrash_{lease.id}_{plan.experiment.name}_{number}"
@@ -51,17 +51,17 @@ class Injection:
 
     @property
     def was_injected(self) -> bool:
-        """Whether injecting was begun."""
+        """Whether the injection was begun."""
         return self._requested_s is not None
 
     @property
     def was_tried(self) -> bool:
-        """Whether injecting was begun, or given up before it began."""
+        """Whether the injection was begun, or given up before it began."""
         return self.was_injected or bool(self._problems)
 
     @property
     def in_force(self) -> bool:
-        """Whether something of it may still be broken."""
+        """Whether a fault of it may still be in force."""
         return bool(self.pending)
 
     def watch(self) -> None:
@@ -70,9 +70,10 @@ class Injection:
             canary.start()
 
     def inject(self, tools: Tools, which: Sequence[int]) -> None:
-        """Break these faults. The first that fails ends it; what was begun is healed like the rest.
+        """Inject these faults.
 
-        A lease that was lost is not used again: whoever took it would not know of a new fault.
+        The first that fails ends the injection; faults that were begun are healed like the others. A lost lease is not
+        used again: the process that took it over would not know of a new fault.
         """
         if self._requested_s is None:
             self._requested_s = round(self._clock(), 4)
@@ -96,11 +97,11 @@ class Injection:
         self._measured.update(faults.inject(fault, self._names[at], inverse, tools))
 
     def abort(self, why: str) -> None:
-        """Say why it was healed before its time; the caller heals."""
+        """Note why the experiment ended early; the caller heals."""
         self._problems.append(why)
 
     def heal(self, tools: Tools, deadline_s: float) -> None:
-        """Undo in reverse order, trying again until `deadline_s` (monotonic). What could not be undone is said."""
+        """Undo in reverse order, with retries until `deadline_s` (monotonic). A failure is noted as the error."""
         if not self.pending:
             return
         if self._heal_requested_s is None:
@@ -125,7 +126,7 @@ class Injection:
             canary.stop()
 
     def document(self) -> FaultRun:
-        """What became of it so far."""
+        """The state of the experiment, for faults.json."""
         experiment = self.plan.experiment
         proofs = [canary.proof() for canary in self.canaries]
         timing = self._timing(proofs)
@@ -201,6 +202,6 @@ def _undo(inverse: Inverse, tools: Tools, deadline_s: float) -> GatecrashError |
 
 
 def _latest(moments: Sequence[float | None]) -> float | None:
-    """The last of them; null when one is missing: the fault was not whole."""
+    """The latest instant; null when one is missing, because then the fault was not complete."""
     known = [moment for moment in moments if moment is not None]
     return max(known) if known and len(known) == len(moments) else None

@@ -27,7 +27,7 @@ _ANY_INTERFACE: Final = frozenset({"", "0.0.0.0", "::"})
 
 
 def places_of(experiments: Iterable[Experiment], tools: Tools) -> dict[Site, Place]:
-    """Where the canaries of these experiments probe. Raises GatecrashError when something is not there or broken."""
+    """The places that the canaries of these experiments probe. Raises GatecrashError when one is missing or broken."""
     planned = tuple(experiments)
     places: dict[Site, Place] = {}
     proxies = {name for experiment in planned for name in experiment.proxies}
@@ -50,7 +50,7 @@ def places_of(experiments: Iterable[Experiment], tools: Tools) -> dict[Site, Pla
 
 
 def require_undoable(experiments: Iterable[Experiment], tools: Tools) -> None:
-    """Every process that is to be broken runs, is ours to signal, and could be healed. Raises GatecrashError."""
+    """Check that every process to be broken runs, is ours to signal and could be healed. Raises GatecrashError."""
     for experiment in experiments:
         for fault in experiment.faults:
             if isinstance(fault, ON_PROCESSES):
@@ -58,7 +58,7 @@ def require_undoable(experiments: Iterable[Experiment], tools: Tools) -> None:
 
 
 def require_ready(canaries: Iterable[CanarySpec], places: Mapping[Site, Place]) -> None:
-    """A canary that is not well before the fault cannot prove anything after it. Raises EnvironmentProblem."""
+    """Check that each canary finds its place healthy; else it could prove nothing. Raises EnvironmentProblem."""
     for spec in canaries:
         deadline_s = time.monotonic() + _WITHIN_S
         while doubt := _doubt(spec, probe(spec, places[spec.site], _PROBE_TIMEOUT_S)):
@@ -68,7 +68,7 @@ def require_ready(canaries: Iterable[CanarySpec], places: Mapping[Site, Place]) 
 
 
 def _doubt(spec: CanarySpec, reading: Reading) -> tuple[str, str] | None:
-    """Why what a canary sees before any fault is not well, and a hint; None when it is."""
+    """Why a canary's view before any fault is not healthy, with a hint; None when it is healthy."""
     if spec.effective == "slow" and reading.state == "ok" and reading.latency_ms >= spec.slow_ms_min:
         hint = "a latency can only be seen when it is longer than the answer takes by itself: raise it"
         return f"takes {reading.latency_ms:.0f} ms before any fault, and is to show {spec.slow_ms_min:,} ms", hint
@@ -98,7 +98,7 @@ def _address(proxy: ProxyState, server_host: str) -> Address:
 
 
 def _require_levers(experiment: Experiment, tools: Tools) -> None:
-    """Every process and server that it names is one that the stack lets us at, and that could be healed."""
+    """Check that the stack gives access to every process and server, and that each of them could be healed."""
     broken = [fault for fault in experiment.faults if isinstance(fault, ON_PROCESSES)]
     for fault in broken:
         try:

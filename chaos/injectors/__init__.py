@@ -1,1 +1,1 @@
-"""The hands that break things: each reaches one kind of component and knows how to put it back."""
+"""The injectors: each breaks one kind of component and knows how to restore it."""

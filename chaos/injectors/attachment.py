@@ -1,4 +1,4 @@
-"""What a container has on a network. Apart from the engine's SDK, so that a journal that has it is read quickly."""
+"""A container's attachment to a network. It does without the engine's SDK, so that reading a journal is quick."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Attachment(msgspec.Struct, frozen=True):
-    """A container's place on a network: what a disconnect loses and a reconnect must give back."""
+    """A container's attachment to a network: a disconnect loses it, and a reconnect must restore it."""
 
     network: str  # its id
     network_name: str

@@ -1,8 +1,8 @@
 """Breaks containers through the Docker SDK: kill, stop, restart, pause, and taking them off a network and back.
 
-A container is known by its id and its start time. What an inverse needs is plain data, found before anything is broken.
-Kill and stop count as manual to Docker: no restart policy brings the container back, healing does. A paused container
-neither ends nor answers; whatever is done to it next, it must go on first.
+A container is known by its id and its start time. All that an inverse needs is plain data, read before the fault.
+Docker takes kill and stop for manual: no restart policy starts the container again, only healing does. A paused
+container neither ends nor answers: it must be unpaused before anything else is done with it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _NO_FIXED_ADDRESS: Final = "user configured subnets"
 
 
 class DockerProblem(EnvironmentProblem):
-    """The engine did not do what was asked."""
+    """The engine did not carry out the request."""
 
 
 class NoSuchContainer(DockerProblem):
-    """It was removed."""
+    """The container was removed."""
 
 
 class Port(msgspec.Struct, frozen=True, order=True):
-    """A published port: the container's own (6379/tcp), and where the host listens for it."""
+    """A published port: the container's port (6379/tcp), and the host's address and port for it."""
 
     container_port: str
     host: str
@@ -41,7 +41,7 @@ class Port(msgspec.Struct, frozen=True, order=True):
 
 
 class ContainerState(msgspec.Struct, frozen=True):
-    """A container as the engine has it. `started`: RFC 3339, another after each start. Ports only while it runs."""
+    """A container as the engine knows it. `started`: RFC 3339, new after each start. Ports only while it runs."""
 
     id: str
     name: str
@@ -50,7 +50,7 @@ class ContainerState(msgspec.Struct, frozen=True):
     paused: bool
     attachments: tuple[Attachment, ...] = ()
     ports: tuple[Port, ...] = ()
-    dynamic_ports: tuple[str, ...] = ()  # those whose host port Docker chooses anew
+    dynamic_ports: tuple[str, ...] = ()  # the ports whose host port Docker chooses anew
 
 
 class Docker:
@@ -66,11 +66,11 @@ class Docker:
             )
 
     def close(self) -> None:
-        """Give up the connection to the engine."""
+        """Close the connection to the engine."""
         self._client.close()
 
     def version(self) -> str:
-        """The engine's version; also the question whether there is an engine."""
+        """The engine's version; fails when there is no engine."""
         with _translated():
             return str(self._client.version()["Version"])
 
@@ -94,13 +94,13 @@ class Docker:
             return {each.labels["com.docker.compose.service"]: _state(each) for each in found}
 
     def kill(self, container: str) -> None:
-        """SIGKILL. One that does not run is no error."""
+        """SIGKILL. A container that does not run is no error."""
         if self._ready_to_end(container):
             with _translated():
                 self._client.containers.get(container).kill()
 
     def stop(self, container: str, *, within_s: int) -> None:
-        """SIGTERM, and SIGKILL after `within_s`. One that does not run is no error."""
+        """SIGTERM, and SIGKILL after `within_s`. A container that does not run is no error."""
         if self._ready_to_end(container):
             with _translated():
                 self._client.containers.get(container).stop(timeout=within_s)
@@ -112,7 +112,7 @@ class Docker:
             self._client.containers.get(container).restart(timeout=within_s)
 
     def start(self, container: str) -> None:
-        """Start it; one that runs is left as it is."""
+        """Start the container; one that runs is left as it is."""
         with _translated():
             self._client.containers.get(container).start()
 

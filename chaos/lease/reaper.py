@@ -1,7 +1,8 @@
-"""Heals when the keeper cannot: `python -m chaos.lease.reaper JOURNAL`, with the keeper's heartbeat on standard input.
+"""Heals faults when their keeper cannot: `python -m chaos.lease.reaper JOURNAL`, the heartbeat on standard input.
 
-End of file: the keeper is dead, or has closed its journal. No byte for a lease: it hangs. Either way what the journal
-says is in force is undone. The reaper leads its own session, so that Ctrl-C and a closed terminal do not reach it.
+The keeper is the process that injected the faults. End of file means that it is dead or has closed its journal; no byte
+for the length of a lease means that it hangs. In both cases the reaper undoes the faults that are in force by the
+journal. The reaper leads its own session, so that Ctrl-C and a closed terminal do not reach it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _TRY_FOR_S: Final = 60.0
 
 
 def main() -> int:
-    """0 when nothing is left in force, 1 otherwise."""
+    """Listen, then heal. Exit code 0 when no fault is left in force, else 1."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     path = Path(sys.argv[1])
@@ -44,7 +45,7 @@ def main() -> int:
 
 
 def _listen(path: Path, lease_s: float) -> None:
-    """Return at the end of file. Raises FileNotFoundError when the journal was closed."""
+    """Read heartbeats until the end of file. Raises FileNotFoundError when the journal was closed."""
     patience_s = lease_s
     while True:
         heard, _, _ = select.select([0], [], [], patience_s)

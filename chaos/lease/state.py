@@ -1,6 +1,6 @@
-"""Where gatecrash keeps what must outlive it: the journals of faults in force, and the kill switch.
+"""Where gatecrash keeps files that must outlive its processes: journals of faults in force, and the kill switch.
 
-Light on purpose: every command looks here first.
+It imports little, because every command looks here first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def folder() -> Path:
 
 
 def journals() -> list[Path]:
-    """The journals that were not closed: each may have a fault in force."""
+    """The journals that were not closed: each may hold a fault in force."""
     return sorted((folder() / "leases").glob(f"*{SUFFIX}"))
 
 

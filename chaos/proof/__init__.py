@@ -1,1 +1,1 @@
-"""Whether faults took effect (canaries) and whether the platform behaved as expected."""
+"""Proves with canaries that faults took effect, and judges whether the platform behaved as expected."""

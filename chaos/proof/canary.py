@@ -1,7 +1,7 @@
-"""Canaries: probes that run beside the load, at what is broken, so that a fault is proven and not assumed.
+"""Canaries: probes of the broken component that run beside the load, so that a fault is proven and not assumed.
 
-Each canary has its own thread from shortly before the fault until it has seen it healed. It only gathers samples;
-whether they prove anything is `chaos.proof.proof`'s to say.
+Each canary has its own thread, from shortly before the fault until it has seen the fault healed. It only gathers
+samples; `chaos.proof.proof` decides what they prove.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Place = Address | Replication | ProcessPlace
 
 
 def probe(spec: CanarySpec, place: Place, timeout_s: float) -> probes.Reading:
-    """One probe of this kind."""
+    """Make one probe of this kind."""
     if isinstance(place, Replication):
         return replica(place, timeout_s)
     if isinstance(place, ProcessPlace):
@@ -52,7 +52,7 @@ def probe(spec: CanarySpec, place: Place, timeout_s: float) -> probes.Reading:
 
 
 def _ask(spec: CanarySpec, address: Address, timeout_s: float) -> probes.Reading:
-    """One probe at an address."""
+    """Make one probe at an address."""
     match spec.probe:
         case "redis":
             return probes.redis(address, timeout_s)
@@ -69,7 +69,7 @@ def _ask(spec: CanarySpec, address: Address, timeout_s: float) -> probes.Reading
 
 
 def _process_probe(spec: CanarySpec, place: ProcessPlace, timeout_s: float) -> ProcessProbe:
-    """`spec.probe` other than process: its address must answer too."""
+    """The probe of a process; when `spec.probe` is not `process`, the part's address must answer too."""
     host, _, port = place.part.address.rpartition(":")
     asked = None if spec.probe == "process" else (lambda: _ask(spec, (host, int(port)), timeout_s))
     return ProcessProbe(place, asked, restarts=spec.effective == "restarted")
@@ -95,7 +95,7 @@ class Canary:
         self._thread.start()
 
     def injected(self, t_s: float) -> None:
-        """The fault is being injected: what is seen from now on may show it."""
+        """The fault is being injected: samples from now on may show it."""
         self._injected_s = t_s
 
     def heal_requested(self, t_s: float) -> None:
@@ -114,12 +114,12 @@ class Canary:
             self._thread.join(timeout=_TIMEOUT_S * 3)
 
     def samples(self) -> tuple[CanarySample, ...]:
-        """What was seen so far, in the order in which it was asked."""
+        """The samples so far, in the order in which the probes were begun."""
         with self._lock:
             return tuple(sorted(self._samples, key=lambda sample: sample.t_s))
 
     def proof(self) -> Proof:
-        """What the samples so far prove."""
+        """The proof that the samples so far give."""
         return prove(self.spec, self.samples(), self._injected_s, self._heal_requested_s)
 
     def _run(self) -> None:
@@ -150,7 +150,7 @@ class Canary:
 
 
 class Replica(Canary):
-    """Writes to the primary and looks on the replica, over connections that it keeps, one probe at a time."""
+    """Writes to the primary and reads on the replica, over connections that it keeps, one probe at a time."""
 
     def _run(self) -> None:
         if not isinstance(self._place, Replication):
@@ -184,10 +184,10 @@ class ProcessWatch(Canary):
 
 
 class HeldSockets(Canary):
-    """Holds connections open through the proxy and notices which are cut. A cut one is opened again.
+    """Holds connections open through the proxy and notices which are cut; it opens a cut connection again.
 
-    It pings over each that can be pinged: a proxy may only be able to cut a connection that carries data, and a feed
-    may be quiet.
+    It pings on each connection that has a ping, because some proxies can cut a connection only when it carries data,
+    and a feed may be quiet.
     """
 
     def _run(self) -> None:
@@ -203,7 +203,7 @@ class HeldSockets(Canary):
             held.close()
 
     def _hold_all(self, held: selectors.BaseSelector) -> None:
-        """Open what is missing. One sample: whether all of them are held now."""
+        """Open the missing connections. One sample: whether all of them are held now."""
         address, t_s = self._place, self._clock()
         if isinstance(address, Replication | ProcessPlace):
             raise TypeError("sockets are held at an address")
@@ -220,7 +220,7 @@ class HeldSockets(Canary):
         self._add(CanarySample(t_s=round(t_s, 4), state="ok", latency_ms=round((self._clock() - t_s) * 1000, 3)))
 
     def _watch(self, held: selectors.BaseSelector, until_s: float) -> None:
-        """Read and throw away what the feed says, until `until_s`."""
+        """Read and drop the feed's data until `until_s`."""
         while (left_s := until_s - self._clock()) > 0 and not self._stop.is_set():
             if not held.get_map():
                 self._stop.wait(left_s)
@@ -231,7 +231,7 @@ class HeldSockets(Canary):
 
 
 def _ping(held: selectors.BaseSelector, ping: bytes) -> None:
-    """Ask for an answer over each; one that is cut shows when it is read."""
+    """Send a ping on each connection; a cut one is noticed when it is read."""
     for key in held.get_map().values() if ping else ():
         with suppress(OSError):
             key.data.send(ping)
@@ -257,7 +257,7 @@ _CANARIES: Final[dict[str, type[Canary]]] = {"dropped": HeldSockets, "stale": Re
 
 
 def canary_for(spec: CanarySpec, place: Place, clock: Clock) -> Canary:
-    """The canary that proves this kind of effect."""
+    """The canary for this kind of effect."""
     kind = ProcessWatch if spec.looks_at_process else _CANARIES.get(spec.effective, Canary)
     return kind(spec, place, clock)
 

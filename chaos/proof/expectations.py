@@ -1,8 +1,8 @@
 """Judges the expectations of experiments after the run, from the record alone.
 
-An expectation is met, missed, unknown or not exercised. Unknown: the record lacks what should be there, such as a
-metric that was never scraped or a fault that was never in force. Not exercised: the record is whole, and nobody in the
-run put the expectation to the test. Neither is ever met.
+An expectation is met, missed, unknown or not exercised. Unknown: the record lacks what the judgement needs, such as a
+metric that was never scraped or a fault that was never in force. Not exercised: the record is complete, but nothing in
+the run tested the expectation. Neither counts as met.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ from harness.sli.recovery_gap import recovery_gaps
 
 
 class RunEvidence(Protocol):
-    """The parts of a record that expectations are judged by; `harness.record.reader.Record` has them."""
+    """The parts of a record by which expectations are judged; `harness.record.reader.Record` has them."""
 
     @property
     def faults(self) -> FaultsDocument:
-        """What was broken."""
+        """The faults of the run."""
 
     def table(self, name: str) -> pa.Table:
         """A table of the record; empty when it was not written."""
 
 
 def judge(record: RunEvidence) -> tuple[FaultResult, ...]:
-    """Every experiment of the run, with each of its expectations."""
+    """Judge every experiment of the run with its expectations."""
     return tuple(_judge_fault(run, record) for run in record.faults.faults)
 
 
 def expected(expectation: Expectation) -> str:
-    """An expectation as people read it."""
+    """An expectation in words."""
     match expectation:
         case MetricReaches():
             since = "the fault" if expectation.of == "effective" else "the heal"
@@ -88,7 +88,7 @@ def expected(expectation: Expectation) -> str:
 
 
 def observe(expectation: Expectation, window: Window, record: RunEvidence) -> Observation:
-    """What the record says about an expectation. That a bot is turned away is no failure: bots do not count."""
+    """Observe in the record whether an expectation was met. Bots do not count: it is no failure to turn a bot away."""
     match expectation:
         case MetricReaches():
             return observations.metric_reaches(record.table("metrics"), expectation, window)
@@ -118,7 +118,7 @@ def observe(expectation: Expectation, window: Window, record: RunEvidence) -> Ob
 
 
 def _tried(record: RunEvidence) -> tuple[pa.Table, tuple[str, ...]]:
-    """What people tried: operations; of the users of a locustfile their requests, and by what names these go."""
+    """What users tried: their operations; for users of a locustfile their requests, with the names of these."""
     requests = verbs.of_requests(record.table("requests"))
     if not requests.num_rows:
         return record.table("operations"), ()

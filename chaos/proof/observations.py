@@ -1,4 +1,4 @@
-"""How each kind of expectation is checked against the tables of a record. Pure: tables in, an observation out."""
+"""Checks each kind of expectation against the tables of a record. Pure: tables in, an observation out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "at_most": operator.le,
 }
 SIGNS: Final = {"equals": "=", "at_least": "≥", "at_most": "≤"}
-_LATE_S: Final = 2 * PERIOD_S  # what the last scrapes of a run may be short of the time that was given
+_LATE_S: Final = 2 * PERIOD_S  # by how much the last scrape may fall short of the allowed time
 
 _WHO: Final = ["kind", "user", "actor"]
 """What tells one person from another: people of different kinds share numbers."""
@@ -47,7 +47,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What was seen. `status`: met, missed, unknown (the record lacks what should be there), or not_exercised.
+    """The result of a check. `status`: met, missed, unknown (the record lacks the data), or not_exercised.
 
     `chances`: how many observations could have shown the expectation missed.
     """
@@ -62,19 +62,19 @@ def _judged(met: bool, text: str, chances: int) -> Observation:
 
 
 def unknown(text: str) -> Observation:
-    """The record lacks what should be there: nobody can say."""
+    """An observation without data in the record: it is not known whether the expectation was met."""
     return Observation("unknown", text)
 
 
 def _not_exercised(text: str, chances: int = 0) -> Observation:
-    """Nothing in the run put the expectation to the test, or too little did."""
+    """An observation of a run in which nothing, or too little, tested the expectation."""
     return Observation("not_exercised", text, chances)
 
 
 def metric_reaches(metrics: pa.Table, wanted: MetricReaches, window: Window) -> Observation:
-    """See `MetricReaches`. The moment is that of the scrape, so at worst one scrape late.
+    """See `MetricReaches`. The instant is that of the scrape, so it is late by one period at most.
 
-    What never left the value that it was to come back to after the heal was not put to the test.
+    A gauge that never left the value to which it must come back after the heal did not test the expectation.
     """
     from_s = window.effective_s if wanted.of == "effective" else window.heal_requested_s
     until_s = from_s + wanted.within_s
@@ -155,7 +155,7 @@ def request_share(requests: pa.Table, wanted: RequestShare, window: Window) -> O
 
 
 def _too_few(requests: pa.Table, samples_min: int) -> Observation | None:
-    """What to say of fewer requests than an expectation needs; null: there are enough."""
+    """The observation when there are fewer requests than an expectation needs; null when there are enough."""
     count = requests.num_rows
     if count >= max(samples_min, 1):
         return None
@@ -163,7 +163,7 @@ def _too_few(requests: pa.Table, samples_min: int) -> Observation | None:
 
 
 def recovers(requests: pa.Table, wanted: Recovers, window: Window) -> Observation:
-    """See `Recovers`. Without requests before the fault there is nothing to come back to."""
+    """See `Recovers`. Without requests before the fault there is no state to recover to."""
     steps = _step(requests, wanted.step)
     before = _between(steps, "t_intended_s", -np.inf, window.requested_s)
     after = _between(steps, "t_intended_s", window.heal_requested_s + wanted.within_s, np.inf)
@@ -189,9 +189,9 @@ def _median_ms(requests: pa.Table) -> float:
 
 
 def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Observation:
-    """See `StreamEvents`. A chance is a client who was on the stream when the fault began, or heard the event."""
+    """See `StreamEvents`. A chance is a client that was on the stream when the fault began, or that got the event."""
     stream = _stream(events, wanted.stream)
-    # from the request on: the platform may notice before the canary's next probe does
+    # from the injection on, because the platform may notice before the canary's next probe
     seen = _between(stream, "t_s", window.requested_s, window.heal_requested_s + wanted.grace_s)
     heard = _clients(seen.filter(pc.equal(seen["event"], wanted.event)))
     count = len(heard)
@@ -207,7 +207,7 @@ def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Obs
 
 
 def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observation:
-    """See `Reconnects`. Clients that the end of the record leaves no time to come back are not counted."""
+    """See `Reconnects`. Clients that had no time to come back before the end of the record do not count."""
     stream = events if wanted.stream == "any" else _stream(events, wanted.stream)
     rows = stream.select([*_WHO, "event", "t_s", "key"]).to_pandas()
     cut = rows[(rows["event"] == "disconnect") & (rows["key"] != "")]
@@ -234,7 +234,7 @@ def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observat
 
 
 def no_gap(events: pa.Table, wanted: NoGap, window: Window) -> Observation:
-    """See `NoGap`. A snapshot says where the count goes on; a change of epoch without one is a gap."""
+    """See `NoGap`. A snapshot sets the sequence number anew; a change of epoch without a snapshot is a gap."""
     feed = _stream(events, "feed")
     changes = feed.filter(pc.is_in(feed["event"], pa.array(["snapshot", "seat"])))
     rows = changes.select([*_WHO, "event", "t_s", "epoch", "seq"]).to_pandas()
@@ -256,7 +256,7 @@ def _clients(events: pa.Table) -> pd.DataFrame:
 
 
 def _never_scraped(metrics: pa.Table, name: str) -> str:
-    """What to say of a metric that has no series, or none with the labels that were asked for."""
+    """The observation for a metric without series, or without series of the required labels."""
     known = bool(pc.any(pc.equal(metrics["name"], name)).as_py())
     return f"no series of {name} with these labels was scraped" if known else f"{name} was never scraped"
 
@@ -271,7 +271,7 @@ def _is_reached(series: pd.DataFrame, wanted: MetricReaches) -> pd.Series:
 
 
 def _reached_after_s(series: pd.DataFrame, wanted: MetricReaches, from_s: float) -> float:
-    """How long after `from_s` the first scrape showed it; infinite: none did."""
+    """How long after `from_s` the first scrape showed the value; infinite when none did."""
     after = series[series["t_s"] >= from_s]
     reached = after[_is_reached(after, wanted)]
     return float(reached["t_s"].min()) - from_s if len(reached) else np.inf

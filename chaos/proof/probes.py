@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-_SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)  # PostgreSQL's SSLRequest: answered with S or N before any log-in
+_SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)  # of PostgreSQL: the server answers S or N before any log-in
 
 _HEAD_BYTES_MAX: Final = 65536
 REDIS_PING: Final = b"*1\r\n$4\r\nPING\r\n"
@@ -21,9 +21,8 @@ PING: Final = bytes([0x89, 0x80, 0, 0, 0, 0])
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What one probe saw: ok | refused | reset | hung | wrong, and how long it took.
-
-    refused: no connection. reset: connected, then cut. hung: no answer in time. wrong: another answer than expected.
+    """The result of one probe: ok | refused | reset | hung | wrong, and how long it took. refused: no connection.
+    reset: connected, then cut. hung: no answer in time. wrong: not the expected answer.
     """
 
     state: str
@@ -31,7 +30,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 def _read(conversation: Callable[[socket.socket], bool], address: tuple[str, int], timeout_s: float) -> Reading:
-    """Connect, converse, and put what happened into a word."""
+    """Connect, exchange data, and name the result with one word."""
     started_s = time.monotonic()
     connected = False
     try:
@@ -46,7 +45,7 @@ def _read(conversation: Callable[[socket.socket], bool], address: tuple[str, int
 
 
 def redis(address: tuple[str, int], timeout_s: float) -> Reading:
-    """PING. An answer that asks for a password is an answer."""
+    """Redis PING. A request for a password counts as an answer."""
 
     def ping(link: socket.socket) -> bool:
         link.sendall(REDIS_PING)
@@ -56,7 +55,7 @@ def redis(address: tuple[str, int], timeout_s: float) -> Reading:
 
 
 def postgres(address: tuple[str, int], timeout_s: float) -> Reading:
-    """SSLRequest: needs no user, no database and no password."""
+    """PostgreSQL SSLRequest: needs no user, no database and no password."""
 
     def ask(link: socket.socket) -> bool:
         link.sendall(_SSL_REQUEST)
@@ -66,7 +65,7 @@ def postgres(address: tuple[str, int], timeout_s: float) -> Reading:
 
 
 def http_get(address: tuple[str, int], timeout_s: float, path: str) -> Reading:
-    """GET; every status below 500 is an answer."""
+    """HTTP GET; every status below 500 counts as an answer."""
 
     def get(link: socket.socket) -> bool:
         request = f"GET {path} HTTP/1.1\r\nHost: {address[0]}\r\nConnection: close\r\n\r\n"
@@ -78,7 +77,7 @@ def http_get(address: tuple[str, int], timeout_s: float, path: str) -> Reading:
 
 
 def held(open_link: Callable[[], socket.socket], stays_s: float) -> Reading:
-    """A connection of those that a canary holds: ok when nobody cuts it for `stays_s`."""
+    """A held connection: ok when it is not cut for `stays_s`."""
     started_s = time.monotonic()
     state = "refused"
     try:
@@ -98,11 +97,11 @@ def held(open_link: Callable[[], socket.socket], stays_s: float) -> Reading:
 
 
 class NotHeld(ConnectionError):
-    """The server answered, and not in a way that keeps the connection open."""
+    """The server's answer does not keep the connection open."""
 
 
 def open_to_hold(probe: str, address: tuple[str, int], timeout_s: float, path: str) -> socket.socket:
-    """A connection that stays open by itself, in this protocol. Raises OSError."""
+    """Open a connection that stays open by itself, in this protocol. Raises OSError."""
     if probe == "websocket":
         return open_websocket(address, timeout_s, path)
     link = socket.create_connection(address, timeout_s)
@@ -122,7 +121,7 @@ def open_to_hold(probe: str, address: tuple[str, int], timeout_s: float, path: s
 
 
 def _open_stream(link: socket.socket, host: str, path: str) -> None:
-    """A stream of events; any other answer ends, and its connection may with it. Raises OSError."""
+    """Open a stream of events; any other answer may end with its connection. Raises OSError."""
     link.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\r\n".encode())
     head = b""
     while b"\r\n\r\n" not in head and len(head) < _HEAD_BYTES_MAX:
@@ -133,7 +132,7 @@ def _open_stream(link: socket.socket, host: str, path: str) -> None:
 
 
 def tcp(address: tuple[str, int], timeout_s: float) -> Reading:
-    """A connection that stays open for a moment: a proxy accepts before it knows whether its upstream is there."""
+    """TCP: a connection must stay open for a moment, because a proxy accepts before it has reached its upstream."""
 
     def linger(link: socket.socket) -> bool:
         link.settimeout(min(timeout_s, 0.05))
@@ -146,7 +145,7 @@ def tcp(address: tuple[str, int], timeout_s: float) -> Reading:
 
 
 def open_websocket(address: tuple[str, int], timeout_s: float, path: str) -> socket.socket:
-    """A WebSocket connection, upgraded, to be held open. Raises OSError."""
+    """Open a WebSocket connection, to be held open. Raises OSError."""
     link = socket.create_connection(address, timeout_s)
     try:
         key = base64.b64encode(os.urandom(16)).decode()

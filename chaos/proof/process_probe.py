@@ -1,4 +1,4 @@
-"""Looks at a process itself: what the system says of it, or the engine of its container; and at its address, if any."""
+"""Probes a process itself, by the system or by the engine of its container; and its address, if any."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class ProcessPlace(msgspec.Struct, frozen=True):
-    """The part to look at."""
+    """The process to probe."""
 
     part: Part
 
 
 class _Sight(msgspec.Struct, frozen=True):
-    """What was seen of a process. `run`: tells it from the one before; "" when there is none."""
+    """What was seen of a process. `run`: identifies this run of it; "" when there is no process."""
 
     run: str
     stopped: bool = False
 
 
 class ProcessProbe:
-    """For one thread; `close` it there. It remembers the process that it saw first.
+    """Probes for one thread; `close` it there. It remembers the process that it saw first.
 
-    `ask`: asks the part's address; null when nobody need answer.
+    `ask`: probes the part's address; null when no answer is needed.
     """
 
     def __init__(self, place: ProcessPlace, ask: Callable[[], Reading] | None, *, restarts: bool) -> None:
@@ -45,16 +45,15 @@ class ProcessProbe:
         self._engine: Docker | None = None
 
     def read(self) -> Reading:
-        """ok, refused (there is no such process), hung (it is stopped), or what its address says.
-
-        restarted: it is another process than at first, and answers; only when that is asked for.
+        """One probe: ok, refused (no process), hung (it is stopped), or the result at its address. restarted: it is not
+        the first process any more, and answers; only when asked for.
         """
         started_s = time.monotonic()
         state = self._state()
         return Reading(state, round((time.monotonic() - started_s) * 1000, 3))
 
     def close(self) -> None:
-        """Give up the connection to the engine."""
+        """Close the connection to the engine."""
         if self._engine is not None:
             self._engine.close()
 
@@ -73,7 +72,7 @@ class ProcessProbe:
         return "restarted" if self._restarts and sight.run != self._first else "ok"
 
     def _look(self) -> _Sight:
-        """Raises EnvironmentProblem when it cannot be seen."""
+        """The present state. Raises EnvironmentProblem when it cannot be seen."""
         if self._part.container:
             return self._look_at_container()
         found = Identity.of(self._part.pid) if self._part.outside is None else self._part.outside.find()

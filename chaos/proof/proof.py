@@ -29,7 +29,7 @@ _LASTING: Final = ("refused", "hung", "unanswered", "stale")
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """What a canary proves. Times in T0 seconds. `error` says why it proves nothing; "" when it does."""
+    """What a canary proves. Times in s after T0. `error`: why it proves nothing, or ""."""
 
     effective_s: float | None
     healed_s: float | None
@@ -38,10 +38,10 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """When an experiment was to begin and how long to last, and when it was begun, seen, ended and seen healed.
+    """The planned time of an experiment, and when it was begun, seen, ended and seen healed.
 
-    Instants in T0 seconds; null: it has not come. `late_max_s`: by how much later than planned we may begin or end it;
-    `tolerance_s`: by how much longer or shorter than `asked_s` it may be seen in force.
+    Instants in s after T0; null: not yet. `late_max_s`: by how much later than planned it may begin or end;
+    `tolerance_s`: by how much longer or shorter than `asked_s` it may be in force.
     """
 
     start_s: float
@@ -55,7 +55,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def not_as_asked(timing: Timing) -> str:
-    """Why a fault that was seen was not the one that was asked for; "" when it was, or was never seen whole."""
+    """Why a fault that was seen is not as it was asked for; "" when it is, or when it was never seen completely."""
     begun_s, seen_s, ended_s, healed_s = (
         timing.requested_s,
         timing.effective_s,
@@ -79,9 +79,9 @@ def blind(
     heal_requested_s: float | None,
     tolerance_s: float,
 ) -> str:
-    """Why a canary has not seen the whole fault: it did not look for longer than the tolerance. "" when it has.
+    """Why a canary has not seen the whole fault: it did not probe for longer than the tolerance; "" when it has.
 
-    One that holds sockets looks all the time and has a sample only when it sees something.
+    A canary that holds sockets watches all the time and has a sample only when it sees something.
     """
     if spec.effective == "dropped" or injected_s is None or heal_requested_s is None:
         return ""
@@ -127,9 +127,9 @@ def prove(
 
 
 def healed_s(spec: CanarySpec, samples: Sequence[CanarySample], asked_s: float) -> float | None:
-    """When the fault was first seen gone after `asked_s`; null: it was not.
+    """When the fault was first seen gone after `asked_s`; null when it was not.
 
-    Where it hits a share of the connections, one that gets through shows nothing: so many in a row must.
+    When it hits only a share of the connections, one success shows nothing: this many in a row must succeed.
     """
     after = sorted((sample for sample in samples if sample.t_s >= asked_s), key=lambda sample: sample.t_s)
     if spec.effective != "failing":
@@ -143,7 +143,7 @@ def healed_s(spec: CanarySpec, samples: Sequence[CanarySample], asked_s: float) 
 
 
 def _effective_s(spec: CanarySpec, showing: Sequence[CanarySample]) -> float | None:
-    """A slow answer shows that the fault was there when it was asked for; a refusal, when it came back."""
+    """A slow answer shows the fault at the time of the request, a refusal at the time of the answer."""
     moments = (sample.t_s if spec.effective == "slow" else _ended_s(sample) for sample in showing)
     return min(moments, default=None)
 
@@ -191,7 +191,7 @@ def _doubt(
 
 
 def _other_share(spec: CanarySpec, failed: int, looked: int) -> str:
-    """Why so many that failed are not `percent` of those that looked, by four standard deviations; "" when they may."""
+    """Why the number of failures differs from `percent` by four standard deviations; "" when it does not."""
     ratio = spec.percent / 100
     apart = abs(failed - ratio * looked)
     if apart <= 4 * math.sqrt(looked * ratio * (1 - ratio)) + 1:

@@ -1,4 +1,4 @@
-"""Whether what is written to a primary is seen on its replica, and after how long. Both are asked past every proxy."""
+"""Probes whether data written to a primary arrives on its replica, and how soon. Reaches both past every proxy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Replication(msgspec.Struct, frozen=True):
 
 
 class ReplicaProbe:
-    """Keeps both connections. For one thread; `close` it there."""
+    """A probe that keeps both connections. For one thread; `close` it there."""
 
     def __init__(self, servers: Replication) -> None:
         self._servers = servers
@@ -33,7 +33,7 @@ class ReplicaProbe:
         self._connections: tuple[_Connection, _Connection] | None = None
 
     def read(self, timeout_s: float) -> Reading:
-        """ok: it arrived. stale: not within `timeout_s`. refused: a server could not be asked."""
+        """One probe. ok: the data arrived. stale: not within `timeout_s`. refused: a server could not be reached."""
         started_s = time.monotonic()
         try:
             fresh = self._loop.run_until_complete(asyncio.wait_for(self._arrives(timeout_s), timeout_s * 2))
@@ -44,7 +44,7 @@ class ReplicaProbe:
         return Reading(state, round((time.monotonic() - started_s) * 1000, 3))
 
     def close(self) -> None:
-        """Give up the connections."""
+        """Close the connections."""
         self._give_up()
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
@@ -55,7 +55,7 @@ class ReplicaProbe:
             primary, replica = [await asyncpg.connect(dsn, timeout=timeout_s) for dsn in dsns]
             self._connections = primary, replica
         primary, replica = self._connections
-        # a message in the log that no table shows: transactional, so that the commit is what must arrive
+        # a message in the log that changes no table: transactional, so that the commit must arrive
         written = await primary.fetchval("SELECT pg_logical_emit_message(true, 'gatecrash', 'canary')::text")
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:

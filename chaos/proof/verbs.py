@@ -1,7 +1,7 @@
-"""How expectations on what fans try are checked against the operations of a record. Pure.
+"""Checks expectations about the fans' verbs against the operations of a record. Pure.
 
-A verb is what a person waits for: one hold may be eight requests. So its time runs from when the person meant to begin
-to its end, and whether it was answered is told by how the operation ended.
+A person waits for a whole verb: one hold may be eight requests. So its time runs from when the person meant to begin to
+the end of the operation, and the operation's end says whether it was answered.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Compared(msgspec.Struct, frozen=True):
 
 
 def of_requests(requests: pa.Table) -> pa.Table:
-    """The requests of the users of a locustfile in the shape of operations, each by its name."""
+    """The requests of the users of a locustfile as rows of operations, with their names."""
     theirs = requests.filter(pc.equal(requests["kind"], LOCUST_KIND))
     known = pc.not_equal(theirs["outcome"], Outcome.UNKNOWN.value)
     ended = pc.if_else(known, theirs["t_end_s"], pa.scalar(None, pa.float64()))
@@ -61,7 +61,7 @@ def of_requests(requests: pa.Table) -> pa.Table:
 
 
 def recover(operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsRecover, window: Window) -> Observation:
-    """See `VerbsRecover`. Without operations before and after the fault there is nothing to compare."""
+    """See `VerbsRecover`. Without operations before and after the fault there is nothing to compare with."""
     tried = _tried(operations, wanted.verbs)
     apart = _apart(tried, faults, wanted.within_s)
     before = apart[apart["t_end_s"] <= window.requested_s]
@@ -79,7 +79,7 @@ def recover(operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsRecov
 def answered(
     operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsAnswered, others: Sequence[str] = ()
 ) -> Observation:
-    """See `VerbsAnswered`. `others`: what counts besides our verbs."""
+    """See `VerbsAnswered`. `others`: names that count besides our verbs."""
     apart = _apart(_tried(operations, (*VERBS, *others)), faults, wanted.within_s)
     count = len(apart)
     if count < max(wanted.samples_min, 1):
@@ -90,7 +90,7 @@ def answered(
 
 
 def _tried(operations: pa.Table, verbs: Sequence[str]) -> pd.DataFrame:
-    """What people tried, without what the end of the run cut. What never ended took for ever."""
+    """What users tried, without what the end of the run cut. An operation that never ended took an infinite time."""
     rows: pd.DataFrame = operations.select(_COLUMNS).to_pandas()
     ours = rows["function"].isin(list(verbs)) & ~rows["actor"].str.startswith(BOT_ACTOR)
     rows = rows[ours & (rows["error"] != "stopped")].copy()
@@ -101,7 +101,7 @@ def _tried(operations: pa.Table, verbs: Sequence[str]) -> pd.DataFrame:
 
 
 def _apart(tried: pd.DataFrame, faults: Iterable[FaultRun], within_s: float) -> pd.DataFrame:
-    """What was under way at no time from the beginning of a fault to `within_s` after its heal."""
+    """The operations that do not overlap any fault, counted to `within_s` after its heal."""
     apart = np.ones(len(tried), dtype=bool)
     for fault in faults:
         if fault.t_requested_s is None:
@@ -134,7 +134,7 @@ def _compare(before: pd.DataFrame, after: pd.DataFrame, wanted: VerbsRecover) ->
 
 
 def _median_ms(tried: pd.DataFrame) -> float:
-    """Of those that ended; one that never did shows in the share of answers."""
+    """The median time of operations that ended; those that never did show in the share of answers."""
     took_s = (tried["t_end_s"] - tried["t_intended_s"]).to_numpy(dtype=float)
     ended_s = took_s[np.isfinite(took_s)]
     return float(np.median(ended_s)) * 1000 if len(ended_s) else 0.0

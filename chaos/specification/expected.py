@@ -1,4 +1,4 @@
-"""What an experiment file can expect: a small closed language, and what is impossible to expect.
+"""The expectations that an experiment file can state, and the checks for impossible ones.
 
 `chaos.proof.expectations` judges it, from the record alone.
 """
@@ -17,7 +17,7 @@ from harness.yaml_file import YamlFile
 
 
 class _Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the expectations. `name` is what the report prints."""
+    """Base of the expectations. The report prints `name`."""
 
     name: str
 
@@ -25,7 +25,7 @@ class _Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class MetricReaches(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="metric"):
     """A gauge reaches a value within a time of the fault being effective, or healed. A chance is a scrape in that time.
 
-    `across`: it is enough that `any` matching series reaches it, or `all` must.
+    `across`: whether `any` matching series must reach it, or `all` of them.
     """
 
     metric: str
@@ -40,7 +40,7 @@ class MetricReaches(_Expectation, frozen=True, kw_only=True, tag_field="check", 
 class CounterIncreases(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="increases"):
     """A counter, summed over its matching series, grows between effective and `grace_s` after the heal command.
 
-    `needs_step`: it can only grow when somebody takes this step meanwhile; when nobody does, nothing is judged.
+    `needs_step`: the counter can grow only when a user takes this step; when no user does, nothing is judged.
     """
 
     metric: str
@@ -51,7 +51,7 @@ class CounterIncreases(_Expectation, frozen=True, kw_only=True, tag_field="check
 
 
 class ResponseTime(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="response_time"):
-    """A quantile of a step's response times, over what users meant to send while the fault was effective."""
+    """A quantile of a step's response times, over the requests meant to be sent while the fault was effective."""
 
     step: str
     quantile: float
@@ -61,7 +61,8 @@ class ResponseTime(_Expectation, frozen=True, kw_only=True, tag_field="check", t
 
 class RequestShare(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="requests"):
     """The share of a step's requests, sent while the fault was effective, that end with one of these statuses, outcomes
-    or errors (those given must all match; an empty list matches any)."""
+    or errors. A request must match each list that is given.
+    """
 
     step: str
     status: tuple[int, ...] = ()
@@ -73,7 +74,7 @@ class RequestShare(_Expectation, frozen=True, kw_only=True, tag_field="check", t
 
 
 class StreamEvents(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="events"):
-    """So many events of a kind arrive on a stream between effective and `grace_s` after the heal command."""
+    """At least this many events of a kind arrive on a stream between effective and `grace_s` after the heal command."""
 
     stream: Literal["positions", "feed"]
     event: str
@@ -82,7 +83,7 @@ class StreamEvents(_Expectation, frozen=True, kw_only=True, tag_field="check", t
 
 
 class Reconnects(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="reconnects"):
-    """Of the clients that a fault cut off a stream, this share is connected again within a time. Each is a chance."""
+    """This share of the clients that a fault cut off a stream is connected again within a time. Each is a chance."""
 
     stream: Literal["positions", "feed", "any"]
     within_s: float
@@ -90,7 +91,9 @@ class Reconnects(_Expectation, frozen=True, kw_only=True, tag_field="check", tag
 
 
 class NoGap(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="no_gap"):
-    """From the fault until `grace_s` after the heal command, no feed client misses a sequence number unsaid."""
+    """From the fault until `grace_s` after the heal command, no feed client misses a sequence number without being
+    told.
+    """
 
     grace_s: float = 5.0
 
@@ -108,15 +111,11 @@ class Recovers(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="
 
 
 class VerbsRecover(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="verbs_recover"):
-    """From `within_s` after the heal command on, what fans try is as before the fault: each verb's share of answers
-    that are proper ones. Verbs that too few tried before or after are left out.
-
-    `slower_at_most`: its median response time is compared too, and may be so many times as long (and `slack_ms`); null:
-    it is not. In an on-sale the load before a fault and after it differ, and so do response times without any fault:
-    objectives judge those.
-
-    A refusal such as "sold out" is a proper answer, see `ANSWERS`. What another fault of the run is in force for does
-    not count.
+    """From `within_s` after the heal command on, each verb's share of proper answers is as before the fault. Verbs that
+    too few fans tried before or after are left out. `slower_at_most`: the median response time is compared too, and may
+    be this many times as long (and `slack_ms`); null: it is not compared. In an on-sale the load before and after a
+    fault differs, and so do response times without any fault: objectives judge those. A refusal such as "sold out" is a
+    proper answer, see `ANSWERS`. Operations during another fault of the run do not count.
     """
 
     verbs: tuple[str, ...]
@@ -128,8 +127,9 @@ class VerbsRecover(_Expectation, frozen=True, kw_only=True, tag_field="check", t
 
 
 class VerbsAnswered(_Expectation, frozen=True, kw_only=True, tag_field="check", tag="verbs_answered"):
-    """Outside the faults of the run, each with `within_s` after its heal, at most this share of all that fans try is
-    left without a proper answer."""
+    """Outside the faults of the run (and `within_s` after each heal), at most this share of the fans' operations gets
+    no proper answer.
+    """
 
     unanswered_at_most: float
     within_s: float
@@ -159,7 +159,7 @@ Expectation: TypeAlias = (
 
 
 def check_expectations(expectations: Sequence[Expectation], file: YamlFile) -> None:
-    """Raises InputError for the first that cannot be judged, or that has the name of one before it."""
+    """Raises InputError for the first expectation that cannot be judged or repeats a name."""
     names: dict[str, int] = {}
     for at, expectation in enumerate(expectations):
         for message, key, hint in _problems(expectation):
@@ -177,7 +177,7 @@ def check_expectations(expectations: Sequence[Expectation], file: YamlFile) -> N
 
 
 def _contradict(one: RequestShare, other: RequestShare) -> bool:
-    """Whether no requests could meet both: the same ones are to be many and few, or two kinds more than all."""
+    """Whether two request shares exclude each other: one too high and too low, or two whose sum exceeds 1."""
     if one.step != other.step:
         return False
     if all(set(getattr(one, key)) == set(getattr(other, key)) for key in _SELECTS):
@@ -228,7 +228,7 @@ def _recovery_problems(expectation: Recovers | VerbsRecover) -> Iterator[tuple[s
 
 
 def _windows_without_samples(expectation: Expectation) -> Iterator[tuple[str, str, str]]:
-    """Times in which nothing can be observed, and numbers of samples that would judge nothing."""
+    """Problems of times in which nothing can be observed, and of numbers of samples that judge nothing."""
     match expectation:
         case MetricReaches(within_s=within_s) if within_s < PERIOD_S:
             hint = f"metrics are read every {PERIOD_S:g} s: give it that time or longer"

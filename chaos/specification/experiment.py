@@ -5,7 +5,7 @@
     component: redis
     kind: refuse
     length_s: 4
-    tolerance_s: 1.5                        # may be left out: by how much longer or shorter it may be in force
+    tolerance_s: 1.5                        # may be left out: by how much longer or shorter the fault may be in force
     faults:       [{action: disable, proxy: redis}]
     canaries:     [{probe: redis, proxy: redis, effective: refused}]
     steady_state: [{name: …, metric: …, compare: equals, value: 0}]      # before the fault, or it is not injected
@@ -61,13 +61,13 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class CanarySpec(_Part, frozen=True, kw_only=True):
     """The probe that proves a fault: through a `proxy`, at a `process` past every proxy, or on a database `server`.
 
-    `effective` is what it must see: `refused` (no connection, or a cut one), `hung` (a connection, and no answer),
-    `unanswered` (either: a host that is gone refuses in one place and hangs in another), `slow` (an answer that takes
-    at least `slow_ms_min`), `failing` (about `percent` of its connections are cut), `dropped` (some of the `sockets` it
-    holds open are cut), `stale` (what was just written to the primary is not on the replica `server`), `restarted` (the
-    process ends, and its supervisor starts another). `path` may hold {event}.
-    `probe: process`: what the system, or the container's engine, says of the process itself.
-    `watches`: the process or server whose fault it proves, when that is not where it probes.
+    `effective` is the state that it must see: `refused` (no connection, or a cut one), `hung` (a connection, and no
+    answer), `unanswered` (one of the two: a host that is gone refuses on some networks and hangs on others), `slow` (an
+    answer that takes at least `slow_ms_min`), `failing` (about `percent` of its connections are cut), `dropped` (some
+    of the `sockets` it holds open are cut), `stale` (what was just written to the primary is not on the replica
+    `server`), `restarted` (the process ends, and its supervisor starts another). `path` may hold {event}. `probe:
+    process`: the state of the process itself, by the system or the container's engine. `watches`: the process or server
+    whose fault it proves, when it probes another place.
     """
 
     probe: Probe
@@ -88,7 +88,7 @@ class CanarySpec(_Part, frozen=True, kw_only=True):
 
     @property
     def site(self) -> Site:
-        """What `place` is, and its name: a process and the server that runs in it may be called the same."""
+        """The kind of `place`, and its name: a process and the server that runs in it may have the same name."""
         if self.looks_at_process:
             return "state", self.place
         return "proxy" if self.proxy else "process" if self.process else "server", self.place
@@ -100,22 +100,22 @@ class CanarySpec(_Part, frozen=True, kw_only=True):
 
     @property
     def blind_s(self) -> float:
-        """How much longer than its effect a window must be for it to see that."""
+        """By how much a window must be longer than the effect for the canary to see it."""
         if self.effective == "failing":
             return looks_for(self.percent) * FAILING_PERIOD_S
         return _PROOF_S.get(self.effective, 0.0)
 
     @property
     def proves(self) -> str:
-        """What it watches."""
+        """The kind and the name of the component whose fault the canary proves."""
         return self.watches or self.place
 
 
 class Guard(_Part, frozen=True, kw_only=True):
-    """What must be true of a metric of the platform, read while the run goes on, in every matching series.
+    """A condition on a metric of the platform, read during the run; every matching series must meet it.
 
-    As `steady_state` it must be true before anything is broken. As one of the `guards` it ends the experiment, healed,
-    when it has been false for `for_s`. `metric` may also be load_p99_ms or load_rps, as the load generator sees them.
+    As `steady_state` it must hold before the first fault. As one of the `guards` it ends and heals the experiment when
+    it has been false for `for_s`. `metric` may also be load_p99_ms or load_rps, as the load generator sees them.
     """
 
     name: str
@@ -127,11 +127,11 @@ class Guard(_Part, frozen=True, kw_only=True):
 
 
 class Experiment(_Part, frozen=True, kw_only=True):
-    """One experiment, whole. `length_s` is how long the fault stays unless a scenario says otherwise.
+    """One experiment. `length_s`: how long the fault stays unless a scenario says otherwise.
 
-    `makes_undecidable`: invariants that nobody can decide after this fault → why. Where one of them is undecided the
-    report says so and the grade is at best B; without that there is no verdict.
-    `tolerance_s`: by how much longer or shorter it may be in force; null: see `Experiment.tolerates_s`.
+    `makes_undecidable`: invariants that cannot be decided after this fault → why. When one of them is undecided, the
+    report says so and the grade is at best B; an undecided invariant that is not listed means NO VERDICT.
+    `tolerance_s`: by how much longer or shorter the fault may be in force; null: see `Experiment.tolerates_s`.
     """
 
     name: str
@@ -150,31 +150,33 @@ class Experiment(_Part, frozen=True, kw_only=True):
 
     @property
     def proxies(self) -> frozenset[str]:
-        """The proxies that it breaks, or that a canary needs."""
+        """The proxies that the experiment breaks or that a canary needs."""
         broken = {fault.proxy for fault in self.faults if isinstance(fault, ON_PROXIES)}
         return frozenset(broken | {canary.proxy for canary in self.canaries if canary.proxy})
 
     @property
     def places(self) -> frozenset[str]:
-        """The proxies, processes and servers that it breaks or looks at: nobody else may break them meanwhile."""
+        """The proxies, processes and servers that the experiment breaks or probes; no other may break them at that
+        time.
+        """
         return self.proxies | {place_of(fault) for fault in self.faults}
 
     @property
     def needs_levers(self) -> bool:
-        """Whether it takes more than a fault proxy."""
+        """Whether the experiment needs more than a fault proxy."""
         on_proxies = all(isinstance(fault, ON_PROXIES) for fault in self.faults)
         return not on_proxies or any(canary.process or canary.server for canary in self.canaries)
 
     @property
     def needs_containers(self) -> bool:
-        """Whether only a stack of containers can carry it."""
+        """Whether only a stack of containers can carry out the experiment."""
         return any(isinstance(fault, Disconnect) for fault in self.faults)
 
     def tolerates_s(self, asked_s: float) -> float:
         """By how much longer or shorter than `asked_s` its faults may be in force and still be proven as asked.
 
-        Unless the file says so: as much as it may be late, and the time that its canaries are blind for, or that what
-        was killed takes to start.
+        Unless the file says it: the time by which an action may be late, and the time that canaries are blind or a
+        killed process needs to start.
         """
         if self.tolerance_s is not None:
             return self.tolerance_s
@@ -183,18 +185,18 @@ class Experiment(_Part, frozen=True, kw_only=True):
         return self.may_be_late_s(asked_s) + max(blind_s, starts_s)
 
     def may_be_late_s(self, asked_s: float) -> float:
-        """By how much later than planned we may inject or heal what lasts `asked_s`: a quarter, at least 1.5 s."""
+        """By how much later than planned we may inject or heal a fault of `asked_s`: a quarter, at least 1.5 s."""
         return self.tolerance_s or max(_TOLERANCE_MIN_S, _TOLERANCE_RATIO * asked_s)
 
     @property
     def shortest_s(self) -> float:
-        """The shortest window in which its canaries can prove it: an answer that takes 8 s needs 8 s to be seen."""
+        """The shortest window in which the canaries can prove the fault: an answer after 8 s takes 8 s to be seen."""
         needed_s = (canary.blind_s + canary.slow_ms_min / 1000 for canary in self.canaries)
         return max(needed_s, default=0.0)
 
     @property
     def refuses_holds(self) -> bool:
-        """Whether new holds are expected to be refused, so that trying one takes no seat from anybody."""
+        """Whether new holds are expected to be refused, so that a trial hold takes no seat from a fan."""
         return any(
             isinstance(one, RequestShare) and one.step == "hold" and one.at_least > 0 and _are_refusals(one.status)
             for one in self.expectations
@@ -211,13 +213,13 @@ def names() -> list[str]:
 
 
 def shipped(*, containers: bool) -> list[Experiment]:
-    """Those that come with gatecrash and that a stack can carry; `containers`: its parts run in containers."""
+    """The shipped experiments that a stack can carry out; `containers`: its parts run in containers."""
     every = [load(name) for name in names()]
     return [one for one in every if containers or not one.needs_containers]
 
 
 def load(name_or_path: str | Path) -> Experiment:
-    """One of `names()`, or a file of the user's own. Raises InputError."""
+    """Load one of `names()`, or the user's file. Raises InputError."""
     text = str(name_or_path)
     if is_path(text):
         return _read(Path(text))
@@ -230,7 +232,7 @@ def load(name_or_path: str | Path) -> Experiment:
 
 
 def is_path(name: str) -> bool:
-    """Whether an experiment is given as a file and not by name."""
+    """Whether an experiment is given as a file, not by name."""
     return name.endswith((".yaml", ".yml")) or "/" in name
 
 

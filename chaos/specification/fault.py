@@ -1,4 +1,4 @@
-"""The faults that an experiment file can ask for, and what is impossible about one. `chaos.faults` carries them out."""
+"""The faults that an experiment file can ask for, and the checks for impossible ones. `chaos.faults` injects them."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ class Disconnect(_Part, frozen=True, kw_only=True, tag_field="action", tag="disc
 
 
 class PauseReplay(_Part, frozen=True, kw_only=True, tag_field="action", tag="pause_replay"):
-    """The replica receives what the primary writes and shows none of it."""
+    """The replica receives what the primary writes, and shows none of it to readers."""
 
     server: str
 
 
 class CutReplication(_Part, frozen=True, kw_only=True, tag_field="action", tag="cut_replication"):
-    """The replica is told to follow nobody."""
+    """The replica is told to follow no primary."""
 
     server: str
 
@@ -75,7 +75,7 @@ ON_PROCESSES: Final = (Kill, Pause, Disconnect)
 
 
 def place_of(fault: Fault) -> str:
-    """The name of what it breaks: a proxy, a process or a database server."""
+    """The name of the component that the fault breaks: a proxy, a process or a database server."""
     match fault:
         case Disable() | AddToxic() | Drop():
             return fault.proxy
@@ -86,7 +86,7 @@ def place_of(fault: Fault) -> str:
 
 
 def check_fault(fault: Fault, file: YamlFile, at: int) -> None:
-    """`at`: its place in the file's `faults`. Raises InputError."""
+    """Raises InputError for a fault that is impossible. `at`: its index in the file's `faults`."""
     if isinstance(fault, AddToxic):
         _check_toxic(fault, file, at)
     if isinstance(fault, Drop):

@@ -1,8 +1,8 @@
 """The generic experiments, which break an edge or a part of a platform of the user's own. Pure.
 
 A scenario plans one with `{experiment: latency, edge: payments, ms: 8000, start_s: 20}`. `experiment_for` makes a whole
-`Experiment` of that: its faults, the canary that proves them, and expectations that are told from the fans' side alone.
-A canary can only see what its probe can see: where it cannot, the plan is refused before anything starts.
+`Experiment` of that: its faults, the canary that proves them, and expectations about the fans' side alone. When the
+probe of a canary cannot see the fault, the plan is refused before anything starts.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ class Part(Protocol):
 
 
 class Generic(msgspec.Struct, frozen=True, kw_only=True):
-    """A generic experiment. `on`: what it breaks. `needs`: the one figure that it takes besides, "" for none.
+    """A generic experiment. `on`: what it breaks. `needs`: the figure that it takes besides, "" for none.
 
-    `kind`: in records. `does`, `seen_by`: for the table of docs/chaos.md. `recovers_s`: after the heal, until fans must
-    be served as before.
+    `kind`: its name in records. `does`, `seen_by`: for the table of docs/chaos.md. `recovers_s`: seconds after the heal
+    from which fans must be served as before.
     """
 
     name: str
@@ -157,7 +157,7 @@ GENERIC: Final[dict[str, Generic]] = {each.name: each for each in _ALL}
 
 
 def experiment_for(fault: PlannedFault, edges: Mapping[str, Edge], parts: Mapping[str, Part]) -> Experiment:
-    """The experiment that a planned generic fault is. Raises InputError; its key is that of the fault."""
+    """Make the experiment for a planned generic fault. Raises InputError with the key of the fault."""
     generic = GENERIC[fault.experiment]
     _require_figures(generic, fault)
     place = _place(generic, fault, edges, parts)
@@ -179,12 +179,12 @@ def experiment_for(fault: PlannedFault, edges: Mapping[str, Edge], parts: Mappin
 
 
 def name_of(experiment: str, place: str) -> str:
-    """What records call it: cut-db, latency-payments."""
+    """The name in records: cut-db, latency-payments."""
     return f"{experiment}-{re.sub(r'[^a-z0-9]+', '-', place.lower()).strip('-')}"
 
 
 def require_on_platform(experiment: Experiment, edges: Collection[str], parts: Collection[str]) -> None:
-    """Every place that an experiment breaks or looks at is an edge or a part of the platform. Raises InputError."""
+    """Check that an experiment breaks and probes only edges and parts of the platform. Raises InputError."""
     for fault in experiment.faults:
         place = place_of(fault)
         on_proxy = isinstance(fault, ON_PROXIES)
@@ -206,7 +206,7 @@ def require_on_platform(experiment: Experiment, edges: Collection[str], parts: C
 
 
 def require_own_expectations(experiment: Experiment, edges: Collection[str], parts: Collection[str]) -> None:
-    """A shipped experiment that expects metrics of the reference system is not for another platform. InputError."""
+    """Refuse, on another platform, experiments that expect metrics of the reference system. Raises InputError."""
     metric = next((one.metric for one in experiment.expectations if hasattr(one, "metric")), "")
     if metric:
         raise InputError(
@@ -221,7 +221,7 @@ def _declared(what: str, names: Collection[str]) -> str:
 
 
 def _instead(fault: Fault, edges: Collection[str], parts: Collection[str]) -> str:
-    """Which generic experiment does what this fault does, in the form in which a scenario writes it."""
+    """The generic experiment that does the same as this fault, as a scenario writes it."""
     name, figure = _generic_of(fault)
     if name in ("stop", "kill"):
         return f"use {{experiment: {name}, part: {min(parts, default='NAME')}}}"
@@ -260,7 +260,7 @@ def _require_figures(generic: Generic, fault: PlannedFault) -> None:
 
 
 def _place(generic: Generic, fault: PlannedFault, edges: Mapping[str, Edge], parts: Mapping[str, Part]) -> str:
-    """The edge or part that is broken. Raises InputError."""
+    """The edge or part that the fault breaks. Raises InputError."""
     other: Literal["edge", "part"] = "part" if generic.on == "edge" else "edge"
     known: Collection[str] = edges if generic.on == "edge" else parts
     if getattr(fault, other):
@@ -334,7 +334,7 @@ def _canary_at_edge(generic: Generic, fault: PlannedFault, place: str, edge: Edg
 
 
 def _effect_at_edge(generic: Generic, fault: PlannedFault) -> tuple[Effect, float]:
-    """What the canary must see, and the share of connections, in percent, that is hit."""
+    """The state that the canary must see, and the percentage of connections that the fault hits."""
     percent = fault.percent or 0.0
     match generic.name:
         case "cut":
@@ -350,7 +350,7 @@ def _effect_at_edge(generic: Generic, fault: PlannedFault) -> tuple[Effect, floa
 
 
 def _canary_at_part(generic: Generic, place: str, part: Part) -> CanarySpec:
-    """By its address where that can show it, else by what the system or the engine says of the process."""
+    """A canary at the part's address when that can show the fault, else one that looks at the process itself."""
     probe: Probe = part.probe if part.address else "process"
     if generic.name == "stop":
         probe = probe if probe in _TALKING else "process"
@@ -365,12 +365,12 @@ def _path_of(probe: str, path: str) -> str:
 
 
 def _longest_answer_s(fault: PlannedFault) -> float:
-    """A latency is in force for a quarter longer than one answer takes: shorter, and nobody sees it."""
+    """A latency must be in force for a quarter longer than one answer takes; otherwise it cannot be seen."""
     return math.ceil((fault.ms or 0) / 1000 * 1.25)
 
 
 def _expectations(generic: Generic, canary: CanarySpec) -> tuple[Expectation, ...]:
-    """Told from the fans' side: what they try, how it ends and how long it takes. No metric of the platform."""
+    """Expectations about the fans' operations: how they end and how long they take; no metric of the platform."""
     within_s = generic.recovers_s
     told: list[Expectation] = [
         VerbsRecover(name="buying works again", verbs=BUYING, within_s=within_s),

@@ -1,4 +1,4 @@
-"""How much a canary must look at to see a fault that hits only a share of the connections. Pure.
+"""Computes how many connections a canary must probe to see a fault that hits only a share of them. Pure.
 
 The chance that none of n independent connections is hit by p percent is (1 − p/100)ⁿ; n is chosen so that it is below
 one in a thousand.
@@ -17,12 +17,12 @@ SOCKETS_MAX: Final = 200
 
 
 def looks_for(percent: float) -> int:
-    """How many connections must be looked at, 1 or more."""
+    """How many connections must be probed, 1 or more."""
     if percent >= 100:
         return 1
     return max(1, math.ceil(math.log(MISSED_RATIO) / math.log1p(-percent / 100)))
 
 
 def sockets_for(percent: float, times: int) -> int:
-    """How many connections must be held when so many are cut `times` times."""
+    """How many connections must be held when that percentage of them is cut `times` times."""
     return max(SOCKETS_MIN, math.ceil(looks_for(percent) / times))

@@ -1,4 +1,4 @@
-"""A random schedule of experiments from a seed, for soak runs. Pure: same seed, same schedule."""
+"""Draws a random schedule of experiments from a seed, for soak runs. Pure: same seed, same schedule."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class Drawn(msgspec.Struct, frozen=True):
 
 
 def draw(seed: int, experiments: Sequence[Experiment], count: int, duration_s: float) -> tuple[Drawn, ...]:
-    """`count` experiments one after another, which ones and when drawn from `seed`; each is drawn once before any is
-    drawn twice. Raises InputError when they do not fit into `duration_s`."""
+    """Draw `count` experiments, one after another, with their times, from `seed`; each is drawn once before any is
+    drawn twice. Raises InputError when they do not fit into `duration_s`.
+    """
     dice = random.Random(f"soak-{seed}")
     order: list[Experiment] = []
     while len(order) < count:

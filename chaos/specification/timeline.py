@@ -1,4 +1,4 @@
-"""When each fault is injected and healed, on the release clock. Pure: plans in, ordered steps out."""
+"""Plans when each fault is injected and healed, on the release clock. Pure: plans in, ordered steps out."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harness.errors import InputError
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """An experiment at its place. `length_s` null: the experiment's own length.
+    """An experiment with its time in the run. `length_s` null: the experiment's own length.
 
-    `healed_on_request`: whoever asked for it may heal it at any time, so its length proves nothing.
+    `healed_on_request`: the user may heal it at any time, so its length proves nothing.
     """
 
     experiment: Experiment
@@ -28,7 +28,7 @@ class Planned(msgspec.Struct, frozen=True):
 
     @property
     def lasts_s(self) -> float:
-        """How long its faults stay."""
+        """How long its faults stay in force."""
         return self.experiment.length_s if self.length_s is None else self.length_s
 
     @property
@@ -42,7 +42,7 @@ WATCH_LEAD_S: Final = 1.0
 
 
 class Kind(StrEnum):
-    """What a step does. In this order when several fall on one instant, so that a window may begin where one ends."""
+    """What a step does. Steps of one instant are done in this order, so that a window may begin when another ends."""
 
     WATCH = "watch"
     HEAL = "heal"
@@ -51,7 +51,7 @@ class Kind(StrEnum):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """At `t_s` something is done with these `faults` (indices) of the `planned`-th experiment."""
+    """One action at `t_s` on these `faults` (indices) of the `planned`-th experiment."""
 
     t_s: float
     kind: Kind
@@ -62,7 +62,7 @@ class Step(msgspec.Struct, frozen=True):
 def schedule(planned: Sequence[Planned], duration_s: float = math.inf) -> tuple[Step, ...]:
     """The steps in the order in which they are due. Raises InputError for a plan that cannot be carried out.
 
-    Experiments may overlap, but not on one proxy: neither could be proven.
+    Experiments may overlap, but not on one proxy, because then neither could be proven.
     """
     for at, plan in enumerate(planned):
         _check(plan, at, duration_s)
@@ -102,7 +102,7 @@ def _check(plan: Planned, at: int, duration_s: float) -> None:
 
 
 def _seen_from_s(plan: Planned) -> Iterator[tuple[str, float]]:
-    """The expectations that look at users some time after the fault, with the instant from which they do."""
+    """The expectations about the time after the fault, each with the instant from which it looks at users."""
     for one in plan.experiment.expectations:
         if isinstance(one, Recovers | VerbsRecover):
             yield one.name, plan.end_s + one.within_s
