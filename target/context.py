@@ -1,7 +1,7 @@
-"""What a process of the booking system is made of: connections for all of its events, and a context for each event.
+"""The parts of a process of the booking system: connections for all of its events, and a context for each event.
 
-`target.roles.composition` makes them. A planted bug replaces a part of a context before routes and jobs are given
-theirs.
+`target.roles.composition` makes them. A planted bug replaces a part of a context before routes and jobs get their
+parts.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from target.storage.shards import Shards
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The ways out of one process, each behind its breaker."""
+    """The connections of one process, each behind its breaker."""
 
     redis: RedisStore
     shards: Shards
     payments: PaymentsClient
 
     async def open(self) -> None:
-        """Connects, one store after the other: the password exchange with Postgres keeps a process busy for a while.
+        """Connects to one store after the other, because the password exchange with Postgres takes CPU time.
 
-        What is away now is met again later.
+        A store that is away now is connected later.
         """
         await self.redis.open()
         await self.shards.open()
         await self.payments.open()
 
     async def close(self) -> None:
-        """Drops every connection."""
+        """Closes every connection."""
         await asyncio.gather(self.redis.close(), self.shards.close(), self.payments.close())
 
     def probes(self) -> list[Coroutine[Any, Any, None]]:
@@ -55,7 +55,7 @@ class Connections:
 
 @dataclass(slots=True)
 class Context:
-    """The parts around one event; `settings.event` is its name alone."""
+    """The parts for one event; `settings.event` is its name alone."""
 
     settings: Settings
     keys: Keys

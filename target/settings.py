@@ -28,39 +28,39 @@ class SettingsError(ValueError):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All settings of one process. A role reads only those it needs; the rest keep their defaults."""
+    """All settings of one process. A role reads only those that it needs; the others keep their defaults."""
 
     listen: Annotated[str, Meta(pattern=r"^[^:\s]+:\d{1,5}$")] = "127.0.0.1:8000"
     node: Name = "booking"
     workers: Count = 1
     bug: str = ""  # a planted bug, see target/bugs/catalogue.py
 
-    event: Names = "playoff-g1"  # several, with commas: each is on sale by itself
+    event: Names = "playoff-g1"  # several names with commas: each event is on sale by itself
     venue: str = "arena"  # a name in target/seats/venues/, or a path to a file
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     primary_dsn: str = "postgresql://127.0.0.1:5432/gatecrash"  # one for each shard, with spaces between
     replica_dsn: str = "postgresql://127.0.0.1:5433/gatecrash"  # in the same order
     database_connections: Count = 16  # to each primary; a quarter of it to each replica
-    replica_lag_max_s: Seconds = 5.0  # beyond it browsing reads the primary while that can be asked
+    replica_lag_max_s: Seconds = 5.0  # with more lag, browsing reads the primary while it answers
     dependency_timeout_s: Seconds = 1.0
 
     secret: str = PUBLIC_SECRET  # signs tickets, passes and holds
-    admin_token: str = ""  # empty: the operator endpoints refuse everyone
+    admin_token: str = ""  # empty: the operator endpoints refuse all requests
 
-    queue_policy: Literal["fifo", "shuffle"] = "fifo"  # among those who come before the opening
-    opens_at_s: Annotated[float, Meta(ge=0)] = 0.0  # unix s; before it fans gather, and nobody is admitted
-    place_grace_s: Seconds = 60.0  # how long a place is kept for a fan who is not heard of
+    queue_policy: Literal["fifo", "shuffle"] = "fifo"  # among the fans who come before the opening
+    opens_at_s: Annotated[float, Meta(ge=0)] = 0.0  # unix s; before it fans gather and none is admitted
+    place_grace_s: Seconds = 60.0  # how long the place of a silent fan is kept
     admission: Literal["fixed", "adaptive"] = "fixed"
     admission_rate_per_s: Rate = 30.0  # adaptive: the first rate
     admission_burst: Count = 30
     admission_floor_per_s: Rate = 5.0
     admission_ceiling_per_s: Rate = 60.0
-    admission_valid_s: Seconds = 600.0  # then whoever was let in and did not come is a no-show
+    admission_valid_s: Seconds = 600.0  # after it a fan who was admitted and did not enter is a no-show
     conflict_target: Ratio = 0.1  # adaptive: the share of holds that may meet a taken seat
 
     challenge: Literal["none", "proof_of_work"] = "proof_of_work"
-    challenge_bits: Annotated[int, Meta(ge=1, le=32)] = 8  # 2^bits hashes on average
+    challenge_bits: Annotated[int, Meta(ge=1, le=32)] = 8  # the work is 2^bits hashes on average
     joins_per_device: CountOrNone = 8  # in a minute
     purchase_limit: CountOrNone = 4  # seats held and sold, per identity
 
@@ -70,15 +70,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     payments_url: str = "http://127.0.0.1:8090"
     payment_flow: Literal["sale", "authorise"] = "sale"  # authorise: capture is a step of its own
     payment_timeout_s: Seconds = 2.0
-    webhook_secret: str = PUBLIC_SECRET  # shared with the provider
-    webhook_url: str = ""  # payments: where the provider reports what it did; empty: nowhere
+    webhook_secret: str = PUBLIC_SECRET  # the secret that is shared with the provider
+    webhook_url: str = ""  # payments: the URL for the provider's webhooks; empty: none are sent
     ledger_path: str = "ledger.sqlite"
     payment_time_ms: Annotated[int, Meta(ge=0)] = 60  # the provider's own think time
     payment_switches: str = ""  # how the provider misbehaves: name=value,…, see target/payments/switches.py
-    parking_path: str = ""  # booking: a folder for parked checkouts; empty: what Redis loses of them is lost
+    parking_path: str = ""  # booking: a folder for parked checkouts; empty: they are lost when Redis loses them
 
     feed_sockets_max: Count = 20_000  # on one node
-    feed_opens_per_s: Rate = 500.0  # beyond it a client is told when to come back
+    feed_opens_per_s: Rate = 500.0  # further clients are told when to come back
 
     log_format: Literal["text", "json"] = "text"
     spans_path: str = ""  # finished spans, one JSON document a line; empty: none are kept
@@ -105,7 +105,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def refuse_public_secrets(role: str, settings: Settings) -> None:
-    """Raises `SettingsError` when others than this machine could reach a role whose secrets everybody can know."""
+    """Raises `SettingsError` when other machines could reach a role that has the default, public secrets."""
     if settings.host in _LOOPBACK:
         return
     for name in _SECRETS.get(role, ()):
@@ -126,7 +126,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def _one_line(text: str, given: Mapping[str, str]) -> str:
-    """msgspec names a field as `$.hold_ttl_s`; people set TARGET_HOLD_TTL_S."""
+    """msgspec's message in one line, with TARGET_HOLD_TTL_S in place of `$.hold_ttl_s`."""
     unknown = re.search(r"unknown field `(\w+)`", text)
     if unknown:
         return f"{PREFIX}{unknown[1].upper()}: no such setting"

@@ -16,7 +16,7 @@ _TIMEOUT_S: Final = 3.0
 
 
 class PostgresProblem(EnvironmentProblem):
-    """The server did not do what was asked. `refused`: nothing listens there."""
+    """The server did not carry out the request. `refused`: nothing listens at its address."""
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message, hint="see the log of that server")
@@ -24,41 +24,41 @@ class PostgresProblem(EnvironmentProblem):
 
 
 def identity(dsn: str) -> str:
-    """Which cluster this is: the identifier that initdb gave it, and its port."""
+    """The identity of a cluster: the identifier that initdb gave it, and its port."""
     return _value(dsn, "SELECT system_identifier || ':' || current_setting('port') FROM pg_control_system()")
 
 
 def is_replica(dsn: str) -> bool:
-    """Whether the server follows another."""
+    """Whether the server follows a primary."""
     return _value(dsn, "SELECT pg_is_in_recovery()::text") == "true"
 
 
 def is_replay_paused(dsn: str) -> bool:
-    """Whether replay is paused now, by whomever."""
+    """Whether the replay is paused now, whoever paused it."""
     return _value(dsn, "SELECT pg_is_wal_replay_paused()::text") == "true"
 
 
 def pause_replay(dsn: str) -> None:
-    """What the primary writes still arrives, and is no longer shown."""
+    """Pause the replay: data from the primary still arrives, and is no longer shown to readers."""
     _value(dsn, "SELECT pg_wal_replay_pause()::text")
 
 
 def resume_replay(dsn: str) -> None:
-    """Show what arrived; safe to do twice."""
+    """Resume the replay; safe to do twice."""
     _value(dsn, "SELECT pg_wal_replay_resume()::text")
 
 
 def upstream(dsn: str) -> str:
     """The replica's connection to its primary (it holds a password), as its files say now.
 
-    What the server works with follows at some instant after a reload, so it tells nothing about who changed it.
+    The setting in force changes only some time after a reload, so it does not show who changed it.
     """
     last = "SELECT setting FROM pg_file_settings WHERE name = 'primary_conninfo' ORDER BY seqno DESC LIMIT 1"
     return _value(dsn, f"SELECT coalesce(({last}), '')")
 
 
 def set_upstream(dsn: str, conninfo: str) -> None:
-    """Let the replica follow there, from now on; "" cuts it off."""
+    """Let the replica follow this primary from now on; "" cuts it off."""
     quoted = conninfo.replace("'", "''")
     _value(dsn, f"ALTER SYSTEM SET primary_conninfo = '{quoted}'")
     _value(dsn, "SELECT pg_reload_conf()::text")

@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """How a process is started, as data. `env` null: that of whoever starts it. May hold secrets: never print it."""
+    """How a process is started, as data. `env` null: inherited. It may hold secrets: never print it."""
 
     command: tuple[str, ...]
     log: str
@@ -47,19 +47,19 @@ def family(pid: int) -> tuple[Identity, ...]:
 
 
 def pause(members: Sequence[Identity]) -> None:
-    """SIGSTOP to each that is still the one that was meant. Raises EnvironmentProblem."""
+    """SIGSTOP to each process that still has the identity noted. Raises EnvironmentProblem."""
     _signal(members, signal.SIGSTOP)
 
 
 def go_on(members: Sequence[Identity]) -> None:
-    """SIGCONT to each that is still the one that was meant: safe to do twice. Raises EnvironmentProblem."""
+    """SIGCONT to each process that still has the identity noted; safe to do twice. Raises EnvironmentProblem."""
     _signal(members, signal.SIGCONT)
 
 
 def end_family(root: Identity) -> None:
-    """SIGKILL to a process, if it is still the one that was meant, and to all below it; returns when all are gone.
+    """SIGKILL to a process that still has the identity noted, and to its descendants; returns when all are gone.
 
-    It is stopped first, so that it has no more children meanwhile. Raises EnvironmentProblem.
+    The process is stopped first, so that it starts no more children. Raises EnvironmentProblem.
     """
     if not root.alive:
         raise EnvironmentProblem(f"the process {root.pid} ended by itself before it could be killed")
@@ -85,7 +85,7 @@ def _signal(members: Sequence[Identity], number: signal.Signals) -> None:
 
 
 def is_listening(address: str) -> bool:
-    """Whether somebody accepts connections at host:port."""
+    """Whether connections are accepted at host:port."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=0.5):
@@ -119,7 +119,7 @@ def start_for(owner: Identity, launch: Launch) -> None:
     with contextlib.suppress(BrokenPipeError), keeper.stdin or contextlib.nullcontext() as pipe:
         if pipe is not None:
             pipe.write(task)
-    keeper.returncode = 0  # it is on its own from here: nobody waits for it
+    keeper.returncode = 0  # from here on it is independent: no process waits for it
 
 
 class StandIn(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What can be pulled besides a proxy: the processes and databases of a stack, as far as it lets us."""
+"""What faults can reach besides a proxy: the processes and databases of a stack, if it gives access to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from harness.processes.outside import OutsideProcess
 
 class Part(Protocol):
     """One process of the stack; `harness.processes.managed.ManagedProcess` is one. Its command is kept as data, so that
-    it can be started again by somebody else when the stack's keeper cannot."""
+    another process can start it again when the stack's owner cannot.
+    """
 
     @property
     def name(self) -> str:
@@ -19,11 +20,11 @@ class Part(Protocol):
 
     @property
     def pid(self) -> int:
-        """Its id; another after each start."""
+        """Its id, new after each start."""
 
     @property
     def container(self) -> str:
-        """The id of the container that it is; "" for a process of this machine."""
+        """The id of its container; "" for a process of this machine."""
 
     @property
     def outside(self) -> OutsideProcess | None:
@@ -51,7 +52,7 @@ class Part(Protocol):
 
     @property
     def user(self) -> str | None:
-        """Whom it runs as; None: as we do."""
+        """The user that it runs as; None: ours."""
 
     @property
     def log(self) -> Path:
@@ -65,11 +66,11 @@ class Part(Protocol):
 
 
 class StackControl(Protocol):
-    """A stack that lets us at its parts. `owner_pid`: the process whose end takes the whole stack down."""
+    """A stack that gives access to its parts."""
 
     @property
     def owner_pid(self) -> int:
-        """See above."""
+        """The process whose end takes the whole stack down."""
 
     def process(self, name: str) -> Part:
         """The process of that name. Raises KeyError."""

@@ -23,7 +23,7 @@ _LOOK_EVERY_S: Final = 0.2
 
 
 def main() -> int:
-    """Start it, wait for its end or its owner's; the exit code is its own."""
+    """Start the process, wait for its end or its owner's; the exit code is that of the process."""
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=StandIn)
     process = _start(task.launch)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_end(process)))

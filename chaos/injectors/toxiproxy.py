@@ -29,7 +29,7 @@ RESET_TOXIC: Final = "gatecrash_drop"
 
 
 class ToxiproxyProblem(EnvironmentProblem):
-    """The server did not do what was asked. `status` is its HTTP status, 0 when it gave no answer."""
+    """The server did not carry out the request. `status`: its HTTP status, 0 when it gave no answer."""
 
     def __init__(self, message: str, *, status: int = 0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -37,7 +37,7 @@ class ToxiproxyProblem(EnvironmentProblem):
 
 
 class ToxicState(msgspec.Struct, frozen=True):
-    """A toxic as the server has it."""
+    """A toxic as the server knows it."""
 
     name: str
     type: str
@@ -47,7 +47,7 @@ class ToxicState(msgspec.Struct, frozen=True):
 
 
 class ProxyState(msgspec.Struct, frozen=True):
-    """A proxy as the server has it."""
+    """A proxy as the server knows it."""
 
     name: str
     listen: str
@@ -57,7 +57,7 @@ class ProxyState(msgspec.Struct, frozen=True):
 
 
 class Dropped(msgspec.Struct, frozen=True):
-    """What became of a drop. `open` and `dropped` are null when the server cannot count connections."""
+    """The result of a drop. `open` and `dropped` are null when the server cannot count connections."""
 
     exact: bool
     open: int | None = None
@@ -71,7 +71,7 @@ class _Endpoint:
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy from the environment must not stand before the fault proxy
+        self._session.trust_env = False  # requests to the fault proxy must not use a proxy from the environment
 
     def send(self, method: str, path: str, *, body: object = None) -> requests.Response:
         """One call. Raises ToxiproxyProblem unless the answer is a success."""
@@ -85,7 +85,7 @@ class _Endpoint:
         return response
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection."""
         self._session.close()
 
 
@@ -93,7 +93,7 @@ _current: ContextVar[_Endpoint] = ContextVar("toxiproxy_endpoint")
 
 
 class _RoutedConsumer(APIConsumer):  # type: ignore[misc] # the library is untyped
-    """Stands in for the library's consumer: it speaks to the endpoint of the call under way, not of the process."""
+    """Replaces the library's consumer: it uses the endpoint of the present call, not one for the whole process."""
 
     @classmethod
     def get(cls, url: str, params: None = None, **_: object) -> requests.Response:  # noqa: ARG003
@@ -127,7 +127,7 @@ class Toxiproxy:
         self._client = toxiproxy.server.Toxiproxy()
 
     def close(self) -> None:
-        """Give up the connection to the server."""
+        """Close the connection to the server."""
         self._endpoint.close()
 
     def version(self) -> str:
@@ -154,16 +154,16 @@ class Toxiproxy:
         return tuple(_decode(answer, dict[str, tuple[ProxyState, ...] | None])["proxies"] or ())
 
     def delete(self, name: str) -> None:
-        """Forget a proxy."""
+        """Delete a proxy."""
         with self._calls():
             self._handle(name).destroy()
 
     def enable(self, name: str) -> None:
-        """Let a proxy listen again; proven by asking for its state."""
+        """Let a proxy listen again, and check its state."""
         self._switch(name, enabled=True)
 
     def disable(self, name: str) -> None:
-        """Close a proxy's listener and connections; proven by asking for its state."""
+        """Close a proxy's listener and connections, and check its state."""
         self._switch(name, enabled=False)
 
     def add_toxic(
@@ -185,14 +185,14 @@ class Toxiproxy:
     def update_toxic(
         self, proxy: str, name: str, *, attributes: Mapping[str, int] | None = None, toxicity: float | None = None
     ) -> None:
-        """Change a toxic; what is not given stays. (toxiproxy-python cannot.)"""
+        """Change a toxic; attributes that are not given stay. (toxiproxy-python cannot.)"""
         body: dict[str, object] = {} if attributes is None else {"attributes": dict(attributes)}
         if toxicity is not None:
             body["toxicity"] = toxicity
         self._endpoint.send("POST", f"/proxies/{proxy}/toxics/{name}", body=body)
 
     def remove_toxic(self, proxy: str, name: str) -> None:
-        """Take a toxic away. One that is gone already is no error: undoing twice must be safe."""
+        """Remove a toxic. A toxic that is gone already is no error, so that undoing twice is safe."""
         with self._calls():
             try:
                 self._handle(proxy).destroy_toxic(name)
@@ -244,7 +244,7 @@ class Toxiproxy:
             raise ToxiproxyProblem(f"the proxy {name!r} is still {'disabled' if enabled else 'enabled'}")
 
     def _handle(self, name: str) -> toxiproxy.proxy.Proxy:
-        """The library's own proxy object; the library finds it in the list of all, we need no list for it."""
+        """The library's own proxy object, made without the list of all proxies that the library asks for."""
         state = self.proxy(name)
         return toxiproxy.proxy.Proxy(
             name=state.name, upstream=state.upstream, enabled=state.enabled, listen=state.listen
@@ -252,7 +252,7 @@ class Toxiproxy:
 
     @contextlib.contextmanager
     def _calls(self) -> Iterator[None]:
-        """Within, the library speaks to this server. Its own exceptions become ours."""
+        """Within, the library uses this server, and its exceptions become ours."""
         token = _current.set(self._endpoint)
         try:
             yield

@@ -1,6 +1,6 @@
-"""Undoes what a journal says is in force: for the reaper, for `gatecrash chaos heal`, and for whatever command is next.
+"""Undoes the faults that are in force by a journal: for the reaper, for `gatecrash chaos heal`, for any next command.
 
-Safe to do twice, bounded in time, and blind to everything that no journal owns.
+It is safe to do twice, bounded in time, and touches only what a journal owns.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GONE_AFTER_S: Final = 1.0
 
 
 class InForce(msgspec.Struct, frozen=True):
-    """A fault that may be in force. `kept`: its keeper lives, and heals it itself."""
+    """A fault that may be in force. `kept`: its keeper (the process that injected it) lives and will heal it."""
 
     journal: str
     experiment: str
@@ -42,7 +42,7 @@ class InForce(msgspec.Struct, frozen=True):
 
 
 class HealResult(msgspec.Struct, frozen=True):
-    """What became of one entry. `healed` false: it may still be in force, `how` says why."""
+    """The result for one fault. `healed` false: it may still be in force, and `how` says why."""
 
     experiment: str
     undo: str
@@ -65,7 +65,7 @@ def in_force() -> tuple[InForce, ...]:
 
 
 def heal_all(by: str, *, kept_too: bool = False, within_s: float = HEAL_WITHIN_S) -> tuple[HealResult, ...]:
-    """Heal what dead keepers left, and what living ones keep only when that is asked for. Raises InputError."""
+    """Heal the faults of dead keepers, and those of living keepers only when that is asked for. Raises InputError."""
     outcomes: list[HealResult] = []
     for path in state.journals():
         with contextlib.suppress(FileNotFoundError):
@@ -77,8 +77,8 @@ def heal_all(by: str, *, kept_too: bool = False, within_s: float = HEAL_WITHIN_S
 def heal(path: Path, by: str, within_s: float = HEAL_WITHIN_S, *, given_up: bool = False) -> tuple[HealResult, ...]:
     """Heal one journal, the last fault first; it is removed when nothing is left and nobody keeps it any more.
 
-    `given_up`: known already; otherwise nobody does when its keeper is dead. A process that is dying has closed its
-    pipes before the system calls it dead. Raises FileNotFoundError when it was closed, InputError.
+    `given_up`: the caller knows that the keeper is dead; else its process is looked for, which may seem alive for a
+    moment after it closed its pipes. Raises FileNotFoundError when the journal was closed, InputError.
     """
     with lease.healing(path, within_s) as ours:
         if not ours:
@@ -92,7 +92,7 @@ def heal(path: Path, by: str, within_s: float = HEAL_WITHIN_S, *, given_up: bool
 
 
 def _undo_all(path: Path, entries: Sequence[Intended], by: str, deadline_s: float) -> tuple[HealResult, ...]:
-    """Each in turn, again and again: one that does not obey keeps none of the others waiting."""
+    """Undo each in turn, again and again, so that a failing one does not keep the others waiting."""
     tools, done = Tools(), dict[int, HealResult]()
     began_s = time.monotonic()
     while True:
@@ -123,7 +123,7 @@ def _undo(entry: Intended, tools: Tools, tried_for_s: float) -> HealResult:
 
 
 def _server_is_gone(inverse: Inverse) -> bool:
-    """A fault proxy keeps its faults in memory: when it is gone from this machine, so are they."""
+    """Whether the fault proxy is gone from this machine, and with it the faults that it kept in memory."""
     if not isinstance(inverse, Enable | RemoveToxic):
         return False
     url = urlsplit(inverse.url)

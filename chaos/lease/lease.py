@@ -1,8 +1,9 @@
 """Leases: before a fault is injected, its inverse is on disk, and a separate process is ready to apply it.
 
-A keeper (whoever injects) has one journal. Each fault is written there, with its inverse and the state that was found,
-and synced, before it is injected; a reaper (`chaos.lease.reaper`) listens to the keeper's heartbeat and heals what the
-journal says is in force when the beat stops. When keeper and reaper are both dead, the next command heals.
+A keeper (the process that injects) has one journal. Before it injects a fault, it writes the fault there with its
+inverse and the state before it, and syncs the file. A reaper (`chaos.lease.reaper`) listens to the keeper's heartbeat;
+when that stops, it heals the faults that are in force by the journal. When keeper and reaper are both dead, the next
+command heals.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from harness.record.seal_key import stripped_environment
 LEASE_S: Final = 10.0
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _READY_WITHIN_S: Final = 20.0
-_ENDS_WITHIN_S: Final = 20.0  # it has nothing left to do, but the machine may be busy
+_ENDS_WITHIN_S: Final = 20.0  # the reaper has nothing left to do, but the machine may be busy
 _BEATS_PER_LEASE: Final = 5
 
 
 class Opened(msgspec.Struct, frozen=True, tag="opened", tag_field="record"):
-    """The first record: who keeps it. `run`: the faults.json that tells what became of the faults."""
+    """The first record: the keeper. `run`: the faults.json of the run."""
 
     keeper: Identity
     lease_s: float
@@ -53,7 +54,7 @@ class Intended(msgspec.Struct, frozen=True, tag="intended", tag_field="record"):
 
 
 class Undone(msgspec.Struct, frozen=True, tag="undone", tag_field="record"):
-    """That fault is not in force any more. `by`: keeper, reaper or heal. `how`: "" or why there was nothing to do."""
+    """The fault is not in force any more. `by`: keeper, reaper or heal. `how`: "", or why there was nothing to do."""
 
     number: int
     by: str
@@ -64,7 +65,7 @@ Record: TypeAlias = Opened | Intended | Undone
 
 
 class JournalState(msgspec.Struct, frozen=True):
-    """What a journal says now. `pending` may be in force, in the order of injection."""
+    """The state of a journal. `pending`: the faults that may be in force, in the order of injection."""
 
     opened: Opened
     pending: tuple[Intended, ...]
@@ -74,7 +75,7 @@ class JournalState(msgspec.Struct, frozen=True):
 def read(path: Path) -> JournalState:
     """Raises FileNotFoundError when it was closed, InputError when it cannot be understood.
 
-    A line that was cut short is skipped: what it was to announce had not begun.
+    A line that was cut short is skipped: the fault in it was not injected yet.
     """
     records: list[Record] = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
@@ -107,7 +108,7 @@ def append(path: Path, record: Record) -> None:
 
 @contextlib.contextmanager
 def healing(path: Path, within_s: float) -> Iterator[bool]:
-    """One healer at a time: true within when it is our turn, false when another was at it all the time."""
+    """Lets one process heal at a time: true when it is our turn, false when another was healing all the time."""
     deadline_s = time.monotonic() + within_s
     with path.open("rb") as journal:
         ours = _lock(journal, deadline_s)
@@ -133,7 +134,7 @@ def _lock(journal: IO[bytes], deadline_s: float) -> bool:
 class Lease:
     """The keeper's side: a journal, a reaper, a heartbeat. `run` is the faults.json of the run.
 
-    The journal is readable by its owner alone: what starts a process again may hold passwords.
+    Only its owner can read the journal, because the command that starts a process again may hold passwords.
     """
 
     def __init__(self, run: Path, *, lease_s: float = LEASE_S) -> None:
@@ -162,14 +163,14 @@ class Lease:
 
     @property
     def lost(self) -> bool:
-        """Whether somebody else undid what we injected: our heartbeat was missed, or we were told to stop."""
+        """Whether another process undid our faults, because it missed our heartbeat or was told to heal."""
         try:
             return bool(read(self.path).undone_by_others)
         except FileNotFoundError:
             return not self._closed.is_set()
 
     def intend(self, experiment: str, inverse: Inverse) -> int:
-        """On disk before anything is broken; returns the number to give to `undone`. Raises EnvironmentProblem."""
+        """Write the fault to disk before it is injected; returns the number for `undone`. Raises EnvironmentProblem."""
         with self._lock:
             number, self._next = self._next, self._next + 1
             try:
@@ -179,12 +180,14 @@ class Lease:
             return number
 
     def undone(self, number: int) -> None:
-        """That fault is healed. A journal that cannot be written is no reason to fail: healing twice is safe."""
+        """Note that a fault is healed. A journal that cannot be written is no error here, because healing twice is
+        safe.
+        """
         with self._lock, contextlib.suppress(OSError):
             append(self.path, Undone(number, "keeper"))
 
     def close(self) -> None:
-        """Give the lease back. What is still pending stays in the journal, and the reaper goes on trying."""
+        """End the lease. Faults that are still pending stay in the journal, and the reaper goes on trying."""
         if self._closed.is_set():
             return
         self._reaper_died = self.reaper_died
@@ -198,7 +201,7 @@ class Lease:
         if not self.path.exists():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.reaper.wait(_ENDS_WITHIN_S)
-        self.reaper.returncode = self.reaper.returncode or 0  # it may outlive us: that is its purpose
+        self.reaper.returncode = self.reaper.returncode or 0  # the reaper must be able to outlive us
 
     def _create(self) -> Path:
         folder = state.folder() / "leases"
@@ -225,7 +228,7 @@ class Lease:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for us, not for it
+                start_new_session=True,  # Ctrl-C must not reach the reaper
                 cwd=_ROOT,
                 env={
                     **stripped_environment(),
@@ -238,7 +241,7 @@ class Lease:
         return process
 
     def _require_ready(self) -> None:
-        """Nothing is broken before the one who would heal it is there."""
+        """Check that a reaper is ready before any fault is injected."""
         ready, _, _ = select.select([self._words], [], [], _READY_WITHIN_S)
         if not ready or not os.read(self._words.fileno(), 1):
             self.reaper.kill()
@@ -253,11 +256,11 @@ class Lease:
         while not self._closed.wait(self._lease_s / _BEATS_PER_LEASE):
             try:
                 os.write(self._pipe.fileno(), b".")
-            except (OSError, ValueError):  # ValueError: the pipe is closed since another reaper could not be started
+            except (OSError, ValueError):  # ValueError: the pipe is closed, because no other reaper could be started
                 self._replace_reaper()
 
     def _replace_reaper(self) -> None:
-        """Somebody killed it."""
+        """Start another reaper, because the first one ended."""
         self._reaper_died = True
         self.reaper.wait()
         with contextlib.suppress(OSError):

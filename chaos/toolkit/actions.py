@@ -1,4 +1,4 @@
-"""What an ordinary `chaos run` can do with us. Arguments and results are plain data: they go into its journal."""
+"""The actions for an ordinary `chaos run`. Arguments and results are plain data, because they go into its journal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def inject(
 
 
 def heal(experiment: str) -> dict[str, object]:
-    """Undo it, wait until that is seen; what was never broken needs nothing, and doing it twice is safe.
+    """Undo an experiment and wait until that is seen; safe to do twice and for one that was never injected.
 
     Raises GatecrashError when it may still be in force.
     """

@@ -1,4 +1,4 @@
-"""What this process has broken through Chaos Toolkit, by the name of the experiment; it ends with the process."""
+"""The experiments that this process injected through Chaos Toolkit, by name; they are healed when it ends."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Broken(Protocol):
 
     @property
     def doubt(self) -> str:
-        """Why it proves nothing; "" when it was effective and is healed."""
+        """Why the experiment proves nothing; "" when it was effective and is healed."""
 
     @property
     def word(self) -> str:
         """Its verdict so far."""
 
     def expectations(self) -> tuple[ExpectationResult, ...]:
-        """What is known of each by now."""
+        """The state of each expectation by now."""
 
 
 BROKEN: Final[dict[str, Broken]] = {}
@@ -51,25 +51,25 @@ BROKEN: Final[dict[str, Broken]] = {}
 
 
 class NotBegun(msgspec.Struct, frozen=True):
-    """It could not even be begun."""
+    """An experiment that could not be begun."""
 
     doubt: str
 
     @property
     def word(self) -> str:
-        """Nothing was done that could be judged."""
+        """No verdict: nothing was injected."""
         return "NO VERDICT"
 
     def expectations(self) -> tuple[ExpectationResult, ...]:
-        """None was looked at."""
+        """No expectations: none was observed."""
         return ()
 
 
 class Injected:
-    """Kept by a conductor of its own: journal, reaper, guards, kill switch and canaries as in a rehearsal.
+    """An experiment with a conductor of its own: journal, reaper, guards, kill switch and canaries as in a rehearsal.
 
-    It is healed after `length_s` whether or not anybody asks for it. What became of it is in faults-NAME.json in the
-    working directory, beside the journal of Chaos Toolkit.
+    It is healed after `length_s`, whether or not `heal` is called. Its result is in faults-NAME.json in the working
+    directory, beside the journal of Chaos Toolkit.
     """
 
     def __init__(self, experiment: Experiment, platform: PlatformFile, length_s: float | None, lease_s: float) -> None:
@@ -79,7 +79,7 @@ class Injected:
         self._conductor = Conductor([planned], platform, path, lease_s=lease_s)
 
     def begin(self) -> None:
-        """Break it; returns when that is done. Raises GatecrashError, everything healed."""
+        """Inject the faults; returns when that is done. Raises GatecrashError after healing all of them."""
         try:
             self._conductor.preflight()
             t0_monotonic_s = time.monotonic()
@@ -91,7 +91,9 @@ class Injected:
             raise
 
     def heal(self) -> FaultRun:
-        """Undo it, wait until that is seen; safe to do twice. Raises GatecrashError when it may be in force still."""
+        """Undo the faults and wait until that is seen; safe to do twice. Raises GatecrashError when one may be in
+        force.
+        """
         self._conductor.finish()
         if self._conductor.in_force():
             raise GatecrashError(self.run.error, hint="see `gatecrash chaos status`")
@@ -99,7 +101,7 @@ class Injected:
 
     @property
     def run(self) -> FaultRun:
-        """What became of it so far."""
+        """Its state so far."""
         return self._conductor.runs()[0]
 
     @property
@@ -122,7 +124,7 @@ class Injected:
         return FaultsDocument(schema=SCHEMA_VERSION, faults=(self.run,))
 
     def table(self, name: str) -> pa.Table:
-        """For the judges: the metrics; of requests and streams nothing is known here."""
+        """For the judges: the metrics; requests and streams are not known here."""
         return self._metrics.table() if name == "metrics" else TABLES[name].empty_table()
 
     def _wait_injected(self) -> None:

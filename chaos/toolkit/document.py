@@ -12,7 +12,7 @@ OURS: Final = ("chaos.toolkit", "gatecrash.chaostoolkit")
 
 
 def our_module() -> str:
-    """The one that `chaos run` can import here."""
+    """The name of the module that `chaos run` can import here."""
     return OURS[1] if importlib.util.find_spec("gatecrash") else OURS[0]
 
 
@@ -21,7 +21,7 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 
 class Provider(_Part, frozen=True, kw_only=True, tag_field="type", tag="python"):
-    """A function, and what it is called with. Providers of type process and http are not for us."""
+    """A function and its arguments. We do not support providers of type process and http."""
 
     module: str
     func: str
@@ -71,7 +71,7 @@ class Runtime(_Part, frozen=True, kw_only=True):
 
 
 class Extension(_Part, frozen=True, kw_only=True):
-    """Where a file says what Chaos Toolkit has no word for."""
+    """A part of the file for what Chaos Toolkit has no word for."""
 
     name: str
     not_expressed: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""An experiment of ours as a file of Chaos Toolkit's, and what that file leaves out.
+"""Exports an experiment of ours as a file of Chaos Toolkit's, and tells what that file leaves out.
 
-What is behind fault proxies is broken by `inject` on a platform that runs already, and judged by its metrics. What
-controls a stack of our own, its processes and databases, is a whole `drill`, which leaves nothing out.
+Faults at fault proxies become `inject` on a platform that runs already, judged by its metrics. Faults on processes and
+databases need a stack of ours: they become a whole `drill`, which leaves nothing out.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def export(experiment: Experiment) -> Document:
 
 
 def not_expressed(experiment: Experiment) -> tuple[str, ...]:
-    """What the file leaves out, one line each; nothing when it is a whole drill."""
+    """What the file leaves out, one line each; empty when it is a whole drill."""
     if experiment.needs_levers:
         return ()
     unheard = [f"the guard {guard.name!r}: {_NO_LOAD}" for guard in _on_load(experiment.steady_state)]
@@ -69,14 +69,14 @@ def _on_load(guards: tuple[Guard, ...]) -> list[Guard]:
 
 
 def _is_expressed(expectation: Expectation) -> bool:
-    """Whether the platform's metrics alone can tell."""
+    """Whether the platform's metrics alone can judge this expectation."""
     return isinstance(expectation, MetricReaches) or (
         isinstance(expectation, CounterIncreases) and not expectation.needs_step
     )
 
 
 def _hypothesis(experiment: Experiment) -> list[Activity]:
-    """Proofs first: a fault that was never effective says nothing about what it was to show."""
+    """The probes of the hypothesis, proofs first: without an effective fault the other probes say nothing."""
     name = experiment.name
     probes = [_probe("every fault was effective, and is healed", "proven", tolerance=True)]
     if experiment.needs_levers:
@@ -140,5 +140,5 @@ def _provider(func: str, arguments: dict[str, object]) -> Provider:
 
 
 def _one_of(*words: str) -> dict[str, object]:
-    """A list of two would be taken for a range."""
+    """A tolerance of several values, in a form that Chaos Toolkit does not take for a range."""
     return {"type": "regex", "pattern": f"^({'|'.join(words)})$"}

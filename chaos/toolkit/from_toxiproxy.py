@@ -1,4 +1,4 @@
-"""Files that break things with the extension chaostoolkit-toxiproxy, as experiments of ours."""
+"""Imports files that use the extension chaostoolkit-toxiproxy as experiments of ours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROXY: Final = "chaostoxi.proxy.actions"
 _TOXIC: Final = "chaostoxi.toxic.actions"
 _TYPES: Final = {
     "create_latency_toxic": "latency",
-    "create_bandwith_degradation_toxic": "bandwidth",  # spelt so there
+    "create_bandwith_degradation_toxic": "bandwidth",  # spelt this way in the extension
     "create_slow_connection_close_toxic": "slow_close",
     "create_timeout_toxic": "timeout",
     "create_slicer_toxic": "slicer",
@@ -37,7 +37,7 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 def read(document: Document, file: YamlFile) -> Imported:
-    """Raises InputError for the first thing that has no counterpart."""
+    """Read the file's content. Raises InputError for the first part that has no counterpart."""
     faults, length_s = _window(document, file)
     for at, activity in enumerate(document.rollbacks):
         if not _heals(activity.provider):
@@ -59,14 +59,14 @@ def read(document: Document, file: YamlFile) -> Imported:
 
 
 def not_supported(activity: Activity, file: YamlFile, keys: Keys) -> InputError:
-    """A function that is not of the common subset."""
+    """The error for a function outside the common subset."""
     provider = activity.provider
     hint = "known: our own functions, and the actions of chaostoolkit-toxiproxy on proxies that exist"
     return file.error(f"{provider.module}.{provider.func} is not supported", *keys, "provider", hint=hint)
 
 
 def _window(document: Document, file: YamlFile) -> tuple[list[AddToxic | Disable], float]:
-    """The faults, all injected at one time, and how many seconds later the first of them is undone."""
+    """The faults, all injected at one time, and after how many seconds the first of them is undone."""
     faults: list[AddToxic | Disable] = []
     now_s = begun_s = 0.0
     healed_s: float | None = None
@@ -93,7 +93,7 @@ def _window(document: Document, file: YamlFile) -> tuple[list[AddToxic | Disable
 
 
 def _heals(provider: Provider) -> bool:
-    """Whether it undoes something: healing is ours, whatever a file says about it."""
+    """Whether an action undoes a fault: such actions are dropped, because we heal by ourselves."""
     enables = provider.func == "modify_proxy" and provider.arguments.get("enabled") is True
     on_proxies = provider.module == _PROXY and (provider.func in {"enable_proxy", "reset"} or enables)
     return on_proxies or (provider.module, provider.func) == (_TOXIC, "delete_toxic")
@@ -114,7 +114,7 @@ def _fault(provider: Provider, file: YamlFile, keys: Keys) -> AddToxic | Disable
     if provider.module != _TOXIC or provider.func not in {"create_toxic", *_TYPES}:
         return None
     proxy = arguments.pop("for_proxy", None)
-    arguments.pop("toxic_name", None)  # ours have names of their own
+    arguments.pop("toxic_name", None)  # our toxics have names of their own
     toxic = {"action": "toxic", "proxy": proxy}
     if provider.func == "create_toxic":
         toxic |= {"type": arguments.pop("toxic_type", None), **arguments}
@@ -132,7 +132,7 @@ def _decode(data: dict[str, object], file: YamlFile, place: Keys) -> AddToxic | 
 
 
 def _canary(proxy: str, faults: Sequence[AddToxic | Disable], file: YamlFile) -> CanarySpec:
-    """The probe that sees the plainest of the faults on this proxy. Raises InputError when none can be seen."""
+    """The probe that sees the clearest of the faults on this proxy. Raises InputError when none can be seen."""
     speaks = next((probe for part, probe in _SPEAKS if part in proxy.lower()), "http")
     seen = {"probe": speaks, "proxy": proxy}
     for fault in sorted(faults, key=lambda fault: isinstance(fault, AddToxic)):
@@ -154,7 +154,7 @@ def _canary(proxy: str, faults: Sequence[AddToxic | Disable], file: YamlFile) ->
 
 
 def _steady_state(document: Document, file: YamlFile) -> tuple[Guard, ...]:
-    """Our own probe of a metric is a steady state; `proxy_exist` is asked before every fault of ours anyway."""
+    """A steady state from our own probe of a metric; `proxy_exist` is dropped, because each fault checks it anyway."""
     guards = []
     for at, probe in enumerate(document.hypothesis.probes if document.hypothesis else ()):
         provider, place = probe.provider, ("steady-state-hypothesis", "probes", at)

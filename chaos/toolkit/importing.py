@@ -1,6 +1,6 @@
-"""A file of Chaos Toolkit's as an experiment of ours: what `export` writes, and what chaostoolkit-toxiproxy breaks.
+"""Imports a file of Chaos Toolkit's as an experiment of ours: files of `export`, and of chaostoolkit-toxiproxy.
 
-All faults at once, one window, then healing: that is the common subset. Everything else is refused with its place.
+The common subset is: all faults at once, one window, then healing. Other content is refused with its place in the file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STRANGE: Final = {
 
 
 def read(path: Path) -> Imported:
-    """Raises InputError, with file, line and key of the first thing that is not supported."""
+    """Read the file. Raises InputError, with file, line and key of the first part that is not supported."""
     file = YamlFile(path)
     _refuse_strange(file, file.data, ())
     document = file.decode(Document)
@@ -64,7 +64,7 @@ def _refuse_strange(file: YamlFile, data: object, keys: Keys) -> None:
 
 
 def _exported(document: Document, file: YamlFile) -> Imported | None:
-    """What one of our own actions breaks; None when the method has none of them."""
+    """The experiment of our own action in the method; None when the method has none."""
     every = list(_activities(document))
     begins = [(keys, one) for keys, one in every if one.provider.is_ours and one.provider.func in {"inject", "drill"}]
     if not begins:

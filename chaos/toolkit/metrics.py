@@ -29,13 +29,13 @@ class Metrics:
         self._thread = threading.Thread(target=self._scrape, name="metrics", daemon=True)
 
     def start(self, t0_monotonic_s: float) -> None:
-        """Begin; nothing is read when there is no source."""
+        """Begin to scrape; does nothing without a source."""
         self._t0_monotonic_s = t0_monotonic_s
         if self._sources:
             self._thread.start()
 
     def table(self) -> pa.Table:
-        """What was read so far: METRICS of harness.record.schema."""
+        """The samples so far: METRICS of harness.record.schema."""
         with self._lock:
             return pa.Table.from_pylist([dict(row) for row in self._rows], schema=TABLES["metrics"])
 
@@ -49,7 +49,7 @@ class Metrics:
 
     def _add(self, session: requests.Session, source: str, url: str) -> None:
         t_s = time.monotonic() - self._t0_monotonic_s
-        with contextlib.suppress(requests.RequestException, ValueError):  # a gap, as in any record
+        with contextlib.suppress(requests.RequestException, ValueError):  # a failed scrape leaves a gap
             page = session.get(url, timeout=_TIMEOUT_S)
             page.raise_for_status()
             rows = list(rows_of(page.text, source, t_s))

@@ -1,4 +1,4 @@
-"""Where the platform to break is: a file, because Chaos Toolkit knows nothing of ours."""
+"""Reads the file that says where the platform is, because Chaos Toolkit does not know it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an ordinary `chaos run` can ask us. What does not hold is raised: see the package for why."""
+"""The probes for an ordinary `chaos run`. A probe raises when its statement does not hold: see the package for why."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def metric(
     labels: Mapping[str, str] | None = None,
     platform: str = DEFAULT,
 ) -> bool:
-    """True when it is so in every matching series of the platform's metrics now. Raises GatecrashError otherwise."""
+    """True when the comparison holds now for every matching series. Raises GatecrashError otherwise."""
     guard = Guard(name=metric, metric=metric, compare=compare, value=value, labels=dict(labels or {}))
     samples = [sample for url in read(platform).metrics.values() for sample in samples_of(url)]
     answer = holds(guard, samples)
@@ -57,7 +57,8 @@ def metric(
 
 def proven() -> bool:
     """True when everything that this run injected was effective, seen from outside, and is healed. Raises NoVerdict
-    otherwise: also when an injection failed. Before anything is injected there is nothing to doubt."""
+    otherwise, also when an injection failed. It is true before the first injection.
+    """
     doubts = [f"{name}: {doubt}" for name, broken in BROKEN.items() if (doubt := broken.doubt)]
     if doubts:
         raise NoVerdict("; ".join(doubts))
@@ -65,7 +66,7 @@ def proven() -> bool:
 
 
 def expectation(experiment: str, name: str) -> str:
-    """An expectation of an experiment by now: "not yet", or its status and what was seen.
+    """The state of an expectation: "not yet", or its status and what was observed.
 
     Raises InputError when the experiment has no such expectation.
     """
@@ -79,6 +80,6 @@ def expectation(experiment: str, name: str) -> str:
 
 
 def verdict(experiment: str) -> str:
-    """Of a drill: "not yet", READY, NOT READY or NO VERDICT."""
+    """The verdict of a drill: "not yet", READY, NOT READY or NO VERDICT."""
     found = BROKEN.get(experiment)
     return "not yet" if found is None else found.word

@@ -1,6 +1,6 @@
-"""Planted bugs, chosen with TARGET_BUG: each replaces one component by a faulty one where the parts are put together.
+"""Planted bugs, chosen with TARGET_BUG: each replaces one component by a faulty one when the parts are put together.
 
-They exist so that a rehearsal's checkers can be shown to catch them. No other module asks whether a bug is planted.
+They show that a rehearsal's checkers catch such bugs. No other module asks whether a bug is planted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Components with a fault each, to be planted by `bugs`. Nothing else uses them."""
+"""Faulty components, one for each bug, which `target.bugs.catalogue` plants. Nothing else uses them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from target.seats.store import HoldOwner, HoldReply, Places
 from target.storage.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD
 from target.storage.redis import Reply, Script, Value
 
-EVERY: Final = 50  # seat changes: what happens to some of them happens to these
+EVERY: Final = 50  # seat changes: the bugs that hit some changes hit these
 EARLY_S: Final = 2.0
-LATE_S: Final = 1.5  # beyond what the reference system states
-IMPATIENT_S: Final = 1.5  # before a payment times out, so that recovery never tries again
+LATE_S: Final = 1.5  # longer than the reference system promises
+IMPATIENT_S: Final = 1.5  # shorter than the time-out of a payment, so that recovery never tries again
 FROZEN_S: Final = 600.0
 REGRESS_EVERY: Final = 3  # looks at the positions
 REGRESS_BY: Final = 50  # more than the line moves between two looks of one fan
@@ -46,7 +46,7 @@ SHUFFLED_WITHIN_US: Final = 2_000_000
 
 
 def _changed(script: Script, old: str, new: str) -> Script:
-    """`script` with one passage replaced, which must be there: a bug that no longer bites would prove nothing."""
+    """`script` with one passage replaced. The passage must exist, because a bug without effect would prove nothing."""
     if old not in script.source:
         raise ValueError(f"the script no longer says {old!r}")
     return Script(script.source.replace(old, new))
@@ -96,7 +96,7 @@ class LimitlessOrders(Orders):
 
 
 class CarelessSeats(LuaSeats):
-    """Gives a seat to whoever asks: that another fan holds or owns it is no obstacle."""
+    """Gives a seat to every fan who asks, even when another fan holds or owns it."""
 
     async def _hold(self, _script: Script, arguments: tuple[Value, ...]) -> Reply:
         return await super()._hold(_HOLD_ANY, arguments)
@@ -111,7 +111,7 @@ class LeakySeats(LuaSeats):
 
 
 class HastySeats(LuaSeats):
-    """Ends holds before the time that their fans were told."""
+    """Ends holds before the time that the fans were told."""
 
     async def expire(self, most: int) -> int:
         """See the class."""
@@ -119,7 +119,7 @@ class HastySeats(LuaSeats):
 
 
 class TardySeats(LuaSeats):
-    """Ends holds after the time that was stated for it."""
+    """Ends holds later than promised."""
 
     async def expire(self, most: int) -> int:
         """See the class."""
@@ -127,7 +127,7 @@ class TardySeats(LuaSeats):
 
 
 class ReopeningSeats(LuaSeats):
-    """Marks a sold seat on the map so that whoever asks for it finds it free."""
+    """Marks a sold seat on the map as free, so that the next fan who asks for it gets it."""
 
     async def _run(self, script: Script, hold_id: str, *arguments: Value) -> str:
         return await super()._run(_SELL_OPEN if script is lua.SELL else script, hold_id, *arguments)
@@ -141,7 +141,7 @@ class PartialRoutes(SeatRoutes):
 
 
 class SessionSeats(LuaSeats):
-    """Counts what a session has bought: whoever joins again begins at nothing."""
+    """Counts purchases per session, so that a fan who joins again starts at zero."""
 
     async def hold(self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
         """See the class."""
@@ -149,14 +149,14 @@ class SessionSeats(LuaSeats):
 
 
 class TrustingSigner(Signer):
-    """Believes every token that can be read."""
+    """Accepts every token that can be read, without its signature."""
 
     def _is_genuine(self, _body: bytes, _mac: bytes) -> bool:
         return True
 
 
 class PatientSigner(Signer):
-    """Believes tokens that are over."""
+    """Accepts tokens that have expired."""
 
     def read(self, kind: type[Token], token: str, *, expired_too: bool = False) -> Token:  # noqa: ARG002 - always
         """See the class."""
@@ -164,7 +164,7 @@ class PatientSigner(Signer):
 
 
 class CarelessSigner(Signer):
-    """Believes passes on every device."""
+    """Accepts passes from every device."""
 
     def read_from(self, device: str, kind: type[Bound], token: str) -> Bound:
         """See the class."""
@@ -172,7 +172,7 @@ class CarelessSigner(Signer):
 
 
 class AlphabeticRoom(WaitingRoom):
-    """Puts fans whom Redis has forgotten into the line by a digest of their names."""
+    """Puts fans whom Redis has lost into the line by a digest of their names."""
 
     async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """See the class."""
@@ -181,7 +181,7 @@ class AlphabeticRoom(WaitingRoom):
 
 
 class ForgetfulRoom(WaitingRoom):
-    """Does not put some of the fans whom Redis has forgotten into the line again, and says that it did."""
+    """Does not put some of the fans whom Redis has lost into the line again, and answers that it did."""
 
     async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """See the class."""
@@ -191,7 +191,7 @@ class ForgetfulRoom(WaitingRoom):
 
 
 class RestampingRoom(WaitingRoom):
-    """Puts fans whom Redis has forgotten at the end."""
+    """Puts fans whom Redis has lost at the end of the line."""
 
     async def rejoin(self, ticket: Ticket) -> QueuePlace:
         """See the class."""
@@ -199,7 +199,7 @@ class RestampingRoom(WaitingRoom):
 
 
 class LeavingRoom(WaitingRoom):
-    """Can take the place of a fan who waits, and put them at the end."""
+    """Can take a waiting fan's place away and put the fan at the end."""
 
     async def begin_again(self, ticket: Ticket) -> None:
         """See the class."""
@@ -210,7 +210,7 @@ class LeavingRoom(WaitingRoom):
 
 
 class ForgettingHub(StreamHub):
-    """Takes the place of a fan whose stream is opened again."""
+    """Takes a fan's place away when the fan's stream is opened again."""
 
     def __init__(self, room: WaitingRoom, *, rate_per_s: float) -> None:
         super().__init__(room, rate_per_s=rate_per_s)
@@ -236,14 +236,14 @@ def _digest(ticket: Ticket) -> int:
 
 
 class LastInFirstOutRoom(WaitingRoom):
-    """Lets in whoever came last."""
+    """Admits the fans who came last."""
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Value]) -> Reply:
         return await super()._run(_ADMIT_LAST if script is scripts.ADMIT else script, keys, arguments)
 
 
 class WaveringRoom(WaitingRoom):
-    """Puts everybody further back now and then, and forward again."""
+    """Tells all fans a later position now and then, and the right one again."""
 
     _looks = 0
 
@@ -258,7 +258,7 @@ class WaveringRoom(WaitingRoom):
 
 
 class SurgingRate:
-    """Another policy's rate; but every few seconds the door stands open."""
+    """Another policy's rate; but every few seconds it admits many more."""
 
     def __init__(self, policy: RatePolicy, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._policy = policy
@@ -266,11 +266,11 @@ class SurgingRate:
 
     @property
     def burst(self) -> int:
-        """More than was stated."""
+        """More than the policy's burst."""
         return self._policy.burst * BURST_TIMES
 
     def rate_per_s(self) -> float:
-        """As the policy says, or much more."""
+        """The policy's rate, or much more."""
         surging = self._clock() % BURST_PERIOD_S < BURST_LENGTH_S
         return self.burst / BURST_LENGTH_S if surging else self._policy.rate_per_s()
 
@@ -280,7 +280,7 @@ class SurgingRate:
 
 
 class FrozenSeatMap(SeatMap):
-    """Reads the seats once and shows them as fresh from then on."""
+    """Reads the seats once and then always shows them as fresh."""
 
     _frozen: Seats | None = None
     _until_s = 0.0
@@ -302,7 +302,7 @@ class FlatteringSeatMap(SeatMap):
 
 
 class ForgetfulSeatLog(SeatLog):
-    """Does not tell anybody of a change now and then."""
+    """Leaves out a change now and then."""
 
     def append(self, change: SeatChange) -> tuple[str, ...]:
         """See the class."""
@@ -320,7 +320,7 @@ class StutteringSeatLog(SeatLog):
 
 
 class TwiceCharging(PaymentsClient):
-    """Charges once for the order and once more for nothing. Shares the connections of the `real` client."""
+    """Charges once for the order and once more without reason. Shares the connections of the `real` client."""
 
     def __init__(self, real: PaymentsClient) -> None:
         self.__dict__ = real.__dict__
@@ -332,7 +332,7 @@ class TwiceCharging(PaymentsClient):
 
 
 class KeepingSettlement(Settlement):
-    """Neither gives the seats nor the money back when a capture lands after its order was given up."""
+    """Gives back neither seats nor money when a capture arrives after its order was given up."""
 
     async def _captured_late(self, claim: Checkout | Order, _charge: ChargeAnswer) -> OrderState:
         await self._orders.stop_watching(claim.order_id)
@@ -400,7 +400,7 @@ class KeyPerHoldSaga(Saga):
 
 
 class GraspingSaga(Saga):
-    """Gives orders up soon, and keeps what lands late."""
+    """Gives orders up soon, and keeps the money of late captures."""
 
     settlement = KeepingSettlement
 

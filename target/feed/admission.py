@@ -1,7 +1,7 @@
 """Limits how fast feed sockets open, and says when a refused client should come back. Pure.
 
-After a node was lost its clients come all at once. A token bucket lets some of them in at a steady rate, and each of
-the others is given a moment of its own at that same rate, so that a herd that does as it is told is gone in one round.
+When a node is lost, all its clients come at once. A token bucket lets some of them in at a steady rate and tells each
+of the others a time of its own, at the same rate, so that clients which obey need only one more try.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Final
 
 HINT_MIN_S: Final = 0.5
 HINT_MAX_S: Final = 30.0
-FULL_HINT_S: Final = 5.0  # a node without room: other nodes have some
-BURST_S: Final = 1.0  # what a quiet node lets in at once, in seconds of its rate
+FULL_HINT_S: Final = 5.0  # a full node: other nodes have room
+BURST_S: Final = 1.0  # how many clients a quiet node lets in at once, in seconds of its rate
 
 
 class OpenLimit:
@@ -30,7 +30,7 @@ class OpenLimit:
         return sockets < self._sockets_max
 
     def take(self, now_s: float) -> float:
-        """0: come in. Otherwise the seconds after which to try again; no two clients are told the same moment."""
+        """0 when the client may come in, else the seconds after which to try again; each client gets its own moment."""
         self._tokens = min(self._burst, self._tokens + max(0.0, now_s - self._at_s) * self._opens_per_s)
         self._at_s = max(self._at_s, now_s)
         if self._tokens >= 1.0:
@@ -39,5 +39,5 @@ class OpenLimit:
         first_s = now_s + HINT_MIN_S
         self._promised_until_s = max(first_s, self._promised_until_s + 1.0 / self._opens_per_s)
         if self._promised_until_s > now_s + HINT_MAX_S:
-            self._promised_until_s = first_s  # the line is as long as we may say: its end shares with its beginning
+            self._promised_until_s = first_s  # no longer wait may be told: further clients share moments
         return self._promised_until_s - now_s

@@ -1,9 +1,10 @@
 """The sockets that follow one event in one process, and the seat log that feeds them.
 
 A batch of changes is read once, made into frames once, and the same bytes go to every socket that is up to date. The
-others are behind: new ones, those that came back with a last seq, and slow ones. `carry_on` tells them from the log,
-as fast as each takes it; whoever falls out of the log, or takes nothing for `STALLED_S`, is dropped and may come back.
-What cannot be gone on from (a new epoch, a trimmed stream) is said with `resync` and a snapshot, never skipped over.
+other sockets are behind: new ones, those that came back with a last seq, and slow ones. `carry_on` sends them the
+changes from the log, as fast as each takes them. A client that falls behind the log, or takes nothing for `STALLED_S`,
+is dropped and may come back. When changes are missing (a new epoch, a trimmed stream), the node says so with `resync`
+and a snapshot; it never skips them silently.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ from target.telemetry.metrics import FEED_BEHIND, FEED_DELAY_SECONDS, FEED_DROPP
 
 COALESCE_S: Final = 0.01  # changes within this time are read together
 RETRY_S: Final = 0.1
-SLICE_SOCKETS: Final = 200  # then the loop may send what was handed over, and answer others
+SLICE_SOCKETS: Final = 200  # then the loop gets time to send these bytes and to answer others
 CHUNK_CHANGES: Final = 250
 CATCH_UP_S: Final = 0.02
 STALLED_S: Final = 5.0
-RETURN_S: Final = (0.5, 3.0)  # when a client whose socket we end is to come back: somewhere in between
+RETURN_S: Final = (0.5, 3.0)  # when a client whose socket we close must come back: a random time between the two
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class FeedChannel:
         self._live: set[FeedClient] = set()
         self._behind: set[FeedClient] = set()
         self._some_behind = asyncio.Event()
-        self._waiting = False  # for Redis
+        self._waiting = False  # time-out for Redis
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Endless jobs."""
@@ -62,20 +63,20 @@ class FeedChannel:
         return len(self._live) + len(self._behind)
 
     def join(self, socket: FeedClient) -> None:
-        """From here on it is told everything after what it has."""
+        """Adds a socket: from now on it gets all changes after its last one."""
         WEBSOCKET_CONNECTIONS.inc()
         self._fall_behind(socket)
         self._tell_rest(socket)
 
     def leave(self, socket: FeedClient) -> None:
-        """It is gone."""
+        """Removes a socket that is gone."""
         WEBSOCKET_CONNECTIONS.dec()
         self._live.discard(socket)
         self._behind.discard(socket)
         FEED_BEHIND.labels(self.event).set(len(self._behind))
 
     def end(self) -> None:
-        """Tells every client to come back, each at a moment of its own: this node goes away."""
+        """Tells every client to come back, each at a moment of its own, because this node shuts down."""
         for socket in (*self._live, *self._behind):
             socket.drop(retry_after_s=random.uniform(*RETURN_S), code=SERVICE_RESTART)
 
@@ -93,7 +94,7 @@ class FeedChannel:
                 await asyncio.sleep(RETRY_S)
 
     async def follow_score(self) -> None:
-        """Endless: passes scores on as they come; what is said while Redis is away is lost, as pub/sub has it."""
+        """Endless: passes scores on as they come; scores that are published while Redis is away are lost."""
         while True:
             try:
                 async with self._redis.client.pubsub() as channel:
@@ -102,11 +103,11 @@ class FeedChannel:
                         if message["type"] == "message":
                             await self._pass_on(message["data"])
             except OUTAGE_ERRORS as error:
-                _log.debug("no scores: %s", error)  # follow_seats says that Redis is away
+                _log.debug("no scores: %s", error)  # follow_seats reports that Redis is away
             await asyncio.sleep(1.0)
 
     async def carry_on(self) -> None:
-        """Endless: tells those who are behind what they have not had, as fast as their connections take it."""
+        """Endless: sends missed changes to sockets that are behind, as fast as their connections take them."""
         while True:
             await self._some_behind.wait()
             self._some_behind.clear()
@@ -119,7 +120,7 @@ class FeedChannel:
                 self._some_behind.set()
 
     async def _load(self) -> None:
-        """Takes the state of all seats from Redis. Every socket goes on from what it has, if that is still known."""
+        """Loads all seats from Redis. Each socket goes on from its last change, if the log still knows it."""
         loaded = await self._stream.load()
         if loaded is None:
             await asyncio.sleep(RETRY_S)
@@ -130,7 +131,7 @@ class FeedChannel:
             self._fall_behind(socket)
 
     async def _follow(self) -> None:
-        """Hands changes on until what comes next cannot be read."""
+        """Passes changes on until the next ones cannot be read."""
         log = self._log
         while log.loaded:
             await self._stream.wait(log.seq)
@@ -143,7 +144,7 @@ class FeedChannel:
             await asyncio.sleep(COALESCE_S)
 
     async def _tell(self, changes: Sequence[SeatChange]) -> None:
-        """Moves the log, and with it every socket that is up to date."""
+        """Appends to the log and sends the changes to every socket that is up to date."""
         first_seq = changes[0].seq
         frames = [text_frames(self._log.append(change)) for change in changes]
         everything = b"".join(frames)
@@ -175,7 +176,7 @@ class FeedChannel:
         FEED_BEHIND.labels(self.event).set(len(self._behind))
 
     def _tell_rest(self, socket: FeedClient) -> None:
-        """From here to the next `await` the log stands still: who has had all of it is up to date."""
+        """Sends missed changes. The log cannot move meanwhile (no `await`): a socket with all of them is up to date."""
         if socket.closing or not self._log.loaded:
             return
         if not socket.told:

@@ -23,7 +23,7 @@ def text_frames(messages: Iterable[str]) -> bytes:
 
 
 def close_frame(code: int, *, retry_after_s: float) -> bytes:
-    """A close frame. Its reason says when to come back: `retry_after_s=1.5`."""
+    """A close frame. Its reason tells the client when to come back: `retry_after_s=1.5`."""
     reason = f"retry_after_s={retry_after_s:.3f}".encode()[:_REASON_BYTES_MAX]
     return _frame(_CLOSE, struct.pack("!H", code) + reason)
 

@@ -1,8 +1,8 @@
 """A feed node: WebSocket sockets that follow the seats and the score of every event, let in at a bounded rate.
 
-It is served by aiohttp and not by the ASGI server of the other roles: a node must see what a connection has not taken
-yet, must ping, and must give thousands of sockets the same bytes; ASGI has no words for any of it. Sockets stay open
-while Redis is away. What the client says is read and ignored.
+It is served by aiohttp and not by the ASGI server of the other roles: a node must know how many bytes a connection has
+not taken yet, must ping, and must give thousands of sockets the same bytes; ASGI offers none of this. Sockets stay open
+while Redis is away. Data from the client is read and ignored.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from target.telemetry.exposition import exposition
 from target.telemetry.metrics import FEED_REFUSED
 
 BACKLOG: Final = 4096
-PING_S: Final = 30.0  # a client that answers none for another half of this is gone
-REQUEST_WITHIN_S: Final = 15.0  # a connection that asks for nothing is closed
-MESSAGE_BYTES_MAX: Final = 1024  # of what a client says
+PING_S: Final = 30.0  # a client that answers no ping for half of this time more is taken for gone
+REQUEST_WITHIN_S: Final = 15.0  # then a connection without a request is closed
+MESSAGE_BYTES_MAX: Final = 1024  # of a client's message
 GRACE_S: Final = 0.5
 EPOCH_LENGTH_MAX: Final = 64
 SEQ_DIGITS_MAX: Final = 15
@@ -45,7 +45,9 @@ _log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. A node is one process: `workers` means nothing here; start another node."""
+    """Serves until SIGTERM or SIGINT. A node is one process: The setting `workers` has no effect here; start another
+    node.
+    """
     logs.configure(settings)
     uvloop.run(_serve(settings))
 
@@ -55,7 +57,7 @@ async def _serve(settings: Settings) -> None:
     node = FeedNode(settings, [_channel(redis, one) for one in settings.of_events()])
     jobs = [asyncio.create_task(job) for channel in node.channels.values() for job in channel.jobs()]
     jobs.append(asyncio.create_task(redis.guard.probe_forever(redis.ping)))
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it gives every malformed head a traceback
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # aiohttp logs a traceback for every malformed head
     runner = web.AppRunner(
         node.app(), access_log=None, keepalive_timeout=REQUEST_WITHIN_S, shutdown_timeout=GRACE_S, handle_signals=False
     )
@@ -80,7 +82,7 @@ def _channel(redis: RedisStore, settings: Settings) -> FeedChannel:
 
 
 class FeedNode:
-    """The routes of one node, and its door."""
+    """The routes of one node, with its limit on new sockets."""
 
     def __init__(self, settings: Settings, channels: list[FeedChannel]) -> None:
         self.channels = {channel.event: channel for channel in channels}
@@ -95,7 +97,7 @@ class FeedNode:
         return app
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
-        """One client, from its handshake to its end. `?epoch=…&last_seq=…`: the last change it has seen."""
+        """Serves one client from its handshake to its end. `?epoch=…&last_seq=…`: the last change that it has seen."""
         channel = self.channels.get(request.match_info["event"])
         if channel is None:
             return _problem(404, "no such event")
@@ -115,7 +117,7 @@ class FeedNode:
         return websocket
 
     def _refusal(self) -> Problem | None:
-        """None: the client may come in."""
+        """The refusal; None when the client may come in."""
         if not self._limit.has_room(sum(map(len, self.channels.values()))):
             FEED_REFUSED.labels("full").inc()
             return _come_back("this node is full", FULL_HINT_S)
@@ -141,7 +143,7 @@ def _usable(epoch: str, last_seq: str) -> bool:
 
 
 def _come_back(detail: str, after_s: float) -> Problem:
-    """503. `Retry-After` has whole seconds only, so the problem document says it exactly."""
+    """A 503. `Retry-After` has whole seconds only, so the problem document gives the exact time."""
     headers = {"retry-after": str(math.ceil(after_s)), "connection": "close"}
     return _problem(503, "come back later", detail, headers=headers, retry_after_s=round(after_s, 3))
 

@@ -30,13 +30,13 @@ class RequestLimits:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuses, or passes on."""
+        """Refuses a request, or passes it on."""
         refusal = _refusal(scope) if scope["type"] == "http" else None
         if refusal is None:
             await self._app(scope, receive, send)
         else:
             response = await problem_response(Request(scope), refusal)
-            response.headers["connection"] = "close"  # what was not read is not read any more
+            response.headers["connection"] = "close"  # the rest of the body is never read
             await response(scope, receive, send)
 
 
@@ -58,7 +58,7 @@ def _refusal(scope: Scope) -> ProblemError | None:
 
 
 def api(title: str, routes: Sequence[BaseRoute], *, events: Sequence[str], lifespan: Lifespan[Starlette]) -> Starlette:
-    """An app of these routes, and of /openapi.json. A path has one spelling: nothing is redirected."""
+    """An app with these routes and /openapi.json. A path has one spelling, so there are no redirects."""
     told = OpenApi(title, routes, events=events)
     app = Starlette(
         routes=told.routes, middleware=[Middleware(RequestLimits)], exception_handlers=HANDLERS, lifespan=lifespan

@@ -98,7 +98,7 @@ async def unavailable_response(request: Request, error: Exception) -> Response:
 
 
 async def broken_response(request: Request, _error: Exception) -> Response:
-    """Starlette's handler for everything else: a mistake of ours, told to the log and not to the client."""
+    """Starlette's handler for all other exceptions: bugs of ours, which go to the log and not to the client."""
     return await problem_response(request, ProblemError(500, "internal error"))
 
 
@@ -121,7 +121,7 @@ def parse_json(body: bytes, kind: type[T]) -> T:
 
 
 async def read_body(request: Request) -> bytes:
-    """The body as it came. Raises `ProblemError`: 413 too large, 408 too slow, 400 it never came."""
+    """The body's bytes. Raises `ProblemError`: 413 too large, 408 too slow, 400 when it never came."""
     try:
         async with asyncio.timeout(BODY_WITHIN_S):
             return await _receive_body(request)
@@ -130,7 +130,7 @@ async def read_body(request: Request) -> bytes:
 
 
 async def _receive_body(request: Request) -> bytes:
-    """Without Starlette's stream of chunks: a body of ours comes in one."""
+    """Receives the body without Starlette's stream of chunks, because our bodies arrive in one piece."""
     body, more = b"", True
     while more:
         message = await request.receive()

@@ -1,8 +1,8 @@
 """The OpenAPI 3.1 document of an app, made of what its routes declare (`target/http/operations.py`) and msgspec's
 schemas.
 
-It is made from the routes that are served, so it cannot name one that is not; what no route module has declared is
-left out of it and told by `undocumented`.
+It is made from the routes that are served, so it cannot name others. Routes that no module has declared are left out,
+and `undocumented` lists them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 import target
 from target.http.operations import Parameter, RouteOperation, Success, operation, operation_of
 
-Document: TypeAlias = dict[str, Any]  # JSON that is built here and read by nobody in this process
+Document: TypeAlias = dict[str, Any]  # JSON that is built here and never read in this process
 
 PROBLEM: Final = "application/problem+json"
 EVENT_PREFIXES: Final = ("/api/events/", "/queue/", "/seats/")
@@ -34,7 +34,7 @@ _SCHEMES: Final = {
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Why there is no success (RFC 9457). Some problems have more fields."""
+    """A problem document (RFC 9457). Some problems have more fields."""
 
     title: str
     status: int
@@ -141,7 +141,7 @@ def _operation(path: str, route: Route, found: RouteOperation, schemas: _Schemas
 
 
 def _answers(path: str, found: RouteOperation) -> list[tuple[int, Success | str]]:
-    """By status; a path with a parameter may name what there is not."""
+    """The answers by status, with 404 for a path with a parameter."""
     return sorted({**({404: "no such event"} if "{" in path else {}), **found.answers}.items())
 
 

@@ -1,8 +1,8 @@
-"""How a route module tells what its operations take and answer; `target/http/openapi.py` makes the document of it.
+"""Declares what the operations of a route module take and answer; `target/http/openapi.py` makes the document of it.
 
-`@operation(...)` stands over the handler, so that who changes the one sees the other. What follows from an argument is
-not repeated: a body adds 400, 408, 413 and 422, a scheme 401, a dependency 503, a path parameter 404, and every
-operation may say 414 and 431.
+`@operation(...)` stands above the handler, so that both are changed together. What follows from an argument is not
+repeated: a body adds 400, 408, 413 and 422, a scheme 401, a dependency 503, a path parameter 404, and every operation
+may say 414 and 431.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def operation(
 
 
 def operation_of(route: Route) -> RouteOperation | None:
-    """What the route's endpoint declares."""
+    """The declaration of the route's endpoint."""
     found: RouteOperation | None = getattr(route.endpoint, _ATTRIBUTE, None)
     return found
 

@@ -21,7 +21,7 @@ async def _metrics(_request: Request) -> Response:
 
 @operation("operations", {200: Success("It is up.", media="text/plain")})
 async def _health(_request: Request) -> Response:
-    """Whether this process serves; it says nothing of its dependencies."""
+    """Answers that this process serves; it does not check dependencies."""
     return PlainTextResponse("ok\n")
 
 

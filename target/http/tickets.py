@@ -1,4 +1,6 @@
-"""Signed tokens that fans carry: challenges, queue tickets, passes, holds. Self-contained: they outlive a lost Redis.
+"""Signed tokens that fans carry: challenges, queue tickets, passes, holds.
+
+They hold all their data, so they stay valid when Redis loses its data.
 
 A token is base64url(content + MAC), in its one canonical spelling. The content names its kind and event, so none ever
 passes for another. Single use is not enforced here but at admission, in Redis.
@@ -23,13 +25,13 @@ DEVICE_DIGEST_BYTES: Final = 12
 
 
 class TokenError(Exception):
-    """Not a token of ours, of another kind or event, or expired. Its text says which."""
+    """The token is not ours, is of another kind or event, or has expired; the text says which."""
 
 
 class Ticket(msgspec.Struct, frozen=True, array_like=True, tag="ticket"):
     """A place in the queue. `joined_us`: the join time that orders the queue, unix µs.
 
-    `device`: digest of the device it was given to, which alone may use it; "": any may.
+    `device`: digest of the only device that may use it; "": any device may.
     """
 
     event: str
@@ -77,7 +79,7 @@ Bound = TypeVar("Bound", Ticket, Pass)
 
 
 def device_digest(fingerprint: str) -> str:
-    """What a ticket and Redis remember of a device's fingerprint; "" stays "" (no device was named)."""
+    """The digest of a device's fingerprint, as tickets and Redis keep it; "" stays "" (no device was named)."""
     if not fingerprint:
         return ""
     digest = hashlib.blake2b(fingerprint.encode(), digest_size=DEVICE_DIGEST_BYTES).digest()
@@ -105,13 +107,13 @@ class Signer:
         return self.sign(Ticket(self._event, fan, identity, joined_us, expires_s, device))
 
     def challenge(self, bits: int, expires_s: float) -> str:
-        """A proof of work to ask for. The same one until it expires is the same token."""
+        """A challenge with a proof of work. The same challenge gives the same token until it expires."""
         return self.sign(ChallengeToken(self._event, bits, expires_s))
 
     def admit(
         self, fan: str, identity: str, *, admission_no: int, limit: int, entered_s: float, device: str = ""
     ) -> tuple[str, float]:
-        """A pass and when it expires (unix s). The same admission gives the same pass."""
+        """A pass, and when it expires (unix s). The same admission gives the same pass."""
         expires_s = entered_s + PASS_VALID_S
         return self.sign(Pass(self._event, fan, identity, admission_no, limit, expires_s, device)), expires_s
 

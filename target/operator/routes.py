@@ -24,9 +24,9 @@ NO_LIMIT: Final = 0
 
 
 class PassRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """In whose name the operator acts, and for which event; without one, for the first.
+    """The fan in whose name the operator acts, and the event; without an event, the first.
 
-    `expired`: the pass is to be over already, so that it can be tried whether anybody gets anywhere with such a one.
+    `expired`: make a pass that has already expired, to test that it is refused.
     """
 
     fan: Name
@@ -41,7 +41,7 @@ class PassAnswer(msgspec.Struct, frozen=True):
 
 
 class Unrest(msgspec.Struct, frozen=True):
-    """What may still change by itself."""
+    """How many things may still change by themselves."""
 
     orders_pending: int
     holds: int
@@ -50,7 +50,7 @@ class Unrest(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class OperatedSale:
-    """What an operator reaches of one event."""
+    """The parts of one event that the operator's routes need."""
 
     event: str
     orders: Orders
@@ -60,7 +60,7 @@ class OperatedSale:
 
 
 class AdminRoutes:
-    """Handlers of the operator's endpoints. Without an admin token they refuse everybody."""
+    """Handlers of the operator's endpoints. Without an admin token they refuse all requests."""
 
     def __init__(self, sales: Sequence[OperatedSale], admin_token: str) -> None:
         self._sales = {sale.event: sale for sale in sales}
@@ -90,7 +90,7 @@ class AdminRoutes:
 
     @operation("operator", {200: Unrest}, scheme="Bearer", needs=("redis", "db"))
     async def pending(self, request: Request) -> Response:
-        """How much is not yet at rest, of all events."""
+        """How many orders, holds and fans are not at rest, over all events."""
         self._authorise(request)
         each = self._sales.values()
         return json_response(

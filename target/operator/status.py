@@ -24,14 +24,14 @@ FIGURES_TTL_S: Final = 1.0
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What has to be asked for. None: it could not be."""
+    """Figures that must be queried. None: the query failed."""
 
     queue_depth: int | None
     replica_lag_s: float | None
 
 
 class FallbackStatus(msgspec.Struct, frozen=True):
-    """One fallback. `answers`: so many of this process's were given by it."""
+    """One fallback. `answers`: how many answers of this process it gave."""
 
     in_force: bool
     answers: int
@@ -39,7 +39,7 @@ class FallbackStatus(msgspec.Struct, frozen=True):
 
 
 class StatusAnswer(msgspec.Struct, frozen=True):
-    """What this process can use, and how it goes on without the rest; of several shards, the worst counts."""
+    """The dependencies that this process can use, and its fallbacks; of several shards the worst counts."""
 
     breakers: dict[str, BreakerState]
     fallbacks: dict[str, FallbackStatus]
@@ -65,7 +65,7 @@ class StatusRoute:
 
     @operation("operations", {200: StatusAnswer})
     async def show(self, _request: Request) -> Response:
-        """Always 200: an open breaker is an answer."""
+        """Always answers 200, also when a breaker is open."""
         figures = await self._figures.get()
         best_first = sorted(self._guards, key=lambda guard: GAUGE_VALUES[guard.state])
         breakers = {guard.dependency: guard.state for guard in best_first}

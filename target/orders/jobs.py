@@ -26,13 +26,13 @@ KEEP_PERIOD_S: Final = LOCK_S / 5
 TELL_PERIOD_S: Final = 0.5
 TELL_BATCH: Final = 500
 FORGET_PERIOD_S: Final = 3600.0
-HINTS_KEPT_S: Final = 172_800.0  # twice as long as the provider repeats a webhook
+HINTS_KEPT_S: Final = 172_800.0  # twice the time for which the provider repeats a webhook
 
 _log = logging.getLogger(__name__)
 
 
 class OrderJobs:
-    """The jobs of one worker process. Two workers may run side by side: orders are leased one by one."""
+    """The jobs of one worker process. Two workers may run side by side, because each order is leased to one of them."""
 
     def __init__(self, checkouts: Checkouts) -> None:
         self._checkouts = checkouts
@@ -50,7 +50,7 @@ class OrderJobs:
         ]
 
     async def recover(self) -> None:
-        """Takes the next step of every unfinished order that nobody works on."""
+        """Takes the next step of every unfinished order whose lease is over."""
         saga = self._checkouts.saga
         while True:
             provider_away = self._checkouts.payments.guard.state is BreakerState.OPEN
@@ -78,7 +78,7 @@ class OrderJobs:
             await self._checkouts.saga.unpark(checkout)
 
     async def keep_holds(self) -> None:
-        """Renews the holds of all checkouts that are not at an end, also while the primary cannot be asked for them."""
+        """Renews the holds of all checkouts under way, also while the primary does not answer."""
         parked = await self._checkouts.parking.all()
         try:
             self._open = await self._orders.pending()
@@ -89,7 +89,7 @@ class OrderJobs:
             await self._checkouts.inventory.restore(claim, until_s=time.time() + LOCK_S)
 
     async def tell_inventory(self) -> None:
-        """Marks confirmed orders as sold in Redis, where the booking process could not, and notes that it is done."""
+        """Marks confirmed orders as sold in Redis when the booking process could not, and notes that it is done."""
         while True:
             orders = await self._orders.not_in_inventory(limit=TELL_BATCH)
             for order in orders:
@@ -100,10 +100,10 @@ class OrderJobs:
                 return
 
     async def catch_up(self) -> None:
-        """Redis is back: it hears of every sale and every payment under way that it may have missed."""
+        """After an outage, tells Redis every sale and every payment under way that it may have missed."""
         await self.tell_inventory()
         await self.keep_holds()
 
     async def forget_hints(self) -> None:
-        """Webhooks so old that no repeat of them can come."""
+        """Deletes webhooks that are so old that the provider no longer repeats them."""
         await self._orders.forget_hints(older_than_s=HINTS_KEPT_S)

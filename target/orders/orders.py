@@ -1,9 +1,9 @@
 """The truth about orders, in Postgres: who owns which seat, what was charged, what is still to be done.
 
-A live row (event, seat) is unique there: it decides ownership even if Redis has lost everything. Every change is one
-statement (two for an order that Redis has not counted), so no lock outlives its round trip, and every change of state
-names the state it starts from, so two processes that finish one order cannot finish it differently. The two steps of
-every booking, intent and confirmation, are made in groups when many come at once: see target/storage/grouped_writes.py.
+A live row (event, seat) is unique there: it decides ownership even when Redis has lost all data. Every change is one
+statement (two for an order that Redis has not counted), so no lock outlives its round trip. Every change of state names
+the state from which it starts, so two processes cannot finish one order differently. The two writes of every booking,
+intent and confirmation, travel in groups when many come at once: see target/storage/grouped_writes.py.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class OrderState(StrEnum):
 
 
 class Checkout(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fan asked to pay for. Complete in itself: it can be parked and carried out later by another process.
+    """What a fan asked to pay for. It holds all its data, so another process can carry it out later.
 
     `limit`: seats that the identity may own, 0 for no limit. `asked_at_s`: when, as unix s; 0.0 is unknown.
     """
@@ -56,9 +56,9 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as the truth has it. `age_s`: since it was made, by the database's clock.
+    """An order as Postgres has it. `age_s`: since it was made, by the database's clock.
 
-    `refund_due`: it is decided that its charge is given back, and not yet known that it was.
+    `refund_due`: its charge is to be refunded, and the refund is not confirmed yet.
     """
 
     order_id: str
@@ -93,16 +93,16 @@ class SeatsOwnedError(Exception):
 
 
 class OverLimitError(Exception):
-    """The identity would own more seats than it may: nothing was written."""
+    """The identity would own more seats than allowed: nothing was written."""
 
 
 def order_id_for(event: str, fan: str, idempotency_key: str) -> str:
-    """The same fan with the same key always means the same order, whoever meets it first."""
+    """The id of an order: the same fan with the same key always gets the same order, in every process."""
     return "o" + hashlib.blake2b(f"{event}\0{fan}\0{idempotency_key}".encode(), digest_size=12).hexdigest()
 
 
 class Orders:
-    """One event's orders, on the primary; what the replica says may be old."""
+    """One event's orders, on the primary; answers of the replica may be old."""
 
     def __init__(self, database: Database, event: str) -> None:
         self._event = event
@@ -113,10 +113,11 @@ class Orders:
         self._confirmations = GroupedWrite(database.primary, sql.CONFIRM)
 
     async def create(self, checkout: Checkout, *, lease_s: float, counted: bool = True) -> bool:
-        """Makes the durable intent: a pending order that claims its seats. False: this order exists already.
+        """Writes the durable intent: a pending order that claims its seats. False: this order exists already.
 
         Raises `SeatsOwnedError`, `OverLimitError`. Until the lease is over only the caller takes the next step.
-        `counted`: the inventory has these seats within the identity's limit. If not, its orders are made one by one.
+        `counted`: the inventory has counted these seats within the identity's limit. Otherwise the identity's orders
+        are made one by one.
         """
         try:
             create = self._creations.run if counted else self._create_alone
@@ -128,7 +129,7 @@ class Orders:
         return made
 
     async def create_expired(self, checkout: Checkout) -> bool:
-        """Records a checkout whose seats went to somebody else before it could claim them. It was never charged."""
+        """Records a checkout whose seats another order claimed first. It was never charged."""
         return await self._insert(sql.CREATE_EXPIRED, checkout, 0.0)
 
     async def confirm(self, order_id: str, charge_id: str) -> bool:
@@ -136,22 +137,22 @@ class Orders:
         return await self._confirmations.run(order_id, charge_id)
 
     async def decline(self, order_id: str, charge_id: str, decline_code: str) -> bool:
-        """pending → declined; its seats are free to others."""
+        """pending → declined; its seats become free."""
         return await self._moved(sql.DECLINE, order_id, charge_id, decline_code)
 
     async def expire(self, order_id: str) -> bool:
-        """pending → expired; its seats are free to others, but a charge under way may still land."""
+        """pending → expired; its seats become free, but a charge under way may still be captured."""
         return await self._moved(sql.EXPIRE, order_id)
 
     async def reclaim(self, order_id: str, charge_id: str) -> bool:
-        """expired → confirmed, after a late capture. Raises `SeatsOwnedError`: it has to be refunded."""
+        """expired → confirmed, after a late capture. Raises `SeatsOwnedError`: the capture must be refunded."""
         try:
             return await self._moved(sql.RECLAIM, order_id, charge_id)
         except asyncpg.UniqueViolationError as error:
             raise SeatsOwnedError(order_id) from error
 
     async def owe_refund(self, order_id: str, charge_id: str) -> bool:
-        """Decides that an expired order stays so, and that what was captured for it is given back."""
+        """Decides that an expired order stays expired, and that its capture is refunded."""
         return await self._moved(sql.OWE_REFUND, order_id, charge_id)
 
     async def refunded(self, order_id: str, charge_id: str) -> bool:
@@ -159,32 +160,33 @@ class Orders:
         return await self._moved(sql.REFUNDED, order_id, charge_id)
 
     async def stop_watching(self, order_id: str) -> bool:
-        """An expired order whose charge never landed, and no longer can."""
+        """Stops watching an expired order whose charge can no longer be captured."""
         return await self._moved(sql.STOP_WATCHING, order_id)
 
     async def release_leases(self, order_ids: Iterable[str], *, after_s: float) -> None:
-        """Lets anybody take the next step of these orders after `after_s`."""
+        """Lets any process take the next step of these orders after `after_s`."""
         ids = list(order_ids)
         await self._primary.write(lambda c: c.execute(sql.RELEASE_LEASES, ids, after_s))
 
     async def retry_later(self, order_ids: Iterable[str], *, first_s: float, max_s: float) -> None:
-        """Lets anybody take the next step of these orders after an eighth of their age, within these bounds."""
+        """Lets any process take the next step of these orders after an eighth of their age, within these bounds."""
         ids = list(order_ids)
         await self._primary.write(lambda c: c.execute(sql.RETRY_LATER, ids, first_s, max_s))
 
     async def hint(self, event_id: str, kind: str, order_id: str, *, after_s: float) -> bool:
-        """Notes a webhook and lets recovery look at its order after `after_s`. False: it had been noted before.
+        """Notes a webhook and lets recovery look at its order after `after_s`. False: it was noted before.
 
-        An expired order that is no longer watched is watched again: a charge may have landed after all.
+        An expired order that is no longer watched is watched again, because its charge may have been captured after
+        all.
         """
         return bool(await self._primary.write(lambda c: c.fetchval(sql.HINT, event_id, order_id, kind, after_s)))
 
     async def forget_hints(self, *, older_than_s: float) -> None:
-        """Webhooks are repeated for a day at most."""
+        """Deletes old webhooks; the provider repeats them for a day at most."""
         await self._primary.write(lambda c: c.execute(sql.FORGET_HINTS, older_than_s))
 
     async def lease_unfinished(self, *, lease_s: float, limit: int, min_age_s: float = 0.0) -> list[Order]:
-        """Takes unfinished orders whose lease is over; nobody else gets them for `lease_s`."""
+        """Leases unfinished orders whose lease is over; no other process gets them for `lease_s`."""
         rows = await self._primary.write(
             lambda c: c.fetch(sql.LEASE_UNFINISHED, lease_s, limit, min_age_s, self._event)
         )
@@ -197,12 +199,12 @@ class Orders:
         ]
 
     async def mark_in_inventory(self, order_ids: Iterable[str]) -> None:
-        """Redis has been told."""
+        """Notes that Redis knows of these sales."""
         ids = list(order_ids)
         await self._primary.write(lambda c: c.execute(sql.MARK_IN_INVENTORY, ids))
 
     async def live(self) -> list[Order]:
-        """Every pending or confirmed order: all that owns a seat."""
+        """Every pending or confirmed order: all orders that own a seat."""
         return [_order(row) for row in await self._primary.read(lambda c: c.fetch(sql.LIVE, self._event))]
 
     async def pending(self) -> list[Order]:
@@ -210,7 +212,7 @@ class Orders:
         return [_order(row) for row in await self._primary.read(lambda c: c.fetch(sql.PENDING, self._event))]
 
     async def unfinished_count(self) -> int:
-        """Orders that are not at rest: pending, or waiting for a refund or a late charge."""
+        """The number of orders that are not at rest: pending, or waiting for a refund or a late charge."""
         return int(await self._primary.read(lambda c: c.fetchval(sql.UNFINISHED_COUNT, self._event)))
 
     async def owned(self, seats: Iterable[str]) -> bool:
@@ -219,17 +221,17 @@ class Orders:
         return bool(await self._primary.read(lambda c: c.fetchval(sql.OWNED, self._event, asked)))
 
     async def find(self, order_id: str) -> Order | None:
-        """The order as the primary has it."""
+        """The order on the primary."""
         row = await self._primary.read(lambda c: c.fetchrow(sql.FIND, order_id))
         return None if row is None else _order(row)
 
     async def find_on_replica(self, order_id: str) -> Order | None:
-        """The order as the replica has it: perhaps of some seconds ago, perhaps not there yet."""
+        """The order on the replica: it may be some seconds old, or not there yet."""
         row = await self._replica.read(lambda c: c.fetchrow(sql.FIND, order_id))
         return None if row is None else _order(row)
 
     async def seat_states(self) -> dict[str, OrderState]:
-        """Seat → pending | confirmed, for every seat that a live order owns; read from the replica, so perhaps old."""
+        """Seat → pending | confirmed, for every seat that a live order owns; from the replica, so it may be old."""
         rows = await self._browse(lambda c: c.fetch(sql.SEAT_STATES, self._event))
         return {row["seat"]: OrderState(row["state"]) for row in rows}
 
@@ -242,7 +244,7 @@ class Orders:
         async def create(connection: Connection) -> object:
             async with connection.transaction():
                 await connection.execute(sql.LOCK_IDENTITY, event, identity)
-                # a statement of its own: it sees what the others wrote before they let go of the lock
+                # a statement of its own, so that it sees what the others wrote before they released the lock
                 return await connection.fetchval(sql.CREATE, order_id, event, fan, identity, *rest)
 
         return await self._primary.write(create) is not None
@@ -273,7 +275,7 @@ def _row(checkout: Checkout, lease_s: float, *, limit: int = 0) -> tuple[Any, ..
 
 
 def _seats(checkout: Checkout) -> tuple[list[str], list[int]]:
-    """Sorted: two orders that meet on several seats meet in the same order and cannot deadlock."""
+    """The seats, sorted, so that two orders lock shared seats in the same order and cannot deadlock."""
     pairs = sorted(zip(checkout.seats, checkout.prices_cents, strict=True))
     return [seat for seat, _ in pairs], [price for _, price in pairs]
 

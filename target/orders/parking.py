@@ -1,8 +1,8 @@
-"""Checkouts that wait for the primary: charged only after their intent is durable in Postgres.
+"""Checkouts that wait for the primary: they are charged only after their intent is durable in Postgres.
 
 A checkout is parked in Redis, where every process finds it, and in the journal of the booking process that took it,
-which outlives the loss of Redis. What is lost with both (Redis's data and the booking process's disk) was never
-charged: its order is then unknown, and its fan is told so.
+which survives a loss of Redis. A checkout that is lost with both was never charged: its order is then unknown, and the
+fan is told so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 class Parking:
     """The parked checkouts of one event. Raises `UnavailableError` when Redis is away.
 
-    `journal`: opened by a booking process that keeps one; closed, it plays no part.
+    `journal`: a booking process opens it; a closed journal is not used.
     """
 
     def __init__(self, redis: RedisStore, keys: Keys, journal: ParkingJournal) -> None:
@@ -33,7 +33,7 @@ class Parking:
         self.journal = journal
 
     async def park(self, checkout: Checkout) -> Checkout:
-        """Keeps the checkout; returns what is parked under its order id, which is the first one ever given."""
+        """Parks the checkout; returns the first checkout that was ever parked under its order id."""
         if self.journal.full:
             raise UnavailableError("db", "too many checkouts wait for it", maybe_done=False)
         if not await self._redis.command("HSETNX", self._key, checkout.order_id, msgspec.json.encode(checkout)):
@@ -53,19 +53,19 @@ class Parking:
         return None if body is None else msgspec.json.decode(body, type=Checkout)
 
     async def all(self) -> list[Checkout]:
-        """Every checkout that is parked in Redis; also sets the gauge."""
+        """All checkouts that are parked in Redis; also sets the gauge."""
         bodies = await self._redis.command("HVALS", self._key)
         ORDERS_PARKED.set(len(bodies))
         return [msgspec.json.decode(body, type=Checkout) for body in bodies]
 
     async def park_again(self) -> None:
-        """Puts into Redis what is in the journal and not there: Redis has lost it."""
+        """Puts the journal's checkouts into Redis again when Redis has lost them."""
         known = set(await self._redis.command("HKEYS", self._key))
         for checkout in self.journal.all():
             if checkout.order_id.encode() not in known:
                 await self._redis.command("HSETNX", self._key, checkout.order_id, msgspec.json.encode(checkout))
 
     async def remove(self, order_id: str) -> None:
-        """Its intent is durable."""
+        """Removes a checkout whose intent is durable."""
         self.journal.remove(order_id)
         await self._redis.command("HDEL", self._key, order_id)

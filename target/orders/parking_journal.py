@@ -1,8 +1,8 @@
-"""Parked checkouts on the disk of the booking process that took them: they outlive it, and the loss of Redis.
+"""Parked checkouts on the disk of the booking process that took them: they survive the process and a loss of Redis.
 
-One file of JSON lines for each process and event, locked for as long as the process lives. A process that starts takes
-over what the dead left behind. A line is on the disk before its fan is told "pending"; lines are written in groups.
-Reading tolerates what a crash leaves: torn lines, and lines written twice.
+There is one file of JSON lines for each process and event, locked as long as the process lives. A starting process
+takes over the files of dead ones. A line is on the disk before its fan is told "pending"; lines are written in groups.
+The reader tolerates what a crash leaves: torn lines, and lines written twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 from target.orders.orders import Checkout
 from target.telemetry.metrics import CHECKOUTS_JOURNALED
 
-ENTRIES_MAX: Final = 10_000  # some 10 MB; whoever comes then is refused
+ENTRIES_MAX: Final = 10_000  # some 10 MB; further checkouts are refused
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _LINE: Final = msgspec.json.Decoder(_Line)
 
 
 class ParkingJournal:
-    """The parked checkouts of one event in one process, by order id. Until it is opened it is empty and takes none.
+    """The parked checkouts of one event in one process, by order id. Before `open` it is empty and takes none.
 
     `folder`: may be shared by processes and events.
     """
@@ -61,7 +61,7 @@ class ParkingJournal:
         return len(self._entries) >= ENTRIES_MAX
 
     def open(self) -> None:
-        """Claims a file, and takes over those that nobody has claimed. Raises `OSError`; blocks for milliseconds."""
+        """Claims a file, and takes over unclaimed files. Raises `OSError`; blocks for milliseconds."""
         self._folder.mkdir(parents=True, exist_ok=True)
         claimed = [file for path in sorted(self._folder.glob("*.jsonl")) if (file := _claim(path)) is not None]
         while not claimed:
@@ -71,13 +71,13 @@ class ParkingJournal:
             self._entries |= _read(file)
         self._file, *orphans = claimed
         _append(self._file, b"".join(_encode(_Line(parked=checkout)) for checkout in self._entries.values()))
-        for file in orphans:  # emptied and not removed: somebody may be about to claim them
+        for file in orphans:  # emptied and not removed, because another process may be about to claim them
             os.ftruncate(file, 0)
             os.close(file)
         CHECKOUTS_JOURNALED.inc(len(self._entries))
 
     def close(self) -> None:
-        """Gives the file up; what is in it stays for whoever opens it next."""
+        """Releases the file; its checkouts stay for the next process that opens it."""
         if self.is_open:
             os.close(self._file)
             self._file = -1
@@ -102,7 +102,9 @@ class ParkingJournal:
         await self._write(_Line(parked=checkout))
 
     def remove(self, order_id: str) -> None:
-        """Its order is durable. The disk is not waited for: what is found again is found to be durable again."""
+        """Removes a checkout whose order is durable, without waiting for the disk: a checkout that is read again does
+        no harm.
+        """
         if self._entries.pop(order_id, None) is None:
             return
         CHECKOUTS_JOURNALED.dec()
@@ -125,7 +127,7 @@ class ParkingJournal:
 
 
 def _claim(path: Path) -> int | None:
-    """The file, locked until this process ends; None: somebody else has it."""
+    """The file, locked until this process ends; None when another process has it."""
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -136,7 +138,7 @@ def _claim(path: Path) -> int | None:
 
 
 def _read(file: int) -> dict[str, Checkout]:
-    """What was parked and is not known to be durable."""
+    """The checkouts that were parked and are not known to be durable."""
     entries: dict[str, Checkout] = {}
     for text in os.pread(file, os.fstat(file).st_size, 0).splitlines():
         try:
@@ -151,7 +153,7 @@ def _read(file: int) -> dict[str, Checkout]:
 
 
 def _append(file: int, lines: bytes, *, sync: bool = True) -> None:
-    """Writes whole lines after whatever is there, which may end in a torn one."""
+    """Appends whole lines; the file may end in a torn line."""
     left = memoryview(b"\n" + lines)
     while left:
         left = left[os.write(file, left) :]

@@ -1,4 +1,4 @@
-"""The booking process's job around its journal of parked checkouts: it brings them home, even if Redis lost them."""
+"""The booking process's job that makes the checkouts of its journal durable, even when Redis lost them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _log = logging.getLogger(__name__)
 
 
 class JournalReplay:
-    """One event's journal. The worker unparks what is in Redis meanwhile; whoever comes second changes nothing."""
+    """One event's journal. The worker unparks the checkouts in Redis at the same time; the second of the two changes
+    nothing.
+    """
 
     def __init__(self, checkouts: Checkouts) -> None:
         self._orders = checkouts.orders
@@ -34,7 +36,7 @@ class JournalReplay:
                 if error.dependency == "db":
                     await self._parking.park_again()
                     return
-                redis_away = error  # the order is durable, which is what counts
+                redis_away = error  # the order is durable, and that is enough
         _log.info("%d parked checkouts came home from the journal", len(waiting))
         if redis_away is not None:
             raise redis_away

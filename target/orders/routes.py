@@ -29,7 +29,7 @@ STATUS_OF: Final = {OrderState.CONFIRMED: 201, OrderState.PENDING: 202, OrderSta
 
 
 class OrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to pay for, and with what: these are the cards that the provider knows."""
+    """The hold to pay for, and the card; these are the cards that the provider knows."""
 
     hold_id: Annotated[str, Meta(min_length=1, max_length=4096)]
     card: Literal["ok", "declined", "insufficient_funds", "expired", "slow"]
@@ -81,7 +81,7 @@ class OrderRoutes:
         ),
     )
     async def pay(self, request: Request) -> Response:
-        """Runs the checkout as far as it can be run now; a repeat of the key answers the order's present state."""
+        """Runs the checkout as far as possible now; a repeat of the key gets the order's present state."""
         owner = require_pass(request, self._signer)
         key = request.headers.get("idempotency-key", "")
         if not 0 < len(key) <= KEY_LENGTH_MAX:
@@ -101,7 +101,7 @@ class OrderRoutes:
         return _answer(receipt)
 
     async def order(self, request: Request) -> Response:
-        """One order of the fan's own. While the primary is away: what is parked, or what the replica has."""
+        """One order of the fan. While the primary is away: the parked checkout, or the order on the replica."""
         owner = require_pass(request, self._signer)
         order_id = request.path_params["order_id"]
         order, stale = await self._saga.find(order_id) if re.fullmatch(ORDER_ID, order_id) else (None, False)
@@ -121,7 +121,7 @@ class OrderRoutes:
         return False
 
     def _hold(self, owner: Pass, hold_id: str) -> HoldToken:
-        """The hold as it was signed; whether it is still alive, Redis decides."""
+        """The hold as it was signed; Redis decides whether it is still alive."""
         try:
             hold = self._signer.read(HoldToken, hold_id, expired_too=True)
         except TokenError as error:
@@ -147,7 +147,7 @@ class OrderRoutes:
 
 
 class OrderLookup:
-    """Handler of orders by their id: the event is the one that the pass is for."""
+    """Handler of orders by their id, for the event of the pass."""
 
     def __init__(self, events: Iterable[OrderRoutes]) -> None:
         self._events = tuple(events)
@@ -167,7 +167,7 @@ class OrderLookup:
         ),
     )
     async def order(self, request: Request) -> Response:
-        """One order of the fan's own."""
+        """One order of the fan."""
         return await next((event for event in self._events if event.gave(request)), self._events[0]).order(request)
 
 

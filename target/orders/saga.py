@@ -32,8 +32,8 @@ from target.seats import HoldGoneError, Inventory
 from target.telemetry.metrics import FALLBACKS, ORDERS
 from target.telemetry.tracing import step
 
-LOCK_S: Final = 15.0  # how long a hold is kept for a checkout under way; the worker renews it
-BOOKING_LEASE_S: Final = 6.0  # more than all time-outs of one checkout together
+LOCK_S: Final = 15.0  # for how long a hold is kept for a checkout under way; the worker renews it
+BOOKING_LEASE_S: Final = 6.0  # longer than all time-outs of one checkout together
 SETTLED_STATES: Final = (OrderState.CONFIRMED, OrderState.DECLINED, OrderState.REFUNDED)
 
 
@@ -42,16 +42,16 @@ class KeyReusedError(Exception):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How the saga charges, and how long it is patient.
+    """How the saga charges, and how long it waits.
 
-    sale: one call charges. authorise: the charge is set aside first and captured by a second call, so what comes too
-    late is voided and no money has moved.
+    sale: one call charges. authorise: a first call reserves the money and a second one captures it, so a late
+    authorisation is voided and no money has moved.
     """
 
     flow: Literal["sale", "authorise"] = "sale"
-    payment_patience_s: float = 120.0  # since the order was made; then the seats go back
+    payment_patience_s: float = 120.0  # since the order was made; then its seats become free
     late_charge_watch_s: float = 900.0  # since the order was made: how long recovery looks for a charge that lands late
-    parked_patience_s: float = 600.0  # since the fan paid; an intent that is not durable by then is refused
+    parked_patience_s: float = 600.0  # since the fan paid; an intent that is not durable then is refused
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,7 +65,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Saga:
-    """Carries checkouts out. Holds no state of its own: any process may continue what another began."""
+    """Carries checkouts out. It has no state of its own: any process may continue what another began."""
 
     settlement: ClassVar[type[Settlement]] = Settlement
 
@@ -85,7 +85,7 @@ class Saga:
         self._settlement = self.settlement(orders, payments, inventory)
 
     async def checkout(self, checkout: Checkout, *, hold_expires_at_s: float) -> Receipt:
-        """Runs a checkout as far as it can be run now; a repeat answers the present state of its order.
+        """Runs a checkout as far as possible now; a repeat gets the present state of its order.
 
         `hold_expires_at_s`: unix time as signed into the hold; it counts while Redis cannot be asked, and for a hold
         that Redis has lost.
@@ -114,9 +114,8 @@ class Saga:
         return await self._pay(checkout)
 
     async def find(self, order_id: str) -> tuple[Order | Checkout | None, bool]:
-        """The order (a `Checkout`: it is parked), and whether it may be stale. None: there is no such order.
-
-        Raises `UnavailableError` when the primary is away and nobody else knows the order: it may exist.
+        """The order (a `Checkout` when it is parked), and whether it may be stale. None: there is no such order. Raises
+        `UnavailableError` when the primary is away and no other store knows the order: it may exist.
         """
         try:
             return await self._orders.find(order_id) or await self._parked(order_id), False
@@ -152,7 +151,7 @@ class Saga:
                 await self._refuse(checkout)
             elif await self._orders.create(checkout, lease_s=0.0):
                 ORDERS.labels(OrderState.PENDING).inc()
-            else:  # the intent had been written after all, though nobody was told
+            else:  # the intent was written after all, although its writer got no answer
                 await self._orders.release_leases([checkout.order_id], after_s=0.0)
         except (SeatsOwnedError, OverLimitError):
             await self._refuse(checkout)
@@ -160,7 +159,7 @@ class Saga:
 
     @step("saga.lock")
     async def _lock(self, checkout: Checkout, *, promised_s: float) -> bool | None:
-        """Whether the hold is still the fan's; None: Redis cannot say."""
+        """Whether the hold is still the fan's; None when Redis does not answer."""
         try:
             until_s = time.time() + LOCK_S
             return await self._inventory.lock(checkout, until_s=until_s, promised_s=promised_s, limit=checkout.limit)
@@ -172,12 +171,12 @@ class Saga:
         return await self._orders.create(checkout, lease_s=BOOKING_LEASE_S, counted=counted)
 
     async def _earlier(self, checkout: Checkout) -> Receipt:
-        """What became of this checkout when it was first asked for."""
+        """The receipt of this checkout from an earlier request."""
         known, _ = await self.find(checkout.order_id)
         if known is None:
             raise HoldGoneError(None)
         is_over = isinstance(known, Order) and known.state is not OrderState.PENDING
-        if is_over or known.hold_id != checkout.hold_id:  # no payment for this hold is under way after all
+        if is_over or known.hold_id != checkout.hold_id:  # no payment for this hold is under way
             await self._settlement.unlock(checkout)
         return _receipt(known, checkout)
 
@@ -194,7 +193,7 @@ class Saga:
             return None
 
     async def _refuse(self, checkout: Checkout) -> None:
-        """A parked checkout that can no longer be carried out: its order has expired and was never charged."""
+        """Ends a parked checkout that can no longer be carried out: its order is expired and was never charged."""
         if await self._orders.create_expired(checkout):
             ORDERS.labels(OrderState.EXPIRED).inc()
             await self._settlement.let_go(checkout)
@@ -214,12 +213,12 @@ class Saga:
         return await self._payments.charge(claim.order_id, claim, capture=self.policy.flow == "sale")
 
     async def _hand_over(self, checkout: Checkout) -> None:
-        """Lets recovery go on at once; should that be impossible too, it goes on when the lease is over."""
+        """Lets recovery go on at once; when that fails too, recovery goes on when the lease is over."""
         with contextlib.suppress(UnavailableError):
             await self._orders.release_leases([checkout.order_id], after_s=0.0)
 
     async def _charge_again(self, order: Order) -> ChargeAnswer | None:
-        """The provider knows no charge under this key: charges it, or gives the order up. None: nothing to settle."""
+        """Charges an order whose key the provider does not know, or gives the order up. None: nothing to settle."""
         if order.state is OrderState.EXPIRED:
             if order.age_s > self.policy.late_charge_watch_s:
                 await self._orders.stop_watching(order.order_id)

@@ -26,19 +26,19 @@ from target.telemetry.metrics import ORDERS
 from target.telemetry.tracing import step
 
 AGAIN_S: Final = 0.5
-GIVEN_UP_S: Final = 60.0  # by then whatever a payment added to a hold has run out
+GIVEN_UP_S: Final = 60.0  # by then the time that a payment added to a hold is over
 
 Call = Callable[[], Awaitable[object]]
 
 
 class RetryQueue:
-    """Retries calls to Redis for one process. The retries end with the process; what they would have undone expires."""
+    """Retries calls to Redis for one process. The retries end with the process; locks left in Redis expire."""
 
     def __init__(self) -> None:
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def run(self, call: Call) -> None:
-        """Makes the call now. If Redis is away, retries for up to `GIVEN_UP_S` while the caller goes on."""
+        """Makes the call now. While Redis is away, retries for up to `GIVEN_UP_S` and lets the caller go on."""
         try:
             await call()
         except UnavailableError:
@@ -68,16 +68,16 @@ class Settlement:
         self._retries = RetryQueue()
 
     async def unlock(self, claim: Checkout | Order) -> None:
-        """The payment came to nothing. While another one for the same hold is under way, the lock is that one's."""
+        """Unlocks the hold of a failed payment, unless another payment for the same hold is under way."""
         await self._retries.run(lambda: self._unlock(claim))
 
     async def let_go(self, claim: Checkout | Order) -> None:
-        """The claim is over: its seats are free."""
+        """Frees the seats of a claim that is over."""
         await self._retries.run(lambda: self._inventory.let_go(claim))
 
     @step("saga.settle")
     async def settle(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
-        """The provider has spoken: does what follows and returns the state that the order came to."""
+        """Applies the provider's answer, and returns the new state of the order."""
         match charge.status:
             case ChargeStatus.CAPTURED:
                 return await self._captured(claim, charge)
@@ -90,14 +90,14 @@ class Settlement:
 
     @step("saga.give_up")
     async def give_up(self, claim: Checkout | Order) -> None:
-        """Too slow: the seats go back. A charge that is still under way is settled when it is found."""
+        """Expires an order that took too long, and frees its seats. A charge under way is settled when it is found."""
         if await self._orders.expire(claim.order_id):
             ORDERS.labels(OrderState.EXPIRED).inc()
             await self.let_go(claim)
 
     @step("saga.refund")
     async def refund(self, claim: Checkout | Order, charge_id: str) -> None:
-        """Gives back what was captured for an order whose refund is decided."""
+        """Refunds the capture of an order whose refund is decided."""
         await self._payments.refund(charge_id)
         if await self._orders.refunded(claim.order_id, charge_id):
             ORDERS.labels(OrderState.REFUNDED).inc()
@@ -125,7 +125,7 @@ class Settlement:
     async def _authorised(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
         given_up = isinstance(claim, Order) and claim.state is OrderState.EXPIRED
         finish = self._payments.void if given_up else self._payments.capture
-        finished = await finish(charge.charge_id)  # captured or voided: perhaps not as asked, but at an end
+        finished = await finish(charge.charge_id)  # captured or voided: perhaps not as asked, but final
         return await self.settle(claim, finished)
 
     async def _voided(self, claim: Checkout | Order) -> OrderState:
@@ -143,7 +143,7 @@ class Settlement:
 
     async def _confirmed(self, claim: Checkout | Order) -> None:
         ORDERS.labels(OrderState.CONFIRMED).inc()
-        with contextlib.suppress(UnavailableError):  # the worker tells Redis when it is back
+        with contextlib.suppress(UnavailableError):  # the worker tells Redis after the outage
             await self._inventory.mark_sold(claim)
 
     async def _state(self, claim: Checkout | Order) -> OrderState:

@@ -1,8 +1,8 @@
 """POST /webhooks/payments: the payment provider says that something happened to a charge.
 
-A webhook is a hint and no more. It is believed to come from the provider (its signature), noted under its event id
-(durably, so a repeat changes nothing), and makes recovery look at the order now and not later; recovery then asks the
-provider itself. So webhooks may come late, twice, in any order or never.
+A webhook is only a hint. Its signature shows that it comes from the provider. It is noted durably under its event id,
+so a repeat changes nothing, and it makes recovery look at the order soon; recovery then asks the provider itself. So
+webhooks may come late, twice, in any order or never.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from target.payments.signatures import HEADER, SignatureError, verify
 from target.telemetry.metrics import WEBHOOKS
 
 PATH: Final = "/webhooks/payments"
-GRACE_S: Final = 0.5  # for the process that is at work on the order, before recovery looks at it too
+GRACE_S: Final = 0.5  # time for the process that works on the order, before recovery looks at it too
 
 Text = Annotated[str, Meta(pattern=r"^[!-~]{1,255}$")]
 
 
 class WebhookCharge(msgspec.Struct, frozen=True):
-    """The part of a charge that the hint needs: whose it is. `reference`: the event on sale."""
+    """The part of a charge that the hint needs: its key. `reference`: the event on sale."""
 
     order_id: Text
     reference: str
 
 
 class Webhook(msgspec.Struct, frozen=True):
-    """A webhook's body. Fields that we do not know are for others."""
+    """A webhook's body. Unknown fields are ignored."""
 
     event_id: Text
     type: Text
@@ -78,7 +78,7 @@ class WebhookRoutes:
             WEBHOOKS.labels("refused").inc()
             raise
         orders = self._orders.get(hint.charge.reference)
-        if orders is not None:  # else it is about an event that another process has on sale
+        if orders is not None:  # else the charge is for an event of another process
             fresh = await orders.hint(hint.event_id, hint.type, hint.charge.order_id, after_s=GRACE_S)
             WEBHOOKS.labels("accepted" if fresh else "repeated").inc()
         return Response(status_code=204)

@@ -1,10 +1,8 @@
 """The payment provider's HTTP API. It knows nothing of seats or fans, and imports nothing of the booking side.
 
-POST /charges                    capture (or authorise, with "capture": false) under an Idempotency-Key
-POST /charges/{id}/capture|void  what an authorisation ends in
-GET  /charges/{id}, /charges/by-key/{key}
-POST /refunds                    gives a captured charge back
-GET  /ledger, GET|PUT /switches  the operator's, with the bearer token
+POST /charges capture (or authorise, with "capture": false) under an Idempotency-Key POST /charges/{id}/capture|void the
+two ends of an authorisation GET /charges/{id}, /charges/by-key/{key} POST /refunds refunds a captured charge GET
+/ledger, GET|PUT /switches for the operator, with the bearer token
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ SLOW_CARD_S: Final = 8.0
 
 
 class ProviderConfig(msgspec.Struct, frozen=True):
-    """What the provider is started with. An empty `webhook_url`: it reports nothing."""
+    """The provider's settings. An empty `webhook_url`: it sends no webhooks."""
 
     ledger_path: Path
     think_time_s: float = 0.0
@@ -156,13 +154,13 @@ class _Provider:
         return _json(self._switches, 200)
 
     async def put_switches(self, request: Request) -> Response:
-        """All of them: what the body does not name is normal again."""
+        """Sets all switches: those that the body does not name become normal again."""
         self._authorise(request)
         self._switches = await read(request, Switches)
         return _json(self._switches, 200)
 
     async def _act(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Moves money, as well or badly as the switches want it."""
+        """Moves money, and misbehaves as the switches say."""
         await asyncio.sleep(self._config.think_time_s)
         fault, delay_s = self._switches.draw_charge(), self._switches.charge_delay_s
         if fault == "error":
@@ -209,7 +207,7 @@ async def _not_refundable(_request: Request, _error: Exception) -> Response:
 
 
 async def _wrong_status(_request: Request, error: Exception) -> Response:
-    """409 with the charge as it stands: it can no longer become what was asked for."""
+    """409 with the charge's present status: it does not allow the requested change."""
     assert isinstance(error, WrongStatusError)  # noqa: S101 - registered for this type only
     return _json(error.charge, 409)
 

@@ -1,6 +1,6 @@
 """Our side of the payment provider: a time-out, a breaker and a bulkhead around every call.
 
-A call that was cut says nothing about the money: the charge may have been made, or may land later. Whoever gets
+After a call that was cut, the charge may have been made, or may still be made later. A caller that gets
 `UnavailableError` asks again with the same key.
 """
 
@@ -18,15 +18,15 @@ from target.runtime.breakers import GuardedCalls, UnavailableError
 from target.telemetry.metrics import PAYMENTS
 from target.telemetry.tracing import outgoing_headers
 
-BULKHEAD_CALLS: Final = 64  # a slow provider may occupy so many of our calls and no more
+BULKHEAD_CALLS: Final = 64  # the most calls that a slow provider may occupy
 
 
 class ProviderError(Exception):
-    """The provider gave an answer that means nothing to us (5xx, or a request it should have understood)."""
+    """The provider's answer has no meaning for us (5xx, or the refusal of a valid request)."""
 
 
 class Payable(Protocol):
-    """What is paid for: a checkout or an order."""
+    """A checkout or an order to pay for."""
 
     @property
     def order_id(self) -> str:
@@ -38,17 +38,17 @@ class Payable(Protocol):
 
     @property
     def amount_cents(self) -> int:
-        """What it costs."""
+        """The price in cents."""
 
     @property
     def card(self) -> str:
-        """What it is paid with."""
+        """The card."""
 
 
 class ChargeAnswer(msgspec.Struct, frozen=True):
-    """What the provider did under a key. `decline_code`: its word for why, when it declined."""
+    """The charge under a key. `decline_code`: why the provider declined it."""
 
-    charge_id: Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]{1,128}\Z")]  # it becomes part of addresses
+    charge_id: Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]{1,128}\Z")]  # because it becomes part of URLs
     status: ChargeStatus
     decline_code: str = ""
 
@@ -69,7 +69,7 @@ class PaymentsClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        """Makes the connection pool."""
+        """Opens the connection pool."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=BULKHEAD_CALLS + 2), timeout=aiohttp.ClientTimeout(total=None)
         )
@@ -80,7 +80,7 @@ class PaymentsClient:
             await self._session.close()
 
     async def charge(self, key: str, claim: Payable, *, capture: bool = True) -> ChargeAnswer:
-        """Charges the claim's card, or authorises the charge only; once per key however often it is called."""
+        """Charges the claim's card, or only authorises the charge; once per key, however often it is called."""
         body = {
             "order_id": claim.order_id,
             "amount_cents": claim.amount_cents,
@@ -91,32 +91,32 @@ class PaymentsClient:
         return await self._move("/charges", key=key, body=body, expected=(201, 402))
 
     async def capture(self, charge_id: str) -> ChargeAnswer:
-        """Takes what was authorised. The answer is how the charge stands then: perhaps voided before."""
+        """Captures an authorised charge. The answer has the charge's status, which may be voided."""
         return await self._move(f"/charges/{charge_id}/capture", expected=(200, 409))
 
     async def void(self, charge_id: str) -> ChargeAnswer:
-        """Lets go of what was authorised. The answer is how the charge stands then: perhaps captured before."""
+        """Voids an authorised charge. The answer has the charge's status, which may be captured."""
         return await self._move(f"/charges/{charge_id}/void", expected=(200, 409))
 
     async def find_charge(self, key: str) -> ChargeAnswer | None:
-        """The charge made under this key; None: none so far (one may still be on its way)."""
+        """The charge made under this key; None: there is none yet (one may still be under way)."""
         status, body = await self._call("GET", f"/charges/by-key/{key}", expected=(200, 404))
         return None if status == 404 else _answer(body)
 
     async def refund(self, charge_id: str) -> None:
-        """Gives a captured charge back, once however often it is called."""
+        """Refunds a captured charge, once however often it is called."""
         key = f"refund-{charge_id}"
         await self._call("POST", "/refunds", key=key, body={"charge_id": charge_id}, expected=(201,))
         PAYMENTS.labels("refunded").inc()
 
     async def ping(self) -> None:
-        """The provider's health page: enough to see refusals and delays on the way."""
+        """Asks for the provider's health page, which shows refusals and delays on the way."""
         await self._send("GET", "/healthz", "", None, (200,))
 
     async def _move(
         self, path: str, *, key: str = "", body: dict[str, object] | None = None, expected: tuple[int, ...]
     ) -> ChargeAnswer:
-        """A call that may move money, counted by how it ended."""
+        """Makes a call that may move money, and counts it by its end."""
         try:
             _, answer = await self._call("POST", path, key=key, body=body, expected=expected)
         except UnavailableError as error:
@@ -150,7 +150,7 @@ class PaymentsClient:
 
 
 def _answer(body: bytes) -> ChargeAnswer:
-    """Raises `UnavailableError`: what happened to the charge cannot be told from this answer."""
+    """The charge in an answer. Raises `UnavailableError` when the answer does not tell the charge's status."""
     try:
         return _decode(body)
     except msgspec.DecodeError as error:

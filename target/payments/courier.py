@@ -1,7 +1,7 @@
 """Sends the outbox: each webhook is signed and repeated with back-off until its receiver has taken it.
 
-What is in the outbox outlives the process, so every webhook arrives at least once, perhaps twice, in no fixed order;
-the switches make it worse on request.
+The outbox survives the process, so every webhook arrives at least once, perhaps twice, in no fixed order; the switches
+can make the delivery worse.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Courier:
-    """Carries one ledger's webhooks to one address. `switches`: asked for each webhook."""
+    """Sends one ledger's webhooks to one address. `switches`: read for each webhook."""
 
     def __init__(self, ledger: Ledger, url: str, secret: str, switches: Callable[[], Switches]) -> None:
         self._ledger = ledger
@@ -49,7 +49,7 @@ class Courier:
         self._news = asyncio.Event()
 
     def wake(self) -> None:
-        """There may be something new in the outbox."""
+        """Tells the courier that the outbox may have new webhooks."""
         self._news.set()
 
     async def run(self) -> None:
@@ -64,7 +64,7 @@ class Courier:
                     await asyncio.sleep(REST_AFTER_ERROR_S)
 
     async def _round(self, session: aiohttp.ClientSession) -> None:
-        """Sends all that is due, then waits for the next to be."""
+        """Sends all due webhooks, then waits until the next one is due."""
         self._news.clear()
         due = await self._ledger.due_webhooks(time.time(), BATCH)
         planned = [self._plan(hook) for hook in due]
@@ -90,15 +90,15 @@ class Courier:
         if plan == "late":
             due_s += delay_s
         elif plan == "out_of_order" and delay_s:
-            due_s = (math.floor(due_s / delay_s) + 2) * delay_s  # all of one window, together
+            due_s = (math.floor(due_s / delay_s) + 2) * delay_s  # all webhooks of one window, together
         return msgspec.structs.replace(hook, plan=plan, due_s=due_s)
 
     async def _send_all(self, session: aiohttp.ClientSession, hooks: list[OutboxWebhook]) -> list[OutboxWebhook | None]:
-        """For each webhook what is left of it: None once it was delivered or given up."""
+        """For each webhook its new state in the outbox; None once it was delivered or given up."""
         reversed_ones = {hook.number for hook in hooks if hook.plan == "out_of_order"}
         after: dict[int, OutboxWebhook | None] = {}
         for hook in reversed(hooks):
-            if hook.number in reversed_ones:  # one after the other, or their order would be chance
+            if hook.number in reversed_ones:  # one after the other, because otherwise their order would be random
                 after[hook.number] = await self._deliver(session, hook)
         others = [hook for hook in hooks if hook.number not in reversed_ones]
         results = await asyncio.gather(*(self._deliver(session, hook) for hook in others))
@@ -126,7 +126,7 @@ class Courier:
             async with session.post(self._url, data=body, headers=headers) as answer:
                 await answer.read()
                 return 200 <= answer.status < 300
-        except (aiohttp.ClientError, OSError):  # a time-out is an OSError
+        except (aiohttp.ClientError, OSError):  # a time-out is an OSError too
             return False
 
     async def _wait(self) -> None:

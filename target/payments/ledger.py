@@ -1,7 +1,7 @@
 """The provider's durable ledger: one SQLite file, one writer thread, commits in groups.
 
-Everything that touches the file runs in that thread, so two requests with one idempotency key meet in a queue and the
-second finds the first one's entry. An answer is given only after its group is on the disk (WAL, synchronous=FULL).
+All work on the file runs in that thread, so two requests with one idempotency key are queued, and the second finds the
+entry of the first. An answer is given only after its group is on the disk (WAL, synchronous=FULL).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Ledger:
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
     def open(self) -> None:
-        """Creates the file if need be (raises sqlite3.Error when it cannot) and starts the thread."""
+        """Creates the file when it is missing (raises sqlite3.Error when it cannot) and starts the thread."""
         connection = sqlite3.connect(self._path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.executescript(sql.SCHEMA)
@@ -43,7 +43,7 @@ class Ledger:
         self._thread.start()
 
     def close(self) -> None:
-        """Finishes what is queued and ends the thread."""
+        """Finishes the queued work and ends the thread."""
         self._jobs.put(None)
         self._thread.join()
 
@@ -60,15 +60,15 @@ class Ledger:
         return await self._submit(lambda connection: sql.find(connection, "charge_id", charge_id))
 
     async def capture(self, charge_id: str) -> Charge:
-        """Takes what was authorised. Raises `NoSuchChargeError`, `WrongStatusError`."""
+        """Captures an authorised charge. Raises `NoSuchChargeError`, `WrongStatusError`."""
         return await self._move(charge_id, ChargeStatus.CAPTURED)
 
     async def void(self, charge_id: str) -> Charge:
-        """Lets go of what was authorised. Raises `NoSuchChargeError`, `WrongStatusError`."""
+        """Voids an authorised charge. Raises `NoSuchChargeError`, `WrongStatusError`."""
         return await self._move(charge_id, ChargeStatus.VOIDED)
 
     async def refund(self, key: str, charge_id: str) -> Refund:
-        """Gives a captured charge back, once per charge. Raises `KeyReusedError`, `NotRefundableError`."""
+        """Refunds a captured charge, once per charge. Raises `KeyReusedError`, `NotRefundableError`."""
         return await self._submit(lambda connection: sql.refund(connection, key, charge_id, report=self._report))
 
     async def rows(self) -> list[LedgerRow]:
@@ -76,7 +76,7 @@ class Ledger:
         return await self._submit(sql.rows)
 
     async def due_webhooks(self, now_s: float, limit: int) -> list[sql.OutboxWebhook]:
-        """What is to be sent by now, oldest first."""
+        """The webhooks that are due, oldest first."""
         return await self._submit(lambda connection: sql.due_webhooks(connection, now_s, limit))
 
     async def next_due_s(self) -> float | None:
@@ -84,7 +84,7 @@ class Ledger:
         return await self._submit(sql.next_due_s)
 
     async def update_outbox(self, gone: Sequence[int], postponed: Sequence[sql.OutboxWebhook]) -> None:
-        """Forgets what was sent, by number, and keeps the rest as it stands here."""
+        """Removes sent webhooks, by number, and saves the given state of the others."""
         await self._submit(lambda connection: sql.update_outbox(connection, gone, postponed))
 
     async def _move(self, charge_id: str, to: ChargeStatus) -> Charge:

@@ -1,7 +1,7 @@
 """The ledger's work on its SQLite file, each function one step inside a transaction that the caller opens and commits.
 
-A change of a charge and the webhook that reports it are written together: neither is ever there without the other.
-Every function checks before it writes, so a refusal leaves nothing behind.
+A change of a charge and the webhook that reports it are written in one transaction. Every function checks before it
+writes, so a refusal leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ FROM charges WHERE {column} = ?
 
 
 class OutboxWebhook(msgspec.Struct, frozen=True):
-    """One report in the outbox. `plan`: how it is sent, "" while undecided; times are unix s."""
+    """One webhook in the outbox. `plan`: how it is sent, "" while undecided; times are unix s."""
 
     number: int
     body: bytes
@@ -111,7 +111,7 @@ def move(connection: sqlite3.Connection, charge_id: str, to: ChargeStatus, *, re
 
 
 def refund(connection: sqlite3.Connection, key: str, charge_id: str, *, report: bool) -> Refund:
-    """Gives a captured charge back, once per charge. Raises `NotRefundableError`."""
+    """Refunds a captured charge, once per charge. Raises `NotRefundableError`."""
     used = connection.execute("SELECT charge_id FROM refunds WHERE idempotency_key = ?", (key,)).fetchone()
     if used is not None and used[0] != charge_id:
         raise ChargeKeyReusedError(key)
@@ -129,7 +129,7 @@ def refund(connection: sqlite3.Connection, key: str, charge_id: str, *, report: 
 
 
 def rows(connection: sqlite3.Connection) -> list[LedgerRow]:
-    """Every entry: money taken, money given back, cards declined."""
+    """Every entry: captures, refunds, declines."""
     charges = connection.execute(
         "SELECT charge_id, idempotency_key, order_id, CASE status WHEN 'captured' THEN 'capture' ELSE 'decline' END,"
         " amount_cents FROM charges WHERE status IN ('captured', 'declined')"
@@ -142,7 +142,7 @@ def rows(connection: sqlite3.Connection) -> list[LedgerRow]:
 
 
 def due_webhooks(connection: sqlite3.Connection, now_s: float, limit: int) -> list[OutboxWebhook]:
-    """What is to be sent by now, oldest first."""
+    """The webhooks that are due, oldest first."""
     found = connection.execute(
         "SELECT number, body, created_s, due_s, plan, attempts FROM outbox WHERE due_s <= ? ORDER BY number LIMIT ?",
         (now_s, limit),
@@ -157,7 +157,7 @@ def next_due_s(connection: sqlite3.Connection) -> float | None:
 
 
 def update_outbox(connection: sqlite3.Connection, gone: Sequence[int], postponed: Sequence[OutboxWebhook]) -> None:
-    """Forgets what was sent (or given up), by number, and keeps the rest as it stands here."""
+    """Removes webhooks that were sent or given up, by number, and saves the given state of the others."""
     connection.executemany("DELETE FROM outbox WHERE number = ?", [(number,) for number in gone])
     connection.executemany(
         "UPDATE outbox SET due_s = ?, plan = ?, attempts = ? WHERE number = ?",

@@ -8,12 +8,12 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-SLOW_CARD: Final = "slow"  # is charged at once, and answered late: its bank takes its time
+SLOW_CARD: Final = "slow"  # this card is charged at once, but the answer comes late
 DECLINE_CODES: Final = {
     "declined": "generic_decline",
     "insufficient_funds": "insufficient_funds",
     "expired": "expired_card",
-}  # cards that the provider declines → the code that it gives; every other card is good
+}  # cards that the provider declines → its decline code; every other card is good
 
 AMOUNT_CENTS_MAX: Final = 10**11
 
@@ -30,7 +30,7 @@ class ChargeStatus(StrEnum):
 
 
 class ChargeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of POST /charges. `capture` false: authorise only. `reference`: given back in webhooks, unread."""
+    """The body of POST /charges. `capture` false: authorise only. `reference`: returned in webhooks unchanged."""
 
     order_id: Text
     amount_cents: Annotated[int, Meta(gt=0, le=AMOUNT_CENTS_MAX)]
@@ -59,7 +59,7 @@ class Refund(msgspec.Struct, frozen=True):
 
 
 class LedgerRow(msgspec.Struct, frozen=True):
-    """One entry of the ledger export. `entry`: capture | refund | decline. What is set aside only is no entry."""
+    """One entry of the ledger export. `entry`: capture | refund | decline. A mere authorisation is no entry."""
 
     charge_id: str
     idempotency_key: str
@@ -90,7 +90,7 @@ class NoSuchChargeError(Exception):
 
 
 class WrongStatusError(Exception):
-    """The charge can no longer be captured or voided: `charge` is how it stands."""
+    """The charge can no longer be captured or voided: `charge` has its status."""
 
     def __init__(self, charge: Charge) -> None:
         super().__init__(charge.status)

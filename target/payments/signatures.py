@@ -10,7 +10,7 @@ import hmac
 from typing import Final
 
 HEADER: Final = "webhook-signature"
-TOLERANCE_S: Final = 300.0  # between the two clocks, and for how long a message may be under way
+TOLERANCE_S: Final = 300.0  # for the difference of the two clocks and the time under way
 
 
 class SignatureError(Exception):
@@ -24,7 +24,7 @@ def sign(secret: str, body: bytes, *, now_s: float) -> str:
 
 
 def verify(secret: str, header: str, body: bytes, *, now_s: float) -> None:
-    """Raises `SignatureError` unless `body` was signed with the secret within the tolerance; "" fits nothing."""
+    """Raises `SignatureError` unless `body` was signed with the secret within the tolerance; "" never matches."""
     stamp, given = _parts(header)
     if not secret or not hmac.compare_digest(_digest(secret, stamp, body).encode(), given.encode()):
         raise SignatureError("the signature does not fit")

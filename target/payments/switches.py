@@ -17,7 +17,7 @@ WebhookSwitch: TypeAlias = Literal["normal", "late", "duplicate", "lost", "out_o
 
 
 class SwitchesError(ValueError):
-    """Switches that do not exist; its text is one line for the user."""
+    """Unknown switches or bad values; the text is one line for the user."""
 
 
 class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -28,7 +28,9 @@ RETURN_GRACE_S: Final = 2.5
 
 
 class AdmissionController:
-    """The worker's admission loop. After an outage it waits, so that nobody passes the tickets given meanwhile."""
+    """The worker's admission loop. After an outage it waits, so that no fan overtakes those who got tickets in the
+    outage.
+    """
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class AdmissionController:
         self._resume_s = 0.0
 
     def hold_back(self) -> None:
-        """Admits nobody for the length of the grace: the queue is being put together again."""
+        """Admits no fan for the length of the grace, while the queue is rebuilt."""
         self._resume_s = self._clock() + RETURN_GRACE_S
 
     async def run(self) -> None:
@@ -79,7 +81,7 @@ class AdmissionController:
 
 
 class AdmissionObserver:
-    """Tells the policy once in `OBSERVE_S` what has become of those who were let in, and shows it as metrics."""
+    """Tells the policy every `OBSERVE_S` what admitted fans did, and shows it as metrics."""
 
     def __init__(
         self, room: WaitingRoom, policy: RatePolicy, signal: ConflictSignal, event: str, clock: Callable[[], float]
@@ -98,7 +100,7 @@ class AdmissionObserver:
         self._show_ratio.set(1.0)
 
     async def look(self) -> None:
-        """Does nothing until it is time. Raises `UnavailableError`."""
+        """Observes, unless it is too early. Raises `UnavailableError`."""
         now_s = self._clock()
         after_s = now_s - self._looked_s
         if after_s < OBSERVE_S:

@@ -1,4 +1,4 @@
-"""Counts how often a hold asks for a taken seat. This is all that admission knows of the seats.
+"""Counts how often a hold asks for a taken seat. Admission knows nothing else of the seats.
 
 Booking processes count; the counts travel to Redis a few times a second, however many holds there are.
 """
@@ -26,15 +26,16 @@ return redis.call('HINCRBY', KEYS[1], 'conflicts', ARGV[2])
 
 
 class HoldCounts(msgspec.Struct, frozen=True):
-    """Holds that were tried for free or taken seats, and how many of them met a taken one. Totals; a loss of data
-    begins them again."""
+    """The number of holds that were tried, and how many of them asked for a taken seat. Totals; after a loss of data
+    they start from zero.
+    """
 
     holds: int = 0
     conflicts: int = 0
 
 
 class ConflictSignal:
-    """The signal of one event. Counting never waits; what cannot be sent now is kept and sent later."""
+    """The signal of one event. Counting never waits; counts that cannot be sent now are sent later."""
 
     def __init__(self, redis: RedisStore, keys: Keys) -> None:
         self._redis = redis
@@ -43,12 +44,12 @@ class ConflictSignal:
         self._conflicts = 0
 
     def count(self, *, conflict: bool) -> None:
-        """One hold was decided. Refusals for other reasons are not counted."""
+        """Counts one hold that was granted or met a taken seat; other refusals are not counted."""
         self._holds += 1
         self._conflicts += conflict
 
     async def flush(self) -> None:
-        """Adds what this process has counted. Raises `UnavailableError`; then it is counted as not sent."""
+        """Sends what this process has counted. Raises `UnavailableError`; then the counts are kept."""
         holds, conflicts = self._holds, self._conflicts
         if holds:
             await self._redis.run(_ADD, (self._key,), (holds, conflicts))
@@ -56,7 +57,7 @@ class ConflictSignal:
             self._conflicts -= conflicts
 
     async def read(self) -> HoldCounts:
-        """What all processes have counted. Raises `UnavailableError`."""
+        """The counts of all processes. Raises `UnavailableError`."""
         holds, conflicts = await self._redis.command("HMGET", self._key, "holds", "conflicts")
         return HoldCounts(int(holds or 0), int(conflicts or 0))
 

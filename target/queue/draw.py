@@ -6,7 +6,7 @@ it. The seed's hash is published before the opening and the seed after it; anyon
     number = int(sha256(f"{seed}:{entry}".encode()).hexdigest()[:13], 16)
     line = sorted(entries, key=number)
 
-An `entry` is the fan's name as the draw publishes it: whoever knows a fan's own name could ask for their place.
+An `entry` is a hash of the fan's name, because anybody who knows the name itself could ask for the fan's place.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Draw(msgspec.Struct, frozen=True):
 
     @property
     def commitment(self) -> str:
-        """What is published beforehand: hex sha256 of the seed."""
+        """The hex sha256 of the seed, which is published before the opening."""
         return _hash(self.seed)
 
     def score(self, fan: str) -> int:
-        """Where the fan stands in the queue: before every join time from the opening on."""
+        """The fan's score in the queue: lower than every join time from the opening on."""
         return self.opens_at_us - (1 << NUMBER_BITS) + number_of(self.seed, entry_of(fan))
 
     def number(self, score: float) -> int:
@@ -43,7 +43,7 @@ class Draw(msgspec.Struct, frozen=True):
 
 
 def draw_of(secret: str, event: str, opens_at_us: int) -> Draw:
-    """The draw of `event`: the same in every process, and known to nobody without the secret."""
+    """The draw of `event`: the same in every process, and unknown without the secret."""
     seed = hmac.new(secret.encode(), f"draw:{event}:{opens_at_us}".encode(), sha256).hexdigest()
     return Draw(seed, opens_at_us)
 
@@ -54,7 +54,7 @@ def entry_of(fan: str) -> str:
 
 
 def number_of(seed: str, entry: str) -> int:
-    """What `entry` draws: the smallest number is first."""
+    """The number that `entry` draws; the smallest number is first."""
     return int(_hash(f"{seed}:{entry}")[:_HEX_DIGITS], 16)
 
 

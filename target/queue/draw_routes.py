@@ -56,14 +56,14 @@ Count = Annotated[int, Meta(ge=1, le=ENTRIES_MAX)]
 
 
 class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which lots are wanted."""
+    """The lots that are asked for."""
 
     first: First = 0
     count: Count = ENTRIES_MAX
 
 
 class DrawRoutes:
-    """Handlers of one event's draw. 404 where the first who comes is served first."""
+    """Handlers of one event's draw. They answer 404 when the event draws no lots."""
 
     def __init__(self, room: WaitingRoom, event: str) -> None:
         self._room = room
@@ -75,7 +75,7 @@ class DrawRoutes:
 
     @operation("draw", {200: DrawAnswer, 404: "no lots are drawn"})
     async def draw(self, _request: Request) -> Response:
-        """The commitment, and after the opening the seed. While Redis is away nothing is revealed that was not."""
+        """The commitment, and after the opening the seed. While Redis is away the seed is not revealed."""
         draw = self._draw()
         try:
             opened = await self._room.opened()
@@ -99,7 +99,7 @@ class DrawRoutes:
         ),
     )
     async def entries(self, request: Request) -> Response:
-        """Everybody who was in the draw, page by page; 425 before the opening."""
+        """All entries of the draw, page by page; 425 before the opening."""
         draw = self._draw()
         try:
             page = msgspec.convert(dict(request.query_params), Page, strict=False)

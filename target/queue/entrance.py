@@ -1,7 +1,7 @@
 """Checks a join before it gets a place: the challenge is solved, and its device has not joined too often.
 
-Neither tells a person from a program; both make one program that plays a thousand people expensive. The limit that
-cannot be got around, seats per identity, is the inventory's. All of it is chosen by settings.
+Neither check tells a person from a program; both make it expensive for one program to play a thousand people. The limit
+that cannot be evaded, seats per identity, is the inventory's. The settings choose the checks.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from target.storage.keys import Keys
 from target.storage.redis import RedisStore, Script
 from target.telemetry.metrics import BOT_CHECKS
 
-CHALLENGE_PERIOD_S: Final = 30.0  # everybody who asks within it gets the same challenge, so it may be cached
-CHALLENGE_VALID_S: Final = 90.0  # at least; at most a period longer
+CHALLENGE_PERIOD_S: Final = 30.0  # all requests within it get the same challenge, so it may be cached
+CHALLENGE_VALID_S: Final = 90.0  # valid for at least this time, at most for a period more
 NONCE_LENGTH_MAX: Final = 32
 DEVICE_WINDOW_S: Final = 60.0
 
@@ -33,7 +33,7 @@ class ProofRefusedError(Exception):
 
 
 class DeviceRefusedError(Exception):
-    """Too many have joined from this device, or it is not named. `retry_after_s`: None when waiting does not help."""
+    """Too many fans joined from this device, or none is named. `retry_after_s`: None when waiting does not help."""
 
     def __init__(self, detail: str, retry_after_s: float | None = None) -> None:
         super().__init__(detail)
@@ -41,7 +41,9 @@ class DeviceRefusedError(Exception):
 
 
 class ChallengeOffer(msgspec.Struct, frozen=True):
-    """What to solve before joining. `expires_at`: unix s. Kind none: nothing, and the other fields are empty.
+    """The challenge to solve before joining. `expires_at`: unix s.
+
+    Kind none: no challenge, and the other fields are empty.
 
     proof_of_work: find a nonce (at most 32 characters) such that SHA-256 of `challenge|fan|nonce` begins with `bits`
     zero bits, and join with the header `Challenge: <challenge>:<nonce>`.
@@ -54,24 +56,24 @@ class ChallengeOffer(msgspec.Struct, frozen=True):
 
 
 class Challenge(Protocol):
-    """A test at the entrance. A CAPTCHA service would be another of these."""
+    """A test at the entrance. A CAPTCHA service would be another implementation."""
 
     def offer(self) -> ChallengeOffer:
-        """What to solve now."""
+        """The present challenge."""
 
     def check(self, fan: str, solution: str) -> None:
         """Raises `ProofRefusedError` unless `solution`, the `Challenge` header, solves an offer for this fan."""
 
 
 class NoChallenge:
-    """Everybody may join."""
+    """No challenge: every fan may join."""
 
     def offer(self) -> ChallengeOffer:
-        """Nothing to solve."""
+        """The offer without a challenge."""
         return ChallengeOffer("none")
 
     def check(self, fan: str, solution: str) -> None:
-        """Whatever was sent is good."""
+        """Accepts any solution."""
 
 
 class ProofOfWork:
@@ -87,7 +89,7 @@ class ProofOfWork:
         self._offer = ChallengeOffer("proof_of_work")
 
     def offer(self) -> ChallengeOffer:
-        """The challenge of this period; every process gives the same, and nobody can tell the next one."""
+        """The challenge of this period; it is the same in every process, and the next one cannot be guessed."""
         period = self._clock() // CHALLENGE_PERIOD_S + 1
         expires_s = period * CHALLENGE_PERIOD_S + CHALLENGE_VALID_S
         if self._offer.expires_at != expires_s:
@@ -130,10 +132,10 @@ return 0
 
 
 class DeviceLimit:
-    """How many fans may join from one device in any minute; 0: as many as like.
+    """How many fans may join from one device in any minute; 0: no limit. It counts in Redis.
 
-    It counts in Redis. While that is away nobody is refused for their device: the caller gives a paused ticket, and
-    the metric says how many went by uncounted.
+    While Redis is away no fan is refused: the caller gives a paused ticket, and a metric says how many joins were not
+    counted.
     """
 
     def __init__(self, redis: RedisStore, keys: Keys, *, fans_max: int) -> None:
@@ -158,7 +160,7 @@ class DeviceLimit:
 
 
 class Entrance:
-    """What every new join goes through. `challenge` and `devices` may be replaced."""
+    """The checks of every new join. `challenge` and `devices` may be replaced."""
 
     def __init__(self, challenge: Challenge, devices: DeviceLimit) -> None:
         self.challenge = challenge

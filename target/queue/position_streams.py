@@ -1,9 +1,10 @@
 """Server-sent events that tell waiting fans their position: `waiting` before the opening, `position`, `paused` while
 Redis is away, and at last `admitted`.
 
-One poller per process asks Redis for many fans at once: those near the front several times a second, those at the
-back every few seconds (`BANDS`). A ticket whose fan is not in the queue (it was given while Redis was away, Redis has
-lost its data, or the fan was silent for so long that the line went on) is put in its place by its join time.
+One poller per process asks Redis for many fans at once: those near the front several times a second, those at the back
+every few seconds (`BANDS`). When a ticket's fan is not in the queue, the hub puts the fan at the place of the join
+time. This happens when the ticket was given while Redis was away, when Redis has lost its data, or when the fan was
+silent for so long that the line went on.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from target.runtime.breakers import UnavailableError
 from target.telemetry.metrics import FALLBACKS, SSE_CONNECTIONS
 
 TICK_S: Final = 0.25
-GATHER_S: Final = 0.005  # streams that open together are asked for together
+GATHER_S: Final = 0.005  # positions of streams that open together are read together
 SLOWEST_S: Final = 5.0
 BANDS: Final = ((1.0, TICK_S), (5.0, 1.0), (20.0, 2.5), (math.inf, SLOWEST_S))
 """(the turn is at the earliest in so many s, the fan is asked for every so many s), from the front to the back."""
 KEEP_ALIVE_S: Final = 15.0
 BATCH: Final = 500
-STREAMS_PER_FAN: Final = 4  # tabs and reconnects; not a way to make one ticket costly
+STREAMS_PER_FAN: Final = 4  # enough for tabs and reconnects, and a bound on what one ticket can cost
 ADMITTED: Final = 0
 ABSENT: Final = -1
-EVENT_NO_DIGITS: Final = 15  # of a Last-Event-ID that is continued
+EVENT_NO_DIGITS: Final = 15  # the longest Last-Event-ID that is continued
 
 HEADERS: Final = [
     (b"content-type", b"text/event-stream"),
@@ -46,7 +47,7 @@ HEAD_HEADERS: Final = {name.decode(): value.decode() for name, value in HEADERS}
 
 
 def cadence_s(position: int, *, rate_per_s: float) -> float:
-    """How long until a fan at `position` is asked for again, by the band that they are in at the highest rate."""
+    """How long until the position of a fan at `position` is read again, by the band at the highest rate."""
     turn_s = position / rate_per_s
     return next(every_s for within_s, every_s in BANDS if turn_s <= within_s)
 
@@ -60,7 +61,7 @@ class Stream:
         self.ticket = ticket
         self.number = number  # of the last event, continued over reconnects
         self.epoch = ""
-        self.position: int | None = None  # as last told; None: nothing yet, or paused, or not drawn
+        self.position: int | None = None  # as last sent; None: none yet, or paused, or not drawn
         self.news = ""  # the name of the last event
         self.due_s = 0.0
         self.sent_s = 0.0
@@ -69,17 +70,17 @@ class Stream:
         self._taker: asyncio.Future[None] | None = None
 
     def tell(self, name: str, data: str) -> None:
-        """Puts an event on the stream."""
+        """Sends an event on the stream."""
         self.news = name
         self.number += 1
         self._put(f"id: {self.epoch}:{self.number}\nevent: {name}\ndata: {data}\n\n".encode())
 
     def keep_alive(self) -> None:
-        """A comment, so that nobody on the way takes the stream for dead."""
+        """Sends a comment, so that no proxy on the way takes the stream for dead."""
         self._put(b":\n\n")
 
     def finish(self) -> None:
-        """Nothing follows."""
+        """Ends the stream."""
         self.finished = True
         self._wake()
 
@@ -113,7 +114,9 @@ class StreamHub:
         self._arrival = asyncio.Event()
 
     def open(self, ticket: Ticket, *, last_event_id: str = "") -> Stream:
-        """A new stream for the holder of `ticket`. The place is the ticket's; the id only continues the count.
+        """A new stream for the holder of `ticket`.
+
+        The place comes from the ticket; the id only continues the numbering of events.
 
         A fan has at most `STREAMS_PER_FAN`: the newest end the oldest.
         """
@@ -142,7 +145,7 @@ class StreamHub:
         SSE_CONNECTIONS.set(len(self._streams))
 
     async def run(self) -> None:
-        """Endless: tells every stream what it is due."""
+        """Endless: sends every stream its events when they are due."""
         next_tick_s = 0.0
         while True:
             now_s = time.monotonic()
@@ -169,7 +172,9 @@ class StreamHub:
             self._tell_paused()
 
     async def _put_in_all(self, absent: list[Stream]) -> None:
-        """In the order of their tickets, so that few pass others; many at a time, because admission waits for them."""
+        """Puts fans into the queue in the order of their tickets, so that few overtake others; many at a time, because
+        admission waits for them.
+        """
         absent.sort(key=lambda stream: stream.ticket.joined_us)
         for first in range(0, len(absent), BATCH):
             await asyncio.gather(*(self._put_in(stream) for stream in absent[first : first + BATCH]))
@@ -188,7 +193,7 @@ class StreamHub:
         return absent
 
     async def _look_up(self, streams: list[Stream]) -> list[Stream]:
-        """Tells the streams what Redis knows; returns those whose fans it does not know."""
+        """Sends the streams their positions; returns the streams whose fans Redis does not know."""
         seen = await self._room.positions([stream.ticket.fan for stream in streams])
         now_s = time.monotonic()
         absent = []
@@ -202,7 +207,9 @@ class StreamHub:
         return absent
 
     def _tell_waiting(self, stream: Stream, epoch: str, position: int, now_s: float) -> None:
-        """Before the opening: when it is, and the position unless lots are drawn. Asked for again at the opening."""
+        """Before the opening: sends its time, and the position unless lots are drawn. Positions are read again at the
+        opening.
+        """
         rules = self._room.rules
         stream.due_s = now_s + min(SLOWEST_S, max(TICK_S, rules.opens_at_s - time.time()))
         shown = position if rules.draw is None else None
@@ -227,7 +234,7 @@ class StreamHub:
             stream.keep_alive()
 
     def _tell_paused(self) -> None:
-        """Redis is away: every stream says so once, and is asked for again at each tick."""
+        """While Redis is away: sends `paused` once on every stream, and tries again at each tick."""
         for stream in self._streams:
             stream.due_s = 0.0
             if stream.news != "paused":
@@ -246,7 +253,7 @@ class StreamHub:
     parameters=(DEVICE_PARAMETER, Parameter("Last-Event-ID", "header", "The last event seen: the count goes on.")),
 )
 class PositionsEndpoint:
-    """ASGI endpoint of one stream; lean, because there are thousands of them."""
+    """ASGI endpoint of one stream; small, because there are thousands of streams."""
 
     def __init__(self, hub: StreamHub, signer: Signer) -> None:
         self._hub = hub

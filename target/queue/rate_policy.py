@@ -1,6 +1,6 @@
-"""How fast fans may be let in: at a fixed rate, or at one that follows the share of holds that meet a taken seat.
+"""Policies for the admission rate: a fixed rate, or one that follows the share of holds that meet a taken seat.
 
-Pure: policies and meters get totals and give numbers; nothing here waits, reads a clock or knows what a seat is.
+Pure: policies and meters take totals and return numbers; they do not wait, read no clock and know nothing of seats.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ if TYPE_CHECKING:
 
 OBSERVE_S: Final = 1.0
 """A policy is told this often."""
-CONFLICT_MEMORY_S: Final = 4.0  # older holds weigh less by e in so much time
-HOLDS_MIN: Final = 5.0  # fewer (weighted) say nothing
+CONFLICT_MEMORY_S: Final = 4.0  # the weight of older holds falls by a factor e in this time
+HOLDS_MIN: Final = 5.0  # fewer holds (weighted) give no ratio
 SHOW_WINDOW_S: Final = 60.0
-SHOW_RATIO_MIN: Final = 0.25  # nobody is let in four times over because few came
+SHOW_RATIO_MIN: Final = 0.25  # the bound on the correction for fans who do not come
 GAIN: Final = 0.25
-RAISE_MAX: Final = 1.15  # in one step; slow up, fast down
+RAISE_MAX: Final = 1.15  # largest change in one step; slow up, fast down
 LOWER_MAX: Final = 0.6
 
 
 class Feedback(msgspec.Struct, frozen=True):
-    """What a policy may know. `conflict_ratio` null: too few holds to tell. `show_ratio`: entered of let in."""
+    """What a policy knows. `conflict_ratio` null: too few holds. `show_ratio`: share of admitted fans who entered."""
 
     conflict_ratio: float | None = None
     show_ratio: float = 1.0
 
 
 class RatePolicy(Protocol):
-    """How fast fans may be let in."""
+    """The rate at which fans are admitted."""
 
     @property
     def burst(self) -> int:
-        """Most at once, after a quiet time."""
+        """The most fans that may be admitted at once, after a quiet time."""
 
     def rate_per_s(self) -> float:
         """The rate from now on."""
 
     def observe(self, feedback: Feedback) -> None:
-        """What has become of those who were let in; told every `OBSERVE_S`."""
+        """Takes what admitted fans did; called every `OBSERVE_S`."""
 
 
 class FixedRate:
@@ -54,7 +54,7 @@ class FixedRate:
         self.burst = burst
 
     def rate_per_s(self) -> float:
-        """As given."""
+        """The fixed rate."""
         return self._rate_per_s
 
     def observe(self, feedback: Feedback) -> None:
@@ -62,10 +62,11 @@ class FixedRate:
 
 
 class AdaptiveRate:
-    """Aims for a share of conflicts: fewer let in while there are more, more while there are fewer.
+    """Aims at a share of conflicts: with more conflicts it admits fewer fans, with fewer conflicts more.
 
-    The aim is fans who come in; those who do not are made up for, but never beyond the ceiling. A multiplicative
-    integral controller: rate ← rate · exp(GAIN · (target − ratio) / target), each step within its limits.
+    The rate means fans who really enter; it makes up for fans who do not, but never beyond the ceiling. A
+    multiplicative integral controller: rate ← rate · exp(GAIN · (target − ratio) / target), each step within its
+    limits.
     """
 
     def __init__(
@@ -79,11 +80,11 @@ class AdaptiveRate:
         self._show_ratio = 1.0
 
     def rate_per_s(self) -> float:
-        """Between floor and ceiling."""
+        """The present rate, between floor and ceiling."""
         return self._bounded(self._arrivals_per_s / self._show_ratio)
 
     def observe(self, feedback: Feedback) -> None:
-        """One step. Without enough holds the rate stays: silence is no reason to let in more."""
+        """One step. Without enough holds the rate stays, because silence is no reason to admit more fans."""
         self._show_ratio = max(SHOW_RATIO_MIN, min(1.0, feedback.show_ratio))
         if feedback.conflict_ratio is None:
             return
@@ -96,7 +97,7 @@ class AdaptiveRate:
 
 
 class ConflictMeter:
-    """The share of recent holds that met a taken seat, from totals: recent ones weigh more, each hold the same."""
+    """The share of recent holds that met a taken seat, from totals; recent holds weigh more."""
 
     def __init__(self) -> None:
         self._seen = (0, 0)
@@ -104,7 +105,7 @@ class ConflictMeter:
         self._conflicts = 0.0
 
     def update(self, holds: int, conflicts: int, *, after_s: float) -> float | None:
-        """The ratio now, `after_s` since the last call; None while there are too few holds to tell."""
+        """The ratio now, `after_s` since the last call; None while there are too few holds."""
         was_holds, was_conflicts = self._seen
         self._seen = (holds, conflicts)
         if holds < was_holds or conflicts < was_conflicts:  # the counts were lost and begin again
@@ -116,13 +117,13 @@ class ConflictMeter:
 
 
 class ShowMeter:
-    """The share of those let in who came, over the last `SHOW_WINDOW_S`, from totals."""
+    """The share of admitted fans who entered, over the last `SHOW_WINDOW_S`, from totals."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int, int]] = deque()
 
     def update(self, entered: int, missed: int, *, now_s: float) -> float:
-        """The ratio now; 1 while nobody was let in. `missed` may shrink: some only come late."""
+        """The ratio now; 1 while no fan was admitted. `missed` may fall, because some fans enter late."""
         if self._seen and entered < self._seen[-1][1]:  # the counts were lost and begin again
             self._seen.clear()
         self._seen.append((now_s, entered, missed))
@@ -147,5 +148,5 @@ def policy_of(settings: Settings) -> RatePolicy:
 
 
 def fastest_per_s(settings: Settings) -> float:
-    """The highest rate that the settings allow: what a line may at most move at."""
+    """The highest rate that the settings allow, and so the fastest that a line can move."""
     return settings.admission_rate_per_s if settings.admission == "fixed" else settings.admission_ceiling_per_s

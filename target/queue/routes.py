@@ -40,7 +40,7 @@ REFUSALS: Final = {
 
 
 class JoinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who joins. Limits apply to the identity, in whatever case it is spelled; several fans may share one."""
+    """The fan who joins. Limits apply to the identity, in upper or lower case alike; several fans may share one."""
 
     fan: Name
     identity: Name
@@ -49,7 +49,7 @@ class JoinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class JoinAnswer(msgspec.Struct, frozen=True):
     """A place in the queue. `joined_at`: unix s. Paused: without position and epoch.
 
-    Gathering: `opens_at` (unix s) says until when; where lots are drawn there is no position before.
+    Gathering: `opens_at` (unix s) is the opening; when lots are drawn there is no position before it.
     """
 
     ticket: str
@@ -63,7 +63,7 @@ class JoinAnswer(msgspec.Struct, frozen=True):
 class EnterAnswer(msgspec.Struct, frozen=True):
     """The right to hold and buy. `expires_at`: unix s.
 
-    Admission numbers count up within an `epoch`; after a loss of the queue's data they begin again, in another one.
+    Admission numbers count up within an `epoch`; after a loss of the queue's data they begin again in a new epoch.
     """
 
     pass_: str = msgspec.field(name="pass")
@@ -100,7 +100,7 @@ class QueueRoutes:
 
     @operation("queue", {200: ChallengeOffer})
     async def challenge(self, _request: Request) -> Response:
-        """What to solve before joining: the same for everybody, so a cache in front may keep it for a moment."""
+        """The challenge to solve before joining: the same for all fans, so a cache in front may keep it shortly."""
         headers = {"cache-control": f"public, max-age={CHALLENGE_CACHE_S}"}
         return json_response(self._entrance.challenge.offer(), headers=headers)
 
@@ -123,7 +123,7 @@ class QueueRoutes:
     async def join(self, request: Request) -> Response:
         """201 the first time, 200 again, 202 with a paused place while Redis is away.
 
-        A ticket needs no new proof, but the device that it was given to.
+        A fan with a ticket needs no new proof, but must come from the ticket's device.
         """
         headers = request.headers
         if "authorization" in headers:
@@ -187,7 +187,9 @@ class QueueRoutes:
         return json_response(EnterAnswer(token, entry.admission_no, expires_at, entry.epoch))
 
     async def _enter(self, ticket: Ticket) -> Entry:
-        """Raises `EntryRefusedError`. A fan whose place or admission Redis has lost gets the place back by asking."""
+        """Raises `EntryRefusedError`. A fan whose place or admission Redis has lost gets the place back with this
+        request.
+        """
         try:
             return await self._room.enter(ticket)
         except EntryRefusedError as error:
@@ -214,7 +216,7 @@ class QueueRoutes:
 
 
 def _spelled_once(identity: str) -> str:
-    """Ann@Example.org is ann@example.org, also in full-width letters (NFKC)."""
+    """One spelling of an identity: Ann@Example.org is ann@example.org, also in full-width letters (NFKC)."""
     return unicodedata.normalize("NFKC", identity).casefold()
 
 

@@ -1,9 +1,8 @@
-"""The scripts of the waiting room. The order of the queue is the score: the join time, or before the opening of an
-event that draws lots the drawn number, which lies before every join time from the opening on. Time is Redis's own.
-
-`fans` remembers who has joined, when and as whom; `admitted` remembers who was let in; `seen` when each waiting fan was
-last heard of. A position is a rank: it can grow only when somebody is put in before others, which begins a new queue
-epoch. Who is silent for too long loses the place only when it is their turn, and gets it back by coming back.
+"""The scripts of the waiting room. The score orders the queue: it is the join time or, before the opening of an event
+that draws lots, the drawn number, which is lower than every join time from the opening on. All times are Redis's own.
+`fans` keeps which fans have joined, when and as whom; `admitted` keeps which were admitted; `seen` keeps when each
+waiting fan was last heard of. A position is a rank: it can grow only when a fan is put in before others, which begins a
+new queue epoch. A silent fan loses the place only when it is this fan's turn, and gets it back by coming back.
 """
 
 from __future__ import annotations

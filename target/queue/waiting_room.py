@@ -1,8 +1,8 @@
 """The waiting room: joins, positions, admissions and entries, each one atomic round trip to Redis.
 
-Before the opening fans gather and nobody is let in. While Redis is away a join is answered with a ticket that is signed
+Before the opening fans gather and none is admitted. While Redis is away a join is answered with a ticket that is signed
 and stamped now; the ticket is put in its place in the queue, by its stamp, as soon as its fan is seen again. A fan who
-is silent for longer than the grace is passed over at the front, and comes back to the old place with the ticket.
+is silent for longer than the grace is passed over at the front, and gets the old place back with the ticket.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class JoinState(StrEnum):
 
 
 class QueuePlace(msgspec.Struct, frozen=True):
-    """A fan's place. `position` 1 is next, 0 admitted, null before the draw. `new`: this call put them in."""
+    """A fan's place. `position` 1 is next, 0 admitted, null before the draw. `new`: this call made the place."""
 
     state: JoinState
     position: int | None
@@ -59,7 +59,7 @@ class Positions(msgspec.Struct, frozen=True):
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """What one call did: how many were let in, still wait, were passed over, and let their admission run out."""
+    """The result of one call: how many fans were admitted, wait, were passed over, and let their admission expire."""
 
     count: int
     waiting: int
@@ -68,7 +68,7 @@ class Admitted(msgspec.Struct, frozen=True):
 
 
 class Turnout(msgspec.Struct, frozen=True):
-    """Of all who were let in since the data began: how many came, and how many have missed it so far."""
+    """How many fans admitted since the data began have entered, and how many have missed their admission so far."""
 
     entered: int
     missed: int
@@ -82,7 +82,7 @@ class Entrants(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """An admission that was taken up. `entered_s`: unix s of the first time. `epoch`: numbers of one are in order."""
+    """An admission that was used. `entered_s`: unix s of the first use. `epoch`: numbers are in order within one."""
 
     admission_no: int
     entered_s: float
@@ -90,7 +90,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class ForeignPlaceError(Exception):
-    """The fan has a place already, which another device joined for."""
+    """The fan already has a place, which belongs to another device."""
 
 
 class EntryRefusedError(Exception):
@@ -117,34 +117,34 @@ class WaitingRoom:
         self._turnout_keys = calls
         self._draw_key = keys.draw
         self._opened = not self.rules.opens_at_us
-        self._newest_us = 0  # the newest join time this process has seen or given
+        self._newest_us = 0  # the newest join time that this process has seen or given
 
     async def join(self, fan: str, identity: str, *, device: str = "") -> QueuePlace:
-        """Puts the fan at the end, or tells the place they have. Raises `ForeignPlaceError`.
+        """Puts the fan at the end, or returns the fan's present place. Raises `ForeignPlaceError`.
 
         `device`: its digest, "" for none; from then on the place is this device's.
         """
         return await self._join(fan, identity, device, "")
 
     async def rejoin(self, ticket: Ticket) -> QueuePlace:
-        """Puts a ticket's holder where its join time says, unless they are in already. Raises `ForeignPlaceError`."""
+        """Puts a ticket's fan at the place of its join time, unless the fan has a place. Raises `ForeignPlaceError`."""
         return await self._join(ticket.fan, ticket.identity, ticket.device, ticket.joined_us)
 
     def stamp(self) -> int:
-        """A join time (unix µs) for a ticket given while Redis is away: later than all that this process knows of."""
+        """A join time (unix µs) for a ticket given while Redis is away: later than all join times known here."""
         earliest_us = self.rules.opens_at_us if self._opened else 0
         self._newest_us = max(self._newest_us + 1, time.time_ns() // 1000, earliest_us)
         return self._newest_us
 
     async def opened(self) -> bool:
-        """Whether the opening is past by Redis's clock, which alone decides it: from then on nobody joins the draw."""
+        """Whether the opening is past by Redis's clock, which alone decides; from then on no fan joins the draw."""
         if not self._opened:
             seconds, micros = await self._redis.command("TIME")
             self._opened = int(seconds) * 1_000_000 + int(micros) >= self.rules.opens_at_us
         return self._opened
 
     async def positions(self, fans: Sequence[str]) -> Positions:
-        """Where these fans are, as one consistent picture."""
+        """The places of these fans at one instant."""
         arguments: tuple[Value, ...] = (self.rules.opens_at_us, *fans)
         epoch, *seen = await self._run(scripts.POSITIONS, self._position_keys, arguments)
         if not epoch:
@@ -154,7 +154,7 @@ class WaitingRoom:
         return Positions(epoch.decode(), of, gathering=bool(gathering))
 
     async def admit(self, *, rate_per_s: float, burst: int) -> Admitted:
-        """Lets in as many from the front as the token bucket gives; passes over the places of the silent."""
+        """Admits as many fans from the front as the token bucket allows; passes over silent fans."""
         spans_s = (HEARD_WITHIN_S, self.rules.place_grace_s)
         limits = (round(self.rules.admission_valid_s * 1e6), self.rules.opens_at_us, *(round(s * 1e6) for s in spans_s))
         count, *rest = await self._run(scripts.ADMIT, self._admit_keys, (rate_per_s, burst, *limits))
@@ -163,13 +163,13 @@ class WaitingRoom:
         return Admitted(count, *rest)
 
     async def turnout(self) -> Turnout:
-        """How many of those who were let in have come."""
+        """How many admitted fans have entered."""
         spans_us = (round(self.rules.admission_valid_s * 1e6), round(LATE_S * 1e6))
         entered, no_shows, late = await self._run(scripts.TURNOUT, self._turnout_keys, spans_us)
         return Turnout(entered, no_shows + late)
 
     async def entrants(self, *, first: int, count: int) -> Entrants:
-        """`count` entries of the draw from the `first`-th (0 is who drew the front place)."""
+        """`count` entries of the draw from the `first`-th on (0 is the front place)."""
         draw = self.rules.draw
         if draw is None:
             return Entrants(0, ())
@@ -181,7 +181,7 @@ class WaitingRoom:
         return Entrants(total, tuple((entry.decode(), draw.number(float(score))) for entry, score in pairs))
 
     async def enter(self, ticket: Ticket) -> Entry:
-        """Takes up an admission, once; a repeat within a minute gets the same answer.
+        """Uses an admission, once; a repeat within a minute gets the same answer.
 
         Raises `EntryRefusedError`, `ForeignPlaceError`.
         """

@@ -70,7 +70,7 @@ def compose_all(settings: Settings) -> tuple[Connections, list[Context]]:
 
 
 def checkouts_of(context: Context, *, policy: Policy | None = None) -> Checkouts:
-    """The saga of the context's event. Called after bugs are planted: it is made of whatever the context then holds."""
+    """The saga of the context's event. Call it after bugs are planted, because it is made of the context's parts."""
     policy = msgspec.structs.replace(policy or Policy(), flow=context.settings.payment_flow)
     return Checkouts(
         event=context.settings.event,

@@ -27,7 +27,7 @@ def worker(settings: Settings) -> Starlette:
 
 
 def payments(settings: Settings) -> Starlette:
-    """The payment provider: a third party, so it is given a few values and none of our types."""
+    """The payment provider: a third party, so it gets a few values and none of our types."""
     from target.payments.app import ProviderConfig, payments_app
     from target.payments.switches import SwitchesError, parse
 

@@ -1,6 +1,6 @@
-"""Keeps Redis true to time and to the orders: expired holds give back their seats, lost data is loaded again.
+"""Keeps Redis consistent with time and orders: frees the seats of expired holds, loads lost data again.
 
-The reconciler is the authority on expiry; nothing else ends a hold for its age.
+Only the reconciler ends a hold for its age.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from target.seats import KEEP_PENDING_S, HoldRecovery, Inventory
 from target.telemetry.metrics import HOLD_EXPIRIES
 
 PERIOD_S: Final = 0.25
-CAREFUL_S: Final = 3.0  # after an outage: by then the breakers of all processes are closed, and tell Redis themselves
+CAREFUL_S: Final = 3.0  # after an outage: then the breakers of all processes are closed, and they tell Redis themselves
 _OPEN_S: Final = float("inf")
 
 _log = logging.getLogger(__name__)
@@ -26,7 +26,8 @@ _log = logging.getLogger(__name__)
 async def load_if_lost(inventory: Inventory, orders: Orders, hold_recovery: HoldRecovery, event: str) -> bool:
     """Loads the event into a Redis that is new or has restarted. True: it was loaded. Raises `UnavailableError`.
 
-    What the booking processes had promised comes first, then the orders: of a promise that was paid there is one.
+    It collects the promises of the booking processes first and reads the orders after that, so that a promise which is
+    paid meanwhile shows as an order.
     """
     if await inventory.loaded():
         await hold_recovery.look()
@@ -44,7 +45,7 @@ async def load_if_lost(inventory: Inventory, orders: Orders, hold_recovery: Hold
 
 
 async def _catch_up(inventory: Inventory, orders: Orders, seen: Sequence[Order]) -> None:
-    """What happened to orders between their being read and the loading: Redis was told of it in vain, or not at all."""
+    """Tells Redis the changes of orders between reading them and loading: Redis did not get or did not keep them."""
     state_then = {order.order_id: order.state for order in seen}
     live_now = {order.order_id: order for order in await orders.live()}
     for order in live_now.values():
@@ -60,10 +61,11 @@ async def _catch_up(inventory: Inventory, orders: Orders, seen: Sequence[Order])
 
 
 class Reconciler:
-    """The worker's job; a round that an outage cuts short is followed by the next one.
+    """The worker's job; after a round that an outage cuts short comes the next one.
 
-    `catch_up` tells Redis of sales and of payments under way that it missed. After an outage that comes before holds
-    are ended, for their time may have passed in it: else a sold seat would be free for a moment, and granted again.
+    `catch_up` tells Redis of sales and payments that it missed. After an outage that must be done before expired holds
+    are ended: a hold may have expired in the outage although its seat was sold, and the seat would be free for a moment
+    and granted again.
     """
 
     def __init__(

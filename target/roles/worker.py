@@ -32,7 +32,7 @@ SCORE_PERIOD_S: Final = 2.0
 
 
 async def score_ticker(redis: RedisStore, event: str, *, period_s: float = SCORE_PERIOD_S) -> None:
-    """Endless. What is published while Redis is away is lost; the next score says all of it anyway."""
+    """Endless: publishes the score. A score that is published while Redis is away is lost; the next one replaces it."""
     channel = Keys(event).score
     home, away = 0, 0
     while True:

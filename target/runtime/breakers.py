@@ -1,8 +1,8 @@
 """Circuit breakers: one per dependency, so that an outage costs its callers microseconds and not a time-out each.
 
-`BreakerCore` is the state machine: it takes instants and says what may pass. `GuardedCalls` is the shell around it:
-time-outs, metrics and an active probe, so that a breaker opens and closes without traffic too. It decides nothing about
-fallbacks.
+`BreakerCore` is the state machine: it takes instants and says whether a call may pass. `GuardedCalls` is the shell
+around it: time-outs, metrics and an active probe, so that a breaker opens and closes without traffic too. It decides
+nothing about fallbacks.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class BreakerCore:
         return True
 
     def succeed(self) -> None:
-        """A call came back. Answers to calls sent before the breaker opened say nothing about now."""
+        """A call was answered. Answers to calls that were sent before the breaker opened do not count."""
         if self.state is BreakerState.CLOSED:
             self._failures = 0
         elif self.state is BreakerState.HALF_OPEN:
@@ -92,7 +92,7 @@ class BreakerCore:
             self._open(now_s)
 
     def abandon(self) -> None:
-        """A call was cancelled by its caller: no verdict, but the trial is free again."""
+        """The caller cancelled a call: this neither opens nor closes the breaker, but frees the trial."""
         self._trial_running = False
 
     def _open(self, now_s: float) -> None:
@@ -104,7 +104,7 @@ class BreakerCore:
 class GuardedCalls:
     """Calls to one dependency: each has a time-out, and none is sent while the breaker is open.
 
-    `failures`: the exceptions that speak against the dependency; all others pass through and count as an answer.
+    `failures`: the exceptions that count against the dependency; all others pass through and count as an answer.
     """
 
     def __init__(
@@ -128,13 +128,13 @@ class GuardedCalls:
 
     @property
     def state(self) -> BreakerState:
-        """What the breaker is now."""
+        """The state of the breaker now."""
         return self._core.state
 
     async def call(self, make: Callable[[], Awaitable[T]], *, timeout_s: float | None = None, operation: str = "") -> T:
-        """Awaits `make()` within the time-out. Raises `UnavailableError`, or what the dependency answered.
+        """Awaits `make()` within the time-out. Raises `UnavailableError`, or the dependency's own error.
 
-        `operation`: what is asked of it, for the span of the call.
+        `operation`: the name of the call in its span.
         """
         with tracing.span(f"{self.dependency} {operation}" if operation else self.dependency, kind="client"):
             return await self._call(make, timeout_s)
@@ -169,7 +169,7 @@ class GuardedCalls:
     async def probe_forever(self, ping: Callable[[], Awaitable[object]]) -> None:
         """Pings the dependency at a fixed rate for ever; the breaker learns from it like from any call.
 
-        An answer that is an error is an answer: it is the breaker's affair, and no reason to stop.
+        An error goes to the breaker and does not end the probing.
         """
         loop = asyncio.get_running_loop()
         next_s = loop.time()

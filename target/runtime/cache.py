@@ -1,4 +1,4 @@
-"""One cached value: short-lived, dropped on news, refilled by one caller while the others wait for the same refill."""
+"""One cached value: short-lived, dropped on changes, refilled by one caller while the others wait for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class CachedValue(Generic[T]):
-    """The result of `refill`: asked for after the last `invalidate`, and less than `ttl_s` ago when it is handed out.
+    """The result of `refill`, begun after the last `invalidate` and at most `ttl_s` old when it is returned.
 
     The life of each value is shortened by up to `jitter_ratio` of it, so that processes do not refill in step.
     """
@@ -46,9 +46,9 @@ class CachedValue(Generic[T]):
         return await asyncio.shield(self._refilling)
 
     def invalidate(self) -> None:
-        """What it is about has changed: whoever asks from now on gets what is read from now on."""
+        """The source has changed: callers from now on get a value that is read from now on."""
         self._good_until_s = 0.0
-        self._refilling = None  # a refill under way may have read before the change: it serves those who wait for it
+        self._refilling = None  # a refill under way may have read before the change: it serves only its present callers
 
     async def _fill(self) -> T:
         asked_s = time.monotonic()
@@ -64,4 +64,4 @@ class CachedValue(Generic[T]):
         if self._refilling is refill:
             self._refilling = None
         if not refill.cancelled():
-            refill.exception()  # seen, also when everybody who waited for it has left
+            refill.exception()  # retrieve the error, also when no caller waits any more

@@ -1,4 +1,4 @@
-"""Fallbacks: how each answer changes without a dependency, as the metrics and GET /status show it.
+"""Fallbacks: how answers change without a dependency, as the metrics and GET /status show it.
 
 A fallback is in force while the breaker of its dependency is not closed; each answer that it gave is counted, also the
 first ones, before the breaker has opened. The counts are made where the answers are.
@@ -14,7 +14,7 @@ from target.telemetry.metrics import FALLBACK_IN_FORCE, FALLBACK_KINDS, FALLBACK
 
 
 class Fallback(msgspec.Struct, frozen=True):
-    """One way on without `dependency` (the name of its breaker)."""
+    """One way to answer without `dependency` (the name of its breaker)."""
 
     kind: str
     dependency: str
@@ -34,7 +34,7 @@ TABLE: Final = (
 
 
 def switch(dependency: str, shard: str, *, in_force: bool) -> None:
-    """Shows the fallbacks of one breaker as in force, or not."""
+    """Marks the fallbacks of one breaker as in force, or not."""
     for fallback in TABLE:
         if fallback.dependency == dependency:
             FALLBACK_IN_FORCE.labels(fallback.kind, shard).set(in_force)

@@ -1,4 +1,4 @@
-"""Endless jobs beside the requests of a process: none of them ends for an error, and all end with the process."""
+"""Endless jobs beside the requests of a process: no error ends them, and all end with the process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 async def every(period_s: float, round_: Callable[[], Awaitable[None]]) -> None:
-    """Endless: runs `round_`, then waits. An outage ends a round and not the job; so does any other error, logged."""
+    """Endless: runs `round_`, then waits. An outage ends only the round; so does any other error, which is logged."""
     while True:
         try:
             await round_()
@@ -28,7 +28,7 @@ async def every(period_s: float, round_: Callable[[], Awaitable[None]]) -> None:
 
 
 async def lasting(job: Callable[[], Coroutine[Any, Any, None]], *, again_s: float = AGAIN_S) -> None:
-    """Endless: a job that goes on by itself; one that an error has ended, which is logged, begins again."""
+    """Endless: starts a job again when an error, which is logged, has ended it."""
     while True:
         try:
             await job()

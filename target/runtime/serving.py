@@ -25,9 +25,9 @@ from target.telemetry.exposition import share_metrics
 
 BACKLOG: Final = 4096
 STREAMS_MAX: Final = 65_536  # requests in flight at once: every open position stream is one
-HEADER_WITHIN_MS: Final = 10_000  # then a connection that has not said what it wants is closed
+HEADER_WITHIN_MS: Final = 10_000  # then a connection without a request is closed
 RESPAWN_S: Final = 1.0  # between two attempts to replace a worker that died
-GRACE_S: Final = 1.0  # open streams would keep the server for ever
+GRACE_S: Final = 1.0  # otherwise open streams would keep the server for ever
 
 
 class Factory(Protocol):
@@ -76,7 +76,7 @@ async def _serve_embedded(app: ASGIApp, settings: Settings) -> None:
     if serving.done():
         waiting.cancel()
         serving.result()
-        raise SystemExit(1)  # it ended without being told to
+        raise SystemExit(1)  # it ended without a signal
     server.stop()  # type: ignore[no-untyped-call]
     await asyncio.wait((serving,), timeout=GRACE_S)
     await asyncio.wait((asyncio.create_task(asyncio.to_thread(tracing.shutdown)),), timeout=GRACE_S)

@@ -1,7 +1,7 @@
 """The record of one hold in Redis: a few lines of text under a short name. Pure.
 
-The id that its fan carries is a signed token of some 180 characters; the last of them, which are its signature, name
-the hold within Redis. A seat id never begins with `MARK`, so that seats and holds can be fields of one hash.
+The fan gets a signed token of some 180 characters as its id; the last characters, the signature, name the hold within
+Redis. A seat id never begins with `MARK`, so that seats and holds can be fields of one hash.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def reference(hold_id: str) -> str:
 class HoldRecord(msgspec.Struct, frozen=True):
     """One hold. `state`: held, locked, sold, released or expired. `locked`: its payment is under way.
 
-    A locked hold lives until its extended `expires_us`; `lapses_us` is when it was promised to end. Both are unix µs.
-    `indexes` are those of `seats` in the venue. Neither names nor ids hold white space.
+    A locked hold lives until its extended `expires_us`; `lapses_us` is the end that the fan was promised. Both are unix
+    µs. `indexes` are those of `seats` in the venue. Names and ids contain no white space.
     """
 
     state: str
@@ -46,18 +46,18 @@ class HoldRecord(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """As it is kept: a line for each field."""
+        """The record as text: a line for each field."""
         return f"{self.state}\n{self.expires_us}{_tail(self)}"
 
 
 def begun(state: str, hold_id: str, owner: HoldOwner, places: Places, expires_us: int) -> HoldRecord:
-    """A hold of these places."""
+    """A new hold of these places."""
     seats, indexes = tuple(seat for seat, _ in places), tuple(index for _, index in places)
     return HoldRecord(state, expires_us, 0, hold_id, owner.fan, owner.identity, seats, indexes)
 
 
 def tail(hold_id: str, owner: HoldOwner, places: Places) -> str:
-    """What follows the expiry in the text of a hold that has just begun: for the script that knows the time."""
+    """The text after the expiry of a new hold, for the script that knows the time."""
     return _tail(begun("held", hold_id, owner, places, 0))
 
 
@@ -70,7 +70,7 @@ def parse(text: bytes) -> HoldRecord:
 
 
 def _moment_us(text: str) -> int:
-    """Unix µs, or as the script writes the end of a hold that has just begun: unix s, µs, and µs from then on."""
+    """Unix µs; or the end of a new hold as the script writes it: unix s, µs, and µs from then on."""
     first, *more = map(int, text.split())
     return first * 10**6 + sum(more) if more else first
 

@@ -1,8 +1,7 @@
 """Hold recovery: after Redis has lost its data, every booking process reports the holds that it granted.
 
-The worker starts a recovery. Each booking process attends: it registers itself a few times a second, and when a
-recovery is under way it sends its holds. The event stays closed until every registered process has answered, or time is
-up.
+The worker starts a recovery. Each booking process registers itself a few times a second, and sends its holds when a
+recovery is under way. The event stays closed until every registered process has answered, or the time is over.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from target.storage.keys import Keys
 from target.storage.redis import RedisStore, Script
 
 ATTEND_EVERY_S: Final = 0.2
-GONE_AFTER_S: Final = 3.0  # a process that has not shown itself for so long is not waited for
+GONE_AFTER_S: Final = 3.0  # a process that has not registered for so long is not waited for
 PATIENCE_S: Final = 5.0
 FORGET_EVERY: Final = 50  # rounds
 _LOOK_EVERY_S: Final = 0.02
 
 _log = logging.getLogger(__name__)
 
-# KEYS: nodes, hold recovery. ARGV: node, µs until it counts as gone. Returns the recovery that is under way, if any.
+# KEYS: nodes, hold recovery. ARGV: node, µs until it counts as gone. Returns the recovery under way, if any.
 ATTEND: Final = Script("""
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -36,7 +35,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now_us - 
 return redis.call('GET', KEYS[2])
 """)
 
-# KEYS: hold recovery, answers. ARGV: recovery, node, what it remembers. Returns 1, or 0 when that recovery is over.
+# KEYS: hold recovery, answers. ARGV: recovery, node, its holds. Returns 1, or 0 when that recovery is over.
 ANSWER: Final = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
@@ -57,7 +56,7 @@ return 1
 
 
 class Attendance:
-    """The side of a booking process, which grants holds."""
+    """The part in a booking process, which grants holds."""
 
     def __init__(self, redis: RedisStore, keys: Keys, inventory: Inventory) -> None:
         self.node = secrets.token_hex(6)
@@ -71,7 +70,7 @@ class Attendance:
     async def attend(self) -> None:
         """Registers this process, and answers a recovery that it has not answered yet. Raises `UnavailableError`.
 
-        The first time it takes on what it finds, so that it can answer for processes that it replaced.
+        The first time it also takes over the holds in Redis, so that it can answer for processes that it replaced.
         """
         if not self._began:
             await self._inventory.remember_promises()
@@ -91,7 +90,7 @@ class Attendance:
 
 
 class HoldRecovery:
-    """The side of the worker, which loads the event."""
+    """The part in the worker, which loads the event."""
 
     def __init__(self, redis: RedisStore, keys: Keys, *, patience_s: float = PATIENCE_S) -> None:
         self._redis = redis
@@ -104,7 +103,7 @@ class HoldRecovery:
         self._present = await self._nodes()
 
     async def call(self, began_on: str) -> list[HoldPromise]:
-        """Closes the event and returns every promise that stands, when all processes have answered or time is up.
+        """Closes the event and returns all valid promises, when all processes have answered or the time is over.
 
         `began_on`: see `Inventory.began_on`. Without a `look` before it, waits until every process has had time to
         register. The recovery lasts until the event is loaded. Raises `UnavailableError`.

@@ -1,6 +1,6 @@
 """Seats in Redis: hold, release, extend, sell, expire, and the loading of an event from the truth in Postgres.
 
-Nothing here decides ownership for good: that is the unique (event, seat) of `orders`. All times are Redis's own.
+It does not decide ownership finally: the unique (event, seat) of `orders` does. All times are Redis's own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEEP_PENDING_S: Final = 60.0  # seats of pending orders after a rebuild: long en
 
 
 class HoldState(StrEnum):
-    """locked: a payment is under way. The last three are ends."""
+    """locked: a payment is under way. The last three states are final."""
 
     HELD = "held"
     LOCKED = "locked"
@@ -53,7 +53,7 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class SeatsClaim(Protocol):
-    """Whoever wants or has seats: a hold being asked for, a checkout, an order."""
+    """A claim to seats: a hold that is asked for, a checkout, an order."""
 
     @property
     def hold_id(self) -> str:
@@ -61,11 +61,11 @@ class SeatsClaim(Protocol):
 
     @property
     def fan(self) -> str:
-        """Who asked."""
+        """The fan who asked."""
 
     @property
     def identity(self) -> str:
-        """Whom the purchase limit applies to."""
+        """The identity to which the purchase limit applies."""
 
     @property
     def seats(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ class SeatsClaim(Protocol):
 
 
 class SeatsTakenError(Exception):
-    """Somebody holds or owns at least one of the seats; nothing was held."""
+    """Another fan holds or owns at least one of the seats; no seat was held."""
 
     def __init__(self, seats: Sequence[str]) -> None:
         super().__init__(", ".join(seats))
@@ -89,7 +89,7 @@ class PurchaseLimitError(Exception):
 
 
 class HoldGoneError(Exception):
-    """The hold is not there for this fan. `state`: how it ended, or None: there never was one."""
+    """The fan does not have this hold. `state`: how it ended; None: there never was one."""
 
     def __init__(self, state: HoldState | None) -> None:
         super().__init__(state or "missing")
@@ -129,16 +129,16 @@ class Inventory:
         raise NotReadyError
 
     async def release(self, hold_id: str, *, fan: str) -> None:
-        """The fan gives the seats back. Raises `HoldGoneError`: not theirs, over, or its payment is under way."""
+        """The fan gives the seats back. Raises `HoldGoneError`: not the fan's, over, or its payment is under way."""
         _expect_ok(await self._store.release(hold_id, fan=fan))
         self.promises.end(hold_id)
 
     async def lock(self, claim: SeatsClaim, *, until_s: float, promised_s: float = 0.0, limit: int = 0) -> bool:
         """A payment is under way: the hold lives until `until_s` (unix) at least, and its fan cannot release it.
 
-        False: it is gone. `until_s` must outlast the longest outage that the payment may sit through. Of a hold that
-        was promised until `promised_s` (unix) and that Redis knows nothing of, the data was lost: it is made anew if
-        all of its seats are still free and the identity stays within `limit`, as in `hold`.
+        False: it is gone. `until_s` must outlast the longest outage that the payment may sit through. When Redis does
+        not know a hold that was promised until `promised_s` (unix), its data was lost: the hold is made again if all of
+        its seats are still free and the identity stays within `limit`, as in `hold`.
         """
         owner, until_us = _owner(claim), round(until_s * 1e6)
         word = await self._store.lock(claim.hold_id, owner, (), until_us=until_us)
@@ -152,25 +152,25 @@ class Inventory:
         return _is_ok(word)
 
     async def unlock(self, claim: SeatsClaim) -> None:
-        """The payment failed: the hold is its fan's again until the moment it was promised for, which may be over."""
+        """The payment failed: the fan has the hold again until the promised end, which may be over."""
         await self._store.unlock(claim.hold_id)
 
     async def restore(self, claim: SeatsClaim, *, until_s: float) -> None:
-        """As `lock`; if Redis forgot the hold, those of its seats that are free are held again."""
+        """As `lock`; when Redis lost the hold, its seats that are free are held again."""
         await self._store.lock(claim.hold_id, _owner(claim), self._places(claim), until_us=round(until_s * 1e6))
 
     async def mark_sold(self, claim: SeatsClaim) -> None:
-        """The truth has confirmed the sale: the seats are the claim's, whoever holds them here. Idempotent."""
+        """The order is confirmed: the seats become the claim's, even if another fan holds them here. Idempotent."""
         _expect_ok(await self._store.sell(claim.hold_id, _owner(claim), self._places(claim)))
 
     async def let_go(self, claim: SeatsClaim) -> None:
-        """The claim is over: its seats are free, unless they are somebody else's by now."""
+        """The claim is over: its seats become free, unless another fan has them by now."""
         self.promises.end(claim.hold_id)
         with contextlib.suppress(HoldGoneError):
             _expect_ok(await self._store.release(claim.hold_id, fan=""))
 
     async def hold_of(self, seat: str) -> Hold | None:
-        """The hold that has the seat now; None when it is free."""
+        """The hold that has the seat now; None when the seat is free."""
         name = await self._redis.command("HGET", self._keys.seats, seat)
         return await self._read(name.decode()) if name else None
 
@@ -179,7 +179,7 @@ class Inventory:
         return await self._read(reference(hold_id))
 
     async def remember_promises(self) -> None:
-        """Adds every hold that is alive now to `promises`, whoever granted it."""
+        """Adds every hold that is alive now to `promises`, also those of other processes."""
         names = await self._redis.command("ZRANGE", self._keys.holds, 0, -1)
         texts = await self._redis.command("HMGET", self._keys.seats, *names) if names else ()
         for hold in map(parse, filter(None, texts)):
@@ -187,7 +187,7 @@ class Inventory:
             self.promises.grant(HoldPromise(hold.hold_id, hold.fan, hold.identity, hold.seats, ends_us / 1e6))
 
     async def expire_due(self) -> int:
-        """Gives back the seats of every hold whose time is over; returns how many holds."""
+        """Frees the seats of every hold whose time is over; returns the number of these holds."""
         expired = 0
         while True:
             batch = await self._store.expire(EXPIRE_BATCH)
@@ -200,7 +200,7 @@ class Inventory:
         return int(await self._redis.command("ZCARD", self._keys.holds))
 
     async def loaded(self) -> bool:
-        """Whether the event is loaded, and by the Redis process that answers now: a restarted one may lack writes."""
+        """Whether the event is loaded into the Redis process that answers now; a restarted one may have lost writes."""
         return await self.began_on() == await self._run_id()
 
     async def began_on(self) -> str:
@@ -214,9 +214,9 @@ class Inventory:
         pending: Iterable[SeatsClaim] = (),
         promised: Iterable[HoldPromise] = (),
     ) -> bool:
-        """Begins a new epoch in which exactly these seats are not free. False: somebody else just did.
+        """Begins a new epoch in which exactly these seats are not free. False: another process just did.
 
-        An order's claim to a seat outweighs a promise, which is then left out as a whole.
+        An order's claim to a seat wins over a promise, which is then left out as a whole.
         """
         head: tuple[Value, ...] = (
             secrets.token_hex(4),
@@ -240,7 +240,7 @@ class Inventory:
         return bool(await self._redis.run(lua.LOAD, keys, (*head, *arguments)))
 
     def _loaded(self, claim: SeatsClaim, state: HoldState, expires_us: int | str) -> list[Value]:
-        """What `LOAD` takes for each seat of a claim."""
+        """The arguments of `LOAD` for each seat of a claim."""
         owner = (reference(claim.hold_id), claim.hold_id, claim.fan, claim.identity)
         return [part for seat in claim.seats for part in (*owner, seat, self._index(seat), state, expires_us)]
 

@@ -1,6 +1,6 @@
 """Holds as Lua scripts: each is atomic, takes its time from Redis and tells the feed what it has changed.
 
-The script that holds seats runs as often as all others together, so it is written for few instructions.
+The script that holds seats runs as often as all others together, so it is written to need few instructions.
 """
 
 from __future__ import annotations
@@ -260,7 +260,7 @@ def seat_keys(keys: Keys) -> tuple[str, ...]:
 
 
 class LuaSeats:
-    """The Lua backend, a `SeatStore`: one round trip for each verb, nothing to retry."""
+    """The Lua backend, a `SeatStore`: one round trip for each verb, without retries."""
 
     def __init__(self, redis: RedisStore, keys: Keys) -> None:
         self._redis = redis

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-CLOCKS_S: Final = 5.0  # how far the clocks of two machines may be apart: a promise is not forgotten too soon
+CLOCKS_S: Final = 5.0  # how much the clocks of two machines may differ, so that no promise is dropped too soon
 
 
 class HoldPromise(msgspec.Struct, frozen=True):
@@ -25,39 +25,39 @@ class HoldPromise(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """What a process answers when it is asked: what it granted, and which holds, whoever granted them, it saw end."""
+    """What a process answers in a recovery: the holds that it granted, and the ends of holds that it saw."""
 
     granted: tuple[HoldPromise, ...]
     ended: tuple[str, ...]
 
 
 class Promises:
-    """The ledger of one process. The seats there are bound it: no two promises that count share one.
+    """The promises of one process. The number of seats limits it, because valid promises do not share a seat.
 
-    `remember_s`: how long a hold that has ended is told, which is as long as any promise lasts.
+    `remember_s`: how long an ended hold is told, which is as long as any promise lasts.
     """
 
     def __init__(self, *, remember_s: float) -> None:
         self._remember_s = remember_s
         self._granted: dict[str, HoldPromise] = {}
-        self._ended: dict[str, float] = {}  # hold id → when nobody can believe in it any more, unix s
+        self._ended: dict[str, float] = {}  # hold id → when every promise of it is over, unix s
 
     def grant(self, promise: HoldPromise) -> None:
-        """A fan is about to be told."""
+        """Remembers a hold before the fan is told."""
         self._granted[promise.hold_id] = promise
 
     def end(self, hold_id: str) -> None:
-        """The hold was given back, or its order came to nothing: the seats may be anybody's."""
+        """The hold was given back, or its order failed: other fans may get the seats."""
         self._granted.pop(hold_id, None)
         self._ended[hold_id] = time.time() + self._remember_s
 
     def memory(self) -> Memory:
-        """All that still counts."""
+        """All that is still valid."""
         self.forget()
         return Memory(tuple(self._granted.values()), tuple(self._ended))
 
     def forget(self) -> None:
-        """Drops what is over."""
+        """Drops promises that are over."""
         over_s = time.time() - CLOCKS_S
         for hold_id in [promise.hold_id for promise in self._granted.values() if promise.expires_at < over_s]:
             del self._granted[hold_id]
@@ -66,7 +66,7 @@ class Promises:
 
 
 def standing(memories: Iterable[Memory]) -> list[HoldPromise]:
-    """Every promise of these processes that none of them saw end, each once."""
+    """Every promise of these processes whose end none of them saw, each once."""
     memories = tuple(memories)
     ended = {hold_id for memory in memories for hold_id in memory.ended}
     granted = {promise.hold_id: promise for memory in memories for promise in memory.granted}

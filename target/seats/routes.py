@@ -26,7 +26,7 @@ VENUE_CACHING: Final = "public, max-age=86400, stale-while-revalidate=86400, sta
 
 
 class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The seats that a fan wants, all or none."""
+    """The seats that a fan wants: all or none."""
 
     seats: Annotated[tuple[str, ...], Meta(min_length=1, max_length=SEATS_MAX)]
 
@@ -50,10 +50,10 @@ class HoldClaim(msgspec.Struct, frozen=True):
 
 
 class ConflictCounter(Protocol):
-    """Is told of each hold whether it met a taken seat: admission goes by it."""
+    """Counts holds that met a taken seat: admission uses it."""
 
     def count(self, *, conflict: bool) -> None:
-        """One hold more."""
+        """Counts one hold."""
 
 
 class SeatRoutes:
@@ -96,7 +96,7 @@ class SeatRoutes:
         parameters=(Parameter("If-None-Match", "header", "The ETag of the layout that the caller has."),),
     )
     async def venue(self, request: Request) -> Response:
-        """Layout and prices; they never change, so 304 for whoever has them."""
+        """Layout and prices; they never change, so a client that has them gets 304."""
         if _matches(request.headers.get("if-none-match", ""), self._venue.etag):
             return Response(status_code=304, headers=self._venue_headers)
         return Response(self._venue.document, headers=self._venue_headers, media_type="application/json")
@@ -124,7 +124,7 @@ class SeatRoutes:
         parameters=(DEVICE_PARAMETER,),
     )
     async def hold(self, request: Request) -> Response:
-        """Holds all the seats or none; a repeat by the fan who holds exactly these gets the same answer again."""
+        """Holds all the seats or none; a fan who repeats the request gets the same answer again."""
         owner = require_pass(request, self._signer)
         seats = self._known(await read_json(request, HoldRequest))
         try:
@@ -164,7 +164,7 @@ class SeatRoutes:
         return Response(status_code=204)
 
     def _promised(self, owner: Pass, hold_id: str) -> bool:
-        """Whether the fan was given this hold and its time is not over: if Redis has lost it, its seats are free."""
+        """Whether the fan got this hold and its time is not over: when Redis has lost it, its seats are free."""
         try:
             return self._signer.read(HoldToken, hold_id).fan == owner.fan
         except TokenError:
@@ -180,7 +180,7 @@ class SeatRoutes:
         return HoldAnswer(hold_id, seats, ttl_s, expires_at)
 
     async def _held_already(self, owner: Pass, seats: tuple[str, ...]) -> HoldAnswer | None:
-        """The fan's hold of exactly these seats, if there is one: its first answer may have been lost on the way."""
+        """The fan's hold of exactly these seats, if there is one: the first answer may have been lost."""
         hold = await self._inventory.hold_of(seats[0])
         if hold is None or (hold.state, hold.fan, set(hold.seats)) != (HoldState.HELD, owner.fan, set(seats)):
             return None
@@ -213,7 +213,7 @@ def _gone(state: HoldState | None) -> ProblemError:
 
 
 def _matches(if_none_match: str, etag: str) -> bool:
-    """RFC 9110, 13.1.2: any of a list, compared weakly, or * for whatever there is."""
+    """Whether an If-None-Match header matches (RFC 9110, 13.1.2): any of a list, compared weakly, or *."""
     asked = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
     return bool(asked & {etag, "*"})
 

@@ -1,7 +1,7 @@
 """The seat log of a feed node: the state of all seats as of (epoch, seq), and the latest changes. Pure.
 
-A node's log only moves by whole steps, and a socket is joined to it between two steps. So what a socket is given at
-first and what it is sent afterwards meet without a gap, without any lock.
+A node's log moves by whole steps, and a socket joins it between two steps. So there is no gap between a socket's first
+message and the following ones, without any lock.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 HISTORY_MAX: Final = 20_000  # as long as the stream in Redis
-SNAPSHOT_AGE_MAX: Final = 200  # changes; an older snapshot is made anew, a younger one is followed by its changes
-AHEAD_MAX: Final = 5_000  # changes that a client may have seen, at another node, before this one
+SNAPSHOT_AGE_MAX: Final = 200  # changes; an older snapshot is made again, a younger one is sent with what came after
+AHEAD_MAX: Final = 5_000  # changes that a client may have seen at another node before they reach this one
 
 _FREE: Final = ord("0")
 
@@ -39,7 +39,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
 
 
 class Resync(msgspec.Struct, frozen=True, tag="resync"):
-    """The history between what the client has and what there is, is gone; a snapshot follows."""
+    """The history after the client's last change is lost; a snapshot follows."""
 
     epoch: str
     seq: int
@@ -55,7 +55,7 @@ class Score(msgspec.Struct, frozen=True, tag="score"):
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """What a client is told first, and the seq that it then has. `kind`: snapshot | delta | resync."""
+    """A client's first messages, and the seq that it then has. `kind`: snapshot | delta | resync."""
 
     kind: str
     messages: tuple[str, ...]
@@ -67,7 +67,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def text(message: Message) -> str:
-    """A message as it goes over the wire."""
+    """A message as text."""
     return _encode(message).decode()
 
 
@@ -86,11 +86,11 @@ class SeatLog:
 
     @property
     def loaded(self) -> bool:
-        """Whether there is anything to tell."""
+        """Whether the log has been loaded."""
         return bool(self.epoch)
 
     def load(self, epoch: str, seq: int, states: bytes, history: Sequence[SeatChange], now_s: float) -> None:
-        """Begins anew: `states` has a character 0|1|2 for each seat as of `seq`; `history` ends there."""
+        """Starts again: `states` has a character 0|1|2 for each seat as of `seq`; `history` ends there."""
         self.epoch, self.seq = epoch, seq
         self._states = bytearray(states)
         self._history.clear()
@@ -98,7 +98,7 @@ class SeatLog:
         self._take_snapshot(now_s)
 
     def append(self, change: SeatChange) -> tuple[str, ...]:
-        """Takes the next change; returns what everybody is to be told. `change.seq` must be `seq` + 1."""
+        """Appends the next change; returns the message for all sockets. `change.seq` must be `seq` + 1."""
         if change.seq != self.seq + 1 or change.epoch != self.epoch:
             raise ValueError(f"expected {self.epoch}:{self.seq + 1}, got {change.epoch}:{change.seq}")
         self.seq = change.seq
@@ -108,9 +108,10 @@ class SeatLog:
         return (message,)
 
     def opening(self, epoch: str, last_seq: int | None, now_s: float) -> Opening:
-        """What a client is told first. It then wants every change after the opening's `seq`, see `after`.
+        """A client's first messages; the changes after the opening's `seq` follow, see `after`.
 
-        Without `last_seq`: a snapshot. With it: nothing yet, or a resync and a snapshot if what it missed is not known.
+        Without `last_seq`: a snapshot. With it: no message, or a resync and a snapshot when the log lacks the changes
+        that the client missed.
         """
         if last_seq is None:
             return self._snapshot_opening(now_s, "snapshot")
@@ -120,7 +121,7 @@ class SeatLog:
         return self._snapshot_opening(now_s, "resync", text(Resync(self.epoch, self.seq, now_s)))
 
     def after(self, seq: int, count: int) -> list[str] | None:
-        """The next changes after `seq`, at most `count`; none: it has them all. None: they are not known any more."""
+        """The next changes after `seq`, at most `count`; empty when there are none. None: the log lacks them."""
         behind = self.seq - seq
         length = len(self._history)
         if behind > length:

@@ -1,8 +1,8 @@
 """The public seat map and the free seats by section: from Redis, and from the orders, marked stale, without it.
 
-Both are cached in each process and dropped when a seat changes. How old an answer may be: `FRESH_S` plus the time of a
-read while changes are noticed, which is always but for the loss of the connection that listens; then the map is
-`SEATS_TTL_S` old at most and the counts, made from it, `SEATS_TTL_S + COUNTS_TTL_S`.
+Both are cached in each process and dropped when a seat changes. The greatest age of an answer is `FRESH_S` plus the
+time of a read, as long as changes are noticed. When the connection that listens is lost, the map may be `SEATS_TTL_S`
+old, and the counts, made from it, `SEATS_TTL_S + COUNTS_TTL_S`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from target.storage.keys import SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
 from target.storage.redis import NotReadyError, RedisStore
 from target.telemetry.metrics import FALLBACKS
 
-REST_S: Final = 0.1  # between two notices, so that a sell-out costs a bounded number of refills
+REST_S: Final = 0.1  # between two notices, so that a sell-out causes a bounded number of refills
 RETRY_S: Final = 0.25
 
 
 class SeatWatch:
-    """Calls `notify` within `REST_S` of a change, at each new epoch, and when Redis cannot be asked any more."""
+    """Calls `notify` within `REST_S` of a change, at each new epoch, and when Redis stops answering."""
 
     def __init__(self, stream: SeatStream, notify: Callable[[], None]) -> None:
         self._stream = stream
@@ -74,14 +74,14 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class SeatTruth(Protocol):
-    """Where the map comes from without Redis."""
+    """The source of the map without Redis."""
 
     def seat_states(self) -> Awaitable[Mapping[str, str]]:
         """Seat → pending | confirmed."""
 
 
 class SeatMap:
-    """Both views of one event. Raises `UnavailableError` when neither Redis nor the database can be asked."""
+    """Both views of one event. Raises `UnavailableError` when neither Redis nor the database answers."""
 
     def __init__(self, redis: RedisStore, keys: Keys, venue: Venue, truth: SeatTruth) -> None:
         self._stream = SeatStream(redis, keys)
@@ -103,7 +103,7 @@ class SeatMap:
         return await self._counts.get()
 
     def invalidate(self) -> None:
-        """Seats have changed: the next answers are read anew."""
+        """Seats have changed: the next answers are read again."""
         self._seats.invalidate()
         self._counts.invalidate()
 

@@ -1,4 +1,4 @@
-"""Reads the state and the changes of all seats from Redis for the feed, so that epoch and data belong together."""
+"""Reads the state and the changes of all seats from Redis for the feed, each read within one epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from target.storage.redis import RedisStore, Reply, Script
 READ_MAX: Final = 500
 WAIT_MS: Final = 400  # well under the time-out of a call
 
-# KEYS of all: feed, epoch, map.
+# KEYS of each script: feed, epoch, map.
 _LOAD: Final = Script("return {redis.call('XRANGE', KEYS[1], '-', '+'), redis.call('MGET', KEYS[2], KEYS[3])}")
 _SEE: Final = Script(
     "return {redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1), redis.call('MGET', KEYS[2], KEYS[3])}"
@@ -27,7 +27,7 @@ _READ: Final = Script(
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """Everything at one instant: `states` as of `seq`, and the changes that led there, as far as they were read."""
+    """The seats at one instant: `states` as of `seq`, and the changes before it, as far as they were read."""
 
     epoch: str
     seq: int
@@ -36,7 +36,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class HistoryGoneError(Exception):
-    """The changes that come next cannot be read: another epoch has begun, or the stream was trimmed."""
+    """The next changes cannot be read: another epoch has begun, or the stream was trimmed."""
 
 
 class SeatStream:
@@ -61,7 +61,7 @@ class SeatStream:
         return (loaded.epoch, loaded.seq) if loaded else None
 
     async def read(self, epoch: str, last_seq: int) -> list[SeatChange]:
-        """The changes after `last_seq`; none: nothing has changed. Raises `HistoryGoneError`."""
+        """The changes after `last_seq`; empty when there are none. Raises `HistoryGoneError`."""
         present, entries = await self._redis.run(_READ, self._keys, (last_seq, READ_MAX))
         if present is None or present.decode() != epoch:
             raise HistoryGoneError
@@ -71,7 +71,7 @@ class SeatStream:
         return changes
 
     async def wait(self, last_seq: int) -> None:
-        """Returns when there may be something after `last_seq`, or after a short while."""
+        """Returns when there may be changes after `last_seq`, or after a short time."""
         await self._redis.command("XREAD", "COUNT", 1, "BLOCK", WAIT_MS, "STREAMS", self._feed, f"0-{last_seq}")
 
     async def _whole(self, script: Script) -> Loaded | None:

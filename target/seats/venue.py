@@ -70,7 +70,7 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """What clients are sent: the venue, unrolled."""
+    """The layout that clients get: every row of the venue."""
 
     event: str
     title: str
@@ -108,11 +108,11 @@ class Venue:
         return len(self.seats)
 
     def index(self, seat: str) -> int | None:
-        """The seat's place in the map. None: there is no such seat."""
+        """The seat's index in the map. None: there is no such seat."""
         return self._index.get(seat)
 
     def price_cents(self, seat: str) -> int:
-        """What the seat costs. Raises KeyError for a seat that does not exist."""
+        """The price of the seat. Raises KeyError for a seat that does not exist."""
         return self._price_cents[self._index[seat]]
 
 

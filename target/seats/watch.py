@@ -1,7 +1,7 @@
 """Holds as WATCH/MULTI/EXEC transactions, for a Redis that runs no scripts.
 
-A transaction says what to watch and read and, from what was read, what to write; it does no I/O. `WatchSeats` runs it:
-read, decide in this process, write if no watched key has changed, else try again.
+A transaction names the keys to watch and to read and, from the values read, the writes; it does no I/O. `WatchSeats`
+runs it: it reads, decides in this process, and writes if no watched key has changed, else it tries again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Command: TypeAlias = tuple[str | int, ...]
 
 
 class PlannedWrites(msgspec.Struct, Generic[T], frozen=True):
-    """What the verb answers once `writes` have been done, all at once; without any it may be answered now."""
+    """The answer of the verb after its `writes`, which are done all at once; without writes it may be given now."""
 
     answer: T
     writes: tuple[Command, ...] = ()
@@ -36,7 +36,7 @@ Transaction: TypeAlias = Generator[list[Command], list[Any], PlannedWrites[T]]
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What every verb reads: the server's time (unix µs), whether the event is loaded, the hold in any state."""
+    """The data that every verb reads: server time (unix µs), whether the event is loaded, the hold in any state."""
 
     now_us: int
     ready: bool
@@ -44,7 +44,7 @@ class Seen(msgspec.Struct, frozen=True):
 
     @property
     def state(self) -> str:
-        """The hold's; "" when there is none."""
+        """The state of the hold; "" when there is none."""
         return self.hold.state if self.hold else ""
 
 
@@ -58,11 +58,11 @@ class Changes:
         self._commands: list[Command] = []
 
     def add(self, *command: str | int) -> None:
-        """One more write."""
+        """Adds a write."""
         self._commands.append(command)
 
     def change(self, place: tuple[str, int], state: str) -> None:
-        """A seat's new state: on the map, in the hash of seats, to the feed."""
+        """Sets a seat's new state: on the map, in the hash of seats, in the feed."""
         seat, index = place
         self.add("SETRANGE", self._keys.map, index, MAP_SOLD if state == SEAT_SOLD else state)
         if state == SEAT_FREE:
@@ -73,24 +73,24 @@ class Changes:
         self.add("XADD", self._keys.feed, "MAXLEN", "~", FEED_LENGTH_MAX, "0-*", seat, change)
 
     def write(self, hold: HoldRecord) -> None:
-        """The hold, which lives or is sold."""
+        """Writes the hold, which is alive or sold."""
         self.add("HSET", self._keys.seats, self._name, hold.text)
 
     def keep(self, hold: HoldRecord, state: str) -> None:
-        """All of a new hold's places, and the hold itself."""
+        """Writes all places of a new hold, and the hold itself."""
         for place in hold.places:
             self.change(place, state)
         self.write(hold)
         self.add("DEL", self._keys.ended(self._name))
 
     def end(self, hold: HoldRecord) -> None:
-        """The hold is over, and remembered for a while."""
+        """Ends the hold; its record is kept for a while."""
         self.add("SET", self._keys.ended(self._name), hold.text, "EX", REMEMBER_HOLD_S)
         self.add("HDEL", self._keys.seats, self._name)
         self.add("ZREM", self._keys.holds, self._name)
 
     def plan(self, answer: T) -> PlannedWrites[T]:
-        """All of it, and the answer to give then."""
+        """All writes with their answer."""
         return PlannedWrites(answer, tuple(self._commands))
 
 
@@ -103,7 +103,7 @@ class SeatTransactions:
     def hold(
         self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int
     ) -> Transaction[HoldReply]:
-        """Answers taken or over the limit without a transaction: it was so at the moment of reading."""
+        """Answers `taken` and `limit` without a transaction, because they were true at the time of reading."""
         more: list[Command] = [("HGET", self._keys.bought, owner.identity)]
         more += [("GETRANGE", self._keys.map, index, index) for _, index in places]
         name = reference(hold_id)
@@ -133,7 +133,7 @@ class SeatTransactions:
         return (yield from self._give_back(seen, name, hold, "released"))
 
     def lock(self, hold_id: str, owner: HoldOwner, places: Places, *, until_us: int) -> Transaction[str]:
-        """A hold that is gone needs the places' states too."""
+        """For a lost hold it also reads the states of the places."""
         name = reference(hold_id)
         seen, states = yield from self._look(name, [("GETRANGE", self._keys.map, i, i) for _, i in places])
         hold = seen.hold
@@ -163,7 +163,7 @@ class SeatTransactions:
         return changes.plan(OK)
 
     def sell(self, hold_id: str, owner: HoldOwner, places: Places) -> Transaction[str]:
-        """The purchase count grows by what the hold did not count already."""
+        """The purchase count grows by the seats that the hold had not counted."""
         name = reference(hold_id)
         seen, _ = yield from self._look(name)
         if not seen.ready:
@@ -178,7 +178,7 @@ class SeatTransactions:
         return changes.plan(OK)
 
     def expire(self, name: str) -> Transaction[bool]:
-        """Ends the hold of this name if it is due. Answers whether it was; an entry without a hold is removed."""
+        """Ends the hold of this name when it is due, and answers whether it was; removes an entry without a hold."""
         seen, _ = yield from self._look(name)
         alive = seen.hold if seen.hold and seen.state in ALIVE else None
         if not seen.ready or (alive and alive.expires_us > seen.now_us):
@@ -237,14 +237,14 @@ BACKOFF_MAX_S: Final = 0.02
 
 
 class ContendedError(UnavailableError):
-    """Others changed the seats each time that this was tried, or kept this process from trying; nothing was done."""
+    """Other processes changed the seats at each try, or the turn never came; no seat was changed."""
 
     def __init__(self) -> None:
         super().__init__("redis", "too many changes at once", maybe_done=False)
 
 
 class WatchSeats:
-    """A `SeatStore`. A process's own transactions take turns: against each other they could only abort."""
+    """A `SeatStore`. The transactions of one process take turns, because they could only abort each other."""
 
     def __init__(self, redis: RedisStore, keys: Keys) -> None:
         self._redis = redis
@@ -273,7 +273,7 @@ class WatchSeats:
         return await self._transact(lambda: self._verbs.sell(hold_id, owner, places))
 
     async def expire(self, most: int) -> int:
-        """See `SeatStore`. One transaction for each hold, so that a busy event cannot starve the others' end."""
+        """See `SeatStore`. One transaction for each hold, so that busy seats cannot keep other holds from ending."""
         seconds, micros = await self._redis.command("TIME")
         now_us = int(seconds) * 10**6 + int(micros)
         due = await self._redis.command("ZRANGEBYSCORE", self._keys.holds, "-inf", now_us, "LIMIT", 0, most)
@@ -293,7 +293,7 @@ class WatchSeats:
         raise ContendedError
 
     async def _in_turn(self, begin: Callable[[], Transaction[T]]) -> PlannedWrites[T] | None:
-        """One try. Waiting for the turn is no failure of Redis, so the guard does not see it."""
+        """One try. Waiting for the turn is no failure of Redis, so the breaker does not count it."""
         try:
             await asyncio.wait_for(self._turn.acquire(), self._redis.guard.timeout_s)
         except TimeoutError:
@@ -309,7 +309,7 @@ class WatchSeats:
         connection = await pool.get_connection()
         try:
             return await _converse(connection, transaction)
-        except BaseException:  # whatever it was, answers or a WATCH may be left on the connection
+        except BaseException:  # after any error, answers or a WATCH may be left on the connection
             await connection.disconnect(nowait=True)
             raise
         finally:
@@ -317,7 +317,7 @@ class WatchSeats:
 
 
 async def _converse(connection: Any, transaction: Transaction[T]) -> PlannedWrites[T] | None:  # noqa: ANN401 - redis-py's
-    """Carries the transaction out. None: a watched key changed, and nothing was written."""
+    """Carries out the transaction. None: a watched key changed, and no write was made."""
     plan = await _read(connection, transaction)
     if not plan.writes:
         await _exchange(connection, [("UNWATCH",)])

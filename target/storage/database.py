@@ -1,7 +1,7 @@
 """Bounded connection pools to the primary and the replica, with a time-out and a breaker around every use.
 
 Decisions are read and written on the primary; the replica serves browsing only and may lag. A connection whose use was
-cut short is thrown away: asyncpg would otherwise wait for a hung server to confirm the cancellation.
+cut short is dropped: asyncpg would otherwise wait until a hung server confirms the cancellation.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ OUTAGE_ERRORS: Final[tuple[type[BaseException], ...]] = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidCatalogNameError,  # a replica that has not yet heard of a new database
-    asyncpg.InternalClientError,  # the server spoke its last words into an idle connection: unusable, not yet closed
+    asyncpg.InvalidCatalogNameError,  # a replica that does not know a new database yet
+    asyncpg.InternalClientError,  # the server's last message came on an idle connection: unusable, not yet closed
 )
 _SPOILING_ERRORS: Final[tuple[type[BaseException], ...]] = (asyncio.CancelledError, *OUTAGE_ERRORS)
 
@@ -48,7 +48,7 @@ class Store:
         self._pool: Any = None
 
     async def open(self) -> None:
-        """Makes the pool and warms a few connections; a server that is away now is met again at the first use."""
+        """Opens the pool and a few connections; a server that is away now is connected at the first use."""
         self._pool = await asyncpg.create_pool(
             self._dsn,
             min_size=0,
@@ -61,7 +61,7 @@ class Store:
             await asyncio.gather(*(self.use(_linger) for _ in range(min(WARM_CONNECTIONS, self._pool_size))))
 
     async def close(self) -> None:
-        """Drops every connection at once."""
+        """Closes every connection at once."""
         if self._pool is not None:
             self._pool.terminate()
 
@@ -70,12 +70,12 @@ class Store:
         return await self.guard.call(lambda: self.use(work), operation="read")
 
     async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """As `read`, and takes the time."""
+        """As `read`, and measures the time."""
         with DB_WRITE_SECONDS.time():
             return await self.guard.call(lambda: self.use(work), operation="write")
 
     async def ping(self) -> None:
-        """The cheapest proof of life."""
+        """The cheapest query that shows that the server works."""
         await self.use(_select_one)
 
     async def use(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -84,7 +84,7 @@ class Store:
         try:
             return await work(connection)
         except _SPOILING_ERRORS:
-            with contextlib.suppress(asyncpg.InterfaceError):  # it may have left the pool on its own
+            with contextlib.suppress(asyncpg.InterfaceError):  # it may have left the pool already
                 connection.terminate()
             raise
         finally:
@@ -105,7 +105,7 @@ class Database:
         lag_max_s: float = LAG_MAX_S,
     ) -> None:
         guard = partial(GuardedCalls, failures=OUTAGE_ERRORS, timeout_s=timeout_s, shard=shard)
-        self.shard = shard  # its number; "" when there is only one
+        self.shard = shard  # the shard's number; "" when there is only one
         self.primary = Store(primary_dsn, guard("db"), pool_size=pool_size)
         self.replica = Store(replica_dsn, guard("replica"), pool_size=max(2, pool_size // 4))
         self.lag = ReplicaLag(self.primary, self.replica, shard=shard, most_s=lag_max_s)
@@ -119,7 +119,7 @@ class Database:
         await asyncio.gather(self.primary.close(), self.replica.close())
 
     async def browse(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Reads what may be old: on the replica; on the primary if that is away or too far behind, and can be asked."""
+        """Reads data that may be old: on the replica, or on the primary when the replica is away or too far behind."""
         first, second = (self.replica, self.primary) if self.lag.tolerable else (self.primary, self.replica)
         try:
             found = await first.read(work)
@@ -130,7 +130,7 @@ class Database:
 
 
 async def _keep_session(_connection: Connection) -> None:
-    """Our statements leave nothing behind in a session, so it is not reset: one round trip less for each use."""
+    """Does not reset a session, because our statements leave nothing behind: this saves a round trip per use."""
 
 
 async def _select_one(connection: Connection) -> None:

@@ -1,8 +1,8 @@
-"""One statement that many want to run at once: their runs travel together, as one transaction with one flush to disk.
+"""Groups runs of one statement that many callers make at once into one transaction with one flush to disk.
 
-A run that comes alone goes at once; what comes while groups are under way is the next group. Everyone waits for the
-commit of the own group, so what is answered is as durable as ever. A group that the database refuses for the sake of
-one run has changed nothing: each of its runs is then made alone, and gets its own answer.
+A run that comes alone is sent at once; runs that come while groups are under way form the next group. Each caller waits
+for the commit of its group, so every answer is durable. When the database refuses a group because of one run, nothing
+has changed: then each run is made alone and gets its own answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LANES: Final = 2  # groups under way at once
 
 
 class _Run:
-    """One run of the statement, and who waits for it."""
+    """One run of the statement, and the future of its caller."""
 
     __slots__ = ("answer", "arguments")
 
@@ -65,12 +65,12 @@ class GroupedWrite:
             await self._make(group)
 
     def _take(self) -> list[_Run]:
-        """The next group; of runs for one and the same row the first, so that each answer is its own."""
+        """The next group; of several runs for one row only the first, so that each answer belongs to one run."""
         group: dict[object, _Run] = {}
         again: list[_Run] = []
         while self._waiting and len(group) < GROUP_MAX:
             run = self._waiting.popleft()
-            if run.answer.done():  # given up
+            if run.answer.done():  # its caller has given up
                 continue
             if group.setdefault(run.arguments[0], run) is not run:
                 again.append(run)
@@ -101,5 +101,5 @@ class GroupedWrite:
 
 
 def _asking(group: Iterable[_Run]) -> list[_Run]:
-    """Those whose askers have not given up meanwhile."""
+    """The runs whose callers still wait."""
     return [run for run in group if not run.answer.done()]

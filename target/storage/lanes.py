@@ -1,4 +1,4 @@
-"""Lanes: a few tasks that serve many callers; each takes all waiting work at once, until no work waits."""
+"""A few tasks that serve many callers; each task takes all waiting work at once, until no work waits."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Final
 
 
 class Lanes:
-    """At most `most` tasks of `work`, which returns when nothing waits any more.
+    """At most `most` tasks of `work`, which returns when no work waits any more.
 
-    They belong to nobody who asks: their work is of no single trace.
+    The tasks belong to no caller, so their work is part of no caller's trace.
     """
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], *, most: int) -> None:
@@ -21,7 +21,7 @@ class Lanes:
         self._starting = False
 
     def call(self) -> None:
-        """Something waits. A new task starts at the end of this turn of the loop: all who ask in it travel together."""
+        """Says that work waits. A new task starts at the end of this turn of the loop and takes all its work."""
         if not self._starting and len(self._tasks) < self._most:
             self._starting = True
             asyncio.get_running_loop().call_soon(self._start)
@@ -33,5 +33,5 @@ class Lanes:
     async def _run(self) -> None:
         try:
             await self._work()
-        finally:  # at once: whoever asks next needs a new one
+        finally:  # at once, because the next caller needs a new task
             self._tasks.discard(asyncio.current_task())

@@ -1,4 +1,4 @@
-"""Makes a shard's database if need be, and applies target/storage/migrations/*.sql, each file once, in one
+"""Creates a shard's database when it is missing, and applies target/storage/migrations/*.sql, each file once, in one
 transaction.
 """
 
@@ -47,7 +47,7 @@ async def _create_database(dsn: str, timeout_s: float) -> None:
     server = urlunsplit(parts._replace(path=f"/{MAINTENANCE_DATABASE}"))
     connection = await asyncpg.connect(server, timeout=timeout_s, command_timeout=timeout_s)
     try:
-        with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):  # two at once
+        with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):  # two processes at once
             await connection.execute(f'CREATE DATABASE "{name}"')
     finally:
         await connection.close()

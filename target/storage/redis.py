@@ -20,7 +20,7 @@ from target.storage.redis_batch import Batcher
 
 T = TypeVar("T")
 Value: TypeAlias = str | bytes | int | float
-Reply: TypeAlias = Any  # what a script or command answers is known to its caller only
+Reply: TypeAlias = Any  # only the caller knows the type of the answer
 
 CONNECTIONS_MAX: Final = 32
 WARM_CONNECTIONS: Final = 16
@@ -43,7 +43,7 @@ class NotReadyError(UnavailableError):
 
 
 class UnwillingError(RedisConnectionError):
-    """Redis answers, but does no work at the moment."""
+    """Redis answers, but cannot work at the moment."""
 
 
 class Script:
@@ -74,17 +74,17 @@ class RedisStore:
         self._batcher = Batcher(pool, timeout_s=timeout_s)
 
     async def open(self) -> None:
-        """Opens some connections; a server that is away now is met again at the first use."""
+        """Opens some connections; a server that is away now is connected at the first use."""
         with contextlib.suppress(UnavailableError):
             await asyncio.gather(*(self.command("PING") for _ in range(WARM_CONNECTIONS)))
 
     async def close(self) -> None:
-        """Drops every connection."""
+        """Closes every connection."""
         await self.client.aclose()
         await self.client.connection_pool.disconnect()
 
     async def ping(self) -> object:
-        """The cheapest proof of life; not guarded, for the breaker's probe."""
+        """A PING; not guarded, for the breaker's probe."""
         return await _willing(self.client.execute_command("PING"))
 
     async def command(self, *parts: Value) -> Reply:
@@ -92,13 +92,13 @@ class RedisStore:
         return await self.guard.call(lambda: _willing(self.client.execute_command(*parts)), operation=str(parts[0]))
 
     async def run(self, script: Script, keys: Iterable[str], arguments: Iterable[Value] = ()) -> Reply:
-        """Runs `script` atomically: one round trip, two when Redis does not know it yet. It must not block."""
+        """Runs `script` atomically: one round trip, two when Redis does not know the script yet. It must not block."""
         keys = tuple(keys)
         rest = (len(keys), *keys, *arguments)
         return await self.guard.call(lambda: _willing(self._evaluate(script, rest)), operation="EVALSHA")
 
     async def converse(self, make: Callable[[], Awaitable[T]], *, operation: str) -> T:
-        """An exchange of several commands over `client`, as a whole."""
+        """Runs an exchange of several commands over `client`."""
         return await self.guard.call(lambda: _willing(make()), operation=operation)
 
     async def _evaluate(self, script: Script, rest: tuple[Value, ...]) -> Reply:

@@ -1,4 +1,4 @@
-"""Commands that are asked for at the same time travel together: one write, one connection, answers in order.
+"""Sends commands of the same moment together: one write, one connection, answers in order.
 
 A crowd that arrives in one instant then costs a few round trips, not one for each fan. Not for commands that block.
 """
@@ -46,7 +46,7 @@ class Batcher:
                 connection = await self._pool.get_connection()
                 try:
                     await _converse(connection, batch)
-                finally:  # redis-py has closed it if it was cut short
+                finally:  # redis-py has closed a connection whose exchange was cut short
                     await self._pool.release(connection)
         except (RedisError, OSError, TimeoutError) as error:
             failure = error

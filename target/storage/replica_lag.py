@@ -26,7 +26,7 @@ class Server(Protocol):
 
 
 class ReplicaLag:
-    """The lag of one shard's replica. `most_s`: a replica that is further behind is passed over while it can be."""
+    """The lag of one shard's replica. `most_s`: with more lag the replica is not used while the primary answers."""
 
     def __init__(self, primary: Server, replica: Server, *, shard: str, most_s: float) -> None:
         self._primary = primary
@@ -38,18 +38,18 @@ class ReplicaLag:
 
     @property
     def tolerable(self) -> bool:
-        """Whether the replica is known to be near enough."""
+        """Whether the replica is known to be close enough to the primary."""
         return self.last_s is not None and self.last_s <= self._most_s
 
     async def watch(self) -> None:
-        """Endless: measures, and sets the gauge; while it cannot be measured, the gauge is NaN."""
+        """Endless: measures, and sets the gauge; the gauge is NaN while the lag cannot be measured."""
         while True:
             self.last_s = await self.measure()
             self._gauge.set(math.nan if self.last_s is None else self.last_s)
             await asyncio.sleep(PERIOD_S)
 
     async def measure(self) -> float | None:
-        """The lag in seconds. None: the replica cannot be asked, or has replayed nothing yet.
+        """The lag in seconds. None: the replica does not answer, or has replayed nothing yet.
 
         The primary's flush position against the replica's replay position; while they differ, or the primary is away,
         the age of the newest transaction that was replayed.

@@ -1,7 +1,7 @@
 """Which database an event's orders live in: each shard has its own pools and breakers.
 
-The shard is found by rendezvous hashing of the event id over the shards' numbers: it needs no table, every process
-agrees on it, and a shard added at the end takes over a fair share of the events and moves no other.
+The shard is found by rendezvous hashing of the event id over the shards' numbers: this needs no table, every process
+gets the same shard, and a shard added at the end takes over a fair share of the events without moving others.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Shards:
 
     @property
     def databases(self) -> Sequence[Database]:
-        """Those in use."""
+        """The databases in use."""
         return tuple(self._databases.values())
 
     def of(self, event: str) -> Database:

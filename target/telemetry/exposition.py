@@ -1,7 +1,7 @@
 """The metrics page of a process, or of all worker processes of one server together.
 
-Several workers answer on one address, so any of them must tell the figures of all: each keeps its own in a file of a
-shared directory (prometheus_client's multiprocess mode), which must be named before that library is first imported.
+Several workers answer at one address, so each of them must show the figures of all: each keeps its figures in a file of
+a shared directory (prometheus_client's multiprocess mode), which must be set before that library is first imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LIVE_FILE: Final = re.compile(r"gauge_live\w+_(\d+)\.db")
 
 
 def share_metrics() -> tempfile.TemporaryDirectory[str]:
-    """Makes the directory that the worker processes started from here share; to be kept as long as they live."""
+    """Makes the directory that the worker processes share; keep it as long as they live."""
     directory = tempfile.TemporaryDirectory(prefix="gatecrash-metrics-")
     os.environ[DIRECTORY] = directory.name
     return directory
@@ -40,7 +40,7 @@ def exposition() -> tuple[bytes, str]:
 
 
 def _forget_the_dead(directory: Path) -> None:
-    """What was open in a worker that died is not open any more; what it has counted stays counted."""
+    """Forgets the gauges of workers that died (their sockets are closed); their counters stay."""
     for path in directory.glob("gauge_live*.db"):
         found = _LIVE_FILE.fullmatch(path.name)
         if found and not Path(f"/proc/{found[1]}").exists() and Path("/proc").exists():
@@ -48,7 +48,7 @@ def _forget_the_dead(directory: Path) -> None:
 
 
 def _cpu_seconds(directory: Path) -> bytes:
-    """`process_cpu_seconds_total` of all workers, which the library has for single processes only."""
+    """`process_cpu_seconds_total` of all workers; the library has it for a single process only."""
     total_s = sum(_worker_cpu_seconds(directory))
     return f"# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total {total_s}\n".encode()
 

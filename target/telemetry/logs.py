@@ -37,7 +37,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Redactor:
-    """Takes secrets out of text: those named, passwords in URLs, and whatever looks like a signed token."""
+    """Removes secrets from text: those named, passwords in URLs, and strings that look like signed tokens."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)

@@ -1,7 +1,6 @@
 """The platform's Prometheus metrics, each defined once.
 
-`multiprocess_mode` says what the figures of several worker processes of one server come to, see
-target/telemetry/exposition.py.
+`multiprocess_mode` says how the figures of several worker processes are combined, see target/telemetry/exposition.py.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def _counter(name: str, text: str, label: str, values: tuple[str, ...]) -> Counter:
-    """A counter that shows each of its label's values from the start: what is at zero can be seen to grow."""
+    """A counter that shows each value of its label from the start, so that growth from zero can be seen."""
     counter = Counter(name, text, [label])
     for value in values:
         counter.labels(value)

@@ -1,4 +1,4 @@
-"""Where finished spans go: a file of JSON lines, an OTLP/HTTP collector, or both; in batches, on a thread."""
+"""Exports finished spans to a file of JSON lines, an OTLP/HTTP collector, or both; in batches, on a thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from opentelemetry.util.types import AttributeValue
 from target.settings import Settings
 
 FLUSH_MS: Final = 500
-QUEUE_MAX: Final = 16_384  # spans; beyond it the newest are lost, never the request
+QUEUE_MAX: Final = 16_384  # spans; when it is full the newest spans are lost, and requests go on
 BATCH_MAX: Final = 512
 COLLECTOR_TIMEOUT_S: Final = 1
 
@@ -38,7 +38,7 @@ class SpanLine(msgspec.Struct, frozen=True):
 
 
 def provider_for(settings: Settings, role: str) -> TracerProvider:
-    """Spans begin only below a sampled caller, and go where the settings say."""
+    """A provider whose spans begin only below a sampled caller and are exported as the settings say."""
     provider = TracerProvider(
         sampler=ParentBased(ALWAYS_OFF),
         resource=Resource({"service.name": f"gatecrash-{role}", "service.instance.id": settings.node}),

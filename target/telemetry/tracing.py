@@ -1,7 +1,7 @@
-"""Spans of a booking's whole way, kept only where the caller asked for them (W3C Trace Context, OpenTelemetry SDK).
+"""Spans of a whole booking, kept only when the caller asked for them (W3C Trace Context, OpenTelemetry SDK).
 
 A request without a sampled `traceparent` costs one look at its headers; a step inside it costs one look at a variable.
-Spans carry names, durations and outcomes: no path with a token in it, no message of an error, nothing of a fan.
+Spans carry names, durations and outcomes: no paths with tokens, no error messages, no data of fans.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HEADER: Final = HEADER.encode()
 
 
 class SpanContext(Protocol):
-    """What `span` gives: a context manager."""
+    """The context manager that `span` returns."""
 
     def __enter__(self) -> SpanContext:
         """The step begins."""
@@ -38,14 +38,14 @@ class SpanContext(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The step ends; an exception marks it as failed and goes on."""
+        """The step ends; an exception marks it as failed and is raised further."""
 
     def answered(self, method: str, route: str, status: int) -> None:
-        """The request that this step serves has its answer."""
+        """Note the status of the answer to the request."""
 
 
 class _Untraced:
-    """A step that nobody asked to see."""
+    """A step outside of any sampled trace."""
 
     def __enter__(self) -> SpanContext:
         return self
@@ -56,11 +56,11 @@ class _Untraced:
         """Nothing to end."""
 
     def answered(self, method: str, route: str, status: int) -> None:
-        """Kept nowhere."""
+        """Does nothing."""
 
 
 class _Tracing:
-    """The one tracer of this process; none until `configure` was given somewhere to keep spans."""
+    """The one tracer of this process; none until `configure` was given a place for spans."""
 
     def __init__(self) -> None:
         self.tracer: Tracer | None = None
@@ -72,7 +72,7 @@ _process: Final = _Tracing()
 
 
 def configure(settings: Settings, role: str) -> None:
-    """Keeps this process's spans where the settings say; without any such place no span is ever made."""
+    """Exports this process's spans as the settings say; without an exporter no span is made."""
     if not (settings.spans_path or settings.spans_url) or _process.provider is not None:
         return
     from target.telemetry.span_export import provider_for
@@ -82,14 +82,14 @@ def configure(settings: Settings, role: str) -> None:
 
 
 def shutdown() -> None:
-    """Hands over the last spans. Blocks for as long as the exporters' time-outs."""
+    """Exports the last spans. Blocks at most for the exporters' time-outs."""
     if _process.provider is not None:
         _process.provider.shutdown()
         _process.provider = _process.tracer = None
 
 
 def span(name: str, *, kind: str = "internal", **attributes: Value) -> SpanContext:
-    """A step of the trace at hand; nothing at all when that is not sampled. `kind`: internal | client | server."""
+    """A step of the present trace; without effect when that is not sampled. `kind`: internal | client | server."""
     parent = CURRENT.get()
     tracer = _process.tracer
     if parent is None or not parent.sampled or tracer is None:
@@ -112,7 +112,7 @@ def step(name: str) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitab
 
 
 def outgoing_headers() -> dict[str, str]:
-    """What a call to another service carries, so that its spans join the trace."""
+    """The headers for a call to another service, so that its spans join the trace."""
     current = CURRENT.get()
     return {} if current is None else {HEADER: current.header()}
 

@@ -1,8 +1,8 @@
 """The pages for people: waiting room and seats, and the styles and scripts they load.
 
-The pages are the same for everyone, so a cache in front may keep them; what is a fan's own they keep in the browser.
-Scripts and styles come from this server alone (no inline script or style is allowed), under the digest of them all:
-they may be kept for ever, and a page never meets the scripts of another version.
+The pages are the same for everyone, so a cache in front may keep them; a fan's own data stays in the browser. Scripts
+and styles come from this server alone (no inline script or style is allowed), under a digest of all of them: caches may
+keep them for ever, and a page never loads scripts of another version.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ PAGE_HEADERS: Final = {
 
 
 class WebRoutes:
-    """Handlers of the pages of all events, and of what they load. `events`: the settings and the title of each."""
+    """Handlers of the pages of all events, and of their scripts and styles. `events`: the settings and the title of
+    each.
+    """
 
     def __init__(self, events: Iterable[tuple[Settings, str]]) -> None:
         self._assets = {path.name: path.read_bytes() for path in sorted(WEB.iterdir()) if path.suffix in TYPES}
@@ -58,7 +60,7 @@ class WebRoutes:
         }
 
     def routes(self) -> list[Route]:
-        """As people type them, and as the pages name them."""
+        """The routes that people type, and those that the pages name."""
         return [
             *(Route(path, self.page) for path in self._pages),
             Route("/assets/{digest}/{name}", self.asset),
@@ -78,7 +80,7 @@ class WebRoutes:
         },
     )
     async def asset(self, request: Request) -> Response:
-        """A script or style. A page of another version is sent on to the present one."""
+        """A script or style. A request of a page of another version is redirected to the present one."""
         name = request.path_params["name"]
         if name not in self._assets:
             raise ProblemError(404, "no such file")
