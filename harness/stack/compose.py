@@ -126,6 +126,7 @@ class ComposeStack:
         self._ports: ComposePorts | None = None
         self._reported: set[str] = set()
         self._password = secrets.token_hex(16)
+        self._redis_password = secrets.token_hex(16)
 
     @property
     def addresses(self) -> Addresses:
@@ -215,6 +216,7 @@ class ComposeStack:
         _write_private(runtime / "target.env", _env_file(settings))
         replication = {"PRIMARY": "postgres-primary:5432", "UPSTREAM": f"toxiproxy:{ports.proxies['replication']}"}
         _write_private(runtime / "postgres.env", _env_file({"PGPASSWORD": self._password, **replication}))
+        _write_private(runtime / "redis.env", _env_file({"REDISCLI_AUTH": self._redis_password}))
         (runtime / "toxiproxy.json").write_text(json.dumps(ports.proxy_documents()))
         (runtime / "toxiproxy.json").chmod(0o644)
         owner = msgspec.json.encode(StackOwner.own()).decode()
@@ -240,7 +242,7 @@ class ComposeStack:
         traces = _TRACED_PROFILES & set(os.environ.get("COMPOSE_PROFILES", "").split(","))
         return {
             "TARGET_LISTEN": "0.0.0.0:8000",
-            "TARGET_REDIS_URL": f"redis://toxiproxy:{ports.proxies['redis']}/0",
+            "TARGET_REDIS_URL": f"redis://:{self._redis_password}@toxiproxy:{ports.proxies['redis']}/0",
             "TARGET_PRIMARY_DSN": dsn("postgres_primary"),
             "TARGET_REPLICA_DSN": dsn("postgres_replica"),
             "TARGET_PAYMENTS_URL": f"http://toxiproxy:{ports.proxies['payments']}",

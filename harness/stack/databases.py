@@ -65,12 +65,18 @@ def _no_wheel(package: str, server: str) -> EnvironmentProblem:
     )
 
 
-def start_valkey(port: int, folder: Path, log: Path) -> ManagedProcess:
-    """Valkey without persistence: what it loses in an outage is lost, as in most waiting rooms."""
-    folder.mkdir()
+def start_valkey(port: int, folder: Path, log: Path, password: str = "") -> ManagedProcess:
+    """Valkey without persistence: what it loses in an outage is lost, as in most waiting rooms.
+
+    With a password it answers nobody who does not know it; without one everybody on this machine.
+    """
+    folder.mkdir(mode=0o700)
+    configuration = folder / "valkey.conf"  # a command line could be read by everybody
+    configuration.touch(mode=0o600)
+    configuration.write_text(f"requirepass {password}\n" if password else "")
     command: list[str | Path] = [
-        valkey_binary(), "--port", str(port), "--bind", HOST, "--dir", folder, "--save", "", "--appendonly", "no",
-        "--daemonize", "no", "--maxclients", "4000",
+        valkey_binary(), configuration, "--port", str(port), "--bind", HOST, "--dir", folder,
+        "--save", "", "--appendonly", "no", "--daemonize", "no", "--maxclients", "4000",
     ]  # fmt: skip
     process = ManagedProcess("valkey", command, log=log, address=f"{HOST}:{port}")
     process.wait_healthy(lambda: _answers_ping(port), within_s=10)
@@ -81,7 +87,7 @@ def _answers_ping(port: int) -> bool:
     try:
         with socket.create_connection((HOST, port), timeout=0.5) as connection:
             connection.sendall(b"*1\r\n$4\r\nPING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+            return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
     except OSError:
         return False
 

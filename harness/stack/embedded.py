@@ -76,6 +76,7 @@ class EmbeddedStack:
         self._processes: list[ManagedProcess] = []
         self._root: Path | None = None
         self._postgres: Postgres | None = None
+        self._valkey_password = secrets.token_hex(16)
         self._addresses: Addresses | None = None
         self._opens_at_s = 0.0
 
@@ -135,7 +136,8 @@ class EmbeddedStack:
         postgres = self._postgres = Postgres(root, self._logs)
         initialising = postgres.initialise()
         try:
-            self._keep(start_valkey(ports.valkey, root / "valkey", self._logs / "valkey.log"))
+            log = self._logs / "valkey.log"
+            self._keep(start_valkey(ports.valkey, root / "valkey", log, self._valkey_password))
             proxy = FaultProxy(ports.proxy, self._toxiproxy, self._logs, seed=self._seed)
             self._processes.extend(proxy.start())
             initialising.wait_success(within_s=30)
@@ -173,7 +175,7 @@ class EmbeddedStack:
 
     def _settings(self, root: Path, postgres: Postgres, listen: dict[str, int]) -> dict[str, str]:
         return {
-            "TARGET_REDIS_URL": f"redis://{HOST}:{listen['redis']}/0",
+            "TARGET_REDIS_URL": f"redis://:{self._valkey_password}@{HOST}:{listen['redis']}/0",
             "TARGET_PRIMARY_DSN": " ".join(postgres.dsn(listen["postgres_primary"], shard) for shard in _SHARDS),
             "TARGET_REPLICA_DSN": " ".join(postgres.dsn(listen["postgres_replica"], shard) for shard in _SHARDS),
             "TARGET_PAYMENTS_URL": f"http://{HOST}:{listen['payments']}",

@@ -36,6 +36,7 @@ def create() -> Path:
     try:
         root = Path(tempfile.mkdtemp(prefix=_PREFIX))
         root.chmod(0o711)  # Postgres, as another user, must reach its own folder below
+        (root / _OWNER).touch(mode=0o600)
         (root / _OWNER).write_bytes(msgspec.json.encode(StackOwner.own()))
     except OSError as error:
         raise disk_problem(base, error) from error

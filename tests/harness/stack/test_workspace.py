@@ -1,4 +1,5 @@
 import errno
+import os
 from pathlib import Path
 
 import msgspec
@@ -51,3 +52,15 @@ def test_disk_problems_come_with_a_hint(number: int, hint: str) -> None:
     problem = workspace.disk_problem(Path("/somewhere"), OSError(number, "no"))
     assert "/somewhere" in str(problem)
     assert hint in str(problem)
+
+
+def test_the_owner_of_a_stack_is_told_to_nobody_else() -> None:
+    before = os.umask(0)
+    try:
+        root = workspace.create()
+    finally:
+        os.umask(before)
+    try:
+        assert (root / "owner.json").stat().st_mode & 0o777 == 0o600
+    finally:
+        workspace.remove(root)
