@@ -35,6 +35,7 @@ def target_up(
     gatecrash target up --port 8000
     """
     from harness import scenario as scenarios
+    from harness.record.paths import PRIVATE
     from harness.stack import workspace
     from harness.stack.choice import stack_of
     from harness.stack.planted_bugs import require_bug
@@ -42,7 +43,7 @@ def target_up(
     require_bug(plant_bug, "--plant-bug")
     on_sale = scenarios.load(scenario).scenario.on_sale
     try:
-        logs.mkdir(parents=True, exist_ok=True)
+        logs.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     except OSError as error:
         raise workspace.disk_problem(logs, error) from error
     with stack_of(stack, on_sale, logs, bug=plant_bug, booking_port=port, announce=say) as raised:

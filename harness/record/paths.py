@@ -8,6 +8,9 @@ from typing import Final
 from harness.errors import InputError
 from harness.record.schema import Struct
 
+PRIVATE: Final = 0o700
+"""The mode of a directory that nobody else on this machine may read."""
+
 _CONTROL: Final = "control"
 
 

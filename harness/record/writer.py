@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import EnvironmentProblem
-from harness.record.paths import RunPaths
+from harness.record.paths import PRIVATE, RunPaths
 from harness.record.schema import TABLES, Struct
 from harness.record.seal import RUN_ID
 
@@ -145,12 +145,15 @@ def write_document(path: Path, document: Struct) -> None:
 
 
 def create_run(root_out: Path, scenario_name: str, now: datetime) -> RunPaths:
-    """Make a new run directory under `root_out`, e.g. 20261123-101500-playoff-presale-1a2b; its name is the run id."""
+    """Make a new run directory under `root_out`, e.g. 20261123-101500-playoff-presale-1a2b; its name is the run id.
+
+    Nobody else on this machine may read it: a record holds the names, seats and orders of a platform.
+    """
     slug = re.sub(r"[^a-z0-9]+", "-", scenario_name.lower()).strip("-") or "run"
     for _ in range(_RUN_ID_TRIES):
         root = root_out / f"{now:%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}"
         try:
-            root.mkdir(parents=True)
+            root.mkdir(mode=PRIVATE, parents=True)
         except FileExistsError:
             continue
         except OSError as error:

@@ -14,6 +14,7 @@ from rich.text import Text
 from harness import scenario
 from harness.errors import EnvironmentProblem, InputError
 from harness.record import versions
+from harness.record.paths import PRIVATE
 from harness.record.reader import Record
 from harness.selftest import memory
 from harness.selftest.cases import SCENARIO, SELFTEST_SCHEMA, Case, CaseOutcome, CaseResult, SelfTest, plan
@@ -126,7 +127,7 @@ def _load(cases: Sequence[Case]) -> str:
 def _room(out: Path, began: datetime) -> Path:
     room = out / f"selftest-{began:%Y%m%d-%H%M%S}"
     try:
-        room.mkdir(parents=True)
+        room.mkdir(mode=PRIVATE, parents=True)
     except OSError as error:
         raise EnvironmentProblem(f"cannot make {room}: {error.strerror}", hint="choose another with --out") from error
     return room

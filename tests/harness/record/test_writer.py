@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -121,3 +122,14 @@ def test_the_run_id_tells_when_and_what(tmp_path: Path) -> None:
     runs = {create_run(tmp_path / "runs", "Playoff Presale!", now).root.name for _ in range(20)}
     assert len(runs) == 20
     assert all(re.fullmatch(r"20261123-101500-playoff-presale-[0-9a-f]{4}", run) for run in runs)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_nobody_else_may_read_a_run_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        run = create_run(tmp_path / "runs", "smoke", datetime.now(UTC))
+    finally:
+        os.umask(before)
+    assert run.root.stat().st_mode & 0o777 == 0o700
+    assert run.root.parent.stat().st_mode & 0o777 == 0o777 & ~umask  # who shares it may share the folder of runs
