@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from harness.adapter.errors import NoAnswer
 from harness.errors import InputError
 from harness.scenario import OwnPlatform
-from harness.scenario.environment import redacted
+from harness.scenario.environment import redacted, secret_values
 from harness.scenario.own_platform import FROM_ENVIRONMENT
 from harness.stack.allowed import is_loopback
 from harness.swarm.client.connecting import ClientLimits, Origin, resolve
@@ -81,6 +81,7 @@ class Site:
             raise InputError(f"platform.ca_file: there is no file {own.ca_file}", hint="give its path")
         self.url = own.url
         self.secrets = Secrets(own.secrets, environment)
+        self._hidden = secret_values(own, environment)
         self.limits = ClientLimits(
             connect_s=own.limits.connect_s,
             first_byte_s=own.limits.first_byte_s,
@@ -100,6 +101,10 @@ class Site:
         defaults = {name: value for name, value in _DEFAULT_HEADERS.items() if name.lower() not in names}
         self.headers = header_lines({**defaults, **given})
         self.origin_of(self._root)  # resolved before the release
+
+    def hide(self, text: str) -> str:
+        """What an adapter wrote, without any value that nobody may read: it is recorded."""
+        return redacted(text, self._hidden)
 
     def locate(self, path: str) -> tuple[str, str]:
         """Origin ("http://host:port") and target of what an adapter or a page names.
@@ -143,7 +148,8 @@ class Site:
         if found is None:
             if len(self._endpoints) >= _ENDPOINTS_MAX:
                 self._endpoints.clear()
-            found = self._endpoints[key] = Endpoint(step, method, expects, idempotent=not acts, page=page)
+            shown = page_of(method, self.hide(target))
+            found = self._endpoints[key] = Endpoint(step, method, expects, idempotent=not acts, page=shown)
         return found
 
     def _split(self, url: str) -> tuple[str, str]:

@@ -94,7 +94,7 @@ class VerbRunner:
             ended = Ended(
                 Outcome.UNKNOWN if refused.unknown else Outcome.FAIL,
                 0.0,
-                error=refused.error,
+                error=browser.hide(refused.error),
                 final=refused.final,
                 retry_after_s=refused.retry_after_s,
                 resume=refused.resume,

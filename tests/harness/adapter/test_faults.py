@@ -245,3 +245,20 @@ def test_an_adapter_may_catch_what_was_not_answered() -> None:
         fan.queue_page(now())
         assert fan.hold_stock(now(), "standing", 3).value.quantity == 3
         fan.close()
+
+
+def test_what_an_adapter_writes_is_recorded_without_secrets() -> None:
+    """The token is in the environment as SHOP_TOKEN, and the adapter puts it where it is recorded."""
+
+    def careless(self, pool, quantity):
+        self.browser.get(f"/{self.secrets['token']}/cart", expects={404})
+        raise Refused(f"bad token {self.secrets['token']}")
+
+    with raised(Shop(), shop_of(reserve=careless)) as (platform, recorder):
+        fan = platform.fan_session(person())
+        fan.queue_page(now())
+        assert fan.hold_stock(now(), "standing", 1).error == "bad token ***"
+        fan.close()
+        tables = {name: table(recorder, name) for name in ("operations", "requests")}
+    assert tables["operations"][-1]["error"] == "bad token ***"
+    assert "swordfish" not in str(tables)
