@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,11 +11,23 @@ import typer
 from harness.cli.app import app, print_json, print_table, say
 from harness.cli.options import AsJson, Changes
 from harness.errors import ExitCode
+from harness.swarm.messaging import KEY_VARIABLE
 
 
 @app.command(short_help="Join a rehearsal of another machine.")
 def worker(
     master: Annotated[str, typer.Option("--master", metavar="HOST[:PORT]", help="Where the rehearsal runs.")],
+    key: Annotated[
+        str,
+        typer.Option("--key", metavar="KEY", envvar=KEY_VARIABLE, show_envvar=True, help="The one that it shows."),
+    ],
+    load: Annotated[
+        list[Path] | None, typer.Option("--load", metavar="FILE", help="A file that it may use. Repeatable.")
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option("--secret", metavar="NAME", help="A variable of the environment that it may use. Repeatable."),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes; one per core.")] = 1,
     wait_s: Annotated[float, typer.Option("--wait", metavar="S", min=0, help="How long to try to join.")] = 60.0,
     scenario: Annotated[str, typer.Option("--scenario", help="Only join this one.")] = "",
@@ -21,14 +35,27 @@ def worker(
 ) -> None:
     """Join a rehearsal that another machine runs with --remote-workers, and work until it ends.
 
-    \b
-    gatecrash worker --master 10.0.0.5 --workers 4
-    """
-    from harness.swarm.joining.reach import expected_digest
-    from harness.swarm.joining.worker_machine import Master, join
+    The rehearsal shows the line to paste. Of this machine it gets the files and variables that are named, and no more.
 
-    digest = expected_digest(scenario, changes or [])
-    raise typer.Exit(join(Master.parse(master), workers, digest, wait_s, say))
+    \b
+    gatecrash worker --master 10.0.0.5 --key 5a83…e1 --workers 4
+    gatecrash worker --master 10.0.0.5 --key 5a83…e1 --load my_shop.py --secret MYSHOP_TOKEN
+    """
+    from harness.swarm.joining.keyed_connection import Master
+    from harness.swarm.joining.lent import Lent
+    from harness.swarm.joining.reach import expected_digest
+    from harness.swarm.joining.worker_machine import Call, join
+    from harness.swarm.messaging.run_key import RunKey
+
+    os.environ.pop(KEY_VARIABLE, None)  # the key is no business of the worker processes' children
+    call = Call(
+        master=Master.parse(master),
+        key=RunKey.parse(key),
+        lent=Lent.of(load or (), secret or ()),
+        scenario=expected_digest(scenario, changes or []),
+        wait_s=wait_s,
+    )
+    raise typer.Exit(join(call, workers, say))
 
 
 @app.command(short_help="Workers and machines that a load takes.")

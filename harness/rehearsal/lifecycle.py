@@ -29,6 +29,7 @@ from harness.stack import Addresses, Stack
 from harness.stack.allowed import reached, require_allowed
 from harness.stack.own import OwnStack, trusted
 from harness.swarm.control.child import SwarmChild
+from harness.swarm.joining.reach import invitation
 from harness.swarm.messaging.protocol import (
     DEFAULT_PLATFORM,
     JOIN_TIMEOUT_S,
@@ -185,8 +186,7 @@ def _run(
             arms_within_s = load.arm_timeout_s + _STARTS_WITHIN_S + spec.baseline_within_s
             if plan.reach.remote_workers:
                 waiting = swarm.expect(Waiting, _STARTS_WITHIN_S)
-                door = f"{plan.reach.listen}:{waiting.port}"
-                observer.note(f"waiting for {waiting.remote_workers}: gatecrash worker --master {door}")
+                observer.note(f"waiting for {waiting.remote_workers}: {invitation(spec, waiting.port)}")
                 arms_within_s += JOIN_TIMEOUT_S
             if spec.baseline_within_s:
                 _require_baseline(swarm.expect(Baseline, arms_within_s + _STARTS_WITHIN_S))

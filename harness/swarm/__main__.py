@@ -1,38 +1,38 @@
-"""`python -m harness.swarm SPEC.json`: the swarm's master process; see `protocol` for what it reads and writes."""
+"""`python -m harness.swarm`: the swarm's master process; see `protocol` for what it reads and writes."""
 
 from __future__ import annotations
 
 import locust  # noqa: F401  isort: skip - first: it patches the process for gevent
 
-import argparse
 import logging
 import os
 import sys
 import traceback
-from pathlib import Path
+from collections.abc import Iterator
 
 import gevent
 import msgspec
+from gevent.event import AsyncResult
 from gevent.os import make_nonblocking, nb_read
 from gevent.queue import Queue
 
-from harness.errors import ExitCode, GatecrashError
+from harness.errors import ExitCode, GatecrashError, InputError
 from harness.swarm.control.runner import Swarm
-from harness.swarm.messaging.protocol import Event, FailureMessage, Quit, decode_command, encode_line, read_spec
+from harness.swarm.messaging.protocol import Event, FailureMessage, Quit, decode_command, decode_spec, encode_line
 from harness.swarm.recording.recorder import prepare_arrow
 
 
 def main() -> int:
     """Run one swarm. The exit code is 0, or the one of the error that `failed` told of."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    parser = argparse.ArgumentParser(prog="python -m harness.swarm")
-    parser.add_argument("spec", type=Path, help="a SwarmSpec as JSON")
-    spec_file: Path = parser.parse_args().spec
     prepare_arrow()
     commands: Queue = Queue()
-    gevent.spawn(_read_commands, commands)
+    spec: AsyncResult = AsyncResult()
+    gevent.spawn(_read_stdin, spec, commands)
     try:
-        Swarm(read_spec(spec_file), spec_file, _tell, commands).run()
+        described = spec.get()
+        if described is not None:
+            Swarm(described, _tell, commands).run()
     except GatecrashError as error:
         _tell(FailureMessage(message=error.message, hint=error.hint, exit_code=int(error.exit_code)))
         return int(error.exit_code)
@@ -40,8 +40,6 @@ def main() -> int:
         traceback.print_exc()
         _tell(FailureMessage(message=f"the load generator broke: {error}", exit_code=int(ExitCode.NO_VERDICT)))
         return int(ExitCode.NO_VERDICT)
-    finally:
-        spec_file.unlink(missing_ok=True)
     return 0
 
 
@@ -54,23 +52,33 @@ def _tell(event: Event) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _read_commands(commands: Queue) -> None:
-    """Lines of stdin into the queue, until its end, which means quit."""
-    descriptor = sys.stdin.fileno()
+def _read_stdin(spec: AsyncResult, commands: Queue) -> None:
+    """The spec, then commands into the queue, until the end of stdin, which means quit; null: there was no spec."""
+    lines = _lines(sys.stdin.fileno())
+    first = next(lines, None)
+    try:
+        spec.set(None if first is None else decode_spec(first))
+    except msgspec.DecodeError as error:
+        spec.set_exception(InputError(f"this is no description of a swarm: {error}"))
+    for line in lines:
+        try:
+            commands.put(decode_command(line))
+        except msgspec.DecodeError as error:
+            _tell(
+                FailureMessage(
+                    message=f"this is no command: {line[:80]!r} ({error})", exit_code=int(ExitCode.BAD_INPUT)
+                )
+            )
+    commands.put(Quit())
+
+
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """Whole lines, without their ends."""
     make_nonblocking(descriptor)
     pending = b""
     while data := nb_read(descriptor, 65536):
         *lines, pending = (pending + data).split(b"\n")
-        for line in lines:
-            try:
-                commands.put(decode_command(line))
-            except msgspec.DecodeError as error:
-                _tell(
-                    FailureMessage(
-                        message=f"this is no command: {line[:80]!r} ({error})", exit_code=int(ExitCode.BAD_INPUT)
-                    )
-                )
-    commands.put(Quit())
+        yield from lines
 
 
 if __name__ == "__main__":

@@ -196,4 +196,4 @@ def _commands(users: int, window_s: float, workers: int, machines: int) -> tuple
     if not others:
         return (rehearse,)
     listen = f"{rehearse} --remote-workers {sum(others)} --listen HOST"
-    return (listen, *(f"gatecrash worker --master HOST --workers {count}" for count in others))
+    return (listen, *(f"gatecrash worker --master HOST --key KEY --workers {count}" for count in others))

@@ -27,7 +27,7 @@ from harness.swarm.messaging.protocol import (
     SwarmSpec,
     decode_event,
     encode_line,
-    write_spec,
+    encode_spec,
 )
 
 E = TypeVar("E", bound=msgspec.Struct)
@@ -47,16 +47,14 @@ class SwarmChild:
 
     def __init__(self, spec: SwarmSpec, paths: RunPaths) -> None:
         self._spec = spec
-        self._spec_file = paths.root / "swarm.json"
         self._log = paths.logs / "swarm.log"
         self._events: queue.Queue[Event | None] = queue.Queue()
         self._ended = False
 
     def __enter__(self) -> Self:
-        write_spec(self._spec, self._spec_file)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "harness.swarm", str(self._spec_file)],
+                [sys.executable, "-m", "harness.swarm"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -65,6 +63,7 @@ class SwarmChild:
             )
         self._reader = threading.Thread(target=self._read, name="swarm-events", daemon=True)
         self._reader.start()
+        self._write(encode_spec(self._spec))
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -82,7 +81,6 @@ class SwarmChild:
             if pipe is not None:
                 with suppress(OSError):  # what could not be said to a swarm that died is still in the buffer
                     pipe.close()
-        self._spec_file.unlink(missing_ok=True)  # it holds the operator's token
 
     @property
     def pid(self) -> int:
@@ -91,10 +89,13 @@ class SwarmChild:
 
     def tell(self, command: Command) -> None:
         """Send one command; a swarm that is already gone does not mind."""
+        self._write(encode_line(command))
+
+    def _write(self, line: bytes) -> None:
         if self._process.stdin is None or self._process.stdin.closed:
             return
         try:
-            self._process.stdin.write(encode_line(command))
+            self._process.stdin.write(line)
             self._process.stdin.flush()
         except OSError:
             return

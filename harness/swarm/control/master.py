@@ -7,21 +7,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
+import msgspec
 from locust import User
 from locust.env import Environment
 from locust.rpc.zmqrpc import Server
 from locust.runners import MasterRunner
 
 from harness.record.seal_key import stripped_environment
-from harness.swarm.messaging.channel import MasterSocket
+from harness.swarm.messaging.channel import LOOPBACK, MasterSocket, Remote
 from harness.swarm.messaging.envelope import MasterEnd
-from harness.swarm.messaging.protocol import hand_key
+from harness.swarm.messaging.protocol import Reach, SwarmSpec, WorkerStart, hand_start
 from harness.swarm.users.loader import TREE
 
-LOOPBACK: Final = "127.0.0.1"
 _QUIT_S: Final = 3.0
 
 _log = logging.getLogger(__name__)
@@ -36,10 +35,11 @@ class OnSaleMaster(MasterRunner):
     It hears nobody but the workers of this run, see `channel`.
     """
 
-    def __init__(self, environment: Environment, listen: str = LOOPBACK, port: int = 0) -> None:
+    def __init__(self, environment: Environment, remote: Remote | None = None) -> None:
         self.channel = MasterEnd()
-        self._address = listen, port
-        super().__init__(environment, listen, 0)  # Locust's own socket, on any port, is closed again at once
+        self._remote = remote
+        self._port = 0
+        super().__init__(environment, LOOPBACK, 0)  # Locust's own socket, on any port, is closed again at once
         self._dispatched = False
 
     @property
@@ -50,14 +50,20 @@ class OnSaleMaster(MasterRunner):
     @server.setter
     def server(self, plain: Server) -> None:
         plain.close(linger=0)  # type: ignore[no-untyped-call]
-        host, port = self._address
-        self._server = MasterSocket(host, port, self.channel)
-        self._address = host, self._server.port
+        self._server = MasterSocket(self.channel, self._port, self._remote)
+        self._port = self._server.port  # where workers look for it again when Locust opens it anew
+        if self._remote is not None:
+            self._remote = msgspec.structs.replace(self._remote, port=self._server.remote_port)
 
     @property
     def port(self) -> int:
-        """Where workers reach it."""
+        """Where workers of this machine reach it."""
         return int(self.server.port)
+
+    @property
+    def remote_port(self) -> int:
+        """Where workers of other machines reach it; 0 when they cannot."""
+        return self.server.remote_port
 
     def start(
         self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: list[type[User]] | None = None
@@ -73,11 +79,12 @@ class OnSaleMaster(MasterRunner):
 class WorkerProcesses:
     """The worker processes on this machine. `keys`: of each worker's channel, by its number."""
 
-    def __init__(self, spec_file: Path, host: str, port: int, keys: Mapping[int, bytes]) -> None:
-        command = [sys.executable, "-m", "harness.swarm.control.worker", "--master", f"{host}:{port}"]
+    def __init__(self, spec: SwarmSpec, port: int, keys: Mapping[int, bytes]) -> None:
+        command = [sys.executable, "-m", "harness.swarm.control.worker", "--master", f"{LOOPBACK}:{port}"]
+        plain = msgspec.structs.replace(spec, reach=Reach())  # the run's key is no business of theirs
         self._processes = {
             number: subprocess.Popen(
-                [*command, "--number", str(number), str(spec_file)],
+                [*command, "--number", str(number)],
                 stdin=subprocess.PIPE,  # its end is ours
                 stdout=sys.stderr,
                 env={**stripped_environment(), "PYTHONPATH": _python_path()},
@@ -85,7 +92,7 @@ class WorkerProcesses:
             for number in keys
         }
         for number, process in self._processes.items():
-            hand_key(process, keys[number])
+            hand_start(process, WorkerStart(spec=plain, key=keys[number].hex()))
 
     def deaths(self) -> dict[int, int]:
         """Worker → exit code, of those that have ended since the last call."""
@@ -108,11 +115,6 @@ class WorkerProcesses:
 def _close(process: subprocess.Popen[bytes]) -> None:
     if process.stdin is not None:
         process.stdin.close()
-
-
-def reach_locally(listen: str) -> str:
-    """Where a worker of this machine finds what listens there."""
-    return LOOPBACK if listen in ("0.0.0.0", "*", "") else listen
 
 
 def _python_path() -> str:

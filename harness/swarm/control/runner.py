@@ -89,12 +89,12 @@ _TICK_S: Final = 1.0
 class Swarm:
     """One rehearsal's load. `tell` sends events to the conductor; `commands` holds what the conductor asks."""
 
-    def __init__(self, spec: SwarmSpec, spec_file: Path, tell: Callable[[Event], None], commands: Queue) -> None:
+    def __init__(self, spec: SwarmSpec, tell: Callable[[Event], None], commands: Queue) -> None:
         self._spec = spec
         self._tell = tell
         self._commands = commands
         self._collector = Collector(RunPaths(root=Path(spec.run_dir)))
-        self._workforce = Workforce(spec, spec_file, self._collector, self._is_to_quit)
+        self._workforce = Workforce(spec, self._collector, self._is_to_quit)
         self._capabilities: tuple[str, ...] = ()
 
     def run(self) -> None:
@@ -213,7 +213,7 @@ class Swarm:
             facts = workforce.facts[number]
             facts.first_sends_s, facts.followers = self._collector.first_sends_s(number)
         notes.extend(self._collector.unwritten.values())
-        notes.extend(workforce.note_of_strangers())
+        notes.extend(workforce.notes_of_strangers())
         load = self._summary()
         if load.condensed:
             notes.append(
@@ -253,7 +253,7 @@ class Swarm:
             self._collector.ensure(table)
         summary = self._summary()
         self._collector.finish()
-        notes = (*said.notes, *self._workforce.note_of_strangers())
+        notes = (*said.notes, *self._workforce.notes_of_strangers())
         self._tell(Settled(load=summary, at_rest=said.at_rest, seat_map=said.seat_map, notes=notes))
 
     def _summary(self) -> LoadSummary:

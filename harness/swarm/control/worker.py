@@ -1,8 +1,8 @@
-"""One worker process: `python -m harness.swarm.control.worker --master HOST:PORT --number N SPEC.json`.
+"""One worker process: `python -m harness.swarm.control.worker --master HOST:PORT --number N`.
 
 Runs the users that Locust's master dispatches to it, and sends on what they record once a second. It keeps the same
 batches on its own disk until the master has finished its tables, so that its death loses at most a second. The first
-line on its stdin is the key of its channel to the master.
+line on its stdin is a `WorkerStart`.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ from harness.swarm.control import health
 from harness.swarm.control.baseline import Unreadable, read_baseline
 from harness.swarm.control.settle import settle
 from harness.swarm.messaging import messages
-from harness.swarm.messaging.channel import WorkerSocket
+from harness.swarm.messaging.channel import LOOPBACK, WorkerSocket
 from harness.swarm.messaging.envelope import Envelope, worker_end
 from harness.swarm.messaging.messages import MESSAGE_TYPE
-from harness.swarm.messaging.protocol import SwarmSpec, read_spec, take_key
+from harness.swarm.messaging.protocol import WorkerStart, take_start
+from harness.swarm.messaging.run_key import RunKey
 from harness.swarm.recording.clock import ClockEstimate, ReleaseInstant, RoundTrip, estimate
 from harness.swarm.recording.progress_file import open_progress
 from harness.swarm.recording.recorder import STAMP_EVERY, Recorder, prepare_arrow
@@ -59,6 +60,7 @@ from harness.swarm.users.locustfile import AllowedHosts, allowed_hosts, extra_he
 from harness.swarm.users.probes import start_probes
 from harness.swarm.users.user import RehearsalUser, WorkerContext
 
+_DISCARD: Final = 9  # the port of that service: nothing is sent there
 _FLUSH_S: Final = 1.0
 _BATCH_ROWS: Final = 4000
 _QUIET_S: Final = 0.25  # around the release nothing else may run
@@ -77,11 +79,14 @@ _log = logging.getLogger(__name__)
 class OnSaleWorker(WorkerRunner):
     """Locust's worker, which hears nobody but the master of this run, see `channel`."""
 
-    def __init__(self, environment: Environment, envelope: Envelope, master_host: str, master_port: int) -> None:
-        self._envelope = envelope
+    def __init__(
+        self, environment: Environment, envelope: Envelope, key: RunKey | None, master_host: str, master_port: int
+    ) -> None:
+        self._channel = envelope, key
+        self._master = master_host, master_port
         environment.stats = RequestStats(use_response_times_cache=False)  # as Locust does for its own workers
         environment.runner = self
-        super().__init__(environment, master_host, master_port)
+        super().__init__(environment, LOOPBACK, _DISCARD)  # Locust's own socket is closed again at once
 
     @property
     def client(self) -> Client:
@@ -90,14 +95,16 @@ class OnSaleWorker(WorkerRunner):
 
     @client.setter
     def client(self, plain: Client) -> None:
-        self._client = WorkerSocket(plain, self._envelope)
+        plain.close(linger=0)  # type: ignore[no-untyped-call]
+        self.master_host, self.master_port = self._master
+        self._client = WorkerSocket(*self._master, self.client_id, *self._channel)
 
 
 class Worker:
     """One worker's part in a rehearsal. Its methods are the answers to the master's messages."""
 
-    def __init__(self, spec: SwarmSpec, number: int, key: bytes, master_host: str, master_port: int) -> None:
-        self._spec = spec
+    def __init__(self, start: WorkerStart, number: int, master_host: str, master_port: int) -> None:
+        self._spec = spec = start.spec
         self._number = number
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
         tracer = Tracer(spec.seed, spec.scenario.load.trace_ratio)
@@ -130,7 +137,9 @@ class Worker:
         self._flushing = BoundedSemaphore()
         self._measuring = BoundedSemaphore()
         self._pong: AsyncResult = AsyncResult()
-        self._runner = OnSaleWorker(self._environment, worker_end(key, number), master_host, master_port)
+        envelope = worker_end(bytes.fromhex(start.key), number)
+        run_key = RunKey.parse(start.run_key) if start.run_key else None
+        self._runner = OnSaleWorker(self._environment, envelope, run_key, master_host, master_port)
         self._runner.register_message(MESSAGE_TYPE, self._on_message)
         self._environment.events.spawning_complete.add_listener(self._on_spawned)  # type: ignore[no-untyped-call]
 
@@ -359,8 +368,8 @@ def _give_up(greenlet: gevent.Greenlet) -> None:
 
 def main() -> int:
     """Parse the command line and work."""
-    key = take_key(sys.stdin.fileno())
-    if key is None:
+    start = take_start(sys.stdin.fileno())
+    if start is None:
         print("the master is gone", file=sys.stderr)
         return 1
     _end_with_parent()
@@ -368,12 +377,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m harness.swarm.control.worker")
     parser.add_argument("--master", required=True, help="HOST:PORT of the master")
     parser.add_argument("--number", required=True, type=int, help="this worker's number, from 1")
-    parser.add_argument("spec", type=Path)
     arguments = parser.parse_args()
     host, _, port = arguments.master.rpartition(":")
     prepare_arrow()
     try:
-        Worker(read_spec(arguments.spec), arguments.number, key, host, int(port)).run()
+        Worker(start, arguments.number, host, int(port)).run()
     except GatecrashError as error:
         print(error, file=sys.stderr)
         return int(error.exit_code)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from time import monotonic
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import gevent
 import locust
@@ -20,16 +20,19 @@ from harness.errors import EnvironmentProblem, Interrupted
 from harness.swarm.control import lost_workers
 from harness.swarm.control.collector import Collector
 from harness.swarm.control.lost_workers import LastWord, LostWorker
-from harness.swarm.control.master import OnSaleMaster, WorkerProcesses, reach_locally, spare_cores
+from harness.swarm.control.master import OnSaleMaster, WorkerProcesses, spare_cores
 from harness.swarm.control.summary import WorkerFacts
 from harness.swarm.joining.server import JoinServer
 from harness.swarm.messaging import messages
+from harness.swarm.messaging.channel import LOOPBACK, Remote
 from harness.swarm.messaging.messages import MESSAGE_TYPE
-from harness.swarm.messaging.protocol import JOIN_TIMEOUT_S, SwarmSpec
+from harness.swarm.messaging.protocol import JOIN_TIMEOUT_S, Reach, SwarmSpec
+from harness.swarm.messaging.run_key import RunKey
 from harness.swarm.recording.progress_file import Begun
 from harness.swarm.users.classes import user_classes
 
-LOOPBACK: Final = "127.0.0.1"
+_LOCAL_NAMES: Final = (LOOPBACK, "localhost", "::1")
+_FORBIDDEN: Final = 403
 _CONFLICT: Final = 409
 
 
@@ -45,7 +48,12 @@ def serve_web(environment: Environment, port: int) -> WebUI:
 
 
 def _only_watch() -> Response | None:
-    """Start, edit and stop are the rehearsal's; so is what Locust would take from a form."""
+    """Start, edit and stop are the rehearsal's; so is what Locust would take from a form.
+
+    A page of another site whose name leads here is no page of ours: its browser says which host it asked for.
+    """
+    if urlsplit(f"//{request.host}").hostname not in _LOCAL_NAMES:
+        return Response("this page is shown at 127.0.0.1 only\n", _FORBIDDEN, mimetype="text/plain")
     if request.method == "POST":
         return Response("gatecrash rehearses: this page only shows it\n", _CONFLICT, mimetype="text/plain")
     return None
@@ -71,17 +79,17 @@ class Workforce:
     `facts`: all that is known of each. `notes`: what a reader of the record must know of them.
     """
 
-    def __init__(self, spec: SwarmSpec, spec_file: Path, collector: Collector, unwanted: Callable[[], bool]) -> None:
+    def __init__(self, spec: SwarmSpec, collector: Collector, unwanted: Callable[[], bool]) -> None:
         self.facts: dict[int, WorkerFacts] = {}
         self.notes: list[str] = []
         self.t0_s: float | None = None  # on this process's monotonic clock
         self._spec = spec
-        self._spec_file = spec_file
         self._collector = collector
         self._unwanted = unwanted
         environment = Environment(user_classes=user_classes(spec), events=locust.events)
         reach = spec.reach
-        self._runner = OnSaleMaster(environment, reach.listen, reach.port + 1 if reach.port else 0)
+        self._run_key = RunKey.parse(reach.key) if reach.remote_workers else None
+        self._runner = OnSaleMaster(environment, self._remote(reach))
         environment.runner = self._runner
         if reach.web_port is not None:
             serve_web(environment, reach.web_port)
@@ -92,7 +100,13 @@ class Workforce:
         self._users: dict[int, dict[str, tuple[int, int]]] = {}
         self._processes: WorkerProcesses | None = None
         self._join_server: JoinServer | None = None
-        self._dropped_told = 0
+        self._strangers_told = (0, 0)
+
+    def _remote(self, reach: Reach) -> Remote | None:
+        """Beside the join server's port, where that one is fixed."""
+        if self._run_key is None:
+            return None
+        return Remote(reach.listen, reach.port + 1 if reach.port else 0, self._run_key)
 
     def start(self, waiting: Callable[[int], None]) -> tuple[str, ...]:
         """Start this machine's workers and wait for all; `waiting` is told the port when others may join.
@@ -101,11 +115,11 @@ class Workforce:
         """
         own = self._spec.workers or spare_cores()
         reach = self._spec.reach
-        channel, port = self._runner.channel, self._runner.port
+        channel = self._runner.channel
         keys = {number: channel.key_of(number) for number in range(1, own + 1)}
-        self._processes = WorkerProcesses(self._spec_file, reach_locally(reach.listen), port, keys)
-        if reach.remote_workers:
-            self._join_server = JoinServer(self._spec, own + 1, port, channel.key_of)
+        self._processes = WorkerProcesses(self._spec, self._runner.port, keys)
+        if self._run_key is not None:
+            self._join_server = JoinServer(self._spec, own + 1, self._runner.remote_port, channel.key_of)
             waiting(self._join_server.port)
         count = own + reach.remote_workers
         start_timeout_s = JOIN_TIMEOUT_S if reach.remote_workers else _START_TIMEOUT_S
@@ -117,7 +131,6 @@ class Workforce:
             raise EnvironmentProblem(
                 f"{missing} of {count} load workers did not start", hint="the reason is above in this log"
             )
-        self._spec_file.unlink(missing_ok=True)  # all have read it, and it holds the operator's token
         for number, hello in sorted(hellos.items()):
             self.facts[number] = WorkerFacts(number=number, host=hello.host)
             self._clients[number] = hello.client_id
@@ -224,12 +237,17 @@ class Workforce:
         if not self._collector.has_all(number, batches):
             self._collector.recover(number)
 
-    def note_of_strangers(self) -> tuple[str, ...]:
-        """How many messages of strangers came since the last call, in words; nothing when none did."""
-        dropped, self._dropped_told = self._runner.channel.dropped - self._dropped_told, self._runner.channel.dropped
-        if not dropped:
-            return ()
-        return (f"{dropped:,} message{'s' * (dropped != 1)} on the swarm's port did not carry the run's secret",)
+    def notes_of_strangers(self) -> tuple[str, ...]:
+        """How many strangers came since the last call, in words; nothing when none did."""
+        refused = self._runner.server.refused + (self._join_server.refused if self._join_server else 0)
+        came = self._runner.channel.dropped, refused
+        dropped, refused = came[0] - self._strangers_told[0], came[1] - self._strangers_told[1]
+        self._strangers_told = came
+        notes = (
+            f"{dropped:,} message{'s' * (dropped != 1)} on the swarm's port did not carry the run's secret",
+            f"{refused:,} connection{'s' * (refused != 1)} to the swarm's ports did not prove the run's key",
+        )
+        return tuple(note for note, count in zip(notes, (dropped, refused), strict=True) if count)
 
     def end(self) -> None:
         """Send everybody home; whoever does not go is made to."""

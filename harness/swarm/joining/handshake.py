@@ -1,10 +1,10 @@
 """The messages with which a worker of another machine joins a master, before Locust comes into play.
 
-One line of JSON each way over TCP: the worker asks to join, the master welcomes or refuses. After that the worker's
-side sends an empty line each second, and the master sends it back. When they stop, or the connection ends, the master
-has lost that worker, and the worker has lost its master and stops: nobody loads a platform unseen. When the worker
-process has ended, its side says so with a last line. Both sides must run the same code: a journey that differs by one
-line is another journey. Nothing here imports locust or gevent.
+One line of JSON each way over a connection on which both have proved the run's key (see `run_key`): the worker asks to
+join, the master welcomes or refuses. After that the worker's side sends an empty line each second, and the master sends
+it back. When they stop, or the connection ends, the master has lost that worker, and the worker has lost its master and
+stops: nobody loads a platform unseen. When the worker process has ended, its side says so with a last line. Both sides
+must run the same code: a journey that differs by one line is another journey. Nothing here imports locust or gevent.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -45,9 +46,9 @@ class JoinRequest(_Line, frozen=True, tag="knock"):
 
 
 class Welcome(_Line, frozen=True, tag="welcome"):
-    """It may. `port`: Locust's on the master. `files`: each FILE that the spec names → its sha256 at the master.
+    """It may. `port`: Locust's on the master. `files`: each file that the spec names → its sha256 at the master.
 
-    `key`: of this worker's channel to the master in hex, see `channel`.
+    `key`: of this worker's channel to the master in hex, see `envelope`.
     """
 
     number: int
@@ -124,7 +125,18 @@ def scenario_digest(scenario: Scenario) -> str:
     return hashlib.sha256(_encoder.encode(scenario)).hexdigest()[:_DIGITS]
 
 
+def named_files(spec: SwarmSpec) -> tuple[str, ...]:
+    """Every file that a worker needs for it: code, and what a platform of the user's own reads."""
+    own = spec.addresses.own
+    of_platform = (own.people, own.ca_file) if own else ()
+    return tuple(sorted({spec.platform.rpartition(":")[0], *spec.journeys.files, *filter(None, of_platform)}))
+
+
+def digest_of(file: Path) -> str:
+    """sha256 of what it holds."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def files_of(spec: SwarmSpec) -> dict[str, str]:
-    """Each FILE that the spec names → its sha256. Raises InputError when one is not there."""
-    files = sorted({spec.platform.rpartition(":")[0], *spec.journeys.files})
-    return {file: hashlib.sha256(find_file(file).read_bytes()).hexdigest() for file in files}
+    """Each of `named_files` → its sha256. Raises InputError when one is not there."""
+    return {file: digest_of(find_file(file)) for file in named_files(spec)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Sequence
 from typing import Final
@@ -11,8 +12,10 @@ from harness import scenario as scenarios
 from harness.errors import InputError
 from harness.scenario import Override
 from harness.swarm.joining.handshake import DEFAULT_PORT, scenario_digest
-from harness.swarm.joining.worker_machine import is_loopback
-from harness.swarm.messaging.protocol import Reach
+from harness.swarm.joining.keyed_connection import is_loopback
+from harness.swarm.joining.lent import to_lend
+from harness.swarm.messaging.protocol import Reach, SwarmSpec
+from harness.swarm.messaging.run_key import RunKey, taken
 
 WEB_PORT: Final = 8089  # Locust's own
 _LOOPBACK: Final = "127.0.0.1"
@@ -34,8 +37,15 @@ def reach_of(listen: str, remote_workers: int, *, web: bool, stack: str = "embed
         listen=host,
         port=(port or DEFAULT_PORT) if remote_workers else 0,
         remote_workers=remote_workers,
+        key=(taken() or RunKey.draw()).text if remote_workers else "",
         web_port=_web_port() if web else None,
     )
+
+
+def invitation(spec: SwarmSpec, port: int) -> str:
+    """The command line with which a worker of another machine joins, to be pasted there. It holds the run's key."""
+    command = ("gatecrash", "worker", "--master", f"{spec.reach.listen}:{port}", "--key", spec.reach.key)
+    return shlex.join((*command, *to_lend(spec)))
 
 
 def expected_digest(scenario: str, changes: Sequence[str]) -> str:

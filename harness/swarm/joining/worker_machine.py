@@ -1,12 +1,10 @@
-"""A worker's way into a swarm that another machine runs: ask to join, check that both run the same, work, be watched.
+"""A worker's way into a swarm that another machine runs: prove the key, ask to join, lend what was named, work.
 
 Nothing here imports locust or gevent: the worker itself is a child process.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import select
 import shutil
 import socket
 import subprocess
@@ -25,10 +23,8 @@ from harness.processes.managed import child_environment
 from harness.record.paths import RunPaths
 from harness.stack import Addresses
 from harness.swarm.joining.handshake import (
-    DEFAULT_PORT,
     HEARTBEAT,
     HEARTBEAT_S,
-    LINE_BYTES_MAX,
     LOST_AFTER_S,
     Farewell,
     JoinRequest,
@@ -36,53 +32,48 @@ from harness.swarm.joining.handshake import (
     Welcome,
     decode_answer,
     encode,
-    files_of,
     own_versions,
 )
-from harness.swarm.messaging.protocol import hand_key, write_spec
+from harness.swarm.joining.keyed_connection import KeyedConnection, Master, is_loopback, reach
+from harness.swarm.joining.lent import Lent
+from harness.swarm.messaging.protocol import WorkerStart, hand_start
+from harness.swarm.messaging.run_key import RunKey
 from harness.swarm.recording.progress_file import read_progress
 
-_CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 10.0
-_KNOCK_AGAIN_S: Final = 0.5
 _FOLLOWS_WITHIN_S: Final = 15.0  # the master has ended: its workers should have, too
 
 
-class Master(msgspec.Struct, frozen=True):
-    """Where a master's join server listens."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Master:
-        """HOST or HOST:PORT. Raises InputError."""
-        parts = urlsplit(f"//{text}")
-        try:
-            if parts.hostname:
-                return cls(parts.hostname, parts.port or DEFAULT_PORT)
-        except ValueError as error:
-            raise InputError(f"{text!r}: {error}", key="--master", hint="HOST or HOST:PORT") from error
-        raise InputError(f"{text!r} names no host", key="--master", hint="HOST or HOST:PORT")
-
-
-def join(master: Master, workers: int, scenario: str, wait_s: float, say: Callable[[str], None]) -> int:
-    """Join with so many workers, work until the master has had enough, return the worst of their exit codes.
+class Call(msgspec.Struct, frozen=True):
+    """Whom to join, and how.
 
     `scenario`: the digest that the master's must have, "" for any. `wait_s`: how long to try where nobody answers.
-    Raises InputError when refused, EnvironmentProblem when nobody opens, NoVerdict when the master is lost.
+    """
+
+    master: Master
+    key: RunKey
+    lent: Lent
+    scenario: str = ""
+    wait_s: float = 60.0
+
+
+def join(call: Call, workers: int, say: Callable[[str], None]) -> int:
+    """Join with so many workers, work until the master has had enough, return the worst of their exit codes.
+
+    Raises InputError when refused or asked for what is not lent, EnvironmentProblem when nobody opens, NoVerdict when
+    the master is lost.
     """
     members: list[Member] = []
     try:
         for _ in range(workers):
             try:
-                members.append(Member(master, scenario, wait_s))
+                members.append(Member(call))
             except InputError as error:
                 if not members:
                     raise
                 say(f"{len(members)} of {workers} workers joined: {error}")
                 break
-            say(f"worker {members[-1].number} joined {master.host}:{master.port} ({members[-1].scenario_name})")
+            say(f"worker {members[-1].number} joined {call.master} ({members[-1].scenario_name})")
         while any([member.is_working() for member in members]):  # noqa: C419 - each must send its heartbeat
             time.sleep(HEARTBEAT_S)
         return max(member.exit_code for member in members)
@@ -94,19 +85,22 @@ def join(master: Master, workers: int, scenario: str, wait_s: float, say: Callab
 class Member:
     """One worker process and the connection over which the master watches it."""
 
-    def __init__(self, master: Master, scenario: str, wait_s: float) -> None:
-        self._connection = _reach(master, wait_s)
+    def __init__(self, call: Call) -> None:
+        self._connection = reach(call.master, call.key, call.wait_s)
         try:
-            welcome = _request_to_join(self._connection, scenario)
-            _require_same_files(welcome)
-            _require_reachable(welcome.spec.addresses, master.host)
+            welcome = _request_to_join(self._connection, call)
+            spec = call.lent.only(welcome.spec, welcome.files)
+            _require_reachable(spec.addresses, call.master.host)
         except BaseException:
             self._connection.close()
             raise
         self.number = welcome.number
-        self.scenario_name = welcome.spec.scenario.name
+        self.scenario_name = spec.scenario.name
         self._folder = Path(tempfile.mkdtemp(prefix=f"gatecrash-worker-{welcome.number}-"))
-        self._process = self._start(welcome, f"{master.host}:{welcome.port}")
+        start = WorkerStart(
+            spec=msgspec.structs.replace(spec, run_dir=str(self._folder)), key=welcome.key, run_key=call.key.text
+        )
+        self._process = self._start(start, Master(call.master.host, welcome.port))
         self._heard_s = time.monotonic()
         self._told = False
 
@@ -121,10 +115,8 @@ class Member:
         code = self._process.poll()
         if self._told:
             return False
-        try:
-            self._connection.sendall(HEARTBEAT if code is None else encode(self._farewell(code)))
-            self._require_answer()
-        except OSError:
+        self._connection.send(HEARTBEAT if code is None else encode(self._farewell(code)))
+        if self._is_master_gone():
             self._follow_master()
             code = self._process.poll()
         self._told = code is not None
@@ -133,17 +125,18 @@ class Member:
     def _farewell(self, code: int) -> Farewell:
         return Farewell(exit_code=code, begun=read_progress(RunPaths(root=self._folder).progress(self.number)))
 
-    def _require_answer(self) -> None:
-        """Raises OSError when the master has ended the connection, NoVerdict when it has been silent for too long."""
-        if select.select([self._connection], [], [], 0)[0]:
-            if not self._connection.recv(LINE_BYTES_MAX):
-                raise ConnectionResetError
+    def _is_master_gone(self) -> bool:
+        """Whether it has ended the connection. Raises NoVerdict when it has been silent for too long."""
+        while self._connection.receive(0) is not None:
             self._heard_s = time.monotonic()
+        if self._connection.has_ended:
+            return True
         if time.monotonic() - self._heard_s > LOST_AFTER_S:
             raise NoVerdict(
                 f"nothing was heard from the master for {LOST_AFTER_S:g} s, so worker {self.number} was stopped",
                 hint="check the network between the two; the master goes on without this worker",
             )
+        return False
 
     def end(self, say: Callable[[str], None]) -> None:
         """Whatever happens, no worker stays behind. What a broken one recorded is kept."""
@@ -160,20 +153,17 @@ class Member:
         if code == 0:
             shutil.rmtree(self._folder, ignore_errors=True)
         else:
-            (self._folder / "swarm.json").unlink(missing_ok=True)
             say(f"worker {self.number} ended with {code}; what it recorded is in {self._folder}")
 
-    def _start(self, welcome: Welcome, locust_address: str) -> subprocess.Popen[bytes]:
-        spec_file = self._folder / "swarm.json"
-        write_spec(msgspec.structs.replace(welcome.spec, run_dir=str(self._folder)), spec_file)
-        command = [sys.executable, "-m", "harness.swarm.control.worker", "--master", locust_address]
+    def _start(self, start: WorkerStart, locust: Master) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "harness.swarm.control.worker", "--master", str(locust)]
         process = subprocess.Popen(
-            [*command, "--number", str(self.number), str(spec_file)],
+            [*command, "--number", str(self.number)],
             stdin=subprocess.PIPE,  # its end is ours
             stdout=sys.stderr,
             env=child_environment({}),
         )
-        hand_key(process, bytes.fromhex(welcome.key))
+        hand_start(process, start)
         return process
 
     def _follow_master(self) -> None:
@@ -183,41 +173,22 @@ class Member:
             raise NoVerdict("the master is gone", hint="its log says why") from None
 
 
-def _reach(master: Master, wait_s: float) -> socket.socket:
-    """A connection to the join server; tries again while nobody listens."""
-    deadline_s = time.monotonic() + wait_s
-    while True:
-        try:
-            return socket.create_connection((master.host, master.port), timeout=_CONNECT_S)
-        except socket.gaierror as error:
-            raise InputError(f"there is no host {master.host}: {error.strerror}", key="--master") from error
-        except OSError as error:
-            if time.monotonic() + _KNOCK_AGAIN_S > deadline_s:
-                raise EnvironmentProblem(
-                    f"no master answers at {master.host}:{master.port}: {error.strerror or error}",
-                    hint="start `gatecrash rehearse … --remote-workers N --listen HOST` there first",
-                ) from error
-        time.sleep(_KNOCK_AGAIN_S)
-
-
-def _request_to_join(connection: socket.socket, scenario: str) -> Welcome:
-    connection.settimeout(_ANSWER_S)
+def _request_to_join(connection: KeyedConnection, call: Call) -> Welcome:
+    request = JoinRequest(host=socket.gethostname(), versions=own_versions(), scenario=call.scenario)
+    connection.send(encode(request))
+    line = connection.receive(_ANSWER_S)
+    if line is None:
+        raise EnvironmentProblem(f"the master at {call.master} does not answer", hint="see its log")
     try:
-        connection.sendall(encode(JoinRequest(host=socket.gethostname(), versions=own_versions(), scenario=scenario)))
-        with connection.makefile("rb") as lines:
-            answer = decode_answer(lines.readline(LINE_BYTES_MAX))
-    except (OSError, msgspec.DecodeError) as error:
-        raise EnvironmentProblem(f"this is no master of gatecrash: {error}", hint="see --master") from error
+        answer = decode_answer(line)
+    except msgspec.DecodeError as error:
+        raise EnvironmentProblem(
+            f"the master at {call.master} says something else than this version expects: {error}",
+            hint="install the same version of gatecrash on both machines",
+        ) from error
     if isinstance(answer, Refused):
         raise InputError(f"the master refuses: {answer.message}", hint=answer.hint)
     return answer
-
-
-def _require_same_files(welcome: Welcome) -> None:
-    own = files_of(welcome.spec)
-    for file, digest in welcome.files.items():
-        if own.get(file) != digest:
-            raise InputError("is not the same as at the master", file=file, hint="copy the master's here")
 
 
 def _require_reachable(addresses: Addresses, master_host: str) -> None:
@@ -230,11 +201,3 @@ def _require_reachable(addresses: Addresses, master_host: str) -> None:
                 f"the platform is at {url}, which only the master's machine reaches",
                 hint="rehearse a platform that listens on the network",
             )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether that host is this machine and no other can mean it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,7 +2,8 @@
 
 Whoever can reach the master's port can send to it, and Locust believes every message. Here is the one place at which
 messages come in, on either side: what is not wrapped as `envelope` says is dropped before Locust or anything of ours
-has read it. A worker gets its key over its stdin or, on another machine, in the answer to its join.
+has read it. A worker gets its key over its stdin or, on another machine, in the answer to its join. Workers of this
+machine connect over loopback; those of others to an endpoint of its own, which `guard` stands before.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ from collections.abc import Callable
 from typing import Final
 
 import gevent
+import msgspec
 import zmq.green as zmq
 from locust.exception import RPCError
 from locust.rpc import Message
 from locust.rpc.zmqrpc import BaseSocket, Client, Server
 
 from harness.swarm.messaging.envelope import Envelope, MasterEnd
+from harness.swarm.messaging.guard import HANDSHAKE_WITHIN_MS, Guard
+from harness.swarm.messaging.run_key import RunKey, endpoint
+
+LOOPBACK: Final = "127.0.0.1"
 
 MESSAGE_BYTES_MAX: Final = 1 << 26
 """Of one message; a peer that announces more is disconnected before memory is taken for it."""
@@ -24,20 +30,48 @@ MESSAGE_BYTES_MAX: Final = 1 << 26
 _UNREADABLE: Final = (ValueError, TypeError, KeyError, RecursionError)
 
 
-class MasterSocket(Server):
-    """Locust's socket of a master, which hears nobody but the workers of this run."""
+class Remote(msgspec.Struct, frozen=True):
+    """Where workers of other machines connect, port 0 for any free one, and the key that they must prove."""
 
-    def __init__(self, host: str, port: int, end: MasterEnd) -> None:
-        """Listen at that port, 0 for any free one. Raises RPCError when it cannot."""
-        BaseSocket.__init__(self, zmq.ROUTER, self.ipv4_only(host, port))  # type: ignore[no-untyped-call]
+    host: str
+    port: int
+    key: RunKey
+
+
+class MasterSocket(Server):
+    """Locust's socket of a master, which hears nobody but the workers of this run.
+
+    It listens at `port` of the loopback, and at `remote_port` for workers of other machines.
+    """
+
+    def __init__(self, end: MasterEnd, port: int = 0, remote: Remote | None = None) -> None:
+        """Port 0 is any free one. Raises RPCError when it cannot listen."""
+        BaseSocket.__init__(self, zmq.ROUTER, ipv4_only=True)  # type: ignore[no-untyped-call]
         self._end = end
+        self._guard: Guard | None = None
+        self.remote_port = 0
         self.socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
+        self.socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_WITHIN_MS)
         try:
-            self.port = port or self.socket.bind_to_random_port(f"tcp://{host}")
+            self.port = port or self.socket.bind_to_random_port(f"tcp://{LOOPBACK}")
             if port:
-                self.socket.bind(f"tcp://{host}:{port}")
+                self.socket.bind(endpoint(LOOPBACK, port))
+            if remote is not None:
+                self._guard = Guard(self.socket, remote.key)
+                self.remote_port = self._guard.listen(remote.host, remote.port)
         except zmq.ZMQError as error:
             raise RPCError(f"Socket bind failure: {error}") from error
+
+    @property
+    def refused(self) -> int:
+        """Connections from other machines that did not prove the run's key."""
+        return self._guard.refused if self._guard else 0
+
+    def close(self, linger: int | None = None) -> None:
+        """Close it and what stands before it."""
+        if self._guard:
+            self._guard.end()
+        super().close(linger)  # type: ignore[no-untyped-call]
 
     def recv_from_client(self) -> tuple[str, Message]:
         """The next message of a worker; strangers are passed over, and the master's other work goes on meanwhile."""
@@ -71,11 +105,18 @@ class MasterSocket(Server):
 
 
 class WorkerSocket(Client):
-    """Locust's socket of a worker, which hears nobody but the master of this run. It takes over the one of `plain`."""
+    """Locust's socket of a worker, which hears nobody but the master of this run.
 
-    def __init__(self, plain: Client, envelope: Envelope) -> None:
-        self.socket = plain.socket
+    `name`: its own in Locust. `key`: of the run, when the master is on another machine.
+    """
+
+    def __init__(self, host: str, port: int, name: str, envelope: Envelope, key: RunKey | None = None) -> None:
+        BaseSocket.__init__(self, zmq.DEALER, ipv4_only=":" not in host)  # type: ignore[no-untyped-call]
         self._envelope = envelope
+        self.socket.setsockopt(zmq.IDENTITY, name.encode())
+        if key is not None:
+            key.call(self.socket)
+        self.socket.connect(endpoint(host, port))
 
     def send(self, msg: Message) -> None:
         """Say it to the master."""

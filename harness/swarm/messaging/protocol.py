@@ -1,7 +1,7 @@
 """What the conductor and the swarm say to each other, and how a swarm is described.
 
-`python -m harness.swarm SPEC.json` reads a `SwarmSpec`, writes one `Event` per line on stdout and reads one `Command`
-per line on stdin, both JSON. The usual conversation:
+`python -m harness.swarm` reads a `SwarmSpec` as the first line of its stdin, then one `Command` per line; it writes one
+`Event` per line on stdout. All are JSON. The usual conversation:
 
     swarm      conductor
     waiting    →            only with workers of other machines: they may join now
@@ -15,7 +15,7 @@ per line on stdin, both JSON. The usual conversation:
     settled    →            every table of the record is whole
                ←  quit      the process ends; so does end of file on stdin
 
-The swarm removes SPEC.json as soon as its own workers have read it, and at the end at the latest.
+A spec holds the operator's token. It goes from process to process over pipes only, so that no file keeps it.
 `failed` may come instead of any answer; the process then ends with the exit code it names. Nothing here imports locust
 or gevent, so the conductor may load it.
 """
@@ -23,10 +23,8 @@ or gevent, so the conductor may load it.
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -37,6 +35,7 @@ from harness.stack import Addresses
 
 JOIN_TIMEOUT_S: Final = 120.0
 NOTICE_S: Final = 2.0  # T0 is announced so long ahead
+_READ_BYTES: Final = 65536
 DEFAULT_PLATFORM: Final = "scenarios/reference/platform.py:ReferencePlatform"
 NO_ADAPTER: Final = "harness/swarm/users/unaudited.py:Unaudited"
 
@@ -48,13 +47,14 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the swarm's master can be reached. `port` 0: any free one.
 
-    `remote_workers`: how many workers of other machines it waits for, at `listen`:`port`. `web_port` null: Locust's own
-    pages are not served.
+    `remote_workers`: how many workers of other machines it waits for, at `listen`:`port`. They must have `key`, see
+    `run_key`; without remote workers it is "". `web_port` null: Locust's own pages are not served.
     """
 
     listen: str = "127.0.0.1"
     port: int = 0
     remote_workers: int = 0
+    key: str = ""
     web_port: int | None = None
 
 
@@ -200,35 +200,47 @@ def decode_command(line: bytes) -> Command:
     return _command_decoder.decode(line)
 
 
-def read_spec(path: Path) -> SwarmSpec:
-    """A spec from its file. Raises msgspec.ValidationError, OSError."""
-    return msgspec.json.decode(path.read_bytes(), type=SwarmSpec)
+def encode_spec(spec: SwarmSpec) -> bytes:
+    """A spec as one line of JSON, newline included."""
+    return _encoder.encode(spec) + b"\n"
 
 
-def write_spec(spec: SwarmSpec, path: Path) -> None:
-    """A spec into a new file that only its owner may read: it holds the operator's token."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(_encoder.encode(spec))
+def decode_spec(line: bytes) -> SwarmSpec:
+    """A spec from its line. Raises msgspec.DecodeError or ValidationError."""
+    return msgspec.json.decode(line, type=SwarmSpec)
 
 
-def hand_key(process: subprocess.Popen[bytes], key: bytes) -> None:
-    """Give a worker process the key of its channel to the master: one line on its stdin, which stays open.
+class WorkerStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a worker process is told by its parent before anything else.
 
-    Its command line and its environment can be read by others, its stdin cannot.
+    `key`: of its channel to the master in hex, see `envelope`. `run_key`: of the connection, see `run_key`; "" on the
+    master's own machine, where the connection is over loopback.
+    """
+
+    spec: SwarmSpec
+    key: str
+    run_key: str = ""
+
+
+def hand_start(process: subprocess.Popen[bytes], start: WorkerStart) -> None:
+    """Tell a worker process how it starts: one line on its stdin, which stays open.
+
+    Its command line, its environment and a file can be read by others, its stdin cannot.
     """
     if process.stdin is not None:
         with suppress(BrokenPipeError):  # it died already, which its parent notices elsewhere
-            os.write(process.stdin.fileno(), key.hex().encode() + b"\n")
+            process.stdin.write(_encoder.encode(start) + b"\n")
+            process.stdin.flush()
 
 
-def take_key(descriptor: int) -> bytes | None:
-    """What `hand_key` gave; null when the other end is gone before it did, or gave no key."""
+def take_start(descriptor: int) -> WorkerStart | None:
+    """What `hand_start` told; null when the other end is gone before it did, or told something else."""
     line = b""
-    while (byte := os.read(descriptor, 1)) not in (b"", b"\n"):
-        line += byte
+    while not line.endswith(b"\n"):
+        if not (read := os.read(descriptor, _READ_BYTES)):
+            return None
+        line += read
     try:
-        return (bytes.fromhex(line.decode()) or None) if byte else None
-    except ValueError:
+        return msgspec.json.decode(line, type=WorkerStart)
+    except msgspec.DecodeError:
         return None

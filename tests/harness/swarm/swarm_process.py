@@ -26,7 +26,7 @@ from harness.swarm.messaging.protocol import (
     SwarmSpec,
     decode_event,
     encode_line,
-    write_spec,
+    encode_spec,
 )
 from tests.waiting import wait_until
 
@@ -121,17 +121,17 @@ def running(spec: SwarmSpec, *before: str) -> Iterator[SwarmProcess]:
     """A swarm; `before` goes before its command, as in "prlimit --nofile=70"."""
     run_dir = Path(spec.run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    spec_file = run_dir / "swarm.json"
-    write_spec(spec, spec_file)
     log = (run_dir / "swarm.log").open("wb")
     process = subprocess.Popen(
-        [*before, sys.executable, "-m", "harness.swarm", str(spec_file)],
+        [*before, sys.executable, "-m", "harness.swarm"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
+    process.stdin.write(encode_spec(spec))
+    process.stdin.flush()
     swarm = SwarmProcess(process, run_dir)
     try:
         yield swarm

@@ -27,6 +27,7 @@ from harness.swarm.messaging.protocol import (
     Stop,
     Waiting,
 )
+from harness.swarm.messaging.run_key import RunKey
 from harness.swarm.users.plan import lurker_plan
 from tests.harness.swarm.scripted_server import Asked, response, serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
@@ -244,7 +245,9 @@ def test_workers_do_not_outlive_a_master_that_dies_before_it_has_heard_of_them(t
 
 
 def test_a_swarm_that_nobody_waits_for_ends_before_it_is_armed(tmp_path: Path) -> None:
-    spec = msgspec.structs.replace(shop_spec("http://127.0.0.1:9", tmp_path), reach=Reach(remote_workers=1))
+    spec = msgspec.structs.replace(
+        shop_spec("http://127.0.0.1:9", tmp_path), reach=Reach(remote_workers=1, key=RunKey.draw().text)
+    )
     with running(spec) as swarm:
         swarm.expect(Waiting)
         workers = swarm.worker_pids()

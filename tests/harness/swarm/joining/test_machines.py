@@ -5,6 +5,7 @@ Network namespaces stand in for machines and time namespaces for their clocks; s
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from harness.swarm.joining.reach import invitation
 from harness.swarm.messaging.protocol import Reach, SwarmSpec, Waiting
-from tests.harness.swarm.joining.test_worker_machine import shop, to_the_end
+from tests.harness.swarm.joining.test_worker_machine import KEY, shop, to_the_end
 from tests.harness.swarm.namespaces import inside, ip, link, listener_inside, network_namespace
 from tests.harness.swarm.scripted_server import serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
@@ -42,9 +44,10 @@ def require_time_namespaces() -> None:
 
 
 @contextmanager
-def guest_machine(space: str, offset_s: int, log: Path) -> Iterator[None]:
+def guest_machine(spec: SwarmSpec, space: str, offset_s: int, log: Path) -> Iterator[None]:
     clock = ["unshare", "-T", "--monotonic", str(offset_s), "--fork", "--kill-child"]
-    joining = [sys.executable, "-m", "harness", "worker", "--master", f"10.231.2.1:{DOOR}"]
+    called = msgspec.structs.replace(spec, reach=msgspec.structs.replace(spec.reach, listen="10.231.2.1"))
+    joining = [sys.executable, "-m", "harness", *shlex.split(invitation(called, DOOR))[1:]]
     with log.open("wb") as said:
         process = subprocess.Popen([*inside(space), *clock, *joining], cwd=ROOT, stderr=said)
     try:
@@ -55,7 +58,7 @@ def guest_machine(space: str, offset_s: int, log: Path) -> Iterator[None]:
 
 
 def over_machines(spec: SwarmSpec) -> SwarmSpec:
-    return msgspec.structs.replace(spec, reach=Reach(listen="0.0.0.0", port=DOOR, remote_workers=2))
+    return msgspec.structs.replace(spec, reach=Reach(listen="0.0.0.0", port=DOOR, remote_workers=2, key=KEY.text))
 
 
 def who_did_what(swarm: SwarmProcess) -> list[tuple[int, str]]:
@@ -70,7 +73,7 @@ def test_three_machines_with_clocks_hours_apart_release_as_one_and_leave_the_sam
         with running(spec, *inside(one)) as apart:
             apart.expect(Waiting)
             logs = (tmp_path / "two.log", tmp_path / "three.log")
-            with guest_machine(two, OFFSETS_S[0], logs[0]), guest_machine(three, OFFSETS_S[1], logs[1]):
+            with guest_machine(spec, two, OFFSETS_S[0], logs[0]), guest_machine(spec, three, OFFSETS_S[1], logs[1]):
                 armed, finished, settled = to_the_end(apart)
         local = shop_spec(server.url, tmp_path / "local", fans=30, workers=3)
         with running(local, *inside(one)) as together:

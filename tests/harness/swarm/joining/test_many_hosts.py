@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import cast
 import msgspec
 
 from harness.stack import Addresses
+from harness.swarm.joining.reach import invitation
 from harness.swarm.messaging.protocol import (
     Armed,
     Finished,
@@ -23,6 +25,7 @@ from harness.swarm.messaging.protocol import (
     SwarmSpec,
     Waiting,
 )
+from harness.swarm.messaging.run_key import RunKey
 from tests.harness.swarm.hosts import Host, hosts
 from tests.harness.swarm.scripted_server import serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
@@ -32,8 +35,10 @@ ROOT = Path(__file__).parents[4]
 FANS = 30
 
 
-def guest(host: Host, port: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "harness", "worker", "--master", f"{host.sees_us_at}:{port}"]
+def guest(host: Host, spec: SwarmSpec, port: int) -> subprocess.Popen[bytes]:
+    _, *arguments = shlex.split(invitation(spec, port))
+    arguments[arguments.index("--master") + 1] = f"{host.sees_us_at}:{port}"
+    command = [sys.executable, "-m", "harness", *arguments]
     return subprocess.Popen(host.command(*command), cwd=ROOT, stderr=subprocess.DEVNULL)
 
 
@@ -42,7 +47,7 @@ def record(spec: SwarmSpec, others: list[Host]) -> tuple[SwarmProcess, Finished,
     with running(spec) as swarm, ExitStack() as stack:
         if others:
             port = swarm.expect(Waiting).port
-            guests = [guest(host, port) for host in others]
+            guests = [guest(host, spec, port) for host in others]
             for one in guests:
                 stack.callback(one.wait)
                 stack.callback(one.kill)
@@ -74,7 +79,7 @@ def test_three_hosts_give_the_same_record_as_one(tmp_path: Path) -> None:
             )
             for name, workers in (("here", 3), ("there", 1))
         )
-        spread = msgspec.structs.replace(there, reach=Reach(listen="0.0.0.0", remote_workers=2))
+        spread = msgspec.structs.replace(there, reach=Reach(listen="0.0.0.0", remote_workers=2, key=RunKey.draw().text))
         alone, alone_finished, alone_settled = record(here, [])
         swarm, finished, settled = record(spread, others)
     assert deeds(swarm) == deeds(alone)
@@ -96,9 +101,10 @@ def test_a_host_that_is_cut_off_is_lost(tmp_path: Path) -> None:
         port = server.url.rpartition(":")[2]
         addresses = Addresses(booking=f"http://{host.sees_us_at}:{port}", feeds=(), event="e")
         spec = shop_spec(server.url, tmp_path, customer="Loiterer", fans=8, duration_s=25, workers=1)
-        reach = Reach(listen="0.0.0.0", remote_workers=1)
-        with running(msgspec.structs.replace(spec, addresses=addresses, reach=reach)) as swarm:
-            worker = guest(host, swarm.expect(Waiting).port)
+        reach = Reach(listen="0.0.0.0", remote_workers=1, key=RunKey.draw().text)
+        spec = msgspec.structs.replace(spec, addresses=addresses, reach=reach)
+        with running(spec) as swarm:
+            worker = guest(host, spec, swarm.expect(Waiting).port)
             try:
                 swarm.expect(Armed)
                 swarm.tell(ReleaseCommand())

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import shlex
 import socket
+from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from harness.errors import InputError
-from harness.swarm.joining.reach import reach_of
+from harness.scenario import OwnPlatform
+from harness.swarm.joining.reach import invitation, reach_of
+from harness.swarm.messaging import KEY_VARIABLE
 from harness.swarm.messaging.protocol import Reach
+from harness.swarm.messaging.run_key import RunKey
+from tests.harness.swarm.swarm_process import SHOP, shop_spec
 
 
 def address_on_a_network() -> str:
@@ -22,7 +30,8 @@ def address_on_a_network() -> str:
 
 
 def test_loopback_is_for_workers_of_this_machine() -> None:
-    assert reach_of("127.0.0.1", 2, web=False) == Reach(listen="127.0.0.1", port=5557, remote_workers=2)
+    reach = reach_of("127.0.0.1", 2, web=False)
+    assert reach == Reach(listen="127.0.0.1", port=5557, remote_workers=2, key=reach.key)
     assert reach_of("127.0.0.1:6000", 1, web=False).port == 6000
     assert reach_of("127.0.0.1:6000", 0, web=False).port == 0
 
@@ -47,3 +56,33 @@ def test_an_address_of_this_machine_is_for_others_where_the_stack_can_be_there_t
 def test_what_cannot_be_listened_at_is_refused(listen: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         reach_of(listen, 1, web=False)
+
+
+def test_each_rehearsal_draws_a_key_unless_the_environment_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {reach_of("127.0.0.1", 1, web=False).key for _ in range(3)}
+    assert len(keys) == 3
+    assert {RunKey.parse(key).text for key in keys} == keys
+    assert reach_of("127.0.0.1", 0, web=False).key == ""
+    monkeypatch.setenv(KEY_VARIABLE, "AB" * 32)
+    assert reach_of("127.0.0.1", 1, web=False).key == "ab" * 32
+    assert KEY_VARIABLE not in os.environ  # no child process inherits it
+
+
+def test_what_is_no_key_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "hunter2")
+    with pytest.raises(InputError, match=f"{KEY_VARIABLE}: is not a key of 64 hexadecimal digits") as refused:
+        reach_of("127.0.0.1", 1, web=False)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_the_line_to_paste_names_the_key_and_all_that_is_asked_for(tmp_path: Path) -> None:
+    spec = shop_spec("http://10.0.0.5:1", tmp_path / "a shop")
+    own = OwnPlatform(people=str(tmp_path / "my people.csv"), secrets={"token": "SHOP_TOKEN"})
+    spec = msgspec.structs.replace(
+        spec,
+        addresses=msgspec.structs.replace(spec.addresses, own=own),
+        reach=reach_of("127.0.0.1", 1, web=False),
+    )
+    words = shlex.split(invitation(spec, 5557))
+    assert words[:6] == ["gatecrash", "worker", "--master", "127.0.0.1:5557", "--key", spec.reach.key]
+    assert words[6:] == ["--load", str(tmp_path / "my people.csv"), "--load", str(SHOP), "--secret", "SHOP_TOKEN"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,7 +33,10 @@ from harness.swarm.joining.handshake import (
     own_versions,
     scenario_digest,
 )
-from harness.swarm.joining.worker_machine import Master, _require_reachable, join
+from harness.swarm.joining.keyed_connection import Master, reach
+from harness.swarm.joining.lent import Lent
+from harness.swarm.joining.reach import invitation
+from harness.swarm.joining.worker_machine import Call, _require_reachable, join
 from harness.swarm.messaging.protocol import (
     Armed,
     Finished,
@@ -46,10 +49,13 @@ from harness.swarm.messaging.protocol import (
     SwarmSpec,
     Waiting,
 )
+from harness.swarm.messaging.run_key import RunKey
+from tests.harness.swarm.joining.strange_masters import listening, master, welcome
 from tests.harness.swarm.scripted_server import Asked, response, serving
-from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
+from tests.harness.swarm.swarm_process import SHOP, SwarmProcess, running, shop_spec
 
 ROOT = Path(__file__).parents[4]
+KEY = RunKey.draw()
 
 
 def shop(asked: Asked) -> list[bytes]:
@@ -57,12 +63,13 @@ def shop(asked: Asked) -> list[bytes]:
 
 
 def with_guests(spec: SwarmSpec, guests: int) -> SwarmSpec:
-    return msgspec.structs.replace(spec, reach=Reach(remote_workers=guests))
+    return msgspec.structs.replace(spec, reach=Reach(remote_workers=guests, key=KEY.text))
 
 
 @contextmanager
-def guest(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "harness", "worker", "--master", f"127.0.0.1:{port}", *options]
+def guest(spec: SwarmSpec, port: int) -> Iterator[subprocess.Popen[str]]:
+    """Who pastes what the master shows."""
+    command = [sys.executable, "-m", "harness", *shlex.split(invitation(spec, port))[1:]]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         yield process
@@ -73,11 +80,12 @@ def guest(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def knocked(port: int, request: JoinRequest) -> Welcome | Refused:
-    import socket
-
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection, connection.makefile("rb") as lines:
-        connection.sendall(encode(request))
-        return decode_answer(lines.readline())
+    connection = reach(Master("127.0.0.1", port), KEY, 30)
+    try:
+        connection.send(encode(request))
+        return decode_answer(connection.receive(30) or b"")
+    finally:
+        connection.close()
 
 
 def to_the_end(swarm: SwarmProcess) -> tuple[Armed, Finished, Settled]:
@@ -94,7 +102,7 @@ def to_the_end(swarm: SwarmProcess) -> tuple[Armed, Finished, Settled]:
 def test_a_guest_shares_the_load_and_the_record_is_whole(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, workers=1), 1)
-        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+        with running(spec) as swarm, guest(spec, swarm.expect(Waiting).port) as worker:
             armed, finished, settled = to_the_end(swarm)
             said = worker.stderr.read()
             assert worker.wait(20) == 0, said
@@ -114,7 +122,7 @@ def test_other_code_or_another_scenario_is_refused_and_so_is_one_too_many(tmp_pa
             port = swarm.expect(Waiting).port
             old = knocked(port, JoinRequest(host="h", versions={**versions, "gatecrash": "0.0.1"}))
             other = knocked(port, JoinRequest(host="h", versions=versions, scenario="0123456789ab"))
-            with guest(port) as worker:
+            with guest(spec, port) as worker:
                 swarm.expect(Armed)
                 late = knocked(port, JoinRequest(host="h", versions=versions, scenario=scenario_digest(spec.scenario)))
                 swarm.ended()
@@ -136,7 +144,7 @@ def worker_of(guest: subprocess.Popen[str]) -> int:
 def test_what_a_killed_worker_process_leaves_missing_is_told_exactly_by_its_own_side(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=5, workers=1), 1)
-        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+        with running(spec) as swarm, guest(spec, swarm.expect(Waiting).port) as worker:
             swarm.expect(Armed)
             swarm.tell(ReleaseCommand())
             swarm.await_recorded(100)
@@ -165,17 +173,19 @@ def test_what_a_killed_worker_process_leaves_missing_is_told_exactly_by_its_own_
     assert not any("never released" in reason for reason in result.reasons)
 
 
+def call(port: int, *load: Path, key: RunKey | None = None, wait_s: float = 20.0) -> Call:
+    return Call(master=Master("127.0.0.1", port), key=key or KEY, lent=Lent.of(load, ()), wait_s=wait_s)
+
+
 def test_a_worker_whose_master_falls_silent_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network between the two is gone, the platform's may not be: it must not be loaded unseen."""
     monkeypatch.setattr("harness.swarm.joining.worker_machine.LOST_AFTER_S", 1.5)
     (nowhere,) = free_ports(1)
-    welcome = Welcome(number=2, port=nowhere, spec=shop_spec("http://127.0.0.1:1", tmp_path), files={}, key="00" * 32)
+    spec = shop_spec("http://127.0.0.1:1", tmp_path)
     said: list[str] = []
-    hung_up = threading.Event()
-    with answering(lambda: encode(welcome), hung_up) as port:
-        with pytest.raises(NoVerdict, match=r"nothing was heard from the master for 1\.5 s, so worker 2 was stopped"):
-            join(Master("127.0.0.1", port), 1, "", 1.0, said.append)
-        hung_up.set()
+    words = r"nothing was heard from the master for 1\.5 s, so worker 2 was stopped"
+    with master(welcome(spec, port=nowhere), KEY) as port, pytest.raises(NoVerdict, match=words):
+        join(call(port, SHOP), 1, said.append)
     assert "worker 2 joined" in said[0]
     shutil.rmtree(said[1].split("what it recorded is in ")[1])
 
@@ -183,7 +193,7 @@ def test_a_worker_whose_master_falls_silent_is_stopped(tmp_path: Path, monkeypat
 def test_a_guest_that_is_killed_is_lost_and_its_users_stay_lost(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", duration_s=6, workers=1), 1)
-        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+        with running(spec) as swarm, guest(spec, swarm.expect(Waiting).port) as worker:
             swarm.expect(Armed)
             swarm.tell(ReleaseCommand())
             swarm.await_recorded(100)
@@ -205,14 +215,13 @@ def test_a_guest_that_is_killed_is_lost_and_its_users_stay_lost(tmp_path: Path) 
 def test_a_guest_does_not_outlive_a_killed_master(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, customer="Loiterer", workers=1), 1)
-        with running(spec) as swarm, guest(swarm.expect(Waiting).port) as worker:
+        with running(spec) as swarm, guest(spec, swarm.expect(Waiting).port) as worker:
             swarm.expect(Armed)
             swarm.process.kill()
             assert worker.wait(60) == 3
             said = worker.stderr.read()
     assert "the master is gone" in said
     folder = Path(said.split("what it recorded is in ")[1].split()[0])
-    assert not (folder / "swarm.json").exists()
     shutil.rmtree(folder)
 
 
@@ -230,47 +239,21 @@ def test_the_operators_token_stays_at_home(tmp_path: Path) -> None:
     assert answer.files == handshake.files_of(spec)
 
 
-@contextmanager
-def answering(answer: Callable[[], bytes], hung_up: threading.Event | None = None) -> Iterator[int]:
-    """A door that says one thing, and nothing more until it has hung up."""
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as door:
-
-        def once() -> None:
-            connection, _ = door.accept()
-            with connection, connection.makefile("rb") as lines:
-                lines.readline()
-                connection.sendall(answer())
-                if hung_up is not None:
-                    hung_up.wait(60)
-
-        thread = threading.Thread(target=once)
-        thread.start()
-        yield door.getsockname()[1]
-        thread.join(5)
-
-
-def test_a_file_that_differs_is_named(tmp_path: Path) -> None:
-    spec = shop_spec("http://127.0.0.1:1", tmp_path)
-    files = {**handshake.files_of(spec), "scenarios/fan.py": "0" * 64}
-    welcome = encode(Welcome(number=2, port=1, spec=spec, files=files, key="00" * 32))
-    with answering(lambda: welcome) as port, pytest.raises(InputError, match=r"scenarios/fan\.py: is not the same"):
-        join(Master("127.0.0.1", port), 1, "", 1.0, print)
-
-
-def test_what_is_no_master_is_told(tmp_path: Path) -> None:
-    with (
-        answering(lambda: b"SSH-2.0-OpenSSH\r\n") as port,
-        pytest.raises(EnvironmentProblem, match="no master of gate"),
-    ):
-        join(Master("127.0.0.1", port), 1, "", 1.0, print)
+def test_what_is_no_master_is_told() -> None:
+    with listening(b"SSH-2.0-OpenSSH\r\n" * 10) as port, pytest.raises(InputError, match="does not have this key"):
+        join(call(port), 1, print)
 
 
 def test_nobody_there_is_told_after_the_time_to_wait() -> None:
     (port,) = free_ports(1)
-    with pytest.raises(EnvironmentProblem, match="no master answers at"):
-        join(Master("127.0.0.1", port), 1, "", 0.2, print)
+    with pytest.raises(EnvironmentProblem, match=f"no master answers at 127.0.0.1:{port}: nobody listens there"):
+        join(call(port, wait_s=0.2), 1, print)
+
+
+def test_a_host_without_an_address_is_told() -> None:
+    nowhere = msgspec.structs.replace(call(1), master=Master("no-such.invalid", 1))
+    with pytest.raises(InputError, match=r"there is no host no-such\.invalid"):
+        join(nowhere, 1, print)
 
 
 def test_a_platform_on_the_masters_loopback_is_out_of_reach_elsewhere() -> None:
@@ -307,6 +290,9 @@ def test_locusts_pages_show_the_run_and_cannot_steer_it(tmp_path: Path) -> None:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/swarm", b"user_count=5", timeout=30)
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
                 assert b"<title>Locust</title>" in page.read()
+            elsewhere = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": f"evil.example:{port}"})
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(elsewhere, timeout=30)
 
 
 def _totals(port: int) -> int:

@@ -12,7 +12,7 @@ import pytest
 from harness.scenario import Scenario
 from harness.stack import Addresses
 from harness.swarm.messaging import protocol
-from harness.swarm.messaging.protocol import Command, Event, SwarmSpec
+from harness.swarm.messaging.protocol import Command, Event, SwarmSpec, WorkerStart
 
 EVENTS: list[Event] = [
     protocol.Armed(armed=1, asked=2, failures={"fan: refused": 1}),
@@ -41,31 +41,37 @@ def test_what_is_no_command_is_refused(line: bytes) -> None:
         protocol.decode_command(line)
 
 
-def test_a_spec_survives_its_file(tmp_path: Path) -> None:
-    spec = SwarmSpec(
+def a_spec(tmp_path: Path) -> SwarmSpec:
+    return SwarmSpec(
         run_dir=str(tmp_path),
         addresses=Addresses(booking="http://127.0.0.1:1", feeds=("ws://127.0.0.1:2",), event="e"),
-        scenario=Scenario(name="s", description="", duration_s=1.0),
+        scenario=Scenario(name="s", description="two\nlines", duration_s=1.0),
         seed=7,
     )
-    (tmp_path / "spec.json").write_text("of a run before")
-    (tmp_path / "spec.json").chmod(0o644)
-    protocol.write_spec(spec, tmp_path / "spec.json")
-    assert (tmp_path / "spec.json").stat().st_mode & 0o777 == 0o600
-    assert protocol.read_spec(tmp_path / "spec.json") == spec
 
 
-@pytest.mark.parametrize("said", [b"", b"0a0b", b"no key\n", b"\n"])
-def test_a_parent_that_gives_no_key_is_no_parent(said: bytes) -> None:
+def test_a_spec_survives_the_pipe_as_one_line(tmp_path: Path) -> None:
+    line = protocol.encode_spec(a_spec(tmp_path))
+    assert line.count(b"\n") == 1
+    assert protocol.decode_spec(line) == a_spec(tmp_path)
+
+
+@pytest.mark.parametrize("said", [b"", b"{", b"{}\n", b"no start\n", b"\n"])
+def test_a_parent_that_tells_no_start_is_no_parent(said: bytes) -> None:
     reader, writer = os.pipe()
     os.write(writer, said)
     os.close(writer)
-    assert not protocol.take_key(reader)
+    assert protocol.take_start(reader) is None
     os.close(reader)
 
 
-def test_a_key_is_one_line_on_the_stdin_of_its_worker() -> None:
-    key = bytes(range(32))
+def test_a_start_is_one_line_on_the_stdin_of_its_worker(tmp_path: Path) -> None:
+    start = WorkerStart(spec=a_spec(tmp_path), key="00" * 32, run_key="11" * 32)
     with subprocess.Popen(["head", "-n", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        protocol.hand_key(process, key)
-        assert process.communicate(timeout=60)[0] == key.hex().encode() + b"\n"
+        protocol.hand_start(process, start)
+        line = process.communicate(timeout=60)[0]
+    reader, writer = os.pipe()
+    os.write(writer, line)
+    assert protocol.take_start(reader) == start
+    os.close(writer)
+    os.close(reader)
