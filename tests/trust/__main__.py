@@ -1,4 +1,4 @@
-"""`python -m tests.trust [NAME …] [--jobs N] [--out DIR]`: every figure of docs/verdict.md, or those named.
+"""`python -m tests.trust [NAME …] [--jobs N] [--out DIR]`: figures of docs/verdict.md and docs/reliability.md.
 
     bugs       each planted bug in a rehearsal of its own: how many are caught
     clean      the clean system with the four faults, 20 seeds: no false alarm
@@ -6,6 +6,7 @@
     kills      each process of a rehearsal killed or stopped at each phase: no false alarm, no silence
     chances    how often smoke and the default rehearsal put each invariant to the test: never 0
     registers  seat histories judged by our checkers and by porcupine: no disagreement
+    strangers  all that a stranger can say to a swarm, and masters that are none: nothing changes
 
 They run one after another; all of them take about an hour and a half. Results go to bench-results/trust-NAME.json.
 """
@@ -20,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("bugs", "clean", "grades", "kills", "chances", "registers")
+NAMES = ("bugs", "clean", "grades", "kills", "chances", "registers", "strangers")
 
 
 def main() -> int:
