@@ -12,11 +12,11 @@ PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: rehearsal test setup lint format bench lock clean help
+.PHONY: rehearsal test setup lint format bench lock supply-chain sbom audit clean help
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make rehearsal | test | setup | lint | format | bench | lock | clean      (see README.md)"
+	@echo "make rehearsal | test | setup | lint | format | bench | lock | supply-chain | sbom | audit | clean  (see README.md)"
 
 setup: $(BIN)/gatecrash
 
@@ -45,6 +45,18 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 -
 lock: $(VENV)/.installed-dev
 	$(LOCK) -o requirements.lock
 	$(LOCK) --extra dev -c requirements.lock -o requirements-dev.lock
+
+# What it is made of: pins, hashes and licences, and the parts list (CycloneDX); neither needs the network.
+supply-chain: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.supply check
+	$(BIN)/python -m tests.supply licences
+
+sbom: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.supply sbom build/sbom.cdx.json
+
+# Known vulnerabilities of what is locked: asks the advisory database of the package index, and so needs the network.
+audit: $(VENV)/.installed-dev
+	$(BIN)/pip-audit --require-hashes --disable-pip --strict -r requirements.lock
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
