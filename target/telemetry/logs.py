@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from target.settings import Settings
-from target.telemetry import trace_context
+from target.telemetry import tracing
 
 HIDDEN: Final = "[hidden]"
 _TEXT: Final = "%(asctime)s %(node)s %(name)s %(trace)s%(message)s"
@@ -56,7 +56,7 @@ class _Text(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        trace_id = trace_context.trace_id()
+        trace_id = tracing.trace_id()
         record.trace = f"trace={trace_id} " if trace_id else ""
         return self._redact(super().format(record))
 
@@ -74,7 +74,7 @@ class _Json(logging.Formatter):
             node=self._node,
             logger=record.name,
             message=self._redact(record.getMessage()),
-            trace_id=trace_context.trace_id(),
+            trace_id=tracing.trace_id(),
             error=self._redact(self.formatException(record.exc_info)) if record.exc_info else "",
         )
         return msgspec.json.encode(line).decode()

@@ -7,56 +7,28 @@ Spans carry names, durations and outcomes: no paths with tokens, no error messag
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
+from opentelemetry.context import Context, attach, detach
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, Tracer, format_trace_id, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from target.settings import Settings
-from target.telemetry.trace_context import CURRENT, HEADER, TraceParent, parse
 
 if TYPE_CHECKING:
-    from contextvars import Token
-
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import Span, Tracer
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Value = str | int | float | bool
 
+HEADER: Final = "traceparent"
 _HEADER: Final = HEADER.encode()
-
-
-class SpanContext(Protocol):
-    """The context manager that `span` returns."""
-
-    def __enter__(self) -> SpanContext:
-        """The step begins."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """The step ends; an exception marks it as failed and is raised further."""
-
-    def answered(self, method: str, route: str, status: int) -> None:
-        """Note the status of the answer to the request."""
-
-
-class _Untraced:
-    """A step outside of any sampled trace."""
-
-    def __enter__(self) -> SpanContext:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing to end."""
-
-    def answered(self, method: str, route: str, status: int) -> None:
-        """Does nothing."""
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_UNTRACED: Final = nullcontext(INVALID_SPAN)
 
 
 class _Tracing:
@@ -67,7 +39,6 @@ class _Tracing:
         self.provider: TracerProvider | None = None
 
 
-_UNTRACED: Final = _Untraced()
 _process: Final = _Tracing()
 
 
@@ -88,13 +59,40 @@ def shutdown() -> None:
         _process.provider = _process.tracer = None
 
 
-def span(name: str, *, kind: str = "internal", **attributes: Value) -> SpanContext:
+def caller_context(header: str) -> Context | None:
+    """The context of the caller's span, from a traceparent header. None when the header is invalid and is ignored."""
+    return _PROPAGATOR.extract({HEADER: header}) or None
+
+
+def trace_id() -> str:
+    """The id of the present trace; "" outside of any."""
+    here = get_current_span().get_span_context()
+    return format_trace_id(here.trace_id) if here.is_valid else ""
+
+
+def span(name: str, *, kind: str = "internal", **attributes: Value) -> AbstractContextManager[Span]:
     """A step of the present trace; without effect when that is not sampled. `kind`: internal | client | server."""
-    parent = CURRENT.get()
     tracer = _process.tracer
-    if parent is None or not parent.sampled or tracer is None:
+    if tracer is None or not get_current_span().get_span_context().trace_flags.sampled:
         return _UNTRACED
-    return _Traced(tracer, parent, name, kind, attributes)
+    return _traced(tracer, name, SpanKind[kind.upper()], attributes)
+
+
+@contextmanager
+def _traced(tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Value]) -> Iterator[Span]:
+    with tracer.start_as_current_span(
+        name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as here:
+        try:
+            yield here
+        except BaseException as error:
+            _fail(here, type(error).__name__)
+            raise
+
+
+def _fail(here: Span, error_type: str) -> None:
+    here.set_attribute("error.type", error_type)
+    here.set_status(StatusCode.ERROR)
 
 
 def step(name: str) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
@@ -113,52 +111,9 @@ def step(name: str) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitab
 
 def outgoing_headers() -> dict[str, str]:
     """The headers for a call to another service, so that its spans join the trace."""
-    current = CURRENT.get()
-    return {} if current is None else {HEADER: current.header()}
-
-
-class _Traced:
-    def __init__(self, tracer: Tracer, parent: TraceParent, name: str, kind: str, attributes: dict[str, Value]) -> None:
-        from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, set_span_in_context
-
-        caller = SpanContext(
-            int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=TraceFlags(1)
-        )
-        self._span: Span = tracer.start_span(
-            name,
-            context=set_span_in_context(NonRecordingSpan(caller)),
-            kind=SpanKind[kind.upper()],
-            attributes=attributes,
-        )
-        self._here = TraceParent(parent.trace_id, f"{self._span.get_span_context().span_id:016x}", True)
-        self._before: Token[TraceParent | None] | None = None
-
-    def __enter__(self) -> SpanContext:
-        self._before = CURRENT.set(self._here)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._before is not None:
-            CURRENT.reset(self._before)
-        if kind is not None:
-            self.fail(kind.__name__)
-        self._span.end()
-
-    def answered(self, method: str, route: str, status: int) -> None:
-        if route:
-            self._span.update_name(f"{method} {route}")
-            self._span.set_attribute("http.route", route)
-        self._span.set_attribute("http.response.status_code", status)
-        if status >= 500:
-            self.fail(str(status))
-
-    def fail(self, error_type: str) -> None:
-        from opentelemetry.trace import StatusCode
-
-        self._span.set_attribute("error.type", error_type)
-        self._span.set_status(StatusCode.ERROR)
+    headers: dict[str, str] = {}
+    _PROPAGATOR.inject(headers)
+    return headers
 
 
 class TracedApp:
@@ -173,33 +128,42 @@ class TracedApp:
         if caller is None:
             await self._app(scope, receive, send)
             return
-        before = CURRENT.set(caller)
+        before = attach(caller)
         try:
             await self._serve(scope, receive, send)
         finally:
-            CURRENT.reset(before)
+            detach(before)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope.get("method", "")
         with span(method, kind="server", **{"http.request.method": method}) as request:
-            if request is _UNTRACED:
+            if not request.is_recording():
                 await self._app(scope, receive, send)
                 return
 
             async def send_noted(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    request.answered(method, _route(scope), message["status"])
+                    _note_answer(request, method, _route(scope), message["status"])
                 await send(message)
 
             await self._app(scope, receive, send_noted)
 
 
-def _caller(scope: Scope) -> TraceParent | None:
+def _note_answer(request: Span, method: str, route: str, status: int) -> None:
+    if route:
+        request.update_name(f"{method} {route}")
+        request.set_attribute("http.route", route)
+    request.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        _fail(request, str(status))
+
+
+def _caller(scope: Scope) -> Context | None:
     if scope["type"] != "http":
         return None
     for name, value in scope["headers"]:
         if name == _HEADER:
-            return parse(value.decode("latin-1"))
+            return caller_context(value.decode("latin-1"))
     return None
 
 

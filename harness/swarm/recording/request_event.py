@@ -1,9 +1,8 @@
-"""Locust's statistics, kept for hundreds of requests at a time while nobody else listens to its `request` event.
+"""Keeps Locust's statistics for hundreds of requests at a time while no other listener hears its `request` event.
 
-`EventHook.fire` and two calls of `StatsEntry.log` cost more than reading a response's head. What they do for a request
-that worked is a dozen additions, and most of those are the same for all that ended in one second: `RequestEvent` puts
-such requests off and adds them up together. As soon as anybody else listens, and for every failure, the event is fired
-at once.
+`EventHook.fire` and two calls of `StatsEntry.log` cost more than reading a response's head. For a request that worked
+they make a dozen additions, so `RequestEvent` collects such requests, adds them up in a `StatsEntry` and lets Locust
+join that with its own entries. For failures, and as soon as there is another listener, it fires the event at once.
 """
 
 from __future__ import annotations
@@ -12,19 +11,18 @@ from collections import Counter, defaultdict
 from time import monotonic, time
 from typing import Final
 
-from locust import stats as locust_stats
 from locust.env import Environment
+from locust.stats import StatsEntry, bucket_response_time
 
 from harness.swarm.recording.request_hook import EachFired
 from harness.swarm.recording.rows import RequestRow
 
 _OWN: Final = "locust.runners"  # the module of the one listener that only keeps statistics
 _PUT_OFF_MAX: Final = 1000  # added up in half a millisecond
-_Second = tuple[int, str, str]  # unix time, name, request type
 
 
 class RequestEvent:
-    """What a recorder calls for each request; see `RequestHook`. The statistics are whole after `catch_up`."""
+    """A recorder calls it for each request; see `RequestHook`. The statistics are complete after `catch_up`."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -34,7 +32,7 @@ class RequestEvent:
 
     def note(self, row: RequestRow) -> None:
         """One request has ended."""
-        listeners = self._hook._handlers
+        listeners = self._hook._handlers  # Locust has no public list of them
         if row.error or len(listeners) != 1 or listeners[0].__module__ != _OWN:
             self.catch_up()
             self._each.note(row)
@@ -44,7 +42,7 @@ class RequestEvent:
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Add up what was put off.
+        """Add up the requests that were put off.
 
         The statistics are looked up each time: making a worker runner gives its environment new ones.
         """
@@ -52,33 +50,25 @@ class RequestEvent:
             return
         rows, self._put_off = self._put_off, []
         wall_s = time() - monotonic()
-        seconds: dict[_Second, list[RequestRow]] = defaultdict(list)
+        by_entry: dict[tuple[str, str], list[RequestRow]] = defaultdict(list)
         for row in rows:
-            seconds[(int(row.t_end_s + wall_s), row.step, row.method)].append(row)
+            by_entry[(row.step, row.method)].append(row)
         stats = self._environment.stats
-        for (_, name, request_type), ended in sorted(seconds.items()):
-            last_s = max(row.t_end_s for row in ended) + wall_s
-            times_ms = [(row.t_end_s - row.t_start_s) * 1000.0 for row in ended]
-            buckets = Counter(map(locust_stats.bucket_response_time, times_ms))
-            size = sum(row.response_bytes for row in ended)
-            for entry in (stats.total, stats.entries[(name, request_type)]):
-                _add(entry, last_s, times_ms, buckets, size)
+        for (name, request_type), ended in by_entry.items():
+            batch = _added_up(StatsEntry(stats, name, request_type), ended, wall_s)
+            stats.total.extend(batch)
+            stats.entries[(name, request_type)].extend(batch)
 
 
-def _add(
-    entry: locust_stats.StatsEntry, last_s: float, times_ms: list[float], buckets: Counter[int], size: int
-) -> None:
-    """What `StatsEntry.log` does, for all requests of an entry that ended in the second of `last_s` and worked."""
-    second, before_s = int(last_s), entry.last_request_timestamp
-    if entry.use_response_times_cache and before_s and second > int(before_s):
-        entry._cache_response_times(second - 1)
-    entry.last_request_timestamp = last_s if before_s is None else max(before_s, last_s)
-    entry.num_requests += len(times_ms)
-    entry.num_reqs_per_sec[second] += len(times_ms)
-    entry.total_response_time += sum(times_ms)  # type: ignore[assignment]
-    for bucket, count in buckets.items():
-        entry.response_times[bucket] += count
-    entry.total_content_length += size
-    least_ms, most_ms, before_ms = min(times_ms), max(times_ms), entry.min_response_time
-    entry.min_response_time = least_ms if before_ms is None else min(before_ms, least_ms)  # type: ignore[assignment]
-    entry.max_response_time = max(entry.max_response_time, most_ms)  # type: ignore[assignment]
+def _added_up(batch: StatsEntry, rows: list[RequestRow], wall_s: float) -> StatsEntry:
+    """What `StatsEntry.log` makes of these requests, none of which failed; `wall_s`: unix time − the rows' clock."""
+    times_ms = [(row.t_end_s - row.t_start_s) * 1000.0 for row in rows]
+    batch.num_requests = len(rows)
+    batch.num_reqs_per_sec = Counter(int(row.t_end_s + wall_s) for row in rows)
+    batch.last_request_timestamp = max(row.t_end_s for row in rows) + wall_s
+    batch.response_times = Counter(map(bucket_response_time, times_ms))
+    batch.total_response_time = sum(times_ms)  # type: ignore[arg-type]
+    batch.min_response_time = min(times_ms)  # type: ignore[assignment]
+    batch.max_response_time = max(times_ms)  # type: ignore[assignment]
+    batch.total_content_length = sum(row.response_bytes for row in rows)
+    return batch
