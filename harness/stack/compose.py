@@ -37,6 +37,7 @@ from harness.stack.compose_ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
 from harness.stack.health import answers
 from harness.stack.opening import opens_at_s, target_settings
 from harness.stack.owner import StackOwner
+from harness.stack.raised import RaisedStack
 
 
 class ContainerPart:
@@ -90,7 +91,7 @@ _TRACED_PROFILES: Final = frozenset({"observe", "traces"})
 _SPANS: Final = "/data/spans.jsonl"  # in each container of the booking system
 
 
-class ComposeStack:
+class ComposeStack(RaisedStack):
     """Raises docker-compose.yml. `logs` must exist; each service gets a file there when the stack goes down, and with
     `traced` a file of the spans that it kept, see `harness.record.spans`.
 
@@ -129,24 +130,12 @@ class ComposeStack:
         self._redis_password = secrets.token_hex(16)
 
     @property
-    def addresses(self) -> Addresses:
-        """Where its parts are. Only after entering."""
-        if self._addresses is None:
-            raise RuntimeError("the stack is not up")
-        return self._addresses
-
-    @property
     def processes(self) -> tuple[ProcessInfo, ...]:
         """The containers' main processes, as the engine's host numbers them."""
         return tuple(
             ProcessInfo(name=service, pid=int(container.attrs["State"]["Pid"]), address=str(container.name))
             for service, container in sorted(self._containers.items())
         )
-
-    @property
-    def owner_pid(self) -> int:
-        """The process whose end takes the whole stack down: this one."""
-        return os.getpid()
 
     def process(self, name: str) -> ContainerPart:
         """The container of that service, to be killed or paused. Raises KeyError.

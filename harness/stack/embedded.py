@@ -13,7 +13,6 @@ way, leaves no process and no directory behind.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sys
 from collections.abc import Callable
@@ -24,7 +23,6 @@ import msgspec
 
 from harness.processes.managed import ManagedProcess, child_environment, stop_all
 from harness.processes.ports import HOST, free_ports, require_free
-from harness.record.schema import Anomaly, ProcessInfo
 from harness.record.spans import spans_file
 from harness.scenario import OnSale
 from harness.stack import Addresses, workspace
@@ -32,6 +30,7 @@ from harness.stack.databases import Postgres, start_valkey
 from harness.stack.fault_proxy import FaultProxy
 from harness.stack.health import answers
 from harness.stack.opening import opens_at_s, target_settings
+from harness.stack.raised import RaisedStack
 
 _HEALTHY_WITHIN_S: Final = 25.0
 _DOWN_WITHIN_S: Final = 8.0
@@ -39,7 +38,7 @@ _FEEDS: Final = 2
 _SHARDS: Final = ("shard_0", "shard_1")  # databases of the one primary, and so of its replica
 
 
-class EmbeddedStack:
+class EmbeddedStack(RaisedStack):
     """Raises the reference booking system. `logs` must exist; each process gets a file there.
 
     `booking_port` 0 takes a free port. `bug` plants a bug of target/bugs/catalogue.py. `traced` keeps the spans
@@ -80,26 +79,9 @@ class EmbeddedStack:
         self._addresses: Addresses | None = None
         self._opens_at_s = 0.0
 
-    @property
-    def addresses(self) -> Addresses:
-        """Where its parts are. Only after entering."""
-        if self._addresses is None:
-            raise RuntimeError("the stack is not up")
-        return self._addresses
-
-    @property
-    def processes(self) -> tuple[ProcessInfo, ...]:
-        """The processes it started, for the record."""
-        return tuple(process.info() for process in self._processes)
-
     def process(self, name: str) -> ManagedProcess:
         """The process of that name, to be killed or started again. Raises KeyError."""
         return {process.name: process for process in self._processes}[name]
-
-    @property
-    def owner_pid(self) -> int:
-        """The process whose end takes the whole stack down: this one."""
-        return os.getpid()
 
     def postgres_dsn(self, server: str) -> str:
         """How the superuser reaches postgres-primary or postgres-replica past every fault proxy. Raises KeyError."""
@@ -108,11 +90,6 @@ class EmbeddedStack:
         if server not in ("postgres-primary", "postgres-replica"):
             raise KeyError(server)
         return self._postgres.dsn(int(self.process(server).address.rpartition(":")[2]))
-
-    def deaths(self) -> tuple[Anomaly, ...]:
-        """Processes that died on their own since the last call."""
-        found = (process.death(None) for process in self._processes)
-        return tuple(death for death in found if death is not None)
 
     def __enter__(self) -> Self:
         if self._booking_port:

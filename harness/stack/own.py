@@ -19,7 +19,6 @@ import requests
 from harness.errors import InputError
 from harness.processes.managed import ManagedProcess, stop_all
 from harness.processes.ports import free_ports
-from harness.record.schema import Anomaly, ProcessInfo
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import headers_of, redacted, secret_values, variables
 from harness.scenario.own_checks import Complaint, check_url
@@ -28,13 +27,14 @@ from harness.stack.allowed import own_hosts, require_allowed
 from harness.stack.fault_proxy import FaultProxy, edge_bytes
 from harness.stack.parts import OwnPart
 from harness.stack.preparation import Prepared, prepare
+from harness.stack.raised import RaisedStack
 
 _DOWN_WITHIN_S: Final = 8.0
 _WELL: Final = range(200, 300)
 _REDIRECTS_MAX: Final = 10
 
 
-class OwnStack:
+class OwnStack(RaisedStack):
     """The `Stack` of a platform that exists. `logs` must exist.
 
     `folder`: what paths of the section are relative to. `named`, `confirmed`: hosts beyond this machine, see `allowed`.
@@ -71,26 +71,9 @@ class OwnStack:
         self._addresses: Addresses | None = None
 
     @property
-    def addresses(self) -> Addresses:
-        """Where its parts are. Only after entering."""
-        if self._addresses is None:
-            raise RuntimeError("the platform was not looked at")
-        return self._addresses
-
-    @property
     def platform(self) -> OwnPlatform:
         """The section as it stands: after entering with the address and the settings that the preparation gave."""
         return self._platform
-
-    @property
-    def processes(self) -> tuple[ProcessInfo, ...]:
-        """The processes it started: ours, and none of the platform's."""
-        return tuple(process.info() for process in self._processes)
-
-    @property
-    def owner_pid(self) -> int:
-        """The process whose end takes the fault proxies down: this one."""
-        return os.getpid()
 
     def process(self, name: str) -> OwnPart:
         """The part of that name. Raises KeyError."""
@@ -99,11 +82,6 @@ class OwnStack:
     def postgres_dsn(self, server: str) -> str:
         """No superuser of the platform's databases is known here. Raises KeyError."""
         raise KeyError(server)
-
-    def deaths(self) -> tuple[Anomaly, ...]:
-        """Processes that died on their own since the last call."""
-        found = (process.death(None) for process in self._processes)
-        return tuple(death for death in found if death is not None)
 
     def unused_edges(self) -> tuple[str, ...]:
         """The edges through which no byte has come since entering. Raises EnvironmentProblem."""
