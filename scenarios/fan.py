@@ -24,6 +24,8 @@ from harness.platform import (
     PreparedRequest,
     QueueNewsKind,
     QueueStream,
+    SeatMap,
+    Stock,
     StockSession,
     Venue,
 )
@@ -33,7 +35,7 @@ from harness.swarm.users.plan import Dice, FanPlan, fan_plan
 from harness.swarm.users.user import DONE, Pace, RehearsalUser
 from scenarios.offer import REFERENCE, Offer
 from scenarios.pool_choice import choose_pool
-from scenarios.seat_choice import choose
+from scenarios.seat_choice import choose, choose_fewer
 from scenarios.watcher import MapWatch
 
 T = TypeVar("T")
@@ -41,7 +43,9 @@ T = TypeVar("T")
 GAVE_UP: Final = "gave up"
 LEFT: Final = "left"
 DECLINED: Final = "declined"
+SOLD_OUT: Final = "sold out"
 _HOLD_TRIES: Final = 6
+_EMPTY_LOOKS: Final = 2  # nothing was left so often: who does not wait for returns leaves
 _JOIN_AGAIN: Final = 2
 _BACK_OFF_S: Final = (0.25, 5.0)
 _ORDER_POLL_S: Final = (0.4, 3.0)
@@ -60,8 +64,19 @@ class _Purchase(Struct, frozen=True):
         return session.pay(call, self.hold, key=self.key, declined_on_purpose=self.declined_on_purpose)
 
 
+class _Choice(Struct, frozen=True):
+    """What a fan goes for: its names, to be avoided once refused, and the verb that keeps it."""
+
+    names: frozenset[str]
+    hold: Callable[[Call], Answer[Hold]]
+
+
 class OutOfPatienceError(Exception):
     """The fan leaves: it takes too long, or what they came for cannot be had."""
+
+
+class SoldOutError(OutOfPatienceError):
+    """The fan leaves: nothing is left of what they came for."""
 
 
 class FanUser(RehearsalUser):
@@ -91,6 +106,8 @@ class FanUser(RehearsalUser):
         try:
             watch = MapWatch.of(self.worker_context.scenario, t0.monotonic_s - self.arrival.after_s)
             return Visit(self.session, self.plan, t0.monotonic_s, self.at, watch, self.offer).run()
+        except SoldOutError:
+            return SOLD_OUT
         except OutOfPatienceError:
             return GAVE_UP
 
@@ -197,24 +214,60 @@ class Visit:
         return venue
 
     def _hold(self, venue: Venue) -> Hold:
-        """Choose and hold; on a conflict look again and choose others."""
+        """Look at the map, choose seats and hold them."""
+
+        def choice(seat_map: SeatMap, refused: frozenset[str]) -> _Choice | None:
+            seats = choose(venue, seat_map, self._wish, self._dice, aims_hot=self._plan.aims_hot, avoid=refused)
+            if not seats and self._plan.takes_fewer:
+                seats = choose_fewer(venue, seat_map, self._wish, self._dice, avoid=refused)
+            return _Choice(frozenset(seats), partial(self._session.hold, seats=seats)) if seats else None
+
+        return self._take("seat_map", self._session.seat_map, choice)
+
+    def _hold_stock(self) -> Hold:
+        """Look at what is left, choose a pool and hold."""
+        session = cast("StockSession", self._session)
+
+        def choice(stock: Stock, refused: frozenset[str]) -> _Choice | None:
+            pool = choose_pool(stock, self._wish, self._dice, aims_hot=self._plan.aims_hot, avoid=refused)
+            if pool is None:
+                return None
+            return _Choice(frozenset({pool.name}), partial(session.hold_stock, pool=pool.name, quantity=self._wish))
+
+        return self._take("stock", session.stock, choice)
+
+    def _take(
+        self, step: str, look: Callable[[Call], Answer[T]], choice: Callable[[T, frozenset[str]], _Choice | None]
+    ) -> Hold:
+        """Look, choose and hold; on a conflict look again and choose others. Raises `SoldOutError` when nothing is
+        left and the fan does not wait for what comes back."""
         refused: frozenset[str] = frozenset()
         retry_of: int | None = None
-        for _ in range(_HOLD_TRIES):
-            self._at("seat_map")
-            seat_map = self._insist(self._session.seat_map, self._think())
-            seats = choose(venue, seat_map, self._wish, self._dice, aims_hot=self._plan.aims_hot, avoid=refused)
-            if not seats:
+        tries = looks = 0
+        while tries < _HOLD_TRIES:
+            self._at(step)
+            chosen = choice(self._insist(look, self._look_call(looks)), refused)
+            if chosen is None:
+                looks += 1
                 continue
+            tries, looks = tries + 1, 0
             self._at("hold")
-            call = replace(self._think(), retry_of=retry_of)
-            answer = self._try(partial(self._session.hold, seats=seats), call)
+            answer = self._try(chosen.hold, replace(self._think(), retry_of=retry_of))
             if answer.value is not None:
                 return answer.value
-            refused, retry_of = refused | set(seats), answer.op
+            refused, retry_of = refused | chosen.names, answer.op
             if not self._asks_again(answer):
                 break
         raise OutOfPatienceError
+
+    def _look_call(self, looks: int) -> Call:
+        """The next look, after so many that showed nothing. Raises `SoldOutError` when the fan looks no more."""
+        pause_s = self._plan.looks_again_s
+        if not looks or (pause_s is None and looks < _EMPTY_LOOKS):
+            return self._think()
+        if pause_s is None or monotonic() + pause_s > self._leaves_s:
+            raise SoldOutError
+        return self._pace.after(pause_s)
 
     def _asks_again(self, answer: Answer[Hold]) -> bool:
         """After a refusal: for others after a conflict, for fewer where it was too many."""
@@ -222,27 +275,6 @@ class Visit:
             self._wish = self._plan.party_size
             return True
         return answer.error == "conflict" or not answer.final
-
-    def _hold_stock(self) -> Hold:
-        """Look at what is left, choose a pool and hold; on a conflict look again."""
-        session = cast("StockSession", self._session)
-        refused: frozenset[str] = frozenset()
-        retry_of: int | None = None
-        for _ in range(_HOLD_TRIES):
-            self._at("stock")
-            stock = self._insist(session.stock, self._think())
-            pool = choose_pool(stock, self._wish, self._dice, aims_hot=self._plan.aims_hot, avoid=refused)
-            if pool is None:
-                continue
-            self._at("hold")
-            call = replace(self._think(), retry_of=retry_of)
-            answer = self._try(partial(session.hold_stock, pool=pool.name, quantity=self._wish), call)
-            if answer.value is not None:
-                return answer.value
-            refused, retry_of = refused | {pool.name}, answer.op
-            if not self._asks_again(answer):
-                break
-        raise OutOfPatienceError
 
     def _look_again(self, hold: Hold) -> None:
         """Whoever leaves a hold alone comes to see whether its seats are back, if the run lasts so long."""

@@ -15,13 +15,33 @@ _FREE: Final = "0"
 def choose(
     venue: Venue, seat_map: SeatMap, party_size: int, dice: Dice, *, aims_hot: bool, avoid: frozenset[str] = frozenset()
 ) -> tuple[str, ...]:
-    """Adjacent free seats for the whole party, empty when none were found. `avoid`: seats that were just refused."""
+    """Adjacent free seats for the whole party, empty when there are none. `avoid`: seats that were just refused.
+
+    The fan looks at a few sections that they would like, and then at all others.
+    """
     for _ in range(_SECTIONS_TRIED):
         section = _section(venue, dice.roll(), aims_hot=aims_hot)
-        blocks = free_blocks(section, seat_map.states.get(section.name, ""), party_size, avoid)
-        if blocks:
+        if blocks := _blocks(section, seat_map, party_size, avoid):
             return blocks[int(len(blocks) * dice.roll() ** 2)]  # squared: rather near the front
+    first = int(len(venue.sections) * dice.roll())
+    for section in (*venue.sections[first:], *venue.sections[:first]):
+        if blocks := _blocks(section, seat_map, party_size, avoid):
+            return blocks[int(len(blocks) * dice.roll())]
     return ()
+
+
+def choose_fewer(
+    venue: Venue, seat_map: SeatMap, party_size: int, dice: Dice, *, avoid: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
+    """As many adjacent free seats as there are, fewer than the party; empty when nothing is free."""
+    for size in range(party_size - 1, 0, -1):
+        if seats := choose(venue, seat_map, size, dice, aims_hot=False, avoid=avoid):
+            return seats
+    return ()
+
+
+def _blocks(section: Section, seat_map: SeatMap, party_size: int, avoid: frozenset[str]) -> list[tuple[str, ...]]:
+    return free_blocks(section, seat_map.states.get(section.name, ""), party_size, avoid)
 
 
 def free_blocks(

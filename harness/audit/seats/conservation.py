@@ -47,7 +47,7 @@ def no_leaked_hold(evidence: Evidence) -> Tally:
         tally.note = _NO_MAP
         return tally
     tally.checked = len(evidence.seats) + len(evidence.sweeps)
-    tally.chances = _unpaid_and_swept(evidence)
+    tally.chances = _unpaid_and_seen(evidence)
     leaks: dict[str, list[Moment]] = {}
     for seat, state in evidence.seat_states.items():
         if state == "held":
@@ -78,14 +78,21 @@ def _changed_hands(evidence: Evidence) -> set[str]:
     return {seat for seat, state in evidence.seat_states.items() if seat in held or state == "sold"}
 
 
-def _unpaid_and_swept(evidence: Evidence) -> int:
-    """Holds that were granted, and of whose seats one was unsold at rest and looked at: swept, or, where nobody swept,
-    shown by the map."""
+def _unpaid_and_seen(evidence: Evidence) -> int:
+    """Holds that were granted, and of whose seats one was looked at: unsold at rest and swept (or, where nobody swept,
+    shown by the map), or sold to another fan, who could not have had it before the hold was over."""
     looked_at = {sweep.key for sweep in evidence.sweeps if sweep.ok or sweep.error == "conflict"}
     if not evidence.sweeps:
         looked_at = set(evidence.seat_states)
     unsold = {seat for seat in looked_at if evidence.seat_states.get(seat) != "sold"}
-    return sum(1 for hold in evidence.holds.ok if not unsold.isdisjoint(hold.value.seats))
+    buyers = {
+        seat: order.fan for order in evidence.orders.values() if order.state == "confirmed" for seat in order.seats
+    }
+
+    def was_seen(hold: Operation[SeatsValue]) -> bool:
+        return any(seat in unsold or buyers.get(seat, hold.actor) != hold.actor for seat in hold.value.seats)
+
+    return sum(map(was_seen, evidence.holds.ok))
 
 
 def _count(evidence: Evidence, tally: Tally) -> None:

@@ -30,6 +30,8 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `repeats_payment`: the payment is posted a second time under the same idempotency key.
     `drops_stream`: once told of their position, the fan leaves the stream and comes back with the ticket.
+    `takes_fewer`: where no seats are free for the whole party, the fan takes as many as there are.
+    `looks_again_s`: when nothing is left, the fan looks again so often for what comes back; null: leaves at once.
     """
 
     actor: str
@@ -44,6 +46,8 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     thinks_s: tuple[float, ...]
     rolls: tuple[float, ...]
     repeats_payment: bool = False
+    takes_fewer: bool = False
+    looks_again_s: float | None = None
 
     @property
     def goes_over_limit(self) -> bool:
@@ -122,6 +126,8 @@ def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
         releases=journey.abandon_hold_ratio <= leaving < journey.abandon_hold_ratio + journey.release_hold_ratio,
         card_declined=random.random() < journey.declined_card_ratio,
         drops_stream=Random(f"drops:{seed}:{index}").random() < journey.dropped_stream_ratio,
+        takes_fewer=Random(f"fewer:{seed}:{index}").random() < journey.takes_fewer_ratio,
+        looks_again_s=_looks_again_s(Random(f"returns:{seed}:{index}"), journey),
         patience_s=_patience_s(f"fan:{seed}:{index}", journey),
         thinks_s=tuple(_think_s(random, journey) for _ in range(_THINKS)),
         rolls=_rolls(random),
@@ -247,6 +253,12 @@ def _patience_s(who: str, journey: Journey) -> float:
         return journey.patience_s
     random = Random(f"patience:{who}")
     return round(random.lognormvariate(math.log(journey.patience_s), journey.patience_sigma), 4)
+
+
+def _looks_again_s(random: Random, journey: Journey) -> float | None:
+    if random.random() >= journey.returns_ratio:
+        return None
+    return round(random.lognormvariate(math.log(journey.look_again_s), journey.think_sigma), 4)
 
 
 def _rolls(random: Random) -> tuple[float, ...]:

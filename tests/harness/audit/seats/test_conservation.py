@@ -116,6 +116,18 @@ def test_unpaid_holds_whose_seats_were_swept_are_the_chances_of_leaked_holds(are
     assert (result.status, result.chances) == (Status.NOT_EXERCISED, 0)
 
 
+def test_in_a_sold_out_house_unpaid_holds_whose_seats_others_bought_are_the_chances(arena: RunBuilder) -> None:
+    """Nothing is left to sweep; a seat that another fan bought was not kept by the hold before."""
+    arena.tables["operations"] = [row for row in arena.tables["operations"] if row["function"] != "sweep"]
+    arena.tables["final_seats"] = [row for row in arena.tables["final_seats"] if row["state"] == "sold"]
+    at_rest(arena, capacity=1)
+    own = judged("no_leaked_hold", arena)
+    assert (own.status, own.chances) == (Status.NOT_EXERCISED, 0)
+    arena.operation(7, "hold", "h-early", {"seats": [SEATS[0]], "ttl_s": 0.2}, 0.1, 0.2)
+    result = judged("no_leaked_hold", arena)
+    assert (result.status, result.chances) == (Status.HELD, 1)
+
+
 @pytest.mark.parametrize("name", ["seat_conservation", "no_leaked_hold"])
 @pytest.mark.parametrize(
     "changes",
