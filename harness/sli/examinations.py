@@ -1,4 +1,4 @@
-"""Examinations: tables of figures without objectives, on fairness, money and the second wave."""
+"""Examinations: tables of figures without objectives, on the business, fairness, money and the second wave."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 from harness.errors import GatecrashError
 from harness.record.reader import Record
 from harness.record.verdict import Examination, Figure
+from harness.sli.business import business
 from harness.sli.cash import money
 from harness.sli.measured import Observations
 from harness.sli.second_wave import second_wave
@@ -26,6 +27,7 @@ class ExaminationSpec(msgspec.Struct, frozen=True):
 
 
 _ALL: Final = (
+    ExaminationSpec("business", "Business", "What was sold and when, and who went home with nothing?", business),
     ExaminationSpec("fairness", "Fairness", "Was everybody in the line treated by the same rule?", fairness),
     ExaminationSpec("money", "Money", "Where did every cent go?", money),
     ExaminationSpec("second_wave", "Second wave", "What became of seats that came back?", second_wave),

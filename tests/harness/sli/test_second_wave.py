@@ -89,7 +89,7 @@ def test_the_content_of_a_snapshot_is_no_change(hall: RunBuilder) -> None:
 
 def test_a_whole_run_is_examined_without_a_crash() -> None:
     found = {one.name: one for one in examine(RunBuilder().record())}
-    assert set(found) == {"fairness", "money", "second_wave"}
+    assert set(found) == {"business", "fairness", "money", "second_wave"}
     assert all(one.figures and not one.note for one in found.values())
 
 

@@ -1,0 +1,135 @@
+"""Measures the sale as its owner sees it: what was sold and when, and who went home with nothing.
+
+When a ticket was sold is read from the seat feed as all followers saw it together; without a feed, from the first time
+that its fan was told of a confirmed order. Times are in s after T0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from harness.audit.history import Evidence
+from harness.record.verdict import Figure
+from harness.sli.buyers import Buyer, buyers
+from harness.sli.measured import Observations, percentile
+from harness.sli.second_wave import changes, returns
+
+_SOLD: Final = 2
+_SHARES: Final = ((0.5, "half"), (0.9, "90_percent"), (1.0, "all"))
+_WORDS: Final = {"half": "half of it", "90_percent": "90 % of it", "all": "all of it"}
+
+
+def business(seen: Observations) -> Iterator[Figure]:
+    """Every figure. Nothing where the platform shows no orders at rest."""
+    if not seen.record.has("final_orders"):
+        return
+    evidence = seen.everybody
+    on_sale, sold = _on_sale(evidence), _sold(evidence)
+    yield _figure("on_sale", "On sale", on_sale, "tickets", on_sale or 0)
+    yield _figure("sold", "Sold", sold, "tickets", on_sale or sold)
+    confirmed = [order for order in evidence.orders.values() if order.state == "confirmed"]
+    revenue = sum(order.amount_cents for order in confirmed)
+    yield _figure("revenue_cents", "Revenue", revenue, "cents", len(confirmed))
+    sales = sorted(_sales(seen))
+    yield from _times(sales, on_sale)
+    yield from _empty_handed(seen, sales, on_sale)
+    log = changes(seen)
+    if log:
+        back = returns(log)
+        again = sum(one.sold for one in back)
+        yield _figure("resold", "Sold after they came back", again, "of those back", len(back))
+
+
+def _on_sale(evidence: Evidence) -> int | None:
+    """Tickets that could be sold from T0 on; null: the platform does not say."""
+    facts = evidence.run.seat_map_at_rest
+    before = sum(len(order.seats) for order in evidence.baseline_orders.values() if order.state == "confirmed")
+    seats = facts.capacity - before if facts is not None and facts.capacity is not None else None
+    pools = [pool.free for pool in evidence.baseline_stock.values()]
+    if None in pools or (seats is None and not pools):
+        return None
+    return (seats or 0) + sum(free or 0 for free in pools)
+
+
+def _sold(evidence: Evidence) -> int:
+    """Tickets of orders that are confirmed at rest."""
+    return sum(order.tickets for order in evidence.orders.values() if order.state == "confirmed")
+
+
+def _sales(seen: Observations) -> Iterator[float]:
+    """When each ticket was sold."""
+    log = changes(seen)
+    if log:
+        last: dict[str, float] = {}
+        for change in log:
+            if change.state == _SOLD:
+                last.setdefault(change.seat, change.t_s)
+        yield from last.values()
+        return
+    evidence = seen.everybody
+    told: dict[str, tuple[float, int]] = {}
+    for pay in evidence.pays.ok:
+        if pay.value.state == "confirmed":
+            tickets = len(pay.value.seats) or pay.value.quantity
+            _earliest(told, pay.value.order_id, pay.t_end_s, tickets)
+    for look in evidence.lookups.ok:
+        if look.value.state == "confirmed":
+            _earliest(told, look.key, look.t_end_s, len(look.value.seats) or look.value.quantity)
+    for t_s, tickets in told.values():
+        yield from [t_s] * tickets
+
+
+def _earliest(told: dict[str, tuple[float, int]], order_id: str, t_s: float, tickets: int) -> None:
+    known = told.get(order_id)
+    if known is None or t_s < known[0]:
+        told[order_id] = (t_s, tickets)
+
+
+def _times(sales: Sequence[float], on_sale: int | None) -> Iterator[Figure]:
+    for share, name in _SHARES:
+        needed = int(np.ceil(share * on_sale)) if on_sale else 0
+        t_s = sales[needed - 1] if 0 < needed <= len(sales) else None
+        note = "" if t_s is not None else "not within the run" if on_sale else "what was on sale is not known"
+        yield _figure(f"sold_{name}_s", f"Sold {_WORDS[name]} at", t_s, "s", len(sales), note)
+
+
+def _empty_handed(seen: Observations, sales: Sequence[float], on_sale: int | None) -> Iterator[Figure]:
+    """Fans who got nothing, how long it took them to learn it, and who was let in when nothing could be had."""
+    shown = _sold_out_shown(seen.history)
+    first_s = min((t_s for times in shown.values() for t_s in times), default=None)
+    yield _figure("sold_out_first_shown_s", '"Sold out" first shown at', first_s, "s", sum(map(len, shown.values())))
+    found = list(buyers(seen))
+    empty = [one for one in found if not one.told]
+    yield _figure("empty_handed", "Fans who got nothing", len(empty), "fans", len(found))
+    waits_s = _waits_s(empty, shown)
+    yield _figure("learnt", "Of these, saw that nothing was left", len(waits_s), "fans", len(empty))
+    for share, words in ((0.5, "median"), (0.95, "p95")):
+        title = f"From coming to seeing it, {words}"
+        yield _figure(f"learnt_p{share * 100:.0f}_s", title, percentile(waits_s, share), "s", len(waits_s))
+    if on_sale is not None and len(sales) >= on_sale > 0:
+        entered = [enter.t_end_s for enter in seen.history.enters.ok]
+        late = sum(t_s > sales[on_sale - 1] for t_s in entered)
+        note = "they waited for nothing" if late else ""
+        yield _figure("let_in_after", "Let in after the last ticket was sold", late, "fans", len(entered), note)
+
+
+def _sold_out_shown(history: Evidence) -> dict[str, list[float]]:
+    """Actor → when they were shown that nothing was left."""
+    shown: dict[str, list[float]] = {}
+    for looks in (history.looks.ok, history.stocks.ok):
+        for look in looks:
+            if look.value.free == 0:
+                shown.setdefault(look.actor, []).append(look.t_end_s)
+    return shown
+
+
+def _waits_s(empty: Sequence[Buyer], shown: Mapping[str, Sequence[float]]) -> list[float]:
+    return [min(shown[one.actor]) - one.t_came_s for one in empty if one.actor in shown]
+
+
+def _figure(name: str, title: str, value: float | None, unit: str, samples: int, note: str = "") -> Figure:
+    number = None if value is None else float(value)
+    return Figure(name=name, title=title, value=number, unit=unit, samples=samples, note=note)
