@@ -84,6 +84,7 @@ class QueueNewsKind(StrEnum):
 
     POSITION = "position"
     PAUSED = "paused"
+    SOLD_OUT = "sold_out"  # nothing is left for now; the place is kept for what may come back
     ADMITTED = "admitted"
 
 

@@ -196,6 +196,8 @@ class Visit:
                 if news.kind is QueueNewsKind.ADMITTED:
                     self._pace.completed(monotonic())
                     return True
+                if news.kind is QueueNewsKind.SOLD_OUT and self._plan.looks_again_s is None:
+                    raise SoldOutError
                 self._require_patience(monotonic())
                 if self._drops_stream:
                     self._drops_stream = False

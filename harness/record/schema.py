@@ -207,6 +207,7 @@ EVENT_KINDS: Final = (
     "disconnect",
     "position",
     "paused",
+    "sold_out",  # positions: nothing is left for now
     "admitted",
     # feed: complete state as of (epoch, seq); one row, then one "seat" row of the same seq per seat that is not free
     "snapshot",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.record.verdict import Figure
@@ -98,7 +99,7 @@ def _times(sales: Sequence[float], on_sale: int | None) -> Iterator[Figure]:
 
 def _empty_handed(seen: Observations, sales: Sequence[float], on_sale: int | None) -> Iterator[Figure]:
     """Fans who got nothing, how long it took them to learn it, and who was let in when nothing could be had."""
-    shown = _sold_out_shown(seen.history)
+    shown = _sold_out_shown(seen)
     first_s = min((t_s for times in shown.values() for t_s in times), default=None)
     yield _figure("sold_out_first_shown_s", '"Sold out" first shown at', first_s, "s", sum(map(len, shown.values())))
     found = list(buyers(seen))
@@ -116,13 +117,16 @@ def _empty_handed(seen: Observations, sales: Sequence[float], on_sale: int | Non
         yield _figure("let_in_after", "Let in after the last ticket was sold", late, "fans", len(entered), note)
 
 
-def _sold_out_shown(history: Evidence) -> dict[str, list[float]]:
-    """Actor → when they were shown that nothing was left."""
+def _sold_out_shown(seen: Observations) -> dict[str, list[float]]:
+    """Actor → when they were shown that nothing was left: by a map, by the stock, or in the line."""
     shown: dict[str, list[float]] = {}
-    for looks in (history.looks.ok, history.stocks.ok):
+    for looks in (seen.history.looks.ok, seen.history.stocks.ok):
         for look in looks:
             if look.value.free == 0:
                 shown.setdefault(look.actor, []).append(look.t_end_s)
+    told = seen.events.filter(pc.equal(seen.events["event"], "sold_out"))
+    for actor, t_s in zip(told["actor"].to_pylist(), told["t_s"].to_pylist(), strict=True):
+        shown.setdefault(actor, []).append(t_s)
     return shown
 
 

@@ -21,7 +21,7 @@ def queue_admission_rate_per_s(seen: Observations) -> Measured:
 
     The last 5 % are left out so that a few stragglers do not decide the rate. When more fans than these were never
     admitted, the time runs on for as long as they waited: a queue that admits nobody while fans wait has a rate of 0
-    per second.
+    per second. It ends when fans are told in the line that nothing is left, if a map showed so too.
     """
     came, admitted = _first(seen.history.joins, at_end=False), _first(seen.history.enters.ok, at_end=True)
     waited = came.keys() - admitted.keys()
@@ -31,11 +31,21 @@ def queue_admission_rate_per_s(seen: Observations) -> Measured:
         return Measured(0.0 if waited else None, len(waited), note)
     enough = math.ceil(_ENOUGH * (len(times) + len(waited)))
     end = times[enough - 1] if enough <= len(times) else max(times[-1], _waited_until_s(seen, waited))
+    end = min(end, _sold_out_s(seen))
     if end <= times[0]:
         return Measured(None, len(times), "too few admissions to see a rate")
     inside = sum(1 for t_s in times if t_s <= end)
     note = f"{len(waited):,} fans were never admitted" if enough > len(times) else ""
     return Measured((inside - 1) / (end - times[0]), len(times), note)
+
+
+def _sold_out_s(seen: Observations) -> float:
+    """When those who wait were first told that nothing is left, and a map or the stock showed it; infinite: never."""
+    told = seen.events.filter(pc.equal(seen.events["event"], "sold_out"))
+    told_s = pc.min(told["t_s"]).as_py()
+    looks = (*seen.history.looks.ok, *seen.history.stocks.ok) if told_s is not None else ()
+    shown_s = min((look.t_end_s for look in looks if look.value.free == 0), default=math.inf)
+    return math.inf if told_s is None else max(told_s, shown_s)
 
 
 def _first(operations: Operations[V], *, at_end: bool) -> dict[str, float]:

@@ -7,6 +7,7 @@ from target.queue.position_streams import StreamHub
 from target.queue.rate_policy import RatePolicy, fastest_per_s, policy_of
 from target.queue.routes import QueueRoutes
 from target.queue.rules import rules_of
+from target.queue.sale_signal import SaleSignal
 from target.queue.waiting_room import WaitingRoom
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Entrance",
     "QueueRoutes",
     "RatePolicy",
+    "SaleSignal",
     "StreamHub",
     "WaitingRoom",
     "entrance",

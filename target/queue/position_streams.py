@@ -1,5 +1,5 @@
 """Server-sent events that tell waiting fans their position: `waiting` before the opening, `position`, `paused` while
-Redis is away, and at last `admitted`.
+Redis is away, `sold_out` while nothing is left to buy, and at last `admitted`.
 
 One poller per process asks Redis for many fans at once: those near the front several times a second, those at the back
 every few seconds (`BANDS`). When a ticket's fan is not in the queue, the hub puts the fan at the place of the join
@@ -202,6 +202,8 @@ class StreamHub:
                 absent.append(stream)
             elif seen.gathering:
                 self._tell_waiting(stream, seen.epoch, position, now_s)
+            elif seen.sold_out and position != ADMITTED:
+                self._tell_sold_out(stream, seen.epoch, position, now_s)
             else:
                 self._tell_position(stream, seen.epoch, position, now_s)
         return absent
@@ -233,6 +235,15 @@ class StreamHub:
         elif now_s - stream.sent_s > KEEP_ALIVE_S:
             stream.keep_alive()
 
+    def _tell_sold_out(self, stream: Stream, epoch: str, position: int, now_s: float) -> None:
+        """Nothing is left for now. The place is kept for what may come back."""
+        stream.due_s = now_s + cadence_s(position, rate_per_s=self._rate_per_s)
+        if stream.news != "sold_out":
+            stream.epoch, stream.position = epoch, None
+            stream.tell("sold_out", f'{{"at":{time.time():.3f}}}')
+        elif now_s - stream.sent_s > KEEP_ALIVE_S:
+            stream.keep_alive()
+
     def _tell_paused(self) -> None:
         """While Redis is away: sends `paused` once on every stream, and tries again at each tick."""
         for stream in self._streams:
@@ -246,7 +257,9 @@ class StreamHub:
 @operation(
     "queue",
     {
-        200: Success("Events `waiting`, `position`, `paused`, and at last `admitted`.", media="text/event-stream"),
+        200: Success(
+            "Events `waiting`, `position`, `paused`, `sold_out`, and at last `admitted`.", media="text/event-stream"
+        ),
         400: "the Device header is too long",
     },
     scheme="Queue",

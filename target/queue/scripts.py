@@ -94,19 +94,20 @@ return {state, rank + 1, joined, identity, name_epoch(epoch, redis.call('GET', K
 POSITIONS: Final = Script(
     _PRELUDE
     + """
--- KEYS: epoch, queue epoch, queue, admitted, seen. ARGV: opening in µs, then fans, who are heard of by this.
--- Returns {epoch, 1 while fans gather, position of each: 0 admitted, -1 not here}.
+-- KEYS: epoch, queue epoch, queue, admitted, seen, sold out. ARGV: opening in µs, then fans, who are heard of by this.
+-- Returns {epoch, 1 while fans gather, 1 while nothing is left, position of each: 0 admitted, -1 not here}.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return {''} end
-local answer = {name_epoch(epoch, redis.call('GET', KEYS[2])), now_us < tonumber(ARGV[1]) and 1 or 0}
+local answer = {name_epoch(epoch, redis.call('GET', KEYS[2])), now_us < tonumber(ARGV[1]) and 1 or 0,
+  redis.call('EXISTS', KEYS[6])}
 local now = whole(now_us)
 for n = 2, #ARGV do
   local rank = redis.call('ZRANK', KEYS[3], ARGV[n])
   if rank then
-    answer[n + 1] = rank + 1
+    answer[n + 2] = rank + 1
     redis.call('ZADD', KEYS[5], now, ARGV[n])
-  elseif redis.call('HEXISTS', KEYS[4], ARGV[n]) == 1 then answer[n + 1] = 0
-  else answer[n + 1] = -1 end
+  elseif redis.call('HEXISTS', KEYS[4], ARGV[n]) == 1 then answer[n + 2] = 0
+  else answer[n + 2] = -1 end
 end
 return answer
 """
@@ -116,13 +117,14 @@ ADMIT: Final = Script(
     _PRELUDE
     + f"local GAP_US, WALK_MAX = {GAP_US}, {WALK_MAX}\n"
     + """
--- KEYS: epoch, queue, admitted, admission no, bucket, seen, awaited, turnout.
+-- KEYS: epoch, queue, admitted, admission no, bucket, seen, awaited, turnout, sold out.
 -- ARGV: rate per s, burst, µs that an admission is valid, opening in µs, µs within which whoever waits is heard of,
 -- µs that a place is kept after that.
 -- A token bucket in Redis: several workers, or a restarted one, together stay within rate and burst. Without a bucket
 -- (the first time, after a loss of data, at the opening) it starts empty.
 -- Nobody counts as silent for a time in which nobody could be heard: before a gap between two admissions, or while not
 -- one of those who wait was heard of. `deaf_us` is the end of the last such time.
+-- While nothing is left to buy nobody is let in, and the bucket starts empty afterwards.
 -- An admission remembers its epoch: a Redis that comes back with old data or none gives numbers again, in another one.
 -- Returns {admitted, waiting, skipped, no-shows} or {-1}.
 local epoch = redis.call('GET', KEYS[1])
@@ -137,7 +139,7 @@ if not newest or now_us - tonumber(newest) > tonumber(ARGV[5]) then deaf_us = no
 local silent_before = now_us - tonumber(ARGV[5]) - tonumber(ARGV[6])
 
 tokens = math.min(burst, tokens + math.max(0, now_us - at_us) * rate / 1000000)
-if now_us < tonumber(ARGV[4]) then tokens = 0 end
+if now_us < tonumber(ARGV[4]) or redis.call('EXISTS', KEYS[9]) == 1 then tokens = 0 end
 local admitted, skipped = 0, 0
 local expires = whole(now_us + tonumber(ARGV[3]))
 while tokens - admitted >= 1 and admitted + skipped < WALK_MAX do

@@ -51,11 +51,13 @@ class QueuePlace(msgspec.Struct, frozen=True):
 
 
 class Positions(msgspec.Struct, frozen=True):
-    """Places of several fans at one instant: 0 admitted, -1 not in the queue. `gathering`: before the opening."""
+    """Places of several fans at one instant: 0 admitted, -1 not in the queue. `gathering`: before the opening.
+    `sold_out`: nothing is left to buy."""
 
     epoch: str
     of: Sequence[int]
     gathering: bool = False
+    sold_out: bool = False
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -110,9 +112,9 @@ class WaitingRoom:
         line = (keys.epoch, keys.queue_epoch, keys.queue)
         calls = (keys.awaited, keys.turnout)
         self._join_keys = (*line, keys.fans, keys.join_clock, keys.admitted, keys.seen, *calls, keys.draw)
-        self._position_keys = (*line, keys.admitted, keys.seen)
+        self._position_keys = (*line, keys.admitted, keys.seen, keys.sold_out)
         bucket = (keys.admission_no, keys.admission_bucket)
-        self._admit_keys = (keys.epoch, keys.queue, keys.admitted, *bucket, keys.seen, *calls)
+        self._admit_keys = (keys.epoch, keys.queue, keys.admitted, *bucket, keys.seen, *calls, keys.sold_out)
         self._enter_keys = (keys.epoch, keys.admitted, *calls, keys.fans)
         self._turnout_keys = calls
         self._draw_key = keys.draw
@@ -149,9 +151,9 @@ class WaitingRoom:
         epoch, *seen = await self._run(scripts.POSITIONS, self._position_keys, arguments)
         if not epoch:
             raise NotReadyError
-        gathering, *of = seen
+        gathering, sold_out, *of = seen
         self._opened = self._opened or not gathering
-        return Positions(epoch.decode(), of, gathering=bool(gathering))
+        return Positions(epoch.decode(), of, gathering=bool(gathering), sold_out=bool(sold_out))
 
     async def admit(self, *, rate_per_s: float, burst: int) -> Admitted:
         """Admits as many fans from the front as the token bucket allows; passes over silent fans."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from target.orders import Order, Orders, OrderState
-from target.queue import AdmissionController
+from target.queue import AdmissionController, SaleSignal
 from target.runtime.breakers import UnavailableError
 from target.seats import KEEP_PENDING_S, HoldRecovery, Inventory
 from target.telemetry.metrics import HOLD_EXPIRIES
@@ -73,6 +73,7 @@ class Reconciler:
         inventory: Inventory,
         orders: Orders,
         admission: AdmissionController,
+        sale: SaleSignal,
         hold_recovery: HoldRecovery,
         event: str,
         catch_up: Callable[[], Awaitable[None]],
@@ -83,6 +84,7 @@ class Reconciler:
         self._orders = orders
         self._hold_recovery = hold_recovery
         self._admission = admission
+        self._sale = sale
         self._event = event
 
     async def reconcile(self) -> None:
@@ -98,3 +100,4 @@ class Reconciler:
         if time.monotonic() < self._careful_until_s:
             await self._catch_up()
         HOLD_EXPIRIES.inc(await self._inventory.expire_due())
+        await self._sale.set_sold_out(await self._inventory.sold_out())

@@ -17,7 +17,7 @@ from target.http.app import api
 from target.http.process_routes import health_route, metrics_route
 from target.operator import AdminRoutes, OperatedSale
 from target.orders import OrderJobs
-from target.queue import AdmissionController
+from target.queue import AdmissionController, SaleSignal
 from target.roles.composition import checkouts_of, compose_all
 from target.roles.reconciler import PERIOD_S, Reconciler
 from target.runtime.breakers import UnavailableError
@@ -76,7 +76,8 @@ def _jobs(context: Context) -> list[Coroutine[Any, Any, None]]:
     admission = AdmissionController(context.room, context.rate_policy, context.conflicts, event)
     hold_recovery = HoldRecovery(context.redis, context.keys)
     jobs = OrderJobs(checkouts_of(context))
-    reconciler = Reconciler(context.inventory, context.orders, admission, hold_recovery, event, jobs.catch_up)
+    sale = SaleSignal(context.redis, context.keys)
+    reconciler = Reconciler(context.inventory, context.orders, admission, sale, hold_recovery, event, jobs.catch_up)
     attendance = Attendance(context.redis, context.keys, context.inventory)
     return [
         admission.run(),

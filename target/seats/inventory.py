@@ -19,7 +19,7 @@ from target.seats.hold_record import parse, reference
 from target.seats.promises import HoldPromise, Promises
 from target.seats.store import MISSING, OK, UNREADY, HoldOwner, HoldReply, SeatStore
 from target.seats.venue import Venue
-from target.storage.keys import Keys
+from target.storage.keys import SEAT_FREE, Keys
 from target.storage.redis import NotReadyError, RedisStore, Value
 
 EXPIRE_BATCH: Final = 200
@@ -198,6 +198,11 @@ class Inventory:
     async def holds_count(self) -> int:
         """How many holds are alive."""
         return int(await self._redis.command("ZCARD", self._keys.holds))
+
+    async def sold_out(self) -> bool:
+        """Whether no seat is free: each is held or sold. False before the event is loaded."""
+        seat_map = await self._redis.command("GET", self._keys.map)
+        return bool(seat_map) and SEAT_FREE.encode() not in seat_map
 
     async def loaded(self) -> bool:
         """Whether the event is loaded into the Redis process that answers now; a restarted one may have lost writes."""

@@ -53,6 +53,7 @@ class Keys:
         "seats",
         "seen",
         "server",
+        "sold_out",
         "turnout",
     )
 
@@ -84,6 +85,7 @@ class Keys:
         self.admission_bucket = f"{tag}:admission_bucket"  # hash tokens, at_us, deaf_us (no fan could be heard before)
         self.awaited = f"{tag}:awaited"  # sorted set admitted fan who has not entered yet → expiry, unix µs
         self.turnout = f"{tag}:turnout"  # hash entered, no_shows: counts
+        self.sold_out = f"{tag}:sold_out"  # there while no seat is free
         self.conflicts = f"{tag}:conflicts"  # hash holds, conflicts: counts of holds tried
 
     def device(self, digest: str) -> str:

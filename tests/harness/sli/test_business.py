@@ -66,11 +66,13 @@ def test_who_got_nothing_how_long_they_waited_to_learn_it_and_who_was_let_in_for
     comes(hall, 6, 0.5, enters_s=3.0)
     looks(hall, 6, 3.1, 0)
     comes(hall, 7, 0.6)
+    comes(hall, 8, 0.6)
+    hall.event(8, "positions", "sold_out", 2.6)["actor"] = "fan-0008"
     found = figures(hall)
     assert found["sold_all_s"].value == 2.0
     assert found["sold_out_first_shown_s"].value == pytest.approx(2.5)
-    assert (found["empty_handed"].value, found["empty_handed"].samples) == (3, 5)
-    assert (found["learnt"].value, found["learnt"].samples) == (2, 3)
+    assert (found["empty_handed"].value, found["empty_handed"].samples) == (4, 6)
+    assert (found["learnt"].value, found["learnt"].samples) == (3, 4)
     assert found["learnt_p50_s"].value == pytest.approx(2.0)
     assert found["learnt_p95_s"].value == pytest.approx(2.7)
     assert (found["let_in_after"].value, found["let_in_after"].note) == (1, "they waited for nothing")

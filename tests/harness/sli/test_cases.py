@@ -154,6 +154,19 @@ def test_a_line_that_stops_is_not_as_fast_as_while_it_moved() -> None:
     assert "90 fans were never admitted" in found.note
 
 
+def test_who_is_told_in_the_line_that_nothing_is_left_waits_no_more_if_a_map_shows_it_too() -> None:
+    builder = empty()
+    for fan in range(100):
+        builder.operation(fan, "join", f"fan-{fan:04d}", {"position": fan, "epoch": EPOCH}, 0.1, 0.2)
+    for fan in range(10):
+        builder.operation(fan, "enter", "", {"admission_no": fan}, 1.0 + fan / 10, 1.0 + fan / 10)
+    builder.event(50, "positions", "sold_out", 2.0)
+    assert measured("queue_admission_rate_per_s", builder).value == pytest.approx(9 / 54.0)
+    look(builder, 1, 2.2, 0)
+    found = measured("queue_admission_rate_per_s", builder)
+    assert found.value == pytest.approx(9 / 1.21)
+
+
 def test_a_feed_that_tells_nobody_is_not_fresh() -> None:
     builder = empty()
     builder.event(1, "feed", "connect", 1.0)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from target.http.tickets import Ticket
-from target.queue import StreamHub, WaitingRoom
+from target.queue import SaleSignal, StreamHub, WaitingRoom
 from target.queue.position_streams import BANDS, BATCH, SLOWEST_S, STREAMS_PER_FAN, TICK_S, Stream, cadence_s
 from target.queue.waiting_room import HEARD_WITHIN_S
 from target.seats import Inventory, load
@@ -46,16 +46,24 @@ def test_a_fan_is_asked_for_before_the_turn_can_come_and_heard_of_in_time() -> N
 
 @contextlib.asynccontextmanager
 async def hub_on(valkey: Valkey) -> AsyncIterator[tuple[WaitingRoom, StreamHub]]:
+    async with redis_of(valkey) as redis:
+        await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
+        room = WaitingRoom(redis, KEYS)
+        hub = StreamHub(room, rate_per_s=30.0)
+        job = asyncio.create_task(hub.run())
+        try:
+            yield room, hub
+        finally:
+            job.cancel()
+            await asyncio.gather(job, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def redis_of(valkey: Valkey) -> AsyncIterator[RedisStore]:
     redis = RedisStore(valkey.url, timeout_s=30.0)
-    await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
-    room = WaitingRoom(redis, KEYS)
-    hub = StreamHub(room, rate_per_s=30.0)
-    job = asyncio.create_task(hub.run())
     try:
-        yield room, hub
+        yield redis
     finally:
-        job.cancel()
-        await asyncio.gather(job, return_exceptions=True)
         await redis.close()
 
 
@@ -76,6 +84,24 @@ def test_a_resumed_stream_goes_on_with_the_count_and_tells_the_place_again(valke
             again = await told(hub.open(ticket, last_event_id=last_id))
             assert again[:2] == [f"id: {place.epoch}:2", "event: position"]
             assert '"position":1' in again[2]
+
+    asyncio.run(main())
+
+
+def test_who_waits_is_told_that_nothing_is_left_and_of_the_place_again_when_something_comes_back(
+    valkey: Valkey,
+) -> None:
+    async def main() -> None:
+        async with hub_on(valkey) as (room, hub), redis_of(valkey) as redis:
+            place = await room.join("a", "a")
+            stream = hub.open(Ticket("e1", "a", "a", place.joined_us, 4e9))
+            assert (await told(stream))[1] == "event: position"
+            sale = SaleSignal(redis, KEYS)
+            await sale.set_sold_out(True)
+            assert (await told(stream))[1] == "event: sold_out"
+            await sale.set_sold_out(False)
+            *_, name, data = (await told(stream))[:3]
+            assert (name, '"position":1' in data) == ("event: position", True)
 
     asyncio.run(main())
 

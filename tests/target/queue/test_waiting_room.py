@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from target.http.tickets import Ticket
-from target.queue import WaitingRoom
+from target.queue import SaleSignal, WaitingRoom
 from target.queue.rules import Rules
 from target.queue.waiting_room import EntryRefusedError, ForeignPlaceError, JoinState
 from target.seats import Inventory, load
@@ -107,6 +107,27 @@ def test_after_a_loss_of_data_the_earlier_ticket_is_the_true_one(valkey: Valkey)
             await room.enter(Ticket("e1", "a", "thief", 0, 4e9, "thief"))
 
     run(valkey, test)
+
+
+def test_while_nothing_is_left_nobody_is_let_in_and_afterwards_the_bucket_is_empty(valkey: Valkey) -> None:
+    async def main() -> None:
+        async with room_on(valkey) as room:
+            redis = RedisStore(valkey.url, timeout_s=30.0)
+            sale = SaleSignal(redis, KEYS)
+            for fan in "abc":
+                await room.join(fan, fan)
+            await admit(room, 1)
+            await sale.set_sold_out(True)
+            assert (await room.admit(rate_per_s=1e6, burst=5)).count == 0
+            seen = await room.positions("bc")
+            assert (list(seen.of), seen.sold_out) == ([1, 2], True)
+            await sale.set_sold_out(False)
+            assert not (await room.positions("bc")).sold_out
+            assert (await room.admit(rate_per_s=1e-3, burst=5)).count == 0
+            await admit(room, 2)
+            await redis.close()
+
+    asyncio.run(main())
 
 
 def test_admission_is_first_in_first_out_and_entry_happens_once(valkey: Valkey) -> None:

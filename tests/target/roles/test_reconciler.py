@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pytest
 
 from target.orders.orders import Checkout
-from target.queue import AdmissionController
+from target.queue import AdmissionController, SaleSignal
 from target.roles.reconciler import Reconciler, load_if_lost
 from target.runtime.breakers import UnavailableError
 from target.seats import HoldRecovery, Inventory
@@ -89,7 +89,8 @@ def test_after_an_outage_redis_hears_of_sales_before_holds_are_ended(
             admission = AdmissionController(context.room, context.rate_policy, context.conflicts, EVENT)
             hold_recovery = HoldRecovery(context.redis, context.keys)
             jobs = booth.jobs
-            reconciler = Reconciler(inventory, booth.orders, admission, hold_recovery, EVENT, jobs.catch_up)
+            sale = SaleSignal(context.redis, context.keys)
+            reconciler = Reconciler(inventory, booth.orders, admission, sale, hold_recovery, EVENT, jobs.catch_up)
             with pytest.raises(UnavailableError):
                 await reconciler.reconcile()
             inventory.away = False

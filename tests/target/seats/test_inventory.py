@@ -317,3 +317,27 @@ def test_loading_restores_what_orders_own(shop: Shop) -> None:
         assert await outcome(held(inventory, "f", "102-A-1", "102-A-2", "102-A-3")) == "limit"
 
     run(shop, test)
+
+
+def test_nothing_is_left_once_every_seat_is_held_or_sold(shop: Shop) -> None:
+    async def main() -> None:
+        redis = RedisStore(shop.valkey.url, timeout_s=30.0)
+        venue = load("hall", "e1")
+        store = HOLD_BACKENDS[shop.holds](redis, KEYS)
+        inventory = Inventory(redis, KEYS, venue, hold_ttl_s=60.0, store=store)
+        assert not await inventory.sold_out()
+        await inventory.load()
+        rows = [tuple(venue.seats[at : at + 12]) for at in range(0, venue.capacity, 12)]
+        first, *others, last = [claim(f"fan-{number}", *row) for number, row in enumerate(rows)]
+        for one in (first, *others):
+            await inventory.hold(one, limit=0)
+        assert not await inventory.sold_out()
+        await inventory.hold(last, limit=0)
+        assert await inventory.sold_out()
+        await inventory.mark_sold(first)
+        assert await inventory.sold_out()
+        await inventory.release(last.hold_id, fan=last.fan)
+        assert not await inventory.sold_out()
+        await redis.close()
+
+    asyncio.run(main())
