@@ -363,3 +363,11 @@ class Platform(Protocol):
 
     def sweep(self, seats: Sequence[str]) -> None:
         """Hold and release each of these seats: an operation of the history each. Sold ones should be refused."""
+
+
+@runtime_checkable
+class HasPast(Protocol):
+    """A platform that can tell orders of before the run from those of the run, where it is asked whether it rests."""
+
+    def leave_out(self, before: FinalReads) -> None:
+        """What was pending and held before the release may be so for ever: it is no unrest."""

@@ -31,6 +31,7 @@ STEP: Final = "settle"
 _POLL_S: Final = 0.5
 _TRIES: Final = 5
 _NOTES_MAX: Final = 20
+_RESTLESS: Final = "not at rest: "
 
 
 class _Operated(Protocol):
@@ -52,6 +53,20 @@ class _Operated(Protocol):
     def shows(self, read: str) -> bool: ...
 
 
+class _Pages(msgspec.Struct, frozen=True):
+    """What the operator's pages say. Null: not shown, or it could not be read."""
+
+    stock: list[PoolAtRest] | None
+    seats: list[SeatAtRest] | None
+    orders: list[ExportedOrder] | None
+    ledger: list[LedgerRow] | None
+
+    def same_as(self, other: _Pages) -> bool:
+        """Whether both show the same, where both could be read."""
+        mine, others = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
+        return all(None in (one, two) or one == two for one, two in zip(mine, others, strict=True))
+
+
 class Operator:
     """Reads a platform as its operator."""
 
@@ -69,26 +84,23 @@ class Operator:
         self._wait_for_export({order.order_id for order in acked}, deadline_s)
         if Capability.LOOKUP in self._platform.capabilities:
             self._look_up(acked)
-        return self.now({order.order_id: order.actor for order in acked}, at_rest=at_rest)
+        pages, rests = self._pages_at_rest(deadline_s) if at_rest else (self._pages(), False)
+        return self._reads(pages, {order.order_id: order.actor for order in acked}, at_rest=rests)
 
-    def now(self, actors: dict[str, str] | None = None, *, at_rest: bool = False) -> FinalReads:
-        """Read everything as it is. `actors`: order → the fan who was told of it."""
-        platform, capabilities = self._platform, self._platform.capabilities
-        stock = seats = orders = ledger = None
-        if Capability.STOCK in capabilities and platform.shows("stock"):
-            stock = self._all(platform.stock, "stock", PoolAtRest)
-        if Capability.SEATS in capabilities and platform.shows("seats"):
-            seats = self._all(platform.seats, "seats", SeatAtRest)
-        if Capability.ORDER_EXPORT in capabilities:
-            orders = self._all(platform.orders, "orders", ExportedOrder)
-        if Capability.LEDGER_EXPORT in capabilities:
-            ledger = self._all(platform.ledger, "ledger", LedgerRow)
+    def now(self) -> FinalReads:
+        """Read everything as it is."""
+        return self._reads(self._pages(), {}, at_rest=False)
+
+    def _reads(self, pages: _Pages, actors: dict[str, str], *, at_rest: bool) -> FinalReads:
+        """`actors`: order → the fan who was told of it."""
         self._browser.close()
+        stock, seats = self._once(pages.stock), pages.seats
+        orders, ledger = pages.orders, self._booked_once(pages.ledger)
         return FinalReads(
             at_rest=at_rest,
             seats=None if seats is None else tuple(seats),
             stock=None if stock is None else tuple(map(_pool, stock)),
-            orders=None if orders is None else tuple(self._order_rows(orders, actors or {})),
+            orders=None if orders is None else tuple(self._order_rows(orders, actors)),
             ledger=None if ledger is None else tuple(map(_entry, ledger)),
             seat_map=None if seats is None else SeatMapFacts(capacity=len(seats)),
             notes=tuple(self._notes),
@@ -106,12 +118,13 @@ class Operator:
                 verb_of(lambda: self._platform.at_rest(self._browser), "at_rest", self._platform.at_rest), tries=1
             )
             if ended.value is True:
+                self._notes = [note for note in self._notes if not note.startswith(_RESTLESS)]
                 return True
             if ended.value is not None and ended.value is not False:
                 self._note(f"at_rest returned {type(ended.value).__name__}, not True or False")
                 return False
             if monotonic() + _POLL_S > deadline_s:
-                self._note(f"not at rest: {ended.detail or ended.error or 'something is held or pending still'}")
+                self._note(f"{_RESTLESS}{ended.detail or ended.error or 'something is held or pending still'}")
                 return False
             gevent.sleep(_POLL_S)
 
@@ -132,6 +145,60 @@ class Operator:
             gevent.sleep(_POLL_S)
 
     # Reading.
+
+    def _pages_at_rest(self, deadline_s: float) -> tuple[_Pages, bool]:
+        """All pages as they were at one time: read until what is left is the same after them as before, and at rest.
+
+        False: others buy on this platform all the time, or it is not at rest any more.
+        """
+        while True:
+            pages = self._pages()
+            same = pages.same_as(self._pages(pages))
+            if same and self._wait_for_rest(monotonic()):
+                return pages, True
+            if monotonic() + _POLL_S > deadline_s:
+                if not same:
+                    self._note(f"{_RESTLESS}the operator's pages changed while they were read: does somebody else buy?")
+                return pages, False
+            gevent.sleep(_POLL_S)
+            self._wait_for_rest(deadline_s)
+
+    def _pages(self, before: _Pages | None = None) -> _Pages:
+        """Every page; after those of `before`, the first of them again, which tells whether something has changed."""
+        platform, capabilities = self._platform, self._platform.capabilities
+        stock = seats = orders = ledger = None
+        if Capability.STOCK in capabilities and platform.shows("stock"):
+            stock = self._all(platform.stock, "stock", PoolAtRest)
+        if Capability.SEATS in capabilities and platform.shows("seats"):
+            seats = self._all(platform.seats, "seats", SeatAtRest)
+        if before is not None and (stock is not None or seats is not None):
+            return msgspec.structs.replace(before, stock=stock, seats=seats)
+        if Capability.ORDER_EXPORT in capabilities:
+            orders = self._all(platform.orders, "orders", ExportedOrder)
+        if before is not None:
+            return msgspec.structs.replace(before, orders=orders)
+        if Capability.LEDGER_EXPORT in capabilities:
+            ledger = self._all(platform.ledger, "ledger", LedgerRow)
+        return _Pages(stock, seats, orders, ledger)
+
+    def _once(self, stock: list[PoolAtRest] | None) -> list[PoolAtRest] | None:
+        """Each pool once; null where the operator's page has one twice, with other figures."""
+        found: dict[str, PoolAtRest] = {}
+        for row in stock or ():
+            if found.setdefault(row.pool, row) != row:
+                self._note(f"stock could not be read: it lists the pool {row.pool} twice, with different figures")
+                return None
+        return None if stock is None else list(found.values())
+
+    def _booked_once(self, ledger: list[LedgerRow] | None) -> list[LedgerRow] | None:
+        """Null where a capture is there twice under one id: another charge, or the same row, nobody can tell."""
+        seen: set[LedgerRow] = set()
+        for row in ledger or ():
+            if row in seen and row.entry == "capture" and row.charge_id:
+                self._note(f"ledger could not be read: it lists the capture {row.charge_id} twice, with the same row")
+                return None
+            seen.add(row)
+        return ledger
 
     def _all(self, verb: Callable[[Browser], Iterable[V]], name: str, kind: type[V]) -> list[V] | None:
         """All that it gives, each checked; null when it could not be read in a few tries."""
@@ -208,9 +275,21 @@ def _nobody(verb: str, how: object) -> None:
     """Nobody listens."""
 
 
-def default_rest(orders: Iterable[ExportedOrder], stock: Iterable[PoolAtRest]) -> bool:
-    """No order is pending, and nothing is held."""
-    return not any(pool.held for pool in stock) and not any(order.state == "pending" for order in orders)
+def default_rest(
+    orders: Iterable[ExportedOrder],
+    stock: Iterable[PoolAtRest],
+    seats: Iterable[SeatAtRest],
+    before: FinalReads,
+) -> bool:
+    """No order is pending, and nothing is held, but for what was so `before` the release."""
+    pending = {order.order_id for order in before.orders or () if order.state == "pending"}
+    kept = {pool.pool: pool.held or 0 for pool in before.stock or ()}
+    kept_seats = {seat.seat for seat in before.seats or () if seat.state == "held"}
+    return (
+        all(order.order_id in pending for order in orders if order.state == "pending")
+        and all((pool.held or 0) <= kept.get(pool.pool, 0) for pool in stock)
+        and all(seat.seat in kept_seats for seat in seats if seat.state == "held")
+    )
 
 
 def local_actor(address: str) -> str:

@@ -49,6 +49,7 @@ class ShopPlatform:
         self._recorder = recorder
         self._shown = ShownMaps()
         self._sessions: list[KitSession] = []
+        self._before = FinalReads(at_rest=True)
 
     # What an adapter writes.
 
@@ -69,11 +70,14 @@ class ShopPlatform:
         raise NotImplementedError
 
     def at_rest(self, api: Browser) -> bool:
-        """Whether nothing will change by itself any more. By itself: no order is pending, and nothing is held."""
+        """Whether nothing will change by itself any more. By itself: no order is pending, and nothing is held.
+
+        What was pending or held before the release does not count.
+        """
         orders = self.orders(api) if Capability.ORDER_EXPORT in self.capabilities else ()
         stock = self.stock(api) if Capability.STOCK in self.capabilities and self.shows("stock") else ()
         seats = self.seats(api) if Capability.SEATS in self.capabilities and self.shows("seats") else ()
-        return default_rest(orders, stock) and not any(seat.state == "held" for seat in seats)
+        return default_rest(orders, stock, seats, self._before)
 
     def sweep_seats(self, api: Browser, seats: Sequence[str]) -> None:
         """SWEEP: hold and give back each of these seats."""
@@ -110,6 +114,10 @@ class ShopPlatform:
     def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
         """The state at rest."""
         return Operator(self).read(acked, timeout_s)
+
+    def leave_out(self, before: FinalReads) -> None:
+        """What was pending and held before the release is no unrest."""
+        self._before = before
 
     def reads_now(self) -> FinalReads:
         """The state as it is, e.g. before the release."""

@@ -33,6 +33,7 @@ from harness.audit.operations import (
     StockValue,
     goods,
 )
+from harness.audit.repeats import Repeats
 from harness.audit.rules import SaleRules, own_rules, reference_rules
 from harness.errors import InputError
 from harness.record.reader import Record
@@ -306,14 +307,67 @@ class Evidence:
 
     @cached_property
     def orders(self) -> dict[str, Order]:
-        """Order id → order of the final export. Those that were there before the release are left out."""
+        """Order id → order of the final export. Those that were there before the release are left out.
+
+        Rows that are only listed again count once, see `listed_again`.
+        """
+        orders, again = self._exported, self._listed_again
+        return {order_id: again.get(order_id, order) for order_id, order in orders.items()} if again else orders
+
+    @property
+    def listed_again(self) -> tuple[str, ...]:
+        """Orders whose rows the export lists several times, where fans were told of as many tickets as once.
+
+        Whether they have more tickets than fans know, or are only listed again, nobody can tell.
+        """
+        return tuple(self._listed_again)
+
+    @cached_property
+    def _exported(self) -> dict[str, Order]:
         before = self.baseline_orders
-        return {order_id: order for order_id, order in self._orders("final_orders").items() if order_id not in before}
+        found = self._orders("final_orders", self._repeats)
+        return {order_id: order for order_id, order in found.items() if order_id not in before}
+
+    @cached_property
+    def _repeats(self) -> Repeats:
+        return Repeats()
+
+    @cached_property
+    def _listed_again(self) -> dict[str, Order]:
+        """Order id → the order with each of its rows counted once."""
+        orders = self._exported
+        if not (listed := self._repeats.orders()):
+            return {}
+        told, states = self._told_of(orders)
+        found = {}
+        for name in self._repeats.only_listed_again(
+            {one: orders[one].tickets for one in listed if one in orders}, told
+        ):
+            order, once = orders[name], self._repeats.once(name)
+            state = states[name] if states.get(name) in once.states else once.states[-1]
+            cents = order.amount_cents - once.cents_again
+            found[name] = msgspec.structs.replace(order, pools=once.pools, state=state, amount_cents=cents)
+        return found
+
+    def _told_of(self, orders: Mapping[str, Order]) -> tuple[dict[str, int], dict[str, str]]:
+        """Order id → how many tickets its fan was told that it has, or asked for; and in which state they know it."""
+        by_key = {order.idempotency_key: name for name, order in orders.items() if order.idempotency_key}
+        told, states = dict[str, int](), dict[str, str]()
+        for pay in self.pays:
+            name = pay.value.order_id or by_key.get(pay.key, "")
+            told.setdefault(name, pay.value.quantity if pay.value.bought is None else pay.value.bought)
+            if pay.ok:
+                states[name] = pay.value.state
+        for look in self.lookups.ok:
+            states[look.key] = look.value.state
+            if look.value.quantity:
+                told[look.key] = look.value.quantity
+        return told, states
 
     @cached_property
     def baseline_orders(self) -> dict[str, Order]:
         """Order id → order that was there before the release."""
-        return self._orders("baseline_orders")
+        return self._orders("baseline_orders", Repeats())
 
     @cached_property
     def stock_at_rest(self) -> dict[str, PoolAtRest]:
@@ -329,7 +383,7 @@ class Evidence:
         rows = [PoolAtRest(**row) for row in self.record.table(name).select(_STOCK_COLUMNS).to_pylist()]
         return {row.pool: row for row in rows}
 
-    def _orders(self, name: str) -> dict[str, Order]:
+    def _orders(self, name: str, repeats: Repeats) -> dict[str, Order]:
         orders: dict[str, Order] = {}
         amounts: dict[int, int] = {}
         for row in self._rows(name, _ORDER_COLUMNS, "state", ORDER_STATES):
@@ -338,6 +392,8 @@ class Evidence:
             order = Order(order_id, fan, seats, state, amounts.setdefault(cents, cents), key, pools)
             known = orders.get(order_id)
             orders[order_id] = _joined(known, order) if known else order
+            if not seat:
+                repeats.add(order_id, state, (fan, cents, key, pool, quantity))
         return orders
 
     @cached_property

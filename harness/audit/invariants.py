@@ -91,6 +91,21 @@ def _where_at_rest(result: InvariantResult, spec: InvariantSpec, evidence: Evide
     return msgspec.structs.replace(result, status=Status.UNKNOWN, violations=(), violations_total=0, note=note)
 
 
+_COUNTING: Final = ("no_oversell", "bought_as_told", "money_reconciles", "charged_as_shown", "purchase_limit")
+"""Those that count the tickets or the cents of exported orders."""
+
+
+def _where_listed_once(result: InvariantResult, evidence: Evidence) -> InvariantResult:
+    """What an export is worth of which nobody can tell how many tickets some of its orders have: nothing is held."""
+    if result.name not in _COUNTING or result.status in (Status.VIOLATED, Status.NOT_OBSERVABLE):
+        return result
+    if not (again := evidence.listed_again):
+        return result
+    more = f", and so {len(again) - 1} more" if again[1:] else ""
+    note = f"the order export lists order {again[0]} several times with the same pool{more}: how many tickets it has "
+    return msgspec.structs.replace(result, status=Status.UNKNOWN, note=f"{note}cannot be told")
+
+
 def check(spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
     """Check one invariant."""
     hidden = [capability for capability in spec.needs if capability not in evidence.run.capabilities]
@@ -101,7 +116,8 @@ def check(spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
         )
     try:
         found = spec.checker(evidence).result(spec.name)
-        return _where_at_rest(msgspec.structs.replace(found, chance=spec.chance), spec, evidence)
+        at_rest = _where_at_rest(msgspec.structs.replace(found, chance=spec.chance), spec, evidence)
+        return _where_listed_once(at_rest, evidence)
     except GatecrashError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever broke the checker, it must not break the verdict

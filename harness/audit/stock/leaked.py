@@ -20,7 +20,8 @@ def no_leaked_stock(evidence: Evidence) -> Tally:
 
     Sold is what the order export has, with what was sold before the release; the platform's own figure where there is
     no export. The stock is the declared one, else what the platform showed before the release. Where the two differ,
-    nobody can say what should be left. That more is sold than there is, is for `no_oversell` to say.
+    nobody can say what should be left. Tickets of orders that were pending before the release may be free, held or
+    sold. That more is sold than there is, is for `no_oversell` to say.
 
     Chances: baskets that were granted, or may have been, and became no order.
     """
@@ -42,7 +43,9 @@ def no_leaked_stock(evidence: Evidence) -> Tally:
     tally.chances = len(came_back) + len(lost)
     suspects = [*map(_basket, came_back), *map(_lost, lost)][-_SHOWN:]
     for pool in pools:
-        if pool.held:
+        before = evidence.baseline_stock.get(pool.pool)
+        kept = before.held or 0 if before else 0
+        if (pool.held or 0) > min(kept, _pending_before(evidence, pool.pool)):
             shown = at_rest("operator's stock", f"{pool.held} of {pool.pool} are held")
             summary = f"{pool.held} of {pool.pool} are still held though nobody has a basket any more"
             tally.violated(summary, *suspects, shown)
@@ -79,7 +82,8 @@ def _balance(name: str, pools: list[PoolAtRest], declared: int | None, suspects:
     stock = before if declared is None else declared
     free = _sum([pool.free for pool in pools])
     words = name or "the tickets"
-    if declared is not None and before is not None and declared != before:
+    pending = _pending_before(evidence, name)
+    if declared is not None and before is not None and declared not in (before, before + pending):
         tally.undecided = True
         tally.note = f"the platform showed {before} of {words} before the sale, and platform.rules.stock has {declared}"
         return
@@ -92,10 +96,19 @@ def _balance(name: str, pools: list[PoolAtRest], declared: int | None, suspects:
     missing = stock - free - sold - (_sum([pool.held for pool in pools]) or 0)
     parts = f"{free} free + {sold} sold"
     shown = at_rest("operator's stock", f"{parts} of {words}")
-    if missing > 0:
+    if pending and abs(missing) <= pending:
+        tally.undecided = tally.undecided or missing not in (0, pending)
+        tally.note = f"{pending} of {words} are of orders that were pending before the release"
+    elif missing > 0:
         tally.violated(f"{missing} of {words} are gone: {parts} at rest, of {stock}", *suspects, shown)
     elif missing < 0 and sold <= stock:
         tally.violated(f"{-missing} of {words} are there too many: {parts} at rest, of {stock}", shown)
+
+
+def _pending_before(evidence: Evidence, name: str) -> int:
+    """Tickets of orders that were pending before the release: the platform may keep them, free them or sell them."""
+    orders = evidence.baseline_orders.values()
+    return sum(quantity_of(order, name) for order in orders if order.state == "pending")
 
 
 def _sold(evidence: Evidence, name: str, pools: list[PoolAtRest]) -> int | None:

@@ -10,10 +10,11 @@ from time import monotonic
 
 import pytest
 
-from harness.adapter.kit import ExportedOrder
+from harness.adapter.kit import ExportedOrder, LedgerRow, PoolAtRest
 from harness.platform import AckedOrder, Addresses, Call, Person
 from harness.record.schema import Outcome
 from harness.scenario import OwnPlatform
+from harness.swarm.control.baseline import read_baseline
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
 from tests.harness.adapter.shop import LittleShop, Shop
@@ -174,3 +175,75 @@ def test_an_export_that_names_none_of_the_fans_leaves_the_orders_of_which_none_w
         acked = [_bought(platform, 3)]
         _bought(platform, 4)
         assert [row.fan for row in platform.final_reads(acked, 5.0).orders] == ["fan-000003", ""]
+
+
+def somebody_buys(shop: Shop, state: str = "confirmed", quantity: int = 3) -> None:
+    shop.orders.append({"id": len(shop.orders) + 1, "email": "bob@shop.test", "quantity": quantity, "state": state})
+
+
+class Busy(LittleShop):
+    """Somebody else buys after the stock was read, so many times."""
+
+    purchases = 2
+    shop: Shop
+
+    def stock(self, api):
+        yield from super().stock(api)
+        if self.purchases:
+            self.purchases -= 1
+            somebody_buys(self.shop)
+
+
+def test_what_others_buy_while_the_pages_are_read_is_read_again() -> None:
+    shop = Shop()
+    with raised(shop, Busy) as (platform, _):
+        platform.shop = shop
+        reads = platform.final_reads((), 10.0)
+    assert (reads.at_rest, reads.notes) == (True, ())
+    assert (reads.stock[0].free, sum(order.quantity for order in reads.orders)) == (44, 6)
+
+
+def test_a_platform_on_which_others_buy_all_the_time_is_not_at_rest() -> None:
+    shop = Shop()
+    with raised(shop, Busy) as (platform, _):
+        platform.shop, platform.purchases = shop, 10_000
+        reads = platform.final_reads((), 1.0)
+    assert not reads.at_rest
+    assert reads.notes == ("not at rest: the operator's pages changed while they were read: does somebody else buy?",)
+
+
+def test_orders_that_were_pending_before_the_release_are_no_unrest() -> None:
+    shop = Shop()
+    somebody_buys(shop, "pending")
+    with raised(shop) as (platform, recorder):
+        assert not platform.final_reads((), 0.1).at_rest
+        assert read_baseline(platform, recorder, 0.1, None) == ("baseline_orders", "baseline_stock", "baseline_ledger")
+        shop.carts["somebody"] = 1
+        assert not platform.final_reads((), 0.1).at_rest
+        shop.carts.clear()
+        assert platform.final_reads((), 0.1).at_rest
+        somebody_buys(shop, "pending")
+        assert not platform.final_reads((), 0.1).at_rest
+
+
+class Contradicts(LittleShop):
+    free = 7
+
+    def stock(self, api):
+        yield PoolAtRest(pool="floor", free=7)
+        yield PoolAtRest(pool="floor", free=self.free)
+
+    def ledger(self, api):
+        for charge in ("1", "1", "2")[7 - self.free :]:
+            yield LedgerRow(charge_id=charge, order_id="1", entry="capture", cents=5)
+
+
+def test_pages_that_contradict_themselves_are_not_taken_for_what_is() -> None:
+    with raised(Shop(), Contradicts) as (platform, _):
+        reads = platform.reads_now()
+        assert (len(reads.stock), reads.ledger) == (1, None)
+        assert reads.notes == ("ledger could not be read: it lists the capture 1 twice, with the same row",)
+        platform.free = 6
+        reads = platform.reads_now()
+        assert (reads.stock, len(reads.ledger)) == (None, 2)
+        assert reads.notes == ("stock could not be read: it lists the pool floor twice, with different figures",)

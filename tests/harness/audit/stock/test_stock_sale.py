@@ -220,3 +220,64 @@ def test_a_basket_that_its_fan_is_told_is_gone_too_early_is_found() -> None:
     assert result.violations[0].summary == "fan-0060 was told that their hold is gone 5.9 s before it was over"
     assert "1 of stand for 8 s" in result.violations[0].history[0].text
     assert judged("no_early_expiry", _comes_too_late(23.0)).status is Status.HELD
+
+
+def _listed_again(sale: StockSale, **changes: object) -> StockSale:
+    sale.tables["final_orders"].append({**sale.tables["final_orders"][0], **changes})
+    return sale
+
+
+@pytest.mark.parametrize("changes", [{}, {"state": "pending"}], ids=["the same", "in another state"])
+def test_an_order_whose_row_is_listed_again_decides_nothing_and_violates_nothing(changes: dict[str, object]) -> None:
+    sale = _listed_again(StockSale(), **changes)
+    order_id = sale.tables["final_orders"][0]["order_id"]
+    found = results(sale)
+    assert not [name for name, result in found.items() if result.status is Status.VIOLATED]
+    unknown = {name for name, result in found.items() if result.status is Status.UNKNOWN}
+    assert unknown == {"no_oversell", "bought_as_told", "money_reconciles", "charged_as_shown", "purchase_limit"}
+    assert f"lists order {order_id} several times with the same pool" in found["no_oversell"].note
+
+
+def test_an_order_that_no_fan_knows_of_and_that_is_listed_again_is_not_counted_twice() -> None:
+    sale = StockSale(fans=5)
+    sale.tables["final_orders"] += [_order("x-1", "floor", 20)] * 2
+    assert judged("no_oversell", sale).violations == ()
+
+
+def test_an_export_may_have_a_row_for_each_ticket() -> None:
+    sale = StockSale()
+    rows = sale.tables["final_orders"]
+    each = [
+        {**row, "quantity": 1, "amount_cents": int(str(row["amount_cents"])) // int(str(row["quantity"]))}
+        for row in rows
+        for _ in range(int(str(row["quantity"])))
+    ]
+    assert len(each) > len(rows)
+    sale.tables["final_orders"] = each
+    assert {name: results(sale)[name].status for name in SHOWN} == dict.fromkeys(SHOWN, Status.HELD)
+    rows = each[:-1]  # one ticket of an order of several is missing
+    sale.tables["final_orders"] = rows
+    assert judged("bought_as_told", sale).status is Status.VIOLATED
+
+
+def test_an_order_with_more_tickets_than_its_fan_knows_of_is_no_order_that_is_listed_again() -> None:
+    sale = StockSale()
+    row = next(row for row in sale.tables["final_orders"] if row["quantity"] == 2)
+    sale.tables["final_orders"].append({**row, "quantity": 1, "amount_cents": 0})
+    assert judged("bought_as_told", sale).status is Status.VIOLATED
+
+
+@pytest.mark.parametrize(("held", "free"), [(0, 0), (2, 0), (0, 2)], ids=["taken", "held", "given up"])
+def test_tickets_of_orders_that_were_pending_before_the_release_are_neither_leaked_nor_held(
+    held: int, free: int
+) -> None:
+    sale = StockSale(fans=5)
+    for table in ("baseline_orders", "final_orders"):
+        sale.tables[table].append({**_order("old-1", "floor", 2), "state": "pending"})
+    before = next(row for row in sale.tables["baseline_stock"] if row["pool"] == "floor")
+    before |= {"free": int(str(before["free"])) - 2, "held": held}
+    row = next(row for row in sale.tables["final_stock"] if row["pool"] == "floor")
+    row |= {"held": held, "free": int(str(row["free"])) - 2 + free}
+    assert judged("no_leaked_stock", sale).status is Status.HELD
+    row["free"] = int(str(row["free"])) - 3
+    assert judged("no_leaked_stock", sale).status is Status.VIOLATED
