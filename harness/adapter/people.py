@@ -1,6 +1,6 @@
 """The people file: one row a fan, each used once, whichever worker a fan runs on.
 
-A fan's row is the row of their number. Bots and lurkers come after the fans, in that order. Values of `secret_columns`
+A fan's row is the row of their number; nobody else has one. Values of `secret_columns`
 reach the adapter and nothing else.
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 
 from harness.errors import InputError
 from harness.platform import Person
-from harness.scenario import Load, OwnPlatform
+from harness.scenario import OwnPlatform
 from harness.stack import Addresses
 
 _NO_ACCOUNT: Final[Mapping[str, str]] = {}
@@ -74,13 +74,6 @@ def read_people(own: OwnPlatform) -> People:
         hint = f"its columns are {', '.join(columns)}"
         raise InputError(f"platform.secret_columns names {unknown[0]!r}, which {path} has not", hint=hint)
     return People(rows, frozenset(own.secret_columns))
-
-
-def require_people(own: OwnPlatform, load: Load) -> None:
-    """Raises `InputError` when fans would be left without a row."""
-    if own.people and (rows := len(read_people(own))) < load.fans:
-        hint = f"each fan uses a row of their own: add {load.fans - rows} rows or ask for fewer fans"
-        raise InputError(f"{own.people} has {rows} rows for {load.fans} fans", hint=hint)
 
 
 def people_of(addresses: Addresses) -> People:

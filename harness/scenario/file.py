@@ -324,12 +324,11 @@ class ScenarioFile:
         if scenario.load.bots and sum(scenario.load.tactics.values()) <= 0:
             raise self.error("expected at least one tactic with a weight above 0", "load", "tactics")
         if scenario.platform is not None:
-            fans, faults = scenario.load.fans, scenario.faults
             own_checks.check(
                 scenario.platform,
                 self.folder,
-                fans,
-                faults,
+                scenario.load,
+                scenario.faults,
                 self._file.data,
                 self.error,
                 needs_adapter=not scenario.journeys.locustfile,

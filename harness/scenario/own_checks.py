@@ -6,7 +6,10 @@ Every finding is one line with file, line and key. Values that may be secret are
 from __future__ import annotations
 
 import csv
+import ipaddress
 import re
+import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -22,7 +25,12 @@ TRIAL_ROWS: Final = 2
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|[0-9A-Fa-f:.]+")
 _SECRET_HEADERS: Final = ("authorization", "proxy-authorization", "cookie")
+_HEADERS_OF_THE_CLIENT: Final = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect", "keep-alive"}
+)
+"""Headers that say how a request is sent, which only the one who sends it knows."""
 _PORT_MAX: Final = 65_535
 
 
@@ -31,6 +39,17 @@ class Complaint(Protocol):
 
     def __call__(self, message: str, *keys: str | int, hint: str = "") -> InputError:
         """The error, to be raised."""
+
+
+class Crowd(Protocol):
+    """How many come."""
+
+    @property
+    def fans(self) -> int: ...  # noqa: D102
+    @property
+    def bots(self) -> int: ...  # noqa: D102
+    @property
+    def lurkers(self) -> int: ...  # noqa: D102
 
 
 class FaultPlace(Protocol):
@@ -45,7 +64,7 @@ class FaultPlace(Protocol):
 def check(
     platform: OwnPlatform,
     folder: Path,
-    fans: int,
+    load: Crowd,
     faults: Sequence[FaultPlace],
     given: object,
     error: Complaint,
@@ -66,13 +85,17 @@ def check(
     _check_edges(platform, error)
     _check_parts(platform, error)
     _check_faults(platform, faults, error)
-    _check_files(platform, folder, fans, error)
+    _check_files(platform, folder, load, error)
 
 
 def check_url(url: str, error: Callable[[str, str], InputError]) -> SplitResult:
     """An http:// or https:// address without a password, query or fragment. Raises what `error` makes."""
     if not url:
         raise error("there is no address of the platform", "give platform.url, or --stack URL")
+    if re.search(r"\s", url):
+        raise error("has a space in it", "write it as %20")
+    if not url.isprintable():
+        raise error("holds control characters", "e.g. https://shop.example/onsale")
     try:
         parts = urlsplit(url)
         has_port = parts.port is None or 0 < parts.port <= _PORT_MAX
@@ -87,8 +110,8 @@ def check_url(url: str, error: Callable[[str, str], InputError]) -> SplitResult:
         )
     if parts.query or parts.fragment:
         raise error("has a query or a fragment", "give what the adapter needs beyond the path in settings")
-    if re.search(r"\s", url):
-        raise error("has a space in it", "write it as %20")
+    if not _HOST.fullmatch(parts.hostname):
+        raise error("has no name of a host that can be looked up", "letters, digits, - and dots; others as xn--…")
     return parts
 
 
@@ -117,7 +140,7 @@ def _check_adapter(platform: OwnPlatform, folder: Path, error: Complaint) -> Non
 
 def _check_hosts(platform: OwnPlatform, error: Complaint) -> None:
     for at, host in enumerate(platform.hosts):
-        if not host or "/" in host or "@" in host:
+        if not _HOST.fullmatch(host):
             raise error("is no name of a host", "platform", "hosts", at, hint="e.g. queue.example, without https://")
 
 
@@ -134,13 +157,24 @@ def _check_headers(headers: Mapping[str, str], place: tuple[str, ...], error: Co
     for name, value in headers.items():
         if not _HEADER.fullmatch(name):
             raise error("is no name of a header", *place, name)
+        if name.lower() in _HEADERS_OF_THE_CLIENT:
+            raise error("says how a request is sent, which the client decides", *place, name, hint="leave it out")
         if value.startswith(FROM_ENVIRONMENT):
             if not _VARIABLE.fullmatch(value.removeprefix(FROM_ENVIRONMENT)):
                 raise error("names no environment variable", *place, name, hint="e.g. env:WAF_BYPASS")
         elif name.lower() in _SECRET_HEADERS:
             raise error("would be recorded as it is written here", *place, name, hint="write env:NAME")
-        elif not value.isprintable():
-            raise error("holds control characters", *place, name)
+        elif problem := problem_of_header(value):
+            raise error(problem, *place, name)
+
+
+def problem_of_header(value: str) -> str:
+    """Why a header cannot have this value, without the value; "" when it can."""
+    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value):
+        return "holds control characters"
+    if any(ord(character) > 255 for character in value):
+        return "holds characters that no header can have"
+    return ""
 
 
 def _check_words(platform: OwnPlatform, error: Complaint) -> None:
@@ -185,18 +219,44 @@ def _check_indicators(platform: OwnPlatform, error: Complaint) -> None:
 
 
 def _check_edges(platform: OwnPlatform, error: Complaint) -> None:
-    listening: dict[str, str] = {}
+    listening: dict[tuple[str, int], str] = {}
     for name, edge in platform.edges.items():
         place = ("platform", "edges", name)
         if not _NAME.fullmatch(name):
             raise error("is no name of an edge", *place, hint="letters, digits, - and _")
         for key, address in (("listen", edge.listen), ("upstream", edge.upstream)):
             _check_port(address, (*place, key), error)
-        if edge.listen == edge.upstream:
+        listens, asks = socket_of(edge.listen), socket_of(edge.upstream)
+        if not _is_address_here(listens[0]):
+            hint = "gatecrash listens there: give an address of this machine, e.g. 127.0.0.1:25432"
+            raise error(f"{edge.listen} is no address that can be listened at", *place, "listen", hint=hint)
+        if _same(listens, asks):
             raise error("listens at its own upstream", *place, "listen", hint="give it a port of its own")
-        if edge.listen in listening:
-            raise error(f"{edge.listen} is the address of edge {listening[edge.listen]} already", *place, "listen")
-        listening[edge.listen] = name
+        for taken, other in listening.items():
+            if _same(taken, listens):
+                raise error(f"{edge.listen} is the address of edge {other} already", *place, "listen")
+        listening[listens] = name
+
+
+def socket_of(address: str) -> tuple[str, int]:
+    """Host and port of host:port, this machine by its number."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]").lower()
+    return ("127.0.0.1" if host in ("localhost", "::1") else host), int(port)
+
+
+def _is_address_here(host: str) -> bool:
+    """Whether it may be one of this machine. Nothing is looked up: a name may be anybody's."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host == socket.gethostname().lower()
+    return True
+
+
+def _same(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether two sockets are the same, or one of them is at every address of this machine."""
+    return one[1] == other[1] and (one[0] == other[0] or any(host in ("0.0.0.0", "::") for host, _ in (one, other)))
 
 
 def _check_port(address: str, place: tuple[str, ...], error: Complaint) -> None:
@@ -226,13 +286,28 @@ def _check_faults(platform: OwnPlatform, faults: Sequence[FaultPlace], error: Co
                 raise error(f"the platform has no {key} {name!r}", "faults", at, key, hint=hint)
 
 
-def _check_files(platform: OwnPlatform, folder: Path, fans: int, error: Complaint) -> None:
-    if platform.ca_file and not (folder / platform.ca_file).is_file():
-        raise error(f"there is no file {platform.ca_file}", "platform", "ca_file", hint=f"relative to {folder}")
+def _check_files(platform: OwnPlatform, folder: Path, load: Crowd, error: Complaint) -> None:
+    if platform.ca_file:
+        _check_ca_file(platform.ca_file, folder, error)
     if platform.people:
-        _check_people(platform, folder / platform.people, fans, error)
+        _check_people(platform, folder / platform.people, load.fans, error)
+    for kind, count in (("bots", load.bots), ("lurkers", load.lurkers)) if platform.people else ():
+        if count:
+            raise error("only fans have rows of platform.people", "load", kind, hint=f"set load.{kind}: 0")
     for at, column in enumerate(platform.secret_columns if not platform.people else ()):
         raise error(f"there is no column {column!r} without people", "platform", "secret_columns", at)
+
+
+def _check_ca_file(name: str, folder: Path, error: Complaint) -> None:
+    place = ("platform", "ca_file")
+    if not (folder / name).is_file():
+        raise error(f"there is no file {name}", *place, hint=f"relative to {folder}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(folder / name)
+    except (OSError, ssl.SSLError) as problem:
+        why = f": {problem.strerror}" if isinstance(problem, PermissionError) else ""
+        hint = "it must hold certificates in PEM: -----BEGIN CERTIFICATE-----"
+        raise error(f"{name} cannot be used as certificates{why}", *place, hint=hint) from None
 
 
 def _check_people(platform: OwnPlatform, path: Path, fans: int, error: Complaint) -> None:

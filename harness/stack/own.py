@@ -21,7 +21,7 @@ from harness.processes.managed import ManagedProcess, stop_all
 from harness.processes.ports import free_ports
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import headers_of, redacted, secret_values, variables
-from harness.scenario.own_checks import Complaint, check_url
+from harness.scenario.own_checks import Complaint, check_url, problem_of_header
 from harness.stack import Addresses
 from harness.stack.allowed import own_hosts, require_allowed
 from harness.stack.fault_proxy import FaultProxy, edge_bytes
@@ -248,6 +248,8 @@ def require_variables(platform: OwnPlatform, error: Complaint) -> None:
         if not os.environ.get(variable):
             state = "is empty" if variable in os.environ else "is not set"
             raise error(f"the environment variable {variable} {state}", *keys, hint=f"export {variable}=…")
+        if "headers" in keys and (problem := problem_of_header(os.environ[variable])):
+            raise error(f"the value of the environment variable {variable} {problem}", *keys)
 
 
 def redact_logs(logs: Path, values: Sequence[str]) -> None:

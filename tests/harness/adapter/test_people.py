@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.adapter.people import read_people, require_people
+from harness.adapter.people import read_people
 from harness.errors import InputError
 from harness.platform import Person
-from harness.scenario import Load, OwnPlatform
+from harness.scenario import OwnPlatform
 from tests.harness.adapter.shop import LittleShop, Shop
 from tests.harness.adapter.test_session import raised
 
@@ -42,13 +42,6 @@ def test_a_value_that_is_one_fans_alone_names_them_in_an_export(tmp_path: Path) 
     assert people.actor_of("b") == ""  # secret
 
 
-def test_too_few_rows_are_one_line_before_the_load(tmp_path: Path) -> None:
-    own = OwnPlatform(people=str(people_file(tmp_path)))
-    require_people(own, Load(fans=2))
-    with pytest.raises(InputError, match=r"people\.csv has 2 rows for 5 fans \(.*add 3 rows"):
-        require_people(own, Load(fans=5))
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -56,13 +49,12 @@ def test_too_few_rows_are_one_line_before_the_load(tmp_path: Path) -> None:
         ("a,b\n1,2\n1,2,3\n", "people.csv:3 has another number of fields"),
         ("a,a\n1,2\n", "a column without a name or twice"),
         ('a,b\n"1,2\n', "cannot be read as people"),
-        ("a\n", r"has 0 rows for 1 fans"),
     ],
 )
 def test_a_strange_file_is_one_line(tmp_path: Path, text: str, words: str) -> None:
     own = OwnPlatform(people=str(people_file(tmp_path, text)))
     with pytest.raises(InputError, match=words):
-        require_people(own, Load(fans=1))
+        read_people(own)
 
 
 def test_a_secret_column_that_is_not_there_is_one_line(tmp_path: Path) -> None:

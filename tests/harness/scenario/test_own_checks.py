@@ -75,8 +75,22 @@ def test_a_whole_section_is_taken(room: Path) -> None:
         ({"url": "ftp://127.0.0.1/"}, "is no http:// or https:// address"),
         ({"url": "http://127.0.0.1:99999/"}, "is no address"),
         ({"url": "http://127.0.0.1/?event=1"}, "has a query"),
+        ({"url": "http://127.0.0.1/on\x00sale"}, "platform.url: holds control characters"),
+        ({"url": "http://127.0.0.1\x00/onsale"}, "platform.url: holds control characters"),
+        ({"url": "http://127.0.0.1/on sale"}, "platform.url: has a space in it"),
+        ({"url": "http://tickets_*.example/"}, "platform.url: has no name of a host that can be looked up"),
+        ({"url": "http://kärnten.example/"}, "platform.url: has no name of a host that can be looked up"),
         ({"urll": "x"}, "platform.urll: unknown key (did you mean 'url'?)"),
         ({"hosts": ["https://queue.example"]}, "platform.hosts[0]: is no name of a host"),
+        ({"hosts": ["queue example"]}, "platform.hosts[0]: is no name of a host"),
+        ({"hosts": ["queue.example:443"]}, "platform.hosts[0]: is no name of a host"),
+        ({"hosts": [" "]}, "platform.hosts[0]: is no name of a host"),
+        ({"headers": {"Host": "shop"}}, "platform.headers.Host: says how a request is sent"),
+        ({"headers": {"content-length": "5"}}, "platform.headers.content-length: says how a request is sent"),
+        ({"headers": {"Transfer-Encoding": "chunked"}}, "platform.headers.Transfer-Encoding: says how"),
+        ({"headers": {"X-Load": "für 5 €"}}, "platform.headers.X-Load: holds characters that no header can have"),
+        ({"headers": {"X-Load": "a\x00b"}}, "platform.headers.X-Load: holds control characters"),
+        ({"metrics": {"web": {"url": "http://127.0.0.1/m", "headers": {"Host": "x"}}}}, "web.headers.Host: says how"),
         ({"headers": {"X Load": "1"}}, "platform.headers.X Load: is no name of a header"),
         ({"headers": {"X-Load": "a\r\nb"}}, "holds control characters"),
         ({"headers": {"X-Load": "env:no-name"}}, "names no environment variable"),
@@ -98,6 +112,13 @@ def test_a_whole_section_is_taken(room: Path) -> None:
         ({"edges": {"db": {**EDGE, "listen": "127.0.0.1:70000"}}}, "has no port from 1 to 65535"),
         ({"edges": {"db": {**EDGE, "upstream": EDGE["listen"]}}}, "listens at its own upstream"),
         ({"edges": {"db": EDGE, "cache": EDGE}}, "is the address of edge db already"),
+        ({"edges": {"db": {**EDGE, "upstream": "localhost:25433"}}}, "db.listen: listens at its own upstream"),
+        ({"edges": {"db": {**EDGE, "listen": "LOCALHOST:25432"}}}, "db.listen: listens at its own upstream"),
+        ({"edges": {"db": {**EDGE, "listen": "[::1]:25432"}}}, "db.listen: listens at its own upstream"),
+        ({"edges": {"db": {**EDGE, "listen": "0.0.0.0:25432"}}}, "db.listen: listens at its own upstream"),
+        ({"edges": {"db": EDGE, "c": {**EDGE, "listen": "localhost:25433"}}}, "is the address of edge db already"),
+        ({"edges": {"db": {**EDGE, "listen": "no-such-host.example:1"}}}, "is no address that can be listened at"),
+        ({"edges": {"db": {**EDGE, "listen": "127.0.0.1.5:1"}}}, "is no address that can be listened at"),
         ({"parts": {"web": {}}}, "platform.parts.web: expected either container or pid_file"),
         ({"parts": {"web": {"container": "c", "pid_file": "p"}}}, "expected either container or pid_file"),
         ({"parts": {"web": {"container": "c", "start": "s"}}}, "a container needs no start"),
@@ -110,6 +131,22 @@ def test_a_whole_section_is_taken(room: Path) -> None:
 )
 def test_what_cannot_be_right_is_one_line(room: Path, section: dict[str, object], said: str) -> None:
     assert said in refused(written(room, section))
+
+
+def test_an_edge_may_listen_at_the_port_of_its_upstream_at_another_address_of_this_machine(room: Path) -> None:
+    ScenarioFile(written(room, {"edges": {"db": {"listen": "127.0.0.2:5432", "upstream": "127.0.0.1:5432"}}}))
+
+
+@pytest.mark.parametrize("content", ["", "junk", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_a_ca_file_without_certificates_is_refused(room: Path, content: str) -> None:
+    (room / "ca.pem").write_text(content)
+    assert "platform.ca_file: ca.pem cannot be used as certificates" in refused(written(room, {"ca_file": "ca.pem"}))
+
+
+@pytest.mark.parametrize("kind", ["bots", "lurkers"])
+def test_only_fans_have_accounts(room: Path, kind: str) -> None:
+    load = {"fans": 5, "spectators": 0, kind: 1}
+    assert f"load.{kind}: only fans have rows" in refused(written(room, {"people": "accounts.csv"}, load=load))
 
 
 @pytest.mark.parametrize(
