@@ -37,7 +37,7 @@ _NOT_FOR_AUTHORS: Final = frozenset(
     {
         "actor_of", "become", "begin", "bot_session", "browser_of", "fan_session", "final_reads", "first_send_s",
         "leave_out", "people_count", "prepare", "probe_session", "reads_now", "recorder", "session_that_bought",
-        "shows", "spectator_session", "sweep",
+        "shows", "site", "spectator_session", "sweep",
     }
 )  # fmt: skip
 """What the swarm and the kit itself ask of these classes."""

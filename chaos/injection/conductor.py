@@ -61,6 +61,7 @@ class Conductor:
 
     `stack_control` gives access to processes and databases. `lease_s`: for how long a fault may stay when this process
     hangs.
+    `metrics_headers`: source → what the guards send with their requests; `verify`: the certificates that they trust.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class Conductor:
         stack_control: StackControl | None = None,
         *,
         lease_s: float = LEASE_S,
+        metrics_headers: Mapping[str, Mapping[str, str]] | None = None,
+        verify: str | bool = True,
     ) -> None:
         self._planned = tuple(_with_event(plan, addresses.event) for plan in planned)
         self._steps = schedule(self._planned)
@@ -80,7 +83,7 @@ class Conductor:
         self._lease: Lease | None = None
         experiments = [plan.experiment for plan in self._planned]
         guards = [guard for one in experiments for guard in (*one.steady_state, *one.guards)]
-        self._watch = GuardWatch(guards, addresses.metrics)
+        self._watch = GuardWatch(guards, addresses.metrics, metrics_headers, verify)
         self._injections: tuple[Injection, ...] = ()
         self._t0_monotonic_s = time.monotonic()
         self._lock = threading.RLock()  # only one thread at a time uses the fault proxy and writes faults.json

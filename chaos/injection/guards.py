@@ -9,11 +9,12 @@ from __future__ import annotations
 import operator
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
+import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.specification.experiment import Guard
@@ -39,11 +40,21 @@ def holds(guard: Guard, samples: Iterable[Sample]) -> bool | None:
 
 
 class GuardWatch:
-    """Reads the metrics twice a second in a thread of its own. `metrics`: source → URL of a Prometheus page."""
+    """Reads the metrics twice a second in a thread of its own. `metrics`: source → URL of a Prometheus page.
 
-    def __init__(self, guards: Iterable[Guard], metrics: Mapping[str, str]) -> None:
+    `headers`: source → what is sent with its requests. `verify`: a file of certificates to trust, or the usual ones.
+    """
+
+    def __init__(
+        self,
+        guards: Iterable[Guard],
+        metrics: Mapping[str, str],
+        headers: Mapping[str, Mapping[str, str]] | None = None,
+        verify: str | bool = True,
+    ) -> None:
         self._guards = tuple(guards)
-        self._urls = tuple(metrics.values())
+        known = headers or {}
+        self._reads = tuple(partial(samples_of, url, known.get(name), verify) for name, url in metrics.items())
         self._lock = threading.Lock()
         self._seen: dict[str, bool | None] = {}
         self._broken_since_s: dict[str, float] = {}
@@ -90,9 +101,9 @@ class GuardWatch:
             self.failure = f"the thread that watches the guards died: {type(error).__name__}: {error}"
 
     def _watch(self) -> None:
-        with ThreadPoolExecutor(max_workers=max(1, len(self._urls)), thread_name_prefix="guard") as pool:
+        with ThreadPoolExecutor(max_workers=max(1, len(self._reads)), thread_name_prefix="guard") as pool:
             while not self._stop.wait(_EVERY_S):
-                pages = list(pool.map(samples_of, self._urls))
+                pages = list(pool.map(lambda read: read(), self._reads))
                 self._judge([sample for page in pages for sample in page])
 
     def _judge(self, samples: list[Sample]) -> None:
@@ -112,15 +123,17 @@ def _key(guard: Guard) -> str:
     return repr(guard)
 
 
-def samples_of(url: str) -> list[Sample]:
-    """All samples of a Prometheus page; none when it cannot be read."""
+def samples_of(url: str, headers: Mapping[str, str] | None = None, verify: str | bool = True) -> list[Sample]:
+    """All samples of a Prometheus page; none when it cannot be read. `verify`: as `requests` takes it."""
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 — an address of the stack
-            page = answer.read().decode()
+        with requests.Session() as session:
+            session.trust_env = False
+            page = session.get(url, timeout=_TIMEOUT_S, headers=headers, verify=verify, allow_redirects=False)
+        page.raise_for_status()
         return [
             (sample.name, sample.labels, sample.value)
-            for family in text_string_to_metric_families(page)
+            for family in text_string_to_metric_families(page.text)
             for sample in family.samples
         ]
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # what `requests` raises is an OSError
         return []

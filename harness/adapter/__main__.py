@@ -1,4 +1,5 @@
-"""`python -m harness.adapter describe FILE:CLASS | trial SPEC.json | check SPEC.json`: prints JSON.
+"""`python -m harness.adapter describe FILE:CLASS | journeys FILE:CLASS … | locustfile FILE | trial SPEC.json | check
+SPEC.json`: prints JSON.
 
 Exit code 0: nothing is wrong; 2: something is. A SPEC.json is a `harness.adapter.report.TrialSpec`. In a process of its
 own, because an adapter loads gevent.
@@ -10,7 +11,9 @@ import gevent.monkey
 
 gevent.monkey.patch_all()  # isort: split - as in a worker of the swarm, before anything else is loaded
 
+import os  # noqa: E402
 import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Final  # noqa: E402
 
@@ -21,8 +24,13 @@ from harness.adapter.describe import describe  # noqa: E402
 from harness.adapter.report import Description, Problem, TrialReport, TrialSpec  # noqa: E402
 from harness.adapter.trial import try_purchase  # noqa: E402
 from harness.errors import GatecrashError  # noqa: E402
+from harness.swarm.users.classes import journey_class  # noqa: E402
+from harness.swarm.users.locustfile import users_of  # noqa: E402
 
-_USAGE: Final = "usage: python -m harness.adapter describe FILE:CLASS | trial SPEC.json | check SPEC.json"
+_USAGE: Final = (
+    "usage: python -m harness.adapter "
+    "describe FILE:CLASS | journeys FILE:CLASS … | locustfile FILE | trial SPEC.json | check SPEC.json"
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -31,12 +39,27 @@ def main(arguments: list[str]) -> int:
         case ["describe", reference]:
             described = _described(reference)
             return _print(described, ok=not described.problems)
+        case ["journeys", *references]:
+            loaded = _loaded(lambda: [journey_class(reference) for reference in references])
+            return _print(loaded, ok=not loaded.problems)
+        case ["locustfile", file]:
+            loaded = _loaded(lambda: users_of(file, ""))
+            return _print(loaded, ok=not loaded.problems)
         case ["trial" | "check" as what, file]:
             report = _tried(what, file)
             return _print(report, ok=report.ok)
         case _:
             print(_USAGE, file=sys.stderr)
             return 2
+
+
+def _loaded(load: Callable[[], object]) -> Description:
+    """What is wrong with files that say what users do."""
+    try:
+        load()
+    except GatecrashError as error:
+        return Description(uses_kit=False, capabilities=(), problems=(Problem(str(error)),))
+    return Description(uses_kit=False, capabilities=())
 
 
 def _described(reference: str) -> Description:
@@ -60,4 +83,7 @@ def _print(document: msgspec.Struct, *, ok: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a thread that an adapter began would keep the process

@@ -238,7 +238,7 @@ class Operator:
             yield from _rows(order, named[order.order_id] or actors.get(order.order_id) or stranger)
 
     def _note(self, line: str) -> None:
-        line = self._platform.site.secrets.hide(line)
+        line = self._platform.site.hide(line)
         if line not in self._notes and len(self._notes) < _NOTES_MAX:
             self._notes.append(line)
 

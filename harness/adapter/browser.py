@@ -83,9 +83,10 @@ class Browser:
         self._call: Call | None = None
         self._on_act: Callable[[], None] | None = None
 
-    def hide(self, text: str) -> str:
-        """What an adapter wrote, as it may be recorded: without any value that nobody may read."""
-        return self._site.hide(text)
+    @property
+    def site(self) -> Site:
+        """The platform as this browser sees it."""
+        return self._site
 
     # What an adapter calls.
 

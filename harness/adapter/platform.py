@@ -166,7 +166,7 @@ class ShopPlatform:
         shopper.account = self._people.account_of(person)
         try:
             shopper.__init__()  # type: ignore[misc]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             words = f"__init__ of {kind.__name__}: {type(error).__name__}: {error}"
             raise AdapterFault(words, place_of(error.__traceback__)) from error
         if shopper.browser is not browser:
@@ -180,7 +180,7 @@ def capabilities_of(kind: type) -> frozenset[Capability]:
     declared = getattr(kind, "capabilities", None)
     if isinstance(declared, str) or not isinstance(declared, Iterable):
         raise InputError(f"{kind.__name__}.capabilities is no set", hint="capabilities = {Capability.STOCK, …}")
-    unknown = sorted(str(one) for one in declared if one not in set(Capability))
+    unknown = sorted(str(one) for one in declared if not isinstance(one, str) or one not in set(Capability))
     if unknown:
         hint = f"there are {', '.join(Capability)}"
         raise InputError(f"{kind.__name__} declares the unknown capability {unknown[0]}", hint=hint)

@@ -31,6 +31,8 @@ _FIELD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _SEGMENT_SHOWN: Final = 40
 _PAGE_SHOWN: Final = 120
 _ENDPOINTS_MAX: Final = 4096
+_WORDS_MAX: Final = 256
+_WORD_SHOWN: Final = 80
 _DEFAULT_HEADERS: Final = {
     "User-Agent": "Mozilla/5.0 (compatible; gatecrash)",
     "Accept": "text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8",
@@ -63,10 +65,6 @@ class Secrets(Mapping[str, str]):
     def __repr__(self) -> str:
         return f"<secrets {', '.join(self._values)}>"
 
-    def hide(self, text: str) -> str:
-        """The text without the values of the secrets."""
-        return redacted(text, sorted(self._values.values(), key=len, reverse=True))
-
 
 class Site:
     """See the module. Raises `InputError` for an address, a variable or a file that cannot be used."""
@@ -80,8 +78,9 @@ class Site:
         if own.ca_file and not Path(own.ca_file).is_file():
             raise InputError(f"platform.ca_file: there is no file {own.ca_file}", hint="give its path")
         self.url = own.url
-        self.secrets = Secrets(own.secrets, environment)
         self._hidden = secret_values(own, environment)
+        self._words: dict[str, str] = {}
+        self.secrets = Secrets(own.secrets, environment)
         self.limits = ClientLimits(
             connect_s=own.limits.connect_s,
             first_byte_s=own.limits.first_byte_s,
@@ -103,8 +102,20 @@ class Site:
         self.origin_of(self._root)  # resolved before the release
 
     def hide(self, text: str) -> str:
-        """What an adapter wrote, without any value that nobody may read: it is recorded."""
+        """The text without any value that nobody may read: of secrets, of headers, and of secret columns of people."""
         return redacted(text, self._hidden)
+
+    def word(self, text: object) -> str:
+        """The same of a word that an adapter says, as it is recorded: one line that is not too long."""
+        said = str(text)
+        word = self._words.get(said)
+        if word is None:
+            word = self.hide(" ".join(said.split()))[:_WORD_SHOWN]
+            if len(self._words) >= _WORDS_MAX:
+                self._words.clear()
+            if len(said) <= _WORD_SHOWN:
+                self._words[said] = word
+        return word
 
     def locate(self, path: str) -> tuple[str, str]:
         """Origin ("http://host:port") and target of what an adapter or a page names.

@@ -77,7 +77,7 @@ class Trial:
 
     def report(self) -> TrialReport:
         """What came of it, without the values of secrets."""
-        hide = self.platform.site.secrets.hide if self.platform is not None else str
+        hide = self.platform.site.hide if self.platform is not None else str
         problems = tuple(
             msgspec.structs.replace(problem, what=hide(problem.what), last=hide(problem.last))
             for problem in dict.fromkeys(self.problems)

@@ -94,7 +94,7 @@ class VerbRunner:
             ended = Ended(
                 Outcome.UNKNOWN if refused.unknown else Outcome.FAIL,
                 0.0,
-                error=browser.hide(refused.error),
+                error=browser.site.word(refused.error),
                 final=refused.final,
                 retry_after_s=refused.retry_after_s,
                 resume=refused.resume,
@@ -102,7 +102,7 @@ class VerbRunner:
             )
         except NoAnswer as failure:
             ended = self._unanswered(failure, doubted=doubted)
-        except (Exception, VerbHung) as error:
+        except (Exception, SystemExit, VerbHung) as error:  # an exit() would end all fans of this process
             fault = self._fault(error, verb)
             if operation is not None:
                 operation.end(Outcome.UNKNOWN, error=ADAPTER, t_end_s=None)
@@ -121,7 +121,7 @@ class VerbRunner:
         return Ended(
             Outcome.UNKNOWN if acted else Outcome.FAIL,
             0.0,
-            error=failure.error,
+            error=self.browser.site.word(failure.error),
             retry_after_s=failure.retry_after_s,
             detail=str(failure),
             where=self._place(failure),

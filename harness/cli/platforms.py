@@ -50,21 +50,26 @@ def require_fitting(
 def check_adapter(source: ScenarioFile) -> Description:
     """The capabilities that the adapter declares, asked in a process of its own.
 
-    Raises InputError when the adapter, or what the scenario asks of it, is wrong. Those of the reference system are
+    Raises InputError when the adapter, what the scenario asks of it, or a journey or locustfile of the user's own is
+    wrong. Those of the reference system are
     known; users of a locustfile have no adapter and no capabilities.
     """
     from harness.adapter.report import Description
     from harness.registry.capabilities import Capability
-    from harness.rehearsal.adapter import describe
+    from harness.rehearsal.adapter import describe, require_journeys, require_locustfile
     from harness.scenario.fit import problems, problems_without_adapter
     from harness.stack.own import absolute
     from harness.yaml_file import suggest
 
     scenario = source.scenario
-    if scenario.journeys.locustfile:
+    journeys = scenario.journeys.beside(source.folder)
+    if journeys.locustfile:
+        require_locustfile(journeys.locustfile)
         for problem in problems_without_adapter(scenario):
             raise source.error(problem.message, *problem.key, hint=problem.hint)
         return Description(uses_kit=True, capabilities=())
+    own_journeys = [one for kind, one in journeys.classes.items() if one != SHIPPED_JOURNEYS[kind] and kind != "probe"]
+    require_journeys(own_journeys)
     if scenario.platform is None:
         return Description(uses_kit=False, capabilities=())
     own = absolute(_own(source), source.folder)

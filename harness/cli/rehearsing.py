@@ -56,10 +56,12 @@ def overrides_for(experiment: str, length_s: float) -> list[Override]:
 
 
 if TYPE_CHECKING:
+    from chaos.injection.conductor import Conductor
     from chaos.specification.timeline import Planned
     from harness.paired.halves import Half
     from harness.record.paths import RunPaths
     from harness.scenario import Override, Scenario, ScenarioFile
+    from harness.stack import Addresses
     from harness.stack.choice import AnyStack
     from harness.stack.own import OwnStack
     from harness.swarm.messaging.protocol import Reach
@@ -233,7 +235,6 @@ def _rehearse(
     """
     from datetime import UTC, datetime
 
-    from chaos.injection.conductor import Conductor
     from chaos.lease import state
     from harness.cli import live
     from harness.paired.halves import Half, run_both
@@ -273,7 +274,7 @@ def _rehearse(
         starts_s = [(fault.start_s, fault.experiment) for fault in asked.scenario.faults]
         with live.observer(console, scenario.duration_s, half or "", starts_s, names) as observer:
             raised = _stack_for(source, scenario, into.logs, stack, plant_bug, reach.listen, confirmed, observer.note)
-            rehearse(asked, into, raised, lambda where, run: Conductor(breaks, where, run.faults, raised), observer)
+            rehearse(asked, into, raised, lambda where, run: _conductor(breaks, where, run, raised), observer)
             if not alone:
                 observer.phase("judge", "audit, indicators, grade, report")
 
@@ -289,6 +290,18 @@ def _rehearse(
     if ended is not None and (not begun or isinstance(ended, InputError)):  # nobody was released: nothing to judge
         raise ended
     return conclude(begun[0] if begun else paths, ended, json=json)
+
+
+def _conductor(breaks: Sequence[Planned], where: Addresses, run: RunPaths, raised: AnyStack | OwnStack) -> Conductor:
+    """The one that injects; it may read the platform's metrics as the scraper does."""
+    from chaos.injection.conductor import Conductor
+    from harness.scenario.environment import headers_of
+    from harness.stack.own import trusted
+
+    if where.own is None:
+        return Conductor(breaks, where, run.faults, raised)
+    headers = {name: headers_of(page.headers) for name, page in where.own.metrics.items()}
+    return Conductor(breaks, where, run.faults, raised, metrics_headers=headers, verify=trusted(where.own))
 
 
 def _adapter(source: ScenarioFile) -> str:

@@ -31,7 +31,9 @@ _GONE_WITHIN_S: Final = 5.0
 _LAUNCHER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
 
 
-def _tie_to_parent(death_signal: signal.Signals) -> Callable[[], None]:
+def tied_to_parent(death_signal: signal.Signals) -> Callable[[], None]:
+    """For `preexec_fn`: on Linux the kernel sends that signal to the child when we are gone, however we ended."""
+
     def tie() -> None:
         if _LIBC is not None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
@@ -184,7 +186,7 @@ class ManagedProcess:
                     group=_group_of(self.user),
                     extra_groups=[] if self.user else None,
                     start_new_session=True,
-                    preexec_fn=_tie_to_parent(self._stop_signal),  # noqa: PLW1509 — stacks are raised from one thread
+                    preexec_fn=tied_to_parent(self._stop_signal),  # noqa: PLW1509 — stacks are raised from one thread
                 )
             except OSError as error:
                 problem = f"cannot start {self.name}: {error}"

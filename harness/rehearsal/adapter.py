@@ -18,7 +18,7 @@ import msgspec
 
 from harness.adapter.report import Description, Problem, TrialReport, TrialSpec
 from harness.errors import InputError
-from harness.processes.managed import below, child_environment, end_all, ending
+from harness.processes.managed import below, child_environment, end_all, ending, tied_to_parent
 from harness.record.paths import RunPaths
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import redacted, secret_values
@@ -38,6 +38,19 @@ def describe(platform: OwnPlatform, adapter: str, *, within_s: float = _DESCRIBE
     found = _decoded(said, Description, adapter)
     _raise_first(found.problems, platform, adapter)
     return found
+
+
+def require_journeys(references: Sequence[str], *, within_s: float = _DESCRIBED_WITHIN_S) -> None:
+    """Raises InputError when one of these FILE:CLASS cannot be loaded, or is no journey."""
+    if references:
+        found = _decoded(_asked(["journeys", *references], None, references[0], within_s), Description, references[0])
+        _raise_first(found.problems, None, "")
+
+
+def require_locustfile(file: str, *, within_s: float = _DESCRIBED_WITHIN_S) -> None:
+    """Raises InputError when it cannot be loaded, or has no users."""
+    found = _decoded(_asked(["locustfile", file], None, f"{file}:", within_s), Description, f"{file}:")
+    _raise_first(found.problems, None, "")
 
 
 def try_out(addresses: Addresses, platform: OwnPlatform, fans: int, paths: RunPaths) -> TrialReport:
@@ -60,7 +73,12 @@ def check(addresses: Addresses, platform: OwnPlatform, spec: Path) -> TrialRepor
     return _decoded(_tried("check", addresses, platform, 0, spec), TrialReport, platform.adapter)
 
 
+def _secrets(platform: OwnPlatform | None) -> tuple[str, ...]:
+    return secret_values(platform) if platform else ()
+
+
 class _Said(msgspec.Struct, frozen=True):
+    what: str
     code: int
     out: bytes
     err: str
@@ -77,7 +95,7 @@ def _tried(what: str, addresses: Addresses, platform: OwnPlatform, people_from: 
         spec.unlink(missing_ok=True)
 
 
-def _asked(arguments: Sequence[str], platform: OwnPlatform, adapter: str, within_s: float) -> _Said:
+def _asked(arguments: Sequence[str], platform: OwnPlatform | None, adapter: str, within_s: float) -> _Said:
     process = subprocess.Popen(
         [sys.executable, "-m", "harness.adapter", *arguments],
         stdin=subprocess.DEVNULL,
@@ -85,6 +103,7 @@ def _asked(arguments: Sequence[str], platform: OwnPlatform, adapter: str, within
         stderr=subprocess.PIPE,
         env=child_environment({}),
         start_new_session=True,
+        preexec_fn=tied_to_parent(signal.SIGKILL),  # noqa: PLW1509 - it calls the kernel and nothing else
     )
     try:
         out, err = process.communicate(timeout=within_s)
@@ -96,7 +115,7 @@ def _asked(arguments: Sequence[str], platform: OwnPlatform, adapter: str, within
         ) from None
     finally:
         _end(process)
-    return _Said(process.returncode, out, redacted(err.decode("utf-8", "replace"), secret_values(platform)))
+    return _Said(arguments[0], process.returncode, out, redacted(err.decode("utf-8", "replace"), _secrets(platform)))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -116,21 +135,25 @@ def _decoded(said: _Said, kind: type[T], adapter: str) -> T:
         return msgspec.json.decode(said.out.strip().rpartition(b"\n")[2], type=kind)  # an adapter may print, too
     lines = [line for line in said.err.splitlines() if line.strip()]
     last = f": {lines[-1].strip()[:_WORDS_MAX]}" if lines else ""
-    raise InputError(f"the process that loads it {ending(said.code)}{last}", file=_shown(_file_of(adapter)))
+    raise InputError(
+        f"the process that loads it {ending(said.code)} in `{said.what}` and said nothing{last}",
+        file=_shown(_file_of(adapter)),
+        hint="" if last else "does it call os._exit()?",
+    )
 
 
-def _raise_first(problems: Sequence[Problem], platform: OwnPlatform, adapter: str) -> None:
+def _raise_first(problems: Sequence[Problem], platform: OwnPlatform | None, adapter: str) -> None:
     """Raises InputError for the first problem, without the values of secrets."""
     if not problems:
         return
     first, more = problems[0], len(problems) - 1
-    what = " ".join(redacted(first.what, secret_values(platform)).split())
+    what = " ".join(redacted(first.what, _secrets(platform)).split())
     said = ": ".join(part for part in (first.verb, what) if part)
     said = said if len(said) <= _WORDS_MAX else f"{said[: _WORDS_MAX - 1]}…"
     file, _, line = first.where.rpartition(":")
     place = (file, int(line)) if file and line.isdigit() else (_file_of(adapter), None)
     hint = f"and {more} more: see `gatecrash adapter check`" if more else ""
-    raise InputError(said, file=_shown(place[0]), line=place[1], hint=hint)
+    raise InputError(said, file=_shown(place[0]) or None, line=place[1], hint=hint)
 
 
 def _file_of(adapter: str) -> str:

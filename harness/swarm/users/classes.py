@@ -25,10 +25,17 @@ def user_classes(spec: SwarmSpec) -> list[type[User]]:
     classes: list[type[User]] = []
     for reference, count in asked:
         if count:
-            user_class = load_class(reference)
-            if not issubclass(user_class, RehearsalUser):
-                hint = "derive it from harness.swarm.users.user.RehearsalUser"
-                raise InputError(f"{reference} is no journey", hint=hint)
+            user_class = journey_class(reference)
             user_class.fixed_count = count
             classes.append(user_class)
     return classes
+
+
+def journey_class(reference: str) -> type[RehearsalUser]:
+    """The journey that FILE:CLASS names. Raises `InputError`."""
+    found = load_class(reference)
+    if not issubclass(found, RehearsalUser):
+        raise InputError(
+            f"{reference} is no journey", hint="derive it from gatecrash.journeys.FanUser or RehearsalUser"
+        )
+    return found

@@ -63,7 +63,7 @@ def _module(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except GatecrashError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that ends the process at import is as wrong as one that raises
         words = f"{type(error).__name__}: {error}" if not isinstance(error, ImportError | SyntaxError) else str(error)
         where = place_of(error.__traceback__)
         shown = f" ({where})" if where and not isinstance(error, SyntaxError) else ""

@@ -54,12 +54,16 @@ class Metrics(ThreadingHTTPServer):
 
     daemon_threads = True
     value = 0.0
+    token = ""
 
     def __init__(self) -> None:
         outer = self
 
         class Page(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if outer.token and self.headers.get("Authorization") != outer.token:
+                    self.send_error(401)
+                    return
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(f"# TYPE errors gauge\nerrors {outer.value}\n".encode())
@@ -105,6 +109,24 @@ def test_a_page_that_cannot_be_read_breaks_no_guard_and_is_no_steady_state() -> 
         assert watch.unsteady([wanted]) == ("calm",)
     finally:
         watch.stop()
+
+
+def test_a_page_is_asked_with_the_headers_that_its_source_needs(page: Metrics) -> None:
+    page.token = "Bearer swordfish"
+    wanted = guard()
+    watch = GuardWatch([wanted], page.metrics, {"page": {"Authorization": "Bearer swordfish"}})
+    watch.start()
+    try:
+        wait_until(lambda: watch.unsteady([wanted]) == ())
+    finally:
+        watch.stop()
+    without = GuardWatch([wanted], page.metrics)
+    without.start()
+    try:
+        wait_until(lambda: bool(without._seen))
+        assert without.unsteady([wanted]) == ("calm",)
+    finally:
+        without.stop()
 
 
 def test_the_load_generator_is_an_indicator_too(page: Metrics) -> None:

@@ -10,14 +10,15 @@ from time import monotonic
 
 import pytest
 
-from harness.adapter.kit import ExportedOrder, LedgerRow, PoolAtRest
+from harness.adapter.errors import AdapterFault
+from harness.adapter.kit import ExportedOrder, LedgerRow, PoolAtRest, Refused
 from harness.platform import AckedOrder, Addresses, Call, Person
 from harness.record.schema import Outcome
 from harness.scenario import OwnPlatform
 from harness.swarm.control.baseline import read_baseline
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
-from tests.harness.adapter.shop import LittleShop, Shop
+from tests.harness.adapter.shop import LittleShop, Shop, Visitor
 from tests.harness.swarm.scripted_server import serving
 
 
@@ -247,3 +248,40 @@ def test_pages_that_contradict_themselves_are_not_taken_for_what_is() -> None:
         reads = platform.reads_now()
         assert (reads.stock, len(reads.ledger)) == (None, 2)
         assert reads.notes == ("stock could not be read: it lists the pool floor twice, with different figures",)
+
+
+class Tells(Visitor):
+    words = "is sold out"
+
+    def reserve(self, pool, quantity):
+        raise Refused(f"{self.secrets['token']} {self.words}")
+
+
+class Telling(LittleShop):
+    shopper = Tells
+
+
+def test_the_word_of_a_refusal_is_one_line_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAF_BYPASS", "open sesame")
+    monkeypatch.setattr(Tells, "words", f"says\n  open sesame{'!' * 500}")
+    with raised(Shop(), Telling, headers={"X-Load": "env:WAF_BYPASS"}) as (platform, recorder):
+        answer = platform.fan_session(person()).hold_stock(now(), "standing", 1)
+        (operation,) = table(recorder, "operations")
+    assert answer.error == operation["error"]
+    assert operation["error"].startswith("*** says ***!!!")
+    assert len(operation["error"]) == 80
+
+
+def test_a_verb_that_exits_is_a_fault_of_the_adapter_and_ends_no_process() -> None:
+    class Leaves(Visitor):
+        def left(self):
+            raise SystemExit(0)
+
+    class Left(LittleShop):
+        shopper = Leaves
+
+    with raised(Shop(), Left) as (platform, recorder):
+        with pytest.raises(AdapterFault, match="left of fan-000000: SystemExit: 0"):
+            platform.fan_session(person()).stock(now())
+        (operation,) = table(recorder, "operations")
+    assert (operation["outcome"], operation["error"]) == ("unknown", "adapter")

@@ -11,8 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import psutil
 import pytest
 import yaml
+
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "sk-live-0815-4711"
@@ -176,7 +179,15 @@ def test_a_check_loads_the_adapter_in_a_process_of_its_own(
         ("import nothing_like_this\n", "shop.py"),
         ("def broken(:\n", "shop.py"),
         ("raise RuntimeError('no licence')\n", "no licence"),
-        ("import os\nos._exit(3)\n", "the process that loads it exited with code 3"),
+        ("import os\nos._exit(3)\n", "shop.py: the process that loads it exited with code 3 in `describe` and said"),
+        ("import os\nos._exit(0)\n", "and said nothing (does it call os._exit()?)"),
+        ("import sys\n\nsys.exit(0)\n", "cannot be loaded: SystemExit: 0 (shop.py:3)"),
+        ("exit()\n", "cannot be loaded: SystemExit: None (shop.py:1)"),
+        (
+            ADAPTER.replace("frozenset({kit.Capability.STOCK})", "[[1]]"),
+            "shop.py:15: Shop declares the unknown capability [1]",
+        ),
+        (ADAPTER + "\n\nimport threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\n", ""),
         ("print('hello')\n" + ADAPTER, ""),
     ],
 )
@@ -186,6 +197,75 @@ def test_an_adapter_that_cannot_be_loaded_is_one_line(room: Path, code: str, sai
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == (1 if said else 0)
     assert done.returncode == (2 if said else 0)
+
+
+def test_an_adapters_process_does_not_outlive_us(room: Path) -> None:
+    (room / "shop.py").write_text(
+        "import os, pathlib, time\n"
+        "pathlib.Path(__file__).with_name('pid').write_text(str(os.getpid()))\nwhile True: time.sleep(60)\n"
+    )
+    check = subprocess.Popen(
+        [sys.executable, "-m", "harness", "scenario", "check", str(written(room))],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        wait_until(lambda: (room / "pid").exists() and (room / "pid").read_text() != "")
+        adapter = int((room / "pid").read_text())
+        assert psutil.pid_exists(adapter)
+    finally:
+        check.kill()
+        check.wait()
+    wait_until(lambda: not psutil.pid_exists(adapter) or psutil.Process(adapter).status() == psutil.STATUS_ZOMBIE)
+
+
+LOCUSTFILES = {
+    "raises": ("raise RuntimeError('no licence')\n", "cannot be loaded: RuntimeError: no licence (theirs.py:1)"),
+    "exits": ("import sys\nsys.exit(1)\n", "cannot be loaded: SystemExit: 1 (theirs.py:2)"),
+    "no user": ("x = 1\n", "theirs.py: has no user class with tasks"),
+    "not there": ("import no_such_module\n", "cannot be loaded: No module named 'no_such_module'"),
+}
+
+
+@pytest.mark.parametrize("command", ["check", "rehearse"])
+@pytest.mark.parametrize("name", LOCUSTFILES)
+def test_a_locustfile_that_cannot_be_used_is_one_line_before_anything_is_prepared(
+    room: Path, shop: ThreadingHTTPServer, name: str, command: str
+) -> None:
+    code, said = LOCUSTFILES[name]
+    (room / "theirs.py").write_text(code)
+    scenario = written(room, url_of(shop), {"prepare": "touch prepared"}, journeys={"locustfile": "theirs.py"})
+    words = ["scenario", "check"] if command == "check" else ["rehearse", "--out", str(room / "runs")]
+    done = gatecrash(room, *words, scenario)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (room / "prepared").exists()
+    assert not (room / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("class Mine: ...\n", "mine.py:Mine is no journey"),
+        ("1 / 0\n", "cannot be loaded: ZeroDivisionError: division by zero (mine.py:1)"),
+        ("from gatecrash.journeys import FanUser\n\n\nclass Mine(FanUser): ...\n", ""),
+    ],
+)
+def test_a_journey_of_the_users_own_is_loaded_by_a_check(room: Path, code: str, said: str) -> None:
+    (room / "mine.py").write_text(code)
+    done = gatecrash(room, "scenario", "check", written(room, journeys={"fan": "mine.py:Mine"}))
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == (1 if said else 0)
+    assert done.returncode == (2 if said else 0)
+
+
+def test_a_header_whose_variable_holds_what_no_header_can_is_said_before_anything(room: Path) -> None:
+    scenario = written(room, platform={"headers": {"X-Load": "env:MYSHOP_TOKEN"}})
+    done = gatecrash(room, "rehearse", scenario, "--out", room / "runs", MYSHOP_TOKEN=f"{SECRET} €")
+    assert done.returncode == 2
+    said = "platform.headers.X-Load: the value of the environment variable MYSHOP_TOKEN holds characters that no header"
+    assert said in done.stderr
+    assert SECRET not in done.stderr
 
 
 def test_a_check_sends_nothing_and_takes_the_options(room: Path, shop: ThreadingHTTPServer) -> None:
@@ -225,6 +305,18 @@ def test_a_trial_purchase_that_fails_names_the_adapters_line(room: Path, shop: T
     assert "no baskets for nobody" in last
     assert seen(shop)[0] == "/onsale"
     assert not list(only_run(room).glob("*.parquet"))
+
+
+def test_an_adapter_that_ends_its_process_in_a_verb_is_one_line(room: Path, shop: ThreadingHTTPServer) -> None:
+    for ending, said in (
+        ("exit(0)", "shop.py:9: reserve of check-"),
+        ("import os; os._exit(0)", "shop.py: the process that loads it exited with code 0 in `trial` and said nothing"),
+    ):
+        raised = "raise kit.Refused(f\"no baskets for {self.settings['who']}\", final=True)"
+        (room / "shop.py").write_text(ADAPTER.replace(raised, ending))
+        done = gatecrash(room, "rehearse", written(room, url_of(shop)), "--out", room / "runs")
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].startswith(f"gatecrash: {said}")
 
 
 def test_a_secret_that_an_adapter_throws_is_nowhere(room: Path, shop: ThreadingHTTPServer) -> None:
