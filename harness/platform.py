@@ -319,6 +319,14 @@ class HasTwin(Protocol):
         """The same fan with what they were given so far, over a connection of its own; to be closed by the caller."""
 
 
+@runtime_checkable
+class CanLose(Protocol):
+    """A fan's session that can lose the answer to its next purchase, where it can look afterwards what came of it."""
+
+    def lose_next_answer(self) -> None:
+        """Of the next purchase. The fan then has to find out whether it happened."""
+
+
 class SpectatorSession(Protocol):
     """One spectator's seat feed."""
 
@@ -363,6 +371,14 @@ class Platform(Protocol):
 
     def sweep(self, seats: Sequence[str]) -> None:
         """Hold and release each of these seats: an operation of the history each. Sold ones should be refused."""
+
+
+@runtime_checkable
+class LosesAnswers(Protocol):
+    """A platform whose fans can be made to lose the answer to a purchase on its way, as a cut connection does."""
+
+    purchase_acts: int
+    """Which request that changes something is the last one of a purchase; 0: it is not known, and none is lost."""
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from harness.platform import (
     Answer,
     Call,
+    CanLose,
     FanSession,
     HasTwin,
     Hold,
@@ -297,6 +298,8 @@ class Visit:
         purchase = _Purchase(hold=hold, key=key, declined_on_purpose=self._plan.card_declined)
         pay = partial(purchase.post, self._session)
         call = self._think()
+        if self._plan.repeats_payment and isinstance(self._session, CanLose):
+            self._session.lose_next_answer()
         with self._posted_twice(purchase, call) if self._plan.repeats_payment else nullcontext():
             paid = self._try(pay, call)
         if self._plan.repeats_payment:  # `_try` ends with an answer, or the fan has left

@@ -20,7 +20,7 @@ HOLD_TTL_S = 8.0
 EPOCH = "e1"
 STATES = {0: "free", 1: "held", 2: "sold"}
 EVERY_CAPABILITY = (
-    "feed", "hold_release", "ledger_export", "lookup", "order_export", "probes", "queue", "seats", "sweep"
+    "feed", "hold_release", "ledger_export", "lookup", "order_export", "probes", "queue", "same_key", "seats", "sweep"
 )  # fmt: skip
 PLANNED = (  # experiment, component, kind, start and end in s on the release clock
     ("redis-down", "redis", "refuse", 6.0, 10.0),

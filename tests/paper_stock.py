@@ -13,7 +13,7 @@ from harness.scenario import Load, Objective, OwnPlatform, Rules, Scenario
 from tests.builders import RunBuilder
 from tests.paper_sale import HOLD_TTL_S, Row
 
-CAPABILITIES = ("hold_release", "ledger_export", "lookup", "order_export", "stock")
+CAPABILITIES = ("hold_release", "ledger_export", "lookup", "order_export", "same_key", "stock")
 PRICES = {"floor": 4500, "stand": 3000}
 OBJECTIVES = {
     "checkout_completion_ratio": Objective(target=0.5, worst=0.2),

@@ -13,6 +13,7 @@ from typing import Final
 import gevent
 
 from harness.adapter.report import TrialReport, TrialSpec
+from harness.adapter.shopper import is_written
 from harness.adapter.trial import Trial, noted
 from harness.adapter.walk import Stopped, Walk, most_free
 from harness.platform import Answer, FinalOrder, FinalReads, Hold, Order
@@ -214,7 +215,7 @@ class Check:
             return
         again = walk.ask(verb, retry_of=first.op)
         if again.value is None:
-            self._gave_up(walk, name, again, "basket() or resume_reserve()")
+            self._gave_up(walk, name, again, ("basket", "resume_reserve"), "basket() or resume_reserve()")
             return
         self._require_size(walk, again.value, 1)
         if before is not None and not self._soon(lambda: self._counted(pool) == before - 1):
@@ -233,7 +234,7 @@ class Check:
             return
         again = walk.ask(buy, retry_of=first.op)
         if again.value is None:
-            self._gave_up(walk, "buy", again, "resume_buy() or same_key_same_purchase")
+            self._gave_up(walk, "buy", again, ("resume_buy",), "resume_buy() or same_key_same_purchase")
         if not self._has(Capability.ORDER_EXPORT):
             self._note("without ORDER_EXPORT nobody can see whether a purchase sent again was made twice")
             return
@@ -253,8 +254,14 @@ class Check:
             walk.problem(verb, f"its answer was lost, and it ended as {_how(first)}", detail=True)
         return False
 
-    def _gave_up(self, walk: Walk, verb: str, again: Answer[Hold] | Answer[Order], mend: str) -> None:
-        if again.outcome is Outcome.UNKNOWN and again.final:
+    def _gave_up(
+        self, walk: Walk, verb: str, again: Answer[Hold] | Answer[Order], looks: tuple[str, ...], mend: str
+    ) -> None:
+        """`looks`: the verbs of an adapter that look whether it happened."""
+        written = [one for one in looks if is_written(type(walk.session.shopper), one)]
+        if again.outcome is Outcome.UNKNOWN and again.final and written:
+            self._note(f"a fan whose {verb} got no answer gives up: {written[-1]}() looked, and cannot tell")
+        elif again.outcome is Outcome.UNKNOWN and again.final:
             self._note(f"a fan whose {verb} got no answer gives up, since the adapter cannot look: write {mend}")
         else:
             walk.problem(verb, f"the retry after a lost answer ended as {_how(again)}", detail=True)

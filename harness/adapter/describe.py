@@ -73,6 +73,8 @@ def _problems(kind: type[ShopPlatform], capabilities: frozenset[Capability], whe
         return
     if not capabilities & {Capability.SEATS, Capability.STOCK}:
         yield Problem(f"{kind.__name__} declares neither STOCK nor SEATS: there is nothing to buy", where)
+    if Capability.SAME_KEY in capabilities and not shopper.same_key_same_purchase:
+        yield Problem("SAME_KEY is declared by same_key_same_purchase = True of the Shopper", class_place(shopper))
     for capability in sorted(capabilities):
         for group in VERBS.get(capability, ()):
             if not any(is_written(shopper, verb) for verb in group):

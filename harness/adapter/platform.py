@@ -37,6 +37,7 @@ class ShopPlatform:
     """What the platform can show or do: a class attribute of the adapter."""
     shopper: ClassVar[type[Shopper]] = Shopper
     """The adapter's customers."""
+    purchase_acts = 0  # see `harness.platform.LosesAnswers`
 
     def __init__(self, addresses: Addresses, recorder: Recorder) -> None:
         own = addresses.own or OwnPlatform(url=addresses.booking)
@@ -91,7 +92,7 @@ class ShopPlatform:
 
     def fan_session(self, person: Person) -> KitSession:
         """A new fan."""
-        session = KitSession(self._new_shopper(person), self._recorder, self._shown)
+        session = KitSession(self._new_shopper(person), self._recorder, self._shown, self.purchase_acts)
         self._sessions.append(session)
         return session
 
@@ -176,7 +177,7 @@ class ShopPlatform:
 
 
 def capabilities_of(kind: type) -> frozenset[Capability]:
-    """Those that an adapter declares. Raises `InputError` for what is none."""
+    """Those that an adapter declares, SAME_KEY by its customers. Raises `InputError` for what is none."""
     declared = getattr(kind, "capabilities", None)
     if isinstance(declared, str) or not isinstance(declared, Iterable):
         raise InputError(f"{kind.__name__}.capabilities is no set", hint="capabilities = {Capability.STOCK, …}")
@@ -184,4 +185,5 @@ def capabilities_of(kind: type) -> frozenset[Capability]:
     if unknown:
         hint = f"there are {', '.join(Capability)}"
         raise InputError(f"{kind.__name__} declares the unknown capability {unknown[0]}", hint=hint)
-    return frozenset(map(Capability, declared))
+    promised = getattr(getattr(kind, "shopper", None), "same_key_same_purchase", False)
+    return frozenset(map(Capability, declared)) | ({Capability.SAME_KEY} if promised else frozenset())

@@ -76,7 +76,10 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class TrialReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `ok`: nothing is wrong. `notes`: what was not tried, and why."""
+    """What came of it. `ok`: nothing is wrong. `notes`: what was not tried, and why.
+
+    `purchase_acts`: how many requests of a purchase change something; 0: not known.
+    """
 
     ok: bool
     capabilities: tuple[str, ...]
@@ -84,3 +87,4 @@ class TrialReport(msgspec.Struct, frozen=True, kw_only=True):
     verbs: tuple[TriedVerb, ...]
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    purchase_acts: int = 0

@@ -51,9 +51,12 @@ class _Doubtful(msgspec.Struct, frozen=True):
 
 
 class KitSession:
-    """See the module. `shown`: the seat maps that the fans of this process were shown."""
+    """See the module. `shown`: the seat maps that the fans of this process were shown.
 
-    def __init__(self, shopper: Shopper, recorder: Recorder, shown: ShownMaps) -> None:
+    `purchase_acts`: see `harness.platform.LosesAnswers`.
+    """
+
+    def __init__(self, shopper: Shopper, recorder: Recorder, shown: ShownMaps, purchase_acts: int = 0) -> None:
         self.shopper = shopper
         self.runner = VerbRunner(shopper.browser, shopper.person)
         self.orders: set[str] = set()  # that this fan was told of
@@ -68,6 +71,8 @@ class KitSession:
         self._doubtful_hold: _Doubtful | None = None
         self._doubtful_buy: dict[str, object] = {}  # key → resume
         self._is_in = False
+        self._purchase_acts = purchase_acts
+        self._loses_next = False
 
     @property
     def first_send_s(self) -> float | None:
@@ -254,6 +259,11 @@ class KitSession:
 
     # The money.
 
+    def lose_next_answer(self) -> None:
+        """Of the next purchase: where it may not be sent again, and the adapter can look whether it happened."""
+        kind = type(self.shopper)
+        self._loses_next = not kind.same_key_same_purchase and is_written(kind, "resume_buy")
+
     def pay(self, call: Call, hold: Hold, *, key: str, declined_on_purpose: bool) -> Answer[Order]:
         """Buy what is held."""
         shopper = self.shopper
@@ -268,6 +278,9 @@ class KitSession:
         value |= {"seats": hold.seats} if hold.seats else {"pool": hold.pool, "quantity": hold.quantity}
         if hold.shown_cents is not None:
             value["shown_cents"] = hold.shown_cents
+        loses, self._loses_next = self._purchase_acts if self._loses_next else 0, False
+        if loses:
+            value["answer_lost_on_purpose"] = True
         operation = self._begin(Function.PAY, call, key=key, value=value)
         basket = self._baskets.get(hold.hold_id, Basket())
 
@@ -278,7 +291,9 @@ class KitSession:
                     return checked(found, Placed, "resume_buy")
             return checked(shopper.buy(basket, key, declined=declined_on_purpose), Placed, "buy")
 
+        self._browser.loses = loses or self._browser.loses
         ended = self._run(verb_of(buy, "buy", shopper.buy), "pay", operation, doubted=True)
+        self._browser.loses = 0
         if ended.value is None:
             if ended.outcome is Outcome.UNKNOWN:
                 self._doubtful_buy[key] = resume if ended.resume is None else ended.resume

@@ -45,6 +45,7 @@ class Trial:
         self.platform: ShopPlatform | None = None
         self._run = secrets.token_hex(3)
         self._fans = 0
+        self.purchase_acts = 0
         if not described.uses_kit:
             self.notes.append("the adapter does not use the kit: its verbs are only tried by the rehearsal itself")
         elif not self.problems:
@@ -90,6 +91,7 @@ class Trial:
             verbs=verbs,
             notes=tuple(map(hide, dict.fromkeys(self.notes))),
             seconds=round(monotonic() - self.begun_s, 1),
+            purchase_acts=self.purchase_acts,
         )
 
     def read_as_operator(self) -> None:
@@ -115,6 +117,7 @@ def _buy(trial: Trial, walk: Walk, quantity: int) -> None:
         pool, seats = walk.choose()
         hold = walk.take(pool, seats, quantity)
         order = walk.need("buy", walk.buying(hold, f"{walk.person.actor}-trial"))
+        trial.purchase_acts = walk.session.shopper.browser.acted
         if not trial.told[-1].requests:
             walk.stop("buy", f"it returned order {order.order_id!r} and sent no request: what did it buy?")
         walk.settle(order)

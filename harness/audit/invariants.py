@@ -21,6 +21,7 @@ from harness.audit.spec import InvariantSpec
 from harness.errors import GatecrashError
 from harness.record.reader import Record
 from harness.record.verdict import UNAUDITED, InvariantResult, Status
+from harness.registry.capabilities import in_words
 from harness.registry.invariants import INVARIANTS as REGISTERED
 
 
@@ -110,7 +111,7 @@ def check(spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
     """Check one invariant."""
     hidden = [capability for capability in spec.needs if capability not in evidence.run.capabilities]
     if hidden or evidence.has_no_adapter:
-        note = UNAUDITED if evidence.has_no_adapter else f"the platform does not show: {', '.join(hidden)}"
+        note = UNAUDITED if evidence.has_no_adapter else f"the platform does not show: {in_words(hidden)}"
         return InvariantResult(
             name=spec.name, status=Status.NOT_OBSERVABLE, operations_checked=0, unknowns=0, note=note
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -17,6 +18,7 @@ class Capability(StrEnum):
     LOOKUP = "lookup"
     ORDER_EXPORT = "order_export"
     LEDGER_EXPORT = "ledger_export"
+    SAME_KEY = "same_key"
     SWEEP = "sweep"
     PROBES = "probes"
 
@@ -30,7 +32,14 @@ WORDS: Final[dict[Capability, str]] = {
     Capability.LOOKUP: "a fan can look up an order",
     Capability.ORDER_EXPORT: "an operator can export all orders",
     Capability.LEDGER_EXPORT: "an operator can export what was charged and refunded",
+    Capability.SAME_KEY: "a purchase that is sent again with the same key is promised to be the same purchase",
     Capability.SWEEP: "an operator can try to hold any seat at rest",
     Capability.PROBES: "an operator can let probes past the queue",
 }
 """What each of them means, for people."""
+
+
+def in_words(names: Iterable[str]) -> str:
+    """Capabilities by name, each with its meaning where it is one that is known."""
+    known = {capability.value: words for capability, words in WORDS.items()}
+    return ", ".join(f"{name} ({known[name]})" if name in known else name for name in names)

@@ -139,7 +139,7 @@ _ALL: Final = (
         check="All answers to one key name one order, charged once; a used key buys nothing else.",
         chance="idempotency keys that were used again",
         exercised_by=("pay", "reuse"),
-        needs=("order_export",),
+        needs=("order_export", "same_key"),
     ),
     Invariant(
         name="purchase_limit",

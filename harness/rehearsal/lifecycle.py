@@ -169,7 +169,7 @@ def _run(
         spec = _spec(plan, paths, stack.addresses)
         if isinstance(stack, OwnStack):
             if not plan.journeys.locustfile:  # without an adapter nobody knows how to buy
-                prove(stack, scenario.load.fans, paths, observer.note)
+                spec = prove(stack, spec, paths, observer.note)
             journal.is_own(stack.platform)
         journal.stack_is_up(stack.processes)
         with (

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from harness.registry.capabilities import WORDS, Capability
+from harness.registry.capabilities import Capability, in_words
 from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
 from harness.scenario.file import Scenario
@@ -100,5 +100,4 @@ def _rules(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Proble
 def _missing(needs: Collection[str], capabilities: Collection[str]) -> str:
     """What is not there of what is needed, in words; "" for nothing."""
     lacking = [one for one in needs if one not in capabilities]
-    words = [f"{one} ({WORDS[Capability(one)]})" for one in lacking]
-    return f"the platform does not declare {', '.join(words)}" if words else ""
+    return f"the platform does not declare {in_words(lacking)}" if lacking else ""

@@ -33,7 +33,7 @@ from locust.runners import WorkerRunner
 from locust.stats import RequestStats
 
 from harness.errors import EnvironmentProblem, GatecrashError, InputError
-from harness.platform import Call, Capability, Person, Platform
+from harness.platform import Call, Capability, LosesAnswers, Person, Platform
 from harness.record.paths import RunPaths
 from harness.record.reader import CORE_TABLES
 from harness.record.schema import TABLES, Outcome
@@ -114,6 +114,8 @@ class Worker:
         told = None if scripted else RequestEvent(self._environment)  # Locust tells us, not we Locust
         self._recorder = Recorder(number, told, tracer, load.rows_waiting_max, stamp_every)
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
+        if isinstance(self._platform, LosesAnswers):
+            self._platform.purchase_acts = spec.purchase_acts
         if spec.scenario.load.bots and not hasattr(self._platform, "bot_session"):
             raise InputError(f"{spec.platform} cannot send bots", hint="write its bot_session, or set load.bots to 0")
         self._barrier = Barrier()

@@ -65,6 +65,7 @@ class SwarmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `workers` null: one per spare core. `refused_holds_s`: from when to when on the release clock new holds are expected
     to be refused, so that a probe that tries one takes no seat from anybody. `baseline_within_s`: how long the orders
     and the stock of before the release may take to be read; 0: they are not, nobody has bought anything yet.
+    `purchase_acts`: see `harness.platform.LosesAnswers`.
     """
 
     run_dir: str
@@ -77,6 +78,7 @@ class SwarmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reach: Reach = Reach()
     refused_holds_s: tuple[tuple[float, float], ...] = ()
     baseline_within_s: float = 0.0
+    purchase_acts: int = 0
 
     @property
     def at_rest_within_s(self) -> float:

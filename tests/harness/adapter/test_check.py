@@ -285,3 +285,31 @@ def test_an_export_of_part_of_an_order_or_of_another_fan_is_found_before_any_loa
     code, report = tried("trial", nobody, url, tmp_path)
     assert code == 0
     assert any("as that of customer 17" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("resume_buy", "note"),
+    [
+        ("raise Refused('lost', unknown=True, final=True)", "gives up: resume_buy() looked, and cannot tell"),
+        (None, "gives up, since the adapter cannot look: write resume_buy() or same_key_same_purchase"),
+    ],
+)
+def test_a_fan_who_gives_up_after_a_lost_answer_is_told_of_as_it_is(
+    tmp_path: Path, little_shop, resume_buy: str | None, note: str
+) -> None:
+    verb = f"    def resume_buy(self, basket, key, resume):\n        {resume_buy}\n" if resume_buy else "    pass\n"
+    adapter = adapter_file(tmp_path, f"class V(Visitor):\n{verb}\nclass Mine(LittleShop):\n    shopper = V")
+    code, report = tried("check", adapter, little_shop[1].url, tmp_path)
+    assert (code, report.problems) == (0, ())
+    assert [one for one in report.notes if "a fan whose buy got no answer" in one] == [
+        f"a fan whose buy got no answer {note}"
+    ]
+
+
+def test_keys_that_are_no_promise_of_the_shop_are_not_declared(tmp_path: Path) -> None:
+    body = "class V(Visitor):\n    same_key_same_purchase = True\n\nclass Mine(LittleShop):\n    shopper = V"
+    assert "same_key" in described(body, tmp_path)[1]["capabilities"]
+    body = "class Mine(LittleShop):\n    capabilities = LittleShop.capabilities | {Capability.SAME_KEY}"
+    code, found = described(body, tmp_path)
+    assert code == 2
+    assert "SAME_KEY is declared by same_key_same_purchase = True" in found["problems"][0]["what"]

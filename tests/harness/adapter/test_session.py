@@ -11,8 +11,8 @@ from time import monotonic
 import pytest
 
 from harness.adapter.errors import AdapterFault
-from harness.adapter.kit import ExportedOrder, LedgerRow, PoolAtRest, Refused
-from harness.platform import AckedOrder, Addresses, Call, Person
+from harness.adapter.kit import ExportedOrder, LedgerRow, Placed, PoolAtRest, Refused
+from harness.platform import AckedOrder, Addresses, Call, CanLose, LosesAnswers, Person
 from harness.record.schema import Outcome
 from harness.scenario import OwnPlatform
 from harness.swarm.control.baseline import read_baseline
@@ -285,3 +285,58 @@ def test_a_verb_that_exits_is_a_fault_of_the_adapter_and_ends_no_process() -> No
             platform.fan_session(person()).stock(now())
         (operation,) = table(recorder, "operations")
     assert (operation["outcome"], operation["error"]) == ("unknown", "adapter")
+
+
+class Looks(Visitor):
+    """Has no key that makes a second purchase harmless, and looks at the operator's list in place of an order page."""
+
+    finds = True
+
+    def resume_buy(self, basket, key, resume):
+        orders = [order for order in SHOP.orders if order["email"] == self.email]
+        return Placed(order_id=str(orders[0]["id"]), state="confirmed", quantity=1) if orders and self.finds else None
+
+
+class Looking(LittleShop):
+    shopper = Looks
+
+
+SHOP = Shop()
+
+
+@pytest.mark.parametrize("finds", [True, False])
+def test_a_fan_who_loses_an_answer_on_purpose_really_has_to_find_out(
+    monkeypatch: pytest.MonkeyPatch, finds: bool
+) -> None:
+    monkeypatch.setitem(globals(), "SHOP", shop := Shop())
+    monkeypatch.setattr(Looks, "finds", finds)
+    with raised(shop, Looking) as (platform, recorder):
+        assert isinstance(platform, LosesAnswers)
+        platform.purchase_acts = 1
+        fan = platform.fan_session(person())
+        assert isinstance(fan, CanLose)
+        hold = fan.hold_stock(now(), "standing", 1).value
+        fan.lose_next_answer()
+        first = fan.pay(now(), hold, key="k1", declined_on_purpose=False)
+        assert (first.outcome, first.error, first.final) == (Outcome.UNKNOWN, "reset", False)
+        second = fan.pay(now(), hold, key="k1", declined_on_purpose=False)
+        pays = [row for row in table(recorder, "operations") if row["function"] == "pay"]
+    assert second.outcome is (Outcome.OK if finds else Outcome.FAIL)  # to buy again finds the basket gone
+    assert len(shop.orders) == 1
+    assert [json.loads(row["value"]).get("answer_lost_on_purpose") for row in pays] == [True, None]
+
+
+def test_where_a_key_makes_it_harmless_or_nobody_can_look_no_answer_is_lost() -> None:
+    class Keyed(Looks):
+        same_key_same_purchase = True
+
+    class WithKeys(LittleShop):
+        shopper = Keyed
+
+    for kind in (WithKeys, LittleShop):
+        with raised(Shop(), kind) as (platform, _):
+            platform.purchase_acts = 1
+            fan = platform.fan_session(person())
+            hold = fan.hold_stock(now(), "standing", 1).value
+            fan.lose_next_answer()
+            assert fan.pay(now(), hold, key="k1", declined_on_purpose=False).outcome is Outcome.OK

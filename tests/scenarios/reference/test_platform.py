@@ -333,6 +333,7 @@ def test_capabilities_are_what_the_addresses_allow() -> None:
         "feed",
         "order_export",
         "ledger_export",
+        "same_key",
         "sweep",
     }
 

@@ -281,3 +281,13 @@ def test_tickets_of_orders_that_were_pending_before_the_release_are_neither_leak
     assert judged("no_leaked_stock", sale).status is Status.HELD
     row["free"] = int(str(row["free"])) - 3
     assert judged("no_leaked_stock", sale).status is Status.VIOLATED
+
+
+def test_on_a_platform_without_keys_nobody_can_see_whether_one_key_buys_once() -> None:
+    sale = StockSale(capabilities=tuple(one for one in CAPABILITIES if one != "same_key"))
+    result = judged("one_key_one_purchase", sale)
+    assert result.status is Status.NOT_OBSERVABLE
+    assert result.note.startswith(
+        "the platform does not show: same_key (a purchase that is sent again with the same key"
+    )
+    assert judged("no_unasked_purchase", sale).status is Status.HELD
