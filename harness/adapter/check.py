@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Final
 
 import gevent
@@ -81,10 +82,11 @@ class Check:
         """Two tickets, as everybody is to see them. Returns how many requests of `reserve` and of `buy` act."""
         walk.come_in()
         pool, seats = walk.choose()
-        before = self._counted(pool)
+        before, shown = self._counted(pool), self._shown(walk, pool)
         hold = walk.take(pool, seats, _TWO)
         reserve_acts = walk.session.shopper.browser.acted
         self._falls(walk, pool, before, hold)
+        self._is_shown(walk, pool, shown, hold)
         self._require_size(walk, hold, _TWO)
         order = walk.need("buy", walk.buying(hold, self._key(walk)))
         buy_acts = walk.session.shopper.browser.acted
@@ -101,6 +103,25 @@ class Check:
         if not self._soon(lambda: self._counted(pool) == wanted):
             what = f"{self._size(hold)} were held, and what is free went from {before} to {self._counted(pool)}"
             walk.problem("stock", what)
+
+    def _is_shown(self, walk: Walk, pool: str, before: int | None, hold: Hold) -> None:
+        """What fans are shown falls too, within `rules.map_late_max_s`. If it does not, a note says so."""
+        if before is None:
+            return
+        within_s = self._platform.rules.map_late_max_s
+        ends_s = monotonic() + within_s
+        while (left := self._shown(walk, pool)) is None or left > before - self._size(hold):
+            if left is None or monotonic() > ends_s:
+                what = f"left() still shows {left} of {pool}, as before {self._size(hold)} were reserved"
+                self._note(f"{what}: {within_s:g} s later (rules.map_late_max_s) fans act by an old number")
+                return
+            gevent.sleep(_PAUSE_S)
+
+    def _shown(self, walk: Walk, pool: str) -> int | None:
+        """Tickets of the pool that are left as a fan is shown them; null: no number."""
+        if not pool:
+            return None
+        return next((one.free for one in walk.need("left", walk.session.stock).pools if one.name == pool), None)
 
     def _appears(self, walk: Walk, order: Order, hold: Hold) -> None:
         """The export has the order as that fan's, with that many tickets."""

@@ -181,6 +181,16 @@ _ALL: Final = (
         needs=(Capability.SEATS,),
     ),
     Indicator(
+        "stale_stock_ratio",
+        "Stale numbers of tickets left",
+        "ratio",
+        "lower",
+        "Looks that showed more of a pool than was left for all of rules.map_late_max_s before, of looks at pools of "
+        "which fans had tickets for so long.",
+        "operations",
+        needs=(Capability.STOCK,),
+    ),
+    Indicator(
         "error_ratio",
         "Errors",
         "ratio",

@@ -11,7 +11,7 @@ from harness.record.reader import Record
 from harness.record.verdict import UNAUDITED
 from harness.registry import indicators as registry
 from harness.registry.indicators import PERCENTILES, STEPS, Indicator
-from harness.sli import buyers, conflicts, fairness, funnel, infrastructure, latency, verbs
+from harness.sli import buyers, conflicts, fairness, funnel, infrastructure, latency, stale_stock, verbs
 from harness.sli.measured import IndicatorValue, Measured, Observations, of_locustfile
 from harness.sli.samples import Samples
 
@@ -79,6 +79,7 @@ _ALL: Final = (
     sampled("hold_expiry_ratio", funnel.hold_expiry_ratio),
     sampled("contention_ratio", conflicts.contention_ratio),
     sampled("stale_map_ratio", conflicts.stale_map_ratio),
+    sampled("stale_stock_ratio", stale_stock.stale_stock_ratio),
     sampled("error_ratio", funnel.error_ratio),
     sampled("feed_freshness_p99_ms", latency.feed_freshness_p99_ms),
     sampled("reconnect_recovery_p95_s", latency.reconnect_recovery_p95_s),

@@ -23,6 +23,11 @@ BOUND_S: Final = 1.0
 _TIMES_USUAL: Final = 5.0
 """A stretch is a finding beyond `BOUND_S` and so many times the usual one before the first fault."""
 
+_TIMES_A_VERB: Final = 2.0
+"""Nor is it one within so many times what the slower fans wait for one verb before the first fault."""
+_SLOWER: Final = 0.95
+_FUNCTIONS: Final = {"seat_map": Function.LOOK, "hold": Function.HOLD, "pay": Function.PAY}
+
 
 class Tables(Protocol):
     """The parts of a record that this module reads."""
@@ -98,10 +103,29 @@ def recovery_gaps(record: Tables, run: FaultRun) -> tuple[RecoveryGap, ...]:
                     t_from_s=longest[0],
                     t_to_s=longest[1],
                     waiting=wanted.waiting(*longest),
-                    bound_s=max(BOUND_S, _TIMES_USUAL * wanted.usual_s(0.0, min(starts))),
+                    bound_s=max(
+                        BOUND_S,
+                        _TIMES_USUAL * wanted.usual_s(0.0, min(starts)),
+                        _TIMES_A_VERB * _verb_s(record, step, min(starts)),
+                    ),
                 )
             )
     return tuple(found)
+
+
+def _verb_s(record: Tables, step: str, until_s: float) -> float:
+    """How long one such verb takes the slower fans before `until_s`; 0 where nobody had done one by then.
+
+    Where one hold is six requests of half a second each, the only fan who wants one waits for three seconds.
+    """
+    function = _FUNCTIONS.get(step)
+    if function is None:
+        return 0.0
+    rows = record.table("operations")
+    of_verb = pc.and_(pc.equal(rows["function"], function.value), pc.equal(rows["outcome"], Outcome.OK.value))
+    done = rows.filter(pc.and_(of_verb, pc.less(rows["t_complete_s"], until_s)))
+    took_s = pc.subtract(done["t_complete_s"], done["t_intended_s"]).drop_null().to_numpy()
+    return float(np.quantile(took_s, _SLOWER)) if len(took_s) else 0.0
 
 
 def _sale(record: Tables) -> pa.Table:

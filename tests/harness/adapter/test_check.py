@@ -313,3 +313,23 @@ def test_keys_that_are_no_promise_of_the_shop_are_not_declared(tmp_path: Path) -
     code, found = described(body, tmp_path)
     assert code == 2
     assert "SAME_KEY is declared by same_key_same_purchase = True" in found["problems"][0]["what"]
+
+
+@pytest.mark.parametrize(("free", "told"), [("7", True), ("None", False)])
+def test_a_number_of_tickets_left_that_never_falls_is_told_of(
+    tmp_path: Path, little_shop, free: str, told: bool
+) -> None:
+    body = f"class V(Visitor):\n    def left(self):\n        return [Pool(name='standing', free={free})]\n"
+    adapter = adapter_file(tmp_path, f"{body}\nclass Mine(LittleShop):\n    shopper = V")
+    rules = Rules(map_late_max_s=0.5)
+    code, report = tried("check", adapter, little_shop[1].url, tmp_path, rules=rules)
+    assert (code, report.problems) == (0, ())
+    notes = [note for note in report.notes if note.startswith("left()")]
+    assert notes == (
+        [
+            "left() still shows 7 of standing, as before 2 were reserved: 0.5 s later (rules.map_late_max_s) fans act "
+            "by an old number"
+        ]
+        if told
+        else []
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from harness.sli.measured import Measured, Observations
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import at_rest, empty
 from tests.paper_sale import EPOCH
+from tests.paper_stock import StockSale
 
 
 def measured(name: str, builder: RunBuilder) -> Measured:
@@ -312,3 +315,21 @@ def test_bots_and_lurkers_change_no_figure_of_the_fans() -> None:
     after = measure(builder.record())
     changed = [one.name for one, other in zip(before, after, strict=True) if one != other]
     assert set(changed) <= {"queue_page_response_p99_ms", "error_ratio"}
+
+
+# A number of tickets left that never falls.
+
+
+def test_a_number_of_tickets_that_never_falls_is_stale_once_it_is_too_old() -> None:
+    sale = StockSale()
+    assert measured("stale_stock_ratio", sale).value == 0.0
+    looks = [row for row in sale.tables["operations"] if row["function"] == "stock"]
+    for look in looks:
+        value = json.loads(str(look["value"]))
+        look["value"] = json.dumps({**value, "pools": sale.stock})
+    stale = measured("stale_stock_ratio", sale)
+    assert stale.value == 1.0
+    assert 0 < stale.samples < len(looks)  # the first five seconds may show what was there before
+    for look in looks:
+        look["value"] = json.dumps({**json.loads(str(look["value"])), "stale": True})
+    assert measured("stale_stock_ratio", sale) == Measured(None, 0)

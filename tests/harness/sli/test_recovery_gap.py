@@ -83,6 +83,21 @@ def test_a_step_that_people_try_in_vain_is_told_over_their_retries(step: str) ->
     assert (gap.t_from_s, gap.t_to_s, gap.waiting) == (pytest.approx(9.2), pytest.approx(12.1), 4)
 
 
+def test_a_platform_whose_hold_takes_its_time_is_not_blamed_for_one_hold() -> None:
+    builder = redis_down()
+    asked = {"seats": ["101-A-1"]}
+    builder.operation(1, "hold", "h-1", asked, 1.0, 3.5)
+    builder.request(1, "hold", 1.0, 2.5)
+    builder.request(2, "hold", 9.5, 4.2)
+    gap = gaps(builder)["hold"]
+    assert (gap.t_to_s - gap.t_from_s, gap.bound_s) == (pytest.approx(4.2), pytest.approx(12.5))  # 5 x 2.5 s
+    for fan in range(20):  # others got one all the while, each in two and a half seconds
+        builder.operation(fan, "hold", f"h-{fan}", asked, 1.0 + fan / 10, 3.5 + fan / 10)
+        builder.request(fan, "hold", 1.0 + fan / 10, 2.5)
+    gap = gaps(builder)["hold"]
+    assert (gap.t_to_s - gap.t_from_s, gap.bound_s) == (pytest.approx(4.2), pytest.approx(5.0))  # 2 x 2.5 s
+
+
 Times = st.integers(0, 60)
 
 
