@@ -15,7 +15,7 @@ import gevent
 
 from harness.adapter.report import TrialReport, TrialSpec
 from harness.adapter.shopper import is_written
-from harness.adapter.trial import Trial, noted
+from harness.adapter.trial import Trial, charged_otherwise, noted
 from harness.adapter.walk import Stopped, Walk, most_free
 from harness.platform import Answer, FinalOrder, FinalReads, Hold, Order
 from harness.record.schema import Outcome
@@ -138,9 +138,8 @@ class Check:
             fans = ", ".join(sorted({row.fan for row in rows}))
             what = f"the export shows the order of {walk.person.actor} as that of {fans or 'nobody'}"
             walk.problem("orders", f"{what}: give the shop self.email, or a value of the fan's row, and yield that")
-        cents = sum(row.amount_cents for row in rows)
-        if hold.shown_cents is not None and cents != hold.shown_cents:
-            walk.problem("orders", f"{hold.shown_cents} cents were shown, and the export has {cents}")
+        if otherwise := charged_otherwise(hold, rows):
+            walk.problem("orders", otherwise)
 
     def _give_back(self, walk: Walk) -> None:
         if not self._has(Capability.HOLD_RELEASE):

@@ -248,14 +248,18 @@ class KitSession:
         return self._end(operation, ended, key=hold_id, value=value, result=hold)
 
     def _shown_cents(self, basket: Basket, seats: tuple[str, ...], quantity: int, pool: str = "") -> int | None:
-        """What the fan was shown that they cost together."""
+        """What the fan was shown that they cost together: in the basket, else by their prices and the declared fees."""
         if basket.cents is not None:
             return basket.cents
-        if not seats:
-            price = self._prices_cents.get(pool)
-            return None if price is None else price * quantity
-        prices = [self._venue.prices_cents.get(seat) for seat in seats]
-        return None if None in prices else sum(price for price in prices if price is not None)
+        if seats:
+            prices = [self._venue.prices_cents.get(seat) for seat in seats]
+        else:
+            prices = [self._prices_cents.get(pool)] * quantity
+        known = [price for price in prices if price is not None]
+        if not known or len(known) < len(prices):
+            return None
+        rules = self._browser.site.rules
+        return sum(known) + len(known) * rules.ticket_fee_cents + rules.order_fee_cents
 
     # The money.
 

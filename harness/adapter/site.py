@@ -78,6 +78,7 @@ class Site:
         if own.ca_file and not Path(own.ca_file).is_file():
             raise InputError(f"platform.ca_file: there is no file {own.ca_file}", hint="give its path")
         self.url = own.url
+        self.rules = own.rules
         self._hidden = secret_values(own, environment)
         self._words: dict[str, str] = {}
         self.secrets = Secrets(own.secrets, environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Final
@@ -17,7 +18,7 @@ from harness.adapter.platform import ShopPlatform
 from harness.adapter.report import Problem, TrialReport, TrialSpec, TriedVerb
 from harness.adapter.walk import Stopped, Walk
 from harness.errors import InputError
-from harness.platform import FinalOrder, Order, Person
+from harness.platform import FinalOrder, Hold, Order, Person
 from harness.registry.capabilities import Capability
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.users.loader import load_class
@@ -122,15 +123,15 @@ def _buy(trial: Trial, walk: Walk, quantity: int) -> None:
             walk.stop("buy", f"it returned order {order.order_id!r} and sent no request: what did it buy?")
         walk.settle(order)
         if order.state in _BOUGHT and Capability.ORDER_EXPORT in trial.capabilities:
-            _require_exported(trial, walk, order, len(hold.seats) or hold.quantity)
+            _require_exported(trial, walk, order, hold)
     finally:
         walk.session.close()
 
 
-def _require_exported(trial: Trial, walk: Walk, order: Order, tickets: int) -> None:
+def _require_exported(trial: Trial, walk: Walk, order: Order, hold: Hold) -> None:
     """The operator's export has the order: one that it never shows would be a lost booking of each fan of the run."""
     assert trial.platform is not None  # noqa: S101
-    within_s = trial.platform.rules.at_rest_within_s
+    tickets, within_s = len(hold.seats) or hold.quantity, trial.platform.rules.at_rest_within_s
     ends_s = monotonic() + within_s
     rows: list[FinalOrder] = []
     while not rows:
@@ -148,11 +149,24 @@ def _require_exported(trial: Trial, walk: Walk, order: Order, tickets: int) -> N
     bought = sum(row.quantity for row in rows)
     if bought != tickets:
         walk.stop("orders", f"{tickets} were bought, and the export shows {bought} in order {order.order_id!r}")
+    if otherwise := charged_otherwise(hold, rows):
+        trial.notes.append(f"{otherwise}: as it stands, charged_as_shown is violated")
     for fan in sorted({row.fan for row in rows} - {walk.person.actor}):
         what = f"the export shows the order of {walk.person.actor} as that of {fan or 'nobody'}"
         if _is_a_fan(fan):
             walk.stop("orders", what)
         trial.notes.append(f"{what}: whether a fan has more orders than they asked for cannot be told")
+
+
+def charged_otherwise(hold: Hold, rows: Sequence[FinalOrder]) -> str:
+    """How the price of an exported order differs from what its fan was shown, and what to do; "" for not."""
+    cents = sum(row.amount_cents for row in rows)
+    if hold.shown_cents is None or cents == hold.shown_cents:
+        return ""
+    mend = (
+        "if that is a fee which the fan sees, tell it in Basket.cents, or declare it in platform.rules.order_fee_cents"
+    )
+    return f"{hold.shown_cents} cents were shown, and the order is of {cents} ({mend} or ticket_fee_cents)"
 
 
 def noted(note: str) -> Problem:

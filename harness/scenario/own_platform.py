@@ -32,6 +32,11 @@ class Rules(_Section, frozen=True):
     """Tickets on sale: a number where there is one pool, else a number for each pool by its name."""
     purchase_limit: Count = 0
     """How many tickets one customer may buy; 0: as many as they like."""
+    order_fee_cents: Count = 0
+    """What an order costs beyond the prices of its tickets. The price of a basket, where the adapter tells it, has its
+    fees in it already."""
+    ticket_fee_cents: Count = 0
+    """The same for each ticket."""
     hold_ttl_s: Positive | None = None
     """How long a basket is kept."""
     hold_late_max_s: Positive = 5.0

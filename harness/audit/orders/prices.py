@@ -37,9 +37,11 @@ def charged_as_shown(evidence: Evidence) -> Tally:
             priced.add(order.order_id)
         name = order.order_id if order else pay.value.order_id or f"of key {pay.key}"
         if told is not None and told != shown:
-            problems.setdefault(name, (f"was shown {shown} cents and told {told}", pay))
+            problem = f"was shown {shown} cents and told {told}{_fee(evidence, told - shown)}"
+            problems.setdefault(name, (problem, pay))
         elif order and order.amount_cents != shown:
-            problems.setdefault(name, (f"was shown {shown} cents, and the order is of {order.amount_cents}", pay))
+            fee = _fee(evidence, order.amount_cents - shown)
+            problems.setdefault(name, (f"was shown {shown} cents, and the order is of {order.amount_cents}{fee}", pay))
     later = {order_id: text for order_id, text in _booked_otherwise(evidence, priced) if order_id not in problems}
     later |= {
         order_id: text for order_id, text in _told_otherwise(evidence, priced) if order_id not in problems | later
@@ -48,6 +50,13 @@ def charged_as_shown(evidence: Evidence) -> Tally:
     _report(evidence, problems, later, tally)
     _limits(evidence, shown_to, tally)
     return tally
+
+
+def _fee(evidence: Evidence, more_cents: int) -> str:
+    """What it may be when a platform of the user's own takes more than it shows."""
+    if evidence.own_platform is None or more_cents <= 0:
+        return ""
+    return f": {more_cents} more, which were shown neither with the tickets nor in the basket, and are no declared fee"
 
 
 def _booked_otherwise(evidence: Evidence, priced: set[str]) -> Iterator[tuple[str, str]]:

@@ -333,3 +333,37 @@ def test_a_number_of_tickets_left_that_never_falls_is_told_of(
         if told
         else []
     )
+
+
+FEES = """
+class V(Visitor):
+    def placed(self, page):
+        placed = super().placed(page)
+        return Placed(order_id=placed.order_id, state=placed.state, quantity=placed.quantity, cents=placed.cents + 300)
+
+class Mine(LittleShop):
+    shopper = V
+    def orders(self, api):
+        for order in super().orders(api):
+            yield ExportedOrder(
+                order_id=order.order_id, fan=order.fan, state=order.state, cents=order.cents + 300,
+                quantity=order.quantity, pool=order.pool,
+            )
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [({}, True), ({"order_fee_cents": 300}, False), ({"order_fee_cents": 100, "ticket_fee_cents": 200}, False)],
+)
+def test_a_fee_that_is_not_shown_is_told_of_before_any_load_unless_it_is_declared(
+    tmp_path: Path, little_shop, rules: dict[str, int], told: bool
+) -> None:
+    adapter = adapter_file(tmp_path, FEES)
+    code, report = tried("trial", adapter, little_shop[1].url, tmp_path, rules=Rules(**rules))
+    assert (code, report.problems) == (0, ())
+    notes = [note for note in report.notes if "cents were shown" in note]
+    assert len(notes) == told
+    assert all(
+        "2500 cents were shown, and the order is of 2800 (if that is a fee which the fan sees" in one for one in notes
+    )

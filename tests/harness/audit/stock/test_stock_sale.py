@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -291,3 +292,16 @@ def test_on_a_platform_without_keys_nobody_can_see_whether_one_key_buys_once() -
         "the platform does not show: same_key (a purchase that is sent again with the same key"
     )
     assert judged("no_unasked_purchase", sale).status is Status.HELD
+
+
+def test_a_fee_that_was_not_shown_is_called_by_its_name() -> None:
+    sale = StockSale()
+    for operation in sale.tables["operations"]:
+        if operation["function"] == "pay" and operation["outcome"] == "ok":
+            value = json.loads(str(operation["value"]))
+            operation["value"] = json.dumps({**value, "shown_cents": value["amount_cents"] - 250})
+    result = judged("charged_as_shown", sale)
+    assert result.status is Status.VIOLATED
+    assert "250 more, which were shown neither with the tickets nor in the basket, and are no declared fee" in (
+        result.violations[0].summary
+    )
