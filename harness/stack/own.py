@@ -7,6 +7,7 @@ hosts, variables of the environment, fault proxies of the edges, the user's own 
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -202,15 +203,13 @@ class OwnStack(RaisedStack):
             )
             answer.close()
         except requests.exceptions.SSLError as problem:
-            raise self._wrong(
-                f"no TLS with {urlsplit(url).netloc}: {_cause(problem)}",
-                "is its certificate for this name? give its authority in platform.ca_file, or SSL_CERT_FILE",
-            ) from None
+            words, hint = _tls(_cause(problem))
+            raise self._wrong(f"no TLS with {urlsplit(url).netloc}: {words}", hint) from None
         except requests.exceptions.Timeout:
             waited_s = own.limits.first_byte_s
             raise self._wrong(f"{url} did not answer within {waited_s:g} s", "see platform.limits") from None
         except (requests.RequestException, ValueError) as problem:
-            hint = "is the platform up, and is this its address?"
+            hint = "is the platform up, and is this its address, http or https?"
             raise self._wrong(f"{url} cannot be reached: {_cause(problem)}", hint) from None
         return answer
 
@@ -268,6 +267,26 @@ def redact_logs(logs: Path, values: Sequence[str]) -> None:
 def trusted(own: OwnPlatform) -> str | bool:
     """Which certificates are trusted, as `requests` takes it: the scenario's, those of SSL_CERT_FILE, or the usual."""
     return own.ca_file or os.environ.get("SSL_CERT_FILE") or True
+
+
+_OF_TLS: Final = (
+    ("has expired", "its certificate has expired", "renew it: no browser would come in"),
+    ("not yet valid", "its certificate is not valid yet", "is the clock of this machine right?"),
+    ("not valid for", "its certificate is for another name", "write in platform.url the name that it is for"),
+    ("VERSION_NUMBER", "what answers there speaks no TLS", "is it an http:// address?"),
+    ("HTTP_REQUEST", "what answers there speaks no TLS", "is it an http:// address?"),
+    ("PROTOCOL", "it speaks no version of TLS from 1.2 on", "browsers refuse older ones: switch on TLS 1.2 or 1.3"),
+)
+"""Words of OpenSSL, what they mean, and what to do."""
+
+
+def _tls(cause: str) -> tuple[str, str]:
+    """What is wrong, and what to do."""
+    for part, words, hint in _OF_TLS:
+        if part in cause:
+            return words, hint
+    words = re.sub(r"^\[SSL: \w+\] |certificate verify failed: | ?\(_ssl\.c:\d+\)$", "", cause)
+    return words, "give the authority of its certificate in platform.ca_file, or in SSL_CERT_FILE"
 
 
 def _cause(problem: BaseException) -> str:

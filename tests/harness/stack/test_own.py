@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import ssl
+import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -175,7 +178,7 @@ def test_nobody_at_the_address_is_one_line(room: Path) -> None:
     said = refused(stack_of(room, url=f"http://127.0.0.1:{port}/"))
     assert said == (
         f"mine.yaml:7: platform.url: http://127.0.0.1:{port}/ cannot be reached: Connection refused "
-        "(is the platform up, and is this its address?)"
+        "(is the platform up, and is this its address, http or https?)"
     )
 
 
@@ -204,6 +207,52 @@ def test_a_certificate_that_nobody_vouches_for_is_one_line_and_ca_file_mends_it(
         assert seen == []
         with stack_of(room, url=url, ca_file=str(signed / "cert.pem")):
             assert seen == [("/onsale", None)]
+
+
+_REQUEST = (
+    "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out {name}.csr -subj /CN=x "
+    "-addext subjectAltName={san}"
+)
+_SIGN = "openssl x509 -req -in {name}.csr -signkey key.pem -days {days} -copy_extensions copy -out cert.pem"
+
+
+def server_context(folder: Path, san: str = "IP:127.0.0.1", days: int = 2) -> ssl.SSLContext:
+    for command in (_REQUEST, _SIGN):
+        words = shlex.split(command.format(name="own", san=san, days=days))
+        subprocess.run(words, cwd=folder, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+@pytest.mark.parametrize(
+    ("certificate", "said"),
+    [
+        ({"days": -1}, "its certificate has expired (renew it"),
+        ({"san": "DNS:elsewhere.test"}, "its certificate is for another name (write in platform.url the name"),
+    ],
+)
+def test_a_certificate_that_no_browser_takes_is_one_line_before_anything_is_asked(
+    room: Path, certificate: dict[str, Any], said: str
+) -> None:
+    with shop(tls=server_context(room, **certificate)) as (url, seen):
+        assert said in refused(stack_of(room, url=url, ca_file=str(room / "cert.pem")))
+        assert seen == []
+
+
+def test_a_server_of_old_tls_or_of_none_is_one_line(room: Path) -> None:
+    context = server_context(room)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that is why nobody takes it
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with shop(tls=context) as (url, seen):
+        said = refused(stack_of(room, url=url, ca_file=str(room / "cert.pem")))
+        assert "it speaks no version of TLS from 1.2 on (browsers refuse older ones" in said
+        assert seen == []
+    with shop() as (url, _):
+        said = refused(stack_of(room, url=url.replace("http:", "https:")))
+        assert "what answers there speaks no TLS (is it an http:// address?)" in said
 
 
 def test_an_edge_listens_carries_and_says_who_uses_it(room: Path) -> None:
