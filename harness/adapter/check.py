@@ -82,16 +82,16 @@ class Check:
         """Two tickets, as everybody is to see them. Returns how many requests of `reserve` and of `buy` act."""
         walk.come_in()
         pool, seats = walk.choose()
-        before, shown = self._counted(pool), self._shown(walk, pool)
+        before, shown = self._counted(pool), walk.shown.get(pool)
         hold = walk.take(pool, seats, _TWO)
         reserve_acts = walk.session.shopper.browser.acted
         self._falls(walk, pool, before, hold)
-        self._is_shown(walk, pool, shown, hold)
         self._require_size(walk, hold, _TWO)
         order = walk.need("buy", walk.buying(hold, self._key(walk)))
         buy_acts = walk.session.shopper.browser.acted
         walk.settle(order)
         self._appears(walk, order, hold)
+        self._is_shown(walk, pool, shown, hold)
         return reserve_acts, buy_acts
 
     def _falls(self, walk: Walk, pool: str, before: int | None, hold: Hold) -> None:
@@ -119,8 +119,6 @@ class Check:
 
     def _shown(self, walk: Walk, pool: str) -> int | None:
         """Tickets of the pool that are left as a fan is shown them; null: no number."""
-        if not pool:
-            return None
         return next((one.free for one in walk.need("left", walk.session.stock).pools if one.name == pool), None)
 
     def _appears(self, walk: Walk, order: Order, hold: Hold) -> None:

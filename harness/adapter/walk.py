@@ -49,6 +49,7 @@ class Walk:
         self.session.runner.told = self._note
         self._begun_s = monotonic()
         self._rows = platform.recorder.buffers["requests"].rows
+        self.shown: dict[str, int | None] = {}  # what was left of each pool when it was chosen
         self._last_place = ""
         self._last_detail = ""
 
@@ -68,6 +69,7 @@ class Walk:
             pools = self.need("left", self.session.stock).pools
             if not pools:
                 self.stop("left", "it shows no pool")
+            self.shown = {pool.name: pool.free for pool in pools}
             return most_free(pools).name, ()
         venue = self.need("venue", self.session.venue)
         free = free_seats(venue, self.need("seats", self.session.seat_map))

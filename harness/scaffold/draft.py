@@ -22,6 +22,8 @@ from harness.scaffold.personal import personal
 from harness.scaffold.python import literal, subscripts, wrapped
 from harness.scaffold.selectors import is_money, leaf, leaves_of, quoted, selector_of
 from harness.scaffold.steps import Step, Visit, leaves
+from harness.scaffold.streams import TODO as STREAM_TODO
+from harness.scaffold.streams import positions, stream_in
 
 _STATES: Final = {
     "confirmed": "confirmed", "paid": "confirmed", "completed": "confirmed", "complete": "confirmed",
@@ -30,6 +32,14 @@ _STATES: Final = {
 }  # fmt: skip
 _ORDER_KEYS: Final = re.compile(r"order|booking|reservation|confirmation|reference|number|code|^id$", re.I)
 _IDENTIFIER: Final = re.compile(r"#?[A-Z0-9][A-Z0-9._-]{2,40}", re.I)
+
+_UNREAD: Final = (
+    "what its operator reads as left (`stock(api)` of Shop): without it no_leaked_stock is unknown, NO VERDICT",
+    "the operator's orders (`orders(api)`, order_export): without them nobody sees lost orders, B at best",
+    "the operator's payments (`ledger(api)`, ledger_export): without them nobody sees wrong charges",
+    "how many tickets are on sale (`rules.stock` in onsale.yaml): without it nobody sees overselling",
+)
+"""What no recording of a customer shows, where it is written, and what follows without it."""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -102,8 +112,11 @@ class Drafter(Requests):
         position = self._position()
         shown = f"return number(page, {literal(position)})" if position else "return None"
         bodies = {"join": [*self._chain([join], ends=()), shown]}
-        if any("event-stream" in step.last.answer.content_type for step in self.steps):
-            self.todos.append("the queue sends events: write `positions` with `self.browser.events(…)`, not `place`")
+        if opened := stream_in(self.steps[join.number :]):
+            stream = positions(opened.last.answer, literal(self._relative(opened.asked.parts.path)))
+            self.todos += [] if stream.is_told else [STREAM_TODO]
+            entered = [*self._chain([enter], ends=(), unless_found=True), "return None"] if enter else []
+            return bodies | {"positions": stream.lines} | ({"enter": entered} if entered else {})
         look = place or join
         end = look.last.answer.url if look.last.hops[1:] or place else join.last.answer.url
         called = sent_form(enter, self.steps[: enter.number]) if enter else None
@@ -339,7 +352,7 @@ class Drafter(Requests):
         if self.purchase.give_back is None:
             self.todos.append("how a basket is given back: the recording has none (`give_back`, hold_release)")
         self.todos.append("how the shop says no (`said` in shop.py): the recording has one good purchase only")
-        self.todos.append("orders and stock as the operator reads them: without them there is NO VERDICT")
+        self.todos += _UNREAD
 
 
 def _is_identifier(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,9 @@ HAR_BYTES_MAX: Final = 256 * 1024 * 1024
 BODY_CHARACTERS_MAX: Final = 2_000_000
 ENTRIES_MAX: Final = 20_000
 _URL_CHARACTERS_MAX: Final = 16_384
+_MESSAGES_MAX: Final = 1_000
+_MESSAGE_CHARACTERS_MAX: Final = 10_000
+_SWITCHED: Final = 101
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _HINT: Final = "save it in the browser's developer tools: Network, then Save all as HAR"
 Pairs = tuple[tuple[str, str], ...]
@@ -30,7 +34,7 @@ Pairs = tuple[tuple[str, str], ...]
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """One request and its response. Names of headers are in lower case. `fields`: of a posted form; `text`: the
     body of the response, "" for a binary or an oversized one; `cut`: it was left out. `kind`: the browser's word for
-    why it asked ("document", "xhr" …), "" when it did not say.
+    why it asked ("document", "xhr" …), "" when it did not say. `messages`: the text that a WebSocket brought.
     """
 
     url: str
@@ -47,6 +51,12 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     cut: bool = False
     kind: str = ""
     started: str = ""
+    messages: tuple[str, ...] = ()
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it became a WebSocket."""
+        return self.status == _SWITCHED or bool(self.messages)
 
     @property
     def acts(self) -> bool:
@@ -108,11 +118,20 @@ class _Response(msgspec.Struct, rename={"redirect": "redirectURL"}):
     redirect: str | None = ""
 
 
-class _Entry(msgspec.Struct, rename={"started": "startedDateTime", "kind": "_resourceType"}):
+class _Message(msgspec.Struct):
+    type: str = ""
+    data: str = ""
+
+
+class _Entry(
+    msgspec.Struct,
+    rename={"started": "startedDateTime", "kind": "_resourceType", "messages": "_webSocketMessages"},
+):
     request: _Request
     response: _Response
     started: str | None = ""
     kind: str | None = ""
+    messages: list[_Message] | None = None
 
 
 class _Log(msgspec.Struct):
@@ -156,19 +175,21 @@ def _exchange(raw: msgspec.Raw) -> Exchange | None:
 def _read(entry: _Entry) -> Exchange | None:
     """Raises ValueError for an address that is none."""
     request, response = entry.request, entry.response
-    parts = urlsplit(request.url)
+    url = re.sub(r"^ws(?=s?://)", "http", request.url)  # a WebSocket of that host
+    parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or len(request.url) > _URL_CHARACTERS_MAX:
         return None
     _ = parts.port
     if response.status <= 0:  # blocked, or never answered
         return None
     content, post = response.content or _Content(), request.post or _Post()
+    received = [one for one in entry.messages or () if one.type == "receive"]
     text = _text_of(content)
     answer_headers = tuple(_headers(response.headers))
     if response.redirect and not any(name == "location" for name, _ in answer_headers):
         answer_headers += (("location", response.redirect),)
     return Exchange(
-        url=request.url.partition("#")[0],
+        url=url.partition("#")[0],
         parts=parts._replace(fragment=""),
         method=request.method.upper(),
         headers=tuple(_headers(request.headers)),
@@ -182,6 +203,7 @@ def _read(entry: _Entry) -> Exchange | None:
         cut=text is None,
         kind=(entry.kind or "").lower(),
         started=entry.started or "",
+        messages=tuple(one.data[:_MESSAGE_CHARACTERS_MAX] for one in received[-_MESSAGES_MAX:]),
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from harness.errors import InputError
 from harness.scaffold.steps import Step, leaves
+from harness.scaffold.streams import is_stream
 
 _QUANTITY: Final = re.compile(
     r"(?:^|[_.\[-])(?:qty|quantity|count|anzahl|menge|amount|number|num|tickets?|places|seats?)(?:$|[_.\]\d-])", re.I
@@ -103,4 +104,4 @@ def _queue_of(acts: Sequence[Step], steps: Sequence[Step], until: int) -> tuple[
 
 def _is_asked(step: Step) -> bool:
     """Whether it is a page or an answer that can be asked for again, not a stream."""
-    return "event-stream" not in step.last.answer.content_type
+    return not is_stream(step.last.answer)

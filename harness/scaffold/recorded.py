@@ -26,6 +26,7 @@ _SIGNATURES: Final = {
     "open": "open(self) -> None",
     "join": "join(self) -> int | None",
     "place": "place(self) -> int | None",
+    "positions": "positions(self) -> Iterator[int | None]",
     "enter": "enter(self) -> int | None",
     "left": "left(self) -> list[kit.Pool]",
     "reserve": "reserve(self, pool: str, quantity: int) -> kit.Basket",
@@ -106,7 +107,8 @@ def _files(draft: Draft) -> dict[str, str]:
         "shop.py": filled(
             "drafted.py",
             todos=draft.todos,
-            has_stock_iterator=False,
+            has_stream="positions" in draft.bodies,
+            uses_json="json.loads(" in code,
             uses_address="urlsplit(" in code,
             uses_states="STATES[" in code,
             states=draft.states,

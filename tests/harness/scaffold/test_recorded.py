@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,3 +162,78 @@ def test_the_command_drafts_tries_and_lists(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "--allow-host shop.example" in refused.stderr
     assert not (tmp_path / "other").exists()
+
+
+def _with_stream(har: Path, entry: dict[str, Any]) -> Path:
+    """The recording of a purchase after a queue whose page opened a stream before the customer went in."""
+    document = json.loads(har.read_text())
+    entries = document["log"]["entries"]
+    at = next(number for number, one in enumerate(entries) if one["request"]["url"].endswith("/enter"))
+    started = entries[at]["startedDateTime"]
+    entries[at:at] = [{"startedDateTime": started, **entry}]
+    polls = [one for one in entries if one["request"]["method"] == "GET" and one["request"]["url"].endswith("/queue")]
+    document["log"]["entries"] = [one for one in entries if one not in polls[1:]]
+    har.write_text(json.dumps(document))
+    return har
+
+
+EVENTS = "event: position\ndata: 7\n\nevent: position\ndata: 2\n\nevent: called\ndata: now\n\n"
+MESSAGES = ['{"position": 7}', '{"position": 2}', '{"called": true}']
+STREAMS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "events": (
+        {
+            "request": {"method": "GET", "url": "{root}/onsale/queue/events"},
+            "response": {"status": 200, "content": {"mimeType": "text/event-stream", "text": EVENTS}},
+        },
+        [
+            'for event in self.browser.events("queue/events"):',
+            'if event.event == "called":',
+            "yield int(event.data)",
+        ],
+    ),
+    "events without a body": (
+        {
+            "request": {"method": "GET", "url": "{root}/onsale/queue/events"},
+            "response": {"status": 200, "content": {"mimeType": "text/event-stream"}},
+        },
+        ['for event in self.browser.events("queue/events"):', "# TODO: it is the customer's turn"],
+    ),
+    "a socket": (
+        {
+            "request": {"method": "GET", "url": "{socket}/onsale/queue/socket"},
+            "response": {"status": 101, "content": {}},
+            "_webSocketMessages": [{"type": "receive", "time": 1, "opcode": 1, "data": text} for text in MESSAGES],
+        },
+        [
+            'for message in self.browser.websocket("queue/socket"):',
+            'if "called" in json.loads(message):',
+            'yield json.loads(message)["position"]',
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_queue_that_streams_is_drafted_from_what_its_stream_said(tmp_path: Path, name: str) -> None:
+    entry, lines = STREAMS[name]
+    with shop("--base-path", "/onsale", "--queue", "polling", "--admit-per-s", "20", base="/onsale") as little_shop:
+        browser = RecordingBrowser(little_shop.url)
+        buy_stock(browser, through_the_queue(browser))
+        root = little_shop.url.removesuffix("/onsale")
+    shown = json.dumps(entry).replace("{root}", root).replace("{socket}", root.replace("http", "ws"))
+    drafted = recorded_files(_with_stream(browser.save(tmp_path / "a.har"), json.loads(shown)))
+    adapter = drafted.files["shop.py"]
+    assert "def positions(self) -> Iterator[int | None]:" in adapter
+    assert "def place(" not in adapter
+    assert [line for line in lines if line not in adapter] == []
+    assert any("`positions` in shop.py" in todo for todo in drafted.todos) == ("TODO: it is" in adapter)
+
+
+def test_a_draft_says_of_each_read_that_is_missing_where_it_is_written_and_what_follows(tmp_path: Path) -> None:
+    with shop("--base-path", "/onsale", base="/onsale") as little_shop:
+        drafted, _ = recorded_purchase(
+            little_shop.url, tmp_path / "a.har", lambda browser: buy_stock(browser, browser.get())
+        )
+    said = " / ".join(drafted.todos)
+    for words in ("`stock(api)` of Shop", "NO VERDICT", "`orders(api)`", "B at best", "`ledger(api)`", "`rules.stock`"):
+        assert words in said
