@@ -39,9 +39,9 @@ def scenario(folder: Path, shop: int, provider: int, edge: int) -> str:
         "platform": {
             "adapter": f"{SHOP}/shop.py:LittleShop",
             "url": f"http://{HOST}:{shop}/onsale",
-            "prepare": str(SHOP / "prepare.sh"),
+            "prepare": f"{SHOP / 'prepare.sh'} --stock 300",
             "secrets": {"token": "LITTLE_SHOP_TOKEN"},
-            "rules": {"stock": {"standing": 120}, "purchase_limit": 4, "hold_ttl_s": 4},
+            "rules": {"stock": {"standing": 300}, "purchase_limit": 4, "hold_ttl_s": 4},
             "edges": {"payments": {"listen": f"{HOST}:{edge}", "upstream": f"{HOST}:{provider}", **at}},
             "parts": parts,
         },
