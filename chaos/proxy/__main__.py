@@ -19,9 +19,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="make toxicity, jitter, slices and drops repeatable")
     parser.add_argument("--strict", action="store_true", help="only what Toxiproxy has, no extension")
     parser.add_argument("--proxy-metrics", action="store_true", help="serve /metrics in strict mode too")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="answer to this Host too; * for every one"
+    )
     given = parser.parse_args()
     try:
-        serve(ServerSettings(**vars(given)))
+        serve(ServerSettings(**{**vars(given), "allow_host": tuple(given.allow_host)}))
     except GatecrashError as error:
         print(f"gatecrash toxiproxy: {error}", file=sys.stderr)
         return error.exit_code

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
+import base64
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
 import msgspec
-from aiohttp import web
 
+from chaos.proxy.address import literal
 from chaos.proxy.collection import Collection, PopulateError
+from chaos.proxy.http_request import Request
+from chaos.proxy.http_server import Response, text
 from chaos.proxy.messages import (
     ApiError,
+    Body,
     DropInput,
+    LeasedToxicChange,
     LeasedToxicInput,
     ProxyDocument,
     ProxyInput,
+    ToxicChange,
     ToxicInput,
     ToxicProxyInput,
     bad_body,
@@ -25,8 +34,17 @@ from chaos.proxy.messages import (
 from chaos.proxy.metrics import METRICS_CONTENT_TYPE, metrics_page
 
 VERSION: Final = "2.12.0"
+ANY_HOST: Final = "*"
+"""Allows every Host."""
+
+_ANY_METHOD: Final = "*"
+_NAME: Final = "*"
 _HANDLER_TIMEOUT_S: Final = 25.0
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_TIMEOUT_PAGE: Final = b"<html><head><title>Timeout</title></head><body><h1>Timeout</h1></body></html>"
+_PATH_SAFE: Final = "$&+,:;=@"
+_log = logging.getLogger("chaos.proxy")
+_Handler: TypeAlias = Callable[..., Awaitable[Response]]  # (body, the names in the path)
+_Routes: TypeAlias = Mapping[tuple[str, ...], Mapping[str, _Handler]]
 
 
 class PopulateDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -44,83 +62,139 @@ class DropDocument(msgspec.Struct, frozen=True):
     dropped: int
 
 
-def application(collection: Collection, *, strict: bool, metrics: bool) -> web.Application:
-    """The API over these proxies. `strict`: without our extensions; `metrics`: with a Prometheus page."""
-    api = _Api(collection, strict=strict)
-    app = web.Application(middlewares=[_guard])
-    router = app.router
-    router.add_get("/version", api.version, allow_head=False)
-    router.add_post("/reset", api.reset)
-    router.add_post("/populate", api.populate)
-    router.add_get("/proxies", api.proxies, allow_head=False)
-    router.add_post("/proxies", api.create)
-    one = "/proxies/{proxy}"
-    router.add_get(one, api.show, allow_head=False)
-    router.add_delete(one, api.delete)
-    toxics = one + "/toxics"
-    router.add_get(toxics, api.toxics, allow_head=False)
-    router.add_post(toxics, api.create_toxic)
-    toxic = toxics + "/{toxic}"
-    router.add_get(toxic, api.show_toxic, allow_head=False)
-    router.add_delete(toxic, api.delete_toxic)
-    for method in ("POST", "PATCH"):
-        router.add_route(method, one, api.update)
-        router.add_route(method, toxic, api.update_toxic)
-    if metrics:
-        router.add_get("/metrics", api.metrics, allow_head=False)
-    if not strict:
-        router.add_get(one + "/connections", api.connections, allow_head=False)
-        router.add_post(one + "/connections/drop", api.drop)
-    return app
+class Api:
+    """The API over these proxies. `strict`: without our extensions; `metrics`: with a Prometheus page.
+
+    A page in a browser can make any name resolve to this machine (DNS rebinding). That is why a request must name an IP
+    address, localhost, or one of `hosts` as its Host.
+    """
+
+    def __init__(self, collection: Collection, *, strict: bool, metrics: bool, hosts: Iterable[str] = ()) -> None:
+        self._routes = _routes(_Handlers(collection, strict=strict), strict=strict, metrics=metrics)
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def answer(self, request: Request) -> Response:
+        """What Toxiproxy answers to this request."""
+        if not _host_is_allowed(request.host, self._hosts):
+            return text("Host not allowed: start the server with --allow-host\n", 403)
+        if request.method == "OPTIONS" and request.target.path == "*":
+            return Response(200)
+        segments = request.target.segments()
+        if (wanted := _cleaned(segments)) != segments:
+            return Response(301, headers={"Location": _location(request, wanted)})
+        for pattern, methods in self._routes.items():
+            names = _names(pattern, wanted[1:])
+            if names is not None:
+                handler = methods.get(request.method) or methods.get(_ANY_METHOD)
+                return Response(405) if handler is None else await _handled(handler, request, names)
+        return text("404 page not found\n", 404)
 
 
-@web.middleware
-async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Turn errors into Toxiproxy's answers, refuse browsers, and end what takes too long."""
-    if request.match_info.http_exception is not None:
-        status = request.match_info.http_exception.status
-        return _text("404 page not found\n", 404) if status == 404 else web.Response(status=status)
-    if request.headers.get("User-Agent", "").startswith("Mozilla/"):
-        return _text("User agent not allowed\n", 403)
+async def _handled(handler: _Handler, request: Request, names: Sequence[str]) -> Response:
+    """The handler's answer with an id of the request; errors become Toxiproxy's answers."""
+    request_id = base64.b32hexencode(secrets.token_bytes(12)).decode().rstrip("=").lower()
+    response = await _guarded(handler, request, names)
+    headers = {**response.headers, "X-Toxiproxy-Request-Id": request_id}
+    return msgspec.structs.replace(response, headers=headers)
+
+
+async def _guarded(handler: _Handler, request: Request, names: Sequence[str]) -> Response:
+    """Refuse browsers, and end what takes too long."""
+    if request.user_agent.startswith("Mozilla/"):
+        return text("User agent not allowed\n", 403)
     try:
         async with asyncio.timeout(_HANDLER_TIMEOUT_S):
-            return await handler(request)
+            return await handler(request.body, *names)
     except ApiError as error:
-        body = msgspec.json.encode({"error": error.message, "status": error.status}).decode()
-        return _text(f"{body}\n", error.status)
+        document = msgspec.json.encode({"error": error.message, "status": error.status}).decode()
+        return text(f"{document}\n", error.status)
     except TimeoutError:
-        return web.Response(status=503)
+        return Response(503, _TIMEOUT_PAGE, {"Content-Type": "text/html; charset=utf-8"})
 
 
-def _text(text: str, status: int) -> web.Response:
-    headers = {"X-Content-Type-Options": "nosniff"}
-    return web.Response(text=text, status=status, content_type="text/plain", charset="utf-8", headers=headers)
+def _host_is_allowed(given: str, allowed: frozenset[str]) -> bool:
+    host = given[1:].partition("]")[0] if given.startswith("[") else given.partition(":")[0]
+    name = host.lower().removesuffix(".")
+    if not name or literal(name) is not None or ANY_HOST in allowed:
+        return True
+    return name in allowed or name == "localhost" or name.endswith(".localhost")
 
 
-def _json(document: object, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(document), status=status, content_type="application/json")
+def _cleaned(segments: Sequence[str]) -> list[str]:
+    """The parts of the path without empty ones and dots; a slash at the end stays."""
+    kept: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            kept[-1:] = []
+        elif segment not in {"", "."}:
+            kept.append(segment)
+    return ["", *kept, ""] if segments[-1] == "" or not kept else ["", *kept]
 
 
-def _nothing() -> web.Response:
-    return web.Response(status=204)
+def _location(request: Request, segments: Sequence[str]) -> str:
+    path = "/".join(quote(segment, safe=_PATH_SAFE, errors="surrogateescape") for segment in segments)
+    return request.target.origin + path + request.target.query
 
 
-class _Api:
+def _names(pattern: tuple[str, ...], segments: Sequence[str]) -> list[str] | None:
+    """The names in a path, if it is one of this pattern."""
+    if len(pattern) != len(segments):
+        return None
+    if not all(part == segment if part != _NAME else segment for part, segment in zip(pattern, segments, strict=True)):
+        return None
+    return [segment for part, segment in zip(pattern, segments, strict=True) if part == _NAME]
+
+
+def _routes(handlers: _Handlers, *, strict: bool, metrics: bool) -> _Routes:
+    one, toxics = ("proxies", _NAME), ("proxies", _NAME, "toxics")
+    updates: dict[str, _Handler] = {"POST": handlers.update, "PATCH": handlers.update}
+    toxic_updates: dict[str, _Handler] = {"POST": handlers.update_toxic, "PATCH": handlers.update_toxic}
+    routes: dict[tuple[str, ...], Mapping[str, _Handler]] = {
+        ("version",): {"GET": handlers.version},
+        ("reset",): {"POST": handlers.reset},
+        ("populate",): {"POST": handlers.populate},
+        ("proxies",): {"GET": handlers.proxies, "POST": handlers.create},
+        one: {"GET": handlers.show, "DELETE": handlers.delete, **updates},
+        toxics: {"GET": handlers.toxics, "POST": handlers.create_toxic},
+        (*toxics, _NAME): {"GET": handlers.show_toxic, "DELETE": handlers.delete_toxic, **toxic_updates},
+    }
+    if metrics:
+        routes[("metrics",)] = {_ANY_METHOD: handlers.metrics}
+    if not strict:
+        routes[(*one, "connections")] = {"GET": handlers.connections}
+        routes[(*one, "connections", "drop")] = {"POST": handlers.drop}
+    return routes
+
+
+def _json(document: object, status: int = 200) -> Response:
+    return Response(status, msgspec.json.encode(document), {"Content-Type": "application/json"})
+
+
+def _nothing() -> Response:
+    return Response(204)
+
+
+class _Handlers:
+    """Each takes the body and the names in the path."""
+
     def __init__(self, collection: Collection, *, strict: bool) -> None:
         self._all = collection
-        self._proxy_input = ProxyInput if strict else ToxicProxyInput
-        self._toxic_input = ToxicInput if strict else LeasedToxicInput
+        self._proxy_input: type[ProxyInput] = ProxyInput if strict else ToxicProxyInput
+        self._toxic_input: type[ToxicInput] = ToxicInput if strict else LeasedToxicInput
+        self._toxic_change: type[ToxicChange] = ToxicChange if strict else LeasedToxicChange
 
-    async def version(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's signature
-        return web.Response(text=f'{{"version": "{VERSION}"}}\n', content_type="application/json", charset="utf-8")
+    async def version(self, _: Body) -> Response:
+        shown = f'{{"version": "{VERSION}"}}\n'
+        return Response(200, shown.encode(), {"Content-Type": "application/json;charset=utf-8"})
 
-    async def reset(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's signature
+    async def reset(self, _: Body) -> Response:
         await self._all.reset()
         return _nothing()
 
-    async def populate(self, request: web.Request) -> web.Response:
+    async def populate(self, body: Body) -> Response:
+        entries: Any = tuple[self._proxy_input, ...]  # type: ignore[name-defined]
         try:
-            done = await self._all.populate(read_body(await request.read(), list[self._proxy_input]))  # type: ignore[name-defined]
+            done = await self._all.populate(await read_body(body, entries))
         except PopulateError as error:
             stand = tuple(proxy.document() for proxy in error.done) or None
             return _json(PopulateDocument(error=error.message, status=error.status, proxies=stand), error.status)
@@ -128,57 +202,54 @@ class _Api:
             return _json(PopulateDocument(error=error.message, status=error.status, proxies=None), error.status)
         return _json(PopulateDocument(proxies=tuple(proxy.document() for proxy in done) or None), 201)
 
-    async def proxies(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's signature
+    async def proxies(self, _: Body) -> Response:
         return _json({proxy.name: proxy.document() for proxy in self._all.all()})
 
-    async def create(self, request: web.Request) -> web.Response:
-        proxy = await self._all.create(read_body(await request.read(), self._proxy_input))
+    async def create(self, body: Body) -> Response:
+        proxy = await self._all.create(await read_body(body, self._proxy_input))
         return _json(proxy.document(), 201)
 
-    async def show(self, request: web.Request) -> web.Response:
-        return _json(self._all.get(request.match_info["proxy"]).document())
+    async def show(self, _: Body, name: str) -> Response:
+        return _json(self._all.get(name).document())
 
-    async def update(self, request: web.Request) -> web.Response:
-        name = request.match_info["proxy"]
+    async def update(self, body: Body, name: str) -> Response:
         self._all.get(name)
-        proxy = await self._all.update(name, read_body(await request.read(), ProxyInput))
+        proxy = await self._all.update(name, await read_body(body, ProxyInput))
         return _json(proxy.document())
 
-    async def delete(self, request: web.Request) -> web.Response:
-        await self._all.remove(request.match_info["proxy"])
+    async def delete(self, _: Body, name: str) -> Response:
+        await self._all.remove(name)
         return _nothing()
 
-    async def toxics(self, request: web.Request) -> web.Response:
-        proxy = self._all.get(request.match_info["proxy"])
-        return _json([toxic_document(toxic) for toxic in proxy.toxics()])
+    async def toxics(self, _: Body, name: str) -> Response:
+        return _json([toxic_document(toxic) for toxic in self._all.get(name).toxics()])
 
-    async def create_toxic(self, request: web.Request) -> web.Response:
-        proxy = self._all.get(request.match_info["proxy"])
-        return _json(toxic_document(proxy.add_toxic(read_body(await request.read(), self._toxic_input))))
+    async def create_toxic(self, body: Body, name: str) -> Response:
+        self._all.get(name)
+        given = await read_body(body, self._toxic_input)
+        return _json(toxic_document(self._all.get(name).add_toxic(given)))
 
-    async def show_toxic(self, request: web.Request) -> web.Response:
-        proxy = self._all.get(request.match_info["proxy"])
-        return _json(toxic_document(proxy.toxic(request.match_info["toxic"])))
+    async def show_toxic(self, _: Body, name: str, toxic: str) -> Response:
+        return _json(toxic_document(self._all.get(name).toxic(toxic)))
 
-    async def update_toxic(self, request: web.Request) -> web.Response:
-        proxy = self._all.get(request.match_info["proxy"])
-        name = request.match_info["toxic"]
-        proxy.toxic(name)
-        return _json(toxic_document(proxy.update_toxic(name, read_body(await request.read(), self._toxic_input))))
+    async def update_toxic(self, body: Body, name: str, toxic: str) -> Response:
+        self._all.get(name).toxic(toxic)
+        given = await read_body(body, self._toxic_change)
+        return _json(toxic_document(self._all.get(name).update_toxic(toxic, given)))
 
-    async def delete_toxic(self, request: web.Request) -> web.Response:
-        self._all.get(request.match_info["proxy"]).remove_toxic(request.match_info["toxic"])
+    async def delete_toxic(self, _: Body, name: str, toxic: str) -> Response:
+        self._all.get(name).remove_toxic(toxic)
         return _nothing()
 
-    async def connections(self, request: web.Request) -> web.Response:
-        return _json(self._all.get(request.match_info["proxy"]).connections())
+    async def connections(self, _: Body, name: str) -> Response:
+        return _json(self._all.get(name).connections())
 
-    async def drop(self, request: web.Request) -> web.Response:
-        proxy = self._all.get(request.match_info["proxy"])
-        given = read_body(await request.read(), DropInput)
+    async def drop(self, body: Body, name: str) -> Response:
+        self._all.get(name)
+        given = await read_body(body, DropInput)
         if not 0 <= given.percent <= 100:
             raise bad_body("percent must be between 0 and 100")
-        return _json(DropDocument(*proxy.drop(given.percent, given.mode)))
+        return _json(DropDocument(*self._all.get(name).drop(given.percent, given.mode)))
 
-    async def metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's signature
-        return web.Response(body=metrics_page(self._all.all()), headers={"Content-Type": METRICS_CONTENT_TYPE})
+    async def metrics(self, _: Body) -> Response:
+        return Response(200, metrics_page(self._all.all()), {"Content-Type": METRICS_CONTENT_TYPE})

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_origin
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from chaos.proxy.link import AnyStage, Toxic, ToxicLease
+from chaos.proxy.json_body import CutShortError, Float32, JsonError, changed, convert, parse
+from chaos.proxy.link import Toxic, ToxicLease
 from chaos.proxy.toxics import TOXICS
 from chaos.proxy.toxics.stage import Attributes
 
@@ -34,6 +34,13 @@ TOXIC_NOT_FOUND: Final = ("toxic not found", 404)
 TOXIC_EXISTS: Final = ("toxic already exists", 409)
 
 
+class Body(msgspec.Struct, frozen=True):
+    """The body of a request. `problem`: why there is no more of it, or ""."""
+
+    data: bytes
+    problem: str = ""
+
+
 class ProxyInput(msgspec.Struct, frozen=True):
     """A proxy as a client writes it; null means absent."""
 
@@ -49,12 +56,25 @@ class ToxicInput(msgspec.Struct, frozen=True):
     name: str | None = None
     type: str | None = None
     stream: str | None = None
-    toxicity: float | None = None
-    attributes: dict[str, Any] | None = None  # typed by the toxic's own attributes, see `toxic_attributes`
+    toxicity: Float32 | None = None
+    attributes: dict[str, Any] | None = None  # typed by the toxic's own attributes, see `_attributes`
 
 
 class LeasedToxicInput(ToxicInput, frozen=True):
     """With our extension: after `lease_s` without a renewal the toxic is removed; 0 ends the lease, not the toxic."""
+
+    lease_s: float | None = None
+
+
+class ToxicChange(msgspec.Struct, frozen=True):
+    """What can be changed of a toxic, as a client writes it; null means unchanged."""
+
+    toxicity: Float32 | None = None
+    attributes: dict[str, Any] | None = None
+
+
+class LeasedToxicChange(ToxicChange, frozen=True):
+    """With our extension: the lease begins anew, or ends (0)."""
 
     lease_s: float | None = None
 
@@ -79,7 +99,7 @@ class ToxicDocument(msgspec.Struct, frozen=True):
     name: str
     type: str
     stream: str
-    toxicity: float
+    toxicity: float | int  # whole numbers are shown without a fraction
     lease_s: float | msgspec.UnsetType = msgspec.UNSET
     lease_left_s: float | msgspec.UnsetType = msgspec.UNSET
 
@@ -104,20 +124,13 @@ def missing(field: str, index: int | None = None) -> ApiError:
     return ApiError(f"missing required field: {field}{'' if index is None else f' at proxy {index + 1}'}", 400)
 
 
-def read_body(body: bytes, type: type[T]) -> T:
+async def read_body(body: Body, type: type[T]) -> T:
     """The first JSON value of a body; what comes after it is ignored, null stands for an empty object or array."""
     try:
-        text = body.decode().lstrip()
-        if not text:
-            raise bad_body("EOF")
-        value, _ = json.JSONDecoder().raw_decode(text)
-        if value is None:
-            value = [] if get_origin(type) is list else {}
-        return msgspec.convert(value, type)
-    except json.JSONDecodeError as error:
-        cut_short = error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated")
-        raise bad_body("unexpected EOF" if cut_short else str(error)) from error
-    except (UnicodeDecodeError, msgspec.ValidationError) as error:
+        return await convert(await parse(body.data), type)
+    except CutShortError as error:
+        raise bad_body(body.problem or str(error)) from error
+    except JsonError as error:
         raise bad_body(str(error)) from error
 
 
@@ -137,7 +150,7 @@ def new_toxic(given: ToxicInput, taken: set[str]) -> Toxic:
         type=given.type,
         stream=stream,
         toxicity=1.0 if given.toxicity is None else given.toxicity,
-        attributes=toxic_attributes(stage_type, {}, given.attributes),
+        attributes=_attributes(stage_type.attributes_type(), given.attributes),
         stage_type=stage_type,
         lease=_lease(None, given),
     )
@@ -151,34 +164,30 @@ def new_toxics(given: Sequence[ToxicInput]) -> list[Toxic]:
     return toxics
 
 
-def _lease(present: ToxicLease | None, given: ToxicInput) -> ToxicLease | None:
+def _lease(present: ToxicLease | None, given: ToxicInput | ToxicChange) -> ToxicLease | None:
     """The lease that runs from now on. One that is not mentioned runs on."""
-    if not isinstance(given, LeasedToxicInput) or given.lease_s is None:
+    if not isinstance(given, LeasedToxicInput | LeasedToxicChange) or given.lease_s is None:
         return present
     if not 0 <= given.lease_s < math.inf:
         raise bad_body("lease_s must be 0 or more seconds")
     return ToxicLease(given.lease_s, time.monotonic() + given.lease_s) if given.lease_s else None
 
 
-def updated_toxic(toxic: Toxic, given: ToxicInput) -> Toxic:
+def updated_toxic(toxic: Toxic, given: ToxicChange) -> Toxic:
     """The toxic with other attributes and toxicity; nothing else of it can change."""
-    present = msgspec.structs.asdict(toxic.attributes)
     return msgspec.structs.replace(
         toxic,
         toxicity=toxic.toxicity if given.toxicity is None else given.toxicity,
-        attributes=toxic_attributes(toxic.stage_type, present, given.attributes),
+        attributes=_attributes(toxic.attributes, given.attributes),
         lease=_lease(toxic.lease, given),
     )
 
 
-def toxic_attributes(
-    stage_type: type[AnyStage], present: dict[str, object], given: dict[str, object] | None
-) -> Attributes:
-    """The attributes of this type of toxic: those present, then those given."""
-    changes = {key: value for key, value in (given or {}).items() if value is not None}
+def _attributes(present: Attributes, given: object) -> Attributes:
+    """The attributes with those changed that a body gives: an object, or None."""
     try:
-        attributes = msgspec.convert({**present, **changes}, stage_type.attributes_type)
-    except msgspec.ValidationError as error:
+        attributes = changed(present, given)
+    except JsonError as error:
         raise bad_body(str(error)) from error
     if problem := attributes.problem():
         raise bad_body(problem)
@@ -187,7 +196,8 @@ def toxic_attributes(
 
 def toxic_document(toxic: Toxic) -> ToxicDocument:
     """A toxic as the API shows it."""
-    shown = ToxicDocument(toxic.attributes, toxic.name, toxic.type, toxic.stream, toxic.toxicity)
+    toxicity = int(toxic.toxicity) if toxic.toxicity.is_integer() else toxic.toxicity
+    shown = ToxicDocument(toxic.attributes, toxic.name, toxic.type, toxic.stream, toxicity)
     if toxic.lease is None:
         return shown
     left_s = max(0.0, round(toxic.lease.ends_s - time.monotonic(), 3))

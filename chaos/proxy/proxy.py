@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -23,6 +24,7 @@ from chaos.proxy.messages import (
     DropMode,
     ProxyDocument,
     ProxyInput,
+    ToxicChange,
     ToxicInput,
     ToxicProxyInput,
     missing,
@@ -31,6 +33,7 @@ from chaos.proxy.messages import (
     toxic_document,
     updated_toxic,
 )
+from chaos.proxy.resolver import Resolver
 
 
 class ConnectionDocument(msgspec.Struct, frozen=True):
@@ -110,13 +113,16 @@ class Proxy:
     where it harms connections that nothing was done to.
     """
 
-    def __init__(self, name: str, listen: str, upstream: str, *, strict: bool = True, seed: int | None = None) -> None:
+    def __init__(
+        self, name: str, listen: str, upstream: str, *, resolver: Resolver, strict: bool = True, seed: int | None = None
+    ) -> None:
         self.name = name
         self.listen = listen
         self.upstream = upstream
         self.enabled = False
         self.connections_total = 0
         self.dropped: Counter[str] = Counter()
+        self._resolver = resolver
         self._strict = strict
         self._seed = None if seed is None else f"{seed}/{name}"
         self._drop_chance = random.Random(None if seed is None else f"{seed}/{name}/drop")
@@ -129,14 +135,20 @@ class Proxy:
 
     @classmethod
     def from_input(
-        cls, given: ProxyInput, index: int | None = None, *, strict: bool = True, seed: int | None = None
+        cls,
+        given: ProxyInput,
+        index: int | None = None,
+        *,
+        resolver: Resolver,
+        strict: bool = True,
+        seed: int | None = None,
     ) -> Proxy:
         """A proxy that is not started yet; the leases of its toxics begin with its start."""
         if not given.name:
             raise missing("name", index)
         if not given.upstream:
             raise missing("upstream", index)
-        proxy = cls(given.name, given.listen or "", given.upstream, strict=strict, seed=seed)
+        proxy = cls(given.name, given.listen or "", given.upstream, resolver=resolver, strict=strict, seed=seed)
         if isinstance(given, ToxicProxyInput):
             proxy._toxics = new_toxics(given.toxics or ())
         return proxy
@@ -151,17 +163,21 @@ class Proxy:
         toxics = tuple(toxic_document(toxic) for toxic in self.toxics())
         return ProxyDocument(self.name, self.listen, self.upstream, self.enabled, toxics)
 
-    async def start(self) -> None:
+    async def start(self, resolved: address.Resolved) -> None:
         """Listen. Does nothing when it does already. Raises ApiError when the address cannot be had."""
         if self.enabled:
             return
-        bound = await address.bind(self.listen)
+        try:
+            endpoint = address.found(resolved, self.listen)
+        except ApiError as error:
+            raise ApiError(f"listen tcp: {error.message}", error.status) from error
+        bound = address.bind(endpoint)
         try:
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(lambda: SocketEnd(self._accepted), sock=bound, backlog=_BACKLOG)
         except OSError as error:
             bound.close()
-            raise ApiError(f"listen tcp {self.listen}: {error.strerror}", 500) from error
+            raise ApiError(f"listen tcp {endpoint}: {(error.strerror or str(error)).lower()}", 500) from error
         self.listen = address.join(*bound.getsockname()[:2])
         self.enabled = True
 
@@ -178,20 +194,19 @@ class Proxy:
         for connection in list(self._connections):
             connection.cut(rst=False)
 
-    async def differs(self, listen: str, upstream: str) -> bool:
-        """Whether these addresses are other ones, host names looked up."""
-        return await address.resolve(listen) != self.listen or upstream != self.upstream
+    def differs(self, listen: str, upstream: str, resolved: address.Resolved) -> bool:
+        """Whether these addresses are other ones, host names looked up. Raises ApiError."""
+        return str(address.found(resolved, listen)) != self.listen or upstream != self.upstream
 
-    async def update(self, given: ProxyInput) -> None:
-        """Change what is given. Another address drops every connection."""
-        listen = self.listen if given.listen is None else given.listen
+    async def update(self, given: ProxyInput, listen: str, resolved: address.Resolved) -> None:
+        """Change what is given, and listen at `listen`. Another address drops every connection."""
         upstream = self.upstream if given.upstream is None else given.upstream
         enabled = self.enabled if given.enabled is None else given.enabled
-        if await self.differs(listen, upstream):
+        if self.differs(listen, upstream, resolved):
             self.stop()
             self.listen, self.upstream = listen, upstream
         if enabled:
-            await self.start()
+            await self.start(resolved)
         elif self.enabled:
             self.stop()
 
@@ -215,7 +230,7 @@ class Proxy:
             connection.link(toxic.direction).add(toxic)
         return toxic
 
-    def update_toxic(self, name: str, given: ToxicInput) -> Toxic:
+    def update_toxic(self, name: str, given: ToxicChange) -> Toxic:
         """Change a toxic's attributes and toxicity; it is rolled again for each connection."""
         toxic = updated_toxic(self.toxic(name), given)
         self._leases.watch(toxic)
@@ -312,16 +327,13 @@ class Proxy:
 
     async def _dial(self, client: SocketEnd, number: int) -> None:
         """Reach the upstream. Dials run side by side: one that hangs delays no other, and is cancelled in the end."""
-        upstream = SocketEnd(lambda _: None)
         try:
-            host, port = address.split(self.upstream)
-            await asyncio.get_running_loop().create_connection(lambda: upstream, host or "127.0.0.1", port)
+            upstream = await self._reach()
         except (OSError, ValueError) as error:
             _log.info("proxy %s: cannot reach %s: %s", self.name, self.upstream, error)
             client.close()
         except asyncio.CancelledError:
             _log.info("proxy %s: gave up on %s", self.name, self.upstream)
-            upstream.cut(rst=False)
             client.close()
             raise
         else:
@@ -331,3 +343,24 @@ class Proxy:
             connection.start(self._toxics)
         finally:
             self._dialling.pop(client, None)
+
+    async def _reach(self) -> SocketEnd:
+        """Connect to the first of the upstream's addresses that answers. Raises OSError, ValueError, TimeoutError."""
+        found = await address.endpoints(self.upstream, self._resolver)
+        for endpoint in found[:-1]:
+            with contextlib.suppress(OSError):  # a time-out is one of them
+                async with asyncio.timeout(_DIAL_TIMEOUT_S / len(found)):
+                    return await _connect(endpoint)
+        return await _connect(found[-1])
+
+
+async def _connect(endpoint: address.Endpoint) -> SocketEnd:
+    end = SocketEnd(lambda _: None)
+    try:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(lambda: end, endpoint.host, endpoint.port)
+    except asyncio.CancelledError:
+        end.cut(rst=False)
+        raise
+    address.keep_alive(transport.get_extra_info("socket"))
+    return end

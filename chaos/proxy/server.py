@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 import uvloop
-from aiohttp import web
 
-from chaos.proxy.api import application
+from chaos.proxy.api import Api
 from chaos.proxy.collection import Collection
-from chaos.proxy.messages import ApiError, ProxyInput, ToxicProxyInput, read_body
+from chaos.proxy.http_server import HttpServer, Timeouts
+from chaos.proxy.messages import ApiError, Body, ProxyInput, ToxicProxyInput, read_body
 from harness.errors import EnvironmentProblem, InputError
 from harness.input_file import read_input
 
@@ -31,6 +31,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False  # only what Toxiproxy has
     proxy_metrics: bool = False  # a Prometheus page in strict mode too
     seed: int | None = None
+    allow_host: tuple[str, ...] = ()  # names besides localhost and the server's own that a request may have as Host
 
 
 def serve(settings: ServerSettings) -> None:
@@ -45,22 +46,22 @@ async def _serve(settings: ServerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     strict = settings.strict
     collection = Collection(strict=strict, seed=settings.seed)
-    api = application(collection, strict=strict, metrics=settings.proxy_metrics or not strict)
-    runner = web.AppRunner(api, access_log=None)
+    hosts = {settings.host, *settings.allow_host}
+    api = Api(collection, strict=strict, metrics=settings.proxy_metrics or not strict, hosts=hosts)
+    server = HttpServer(api.answer, Timeouts())
     try:
         if settings.config is not None:
             await _populate(collection, settings.config, strict=strict)
-        await runner.setup()
-        await _listen(runner, settings.host, settings.port)
+        await _listen(server, settings.host, settings.port)
         await stop.wait()
     finally:
         collection.stop()
-        await runner.cleanup()
+        await server.stop()
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+async def _listen(server: HttpServer, host: str, port: int) -> None:
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=1).start()
+        await server.start(host, port)
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise EnvironmentProblem(f"cannot listen on {host}:{port}: {reason}", hint="choose another --port") from error
@@ -68,9 +69,11 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
 
 async def _populate(collection: Collection, config: Path, *, strict: bool) -> None:
     try:
-        body = await asyncio.to_thread(read_input, config, _CONFIG_BYTES_MAX)
-        given = read_body(body, list[ProxyInput]) if strict else read_body(body, list[ToxicProxyInput])
-        await collection.populate(given)
+        body = Body(await asyncio.to_thread(read_input, config, _CONFIG_BYTES_MAX))
+        if strict:
+            await collection.populate(await read_body(body, tuple[ProxyInput, ...]))
+        else:
+            await collection.populate(await read_body(body, tuple[ToxicProxyInput, ...]))
     except ApiError as error:
         raise InputError(error.message, file=str(config)) from error
 

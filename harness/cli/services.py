@@ -98,6 +98,10 @@ def toxiproxy(
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Repeatable toxicity, jitter, drops.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Only what Toxiproxy has, no extension.")] = False,
     proxy_metrics: Annotated[bool, typer.Option("--proxy-metrics", help="/metrics in strict mode too.")] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="Answer to this Host too; * for every one. Repeatable."),
+    ] = None,
 ) -> None:
     """Run the Toxiproxy-compatible fault proxy alone; Ctrl-C ends it.
 
@@ -107,7 +111,17 @@ def toxiproxy(
     from chaos.proxy.server import ServerSettings, serve
 
     say(f"fault proxy at http://{host}:{port}; Ctrl-C ends it")
-    serve(ServerSettings(host=host, port=port, config=config, seed=seed, strict=strict, proxy_metrics=proxy_metrics))
+    serve(
+        ServerSettings(
+            host=host,
+            port=port,
+            config=config,
+            seed=seed,
+            strict=strict,
+            proxy_metrics=proxy_metrics,
+            allow_host=tuple(allow_host or ()),
+        )
+    )
 
 
 def _print_addresses(addresses: Addresses, *, as_json: bool) -> None:

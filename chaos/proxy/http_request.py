@@ -1,0 +1,257 @@
+"""Reads HTTP/1 requests as Go's net/http does: what it takes, what it refuses, and with which words."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+
+from chaos.proxy.messages import Body
+
+HEAD_BYTES_MAX: Final = 1024 * 1024 + 4096
+BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+_HEAD_LINES_MAX: Final = 10_000
+_LINES_AT_ONCE: Final = 100
+_CHUNK_LINE_BYTES_MAX: Final = 4096
+_READ_BYTES: Final = 64 * 1024
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_HOST: Final = re.compile(r"[!$%&'()*+,:;=\[\]._~0-9A-Za-z-]*")
+_CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_VERSION: Final = re.compile(r"HTTP/([0-9])\.([0-9])")
+_DIGITS: Final = re.compile(r"[0-9]{1,19}")
+_CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}")
+
+
+class RefusedError(Exception):
+    """The bytes that came are no request that can be answered otherwise. `status` as on the status line."""
+
+    def __init__(self, status: str, detail: str = "") -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a request asks for: the path as it was written, the query with its mark, and what stood before both."""
+
+    origin: str  # http://host:port of an absolute URL, else ""
+    path: str
+    query: str
+
+    def segments(self) -> list[str]:
+        """The parts of the path, decoded; an escaped slash separates none."""
+        return [unquote(part, errors="surrogateescape") for part in self.path.split("/")]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request, its body included."""
+
+    method: str
+    target: Target
+    host: str
+    user_agent: str
+    keep_alive: bool  # whether the client wants the connection kept
+    is_http_1_0: bool
+    body: Body
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Everything before the body."""
+
+    method: str
+    uri: str
+    minor_version: int
+    fields: dict[str, list[str]]
+
+    def value(self, name: str) -> str:
+        """The first value of a field, or ""."""
+        return (self.fields.get(name) or [""])[0]
+
+    def has_token(self, name: str, token: str) -> bool:
+        """Whether a field that is a list has this word."""
+        return any(token in map(str.strip, value.lower().split(",")) for value in self.fields.get(name, ()))
+
+
+async def read_request(
+    begun: bytes, reader: asyncio.StreamReader, send_continue: Callable[[], Awaitable[None]], *, within_s: float
+) -> Request:
+    """The request whose first byte is `begun`. Head and body must have come within this time.
+
+    A body that is late or wrong is handed on with its problem. Raises RefusedError; TimeoutError, ConnectionError when
+    there is nobody to answer.
+    """
+    deadline_s = asyncio.get_running_loop().time() + within_s
+    async with asyncio.timeout_at(deadline_s):
+        head = parse_head(await _head_lines(begun, reader))
+    target, host = _target(head)
+    length = _body_length(head)
+    if head.has_token("expect", "100-continue"):
+        if length != 0 and head.minor_version > 0:
+            await send_continue()
+    elif head.value("expect"):
+        raise RefusedError("417 Expectation Failed")
+    data = bytearray()
+    problem = ""
+    try:
+        async with asyncio.timeout_at(deadline_s):
+            await (_read_chunks(reader, data) if length is None else _read_exactly(reader, data, length))
+    except TimeoutError:
+        problem = "i/o timeout"
+    except (ValueError, EOFError, ConnectionError) as error:
+        problem = str(error) or "unexpected EOF"
+    keep = head.has_token("connection", "keep-alive") if head.minor_version == 0 else True
+    return Request(
+        method=head.method,
+        target=target,
+        host=host,
+        user_agent=head.value("user-agent"),
+        keep_alive=keep and not head.has_token("connection", "close") and not problem,
+        is_http_1_0=head.minor_version == 0,
+        body=Body(bytes(data), problem),
+    )
+
+
+def parse_head(lines: list[str]) -> Head:
+    """The request line and the fields. Raises RefusedError."""
+    method, _, rest = lines[0].partition(" ")
+    uri, space, version = rest.partition(" ")
+    numbers = _VERSION.fullmatch(version)
+    if not space or numbers is None or not _TOKEN.fullmatch(method):
+        raise RefusedError("400 Bad Request")
+    fields = _fields(lines[1:])
+    if len(fields.get("host", ())) > 1:
+        raise RefusedError("400 Bad Request")
+    if numbers.group(1) != "1":
+        raise RefusedError("505 HTTP Version Not Supported", "unsupported protocol version")
+    return Head(method, uri, int(numbers.group(2)), fields)
+
+
+async def _head_lines(begun: bytes, reader: asyncio.StreamReader) -> list[str]:
+    """The lines before the body. Empty ones before the first are what an old client sent after its last body."""
+    lines: list[str] = []
+    left = HEAD_BYTES_MAX
+    for number in range(_HEAD_LINES_MAX):
+        line = begun + (b"" if begun == b"\n" else await _line(reader, left))
+        begun = b""
+        left -= len(line)
+        text = line.decode(errors="surrogateescape").removesuffix("\n").removesuffix("\r")
+        if text:
+            lines.append(text)
+        elif lines:
+            return lines
+        elif HEAD_BYTES_MAX - left > len("\r\n\r\n"):
+            raise RefusedError("400 Bad Request")
+        if number % _LINES_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    raise RefusedError("431 Request Header Fields Too Large")
+
+
+async def _line(reader: asyncio.StreamReader, bytes_max: int) -> bytes:
+    try:
+        line = await reader.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        raise RefusedError("400 Bad Request") from error
+    except asyncio.LimitOverrunError as error:
+        raise RefusedError("431 Request Header Fields Too Large") from error
+    if len(line) > bytes_max:
+        raise RefusedError("431 Request Header Fields Too Large")
+    return line
+
+
+def _fields(lines: Iterable[str]) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    last: list[str] | None = None
+    for line in lines:
+        if line[0] in " \t":  # the value of the line before goes on
+            if last is None:
+                raise RefusedError("400 Bad Request")
+            last[-1] += " " + line.strip(" \t")
+            continue
+        name, colon, value = line.partition(":")
+        if not colon or not _TOKEN.fullmatch(name):
+            raise RefusedError("400 Bad Request")
+        last = fields.setdefault(name.lower(), [])
+        last.append(value.strip(" \t"))
+    for values in fields.values():
+        if not all(map(_VALUE.fullmatch, values)):
+            raise RefusedError("400 Bad Request", "invalid header value")
+    return fields
+
+
+def _target(head: Head) -> tuple[Target, str]:
+    """What is asked for, and at which host. Raises RefusedError."""
+    if _CONTROL.search(head.uri) or _BAD_ESCAPE.search(head.uri.partition("?")[0]):
+        raise RefusedError("400 Bad Request")
+    if "host" not in head.fields and head.minor_version > 0:
+        raise RefusedError("400 Bad Request", "missing required Host header")
+    if not _HOST.fullmatch(head.value("host")):
+        raise RefusedError("400 Bad Request", "malformed Host header")
+    scheme, mark, after = head.uri.partition("://")
+    origin, host, path = "", head.value("host"), head.uri
+    if mark and scheme.isalnum():
+        cut = min((at for at in (after.find("/"), after.find("?")) if at >= 0), default=len(after))
+        host, path = after[:cut], after[cut:]
+        origin = f"{scheme}://{host}"
+        host = host.rpartition("@")[2]
+    elif not path.startswith("/") and path != "*":
+        raise RefusedError("400 Bad Request")
+    path, query_mark, query = path.partition("?")
+    return Target(origin, path, query_mark + query), host
+
+
+def _body_length(head: Head) -> int | None:
+    """How long the body is; None when it comes in chunks. Raises RefusedError."""
+    codings = head.fields.get("transfer-encoding", [])
+    if codings and head.minor_version > 0:
+        if len(codings) != 1 or codings[0].lower() != "chunked":
+            raise RefusedError("501 Not Implemented")
+        return None
+    lengths = set(head.fields.get("content-length", ()))
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not _DIGITS.fullmatch(text := lengths.pop()):
+        raise RefusedError("400 Bad Request")
+    return int(text)
+
+
+async def _read_exactly(reader: asyncio.StreamReader, data: bytearray, length: int) -> None:
+    """Add so many bytes; a body that is too long is read no further than it may be."""
+    if len(data) + length > BODY_BYTES_MAX:
+        raise RefusedError("413 Request Entity Too Large")
+    end = len(data) + length
+    while len(data) < end:
+        part = await reader.read(min(_READ_BYTES, end - len(data)))
+        if not part:
+            raise EOFError
+        data += part
+
+
+async def _read_chunks(reader: asyncio.StreamReader, data: bytearray) -> None:
+    while True:
+        line = await _chunk_line(reader)
+        size_text = line.partition(b";")[0].strip()
+        if not _CHUNK_SIZE.fullmatch(size_text):
+            raise ValueError("invalid byte in chunk length")
+        if (size := int(size_text, 16)) == 0:
+            break
+        await _read_exactly(reader, data, size)
+        if await _chunk_line(reader) != b"":
+            raise ValueError("malformed chunked encoding")
+    while await _chunk_line(reader):  # trailers
+        pass
+
+
+async def _chunk_line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        line = await reader.readuntil(b"\n")
+    except asyncio.LimitOverrunError as error:
+        raise ValueError("header line too long") from error
+    if len(line) > _CHUNK_LINE_BYTES_MAX:
+        raise ValueError("header line too long")
+    return line.removesuffix(b"\n").removesuffix(b"\r")
