@@ -29,12 +29,12 @@ _CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
 class RefusedError(Exception):
-    """The bytes that came are no request that can be answered otherwise. `status` as on the status line."""
+    """The bytes that came are no request. `status` as on the status line; `words`: the body, if it is another."""
 
-    def __init__(self, status: str, detail: str = "") -> None:
-        super().__init__(detail)
+    def __init__(self, status: str, words: str = "") -> None:
+        super().__init__(status)
         self.status = status
-        self.detail = detail
+        self.words = words or status
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -128,7 +128,7 @@ def parse_head(lines: list[str]) -> Head:
     if len(fields.get("host", ())) > 1:
         raise RefusedError("400 Bad Request")
     if numbers.group(1) != "1":
-        raise RefusedError("505 HTTP Version Not Supported", "unsupported protocol version")
+        raise RefusedError("505 HTTP Version Not Supported: unsupported protocol version")
     return Head(method, uri, int(numbers.group(2)), fields)
 
 
@@ -174,13 +174,15 @@ def _fields(lines: Iterable[str]) -> dict[str, list[str]]:
             last[-1] += " " + line.strip(" \t")
             continue
         name, colon, value = line.partition(":")
-        if not colon or not _TOKEN.fullmatch(name):
+        if not colon or not name:
             raise RefusedError("400 Bad Request")
+        if not _TOKEN.fullmatch(name):
+            raise RefusedError("400 Bad Request: invalid header name")
         last = fields.setdefault(name.lower(), [])
         last.append(value.strip(" \t"))
     for values in fields.values():
         if not all(map(_VALUE.fullmatch, values)):
-            raise RefusedError("400 Bad Request", "invalid header value")
+            raise RefusedError("400 Bad Request: invalid header value")
     return fields
 
 
@@ -189,9 +191,9 @@ def _target(head: Head) -> tuple[Target, str]:
     if _CONTROL.search(head.uri) or _BAD_ESCAPE.search(head.uri.partition("?")[0]):
         raise RefusedError("400 Bad Request")
     if "host" not in head.fields and head.minor_version > 0:
-        raise RefusedError("400 Bad Request", "missing required Host header")
+        raise RefusedError("400 Bad Request: missing required Host header")
     if not _HOST.fullmatch(head.value("host")):
-        raise RefusedError("400 Bad Request", "malformed Host header")
+        raise RefusedError("400 Bad Request: malformed Host header")
     scheme, mark, after = head.uri.partition("://")
     origin, host, path = "", head.value("host"), head.uri
     if mark and scheme.isalnum():
@@ -210,7 +212,7 @@ def _body_length(head: Head) -> int | None:
     codings = head.fields.get("transfer-encoding", [])
     if codings and head.minor_version > 0:
         if len(codings) != 1 or codings[0].lower() != "chunked":
-            raise RefusedError("501 Not Implemented")
+            raise RefusedError("501 Not Implemented", "Unsupported transfer encoding")
         return None
     lengths = set(head.fields.get("content-length", ()))
     if not lengths:

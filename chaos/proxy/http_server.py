@@ -136,14 +136,14 @@ def _encoded(request: Request, response: Response) -> bytes:
         fields["Connection"] = "close"
     elif request.is_http_1_0:
         fields["Connection"] = "keep-alive"
-    lines = [f"HTTP/1.1 {response.status} {_REASONS[response.status]}", *(f"{k}: {v}" for k, v in fields.items())]
+    version = "HTTP/1.0" if request.is_http_1_0 else "HTTP/1.1"
+    lines = [f"{version} {response.status} {_REASONS[response.status]}", *(f"{k}: {v}" for k, v in fields.items())]
     head = "\r\n".join(lines) + "\r\n\r\n"
     return head.encode() + (b"" if request.method == "HEAD" else response.body)
 
 
 def _refusal(error: RefusedError) -> bytes:
-    words = f"{error.status}: {error.detail}" if error.detail else error.status
-    return f"HTTP/1.1 {error.status}\r\nContent-Type: {_TEXT}\r\nConnection: close\r\n\r\n{words}".encode()
+    return f"HTTP/1.1 {error.status}\r\nContent-Type: {_TEXT}\r\nConnection: close\r\n\r\n{error.words}".encode()
 
 
 def _keep_alive(writer: asyncio.StreamWriter) -> None:

@@ -202,11 +202,12 @@ class Proxy:
         """Change what is given, and listen at `listen`. Another address drops every connection."""
         upstream = self.upstream if given.upstream is None else given.upstream
         enabled = self.enabled if given.enabled is None else given.enabled
+        endpoint = address.found(resolved, listen)
         if self.differs(listen, upstream, resolved):
             self.stop()
             self.listen, self.upstream = listen, upstream
         if enabled:
-            await self.start(resolved)
+            await self.start({self.listen: endpoint})
         elif self.enabled:
             self.stop()
 
