@@ -32,7 +32,8 @@ class Collection:
         self._strict = strict
         self._seed = seed
         self._proxies: dict[str, Proxy] = {}
-        self._resolver = Resolver()
+        self._listen_resolver = Resolver()
+        self._dial_resolver = Resolver()  # another one: upstreams that cannot be found hold up no change
         self._lock = asyncio.Lock()
 
     def all(self) -> list[Proxy]:
@@ -111,7 +112,7 @@ class Collection:
             proxy.stop()
 
     def _new(self, given: ProxyInput, index: int | None = None) -> Proxy:
-        return Proxy.from_input(given, index, resolver=self._resolver, strict=self._strict, seed=self._seed)
+        return Proxy.from_input(given, index, resolver=self._dial_resolver, strict=self._strict, seed=self._seed)
 
     def _expect_absent(self, name: str) -> None:
         if name in self._proxies:
@@ -122,7 +123,7 @@ class Collection:
         wanted = set(addresses)
         if not self._strict and (bad := next(filter(address.has_empty_label, wanted), None)) is not None:
             raise ApiError(f"address {bad}: the host name has an empty label", 400)
-        return await address.resolve(wanted, self._resolver)
+        return await address.resolve(wanted, self._listen_resolver)
 
     async def _add_or_replace(self, proxy: Proxy, resolved: address.Resolved, *, start: bool) -> Proxy:
         existing = self._proxies.get(proxy.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final
 from urllib.parse import unquote
 
@@ -88,7 +88,7 @@ async def read_request(
     """
     deadline_s = asyncio.get_running_loop().time() + within_s
     async with asyncio.timeout_at(deadline_s):
-        head = parse_head(await _head_lines(begun, reader))
+        head = await _head(begun, reader)
     target, host = _target(head)
     length = _body_length(head)
     if head.has_token("expect", "100-continue"):
@@ -117,14 +117,15 @@ async def read_request(
     )
 
 
-def parse_head(lines: list[str]) -> Head:
-    """The request line and the fields. Raises RefusedError."""
-    method, _, rest = lines[0].partition(" ")
+async def _head(begun: bytes, reader: asyncio.StreamReader) -> Head:
+    """The request line and the fields. Raises RefusedError, at once for a line that begins no request."""
+    lines = _lines(begun, reader)
+    method, _, rest = (await anext(lines)).partition(" ")
     uri, space, version = rest.partition(" ")
     numbers = _VERSION.fullmatch(version)
     if not space or numbers is None or not _TOKEN.fullmatch(method):
         raise RefusedError("400 Bad Request")
-    fields = _fields(lines[1:])
+    fields = _fields([line async for line in lines])
     if len(fields.get("host", ())) > 1:
         raise RefusedError("400 Bad Request")
     if numbers.group(1) != "1":
@@ -132,19 +133,20 @@ def parse_head(lines: list[str]) -> Head:
     return Head(method, uri, int(numbers.group(2)), fields)
 
 
-async def _head_lines(begun: bytes, reader: asyncio.StreamReader) -> list[str]:
+async def _lines(begun: bytes, reader: asyncio.StreamReader) -> AsyncIterator[str]:
     """The lines before the body. Empty ones before the first are what an old client sent after its last body."""
-    lines: list[str] = []
     left = HEAD_BYTES_MAX
+    found = False
     for number in range(_HEAD_LINES_MAX):
         line = begun + (b"" if begun == b"\n" else await _line(reader, left))
         begun = b""
         left -= len(line)
         text = line.decode(errors="surrogateescape").removesuffix("\n").removesuffix("\r")
         if text:
-            lines.append(text)
-        elif lines:
-            return lines
+            found = True
+            yield text
+        elif found:
+            return
         elif HEAD_BYTES_MAX - left > len("\r\n\r\n"):
             raise RefusedError("400 Bad Request")
         if number % _LINES_AT_ONCE == 0:

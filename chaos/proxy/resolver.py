@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from typing import Final
 
-_THREADS_MAX: Final = 64
+_THREADS_MAX: Final = 256
 
 
 class Resolver:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import os
 import resource
 import signal
 from pathlib import Path
@@ -37,6 +39,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 def serve(settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises InputError for a bad configuration, EnvironmentProblem for a taken port."""
     _allow_many_sockets()
+    _take_priority()
+    gc.freeze()  # what lives as long as the server need not be searched for garbage while chunks are due
     uvloop.run(_serve(settings))
 
 
@@ -83,3 +87,13 @@ def _allow_many_sockets() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _take_priority() -> None:
+    """Run before others when a chunk is due, if the system allows it: a latency must not grow with the machine's load.
+
+    The lowest real-time priority needs CAP_SYS_NICE or RLIMIT_RTPRIO; without, the server is scheduled like any other.
+    """
+    with contextlib.suppress(OSError):
+        priority = os.sched_get_priority_min(os.SCHED_RR)
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(priority))

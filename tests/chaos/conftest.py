@@ -36,16 +36,24 @@ def strict_server() -> Iterator[ProxyServer]:
 
 @pytest.fixture(scope="session")
 def real_server() -> Iterator[ProxyServer]:
-    binary = servers.real_toxiproxy()
-    if binary is None:
-        pytest.skip("no toxiproxy-server in PATH and no GATECRASH_TOXIPROXY_BIN")
-    with servers.real(binary) as server:
+    with servers.real_if_there() as server:
         yield server
 
 
 @pytest.fixture(params=["strict_server", pytest.param("real_server", marks=pytest.mark.needs_toxiproxy)])
 def server(request: pytest.FixtureRequest) -> Iterator[ProxyServer]:
     """A server without any proxy: what it must do, both must do."""
+    found: ProxyServer = request.getfixturevalue(request.param)
+    found.clear()
+    yield found
+    found.clear()
+
+
+@pytest.fixture(
+    params=["embedded_server", "strict_server", pytest.param("real_server", marks=pytest.mark.needs_toxiproxy)]
+)
+def any_server(request: pytest.FixtureRequest) -> Iterator[ProxyServer]:
+    """As `server`, and the embedded one with its extensions too: they change none of what is asked."""
     found: ProxyServer = request.getfixturevalue(request.param)
     found.clear()
     yield found

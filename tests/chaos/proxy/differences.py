@@ -142,6 +142,74 @@ def name_with_a_slash(server: ProxyServer) -> object:
     return server.call("GET", "/proxies/a/toxics/b%2Fc").status_code
 
 
+def empty_label(server: ProxyServer) -> object:
+    return server.call("POST", "/proxies", {"name": "a", "upstream": UP, "listen": "a..b:0"}).status_code
+
+
+def foreign_host(server: ProxyServer) -> object:
+    return server.call("GET", "/version", Host="evil.example:8474").status_code
+
+
+def long_body(server: ProxyServer) -> object:
+    """17 MB. One that refuses them may do so before it has read them all."""
+    size = 17 * 1024 * 1024
+    head = f"POST /populate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n"
+    with connect(server.api_address, 60) as link:
+        with contextlib.suppress(ConnectionError):
+            link.sendall(head.encode() + b"[".ljust(size - 1) + b"]")
+        return int(receive(link, 12).split()[1])
+
+
+def how_it_ends(link: socket.socket) -> str:
+    try:
+        return "fin" if link.recv(1) == b"" else "data"
+    except ConnectionResetError:
+        return "rst"
+
+
+def reset_of_an_older_connection(server: ProxyServer) -> object:
+    """How reset_peer ends a connection that was open before it came."""
+    upstream = Upstream(echo)
+    try:
+        with connect(server.create("a", upstream.address)) as link:
+            link.sendall(b"x")
+            assert receive(link, 1) == b"x"
+            server.toxic("a", "reset_peer")
+            link.sendall(b"x")
+            return how_it_ends(link)
+    finally:
+        upstream.close()
+
+
+def reset_that_hits_nobody(server: ProxyServer) -> object:
+    """How a connection ends whose upstream hangs up, with a reset_peer of toxicity 0."""
+    upstream = Upstream(lambda link: link.sendall(link.recv(1)))
+    try:
+        address = server.create("a", upstream.address)
+        server.toxic("a", "reset_peer", toxicity=0.0)
+        with connect(address) as link:
+            link.sendall(b"x")
+            assert receive(link, 1) == b"x"
+            return how_it_ends(link)
+    finally:
+        upstream.close()
+
+
+def refused_change(server: ProxyServer) -> object:
+    """The latency after a change that was refused because of another attribute."""
+    server.create("a", UP)
+    server.toxic("a", "latency", latency=5)
+    change = {"attributes": {"latency": 7, "jitter": "much"}}
+    assert server.call("PATCH", "/proxies/a/toxics/latency_downstream", change).status_code == 400
+    return server.call("GET", "/proxies/a/toxics").json()[0]["attributes"]["latency"]
+
+
+def refuses_a_negative_variation(server: ProxyServer) -> object:
+    server.create("a", UP)
+    body = {"type": "slicer", "attributes": {"average_size": 5, "size_variation": -1}}
+    return server.call("POST", "/proxies/a/toxics", body).status_code
+
+
 def metrics(server: ProxyServer) -> object:
     return server.call("GET", "/metrics").status_code
 
@@ -152,6 +220,19 @@ DIFFERENCES = (
     Difference("a slicer of size 0", "the Go server would spin for ever on the first chunk", refuses_slices_of_no_size,
                real=200, strict=400, ours=400),
     Difference("a negative rate", "it has no meaning", refuses_a_negative_rate, real=200, strict=400, ours=400),
+    Difference("a negative size_variation", "it has no meaning", refuses_a_negative_variation,
+               real=200, strict=400, ours=400),
+    Difference("a refused change of a toxic", "what was refused changes nothing", refused_change,
+               real=7, strict=5, ours=5),
+    Difference("reset_peer and a connection that was open before", "a fault hits what is there",
+               reset_of_an_older_connection, real="fin", strict="rst", ours="rst"),
+    Difference("reset_peer of toxicity 0", "what hits nobody resets nobody", reset_that_hits_nobody,
+               real="rst", strict="fin", ours="fin"),
+    Difference("a foreign Host", "a page in a browser must not reach the API by a name of its own", foreign_host,
+               real=200, strict=403, ours=403),
+    Difference("a body above 16 MiB", "memory is bounded", long_body, real=201, strict=413, ours=413),
+    Difference("a host name with an empty label", "it is the request's fault", empty_label,
+               real=500, strict=500, ours=400),
     Difference("the words after `bad request body:`", "only a Go program knows Go's types", words_for_a_wrong_type,
                real=True, strict=False, ours=False),
     Difference("a slash in a name", "what can be created can be removed", name_with_a_slash,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -310,6 +311,13 @@ class TestProcess:
             assert server.call("GET", "/proxies").json()["a"]["toxics"][0]["attributes"]["latency"] == 5
             server.process.send_signal(signal.SIGINT)
             assert server.process.wait(timeout=30) == 0
+
+    def test_it_runs_before_others_where_that_is_allowed(self, ours: ProxyServer) -> None:
+        """What a child of this test may do, the server may do too."""
+        ask = "import os; os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))"
+        allowed = subprocess.run([sys.executable, "-c", ask], check=False, capture_output=True).returncode == 0
+        policy = os.sched_getscheduler(ours.process.pid) & ~os.SCHED_RESET_ON_FORK
+        assert policy == (os.SCHED_RR if allowed else os.SCHED_OTHER)
 
     @pytest.mark.parametrize("text", ["{", '[{"name": "a"}]'])
     def test_a_bad_config_is_one_clear_line(self, tmp_path: Path, text: str) -> None:
