@@ -28,7 +28,7 @@ _SERVICES: Final = {
 }  # fmt: skip
 
 
-class Endpoint(msgspec.Struct, frozen=True):
+class ResolvedAddress(msgspec.Struct, frozen=True):
     """A resolved address. Host "" is every interface."""
 
     host: str
@@ -38,7 +38,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         return join(self.host, self.port)
 
 
-Resolved: TypeAlias = dict[str, Endpoint | ApiError]
+Resolved: TypeAlias = dict[str, ResolvedAddress | ApiError]
 """Listen addresses as they were written, with what came of looking each of them up."""
 
 
@@ -70,7 +70,7 @@ def has_empty_label(address: str) -> bool:
     return ":" not in host and ("" in host.removesuffix(".").split(".")) and bool(host)
 
 
-def found(resolved: Resolved, address: str) -> Endpoint:
+def found(resolved: Resolved, address: str) -> ResolvedAddress:
     """What came of looking a listen address up. Raises ApiError."""
     endpoint = resolved[address]
     if isinstance(endpoint, ApiError):
@@ -78,13 +78,13 @@ def found(resolved: Resolved, address: str) -> Endpoint:
     return endpoint
 
 
-async def endpoints(address: str, resolver: Resolver) -> list[Endpoint]:
+async def endpoints(address: str, resolver: Resolver) -> list[ResolvedAddress]:
     """Where to reach an upstream, in the order in which to try. Raises ValueError, TimeoutError."""
     host, port = split(address)
     found = literal(host or "127.0.0.1")
     if found is not None:
-        return [Endpoint(found, port)]
-    return [Endpoint(each, port) for each in await _lookup(host, resolver)]
+        return [ResolvedAddress(found, port)]
+    return [ResolvedAddress(each, port) for each in await _lookup(host, resolver)]
 
 
 async def resolve(addresses: Iterable[str], resolver: Resolver) -> Resolved:
@@ -98,16 +98,16 @@ async def resolve(addresses: Iterable[str], resolver: Resolver) -> Resolved:
             known[address] = ApiError(str(error), 500)
             continue
         if not host:
-            known[address] = Endpoint("", port)
+            known[address] = ResolvedAddress("", port)
         elif (ip := literal(host)) is not None:
-            known[address] = Endpoint(ip, port)
+            known[address] = ResolvedAddress(ip, port)
         else:
             named[address] = (host, port)
     resolved = await asyncio.gather(*(_resolve_named(host, port, resolver) for host, port in named.values()))
     return known | dict(zip(named, resolved, strict=True))
 
 
-def bind(endpoint: Endpoint) -> socket.socket:
+def bind(endpoint: ResolvedAddress) -> socket.socket:
     """A socket that is bound (not listening yet). Raises ApiError with Go's wording."""
     try:
         return _bound(endpoint.host, endpoint.port)
@@ -192,9 +192,9 @@ async def _lookup(host: str, resolver: Resolver) -> list[str]:
     return sorted(found, key=lambda each: ":" in each)
 
 
-async def _resolve_named(host: str, port: int, resolver: Resolver) -> Endpoint | ApiError:
+async def _resolve_named(host: str, port: int, resolver: Resolver) -> ResolvedAddress | ApiError:
     try:
-        return Endpoint((await _lookup(host, resolver))[0], port)
+        return ResolvedAddress((await _lookup(host, resolver))[0], port)
     except TimeoutError:
         return ApiError(f"lookup {host}: i/o timeout", 500)
     except ValueError as error:

@@ -14,16 +14,16 @@ import msgspec
 
 from chaos.proxy.address import literal
 from chaos.proxy.collection import Collection, PopulateError
-from chaos.proxy.http_request import Request
-from chaos.proxy.http_server import Response, text
+from chaos.proxy.http_request import ApiRequest
+from chaos.proxy.http_server import ApiResponse, text
 from chaos.proxy.messages import (
     ApiError,
-    Body,
     DropInput,
     LeasedToxicChange,
     LeasedToxicInput,
     ProxyDocument,
     ProxyInput,
+    RequestBody,
     ToxicChange,
     ToxicInput,
     ToxicProxyInput,
@@ -43,7 +43,7 @@ _HANDLER_TIMEOUT_S: Final = 25.0
 _TIMEOUT_PAGE: Final = b"<html><head><title>Timeout</title></head><body><h1>Timeout</h1></body></html>"
 _PATH_SAFE: Final = "$&+,:;=@"
 _log = logging.getLogger("chaos.proxy")
-_Handler: TypeAlias = Callable[..., Awaitable[Response]]  # (body, the names in the path)
+_Handler: TypeAlias = Callable[..., Awaitable[ApiResponse]]  # (body, the names in the path)
 _Routes: TypeAlias = Mapping[tuple[str, ...], Mapping[str, _Handler]]
 
 
@@ -73,24 +73,24 @@ class Api:
         self._routes = _routes(_Handlers(collection, strict=strict), strict=strict, metrics=metrics)
         self._hosts = frozenset(host.lower() for host in hosts)
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: ApiRequest) -> ApiResponse:
         """What Toxiproxy answers to this request."""
         if not _host_is_allowed(request.host, self._hosts):
             return text("Host not allowed: start the server with --allow-host\n", 403)
         if request.method == "OPTIONS" and request.target.path == "*":
-            return Response(200)
+            return ApiResponse(200)
         segments = request.target.segments()
         if (wanted := _cleaned(segments)) != segments:
-            return Response(301, headers={"Location": _location(request, wanted)})
+            return ApiResponse(301, headers={"Location": _location(request, wanted)})
         for pattern, methods in self._routes.items():
             names = _names(pattern, wanted[1:])
             if names is not None:
                 handler = methods.get(request.method) or methods.get(_ANY_METHOD)
-                return Response(405) if handler is None else await _handled(handler, request, names)
+                return ApiResponse(405) if handler is None else await _handled(handler, request, names)
         return text("404 page not found\n", 404)
 
 
-async def _handled(handler: _Handler, request: Request, names: Sequence[str]) -> Response:
+async def _handled(handler: _Handler, request: ApiRequest, names: Sequence[str]) -> ApiResponse:
     """The handler's answer with an id of the request; errors become Toxiproxy's answers."""
     request_id = base64.b32hexencode(secrets.token_bytes(12)).decode().rstrip("=").lower()
     response = await _guarded(handler, request, names)
@@ -98,7 +98,7 @@ async def _handled(handler: _Handler, request: Request, names: Sequence[str]) ->
     return msgspec.structs.replace(response, headers=headers)
 
 
-async def _guarded(handler: _Handler, request: Request, names: Sequence[str]) -> Response:
+async def _guarded(handler: _Handler, request: ApiRequest, names: Sequence[str]) -> ApiResponse:
     """Refuse browsers, and end what takes too long."""
     if request.user_agent.startswith("Mozilla/"):
         return text("User agent not allowed\n", 403)
@@ -109,7 +109,7 @@ async def _guarded(handler: _Handler, request: Request, names: Sequence[str]) ->
         document = msgspec.json.encode({"error": error.message, "status": error.status}).decode()
         return text(f"{document}\n", error.status)
     except TimeoutError:
-        return Response(503, _TIMEOUT_PAGE, {"Content-Type": "text/html; charset=utf-8"})
+        return ApiResponse(503, _TIMEOUT_PAGE, {"Content-Type": "text/html; charset=utf-8"})
 
 
 def _host_is_allowed(given: str, allowed: frozenset[str]) -> bool:
@@ -131,7 +131,7 @@ def _cleaned(segments: Sequence[str]) -> list[str]:
     return ["", *kept, ""] if segments[-1] == "" or not kept else ["", *kept]
 
 
-def _location(request: Request, segments: Sequence[str]) -> str:
+def _location(request: ApiRequest, segments: Sequence[str]) -> str:
     path = "/".join(quote(segment, safe=_PATH_SAFE, errors="surrogateescape") for segment in segments)
     return request.target.origin + path + request.target.query
 
@@ -166,12 +166,12 @@ def _routes(handlers: _Handlers, *, strict: bool, metrics: bool) -> _Routes:
     return routes
 
 
-def _json(document: object, status: int = 200) -> Response:
-    return Response(status, msgspec.json.encode(document), {"Content-Type": "application/json"})
+def _json(document: object, status: int = 200) -> ApiResponse:
+    return ApiResponse(status, msgspec.json.encode(document), {"Content-Type": "application/json"})
 
 
-def _nothing() -> Response:
-    return Response(204)
+def _nothing() -> ApiResponse:
+    return ApiResponse(204)
 
 
 class _Handlers:
@@ -183,15 +183,15 @@ class _Handlers:
         self._toxic_input: type[ToxicInput] = ToxicInput if strict else LeasedToxicInput
         self._toxic_change: type[ToxicChange] = ToxicChange if strict else LeasedToxicChange
 
-    async def version(self, _: Body) -> Response:
+    async def version(self, _: RequestBody) -> ApiResponse:
         shown = f'{{"version": "{VERSION}"}}\n'
-        return Response(200, shown.encode(), {"Content-Type": "application/json;charset=utf-8"})
+        return ApiResponse(200, shown.encode(), {"Content-Type": "application/json;charset=utf-8"})
 
-    async def reset(self, _: Body) -> Response:
+    async def reset(self, _: RequestBody) -> ApiResponse:
         await self._all.reset()
         return _nothing()
 
-    async def populate(self, body: Body) -> Response:
+    async def populate(self, body: RequestBody) -> ApiResponse:
         entries: Any = tuple[self._proxy_input, ...]  # type: ignore[name-defined]
         try:
             done = await self._all.populate(await read_body(body, entries))
@@ -202,54 +202,54 @@ class _Handlers:
             return _json(PopulateDocument(error=error.message, status=error.status, proxies=None), error.status)
         return _json(PopulateDocument(proxies=tuple(proxy.document() for proxy in done) or None), 201)
 
-    async def proxies(self, _: Body) -> Response:
+    async def proxies(self, _: RequestBody) -> ApiResponse:
         return _json({proxy.name: proxy.document() for proxy in self._all.all()})
 
-    async def create(self, body: Body) -> Response:
+    async def create(self, body: RequestBody) -> ApiResponse:
         proxy = await self._all.create(await read_body(body, self._proxy_input))
         return _json(proxy.document(), 201)
 
-    async def show(self, _: Body, name: str) -> Response:
+    async def show(self, _: RequestBody, name: str) -> ApiResponse:
         return _json(self._all.get(name).document())
 
-    async def update(self, body: Body, name: str) -> Response:
+    async def update(self, body: RequestBody, name: str) -> ApiResponse:
         self._all.get(name)
         proxy = await self._all.update(name, await read_body(body, ProxyInput))
         return _json(proxy.document())
 
-    async def delete(self, _: Body, name: str) -> Response:
+    async def delete(self, _: RequestBody, name: str) -> ApiResponse:
         await self._all.remove(name)
         return _nothing()
 
-    async def toxics(self, _: Body, name: str) -> Response:
+    async def toxics(self, _: RequestBody, name: str) -> ApiResponse:
         return _json([toxic_document(toxic) for toxic in self._all.get(name).toxics()])
 
-    async def create_toxic(self, body: Body, name: str) -> Response:
+    async def create_toxic(self, body: RequestBody, name: str) -> ApiResponse:
         self._all.get(name)
         given = await read_body(body, self._toxic_input)
         return _json(toxic_document(self._all.get(name).add_toxic(given)))
 
-    async def show_toxic(self, _: Body, name: str, toxic: str) -> Response:
+    async def show_toxic(self, _: RequestBody, name: str, toxic: str) -> ApiResponse:
         return _json(toxic_document(self._all.get(name).toxic(toxic)))
 
-    async def update_toxic(self, body: Body, name: str, toxic: str) -> Response:
+    async def update_toxic(self, body: RequestBody, name: str, toxic: str) -> ApiResponse:
         self._all.get(name).toxic(toxic)
         given = await read_body(body, self._toxic_change)
         return _json(toxic_document(self._all.get(name).update_toxic(toxic, given)))
 
-    async def delete_toxic(self, _: Body, name: str, toxic: str) -> Response:
+    async def delete_toxic(self, _: RequestBody, name: str, toxic: str) -> ApiResponse:
         self._all.get(name).remove_toxic(toxic)
         return _nothing()
 
-    async def connections(self, _: Body, name: str) -> Response:
+    async def connections(self, _: RequestBody, name: str) -> ApiResponse:
         return _json(self._all.get(name).connections())
 
-    async def drop(self, body: Body, name: str) -> Response:
+    async def drop(self, body: RequestBody, name: str) -> ApiResponse:
         self._all.get(name)
         given = await read_body(body, DropInput)
         if not 0 <= given.percent <= 100:
             raise bad_body("percent must be between 0 and 100")
         return _json(DropDocument(*self._all.get(name).drop(given.percent, given.mode)))
 
-    async def metrics(self, _: Body) -> Response:
-        return Response(200, metrics_page(self._all.all()), {"Content-Type": METRICS_CONTENT_TYPE})
+    async def metrics(self, _: RequestBody) -> ApiResponse:
+        return ApiResponse(200, metrics_page(self._all.all()), {"Content-Type": METRICS_CONTENT_TYPE})

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from chaos.proxy.messages import Body
+from chaos.proxy.messages import RequestBody
 
 HEAD_BYTES_MAX: Final = 1024 * 1024 + 4096
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -28,7 +28,7 @@ _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 _CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
-class RefusedError(Exception):
+class BadRequestError(Exception):
     """The bytes that came are no request. `status` as on the status line; `words`: the body, if it is another."""
 
     def __init__(self, status: str, words: str = "") -> None:
@@ -37,7 +37,7 @@ class RefusedError(Exception):
         self.words = words or status
 
 
-class Target(msgspec.Struct, frozen=True):
+class RequestTarget(msgspec.Struct, frozen=True):
     """What a request asks for: the path as it was written, the query with its mark, and what stood before both."""
 
     origin: str  # http://host:port of an absolute URL, else ""
@@ -49,19 +49,19 @@ class Target(msgspec.Struct, frozen=True):
         return [unquote(part, errors="surrogateescape") for part in self.path.split("/")]
 
 
-class Request(msgspec.Struct, frozen=True):
+class ApiRequest(msgspec.Struct, frozen=True):
     """One request, its body included."""
 
     method: str
-    target: Target
+    target: RequestTarget
     host: str
     user_agent: str
     keep_alive: bool  # whether the client wants the connection kept
     is_http_1_0: bool
-    body: Body
+    body: RequestBody
 
 
-class Head(msgspec.Struct, frozen=True):
+class RequestHead(msgspec.Struct, frozen=True):
     """Everything before the body."""
 
     method: str
@@ -80,11 +80,11 @@ class Head(msgspec.Struct, frozen=True):
 
 async def read_request(
     begun: bytes, reader: asyncio.StreamReader, send_continue: Callable[[], Awaitable[None]], *, within_s: float
-) -> Request:
+) -> ApiRequest:
     """The request whose first byte is `begun`. Head and body must have come within this time.
 
-    A body that is late or wrong is handed on with its problem. Raises RefusedError; TimeoutError, ConnectionError when
-    there is nobody to answer.
+    A body that is late or wrong is handed on with its problem. Raises BadRequestError; TimeoutError, ConnectionError
+    when there is nobody to answer.
     """
     deadline_s = asyncio.get_running_loop().time() + within_s
     async with asyncio.timeout_at(deadline_s):
@@ -95,7 +95,7 @@ async def read_request(
         if length != 0 and head.minor_version > 0:
             await send_continue()
     elif head.value("expect"):
-        raise RefusedError("417 Expectation Failed")
+        raise BadRequestError("417 Expectation Failed")
     data = bytearray()
     problem = ""
     try:
@@ -106,31 +106,31 @@ async def read_request(
     except (ValueError, EOFError, ConnectionError) as error:
         problem = str(error) or "unexpected EOF"
     keep = head.has_token("connection", "keep-alive") if head.minor_version == 0 else True
-    return Request(
+    return ApiRequest(
         method=head.method,
         target=target,
         host=host,
         user_agent=head.value("user-agent"),
         keep_alive=keep and not head.has_token("connection", "close") and not problem,
         is_http_1_0=head.minor_version == 0,
-        body=Body(bytes(data), problem),
+        body=RequestBody(bytes(data), problem),
     )
 
 
-async def _head(begun: bytes, reader: asyncio.StreamReader) -> Head:
-    """The request line and the fields. Raises RefusedError, at once for a line that begins no request."""
+async def _head(begun: bytes, reader: asyncio.StreamReader) -> RequestHead:
+    """The request line and the fields. Raises BadRequestError, at once for a line that begins no request."""
     lines = _lines(begun, reader)
     method, _, rest = (await anext(lines)).partition(" ")
     uri, space, version = rest.partition(" ")
     numbers = _VERSION.fullmatch(version)
     if not space or numbers is None or not _TOKEN.fullmatch(method):
-        raise RefusedError("400 Bad Request")
+        raise BadRequestError("400 Bad Request")
     fields = _fields([line async for line in lines])
     if len(fields.get("host", ())) > 1:
-        raise RefusedError("400 Bad Request")
+        raise BadRequestError("400 Bad Request")
     if numbers.group(1) != "1":
-        raise RefusedError("505 HTTP Version Not Supported: unsupported protocol version")
-    return Head(method, uri, int(numbers.group(2)), fields)
+        raise BadRequestError("505 HTTP Version Not Supported: unsupported protocol version")
+    return RequestHead(method, uri, int(numbers.group(2)), fields)
 
 
 async def _lines(begun: bytes, reader: asyncio.StreamReader) -> AsyncIterator[str]:
@@ -148,21 +148,21 @@ async def _lines(begun: bytes, reader: asyncio.StreamReader) -> AsyncIterator[st
         elif found:
             return
         elif HEAD_BYTES_MAX - left > len("\r\n\r\n"):
-            raise RefusedError("400 Bad Request")
+            raise BadRequestError("400 Bad Request")
         if number % _LINES_AT_ONCE == 0:
             await asyncio.sleep(0)
-    raise RefusedError("431 Request Header Fields Too Large")
+    raise BadRequestError("431 Request Header Fields Too Large")
 
 
 async def _line(reader: asyncio.StreamReader, bytes_max: int) -> bytes:
     try:
         line = await reader.readuntil(b"\n")
     except asyncio.IncompleteReadError as error:
-        raise RefusedError("400 Bad Request") from error
+        raise BadRequestError("400 Bad Request") from error
     except asyncio.LimitOverrunError as error:
-        raise RefusedError("431 Request Header Fields Too Large") from error
+        raise BadRequestError("431 Request Header Fields Too Large") from error
     if len(line) > bytes_max:
-        raise RefusedError("431 Request Header Fields Too Large")
+        raise BadRequestError("431 Request Header Fields Too Large")
     return line
 
 
@@ -172,30 +172,30 @@ def _fields(lines: Iterable[str]) -> dict[str, list[str]]:
     for line in lines:
         if line[0] in " \t":  # the value of the line before goes on
             if last is None:
-                raise RefusedError("400 Bad Request")
+                raise BadRequestError("400 Bad Request")
             last[-1] += " " + line.strip(" \t")
             continue
         name, colon, value = line.partition(":")
         if not colon or not name:
-            raise RefusedError("400 Bad Request")
+            raise BadRequestError("400 Bad Request")
         if not _TOKEN.fullmatch(name):
-            raise RefusedError("400 Bad Request: invalid header name")
+            raise BadRequestError("400 Bad Request: invalid header name")
         last = fields.setdefault(name.lower(), [])
         last.append(value.strip(" \t"))
     for values in fields.values():
         if not all(map(_VALUE.fullmatch, values)):
-            raise RefusedError("400 Bad Request: invalid header value")
+            raise BadRequestError("400 Bad Request: invalid header value")
     return fields
 
 
-def _target(head: Head) -> tuple[Target, str]:
-    """What is asked for, and at which host. Raises RefusedError."""
+def _target(head: RequestHead) -> tuple[RequestTarget, str]:
+    """What is asked for, and at which host. Raises BadRequestError."""
     if _CONTROL.search(head.uri) or _BAD_ESCAPE.search(head.uri.partition("?")[0]):
-        raise RefusedError("400 Bad Request")
+        raise BadRequestError("400 Bad Request")
     if "host" not in head.fields and head.minor_version > 0:
-        raise RefusedError("400 Bad Request: missing required Host header")
+        raise BadRequestError("400 Bad Request: missing required Host header")
     if not _HOST.fullmatch(head.value("host")):
-        raise RefusedError("400 Bad Request: malformed Host header")
+        raise BadRequestError("400 Bad Request: malformed Host header")
     scheme, mark, after = head.uri.partition("://")
     origin, host, path = "", head.value("host"), head.uri
     if mark and scheme.isalnum():
@@ -204,30 +204,30 @@ def _target(head: Head) -> tuple[Target, str]:
         origin = f"{scheme}://{host}"
         host = host.rpartition("@")[2]
     elif not path.startswith("/") and path != "*":
-        raise RefusedError("400 Bad Request")
+        raise BadRequestError("400 Bad Request")
     path, query_mark, query = path.partition("?")
-    return Target(origin, path, query_mark + query), host
+    return RequestTarget(origin, path, query_mark + query), host
 
 
-def _body_length(head: Head) -> int | None:
-    """How long the body is; None when it comes in chunks. Raises RefusedError."""
+def _body_length(head: RequestHead) -> int | None:
+    """How long the body is; None when it comes in chunks. Raises BadRequestError."""
     codings = head.fields.get("transfer-encoding", [])
     if codings and head.minor_version > 0:
         if len(codings) != 1 or codings[0].lower() != "chunked":
-            raise RefusedError("501 Not Implemented", "Unsupported transfer encoding")
+            raise BadRequestError("501 Not Implemented", "Unsupported transfer encoding")
         return None
     lengths = set(head.fields.get("content-length", ()))
     if not lengths:
         return 0
     if len(lengths) > 1 or not _DIGITS.fullmatch(text := lengths.pop()):
-        raise RefusedError("400 Bad Request")
+        raise BadRequestError("400 Bad Request")
     return int(text)
 
 
 async def _read_exactly(reader: asyncio.StreamReader, data: bytearray, length: int) -> None:
     """Add so many bytes; a body that is too long is read no further than it may be."""
     if len(data) + length > BODY_BYTES_MAX:
-        raise RefusedError("413 Request Entity Too Large")
+        raise BadRequestError("413 Request Entity Too Large")
     end = len(data) + length
     while len(data) < end:
         part = await reader.read(min(_READ_BYTES, end - len(data)))

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias, cast
 import msgspec
 
 from chaos.proxy.address import keep_alive
-from chaos.proxy.http_request import HEAD_BYTES_MAX, RefusedError, Request, read_request
+from chaos.proxy.http_request import HEAD_BYTES_MAX, ApiRequest, BadRequestError, read_request
 
 _BACKLOG: Final = 1024
 _LINGER_S: Final = 0.5
@@ -29,7 +29,7 @@ _REASONS: Final = {
 }  # fmt: skip
 
 
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+class ClientTimeouts(msgspec.Struct, frozen=True, kw_only=True):
     """How long to wait for a client, in seconds."""
 
     request_s: float = 15.0
@@ -37,7 +37,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     answer_s: float = 30.0
 
 
-class Response(msgspec.Struct, frozen=True):
+class ApiResponse(msgspec.Struct, frozen=True):
     """An answer. Its length is added."""
 
     status: int
@@ -45,13 +45,13 @@ class Response(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
-Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+Handler: TypeAlias = Callable[[ApiRequest], Awaitable[ApiResponse]]
 
 
 class HttpServer:
     """Serves `answer`, which never raises, on a host and a port."""
 
-    def __init__(self, answer: Handler, timeouts: Timeouts) -> None:
+    def __init__(self, answer: Handler, timeouts: ClientTimeouts) -> None:
         self._answer = answer
         self._timeouts = timeouts
         self._server: asyncio.Server | None = None
@@ -92,7 +92,7 @@ class HttpServer:
                     begun, reader, lambda: self._send(writer, b"HTTP/1.1 100 Continue\r\n\r\n"),
                     within_s=self._timeouts.request_s,
                 )  # fmt: skip
-            except RefusedError as error:
+            except BadRequestError as error:
                 await self._send(writer, _refusal(error))
                 await self._linger(reader, writer)
                 return
@@ -122,13 +122,13 @@ class HttpServer:
                     pass
 
 
-def text(words: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+def text(words: str, status: int, headers: Mapping[str, str] | None = None) -> ApiResponse:
     """An answer in plain text, as Go's http.Error gives it."""
     shown = {"Content-Type": _TEXT, "X-Content-Type-Options": "nosniff", **(headers or {})}
-    return Response(status, words.encode(errors="replace"), shown)
+    return ApiResponse(status, words.encode(errors="replace"), shown)
 
 
-def _encoded(request: Request, response: Response) -> bytes:
+def _encoded(request: ApiRequest, response: ApiResponse) -> bytes:
     fields = {"Date": formatdate(usegmt=True), **response.headers}
     if response.status != 204:
         fields["Content-Length"] = str(len(response.body))
@@ -142,7 +142,7 @@ def _encoded(request: Request, response: Response) -> bytes:
     return head.encode() + (b"" if request.method == "HEAD" else response.body)
 
 
-def _refusal(error: RefusedError) -> bytes:
+def _refusal(error: BadRequestError) -> bytes:
     return f"HTTP/1.1 {error.status}\r\nContent-Type: {_TEXT}\r\nConnection: close\r\n\r\n{error.words}".encode()
 
 

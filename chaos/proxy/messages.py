@@ -34,7 +34,7 @@ TOXIC_NOT_FOUND: Final = ("toxic not found", 404)
 TOXIC_EXISTS: Final = ("toxic already exists", 409)
 
 
-class Body(msgspec.Struct, frozen=True):
+class RequestBody(msgspec.Struct, frozen=True):
     """The body of a request. `problem`: why there is no more of it, or ""."""
 
     data: bytes
@@ -124,7 +124,7 @@ def missing(field: str, index: int | None = None) -> ApiError:
     return ApiError(f"missing required field: {field}{'' if index is None else f' at proxy {index + 1}'}", 400)
 
 
-async def read_body(body: Body, type: type[T]) -> T:
+async def read_body(body: RequestBody, type: type[T]) -> T:
     """The first JSON value of a body; what comes after it is ignored, null stands for an empty object or array."""
     try:
         return await convert(await parse(body.data), type)

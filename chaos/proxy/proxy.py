@@ -355,7 +355,7 @@ class Proxy:
         return await _connect(found[-1])
 
 
-async def _connect(endpoint: address.Endpoint) -> SocketEnd:
+async def _connect(endpoint: address.ResolvedAddress) -> SocketEnd:
     end = SocketEnd(lambda _: None)
     try:
         loop = asyncio.get_running_loop()

@@ -16,8 +16,8 @@ import uvloop
 
 from chaos.proxy.api import Api
 from chaos.proxy.collection import Collection
-from chaos.proxy.http_server import HttpServer, Timeouts
-from chaos.proxy.messages import ApiError, Body, ProxyInput, ToxicProxyInput, read_body
+from chaos.proxy.http_server import ClientTimeouts, HttpServer
+from chaos.proxy.messages import ApiError, ProxyInput, RequestBody, ToxicProxyInput, read_body
 from harness.errors import EnvironmentProblem, InputError
 from harness.input_file import read_input
 
@@ -52,7 +52,7 @@ async def _serve(settings: ServerSettings) -> None:
     collection = Collection(strict=strict, seed=settings.seed)
     hosts = {settings.host, *settings.allow_host}
     api = Api(collection, strict=strict, metrics=settings.proxy_metrics or not strict, hosts=hosts)
-    server = HttpServer(api.answer, Timeouts())
+    server = HttpServer(api.answer, ClientTimeouts())
     try:
         if settings.config is not None:
             await _populate(collection, settings.config, strict=strict)
@@ -73,7 +73,7 @@ async def _listen(server: HttpServer, host: str, port: int) -> None:
 
 async def _populate(collection: Collection, config: Path, *, strict: bool) -> None:
     try:
-        body = Body(await asyncio.to_thread(read_input, config, _CONFIG_BYTES_MAX))
+        body = RequestBody(await asyncio.to_thread(read_input, config, _CONFIG_BYTES_MAX))
         if strict:
             await collection.populate(await read_body(body, tuple[ProxyInput, ...]))
         else:

@@ -7,6 +7,7 @@
     chances    how often smoke and the default rehearsal put each invariant to the test: never 0
     registers  seat histories judged by our checkers and by porcupine: no disagreement
     strangers  all that a stranger can say to a swarm, and masters that are none: nothing changes
+    proxy      the fault proxy beside a real Toxiproxy: tests, requests at random, latency on a busy machine
 
 They run one after another; all of them take about an hour and a half. Results go to bench-results/trust-NAME.json.
 """
@@ -21,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("bugs", "clean", "grades", "kills", "chances", "registers", "strangers")
+NAMES = ("bugs", "clean", "grades", "kills", "chances", "registers", "strangers", "proxy")
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Asks two servers the same at random and compares status and body; `python -m tests.chaos.proxy.differential`.
+"""Asks two servers the same at random and compares status and body; `python -m tests.trust proxy` does it for long.
 
 What differs on purpose (the table in differences.py) is left out of the comparison; then both are emptied, so that they
 are alike again.
@@ -6,16 +6,13 @@ are alike again.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tests.chaos import servers
 from tests.chaos.proxy.random_asks import Ask, asks
 from tests.chaos.servers import ProxyServer
 
@@ -123,25 +120,3 @@ def _forget_all(*both: ProxyServer) -> None:
 
 def _quoted(name: str) -> str:
     return "".join(f"%{byte:02X}" for byte in name.encode())
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos.proxy.differential", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--count", type=int, default=20_000)
-    given = parser.parse_args()
-    binary = servers.real_toxiproxy()
-    if binary is None:
-        print("no toxiproxy-server in PATH and no GATECRASH_TOXIPROXY_BIN", file=sys.stderr)
-        return 2
-    found = 0
-    with servers.real(binary) as real, servers.embedded("--strict") as ours:
-        for mismatch in compare(real, ours, given.seed, given.count):
-            found += 1
-            print(f"{mismatch.ask}\n  real {mismatch.real}\n  ours {mismatch.ours}")
-    print(f"seed {given.seed}: {given.count - found} of {given.count} requests answered alike")
-    return 1 if found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

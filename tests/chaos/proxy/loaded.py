@@ -1,12 +1,11 @@
 """How late a latency of 200 ms is on a machine whose processors are busy, ours and a real server in turn.
 
-`python -m tests.chaos.proxy.loaded`: each sample is a new connection and one round trip. `--steady`: client and
-upstream run at a real-time priority, so that only the proxy's own delay is left (needs CAP_SYS_NICE).
+Each sample is a new connection and one round trip. A steady client and upstream run at a real-time priority, so that
+only the proxy's own delay is left; that needs CAP_SYS_NICE. `python -m tests.trust proxy` measures both ways.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import selectors
@@ -17,7 +16,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from tests.chaos import servers
 from tests.chaos.servers import HOST, ProxyServer, connect
 
 LATENCY_MS = 200
@@ -69,18 +67,23 @@ def late_by_ms(address: tuple[str, int]) -> float:
         return (time.perf_counter() - began_s) * 1000 - LATENCY_MS
 
 
-def row(name: str, late_ms: Sequence[float]) -> str:
+def summary(late_ms: Sequence[float]) -> dict[str, float]:
+    """How many samples are within the tolerance, and quantiles."""
     ordered = sorted(late_ms)
+    late = {f"late_ms_p{share}": round(ordered[len(ordered) * share // 100], 1) for share in (50, 90, 99)}
     within = sum(abs(each) <= TOLERANCE_MS for each in ordered)
-    p50, p90, p99 = (ordered[int(len(ordered) * share)] for share in (0.5, 0.9, 0.99))
-    return f"| {name} | {within} of {len(ordered)} | {p50:.1f} | {p90:.1f} | {p99:.1f} |"
+    return {"samples": len(ordered), f"within_{TOLERANCE_MS}_ms": within, **late}
 
 
-def measure(proxies: dict[str, ProxyServer], samples: int, loops: int, is_steady: bool) -> dict[str, list[float]]:
+def measure(
+    proxies: dict[str, ProxyServer], samples: int, loops: int, *, is_steady: bool
+) -> dict[str, dict[str, float]]:
+    """By the proxies' names, while so many processes are busy. Leaves the calling thread steady if asked to."""
     listener = socket.create_server((HOST, 0), backlog=64)
     threading.Thread(target=echo_all, args=(listener, is_steady), daemon=True).start()
     addresses = {}
     for name, server in proxies.items():
+        server.clear()
         addresses[name] = server.create("late", f"{HOST}:{listener.getsockname()[1]}")
         server.toxic("late", "latency", latency=LATENCY_MS)
     if is_steady:
@@ -90,24 +93,4 @@ def measure(proxies: dict[str, ProxyServer], samples: int, loops: int, is_steady
         for number in range(samples):
             for name in sorted(proxies, reverse=number % 2 == 0):
                 found[name].append(late_by_ms(addresses[name]))
-    return found
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos.proxy.loaded", description=__doc__)
-    parser.add_argument("--samples", type=int, default=100)
-    parser.add_argument("--loops", type=int, default=2)
-    parser.add_argument("--steady", action="store_true")
-    given = parser.parse_args()
-    with contextlib.ExitStack() as stack:
-        proxies = {"gatecrash": stack.enter_context(servers.embedded("--strict"))}
-        if binary := servers.real_toxiproxy():
-            proxies["Toxiproxy"] = stack.enter_context(servers.real(binary))
-        print("| Proxy | within 10 ms | late by, p50 (ms) | p90 | p99 |\n|---|---|---|---|---|")
-        for name, late_ms in measure(proxies, given.samples, given.loops, given.steady).items():
-            print(row(name, late_ms))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return {name: summary(late_ms) for name, late_ms in found.items()}

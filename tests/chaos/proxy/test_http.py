@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.proxy.http_request import Request
-from chaos.proxy.http_server import HttpServer, Response, Timeouts
+from chaos.proxy.http_request import ApiRequest
+from chaos.proxy.http_server import ApiResponse, ClientTimeouts, HttpServer
 from tests.chaos import servers
 from tests.chaos.servers import HOST, ProxyServer, Upstream, connect, echo, free_port, receive
 from tests.waiting import wait_until
@@ -158,13 +158,13 @@ class TestHosts:
 
 
 @contextlib.contextmanager
-def short_tempered(timeouts: Timeouts) -> Iterator[tuple[str, int]]:
+def short_tempered(timeouts: ClientTimeouts) -> Iterator[tuple[str, int]]:
     """A server in a thread that waits for nobody for long."""
     address = (HOST, free_port())
     loop = asyncio.new_event_loop()
 
-    async def answer(_: Request) -> Response:
-        return Response(204)
+    async def answer(_: ApiRequest) -> ApiResponse:
+        return ApiResponse(204)
 
     server = HttpServer(answer, timeouts)
     loop.run_until_complete(server.start(*address))
@@ -183,7 +183,7 @@ class TestSlowClients:
     """15 s for a request, 60 s between two: nobody is waited for any longer."""
 
     def test_the_limits_are_those_of_the_real_server(self) -> None:
-        assert Timeouts() == Timeouts(request_s=15, idle_s=60, answer_s=30)
+        assert ClientTimeouts() == ClientTimeouts(request_s=15, idle_s=60, answer_s=30)
 
     def test_heads_and_bodies_that_never_come_are_not_waited_for(self, any_server: ProxyServer) -> None:
         """300 connections; the API answers meanwhile."""
@@ -201,7 +201,7 @@ class TestSlowClients:
         assert {end[9:12] for end in ends} <= {b"", b"400", b"503"}  # closed, some with a word why
 
     def test_one_that_drips_is_not_waited_for(self) -> None:
-        with short_tempered(Timeouts(request_s=0.5)) as address, connect(address) as link:
+        with short_tempered(ClientTimeouts(request_s=0.5)) as address, connect(address) as link:
             link.settimeout(0.05)
 
             def is_closed() -> bool:
@@ -216,7 +216,7 @@ class TestSlowClients:
             wait_until(is_closed, what="the end of the connection")
 
     def test_one_that_asks_nothing_more_is_let_go(self) -> None:
-        with short_tempered(Timeouts(idle_s=0.2)) as address, connect(address) as link:
+        with short_tempered(ClientTimeouts(idle_s=0.2)) as address, connect(address) as link:
             link.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert b"".join(iter(lambda: link.recv(4096), b"")).startswith(b"HTTP/1.1 204 ")
 
