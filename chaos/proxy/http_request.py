@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from itertools import count
 from typing import Final
 from urllib.parse import unquote
 
@@ -237,7 +238,9 @@ async def _read_exactly(reader: asyncio.StreamReader, data: bytearray, length: i
 
 
 async def _read_chunks(reader: asyncio.StreamReader, data: bytearray) -> None:
-    while True:
+    for number in count():
+        if number % _LINES_AT_ONCE == 0:
+            await asyncio.sleep(0)
         line = await _chunk_line(reader)
         size_text = line.partition(b";")[0].strip()
         if not _CHUNK_SIZE.fullmatch(size_text):

@@ -102,6 +102,7 @@ class HttpServer:
                 await self._linger(reader, writer)
                 return
             wait_s = self._timeouts.idle_s
+            await asyncio.sleep(0)  # a client that sends many requests at once keeps nobody from being served
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         writer.write(data)

@@ -53,14 +53,24 @@ async def _serve(settings: ServerSettings) -> None:
     hosts = {settings.host, *settings.allow_host}
     api = Api(collection, strict=strict, metrics=settings.proxy_metrics or not strict, hosts=hosts)
     server = HttpServer(api.answer, ClientTimeouts())
+    starting = asyncio.create_task(_start(server, collection, settings))
+    stopping = asyncio.create_task(stop.wait())
     try:
-        if settings.config is not None:
-            await _populate(collection, settings.config, strict=strict)
-        await _listen(server, settings.host, settings.port)
-        await stop.wait()
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        await stopping
     finally:
+        starting.cancel()
+        stopping.cancel()
         collection.stop()
         await server.stop()
+
+
+async def _start(server: HttpServer, collection: Collection, settings: ServerSettings) -> None:
+    if settings.config is not None:
+        await _populate(collection, settings.config, strict=settings.strict)
+    await _listen(server, settings.host, settings.port)
 
 
 async def _listen(server: HttpServer, host: str, port: int) -> None:

@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
 from chaos.proxy.resolver import Resolver
 from tests.chaos import servers
-from tests.chaos.servers import HOST, ProxyServer, Upstream, connect, echo, free_port, receive
+from tests.chaos.servers import HOST, ROOT, ProxyServer, Upstream, connect, echo, free_port, receive
 from tests.waiting import wait_until
 
 Start = Callable[[Callable[[socket.socket], None]], Upstream]
@@ -96,6 +98,18 @@ def test_a_disabled_proxy_gives_up_what_it_dials(deaf: ProxyServer) -> None:
         assert all(map(still_waits, links))
         assert deaf.call("PATCH", "/proxies/nowhere-0", {"enabled": False}).ok
         wait_until(lambda: not any(map(still_waits, links)), within_s=ENDS_WITHIN_S)
+
+
+def test_a_config_that_names_nobody_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+    config = tmp_path / "proxies.json"
+    config.write_text('[{"name": "a", "upstream": "b:1", "listen": "no-such.example:0"}]')
+    command = [sys.executable, "-m", "tests.chaos.proxy.deaf_nameserver", "--host", HOST, "--port", str(free_port())]
+    with subprocess.Popen([*command, "--config", str(config)], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "looks up no-such.example" in line:
+                process.send_signal(signal.SIGTERM)
+        assert process.wait(ENDS_WITHIN_S) == 0
 
 
 class TestResolver:
