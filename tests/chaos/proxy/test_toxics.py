@@ -7,6 +7,7 @@ How whole distributions shift is judged in `test_timing.py`.
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -256,6 +257,22 @@ def test_slicer_cuts_and_loses_nothing(server: ProxyServer, upstream: Start) -> 
             reads.append(data)
     assert b"".join(reads) == text
     assert len(reads) > 40  # 10,240 bytes in pieces of about 100
+
+
+def segments_received(link: socket.socket) -> int:
+    """tcpi_data_segs_in of linux/tcp.h: with data, however few reads it took to get them."""
+    info = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 156)
+    return int.from_bytes(info[152:156], sys.byteorder)
+
+
+def test_each_slice_is_a_segment_of_its_own(server: ProxyServer, upstream: Start) -> None:
+    text = b"x" * 10_240
+    address = server.create("a", upstream(lambda link: link.sendall(link.recv(1) * len(text))).address)
+    server.toxic("a", "slicer", average_size=100, size_variation=40, delay=50)
+    with connect(address) as link:
+        link.sendall(b"x")
+        assert receive(link, len(text)) == text
+        assert segments_received(link) > 40
 
 
 def test_limit_data_passes_exactly_so_much(server: ProxyServer, upstream: Start) -> None:
