@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 import psutil
+import pyarrow.parquet as pq
 
 from harness.record.schema import RunDocument
 from harness.record.verdict import Verdict
@@ -66,6 +67,12 @@ def document(run_dir: Path) -> RunDocument:
 
 def verdict(run_dir: Path) -> Verdict:
     return msgspec.json.decode((run_dir / "verdict.json").read_bytes(), type=Verdict)
+
+
+def content_of(path: Path) -> bytes:
+    """What a file holds; of a table also its values, which lie compressed in it."""
+    content = path.read_bytes()
+    return content + str(pq.read_table(path).to_pylist()).encode() if path.suffix == ".parquet" else content
 
 
 def processes_of(run_dir: Path, temporary: Path) -> list[str]:

@@ -83,6 +83,7 @@ def test_no_secret_is_anywhere(rehearsed: tuple[Rehearsed, str]) -> None:
     (done, run, temporary), _ = rehearsed
     secrets = [PASSWORD, TOKEN, *(f"word{number:04}" for number in range(FANS + 2))]
     said = [done.stdout.encode(), done.stderr.encode()]
-    kept = [path.read_bytes() for folder in (run, temporary) for path in folder.rglob("*") if path.is_file()]
+    files = [path for folder in (run, temporary) for path in folder.rglob("*") if path.is_file()]
+    kept = [rehearsals.content_of(path) for path in files]
     for secret in secrets:
         assert not any(secret.encode() in content for content in (*said, *kept)), secret

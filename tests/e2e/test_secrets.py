@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import socket
@@ -9,13 +10,16 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
+import psutil
 import pytest
 
 from harness.processes.ports import free_ports
 from harness.record.seal_key import FILE_VARIABLE
 from harness.swarm.messaging import KEY_VARIABLE
 from tests.e2e import rehearsals
+from tests.harness.swarm.joining.test_strangers_at_the_door import NOTE as CONNECTIONS
+from tests.harness.swarm.joining.test_strangers_at_the_door import over_zeromq
+from tests.harness.swarm.messaging.test_stranger import NOTE as MESSAGES
 
 pytestmark = [
     pytest.mark.e2e,
@@ -51,6 +55,17 @@ def secrets_of_stack(temporary: Path) -> dict[str, str]:
     return found
 
 
+def ports_of_swarm(pid: int) -> set[int]:
+    """Where the master of its swarm listens, once it does."""
+    found: set[int] = set()
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(pid).children():
+            if child.cmdline()[-1:] == ["harness.swarm"]:
+                listening = (one for one in child.net_connections("tcp") if one.status == psutil.CONN_LISTEN)
+                found |= {one.laddr.port for one in listening}
+    return found
+
+
 def two_ports() -> int:
     """The first of two neighbours that are free."""
     while True:
@@ -79,8 +94,12 @@ def run(room: Path) -> Run:
         process = subprocess.Popen(rehearse, env=environment, cwd=rehearsals.ROOT, stdout=said, stderr=joined)
         worker = subprocess.Popen(joining, env=environment, cwd=rehearsals.ROOT, stdout=said, stderr=said)
         try:
+            attacked: set[int] = set()
             while process.poll() is None:
                 known |= secrets_of_stack(room / "tmp")
+                for port in ports_of_swarm(process.pid) - attacked:
+                    over_zeromq(port, None)
+                    attacked.add(port)
                 try:
                     process.wait(0.2)
                 except subprocess.TimeoutExpired:
@@ -93,12 +112,6 @@ def run(room: Path) -> Run:
     directory = rehearsals.only_run(room / "runs")
     assert (directory / "verdict.json").exists(), (room / "joined").read_text()
     return Run(directory, room / "tmp", (room / "said").read_text(), known)
-
-
-def content_of(path: Path) -> bytes:
-    """What a file holds; of a table its values, which lie compressed in it."""
-    content = path.read_bytes()
-    return content + str(pq.read_table(path).to_pylist()).encode() if path.suffix == ".parquet" else content
 
 
 def test_every_secret_of_the_stack_was_seen(run: Run) -> None:
@@ -114,10 +127,22 @@ def test_no_file_of_the_run_holds_one(run: Run) -> None:
         f"{name} in {path.name}"
         for path in files
         for name, value in run.secrets.items()
-        if value.encode() in content_of(path)
+        if value.encode() in rehearsals.content_of(path)
     ]
     assert held == []
     assert not any(value in run.said for value in run.secrets.values())
+
+
+def test_strangers_at_the_swarms_ports_are_in_the_record_and_change_nothing(run: Run) -> None:
+    """Each said all that a worker may say, and more, at each of the three ports."""
+    texts = [one.text for one in rehearsals.document(run.directory).anomalies if one.source == "swarm"]
+    assert any(MESSAGES in text for text in texts)
+    assert any(CONNECTIONS in text for text in texts)
+    verdict = rehearsals.verdict(run.directory)
+    assert verdict.load is not None
+    assert verdict.load.requests_sent == verdict.load.samples_recorded
+    assert not any(one.lost for one in rehearsals.document(run.directory).load.workers)
+    assert not any(one.status == "violated" for one in verdict.invariants)
 
 
 def test_nobody_else_may_read_it_and_no_description_of_the_swarm_is_left(run: Run) -> None:
