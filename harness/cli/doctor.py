@@ -176,7 +176,7 @@ def _docker() -> Iterator[Check]:
     from docker.errors import DockerException
     from requests import RequestException
 
-    from harness.stack import leftovers
+    from harness.stack.compose import leftovers
 
     try:
         with contextlib.closing(docker.from_env(timeout=2)) as engine:

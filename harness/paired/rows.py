@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from harness.record.schema import STEPS
 from harness.record.verdict import PairedDelta, PairedPhase, PairedRow, PhaseDelta
 from harness.sli import INDICATORS, IndicatorSpec
-from harness.sli.funnel import not_ok_samples
-from harness.sli.latency import in_window, response_samples
 from harness.sli.measured import Observations
+from harness.sli.measures.funnel import not_ok_samples
+from harness.sli.measures.latency import in_window, response_samples
 from harness.sli.resampling import Contrast, contrast
 from harness.sli.samples import Samples, users_of
 

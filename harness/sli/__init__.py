@@ -1,9 +1,9 @@
 """Service level indicators, measured from the record."""
 
-from harness.sli.funnel import outcome_share
 from harness.sli.indicators import INDICATORS, IndicatorSpec, measure
-from harness.sli.latency import step_latency_ms
 from harness.sli.measured import IndicatorValue, Measured, percentile
+from harness.sli.measures.funnel import outcome_share
+from harness.sli.measures.latency import step_latency_ms
 
 __all__ = [
     "INDICATORS",

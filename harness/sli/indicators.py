@@ -11,8 +11,8 @@ from harness.record.reader import Record
 from harness.record.verdict import UNAUDITED
 from harness.registry import indicators as registry
 from harness.registry.indicators import PERCENTILES, STEPS, Indicator
-from harness.sli import buyers, conflicts, fairness, funnel, infrastructure, latency, stale_stock, verbs
 from harness.sli.measured import IndicatorValue, Measured, Observations, of_locustfile
+from harness.sli.measures import buyers, conflicts, fairness, funnel, infrastructure, latency, stale_stock, verbs
 from harness.sli.samples import Samples
 
 

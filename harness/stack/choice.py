@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from harness.errors import InputError
 from harness.processes.ports import HOST
 from harness.scenario import OnSale
-from harness.stack.compose import ComposeStack
+from harness.stack.compose.stack import ComposeStack
 from harness.stack.embedded import EmbeddedStack
 from harness.stack.fault_proxy import from_environment
 from harness.yaml_file import suggest

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from harness.record.reader import Record
 from harness.sli import percentile
 from harness.sli.measured import Observations
-from harness.sli.verbs import FUNCTIONS, waited
+from harness.sli.measures.verbs import FUNCTIONS, waited
 from reports.view import words
 from reports.view.frames import BUYERS, Floats, Frames, label
 from reports.view.journey import first_times

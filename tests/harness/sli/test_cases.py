@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.sli import INDICATORS, measure
-from harness.sli.conflicts import asked
 from harness.sli.measured import Measured, Observations
+from harness.sli.measures.conflicts import asked
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import at_rest, empty
 from tests.paper_sale import EPOCH

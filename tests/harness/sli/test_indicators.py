@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from harness.record.schema import Outcome
 from harness.scenario import load
 from harness.sli import INDICATORS, measure, outcome_share, percentile, step_latency_ms
-from harness.sli.infrastructure import histogram_quantile_ms
 from harness.sli.measured import Measured, Observations
+from harness.sli.measures.infrastructure import histogram_quantile_ms
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import empty
 from tests.paper_sale import EPOCH

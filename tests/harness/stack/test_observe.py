@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from harness.stack.compose_command import FILE
-from harness.stack.compose_ports import TARGETS
+from harness.stack.compose.command import FILE
+from harness.stack.compose.ports import TARGETS
 from target.telemetry.exposition import exposition
 
 HERE = FILE.parent

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.record.reader import Record
-from harness.sli.cash import money
+from harness.sli.examinations.money import money
 from harness.sli.measured import Observations
 from reports.view import frames, journey
 from reports.view.journey import FunnelRow

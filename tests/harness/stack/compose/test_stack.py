@@ -17,8 +17,8 @@ from harness.processes.ports import free_ports
 from harness.record.spans import spans_file
 from harness.scenario import OnSale
 from harness.stack.choice import require_stack, stack_of
-from harness.stack.compose import ComposeStack
-from harness.stack.compose_command import FILE
+from harness.stack.compose.command import FILE
+from harness.stack.compose.stack import ComposeStack
 from tests.chaos.containers import engine
 from tests.waiting import wait_until
 

@@ -8,8 +8,8 @@ import random
 import pytest
 
 from harness.record.verdict import Figure
+from harness.sli.examinations.treatment import fairness
 from harness.sli.measured import Observations
-from harness.sli.treatment import fairness
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import empty
 

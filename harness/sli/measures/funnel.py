@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from harness.audit.operations import Operation, PayValue
 from harness.record.schema import Outcome
-from harness.sli.latency import in_window
 from harness.sli.measured import Measured, Observations, ratio
+from harness.sli.measures.latency import in_window
 from harness.sli.samples import Samples, share_of, users_of
 
 

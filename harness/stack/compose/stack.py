@@ -31,9 +31,10 @@ from harness.record.schema import Anomaly, ProcessInfo
 from harness.record.seal_key import stripped_environment
 from harness.record.spans import spans_file
 from harness.scenario import OnSale
-from harness.stack import Addresses, leftovers, workspace
-from harness.stack.compose_command import PROJECT_LABEL, SERVICE_LABEL, Compose, find_compose
-from harness.stack.compose_ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
+from harness.stack import Addresses, workspace
+from harness.stack.compose import leftovers
+from harness.stack.compose.command import PROJECT_LABEL, SERVICE_LABEL, Compose, find_compose
+from harness.stack.compose.ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
 from harness.stack.health import answers
 from harness.stack.opening import opens_at_s, target_settings
 from harness.stack.owner import StackOwner

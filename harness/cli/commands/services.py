@@ -60,8 +60,8 @@ def target_down(json: AsJson = False) -> None:
     \b
     gatecrash target down
     """
-    from harness.stack import leftovers
-    from harness.stack.compose import engine
+    from harness.stack.compose import leftovers
+    from harness.stack.compose.stack import engine
 
     with contextlib.closing(engine()) as ours:
         every = tuple(leftovers.sweep(ours))

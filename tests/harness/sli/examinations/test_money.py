@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.record.verdict import Figure
-from harness.sli.cash import money
+from harness.sli.examinations.money import money
 from harness.sli.measured import Observations
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import booked, empty, exported, sold

@@ -17,7 +17,7 @@ import msgspec
 import requests
 
 from harness.errors import EnvironmentProblem
-from harness.stack.compose_command import PROJECT_LABEL
+from harness.stack.compose.command import PROJECT_LABEL
 from harness.stack.owner import Fate, StackOwner, fate, owner_of
 
 LABEL: Final = "gatecrash.owner"

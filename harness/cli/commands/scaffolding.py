@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from harness.cli.adapters import checked, print_report
 from harness.cli.app import app, fail, say
+from harness.cli.commands.adapters import checked, print_report
 from harness.cli.options import AllowHost, path_of
 from harness.errors import ExitCode, GatecrashError, InputError
 

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from harness.processes.identity import Identity
-from harness.stack.compose_command import FILE, PROJECT_LABEL
-from harness.stack.leftovers import LABEL, find, sweep
+from harness.stack.compose.command import FILE, PROJECT_LABEL
+from harness.stack.compose.leftovers import LABEL, find, sweep
 from harness.stack.owner import StackOwner
 from tests.chaos.containers import engine as an_engine
 from tests.chaos.containers import valkey_image

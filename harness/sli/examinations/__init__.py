@@ -10,11 +10,11 @@ import msgspec
 from harness.errors import GatecrashError
 from harness.record.reader import Record
 from harness.record.verdict import Examination, Figure
-from harness.sli.business import business
-from harness.sli.cash import money
+from harness.sli.examinations.business import business
+from harness.sli.examinations.money import money
+from harness.sli.examinations.second_wave import second_wave
+from harness.sli.examinations.treatment import fairness
 from harness.sli.measured import Observations
-from harness.sli.second_wave import second_wave
-from harness.sli.treatment import fairness
 
 
 class ExaminationSpec(msgspec.Struct, frozen=True):
@@ -32,7 +32,6 @@ _ALL: Final = (
     ExaminationSpec("money", "Money", "Where did every cent go?", money),
     ExaminationSpec("second_wave", "Second wave", "What became of seats that came back?", second_wave),
 )
-EXAMINATIONS: Final[dict[str, ExaminationSpec]] = {spec.name: spec for spec in _ALL}
 
 
 def examine(record: Record, seen: Observations | None = None) -> tuple[Examination, ...]:

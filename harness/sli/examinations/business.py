@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.record.verdict import Figure
-from harness.sli.buyers import Buyer, buyers
+from harness.sli.examinations.second_wave import returns
 from harness.sli.measured import Observations, percentile
-from harness.sli.second_wave import changes, returns
+from harness.sli.measures.buyers import Buyer, buyers
+from harness.sli.seat_changes import changes
 
 _SOLD: Final = 2
 _SHARES: Final = ((0.5, "half"), (0.9, "90_percent"), (1.0, "all"))

@@ -17,7 +17,7 @@ from harness.audit.history import Evidence
 from harness.audit.operations import LookValue, Operation, StockValue
 from harness.sli.measured import Observations, percentile
 from harness.sli.samples import Samples, share_of
-from harness.sli.second_wave import sold_out_falsely
+from harness.sli.seat_changes import sold_out_falsely
 
 _MOST: Final = 0.95
 

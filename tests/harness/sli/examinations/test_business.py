@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.record.verdict import Figure
-from harness.sli.business import business
+from harness.sli.examinations.business import business
 from harness.sli.measured import Observations
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import EPOCH, at_rest, empty, sold

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EnvironmentProblem
-from harness.stack.compose_command import TIMED_OUT, Compose, find_compose
+from harness.stack.compose.command import TIMED_OUT, Compose, find_compose
 
 Program = Callable[[str, str], None]
 

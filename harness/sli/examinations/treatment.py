@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from harness.record.schema import Function
 from harness.record.verdict import Figure
-from harness.sli.line import InLine, line, overtaken
+from harness.sli.examinations.line import InLine, line, overtaken
 from harness.sli.measured import Observations
 from harness.sli.statistics import ENOUGH, Estimate, difference_of_means, rank_correlation
 

@@ -17,7 +17,7 @@ import msgspec
 
 from harness.errors import EnvironmentProblem
 
-FILE: Final = Path(__file__).resolve().parents[2] / "docker-compose.yml"
+FILE: Final = Path(__file__).resolve().parents[3] / "docker-compose.yml"
 PROJECT_LABEL: Final = "com.docker.compose.project"
 SERVICE_LABEL: Final = "com.docker.compose.service"
 TIMED_OUT: Final = 124

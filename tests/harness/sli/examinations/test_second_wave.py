@@ -6,8 +6,8 @@ import pytest
 
 from harness.record.verdict import Figure
 from harness.sli.examinations import examine
+from harness.sli.examinations.second_wave import second_wave
 from harness.sli.measured import Observations
-from harness.sli.second_wave import second_wave
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import at_rest, empty
 
