@@ -16,7 +16,7 @@ from locust.rpc import Message
 from locust.stats import stats_history
 from locust.web import WebUI
 
-from harness.errors import EnvironmentProblem, Interrupted
+from harness.errors import EnvironmentProblem, ExitCode, GatecrashError, Interrupted, NoVerdict
 from harness.swarm.control import lost_workers
 from harness.swarm.control.collector import Collector
 from harness.swarm.control.lost_workers import LastWord, LostWorker
@@ -99,6 +99,7 @@ class Workforce:
         self._beats: dict[int, tuple[messages.Beat, float]] = {}
         self._users: dict[int, dict[str, tuple[int, int]]] = {}
         self._processes: WorkerProcesses | None = None
+        self._exit_codes: dict[int, int] = {}
         self._join_server: JoinServer | None = None
         self._strangers_told = (0, 0)
 
@@ -111,7 +112,8 @@ class Workforce:
     def start(self, waiting: Callable[[int], None]) -> tuple[str, ...]:
         """Start this machine's workers and wait for all; `waiting` is told the port when others may join.
 
-        Returns what the platform can show. Raises EnvironmentProblem when some do not come.
+        Returns what the platform can show. Raises EnvironmentProblem when some do not come, NoVerdict when they
+        were killed or broke.
         """
         own = self._spec.workers or spare_cores()
         reach = self._spec.reach
@@ -127,14 +129,21 @@ class Workforce:
         if self._join_server:
             self._join_server.close("the rehearsal has begun without this worker")
         if len(hellos) < count:
-            missing = count - len(hellos)
-            raise EnvironmentProblem(
-                f"{missing} of {count} load workers did not start", hint="the reason is above in this log"
-            )
+            raise self._not_started(set(range(1, count + 1)) - hellos.keys(), count)
         for number, hello in sorted(hellos.items()):
             self.facts[number] = WorkerFacts(number=number, host=hello.host)
             self._clients[number] = hello.client_id
         return hellos[1].capabilities  # of this machine, as it also settles
+
+    def _not_started(self, missing: set[int], count: int) -> GatecrashError:
+        """A worker that was killed or broke says nothing of this machine or of what the user wrote."""
+        text = f"{len(missing)} of {count} load workers did not start"
+        for number in sorted(missing & self._exit_codes.keys()):
+            code = self._exit_codes[number]
+            if code != ExitCode.BAD_INPUT:
+                how = f"was killed by signal {-code}" if code < 0 else f"broke with exit code {code}"
+                return NoVerdict(f"{text}: worker {number} {how}", hint="rehearse again")
+        return EnvironmentProblem(text, hint="the reason is above in this log")
 
     def dispatch(self, users: int) -> None:
         """Have Locust give these users to the workers, once."""
@@ -197,6 +206,7 @@ class Workforce:
         """Workers that were lost since the last look; what is on the disks of this machine is taken over."""
         lost: dict[int, tuple[str, LastWord | None]] = {}
         for number, code in (self._processes.deaths() if self._processes else {}).items():
+            self._exit_codes[number] = code
             recovered = self._collector.recover(number)
             begun = self._collector.progress(number)
             how = f"died (exit code {code}; {recovered:,} rows were taken from its disk)"

@@ -12,6 +12,7 @@ import msgspec
 import psutil
 import pytest
 
+from harness.errors import ExitCode
 from harness.scenario import Arrivals, Journey
 from harness.swarm.messaging.protocol import (
     DEFAULT_PLATFORM,
@@ -242,6 +243,16 @@ def test_workers_do_not_outlive_a_master_that_dies_before_it_has_heard_of_them(t
         swarm.process.kill()
         swarm.process.wait()
         assert all(gone(pid) for pid in workers)
+
+
+def test_a_worker_that_is_killed_before_it_is_heard_of_is_no_fault_of_what_the_user_wrote(tmp_path: Path) -> None:
+    with serving(shop) as server, running(shop_spec(server.url, tmp_path)) as swarm:
+        wait_until(lambda: len(swarm.worker_pids()) == 2, within_s=90, what="two worker processes")
+        os.kill(swarm.worker_pids()[0], signal.SIGKILL)
+        failed = swarm.expect(FailureMessage)
+        assert failed.message.startswith("1 of 2 load workers did not start: worker ")
+        assert failed.message.endswith(" was killed by signal 9")
+        assert failed.exit_code == ExitCode.NO_VERDICT
 
 
 def test_a_swarm_that_nobody_waits_for_ends_before_it_is_armed(tmp_path: Path) -> None:
