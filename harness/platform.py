@@ -86,13 +86,15 @@ class QueueNewsKind(StrEnum):
     PAUSED = "paused"
     SOLD_OUT = "sold_out"  # nothing is left for now; the place is kept for what may come back
     ADMITTED = "admitted"
+    REFUSED = "refused"
 
 
 class QueueNews(_Value, frozen=True):
-    """One event of a positions stream."""
+    """One event of a positions stream. `error`: why the fan was refused, who need not wait any more."""
 
     kind: QueueNewsKind
     position: int | None = None
+    error: str = ""
 
 
 class QueueStream(Protocol):

@@ -23,6 +23,7 @@ from harness.platform import (
     Order,
     Person,
     PreparedRequest,
+    QueueNews,
     QueueNewsKind,
     QueueStream,
     SeatMap,
@@ -30,7 +31,7 @@ from harness.platform import (
     StockSession,
     Venue,
 )
-from harness.record.schema import Outcome
+from harness.record.schema import NOT_DRAWN, Outcome
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.plan import Dice, FanPlan, fan_plan
 from harness.swarm.users.user import DONE, Pace, RehearsalUser
@@ -45,6 +46,7 @@ GAVE_UP: Final = "gave up"
 LEFT: Final = "left"
 DECLINED: Final = "declined"
 SOLD_OUT: Final = "sold out"
+LOST_THE_DRAW: Final = "not drawn"
 _HOLD_TRIES: Final = 6
 _EMPTY_LOOKS: Final = 2  # nothing was left so often: who does not wait for returns leaves
 _JOIN_AGAIN: Final = 2
@@ -80,6 +82,10 @@ class SoldOutError(OutOfPatienceError):
     """The fan leaves: nothing is left of what they came for."""
 
 
+class NotDrawnError(OutOfPatienceError):
+    """The fan leaves: lots were drawn, and theirs was not among them."""
+
+
 class FanUser(RehearsalUser):
     """One fan, from the queue page to the ticket."""
 
@@ -109,6 +115,8 @@ class FanUser(RehearsalUser):
             return Visit(self.session, self.plan, t0.monotonic_s, self.at, watch, self.offer).run()
         except SoldOutError:
             return SOLD_OUT
+        except NotDrawnError:
+            return LOST_THE_DRAW
         except OutOfPatienceError:
             return GAVE_UP
 
@@ -165,7 +173,8 @@ class Visit:
         for _ in range(_JOIN_AGAIN + 1):
             self._at("join")
             self._insist(self._session.join, self._pace.at_once())
-            self._wait_in_line()
+            if not self._is_called_in():
+                continue
             self._at("enter")
             entered = self._try(self._session.enter, self._pace.at_once())
             if entered.value is not None:
@@ -174,29 +183,38 @@ class Visit:
                 break
         raise OutOfPatienceError
 
-    def _wait_in_line(self) -> None:
-        """Follow the positions until admitted; a lost stream is opened again, the place is kept."""
+    def _is_called_in(self) -> bool:
+        """Follow the positions to the end; a lost stream is opened again, the place is kept. False: it has expired."""
         self._at("positions")
         call = self._pace.at_once()
         while True:
             answer = self._session.positions(call)
             lost_s, asked_s = answer.t_end_s, answer.retry_after_s
+            refused = answer.error if answer.final else ""
             if answer.value is not None:
-                if self._is_admitted(answer.value):
-                    return
+                last = self._last_news(answer.value)
+                if last is not None and last.kind is QueueNewsKind.ADMITTED:
+                    return True
+                refused = last.error if last is not None else ""
                 lost_s, asked_s = monotonic(), answer.value.reconnect_s
                 call = Call(t_intended_s=lost_s)
+            if refused:
+                self._pace.completed(lost_s)
+                if refused != "expired":
+                    raise _leaving(refused)
+                return False
             pause_s = self._back_off_s(asked_s, call.attempt)
             self._require_patience(lost_s + pause_s)
             gevent.sleep(pause_s)
             call = replace(call, attempt=call.attempt + 1)
 
-    def _is_admitted(self, stream: QueueStream) -> bool:
+    def _last_news(self, stream: QueueStream) -> QueueNews | None:
+        """The admission or the refusal that ended the waiting; null: the stream was lost or left."""
         try:
             for news in stream:
-                if news.kind is QueueNewsKind.ADMITTED:
+                if news.kind in {QueueNewsKind.ADMITTED, QueueNewsKind.REFUSED}:
                     self._pace.completed(monotonic())
-                    return True
+                    return news
                 if news.kind is QueueNewsKind.SOLD_OUT and self._plan.looks_again_s is None:
                     raise SoldOutError
                 self._require_patience(monotonic())
@@ -205,7 +223,7 @@ class Visit:
                     break
         finally:
             stream.close()
-        return False
+        return None
 
     # The seats.
 
@@ -349,7 +367,7 @@ class Visit:
         """Try until it works. Raises `OutOfPatienceError` when that is hopeless or takes too long."""
         answer = self._try(verb, call)
         if answer.outcome is not Outcome.OK:
-            raise OutOfPatienceError
+            raise _leaving(answer.error)
         return answer.value  # type: ignore[return-value]
 
     def _try(self, verb: Callable[[Call], Answer[T]], call: Call) -> Answer[T]:
@@ -376,3 +394,8 @@ class Visit:
     def _require_patience(self, until_s: float) -> None:
         if until_s > self._leaves_s:
             raise OutOfPatienceError
+
+
+def _leaving(error: str) -> OutOfPatienceError:
+    """Why the fan leaves whom the platform refuses with this word."""
+    return NotDrawnError() if error == NOT_DRAWN else OutOfPatienceError()

@@ -16,7 +16,7 @@ import gevent
 from harness.adapter.report import TrialReport, TrialSpec
 from harness.adapter.shopper import is_written
 from harness.adapter.trial import Trial, charged_otherwise, noted
-from harness.adapter.walk import Stopped, Walk, most_free
+from harness.adapter.walk import NotDrawn, Stopped, Walk, most_free
 from harness.platform import Answer, FinalOrder, FinalReads, Hold, Order
 from harness.record.schema import Outcome
 from harness.registry.capabilities import Capability
@@ -70,6 +70,9 @@ class Check:
     def _whole(self, walk: Walk, attempt: Callable[[], object]) -> bool:
         try:
             attempt()
+        except NotDrawn:
+            self._note(f"{walk.person.actor} was not drawn by lot, and tried nothing")
+            return False
         except Stopped:
             return False
         finally:

@@ -50,6 +50,7 @@ def describe(reference: str) -> Description:
         adapter=reference,
         uses_kit=True,
         capabilities=_sorted(capabilities),
+        has_bots=kind.bot_session is not ShopPlatform.bot_session,
         problems=tuple(problems),
         hints=tuple(_undeclared(kind.shopper, capabilities)) if not problems else (),
     )
@@ -63,7 +64,10 @@ def _describe_foreign(reference: str, kind: type) -> Description:
     if declared is None:
         problems.append(Problem(f"{kind.__name__} declares no capabilities", class_place(kind)))
     shown = () if declared is None or isinstance(declared, property) else _sorted(capabilities_of(kind))
-    return Description(adapter=reference, uses_kit=False, capabilities=shown, problems=tuple(problems))
+    has_bots = callable(getattr(kind, "bot_session", None))
+    return Description(
+        adapter=reference, uses_kit=False, capabilities=shown, has_bots=has_bots, problems=tuple(problems)
+    )
 
 
 def _problems(kind: type[ShopPlatform], capabilities: frozenset[Capability], where: str) -> Iterator[Problem]:

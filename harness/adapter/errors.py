@@ -11,10 +11,11 @@ class Refused(Exception):
     """The platform said no. An adapter raises it from a verb.
 
     `error`: the record's word. "conflict": nothing is left, or a seat is taken; "limit": more than one customer may
-    have; "declined": the card; "expired": the basket or the place; "missing": there is no such order; any other word
-    of your own. `final`: another try cannot succeed; when it is not given, a refusal is final unless it is `unknown`,
-    "missing", or names a time. `unknown`: it may have happened all the same. `resume`: handed to `resume_reserve` or
-    `resume_buy` when the fan tries again after an unknown end, e.g. the address of a page that shows it.
+    have; "declined": the card; "expired": the basket or the place; "missing": there is no such order; "not_drawn":
+    lots were drawn, and this fan's was not among them; any other word of your own. `final`: another try cannot
+    succeed; when it is not given, a refusal is final unless it is `unknown`, "missing", or names a time. `unknown`:
+    it may have happened all the same. `resume`: handed to `resume_reserve` or `resume_buy` when the fan tries again
+    after an unknown end, e.g. the address of a page that shows it.
     """
 
     def __init__(

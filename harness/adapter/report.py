@@ -32,6 +32,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     adapter: str = ""
     uses_kit: bool
     capabilities: tuple[str, ...]
+    has_bots: bool = False  # it makes sessions of bots in a way of its own
     problems: tuple[Problem, ...] = ()
     hints: tuple[str, ...] = ()
 

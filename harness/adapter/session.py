@@ -119,6 +119,8 @@ class KitSession:
             leave = _nothing
         if first.value is None:
             leave()
+            if first.final:
+                self._notes.note("refused", error=first.error)
             return first.answer()
         self._notes.note("connect")
         return first.answer(self._waiting(first.value, following, leave))

@@ -56,7 +56,10 @@ class Shopper:
         raise NotImplementedError
 
     def place(self) -> int | None:
-        """The position now, asked every `poll_s`. Raises `Admitted` when the fan is called in."""
+        """The position now, asked every `poll_s`. Raises `Admitted` when the fan is called in.
+
+        Refused "not_drawn": a lottery that this fan did not win; "expired": the place is lost, and a new one is taken.
+        """
         raise NotImplementedError
 
     def positions(self) -> Iterator[int | None]:

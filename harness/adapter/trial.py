@@ -16,7 +16,7 @@ from harness.adapter.describe import describe
 from harness.adapter.errors import AdapterFault
 from harness.adapter.platform import ShopPlatform
 from harness.adapter.report import Problem, TrialReport, TrialSpec, TriedVerb
-from harness.adapter.walk import Stopped, Walk
+from harness.adapter.walk import NotDrawn, Stopped, Walk
 from harness.errors import InputError
 from harness.platform import FinalOrder, Hold, Order, Person
 from harness.registry.capabilities import Capability
@@ -26,6 +26,7 @@ from harness.swarm.users.loader import load_class
 _OPERATORS_READS: Final = frozenset({Capability.ORDER_EXPORT, Capability.LEDGER_EXPORT, Capability.STOCK})
 _BOUGHT: Final = frozenset({"confirmed", "pending"})
 _PAUSE_S: Final = 0.5
+_DRAWN_WITHIN: Final = 2  # fans: as many as have rows in the people file
 _is_a_fan: Final = re.compile(r"fan-[0-9]+").fullmatch
 
 
@@ -107,8 +108,17 @@ def try_purchase(spec: TrialSpec) -> TrialReport:
     if trial.platform is not None:
         trial.read_as_operator()
         with suppress(Stopped):
-            _buy(trial, trial.new_walk(), spec.quantity)
+            _try_to_buy(trial, spec.quantity)
     return trial.report()
+
+
+def _try_to_buy(trial: Trial, quantity: int) -> None:
+    """By somebody else, where lots are drawn and the first has none. Raises `Stopped`."""
+    for _ in range(_DRAWN_WITHIN):
+        with suppress(NotDrawn):
+            _buy(trial, trial.new_walk(), quantity)
+            return
+    trial.notes.append(f"none of {_DRAWN_WITHIN} fans was drawn by lot: no purchase was tried before the load")
 
 
 def _buy(trial: Trial, walk: Walk, quantity: int) -> None:

@@ -67,7 +67,9 @@ class Waiting:
             if ended.value is None:
                 self._followed = False
                 self._reconnect_s = ended.retry_after_s
-                self._notes.note("disconnect", error=ended.error)
+                self._notes.note("refused" if ended.final else "disconnect", error=ended.error)
+                if ended.final:
+                    yield QueueNews(kind=QueueNewsKind.REFUSED, error=ended.error)
                 return
             seen = ended.value
 

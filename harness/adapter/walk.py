@@ -17,8 +17,8 @@ from harness.adapter.platform import ShopPlatform
 from harness.adapter.report import Problem, TriedRequest, TriedVerb
 from harness.adapter.session import KitSession
 from harness.adapter.verbs import Ended
-from harness.platform import Answer, Call, Hold, Order, Person, Pool, QueueNewsKind, SeatMap, Venue
-from harness.record.schema import Outcome
+from harness.platform import Answer, Call, Hold, Order, Person, Pool, QueueNewsKind, QueueStream, SeatMap, Venue
+from harness.record.schema import NOT_DRAWN, Outcome
 from harness.registry.capabilities import Capability
 from harness.swarm.recording.rows import RequestRow
 
@@ -35,6 +35,10 @@ _BLOCKED_S: Final = 1.0
 
 class Stopped(Exception):
     """A verb that all others need did not succeed."""
+
+
+class NotDrawn(Stopped):
+    """Lots were drawn, and this fan's was not among them: as it should be, but nothing more can be tried."""
 
 
 class Walk:
@@ -148,12 +152,14 @@ class Walk:
         ends_s = monotonic() + ADMITTED_WITHIN_S
         while True:
             self._begun_s = monotonic()
-            stream = self.need("place", self.session.positions)
+            stream = self._follow()
             try:
                 with interrupting(self):
                     for news in stream:
                         if news.kind is QueueNewsKind.ADMITTED:
                             return
+                        if news.kind is QueueNewsKind.REFUSED:
+                            self._turned_away(news.error)
                         self._begun_s = monotonic()
                         if monotonic() > ends_s:
                             self.stop("place", f"the fan was not called in within {ADMITTED_WITHIN_S:g} s")
@@ -165,6 +171,17 @@ class Walk:
             if monotonic() > ends_s:
                 self.stop("place", "the queue was lost again and again", detail=True)
             gevent.sleep(_PAUSE_S)
+
+    def _follow(self) -> QueueStream:
+        answer = self.ask(self.session.positions)
+        if answer.final:
+            self._turned_away(answer.error)
+        return answer.value or self.need("place", self.session.positions)
+
+    def _turned_away(self, error: str) -> None:
+        if error == NOT_DRAWN:
+            raise NotDrawn
+        self.stop("place", f"the fan was turned away, {error!r}", detail=True)
 
     def _note(self, verb: str, how: Ended[Any] | AdapterFault) -> None:
         rows = [row for row in self._rows if isinstance(row, RequestRow)]

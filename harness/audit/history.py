@@ -37,7 +37,7 @@ from harness.audit.repeats import Repeats
 from harness.audit.rules import SaleRules, own_rules, reference_rules
 from harness.errors import InputError
 from harness.record.reader import Record
-from harness.record.schema import EVENTS, FaultRun, Function, RunDocument
+from harness.record.schema import EVENTS, NOT_DRAWN, FaultRun, Function, RunDocument
 from harness.scenario import OnSale, OwnPlatform
 
 Ints = npt.NDArray[np.int64]
@@ -282,6 +282,14 @@ class Evidence:
         calls = self.events("positions", ("admitted",), ("actor", "t_s"))
         first = calls.group_by("actor").aggregate([("t_s", "min")])
         return dict(zip(first["actor"].to_pylist(), first["t_s_min"].to_pylist(), strict=True))
+
+    @cached_property
+    def not_drawn(self) -> frozenset[str]:
+        """Fans who were told that their lot was not drawn, and were never let in."""
+        told = self.events("positions", ("refused",), ("actor", "key"))
+        names = told.filter(pc.equal(told["key"], NOT_DRAWN))["actor"].to_pylist()
+        late = self.joins.failed_with(NOT_DRAWN).actors.to_pylist()
+        return (frozenset(names) | frozenset(late)) - frozenset(self.enters.ok.actors.to_pylist())
 
     def events(self, stream: str, kinds: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """These columns of the events of those kinds on the streams of that name, in the order of the record."""

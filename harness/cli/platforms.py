@@ -83,6 +83,11 @@ def check_adapter(source: ScenarioFile) -> Description:
             )
     for problem in problems(scenario, found.capabilities):
         raise source.error(problem.message, *problem.key, hint=problem.hint)
+    if scenario.load.bots and scenario.journeys.bot == SHIPPED_JOURNEYS["bot"] and not found.has_bots:
+        hint = "give journeys.bot, a class of your own, or set load.bots: 0"
+        raise source.error(
+            "the bots that come with gatecrash raid the reference system only", "load", "bots", hint=hint
+        )
     if own.baseline == "read" and Capability.ORDER_EXPORT not in found.capabilities:
         raise source.error(
             f"the adapter does not declare the capability {Capability.ORDER_EXPORT}, which a baseline needs",

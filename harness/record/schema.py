@@ -34,6 +34,8 @@ BOT_ACTOR: Final = "bot-"
 """What the name of every actor that is a bot begins with, and of nobody else."""
 LOCUST_KIND: Final = "locust"
 """The kind of the users of a locustfile, of whom no operation is known."""
+NOT_DRAWN: Final = "not_drawn"
+"""The error of a fan whom the queue turned away because lots were drawn and theirs was not among them."""
 PROBE_ACTOR: Final = "probe-"
 """What the name of every probe begins with, and of nobody else."""
 
@@ -198,7 +200,7 @@ EVENTS: Final = pa.schema(
         pa.field("epoch", pa.string(), nullable=False),  # "" where the event has none
         pa.field("seq", pa.int64()),  # feed sequence number
         pa.field("value", pa.int64()),  # positions: the position · seat: 0 free, 1 held, 2 sold · snapshot: seats in it
-        pa.field("key", pa.string(), nullable=False),  # seat: the seat id · disconnect: the error · else ""
+        pa.field("key", pa.string(), nullable=False),  # seat: the seat id · disconnect, refused: the error · else ""
     ]
 )
 
@@ -209,6 +211,7 @@ EVENT_KINDS: Final = (
     "paused",
     "sold_out",  # positions: nothing is left for now
     "admitted",
+    "refused",  # positions: turned away for good; key: why, e.g. "not_drawn"
     # feed: complete state as of (epoch, seq); one row, then one "seat" row of the same seq per seat that is not free
     "snapshot",
     "seat",  # feed: one change

@@ -98,7 +98,8 @@ _ALL: Final = (
         "Queue admission rate",
         "1/s",
         "higher",
-        "Fans admitted per second, from the first until 95 % of those who asked to join were in; 0 when nobody was.",
+        "Fans admitted per second, from the first until 95 % of those who asked to join were in; 0 when nobody was. "
+        "Those whose lot was not drawn do not count.",
         "operations",
         needs=(Capability.QUEUE,),
     ),
@@ -124,7 +125,8 @@ _ALL: Final = (
         "Fans who went empty-handed",
         "ratio",
         "lower",
-        "Fans who wanted to buy and were never told that they have a ticket, of all who wanted to.",
+        "Fans who wanted to buy and were never told that they have a ticket, of all who wanted to. "
+        "Those whose lot was not drawn do not count.",
         "operations",
     ),
     Indicator(

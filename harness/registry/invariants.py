@@ -189,8 +189,9 @@ _ALL: Final = (
     Invariant(
         name="queue_order",
         title="First come, first admitted",
-        check="By the declared policy: who surely joined first is admitted first, or lots as their seed draws them.",
-        chance="pairs of fans admitted in one epoch of whom one surely joined first",
+        check="By the declared policy: who surely joined first is admitted first; or lots as their seed draws "
+        "them, else as fans were told their places.",
+        chance="pairs of fans admitted in one epoch of whom one surely joined, or was drawn, first",
         exercised_by=("join",),
         needs=("queue",),
         by_absence=True,

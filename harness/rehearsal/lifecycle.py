@@ -166,11 +166,12 @@ def _run(
     with shielded(stack):
         own = plan.reach.listen  # the stack itself listens at this address
         require_allowed(reached(stack.addresses), (*scenario.allow_hosts, own), (*plan.confirmed_hosts, own))
-        spec = _spec(plan, paths, stack.addresses)
+        purchase_acts = 0
         if isinstance(stack, OwnStack):
             if not plan.journeys.locustfile:  # without an adapter nobody knows how to buy
-                spec = prove(stack, spec, paths, observer.note)
+                purchase_acts = prove(stack, scenario.load.visitors, paths, observer.note)
             journal.is_own(stack.platform)
+        spec = _spec(plan, paths, stack.addresses, purchase_acts)
         journal.stack_is_up(stack.processes)
         with (
             shielded(SwarmChild(spec, paths)) as swarm,
@@ -218,14 +219,15 @@ def _run(
     journal.complete()
 
 
-def _spec(plan: RehearsalPlan, paths: RunPaths, addresses: Addresses) -> SwarmSpec:
+def _spec(plan: RehearsalPlan, paths: RunPaths, addresses: Addresses, purchase_acts: int) -> SwarmSpec:
     scenario = plan.scenario
     own, scripted = addresses.own, bool(plan.journeys.locustfile)
     return SwarmSpec(
         run_dir=str(paths.root),
-        addresses=addresses,
+        addresses=msgspec.structs.replace(addresses, people_from=scenario.load.people_from),
         scenario=scenario,
         seed=scenario.seed,
+        purchase_acts=purchase_acts,
         platform=plan.platform,
         journeys=plan.journeys,
         baseline_within_s=0.0 if own is None or scripted else 2 * own.rules.at_rest_within_s,

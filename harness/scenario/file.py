@@ -147,6 +147,16 @@ class Load(_Section, frozen=True):
         return self.fans + self.bots + self.lurkers + self.spectators
 
     @property
+    def visitors(self) -> int:
+        """All who come to the platform's pages, and need an account where there are some."""
+        return self.fans + self.bots + self.lurkers
+
+    @property
+    def people_from(self) -> dict[str, int]:
+        """Kind of visitor → the first of their rows of the people file."""
+        return {"fan": 0, "bot": self.fans, "lurker": self.fans + self.bots}
+
+    @property
     def who(self) -> str:
         """All of them, in words."""
         bots = f", {self.bots:,} bots" if self.bots else ""
@@ -327,7 +337,7 @@ class ScenarioFile:
             own_checks.check(
                 scenario.platform,
                 self.folder,
-                scenario.load,
+                scenario.load.visitors,
                 scenario.faults,
                 self._file.data,
                 self.error,

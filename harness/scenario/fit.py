@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from harness.registry.capabilities import Capability, in_words
 from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
-from harness.scenario.file import Scenario
+from harness.scenario.file import SHIPPED_JOURNEYS, Scenario
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -38,7 +38,8 @@ def problems(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Prob
         if missing := _missing(INVARIANTS[name].needs, capabilities):
             hint = "take it out, or declare the capability in the adapter"
             yield Problem(("invariants", at), f"{name} cannot be seen: {missing}", hint)
-    if scenario.load.bots and not {"queue", "seats"} <= set(capabilities):
+    shipped_bots = scenario.journeys.bot == SHIPPED_JOURNEYS["bot"]
+    if scenario.load.bots and shipped_bots and not {"queue", "seats"} <= set(capabilities):
         message = "bots need a queue to get past and seats to buy up, and the platform has not both"
         yield Problem(("load", "bots"), message, "set load.bots: 0")
     if scenario.platform is not None and scenario.load.spectators and "feed" not in capabilities:

@@ -41,17 +41,6 @@ class Complaint(Protocol):
         """The error, to be raised."""
 
 
-class Crowd(Protocol):
-    """How many come."""
-
-    @property
-    def fans(self) -> int: ...  # noqa: D102
-    @property
-    def bots(self) -> int: ...  # noqa: D102
-    @property
-    def lurkers(self) -> int: ...  # noqa: D102
-
-
 class FaultPlace(Protocol):
     """Of a planned fault, what it breaks."""
 
@@ -64,14 +53,17 @@ class FaultPlace(Protocol):
 def check(
     platform: OwnPlatform,
     folder: Path,
-    load: Crowd,
+    visitors: int,
     faults: Sequence[FaultPlace],
     given: object,
     error: Complaint,
     *,
     needs_adapter: bool = True,
 ) -> None:
-    """Raises InputError. `given`: the whole file as plain data. `folder`: what paths are relative to."""
+    """Raises InputError. `given`: the whole file as plain data. `folder`: what paths are relative to.
+
+    `visitors`: how many come who need an account each, where `people` gives accounts.
+    """
     _refuse_reference_rules(given, error)
     if needs_adapter or platform.adapter:
         _check_adapter(platform, folder, error)
@@ -85,7 +77,7 @@ def check(
     _check_edges(platform, error)
     _check_parts(platform, error)
     _check_faults(platform, faults, error)
-    _check_files(platform, folder, load, error)
+    _check_files(platform, folder, visitors, error)
 
 
 def check_url(url: str, error: Callable[[str, str], InputError]) -> SplitResult:
@@ -286,14 +278,11 @@ def _check_faults(platform: OwnPlatform, faults: Sequence[FaultPlace], error: Co
                 raise error(f"the platform has no {key} {name!r}", "faults", at, key, hint=hint)
 
 
-def _check_files(platform: OwnPlatform, folder: Path, load: Crowd, error: Complaint) -> None:
+def _check_files(platform: OwnPlatform, folder: Path, visitors: int, error: Complaint) -> None:
     if platform.ca_file:
         _check_ca_file(platform.ca_file, folder, error)
     if platform.people:
-        _check_people(platform, folder / platform.people, load.fans, error)
-    for kind, count in (("bots", load.bots), ("lurkers", load.lurkers)) if platform.people else ():
-        if count:
-            raise error("only fans have rows of platform.people", "load", kind, hint=f"set load.{kind}: 0")
+        _check_people(platform, folder / platform.people, visitors, error)
     for at, column in enumerate(platform.secret_columns if not platform.people else ()):
         raise error(f"there is no column {column!r} without people", "platform", "secret_columns", at)
 
@@ -310,8 +299,8 @@ def _check_ca_file(name: str, folder: Path, error: Complaint) -> None:
         raise error(f"{name} cannot be used as certificates{why}", *place, hint=hint) from None
 
 
-def _check_people(platform: OwnPlatform, path: Path, fans: int, error: Complaint) -> None:
-    """One row a fan, and rows for the trial; none twice, or two fans would share one account."""
+def _check_people(platform: OwnPlatform, path: Path, visitors: int, error: Complaint) -> None:
+    """One row for each fan, bot and lurker, and rows for the trial; none twice, or two fans would share one account."""
 
     def wrong(text: str, hint: str = "") -> InputError:
         return error(f"{platform.people}: {text}", "platform", "people", hint=hint)
@@ -339,8 +328,8 @@ def _check_people(platform: OwnPlatform, path: Path, fans: int, error: Complaint
                 f"{platform.people} has no column {column!r}", "platform", "secret_columns", at,
                 hint=suggest(column, header),
             )  # fmt: skip
-    if len(rows) < fans + TRIAL_ROWS:
+    if len(rows) < visitors + TRIAL_ROWS:
         raise wrong(
-            f"has {len(rows):,} rows for {fans:,} fans and {TRIAL_ROWS} of the trial purchase",
+            f"has {len(rows):,} rows for {visitors:,} fans, bots and lurkers, and {TRIAL_ROWS} of the trial purchase",
             "add rows, or send fewer fans",
         )

@@ -35,7 +35,8 @@ def did_not_take_place(seen: Observations) -> str:
             return f"{came:,} fans came and nobody got a place in line"
         admitted = len(set(history.enters.ok.actors.to_pylist()))
         if not admitted:
-            return f"{placed:,} fans waited and nobody was admitted"
+            why = "none of them was drawn" if len(history.not_drawn) >= placed else "nobody was admitted"
+            return f"{placed:,} fans waited and {why}"
         came = admitted
     if not len(history.holds.ok):
         entered = "were let in" if _QUEUE in seen.record.run.capabilities else "came"

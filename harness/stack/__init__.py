@@ -14,7 +14,8 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Everything that swarm, chaos and scraper need to reach a platform. URLs have no trailing slash.
 
     `feeds` are reached *through* their fault proxies; `metrics` (source name → URL of a Prometheus page) are not.
-    `proxied` maps the name of each fault proxy to the address of what stands behind it.
+    `proxied` maps the name of each fault proxy to the address of what stands behind it. `people_from`: kind of user →
+    the first of their rows of the people file; kinds that are not there have none; empty: only fans come.
     """
 
     booking: str  # http://127.0.0.1:41001
@@ -27,6 +28,7 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     proxied: dict[str, str] = {}  # proxy name → upstream host:port
     metrics: dict[str, str] = {}
     opens_at_s: float = 0.0  # unix s: when the sale opens; 0: it is open from the start
+    people_from: dict[str, int] = {}
     own: OwnPlatform | None = None  # a platform of the user's own, as it stands after its preparation
 
 

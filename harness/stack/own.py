@@ -113,8 +113,19 @@ class OwnStack(RaisedStack):
         except BaseException:
             self.__exit__()
             raise
+        self._addresses = self._reached()
+        return self
+
+    def prepare_again(self) -> None:
+        """Make it as fresh as it was on entering. Raises InputError as entering does."""
+        self._announce("preparing once more: lots are drawn but once, and the trial purchase drew one")
+        self._apply(prepare(self._platform, self._folder, self._logs / "prepare.log", self._error))
+        self._look()
+        self._addresses = self._reached()
+
+    def _reached(self) -> Addresses:
         own = self._platform
-        self._addresses = Addresses(
+        return Addresses(
             booking=own.url.rstrip("/"),
             feeds=(),
             event="",
@@ -123,7 +134,6 @@ class OwnStack(RaisedStack):
             metrics={name: page.url for name, page in own.metrics.items()},
             own=own,
         )
-        return self
 
     def __exit__(self, *exc: object) -> None:
         stop_all(self._processes, within_s=_DOWN_WITHIN_S)

@@ -68,7 +68,7 @@ def _stages(record: Record, frames: Frames) -> Iterator[_Stage]:
     yield _of_requests(frames.requests, "Queue page" if queues else "First page", "queue_page")
     if queues:
         yield _of_operations(operations, "Joined the queue", Function.JOIN)
-        yield _of_operations(operations, "Admitted", Function.ENTER)
+        yield _admitted(operations, record)
     if sells_stock:
         title = "Saw what is left" if not sells_seats else "Saw the seat map, or what is left"
         yield _of_requests(frames.requests, title, *(["seat_map"] if sells_seats else []), "stock")
@@ -111,6 +111,14 @@ def _tried(rows: pd.DataFrame, title: str) -> _Stage:
     reached = set(rows.loc[rows["outcome"] == "ok", "actor"])
     last = rows.groupby("actor")["error"].last()
     return _Stage(title, reached, {str(a): words.reason(str(e)) for a, e in last.items() if a not in reached})
+
+
+def _admitted(operations: pd.DataFrame, record: Record) -> _Stage:
+    """Who was turned away while waiting never asked to go in."""
+    stage = _of_operations(operations, "Admitted", Function.ENTER)
+    told = Evidence(record).events("positions", ("refused",), ("actor", "key"))
+    turned_away = {actor: words.reason(why) for actor, why in zip(*told.to_pydict().values(), strict=True)}
+    return _Stage(stage.title, stage.reached, turned_away | stage.reasons)
 
 
 def _held(operations: pd.DataFrame, title: str) -> _Stage:

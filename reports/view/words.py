@@ -36,6 +36,7 @@ _REASONS: Final = {
     "lost": "told of an order that is not there at rest",
     "unknown": "without an answer",
     "sold_out": "found nothing left",
+    "not_drawn": "not drawn by lot",
     "nothing_suitable": "found too little for their party",
     "stopped": "still under way when the run ended",
     "ports_exhausted": "generator out of ports",

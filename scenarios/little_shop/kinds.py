@@ -49,12 +49,24 @@ class RoomVisitor(Visitor):
         return None
 
 
+class LotteryVisitor(Visitor):
+    """--queue lottery: places are drawn later, and with --lots some customers draw none."""
+
+    def place(self) -> int | None:
+        page = self.browser.get("queue")
+        if page.find("#enter"):
+            raise kit.Admitted
+        if page.find("#not-drawn"):
+            raise kit.Refused("not_drawn")
+        return number(page, "#position")
+
+
 class DirectVisitor(Visitor):
     """--login, and no queue: customers log in with their row of platform.people."""
 
     def open(self) -> None:
         super().open()
-        if self.account:
+        if self.account:  # the shop may be without --login
             form = self.browser.get("login").form("#login")
             said(self.browser.submit(form, name=self.account["name"], password=self.account["password"]))
 
@@ -89,6 +101,14 @@ class SeatVisitor(Visitor):
         return basket_of(said(self.browser.submit(form, seat=seats)))
 
 
+class MemberVisitor(SeatVisitor, EventVisitor, DirectVisitor):
+    """--login --queue sse --seats: members wait for numbered seats."""
+
+
+class DrawnVisitor(SeatVisitor, LotteryVisitor):
+    """--queue lottery --seats."""
+
+
 class EventShop(LittleShop):
     shopper = EventVisitor
 
@@ -99,6 +119,10 @@ class SocketShop(LittleShop):
 
 class RoomShop(LittleShop):
     shopper = RoomVisitor
+
+
+class LotteryShop(LittleShop):
+    shopper = LotteryVisitor
 
 
 class DirectShop(LittleShop):
@@ -115,3 +139,17 @@ class SeatShop(LittleShop):
     def seats(self, api: kit.Browser) -> Iterator[kit.SeatAtRest]:
         for seat in self.read(api, "stock").json["seats"]:
             yield kit.SeatAtRest(seat=seat["name"], state=seat["state"])
+
+
+class MemberShop(SeatShop):
+    """Members only, and nothing but seats."""
+
+    capabilities = SeatShop.capabilities - {kit.Capability.STOCK} | {kit.Capability.QUEUE}
+    shopper = MemberVisitor
+
+
+class DrawnShop(SeatShop):
+    """A lottery for seats and standing tickets."""
+
+    capabilities = SeatShop.capabilities | {kit.Capability.QUEUE}
+    shopper = DrawnVisitor

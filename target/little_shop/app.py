@@ -25,7 +25,7 @@ from target.little_shop.operator import OperatorRoutes
 from target.little_shop.orders import Orders
 from target.little_shop.pages import Pages
 from target.little_shop.payments import OwnLedger, Payments, Provider
-from target.little_shop.plants import BASKETS, ORDERS
+from target.little_shop.plants import BASKETS, LINES, ORDERS
 from target.little_shop.queue_pages import QueueRoutes
 from target.little_shop.settings import Settings
 from target.little_shop.visitors import Accounts, visitor
@@ -39,7 +39,7 @@ def shop_app(settings: Settings) -> Starlette:
     payments = _payments(settings, database)
     baskets = BASKETS.get(settings.plant, Baskets)(database, settings)
     orders = ORDERS.get(settings.plant, Orders)(database, baskets, payments, settings)
-    line = Line(database, settings)
+    line = LINES.get(settings.plant, Line)(database, settings)
     pages = Pages(settings.base_path)
     metrics = Metrics(baskets, orders, line)
     baskets.put_on_sale()

@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, id TEXT UNIQUE, k
   session TEXT, customer TEXT, card TEXT, state TEXT, quantity INTEGER, cents INTEGER);
 CREATE INDEX IF NOT EXISTS orders_by_session ON orders (session);
 CREATE INDEX IF NOT EXISTS orders_by_customer ON orders (customer);
-CREATE TABLE IF NOT EXISTS line (session TEXT PRIMARY KEY, number INTEGER UNIQUE, lot REAL, inside INTEGER DEFAULT 0);
+CREATE TABLE IF NOT EXISTS line (session TEXT PRIMARY KEY, number INTEGER UNIQUE, lot REAL, inside INTEGER DEFAULT 0,
+  is_out INTEGER DEFAULT 0);
 CREATE TABLE IF NOT EXISTS accounts (session TEXT PRIMARY KEY, name TEXT);
 CREATE TABLE IF NOT EXISTS ledger (charge_id TEXT PRIMARY KEY, key TEXT UNIQUE, order_id TEXT, entry TEXT,
   cents INTEGER);
@@ -61,6 +62,10 @@ class Database:
         """The first row, if there is one."""
         rows = self.rows(kind, sql, *values)
         return rows[0] if rows else None
+
+    def texts(self, sql: str, *values: object) -> list[str]:
+        """The first column of all rows."""
+        return [str(row[0]) for row in self._connection.execute(sql, values)]
 
     def number(self, sql: str, *values: object) -> int:
         """The one number that is selected; 0 for NULL and for no row."""

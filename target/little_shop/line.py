@@ -1,6 +1,7 @@
 """The shop's own waiting line: first come first served, or a lottery among those who came before the draw.
 
-A place is a number. So many customers are called in each second, in the order of their numbers.
+A place is a number. So many customers are called in each second, in the order of their numbers. A lottery may have
+fewer lots than customers: then all others, and whoever comes after the draw, are told that they were not drawn.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Stage(StrEnum):
 
     OUTSIDE = "outside"
     BEFORE_DRAW = "before_draw"
+    NOT_DRAWN = "not_drawn"
     WAITING = "waiting"
     CALLED = "called"
     INSIDE = "inside"
@@ -37,6 +39,8 @@ class _Row(msgspec.Struct, frozen=True):
     session: str
     number: int | None
     inside: bool
+    is_out: bool
+    lot: float | None
 
 
 class Line:
@@ -46,6 +50,7 @@ class Line:
         self._database = database
         self._draws = settings.queue is Queue.LOTTERY
         self._draw_after_s = settings.draw_after_s
+        self._lots = settings.lots
         self._per_s = settings.admit_per_s
         self.is_open = settings.queue is not Queue.NONE
         self.start()
@@ -55,8 +60,9 @@ class Line:
         self._called = float(self._database.number("SELECT max(number) FROM line WHERE inside"))
         self._called_at_s = time.monotonic()
         self._draw_at_s: float | None = None
-        self._is_drawn = not self._draws
-        if self._draws and self._database.number("SELECT count(*) FROM line WHERE number IS NULL"):
+        drawn = self._database.number("SELECT count(*) FROM line WHERE is_out OR number IS NOT NULL")
+        self._is_drawn = not self._draws or drawn > 0
+        if not self._is_drawn and self._database.number("SELECT count(*) FROM line"):
             self._draw_at_s = time.monotonic() + self._draw_after_s
 
     @property
@@ -72,9 +78,10 @@ class Line:
                 return
             if self._draw_at_s is None:
                 self._draw_at_s = time.monotonic() + self._draw_after_s
-            number = self._last() + 1 if self._is_drawn else None
-            sql = "INSERT INTO line (session, number, lot) VALUES (?, ?, ?)"
-            self._database.run(sql, session, number, random.random())
+            is_late = self._draws and self._is_drawn and self._lots > 0
+            number = self._last() + 1 if self._is_drawn and not is_late else None
+            sql = "INSERT INTO line (session, number, lot, is_out) VALUES (?, ?, ?, ?)"
+            self._database.run(sql, session, number, random.random(), is_late)
 
     def place(self, session: str) -> Place:
         """Where the customer stands now."""
@@ -84,10 +91,17 @@ class Line:
             return Place(Stage.OUTSIDE)
         if row.inside:
             return Place(Stage.INSIDE, number=row.number)
+        if row.is_out:
+            return Place(Stage.NOT_DRAWN)
         if row.number is None:
             return Place(Stage.BEFORE_DRAW)
-        position = row.number - int(self._called)
-        return Place(Stage.CALLED if position <= 0 else Stage.WAITING, max(position, 0), row.number)
+        if row.number <= int(self._called):
+            return Place(Stage.CALLED, 0, row.number)
+        return Place(Stage.WAITING, self.position(row.number, row.lot or 0.0), row.number)
+
+    def position(self, number: int, _lot: float) -> int:
+        """What a customer is told who waits."""
+        return number - int(self._called)
 
     def enter(self, session: str) -> bool:
         """Lets a customer in who was called."""
@@ -107,10 +121,8 @@ class Line:
     def waiting(self) -> int:
         """Customers who have a place and were not called."""
         self._go_on()
-        joined = self._database.number("SELECT count(*) FROM line WHERE NOT inside")
-        return joined - self._database.number(
-            "SELECT count(*) FROM line WHERE NOT inside AND number <= ?", self._called
-        )
+        waiting = "SELECT count(*) FROM line WHERE NOT inside AND NOT is_out"
+        return self._database.number(waiting) - self._database.number(f"{waiting} AND number <= ?", self._called)
 
     def _go_on(self) -> None:
         """Calls as many as the time since the last look allows, and draws the lots when it is time."""
@@ -123,13 +135,19 @@ class Line:
 
     def _draw(self) -> None:
         with self._database.transaction():
-            sql = "SELECT session, number, inside FROM line WHERE number IS NULL ORDER BY lot"
-            for number, row in enumerate(self._database.rows(_Row, sql), self._last() + 1):
-                self._database.run("UPDATE line SET number = ? WHERE session = ?", number, row.session)
+            sql = "SELECT session FROM line WHERE number IS NULL ORDER BY lot LIMIT ?"
+            drawn = self._database.texts(sql, self._lots or -1)
+            for number, session in enumerate(self.called_as(drawn), self._last() + 1):
+                self._database.run("UPDATE line SET number = ? WHERE session = ?", number, session)
+            self._database.run("UPDATE line SET is_out = 1 WHERE number IS NULL")
         self._is_drawn = True
 
+    def called_as(self, drawn: list[str]) -> list[str]:
+        """In which order those are called who were drawn."""
+        return drawn
+
     def _row(self, session: str) -> _Row | None:
-        return self._database.row(_Row, "SELECT session, number, inside FROM line WHERE session = ?", session)
+        return self._database.row(_Row, "SELECT * FROM line WHERE session = ?", session)
 
     def _last(self) -> int:
         return self._database.number("SELECT max(number) FROM line")

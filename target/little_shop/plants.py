@@ -11,6 +11,7 @@ from typing import Final
 
 from target.little_shop.baskets import Basket, Baskets, sold_out
 from target.little_shop.ledger import Charge
+from target.little_shop.line import Line
 from target.little_shop.orders import Order, Orders
 from target.little_shop.settings import Plant
 
@@ -97,6 +98,21 @@ class DearOrders(Orders):
         return basket.cents + (FORGOTTEN_FEE_CENTS if bought % 3 == 0 else 0)
 
 
+class DeafLine(Line):
+    """ignored_draw: customers are told the places that they drew, and called in as they came."""
+
+    def position(self, _number: int, lot: float) -> int:
+        """As it was drawn."""
+        ahead = self._database.number("SELECT count(*) FROM line WHERE number IS NOT NULL AND lot < ?", lot)
+        return max(1, ahead + 1 - int(self._called))
+
+    def called_as(self, drawn: list[str]) -> list[str]:
+        """As they came."""
+        return [
+            session for session in self._database.texts("SELECT session FROM line ORDER BY rowid") if session in drawn
+        ]
+
+
 BASKETS: Final[dict[Plant | None, type[Baskets]]] = {
     Plant.OVERSELL: UnlockedBaskets,
     Plant.LEAKED_BASKET: LeakyBaskets,
@@ -107,3 +123,4 @@ ORDERS: Final[dict[Plant | None, type[Orders]]] = {
     Plant.PARTIAL: ShortOrders,
     Plant.WRONG_PRICE: DearOrders,
 }
+LINES: Final[dict[Plant | None, type[Line]]] = {Plant.IGNORED_DRAW: DeafLine}

@@ -21,7 +21,7 @@ from target.little_shop.settings import Queue, Settings
 from target.little_shop.visitors import read_form, visitor
 
 LOOK_EVERY_S: Final = 0.2
-OVER: Final = (Stage.OUTSIDE, Stage.CALLED, Stage.INSIDE)
+OVER: Final = (Stage.OUTSIDE, Stage.NOT_DRAWN, Stage.CALLED, Stage.INSIDE)
 
 
 class QueueRoutes:

@@ -35,6 +35,7 @@ class Plant(StrEnum):
     PARTIAL = "partial"
     LEAKED_BASKET = "leaked_basket"
     WRONG_PRICE = "wrong_price"
+    IGNORED_DRAW = "ignored_draw"
 
 
 class SettingsError(Exception):
@@ -54,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue: Queue = Queue.NONE
     admit_per_s: float = 20.0
     draw_after_s: float = 3.0
+    lots: int = 0
     room_url: str = ""
     payments_url: str = ""
     payment_timeout_s: float = 2.0
@@ -92,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--queue", type=Queue, choices=list(Queue), default=Queue.NONE, help="how customers wait")
     option("--admit-per-s", type=float, default=20.0, metavar="N", help="customers let in each second")
     option("--draw-after", type=float, default=3.0, dest="draw_after_s", metavar="S", help="when lots are drawn")
+    option("--lots", type=int, default=0, metavar="N", help="how many are drawn; the others are told so (default: all)")
     option("--room-url", default="", metavar="URL", help="the third party's waiting room (python -m …little_shop.room)")
     option("--payments", default="", dest="payments_url", metavar="URL", help="the provider (…little_shop.provider)")
     option("--payment-timeout", type=float, default=2.0, dest="payment_timeout_s", metavar="S")

@@ -1,13 +1,17 @@
-"""The shipped scenario `little-shop` at addresses of its own, so that tests do not meet on its fixed ports."""
+"""Rehearsals of the little shop at addresses of their own, so that tests do not meet on the fixed ports of the shipped
+scenario: that one itself, and shops of other kinds.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from harness.processes.ports import free_ports
 from tests.e2e import rehearsals
@@ -32,24 +36,56 @@ def little_shop_scenario(folder: Path, *, plant: str = "") -> Iterator[Path]:
     file = folder / "little-shop.yaml"
     longest_first = sorted(map(re.escape, ours), key=len, reverse=True)
     file.write_text(re.sub("|".join(longest_first), lambda found: ours[found[0]], SCENARIO.read_text()))
-    settings = {
-        "LITTLE_SHOP_DIR": str(folder),
-        "LITTLE_SHOP_PORT": web,
-        "LITTLE_SHOP_PROVIDER_PORT": provider,
-        "LITTLE_SHOP_PAYMENTS": f"http://127.0.0.1:{edge}",
-        "LITTLE_SHOP_TOKEN": "little-shop",
-    }
-    before = dict(os.environ)
-    os.environ.update(settings)
-    try:
+    with _shop(folder, web, provider, f"http://127.0.0.1:{edge}"):
         yield file
-    finally:
-        subprocess.run([str(PREPARE), "stop"], check=True, timeout=60)
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def rehearsed(folder: Path, *options: str, plant: str = "") -> Rehearsed:
     """The rehearsal of the shop, with this bug planted."""
     with little_shop_scenario(folder, plant=plant) as file:
         return rehearsals.rehearse(folder, str(file), *options)
+
+
+@contextmanager
+def kind_scenario(folder: Path, adapter: str, shop: str, scenario: Mapping[str, Any]) -> Iterator[Path]:
+    """A scenario of another kind of shop. `adapter`: a class of scenarios/little_shop/kinds.py; `shop`: its options."""
+    web, provider, room = (str(port) for port in free_ports(3))
+    platform = {
+        "adapter": f"{ROOT}/scenarios/little_shop/kinds.py:{adapter}",
+        "url": f"http://127.0.0.1:{web}/onsale",
+        "prepare": f"{PREPARE} {shop}",
+        "secrets": {"token": "LITTLE_SHOP_TOKEN"},
+        **scenario.get("platform", {}),
+    }
+    name = folder.name.lower().replace("_", "-")
+    document = {
+        "name": "kind",
+        "description": f"The little shop as {adapter}: {name}.",
+        **scenario,
+        "platform": platform,
+    }
+    file = folder / "kind.yaml"
+    file.write_text(json.dumps(document, indent=1))  # JSON is YAML
+    with _shop(folder, web, provider, f"http://127.0.0.1:{provider}", room):
+        yield file
+
+
+@contextmanager
+def _shop(folder: Path, web: str, provider: str, payments: str, room: str = "0") -> Iterator[None]:
+    """What the shop's preparation is told by the environment; in the end what it has started is stopped."""
+    settings = {
+        "LITTLE_SHOP_DIR": str(folder),
+        "LITTLE_SHOP_PORT": web,
+        "LITTLE_SHOP_PROVIDER_PORT": provider,
+        "LITTLE_SHOP_ROOM_PORT": room,
+        "LITTLE_SHOP_PAYMENTS": payments,
+        "LITTLE_SHOP_TOKEN": "little-shop",
+    }
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        subprocess.run([str(PREPARE), "stop"], check=True, timeout=60)
+        os.environ.clear()
+        os.environ.update(before)

@@ -9,13 +9,16 @@ from typing import Final
 from harness.audit.history import Evidence
 from harness.audit.queue.draw import NO_DRAW, PublishedDraw, participants, published_draw
 from harness.audit.queue.places import (
+    NO_NUMBERS,
     AdmittedPlace,
     admitted_places,
     by_epoch,
     claims_of,
     comparable_pairs,
     doubt_numbers,
+    shows_no_numbers,
 )
+from harness.audit.queue.told_lots import overtaken, told_places
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 
@@ -38,6 +41,7 @@ def queue_order(evidence: Evidence) -> Tally:
 
     Where the on-sale draws lots among those who came before the opening, they are admitted in the order that is drawn
     again from the published seed, which was committed to before; whoever came later follows, first come, first served.
+    Where nothing is published, by the places that fans were told after the draw.
 
     Joins that overlap have no order. Times of different workers are compared with the uncertainty of their clocks.
     Admissions of different epochs are not compared: after a loss of the queue's data the numbers begin again, and a fan
@@ -46,13 +50,17 @@ def queue_order(evidence: Evidence) -> Tally:
     tally = Tally(evidence, unknowns=evidence.enters.unknowns, chances=0)
     places = admitted_places(evidence, claims_of(evidence))
     tally.checked = len(places)
+    if shows_no_numbers(evidence):
+        tally.hidden = NO_NUMBERS
+        return tally
     if not places:
         tally.note = "nobody who joined was admitted with an admission number"
     epochs = by_epoch(places, tally)
     draw: PublishedDraw | None = None
     if evidence.rules is not None and evidence.rules.is_shuffled:
         if not evidence.rules.publishes_draw:
-            tally.hidden = NO_DRAW
+            _as_told(epochs, tally)
+            doubt_numbers(evidence, tally)
             return tally
         draw = published_draw(evidence, tally)
         if draw is None:
@@ -66,6 +74,32 @@ def queue_order(evidence: Evidence) -> Tally:
         _first_come(others, tally)
     doubt_numbers(evidence, tally)
     return tally
+
+
+def _as_told(epochs: Sequence[Sequence[AdmittedPlace]], tally: Tally) -> None:
+    """Those who were told their places after a draw of which nothing is published."""
+    evidence = tally.evidence
+    told = told_places(evidence)
+    found = []
+    for group in epochs:
+        more, compared = overtaken(group, told, evidence.clock_margin_s)
+        found += more
+        tally.chances = (tally.chances or 0) + compared
+    if not tally.chances:
+        tally.hidden = f"{NO_DRAW}; nor were fans told places that can be compared"
+        return
+    found.sort(key=lambda one: -one.width)
+    for one in found[:VIOLATIONS_KEPT]:
+        enters = (during(evidence.enters[place.enter_at], f"{place.actor} was admitted as no. {place.admission_no}")
+                  for place in (one.late, one.early))  # fmt: skip
+        tally.violated(
+            f"{one.late.actor} was admitted {one.width} places ahead of {one.early.actor}, who drew an earlier lot",
+            one.early_told.moment(), one.late_told.moment(), *enters,
+        )  # fmt: skip
+    tally.violations_total += len(found[VIOLATIONS_KEPT:])
+    out = len(evidence.not_drawn)
+    tally.note = f"by the places that {len(told)} fans were told after the draw, which is not published"
+    tally.note += f"; {out} were not drawn" if out else ""
 
 
 def _first_come(places: Sequence[AdmittedPlace], tally: Tally) -> None:

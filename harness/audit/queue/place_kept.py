@@ -13,7 +13,16 @@ import numpy.typing as npt
 
 from harness.audit.history import Evidence
 from harness.audit.queue.draw import NO_DRAW, PublishedDraw, published_draw
-from harness.audit.queue.places import AdmittedPlace, PlaceClaim, admitted_places, by_epoch, claims_of, doubt_numbers
+from harness.audit.queue.places import (
+    NO_NUMBERS,
+    AdmittedPlace,
+    PlaceClaim,
+    admitted_places,
+    by_epoch,
+    claims_of,
+    doubt_numbers,
+    shows_no_numbers,
+)
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 from harness.record.schema import FaultRun
@@ -66,6 +75,9 @@ def place_kept(evidence: Evidence) -> Tally:
     tally = Tally(evidence, unknowns=evidence.enters.unknowns, chances=0)
     claims = claims_of(evidence)
     tally.checked = len(claims)
+    if shows_no_numbers(evidence):
+        tally.hidden = NO_NUMBERS
+        return tally
     draw = None
     if evidence.rules is not None and evidence.rules.is_shuffled:
         if not evidence.rules.publishes_draw:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from harness.audit.history import Evidence
 from harness.audit.queue.epochs import not_common
 from harness.audit.tally import Tally
+
+NO_NUMBERS: Final = "the platform gives no admission numbers, so nobody can see in which order it lets fans in"
 
 
 class PlaceClaim(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +91,16 @@ def by_epoch(places: Sequence[AdmittedPlace], tally: Tally) -> list[list[Admitte
             tally.note = "admission numbers were given twice, so they tell no order"
             return []
     return list(epochs.values())
+
+
+def shows_no_numbers(evidence: Evidence) -> bool:
+    """Whether fans were let in and a platform of the user's own gave none of them an admission number."""
+    entered = evidence.enters.ok
+    return (
+        evidence.own_platform is not None
+        and len(entered) > 0
+        and all(enter.value.admission_no is None for enter in entered)
+    )
 
 
 def unnumbered(evidence: Evidence) -> int:

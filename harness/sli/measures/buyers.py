@@ -55,8 +55,12 @@ def checkout_completion_ratio(seen: Observations) -> Samples:
 
 
 def empty_handed_ratio(seen: Observations) -> Samples:
-    """Share of buyers who were never told that they have a ticket."""
-    return share_of([(one.actor, one.t_came_s, not one.told) for one in buyers(seen)])
+    """Share of buyers who were never told that they have a ticket.
+
+    Fans whose lot was not drawn are left out, because the sale's own rule turned them away.
+    """
+    out = seen.history.not_drawn
+    return share_of([(one.actor, one.t_came_s, not one.told) for one in buyers(seen) if one.actor not in out])
 
 
 def buyers(seen: Observations) -> Iterator[Buyer]:

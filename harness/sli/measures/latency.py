@@ -51,9 +51,11 @@ def in_window(requests: pa.Table, step: str, t_from_s: float = -np.inf, t_to_s: 
 
 
 def time_to_first_position_p95_s(seen: Observations) -> Samples:
-    """p95 of the time from when a fan meant to open the queue page to the first position or admission on the stream.
+    """p95 of the time from when a fan meant to open the queue page to the first position, admission or refusal on the
+    stream.
 
-    A fan who saw neither counts as waiting to the end of the run. Users of other kinds count when they join the line.
+    A message without a position, as before a draw of lots, does not count. A fan who saw none of the three counts as
+    waiting to the end of the run. Users of other kinds count when they join the line.
     """
     requests, events = seen.requests, seen.events
     queueing = pc.is_in(requests["step"], value_set=pa.array(["queue_page", "join"]))
@@ -61,7 +63,8 @@ def time_to_first_position_p95_s(seen: Observations) -> Samples:
     sent = requests.filter(pc.and_(queueing, named)).select(["actor", "kind", "step", "t_intended_s"]).to_pandas()
     in_line = sent.loc[(sent["kind"] == "fan") | (sent["step"] == "join"), "actor"].unique()
     came = sent.groupby("actor")["t_intended_s"].min().loc[in_line].sort_index()
-    told = pc.is_in(events["event"], value_set=pa.array(["position", "admitted"]))
+    position = pc.and_(pc.equal(events["event"], "position"), pc.is_valid(events["value"]))
+    told = pc.or_(position, pc.is_in(events["event"], value_set=pa.array(["admitted", "refused"])))
     first = events.filter(told).select(["actor", "t_s"]).to_pandas().groupby("actor")["t_s"].min()
     waited = first.reindex(came.index) - came
     never = int(waited.isna().sum())

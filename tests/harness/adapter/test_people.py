@@ -9,7 +9,7 @@ import pytest
 from harness.adapter.people import read_people
 from harness.errors import InputError
 from harness.platform import Person
-from harness.scenario import OwnPlatform
+from harness.scenario import Load, OwnPlatform
 from tests.harness.adapter.shop import LittleShop, Shop
 from tests.harness.adapter.test_session import raised
 
@@ -40,6 +40,23 @@ def test_a_value_that_is_one_fans_alone_names_them_in_an_export(tmp_path: Path) 
     assert people.actor_of("bob@shop.test") == "fan-000001"
     assert people.actor_of("4242") == ""  # several have it
     assert people.actor_of("b") == ""  # secret
+
+
+def test_bots_and_lurkers_have_rows_of_their_own_after_the_fans(tmp_path: Path) -> None:
+    own = OwnPlatform(people=str(people_file(tmp_path, "login\n" + "".join(f"p{number}\n" for number in range(7)))))
+    people = read_people(own, Load(fans=2, bots=2, lurkers=1).people_from)
+    whose = [("fan", 0), ("fan", 1), ("bot", 0), ("bot", 1), ("lurker", 0), ("fan", 5)]  # the last of the trial's
+    persons = [Person(user=number, kind=kind, actor=f"{kind}-{number:06d}", identity="x") for kind, number in whose]
+    assert [people.account_of(person)["login"] for person in persons] == ["p0", "p1", "p2", "p3", "p4", "p5"]
+    operator = Person(user=-1, kind="operator", actor="bot-000001", identity="x")  # in a bot's name
+    assert people.account_of(operator)["login"] == "p3"
+    assert [people.actor_of(f"p{row}") for row in (1, 3, 6)] == ["fan-000001", "bot-000001", "fan-000006"]
+
+
+def test_a_fan_without_a_row_is_one_line(tmp_path: Path) -> None:
+    people = read_people(OwnPlatform(people=str(people_file(tmp_path))))
+    with pytest.raises(InputError, match=r"platform\.people has 2 rows; fan 5 has none"):
+        people.account_of(fan(4))
 
 
 @pytest.mark.parametrize(

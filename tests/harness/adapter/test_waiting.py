@@ -196,3 +196,29 @@ def test_a_refusal_while_waiting_says_when_to_come_back() -> None:
         answer = fan.positions(now())
         fan.close()
     assert (answer.outcome, answer.error, answer.retry_after_s) == (Outcome.FAIL, "closed", 7.0)
+
+
+@pytest.mark.parametrize("looks", [1, 3])
+def test_a_fan_whose_lot_is_not_drawn_is_turned_away_for_good(looks: int) -> None:
+    class Drawn(Queueing):
+        asked = 0
+
+        def place(self) -> int | None:
+            self.asked += 1
+            if self.asked == looks:
+                raise Refused("not_drawn")
+            return None
+
+    with raised(Line(), shop_of(Drawn)) as (platform, recorder):
+        fan = platform.fan_session(person())
+        fan.queue_page(now())
+        answer = fan.positions(now())
+        news = list(answer.value) if answer.value is not None else []
+        fan.close()
+        events = recorder.take(ReleaseInstant(0.0, 0.0))["events"].to_pylist()
+    if looks == 1:
+        assert (answer.outcome, answer.error, answer.final) == (Outcome.FAIL, "not_drawn", True)
+    else:
+        assert (news[-1].kind, news[-1].error) == (QueueNewsKind.REFUSED, "not_drawn")
+    assert [(row["event"], row["key"]) for row in events][-1] == ("refused", "not_drawn")
+    assert "disconnect" not in {row["event"] for row in events}

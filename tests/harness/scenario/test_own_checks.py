@@ -144,9 +144,10 @@ def test_a_ca_file_without_certificates_is_refused(room: Path, content: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["bots", "lurkers"])
-def test_only_fans_have_accounts(room: Path, kind: str) -> None:
-    load = {"fans": 5, "spectators": 0, kind: 1}
-    assert f"load.{kind}: only fans have rows" in refused(written(room, {"people": "accounts.csv"}, load=load))
+def test_bots_and_lurkers_have_accounts_too(room: Path, kind: str) -> None:
+    load = {"fans": 10, "spectators": 0, kind: 1}
+    (room / "accounts.csv").write_text("login\n" + "".join(f"u{number}\n" for number in range(12)))
+    assert "has 12 rows for 11 fans, bots and lurkers" in refused(written(room, {"people": "accounts.csv"}, load=load))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,10 @@ def test_only_fans_have_accounts(room: Path, kind: str) -> None:
         ("login,login\na,b\n", "its first row must name the columns"),
         ("login,code\n" + "a,b\n" * 13, "rows 1 and 2 are the same"),
         ("login,code\na\n", "row 1 has 1 values for 2 columns"),
-        ("login\n" + "".join(f"u{n}\n" for n in range(11)), "has 11 rows for 10 fans and 2 of the trial purchase"),
+        (
+            "login\n" + "".join(f"u{n}\n" for n in range(11)),
+            "has 11 rows for 10 fans, bots and lurkers, and 2 of the trial",
+        ),
         ("login\n\xff\xfe", "is no CSV file"),
     ],
 )

@@ -81,3 +81,20 @@ def test_wrong_price(planted: bool) -> None:
         assert (shown != charged) is planted
         assert little_shop.rows("payments")[0]["cents"] == charged.replace(".", "")
         assert little_shop.rows("orders")[0]["cents"] == charged.replace(".", "")
+
+
+@pytest.mark.parametrize("planted", [True, False])
+def test_ignored_draw(planted: bool) -> None:
+    options = ("--queue", "lottery", "--draw-after", "1", "--admit-per-s", "4")
+    with shop(*options, *(("--plant", "ignored_draw") if planted else ())) as little_shop:
+        customers = [little_shop.customer() for _ in range(12)]
+        for customer in customers:
+            customer.post("/queue")
+        wait_until(lambda: 'id="draw"' not in customers[0].get("/queue").text, what="the draw")
+        places = [told(customer.get("/queue"), "position") for customer in customers]  # "": called in already
+        wait_until(lambda: all(told(customer.get("/queue"), "number") for customer in customers), what="all turns")
+        numbers = [int(told(customer.get("/queue"), "number")) for customer in customers]
+    drawn = [(int(place), number) for place, number in zip(places, numbers, strict=True) if place]
+    assert (numbers == sorted(numbers)) is planted
+    in_order = [number for _, number in sorted(drawn)]
+    assert (in_order == sorted(in_order)) is not planted

@@ -95,6 +95,26 @@ def test_lots_are_drawn_later_among_those_who_came_before() -> None:
         assert told(late.get("/queue"), "number") == "6"
 
 
+def is_waiting_for_the_draw(customer: Customer) -> bool:
+    return 'id="draw"' in customer.get("/queue").text
+
+
+def test_with_fewer_lots_than_customers_the_others_are_told_so() -> None:
+    with shop("--queue", "lottery", "--draw-after", "1", "--lots", "2", "--admit-per-s", "100") as queued:
+        customers = [queued.customer() for _ in range(5)]
+        for customer in customers:
+            customer.post("/queue")
+        wait_until(lambda: not any(map(is_waiting_for_the_draw, customers)), what="the draw")
+        out = [customer for customer in customers if 'id="not-drawn"' in customer.get("/queue").text]
+        assert len(out) == 3
+        inside = [customer for customer in customers if customer not in out]
+        wait_until(lambda: all(map(is_called, inside)), what="the turn of who was drawn")
+        assert code(out[0].post("/queue/enter")) == "queue"
+        late = queued.customer()
+        assert 'id="not-drawn"' in late.post("/queue").text
+        assert requests.get(f"{queued.url}/metrics", timeout=5).text.count("shop_waiting 0.0") == 1
+
+
 def test_a_third_partys_room_sends_customers_back_with_a_signed_pass() -> None:
     (shop_port, room_port) = free_ports(2)
     room_url = f"http://127.0.0.2:{room_port}"

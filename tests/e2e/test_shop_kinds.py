@@ -1,0 +1,196 @@
+"""Whole rehearsals of shops of other kinds: members who wait on a stream of events for seats, a third party's waiting
+room on another host, and a lottery for seats and standing tickets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from harness.record.verdict import Decision, InvariantResult, Status, Verdict
+from tests.e2e import rehearsals
+from tests.e2e.rehearsals import Rehearsed
+from tests.e2e.shop_scenario import kind_scenario
+
+pytestmark = pytest.mark.e2e
+
+JOURNEY = {"think_s": 0.2, "patience_s": 25, "abandon_hold_ratio": 0.15, "over_limit_ratio": 0.1}
+RULES = {"purchase_limit": 4, "hold_ttl_s": 3, "hold_late_max_s": 1, "map_late_max_s": 1}
+OBJECTIVES = {
+    "checkout_completion_ratio": {"target": 0.7, "worst": 0.3},
+    "error_ratio": {"target": 0.1, "worst": 0.5},
+    "queue_admission_rate_per_s": {"target": 3, "worst": 0.5},
+}
+MONEY = {"money_reconciles", "charged_as_shown", "one_key_one_purchase", "no_unasked_purchase", "no_lost_order"}
+SEATS = {"no_double_sell", "seat_conservation", "granted_as_asked", "no_lost_booking"}
+STOCK = {"no_oversell", "no_leaked_stock", "bought_as_told"}
+
+
+def rehearsed(
+    folder: Path,
+    adapter: str,
+    shop: str,
+    *,
+    load: Mapping[str, Any],
+    platform: Mapping[str, Any],
+    duration_s: float = 13,
+) -> Rehearsed:
+    scenario = {
+        "duration_s": duration_s,
+        "settle_timeout_s": 20,
+        "load": {"spectators": 0, "arrivals": {"hum_ratio": 0.1}, "journey": JOURNEY, **load},
+        "platform": platform,
+        "objectives": OBJECTIVES,
+    }
+    with kind_scenario(folder, adapter, shop, scenario) as file:
+        return rehearsals.rehearse(folder, str(file))
+
+
+def results(verdict: Verdict) -> dict[str, InvariantResult]:
+    return {result.name: result for result in verdict.invariants}
+
+
+def require_held(verdict: Verdict, names: set[str]) -> None:
+    found = results(verdict)
+    assert {name: found[name].status for name in names} == dict.fromkeys(names, Status.HELD)
+    assert {name for name in names if not found[name].chances} == set()
+
+
+def funnel(run: Path) -> dict[str, str]:
+    """Step → its row, as the report tells it."""
+    section = (
+        (run / "report.md").read_text(encoding="utf-8").partition("## Fans and bots by step")[2].partition("\n## ")[0]
+    )
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    return {row.split("|")[1].strip(): row for row in rows}
+
+
+# Members: a login, a stream of events, seats.
+
+MEMBERS, LURKERS = 60, 6
+
+
+@pytest.fixture(scope="module")
+def members(room: Path) -> Rehearsed:
+    folder = room / "members"
+    folder.mkdir()
+    rows = [f"member{number:03},word{number:03}" for number in range(MEMBERS + LURKERS + 2)]
+    (folder / "people.csv").write_text("\n".join(["name,password", *rows]) + "\n")
+    return rehearsed(
+        folder,
+        "MemberShop",
+        f"--login {folder}/people.csv --queue sse --seats 100 --stock 0 --admit-per-s 12 --basket-ttl 3",
+        load={"fans": MEMBERS, "lurkers": LURKERS},
+        platform={"people": "people.csv", "secret_columns": ["password"], "rules": RULES},
+    )
+
+
+def test_members_buy_seats_after_a_stream_of_events(members: Rehearsed) -> None:
+    verdict = rehearsals.verdict(members.run)
+    assert verdict.verdict is Decision.READY, (verdict.reason, members.done.stderr)
+    require_held(verdict, MONEY | SEATS | {"queue_order", "position_monotonic"})
+    assert results(verdict)["no_oversell"].status is Status.NOT_OBSERVABLE
+    assert verdict.load is not None
+    assert verdict.load.users_released == MEMBERS + LURKERS
+
+
+def test_every_member_and_lurker_logs_in_with_a_row_of_their_own(members: Rehearsed) -> None:
+    requests = pq.read_table(members.run / "requests.parquet").to_pandas()
+    logins = requests[requests["page"] == "POST /onsale/login"]
+    assert set(logins["actor"]) >= {f"fan-{number:06d}" for number in range(MEMBERS - 3)}
+    assert {f"lurker-{number:06d}" for number in range(LURKERS - 2)} <= set(logins["actor"])
+    assert set(logins["outcome"]) == {"ok"}
+    orders = pq.read_table(members.run / "final_orders.parquet").to_pylist()
+    assert {order["fan"] for order in orders} <= {*requests["actor"], f"fan-{MEMBERS + LURKERS + 1:06d}"}
+
+
+def test_the_words_of_the_report_are_of_a_queue_and_of_seats(members: Rehearsed) -> None:
+    steps = funnel(members.run)
+    assert {"Queue page", "Joined the queue", "Admitted", "Saw the seat map", "Held seats"} <= set(steps)
+
+
+# A third party's waiting room on another host.
+
+
+@pytest.fixture(scope="module")
+def waiting_room(room: Path) -> Rehearsed:
+    folder = room / "waiting-room"
+    folder.mkdir()
+    rules = {**RULES, "stock": {"standing": 90}}
+    return rehearsed(
+        folder,
+        "RoomShop",
+        "--queue room --stock 90 --basket-ttl 3",
+        load={"fans": 60},
+        platform={"hosts": ["127.0.0.2"], "rules": rules},
+    )
+
+
+def test_fans_come_back_from_the_other_host_and_buy(waiting_room: Rehearsed) -> None:
+    verdict = rehearsals.verdict(waiting_room.run)
+    assert verdict.verdict is Decision.READY, (verdict.reason, waiting_room.done.stderr)
+    require_held(verdict, MONEY | STOCK | {"position_monotonic"})
+    requests = pq.read_table(waiting_room.run / "requests.parquet").to_pandas()
+    assert {"GET /line?{query}", "GET /onsale/admitted?{query}"} & set(requests["page"]) or set(requests["page"])
+
+
+def test_an_order_that_the_room_does_not_show_is_not_observable(waiting_room: Rehearsed) -> None:
+    found = results(rehearsals.verdict(waiting_room.run))
+    for name in ("queue_order", "place_kept"):
+        assert found[name].status is Status.NOT_OBSERVABLE
+        assert "no admission numbers" in found[name].note
+    assert "no admission numbers" in (waiting_room.run / "report.md").read_text(encoding="utf-8")
+
+
+# A lottery for seats and standing tickets.
+
+DRAWN, CAME = 50, 90
+
+
+@pytest.fixture(scope="module")
+def lottery(room: Path) -> Rehearsed:
+    folder = room / "lottery"
+    folder.mkdir()
+    rules = {**RULES, "stock": {"standing": 40}, "queue_policy": "shuffle"}
+    return rehearsed(
+        folder,
+        "DrawnShop",
+        f"--queue lottery --draw-after 3 --lots {DRAWN} --seats 60 --stock 40 --admit-per-s 10 --basket-ttl 3",
+        load={"fans": CAME, "arrivals": {}},
+        platform={"rules": rules},
+        duration_s=16,
+    )
+
+
+def test_both_kinds_are_sold_to_those_who_were_drawn(lottery: Rehearsed) -> None:
+    verdict = rehearsals.verdict(lottery.run)
+    assert verdict.verdict is Decision.READY, (verdict.reason, lottery.done.stderr)
+    require_held(verdict, MONEY | SEATS | {"no_leaked_stock", "bought_as_told", "position_monotonic"})
+    orders = pq.read_table(lottery.run / "final_orders.parquet").to_pylist()
+    assert {bool(order["seat"]) for order in orders} == {True, False}
+
+
+def test_who_was_not_drawn_is_no_failure(lottery: Rehearsed) -> None:
+    verdict = rehearsals.verdict(lottery.run)
+    values = {one.name: one for one in verdict.indicators}
+    assert values["empty_handed_ratio"].samples <= DRAWN
+    assert values["queue_admission_rate_per_s"].samples == DRAWN
+    assert "never admitted" not in values["queue_admission_rate_per_s"].note
+    assert values["time_to_first_position_p95_s"].value is not None
+    assert values["time_to_first_position_p95_s"].value > 2.0  # the draw comes 3 s after the first
+    assert f"{CAME - DRAWN} not drawn by lot" in funnel(lottery.run)["Admitted"]
+
+
+def test_the_order_is_judged_by_the_places_that_were_drawn(lottery: Rehearsed) -> None:
+    order = results(rehearsals.verdict(lottery.run))["queue_order"]
+    assert order.status is Status.HELD
+    assert order.chances > 10 * DRAWN
+    assert f"{CAME - DRAWN} were not drawn" in order.note
+
+
+def test_the_draw_of_the_trial_purchase_is_not_that_of_the_run(lottery: Rehearsed) -> None:
+    assert lottery.done.stderr.count("preparing") == 2
