@@ -13,11 +13,15 @@ from typing import Final
 
 import gevent
 
-from harness.adapter.report import TrialReport, TrialSpec
+from harness.adapter.errors import AdapterFault
+from harness.adapter.feed import KitSpectator
+from harness.adapter.report import Problem, TrialReport, TrialSpec
 from harness.adapter.shopper import is_written
 from harness.adapter.trial import Trial, charged_otherwise, noted
+from harness.adapter.values import Snapshot
+from harness.adapter.verbs import defined_at
 from harness.adapter.walk import NotDrawn, Stopped, Walk, most_free
-from harness.platform import Answer, FinalOrder, FinalReads, Hold, Order
+from harness.platform import Answer, Call, FinalOrder, FinalReads, Hold, Order, Person
 from harness.record.schema import Outcome
 from harness.registry.capabilities import Capability
 
@@ -52,6 +56,7 @@ class Check:
         self._another(lambda fan: self._lost_reservation(fan, reserve_acts))
         self._another(lambda fan: self._lost_purchase(fan, buy_acts))
         self._two_at_once()
+        self._feed()
 
     def _another(self, attempt: Callable[[Walk], None]) -> None:
         """Another fan tries it."""
@@ -351,6 +356,27 @@ class Check:
         return {
             row.order_id for row in self._reads().orders or () if row.fan == walk.person.actor and row.state in _BOUGHT
         }
+
+    def _feed(self) -> None:
+        """A spectator is told a snapshot first: what changes later is counted from there."""
+        if not self._has(Capability.FEED):
+            return
+        actor = "spectator-check"
+        spectator = self._platform.spectator_session(Person(user=0, kind="spectator", actor=actor, identity=actor))
+        if not isinstance(spectator, KitSpectator):
+            return
+        place = defined_at(type(self._platform).shopper.feed)
+        try:
+            answer = spectator.connect(Call(t_intended_s=monotonic()))
+            if answer.outcome is not Outcome.OK:
+                self._trial.problems.append(Problem(f"it told nothing: {answer.error}", place, "feed"))
+            elif not isinstance(spectator.first, Snapshot):
+                what = f"it told {type(spectator.first).__name__} first, not a Snapshot"
+                self._trial.problems.append(Problem(what, place, "feed"))
+        except AdapterFault as fault:
+            self._trial.problems.append(Problem(str(fault), fault.where))
+        finally:
+            spectator.close()
 
     def _reads(self) -> FinalReads:
         reads = self._platform.reads_now()

@@ -20,12 +20,12 @@ _READS: Final = {
     Capability.LEDGER_EXPORT: "ledger",
     Capability.SWEEP: "sweep_seats",
     Capability.PROBES: "let_in",
-    Capability.FEED: "spectator_session",
 }
 _VERBS_OF_PLATFORM: Final = ("fan_session", "final_reads")
 _CALLS: Final[dict[str, tuple[tuple[object, ...], dict[str, object]]]] = {
     "reserve": (("", 1), {}),
     "reserve_seats": ((("",),), {}),
+    "feed": ((None,), {}),
     "give_back": ((Basket(),), {}),
     "buy": ((Basket(), ""), {"declined": False}),
     "look_up": (("",), {}),

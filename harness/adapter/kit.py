@@ -10,7 +10,18 @@ from harness.adapter.errors import Admitted, NoAnswer, Refused
 from harness.adapter.page import Element, Form, Page
 from harness.adapter.platform import ShopPlatform
 from harness.adapter.shopper import Shopper
-from harness.adapter.values import Basket, ExportedOrder, LedgerRow, Placed, PoolAtRest, SeatAtRest
+from harness.adapter.values import (
+    Basket,
+    ExportedOrder,
+    FeedPoint,
+    LedgerRow,
+    Placed,
+    PoolAtRest,
+    Resync,
+    SeatAtRest,
+    SeatChange,
+    Snapshot,
+)
 from harness.platform import Person, Pool, SeatMap, Section, Venue
 from harness.registry.capabilities import Capability
 
@@ -22,6 +33,7 @@ __all__ = [
     "Element",
     "Events",
     "ExportedOrder",
+    "FeedPoint",
     "Form",
     "LedgerRow",
     "NoAnswer",
@@ -31,11 +43,14 @@ __all__ = [
     "Pool",
     "PoolAtRest",
     "Refused",
+    "Resync",
     "SeatAtRest",
+    "SeatChange",
     "SeatMap",
     "Section",
     "ShopPlatform",
     "Shopper",
+    "Snapshot",
     "Socket",
     "Venue",
 ]

@@ -11,6 +11,7 @@ from typing import ClassVar
 from harness.adapter.at_rest import Operator, default_rest, local_actor
 from harness.adapter.browser import Browser
 from harness.adapter.errors import AdapterFault
+from harness.adapter.feed import KitSpectator
 from harness.adapter.people import people_of
 from harness.adapter.session import KitSession
 from harness.adapter.shopper import Shopper
@@ -101,8 +102,8 @@ class ShopPlatform:
         return self.fan_session(person)
 
     def spectator_session(self, person: Person) -> SpectatorSession:
-        """Only with FEED, which an adapter writes by itself."""
-        raise NotImplementedError
+        """A new spectator, with FEED."""
+        return KitSpectator(self._new_shopper(person), self._recorder)
 
     def probe_session(self, person: Person) -> KitSession | None:
         """A customer whom the operator lets past the queue; null without PROBES."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
 from harness.adapter.browser import Browser
-from harness.adapter.values import Basket, Placed
+from harness.adapter.values import Basket, FeedPoint, Placed, Resync, SeatChange, Snapshot
 from harness.platform import Person, Pool, SeatMap, Venue
 from harness.registry.capabilities import Capability
 
@@ -94,6 +94,16 @@ class Shopper:
         """Keep so many tickets of a pool. Refused "conflict": not so many are left; "limit"."""
         raise NotImplementedError
 
+    # FEED
+
+    def feed(self, after: FeedPoint | None) -> Iterator[Snapshot | SeatChange | Resync]:
+        """Every change of a seat as it is told: a snapshot first, then changes that are numbered without a gap.
+
+        `after`: how far this spectator was told before; go on from there, or begin with a resync and a snapshot. Null:
+        from the beginning. It returns when the platform ends it.
+        """
+        raise NotImplementedError
+
     # Both
 
     def give_back(self, basket: Basket) -> None:
@@ -138,6 +148,7 @@ VERBS: Final[dict[Capability, tuple[tuple[str, ...], ...]]] = {
     Capability.QUEUE: (("join",), ("place", "positions")),
     Capability.SEATS: (("venue",), ("seats",), ("reserve_seats",), ("buy",)),
     Capability.STOCK: (("left",), ("reserve",), ("buy",)),
+    Capability.FEED: (("feed",),),
     Capability.HOLD_RELEASE: (("give_back",),),
     Capability.LOOKUP: (("look_up",),),
 }

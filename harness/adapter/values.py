@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from harness.platform import FinalSeat
 V = TypeVar("V", bound=msgspec.Struct)
 
 ORDER_STATES: Final = frozenset({"pending", "confirmed", "declined", "refunded", "expired"})
+SEAT_STATES: Final = ("free", "held", "sold")
 ENTRIES: Final = frozenset({"capture", "refund", "decline"})
 
 
@@ -89,6 +91,43 @@ class LedgerRow(_Value, frozen=True):
     key: str = ""
 
 
+class FeedPoint(_Value, frozen=True):
+    """How far a feed was followed: the last sequence number of that epoch."""
+
+    epoch: str
+    seq: int
+
+
+class Snapshot(_Value, frozen=True):
+    """Every seat's state as of change number `seq`; seats that are free may be left out. What a feed tells first.
+
+    `states`: seat → free | held | sold. `epoch`: which count `seq` belongs to; "" where there is only one.
+    `sent_unix_s`: the platform's own stamp; null: there is none.
+    """
+
+    states: dict[str, str]
+    seq: int
+    epoch: str = ""
+    sent_unix_s: float | None = None
+
+
+class SeatChange(_Value, frozen=True):
+    """Change number `seq`: one seat is now free | held | sold. The other fields are those of a snapshot."""
+
+    seat: str
+    state: str
+    seq: int
+    epoch: str = ""
+    sent_unix_s: float | None = None
+
+
+class Resync(_Value, frozen=True):
+    """What was missed is not told any more: a snapshot follows."""
+
+    seq: int
+    epoch: str = ""
+
+
 class WrongTypeError(Exception):
     """A verb gave something else than it should. The message is one sentence."""
 
@@ -108,6 +147,23 @@ def checked(value: object, kind: type[V], verb: str) -> V:
     if kind is LedgerRow and entry not in ENTRIES:
         raise WrongTypeError(f"{verb} returned entry {entry!r}, not one of {', '.join(sorted(ENTRIES))}")
     return value
+
+
+def checked_told(value: object, verb: str) -> Snapshot | SeatChange | Resync:
+    """What a feed told. Raises `WrongTypeError`."""
+    if isinstance(value, Resync):
+        return checked(value, Resync, verb)
+    if isinstance(value, SeatChange):
+        _require_states([value.state], verb)
+        return checked(value, SeatChange, verb)
+    snapshot = checked(value, Snapshot, verb)
+    _require_states(snapshot.states.values(), verb)
+    return snapshot
+
+
+def _require_states(states: Iterable[object], verb: str) -> None:
+    if unknown := [state for state in states if state not in SEAT_STATES]:
+        raise WrongTypeError(f"{verb} returned the state {unknown[0]!r}, not one of {', '.join(SEAT_STATES)}")
 
 
 def checked_number(value: object, verb: str) -> int | None:

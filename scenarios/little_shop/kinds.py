@@ -96,6 +96,18 @@ class SeatVisitor(Visitor):
         }
         return kit.SeatMap(states=states, stale=False)
 
+    def feed(self, after: kit.FeedPoint | None) -> Iterator[kit.Snapshot | kit.SeatChange | kit.Resync]:
+        last_id = f"{after.epoch}:{after.seq}" if after else ""
+        for event in self.browser.events("feed", last_id=last_id):
+            told = json.loads(event.data)
+            at_s, point = told.pop("at", None), {"epoch": told["epoch"], "seq": told["seq"]}
+            if event.event == "seat":
+                yield kit.SeatChange(seat=told["seat"], state=told["state"], sent_unix_s=at_s, **point)
+            elif event.event == "snapshot":
+                yield kit.Snapshot(states=told["states"], sent_unix_s=at_s, **point)
+            else:
+                yield kit.Resync(**point)
+
     def reserve_seats(self, seats: tuple[str, ...]) -> kit.Basket:
         form = self.browser.get("seats").form("#seat-map")
         return basket_of(said(self.browser.submit(form, seat=seats)))
@@ -131,9 +143,9 @@ class DirectShop(LittleShop):
 
 
 class SeatShop(LittleShop):
-    """Both kinds in one sale."""
+    """Both kinds in one sale, with a feed of the seats."""
 
-    capabilities = DirectShop.capabilities | {kit.Capability.SEATS}
+    capabilities = DirectShop.capabilities | {kit.Capability.SEATS, kit.Capability.FEED}
     shopper = SeatVisitor
 
     def seats(self, api: kit.Browser) -> Iterator[kit.SeatAtRest]:

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from target.little_shop.baskets import Baskets, RefusedError
 from target.little_shop.customer import CustomerRoutes
 from target.little_shop.database import Database
+from target.little_shop.feed import FeedRoutes
 from target.little_shop.ledger import Ledger
 from target.little_shop.line import Line
 from target.little_shop.metrics import Measured, Metrics
@@ -47,6 +48,7 @@ def shop_app(settings: Settings) -> Starlette:
     routes: list[BaseRoute] = [
         *customer.routes(),
         *QueueRoutes(line, pages, settings).routes(),
+        *FeedRoutes(database, baskets).routes(),
         *OperatorRoutes(database, baskets, orders, line, payments, settings).routes(),
     ]
     own: list[BaseRoute] = [Route("/metrics", metrics.page), Route("/healthz", _health)]

@@ -25,6 +25,10 @@ CREATE INDEX IF NOT EXISTS orders_by_session ON orders (session);
 CREATE INDEX IF NOT EXISTS orders_by_customer ON orders (customer);
 CREATE TABLE IF NOT EXISTS line (session TEXT PRIMARY KEY, number INTEGER UNIQUE, lot REAL, inside INTEGER DEFAULT 0,
   is_out INTEGER DEFAULT 0);
+CREATE TABLE IF NOT EXISTS changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, seat TEXT, state TEXT, at REAL);
+CREATE TRIGGER IF NOT EXISTS seat_changed AFTER UPDATE OF state ON seats WHEN old.state <> new.state
+  BEGIN INSERT INTO changes (seat, state, at)
+  VALUES (new.name, new.state, (julianday('now') - 2440587.5) * 86400.0); END;
 CREATE TABLE IF NOT EXISTS accounts (session TEXT PRIMARY KEY, name TEXT);
 CREATE TABLE IF NOT EXISTS ledger (charge_id TEXT PRIMARY KEY, key TEXT UNIQUE, order_id TEXT, entry TEXT,
   cents INTEGER);

@@ -21,7 +21,7 @@ from target.little_shop.orders import Orders, SoldItem
 from target.little_shop.payments import Payments, PaymentUnknownError
 from target.little_shop.settings import Settings
 
-TABLES: Final = ("pools", "seats", "items", "baskets", "orders", "line", "accounts")
+TABLES: Final = ("pools", "seats", "items", "baskets", "orders", "line", "accounts", "changes")
 
 
 class OperatorRoutes:

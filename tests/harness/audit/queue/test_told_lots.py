@@ -76,7 +76,7 @@ def test_without_places_nothing_is_known_of_the_lots() -> None:
 
 
 def test_who_was_not_drawn_is_counted() -> None:
-    builder = drawn(([(1.0, 1.1, 1)], 1), ([(1.0, 1.1, None), (1.5, 1.6, 3)], 2), ([], None))
+    builder = drawn(([(0.9, 1.0, 1)], 1), ([(1.0, 1.1, None), (1.5, 1.6, 3)], 2), ([], None))
     builder.event(2, "positions", "refused", 1.6, key="not_drawn")["actor"] = "fan-0002"
     assert order(builder).note.endswith("; 1 were not drawn")
 
