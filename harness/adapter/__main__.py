@@ -1,5 +1,6 @@
-"""`python -m harness.adapter describe FILE:CLASS | journeys FILE:CLASS … | locustfile FILE | trial SPEC.json | check
-SPEC.json`: prints JSON.
+"""`python -m harness.adapter WHAT …` prints JSON.
+
+describe FILE:CLASS | journeys KIND=FILE:CLASS … | locustfile FILE | trial SPEC.json | check SPEC.json
 
 Exit code 0: nothing is wrong; 2: something is. A SPEC.json is a `harness.adapter.report.TrialSpec`. In a process of its
 own, because an adapter loads gevent.
@@ -29,7 +30,7 @@ from harness.swarm.users.locustfile import users_of  # noqa: E402
 
 _USAGE: Final = (
     "usage: python -m harness.adapter "
-    "describe FILE:CLASS | journeys FILE:CLASS … | locustfile FILE | trial SPEC.json | check SPEC.json"
+    "describe FILE:CLASS | journeys KIND=FILE:CLASS … | locustfile FILE | trial SPEC.json | check SPEC.json"
 )
 
 
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
             described = _described(reference)
             return _print(described, ok=not described.problems)
         case ["journeys", *references]:
-            loaded = _loaded(lambda: [journey_class(reference) for reference in references])
+            loaded = _loaded(lambda: [journey_class(*reference.split("=", 1)) for reference in references])
             return _print(loaded, ok=not loaded.problems)
         case ["locustfile", file]:
             loaded = _loaded(lambda: users_of(file, ""))

@@ -68,8 +68,8 @@ def check_adapter(source: ScenarioFile) -> Description:
         for problem in problems_without_adapter(scenario):
             raise source.error(problem.message, *problem.key, hint=problem.hint)
         return Description(uses_kit=True, capabilities=())
-    own_journeys = [one for kind, one in journeys.classes.items() if one != SHIPPED_JOURNEYS[kind] and kind != "probe"]
-    require_journeys(own_journeys)
+    theirs = {kind: one for kind, one in journeys.classes.items() if one != SHIPPED_JOURNEYS[kind] and kind != "probe"}
+    require_journeys(theirs)
     if scenario.platform is None:
         return Description(uses_kit=False, capabilities=())
     own = absolute(_own(source), source.folder)

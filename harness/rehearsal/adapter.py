@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -40,10 +40,11 @@ def describe(platform: OwnPlatform, adapter: str, *, within_s: float = _DESCRIBE
     return found
 
 
-def require_journeys(references: Sequence[str], *, within_s: float = _DESCRIBED_WITHIN_S) -> None:
-    """Raises InputError when one of these FILE:CLASS cannot be loaded, or is no journey."""
+def require_journeys(references: Mapping[str, str], *, within_s: float = _DESCRIBED_WITHIN_S) -> None:
+    """Kind of user → FILE:CLASS. Raises InputError when one cannot be loaded, or is no journey of that kind."""
     if references:
-        found = _decoded(_asked(["journeys", *references], None, references[0], within_s), Description, references[0])
+        words, first = [f"{kind}={one}" for kind, one in references.items()], next(iter(references.values()))
+        found = _decoded(_asked(["journeys", *words], None, first, within_s), Description, first)
         _raise_first(found.problems, None, "")
 
 

@@ -72,7 +72,8 @@ def fitted(scenario: Scenario, capabilities: Collection[str]) -> Scenario:
     load = scenario.load
     if "feed" not in capabilities:
         load = replace(load, spectators=0)
-    if not {"probes", "seats"} <= set(capabilities):
+    shipped_probes = scenario.journeys.probe == SHIPPED_JOURNEYS["probe"]
+    if shipped_probes and not {"probes", "seats"} <= set(capabilities):
         load = replace(load, probes=0)
     return replace(scenario, load=load)
 

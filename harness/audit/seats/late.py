@@ -140,6 +140,8 @@ class _Due:
 
 def _conflicts(evidence: Evidence) -> Iterator[Sighting]:
     for hold in evidence.holds.failed_with(_CONFLICT):
+        if not hold.value.seats:
+            continue
         asked = f"{hold.actor} asked for {', '.join(hold.value.seats)} at {hold.t_invoke_s:.3f} s and was refused"
         yield Sighting(hold.t_invoke_s, hold.t_end_s, hold.value.seats, moment=during(hold, asked))
 
@@ -248,7 +250,7 @@ def _chances(evidence: Evidence, claims: list[SeatClaim], sightings: list[Sighti
             for seat in promise.hold.value.seats
         )
         for promise in lived_to_their_end(evidence, promises(evidence))
-        if (late_s := until_s[promise.hold.key]) <= evidence.duration_s
+        if (late_s := until_s.get(promise.hold.key, _OPEN_S)) <= evidence.duration_s  # none of tickets without seats
     )
 
 

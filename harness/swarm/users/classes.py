@@ -17,25 +17,33 @@ def user_classes(spec: SwarmSpec) -> list[type[User]]:
         return users_of(spec.journeys.locustfile, spec.addresses.booking)
     journeys, load = spec.journeys, spec.scenario.load
     asked = (
-        (journeys.fan, load.fans),
-        (journeys.bot, load.bots),
-        (journeys.lurker, load.lurkers),
-        (journeys.spectator, load.spectators),
+        ("fan", journeys.fan, load.fans),
+        ("bot", journeys.bot, load.bots),
+        ("lurker", journeys.lurker, load.lurkers),
+        ("spectator", journeys.spectator, load.spectators),
     )
-    classes: list[type[User]] = []
-    for reference, count in asked:
+    classes: dict[str, type[User]] = {}
+    for kind, reference, count in asked:
         if count:
-            user_class = journey_class(reference)
+            user_class = journey_class(kind, reference)
             user_class.fixed_count = count
-            classes.append(user_class)
-    return classes
+            if classes.setdefault(user_class.__name__, user_class) is not user_class:
+                hint = "Locust tells classes apart by name: give each a name of its own"
+                raise InputError(f"{reference} is the second journey of that name", hint=hint)
+    return list(classes.values())
 
 
-def journey_class(reference: str) -> type[RehearsalUser]:
-    """The journey that FILE:CLASS names. Raises `InputError`."""
-    found = load_class(reference)
-    if not issubclass(found, RehearsalUser):
-        raise InputError(
-            f"{reference} is no journey", hint="derive it from gatecrash.journeys.FanUser or RehearsalUser"
-        )
-    return found
+def journey_class(kind: str, reference: str) -> type[RehearsalUser]:
+    """The journey that FILE:CLASS names.
+
+    Raises `InputError`: it is none, or that of another kind of user, whose names and numbers it would take.
+    """
+    user_class = load_class(reference)
+    if not issubclass(user_class, RehearsalUser):
+        hint = "derive it from gatecrash.journeys.FanUser, or from RehearsalUser"
+        raise InputError(f"{reference} is no journey", hint=hint)
+    if getattr(user_class, "kind", "") != kind:
+        base = {"fan": "FanUser", "bot": "BotUser", "lurker": "LurkerUser", "spectator": "SpectatorUser"}[kind]
+        said = f"{reference} is the journey of a {getattr(user_class, 'kind', 'user of no kind')}, not of a {kind}"
+        raise InputError(said, hint=f"derive it from gatecrash.journeys.{base}")
+    return user_class

@@ -258,3 +258,37 @@ def _renamed(row: dict[str, object], copy: int) -> dict[str, object]:
     for word in ("fan-", "order-", "hold-", "key-", "charge-", "101-", "102-", "103-"):
         text = text.replace(word, f"{copy}.{word}")
     return msgspec.json.decode(text)
+
+
+def with_standing(onsale: RunBuilder) -> RunBuilder:
+    """Some fans more, who go for tickets without a seat: kept and left alone, given back, refused, bought."""
+    pool, user = {"pool": "standing", "quantity": 2}, onsale.fans
+    for at, end in enumerate(("left", "back", "refused", "bought")):
+        fan, begin_s = user + at, 30.0 + at
+        key = "" if end == "refused" else f"standing-{at}"
+        value = pool if end == "refused" else {**pool, "granted": 2, "ttl_s": 8.0}
+        how = ("fail", "conflict") if end == "refused" else ("ok", "")
+        onsale.operation(fan, "hold", key, value, begin_s, begin_s + 0.1, *how)
+        if end == "back":
+            onsale.operation(fan, "release", key, pool, begin_s + 1, begin_s + 1.1)
+        elif end == "bought":
+            value = {**pool, "hold_id": key, "order_id": "standing", "amount_cents": 9000, "state": "confirmed"}
+            value |= {"bought": 2, "shown_cents": 9000}
+            onsale.operation(fan, "pay", "k-standing", value, begin_s + 1, begin_s + 1.1)
+            row = {"order_id": "standing", "fan": f"fan-{fan:04d}", "seat": "", "state": "confirmed"}
+            row |= {"amount_cents": 9000, "idempotency_key": "k-standing", "pool": "standing", "quantity": 2}
+            onsale.tables["final_orders"].append(row)
+            row = {"charge_id": "c-standing", "idempotency_key": "p", "order_id": "standing", "entry": "capture"}
+            onsale.tables["final_ledger"].append({**row, "amount_cents": 9000})
+    return onsale
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tickets_without_seats_change_nothing_of_what_is_said_of_the_seats(seed: int) -> None:
+    onsale = RunBuilder(seed=seed, faulty=seed % 2 == 1)
+    before = {one.name: one for one in audit(onsale.record())}
+    after = {one.name: one for one in audit(with_standing(onsale).record())}
+    of_seats = [name for name in SHOWN if INVARIANTS[name].needs == ("seats",)]
+    assert {name: (after[name].status, after[name].chances) for name in of_seats} == {
+        name: (before[name].status, before[name].chances) for name in of_seats
+    }
