@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.processes.ports import free_ports
+from harness.processes.ports import HOST, free_ports
 from tests.e2e import rehearsals
 from tests.e2e.rehearsals import ROOT, Rehearsed
 
@@ -47,23 +47,25 @@ def rehearsed(folder: Path, *options: str, plant: str = "") -> Rehearsed:
 
 
 @contextmanager
-def kind_scenario(folder: Path, adapter: str, shop: str, scenario: Mapping[str, Any]) -> Iterator[Path]:
-    """A scenario of another kind of shop. `adapter`: a class of scenarios/little_shop/kinds.py; `shop`: its options."""
+def kind_scenario(
+    folder: Path, adapter: str, shop: str, scenario: Mapping[str, Any], *, front: int = 0
+) -> Iterator[Path]:
+    """A scenario of another kind of shop. `adapter`: a class of scenarios/little_shop/kinds.py; `shop`: its options.
+
+    `front`: the port of an edge on the way to it; 0: fans reach it directly.
+    """
     web, provider, room = (str(port) for port in free_ports(3))
     platform = {
         "adapter": f"{ROOT}/scenarios/little_shop/kinds.py:{adapter}",
-        "url": f"http://127.0.0.1:{web}/onsale",
-        "prepare": f"{PREPARE} {shop}",
+        "url": f"http://{HOST}:{front or web}/onsale",
+        "prepare": f"{PREPARE} {shop}" + (" > prepared.txt" if front else ""),  # its url= would lead past the edge
         "secrets": {"token": "LITTLE_SHOP_TOKEN"},
         **scenario.get("platform", {}),
     }
-    name = folder.name.lower().replace("_", "-")
-    document = {
-        "name": "kind",
-        "description": f"The little shop as {adapter}: {name}.",
-        **scenario,
-        "platform": platform,
-    }
+    if front:
+        edge = {"listen": f"{HOST}:{front}", "upstream": f"{HOST}:{web}", "probe": "http", "path": "/healthz"}
+        platform["edges"] = {"front": edge}
+    document = {"name": "kind", "description": f"The little shop as {adapter}.", **scenario, "platform": platform}
     file = folder / "kind.yaml"
     file.write_text(json.dumps(document, indent=1))  # JSON is YAML
     with _shop(folder, web, provider, f"http://127.0.0.1:{provider}", room):

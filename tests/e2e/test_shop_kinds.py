@@ -4,6 +4,8 @@ room on another host, and a lottery for seats and standing tickets.
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from harness.processes.ports import HOST, free_ports
 from harness.record.reader import Record
 from harness.record.verdict import Decision, InvariantResult, Status, Verdict
 from harness.sli.indicators import measure
@@ -22,6 +25,7 @@ from tests.e2e.shop_scenario import kind_scenario
 
 pytestmark = pytest.mark.e2e
 
+ELSEWHERE = {**os.environ, "PYTHONPATH": str(rehearsals.ROOT), "LITTLE_SHOP_TOKEN": "little-shop"}
 JOURNEY = {"think_s": 0.2, "patience_s": 25, "abandon_hold_ratio": 0.15, "over_limit_ratio": 0.1}
 RULES = {"purchase_limit": 4, "hold_ttl_s": 3, "hold_late_max_s": 1, "map_late_max_s": 1}
 OBJECTIVES = {
@@ -38,7 +42,7 @@ def rehearsed(
     folder: Path,
     adapter: str,
     shop: str,
-    *,
+    *options: str,
     load: Mapping[str, Any],
     platform: Mapping[str, Any],
     duration_s: float = 13,
@@ -51,7 +55,7 @@ def rehearsed(
         "objectives": OBJECTIVES,
     }
     with kind_scenario(folder, adapter, shop, scenario) as file:
-        return rehearsals.rehearse(folder, str(file))
+        return rehearsals.rehearse(folder, str(file), *options)
 
 
 def results(verdict: Verdict) -> dict[str, InvariantResult]:
@@ -117,21 +121,36 @@ def test_the_words_of_the_report_are_of_a_queue_and_of_seats(members: Rehearsed)
     assert list(steps(members.run))[: len(titles)] == titles
 
 
-# A third party's waiting room on another host.
+# A third party's waiting room on another host; half of the fans run on a worker that has joined from elsewhere.
 
 
 @pytest.fixture(scope="module")
 def waiting_room(room: Path) -> Rehearsed:
     folder = room / "waiting-room"
     folder.mkdir()
-    rules = {**RULES, "stock": {"standing": 90}}
-    return rehearsed(
-        folder,
-        "RoomShop",
-        "--queue room --stock 90 --basket-ttl 3",
-        load={"fans": 60},
-        platform={"hosts": ["127.0.0.2"], "rules": rules},
-    )
+    at = f"{HOST}:{free_ports(1)[0]}"
+    with subprocess.Popen(
+        rehearsals.command("worker", "--master", at, "--wait", "200"), cwd=folder, env=ELSEWHERE
+    ) as worker:
+        try:
+            return rehearsed(
+                folder,
+                "RoomShop",
+                "--queue room --stock 90 --basket-ttl 3",
+                *("--remote-workers", "1", "--listen", at),
+                load={"fans": 60},
+                platform={"hosts": ["127.0.0.2"], "rules": {**RULES, "stock": {"standing": 90}}},
+            )
+        finally:
+            worker.kill()
+
+
+def test_a_worker_from_elsewhere_runs_the_users_own_adapter(waiting_room: Rehearsed) -> None:
+    requests = pq.read_table(waiting_room.run / "requests.parquet").to_pandas()
+    fans = requests[requests["kind"] == "fan"].groupby("worker")["actor"].nunique()
+    assert len(fans) == 2
+    assert fans.min() >= 20
+    assert set(requests[requests["step"] == "pay"]["worker"]) == set(fans.index)
 
 
 def test_fans_come_back_from_the_other_host_and_buy(waiting_room: Rehearsed) -> None:
