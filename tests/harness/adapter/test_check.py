@@ -367,3 +367,70 @@ def test_a_fee_that_is_not_shown_is_told_of_before_any_load_unless_it_is_declare
     assert all(
         "2500 cents were shown, and the order is of 2800 (if that is a fee which the fan sees" in one for one in notes
     )
+
+
+FEED = """
+class V(Visitor):
+    def feed(self, after):
+        {feed}
+
+class Mine(LittleShop):
+    shopper = V
+    capabilities = LittleShop.capabilities | {{Capability.FEED}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("feed", "what"),
+    [
+        ("yield Snapshot(states={'A1': 'sold'}, seq=1)", ""),
+        ("yield SeatChange(seat='A1', state='sold', seq=1)", "it told SeatChange first, not a Snapshot"),
+        ("yield Snapshot(states={'A1': 'gone'}, seq=1)", "feed returned the state 'gone', not one of free, held, sold"),
+        ("yield 7", "feed returned int 7, not Snapshot"),
+        ("yield from ()", "it told nothing: reset"),
+    ],
+)
+def test_a_feed_tells_a_snapshot_first(tmp_path: Path, little_shop, feed: str, what: str) -> None:
+    adapter = adapter_file(tmp_path, FEED.format(feed=feed))
+    _, report = tried("check", adapter, little_shop[1].url, tmp_path)
+    found = [problem for problem in report.problems if "feed" in (problem.verb + problem.what)]
+    assert [what in problem.what for problem in found] == ([True] if what else [])
+    assert {problem.where for problem in found} <= {line_in(adapter, "def feed")}
+
+
+def test_a_feed_that_is_not_written_is_said(tmp_path: Path) -> None:
+    body = "class Mine(LittleShop):\n    capabilities = LittleShop.capabilities | {Capability.FEED}"
+    _, found = described(body, tmp_path)
+    assert found["problems"][0]["what"] == "FEED is declared, and Visitor has no feed"
+
+
+LOTTERY = """
+class V(Visitor):
+    def join(self):
+        return None
+    def place(self):
+        self.browser.get("/sale")
+        raise Refused("not_drawn")
+
+class Mine(LittleShop):
+    shopper = V
+    capabilities = LittleShop.capabilities | {Capability.QUEUE}
+"""
+
+
+@pytest.mark.parametrize("what", ["trial", "check"])
+def test_fans_who_are_not_drawn_are_no_problem_of_the_adapter_and_are_told(
+    tmp_path: Path, little_shop, what: str
+) -> None:
+    shop, server = little_shop
+    code, report = tried(what, adapter_file(tmp_path, LOTTERY), server.url, tmp_path)
+    assert (code, report.problems, shop.orders) == (0, (), [])
+    assert "drawn by lot" in report.notes[0]
+
+
+def test_only_an_adapter_with_bots_of_its_own_has_some(tmp_path: Path) -> None:
+    assert described(WHOLE, tmp_path)[1]["has_bots"] is False
+    body = (
+        "class Mine(LittleShop):\n    def bot_session(self, person, tactic):\n        return self.fan_session(person)"
+    )
+    assert described(body, tmp_path)[1]["has_bots"] is True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from harness.scenario import IndicatorSource, Load, Objective, OwnPlatform, Rules, Scenario
+from msgspec.structs import replace
+
+from harness.scenario import IndicatorSource, Journeys, Load, Objective, OwnPlatform, Rules, Scenario
 from harness.scenario.fit import fitted, problems
 
 STOCK = ("stock", "order_export")
@@ -55,3 +57,13 @@ def test_who_would_find_nothing_to_do_stays_away() -> None:
     load = fitted(crowd, STOCK).load
     assert (load.spectators, load.probes, load.fans) == (0, 0, Load().fans)
     assert fitted(crowd, ("seats", "feed", "probes")).load == Load()
+
+
+def test_bots_and_probes_of_the_users_own_need_nothing_that_the_shipped_ones_do() -> None:
+    load = Load(spectators=0, bots=3, probes=2)
+    shipped = replace(asking(), load=load)
+    assert [one.key for one in problems(shipped, STOCK)] == [("load", "bots")]
+    assert fitted(shipped, STOCK).load.probes == 0
+    own = replace(shipped, journeys=Journeys(bot="mine.py:Greedy", probe="mine.py:Counting"))
+    assert list(problems(own, STOCK)) == []
+    assert fitted(own, STOCK).load.probes == 2

@@ -263,3 +263,35 @@ def test_bots_count_in_no_other_indicator() -> None:
     after = {one.name: one for one in measure(builder.record())}
     changed = [name for name in before if before[name] != after[name]]
     assert changed == ["bot_share_of_seats"]
+
+
+def lottery() -> RunBuilder:
+    """Twenty fans join; half are let in, half a second apart; the lots of the others are not drawn."""
+    builder = empty()
+    for user in range(20):
+        fan = f"fan-{user:04d}"
+        builder.request(user, "queue_page", 0.0, 0.1, actor=fan)["kind"] = "fan"
+        builder.operation(user, "join", fan, {"position": None, "epoch": ""}, 0.1, 0.2)
+        builder.event(user, "positions", "position", 0.3)["actor"] = fan
+        if user < 10:
+            builder.event(user, "positions", "position", 4.0, value=user + 1)["actor"] = fan
+            builder.operation(user, "enter", fan, {"admission_no": user + 1}, 5.0 + user / 2, 5.1 + user / 2)
+            state = {"hold_id": "h", "seats": [], "order_id": f"o{user}", "amount_cents": 1, "state": "confirmed"}
+            builder.operation(user, "pay", f"k{user}", state, 20.0, 20.1)
+        else:
+            builder.event(user, "positions", "refused", 4.0, key="not_drawn")["actor"] = fan
+    return builder
+
+
+def test_fans_whose_lot_was_not_drawn_count_as_no_failure() -> None:
+    assert measured("queue_admission_rate_per_s", lottery()) == Measured(2.0, 10, "")
+    empty_handed = measured("empty_handed_ratio", lottery())
+    assert (empty_handed.value, empty_handed.samples) == (0.0, 10)
+
+
+def test_the_first_position_is_a_number_or_the_end_of_the_wait() -> None:
+    found = measured("time_to_first_position_p95_s", lottery())
+    assert (found.value, found.samples, found.note) == (4.0, 20, "")
+    late = lottery()
+    late.tables["events"] = [row for row in late.tables["events"] if row["event"] == "position" and not row["value"]]
+    assert measured("time_to_first_position_p95_s", late).note == "20 of 20 fans never saw a position"

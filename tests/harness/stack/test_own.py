@@ -300,3 +300,14 @@ def test_a_secret_of_the_people_is_taken_out_as_well(room: Path) -> None:
     with shop() as (url, _), stack_of(room, url=url, **people):
         (room / "logs" / "swarm.log").write_text("ann paid with 4242-0815\n")
     assert (room / "logs" / "swarm.log").read_text() == "ann paid with ***\n"
+
+
+def test_it_can_be_made_fresh_once_more_and_may_then_be_elsewhere(room: Path) -> None:
+    script = "n=$(cat times 2>/dev/null || echo 0); n=$((n + 1)); echo $n > times; echo url={url}/$n"
+    with shop() as (url, seen), stack_of(room, url="http://127.0.0.1:1/", prepare=script.format(url=url)) as stack:
+        assert stack.addresses.booking == f"{url}/1"
+        stack.prepare_again()
+        assert stack.addresses.booking == f"{url}/2"
+        assert stack.addresses.own is not None
+        assert stack.addresses.own.url == f"{url}/2"
+        assert [path for path, _ in seen] == ["/onsale/1", "/onsale/2"]
