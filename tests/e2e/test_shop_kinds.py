@@ -217,3 +217,20 @@ def test_the_order_is_judged_by_the_places_that_were_drawn(lottery: Rehearsed) -
 
 def test_the_draw_of_the_trial_purchase_is_not_that_of_the_run(lottery: Rehearsed) -> None:
     assert lottery.done.stderr.count("preparing") == 2
+
+
+def test_a_shop_that_calls_fans_in_as_they_came_instead_is_found(room: Path) -> None:
+    folder = room / "ignored-draw"
+    folder.mkdir()
+    run = rehearsed(
+        folder,
+        "DrawnShop",
+        "--plant ignored_draw --queue lottery --draw-after 2 --seats 60 --stock 60 --admit-per-s 6 --basket-ttl 3",
+        load={"fans": 40, "arrivals": {}},
+        platform={"rules": {**RULES, "queue_policy": "shuffle"}},
+        duration_s=12,
+    )
+    order = results(rehearsals.verdict(run.run))["queue_order"]
+    assert run.done.returncode == 4, run.done.stderr
+    assert order.status is Status.VIOLATED
+    assert "who drew an earlier lot" in order.violations[0].summary
