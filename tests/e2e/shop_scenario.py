@@ -18,6 +18,7 @@ from tests.e2e import rehearsals
 from tests.e2e.rehearsals import ROOT, Rehearsed
 
 SCENARIO = ROOT / "scenarios/little-shop.yaml"
+KINDS = ROOT / "scenarios/little_shop/kinds.py"
 PREPARE = ROOT / "scenarios/little_shop/prepare.sh"
 
 
@@ -56,7 +57,7 @@ def kind_scenario(
     """
     web, provider, room = (str(port) for port in free_ports(3))
     platform = {
-        "adapter": f"{ROOT}/scenarios/little_shop/kinds.py:{adapter}",
+        "adapter": f"{KINDS}:{adapter}",
         "url": f"http://{HOST}:{front or web}/onsale",
         "prepare": f"{PREPARE} {shop}" + (" > prepared.txt" if front else ""),  # its url= would lead past the edge
         "secrets": {"token": "LITTLE_SHOP_TOKEN"},

@@ -5,8 +5,10 @@ room on another host, and a lottery for seats and standing tickets.
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,15 @@ from harness.processes.ports import HOST, free_ports
 from harness.record.reader import Record
 from harness.record.verdict import Decision, InvariantResult, Status, Verdict
 from harness.sli.indicators import measure
+from harness.swarm.messaging import KEY_VARIABLE
 from reports.view.frames import read
 from reports.view.journey import FunnelRow, funnel
 from tests.e2e import rehearsals
 from tests.e2e.rehearsals import Rehearsed
-from tests.e2e.shop_scenario import kind_scenario
+from tests.e2e.shop_scenario import KINDS, kind_scenario
 
 pytestmark = pytest.mark.e2e
 
-ELSEWHERE = {**os.environ, "PYTHONPATH": str(rehearsals.ROOT), "LITTLE_SHOP_TOKEN": "little-shop"}
 JOURNEY = {"think_s": 0.2, "patience_s": 25, "abandon_hold_ratio": 0.15, "over_limit_ratio": 0.1}
 RULES = {"purchase_limit": 4, "hold_ttl_s": 3, "hold_late_max_s": 1, "map_late_max_s": 1}
 OBJECTIVES = {
@@ -124,25 +126,34 @@ def test_the_words_of_the_report_are_of_a_queue_and_of_seats(members: Rehearsed)
 # A third party's waiting room on another host; half of the fans run on a worker that has joined from elsewhere.
 
 
+@contextmanager
+def worker_from_elsewhere(folder: Path, at: str, *lends: str) -> Iterator[None]:
+    """`gatecrash worker` in a folder of its own, lending what it must."""
+    key = secrets.token_hex(32)
+    words = rehearsals.command("worker", "--master", at, "--key", key, "--wait", "200", *lends)
+    environment = {**os.environ, "PYTHONPATH": str(rehearsals.ROOT), "LITTLE_SHOP_TOKEN": "little-shop"}
+    with pytest.MonkeyPatch.context() as patch, subprocess.Popen(words, cwd=folder, env=environment) as worker:
+        patch.setenv(KEY_VARIABLE, key)
+        try:
+            yield
+        finally:
+            worker.kill()
+
+
 @pytest.fixture(scope="module")
 def waiting_room(room: Path) -> Rehearsed:
     folder = room / "waiting-room"
     folder.mkdir()
     at = f"{HOST}:{free_ports(1)[0]}"
-    with subprocess.Popen(
-        rehearsals.command("worker", "--master", at, "--wait", "200"), cwd=folder, env=ELSEWHERE
-    ) as worker:
-        try:
-            return rehearsed(
-                folder,
-                "RoomShop",
-                "--queue room --stock 90 --basket-ttl 3",
-                *("--remote-workers", "1", "--listen", at),
-                load={"fans": 60},
-                platform={"hosts": ["127.0.0.2"], "rules": {**RULES, "stock": {"standing": 90}}},
-            )
-        finally:
-            worker.kill()
+    with worker_from_elsewhere(folder, at, "--load", str(KINDS), "--secret", "LITTLE_SHOP_TOKEN"):
+        return rehearsed(
+            folder,
+            "RoomShop",
+            "--queue room --stock 90 --basket-ttl 3",
+            *("--remote-workers", "1", "--listen", at),
+            load={"fans": 60},
+            platform={"hosts": ["127.0.0.2"], "rules": {**RULES, "stock": {"standing": 90}}},
+        )
 
 
 def test_a_worker_from_elsewhere_runs_the_users_own_adapter(waiting_room: Rehearsed) -> None:
