@@ -346,6 +346,14 @@ class SpectatorSession(Protocol):
         """Drop the connection."""
 
 
+@runtime_checkable
+class LooksUpAsFans(Protocol):
+    """A platform where an order is shown to the browser that bought it: each worker looks up those of its own fans."""
+
+    def look_up_orders(self, acked: Sequence[AckedOrder]) -> tuple[str, ...]:
+        """Look up these orders at rest, each in its fan's name. Returns notes on what could not be."""
+
+
 class Platform(Protocol):
     """One on-sale platform."""
 

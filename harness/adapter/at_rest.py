@@ -49,6 +49,7 @@ class _Operated(Protocol):
     def fan_session(self, person: Person) -> KitSession: ...
     def browser_of(self, person: Person) -> Browser: ...
     def session_that_bought(self, order_id: str) -> KitSession | None: ...
+    def orders_of_this_process(self) -> set[str]: ...
     def actor_of(self, fan: str) -> str: ...
     def shows(self, read: str) -> bool: ...
 
@@ -82,8 +83,8 @@ class Operator:
         deadline_s = monotonic() + timeout_s
         at_rest = self._wait_for_rest(deadline_s)
         self._wait_for_export({order.order_id for order in acked}, deadline_s)
-        if Capability.LOOKUP in self._platform.capabilities:
-            self._look_up(acked)
+        here = self._platform.orders_of_this_process()
+        self._look_up([order for order in acked if order.order_id in here])
         pages, rests = self._pages_at_rest(deadline_s) if at_rest else (self._pages(), False)
         return self._reads(pages, {order.order_id: order.actor for order in acked}, at_rest=rests)
 
@@ -244,8 +245,18 @@ class Operator:
 
     # Orders that fans were told of.
 
+    def look_up(self, acked: Sequence[AckedOrder]) -> tuple[str, ...]:
+        """Each in its fan's name. Returns notes."""
+        self._look_up(acked)
+        return tuple(self._notes)
+
     def _look_up(self, acked: Sequence[AckedOrder]) -> None:
-        """Each in its fan's name, with that fan's own browser where they used it in this process."""
+        """With the browser of the fan, where they used it in this process; else they log in anew, if they can.
+
+        A browser that nobody knows may be shown nothing: that it is not shown the order says nothing of the order.
+        """
+        if Capability.LOOKUP not in self._platform.capabilities:
+            return
         missing = sum(not self._look_up_one(order) for order in acked)
         if missing:
             self._note(f"{missing} of {len(acked)} acknowledged orders could not be looked up")
@@ -256,6 +267,8 @@ class Operator:
         try:
             if session is None:
                 session = self._platform.fan_session(person)
+                if not session.shopper.account:
+                    return False
                 session.runner.run(session.shopper.open, STEP, Call(t_intended_s=monotonic()))
             session.shopper.browser.become(person)
             for _ in range(_TRIES):

@@ -121,6 +121,10 @@ class ShopPlatform:
         """What was pending and held before the release is no unrest."""
         self._before = before
 
+    def look_up_orders(self, acked: Sequence[AckedOrder]) -> tuple[str, ...]:
+        """Look up these orders, each with the browser of its fan. Returns notes on what could not be."""
+        return Operator(self).look_up(acked)
+
     def reads_now(self) -> FinalReads:
         """The state as it is, e.g. before the release."""
         return Operator(self).now()
@@ -138,6 +142,10 @@ class ShopPlatform:
     def session_that_bought(self, order_id: str) -> KitSession | None:
         """The session of this process that was told of the order."""
         return next((session for session in self._sessions if order_id in session.orders), None)
+
+    def orders_of_this_process(self) -> set[str]:
+        """All that the sessions of this process were told of."""
+        return {order_id for session in self._sessions for order_id in session.orders}
 
     def actor_of(self, fan: str) -> str:
         """The actor whom an operator's page calls that; "" when it is nobody's name here."""

@@ -208,7 +208,7 @@ def _run(
             observer.phase("settle", "final reads, then every unsold seat that was held is held again")
             journal.phase("settle")
             swarm.tell(Settle())
-            settled = swarm.expect(Settled, spec.at_rest_within_s * 2 + _FINISHES_WITHIN_S)
+            settled = swarm.expect(Settled, spec.at_rest_within_s * 3 + _FINISHES_WITHIN_S)
             journal.settled(settled)
             _notice_deaths(stack, journal, observer)
         for anomaly in scraper.anomalies():

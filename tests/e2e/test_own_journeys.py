@@ -97,7 +97,9 @@ def pair(room: Path) -> Rehearsed:
         "faults": [{"experiment": "cut", "edge": "front", "start_s": 4, "length_s": 2}],
     }
     with kind_scenario(room, "SeatShop", "--stock 400 --seats 30 --basket-ttl 4", scenario, front=edge) as file:
-        return rehearsals.rehearse(room, str(file), "--paired")
+        found = rehearsals.rehearse(room, str(file), "--paired")
+    assert (found.run / "verdict.json").exists(), found.done.stderr
+    return found
 
 
 def halves(pair: Rehearsed) -> list[Path]:

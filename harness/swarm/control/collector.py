@@ -83,6 +83,7 @@ class Collector:
         self.requests = 0
         self.outcomes: Counter[str] = Counter()
         self.acked: dict[str, AckedOrder] = {}
+        self.acked_by: dict[str, int] = {}  # order → the worker whose fan was told of it
         self.seats_held: set[str] = set()
         self.unwritten: dict[str, str] = {}  # table → what of it is not on disk, in words
         for name in ALWAYS_WRITTEN:
@@ -214,8 +215,9 @@ class Collector:
         self._recent.append((monotonic(), took_ms))
 
     def _note_operations(self, rows: pa.RecordBatch) -> None:
-        columns = (rows[name].to_pylist() for name in ("function", "outcome", "actor", "identity", "value"))
-        for function, outcome, actor, identity, value in zip(*columns, strict=True):
+        names = ("worker", "function", "outcome", "actor", "identity", "value")
+        columns = (rows[name].to_pylist() for name in names)
+        for worker, function, outcome, actor, identity, value in zip(*columns, strict=True):
             if not actor.startswith(PROBE_ACTOR):
                 self.outcomes[f"{function} {outcome}"] += 1
             if outcome != Outcome.FAIL and function == Function.HOLD:
@@ -224,6 +226,7 @@ class Collector:
                 order_id = _decode_seats(value).order_id
                 if order_id:
                     self.acked[order_id] = AckedOrder(order_id=order_id, actor=actor, identity=identity)
+                    self.acked_by[order_id] = worker
 
 
 def _batches_of(path: Path) -> list[pa.RecordBatch]:

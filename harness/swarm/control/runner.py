@@ -18,6 +18,7 @@ import gevent
 from gevent.queue import Queue
 
 from harness.errors import NoVerdict
+from harness.platform import AckedOrder
 from harness.record.paths import RunPaths
 from harness.record.schema import LoadSummary
 from harness.swarm.control.collector import Collector
@@ -249,12 +250,33 @@ class Swarm:
             raise NoVerdict("the state at rest could not be read", hint="see the swarm's log")
         self._workforce.facts[number].requests_sent = said.requests_sent
         self._workforce.await_batches(number, said.batches, _END_TIMEOUT_S)
+        notes = (*said.notes, *self._look_up_elsewhere(number, timeout_s))
         for table in said.tables:
             self._collector.ensure(table)
         summary = self._summary()
         self._collector.finish()
-        notes = (*said.notes, *self._workforce.notes_of_strangers())
+        notes = (*notes, *self._workforce.notes_of_strangers())
         self._tell(Settled(load=summary, at_rest=said.at_rest, seat_map=said.seat_map, notes=notes))
+
+    def _look_up_elsewhere(self, settler: int, timeout_s: float) -> tuple[str, ...]:
+        """Each other worker looks up what its fans were told of; the one that settles, what those of lost workers were.
+
+        Returns notes.
+        """
+        alive = self._workforce.alive
+        orders: dict[int, list[AckedOrder]] = {}
+        for order_id, order in self._collector.acked.items():
+            worker = self._collector.acked_by[order_id]
+            if worker != settler:
+                orders.setdefault(worker if worker in alive else settler, []).append(order)
+        for number, acked in orders.items():
+            self._workforce.say(number, messages.LookUp(acked=tuple(acked)))
+        notes: list[str] = []
+        for number, said in self._workforce.collect(messages.LookedUp, set(orders), timeout_s + _END_TIMEOUT_S).items():
+            self._workforce.facts[number].requests_sent = said.requests_sent
+            self._workforce.await_batches(number, said.batches, _END_TIMEOUT_S)
+            notes.extend(said.notes)
+        return tuple(notes)
 
     def _summary(self) -> LoadSummary:
         for number, facts in self._workforce.facts.items():

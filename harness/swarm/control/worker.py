@@ -33,7 +33,7 @@ from locust.runners import WorkerRunner
 from locust.stats import RequestStats
 
 from harness.errors import EnvironmentProblem, GatecrashError, InputError
-from harness.platform import Call, Capability, LosesAnswers, Person, Platform
+from harness.platform import Call, Capability, LooksUpAsFans, LosesAnswers, Person, Platform
 from harness.record.paths import RunPaths
 from harness.record.reader import CORE_TABLES
 from harness.record.schema import TABLES, Outcome
@@ -183,6 +183,8 @@ class Worker:
                 gevent.spawn(self._read_baseline, message).link_exception(_give_up)
             case messages.SettleNow():
                 gevent.spawn(self._settle, message).link_exception(_give_up)
+            case messages.LookUp():
+                gevent.spawn(self._look_up, message).link_exception(_give_up)
 
     def _on_spawned(self, user_count: int) -> None:  # noqa: ARG002 - Locust names it
         kinds: Counter[str] = Counter()
@@ -297,6 +299,21 @@ class Worker:
                 requests_sent=self._recorder.requests_sent,
                 batches=dict(self._batches),
                 notes=tuple(redacted(note, self._secrets) for note in reads.notes),
+            )
+        )
+
+    def _look_up(self, asked: messages.LookUp) -> None:
+        """A platform that shows any order to the operator has had its look-ups from the worker that settles."""
+        platform = self._platform
+        notes = platform.look_up_orders(asked.acked) if isinstance(platform, LooksUpAsFans) else ()
+        self._recorder.cut_operations()
+        self._flush()
+        self._say(
+            messages.LookedUp(
+                worker=self._number,
+                requests_sent=self._recorder.requests_sent,
+                batches=dict(self._batches),
+                notes=tuple(redacted(note, self._secrets) for note in notes),
             )
         )
 

@@ -66,6 +66,7 @@ A = TypeVar(
     messages.UsersArmed,
     messages.Ended,
     messages.SettleDone,
+    messages.LookedUp,
     messages.BaselineDone,
 )
 

@@ -110,6 +110,15 @@ class SettleDone(_Message, frozen=True):
     notes: tuple[str, ...]
 
 
+class LookedUp(_Message, frozen=True):
+    """The orders of this worker's fans are looked up."""
+
+    worker: int
+    requests_sent: int
+    batches: dict[str, int]
+    notes: tuple[str, ...]
+
+
 class BaselineDone(_Message, frozen=True):
     """What there was before the release is read. `tables`: as of `SettleDone`. `problem`: why not, "" when it is."""
 
@@ -154,14 +163,20 @@ class SettleNow(_Message, frozen=True):
     timeout_s: float
 
 
+class LookUp(_Message, frozen=True):
+    """The platform is at rest: look up what this worker's fans were told of."""
+
+    acked: tuple[AckedOrder, ...]
+
+
 class ReadBaseline(_Message, frozen=True):
     """Read what there is before the release; `timeout_s` for each of two readings."""
 
     timeout_s: float
 
 
-FromWorker = Hello | Ping | Spawned | UsersArmed | TookT0 | Batch | Beat | Ended | SettleDone | BaselineDone
-FromMaster = Pong | Assign | ReleaseAt | Withdraw | End | SettleNow | ReadBaseline
+FromWorker = Hello | Ping | Spawned | UsersArmed | TookT0 | Batch | Beat | Ended | SettleDone | LookedUp | BaselineDone
+FromMaster = Pong | Assign | ReleaseAt | Withdraw | End | SettleNow | LookUp | ReadBaseline
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _from_worker: Final[msgspec.msgpack.Decoder[FromWorker]] = msgspec.msgpack.Decoder(FromWorker)
