@@ -106,6 +106,11 @@ def _empty_handed(seen: Observations, sales: Sequence[float], on_sale: int | Non
     found = list(buyers(seen))
     empty = [one for one in found if not one.told]
     yield _figure("empty_handed", "Fans who got nothing", len(empty), "fans", len(found))
+    if out := seen.history.not_drawn:
+        undrawn = sum(one.actor in out for one in empty)
+        yield _figure(
+            "not_drawn", "Of these, not drawn by lot", undrawn, "fans", len(empty), "as the sale's rule has it"
+        )
     waits_s = _waits_s(empty, shown)
     yield _figure("learnt", "Of these, saw that nothing was left", len(waits_s), "fans", len(empty))
     for share, words in ((0.5, "median"), (0.95, "p95")):
