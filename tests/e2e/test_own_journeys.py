@@ -96,7 +96,7 @@ def pair(room: Path) -> Rehearsed:
         "objectives": {"error_ratio": {"target": 0.2, "worst": 0.6}},
         "faults": [{"experiment": "cut", "edge": "front", "start_s": 4, "length_s": 2}],
     }
-    with kind_scenario(room, "SeatShop", "--stock 400 --seats 30 --basket-ttl 4", scenario, front=edge) as file:
+    with kind_scenario(room, "SeatShop", "--queue none --stock 400 --seats 30 --basket-ttl 4", scenario, front=edge) as file:
         found = rehearsals.rehearse(room, str(file), "--paired")
     assert (found.run / "verdict.json").exists(), found.done.stderr
     return found
