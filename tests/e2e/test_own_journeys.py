@@ -93,10 +93,13 @@ def pair(room: Path) -> Rehearsed:
             zip(("fan", "bot", "lurker", "spectator", "probe"), [f"mine.py:{name}" for name in classes], strict=True)
         ),
         "platform": {"rules": {"stock": {"standing": 400}, "purchase_limit": 4, "hold_ttl_s": 4}},
+        "invariants": ["bought_as_told", "money_reconciles", "charged_as_shown"],  # nobody here goes for a seat
         "objectives": {"error_ratio": {"target": 0.2, "worst": 0.6}},
         "faults": [{"experiment": "cut", "edge": "front", "start_s": 4, "length_s": 2}],
     }
-    with kind_scenario(room, "SeatShop", "--queue none --stock 400 --seats 30 --basket-ttl 4", scenario, front=edge) as file:
+    with kind_scenario(
+        room, "SeatShop", "--queue none --stock 400 --seats 30 --basket-ttl 4", scenario, front=edge
+    ) as file:
         found = rehearsals.rehearse(room, str(file), "--paired")
     assert (found.run / "verdict.json").exists(), found.done.stderr
     return found
