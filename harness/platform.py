@@ -246,6 +246,9 @@ class PreparedRequest(Protocol):
     def send_some(self) -> Callable[[bytes], int]:
         """Gives bytes to the socket without waiting; returns how many it took. Raises `OSError`."""
 
+    def is_stale(self) -> bool:
+        """Whether the platform has closed its connection, or said something on it unasked. It never waits."""
+
     def was_sent(self, t_start_s: float) -> None:
         """All of it was sent at that instant; the session's next call reads its answer."""
 

@@ -14,6 +14,7 @@ import gevent
 import msgspec
 
 from harness.platform import Answer, Call, Person
+from harness.swarm.client.documents import decoder_of
 from harness.swarm.client.http import CallFailed, ClientLimits
 from harness.swarm.client.websocket import FeedSocket
 from harness.swarm.recording.recorder import Recorder
@@ -56,7 +57,7 @@ class Score(_Told, frozen=True, tag="score"):
     """How the match stands."""
 
 
-_decode: Final = msgspec.json.Decoder(Snapshot | SeatChange | Resync | Score).decode
+_decode: Final = decoder_of(Snapshot | SeatChange | Resync | Score)
 
 
 class ReferenceSpectatorSession:
@@ -95,7 +96,7 @@ class ReferenceSpectatorSession:
     def follow(self) -> str:
         """Note everything until the feed drops."""
         try:
-            while message := self._socket.receive():
+            while (message := self._socket.receive()) is not None:
                 self._take(_decode(message))
             error = ""
         except CallFailed as failure:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
 from harness.swarm.client.body import Body
-from harness.swarm.client.message import HEAD_END, Head, MalformedResponse, head_of
+from harness.swarm.client.message import HEAD_END, INTERIM_MAX, Head, MalformedResponse, ends_badly, head_of
 from harness.swarm.client.transport import CallFailed, ClientLimits, Connection, Origin
 from harness.swarm.client.types import Endpoint, Response
 from harness.swarm.recording.recorder import Recorder
@@ -31,6 +31,8 @@ _LIMITS: Final = ClientLimits()
 _OK: Final = Outcome.OK.value
 _FAIL: Final = Outcome.FAIL.value
 _UNKNOWN: Final = Outcome.UNKNOWN.value
+_SWITCHED: Final = 101
+_REQUEST_TIMEOUT: Final = 408
 
 
 class Prepared:
@@ -42,6 +44,10 @@ class Prepared:
         self._client = client
         self.send_some = send_some
         self.data = data
+
+    def is_stale(self) -> bool:
+        """Whether its connection is good for nothing any more. It never waits."""
+        return self._client.is_stale()
 
     def was_sent(self, t_start_s: float) -> None:
         """All of it was sent at that instant; the client's next call reads its answer."""
@@ -113,6 +119,7 @@ class HttpClient:
         """Connect and serialise a request without sending it. Raises `CallFailed`."""
         if self._connection is None:
             self._connection = self._connect()
+        self._connection.watch()
         return Prepared(self, self._connection.send_some, self._serialise(endpoint, target, headers, None))
 
     def was_sent_ahead(self, data: bytes, t_start_s: float) -> None:
@@ -120,6 +127,10 @@ class HttpClient:
         self._ahead = data
         self._seq = self._recorder.next_seq()
         self._t_start_s = self.first_send_s = t_start_s
+
+    def is_stale(self) -> bool:
+        """Whether there is a connection on which the other side said something unasked, or that it closed."""
+        return self._connection is not None and self._connection.has_stirred and self._connection.is_stale()
 
     @property
     def sent_ahead(self) -> bool:
@@ -141,9 +152,10 @@ class HttpClient:
         return self._answered(endpoint, call, head, content)
 
     def open_stream(
-        self, endpoint: Endpoint, target: str, call: Call, headers: bytes, start: Callable[[Body], T]
+        self, endpoint: Endpoint, target: str, call: Call, headers: bytes, start: Callable[[Body, str], T]
     ) -> tuple[Response, T | None]:
-        """Send a request whose expected answer is an endless body; `start` reads that up to its first event.
+        """Send a request whose expected answer is an endless body; `start` reads that up to its first event, and is
+        told the Content-Type.
 
         The row is written when `start` returns, so its first byte is the first event. Reading the body later raises
         `CallFailed` when the connection is lost or silent for too long. Any other answer is read whole.
@@ -152,7 +164,8 @@ class HttpClient:
             head = self._exchange(endpoint, target, headers, None)
             if head.status not in endpoint.expects:
                 return self._answered(endpoint, call, head, self._read_body(head, to_head=False)), None
-            started = start(self._body(head, self._limits.idle_s))
+            content_type = (head.get(b"content-type") or b"").decode("latin-1")
+            started = start(self._body(head, self._limits.idle_s), content_type)
         except (CallFailed, MalformedResponse) as failure:
             return self._failed(endpoint, call, failure), None
         except BaseException:
@@ -199,18 +212,29 @@ class HttpClient:
             data = self._serialise(endpoint, target, headers, body)
         self._ahead = None
         reused = self._connection is not None
-        if reused and not self._sent and not endpoint.idempotent and self._connection.is_stale():  # type: ignore[union-attr]
+        if reused and not self._sent and self._is_used_up(endpoint):
             self.close()
             reused = False
         try:
-            return self._send_and_read_head(data)
+            head = self._send_and_read_head(data)
+            if not reused or not endpoint.idempotent or head.status != _REQUEST_TIMEOUT:
+                return head
+            # The other side gave up waiting on a connection that lay idle, before it saw this request.
         except CallFailed as failure:
             # A kept connection that ends before any byte of the answer was most likely closed while it lay idle.
             if not reused or not endpoint.idempotent or failure.error != "reset" or self._t_first_byte_s is not None:
                 raise
         self.close()
         self._sent = False
+        self._t_first_byte_s = None
         return self._send_and_read_head(data, again=True)
+
+    def _is_used_up(self, endpoint: Endpoint) -> bool:
+        """Whether the kept connection is good for nothing any more. Before what must not be sent twice the kernel is
+        asked each time; else only where the loop has heard something."""
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - asked by the only caller
+        return (not endpoint.idempotent or connection.has_stirred) and connection.is_stale()
 
     def _send_and_read_head(self, data: bytes, *, again: bool = False) -> Head:
         connection = self._connection
@@ -231,16 +255,21 @@ class HttpClient:
         received = self._receive(connection)
         self._t_first_byte_s = monotonic()
         connection.deadline_s = self._t_start_s + self._limits.whole_s
-        while True:
+        for _ in range(INTERIM_MAX + 1):
             while (end := received.find(HEAD_END)) < 0:
                 if len(received) > self._limits.head_bytes:
                     raise CallFailed("too_large")
+                if ends_badly(received):
+                    raise MalformedResponse("a bare LF in the head")
                 received += self._receive(connection)
             head = head_of(received[:end])
             received = received[end + 4 :]
             if head.status >= 200:
                 self._rest = received
                 return head
+            if head.status == _SWITCHED:
+                raise MalformedResponse("a switch of protocols that nobody asked for")
+        raise MalformedResponse("one interim answer after another")
 
     def _receive(self, connection: Connection) -> bytes:
         data = connection.receive()

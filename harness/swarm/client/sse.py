@@ -1,4 +1,4 @@
-"""Server-sent events over the lean client; each whole event is read by sseclient-py.
+"""Server-sent events over the lean client, as the WHATWG HTML standard has them (section 9.2.6).
 
 Locust's `iter_lines` reads 1,024 bytes at a time and so delays small events by seconds; here an event is seen when its
 last byte is. A stream that waits holds nothing but the bytes of an event that has not ended: a parser of its own for
@@ -11,40 +11,69 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from sseclient import Event, SSEClient
+import msgspec
 
 from harness.platform import Call
 from harness.swarm.client.body import Body
 from harness.swarm.client.http import CallFailed, Endpoint, HttpClient, Response
 from harness.swarm.client.message import MalformedResponse
 
+CONTENT_TYPE: Final = "text/event-stream"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _EVENT_BYTES_MAX: Final = 1024 * 1024  # comments and half events included
-_EVENT_LINES_MAX: Final = 4096  # sseclient copies what it has for each line: many would stop the loop for a minute
-_find_blank_line: Final = re.compile(rb"\n\n|\r\n\r\n|\r\r").search
+_EVENT_LINES_MAX: Final = 4096  # so that one event does not stop the loop
+_ID_CHARACTERS_MAX: Final = 4096  # of what is sent back in a header
+_RECONNECT_S_MAX: Final = 1e6
+# A line ends with CR LF, LF or CR. The groups are atomic: CR LF is never taken for two ends.
+_find_blank_line: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)").search
+_split_lines: Final = re.compile(r"\r\n|\n|\r").split
 _BLANK_LINE_BYTES_MAX: Final = 4
-_find_retries: Final = re.compile(rb"(?:^|[\r\n])retry: ?([0-9]{1,9})(?=[\r\n]|$)").findall
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event. `id`: the last event id of its stream when it was dispatched, "" for none."""
+
+    event: str
+    data: str
+    id: str
 
 
 class EventStream:
     """An open event stream. It ends when the other side ends it or it is lost; then `error` says which.
 
     `reconnect_s`: how long to wait before it is opened again, as its last `retry` field said; null: there was none.
+    `last_event_id`: what to continue after when it is opened again, "" for none.
     """
 
-    __slots__ = ("_at_end", "_body", "_client", "_first", "_received", "_searched", "error", "reconnect_s")
+    __slots__ = (
+        "_at_end",
+        "_body",
+        "_client",
+        "_first",
+        "_is_begun",
+        "_is_garbled",
+        "_received",
+        "_searched",
+        "error",
+        "last_event_id",
+        "reconnect_s",
+    )
 
-    def __init__(self, client: HttpClient, body: Body) -> None:
+    def __init__(self, client: HttpClient, body: Body, last_event_id: str = "") -> None:
         """Reads up to the first event. Raises `CallFailed` when there is none."""
         self.error = ""
         self.reconnect_s: float | None = None
+        self.last_event_id = last_event_id
         self._client = client
         self._body = body
         self._received = b""
         self._searched = 0  # so far there is no blank line in what was received
         self._at_end = False
+        self._is_begun = False  # whether a block was read: only the first may have a byte order mark
+        self._is_garbled = False  # whether there were lines that belong to no event
         first = self._next()
         if first is None:
-            raise CallFailed("reset")
+            raise CallFailed("protocol" if self._is_garbled else "reset")
         self._first: Event | None = first
 
     def read(self) -> Event | None:
@@ -70,35 +99,58 @@ class EventStream:
             self._client.close()
 
     def _next(self) -> Event | None:
-        """The next event; null at the end of the body. `CallFailed`: "too_large", one does not end; "protocol", no
-        text."""
+        """The next event; null at the end of the body. `CallFailed`: "too_large", one does not end; "protocol"."""
         try:
-            while True:
-                block = self._next_block()
-                if block.count(b"\n") + block.count(b"\r") > _EVENT_LINES_MAX:
-                    raise CallFailed("too_large")
-                if retries := _find_retries(block):  # sseclient drops a block that has nothing else
-                    self.reconnect_s = int(retries[-1]) / 1000.0
-                event = next(SSEClient(iter((block,))).events(), None)
-                if event is not None or not block:
+            while (block := self._next_block()) is not None:
+                event = self._dispatch(block)
+                if event is not None:
                     return event
-        except (UnicodeDecodeError, MalformedResponse):
+        except MalformedResponse:
             raise CallFailed("protocol") from None
+        return None
 
-    def _next_block(self) -> bytes:
-        """Lines up to a blank one, that included; at the end of the body what is left."""
+    def _next_block(self) -> bytes | None:
+        """Lines up to a blank one; null at the end of the body: an event that it cuts is discarded."""
         while (found := _find_blank_line(self._received, self._searched)) is None:
             self._searched = max(0, len(self._received) - _BLANK_LINE_BYTES_MAX)
             if len(self._received) > _EVENT_BYTES_MAX:
                 raise CallFailed("too_large")
             piece = self._body.read()
             if not piece:
-                block, self._received, self._searched = self._received, b"", 0
-                return block
+                self._is_garbled = self._is_garbled or bool(self._received.strip())
+                self._received, self._searched = b"", 0
+                return None
             self._received = self._received + piece if self._received else piece
-        block, self._received = self._received[: found.end()], self._received[found.end() :]
+        block, self._received = self._received[: found.start()], self._received[found.end() :]
         self._searched = 0
+        if not self._is_begun:
+            self._is_begun = True
+            block = block.removeprefix(_BYTE_ORDER_MARK)
         return block
+
+    def _dispatch(self, block: bytes) -> Event | None:
+        """The event of these lines; null when they have no data. Ids and retries count all the same."""
+        lines = _split_lines(block.decode("utf-8", "replace"))
+        if len(lines) > _EVENT_LINES_MAX:
+            raise CallFailed("too_large")
+        data: list[str] = []
+        kind = ""
+        for line in lines:
+            field, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if field == "data":
+                data.append(value)
+            elif field == "event":
+                kind = value
+            elif field == "id":
+                if "\0" not in value:
+                    self.last_event_id = value
+            elif field == "retry":
+                if value.isascii() and value.isdigit():
+                    self.reconnect_s = min(float(value) / 1000.0, _RECONNECT_S_MAX)
+            elif field:
+                self._is_garbled = True
+        return Event(kind or "message", "\n".join(data), self.last_event_id) if data else None
 
 
 def connect(
@@ -106,6 +158,12 @@ def connect(
 ) -> tuple[Response, EventStream | None]:
     """Open an event stream, continuing after `last_event_id`. Its request is answered by its first event."""
     lines = headers + b"Accept: text/event-stream\r\nCache-Control: no-store\r\n"
-    if last_event_id:
+    if 0 < len(last_event_id) <= _ID_CHARACTERS_MAX:
         lines += f"Last-Event-ID: {last_event_id}\r\n".encode()
-    return client.open_stream(endpoint, target, call, lines, lambda body: EventStream(client, body))
+
+    def start(body: Body, content_type: str) -> EventStream:
+        if content_type and content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
+            raise CallFailed("protocol", f"it answered {content_type[:80]}, no event stream")
+        return EventStream(client, body, last_event_id)
+
+    return client.open_stream(endpoint, target, call, lines, start)

@@ -197,9 +197,7 @@ class Connection:
                 gevent.socket.wait_write(self._raw.fileno())
 
     def _await_readable(self) -> None:
-        if not self._watching:
-            self._readable.start(self._wake)
-            self._watching = True
+        self.watch()
         self._waiting = gevent.getcurrent()
         try:
             self._hub.switch()
@@ -220,6 +218,17 @@ class Connection:
         else:
             self._readable.stop()
             self._watching = False
+
+    def watch(self) -> None:
+        """Hear of what the other side does from now on, though nobody waits for it; see `has_stirred`."""
+        if not self._watching:
+            self._readable.start(self._wake)
+            self._watching = True
+
+    @property
+    def has_stirred(self) -> bool:
+        """Whether it may be stale: the other side did something that nobody waited for, or nobody watched."""
+        return not self._watching
 
     def is_stale(self) -> bool:
         """Whether the other side has closed it or said something unasked while it lay idle."""

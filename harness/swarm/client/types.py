@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from time import time
+from typing import Final
 
 import msgspec
 
 from harness.swarm.client.message import Head
 
+_WAIT_S_MAX: Final = 1e8
+
 
 def seconds_until(field: str, now_wall_s: float) -> float | None:
-    """How long to wait from now, given as seconds or as an HTTP date; 0.0 for a date that is past, null for neither."""
+    """How long to wait from now, given as seconds or as an HTTP date; 0.0 for a date that is past, null for neither.
+
+    A date without a zone of its own ("-0000", and C's asctime) is in UTC (RFC 9110, section 5.6.7).
+    """
     if field.isascii() and field.replace(".", "", 1).isdigit():
-        return float(field)
+        return min(float(field), _WAIT_S_MAX)
     try:
-        return max(0.0, parsedate_to_datetime(field).timestamp() - now_wall_s)
-    except (ValueError, OverflowError):
+        date = parsedate_to_datetime(field)
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now_wall_s)
+    except (ValueError, OverflowError, IndexError, TypeError):  # the parser stumbles in all these ways
         return None
 
 

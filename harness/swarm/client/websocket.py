@@ -15,7 +15,7 @@ import os
 from functools import lru_cache
 from time import monotonic, time, time_ns
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from websocket import ABNF
@@ -23,15 +23,17 @@ from websocket import ABNF
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
 from harness.swarm.client.body import Body
-from harness.swarm.client.message import HEAD_END, Head, MalformedResponse
+from harness.swarm.client.documents import decode
+from harness.swarm.client.message import HEAD_END, INTERIM_MAX, Head, MalformedResponse, ends_badly
 from harness.swarm.client.transport import RECEIVE_BYTES, CallFailed, ClientLimits, Connection, Origin, resolve
 from harness.swarm.client.types import seconds_until
-from harness.swarm.client.ws_messages import MessageReader
+from harness.swarm.client.ws_messages import NO_CODE, NORMAL, MessageReader
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.recording.rows import RequestRow
 from harness.swarm.recording.tracing import traceparent
 
 SWITCHED: Final = 101
+_TARGET_SAFE: Final = "%/:=&?~#+!$,;'@()*[]|"
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -40,13 +42,12 @@ def upgrade_key() -> bytes:
     return base64.b64encode(os.urandom(16))
 
 
-def upgrade_request(url: str, key: bytes, headers: bytes = b"") -> bytes:
-    """What asks the server of a ws or wss URL to switch. `headers`: complete lines, each ended by CRLF."""
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    scheme = "https" if parts.scheme == "wss" else "http"
+def upgrade_request(origin: Origin, target: str, key: bytes, headers: bytes = b"") -> bytes:
+    """What asks a server to switch. `headers`: complete lines, each ended by CRLF."""
+    scheme = "https" if origin.secure else "http"
     lines = (
-        f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nOrigin: {scheme}://{parts.netloc}\r\n"
+        f"GET {quote(target, safe=_TARGET_SAFE)} HTTP/1.1\r\nHost: {origin.authority}\r\n"
+        f"Origin: {scheme}://{origin.authority}\r\n"
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
     )
     return b"%b%b\r\n%b\r\n" % (lines.encode(), key, headers)
@@ -55,19 +56,22 @@ def upgrade_request(url: str, key: bytes, headers: bytes = b"") -> bytes:
 def check_upgrade(head: Head, key: bytes) -> None:
     """Raises `MalformedResponse` when this answer, a 101, does not belong to the request that had that key."""
     digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
+    switched = b",".join(head.fields(b"connection")).lower().split(b",")
     if (
         (head.get(b"upgrade") or b"").lower() != b"websocket"
-        or b"upgrade" not in (head.get(b"connection") or b"").lower()
-        or head.get(b"sec-websocket-accept") != base64.b64encode(digest)
+        or b"upgrade" not in [option.strip() for option in switched]
+        or head.fields(b"sec-websocket-accept") != [base64.b64encode(digest)]
     ):
         raise MalformedResponse("no answer to this handshake")
+    if head.get(b"sec-websocket-extensions") or head.get(b"sec-websocket-protocol"):
+        raise MalformedResponse("an extension or a subprotocol that was not asked for")
 
 
 STEP: Final = "feed"
 METHOD: Final = "WS"
 _LIMITS: Final = ClientLimits()
 _NEVER: Final = float("inf")
-_ORDERLY: Final = (b"\x03\xe8", b"\x03\xe9")  # close codes 1000 and 1001
+_ORDERLY: Final = frozenset({NORMAL, 1001, NO_CODE})  # close codes
 _PING: Final = b"\x89\x80\0\0\0\0"  # without data there is nothing to mask
 _REASON: Final = "retry_after_s="
 _PROBLEM_BYTES_MAX: Final = 65_536
@@ -96,6 +100,14 @@ class PingingConnection(Connection):
         data = super().receive(size)
         self.deadline_s = _NEVER  # nobody waits: what comes meanwhile lies in the kernel
         return data
+
+    def send(self, data: bytes) -> None:
+        """As ever; once it is open, a server that takes nothing for so long has had its time."""
+        if self.idle_s:
+            self.deadline_s = monotonic() + self.idle_s
+        super().send(data)
+        if self.idle_s:
+            self.deadline_s = _NEVER
 
     def expire(self) -> None:
         """The first time ask; the second time, or when that is impossible, give it up."""
@@ -206,29 +218,29 @@ class FeedSocket:
                 self._recorder.span(self._recorder.tracer.trace_of(person.kind, person.user), self._span_id, row)
         return outcome, error
 
-    @property
-    def ended(self) -> bool:
-        """Whether the other side has closed it."""
-        return self._messages is None or self._messages.close_reason is not None
+    def receive(self) -> bytes | None:
+        """The next message; null when the other side has ended it in order. Raises `CallFailed`."""
+        told = self.receive_typed()
+        return None if told is None else told[1]
 
-    def receive(self) -> bytes:
-        """The next message; empty when the other side has ended it in order. Raises `CallFailed`."""
-        if self._messages is None:
+    def receive_typed(self) -> tuple[int, bytes] | None:
+        """The same with the message's opcode."""
+        messages = self._messages
+        if messages is None:
             raise CallFailed("reset")
-        message = self._messages.read()
-        if message is not None:
-            return message
-        reason = self._messages.close_reason or b""
-        self.retry_after_s = _seconds(reason[2:].decode(errors="replace").removeprefix(_REASON))
-        if reason[:2] in _ORDERLY:
-            return b""
+        told = messages.read_typed()
+        if told is not None:
+            return told
+        self.retry_after_s = _seconds(messages.close_reason.removeprefix(_REASON))
+        if messages.close_code in _ORDERLY:
+            return None
         raise CallFailed("reset")
 
-    def send(self, text: bytes) -> None:
-        """Send a text message. Raises `CallFailed`."""
+    def send(self, message: bytes, opcode: int = ABNF.OPCODE_TEXT) -> None:
+        """Send a message, usually a text. Raises `CallFailed`."""
         if self._connection is None:
             raise CallFailed("reset")
-        self._connection.send(ABNF.create_frame(text, ABNF.OPCODE_TEXT).format())
+        self._connection.send(ABNF.create_frame(message, opcode).format())
 
     def close(self) -> None:
         """Drop it without a farewell."""
@@ -240,13 +252,15 @@ class FeedSocket:
         """Connect and shake hands: the status of the answer; what a refusal says of coming back is noted."""
         self.close()
         parts, limits = urlsplit(url), self._limits
-        self._connection = connection = PingingConnection(origin or _origin(parts.scheme, parts.netloc), limits)
+        origin = origin or _origin(parts.scheme, parts.netloc.rpartition("@")[2])
+        self._connection = connection = PingingConnection(origin, limits)
         connection.deadline_s = monotonic() + limits.first_byte_s
         connection.stamped = True
         if self.first_send_s is None:
             self.first_send_s = monotonic()
         key = upgrade_key()
-        connection.send(upgrade_request(url, key, headers + self._trace()))
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.send(upgrade_request(origin, target, key, headers + self._trace()))
         head, received = _read_head(connection, limits.head_bytes)
         if head.status != SWITCHED:
             self.retry_after_s = _wish_of(head, Body(connection, head.body_length(), received))
@@ -268,16 +282,22 @@ class FeedSocket:
 
 
 def _read_head(connection: Connection, bytes_max: int) -> tuple[Head, bytes]:
-    """The head of the answer, and what came with it."""
+    """The head of the answer, after interim ones, and what came with it."""
     received = b""
-    while (end := received.find(HEAD_END)) < 0:
-        if len(received) > bytes_max:
-            raise CallFailed("too_large")
-        data = connection.receive()
-        if not data:
-            raise CallFailed("reset")
-        received += data
-    return Head(received[:end]), received[end + len(HEAD_END) :]
+    for _ in range(INTERIM_MAX + 1):
+        while (end := received.find(HEAD_END)) < 0:
+            if len(received) > bytes_max:
+                raise CallFailed("too_large")
+            if ends_badly(received):
+                raise MalformedResponse("a bare LF in the head")
+            data = connection.receive()
+            if not data:
+                raise CallFailed("reset")
+            received += data
+        head, received = Head(received[:end]), received[end + len(HEAD_END) :]
+        if head.status >= 200 or head.status == SWITCHED:
+            return head, received
+    raise MalformedResponse("one interim answer after another")
 
 
 class _Problem(msgspec.Struct):
@@ -292,7 +312,7 @@ def _wish_of(head: Head, body: Body) -> float | None:
     try:
         while len(content) < _PROBLEM_BYTES_MAX and (piece := body.read()):
             content += piece
-        return _seconds(str(msgspec.json.decode(content, type=_Problem).retry_after_s))
+        return _seconds(str(decode(content, _Problem).retry_after_s))
     except (msgspec.DecodeError, CallFailed, MalformedResponse):
         return _seconds((head.get(b"retry-after") or b"").decode("latin-1"))
 

@@ -102,10 +102,13 @@ class Barrier:
 
 
 def fire(requests: list[PreparedRequest]) -> None:
-    """Send every request, one after another, without giving way. One that cannot be sent whole is left to its user."""
+    """Send every request, one after another, without giving way. One that cannot be sent whole, or whose connection
+    the platform has given up meanwhile, is left to its user."""
     sent: list[tuple[PreparedRequest, float]] = []
     cut: list[PreparedRequest] = []
     for prepared in requests:
+        if prepared.is_stale():
+            continue
         start_s = monotonic()
         try:
             given = prepared.send_some(prepared.data)
