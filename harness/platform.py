@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
+from msgspec import Meta
 
 from harness.record.schema import Outcome, SeatMapFacts
 from harness.registry.capabilities import Capability as Capability  # noqa: PLC0414 - adapters take it from here
@@ -22,6 +23,9 @@ from harness.scenario import Tactic
 from harness.stack import Addresses as Addresses  # noqa: PLC0414 - adapters take it from here
 
 T = TypeVar("T")
+Cents = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+Count = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
+"""What the record has room for, however wrong it is: a platform may say any number."""
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,19 +202,19 @@ class FinalOrder(_Value, frozen=True):
     fan: str
     seat: str
     state: str
-    amount_cents: int
+    amount_cents: Cents
     idempotency_key: str
     pool: str = ""
-    quantity: int = 1
+    quantity: Count = 1
 
 
 class FinalPool(_Value, frozen=True):
     """One pool at rest, as the operator sees it: tickets that are free, held in baskets, and sold. Null: not shown."""
 
     pool: str
-    free: int | None = None
-    held: int | None = None
-    sold: int | None = None
+    free: Count | None = None
+    held: Count | None = None
+    sold: Count | None = None
 
 
 class FinalEntry(_Value, frozen=True):
@@ -220,7 +224,7 @@ class FinalEntry(_Value, frozen=True):
     idempotency_key: str
     order_id: str
     entry: str
-    amount_cents: int
+    amount_cents: Cents
 
 
 class FinalReads(_Value, frozen=True):

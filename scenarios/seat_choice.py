@@ -19,6 +19,8 @@ def choose(
 
     The fan looks at a few sections that they would like, and then at all others.
     """
+    if not venue.sections:
+        return ()
     for _ in range(_SECTIONS_TRIED):
         section = _section(venue, dice.roll(), aims_hot=aims_hot)
         if blocks := _blocks(section, seat_map, party_size, avoid):

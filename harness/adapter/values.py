@@ -7,13 +7,14 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from harness.platform import FinalSeat
+from harness.platform import Cents, Count, FinalSeat
 
 V = TypeVar("V", bound=msgspec.Struct)
 
 ORDER_STATES: Final = frozenset({"pending", "confirmed", "declined", "refunded", "expired"})
 SEAT_STATES: Final = ("free", "held", "sold")
 ENTRIES: Final = frozenset({"capture", "refund", "decline"})
+_NUMBER_MAX: Final = 2**53
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +30,10 @@ class Basket(_Value, frozen=True):
     """
 
     basket_id: str = ""
-    quantity: int | None = None
+    quantity: Count | None = None
     pool: str = ""
     seats: tuple[str, ...] = ()
-    cents: int | None = None
+    cents: Cents | None = None
     ttl_s: float | None = None
     data: object = None
 
@@ -45,8 +46,8 @@ class Placed(_Value, frozen=True):
 
     order_id: str
     state: str
-    cents: int | None = None
-    quantity: int | None = None
+    cents: Cents | None = None
+    quantity: Count | None = None
     pool: str = ""
     seats: tuple[str, ...] = ()
 
@@ -55,9 +56,9 @@ class PoolAtRest(_Value, frozen=True):
     """One pool as the operator sees it: tickets that are free, held in baskets, and sold. Null: not shown."""
 
     pool: str
-    free: int | None = None
-    held: int | None = None
-    sold: int | None = None
+    free: Count | None = None
+    held: Count | None = None
+    sold: Count | None = None
 
 
 SeatAtRest = FinalSeat
@@ -74,8 +75,8 @@ class ExportedOrder(_Value, frozen=True):
     order_id: str
     fan: str
     state: str
-    cents: int
-    quantity: int = 1
+    cents: Cents
+    quantity: Count = 1
     pool: str = ""
     seats: tuple[str, ...] = ()
     key: str = ""
@@ -87,7 +88,7 @@ class LedgerRow(_Value, frozen=True):
     charge_id: str
     order_id: str
     entry: str
-    cents: int
+    cents: Cents
     key: str = ""
 
 
@@ -168,7 +169,7 @@ def _require_states(states: Iterable[object], verb: str) -> None:
 
 def checked_number(value: object, verb: str) -> int | None:
     """A position or an admission number. Raises `WrongTypeError`."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _NUMBER_MAX):
         return value
     raise WrongTypeError(f"{verb} returned {_shown(value)}, not a number or None")
 

@@ -1,12 +1,18 @@
-"""The reference booking system's HTTP API as the adapter sees it: endpoints, and the documents they answer with."""
+"""The reference booking system's HTTP API as the adapter sees it: endpoints, and the documents they answer with.
+
+What a document may hold is bounded by its type, so that nothing beyond it is believed, kept, or sent back: a document
+that goes beyond is no answer ("protocol").
+"""
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from harness.platform import Section, Venue
+from harness.swarm.client.documents import decode
 from harness.swarm.client.http import Endpoint, Response
 
 D = TypeVar("D", bound=msgspec.Struct)
@@ -32,6 +38,18 @@ DRAW: Final = Endpoint("settle", "GET", frozenset({200, 404}), idempotent=True)
 JSON_BODY: Final = b"Content-Type: application/json\r\n"
 
 
+SEATS_MAX: Final = 250_000
+"""Of a venue: the largest stadiums have some 150,000."""
+_SECTIONS_MAX: Final = 10_000
+_EXACT: Final = 2**53  # whole numbers up to here survive JSON
+
+Number = Annotated[int, Meta(ge=-_EXACT, le=_EXACT)]
+Name = Annotated[str, Meta(max_length=256)]
+Token = Annotated[str, Meta(pattern=r"^[\x20-\x7e]{1,8192}\Z")]
+"""What is sent back in a header or as a part of a path: printable ASCII."""
+Seats = Annotated[tuple[Name, ...], Meta(max_length=SEATS_MAX)]
+
+
 class _Document(msgspec.Struct, frozen=True):
     """Base of what is read: a field that we do not know is none of our business."""
 
@@ -39,17 +57,17 @@ class _Document(msgspec.Struct, frozen=True):
 class ChallengeAnswer(_Document, frozen=True):
     """GET …/challenge. kind: none | proof_of_work."""
 
-    kind: str
-    challenge: str = ""
-    bits: int = 0
+    kind: Name
+    challenge: Annotated[str, Meta(pattern=r"^[\x20-\x7e]{0,8192}\Z")] = ""
+    bits: Annotated[int, Meta(ge=0, le=32)] = 0
 
 
 class JoinAnswer(_Document, frozen=True):
     """POST …/queue."""
 
-    ticket: str
-    position: int | None
-    epoch: str
+    ticket: Token
+    position: Number | None
+    epoch: Name
     opens_at: float | None = None  # while fans gather before the opening
 
 
@@ -57,20 +75,20 @@ class DrawAnswer(_Document, frozen=True):
     """GET …/draw. `opens_at`: unix s; `seed` is null until then."""
 
     opens_at: float
-    commitment: str
-    seed: str | None
+    commitment: Name
+    seed: Name | None
 
 
 class DrawEntry(_Document, frozen=True):
     """One lot: the hash of a fan's name."""
 
-    entry: str
+    entry: Name
 
 
 class EntriesAnswer(_Document, frozen=True):
     """GET …/draw/entries: a page of them in the order of the line."""
 
-    total: int
+    total: Number
     entries: tuple[DrawEntry, ...]
 
 
@@ -78,92 +96,92 @@ class PositionData(_Document, frozen=True):
     """The data of any event of the positions stream. `at`: unix s."""
 
     at: float
-    position: int | None = None
-    epoch: str = ""
+    position: Number | None = None
+    epoch: Name = ""
 
 
 class EnterAnswer(_Document, frozen=True):
     """POST …/admission."""
 
-    pass_: str = msgspec.field(name="pass")
-    admission_no: int
-    epoch: str = ""
+    pass_: Token = msgspec.field(name="pass")
+    admission_no: Number
+    epoch: Name = ""
 
 
 class Row(_Document, frozen=True):
     """One row; its seats are numbered from 1."""
 
-    id: str
-    seats: int
-    price: str
+    id: Name
+    seats: Annotated[int, Meta(ge=0, le=SEATS_MAX)]
+    price: Name
 
 
 class SectionDocument(_Document, frozen=True):
     """One section."""
 
-    id: str
+    id: Name
     rows: tuple[Row, ...]
 
 
 class VenueAnswer(_Document, frozen=True):
     """GET …/venue."""
 
-    capacity: int
-    prices_cents: dict[str, int]
-    sections: tuple[SectionDocument, ...]
+    capacity: Number
+    prices_cents: dict[str, Number]
+    sections: Annotated[tuple[SectionDocument, ...], Meta(max_length=_SECTIONS_MAX)]
 
 
 class SeatsAnswer(_Document, frozen=True):
     """GET …/seats. `states`: section → a character for each seat, "0" free."""
 
-    epoch: str
-    seq: int
+    epoch: Name
+    seq: Number
     stale: bool
-    states: dict[str, str]
+    states: Annotated[dict[Name, Annotated[str, Meta(max_length=SEATS_MAX)]], Meta(max_length=_SECTIONS_MAX)]
 
 
 class CountsAnswer(_Document, frozen=True):
     """GET …/sections."""
 
-    counts: dict[str, int]
+    counts: dict[str, Number]
 
 
 class HoldAnswer(_Document, frozen=True):
     """POST …/holds."""
 
-    hold_id: str
-    seats: tuple[str, ...]
+    hold_id: Token
+    seats: Seats
     ttl_s: float
 
 
 class OrderAnswer(_Document, frozen=True):
     """POST …/orders and GET /api/orders/…."""
 
-    order_id: str
-    state: str
-    seats: tuple[str, ...] = ()
-    amount_cents: int = 0
+    order_id: Token
+    state: Name
+    seats: Seats = ()
+    amount_cents: Number = 0
     stale: bool = False
 
 
 class LimitAnswer(_Document, frozen=True):
     """A refusal because of the purchase limit."""
 
-    limit: int
+    limit: Number
 
 
 class PassAnswer(_Document, frozen=True):
     """POST /admin/passes."""
 
-    pass_: str = msgspec.field(name="pass")
+    pass_: Token = msgspec.field(name="pass")
 
 
 class PendingAnswer(_Document, frozen=True):
     """GET /admin/pending."""
 
-    orders_pending: int
-    holds: int
-    parked: int
+    orders_pending: Number
+    holds: Number
+    parked: Number
 
     @property
     def at_rest(self) -> bool:
@@ -176,7 +194,7 @@ def read(response: Response, kind: type[D]) -> D | None:
     if response.error or response.status >= 300:
         return None
     try:
-        return msgspec.json.decode(response.body, type=kind)
+        return decode(response.body, kind)
     except msgspec.DecodeError:
         return None
 
@@ -184,17 +202,24 @@ def read(response: Response, kind: type[D]) -> D | None:
 def says(response: Response, kind: type[msgspec.Struct]) -> bool:
     """Whether the body is such a document, whatever the status."""
     try:
-        msgspec.json.decode(response.body, type=kind)
+        decode(response.body, kind)
     except msgspec.DecodeError:
         return False
     return True
 
 
 def venue_of(answer: VenueAnswer) -> Venue:
-    """The sections with the dearest first: that is what everybody wants."""
+    """The sections with the dearest first: that is what everybody wants. Raises `msgspec.ValidationError` for a layout
+    with more seats than any venue has, or with a price that has no amount."""
+    count = sum(row.seats for section in answer.sections for row in section.rows)
+    if count > SEATS_MAX:
+        raise msgspec.ValidationError(f"the layout has {count} seats, more than {SEATS_MAX}")
+    unpriced = {row.price for section in answer.sections for row in section.rows} - answer.prices_cents.keys()
+    if unpriced:
+        raise msgspec.ValidationError(f"the price {min(unpriced)!r} has no amount")
     dearest = sorted(
         answer.sections,
-        key=lambda section: (-max(answer.prices_cents[row.price] for row in section.rows), section.id),
+        key=lambda section: (-max((answer.prices_cents[row.price] for row in section.rows), default=0), section.id),
     )
     sections = tuple(Section(name=one.id, rows=_rows(one)) for one in dearest)
     prices = {

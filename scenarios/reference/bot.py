@@ -57,12 +57,14 @@ class ReferenceBotSession(ReferenceFanSession):
         if self._loot.ticket:
             stolen, replays = self._loot.ticket, self._tactic is Tactic.REPLAY_TICKET
             ticket = stolen if replays else rewritten(stolen, self._person)
+            if not ticket:
+                return _nothing_to_steal()
             forged = "replayed" if replays else "tampered"
             return self._take_place(
                 self._begin_join(call, forged=forged), f"Authorization: Queue {ticket}\r\n".encode()
             )
         if self._loot.awaited:
-            return Answer(outcome=Outcome.FAIL, t_end_s=monotonic(), error=NOTHING_TO_STEAL)
+            return _nothing_to_steal()
         return self._scout(call)
 
     def _scout(self, call: Call) -> Answer[Place]:
@@ -75,8 +77,14 @@ class ReferenceBotSession(ReferenceFanSession):
         return answer
 
 
+def _nothing_to_steal() -> Answer[Place]:
+    return Answer(outcome=Outcome.FAIL, t_end_s=monotonic(), error=NOTHING_TO_STEAL)
+
+
 def rewritten(ticket: str, person: Person) -> str:
-    """The ticket with another fan and identity, an earlier join time and no device; its signature cannot be renewed."""
+    """The ticket with another fan and identity, an earlier join time and no device; its signature cannot be renewed.
+    Empty for what is no ticket of this system's.
+    """
 
     def earlier(content: list[object]) -> list[object]:
         kind, event, _fan, _identity, joined_us, expires_s, *_ = content
@@ -86,11 +94,15 @@ def rewritten(ticket: str, person: Person) -> str:
 
 
 def renamed(token: str, person: Person) -> str:
-    """The token with another fan and identity, and otherwise as it was; its signature cannot be renewed."""
+    """The token with another fan and identity, and otherwise as it was; its signature cannot be renewed. Empty for what
+    is no token of this system's."""
     return _edited(token, lambda content: [*content[:2], person.actor, person.identity, *content[4:]])
 
 
 def _edited(token: str, edit: Callable[[list[object]], list[object]]) -> str:
-    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    body = msgspec.msgpack.encode(edit(msgspec.msgpack.decode(raw[:-_MAC_BYTES], type=list)))
+    try:
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        body = msgspec.msgpack.encode(edit(msgspec.msgpack.decode(raw[:-_MAC_BYTES], type=list)))
+    except (ValueError, TypeError, OverflowError, RecursionError):  # no base64, no msgpack, other content
+        return ""
     return base64.urlsafe_b64encode(body + raw[-_MAC_BYTES:]).rstrip(b"=").decode()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from time import monotonic
+from typing import Final
+
 from harness.platform import Call, Person
 from harness.record.schema import Function, Outcome
 from harness.swarm.client.http import HttpClient
 from harness.swarm.recording.recorder import Recorder
 from scenarios.reference import api
+
+_ENTRIES_MAX: Final = 1_000_000
+_WITHIN_S: Final = 30.0
 
 
 def look_at_draw(client: HttpClient, recorder: Recorder, person: Person, base: str, call: Call) -> None:
@@ -30,13 +36,15 @@ def look_at_draw(client: HttpClient, recorder: Recorder, person: Person, base: s
 
 
 def _entries(client: HttpClient, base: str, call: Call) -> list[str]:
-    """Page by page; as far as they can be read."""
+    """Page by page; as far as they can be read in a reasonable time."""
     entries: list[str] = []
-    while True:
+    ends_s = monotonic() + _WITHIN_S
+    while len(entries) < _ENTRIES_MAX and monotonic() < ends_s:
         response = client.call(api.DRAW, f"{base}/draw/entries?first={len(entries)}", call)
         page = api.read(response, api.EntriesAnswer)
         if page is None or not page.entries:
-            return entries
+            break
         entries += [lot.entry for lot in page.entries]
         if len(entries) >= page.total:
-            return entries
+            break
+    return entries

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -25,8 +26,9 @@ from harness.platform import (
 )
 from harness.record.schema import Function, Outcome
 from harness.swarm.client import sse
+from harness.swarm.client.documents import decode
 from harness.swarm.client.http import HttpClient, Response
-from harness.swarm.client.sse import EventStream
+from harness.swarm.client.sse import Event, EventStream
 from harness.swarm.recording.recorder import OpenOperation, Recorder
 from harness.swarm.recording.rows import EventRow
 from scenarios.reference import api
@@ -40,6 +42,7 @@ D = TypeVar("D", bound=msgspec.Struct)
 _encode: Final = msgspec.json.Encoder().encode
 _NEWS: Final = {kind.value: kind for kind in QueueNewsKind}
 _SERVICE_UNAVAILABLE: Final = 503
+_DIGITS_MAX: Final = 18  # of a number that a column of the record can hold
 _LOOK_AT_DRAW: Final = 10  # of the first fans, so many look at what is published of the draw before the opening
 
 
@@ -145,6 +148,9 @@ class ReferenceFanSession:
         )
         if events is None:
             return _plain(response, None)
+        if not PositionStream.understands(events.first):
+            events.close()
+            return Answer(outcome=Outcome.UNKNOWN, t_end_s=response.t_end_s, error="protocol")
         self.note("connect", response.t_end_s, event_id=self.last_event_id)
         return Answer(outcome=Outcome.OK, t_end_s=response.t_end_s, value=PositionStream(self, events))
 
@@ -165,7 +171,12 @@ class ReferenceFanSession:
     def venue(self, call: Call) -> Answer[Venue]:
         """The layout."""
         response = self._client.call(api.VENUE, f"{self._base}/venue", call)
-        venue = self._shared.read(response.body) if response.error == "" else None
+        venue = None
+        if response.error == "":
+            try:
+                venue = self._shared.read(response.body)
+            except msgspec.DecodeError:
+                _misread(response)
         self._prices_cents = venue.prices_cents if venue else {}
         return _plain(response, venue)
 
@@ -203,7 +214,7 @@ class ReferenceFanSession:
     def release(self, call: Call, hold: Hold) -> Answer[None]:
         """Give a hold back."""
         operation = self._begin(Function.RELEASE, call, key=hold.hold_id, value={"seats": hold.seats})
-        path = f"{self._base}/holds/{hold.hold_id}"
+        path = f"{self._base}/holds/{quote(hold.hold_id, safe='')}"
         response = self._client.call(api.RELEASE, path, operation.call, self._pass)
         final = response.status in (401, 404, 409, 410)
         return _ended(operation, response, errors={404: "expired", 410: "expired"}, final=final, doubted=True)
@@ -232,7 +243,8 @@ class ReferenceFanSession:
     def order(self, call: Call, order_id: str) -> Answer[Order]:
         """How an order stands."""
         operation = self._begin(Function.ORDER, call, key=order_id)
-        response = self._client.call(api.ORDER, f"/api/orders/{order_id}", operation.call, self._pass)
+        path = f"/api/orders/{quote(order_id, safe='')}"
+        response = self._client.call(api.ORDER, path, operation.call, self._pass)
         return end_order(operation, response)
 
     def _shown_cents(self, seats: tuple[str, ...]) -> int | None:
@@ -252,7 +264,7 @@ class ReferenceFanSession:
         """One row of EVENTS. `event_id` is `epoch:number`."""
         person = self._person
         epoch, _, number = event_id.rpartition(":")
-        seq = int(number) if number.isdecimal() else None
+        seq = int(number) if number.isdecimal() and len(number) <= _DIGITS_MAX else None
         self._recorder.event(
             EventRow(person.user, person.kind, person.actor, "positions", event, t_s, at, epoch, seq, position, error)
         )
@@ -272,18 +284,35 @@ class PositionStream:
         self._followed = True  # until it ends, or the fan leaves it
 
     def __iter__(self) -> Iterator[QueueNews]:
-        session = self._session
+        session, error = self._session, ""
         while (event := self._events.read()) is not None:  # a generator less for each of thousands who wait
             kind = _NEWS.get(event.event)
             if kind is None:
                 continue
-            data = msgspec.json.decode(event.data, type=api.PositionData)
-            session.last_event_id = event.id or session.last_event_id
-            session.note(kind.value, monotonic(), at=data.at, event_id=event.id or "", position=data.position)
+            try:
+                data = decode(event.data, api.PositionData)
+            except msgspec.DecodeError:
+                self._events.close()
+                error = "protocol"
+                break
+            session.last_event_id = event.id
+            session.note(kind.value, monotonic(), at=data.at, event_id=event.id, position=data.position)
             self._followed = kind is not QueueNewsKind.ADMITTED
             yield QueueNews(kind=kind, position=data.position)
+        session.last_event_id = self._events.last_event_id
         self._followed = False
-        session.note("disconnect", monotonic(), error=self._events.error)
+        session.note("disconnect", monotonic(), error=error or self._events.error)
+
+    @staticmethod
+    def understands(event: Event | None) -> bool:
+        """Whether it is of a kind that is none of our business, or can be read."""
+        if event is None or event.event not in _NEWS:
+            return True
+        try:
+            decode(event.data, api.PositionData)
+        except msgspec.DecodeError:
+            return False
+        return True
 
     @property
     def reconnect_s(self) -> float | None:
@@ -319,10 +348,15 @@ def _read(response: Response, kind: type[D], *statuses: int) -> D | None:
     if response.error or (statuses and response.status not in statuses):
         return None
     try:
-        return msgspec.json.decode(response.body, type=kind)
+        return decode(response.body, kind)
     except msgspec.DecodeError:
-        response.outcome, response.error = Outcome.UNKNOWN.value, "protocol"
+        _misread(response)
         return None
+
+
+def _misread(response: Response) -> None:
+    """It is no answer: it says something else than it should."""
+    response.outcome, response.error = Outcome.UNKNOWN.value, "protocol"
 
 
 def _plain(response: Response, value: T | None) -> Answer[T]:

@@ -7,11 +7,12 @@ does: a refusal's wish is in the answer, and that of a close is waited for befor
 from __future__ import annotations
 
 from time import monotonic
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 import gevent
 import msgspec
+from msgspec import Meta
 
 from harness.platform import Answer, Call, Person
 from harness.swarm.client.documents import decoder_of
@@ -19,6 +20,7 @@ from harness.swarm.client.http import CallFailed, ClientLimits
 from harness.swarm.client.websocket import FeedSocket
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.recording.rows import EventRow
+from scenarios.reference.api import SEATS_MAX, Name, Number
 
 STREAM: Final = "feed"
 
@@ -32,25 +34,25 @@ class _Told(msgspec.Struct, frozen=True, tag_field="type"):
 class Snapshot(_Told, frozen=True, tag="snapshot"):
     """Every seat that is not free, as of `seq`."""
 
-    epoch: str
-    seq: int
-    seats: dict[str, int]
+    epoch: Name
+    seq: Number
+    seats: Annotated[dict[Name, Number], Meta(max_length=SEATS_MAX)]
 
 
 class SeatChange(_Told, frozen=True, tag="seat"):
     """One seat changed."""
 
-    epoch: str
-    seq: int
-    seat: str
-    state: int
+    epoch: Name
+    seq: Number
+    seat: Name
+    state: Number
 
 
 class Resync(_Told, frozen=True, tag="resync"):
     """History is gone; a snapshot follows."""
 
-    epoch: str
-    seq: int
+    epoch: Name
+    seq: Number
 
 
 class Score(_Told, frozen=True, tag="score"):

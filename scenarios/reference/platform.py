@@ -6,6 +6,8 @@ To rehearse a platform of your own, write a class like `ReferencePlatform` and n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
+from typing import Final
 
 from harness.platform import AckedOrder, Addresses, Capability, FinalReads, Person
 from harness.scenario import Tactic
@@ -19,6 +21,9 @@ from scenarios.reference.probes import Prober
 from scenarios.reference.settle import Operator
 from scenarios.reference.venue import SharedVenue
 
+_SETTLING: Final = 1.75
+"""By so many times the time that it may take to come to rest, the whole state at rest is read, probed and swept."""
+
 
 class ReferencePlatform:
     """See `harness.platform.Platform`."""
@@ -29,6 +34,7 @@ class ReferencePlatform:
         self._booking = resolve(addresses.booking)
         self._loot = Loot()
         self._shared = SharedVenue()
+        self._settled_by_s = float("inf")
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -68,14 +74,15 @@ class ReferencePlatform:
 
     def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
         """The state at rest; then every way past the queue is tried, for a free seat where there is one."""
-        operator = Operator(self._addresses, self._recorder)
+        self._settled_by_s = monotonic() + _SETTLING * timeout_s
+        operator = Operator(self._addresses, self._recorder, self._settled_by_s)
         reads = operator.read(acked, timeout_s)
         seats = sorted(reads.seats or (), key=lambda seat: seat.state != "free")
-        if seats:
+        if seats and monotonic() < self._settled_by_s:
             expired = operator.expired_pass()
             Prober(self._booking, self._addresses, self._recorder, seats[0].seat, expired=expired).run()
         return reads
 
     def sweep(self, seats: Sequence[str]) -> None:
         """Hold and release each seat."""
-        Operator(self._addresses, self._recorder).sweep(seats)
+        Operator(self._addresses, self._recorder, self._settled_by_s).sweep(seats)

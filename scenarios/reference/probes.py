@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from time import monotonic
 from typing import Final
+from urllib.parse import quote
 
 import gevent
 import msgspec
@@ -19,7 +20,7 @@ import msgspec
 from harness.platform import Addresses, Call, Person
 from harness.record.schema import Function, Outcome
 from harness.swarm.client.http import Endpoint, HttpClient, Response
-from harness.swarm.client.transport import Origin
+from harness.swarm.client.transport import ClientLimits, Origin
 from harness.swarm.recording.recorder import OpenOperation, Recorder
 from scenarios.reference import api
 from scenarios.reference.bot import renamed, rewritten
@@ -34,6 +35,7 @@ _GRANTED: Final = 201
 _WAITING: Final = 425
 _CALLED_WITHIN_S: Final = 4.0
 _POLL_S: Final = 0.25
+_LIMITS: Final = ClientLimits(connect_s=2.0, first_byte_s=2.0, whole_s=2.0)  # of each step of each way
 _BITS_MAX: Final = 20  # a harder proof of work is not worth a probe
 
 
@@ -47,7 +49,7 @@ class Prober:
         self, booking: Origin, addresses: Addresses, recorder: Recorder, seat: str, *, expired: str = ""
     ) -> None:
         self._recorder = recorder
-        self._client = HttpClient(booking, recorder, _PROBER)
+        self._client = HttpClient(booking, recorder, _PROBER, _LIMITS)
         self._expired = expired
         self._base = f"/api/events/{addresses.event}"
         self._seat = seat
@@ -64,16 +66,20 @@ class Prober:
             self._hold(self._begin("ticket for a pass"), _authority("Pass", ticket, _PROBER))
             self._with_tampered_ticket(ticket)
             pass_, _ = self._enter(ticket, _PROBER)
+            if pass_ and (tampered := renamed(pass_, _OTHER)):
+                self._hold(self._begin("tampered pass"), _authority("Pass", tampered, _OTHER))
             if pass_:
-                self._hold(self._begin("tampered pass"), _authority("Pass", renamed(pass_, _OTHER), _OTHER))
                 self._hold(self._begin("shared pass"), _authority("Pass", pass_, _OTHER))
                 self._come_in(self._begin("shared ticket"), ticket)
         finally:
             self._client.close()
 
     def _with_tampered_ticket(self, ticket: str) -> None:
+        tampered = rewritten(ticket, _OTHER)
+        if not tampered:
+            return
         operation = self._begin("tampered ticket")
-        joined, refused = self._join(_authority("Queue", rewritten(ticket, _OTHER), _OTHER), _OTHER, b"", operation)
+        joined, refused = self._join(_authority("Queue", tampered, _OTHER), _OTHER, b"", operation)
         if joined:
             self._come_in(operation, joined)
         else:
@@ -94,7 +100,7 @@ class Prober:
         granted = api.read(answer, api.HoldAnswer) if answer.status == _GRANTED else None
         if granted:
             operation.end(Outcome.OK, t_end_s=answer.t_end_s)
-            path = f"{self._base}/holds/{granted.hold_id}"
+            path = f"{self._base}/holds/{quote(granted.hold_id, safe='')}"
             self._client.call(api.SETTLE_DELETE, path, operation.call_now(), headers)
         elif answer.status in _PAST_THE_ENTRANCE:
             operation.end(Outcome.OK, value={"seats": [self._seat], "status": answer.status}, t_end_s=answer.t_end_s)

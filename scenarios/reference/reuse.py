@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -22,10 +23,15 @@ TRIES: Final = 3
 
 def reused_orders(orders: Sequence[FinalOrder]) -> tuple[FinalOrder, ...]:
     """A few confirmed ones, of fans who have the fewest seats: a purchase limit would hide what is tried here."""
-    confirmed = [order for order in orders if order.state == "confirmed"]
+    confirmed = [order for order in orders if order.state == "confirmed" and _is_token(order.idempotency_key)]
     seats = Counter(order.fan for order in confirmed)
     one_of_each = {order.fan: order for order in confirmed}.values()
     return tuple(sorted(one_of_each, key=lambda order: (seats[order.fan], order.order_id))[:TRIES])
+
+
+def _is_token(key: str) -> bool:
+    """Whether it can be sent in a header."""
+    return key != "" and key.isascii() and key.isprintable() and " " not in key
 
 
 def reuse_key(
@@ -55,7 +61,7 @@ def reuse_key(
     else:
         refused = response.status in _REFUSED
         operation.end(Outcome.FAIL if refused else Outcome.UNKNOWN, error="status", t_end_s=response.t_end_s)
-    client.call(api.SETTLE_DELETE, f"{base}/holds/{held.hold_id}", operation.call_now(), authority)
+    client.call(api.SETTLE_DELETE, f"{base}/holds/{quote(held.hold_id, safe='')}", operation.call_now(), authority)
 
 
 def _now() -> Call:

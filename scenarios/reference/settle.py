@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 import gevent
 import msgspec
 from gevent.pool import Pool
+from msgspec import structs
 
 from harness.platform import AckedOrder, Addresses, Call, FinalEntry, FinalOrder, FinalReads, FinalSeat, Person
 from harness.record.schema import Function, Outcome, SeatMapFacts
+from harness.swarm.client.documents import decode, decode_lines
 from harness.swarm.client.http import HttpClient, Response
-from harness.swarm.client.transport import Origin, resolve
+from harness.swarm.client.transport import ClientLimits, Origin, resolve
 from harness.swarm.recording.recorder import Recorder
 from scenarios.reference import api
 from scenarios.reference.draw import look_at_draw
@@ -28,12 +31,19 @@ _AT_ONCE: Final = 16
 _POLL_S: Final = 0.25
 _STATES: Final = {"0": "free", "1": "held", "2": "sold"}
 _TRIES: Final = 5
+_LIMITS: Final = ClientLimits(body_bytes=64 * 1024 * 1024)  # an export of a large sale
+_SHORTEST_S: Final = 1.0
 
 
 class Operator:
-    """An operator of the reference booking system. Several greenlets at a time: a client each."""
+    """An operator of the reference booking system. Several greenlets at a time: a client each.
 
-    def __init__(self, addresses: Addresses, recorder: Recorder) -> None:
+    Nothing here raises for what the system answers, and nothing is begun after `ends_s`, an instant of the monotonic
+    clock: what cannot be read is null, and a note says why.
+    """
+
+    def __init__(self, addresses: Addresses, recorder: Recorder, ends_s: float = float("inf")) -> None:
+        self._ends_s = ends_s
         self._recorder = recorder
         self._event_base = f"/api/events/{addresses.event}"
         self._token = f"Authorization: Bearer {addresses.admin_token}\r\n".encode()
@@ -83,12 +93,18 @@ class Operator:
         pending: api.PendingAnswer | None = None
         while True:
             response = self._get(client, "/admin/pending")
-            if response.error == "":
-                pending = msgspec.json.decode(response.body, type=api.PendingAnswer)
-                if pending.at_rest:
-                    break
+            why = response.error
+            if why == "":
+                try:
+                    pending = decode(response.body, api.PendingAnswer)
+                except msgspec.DecodeError as error:
+                    why = f"what is pending could not be understood: {error}"
+                else:
+                    why = f"{pending}"
+                    if pending.at_rest:
+                        break
             if monotonic() > deadline_s:
-                notes.append(f"not at rest: {pending}" if pending else f"not at rest: {response.error}")
+                notes.append(f"not at rest: {why}")
                 break
             gevent.sleep(_POLL_S)
         client.close()
@@ -106,9 +122,12 @@ class Operator:
         """False: the platform would not say, in a few tries."""
         person = Person(user=-1, kind=_OPERATOR.kind, actor=order.actor, identity=order.identity)
         for _ in range(_TRIES):
+            if self._is_over:
+                break
             authority = self.pass_for(order.actor)
             operation = self._recorder.begin(person, Function.ORDER, _now(), key=order.order_id, value={})
-            response = client.call(api.SETTLE_GET, f"/api/orders/{order.order_id}", operation.call, authority)
+            path = f"/api/orders/{quote(order.order_id, safe='')}"
+            response = client.call(api.SETTLE_GET, path, operation.call, authority)
             answer = end_order(operation, response)
             if answer.outcome is Outcome.OK or answer.error == "missing":
                 return True
@@ -128,22 +147,35 @@ class Operator:
         free = [seat.seat for seat in seats if seat.state == "free"]
         client = self._client(self._booking)
         for order, seat in zip(reused_orders(orders or ()), free, strict=False):
+            if self._is_over:
+                break
             reuse_key(client, self._recorder, self._event_base, order, seat, self.pass_for)
         client.close()
 
     def _read_seats(self, deadline_s: float, notes: list[str]) -> tuple[api.VenueAnswer, api.SeatsAnswer] | None:
         """The layout and a seat map that is not stale."""
         client = self._client(self._booking)
-        venue = self._read(client, f"{self._event_base}/venue", api.VenueAnswer)
-        while True:
-            seats = self._read(client, f"{self._event_base}/seats", api.SeatsAnswer)
-            if (seats is not None and not seats.stale) or monotonic() > deadline_s:
-                break
-            gevent.sleep(_POLL_S)
-        client.close()
-        if venue is None or seats is None or seats.stale:
-            notes.append("the seat map could not be read fresh")
+        try:
+            return self._layout_and_map(client, deadline_s)
+        except _Unread as problem:
+            notes.append(str(problem))
             return None
+        finally:
+            client.close()
+
+    def _layout_and_map(self, client: HttpClient, deadline_s: float) -> tuple[api.VenueAnswer, api.SeatsAnswer]:
+        """Raises `_Unread`."""
+        venue = self._read(client, f"{self._event_base}/venue", api.VenueAnswer, "layout")
+        try:
+            api.venue_of(venue)
+        except msgspec.ValidationError as error:
+            raise _Unread(f"the layout could not be understood: {error}") from None
+        while (seats := self._read(client, f"{self._event_base}/seats", api.SeatsAnswer, "seat map")).stale:
+            if monotonic() > deadline_s:
+                raise _Unread("the seat map could not be read fresh")
+            gevent.sleep(_POLL_S)
+        if sum(map(len, seats.states.values())) > api.SEATS_MAX:
+            raise _Unread(f"the seat map has more than {api.SEATS_MAX} seats")
         return venue, seats
 
     def _export(
@@ -156,7 +188,7 @@ class Operator:
         client.close()
         try:
             if response.error == "":
-                return tuple(msgspec.json.Decoder(kind).decode_lines(response.body))
+                return tuple(decode_lines(response.body, kind))
             notes.append(f"the {what} could not be read: {response.error} {response.status}")
         except msgspec.DecodeError as error:
             notes.append(f"the {what} could not be understood: {error}")
@@ -168,7 +200,7 @@ class Operator:
         def take(part: Sequence[Item]) -> list[bool]:
             client = self._client(self._booking)
             try:
-                return [work(client, item) for item in part]
+                return [not self._is_over and work(client, item) for item in part]
             finally:
                 client.close()
 
@@ -182,8 +214,10 @@ class Operator:
         response = client.call(api.SETTLE_POST, path, operation.call, authority + api.JSON_BODY, body)
         if response.status == 201:
             operation.end(Outcome.OK, t_end_s=response.t_end_s)
-            hold = msgspec.json.decode(response.body, type=api.HoldAnswer)
-            client.call(api.SETTLE_DELETE, f"{path}/{hold.hold_id}", operation.call_now(), authority)
+            hold = api.read(response, api.HoldAnswer)
+            if hold is not None:
+                path = f"{path}/{quote(hold.hold_id, safe='')}"
+                client.call(api.SETTLE_DELETE, path, operation.call_now(), authority)
         elif response.status == 409:
             operation.end(Outcome.FAIL, error="conflict", t_end_s=response.t_end_s)
         else:
@@ -206,22 +240,38 @@ class Operator:
         answer = api.read(response, api.PassAnswer)
         return answer.pass_ if answer else ""
 
-    def _read(self, client: HttpClient, path: str, kind: type[T]) -> T | None:
+    def _read(self, client: HttpClient, path: str, kind: type[T], what: str) -> T:
+        """Raises `_Unread`."""
         response = self._get(client, path)
-        return msgspec.json.decode(response.body, type=kind) if response.error == "" else None
+        if response.error:
+            raise _Unread(f"the {what} could not be read: {response.error} {response.status}")
+        try:
+            return decode(response.body, kind)
+        except msgspec.DecodeError as error:
+            raise _Unread(f"the {what} could not be understood: {error}") from None
 
     def _get(self, client: HttpClient, path: str) -> Response:
         """A few tries: the platform has just been through faults."""
         response = client.call(api.SETTLE_GET, path, _now(), self._token)
         for _ in range(_TRIES):
-            if response.error == "":
+            if response.error == "" or self._is_over:
                 break
             gevent.sleep(_POLL_S)
             response = client.call(api.SETTLE_GET, path, _now(), self._token)
         return response
 
     def _client(self, origin: Origin) -> HttpClient:
-        return HttpClient(origin, self._recorder, _OPERATOR)
+        left_s = max(_SHORTEST_S, min(_LIMITS.whole_s, self._ends_s - monotonic()))
+        limits = structs.replace(_LIMITS, first_byte_s=min(left_s, _LIMITS.first_byte_s), whole_s=left_s)
+        return HttpClient(origin, self._recorder, _OPERATOR, limits)
+
+    @property
+    def _is_over(self) -> bool:
+        return monotonic() > self._ends_s
+
+
+class _Unread(Exception):
+    """Something of the state at rest that could not be read. The message says why, in one line."""
 
 
 def _now() -> Call:

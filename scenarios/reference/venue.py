@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from harness.platform import SeatMap, Venue
+from harness.swarm.client.documents import decode
 from harness.swarm.recording.shown_maps import ShownMaps
 from scenarios.reference import api
 
@@ -20,7 +19,7 @@ class SharedVenue:
     def read(self, layout: bytes) -> Venue:
         """The layout, as it was answered. Raises `msgspec.DecodeError`."""
         if layout != self._layout:
-            self._venue = api.venue_of(msgspec.json.decode(layout, type=api.VenueAnswer))
+            self._venue = api.venue_of(decode(layout, api.VenueAnswer))
             self._layout = layout
         return self._venue
 

@@ -76,6 +76,11 @@ class EventStream:
             raise CallFailed("protocol" if self._is_garbled else "reset")
         self._first: Event | None = first
 
+    @property
+    def first(self) -> Event | None:
+        """Its first event, until that is read."""
+        return self._first
+
     def read(self) -> Event | None:
         """The next event; null: the stream has ended, in order or with an `error`."""
         event, self._first = self._first, None
