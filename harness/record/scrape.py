@@ -1,29 +1,29 @@
 """Reads the platform's Prometheus pages into the record's `metrics` table, on the release clock.
 
 It runs on a thread of its own beside the rehearsal and never goes through a fault proxy. A source that does not answer
-leaves a gap, never a zero; a source that never answered becomes an anomaly. The scraper writes its own lateness into
-the same table, so that a gap of the scraper's is not taken for the platform's.
+leaves a gap, never a zero; a source that never gave a page becomes an anomaly that says what it answered instead. The
+scraper writes its own lateness into the same table, so that a gap of the scraper's is not taken for the platform's.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
-import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.errors import EnvironmentProblem, NoVerdict
+from harness.record.fetch import Fetcher, FetchFailed
 from harness.record.paths import RunPaths
 from harness.record.schema import OWN_SOURCE, SCRAPE_LATE, Anomaly
 from harness.record.writer import Row, TableWriter
 
 PERIOD_S: Final = 0.5
-_TIMEOUT_S: Final = 1.0
-_ANSWERS_WITHIN_S: Final = 2 * _TIMEOUT_S  # to connect, and to answer
+_ANSWERS_WITHIN_S: Final = 2.0
+PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
+_HTML: Final = (b"<!doctype", b"<html")
 _LANGUAGE_METRICS: Final = ("python_", "process_")
 _KEPT: Final = "process_cpu_seconds"  # shows which process saturates first
 
@@ -44,8 +44,9 @@ class Scraper:
         verify: str | bool = True,
     ) -> None:
         self._sources = dict(sources)
-        self._headers = headers or {}
-        self._verify = verify
+        self._pages = {
+            name: MetricsPage(url, (headers or {}).get(name), verify=verify) for name, url in sources.items()
+        }
         self._writer = TableWriter(paths, "metrics")
         self._answered: set[str] = set()
         self._t0_monotonic_s = 0.0
@@ -62,7 +63,12 @@ class Scraper:
     def anomalies(self) -> tuple[Anomaly, ...]:
         """What a reader must know about the metrics. Only after the context has ended."""
         silent = sorted(set(self._sources) - self._answered)
-        found = [Anomaly(t_s=None, source=name, text=f"the metrics of {name} never answered") for name in silent]
+        found = [
+            Anomaly(
+                t_s=None, source=name, text=f"the metrics of {name} {self._pages[name].instead or 'never answered'}"
+            )
+            for name in silent
+        ]
         if self._problem is not None:
             found.append(Anomaly(t_s=None, source="metrics", text=str(self._problem)))
         return tuple(found)
@@ -90,26 +96,22 @@ class Scraper:
             self.failure = f"the thread that scrapes the metrics died: {type(error).__name__}: {error}"
 
     def _scrape_on(self) -> None:
-        with requests.Session() as session:
-            session.trust_env = False
-            session.verify = self._verify
-            due_s = time.monotonic()
-            while not self._stop.wait(max(0.0, due_s - time.monotonic())):
-                late_s = time.monotonic() - due_s
-                for source, url in self._sources.items():
-                    late_s += self._scrape(session, source, url)
-                ended_s = time.monotonic()
-                self._note_late(ended_s, late_s)
-                due_s = max(due_s + PERIOD_S, ended_s)
+        due_s = time.monotonic()
+        while not self._stop.wait(max(0.0, due_s - time.monotonic())):
+            late_s = time.monotonic() - due_s
+            for source, page in self._pages.items():
+                late_s += self._scrape(source, page)
+            ended_s = time.monotonic()
+            self._note_late(ended_s, late_s)
+            due_s = max(due_s + PERIOD_S, ended_s)
+        for page in self._pages.values():
+            page.close()
 
-    def _scrape(self, session: requests.Session, source: str, url: str) -> float:
+    def _scrape(self, source: str, page: MetricsPage) -> float:
         """Read one page. Returns how many seconds it took beyond the time that a source may take."""
         begun_s = time.monotonic()
-        t_s = begun_s - self._t0_monotonic_s
-        with contextlib.suppress(requests.RequestException, ValueError):
-            page = session.get(url, timeout=_TIMEOUT_S, headers=self._headers.get(source))
-            page.raise_for_status()
-            rows = list(rows_of(page.text, source, t_s))
+        rows = page.rows(source, begun_s - self._t0_monotonic_s)
+        if rows is not None:
             self._writer.append(rows)
             self._answered.add(source)
         return max(0.0, time.monotonic() - begun_s - _ANSWERS_WITHIN_S)
@@ -117,6 +119,34 @@ class Scraper:
     def _note_late(self, ended_s: float, late_s: float) -> None:
         t_s = ended_s - self._t0_monotonic_s
         self._writer.append([{"t_s": t_s, "source": OWN_SOURCE, "name": SCRAPE_LATE, "labels": "", "value": late_s}])
+
+
+class MetricsPage:
+    """One source. `instead`: what it answered last that was no page of metrics; "" for nothing."""
+
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None, *, verify: str | bool = True) -> None:
+        self.instead = ""
+        self._fetcher = Fetcher(url, headers, verify=verify, within_s=_ANSWERS_WITHIN_S, bytes_max=PAGE_BYTES_MAX)
+
+    def rows(self, source: str, t_s: float) -> list[Row] | None:
+        """What it says now, as rows of METRICS; null: it gave no page."""
+        try:
+            page = self._fetcher.fetch()
+        except FetchFailed as failure:
+            self.instead = str(failure)
+            return None
+        if "text/html" in page.content_type.lower() or page.body.lstrip()[:9].lower().startswith(_HTML):
+            self.instead = "answered HTML, no page of metrics"
+            return None
+        try:
+            return list(rows_of(page.body.decode("utf-8", "replace"), source, t_s))
+        except Exception:  # noqa: BLE001 - the parser stumbles in many ways
+            self.instead = "answered no page of metrics"
+            return None
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._fetcher.close()
 
 
 def rows_of(page: str, source: str, t_s: float) -> Iterable[Row]:

@@ -1,0 +1,207 @@
+"""Fetches small pages over HTTP with a limit on their time and their size, whatever the other side does.
+
+`requests` limits the time of each read only: a page that comes a byte at a time never ends for it. Here the whole
+answer is due at one instant. No redirect is followed, and nothing that comes encoded is decoded.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Final, cast
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+_PIECE_BYTES: Final = 65_536
+_SHORTEST_S: Final = 0.001
+_TARGET_SAFE: Final = "%/:=&?~#+!$,;'@()*[]|"
+
+
+class FetchFailed(Exception):
+    """There is no page. The message says what there was instead, as "answered 404"; "" when nothing was answered."""
+
+
+class FetchedPage(msgspec.Struct, frozen=True):
+    """What was answered with a 200."""
+
+    content_type: str
+    body: bytes
+
+
+class Fetcher:
+    """Fetches one URL again and again, over one connection while that lasts.
+
+    `verify`: whether certificates are checked, or a file of those to trust. Raises ValueError for a URL that is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        verify: str | bool = True,
+        within_s: float,
+        bytes_max: int,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no http or https URL")
+        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        self._target = quote(path, safe=_TARGET_SAFE)
+        self._headers = {"Accept-Encoding": "identity", "User-Agent": "gatecrash", **(headers or {})}
+        self._within_s = within_s
+        self._bytes_max = bytes_max
+        context = _context(verify) if parts.scheme == "https" else None
+        self._connection = _Connection(parts.hostname, parts.port or (443 if context else 80), context)
+
+    def fetch(self) -> FetchedPage:
+        """The page. Raises `FetchFailed`."""
+        connection = self._connection
+        connection.deadline_s = time.monotonic() + self._within_s
+        reused = connection.sock is not None
+        try:
+            try:
+                return self._ask()
+            except (http.client.RemoteDisconnected, ConnectionError):  # it was closed while it lay idle
+                if not reused:
+                    raise
+                connection.close()
+                return self._ask()
+        except FetchFailed:
+            connection.close()
+            raise
+        except TimeoutError:
+            connection.close()
+            raise FetchFailed(self._late() if connection.has_answered else "") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            connection.close()
+            said = f"answered no HTTP: {type(error).__name__}" if connection.has_answered else ""
+            raise FetchFailed(said) from None
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._connection.close()
+
+    def _ask(self) -> FetchedPage:
+        connection = self._connection
+        connection.has_answered = False
+        connection.request("GET", self._target, headers=self._headers)
+        with connection.getresponse() as response:
+            page = self._take(response)
+        if response.will_close:
+            connection.close()
+        return page
+
+    def _take(self, response: http.client.HTTPResponse) -> FetchedPage:
+        if response.status != http.client.OK:
+            leads = " and redirects are not followed" if 300 <= response.status < 400 else ""
+            raise FetchFailed(f"answered {response.status}{leads}")
+        coding = response.headers.get("Content-Encoding", "").strip().lower()
+        if coding not in ("", "identity"):
+            raise FetchFailed("answered in an encoding that was not asked for")
+        return FetchedPage(response.headers.get("Content-Type", ""), self._read(response))
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while piece := response.read1(_PIECE_BYTES):
+            parts.append(piece)
+            size += len(piece)
+            if size > self._bytes_max:
+                raise FetchFailed(f"answered more than {self._bytes_max:,} bytes")
+        if response.length:
+            raise FetchFailed("answered less than it said")
+        return b"".join(parts)
+
+    def _late(self) -> str:
+        return f"answered no whole page within {self._within_s:g} s"
+
+
+class _Connection(http.client.HTTPConnection):
+    """One whose every wait ends at `deadline_s`. `has_answered`: whether a byte has come since the last request."""
+
+    def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        super().__init__(host, port)
+        self.deadline_s = 0.0
+        self.has_answered = False
+        self._context = context
+
+    @property
+    def left_s(self) -> float:
+        """Until the deadline. Raises TimeoutError."""
+        left_s = self.deadline_s - time.monotonic()
+        if left_s <= 0.0:
+            raise TimeoutError
+        return max(_SHORTEST_S, left_s)
+
+    def connect(self) -> None:
+        """Connected, and secured where that is wanted, before the deadline."""
+        raw = socket.create_connection((self.host, self.port), timeout=self.left_s)
+        try:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context is not None:
+                raw.settimeout(self.left_s)
+                raw = self._context.wrap_socket(raw, server_hostname=self.host)
+        except BaseException:
+            raw.close()
+            raise
+        self.sock = cast("socket.socket", _Timed(raw, self))
+
+
+class _Timed:
+    """A socket as `http.client` uses it. Closed, it stays open for the reader of the last answer."""
+
+    def __init__(self, raw: socket.socket, connection: _Connection) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._incoming: _Incoming | None = None
+
+    def sendall(self, data: bytes) -> None:
+        self._raw.settimeout(self._connection.left_s)
+        self._raw.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        self._incoming = _Incoming(self._raw, self._connection)
+        return io.BufferedReader(self._incoming)
+
+    def close(self) -> None:
+        if self._incoming is None or self._incoming.closed:
+            self._raw.close()
+        else:
+            self._incoming.is_last = True
+
+
+class _Incoming(io.RawIOBase):
+    """What the other side says."""
+
+    def __init__(self, raw: socket.socket, connection: _Connection) -> None:
+        self._raw = raw
+        self._connection = connection
+        self.is_last = False  # whether the socket is closed with it
+
+    def close(self) -> None:
+        super().close()
+        if self.is_last:
+            self._raw.close()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self._raw.settimeout(self._connection.left_s)
+        count = self._raw.recv_into(buffer)
+        self._connection.has_answered = self._connection.has_answered or count > 0
+        return count
+
+
+def _context(verify: str | bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
