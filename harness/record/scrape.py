@@ -43,7 +43,6 @@ class Scraper:
         *,
         verify: str | bool = True,
     ) -> None:
-        self._sources = dict(sources)
         self._pages = {
             name: MetricsPage(url, (headers or {}).get(name), verify=verify) for name, url in sources.items()
         }
@@ -62,12 +61,10 @@ class Scraper:
 
     def anomalies(self) -> tuple[Anomaly, ...]:
         """What a reader must know about the metrics. Only after the context has ended."""
-        silent = sorted(set(self._sources) - self._answered)
         found = [
-            Anomaly(
-                t_s=None, source=name, text=f"the metrics of {name} {self._pages[name].instead or 'never answered'}"
-            )
-            for name in silent
+            Anomaly(t_s=None, source=name, text=f"the metrics of {name} {page.instead or 'never answered'}")
+            for name, page in sorted(self._pages.items())
+            if name not in self._answered
         ]
         if self._problem is not None:
             found.append(Anomaly(t_s=None, source="metrics", text=str(self._problem)))

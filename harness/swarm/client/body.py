@@ -15,27 +15,26 @@ from harness.swarm.client.transport import CallFailed, Connection
 class Body:
     """A body whose length nobody knows beforehand. `length`: CHUNKED, CLOSE_DELIMITED, or the bytes that are due.
 
-    `received`: what came with the head. `idle_s`: how long silence is put up with; null: the connection's deadline
-    holds as it is.
+    `received`: what came with the head.
     """
 
-    __slots__ = ("_connection", "_decoder", "_idle_s", "_left", "_received", "rest")
+    __slots__ = ("_connection", "_decoder", "_left", "_received", "idle_s", "rest")
 
-    def __init__(self, connection: Connection, length: int, received: bytes, idle_s: float | None = None) -> None:
+    def __init__(self, connection: Connection, length: int, received: bytes) -> None:
         self.rest = b""  # what came after the end
+        self.idle_s: float | None = None  # how long silence is put up with; null: the connection's deadline holds
         self._connection = connection
         self._decoder = ChunkDecoder() if length == CHUNKED else None
         self._left = length
         self._received = received
-        self._idle_s = idle_s
 
     def read(self) -> bytes:
         """Some bytes of it; empty: it has ended. Raises `CallFailed`, `MalformedResponse`."""
         piece = self._take(self._received) if self._received else b""
         self._received = b""
         while not piece and not self._has_ended():
-            if self._idle_s is not None:
-                self._connection.deadline_s = monotonic() + self._idle_s
+            if self.idle_s is not None:
+                self._connection.deadline_s = monotonic() + self.idle_s
             data = self._connection.receive()
             if not data:
                 if self._left != CLOSE_DELIMITED:

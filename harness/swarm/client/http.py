@@ -157,15 +157,20 @@ class HttpClient:
         """Send a request whose expected answer is an endless body; `start` reads that up to its first event, and is
         told the Content-Type.
 
-        The row is written when `start` returns, so its first byte is the first event. Reading the body later raises
-        `CallFailed` when the connection is lost or silent for too long. Any other answer is read whole.
+        The row is written when `start` returns, so its first byte is the first event; that is due within the longer of
+        `whole_s` and `idle_s`. Reading the body later raises `CallFailed` when the connection is lost or silent for too
+        long. Any other answer is read whole.
         """
         try:
             head = self._exchange(endpoint, target, headers, None)
             if head.status not in endpoint.expects:
                 return self._answered(endpoint, call, head, self._read_body(head, to_head=False)), None
             content_type = (head.get(b"content-type") or b"").decode("latin-1")
-            started = start(self._body(head, self._limits.idle_s), content_type)
+            body = self._body(head)
+            if self._connection is not None:
+                self._connection.deadline_s = self._t_start_s + max(self._limits.whole_s, self._limits.idle_s)
+            started = start(body, content_type)
+            body.idle_s = self._limits.idle_s
         except (CallFailed, MalformedResponse) as failure:
             return self._failed(endpoint, call, failure), None
         except BaseException:
@@ -299,7 +304,7 @@ class HttpClient:
         return rest[:length] if self._rest else rest
 
     def _gather(self, head: Head) -> bytes:
-        body = self._body(head, None)
+        body = self._body(head)
         parts: list[bytes] = []
         size = 0
         while piece := body.read():
@@ -310,10 +315,10 @@ class HttpClient:
         self._rest = body.rest
         return b"".join(parts)
 
-    def _body(self, head: Head, idle_s: float | None) -> Body:
+    def _body(self, head: Head) -> Body:
         assert self._connection is not None  # noqa: S101 - the head was read from it
         received, self._rest = self._rest, b""
-        return Body(self._connection, head.body_length(), received, idle_s)
+        return Body(self._connection, head.body_length(), received)
 
     # How it ended.
 
