@@ -16,6 +16,8 @@ from urllib.request import Request
 
 _POLICY: Final = DefaultCookiePolicy()
 _NEVER: Final = float("inf")
+_COOKIES_MAX: Final = 180  # as browsers keep of a site
+_FIELD_CHARACTERS_MAX: Final = 4096
 
 
 class _Asked:
@@ -72,7 +74,10 @@ class Cookies:
         """Keep what a response from this URL set or took away."""
         if self._jar is None:
             self._jar = CookieJar(_POLICY)
+        fields = [field for field in fields if len(field) <= _FIELD_CHARACTERS_MAX]
         self._jar.extract_cookies(_Answered(fields), cast("Request", _Asked(url)))  # type: ignore[arg-type]
+        for cookie in list(self._jar)[:-_COOKIES_MAX]:
+            self._jar.clear(cookie.domain, cookie.path, cookie.name)
         self._refresh()
 
     def line(self, origin: str, target: str) -> bytes:

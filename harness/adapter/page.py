@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, Literal, TypeVar
 
@@ -12,6 +13,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from harness.adapter.errors import NoAnswer
 from harness.adapter.site import joined
+from harness.swarm.client.documents import decode
 from harness.swarm.client.types import Response
 
 T = TypeVar("T")
@@ -21,6 +23,16 @@ _CHARSET: Final = re.compile(rb"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECAS
 _META_BYTES: Final = 1024
 _TEXT_SHOWN: Final = 200
 _GZIP_OR_ZLIB: Final = 47
+_HTML_CHARACTERS_MAX: Final = 8 * 1024 * 1024
+_TAGS_FREE: Final = 2000
+_TAG_CHARACTERS_MAX: Final = 65_536
+_DEPTH_MAX: Final = 2000  # browsers show 512 levels
+_find_tags: Final = re.compile(r"<(/?)([a-z][a-z0-9]*)").findall
+_has_endless_tag: Final = re.compile(r"<[a-zA-Z][^<>]{65536}").search
+_ENDS_BY_ITSELF: Final = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+    | {"li", "p", "dt", "dd", "option", "optgroup", "td", "th", "tr", "tbody", "thead", "tfoot", "colgroup"}
+)
 _BUTTONS: Final = frozenset({"submit", "image"})
 _NEVER_SENT: Final = frozenset({"submit", "image", "button", "reset", "file"})
 
@@ -141,15 +153,15 @@ class Page:
     def json(self) -> Any:  # noqa: ANN401 - JSON is anything
         """The body as JSON."""
         try:
-            return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            return decode(self.body, object)
+        except msgspec.DecodeError:
             raise self._misread("is not JSON") from None
 
     def read(self, kind: type[T]) -> T:
         """The body as JSON of that shape, usually a `msgspec.Struct`."""
         try:
-            return msgspec.json.decode(self.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return decode(self.body, kind)
+        except msgspec.DecodeError as error:
             raise self._misread(f"is not what was expected: {error}") from None
 
     def find(self, selector: str) -> Element | None:
@@ -193,8 +205,10 @@ class Page:
 
     @property
     def tree(self) -> LexborHTMLParser:
-        """The parsed page."""
+        """The parsed page. One that a browser could not show either, `NoAnswer` "too_large", is not parsed."""
         if self._tree is None:
+            if why := _unparsable(self.text):
+                raise NoAnswer("too_large", detail=f"{self.asked}: {why}", status=self.status)
             self._tree = LexborHTMLParser(self.text)
         return self._tree
 
@@ -206,7 +220,7 @@ class Page:
         try:
             text = self.text
             if "<" in text[:_META_BYTES]:
-                body = LexborHTMLParser(text).body
+                body = self.tree.body
                 text = body.text(separator=" ") if body is not None else text
         except NoAnswer as failure:
             text = str(failure)
@@ -246,13 +260,42 @@ class Page:
         if charset is not None:
             try:
                 return body.decode(charset[1].decode("ascii"), "replace")
-            except LookupError:
+            except (LookupError, UnicodeError):  # unknown, or a codec that is no charset
                 pass
         return body.decode("utf-8-sig", "replace")
 
     def _misread(self, what: str) -> NoAnswer:
         shown = "" if "came as" in what or "gzip" in what or "deflate" in what else f"; it begins: {self.excerpt()}"
         return NoAnswer("protocol", detail=f"{self.asked} (status {self.status}) {what}{shown}", status=self.status)
+
+
+def _unparsable(text: str) -> str:
+    """Why it would take the parser too long, whose time grows with the square of a page's depth; "" for a page."""
+    if len(text) > _HTML_CHARACTERS_MAX:
+        return f"a page of {len(text):,} characters"
+    if text.count("<") <= _TAGS_FREE and len(text) <= _TAG_CHARACTERS_MAX:
+        return ""
+    if _has_endless_tag(text):
+        return f"a tag of more than {_TAG_CHARACTERS_MAX:,} characters"
+    deepest = _depth_of(text)
+    return f"elements nested {deepest:,} deep" if deepest > _DEPTH_MAX else ""
+
+
+def _depth_of(text: str) -> int:
+    """How deep its elements are nested, at most; those whose end a page may leave out do not count."""
+    opened: Counter[str] = Counter()
+    depth = deepest = 0
+    for closing, name in _find_tags(text.lower()):
+        if name in _ENDS_BY_ITSELF:
+            continue
+        if not closing:
+            opened[name] += 1
+            depth += 1
+            deepest = max(deepest, depth)
+        elif opened[name]:
+            opened[name] -= 1
+            depth -= 1
+    return deepest
 
 
 def _inflated(raw: bytes, wbits: int, bytes_max: int) -> bytes:
