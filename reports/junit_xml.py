@@ -21,6 +21,7 @@ from harness.judging.notes import few
 from harness.judging.why import decides, why
 from harness.record.schema import Struct
 from harness.record.verdict import Decision, FaultResult, InvariantResult, SliResult, Status, Validity, Verdict
+from harness.shown import on_one_line
 from reports import text
 from reports.view.indicators import state_of
 
@@ -81,7 +82,7 @@ def _as_decided(case: Case, decision: Decision) -> Case:
 
 def _verdict(verdict: Verdict) -> list[Case]:
     kind = _BAD.get(verdict.verdict, "passed")
-    detail = "\n".join(f"{line.of}: {line.text} (do: {line.action})" for line in why(verdict))
+    detail = "\n".join(on_one_line(f"{line.of}: {line.text} (do: {line.action})") for line in why(verdict))
     found = [Case(suite="verdict", name="ready", kind=kind, message=verdict.reason, detail=detail)]
     if verdict.generator is not None:
         invalid = verdict.generator.validity is Validity.INVALID
@@ -101,7 +102,11 @@ def _invariant(result: InvariantResult) -> Case:
         Status.NOT_EXERCISED: "skipped",
     }
     summaries = "; ".join(violation.summary for violation in result.violations)
-    lines = [f"{text.exactly_at(step.t_s)}  {told(step)}" for found in result.violations for step in found.history]
+    lines = [
+        on_one_line(f"{text.exactly_at(step.t_s)}  {told(step)}")
+        for found in result.violations
+        for step in found.history
+    ]
     tested = f"put to the test {text.counted(result.chances, 'time')}"
     message = summaries or result.note or (tested if result.chances else result.status.value.replace("_", " "))
     return Case(
@@ -147,14 +152,20 @@ def _fault(fault: FaultResult) -> list[Case]:
 
 def _add(suite: Tree.Element, case: Case) -> None:
     element = Tree.SubElement(
-        suite, "testcase", {"classname": _clean(f"gatecrash.{case.suite}"), "name": _clean(case.name), "time": "0"}
+        suite,
+        "testcase",
+        {
+            "classname": _clean(on_one_line(f"gatecrash.{case.suite}")),
+            "name": _clean(on_one_line(case.name)),
+            "time": "0",
+        },
     )
     if case.kind == "passed":
-        said = "\n".join(filter(None, (case.message, case.detail)))
+        said = "\n".join(filter(None, (on_one_line(case.message), case.detail)))
         if said:
             Tree.SubElement(element, "system-out").text = _clean(said)
         return
-    problem = Tree.SubElement(element, case.kind, {"message": _clean(case.message)})
+    problem = Tree.SubElement(element, case.kind, {"message": _clean(on_one_line(case.message))})
     problem.text = _clean(case.detail) or None
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from harness.shown import on_one_line
 from reports.view import Page
 from reports.view.headline import Fact
 
@@ -39,7 +40,7 @@ def _headline(page: Page) -> Iterable[str]:
 
 
 def _fact(fact: Fact) -> str:
-    return f"- {fact.label}: **{fact.value}** ({fact.note})"
+    return f"- {_plain(fact.label)}: **{_plain(fact.value)}** ({_plain(fact.note)})"
 
 
 def _findings(page: Page) -> Iterable[str]:
@@ -170,9 +171,9 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _plain(words: str) -> str:
-    """A text from a record without markup, line breaks and mentions."""
-    return _MARKUP.sub(r"\\\1", " ".join(words.split()))
+    """A text from a record without markup, line breaks, control characters and mentions."""
+    return _MARKUP.sub(r"\\\1", on_one_line(" ".join(words.split())))
 
 
 def _code(words: str) -> str:
-    return " ".join(words.replace("`", "'").replace("|", "\\|").split())
+    return on_one_line(" ".join(words.split())).replace("`", "'").replace("|", "\\|")

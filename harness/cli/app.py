@@ -12,9 +12,11 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from chaos.commands import chaos_app
 from harness import __version__
+from harness.shown import on_one_line
 
 app = typer.Typer(
     name="gatecrash",
@@ -58,8 +60,13 @@ def _gatecrash(
 
 
 def say(text: str) -> None:
-    """A message for people."""
-    print(text, file=sys.stderr, flush=True)
+    """A message for people, on one line."""
+    print(on_one_line(text), file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    """An answer for people, on one line."""
+    typer.echo(on_one_line(text))
 
 
 def fail(text: str) -> None:
@@ -81,7 +88,7 @@ def print_json(answer: object) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """An answer for people: a terminal folds long cells; anywhere else each row is one line."""
-    cells = [tuple(columns), *map(tuple, rows)]
+    cells = [tuple(columns), *(tuple(map(on_one_line, row)) for row in rows)]
     if not sys.stdout.isatty():
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         for row in cells:
@@ -91,5 +98,5 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in cells[1:]:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     Console().print(table)

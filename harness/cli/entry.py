@@ -35,7 +35,11 @@ def main() -> NoReturn:
         sys.exit(done.exit_code)
     except typer.TyperException as error:
         text = error.format_message()
-        say(text) if text.startswith("Usage:") else fail(f"{text} (see `{_command_of(error)} --help`)")
+        if text.startswith("Usage:"):
+            for line in text.splitlines():
+                say(line)
+        else:
+            fail(f"{text} (see `{_command_of(error)} --help`)")
         sys.exit(ExitCode.BAD_INPUT)
     except Exception as error:  # noqa: BLE001 - 1 is a verdict, and this is none
         fail(f"gatecrash itself broke: {broken(error)}")

@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.shown import on_one_line
 from harness.swarm.messaging.protocol import Progress
 
 _PLAIN_EVERY_S: Final = 5.0
@@ -77,7 +78,7 @@ class PlainObserver:
         self._say(text)
 
     def _say(self, text: str) -> None:
-        print(f"[{time.monotonic() - self._began_s:6.1f} s] {text}", file=sys.stderr, flush=True)
+        print(f"[{time.monotonic() - self._began_s:6.1f} s] {on_one_line(text)}", file=sys.stderr, flush=True)
 
 
 class LiveObserver:
@@ -115,7 +116,9 @@ class LiveObserver:
     def phase(self, name: str, detail: str = "") -> None:
         """A new stretch of the rehearsal begins."""
         self._phases.append((name, detail, time.monotonic()))
-        self._live.console.print(Text.assemble((f"{self._elapsed_s():6.1f} s  ", "dim"), (name, "bold"), "  ", detail))
+        self._live.console.print(
+            Text.assemble((f"{self._elapsed_s():6.1f} s  ", "dim"), (name, "bold"), "  ", on_one_line(detail))
+        )
 
     def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
         """One second of the run has passed."""
@@ -126,7 +129,7 @@ class LiveObserver:
 
     def note(self, text: str) -> None:
         """Something that the user should see now."""
-        self._live.console.print(Text.assemble((f"{self._elapsed_s():6.1f} s  ", "dim"), text))
+        self._live.console.print(Text.assemble((f"{self._elapsed_s():6.1f} s  ", "dim"), on_one_line(text)))
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._began_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from harness.cli.app import broken, fail, say
+from harness.cli.app import broken, fail, tell
 from harness.cli.judge import Judged, judge_record
 from harness.errors import ExitCode, GatecrashError, Interrupted, NoVerdict
 from harness.record.verdict import Decision, Reason, Verdict
+from harness.shown import on_one_line
 
 _LEVELS: Final = {"critical": "error", "major": "warning", "minor": "notice"}
 _MOST: Final = 10  # GitHub shows no more of a kind in one step
@@ -36,7 +38,8 @@ def _command(level: str, title: str, text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "%0A".join(on_one_line(line).replace("%", "%25") for line in lines)
 
 
 if TYPE_CHECKING:
@@ -128,7 +131,7 @@ def _render(judged: Judged) -> None:
 def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:
     """Print it: the grade, the worst findings, the counter-examples, where the report is."""
     for line in annotate(verdict):
-        say(line)
+        print(line, file=sys.stderr, flush=True)
     if json:
         from reports import json_document
 
@@ -148,22 +151,22 @@ def _print(verdict: Verdict, paths: RunPaths) -> None:
         if verdict.grade is None or verdict.score is None
         else f"  grade {verdict.grade} ({points(verdict.score)}/100)"
     )
-    typer.echo(f"{verdict.verdict}{grade}")
-    typer.echo(verdict.reason)
+    tell(f"{verdict.verdict}{grade}")
+    tell(verdict.reason)
     if verdict.unaudited and verdict.unaudited != verdict.reason:
-        typer.echo(verdict.unaudited)
+        tell(verdict.unaudited)
     for cause in why(verdict):
-        typer.echo(f"  {cause.of}: {cause.text}")
-        typer.echo(f"    do: {cause.action}")
+        tell(f"  {cause.of}: {cause.text}")
+        tell(f"    do: {cause.action}")
     for finding in verdict.findings[:3]:
-        typer.echo(f"  {finding.severity}: {finding.title}")
+        tell(f"  {finding.severity}: {finding.title}")
     for line in counter_examples(verdict.invariants):
-        typer.echo(line)
+        tell(line)
     if verdict.paired is not None:
         for line in in_words(verdict.paired):
-            typer.echo(line)
+            tell(line)
     if paths.report_html.exists():
-        typer.echo(f"report: {paths.report_html}")
+        tell(f"report: {paths.report_html}")
 
 
 def exit_code_of(verdict: Verdict) -> ExitCode:

@@ -141,8 +141,8 @@ def test_a_violation_carries_its_history(record: Record) -> None:
     assert any("T+12.4" in text and "fan-40" in text for text in histories)
 
 
-def test_characters_that_xml_cannot_hold_are_left_out(record: Record) -> None:
+def test_characters_that_xml_cannot_hold_are_written_out_or_left_out(record: Record) -> None:
     finding = Finding(severity="minor", title="x", evidence="x", runbook="")
     verdict = replace(verdicts.not_ready(record), reason='<&>"\x00\x1b[31m\ufffe\ud800 ☂ ', findings=(finding,))
     case = next(parsed(verdict).iter("failure"))
-    assert case.get("message") == '<&>"[31m ☂ '
+    assert case.get("message") == '<&>"\\x00\\x1b[31m\\ud800 ☂ '

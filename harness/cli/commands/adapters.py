@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from harness.cli.app import adapter_app, print_json, say
+from harness.cli.app import adapter_app, print_json, say, tell
 from harness.cli.options import AllowHost, AsJson, Changes
 from harness.errors import ExitCode, InputError
 
@@ -77,11 +77,11 @@ def checked(adapter: str, stack: str, scenario: str, changes: Sequence[str], all
 
 def print_report(report: TrialReport) -> None:
     """Print a report for people."""
-    typer.echo(f"capabilities: {', '.join(report.capabilities) or 'none'}")
+    tell(f"capabilities: {', '.join(report.capabilities) or 'none'}")
     for verb in report.verbs:
-        typer.echo(_line(verb))
+        tell(_line(verb))
     for note in report.notes:
-        typer.echo(f"not tried: {note}")
+        tell(f"not tried: {note}")
     for problem in report.problems:
         say(": ".join(part for part in (problem.where, problem.verb, problem.what) if part))
         if problem.last:

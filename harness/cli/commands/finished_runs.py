@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from harness.cli.app import app, print_json, print_table, say
+from harness.cli.app import app, print_json, print_table, say, tell
 from harness.cli.judge import judge_record
 from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir, path_of
 from harness.cli.verdicts import answer, exit_code_of, judge
@@ -39,7 +39,7 @@ def gate(run: RunDir, min_grade: MinGrade = None, json: AsJson = False) -> None:
     if json:
         typer.echo(msgspec.json.encode(decided).decode())
     else:
-        typer.echo(f"{decided.verdict}: {decided.reason}")
+        tell(f"{decided.verdict}: {decided.reason}")
     raise typer.Exit(decided.exit_code)
 
 
@@ -118,12 +118,12 @@ def _show_comparison(found: Paired) -> None:
     from reports.compare import rows
 
     for when, group in groupby(rows(found), lambda row: row.when):
-        typer.echo(f"{when}:")
+        tell(f"{when}:")
         shown = ((row.title, row.base, row.run, row.difference, row.interval, row.effect) for row in group)
         print_table(("what", "base", "run", "difference", "95 % interval", "effect"), shown)
         typer.echo()
     for caution in found.cautions:
-        typer.echo(f"caution: {caution}")
+        tell(f"caution: {caution}")
 
 
 def _grade(text: str | None) -> str | None:

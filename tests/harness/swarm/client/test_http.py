@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
 
 import gevent
@@ -195,6 +195,75 @@ def test_a_stale_connection_is_replaced_when_asking_twice_does_no_harm() -> None
         client.close()
     assert [asked.target for asked in server.asked] == ["/first", "/second", "/second"]
     assert len(rows(recorder)) == recorder.requests_sent == 2
+
+
+def gives_up(at: str) -> Callable[[Asked], Iterable[bytes | Hang]]:
+    """Answers, and then says unasked that it has waited long enough, on the first connection."""
+
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        yield response(asked.target.encode())
+        if asked.target == at and asked.connection == 0:
+            yield response(b"too late", 408, "Connection: close")
+            yield CLOSE
+
+    return script
+
+
+def test_a_408_that_came_while_the_connection_lay_idle_is_not_the_answer() -> None:
+    recorder = Recorder(1)
+    with serving(gives_up("/first")) as server:
+        client = client_of(server.url, recorder)
+        client.call(GET, "/first", NOW)
+        gevent_wait(lambda: server.closed == 1)
+        answer = client.call(GET, "/second", NOW)
+        client.close()
+    assert (answer.status, answer.body, answer.error) == (200, b"/second", "")
+    assert [row["status"] for row in rows(recorder)] == [200, 200]
+
+
+def test_a_408_to_a_request_on_a_kept_connection_is_asked_again_on_another() -> None:
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        if asked.target == "/second" and asked.connection == 0:
+            return [response(b"", 408, "Connection: close"), CLOSE]
+        return [response(asked.target.encode())]
+
+    with serving(script) as server:
+        client = client_of(server.url)
+        client.call(GET, "/first", NOW)
+        assert client.call(GET, "/second", NOW).body == b"/second"
+        client.close()
+
+
+def test_a_408_on_a_new_connection_is_the_answer() -> None:
+    with serving(lambda _: [response(b"", 408, "Connection: close"), CLOSE]) as server:
+        client = client_of(server.url)
+        assert client.call(GET, "/", NOW).status == 408
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 500,
+        b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi",
+        b"HTTP/1.1 200 OK\r\nX: y\n\r\n",
+    ],
+)
+def test_what_is_no_answer_is_known_at_once(said: bytes) -> None:
+    with serving(lambda _: [said, Hang()]) as server:
+        client = client_of(server.url)
+        assert client.call(GET, "/", NOW).error == "protocol"
+        client.close()
+
+
+def gevent_wait(condition: Callable[[], bool]) -> None:
+    """Until it is so, while the loop goes on; and until the loop has had time to hear of it."""
+    deadline = monotonic() + 10
+    while not condition() and monotonic() < deadline:
+        gevent.sleep(0.005)
+    assert condition()
+    gevent.sleep(0.05)
 
 
 def test_a_stale_connection_leaves_an_unsafe_request_unknown() -> None:

@@ -58,6 +58,25 @@ def test_a_chunk_that_is_not_what_it_says_is_refused(data: bytes) -> None:
         ChunkDecoder().feed(data)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"1;" + b"x" * 4000 + b"\r\ny\r\n",
+        b"1\r\nx\r\n" + b"0\r\n" + b"x: y\r\n" * 5000,
+        b"5;a\nb\r\nhello\r\n",
+    ],
+)
+def test_what_lies_around_the_chunks_is_bounded(data: bytes) -> None:
+    decoder = ChunkDecoder()
+    with pytest.raises(MalformedResponse):
+        decoder.feed(data * 10)
+
+
+def test_small_chunks_with_small_extensions_are_read() -> None:
+    decoder = ChunkDecoder()
+    assert decoder.feed(b"1;ab=c\r\nx\r\n" * 20_000) == b"x" * 20_000
+
+
 def test_an_endless_chunk_line_is_refused() -> None:
     with pytest.raises(MalformedResponse):
         ChunkDecoder(line_limit_bytes=64).feed(b"1" * 65)
@@ -91,12 +110,21 @@ def test_headers_are_found_whatever_their_case() -> None:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", CHUNKED),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3", CHUNKED),
         (b"HTTP/1.1 200 OK", CLOSE_DELIMITED),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nContent-Length: 12", 12),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 12, 12", 12),
+        (b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length:\r\n\t12", 12),
         (b"HTTP/1.1 204 No", 0),
         (b"HTTP/1.1 304 Not\r\nContent-Length: 12", 0),
     ],
 )
 def test_the_length_of_a_body_is_what_rfc_9112_says(raw: bytes, length: int) -> None:
     assert Head(raw).body_length() == length
+
+
+@pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK\r\n X: folded first", b"HTTP/1.x 200 OK"])
+def test_a_head_that_is_in_doubt_is_refused(raw: bytes) -> None:
+    with pytest.raises(MalformedResponse):
+        Head(raw)
 
 
 def test_a_head_request_has_no_body() -> None:
@@ -110,6 +138,14 @@ def test_a_head_request_has_no_body() -> None:
         b"Content-Length: -1",
         b"Content-Length: 1x",
         b"Transfer-Encoding: gzip",
+        b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked, gzip",
+        b"Transfer-Encoding: \x0bchunked",
+        b"Content-Length : 5",
+        b"Content-Length: 5\nX: y",
+        b"X: a\rContent-Length: 5",
+        b"X: a\0b",
     ],
 )
 def test_a_length_that_is_in_doubt_is_refused(fields: bytes) -> None:
@@ -122,6 +158,9 @@ def test_a_length_that_is_in_doubt_is_refused(fields: bytes) -> None:
     [
         (b"HTTP/1.1 200 OK", True),
         (b"HTTP/1.1 200 OK\r\nConnection: close", False),
+        (b"HTTP/1.1 200 OK\r\nConnection: x\r\nConnection: close", False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3", False),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked", False),
         (b"HTTP/1.1 200 OK\r\nConnection: Keep-Alive", True),
         (b"HTTP/1.0 200 OK", False),
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive", True),

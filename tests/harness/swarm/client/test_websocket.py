@@ -66,7 +66,7 @@ def test_an_orderly_end_is_told_from_a_drop() -> None:
         socket = FeedSocket(Recorder(1), PERSON)
         base = server.url.replace("http", "ws", 1)
         socket.connect(f"{base}/feed/orderly", NOW)
-        assert socket.receive() == b""
+        assert socket.receive() is None
         for target in ("/feed/restart", "/feed/cut"):
             socket.connect(base + target, NOW)
             with pytest.raises(CallFailed, match="reset"):
@@ -112,7 +112,7 @@ def test_a_refusal_says_when_to_come_back(header: bytes, body: bytes, wish_s: fl
     assert socket.retry_after_s == wish_s
 
 
-@pytest.mark.parametrize(("reason", "wish_s"), [(b"retry_after_s=1.500", 1.5), (b"", None), (b"bye \xff", None)])
+@pytest.mark.parametrize(("reason", "wish_s"), [(b"retry_after_s=1.500", 1.5), (b"", None), (b"bye", None)])
 def test_a_close_says_when_to_come_back(reason: bytes, wish_s: float | None) -> None:
     closing = frame(struct.pack("!H", 1013) + reason, 8)
     with serving(lambda asked: [accept(asked) + closing, CLOSE]) as server:
@@ -122,6 +122,29 @@ def test_a_close_says_when_to_come_back(reason: bytes, wish_s: float | None) -> 
             socket.receive()
         socket.close()
     assert socket.retry_after_s == wish_s
+
+
+@pytest.mark.parametrize("status", [100, 103])
+def test_interim_answers_before_the_switch_are_passed_over(status: int) -> None:
+    interim = f"HTTP/1.1 {status} Wait\r\nLink: x\r\n\r\n".encode()
+    with serving(lambda asked: [interim * 2 + accept(asked) + frame(b"hi"), Hang()]) as server:
+        socket = FeedSocket(Recorder(1), PERSON)
+        assert socket.connect(feed_url(server.url), NOW) == (Outcome.OK, "")
+        assert socket.receive() == b"hi"
+        socket.close()
+
+
+def test_who_logs_in_by_the_url_does_not_say_so_in_host_and_origin_and_a_path_is_escaped() -> None:
+    with serving(lambda asked: [accept(asked), Hang()]) as server:
+        socket = FeedSocket(Recorder(1), PERSON)
+        url = feed_url(server.url).replace("ws://", "ws://me:secret@").replace("/e", "/é b?x=ü")
+        assert socket.connect(url, NOW) == (Outcome.OK, "")
+        socket.close()
+    (asked,) = server.asked
+    assert "secret" not in asked.head
+    host = server.url.removeprefix("http://")
+    assert (asked.header("host"), asked.header("origin")) == (host, f"http://{host}")
+    assert asked.target == "/feed/%C3%A9%20b?x=%C3%BC"
 
 
 def pongs(asked: Asked, count: int) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from time import monotonic, time
 
 import gevent
@@ -58,6 +59,25 @@ def test_nobody_sends_before_t0_and_everybody_right_after() -> None:
     assert all(send_s >= 0 for _, send_s, _ in ended)
     assert {error for _, _, error in ended} == {""}
     assert recorder.requests_sent == recorder.samples_recorded == len(server.asked) == FANS
+
+
+def test_a_warm_connection_that_the_platform_gave_up_before_t0_is_not_used() -> None:
+    """The platform says 408 on it and closes; the fan comes over another one, and gets the real answer."""
+    barrier, recorder = Barrier(), Recorder(1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fans = crowd(f"http://127.0.0.1:{listener.getsockname()[1]}", barrier, recorder, 1)
+        barrier.assign({"fan": 0}, 1)
+        assert barrier.complete.wait(60)
+        with listener.accept()[0] as given_up:
+            given_up.sendall(response(b"too late", 408, "Connection: close"))
+        with serving(lambda _: [response(b"page")], listener=listener) as server:
+            release_soon(barrier)
+            ((_, _, error),) = [fan.get(timeout=60) for fan in fans]
+            assert len(server.asked) == 1
+    assert error == ""
+    assert barrier.t0 is not None
+    (row,) = recorder.take(barrier.t0)["requests"].to_pylist()
+    assert row["status"] == 200
 
 
 def test_intended_is_t0_so_lateness_counts() -> None:
