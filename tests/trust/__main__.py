@@ -6,6 +6,7 @@
     kills      each process of a rehearsal killed or stopped at each phase: no false alarm, no silence
     chances    how often smoke and the default rehearsal put each invariant to the test: never 0
     registers  seat histories judged by our checkers and by porcupine: no disagreement
+    websockets the lean client through the cases of Autobahn's test suite (needs kosoku on PATH): all pass
     strangers  all that a stranger can say to a swarm, and masters that are none: nothing changes
     proxy      the fault proxy beside a real Toxiproxy: tests, requests at random, latency on a busy machine
 
@@ -22,7 +23,7 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("bugs", "clean", "grades", "kills", "chances", "registers", "strangers", "proxy")
+NAMES = ("bugs", "clean", "grades", "kills", "chances", "registers", "websockets", "strangers", "proxy")
 
 
 def main() -> int:
