@@ -316,7 +316,13 @@ def test_a_spectator_notes_the_feed_and_continues_where_it_stopped() -> None:
 
 def test_capabilities_are_what_the_addresses_allow() -> None:
     bare = Addresses(booking="http://127.0.0.1:1", feeds=(), event="e")
-    assert ReferencePlatform(bare, Recorder(1)).capabilities == {"queue", "seats", "hold_release", "lookup"}
+    assert ReferencePlatform(bare, Recorder(1)).capabilities == {
+        "queue",
+        "seats",
+        "hold_release",
+        "lookup",
+        "same_key",
+    }
     full = Addresses(
         booking="http://127.0.0.1:1",
         feeds=("ws://127.0.0.1:2",),
