@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import gevent
 from msgspec.structs import replace
+from sseclient import Event
 
 from harness.adapter.bodies import Data, File, body_of
 from harness.adapter.cookies import Cookies
@@ -25,7 +26,7 @@ from harness.record.schema import Outcome
 from harness.swarm.client import sse
 from harness.swarm.client.connecting import Origin
 from harness.swarm.client.http import CallFailed, HttpClient, Response
-from harness.swarm.client.sse import Event, EventStream
+from harness.swarm.client.sse import EventStream
 from harness.swarm.client.types import Endpoint
 from harness.swarm.client.websocket import FeedSocket
 from harness.swarm.recording.recorder import Recorder

@@ -31,7 +31,7 @@ _NEEDED_TRACKED: Final = 20_000
 _CONNTRACK: Final = Path("/proc/sys/net/netfilter")
 _SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
 _LIFT_HARD_FDS: Final = "beyond the hard limit: nofile in /etc/security/limits.conf, or LimitNOFILE= of the service"
-_PACKAGES: Final = ("locust", "gevent", "websocket-client", "toxiproxy-python", "pyarrow", "granian")
+_PACKAGES: Final = ("locust", "gevent", "websocket-client", "sseclient-py", "toxiproxy-python", "pyarrow", "granian")
 
 
 class Check(msgspec.Struct, frozen=True):

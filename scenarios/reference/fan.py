@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
+from sseclient import Event
 
 from harness.platform import (
     Admission,
@@ -28,7 +29,7 @@ from harness.record.schema import Function, Outcome
 from harness.swarm.client import sse
 from harness.swarm.client.documents import decode
 from harness.swarm.client.http import HttpClient, Response
-from harness.swarm.client.sse import Event, EventStream
+from harness.swarm.client.sse import EventStream
 from harness.swarm.recording.recorder import OpenOperation, Recorder
 from harness.swarm.recording.rows import EventRow
 from scenarios.reference import api
@@ -295,8 +296,8 @@ class PositionStream:
                 self._events.close()
                 error = "protocol"
                 break
-            session.last_event_id = event.id
-            session.note(kind.value, monotonic(), at=data.at, event_id=event.id, position=data.position)
+            session.last_event_id = event.id or ""
+            session.note(kind.value, monotonic(), at=data.at, event_id=session.last_event_id, position=data.position)
             self._followed = kind is not QueueNewsKind.ADMITTED
             yield QueueNews(kind=kind, position=data.position)
         session.last_event_id = self._events.last_event_id

@@ -1,8 +1,9 @@
 """Server-sent events over the lean client, as the WHATWG HTML standard has them (section 9.2.6).
 
 Locust's `iter_lines` reads 1,024 bytes at a time and so delays small events by seconds; here an event is seen when its
-last byte is. A stream that waits holds nothing but the bytes of an event that has not ended: a parser of its own for
-each of thousands would cost more than its connection.
+last byte is. An event is the `Event` of sseclient-py. Its parser is not used: it knows neither a byte order mark nor an
+id with NUL, and hands out an event that the end of the stream cuts. A stream that waits holds nothing but the bytes of
+an event that has not ended: a parser of its own for each of thousands would cost more than its connection.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
+from sseclient import Event
 
 from harness.platform import Call
 from harness.swarm.client.body import Body
@@ -28,14 +29,6 @@ _RECONNECT_S_MAX: Final = 1e6
 _find_blank_line: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)").search
 _split_lines: Final = re.compile(r"\r\n|\n|\r").split
 _BLANK_LINE_BYTES_MAX: Final = 4
-
-
-class Event(msgspec.Struct, frozen=True):
-    """One event. `id`: the last event id of its stream when it was dispatched, "" for none."""
-
-    event: str
-    data: str
-    id: str
 
 
 class EventStream:
@@ -155,7 +148,11 @@ class EventStream:
                     self.reconnect_s = min(float(value) / 1000.0, _RECONNECT_S_MAX)
             elif field:
                 self._is_garbled = True
-        return Event(kind or "message", "\n".join(data), self.last_event_id) if data else None
+        if not data:
+            return None
+        event = Event()
+        event.id, event.event, event.data = self.last_event_id, kind or "message", "\n".join(data)
+        return event
 
 
 def connect(
