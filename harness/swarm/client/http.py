@@ -241,10 +241,20 @@ class HttpClient:
         assert connection is not None  # noqa: S101 - asked by the only caller
         return (not endpoint.idempotent or connection.has_stirred) and connection.is_stale()
 
+    def _connect_to_send(self) -> Connection:
+        """A user whom the platform turns away has come all the same: the try counts as the first send."""
+        asked_s = monotonic()
+        try:
+            return self._connect()
+        except CallFailed:
+            if self.first_send_s is None:
+                self.first_send_s = asked_s
+            raise
+
     def _send_and_read_head(self, data: bytes, *, again: bool = False) -> Head:
         connection = self._connection
         if connection is None:
-            connection = self._connection = self._connect()
+            connection = self._connection = self._connect_to_send()
         connection.stamped = self._seq % self._recorder.stamp_every == 0
         if not self._sent:
             start_s = monotonic()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import certifi
 import pytest
 
 from harness.adapter.describe import describe
@@ -35,7 +36,9 @@ def test_the_scenarios_can_be_rehearsed(name: str, tmp_path: Path, monkeypatch: 
     for file in (name, "shop.py", "people.csv"):
         shutil.copy(HERE / file, tmp_path)
     (tmp_path / ".instance").mkdir()
-    (tmp_path / ".instance" / "certificate.pem").touch()  # made with each instance
+    shutil.copy(
+        certifi.where(), tmp_path / ".instance" / "certificate.pem"
+    )  # one of its own is made with each instance
     command = [sys.executable, "-m", "harness", "scenario", "check", str(tmp_path / name)]
     monkeypatch.setenv("PRETIX_TOKEN", "any")
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE.parents[2])

@@ -144,9 +144,12 @@ def test_nobody_listening_is_refused_and_certainly_did_not_happen() -> None:
     recorder = Recorder(1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    answer = client_of(url, recorder).call(POST, "/holds", NOW, body=b"")
+    client, begun_s = client_of(url, recorder), monotonic()
+    answer = client.call(POST, "/holds", NOW, body=b"")
     assert (answer.outcome, answer.error) == ("fail", "refused")
     assert [row["t_first_byte_s"] for row in rows(recorder)] == [None]
+    assert client.first_send_s is not None  # turned away, the user has come all the same
+    assert client.first_send_s >= begun_s
 
 
 @pytest.mark.parametrize("status", [204, 304])
