@@ -17,6 +17,7 @@ from harness.audit.history import Evidence
 from harness.record.reader import Record
 from harness.record.schema import BOT_ACTOR, LOCUST_KIND, PROBE_ACTOR
 from harness.sli.mapped import our_metrics
+from harness.sli.seat_changes import Change, changes
 
 BOT: Final = "bot"
 NO_CUSTOMERS: Final = pa.array([BOT, "probe"])
@@ -88,6 +89,17 @@ class Observations:
         """One row per stream event."""
         events = self.record.table("events")
         return events.filter(pc.invert(pc.is_in(events["kind"], value_set=NO_CUSTOMERS)))
+
+    @cached_property
+    def seat_changes(self) -> tuple[Change, ...]:
+        """The log of the seat feed during the run: the sweep after settling is no sale."""
+        return changes(self.record.table("events"), self.duration_s)
+
+    @property
+    def capacity(self) -> int | None:
+        """How many seats the platform says that there are; null: it does not say."""
+        facts = self.record.run.seat_map_at_rest
+        return None if facts is None else facts.capacity
 
     @property
     def has_no_adapter(self) -> bool:

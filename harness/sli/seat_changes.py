@@ -9,10 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.sli.measured import Observations
-
 FREE: Final = 0
 HELD: Final = 1
+SOLD: Final = 2
 _FEED: Final = pa.array(["snapshot", "seat"])
 STALE_S: Final = 1.0  # a map may show the seats as they were this long before it was asked for
 
@@ -26,11 +25,11 @@ class Change(NamedTuple):
     state: int
 
 
-def changes(seen: Observations) -> tuple[Change, ...]:
-    """The log of the feed: each (epoch, seq) once, as a follower first received it; seats in snapshots are left out."""
-    events = seen.record.table("events")
+def changes(events: pa.Table, until_s: float) -> tuple[Change, ...]:
+    """The log of the feed in a table of EVENTS up to that instant: each (epoch, seq) once, as a follower first received
+    it; seats in snapshots are left out."""
     wanted = pc.and_(pc.equal(events["stream"], "feed"), pc.is_in(events["event"], value_set=_FEED))
-    wanted = pc.and_(wanted, pc.less_equal(events["t_s"], seen.duration_s))  # the sweep after settling is no sale
+    wanted = pc.and_(wanted, pc.less_equal(events["t_s"], until_s))
     columns = ("actor", "event", "t_s", "t_sent_s", "epoch", "seq", "value", "key")
     rows = events.filter(wanted).select(columns)
     order = np.argsort(rows["t_s"].to_numpy(), kind="stable")
@@ -52,19 +51,16 @@ def _at(change: Change) -> float:
 
 
 def sold_out_falsely(
-    seen: Observations, empty: Collection[tuple[float, float]], log: Sequence[Change] | None = None
+    empty: Collection[tuple[float, float]], log: Sequence[Change], capacity: int | None
 ) -> set[tuple[float, float]]:
     """The looks (from, to) at maps without a free seat during which, by the feed, a seat was free all the time.
 
-    That time includes the time by which a map may be old. Empty when the record does not say how many seats there are.
+    That time includes the time by which a map may be old. `capacity` null: nobody says how many seats there are, and
+    no look is known to be false.
     """
-    facts = seen.record.run.seat_map_at_rest
-    if not empty or facts is None or facts.capacity is None:
+    if not empty or not log or capacity is None:
         return set()
-    log = changes(seen) if log is None else log
-    if not log:
-        return set()
-    times, fewest = _free_seats(log, facts.capacity)
+    times, fewest = _free_seats(log, capacity)
     return {(start, end) for start, end in empty if _fewest(times, fewest, start - STALE_S, end) > 0}
 
 

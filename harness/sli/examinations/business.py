@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.record.verdict import Figure
+from harness.sli.examinations.figures import figure
 from harness.sli.examinations.second_wave import returns
 from harness.sli.measured import Observations, percentile
 from harness.sli.measures.buyers import Buyer, buyers
-from harness.sli.seat_changes import changes
+from harness.sli.seat_changes import SOLD
+from harness.sli.sold_out import seen_empty, told_in_line
 
-_SOLD: Final = 2
 _SHARES: Final = ((0.5, "half"), (0.9, "90_percent"), (1.0, "all"))
 _WORDS: Final = {"half": "half of it", "90_percent": "90 % of it", "all": "all of it"}
 
@@ -29,27 +29,25 @@ def business(seen: Observations) -> Iterator[Figure]:
     if not seen.record.has("final_orders"):
         return
     evidence = seen.everybody
-    on_sale, sold = _on_sale(evidence), _sold(evidence)
-    yield _figure("on_sale", "On sale", on_sale, "tickets", on_sale or 0)
-    yield _figure("sold", "Sold", sold, "tickets", on_sale or sold)
+    on_sale, sold = _on_sale(evidence, seen.capacity), _sold(evidence)
+    yield figure("on_sale", "On sale", on_sale, "tickets", on_sale or 0)
+    yield figure("sold", "Sold", sold, "tickets", on_sale or sold)
     confirmed = [order for order in evidence.orders.values() if order.state == "confirmed"]
     revenue = sum(order.amount_cents for order in confirmed)
-    yield _figure("revenue_cents", "Revenue", revenue, "cents", len(confirmed))
+    yield figure("revenue_cents", "Revenue", revenue, "cents", len(confirmed))
     sales = sorted(_sales(seen))
     yield from _times(sales, on_sale)
     yield from _empty_handed(seen, sales, on_sale)
-    log = changes(seen)
-    if log:
-        back = returns(log)
+    if seen.seat_changes:
+        back = returns(seen.seat_changes)
         again = sum(one.sold for one in back)
-        yield _figure("resold", "Sold after they came back", again, "of those back", len(back))
+        yield figure("resold", "Sold after they came back", again, "of those back", len(back))
 
 
-def _on_sale(evidence: Evidence) -> int | None:
+def _on_sale(evidence: Evidence, capacity: int | None) -> int | None:
     """Tickets that could be sold from T0 on; null: the platform does not say."""
-    facts = evidence.run.seat_map_at_rest
     before = sum(len(order.seats) for order in evidence.baseline_orders.values() if order.state == "confirmed")
-    seats = facts.capacity - before if facts is not None and facts.capacity is not None else None
+    seats = None if capacity is None else capacity - before
     pools = [pool.free for pool in evidence.baseline_stock.values()]
     if None in pools or (seats is None and not pools):
         return None
@@ -63,13 +61,12 @@ def _sold(evidence: Evidence) -> int:
 
 def _sales(seen: Observations) -> Iterator[float]:
     """When each ticket was sold."""
-    log = changes(seen)
-    if log:
-        last: dict[str, float] = {}
-        for change in log:
-            if change.state == _SOLD:
-                last.setdefault(change.seat, change.t_s)
-        yield from last.values()
+    if seen.seat_changes:
+        first: dict[str, float] = {}
+        for change in seen.seat_changes:
+            if change.state == SOLD:
+                first.setdefault(change.seat, change.t_s)
+        yield from first.values()
         return
     evidence = seen.everybody
     told: dict[str, tuple[float, int]] = {}
@@ -95,51 +92,34 @@ def _times(sales: Sequence[float], on_sale: int | None) -> Iterator[Figure]:
         needed = int(np.ceil(share * on_sale)) if on_sale else 0
         t_s = sales[needed - 1] if 0 < needed <= len(sales) else None
         note = "" if t_s is not None else "not within the run" if on_sale else "what was on sale is not known"
-        yield _figure(f"sold_{name}_s", f"Sold {_WORDS[name]} at", t_s, "s", len(sales), note)
+        yield figure(f"sold_{name}_s", f"Sold {_WORDS[name]} at", t_s, "s", len(sales), note)
 
 
 def _empty_handed(seen: Observations, sales: Sequence[float], on_sale: int | None) -> Iterator[Figure]:
     """Fans who got nothing, how long it took them to learn it, and who was let in when nothing could be had."""
-    shown = _sold_out_shown(seen)
+    looks, told = seen_empty(seen), told_in_line(seen)
+    shown = {actor: looks.get(actor, []) + told.get(actor, []) for actor in looks.keys() | told.keys()}
     first_s = min((t_s for times in shown.values() for t_s in times), default=None)
-    yield _figure("sold_out_first_shown_s", '"Sold out" first shown at', first_s, "s", sum(map(len, shown.values())))
+    yield figure("sold_out_first_shown_s", '"Sold out" first shown at', first_s, "s", sum(map(len, shown.values())))
     found = list(buyers(seen))
     empty = [one for one in found if not one.told]
-    yield _figure("empty_handed", "Fans who got nothing", len(empty), "fans", len(found))
+    yield figure("empty_handed", "Fans who got nothing", len(empty), "fans", len(found))
     if out := seen.history.not_drawn:
         undrawn = sum(one.actor in out for one in empty)
-        yield _figure(
+        yield figure(
             "not_drawn", "Of these, not drawn by lot", undrawn, "fans", len(empty), "as the sale's rule has it"
         )
     waits_s = _waits_s(empty, shown)
-    yield _figure("learnt", "Of these, saw that nothing was left", len(waits_s), "fans", len(empty))
+    yield figure("learnt", "Of these, saw that nothing was left", len(waits_s), "fans", len(empty))
     for share, words in ((0.5, "median"), (0.95, "p95")):
         title = f"From coming to seeing it, {words}"
-        yield _figure(f"learnt_p{share * 100:.0f}_s", title, percentile(waits_s, share), "s", len(waits_s))
+        yield figure(f"learnt_p{share * 100:.0f}_s", title, percentile(waits_s, share), "s", len(waits_s))
     if on_sale is not None and len(sales) >= on_sale > 0:
         entered = [enter.t_end_s for enter in seen.history.enters.ok]
         late = sum(t_s > sales[on_sale - 1] for t_s in entered)
         note = "they waited for nothing" if late else ""
-        yield _figure("let_in_after", "Let in after the last ticket was sold", late, "fans", len(entered), note)
-
-
-def _sold_out_shown(seen: Observations) -> dict[str, list[float]]:
-    """Actor → when they were shown that nothing was left: by a map, by the stock, or in the line."""
-    shown: dict[str, list[float]] = {}
-    for looks in (seen.history.looks.ok, seen.history.stocks.ok):
-        for look in looks:
-            if look.value.free == 0:
-                shown.setdefault(look.actor, []).append(look.t_end_s)
-    told = seen.events.filter(pc.equal(seen.events["event"], "sold_out"))
-    for actor, t_s in zip(told["actor"].to_pylist(), told["t_s"].to_pylist(), strict=True):
-        shown.setdefault(actor, []).append(t_s)
-    return shown
+        yield figure("let_in_after", "Let in after the last ticket was sold", late, "fans", len(entered), note)
 
 
 def _waits_s(empty: Sequence[Buyer], shown: Mapping[str, Sequence[float]]) -> list[float]:
     return [min(shown[one.actor]) - one.t_came_s for one in empty if one.actor in shown]
-
-
-def _figure(name: str, title: str, value: float | None, unit: str, samples: int, note: str = "") -> Figure:
-    number = None if value is None else float(value)
-    return Figure(name=name, title=title, value=number, unit=unit, samples=samples, note=note)

@@ -12,6 +12,7 @@ from typing import Final
 
 from harness.audit.history import Evidence, LedgerEntry, Order
 from harness.record.verdict import Figure
+from harness.sli.examinations.figures import figure
 from harness.sli.measured import Observations
 
 _ENDS: Final = {
@@ -37,7 +38,7 @@ def money(seen: Observations) -> Iterator[Figure]:
     ends["wrong"] += sum(1 for entries in orphans if any(entry.entry != "decline" for entry in entries))
     intents = ends.total()
     for end, words in _ENDS.items():
-        yield _count(f"intents_{end}", f"Intents {words}", ends[end], "intents", intents)
+        yield figure(f"intents_{end}", f"Intents {words}", ends[end], "intents", intents)
     yield from _sums(evidence, ledger)
     yield from _twice(evidence, booked)
 
@@ -62,11 +63,11 @@ def _sums(evidence: Evidence, ledger: Sequence[LedgerEntry]) -> Iterator[Figure]
     owed = sum(order.amount_cents for order in confirmed)
     told = _told(evidence)
     entries = len(ledger)
-    yield _count("captured_cents", "Captured by the provider", captured, "cents", entries)
-    yield _count("refunded_cents", "Refunded by the provider", refunded, "cents", entries)
-    yield _count("ordered_cents", "Confirmed orders", owed, "cents", len(confirmed))
-    yield _count("told_cents", "Told to fans as confirmed", sum(told.values()), "cents", len(told))
-    yield _count("unexplained_cents", "Captured − refunded − confirmed", captured - refunded - owed, "cents", entries)
+    yield figure("captured_cents", "Captured by the provider", captured, "cents", entries)
+    yield figure("refunded_cents", "Refunded by the provider", refunded, "cents", entries)
+    yield figure("ordered_cents", "Confirmed orders", owed, "cents", len(confirmed))
+    yield figure("told_cents", "Told to fans as confirmed", sum(told.values()), "cents", len(told))
+    yield figure("unexplained_cents", "Captured − refunded − confirmed", captured - refunded - owed, "cents", entries)
 
 
 def _told(evidence: Evidence) -> dict[str, int]:
@@ -93,20 +94,16 @@ def _twice(evidence: Evidence, booked: dict[str, list[LedgerEntry]]) -> Iterator
     repeated = sum(1 for times in tries.values() if times > 1)
     unknown = {pay.key for pay in evidence.pays if pay.unknown}
     charged = {order.idempotency_key for order in evidence.orders.values() if order.state == "confirmed"}
-    yield _count("keys_repeated", "Payments tried again under one key", repeated, "keys", len(tries))
+    yield figure("keys_repeated", "Payments tried again under one key", repeated, "keys", len(tries))
     clashes = sum(1 for bodies in purchases.values() if len(bodies) > 1)
-    yield _count("keys_reused", "Keys used for another purchase as well", clashes, "keys", len(tries))
+    yield figure("keys_reused", "Keys used for another purchase as well", clashes, "keys", len(tries))
     went_through = len(unknown & charged)
-    yield _count("unknown_charged", "Payments without an answer that went through", went_through, "keys", len(unknown))
+    yield figure("unknown_charged", "Payments without an answer that went through", went_through, "keys", len(unknown))
     captures = _more_than_once(booked, "capture")
     refunds = _more_than_once(booked, "refund")
-    yield _count("captured_twice", "Orders captured more than once", captures, "orders", len(booked))
-    yield _count("refunded_twice", "Orders refunded more than once", refunds, "orders", len(booked))
+    yield figure("captured_twice", "Orders captured more than once", captures, "orders", len(booked))
+    yield figure("refunded_twice", "Orders refunded more than once", refunds, "orders", len(booked))
 
 
 def _more_than_once(booked: dict[str, list[LedgerEntry]], kind: str) -> int:
     return sum(1 for entries in booked.values() if sum(1 for entry in entries if entry.entry == kind) > 1)
-
-
-def _count(name: str, title: str, value: int, unit: str, samples: int) -> Figure:
-    return Figure(name=name, title=title, value=float(value), unit=unit, samples=samples)

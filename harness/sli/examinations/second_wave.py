@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.record.verdict import Figure
-from harness.sli.measured import Observations
+from harness.sli.examinations.figures import figure
+from harness.sli.measured import Observations, percentile
 from harness.sli.platform_clock import platform_ahead_s
-from harness.sli.seat_changes import FREE, HELD, Change, changes, sold_out_falsely
+from harness.sli.seat_changes import FREE, HELD, Change, sold_out_falsely
 
 
 class Return(NamedTuple):
@@ -27,11 +28,9 @@ class Return(NamedTuple):
 
 def second_wave(seen: Observations) -> Iterator[Figure]:
     """How many seats became free again, how fast followers saw it, how fast fans held them, and false "sold out"."""
-    log = changes(seen)
-    if log:
-        back = returns(log)
-        yield from _returned(back)
-    yield from _sold_out(seen, log)
+    if seen.seat_changes:
+        yield from _returned(returns(seen.seat_changes))
+    yield from _sold_out(seen)
 
 
 def returns(log: Sequence[Change]) -> tuple[Return, ...]:
@@ -56,38 +55,29 @@ def returns(log: Sequence[Change]) -> tuple[Return, ...]:
 
 def _returned(back: Sequence[Return]) -> Iterator[Figure]:
     count = len(back)
-    yield Figure(name="seats_back", title="Seats that came back", value=float(count), unit="times", samples=count)
+    yield figure("seats_back", "Seats that came back", count, "times", count)
     stamped = np.array([(one.t_s, one.t_sent_s) for one in back if one.t_sent_s is not None]).reshape(-1, 2)
     ahead_s = platform_ahead_s(stamped[:, 0], stamped[:, 1])
     seen_ms = (1000 * (stamped[:, 0] - stamped[:, 1] + ahead_s)).tolist()
-    seen_p95 = _quantile(seen_ms, 0.95)
-    yield _figure("back_seen_p95_ms", "From coming back to being seen, p95", seen_p95, "ms", len(seen_ms))
+    seen_p95 = percentile(seen_ms, 0.95)
+    yield figure("back_seen_p95_ms", "From coming back to being seen, p95", seen_p95, "ms", len(seen_ms))
     waits_s = [one.t_held_s - one.t_s for one in back if one.t_held_s is not None]
-    yield _figure("held_again", "Held again", float(len(waits_s)), "of those back", count)
-    wait_p50 = _quantile(waits_s, 0.5)
-    yield _figure("held_again_p50_s", "From being seen to being held again, median", wait_p50, "s", len(waits_s))
+    yield figure("held_again", "Held again", len(waits_s), "of those back", count)
+    wait_p50 = percentile(waits_s, 0.5)
+    yield figure("held_again_p50_s", "From being seen to being held again, median", wait_p50, "s", len(waits_s))
     sold = sum(1 for one in back if one.sold)
-    yield _figure("sold_again", "Sold after coming back", float(sold), "of those back", count)
+    yield figure("sold_again", "Sold after coming back", sold, "of those back", count)
 
 
-def _sold_out(seen: Observations, log: Sequence[Change]) -> Iterator[Figure]:
+def _sold_out(seen: Observations) -> Iterator[Figure]:
     """Counts maps without a free seat, and those shown although a seat was free for longer than a map may lag."""
     looks = seen.everybody.looks.ok
     if not len(looks):
         return
     empty = [(look.t_invoke_s, look.t_end_s) for look in looks if look.value.free == 0]
-    yield _figure("sold_out_shown", 'Maps that showed "sold out"', float(len(empty)), "of those seen", len(looks))
-    facts = seen.record.run.seat_map_at_rest
-    if facts is None or facts.capacity is None or not log:
+    yield figure("sold_out_shown", 'Maps that showed "sold out"', len(empty), "of those seen", len(looks))
+    if seen.capacity is None or not seen.seat_changes:
         return
-    false = sold_out_falsely(seen, empty, log)
-    count = float(sum(1 for look in empty if look in false))
-    yield _figure("sold_out_falsely", '"Sold out" shown though a seat was free', count, "maps", len(empty))
-
-
-def _quantile(values: Sequence[float], quantile: float) -> float | None:
-    return float(np.quantile(np.asarray(values), quantile, method="inverted_cdf")) if values else None
-
-
-def _figure(name: str, title: str, value: float | None, unit: str, samples: int) -> Figure:
-    return Figure(name=name, title=title, value=value, unit=unit, samples=samples)
+    false = sold_out_falsely(empty, seen.seat_changes, seen.capacity)
+    count = sum(1 for look in empty if look in false)
+    yield figure("sold_out_falsely", '"Sold out" shown though a seat was free', count, "maps", len(empty))

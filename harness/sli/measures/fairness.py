@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from harness.audit.operations import Operations, V
 from harness.record.schema import BOT_ACTOR
 from harness.sli.measured import Measured, Observations, ratio
+from harness.sli.sold_out import seen_empty, told_in_line
 
 _ENOUGH: Final = 0.95
 
@@ -43,11 +44,12 @@ def queue_admission_rate_per_s(seen: Observations) -> Measured:
 
 def _sold_out_s(seen: Observations) -> float:
     """When those who wait were first told that nothing is left, and a map or the stock showed it; infinite: never."""
-    told = seen.events.filter(pc.equal(seen.events["event"], "sold_out"))
-    told_s = pc.min(told["t_s"]).as_py()
-    looks = (*seen.history.looks.ok, *seen.history.stocks.ok) if told_s is not None else ()
-    shown_s = min((look.t_end_s for look in looks if look.value.free == 0), default=math.inf)
-    return math.inf if told_s is None else max(told_s, shown_s)
+    told = told_in_line(seen)
+    return max(_earliest(told), _earliest(seen_empty(seen))) if told else math.inf
+
+
+def _earliest(times: dict[str, list[float]]) -> float:
+    return min((t_s for of_one in times.values() for t_s in of_one), default=math.inf)
 
 
 def _first(operations: Operations[V], *, at_end: bool) -> dict[str, float]:
