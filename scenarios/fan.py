@@ -172,7 +172,8 @@ class Visit:
     def _queue(self) -> None:
         for _ in range(_JOIN_AGAIN + 1):
             self._at("join")
-            self._insist(self._session.join, self._pace.at_once())
+            pause_s = self._plan.join_pause_s
+            self._insist(self._session.join, self._pace.after(pause_s) if pause_s else self._pace.at_once())
             if not self._is_called_in():
                 continue
             self._at("enter")

@@ -79,6 +79,7 @@ class Journey(_Section, frozen=True):
 
     think_s: NotNegative = 0.3
     think_sigma: NotNegative = 0.5
+    join_pause_s: NotNegative = 0.0  # median, log-normal: from the queue page to the join; devices are not equally fast
     patience_s: Positive = 60.0
     patience_sigma: NotNegative = 0.0
     party_sizes: dict[int, NotNegative] = msgspec.field(

@@ -47,18 +47,26 @@ def scenario_show(
 
 @scenario_app.command("check")
 def scenario_check(
-    scenario: ScenarioName, platform: PlatformClass = "", stack: StackName = "", locustfile: Locustfile = ""
+    scenario: ScenarioName,
+    platform: PlatformClass = "",
+    stack: StackName = "",
+    locustfile: Locustfile = "",
+    changes: Changes = None,
 ) -> None:
     """Validate a scenario, the experiments and the adapter it names; nothing is started, nothing is sent.
 
     \b
     gatecrash scenario check my-onsale.yaml
+    gatecrash scenario check smoke --set load.fans=400
     gatecrash scenario check my-shop.yaml --platform my_shop.py:MyShop --stack http://127.0.0.1:8000
     """
     from harness.cli.platforms import check_adapter, require_fitting
+    from harness.scenario import Override
     from harness.scenario.own_options import own_overrides
 
-    source, experiments = load_planned(scenario, own_overrides(scenario, platform, stack, locustfile))
+    overrides = own_overrides(scenario, platform, stack, locustfile)
+    overrides += [Override.parse(change) for change in changes or []]
+    source, experiments = load_planned(scenario, overrides)
     require_fitting(source, stack)
     check_adapter(source)
     loaded = source.scenario

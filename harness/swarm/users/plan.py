@@ -47,6 +47,7 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     rolls: tuple[float, ...]
     repeats_payment: bool = False
     takes_fewer: bool = False
+    join_pause_s: float = 0.0
     looks_again_s: float | None = None
 
     @property
@@ -129,6 +130,7 @@ def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
         takes_fewer=Random(f"fewer:{seed}:{index}").random() < journey.takes_fewer_ratio,
         looks_again_s=_looks_again_s(Random(f"returns:{seed}:{index}"), journey),
         patience_s=_patience_s(f"fan:{seed}:{index}", journey),
+        join_pause_s=_log_normal_s(Random(f"join:{seed}:{index}"), journey.join_pause_s, journey.think_sigma),
         thinks_s=tuple(_think_s(random, journey) for _ in range(_THINKS)),
         rolls=_rolls(random),
     )
@@ -241,24 +243,25 @@ def _largest_party(journey: Journey) -> int:
 
 
 def _think_s(random: Random, journey: Journey) -> float:
+    return _log_normal_s(random, journey.think_s, journey.think_sigma)
+
+
+def _log_normal_s(random: Random, median_s: float, sigma: float) -> float:
     """Log-normal around the median; people's pauses are (rounded: what no clock can keep does not belong here)."""
-    if journey.think_s <= 0:
-        return 0.0
-    return round(random.lognormvariate(math.log(journey.think_s), journey.think_sigma), 4)
+    return round(random.lognormvariate(math.log(median_s), sigma), 4) if median_s > 0 else 0.0
 
 
 def _patience_s(who: str, journey: Journey) -> float:
     """Log-normal around the median, from dice of its own: whoever is more patient chooses no other seats."""
     if not journey.patience_sigma:
         return journey.patience_s
-    random = Random(f"patience:{who}")
-    return round(random.lognormvariate(math.log(journey.patience_s), journey.patience_sigma), 4)
+    return _log_normal_s(Random(f"patience:{who}"), journey.patience_s, journey.patience_sigma)
 
 
 def _looks_again_s(random: Random, journey: Journey) -> float | None:
     if random.random() >= journey.returns_ratio:
         return None
-    return round(random.lognormvariate(math.log(journey.look_again_s), journey.think_sigma), 4)
+    return _log_normal_s(random, journey.look_again_s, journey.think_sigma)
 
 
 def _rolls(random: Random) -> tuple[float, ...]:

@@ -60,6 +60,7 @@ def test_bad_input_to_rehearse_starts_nothing(tmp_path: Path, arguments: list[st
         (["scenario", "list"], "smoke"),
         (["scenario", "show", "smoke", "--set", "load.fans=77"], "fans: 77"),
         (["scenario", "check", "smoke"], "smoke: ok"),
+        (["scenario", "check", "smoke", "--set", "load.fans=77"], "smoke: ok (77 fans"),
         (["scenario", "check", "bot-raid"], "240 fans, 160 bots, 10 spectators"),
         (["scenario", "show", "bot-raid", "--set", "load.bots=7"], "bots: 7"),
         (["scenario", "show", "bot-raid"], "replay_ticket: 1"),

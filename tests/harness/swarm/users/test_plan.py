@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 
 import msgspec
@@ -20,9 +21,17 @@ def test_the_same_seed_gives_the_same_journeys_and_another_seed_others() -> None
     assert digest(all_plans(load, 7)) != digest(all_plans(load, 8))
 
 
+def test_joins_are_spread_only_where_that_is_asked_for() -> None:
+    assert {fan_plan(Journey(), 7, index).join_pause_s for index in range(200)} == {0.0}
+    spread = [fan_plan(Journey(join_pause_s=0.2), 7, index) for index in range(2000)]
+    assert statistics.median(plan.join_pause_s for plan in spread) == pytest.approx(0.2, rel=0.1)
+    assert len({plan.join_pause_s for plan in spread}) > 1000
+    assert [plan.party_size for plan in spread] == [fan_plan(Journey(), 7, index).party_size for index in range(2000)]
+
+
 def test_the_digest_is_stable_across_releases_and_machines() -> None:
     """Pinned: when this changes, old seeds no longer mean what they meant, and CHANGELOG must say so."""
-    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("3fefef2ef90b93ff")
+    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("90d41c53d47b187e")
 
 
 def test_a_plan_depends_on_seed_and_index_alone() -> None:
