@@ -50,6 +50,8 @@ def free_blocks(
     section: Section, states: str, party_size: int, avoid: frozenset[str] = frozenset()
 ) -> list[tuple[str, ...]]:
     """For each row the first block of free adjacent seats, front rows first, without gaps between its seats."""
+    if _FREE * party_size not in states:
+        return []
     blocks: list[tuple[str, ...]] = []
     at = 0
     for row in section.rows:

@@ -112,12 +112,19 @@ class Walk:
 
     def need(self, name: str, verb: Callable[[Call], Answer[T]]) -> T:
         """Its value. Raises `Stopped` when it does not succeed in a few tries."""
+        return self._value(name, self._insist(verb))
+
+    def _insist(self, verb: Callable[[Call], Answer[T]]) -> Answer[T]:
+        """How it ended in a few tries."""
         answer = self.ask(verb)
         for _ in range(_TRIES - 1):
             if answer.outcome is Outcome.OK or answer.final:
                 break
             gevent.sleep(min(answer.retry_after_s or _PAUSE_S, 5.0))
             answer = self.ask(verb, retry_of=answer.op)
+        return answer
+
+    def _value(self, name: str, answer: Answer[T]) -> T:
         if answer.outcome is not Outcome.OK:
             self.stop(name, f"it ended as {answer.outcome.value}, {answer.error!r}", detail=True)
         return answer.value  # type: ignore[return-value]
@@ -173,10 +180,10 @@ class Walk:
             gevent.sleep(_PAUSE_S)
 
     def _follow(self) -> QueueStream:
-        answer = self.ask(self.session.positions)
+        answer = self._insist(self.session.positions)
         if answer.final:
             self._turned_away(answer.error)
-        return answer.value or self.need("place", self.session.positions)
+        return self._value("place", answer)
 
     def _turned_away(self, error: str) -> None:
         if error == NOT_DRAWN:

@@ -92,13 +92,9 @@ def _where_at_rest(result: InvariantResult, spec: InvariantSpec, evidence: Evide
     return msgspec.structs.replace(result, status=Status.UNKNOWN, violations=(), violations_total=0, note=note)
 
 
-_COUNTING: Final = ("no_oversell", "bought_as_told", "money_reconciles", "charged_as_shown", "purchase_limit")
-"""Those that count the tickets or the cents of exported orders."""
-
-
-def _where_listed_once(result: InvariantResult, evidence: Evidence) -> InvariantResult:
+def _where_listed_once(result: InvariantResult, spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
     """What an export is worth of which nobody can tell how many tickets some of its orders have: nothing is held."""
-    if result.name not in _COUNTING or result.status in (Status.VIOLATED, Status.NOT_OBSERVABLE):
+    if not spec.counts_orders or result.status in (Status.VIOLATED, Status.NOT_OBSERVABLE):
         return result
     if not (again := evidence.listed_again):
         return result
@@ -118,7 +114,7 @@ def check(spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
     try:
         found = spec.checker(evidence).result(spec.name)
         at_rest = _where_at_rest(msgspec.structs.replace(found, chance=spec.chance), spec, evidence)
-        return _where_listed_once(at_rest, evidence)
+        return _where_listed_once(at_rest, spec, evidence)
     except GatecrashError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever broke the checker, it must not break the verdict

@@ -51,8 +51,7 @@ def check_adapter(source: ScenarioFile) -> Description:
     """The capabilities that the adapter declares, asked in a process of its own.
 
     Raises InputError when the adapter, what the scenario asks of it, or a journey or locustfile of the user's own is
-    wrong. Those of the reference system are
-    known; users of a locustfile have no adapter and no capabilities.
+    wrong. Those of the reference system are known; users of a locustfile have no adapter and no capabilities.
     """
     from harness.adapter.report import Description
     from harness.registry.capabilities import Capability

@@ -24,7 +24,7 @@ from harness.record.spans import collect_spans
 from harness.rehearsal.journal import RunJournal
 from harness.rehearsal.proving import prove
 from harness.scenario import Journeys, Scenario
-from harness.scenario.environment import headers_of
+from harness.scenario.environment import metrics_headers
 from harness.stack import Addresses, Stack
 from harness.stack.allowed import reached, require_allowed
 from harness.stack.own import OwnStack, trusted
@@ -241,8 +241,7 @@ def _scraper(addresses: Addresses, paths: RunPaths) -> Scraper:
     own = addresses.own
     if own is None:
         return Scraper(addresses.metrics, paths)
-    headers = {name: headers_of(page.headers) for name, page in own.metrics.items()}
-    return Scraper(addresses.metrics, paths, headers, verify=trusted(own))
+    return Scraper(addresses.metrics, paths, metrics_headers(own), verify=trusted(own))
 
 
 def _require_baseline(baseline: Baseline) -> None:

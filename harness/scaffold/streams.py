@@ -18,10 +18,9 @@ TODO: Final = "how the queue's stream says the position, and that it is the cust
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """The lines of `positions`, the modules that they need, and whether something of them could not be told."""
+    """The lines of `positions`, and whether all of them could be told."""
 
     lines: list[str]
-    needs_json: bool
     is_told: bool
 
 
@@ -51,7 +50,7 @@ def positions(opened: Exchange, address: str) -> Stream:
         "        return",
     ]
     lines.append(f"    yield {read or 'None'}" + ("" if read else "  # TODO: the position"))
-    return Stream(lines, as_json or f"{called}".startswith("json"), bool(read and called))
+    return Stream(lines, bool(read and called))
 
 
 def _events(text: str) -> list[tuple[str, str]]:

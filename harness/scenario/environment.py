@@ -44,6 +44,11 @@ def headers_of(headers: Mapping[str, str], environment: Mapping[str, str] = os.e
     return {name: header_of(value, environment) for name, value in headers.items()}
 
 
+def metrics_headers(platform: OwnPlatform) -> dict[str, dict[str, str]]:
+    """Source of metrics → the headers of its requests, as they are sent."""
+    return {name: headers_of(page.headers) for name, page in platform.metrics.items()}
+
+
 def secret_values(platform: OwnPlatform, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """The values that nobody may read, of variables and of secret columns of `people`; the longest first."""
     found = {environment.get(variable, "") for _, variable in variables(platform)} | _secrets_of_people(platform)

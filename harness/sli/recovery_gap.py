@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from harness.record.schema import FaultRun, FaultsDocument, Function, Outcome
 from harness.record.verdict import RecoveryGap
 from harness.sli.measured import NO_CUSTOMERS, Floats
+from harness.sli.measures.verbs import FUNCTIONS
 
 ADMISSION: Final = "admission"
 STEPS: Final = {ADMISSION: "Admission", "seat_map": "Seat map", "hold": "Hold", "pay": "Payment"}
@@ -26,7 +27,6 @@ _TIMES_USUAL: Final = 5.0
 _TIMES_A_VERB: Final = 2.0
 """Nor is it one within so many times what the slower fans wait for one verb before the first fault."""
 _SLOWER: Final = 0.95
-_FUNCTIONS: Final = {"seat_map": Function.LOOK, "hold": Function.HOLD, "pay": Function.PAY}
 
 
 class Tables(Protocol):
@@ -118,7 +118,7 @@ def _verb_s(record: Tables, step: str, until_s: float) -> float:
 
     Where one hold is six requests of half a second each, the only fan who wants one waits for three seconds.
     """
-    function = _FUNCTIONS.get(step)
+    function = FUNCTIONS.get(step)
     if function is None:
         return 0.0
     rows = record.table("operations")

@@ -63,12 +63,12 @@ def funnel(record: Record, frames: Frames) -> tuple[FunnelRow, ...]:
 
 def _stages(record: Record, frames: Frames) -> Iterator[_Stage]:
     """The steps that this platform has, by its capabilities."""
-    operations, shown = frames.operations, record.run.capabilities
+    operations, shown, evidence = frames.operations, record.run.capabilities, Evidence(record)
     queues, sells_seats, sells_stock = (name in shown for name in ("queue", "seats", "stock"))
     yield _of_requests(frames.requests, "Queue page" if queues else "First page", "queue_page")
     if queues:
         yield _of_operations(operations, "Joined the queue", Function.JOIN)
-        yield _admitted(operations, record)
+        yield _admitted(operations, evidence)
     if sells_stock:
         title = "Saw what is left" if not sells_seats else "Saw the seat map, or what is left"
         yield _of_requests(frames.requests, title, *(["seat_map"] if sells_seats else []), "stock")
@@ -76,7 +76,7 @@ def _stages(record: Record, frames: Frames) -> Iterator[_Stage]:
         yield _of_requests(frames.requests, "Saw the seat map", "seat_map")
     yield _held(operations, "Held seats" if not sells_stock else "Held tickets")
     yield _paid(operations)
-    yield _ticketed(Evidence(record), exported=record.has("final_orders"))
+    yield _ticketed(evidence, exported=record.has("final_orders"))
 
 
 def first_times(operations: pd.DataFrame) -> dict[str, Floats]:
@@ -113,10 +113,10 @@ def _tried(rows: pd.DataFrame, title: str) -> _Stage:
     return _Stage(title, reached, {str(a): words.reason(str(e)) for a, e in last.items() if a not in reached})
 
 
-def _admitted(operations: pd.DataFrame, record: Record) -> _Stage:
+def _admitted(operations: pd.DataFrame, evidence: Evidence) -> _Stage:
     """Who was turned away while waiting never asked to go in."""
     stage = _of_operations(operations, "Admitted", Function.ENTER)
-    told = Evidence(record).events("positions", ("refused",), ("actor", "key"))
+    told = evidence.events("positions", ("refused",), ("actor", "key"))
     turned_away = {actor: words.reason(why) for actor, why in zip(*told.to_pydict().values(), strict=True)}
     return _Stage(stage.title, stage.reached, turned_away | stage.reasons)
 

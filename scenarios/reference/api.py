@@ -7,6 +7,7 @@ that goes beyond is no answer ("protocol").
 from __future__ import annotations
 
 from typing import Annotated, Final, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -187,6 +188,16 @@ class PendingAnswer(_Document, frozen=True):
     def at_rest(self) -> bool:
         """Nothing will change by itself any more."""
         return not (self.orders_pending or self.holds or self.parked)
+
+
+def hold_path(base: str, hold_id: str) -> str:
+    """Where a hold of the event at `base` is, whatever its id."""
+    return f"{base}/holds/{quote(hold_id, safe='')}"
+
+
+def order_path(order_id: str) -> str:
+    """Where an order is, whatever its id."""
+    return f"/api/orders/{quote(order_id, safe='')}"
 
 
 def read(response: Response, kind: type[D]) -> D | None:

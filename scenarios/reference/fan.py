@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Final, TypeVar
-from urllib.parse import quote
 
 import msgspec
 from sseclient import Event
@@ -215,7 +214,7 @@ class ReferenceFanSession:
     def release(self, call: Call, hold: Hold) -> Answer[None]:
         """Give a hold back."""
         operation = self._begin(Function.RELEASE, call, key=hold.hold_id, value={"seats": hold.seats})
-        path = f"{self._base}/holds/{quote(hold.hold_id, safe='')}"
+        path = api.hold_path(self._base, hold.hold_id)
         response = self._client.call(api.RELEASE, path, operation.call, self._pass)
         final = response.status in (401, 404, 409, 410)
         return _ended(operation, response, errors={404: "expired", 410: "expired"}, final=final, doubted=True)
@@ -244,8 +243,7 @@ class ReferenceFanSession:
     def order(self, call: Call, order_id: str) -> Answer[Order]:
         """How an order stands."""
         operation = self._begin(Function.ORDER, call, key=order_id)
-        path = f"/api/orders/{quote(order_id, safe='')}"
-        response = self._client.call(api.ORDER, path, operation.call, self._pass)
+        response = self._client.call(api.ORDER, api.order_path(order_id), operation.call, self._pass)
         return end_order(operation, response)
 
     def _shown_cents(self, seats: tuple[str, ...]) -> int | None:

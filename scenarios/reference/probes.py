@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from time import monotonic
 from typing import Final
-from urllib.parse import quote
 
 import gevent
 import msgspec
@@ -100,7 +99,7 @@ class Prober:
         granted = api.read(answer, api.HoldAnswer) if answer.status == _GRANTED else None
         if granted:
             operation.end(Outcome.OK, t_end_s=answer.t_end_s)
-            path = f"{self._base}/holds/{quote(granted.hold_id, safe='')}"
+            path = api.hold_path(self._base, granted.hold_id)
             self._client.call(api.SETTLE_DELETE, path, operation.call_now(), headers)
         elif answer.status in _PAST_THE_ENTRANCE:
             operation.end(Outcome.OK, value={"seats": [self._seat], "status": answer.status}, t_end_s=answer.t_end_s)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -61,7 +60,7 @@ def reuse_key(
     else:
         refused = response.status in _REFUSED
         operation.end(Outcome.FAIL if refused else Outcome.UNKNOWN, error="status", t_end_s=response.t_end_s)
-    client.call(api.SETTLE_DELETE, f"{base}/holds/{quote(held.hold_id, safe='')}", operation.call_now(), authority)
+    client.call(api.SETTLE_DELETE, api.hold_path(base, held.hold_id), operation.call_now(), authority)
 
 
 def _now() -> Call:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final, TypeVar
-from urllib.parse import quote
 
 import gevent
 import msgspec
@@ -126,8 +125,7 @@ class Operator:
                 break
             authority = self.pass_for(order.actor)
             operation = self._recorder.begin(person, Function.ORDER, _now(), key=order.order_id, value={})
-            path = f"/api/orders/{quote(order.order_id, safe='')}"
-            response = client.call(api.SETTLE_GET, path, operation.call, authority)
+            response = client.call(api.SETTLE_GET, api.order_path(order.order_id), operation.call, authority)
             answer = end_order(operation, response)
             if answer.outcome is Outcome.OK or answer.error == "missing":
                 return True
@@ -216,7 +214,7 @@ class Operator:
             operation.end(Outcome.OK, t_end_s=response.t_end_s)
             hold = api.read(response, api.HoldAnswer)
             if hold is not None:
-                path = f"{path}/{quote(hold.hold_id, safe='')}"
+                path = api.hold_path(self._event_base, hold.hold_id)
                 client.call(api.SETTLE_DELETE, path, operation.call_now(), authority)
         elif response.status == 409:
             operation.end(Outcome.FAIL, error="conflict", t_end_s=response.t_end_s)

@@ -295,13 +295,13 @@ def _rehearse(
 def _conductor(breaks: Sequence[Planned], where: Addresses, run: RunPaths, raised: AnyStack | OwnStack) -> Conductor:
     """The one that injects; it may read the platform's metrics as the scraper does."""
     from chaos.injection.conductor import Conductor
-    from harness.scenario.environment import headers_of
+    from harness.scenario.environment import metrics_headers
     from harness.stack.own import trusted
 
-    if where.own is None:
+    own = where.own
+    if own is None:
         return Conductor(breaks, where, run.faults, raised)
-    headers = {name: headers_of(page.headers) for name, page in where.own.metrics.items()}
-    return Conductor(breaks, where, run.faults, raised, metrics_headers=headers, verify=trusted(where.own))
+    return Conductor(breaks, where, run.faults, raised, metrics_headers=metrics_headers(own), verify=trusted(own))
 
 
 def _adapter(source: ScenarioFile) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from harness.audit.history import Evidence
+from harness.audit.seats.bookings import confirmations
 from harness.record.verdict import Figure
 from harness.sli.examinations.figures import figure
 from harness.sli.examinations.second_wave import returns
@@ -29,10 +30,10 @@ def business(seen: Observations) -> Iterator[Figure]:
     if not seen.record.has("final_orders"):
         return
     evidence = seen.everybody
-    on_sale, sold = _on_sale(evidence, seen.capacity), _sold(evidence)
+    confirmed = [order for order in evidence.orders.values() if order.state == "confirmed"]
+    on_sale, sold = _on_sale(evidence, seen.capacity), sum(order.tickets for order in confirmed)
     yield figure("on_sale", "On sale", on_sale, "tickets", on_sale or 0)
     yield figure("sold", "Sold", sold, "tickets", on_sale or sold)
-    confirmed = [order for order in evidence.orders.values() if order.state == "confirmed"]
     revenue = sum(order.amount_cents for order in confirmed)
     yield figure("revenue_cents", "Revenue", revenue, "cents", len(confirmed))
     sales = sorted(_sales(seen))
@@ -54,11 +55,6 @@ def _on_sale(evidence: Evidence, capacity: int | None) -> int | None:
     return (seats or 0) + sum(free or 0 for free in pools)
 
 
-def _sold(evidence: Evidence) -> int:
-    """Tickets of orders that are confirmed at rest."""
-    return sum(order.tickets for order in evidence.orders.values() if order.state == "confirmed")
-
-
 def _sales(seen: Observations) -> Iterator[float]:
     """When each ticket was sold."""
     if seen.seat_changes:
@@ -68,23 +64,15 @@ def _sales(seen: Observations) -> Iterator[float]:
                 first.setdefault(change.seat, change.t_s)
         yield from first.values()
         return
-    evidence = seen.everybody
     told: dict[str, tuple[float, int]] = {}
-    for pay in evidence.pays.ok:
-        if pay.value.state == "confirmed":
-            tickets = len(pay.value.seats) or pay.value.quantity
-            _earliest(told, pay.value.order_id, pay.t_end_s, tickets)
-    for look in evidence.lookups.ok:
-        if look.value.state == "confirmed":
-            _earliest(told, look.key, look.t_end_s, len(look.value.seats) or look.value.quantity)
+    for confirmation in confirmations(seen.everybody):
+        operation = confirmation.operation
+        tickets = len(operation.value.seats) or operation.value.quantity
+        known = told.setdefault(confirmation.order_id, (operation.t_end_s, tickets))
+        if operation.t_end_s < known[0]:
+            told[confirmation.order_id] = (operation.t_end_s, tickets)
     for t_s, tickets in told.values():
         yield from [t_s] * tickets
-
-
-def _earliest(told: dict[str, tuple[float, int]], order_id: str, t_s: float, tickets: int) -> None:
-    known = told.get(order_id)
-    if known is None or t_s < known[0]:
-        told[order_id] = (t_s, tickets)
 
 
 def _times(sales: Sequence[float], on_sale: int | None) -> Iterator[Figure]:
