@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final
 
-import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.specification.experiment import Guard
+from harness.record.fetch import Fetcher, FetchFailed
+from harness.record.scrape import PAGE_BYTES_MAX
 
 _EVERY_S: Final = 0.5
 _TIMEOUT_S: Final = 2.0
@@ -54,7 +54,7 @@ class GuardWatch:
     ) -> None:
         self._guards = tuple(guards)
         known = headers or {}
-        self._reads = tuple(partial(samples_of, url, known.get(name), verify) for name, url in metrics.items())
+        self._pages = tuple(page_of(url, known.get(name), verify) for name, url in metrics.items())
         self._lock = threading.Lock()
         self._seen: dict[str, bool | None] = {}
         self._broken_since_s: dict[str, float] = {}
@@ -101,10 +101,12 @@ class GuardWatch:
             self.failure = f"the thread that watches the guards died: {type(error).__name__}: {error}"
 
     def _watch(self) -> None:
-        with ThreadPoolExecutor(max_workers=max(1, len(self._reads)), thread_name_prefix="guard") as pool:
+        with ThreadPoolExecutor(max_workers=max(1, len(self._pages)), thread_name_prefix="guard") as pool:
             while not self._stop.wait(_EVERY_S):
-                pages = list(pool.map(lambda read: read(), self._reads))
-                self._judge([sample for page in pages for sample in page])
+                samples = list(pool.map(samples_of, self._pages))
+                self._judge([sample for of_page in samples for sample in of_page])
+        for page in self._pages:
+            page.close()
 
     def _judge(self, samples: list[Sample]) -> None:
         now_s = time.monotonic()
@@ -123,17 +125,19 @@ def _key(guard: Guard) -> str:
     return repr(guard)
 
 
-def samples_of(url: str, headers: Mapping[str, str] | None = None, verify: str | bool = True) -> list[Sample]:
-    """All samples of a Prometheus page; none when it cannot be read. `verify`: as `requests` takes it."""
+def page_of(url: str, headers: Mapping[str, str] | None = None, verify: str | bool = True) -> Fetcher:
+    """A Prometheus page, to be read again and again. `verify`: a file of certificates to trust, or the usual ones."""
+    return Fetcher(url, headers, verify=verify, within_s=_TIMEOUT_S, bytes_max=PAGE_BYTES_MAX)
+
+
+def samples_of(page: Fetcher) -> list[Sample]:
+    """All samples of the page; none when it cannot be read."""
     try:
-        with requests.Session() as session:
-            session.trust_env = False
-            page = session.get(url, timeout=_TIMEOUT_S, headers=headers, verify=verify, allow_redirects=False)
-        page.raise_for_status()
+        text = page.fetch().body.decode()
         return [
             (sample.name, sample.labels, sample.value)
-            for family in text_string_to_metric_families(page.text)
+            for family in text_string_to_metric_families(text)
             for sample in family.samples
         ]
-    except (OSError, ValueError):  # what `requests` raises is an OSError
+    except (FetchFailed, ValueError):
         return []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -42,7 +41,6 @@ _NAME: Final = "*"
 _HANDLER_TIMEOUT_S: Final = 25.0
 _TIMEOUT_PAGE: Final = b"<html><head><title>Timeout</title></head><body><h1>Timeout</h1></body></html>"
 _PATH_SAFE: Final = "$&+,:;=@"
-_log = logging.getLogger("chaos.proxy")
 _Handler: TypeAlias = Callable[..., Awaitable[ApiResponse]]  # (body, the names in the path)
 _Routes: TypeAlias = Mapping[tuple[str, ...], Mapping[str, _Handler]]
 

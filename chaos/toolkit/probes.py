@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Literal
 
 import msgspec
 
 from chaos.faults.tools import Tools
-from chaos.injection.guards import holds, samples_of
+from chaos.injection.guards import holds, page_of, samples_of
 from chaos.injection.preflight import places_of, require_ready
 from chaos.specification.experiment import CanarySpec, Experiment, Guard
 from chaos.toolkit.broken import BROKEN
@@ -46,7 +47,10 @@ def metric(
 ) -> bool:
     """True when the comparison holds now for every matching series. Raises GatecrashError otherwise."""
     guard = Guard(name=metric, metric=metric, compare=compare, value=value, labels=dict(labels or {}))
-    samples = [sample for url in read(platform).metrics.values() for sample in samples_of(url)]
+    samples = []
+    for url in read(platform).metrics.values():
+        with closing(page_of(url)) as page:
+            samples += samples_of(page)
     answer = holds(guard, samples)
     if answer is None:
         raise GatecrashError(f"no metric of the platform is called {metric} with these labels")

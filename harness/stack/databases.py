@@ -16,6 +16,7 @@ from harness.errors import EnvironmentProblem
 from harness.processes.managed import ManagedProcess
 from harness.processes.ports import HOST
 from harness.record.seal_key import stripped_environment
+from harness.stack.workspace import write_private
 
 _UNPRIVILEGED_USER: Final = "nobody"
 _SETTINGS: Final = {
@@ -72,8 +73,7 @@ def start_valkey(port: int, folder: Path, log: Path, password: str = "") -> Mana
     """
     folder.mkdir(mode=0o700)
     configuration = folder / "valkey.conf"  # a command line could be read by everybody
-    configuration.touch(mode=0o600)
-    configuration.write_text(f"requirepass {password}\n" if password else "")
+    write_private(configuration, f"requirepass {password}\n" if password else "")
     command: list[str | Path] = [
         valkey_binary(), configuration, "--port", str(port), "--bind", HOST, "--dir", folder,
         "--save", "", "--appendonly", "no", "--daemonize", "no", "--maxclients", "4000",
@@ -110,8 +110,7 @@ class Postgres:
         """initdb with password authentication: a job of about half a second, to be waited for before the primary."""
         data = self._data("primary")
         password_file = self._folder / "primary.password"
-        password_file.touch(mode=0o600)
-        password_file.write_text(self.password)
+        write_private(password_file, self.password)
         self._own(password_file)
         return self._job("initdb", "-D", data, "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={password_file}",
                          "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip

@@ -36,11 +36,16 @@ def create() -> Path:
     try:
         root = Path(tempfile.mkdtemp(prefix=_PREFIX))
         root.chmod(0o711)  # Postgres, as another user, must reach its own folder below
-        (root / _OWNER).touch(mode=0o600)
-        (root / _OWNER).write_bytes(msgspec.json.encode(StackOwner.own()))
+        write_private(root / _OWNER, msgspec.json.encode(StackOwner.own()).decode())
     except OSError as error:
         raise disk_problem(base, error) from error
     return root
+
+
+def write_private(path: Path, text: str) -> None:
+    """A new file that other users of this machine cannot read, not for a moment."""
+    path.touch(mode=0o600)
+    path.write_text(text)
 
 
 def disk_problem(path: Path, error: OSError) -> EnvironmentProblem:

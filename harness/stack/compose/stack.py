@@ -203,10 +203,10 @@ class ComposeStack(RaisedStack):
         ports = self._ports = ComposePorts.choose(self._booking_port)
         self._opens_at_s = opens_at_s(self._on_sale)
         settings = self._settings(ports)
-        _write_private(runtime / "target.env", _env_file(settings))
+        workspace.write_private(runtime / "target.env", _env_file(settings))
         replication = {"PRIMARY": "postgres-primary:5432", "UPSTREAM": f"toxiproxy:{ports.proxies['replication']}"}
-        _write_private(runtime / "postgres.env", _env_file({"PGPASSWORD": self._password, **replication}))
-        _write_private(runtime / "redis.env", _env_file({"REDISCLI_AUTH": self._redis_password}))
+        workspace.write_private(runtime / "postgres.env", _env_file({"PGPASSWORD": self._password, **replication}))
+        workspace.write_private(runtime / "redis.env", _env_file({"REDISCLI_AUTH": self._redis_password}))
         (runtime / "toxiproxy.json").write_text(json.dumps(ports.proxy_documents()))
         (runtime / "toxiproxy.json").chmod(0o644)
         owner = msgspec.json.encode(StackOwner.own()).decode()
@@ -298,11 +298,6 @@ class ComposeStack(RaisedStack):
 
 def _env_file(values: Mapping[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in values.items())
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)
 
 
 def _file_in(container: Container, path: str) -> bytes:

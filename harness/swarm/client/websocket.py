@@ -228,7 +228,7 @@ class FeedSocket:
         messages = self._messages
         if messages is None:
             raise CallFailed("reset")
-        told = messages.read_typed()
+        told = messages.read()
         if told is not None:
             return told
         self.retry_after_s = _seconds(messages.close_reason.removeprefix(_REASON))

@@ -77,13 +77,9 @@ class MessageReader:
         self._at = 0
         self._fragments: _Fragments | None = None
 
-    def read(self) -> bytes | None:
-        """The next text or binary message; null: the other side has closed, see `close_code`. Raises `CallFailed`."""
-        told = self.read_typed()
-        return None if told is None else told[1]
-
-    def read_typed(self) -> tuple[int, bytes] | None:
-        """The same with the message's opcode."""
+    def read(self) -> tuple[int, bytes] | None:
+        """The opcode and the content of the next text or binary message; null: the other side has closed, see
+        `close_code`. Raises `CallFailed`."""
         if self.close_code is not None:
             return None
         try:

@@ -49,7 +49,6 @@ class SwarmChild:
         self._spec = spec
         self._log = paths.logs / "swarm.log"
         self._events: queue.Queue[Event | None] = queue.Queue()
-        self._ended = False
 
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:

@@ -73,8 +73,6 @@ _KILL_TIMEOUT_S: Final = 5.0
 _USERS_ALL_STAMPED: Final = 2000  # there is time to ask the kernel for the arrival of every answer
 _OF_ARM_TIMEOUT: Final = 0.9  # of the time to arm: the master hears who is late before it stops waiting
 
-_log = logging.getLogger(__name__)
-
 
 class OnSaleWorker(WorkerRunner):
     """Locust's worker, which hears nobody but the master of this run, see `channel`."""

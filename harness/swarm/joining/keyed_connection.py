@@ -5,7 +5,6 @@ Nothing here imports locust or gevent.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import time
 from typing import Final
@@ -146,11 +145,3 @@ def _require_host(host: str) -> None:
         socket.getaddrinfo(host, None)
     except socket.gaierror as error:
         raise InputError(f"there is no host {host}: {error.strerror}", key="--master") from error
-
-
-def is_loopback(host: str) -> bool:
-    """Whether that host is this machine and no other can mean it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

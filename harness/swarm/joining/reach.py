@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from harness import scenario as scenarios
 from harness.errors import InputError
 from harness.scenario import Override
+from harness.stack.allowed import is_loopback
 from harness.swarm.joining.handshake import DEFAULT_PORT, scenario_digest
-from harness.swarm.joining.keyed_connection import is_loopback
 from harness.swarm.joining.lent import to_lend
 from harness.swarm.messaging.protocol import Reach, SwarmSpec
 from harness.swarm.messaging.run_key import RunKey, taken

@@ -22,6 +22,7 @@ from harness.errors import EnvironmentProblem, InputError, NoVerdict
 from harness.processes.managed import child_environment
 from harness.record.paths import RunPaths
 from harness.stack import Addresses
+from harness.stack.allowed import is_loopback
 from harness.swarm.joining.handshake import (
     HEARTBEAT,
     HEARTBEAT_S,
@@ -34,7 +35,7 @@ from harness.swarm.joining.handshake import (
     encode,
     own_versions,
 )
-from harness.swarm.joining.keyed_connection import KeyedConnection, Master, is_loopback, reach
+from harness.swarm.joining.keyed_connection import KeyedConnection, Master, reach
 from harness.swarm.joining.lent import Lent
 from harness.swarm.messaging.protocol import WorkerStart, hand_start
 from harness.swarm.messaging.run_key import RunKey

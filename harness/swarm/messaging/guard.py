@@ -25,6 +25,7 @@ class Guard:
     def __init__(self, socket: zmq.Socket[bytes], key: RunKey) -> None:
         self._socket = socket
         self._key = key
+        self._worker_public = key.worker_public
         self._refused = 0
         self._closed: set[int] = set()
         self._requests = socket.context.socket(zmq.ROUTER)
@@ -65,7 +66,7 @@ class Guard:
         """Answer libzmq's questions by the ZAP protocol, https://rfc.zeromq.org/spec/27: who may come in?"""
         while True:
             asker, _, version, request, *rest = self._requests.recv_multipart()
-            known = len(rest) == _ZAP_FRAMES - 4 and rest[-1] == self._key.worker_public
+            known = len(rest) == _ZAP_FRAMES - 4 and rest[-1] == self._worker_public
             status, text = (b"200", b"") if known else (b"400", b"another key")
             self._requests.send_multipart([asker, b"", version, request, status, text, b"", b""])
 

@@ -16,15 +16,11 @@ def user_classes(spec: SwarmSpec) -> list[type[User]]:
     if spec.journeys.locustfile:
         return users_of(spec.journeys.locustfile, spec.addresses.booking)
     journeys, load = spec.journeys, spec.scenario.load
-    asked = (
-        ("fan", journeys.fan, load.fans),
-        ("bot", journeys.bot, load.bots),
-        ("lurker", journeys.lurker, load.lurkers),
-        ("spectator", journeys.spectator, load.spectators),
-    )
+    counts = {"fan": load.fans, "bot": load.bots, "lurker": load.lurkers, "spectator": load.spectators}
     classes: dict[str, type[User]] = {}
-    for kind, reference, count in asked:
+    for kind, count in counts.items():
         if count:
+            reference = journeys.classes[kind]
             user_class = journey_class(kind, reference)
             user_class.fixed_count = count
             if classes.setdefault(user_class.__name__, user_class) is not user_class:
@@ -43,7 +39,6 @@ def journey_class(kind: str, reference: str) -> type[RehearsalUser]:
         hint = "derive it from gatecrash.journeys.FanUser, or from RehearsalUser"
         raise InputError(f"{reference} is no journey", hint=hint)
     if getattr(user_class, "kind", "") != kind:
-        base = {"fan": "FanUser", "bot": "BotUser", "lurker": "LurkerUser", "spectator": "SpectatorUser"}[kind]
         said = f"{reference} is the journey of a {getattr(user_class, 'kind', 'user of no kind')}, not of a {kind}"
-        raise InputError(said, hint=f"derive it from gatecrash.journeys.{base}")
+        raise InputError(said, hint=f"derive it from gatecrash.journeys.{kind.title()}User")
     return user_class

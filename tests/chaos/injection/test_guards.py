@@ -54,6 +54,7 @@ class Metrics(ThreadingHTTPServer):
 
     daemon_threads = True
     value = 0.0
+    labels = ""
     token = ""
 
     def __init__(self) -> None:
@@ -65,8 +66,9 @@ class Metrics(ThreadingHTTPServer):
                     self.send_error(401)
                     return
                 self.send_response(200)
+                self.send_header("Content-Type", "text/plain")
                 self.end_headers()
-                self.wfile.write(f"# TYPE errors gauge\nerrors {outer.value}\n".encode())
+                self.wfile.write(f"# TYPE errors gauge\nerrors{outer.labels} {outer.value}\n".encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -107,6 +109,17 @@ def test_a_page_that_cannot_be_read_breaks_no_guard_and_is_no_steady_state() -> 
         wait_until(lambda: bool(watch._seen))
         assert watch.broken([wanted]) == ()
         assert watch.unsteady([wanted]) == ("calm",)
+    finally:
+        watch.stop()
+
+
+def test_labels_are_read_as_utf_8_where_the_page_names_no_charset(page: Metrics) -> None:
+    page.labels = '{hall="Zoë"}'
+    wanted = guard(labels={"hall": "Zoë"})
+    watch = GuardWatch([wanted], page.metrics)
+    watch.start()
+    try:
+        wait_until(lambda: watch.unsteady([wanted]) == ())
     finally:
         watch.stop()
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+import target.telemetry.metrics  # noqa: F401 - declares the metrics that the exposition tells
 from harness.stack.compose.command import FILE
 from harness.stack.compose.ports import TARGETS
 from target.telemetry.exposition import exposition

@@ -20,9 +20,15 @@ from harness.record.paths import RunPaths
 from harness.scenario import Journey, Journeys, Load, Scenario
 from harness.stack import Addresses
 from harness.swarm.messaging.protocol import (
+    Armed,
     Command,
     Event,
     FailureMessage,
+    Finished,
+    Release,
+    ReleaseCommand,
+    Settle,
+    Settled,
     SwarmSpec,
     decode_event,
     encode_line,
@@ -65,6 +71,20 @@ class SwarmProcess:
     def ended(self, within_s: float = 120.0) -> int:
         self.process.stdin.close()
         return self.process.wait(within_s)
+
+    def to_the_end(self) -> tuple[Armed, Finished, Settled]:
+        """Arm, release, run, settle, end."""
+        return self.expect(Armed), *self.from_release()
+
+    def from_release(self) -> tuple[Finished, Settled]:
+        """The same of a swarm that is armed."""
+        self.tell(ReleaseCommand())
+        self.expect(Release)
+        finished = self.expect(Finished)
+        self.tell(Settle())
+        settled = self.expect(Settled)
+        assert self.ended() == 0
+        return finished, settled
 
     def table(self, name: str) -> pa.Table:
         return pq.read_table(self.run_dir / f"{name}.parquet")

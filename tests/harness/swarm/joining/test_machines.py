@@ -17,7 +17,7 @@ import pytest
 
 from harness.swarm.joining.reach import invitation
 from harness.swarm.messaging.protocol import Reach, SwarmSpec, Waiting
-from tests.harness.swarm.joining.test_worker_machine import KEY, shop, to_the_end
+from tests.harness.swarm.joining.test_worker_machine import KEY, shop
 from tests.harness.swarm.namespaces import inside, ip, link, listener_inside, network_namespace
 from tests.harness.swarm.scripted_server import serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
@@ -74,10 +74,10 @@ def test_three_machines_with_clocks_hours_apart_release_as_one_and_leave_the_sam
             apart.expect(Waiting)
             logs = (tmp_path / "two.log", tmp_path / "three.log")
             with guest_machine(spec, two, OFFSETS_S[0], logs[0]), guest_machine(spec, three, OFFSETS_S[1], logs[1]):
-                armed, finished, settled = to_the_end(apart)
+                armed, finished, settled = apart.to_the_end()
         local = shop_spec(server.url, tmp_path / "local", fans=30, workers=3)
         with running(local, *inside(one)) as together:
-            _, alone, _ = to_the_end(together)
+            _, alone, _ = together.to_the_end()
 
     assert (armed.armed, armed.asked) == (30, 30)
     assert settled.load.requests_sent == settled.load.samples_recorded == apart.table("requests").num_rows

@@ -20,7 +20,6 @@ from harness.swarm.messaging.protocol import (
     Reach,
     Release,
     ReleaseCommand,
-    Settle,
     Settled,
     SwarmSpec,
     Waiting,
@@ -51,13 +50,7 @@ def record(spec: SwarmSpec, others: list[Host]) -> tuple[SwarmProcess, Finished,
             for one in guests:
                 stack.callback(one.wait)
                 stack.callback(one.kill)
-        swarm.expect(Armed)
-        swarm.tell(ReleaseCommand())
-        swarm.expect(Release)
-        finished = swarm.expect(Finished)
-        swarm.tell(Settle())
-        settled = swarm.expect(Settled)
-        assert swarm.ended() == 0
+        _, finished, settled = swarm.to_the_end()
         if others:
             assert [one.wait(20) for one in guests] == [0] * len(others)
     return swarm, finished, settled

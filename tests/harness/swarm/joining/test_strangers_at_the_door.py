@@ -14,7 +14,7 @@ import pytest
 import zmq
 
 from harness.swarm.joining.handshake import JoinRequest, encode, own_versions
-from harness.swarm.messaging.protocol import Armed, Finished, Release, ReleaseCommand, Settle, Settled, Waiting
+from harness.swarm.messaging.protocol import Armed, Finished, Settled, Waiting
 from harness.swarm.messaging.run_key import RunKey
 from tests.harness.swarm.joining.test_worker_machine import guest, shop, with_guests
 from tests.harness.swarm.messaging.test_stranger import everything
@@ -80,17 +80,6 @@ def ports_of(swarm: SwarmProcess) -> set[int]:
     return {one.laddr.port for one in listening if one.status == psutil.CONN_LISTEN}
 
 
-def to_the_end(swarm: SwarmProcess) -> tuple[Armed, Finished, Settled]:
-    armed = swarm.expect(Armed)
-    swarm.tell(ReleaseCommand())
-    swarm.expect(Release)
-    finished = swarm.expect(Finished)
-    swarm.tell(Settle())
-    settled = swarm.expect(Settled)
-    assert swarm.ended() == 0
-    return armed, finished, settled
-
-
 def require_whole(swarm: SwarmProcess, asked: int, armed: Armed, settled: Settled) -> None:
     load = settled.load
     assert (armed.armed, armed.asked) == (40, 40)
@@ -119,7 +108,7 @@ def test_strangers_take_no_workers_place_and_are_counted(tmp_path: Path) -> None
             assert len(ours) == 3  # of the door, of workers elsewhere, of workers here
             said = [attack(one) for one in ours for attack in attacks]
             with guest(spec, port) as worker:
-                armed, finished, settled = to_the_end(swarm)
+                armed, finished, settled = swarm.to_the_end()
                 assert worker.wait(20) == 0
         asked = len(server.asked)
     require_whole(swarm, asked, armed, settled)
@@ -147,7 +136,7 @@ def test_a_flood_of_strangers_holds_nobody_up(tmp_path: Path) -> None:
                 thread.start()
             try:
                 with guest(spec, door) as worker:
-                    armed, finished, settled = to_the_end(swarm)
+                    armed, finished, settled = swarm.to_the_end()
                     assert worker.wait(20) == 0
             finally:
                 over.set()

@@ -42,7 +42,6 @@ from harness.swarm.messaging.protocol import (
     Finished,
     Progress,
     Reach,
-    Release,
     ReleaseCommand,
     Settle,
     Settled,
@@ -52,7 +51,7 @@ from harness.swarm.messaging.protocol import (
 from harness.swarm.messaging.run_key import RunKey
 from tests.harness.swarm.joining.strange_masters import listening, master, welcome
 from tests.harness.swarm.scripted_server import Asked, response, serving
-from tests.harness.swarm.swarm_process import SHOP, SwarmProcess, running, shop_spec
+from tests.harness.swarm.swarm_process import SHOP, running, shop_spec
 
 ROOT = Path(__file__).parents[4]
 KEY = RunKey.draw()
@@ -88,22 +87,11 @@ def knocked(port: int, request: JoinRequest) -> Welcome | Refused:
         connection.close()
 
 
-def to_the_end(swarm: SwarmProcess) -> tuple[Armed, Finished, Settled]:
-    armed = swarm.expect(Armed)
-    swarm.tell(ReleaseCommand())
-    swarm.expect(Release)
-    finished = swarm.expect(Finished)
-    swarm.tell(Settle())
-    settled = swarm.expect(Settled)
-    assert swarm.ended() == 0
-    return armed, finished, settled
-
-
 def test_a_guest_shares_the_load_and_the_record_is_whole(tmp_path: Path) -> None:
     with serving(shop) as server:
         spec = with_guests(shop_spec(server.url, tmp_path, workers=1), 1)
         with running(spec) as swarm, guest(spec, swarm.expect(Waiting).port) as worker:
-            armed, finished, settled = to_the_end(swarm)
+            armed, finished, settled = swarm.to_the_end()
             said = worker.stderr.read()
             assert worker.wait(20) == 0, said
         asked = len(server.asked)

@@ -17,7 +17,7 @@ from harness.record.schema import TABLES
 from harness.swarm.messaging import messages
 from harness.swarm.messaging.envelope import worker_end
 from harness.swarm.messaging.messages import MESSAGE_TYPE, pack
-from harness.swarm.messaging.protocol import Armed, Finished, Release, ReleaseCommand, Settle, Settled
+from harness.swarm.messaging.protocol import Armed, Finished, ReleaseCommand, Settle, Settled
 from tests.harness.swarm.scripted_server import Asked, response, serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
 
@@ -104,16 +104,6 @@ def everything() -> list[list[bytes]]:
     ]  # fmt: skip
 
 
-def to_the_end(swarm: SwarmProcess) -> tuple[Finished, Settled]:
-    swarm.tell(ReleaseCommand())
-    swarm.expect(Release)
-    finished = swarm.expect(Finished)
-    swarm.tell(Settle())
-    settled = swarm.expect(Settled)
-    assert swarm.ended() == 0
-    return finished, settled
-
-
 def require_untouched(swarm: SwarmProcess, finished: Finished, settled: Settled, asked: int) -> None:
     """As `test_a_run_from_arming_to_settled` finds the same run without strangers."""
     load = settled.load
@@ -139,7 +129,7 @@ def test_all_that_a_stranger_says_is_dropped_counted_and_noted_once(tmp_path: Pa
         with stranger(swarm) as dealer:
             for frames in said:
                 dealer.send_multipart(frames)
-            finished, settled = to_the_end(swarm)
+            finished, settled = swarm.from_release()
         asked = len(server.asked)
     require_untouched(swarm, finished, settled, asked)
     (note,) = [note for note in (*finished.notes, *settled.notes) if NOTE in note]
@@ -157,7 +147,7 @@ def test_strangers_before_the_workers_are_there_take_nobodys_place(tmp_path: Pat
             for frames in everything():
                 dealer.send_multipart(frames)
             swarm.expect(Armed)
-            finished, settled = to_the_end(swarm)
+            finished, settled = swarm.from_release()
         asked = len(server.asked)
     require_untouched(swarm, finished, settled, asked)
     assert sum(counted(note) for note in (*finished.notes, *settled.notes) if NOTE in note) == len(everything())
@@ -178,7 +168,7 @@ def test_a_flood_of_strangers_does_not_keep_the_master_from_its_work(tmp_path: P
         thread = threading.Thread(target=flood)
         thread.start()
         try:
-            finished, settled = to_the_end(swarm)
+            finished, settled = swarm.from_release()
         finally:
             over.set()
             thread.join(60)
@@ -190,7 +180,7 @@ def test_a_flood_of_strangers_does_not_keep_the_master_from_its_work(tmp_path: P
 def test_a_worker_cannot_speak_for_another(tmp_path: Path) -> None:
     with serving(shop) as server, running(shop_spec(server.url, tmp_path, customer="Impostor")) as swarm:
         swarm.expect(Armed)
-        finished, settled = to_the_end(swarm)
+        finished, settled = swarm.from_release()
         asked = len(server.asked)
     require_untouched(swarm, finished, settled, asked)
     assert [counted(note) for note in finished.notes if NOTE in note] == [40]
