@@ -42,31 +42,31 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class OnSale(_Section, frozen=True):
     """How the reference booking system is set up for this on-sale. Ignored for a platform of the user's own."""
 
-    event: Name = "playoff-g1"
-    venue: str = "arena"
-    hold_ttl_s: Positive = 8.0
+    event: Name = "playoff-g1"  # the name of the event on sale
+    venue: str = "arena"  # arena, or a venue file
+    hold_ttl_s: Positive = 8.0  # how long a hold keeps its seats
     hold_late_max_s: Positive = (
         1.0  # a hold may outlive its time by so much; the reference system looks 4 times a second
     )
     map_late_max_s: Positive = 1.0  # a seat map that is not marked stale may be so old
-    holds: Literal["lua", "watch"] = "lua"
-    place_grace_s: Positive = 60.0
+    holds: Literal["lua", "watch"] = "lua"  # how Redis changes seats: by scripts, or by transactions
+    place_grace_s: Positive = 60.0  # a fan without a stream of positions keeps the place for so long
     queue_policy: Literal["fifo", "shuffle"] = "fifo"  # shuffle: lots are drawn among who came before the opening
     pre_queue_s: NotNegative = 0.0  # from T0 fans gather for so long, then the sale opens; 0: it is open from the start
     opens_after_s: Positive = 40.0  # with a pre-queue: after the stack is asked for; all is to be up and armed before
-    admission: Literal["fixed", "adaptive"] = "fixed"
+    admission: Literal["fixed", "adaptive"] = "fixed"  # adaptive: steered by the share of holds that conflict
     admission_rate_per_s: Positive = 30.0  # adaptive: the first rate
-    admission_burst: Annotated[int, Meta(ge=1)] = 30
-    admission_floor_per_s: Positive = 5.0
-    admission_ceiling_per_s: Positive = 60.0
-    admission_valid_s: Positive = 600.0
-    conflict_target: Ratio = 0.1
-    challenge: Literal["none", "proof_of_work"] = "proof_of_work"
-    challenge_bits: Annotated[int, Meta(ge=1, le=32)] = 8
+    admission_burst: Annotated[int, Meta(ge=1)] = 30  # admitted at once at most
+    admission_floor_per_s: Positive = 5.0  # adaptive: the lowest rate
+    admission_ceiling_per_s: Positive = 60.0  # adaptive: the highest rate
+    admission_valid_s: Positive = 600.0  # an admitted fan may buy for so long
+    conflict_target: Ratio = 0.1  # adaptive: the share of holds that may conflict
+    challenge: Literal["none", "proof_of_work"] = "proof_of_work"  # what is asked of whoever joins
+    challenge_bits: Annotated[int, Meta(ge=1, le=32)] = 8  # leading zero bits; each doubles the work
     joins_per_device: Count = 8  # in a minute; 0: no limit
     purchase_limit: Count = 4  # 0: no limit
-    payment_flow: Literal["sale", "authorise"] = "sale"
-    payment_time_ms: Count = 60
+    payment_flow: Literal["sale", "authorise"] = "sale"  # authorise: the money is reserved first, captured later
+    payment_time_ms: Count = 60  # how long the provider takes
     payment_switches: str = ""  # how the provider misbehaves, e.g. "webhooks=late,charge=slow,charge_ratio=0.1"
 
 
@@ -77,11 +77,11 @@ class Journey(_Section, frozen=True):
     the queue (and retries later steps) before giving up, the median of a log-normal one when `patience_sigma` is not 0.
     """
 
-    think_s: NotNegative = 0.3
-    think_sigma: NotNegative = 0.5
+    think_s: NotNegative = 0.3  # median pause before each deliberate step
+    think_sigma: NotNegative = 0.5  # of its log-normal distribution
     join_pause_s: NotNegative = 0.0  # median, log-normal: from the queue page to the join; devices are not equally fast
-    patience_s: Positive = 60.0
-    patience_sigma: NotNegative = 0.0
+    patience_s: Positive = 60.0  # how long fans wait in the queue, and try again later
+    patience_sigma: NotNegative = 0.0  # of its log-normal distribution; 0: all are equally patient
     party_sizes: dict[int, NotNegative] = msgspec.field(
         default_factory=lambda: {1: 0.2, 2: 0.5, 3: 0.1, 4: 0.2}
     )  # weights
@@ -115,10 +115,10 @@ class Arrivals(_Section, frozen=True):
     that a step is compared with. `hum_ratio` of them come evenly over the whole run instead: background traffic.
     """
 
-    shape: Literal["step", "waves", "ramp"] = "step"
-    waves_s: tuple[NotNegative, ...] = (0.0,)
-    ramp_s: Positive = 30.0
-    hum_ratio: Ratio = 0.0
+    shape: Literal["step", "waves", "ramp"] = "step"  # see above
+    waves_s: tuple[NotNegative, ...] = (0.0,)  # the instants of the waves
+    ramp_s: Positive = 30.0  # how long the ramp is
+    hum_ratio: Ratio = 0.0  # of them, spread over the whole run
 
 
 class Load(_Section, frozen=True):
@@ -127,20 +127,22 @@ class Load(_Section, frozen=True):
     Lurkers open the queue page, perhaps load it again, and leave without joining.
     """
 
-    fans: Count = 1000
-    bots: Count = 0
-    lurkers: Count = 0
-    spectators: Count = 100
+    fans: Count = 1000  # who want to buy
+    bots: Count = 0  # who want to buy by other means, see tactics
+    lurkers: Count = 0  # who look at the queue page and leave
+    spectators: Count = 100  # who follow the feed of seats
     probes: Count = 8  # look at the seats once a second each, so that each fault meets somebody who does
     workers: Annotated[int, Meta(ge=1)] | None = None  # null: one per spare core
-    connect: Literal["warm", "cold"] = "warm"
+    connect: Literal["warm", "cold"] = "warm"  # warm: connections are open before T0; cold: opened at T0
     rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms
     trace_ratio: Ratio = 0.01  # of the users: their requests carry a traceparent, their spans are in the record
-    arm_timeout_s: Positive = 20.0
+    arm_timeout_s: Positive = 20.0  # all users must be ready to go within this
     release_window_s: Positive = 0.5  # all first sends within this after T0
-    arrivals: Arrivals = Arrivals()
-    journey: Journey = Journey()
-    tactics: dict[Tactic, NotNegative] = msgspec.field(default_factory=lambda: dict.fromkeys(Tactic, 1.0))
+    arrivals: Arrivals = Arrivals()  # when they come
+    journey: Journey = Journey()  # how fans behave
+    tactics: dict[Tactic, NotNegative] = msgspec.field(
+        default_factory=lambda: dict.fromkeys(Tactic, 1.0)
+    )  # weights of what the bots do
 
     @property
     def users(self) -> int:
@@ -213,21 +215,21 @@ class PlannedFault(_Section, frozen=True):
     `ms`: of latency, `percent`: of errors and drop.
     """
 
-    experiment: str
-    start_s: NotNegative
-    length_s: Positive | None = None
-    edge: str = ""
-    part: str = ""
-    ms: Annotated[int, Meta(gt=0)] | None = None
-    percent: Annotated[float, Meta(gt=0, le=100)] | None = None
+    experiment: str  # a name of `experiment list`, a generic one, or a file
+    start_s: NotNegative  # when it begins
+    length_s: Positive | None = None  # how long it stays
+    edge: str = ""  # what a generic one breaks: an edge of the platform
+    part: str = ""  # or a part
+    ms: Annotated[int, Meta(gt=0)] | None = None  # the delay of latency
+    percent: Annotated[float, Meta(gt=0, le=100)] | None = None  # the share that errors and drop hit
 
 
 class Objective(_Section, frozen=True):
     """100 points at `target`, 0 at `worst`, a straight line between. `required`: not observable caps the grade."""
 
-    target: float
-    worst: float
-    required: bool = True
+    target: float  # worth 100 points
+    worst: float  # worth 0 points; at or beyond it a required objective means NOT READY
+    required: bool = True  # false: it counts in the score alone
 
 
 class GeneratorLimits(_Section, frozen=True):
@@ -236,37 +238,37 @@ class GeneratorLimits(_Section, frozen=True):
     The first figure of `loop_lag_ms_p99` holds only where what the lag added to response times was not measured.
     """
 
-    loop_lag_ms_p99: tuple[float, float] = (100.0, 1000.0)
+    loop_lag_ms_p99: tuple[float, float] = (100.0, 1000.0)  # how late the event loop ran
     stall_s: tuple[float, float] = (1.0, 2.0)  # the longest time in which a worker measured nothing
     missing_ratio: tuple[float, float] = (0.05, 0.15)  # of the run: in which a worker measured nothing
-    scrape_late_s: tuple[float, float] = (2.0, 10.0)
-    cpu_percent: tuple[float, float] = (95.0, 101.0)
-    release_skew_ms_max: tuple[float, float] = (500.0, 2000.0)
-    unreleased_ratio: tuple[float, float] = (0.001, 0.02)
-    lost_samples_ratio: tuple[float, float] = (0.0, 0.01)
+    scrape_late_s: tuple[float, float] = (2.0, 10.0)  # the oldest page of metrics
+    cpu_percent: tuple[float, float] = (95.0, 101.0)  # of one core, of a worker
+    release_skew_ms_max: tuple[float, float] = (500.0, 2000.0)  # the last first send after its time
+    unreleased_ratio: tuple[float, float] = (0.001, 0.02)  # of the users: never released
+    lost_samples_ratio: tuple[float, float] = (0.0, 0.01)  # of the samples: measured and lost
     exhausted_ratio: tuple[float, float] = (0.0, 0.01)  # of the samples: no port or file descriptor was left
-    clock_uncertainty_ms: tuple[float, float] = (100.0, 500.0)
-    fds_ratio: tuple[float, float] = (0.8, 0.95)
-    ports_ratio: tuple[float, float] = (0.8, 0.95)
+    clock_uncertainty_ms: tuple[float, float] = (100.0, 500.0)  # between the clocks of the workers
+    fds_ratio: tuple[float, float] = (0.8, 0.95)  # of the file descriptors: in use
+    ports_ratio: tuple[float, float] = (0.8, 0.95)  # of the source ports: in use
 
 
 class Scenario(_Section, frozen=True):
     """One rehearsal, whole. Times in s on the release clock (T0 = 0)."""
 
-    name: Name
-    description: str
-    duration_s: Positive
-    seed: Count = 1
-    settle_timeout_s: Positive = 30.0
-    minimum_grade: Literal["A", "B", "C", "D", "F"] = "C"
-    on_sale: OnSale = OnSale()
+    name: Name  # names the run and its folder
+    description: str  # what it rehearses, in a sentence
+    duration_s: Positive  # from T0 to the end of the sale
+    seed: Count = 1  # of everything that is drawn
+    settle_timeout_s: Positive = 30.0  # after the run, for the platform to come to rest
+    minimum_grade: Literal["A", "B", "C", "D", "F"] = "C"  # below it the verdict is NOT READY
+    on_sale: OnSale = OnSale()  # how the reference system is set up
     platform: OwnPlatform | None = None  # null: the reference booking system, raised by us
-    load: Load = Load()
-    journeys: Journeys = Journeys()
+    load: Load = Load()  # who comes
+    journeys: Journeys = Journeys()  # the classes of the users
     audit: Literal["required", "none"] = "required"  # none: with a locustfile, whose users no audit can see
-    faults: tuple[PlannedFault, ...] = ()
-    objectives: dict[str, Objective] = {}
-    generator: GeneratorLimits = GeneratorLimits()
+    faults: tuple[PlannedFault, ...] = ()  # what breaks, and when
+    objectives: dict[str, Objective] = {}  # indicator → its objective
+    generator: GeneratorLimits = GeneratorLimits()  # when the load generator is in doubt
     invariants: tuple[str, ...] = ()  # required ones; empty: all that the platform can show
     allow_hosts: tuple[str, ...] = ()  # beyond this machine, to be confirmed with --allow-host
 

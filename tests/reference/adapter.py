@@ -1,11 +1,10 @@
-"""Writes docs/adapter-reference.md from the types: `python -m tests.docs_reference`. A test compares the two."""
+"""docs/adapter-reference.md: the kit for adapters, and the section `platform:` of a scenario."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
@@ -17,8 +16,9 @@ from harness.adapter import kit
 from harness.registry.capabilities import WORDS, Capability
 from harness.scenario import own_platform
 from harness.scenario.file import Journeys
+from tests.reference.types import fields, one_line, prose, rows, table, tidy
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "adapter-reference.md"
 SECTIONS: Final = (
     (own_platform.OwnPlatform, "platform"),
@@ -46,17 +46,8 @@ _INTRODUCTION: Final = """\
 
 What `gatecrash.adapter` offers to authors of adapters, and every field of the `platform:` section of a scenario. How
 to use them is told in [own-platform.md](own-platform.md). This page is made from the code by
-`python -m tests.docs_reference`.
+`python -m tests.reference`.
 """
-
-
-class Field(msgspec.Struct, frozen=True):
-    """One field of a type: its annotation and default as they are written, and what its documentation says."""
-
-    name: str
-    kind: str
-    default: str
-    meaning: str
 
 
 def render() -> str:
@@ -67,40 +58,22 @@ def render() -> str:
             blocks += _class(name, getattr(kit, name))
     blocks += ["## The section `platform:`\n", _TYPES]
     for section, place in SECTIONS:
-        blocks += [f"### {place}\n", f"{_prose(section)}\n", *_table(fields(section), "Field")]
-    blocks += ["## The section `journeys:`\n", f"{_prose(Journeys)}\n", *_table(fields(Journeys), "Field")]
+        blocks += [f"### {place}\n", f"{prose(section)}\n", *table(fields(section), "Field")]
+    blocks += ["## The section `journeys:`\n", f"{prose(Journeys)}\n", *table(fields(Journeys), "Field")]
     blocks += ["`gatecrash.journeys` offers to authors of journeys: " + ", ".join(_offered_to_journeys()) + ".\n"]
     return "\n".join(blocks)
 
 
-def fields(kind: type) -> list[Field]:
-    """The annotated fields that the class itself declares, in their order."""
-    body = _tree(kind).body
-    found = []
-    for at, node in enumerate(body):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            default = "" if node.value is None else ast.unparse(node.value)
-            follows = body[at + 1] if at + 1 < len(body) else None
-            found.append(Field(node.target.id, ast.unparse(node.annotation), default, _said(follows)))
-    return [field for field in found if not field.name.startswith("_")]
-
-
-def _said(node: ast.stmt | None) -> str:
-    """The documentation string of a field: the literal that follows it."""
-    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    return _one_line(node.value.value) if is_text else ""  # type: ignore[union-attr]
-
-
 def _capabilities() -> Iterator[str]:
-    yield _rows(("Capability", "What it says"), [(f"`{one}`", WORDS[one]) for one in Capability])
+    yield rows(("Capability", "What it says"), [(f"`{one}`", WORDS[one]) for one in Capability])
 
 
 def _class(name: str, kind: type) -> Iterator[str]:
     yield f"### {name}\n"
     if _is_called(kind):
         yield f"```python\n{name}{_signature(kind)}\n```\n"
-    yield f"{_prose(kind)}\n"
-    yield from _table(
+    yield f"{prose(kind)}\n"
+    yield from table(
         [field for field in fields(kind) if field.meaning or not issubclass(kind, msgspec.Struct)], "Attribute"
     )
     for member, value in vars(kind).items():
@@ -115,7 +88,7 @@ def _member(name: str, value: Any) -> str:
     given = [one for one in of.parameters.values() if one.name not in ("self", "cls")]
     shown = of.replace(parameters=given)
     text = f"{name}: {shown.return_annotation}" if isinstance(value, property) else f"{name}{shown}"
-    return f"- `{_tidy(text)}`: {_one_line(inspect.getdoc(function) or '')}\n"
+    return f"- `{tidy(text)}`: {one_line(inspect.getdoc(function) or '')}\n"
 
 
 def _is_called(kind: type) -> bool:
@@ -125,39 +98,9 @@ def _is_called(kind: type) -> bool:
 
 def _signature(kind: type) -> str:
     if not issubclass(kind, msgspec.Struct):
-        return _tidy(str(inspect.signature(kind)).replace(" -> None", "")) if "__init__" in vars(kind) else "()"
+        return tidy(str(inspect.signature(kind)).replace(" -> None", "")) if "__init__" in vars(kind) else "()"
     parts = [f"{one.name}: {one.kind}" + (f" = {one.default}" if one.default else "") for one in fields(kind)]
     return f"(*, {', '.join(parts)})" if parts else "()"
-
-
-def _table(found: list[Field], first: str) -> Iterator[str]:
-    if not found:
-        return
-    rows = [
-        (f"`{one.name}`", f"`{_tidy(one.kind)}`", f"`{one.default}`" if one.default else "required", one.meaning)
-        for one in found
-    ]
-    yield _rows((first, "Type", "Default", "Meaning"), rows)
-
-
-def _rows(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [header, tuple("---" for _ in header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
-
-
-def _tidy(text: str) -> str:
-    """A signature without quotes around its annotations, and without the modules that its types live in."""
-    text = re.sub(r"""(: |-> )(['"])(.*?)\2""", r"\1\3", text)
-    text = re.sub(r"\b(?:harness|collections|typing|msgspec)\.[\w.]*?(\w+)\b(?!\.)", r"\1", text)
-    return re.sub(r"ClassVar\[(.*)\]$", r"\1", text)
-
-
-def _prose(kind: type) -> str:
-    return "\n\n".join(_one_line(part) for part in (inspect.getdoc(kind) or "").split("\n\n"))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _offered_to_journeys() -> list[str]:
@@ -167,14 +110,3 @@ def _offered_to_journeys() -> list[str]:
     )
     assert listed is not None
     return [f"`{name}`" for name in ast.literal_eval(listed[1])]
-
-
-def _tree(kind: type) -> ast.ClassDef:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    if not isinstance(tree, ast.ClassDef):
-        raise TypeError(f"{kind} is no class")
-    return tree
-
-
-if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")
