@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import resource
 import signal
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from chaos.proxy.http_server import ClientTimeouts, HttpServer
 from chaos.proxy.messages import ApiError, ProxyInput, RequestBody, ToxicProxyInput, read_body
 from harness.errors import EnvironmentProblem, InputError
 from harness.input_file import read_input
+from harness.processes.machine import raise_descriptors
 
 _CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 
@@ -38,7 +38,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def serve(settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises InputError for a bad configuration, EnvironmentProblem for a taken port."""
-    _allow_many_sockets()
+    raise_descriptors()
     _take_priority()
     gc.freeze()  # what lives as long as the server need not be searched for garbage while chunks are due
     uvloop.run(_serve(settings))
@@ -90,13 +90,6 @@ async def _populate(collection: Collection, config: Path, *, strict: bool) -> No
             await collection.populate(await read_body(body, tuple[ToxicProxyInput, ...]))
     except ApiError as error:
         raise InputError(error.message, file=str(config)) from error
-
-
-def _allow_many_sockets() -> None:
-    """Every proxied connection takes two file descriptors: use all that we may."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _take_priority() -> None:

@@ -7,7 +7,6 @@ import os
 import platform
 import resource
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -18,9 +17,9 @@ import msgspec
 import psutil
 
 from harness.errors import GatecrashError
-from harness.processes.ports import free_ports
+from harness.processes.machine import cores
+from harness.processes.ports import free_ports, port_range
 from harness.stack.databases import postgres_binaries, valkey_binary
-from harness.swarm.calibration.capacity import port_range
 
 _NEEDED_FDS: Final = 4_096
 _NEEDED_MEMORY_BYTES: Final = 2 * 10**9
@@ -30,7 +29,7 @@ _NEEDED_BACKLOG: Final = 4_096
 _NEEDED_TRACKED: Final = 20_000
 _CONNTRACK: Final = Path("/proc/sys/net/netfilter")
 _SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
-_LIFT_HARD_FDS: Final = "beyond the hard limit: nofile in /etc/security/limits.conf, or LimitNOFILE= of the service"
+_LIFT_HARD_FDS: Final = "nofile in /etc/security/limits.conf, or LimitNOFILE= of the service"
 _PACKAGES: Final = ("locust", "gevent", "websocket-client", "sseclient-py", "toxiproxy-python", "pyarrow", "granian")
 
 
@@ -95,15 +94,15 @@ def _server(name: str, find: Callable[[], Path]) -> Check:
 
 
 def _cores() -> Check:
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    if cores < 2:
+    found = cores()
+    if found < 2:
         return Check(
             "cores",
             "limited",
-            str(cores),
+            str(found),
             "the platform and the load share it: expect DEGRADED; add a core, or a machine (gatecrash worker)",
         )
-    return Check("cores", "ok", str(cores))
+    return Check("cores", "ok", str(found))
 
 
 def _amount(name: str, found_bytes: int, needed_bytes: int, mend: str) -> Check:
@@ -114,12 +113,12 @@ def _amount(name: str, found_bytes: int, needed_bytes: int, mend: str) -> Check:
 
 
 def _descriptors() -> Check:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    found = f"{soft:,} (hard limit {hard:,})"
-    if soft < _NEEDED_FDS:
-        wanted = min(hard, 20_000) if hard != resource.RLIM_INFINITY else 20_000
-        return Check("file descriptors", "limited", found, f"ulimit -n {wanted}; {_LIFT_HARD_FDS}")
-    return Check("file descriptors", "ok", found, f"for more: ulimit -n; {_LIFT_HARD_FDS}")
+    """A rehearsal raises its limit to the hard one by itself."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    found = f"{hard:,} (hard limit)"
+    if hard < _NEEDED_FDS:
+        return Check("file descriptors", "limited", found, _LIFT_HARD_FDS)
+    return Check("file descriptors", "ok", found, f"for more: {_LIFT_HARD_FDS}")
 
 
 def _connections() -> Check:

@@ -22,11 +22,13 @@ _MARKS: Final[list[socket.socket]] = []
 _RANGE_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def _first_outgoing_port() -> int:
+def port_range() -> tuple[int, int]:
+    """The local ports that outgoing connections take, first and last."""
     try:
-        return int(_RANGE_FILE.read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return 49_152  # the IANA dynamic range, what BSD and macOS use
+        first, last = _RANGE_FILE.read_text().split()
+        return int(first), int(last)
+    except (OSError, ValueError):
+        return 49_152, 65_535  # the IANA dynamic range, what BSD and macOS use
 
 
 def free_ports(count: int) -> list[int]:
@@ -34,7 +36,7 @@ def free_ports(count: int) -> list[int]:
 
     Raises EnvironmentProblem when there are too few.
     """
-    end = max(_first_outgoing_port(), _FIRST + 1_000)
+    end = max(port_range()[0], _FIRST + 1_000)
     candidates = _DICE.sample(range(_FIRST, end), min(end - _FIRST, count * 20))
     found: list[int] = []
     with ExitStack() as held:

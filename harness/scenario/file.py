@@ -9,6 +9,7 @@ import copy
 import re
 from collections.abc import Sequence
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -133,6 +134,7 @@ class Load(_Section, frozen=True):
     spectators: Count = 100  # who follow the feed of seats
     probes: Count = 8  # look at the seats once a second each, so that each fault meets somebody who does
     workers: Annotated[int, Meta(ge=1)] | None = None  # null: one per spare core
+    source_addresses: tuple[str, ...] = ()  # of all machines; each has its own local ports. Empty: as many as needed
     connect: Literal["warm", "cold"] = "warm"  # warm: connections are open before T0; cold: opened at T0
     rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms
     trace_ratio: Ratio = 0.01  # of the users: their requests carry a traceparent, their spans are in the record
@@ -349,6 +351,7 @@ class ScenarioFile:
         self._check_journeys(scenario)
         self._check_party_sizes(scenario)
         self._check_arrivals(scenario)
+        self._check_source_addresses(scenario.load)
         self._check_opening(scenario)
         for at, fault in enumerate(scenario.faults):
             end_s = fault.start_s + (fault.length_s or 0.0)
@@ -386,6 +389,18 @@ class ScenarioFile:
         if not (self.folder / file).is_file():
             hint = f"its path is relative to {self.folder}"
             raise self.error(f"there is no file {file}", "journeys", kind, hint=hint)
+
+    def _check_source_addresses(self, load: Load) -> None:
+        seen: set[str] = set()
+        for at, address in enumerate(load.source_addresses):
+            place = ("load", "source_addresses", at)
+            try:
+                ip_address(address)
+            except ValueError:
+                raise self.error(f"{address!r} is no IP address", *place, hint="e.g. 10.0.0.11") from None
+            if address in seen:
+                raise self.error(f"{address} comes twice", *place, hint="leave one of the two out")
+            seen.add(address)
 
     def _check_arrivals(self, scenario: Scenario) -> None:
         arrivals, place = scenario.load.arrivals, ("load", "arrivals")

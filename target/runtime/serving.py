@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
+import resource
 import signal
 import sys
 from functools import partial
@@ -24,7 +26,7 @@ from target.telemetry import logs, tracing
 from target.telemetry.exposition import share_metrics
 
 BACKLOG: Final = 4096
-STREAMS_MAX: Final = 65_536  # requests in flight at once: every open position stream is one
+STREAMS_MAX: Final = 1_048_576  # the most descriptors that a process usually can have
 HEADER_WITHIN_MS: Final = 10_000  # then a connection without a request is closed
 RESPAWN_S: Final = 1.0  # between two attempts to replace a worker that died
 GRACE_S: Final = 1.0  # otherwise open streams would keep the server for ever
@@ -56,13 +58,14 @@ def serve(path: str, settings: Settings) -> None:
 
 
 async def _serve_embedded(app: ASGIApp, settings: Settings) -> None:
+    streams_max = _streams_max()
     server = EmbeddedServer(
         app,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
         backlog=BACKLOG,
-        backpressure=STREAMS_MAX,
+        backpressure=streams_max,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_WITHIN_MS),
         log_level=LogLevels.error,
     )
@@ -84,12 +87,22 @@ async def _serve_embedded(app: ASGIApp, settings: Settings) -> None:
     os._exit(0)
 
 
+def _streams_max() -> int:
+    """Requests in flight at once, of which every open position stream is one: as many as there are descriptors."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(soft, STREAMS_MAX) if soft != resource.RLIM_INFINITY else STREAMS_MAX
+
+
 def _load_for_child(_target: str, path: str, settings: Settings) -> ASGIApp:
     logs.configure(settings)
     return load_app(path, settings)
 
 
 def _serve_processes(path: str, settings: Settings) -> None:
+    streams_max = _streams_max()
     ProcessServer(
         path,
         address=settings.host,
@@ -97,7 +110,7 @@ def _serve_processes(path: str, settings: Settings) -> None:
         interface=Interfaces.ASGI,
         workers=settings.workers,
         backlog=BACKLOG,
-        backpressure=STREAMS_MAX,
+        backpressure=streams_max,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_WITHIN_MS),
         workers_kill_timeout=1,
         respawn_failed_workers=True,

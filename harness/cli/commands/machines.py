@@ -41,12 +41,14 @@ def worker(
     gatecrash worker --master 10.0.0.5 --key 5a83…e1 --workers 4
     gatecrash worker --master 10.0.0.5 --key 5a83…e1 --load my_shop.py --secret MYSHOP_TOKEN
     """
+    from harness.processes.machine import raise_descriptors
     from harness.swarm.joining.keyed_connection import Master
     from harness.swarm.joining.lent import Lent
     from harness.swarm.joining.reach import expected_digest
     from harness.swarm.joining.worker_machine import Call, join
     from harness.swarm.messaging.run_key import RunKey
 
+    raise_descriptors()
     os.environ.pop(KEY_VARIABLE, None)  # the key is no business of the worker processes' children
     call = Call(
         master=Master.parse(master),
@@ -69,8 +71,10 @@ def plan(
     \b
     gatecrash plan --users 200000 --window 30
     """
+    from harness.processes.machine import raise_descriptors
     from harness.swarm.calibration import capacity
 
+    raise_descriptors()
     say("calibrating one core of this machine …")
     sizing = capacity.size(users, window_s, capacity.calibrate(), capacity.this_machine())
     if json:

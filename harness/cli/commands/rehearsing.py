@@ -248,6 +248,7 @@ def _rehearse(
     state.require_not_stopped()
     scenario = _named(source.scenario, experiments)
     require_allowed([from_environment()] if ":" in from_environment() else [], scenario.allow_hosts, confirmed)
+    _require_room(scenario, reach)
     console = Console(stderr=True)
     names = scenario.platform.names if scenario.platform else {}
     scenario = require_ready(source, scenario, confirmed)
@@ -290,6 +291,23 @@ def _rehearse(
     if ended is not None and (not begun or isinstance(ended, InputError)):  # nobody was released: nothing to judge
         raise ended
     return conclude(begun[0] if begun else paths, ended, json=json)
+
+
+def _require_room(scenario: Scenario, reach: Reach) -> None:
+    """Raises GatecrashError when this machine has not what its share of the load takes. Nothing is started yet."""
+    from harness.processes.machine import raise_descriptors, spare_cores
+    from harness.processes.source_addresses import addresses_of, require_here
+    from harness.swarm.calibration import capacity
+
+    raise_descriptors()
+    load, own = scenario.load, scenario.platform
+    require_here(load.source_addresses, every=not reach.remote_workers)
+    machine = capacity.this_machine()
+    url = own.url if own else f"http://{reach.listen}"
+    addresses = len(addresses_of(load.source_addresses, (url,), load.users, machine.ports)) or 1
+    machine = msgspec.structs.replace(machine, addresses=addresses)
+    workers = load.workers or spare_cores()
+    capacity.require_room(load, machine, workers, reach.remote_workers, carries_platform=own is None)
 
 
 def _conductor(breaks: Sequence[Planned], where: Addresses, run: RunPaths, raised: AnyStack | OwnStack) -> Conductor:

@@ -35,11 +35,13 @@ def target_up(
     gatecrash target up --port 8000
     """
     from harness import scenario as scenarios
+    from harness.processes.machine import raise_descriptors
     from harness.record.paths import PRIVATE
     from harness.stack import workspace
     from harness.stack.choice import stack_of
     from harness.stack.planted_bugs import require_bug
 
+    raise_descriptors()
     require_bug(plant_bug, "--plant-bug")
     on_sale = scenarios.load(scenario).scenario.on_sale
     try:

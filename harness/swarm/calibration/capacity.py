@@ -6,25 +6,28 @@ At most `_USABLE` is planned of each thing that runs out: cores, descriptors, me
 from __future__ import annotations
 
 import math
-import os
 import resource
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
 import psutil
 
 from harness.errors import EnvironmentProblem
+from harness.processes.machine import cores
 from harness.processes.managed import child_environment
+from harness.processes.ports import port_range
+from harness.scenario import Load
 
 _USABLE: Final = 0.7
 _OWN_FDS: Final = 64  # of a worker: logs, spools, its master
-_PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_USUAL_PORTS: Final = (32768, 60999)
+HELD_FAN_BYTES: Final = 15_000
+"""A fan in line takes at least so much of a worker, measured; a calibration says how much on a given machine."""
+PLATFORM_FAN_BYTES: Final = 30_000
+"""And so much of the reference system."""
 _CALIBRATES_WITHIN_S: Final = 120.0
 
 
@@ -44,20 +47,23 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What a machine has. `ports`: local ports for connections to one address of the platform."""
+    """What a machine has. `ports`: local ports for connections from one address of it to one of the platform;
+    `addresses`: so many of its own."""
 
     cores: int
     memory_bytes: int
     fds_per_process: int
     ports: int
+    addresses: int = 1
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
-    """What one resource asks for: `machines` of this kind, as a fraction. `why` in words."""
+    """What one resource asks for: `machines` of this kind, as a fraction. `mend`: how it becomes less."""
 
     resource: str
     machines: float
     why: str
+    mend: str = ""
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,8 +84,7 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 def size(users: int, window_s: float, calibration: Calibration, machine: Machine) -> Sizing:
     """Workers and machines for `users` fans who all arrive within `window_s`."""
     cpu_workers = users / window_s / (calibration.fans_per_s * _USABLE)
-    fds = max(1.0, machine.fds_per_process * _USABLE - _OWN_FDS)
-    fd_workers = users / fds
+    fd_workers = users / _fds_for_users(machine, _USABLE)
     memory_bytes = users * calibration.held_fan_bytes + max(cpu_workers, fd_workers, 1.0) * calibration.worker_bytes
     per_core = f"{calibration.fans_per_s:,.0f} arrivals/s per core"
     needs = (
@@ -88,21 +93,7 @@ def size(users: int, window_s: float, calibration: Calibration, machine: Machine
             machines=cpu_workers / machine.cores,
             why=f"{users / window_s:,.0f} arrivals/s at {per_core}, {machine.cores} cores",
         ),
-        Need(
-            resource="memory",
-            machines=memory_bytes / (machine.memory_bytes * _USABLE),
-            why=f"{memory_bytes / 1e9:,.2f} GB of {machine.memory_bytes / 1e9:,.1f} GB",
-        ),
-        Need(
-            resource="ports",
-            machines=users / (machine.ports * _USABLE),
-            why=f"{users:,} connections to one address, {machine.ports:,} local ports",
-        ),
-        Need(
-            resource="file descriptors",
-            machines=fd_workers / machine.cores,
-            why=f"{users:,} connections, {machine.fds_per_process:,} descriptors per process",
-        ),
+        *_to_hold(users, machine.cores, memory_bytes, machine, _USABLE),
     )
     machines = max(1, *(math.ceil(need.machines) for need in needs))
     workers = max(machines, math.ceil(cpu_workers), math.ceil(fd_workers))
@@ -118,6 +109,50 @@ def size(users: int, window_s: float, calibration: Calibration, machine: Machine
         machine=machine,
         commands=_commands(users, window_s, workers, machines),
     )
+
+
+def _fds_for_users(machine: Machine, usable: float) -> float:
+    return max(1.0, machine.fds_per_process * usable - _OWN_FDS)
+
+
+def _to_hold(users: int, workers: int, memory_bytes: float, machine: Machine, usable: float) -> tuple[Need, ...]:
+    """What so many open connections ask of machines with so many workers each, of which that share is used."""
+    ports = machine.ports * machine.addresses
+    fds = _fds_for_users(machine, usable)
+    more_addresses = math.ceil(users / (machine.ports * _USABLE))
+    return (
+        Need(
+            resource="memory",
+            machines=memory_bytes / (machine.memory_bytes * usable),
+            why=f"{memory_bytes / 1e9:,.2f} GB of {machine.memory_bytes / 1e9:,.1f} GB",
+            mend="stop other programs, or ask for fewer",
+        ),
+        Need(
+            resource="ports",
+            machines=users / (ports * usable),
+            why=f"{users:,} connections to one address, {ports:,} local ports",
+            mend=f"give this machine {more_addresses} addresses and name them in load.source_addresses",
+        ),
+        Need(
+            resource="file descriptors",
+            machines=users / (workers * fds),
+            why=f"{users:,} connections in {workers} processes, {machine.fds_per_process:,} descriptors in each",
+            mend=f"--workers {math.ceil(users / fds)}, or raise the hard limit (see `gatecrash doctor`)",
+        ),
+    )
+
+
+def require_room(load: Load, machine: Machine, workers: int, remote_workers: int, *, carries_platform: bool) -> None:
+    """Raises EnvironmentProblem for more users than this machine can hold at once, its share of them that is, however
+    long they take to come. `carries_platform`: the reference system runs here too."""
+    users = math.ceil(load.users * workers / (workers + remote_workers))
+    memory_bytes = users * HELD_FAN_BYTES + (load.users * PLATFORM_FAN_BYTES if carries_platform else 0)
+    if missing := [need for need in _to_hold(users, workers, memory_bytes, machine, 1.0) if need.machines > 1.0]:
+        why = "; ".join(f"{need.resource}: {need.why}" for need in missing)
+        raise EnvironmentProblem(
+            f"{users:,} users cannot be armed on this machine: {why}",
+            hint=f"{'; '.join(need.mend for need in missing)}; or add machines (see `gatecrash plan`)",
+        )
 
 
 def in_words(sizing: Sizing) -> tuple[str, ...]:
@@ -147,25 +182,17 @@ def _by_machine(commands: Sequence[str]) -> Iterator[str]:
         yield f"  on {machines} other machine{'s' if machines > 1 else ''}: {command}"
 
 
-def this_machine() -> Machine:
-    """The machine that this runs on. Memory and descriptors: what can be had now, without being lifted."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def this_machine(addresses: int = 1) -> Machine:
+    """The machine that this runs on, with so many addresses for its load. Memory and descriptors: what can be had
+    now."""
     low, high = port_range()
     return Machine(
-        cores=cores,
+        cores=cores(),
         memory_bytes=int(psutil.virtual_memory().available),
         fds_per_process=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         ports=high - low + 1,
+        addresses=addresses,
     )
-
-
-def port_range() -> tuple[int, int]:
-    """The local ports that connections take, first and last."""
-    try:
-        low, high = _PORT_RANGE.read_text().split()
-    except OSError:
-        return _USUAL_PORTS
-    return int(low), int(high)
 
 
 def calibrate() -> Calibration:

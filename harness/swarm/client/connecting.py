@@ -6,6 +6,10 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from itertools import cycle
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -30,6 +34,41 @@ _WRONG_TIME: Final = frozenset({9, 10})  # not yet valid, expired
 AnySocket: TypeAlias = "socket.socket | gevent.socket.socket | gevent.ssl.SSLSocket"
 # gevent's own sockets carry two watchers and a dict each, and wait inside; a held connection needs one watcher.
 _PlainSocket: Final[type[socket.socket]] = gevent.monkey.get_original("socket", "socket")
+
+
+_BIND_ADDRESS_NO_PORT: Final = 24  # Linux; Python has no name for it
+_LOOPBACK: Final = ("127.", "::1")
+
+
+class Sources:
+    """The addresses that this process's connections come from, in turn; without any, the kernel chooses.
+
+    The port is chosen by the connect and not by the bind (IP_BIND_ADDRESS_NO_PORT): one port then serves connections to
+    several addresses of the platform, as it does without a bind.
+    """
+
+    def __init__(self) -> None:
+        self._turns: dict[tuple[int, bool], Iterator[str]] = {}
+
+    def use(self, addresses: Sequence[str]) -> None:
+        """From now on. What is on loopback leads nowhere else."""
+        self._turns = {}
+        for family, version in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
+            of_family = [address for address in addresses if ip_address(address).version == version]
+            beyond = [address for address in of_family if not address.startswith(_LOOPBACK)]
+            for to_loopback, usable in ((True, of_family), (False, beyond)):
+                if usable:
+                    self._turns[family, to_loopback] = cycle(usable)
+
+    def bind(self, raw: socket.socket, family: int, address: str) -> None:
+        """Bind a socket that is to be connected to that address. Raises OSError."""
+        if self._turns and (turn := self._turns.get((family, address.startswith(_LOOPBACK)))):
+            with suppress(OSError):
+                raw.setsockopt(socket.SOL_IP, _BIND_ADDRESS_NO_PORT, 1)
+            raw.bind((next(turn), 0))
+
+
+SOURCES: Final = Sources()
 
 
 class CallFailed(Exception):
@@ -116,6 +155,7 @@ def _connect_to(
             made = raw = _PlainSocket(family, socket.SOCK_STREAM)
             raw.setblocking(False)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            SOURCES.bind(raw, family, address)
             _connect_plain(raw, (address, origin.port))
             if origin.secure:
                 made = gevent.socket.socket(family, socket.SOCK_STREAM, fileno=raw.detach())

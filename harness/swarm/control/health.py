@@ -7,29 +7,29 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from time import monotonic, process_time
 from typing import Final, NoReturn
 
 import gevent
 import psutil
 
+from harness.processes.ports import port_range
 from harness.swarm.client.transport import GUARD
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.recording.rows import GeneratorRow
 
 _SAMPLE_S: Final = 0.05
 _ROW_S: Final = 1.0
-_PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def watch(recorder: Recorder, live_users: Callable[[], int]) -> NoReturn:
-    """Endless: a row of GENERATOR for each second."""
+def watch(recorder: Recorder, live_users: Callable[[], int], source_addresses: int = 1) -> NoReturn:
+    """Endless: a row of GENERATOR for each second. `source_addresses`: how many this machine's load comes from."""
     process = psutil.Process()
     pace = _CpuPace()
     rss_bytes, fds = process.memory_info().rss, process.num_fds()
     fds_limit = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 2**31 - 1)
-    ports_limit = _ports_limit()
+    first_port, last_port = port_range()
+    ports_limit = (last_port - first_port + 1) * source_addresses
     while True:
         lags_ms = sorted(_lags_ms())
         try:
@@ -63,14 +63,6 @@ class _CpuPace:
         share = (used_s - self._used_s) / max(at_s - self._at_s, _SAMPLE_S)
         self._at_s, self._used_s = at_s, used_s
         return 100.0 * share
-
-
-def _ports_limit() -> int | None:
-    try:
-        first, last = _PORT_RANGE.read_text().split()
-    except (OSError, ValueError):
-        return None
-    return int(last) - int(first) + 1
 
 
 def _lags_ms() -> Iterator[float]:

@@ -91,8 +91,9 @@ class WorkerProcesses:
             )
             for number in keys
         }
-        for number, process in self._processes.items():
-            hand_start(process, WorkerStart(spec=plain, key=keys[number].hex()))
+        for number_here, (number, process) in enumerate(self._processes.items()):
+            key = keys[number].hex()
+            hand_start(process, WorkerStart(spec=plain, key=key, number_here=number_here, workers_here=len(keys)))
 
     def deaths(self) -> dict[int, int]:
         """Worker → exit code, of those that have ended since the last call."""
@@ -120,8 +121,3 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 def _python_path() -> str:
     inherited = os.environ.get("PYTHONPATH", "")
     return os.pathsep.join([str(TREE), inherited]) if inherited else str(TREE)
-
-
-def spare_cores() -> int:
-    """One worker per core, one core left for what is under test."""
-    return max(1, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 2) - 1)

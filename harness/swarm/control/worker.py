@@ -34,11 +34,14 @@ from locust.stats import RequestStats
 
 from harness.errors import EnvironmentProblem, GatecrashError, InputError
 from harness.platform import Call, Capability, LooksUpAsFans, LosesAnswers, Person, Platform
+from harness.processes.ports import port_range
+from harness.processes.source_addresses import addresses_of, share_of
 from harness.record.paths import RunPaths
 from harness.record.reader import CORE_TABLES
 from harness.record.schema import TABLES, Outcome
 from harness.record.writer import StreamWriter
 from harness.scenario.environment import redacted, secret_values
+from harness.swarm.client.connecting import SOURCES
 from harness.swarm.control import health
 from harness.swarm.control.baseline import Unreadable, read_baseline
 from harness.swarm.control.settle import settle
@@ -111,6 +114,8 @@ class Worker:
         scripted = bool(spec.journeys.locustfile)
         told = None if scripted else RequestEvent(self._environment)  # Locust tells us, not we Locust
         self._recorder = Recorder(number, told, tracer, load.rows_waiting_max, stamp_every)
+        self._sources = _sources(start)
+        SOURCES.use(share_of(self._sources, start.number_here, start.workers_here))
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)
         if isinstance(self._platform, LosesAnswers):
             self._platform.purchase_acts = spec.purchase_acts
@@ -146,7 +151,8 @@ class Worker:
     def run(self) -> None:
         """Until the master says to quit, or is gone."""
         gevent.spawn(self._flush_forever).link_exception(_give_up)
-        gevent.spawn(health.watch, self._recorder, lambda: self._runner.user_count).link_exception(_give_up)
+        watched = self._recorder, lambda: self._runner.user_count, max(1, len(self._sources))
+        gevent.spawn(health.watch, *watched).link_exception(_give_up)
         self._say(
             messages.Hello(
                 worker=self._number,
@@ -154,6 +160,7 @@ class Worker:
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 capabilities=tuple(sorted(self._platform.capabilities)),
+                source_addresses=self._sources,
             )
         )
         self._runner.greenlet.join()
@@ -358,6 +365,13 @@ class Worker:
         if table not in self._spools:
             self._spools[table] = StreamWriter(self._paths.spool(table, self._number), TABLES[table])
         return self._spools[table]
+
+
+def _sources(start: WorkerStart) -> tuple[str, ...]:
+    """Where the load of this machine comes from. Its users are at most all of them."""
+    load, addresses = start.spec.scenario.load, start.spec.addresses
+    first, last = port_range()
+    return addresses_of(load.source_addresses, (addresses.booking, *addresses.feeds), load.users, last - first + 1)
 
 
 def _end_with_parent() -> None:

@@ -17,10 +17,12 @@ from locust.stats import stats_history
 from locust.web import WebUI
 
 from harness.errors import EnvironmentProblem, ExitCode, GatecrashError, Interrupted, NoVerdict
+from harness.processes.machine import spare_cores
+from harness.processes.source_addresses import require_found
 from harness.swarm.control import lost_workers
 from harness.swarm.control.collector import Collector
 from harness.swarm.control.lost_workers import LastWord, LostWorker
-from harness.swarm.control.master import OnSaleMaster, WorkerProcesses, spare_cores
+from harness.swarm.control.master import OnSaleMaster, WorkerProcesses
 from harness.swarm.control.summary import WorkerFacts
 from harness.swarm.joining.server import JoinServer
 from harness.swarm.messaging import messages
@@ -69,6 +71,7 @@ A = TypeVar(
     messages.LookedUp,
     messages.BaselineDone,
 )
+
 
 POLL_S: Final = 0.02
 _START_TIMEOUT_S: Final = 120.0  # on a busy machine; those that die are noticed at once
@@ -134,6 +137,7 @@ class Workforce:
         for number, hello in sorted(hellos.items()):
             self.facts[number] = WorkerFacts(number=number, host=hello.host)
             self._clients[number] = hello.client_id
+        require_found(self._spec.scenario.load.source_addresses, (one.source_addresses for one in hellos.values()))
         return hellos[1].capabilities  # of this machine, as it also settles
 
     def _not_started(self, missing: set[int], count: int) -> GatecrashError:

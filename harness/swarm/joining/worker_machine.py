@@ -20,6 +20,7 @@ import msgspec
 
 from harness.errors import EnvironmentProblem, InputError, NoVerdict
 from harness.processes.managed import child_environment
+from harness.processes.source_addresses import require_here
 from harness.record.paths import RunPaths
 from harness.stack import Addresses
 from harness.stack.allowed import is_loopback
@@ -66,9 +67,9 @@ def join(call: Call, workers: int, say: Callable[[str], None]) -> int:
     """
     members: list[Member] = []
     try:
-        for _ in range(workers):
+        for number_here in range(workers):
             try:
-                members.append(Member(call))
+                members.append(Member(call, number_here, workers))
             except InputError as error:
                 if not members:
                     raise
@@ -86,12 +87,13 @@ def join(call: Call, workers: int, say: Callable[[str], None]) -> int:
 class Member:
     """One worker process and the connection over which the master watches it."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, number_here: int, workers_here: int) -> None:
         self._connection = reach(call.master, call.key, call.wait_s)
         try:
             welcome = _request_to_join(self._connection, call)
             spec = call.lent.only(welcome.spec, welcome.files)
             _require_reachable(spec.addresses, call.master.host)
+            require_here(spec.scenario.load.source_addresses, every=False)
         except BaseException:
             self._connection.close()
             raise
@@ -99,7 +101,11 @@ class Member:
         self.scenario_name = spec.scenario.name
         self._folder = Path(tempfile.mkdtemp(prefix=f"gatecrash-worker-{welcome.number}-"))
         start = WorkerStart(
-            spec=msgspec.structs.replace(spec, run_dir=str(self._folder)), key=welcome.key, run_key=call.key.text
+            spec=msgspec.structs.replace(spec, run_dir=str(self._folder)),
+            key=welcome.key,
+            run_key=call.key.text,
+            number_here=number_here,
+            workers_here=workers_here,
         )
         self._process = self._start(start, Master(call.master.host, welcome.port))
         self._heard_s = time.monotonic()

@@ -20,13 +20,14 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Hello(_Message, frozen=True):
-    """A worker is there. `client_id`: its name in Locust."""
+    """A worker is there. `client_id`: its name in Locust. `source_addresses`: which its machine's load comes from."""
 
     worker: int
     client_id: str
     host: str
     pid: int
     capabilities: tuple[str, ...]
+    source_addresses: tuple[str, ...] = ()
 
 
 class Ping(_Message, frozen=True):

@@ -216,12 +216,15 @@ class WorkerStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What a worker process is told by its parent before anything else.
 
     `key`: of its channel to the master in hex, see `envelope`. `run_key`: of the connection, see `run_key`; "" on the
-    master's own machine, where the connection is over loopback.
+    master's own machine, where the connection is over loopback. `number_here` (0, 1 …) of `workers_here`: which of its
+    machine's workers it is.
     """
 
     spec: SwarmSpec
     key: str
     run_key: str = ""
+    number_here: int = 0
+    workers_here: int = 1
 
 
 def hand_start(process: subprocess.Popen[bytes], start: WorkerStart) -> None:

@@ -117,7 +117,7 @@ class SwarmProcess:
 
 def shop_spec(url: str, run_dir: Path, customer: str = "Customer", **changes: object) -> SwarmSpec:
     load = {"fans": 40, "spectators": 0, "journey": Journey(), "arm_timeout_s": 120.0}
-    own = ("fans", "bots", "lurkers", "arrivals", "journey", "connect", "arm_timeout_s")
+    own = ("fans", "bots", "lurkers", "arrivals", "journey", "connect", "arm_timeout_s", "source_addresses")
     load |= {key: changes.pop(key) for key in list(changes) if key in own}
     return SwarmSpec(
         run_dir=str(run_dir),

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.errors import EnvironmentProblem
+from harness.scenario import Load
 from harness.swarm.calibration import capacity
 from harness.swarm.calibration.capacity import Calibration, Machine, size
 
@@ -80,3 +82,52 @@ def test_this_machine_can_be_calibrated() -> None:
     words = capacity.in_words(size(10_000, 10, measured, capacity.this_machine()))
     assert "limited by" in words[0]
     assert any(line.strip().startswith("gatecrash rehearse ") for line in words)
+
+
+ROOMY = Machine(cores=2, memory_bytes=10**12, fds_per_process=10**6, ports=10**6)
+
+
+def refusal(users: int, machine: Machine, *, workers: int = 1, remote_workers: int = 0, platform: bool = False) -> str:
+    with pytest.raises(EnvironmentProblem) as refused:
+        capacity.require_room(
+            Load(fans=users, spectators=0), machine, workers, remote_workers, carries_platform=platform
+        )
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "mend"),
+    [
+        ({"memory_bytes": 10**9}, "memory: 3.00 GB of 1.0 GB", "ask for fewer"),
+        ({"ports": 28_000}, "ports: 200,000 connections to one address, 28,000 local ports", "load.source_addresses"),
+        ({"fds_per_process": 20_000}, "file descriptors: 200,000 connections in 1 processes", "--workers"),
+    ],
+)
+def test_more_than_this_machine_can_hold_is_refused_with_what_to_change(
+    change: dict[str, int], said: str, mend: str
+) -> None:
+    text = refusal(200_000, msgspec.structs.replace(ROOMY, **change))
+    assert text.startswith("200,000 users cannot be armed on this machine: ")
+    assert said in text
+    assert mend in text
+
+
+def test_what_is_proposed_is_enough() -> None:
+    short = msgspec.structs.replace(ROOMY, ports=28_000, fds_per_process=20_000)
+    text = refusal(200_000, short)
+    addresses = int(text.split("give this machine ")[1].split()[0])
+    workers = int(text.split("--workers ")[1].split(",")[0])
+    enough = msgspec.structs.replace(short, addresses=addresses)
+    capacity.require_room(Load(fans=200_000, spectators=0), enough, workers, 0, carries_platform=False)
+
+
+def test_only_the_own_share_counts_where_other_machines_help() -> None:
+    short = msgspec.structs.replace(ROOMY, ports=100_000)
+    capacity.require_room(Load(fans=200_000, spectators=0), short, 1, 1, carries_platform=False)
+    assert "ports" in refusal(200_001, short, remote_workers=1)
+
+
+def test_the_reference_system_takes_its_memory_too() -> None:
+    short = msgspec.structs.replace(ROOMY, memory_bytes=8 * 10**9)
+    capacity.require_room(Load(fans=200_000, spectators=0), short, 1, 0, carries_platform=False)
+    assert "memory: 9.00 GB of 8.0 GB" in refusal(200_000, short, platform=True)

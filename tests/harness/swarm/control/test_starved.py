@@ -50,11 +50,25 @@ def test_too_few_file_descriptors(tmp_path: Path) -> None:
     assert any("without a port or file descriptor" in reason for reason in result.reasons)
 
 
+def test_more_addresses_have_more_ports(tmp_path: Path) -> None:
+    """As without any named: on loopback a worker takes as many as its users need."""
+    with network_namespace("gc-sources") as space:
+        narrow = "echo 42000 42039 > /proc/sys/net/ipv4/ip_local_port_range"
+        with serving(shop, listener=listener_inside(space, ("127.0.0.1", 18080))) as server:
+            spec = shop_spec(server.url, tmp_path, fans=120, workers=2, duration_s=DURATION_S)
+            with running(spec, *inside(space), "sh", "-c", f'{narrow}; exec "$@"', "sh") as swarm:
+                released(swarm)
+                judged(swarm)
+    assert set(swarm.table("requests")["error"].to_pylist()) == {""}
+    assert set(swarm.table("generator")["ports_limit"].to_pylist()) == {8 * 40}
+
+
 def test_no_ports_left(tmp_path: Path) -> None:
     with network_namespace("gc-ports") as space:
         narrow = "echo 42000 42039 > /proc/sys/net/ipv4/ip_local_port_range"
         with serving(shop, listener=listener_inside(space, ("127.0.0.1", 18080))) as server:
-            spec = shop_spec(server.url, tmp_path, fans=120, workers=1, connect="cold", duration_s=DURATION_S)
+            one = {"source_addresses": ("127.0.0.1",)}
+            spec = shop_spec(server.url, tmp_path, fans=120, workers=1, connect="cold", duration_s=DURATION_S, **one)
             with running(spec, *inside(space), "sh", "-c", f'{narrow}; exec "$@"', "sh") as swarm:
                 released(swarm)
                 result = judged(swarm)
