@@ -22,6 +22,7 @@ _WORDS: Final = {
     "1/s": "/s",
     "count": "",
 }
+_CENTS: Final = "cents"
 _SIGNIFICANT: Final = 3
 _THOUSAND: Final = Decimal(1000)
 _CONTEXT: Final = Context(prec=1000, rounding=ROUND_HALF_EVEN)  # no float needs as many digits
@@ -36,7 +37,12 @@ def number(value: float, beside: Iterable[float | None] = ()) -> str:
 
 
 def amount(value: float, unit: str, beside: Iterable[float | None] = ()) -> str:
-    """A value with its unit, held against those `beside` it, in the same unit; ratios are written as percentages."""
+    """A value with its unit, held against those `beside` it, in the same unit; ratios are written as percentages.
+
+    Money is given in cents ("EUR cents", or "cents" where the currency is not known) and written to the cent.
+    """
+    if unit.endswith(_CENTS):
+        return f"{value / 100:,.2f} {unit.removesuffix(_CENTS)}".rstrip()
     if unit == "ratio":
         limits = [_CONTEXT.scaleb(limit, 2) for limit in _finite((*beside, 0.0, 1.0))]
         return f"{_written(_CONTEXT.scaleb(_exact(value), 2), limits)} %"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from harness.scenario import OnSale
 from harness.scenario.own_platform import Rules
+
+_REFERENCE_CURRENCY: Final = "USD"  # of every venue of the reference system
 
 
 class SaleRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,6 +17,7 @@ class SaleRules(msgspec.Struct, frozen=True, kw_only=True):
 
     `where`: the section of the scenario that they are from. `stock`: tickets on sale by pool, "" for all together.
     `hold_ttl_s`: how long a hold lasts where fans are not told.
+    `currency`: of all prices; "" where nobody says.
     `publishes_draw`: of a shuffled queue, whether the platform shows how it was drawn.
     """
 
@@ -24,6 +29,7 @@ class SaleRules(msgspec.Struct, frozen=True, kw_only=True):
     publishes_draw: bool
     hold_ttl_s: float | None = None
     stock: dict[str, int] = {}
+    currency: str = ""
 
 
 def reference_rules(on_sale: OnSale) -> SaleRules:
@@ -35,6 +41,7 @@ def reference_rules(on_sale: OnSale) -> SaleRules:
         map_late_max_s=on_sale.map_late_max_s,
         is_shuffled=on_sale.queue_policy == "shuffle",
         publishes_draw=True,
+        currency=_REFERENCE_CURRENCY,
     )
 
 
@@ -49,5 +56,6 @@ def own_rules(rules: Rules) -> SaleRules:
         is_shuffled=rules.queue_policy == "shuffle",
         publishes_draw=False,
         hold_ttl_s=rules.hold_ttl_s,
+        currency=rules.currency,
         stock={"": stock} if isinstance(stock, int) else dict(stock or {}),
     )

@@ -12,6 +12,7 @@ from harness.judging.notes import few, grouped
 from harness.record.schema import RunDocument
 from harness.record.verdict import (
     UNAUDITED,
+    Examination,
     ExpectationResult,
     FaultResult,
     Finding,
@@ -33,6 +34,7 @@ _PROCESS: Final = "process-died"
 _RECORD: Final = "anomalies"
 _UNTESTED: Final = "not-tested"
 _SALE: Final = "no-sale"
+_FOR_NOTHING: Final = "let-in-for-nothing"
 _UNAUDITED: Final = "not-audited"
 _CRASH: Final = "journeys-crashed"
 _CUT: Final = "journeys-cut"
@@ -50,6 +52,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     invariants: tuple[InvariantResult, ...]
     faults: tuple[FaultResult, ...]
     requests_in_record: int
+    examinations: tuple[Examination, ...] = ()
     sale: str = ""  # why no sale took place; "" when it did
     missing_operations: int = 0  # numbers of operations that are not in the record
     not_shown: str = ""  # operations of fans that are not in the record although their requests were answered
@@ -123,6 +126,7 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
         *_faults(judged),
         *_gaps(judged),
         *_objectives(judged),
+        *_let_in_for_nothing(judged),
         *_generator(judged),
         *_anomalies(judged),
         *_selftest(judged),
@@ -133,7 +137,7 @@ def find(judged: Judgement) -> tuple[Finding, ...]:
 
 def anchors() -> tuple[str, ...]:
     """Every section of the runbooks that a finding may point to, apart from those that experiments name themselves."""
-    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST, _SALE, _CRASH, _CUT, _UNAUDITED)
+    own = (_GENERATOR, _FAULT, _PROCESS, _RECORD, _UNTESTED, _SELFTEST, _SALE, _FOR_NOTHING, _CRASH, _CUT, _UNAUDITED)
     return (*(_dashed(name) for name in INVARIANTS), *dict.fromkeys(spec.runbook for spec in INDICATORS.values()), *own)
 
 
@@ -262,6 +266,18 @@ def _objectives(judged: Judgement) -> list[Finding]:
         finding = Finding(severity=severity, title=title, evidence=evidence, runbook=runbook_of(sli.name))
         found.append((sli.score or 0.0, finding))
     return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
+
+
+def _let_in_for_nothing(judged: Judgement) -> list[Finding]:
+    """Fans who were let in when nothing was left, by the examination of the business."""
+    figures = {one.name: one for exam in judged.examinations if exam.name == "business" for one in exam.figures}
+    gone, late = figures.get("gone_s"), figures.get("let_in_after")
+    if gone is None or gone.value is None or late is None or not late.value:
+        return []
+    fans = f"{late.value:,.0f} fans were" if late.value > 1 else "One fan was"
+    evidence = f"of {late.samples:,} who were let in; from T+{gone.value:.1f} s to the end of the run nothing was left"
+    title = f"{fans} let in after the last ticket was gone"
+    return [Finding(severity="minor", title=title, evidence=evidence, runbook=_runbook(_FOR_NOTHING))]
 
 
 def _generator(judged: Judgement) -> list[Finding]:

@@ -117,6 +117,7 @@ def grade(
         invariants=tuple(invariants),
         faults=tuple(faults),
         requests_in_record=record.table("requests").num_rows,
+        examinations=tuple(examinations),
         sale=did_not_take_place(looked_at) if run.complete else "",
         not_shown=not_shown(looked_at) if run.complete else "",
         missing_operations=looked_at.everything.missing_operations if run.complete else 0,

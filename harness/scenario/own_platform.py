@@ -32,6 +32,8 @@ class Rules(_Section, frozen=True):
     """Tickets on sale: a number where there is one pool, else a number for each pool by its name."""
     purchase_limit: Count = 0
     """How many tickets one customer may buy; 0: as many as they like."""
+    currency: Annotated[str, Meta(pattern=r"^([A-Z]{3})?$")] = ""
+    """The currency of all prices, in three letters: EUR; "": it is not shown."""
     order_fee_cents: Count = 0
     """What an order costs beyond the prices of its tickets. The price of a basket, where the adapter tells it, has its
     fees in it already."""

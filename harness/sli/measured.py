@@ -101,6 +101,14 @@ class Observations:
         facts = self.record.run.seat_map_at_rest
         return None if facts is None else facts.capacity
 
+    @cached_property
+    def seats_on_sale(self) -> int | None:
+        """How many of them were not sold before the release; null: the platform does not say."""
+        if self.capacity is None:
+            return None
+        before = self.everybody.baseline_orders.values()
+        return self.capacity - sum(len(order.seats) for order in before if order.state == "confirmed")
+
     @property
     def has_no_adapter(self) -> bool:
         """Whether the users were those of a locustfile, which leave requests and no operations."""

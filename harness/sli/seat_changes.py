@@ -51,27 +51,34 @@ def _at(change: Change) -> float:
 
 
 def sold_out_falsely(
-    empty: Collection[tuple[float, float]], log: Sequence[Change], capacity: int | None
+    empty: Collection[tuple[float, float]], log: Sequence[Change], on_sale: int | None
 ) -> set[tuple[float, float]]:
     """The looks (from, to) at maps without a free seat during which, by the feed, a seat was free all the time.
 
-    That time includes the time by which a map may be old. `capacity` null: nobody says how many seats there are, and
-    no look is known to be false.
+    That time includes the time by which a map may be old. `on_sale` null: nobody says how many seats are on sale,
+    and no look is known to be false.
     """
-    if not empty or not log or capacity is None:
+    if not empty or not log or on_sale is None:
         return set()
-    times, fewest = _free_seats(log, capacity)
+    times, fewest = _free_seats(log, on_sale)
     return {(start, end) for start, end in empty if _fewest(times, fewest, start - STALE_S, end) > 0}
 
 
-def _free_seats(log: Sequence[Change], capacity: int) -> tuple[list[float], list[int]]:
+def gone_for_good_s(log: Sequence[Change], on_sale: int) -> float | None:
+    """From when on no seat was free to the end of the log; null: one is free at its end."""
+    times, free = _free_seats(log, on_sale)
+    last = next((at for at in reversed(range(len(free))) if free[at] > 0), -1)
+    return times[last + 1] if last + 1 < len(times) else None
+
+
+def _free_seats(log: Sequence[Change], on_sale: int) -> tuple[list[float], list[int]]:
     """(times, number of free seats from each time on); before the first change all seats are free."""
     taken: set[str] = set()
-    times, free = [-np.inf], [capacity]
+    times, free = [-np.inf], [on_sale]
     for change in log:
         (taken.discard if change.state == FREE else taken.add)(change.seat)
         times.append(change.t_s)
-        free.append(capacity - len(taken))
+        free.append(on_sale - len(taken))
     return times, free
 
 

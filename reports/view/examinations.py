@@ -57,9 +57,8 @@ def _row(figure: Figure) -> FigureRow:
 
 
 def _value(figure: Figure) -> str:
-    """Cents as they are, to the cent; everything else as the report writes numbers."""
     if figure.value is None:
         return "not told"
-    if figure.unit == "cents":
-        return f"{figure.value:,.0f} cents"
+    if figure.unit.endswith("cents"):
+        return text.quantity(figure.value, figure.unit)
     return f"{text.number(figure.value)} {figure.unit}"

@@ -33,6 +33,8 @@ FIGURES = st.one_of(
         (199_990 / 200_000, "ratio", "99.995 %"),
         (1 / 200_000, "ratio", "0.0005 %"),
         (1.0, "ratio", "100 %"),
+        (16_649_505, "USD cents", "166,495.05 USD"),
+        (-1_234_567, "cents", "-12,345.67"),
     ],
 )
 def test_an_amount_has_its_unit_and_grouped_digits(value: float, unit: str, written: str) -> None:

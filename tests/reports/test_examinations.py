@@ -20,7 +20,7 @@ def test_a_row_says_value_interval_and_what_could_have_been_seen() -> None:
     [view] = examinations((Examination(name="x", title="X", question="?", figures=(COUNTED, ESTIMATED, UNTOLD)),))
     counted, estimated, untold = view.rows
     assert view.estimated
-    assert (counted.value, counted.interval, counted.detectable, counted.samples) == ("-1,234,567 cents", "", "", "12")
+    assert (counted.value, counted.interval, counted.detectable, counted.samples) == ("−12,345.67", "", "", "12")
     assert (estimated.value, estimated.detectable) == ("21.5 % of the line", "15")
     assert estimated.interval.startswith("10.")
     assert (untold.value, untold.note) == ("not told", "nobody tried")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.audit.history import Evidence
 from harness.record.verdict import Figure
 
 
@@ -9,3 +10,9 @@ def figure(name: str, title: str, value: float | None, unit: str, samples: int, 
     """A figure that is counted or read, not estimated: it has no interval."""
     number = None if value is None else float(value)
     return Figure(name=name, title=title, value=number, unit=unit, samples=samples, note=note)
+
+
+def cents(evidence: Evidence, name: str, title: str, value: float, samples: int) -> Figure:
+    """An amount of money, in cents of the currency that the sale declares."""
+    currency = evidence.rules.currency if evidence.rules else ""
+    return figure(name, title, value, f"{currency} cents".lstrip(), samples)

@@ -12,7 +12,7 @@ from typing import Final
 
 from harness.audit.history import Evidence, LedgerEntry, Order
 from harness.record.verdict import Figure
-from harness.sli.examinations.figures import figure
+from harness.sli.examinations.figures import cents, figure
 from harness.sli.measured import Observations
 
 _ENDS: Final = {
@@ -63,11 +63,12 @@ def _sums(evidence: Evidence, ledger: Sequence[LedgerEntry]) -> Iterator[Figure]
     owed = sum(order.amount_cents for order in confirmed)
     told = _told(evidence)
     entries = len(ledger)
-    yield figure("captured_cents", "Captured by the provider", captured, "cents", entries)
-    yield figure("refunded_cents", "Refunded by the provider", refunded, "cents", entries)
-    yield figure("ordered_cents", "Confirmed orders", owed, "cents", len(confirmed))
-    yield figure("told_cents", "Told to fans as confirmed", sum(told.values()), "cents", len(told))
-    yield figure("unexplained_cents", "Captured − refunded − confirmed", captured - refunded - owed, "cents", entries)
+    yield cents(evidence, "captured_cents", "Captured by the provider", captured, entries)
+    yield cents(evidence, "refunded_cents", "Refunded by the provider", refunded, entries)
+    yield cents(evidence, "ordered_cents", "Confirmed orders", owed, len(confirmed))
+    yield cents(evidence, "told_cents", "Told to fans as confirmed", sum(told.values()), len(told))
+    unexplained = captured - refunded - owed
+    yield cents(evidence, "unexplained_cents", "Captured − refunded − confirmed", unexplained, entries)
 
 
 def _told(evidence: Evidence) -> dict[str, int]:

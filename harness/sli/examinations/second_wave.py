@@ -76,8 +76,8 @@ def _sold_out(seen: Observations) -> Iterator[Figure]:
         return
     empty = [(look.t_invoke_s, look.t_end_s) for look in looks if look.value.free == 0]
     yield figure("sold_out_shown", 'Maps that showed "sold out"', len(empty), "of those seen", len(looks))
-    if seen.capacity is None or not seen.seat_changes:
+    if seen.seats_on_sale is None or not seen.seat_changes:
         return
-    false = sold_out_falsely(empty, seen.seat_changes, seen.capacity)
+    false = sold_out_falsely(empty, seen.seat_changes, seen.seats_on_sale)
     count = sum(1 for look in empty if look in false)
     yield figure("sold_out_falsely", '"Sold out" shown though a seat was free', count, "maps", len(empty))

@@ -113,7 +113,7 @@ def _left_empty(seen: Observations) -> set[str]:
         if look_before is not None and hold.t_invoke_s >= look_before.t_invoke_s:
             del last[hold.actor]
     empty = [(look.t_invoke_s, look.t_end_s) for look in last.values() if look.value.free == 0]
-    false = sold_out_falsely(empty, seen.seat_changes, seen.capacity)
+    false = sold_out_falsely(empty, seen.seat_changes, seen.seats_on_sale)
     return {actor for actor, look in last.items() if (look.t_invoke_s, look.t_end_s) not in false}
 
 

@@ -12,7 +12,7 @@ from harness.audit import INVARIANTS, audit
 from harness.judging.findings import SEVERITIES, anchors, runbook_of
 from harness.judging.grade import grade
 from harness.record.schema import Anomaly, SelfTestSummary
-from harness.record.verdict import ExpectationResult, Finding
+from harness.record.verdict import Examination, ExpectationResult, Figure, Finding
 from harness.scenario import Objective
 from harness.sli import INDICATORS, measure
 from tests.builders import RunBuilder
@@ -183,3 +183,21 @@ def test_journeys_that_the_end_cut_are_told(unfinished: int, told: bool) -> None
     builder.changed(load=msgspec.structs.replace(builder.run.load, unfinished=unfinished))
     titles = [one.title for one in findings(builder)]
     assert ("60 of 66 journeys were cut by the end of the run" in titles) is told
+
+
+def test_fans_who_were_let_in_when_nothing_was_left_are_a_finding() -> None:
+    def found(late: float, gone_s: float | None = 33.25) -> list[Finding]:
+        figures = (
+            Figure(name="gone_s", title="", value=gone_s, unit="s"),
+            Figure(name="let_in_after", title="", value=late, unit="fans", samples=440),
+        )
+        business = Examination(name="business", title="Business", question="", figures=figures)
+        builder = RunBuilder()
+        record = builder.record()
+        return list(grade(record, measure(record), audit(record), builder.fault_results(), [business]).findings)
+
+    [finding] = found(12)
+    assert (finding.severity, finding.title) == ("minor", "12 fans were let in after the last ticket was gone")
+    assert finding.evidence == "of 440 who were let in; from T+33.2 s to the end of the run nothing was left"
+    assert finding.runbook.endswith("#let-in-for-nothing")
+    assert found(0) == found(0, None) == []

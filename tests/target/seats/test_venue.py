@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.audit.rules import reference_rules
+from harness.scenario import OnSale
 from target.seats import load
 from target.seats.venue import VENUES
 from target.settings import SettingsError
@@ -19,6 +21,11 @@ def test_the_arena_is_a_real_one() -> None:
     assert len(ARENA.layout.sections) == 60
     assert len({row.seats for section in ARENA.layout.sections for row in section.rows}) > 5
     assert {row.price for section in ARENA.layout.sections for row in section.rows} == set(ARENA.layout.prices_cents)
+
+
+def test_prices_are_in_the_currency_that_reports_show() -> None:
+    venues = [load(path.stem, "e1") for path in VENUES.glob("*.toml")]
+    assert {venue.layout.currency for venue in venues} == {reference_rules(OnSale()).currency}
 
 
 def test_ids_indexes_and_slices_agree() -> None:
