@@ -17,6 +17,7 @@ from xml.etree import ElementTree as Tree
 import msgspec
 
 from harness.judging.counter_example import told
+from harness.judging.findings import expectation_id, objective_id
 from harness.judging.notes import few
 from harness.judging.why import decides, why
 from harness.record.schema import Struct
@@ -66,7 +67,7 @@ def cases(verdict: Verdict) -> tuple[Case, ...]:
         *_verdict(verdict),
         *(_invariant(result) for result in verdict.invariants),
         *(_objective(verdict, sli) for sli in verdict.slis if sli.objective is not None),
-        *(case for fault in verdict.faults for case in _fault(fault)),
+        *(case for fault in verdict.faults for case in _fault(verdict, fault)),
     )
     return tuple(_as_decided(case, verdict.verdict) for case in found)
 
@@ -119,17 +120,23 @@ def _objective(verdict: Verdict, sli: SliResult) -> Case:
     message = f"{value}, objective {objective}, worst {worst}, from {text.counted(sli.samples, 'sample')}"
     message += f"; {sli.note}" if sli.note else ""
     state = state_of(sli)
+    case = Case(suite="objectives", name=sli.name, message=message, detail=_why(verdict, objective_id(sli.name)))
     if state == "met":
-        return Case(suite="objectives", name=sli.name, message=message)
+        return case
     if decides(verdict, sli):
-        return Case(suite="objectives", name=sli.name, kind="failure", message=message)
+        return msgspec.structs.replace(case, kind="failure")
     if state == "no_samples" and sli.required:
-        return Case(suite="objectives", name=sli.name, kind="error", message=f"could not be measured: {message}")
+        return msgspec.structs.replace(case, kind="error", message=f"could not be measured: {message}")
     weight = "missed, which costs points" if state == "missed" else "could not be measured"
-    return Case(suite="objectives", name=sli.name, kind="skipped", message=f"{weight}: {message}")
+    return msgspec.structs.replace(case, kind="skipped", message=f"{weight}: {message}")
 
 
-def _fault(fault: FaultResult) -> list[Case]:
+def _why(verdict: Verdict, finding_id: str) -> str:
+    cause = verdict.cause_of(finding_id)
+    return "" if cause is None else on_one_line(f"why: {cause.sentence}")
+
+
+def _fault(verdict: Verdict, fault: FaultResult) -> list[Case]:
     suite = f"faults.{fault.experiment}"
     unproven = fault.error or "the canary did not see the fault take effect and heal"
     proof = Case(
@@ -144,6 +151,7 @@ def _fault(fault: FaultResult) -> list[Case]:
                 name=expectation.name,
                 kind=kinds.get(expectation.status, "skipped"),
                 message=f"observed {expectation.observed}, expected {expectation.expected}",
+                detail=_why(verdict, expectation_id(fault.experiment, expectation.name)),
             )
             for expectation in fault.expectations
         ),

@@ -47,6 +47,7 @@ def _findings(page: Page) -> Iterable[str]:
     yield "## Findings"
     lines = [
         f"{number}. {finding.state.glyph} **{finding.state.word}: {_plain(finding.title)}.** {_plain(finding.evidence)}"
+        + (f" Why: {_plain(finding.cause)}" if finding.cause else "")
         + (f" Runbook: {_plain(finding.runbook)}" if finding.runbook else "")
         for number, finding in enumerate(page.findings, start=1)
     ]

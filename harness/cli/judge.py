@@ -41,6 +41,7 @@ def _alone(run: Path) -> Judged:
     """The verdict on a record without its control; not sealed."""
     from chaos.proof import expectations
     from harness.audit import audit
+    from harness.causes import with_causes
     from harness.judging.grade import grade
     from harness.record.reader import Record
     from harness.sli import measure
@@ -52,7 +53,7 @@ def _alone(run: Path) -> Judged:
     indicators, invariants = measure(record, seen), audit(record, seen.everything)
     faults, examinations = expectations.judge(record), examine(record, seen)
     verdict = grade(record, indicators, invariants, faults, examinations, seen=seen)
-    return Judged(record, verdict)
+    return Judged(record, with_causes(record, verdict, seen))
 
 
 def _signed(verdict: Verdict) -> Verdict:

@@ -29,7 +29,9 @@ def annotate(verdict: Verdict, environment: Mapping[str, str] = os.environ) -> I
     yield _command(level, f"gatecrash: {verdict.verdict.value}", verdict.reason)
     told = [finding for finding in verdict.findings if finding.severity in _LEVELS]
     for finding in told[: _MOST - 1]:
-        text = f"{finding.evidence} ({finding.runbook})" if finding.runbook else finding.evidence
+        cause = verdict.cause_of(finding.id)
+        text = f"{finding.evidence}. Why: {cause.sentence}" if cause else finding.evidence
+        text += f" ({finding.runbook})" if finding.runbook else ""
         yield _command(_LEVELS[finding.severity], finding.title, text)
 
 
@@ -160,6 +162,8 @@ def _print(verdict: Verdict, paths: RunPaths) -> None:
         tell(f"    do: {cause.action}")
     for finding in verdict.findings[:3]:
         tell(f"  {finding.severity}: {finding.title}")
+        if known := verdict.cause_of(finding.id):
+            tell(f"    why: {known.sentence}")
     for line in counter_examples(verdict.invariants):
         tell(line)
     if verdict.paired is not None:

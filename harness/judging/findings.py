@@ -146,22 +146,42 @@ def runbook_of(indicator: str) -> str:
     return _runbook(INDICATORS[indicator].runbook)
 
 
+def invariant_id(name: str) -> str:
+    """The id of the finding on an invariant."""
+    return f"invariant/{name}"
+
+
+def objective_id(indicator: str) -> str:
+    """The id of the finding on an objective."""
+    return f"objective/{indicator}"
+
+
+def expectation_id(experiment: str, expectation: str) -> str:
+    """The id of the finding on an experiment's expectation."""
+    return f"expectation/{experiment}/{expectation}"
+
+
+def gap_id(experiment: str, step: str) -> str:
+    """The id of the finding on a step that stood still after a heal."""
+    return f"recovery/{experiment}/{step}"
+
+
 def _invariants(judged: Judgement) -> list[Finding]:
     found: list[Finding] = []
     for result in judged.invariants:
         title, runbook = INVARIANTS[result.name].title, _runbook(_dashed(result.name))
+        one = invariant_id(result.name)
         if result.status is Status.VIOLATED:
             title = (
                 f"Violated: {title.lower()} ({result.violations_total:,} found, {result.operations_checked:,} checked)"
             )
-            found.append(Finding(severity="critical", title=title, evidence=_history(result), runbook=runbook))
+            found.append(Finding("critical", title, _history(result), runbook, one))
         elif judged.is_undecided(result):
             seen = "could not be observed" if result.status is Status.NOT_OBSERVABLE else "could not be decided"
-            found.append(Finding(severity="major", title=f"{title}: {seen}", evidence=result.note, runbook=runbook))
+            found.append(Finding("major", f"{title}: {seen}", result.note, runbook, one))
         elif result.status is Status.NOT_EXERCISED and judged.is_required(result):
             evidence = f"a chance is: {result.chance}; there were none" + (f"; {result.note}" if result.note else "")
-            title = f"{title}: was not put to the test"
-            found.append(Finding(severity="major", title=title, evidence=evidence, runbook=runbook))
+            found.append(Finding("major", f"{title}: was not put to the test", evidence, runbook, one))
     return found
 
 
@@ -177,14 +197,13 @@ def _history(result: InvariantResult) -> str:
 def _unaudited(judged: Judgement) -> list[Finding]:
     if not judged.has_no_adapter:
         return []
-    return [Finding(severity="major", title="Nothing was audited", evidence=UNAUDITED, runbook=_runbook(_UNAUDITED))]
+    return [Finding("major", "Nothing was audited", UNAUDITED, _runbook(_UNAUDITED), _UNAUDITED)]
 
 
 def _sale(judged: Judgement) -> list[Finding]:
     if not judged.sale:
         return []
-    title = "The sale did not take place"
-    return [Finding(severity="critical", title=title, evidence=judged.sale, runbook=_runbook(_SALE))]
+    return [Finding("critical", "The sale did not take place", judged.sale, _runbook(_SALE), _SALE)]
 
 
 def _crashes(judged: Judgement) -> list[Finding]:
@@ -195,6 +214,7 @@ def _crashes(judged: Judgement) -> list[Finding]:
             title=f"{crash.count:,} journeys of a {crash.kind} crashed at {crash.where}",
             evidence=f"first: {crash.what}, in the step {crash.step}",
             runbook=_runbook(_CRASH),
+            id=f"{_CRASH}/{crash.kind}/{crash.where}",
         )
         for crash in (load.crashes if load else ())
     ]
@@ -207,7 +227,7 @@ def _cut(judged: Judgement) -> list[Finding]:
         return []
     title = f"{load.unfinished:,} of {load.users_released:,} journeys were cut by the end of the run"
     evidence = f"the run lasts {judged.scenario.duration_s:g} s"
-    return [Finding(severity="minor", title=title, evidence=evidence, runbook=_runbook(_CUT))]
+    return [Finding("minor", title, evidence, _runbook(_CUT), _CUT)]
 
 
 def _faults(judged: Judgement) -> list[Finding]:
@@ -217,16 +237,17 @@ def _faults(judged: Judgement) -> list[Finding]:
             what = "never proven" if not fault.proven else "never seen healed"
             title = f"The fault {fault.experiment} was {what}"
             evidence = fault.error or f"canary: {_figures(fault.canary)}"
-            found.append(Finding(severity="major", title=title, evidence=evidence, runbook=_runbook(_FAULT)))
+            found.append(Finding("major", title, evidence, _runbook(_FAULT), f"{_FAULT}/{fault.experiment}"))
     for skipped in judged.faults_skipped():
         title = f"The fault {skipped} was planned but never carried out"
-        found.append(Finding(severity="major", title=title, evidence="not in faults.json", runbook=_runbook(_FAULT)))
+        found.append(Finding("major", title, "not in faults.json", _runbook(_FAULT), f"{_FAULT}/{skipped}"))
     for status, severity in (("missed", "major"), ("unknown", "major"), ("not_exercised", "minor")):
         for fault, expectation in judged.expectations(status):
             title = f"{fault.experiment}: expectation {status.replace('_', ' ')}: {expectation.name}"
             evidence = f"expected {expectation.expected}; observed {expectation.observed}"
             runbook = fault.runbook or _runbook(fault.experiment)
-            found.append(Finding(severity=severity, title=title, evidence=evidence, runbook=runbook))
+            one = expectation_id(fault.experiment, expectation.name)
+            found.append(Finding(severity, title, evidence, runbook, one))
     return found
 
 
@@ -242,7 +263,7 @@ def _gaps(judged: Judgement) -> list[Finding]:
             stretch = f"from T+{gap.t_from_s:.3f} s to T+{gap.t_to_s:.3f} s"
             evidence = f"{stretch} {gap.waiting:,} waited for it and nobody got it; {bound} would be no finding"
             runbook = fault.runbook or _runbook(fault.experiment)
-            found.append(Finding(severity="minor", title=title, evidence=evidence, runbook=runbook))
+            found.append(Finding("minor", title, evidence, runbook, gap_id(fault.experiment, gap.step)))
     return found
 
 
@@ -263,7 +284,7 @@ def _objectives(judged: Judgement) -> list[Finding]:
             title = f"{sli.title} missed its target"
             limits = f"target {target}, worst {worst}"
             evidence = f"{value} over {sli.samples:,} samples; {limits}: {points(sli.score)} of 100 points{note}"
-        finding = Finding(severity=severity, title=title, evidence=evidence, runbook=runbook_of(sli.name))
+        finding = Finding(severity, title, evidence, runbook_of(sli.name), objective_id(sli.name))
         found.append((sli.score or 0.0, finding))
     return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
 
@@ -277,7 +298,7 @@ def _let_in_for_nothing(judged: Judgement) -> list[Finding]:
     fans = f"{late.value:,.0f} fans were" if late.value > 1 else "One fan was"
     evidence = f"of {late.samples:,} who were let in; from T+{gone.value:.1f} s to the end of the run nothing was left"
     title = f"{fans} let in after the last ticket was gone"
-    return [Finding(severity="minor", title=title, evidence=evidence, runbook=_runbook(_FOR_NOTHING))]
+    return [Finding("minor", title, evidence, _runbook(_FOR_NOTHING), _FOR_NOTHING)]
 
 
 def _generator(judged: Judgement) -> list[Finding]:
@@ -286,7 +307,7 @@ def _generator(judged: Judgement) -> list[Finding]:
         return []
     severity = "major" if generator.validity is Validity.INVALID else "minor"
     title = f"The load generator was {generator.validity}"
-    return [Finding(severity=severity, title=title, evidence=few(generator.reasons), runbook=runbook)]
+    return [Finding(severity, title, few(generator.reasons), runbook, _GENERATOR)]
 
 
 def _anomalies(judged: Judgement) -> list[Finding]:
@@ -299,6 +320,7 @@ def _anomalies(judged: Judgement) -> list[Finding]:
             title=f"{note.source}: {note.sentence}",
             evidence=f"{first}noted{when}",
             runbook=_runbook(_PROCESS if note.is_death else _RECORD),
+            id=f"{_PROCESS if note.is_death else _RECORD}/{note.source}/{note.kind}",
         )
         found.append(finding)
     return found
@@ -310,7 +332,7 @@ def _selftest(judged: Judgement) -> list[Finding]:
     if last is None or last.passed:
         return []
     title = "The audit failed its self-test: what it says held may not have held"
-    return [Finding(severity="major", title=title, evidence=last.sentence, runbook=_runbook(_SELFTEST))]
+    return [Finding("major", title, last.sentence, _runbook(_SELFTEST), _SELFTEST)]
 
 
 def _untested(judged: Judgement) -> list[Finding]:
@@ -321,14 +343,20 @@ def _untested(judged: Judgement) -> list[Finding]:
     by_note: dict[str, list[str]] = {}
     for result in judged.invariants:
         if result.status is Status.NOT_OBSERVABLE and not judged.is_undecided(result):
-            by_note.setdefault(result.note, []).append(INVARIANTS[result.name].title.lower())
+            by_note.setdefault(result.note, []).append(result.name)
     found = [
-        Finding(severity="info", title=f"Not tested: {'; '.join(titles)}", evidence=note, runbook=runbook)
-        for note, titles in by_note.items()
+        Finding(
+            severity="info",
+            title=f"Not tested: {'; '.join(INVARIANTS[name].title.lower() for name in names)}",
+            evidence=note,
+            runbook=runbook,
+            id=f"{_UNTESTED}/{'+'.join(sorted(names))}",
+        )
+        for note, names in by_note.items()
     ]
     if not judged.scenario.faults:
         evidence = "the scenario plans no faults"
-        found.append(Finding(severity="info", title="Not tested: any fault", evidence=evidence, runbook=runbook))
+        found.append(Finding("info", "Not tested: any fault", evidence, runbook, f"{_UNTESTED}/faults"))
     return found
 
 

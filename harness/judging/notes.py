@@ -25,6 +25,11 @@ class Note(msgspec.Struct, frozen=True):
     is_death: bool
 
     @property
+    def kind(self) -> str:
+        """The text without what varies: the same for all notes of the group."""
+        return _VARYING.sub("#", self.text)
+
+    @property
     def sentence(self) -> str:
         """The text with the number of similar notes."""
         more = f" (and {self.count - 1:,} more like it)" if self.count > 1 else ""

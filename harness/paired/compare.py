@@ -84,7 +84,9 @@ def added(verdict: Verdict, paired: Paired, control_files: Mapping[str, str]) ->
     findings = verdict.findings
     if paired.left_out:
         evidence = f"{paired.left_out[:1].upper()}{paired.left_out[1:]}"
-        findings += (Finding("minor", "What the faults did apart from the spike cannot be told", evidence, _RUNBOOK),)
+        findings += (
+            Finding("minor", "What the faults did apart from the spike cannot be told", evidence, _RUNBOOK, "paired"),
+        )
     files = {f"{paired.control}/{name}": digest for name, digest in control_files.items()}
     return msgspec.structs.replace(verdict, paired=paired, findings=findings, record={**verdict.record, **files})
 

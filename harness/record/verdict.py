@@ -230,12 +230,66 @@ class FaultResult(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """A problem that a person should act on. severity: critical | major | minor | info."""
+    """A problem that a person should act on. severity: critical | major | minor | info.
+
+    `id`: the same in every run of the same scenario, whatever the figures are.
+    """
 
     severity: str
     title: str
     evidence: str
     runbook: str
+    id: str = ""
+
+
+class CausePart(Struct, frozen=True):
+    """One group of what missed. by: phase | error | step (counts), time_ms.
+
+    `share`: of what missed. `of_all`: the share of all samples that lay in this group; null where it has no meaning.
+    """
+
+    by: str
+    name: str
+    count: int
+    share: float
+    of_all: float | None = None
+
+
+class Cause(Struct, frozen=True):
+    """What the record says about why something missed. `of`: the id of the finding.
+
+    `explained`: the share of what missed that lay in `phase`; null when no phase stands out. `within`, `outside`: the
+    indicator over the samples that met a fault or the seconds after its heal, and over all others. `t_from_s`,
+    `t_to_s`: when what missed began.
+    """
+
+    of: str
+    sentence: str
+    phase: str = ""
+    explained: float | None = None
+    t_from_s: float | None = None
+    t_to_s: float | None = None
+    within: float | None = None
+    outside: float | None = None
+    parts: tuple[CausePart, ...] = ()
+
+
+class Hop(Struct, frozen=True):
+    """The time that one part spent itself, on average over the traced requests of a step."""
+
+    name: str
+    mean_ms: float
+    share: float
+
+
+class StepHops(Struct, frozen=True):
+    """Where the time of one step went, over its traced requests."""
+
+    step: str
+    traces: int
+    p50_ms: float
+    max_ms: float
+    hops: tuple[Hop, ...]
 
 
 class Reason(Struct, frozen=True):
@@ -369,7 +423,8 @@ class Verdict(Struct, frozen=True):
     `score` comes from the objectives; `grade` may be lower: `held_at` says why. `reasons`: all reasons against READY;
     `reason` is the first. `judged_by`: version and digest of the sources of the gatecrash that judged; the same
     gatecrash gives the same bytes for the same record. `seal`: see `harness.record.seal`; "" where there was no key.
-    `unaudited`: why nothing was audited; "" where an audit was made.
+    `unaudited`: why nothing was audited; "" where an audit was made. `causes`: why objectives, expectations and
+    recoveries were missed. `hops`: where the time of each traced step went; empty without spans.
     """
 
     schema: str
@@ -397,3 +452,9 @@ class Verdict(Struct, frozen=True):
     judged_by: str = ""
     seal: str = ""
     unaudited: str = ""
+    causes: tuple[Cause, ...] = ()
+    hops: tuple[StepHops, ...] = ()
+
+    def cause_of(self, finding_id: str) -> Cause | None:
+        """The cause of the finding with this id; null when there is none."""
+        return next((cause for cause in self.causes if finding_id and cause.of == finding_id), None)

@@ -62,6 +62,7 @@ class FindingView(Struct, frozen=True):
     title: str
     evidence: str
     runbook: str
+    cause: str = ""
 
     @property
     def gist(self) -> str:
@@ -147,7 +148,7 @@ def _meaning(verdict: Verdict) -> str:
 
 def findings(verdict: Verdict) -> tuple[FindingView, ...]:
     """Findings, gravest first; equals keep their order."""
-    return tuple(_finding(finding) for finding in _ranked(verdict.findings))
+    return tuple(_finding(verdict, finding) for finding in _ranked(verdict.findings))
 
 
 def _ranked(found: tuple[Finding, ...]) -> list[Finding]:
@@ -157,9 +158,14 @@ def _ranked(found: tuple[Finding, ...]) -> list[Finding]:
     return sorted(found, key=rank)
 
 
-def _finding(finding: Finding) -> FindingView:
+def _finding(verdict: Verdict, finding: Finding) -> FindingView:
+    cause = verdict.cause_of(finding.id)
     return FindingView(
-        state=words.state(finding.severity), title=finding.title, evidence=finding.evidence, runbook=finding.runbook
+        state=words.state(finding.severity),
+        title=finding.title,
+        evidence=finding.evidence,
+        runbook=finding.runbook,
+        cause="" if cause is None else text.capitalised(cause.sentence),
     )
 
 
@@ -171,7 +177,7 @@ def _few(reasons: tuple[str, ...]) -> tuple[str, ...]:
 def _worst(verdict: Verdict) -> tuple[str, FindingView | None]:
     ranked = _ranked(verdict.findings)
     if ranked:
-        return "Worst finding", _finding(ranked[0])
+        return "Worst finding", _finding(verdict, ranked[0])
     scored = [sli for sli in verdict.slis if sli.score is not None]
     if not scored:
         return "Worst finding", None

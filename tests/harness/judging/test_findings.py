@@ -121,6 +121,7 @@ def test_a_missed_expectation_is_major_and_points_to_the_experiments_runbook() -
             title="redis-down: expectation missed: breaker opens",
             evidence="expected open in 2 s; observed stayed closed",
             runbook="docs/runbooks.md#redis-down",
+            id="expectation/redis-down/breaker opens",
         ),
     )
 

@@ -1,0 +1,62 @@
+"""Says why: attributes what was missed to a fault, a second, a step, a hop and an error. Arithmetic on the record.
+
+A cause is where and when the bad samples lay and what ended them. It is told with the share that it explains; where no
+stretch of the run stands out, the cause says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from harness.causes.experiments import expectation_causes, gap_causes, violation_causes
+from harness.causes.hops import step_hops
+from harness.causes.objectives import objective_causes
+from harness.causes.stretches import Stretch, stretches
+from harness.errors import GatecrashError
+from harness.record.reader import Record
+from harness.record.verdict import Cause, Verdict
+from harness.sli.measured import Observations
+
+
+class _Arrivals(msgspec.Struct, frozen=True):
+    shape: str = "step"
+    waves_s: tuple[float, ...] = (0.0,)
+
+
+class _Load(msgspec.Struct, frozen=True):
+    arrivals: _Arrivals = _Arrivals()
+
+
+class _Scenario(msgspec.Struct, frozen=True):
+    load: _Load = _Load()
+
+
+def with_causes(record: Record, verdict: Verdict, seen: Observations | None = None) -> Verdict:
+    """The verdict with the causes of what was missed, and with the hops of traced steps. It decides nothing.
+
+    `seen`: the record's tables, where the caller has already read them.
+    """
+    seen = seen or Observations(record)
+    try:
+        causes, hops = tuple(_causes(record, verdict, seen)), step_hops(record.table("spans"))
+    except GatecrashError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever broke it, it must not break the verdict
+        causes, hops = (Cause(of="", sentence=f"causes could not be told: {type(error).__name__}: {error}"),), ()
+    return msgspec.structs.replace(verdict, causes=causes, hops=hops)
+
+
+def _causes(record: Record, verdict: Verdict, seen: Observations) -> Iterator[Cause]:
+    yield from violation_causes(verdict.invariants)
+    yield from expectation_causes(seen, verdict.faults)
+    yield from gap_causes(seen, verdict.faults)
+    yield from objective_causes(seen, verdict.slis, phases(record, seen))
+
+
+def phases(record: Record, seen: Observations) -> Sequence[Stretch]:
+    """The stretches of this run."""
+    arrivals = msgspec.convert(record.run.scenario, _Scenario).load.arrivals
+    waves_s = {"step": (0.0,), "waves": arrivals.waves_s}.get(arrivals.shape, ())
+    return stretches(record.faults.faults, waves_s, seen.duration_s)
