@@ -45,6 +45,7 @@ T = TypeVar("T")
 GAVE_UP: Final = "gave up"
 LEFT: Final = "left"
 DECLINED: Final = "declined"
+TAKEN: Final = "taken"
 SOLD_OUT: Final = "sold out"
 LOST_THE_DRAW: Final = "not drawn"
 _HOLD_TRIES: Final = 6
@@ -149,6 +150,9 @@ class Visit:
         self._thinks = Dice(plan.thinks_s)
         self._leaves_s = t0_s + plan.patience_s
         self._drops_stream = plan.drops_stream
+        self._tries = 0  # to hold or choose
+        self._chosen: frozenset[str] = frozenset()
+        self._refused: frozenset[str] = frozenset()  # of what was chosen
 
     def run(self) -> str:
         """The whole visit; returns how it ended. Raises `OutOfPatienceError`."""
@@ -157,6 +161,13 @@ class Visit:
         if self._offer.has_queue:
             self._queue()
         self._leaves_s = monotonic() + self._plan.patience_s
+        ended = TAKEN
+        while ended == TAKEN:
+            ended = self._buy()
+        return ended
+
+    def _buy(self) -> str:
+        """Choose and pay; returns how it ended. `TAKEN`: what was chosen went before it was bought."""
         hold = self._hold_stock() if self._offer.sells_standing_to(self._plan) else self._hold(self._look_around())
         if self._plan.abandons:
             self._look_again(hold)
@@ -263,21 +274,21 @@ class Visit:
     ) -> Hold:
         """Look, choose and hold; on a conflict look again and choose others. Raises `SoldOutError` when nothing is
         left and the fan does not wait for what comes back."""
-        refused: frozenset[str] = frozenset()
         retry_of: int | None = None
-        tries = looks = 0
-        while tries < _HOLD_TRIES:
+        looks = 0
+        while self._tries < _HOLD_TRIES:
             self._at(step)
-            chosen = choice(self._insist(look, self._look_call(looks)), refused)
+            chosen = choice(self._insist(look, self._look_call(looks)), self._refused)
             if chosen is None:
                 looks += 1
                 continue
-            tries, looks = tries + 1, 0
-            self._at("hold")
+            self._tries, looks = self._tries + 1, 0
+            self._at("choose" if self._offer.keeps_nothing else "hold")
             answer = self._try(chosen.hold, replace(self._think(), retry_of=retry_of))
+            self._chosen = chosen.names
             if answer.value is not None:
                 return answer.value
-            refused, retry_of = refused | chosen.names, answer.op
+            self._refused, retry_of = self._refused | chosen.names, answer.op
             if not self._asks_again(answer):
                 break
         raise OutOfPatienceError
@@ -321,6 +332,9 @@ class Visit:
             self._session.lose_next_answer()
         with self._posted_twice(purchase, call) if self._plan.repeats_payment else nullcontext():
             paid = self._try(pay, call)
+        if paid.error == "conflict" and self._offer.keeps_nothing:
+            self._refused |= self._chosen
+            return TAKEN
         if self._plan.repeats_payment:  # `_try` ends with an answer, or the fan has left
             self._try(pay, Call(t_intended_s=paid.t_end_s, retry_of=paid.op))
         if paid.value is None:

@@ -22,6 +22,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     has_queue: bool = True
     has_seats: bool = True
     has_stock: bool = False
+    keeps_nothing: bool = False
     takes_back: bool = True
     shows_orders: bool = True
     shares_identities: bool = True
@@ -36,10 +37,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
             has_queue=Capability.QUEUE in capabilities,
             has_seats=Capability.SEATS in capabilities,
             has_stock=Capability.STOCK in capabilities,
+            keeps_nothing=Capability.NO_HOLD in capabilities,
             takes_back=Capability.HOLD_RELEASE in capabilities,
             shows_orders=Capability.LOOKUP in capabilities,
             shares_identities=own is None,
-            limit=own.rules.purchase_limit if own else 0,
+            limit=own.rules.tickets_at_once if own else 0,
             standing_ratio=scenario.load.journey.standing_ratio,
         )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from harness.record.paths import RunPaths
 from harness.record.schema import Function
 from harness.scenario import Load, Objective, OwnPlatform, Rules, Scenario
@@ -195,6 +197,51 @@ class StockSale(RunBuilder):
         self.tables["final_stock"] = [row for row in self.tables["final_stock"] if row["pool"] != pool]
         sold = sum(int(str(row["quantity"])) for row in self.tables["final_orders"] if row["pool"] == pool)
         self.tables["final_stock"].append(_pool(pool, max(0, self.stock[pool] - sold), 0, sold))
+
+
+@dataclass
+class UnreservedSale(StockSale):
+    """The same where choosing keeps nothing: who comes too late is refused when they buy."""
+
+    capabilities: tuple[str, ...] = (*CAPABILITIES, "no_hold")
+
+    def scenario(self) -> Scenario:
+        """Without a time for which anything is kept."""
+        scenario = super().scenario()
+        assert scenario.platform is not None
+        rules = msgspec.structs.replace(scenario.platform.rules, hold_ttl_s=None)
+        platform = msgspec.structs.replace(scenario.platform, rules=rules)
+        objectives = {name.replace("hold_response", "choose_response"): one for name, one in OBJECTIVES.items()}
+        return msgspec.structs.replace(scenario, platform=platform, objectives=objectives)
+
+    def _visit(self, user: int, t_s: float) -> None:
+        self.request(user, "queue_page", t_s, 0.02, t_intended_s=t_s - 0.001)
+        self.request(user, "stock", t_s + 0.1, 0.03)
+        seen: Row = {"pools": dict(self._left), "prices_cents": PRICES}
+        self.operation(user, "stock", "", seen, t_s + 0.1, t_s + 0.13)
+        pool, quantity = self.draw.choice(sorted(self.stock)), self.draw.choice((1, 2, 2, 4))
+        asked: Row = {"pool": pool, "quantity": quantity}
+        self.request(user, "choose", t_s + 0.3, 0.04, status=201)
+        self.operation(user, "choose", f"choice-{user:04d}", asked | {"granted": quantity}, t_s + 0.3, t_s + 0.34)
+        if self._left[pool] >= quantity:
+            self._left[pool] -= quantity
+            self.buy(user, f"choice-{user:04d}", pool, quantity, t_s + 0.5, twice=user % 7 == 0)
+            return
+        paid: Row = asked | {"hold_id": f"choice-{user:04d}", "shown_cents": PRICES[pool] * quantity}
+        self.request(user, "pay", t_s + 0.5, 0.12, status=409)
+        self.operation(user, "pay", f"key-{user:04d}", paid, t_s + 0.5, t_s + 0.62, "fail", "conflict")
+
+    def _too_many(self) -> None:
+        many: Row = {"pool": "stand", "quantity": LIMIT + 1}
+        self.operation(self.fans, "choose", "", many, 1.0, 1.1, "fail", "limit", actor="greedy")
+
+    def oversell(self) -> Self:
+        """Sell what was sold already to one more fan."""
+        row = self.tables["final_orders"][-1]
+        pool, quantity = str(row["pool"]), self.stock[str(row["pool"])]
+        self.buy(self.fans + 10, "choice-late", pool, quantity, 14.3)
+        self._settle(pool)
+        return self.without_limit()
 
 
 def _pool(pool: str, free: int, held: int, sold: int) -> Row:

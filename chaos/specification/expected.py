@@ -137,7 +137,7 @@ class VerbsAnswered(_Expectation, frozen=True, kw_only=True, tag_field="check", 
 
 
 BUYING: Final = ("hold", "pay")
-OTHER_VERBS: Final = ("join", "enter", "stock", "look", "release", "order")
+OTHER_VERBS: Final = ("join", "enter", "stock", "look", "choose", "release", "order")
 VERBS: Final = (*BUYING, *OTHER_VERBS)
 """The operations that are a fan's own, by `harness.record.schema.Function`."""
 ANSWERS: Final = ("conflict", "limit", "declined", "expired", "missing")

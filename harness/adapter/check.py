@@ -17,7 +17,7 @@ from harness.adapter.errors import AdapterFault
 from harness.adapter.feed import KitSpectator
 from harness.adapter.report import Problem, TrialReport, TrialSpec
 from harness.adapter.shopper import is_written
-from harness.adapter.trial import Trial, charged_otherwise, noted
+from harness.adapter.trial import Trial, charged_otherwise, noted, require_declared
 from harness.adapter.values import Snapshot
 from harness.adapter.verbs import defined_at
 from harness.adapter.walk import NotDrawn, Stopped, Walk, most_free
@@ -40,6 +40,7 @@ class Check:
         self._trial = trial
         self._platform = trial.platform
         self._has = self._platform.capabilities.__contains__
+        self._keeps_nothing = self._has(Capability.NO_HOLD)
 
     def run(self) -> None:
         """All of them. A fan whose first steps fail ends it: everything else would fail of that."""
@@ -90,12 +91,19 @@ class Check:
         """Two tickets, as everybody is to see them. Returns how many requests of `reserve` and of `buy` act."""
         walk.come_in()
         pool, seats = walk.choose()
+        require_declared(self._trial, walk)
         before, shown = self._counted(pool), walk.shown.get(pool)
         hold = walk.take(pool, seats, _TWO)
         reserve_acts = walk.session.shopper.browser.acted
-        self._falls(walk, pool, before, hold)
+        if not self._keeps_nothing:
+            self._falls(walk, pool, before, hold)
+        elif before is not None and self._counted(pool) != before:
+            what = f"{self._size(hold)} were chosen, and what is free went from {before} to {self._counted(pool)}"
+            walk.problem("reserve" if pool else "reserve_seats", f"{what}: NO_HOLD is declared, and it keeps them")
         self._require_size(walk, hold, _TWO)
         order = walk.need("buy", walk.buying(hold, self._key(walk)))
+        if self._keeps_nothing:
+            self._falls(walk, pool, before, hold)
         buy_acts = walk.session.shopper.browser.acted
         walk.settle(order)
         self._appears(walk, order, hold)
@@ -103,14 +111,18 @@ class Check:
         return reserve_acts, buy_acts
 
     def _falls(self, walk: Walk, pool: str, before: int | None, hold: Hold) -> None:
-        """The stock falls by what is held, once it is shown."""
+        """The stock falls by what is held, or bought where choosing keeps nothing, once it is shown."""
         if before is None:
             self._note("stock of a pool is not shown to the operator: whether it falls with a hold was not tried")
             return
         wanted = before - self._size(hold)
-        if not self._soon(lambda: self._counted(pool) == wanted):
-            what = f"{self._size(hold)} were held, and what is free went from {before} to {self._counted(pool)}"
-            walk.problem("stock", what)
+        if self._soon(lambda: self._counted(pool) == wanted):
+            return
+        left, done = self._counted(pool), "bought" if self._keeps_nothing else "held"
+        what = f"{self._size(hold)} were {done}, and what is free went from {before} to {left}"
+        if left == before and not self._keeps_nothing:
+            what = f"{what}: where a basket keeps nothing until it is bought, declare Capability.NO_HOLD"
+        walk.problem("stock" if pool else "reserve_seats", what)
 
     def _is_shown(self, walk: Walk, pool: str, before: int | None, hold: Hold) -> None:
         """What fans are shown falls too, within `rules.map_late_max_s`. If it does not, a note says so."""
@@ -159,9 +171,9 @@ class Check:
             walk.problem("give_back", f"one was given back, and {self._counted(pool)} are free instead of {before}")
 
     def _over_limit(self, walk: Walk) -> None:
-        limit = self._platform.rules.purchase_limit
+        limit = self._platform.rules.tickets_at_once
         if not limit:
-            self._note("rules.purchase_limit is not given: what a fan over the limit is told was not tried")
+            self._note("rules.purchase_limit and order_limit are not given: what a fan over them is told was not tried")
             return
         walk.come_in()
         pool, seats = walk.choose()
@@ -171,7 +183,7 @@ class Check:
         self._refused(walk, pool, seats, limit + 1, "limit")
 
     def _sold_out(self, walk: Walk) -> None:
-        limit = self._platform.rules.purchase_limit
+        limit = self._platform.rules.tickets_at_once
         if not self._has(Capability.STOCK):
             self._taken_seat(walk)
             return
@@ -186,6 +198,8 @@ class Check:
         walk.come_in()
         _, seats = walk.choose()
         hold = walk.take("", seats, 1)
+        if self._keeps_nothing:
+            walk.need("buy", walk.buying(hold, self._key(walk)))
         other = self._trial.new_walk()
         try:
             other.come_in()
@@ -206,8 +220,16 @@ class Check:
             name, hold = "buy", answer.value
             bought = walk.ask(walk.buying(hold, self._key(walk)))
             self._require_word(walk, name, bought, word, f"{quantity} were sold")
+            self._begins_anew(walk, pool, seats)
         elif answer.value is None:
             self._require_word(walk, name, answer, word, f"{quantity} were kept")
+
+    def _begins_anew(self, walk: Walk, pool: str, seats: tuple[str, ...]) -> None:
+        """Fans whose purchase was refused choose again: they must get what they then ask for, and no more."""
+        if not seats and most_free(walk.need("left", walk.session.stock).pools).free != 0:
+            again = walk.ask(walk.holding(pool, seats, 1)[1])
+            if again.value is not None:
+                self._require_size(walk, again.value, 1)
 
     def _require_word(self, walk: Walk, verb: str, answer: Answer[Order] | Answer[Hold], word: str, sold: str) -> None:
         if answer.outcome is Outcome.OK:
@@ -217,6 +239,8 @@ class Check:
 
     def _expired(self, walk: Walk) -> None:
         rules = self._platform.rules
+        if self._keeps_nothing:
+            return
         if rules.hold_ttl_s is None or rules.hold_ttl_s + rules.hold_late_max_s > _EXPIRY_MAX_S:
             self._note(f"rules.hold_ttl_s is not given, or above {_EXPIRY_MAX_S:g} s: no basket was let expire")
             return
@@ -244,7 +268,8 @@ class Check:
             self._gave_up(walk, name, again, ("basket", "resume_reserve"), "basket() or resume_reserve()")
             return
         self._require_size(walk, again.value, 1)
-        if before is not None and not self._soon(lambda: self._counted(pool) == before - 1):
+        gone = 0 if self._keeps_nothing else 1
+        if before is not None and not self._soon(lambda: self._counted(pool) == before - gone):
             what = f"one was reserved, its answer lost, and {before - (self._counted(pool) or 0)} are gone"
             walk.problem(name, what)
 

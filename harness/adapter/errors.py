@@ -10,7 +10,8 @@ _OPEN_REFUSALS: Final = frozenset({"missing"})
 class Refused(Exception):
     """The platform said no. An adapter raises it from a verb.
 
-    `error`: the record's word. "conflict": nothing is left, or a seat is taken; "limit": more than one customer may
+    `error`: the record's word. "conflict": nothing is left, or a seat is taken, which with
+    NO_HOLD shows at `buy`; "limit": more than one customer may
     have; "declined": the card; "expired": the basket or the place; "missing": there is no such order; "not_drawn":
     lots were drawn, and this fan's was not among them; any other word of your own. `final`: another try cannot
     succeed; when it is not given, a refusal is final unless it is `unknown`, "missing", or names a time. `unknown`:

@@ -33,6 +33,10 @@ _ENDS_BY_ITSELF: Final = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
     | {"li", "p", "dt", "dd", "option", "optgroup", "td", "th", "tr", "tbody", "thead", "tfoot", "colgroup"}
 )
+_COMPLAINTS: Final = ".error, .errors, .errorlist, .alert-danger, .alert-error, .invalid-feedback, [role=alert]"
+"""Where pages usually say what is wrong."""
+_MAIN_PART: Final = "main, [role=main], #main, #content"
+_NOT_MAIN: Final = ("script", "style", "template", "noscript", "head", "header", "nav", "footer", "aside", "select")
 _BUTTONS: Final = frozenset({"submit", "image"})
 _NEVER_SENT: Final = frozenset({"submit", "image", "button", "reset", "file"})
 
@@ -216,16 +220,26 @@ class Page:
         return f"<Page {self.asked} {self.status}>"
 
     def excerpt(self, characters: int = _TEXT_SHOWN) -> str:
-        """The beginning of what it says, on one line, for messages."""
+        """What it says, on one line, for messages: title, what it complains of, and its main part."""
         try:
             text = self.text
             if "<" in text[:_META_BYTES]:
-                body = self.tree.body
-                text = body.text(separator=" ") if body is not None else text
+                text = " · ".join(dict.fromkeys(filter(None, map(_on_one_line, self._parts()))))
         except NoAnswer as failure:
             text = str(failure)
-        line = " ".join(text.split())
+        line = _on_one_line(text)
         return line if len(line) <= characters else f"{line[:characters]}…"
+
+    def _parts(self) -> Iterator[str]:
+        """Its title, its complaints, and its main part: without menus, where nothing is marked as the main part."""
+        title = self.tree.css_first("title")
+        yield title.text() if title is not None else ""
+        yield " ".join(dict.fromkeys(_on_one_line(node.text(separator=" ")) for node in self.tree.css(_COMPLAINTS)))
+        main = self.tree.css_first(_MAIN_PART)
+        if main is None and (body := LexborHTMLParser(self.text).body) is not None:
+            body.strip_tags(list(_NOT_MAIN))
+            main = body
+        yield main.text(separator=" ") if main is not None else ""
 
     def _controls(self, form: LexborNode) -> list[LexborNode]:
         controls = form.css("input, select, textarea, button")
@@ -265,8 +279,12 @@ class Page:
         return body.decode("utf-8-sig", "replace")
 
     def _misread(self, what: str) -> NoAnswer:
-        shown = "" if "came as" in what or "gzip" in what or "deflate" in what else f"; it begins: {self.excerpt()}"
+        shown = "" if "came as" in what or "gzip" in what or "deflate" in what else f"; it says: {self.excerpt()}"
         return NoAnswer("protocol", detail=f"{self.asked} (status {self.status}) {what}{shown}", status=self.status)
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _unparsable(text: str) -> str:

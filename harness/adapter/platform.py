@@ -93,7 +93,9 @@ class ShopPlatform:
 
     def fan_session(self, person: Person) -> KitSession:
         """A new fan."""
-        session = KitSession(self._new_shopper(person), self._recorder, self._shown, self.purchase_acts)
+        keeps_nothing = Capability.NO_HOLD in self.capabilities
+        shopper = self._new_shopper(person)
+        session = KitSession(shopper, self._recorder, self._shown, self.purchase_acts, keeps_nothing=keeps_nothing)
         self._sessions.append(session)
         return session
 

@@ -53,10 +53,18 @@ class _Doubtful(msgspec.Struct, frozen=True):
 class KitSession:
     """See the module. `shown`: the seat maps that the fans of this process were shown.
 
-    `purchase_acts`: see `harness.platform.LosesAnswers`.
+    `purchase_acts`: see `harness.platform.LosesAnswers`. `keeps_nothing`: what is chosen is not held.
     """
 
-    def __init__(self, shopper: Shopper, recorder: Recorder, shown: ShownMaps, purchase_acts: int = 0) -> None:
+    def __init__(
+        self,
+        shopper: Shopper,
+        recorder: Recorder,
+        shown: ShownMaps,
+        purchase_acts: int = 0,
+        *,
+        keeps_nothing: bool = False,
+    ) -> None:
         self.shopper = shopper
         self.runner = VerbRunner(shopper.browser, shopper.person)
         self.orders: set[str] = set()  # that this fan was told of
@@ -73,6 +81,7 @@ class KitSession:
         self._is_in = False
         self._purchase_acts = purchase_acts
         self._loses_next = False
+        self._chooses = Function.CHOOSE if keeps_nothing else Function.HOLD
 
     @property
     def first_send_s(self) -> float | None:
@@ -198,7 +207,7 @@ class KitSession:
         if doubtful is not None and not _can_resume_hold(shopper):
             return Answer(outcome=Outcome.UNKNOWN, t_end_s=call.t_intended_s, error=doubtful.error, final=True)
         asked: dict[str, object] = {"seats": seats} if seats else {"pool": pool, "quantity": quantity}
-        operation = self._begin(Function.HOLD, call, value=asked)
+        operation = self._begin(self._chooses, call, value=asked)
 
         def reserve() -> tuple[Basket, bool]:
             if doubtful is not None:
@@ -211,7 +220,7 @@ class KitSession:
 
         name = "reserve_seats" if seats else "reserve"
         place = shopper.reserve_seats if seats else shopper.reserve
-        ended = self._run(verb_of(reserve, name, place), "hold", operation)
+        ended = self._run(verb_of(reserve, name, place), self._chooses.value, operation)
         if ended.value is None:
             if ended.outcome is Outcome.UNKNOWN:
                 self._doubtful_hold = _Doubtful(pool, quantity, seats, ended.resume, ended.error)
@@ -230,8 +239,9 @@ class KitSession:
         resumed: bool,
     ) -> Answer[Hold]:
         """The hold of a basket. One that was looked up was granted some time ago: how long is left, it must say."""
-        ttl_s = basket.ttl_s
-        hold_id = basket.basket_id or f"{self.shopper.person.actor}-{operation.op}"
+        keeps = self._chooses is Function.HOLD
+        ttl_s = basket.ttl_s if keeps else None
+        hold_id = (basket.basket_id if keeps else "") or f"{self.shopper.person.actor}-{operation.op}"
         self._baskets[hold_id] = basket
         if "seats" in asked:
             seats = basket.seats or tuple(asked["seats"])  # type: ignore[arg-type]

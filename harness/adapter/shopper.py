@@ -91,7 +91,11 @@ class Shopper:
         raise NotImplementedError
 
     def reserve(self, pool: str, quantity: int) -> Basket:
-        """Keep so many tickets of a pool. Refused "conflict": not so many are left; "limit"."""
+        """Keep so many tickets of a pool. Refused "conflict": not so many are left; "limit".
+
+        With NO_HOLD: put them into the basket, which keeps nothing. Nothing else may be left in it, e.g. of a purchase
+        that was refused.
+        """
         raise NotImplementedError
 
     # FEED
@@ -113,7 +117,7 @@ class Shopper:
     def buy(self, basket: Basket, key: str, *, declined: bool) -> Placed:
         """Buy what is kept; `key` is the purchase's own. `declined`: with a card that the provider declines.
 
-        Refused "declined"; "expired": the basket was gone; "limit".
+        Refused "declined"; "expired": the basket was gone; "limit"; "conflict": the last one went, with NO_HOLD.
         """
         raise NotImplementedError
 
@@ -135,8 +139,9 @@ class Shopper:
         return self.basket()
 
     def resume_buy(self, basket: Basket, key: str, resume: object) -> Placed | None:  # noqa: ARG002
-        """Whether a `buy` that got no answer happened; null when it surely did not.
+        """Whether a `buy` that got no answer happened; null when it surely did not, and the fan buys again.
 
+        While the platform still works on it neither is sure: poll, or raise Refused with `unknown`, to be asked again.
         By itself it looks up the order whose id `Refused` was raised with as `resume`; without one the fan gives up.
         """
         if isinstance(resume, str) and resume:

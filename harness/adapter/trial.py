@@ -22,6 +22,7 @@ from harness.platform import FinalOrder, Hold, Order, Person
 from harness.registry.capabilities import Capability
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.users.loader import load_class
+from harness.yaml_file import suggest
 
 _OPERATORS_READS: Final = frozenset({Capability.ORDER_EXPORT, Capability.LEDGER_EXPORT, Capability.STOCK})
 _BOUGHT: Final = frozenset({"confirmed", "pending"})
@@ -126,6 +127,7 @@ def _buy(trial: Trial, walk: Walk, quantity: int) -> None:
     try:
         walk.come_in()
         pool, seats = walk.choose()
+        require_declared(trial, walk)
         hold = walk.take(pool, seats, quantity)
         order = walk.need("buy", walk.buying(hold, f"{walk.person.actor}-trial"))
         trial.purchase_acts = walk.session.shopper.browser.acted
@@ -136,6 +138,27 @@ def _buy(trial: Trial, walk: Walk, quantity: int) -> None:
             _require_exported(trial, walk, order, hold)
     finally:
         walk.session.close()
+
+
+def require_declared(trial: Trial, walk: Walk) -> None:
+    """Of each pool that fans are shown the rules declare the stock, and of no other: else nobody can judge by them."""
+    assert trial.platform is not None  # noqa: S101
+    declared, shown = trial.platform.rules.stock, sorted(walk.shown)
+    if declared is None or not shown:
+        return
+    if isinstance(declared, int):
+        if len(shown) > 1:
+            names = ", ".join(f"{name}: …" for name in shown)
+            what = f"it is one number, and there are {len(shown)} pools: give a number for each, {{{names}}}"
+            trial.problems.append(Problem(what, verb="platform.rules.stock"))
+        return
+    at_rest = {pool.pool for pool in trial.platform.reads_now().stock or ()}
+    for name in sorted(declared.keys() - at_rest - set(shown)):
+        hint = suggest(name, shown) or f"there are {', '.join(shown)}"
+        trial.problems.append(Problem(f"there is no pool {name!r}: {hint}", verb="platform.rules.stock"))
+    for name in sorted(set(shown) - declared.keys()):
+        what = f"how many there are of the pool {name!r} is not declared: whether it is oversold could not be told"
+        trial.problems.append(Problem(what, verb="platform.rules.stock"))
 
 
 def _require_exported(trial: Trial, walk: Walk, order: Order, hold: Hold) -> None:

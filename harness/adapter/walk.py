@@ -10,13 +10,14 @@ from types import FrameType
 from typing import Any, Final, TypeVar
 
 import gevent
+import msgspec
 
 from harness.adapter.errors import AdapterFault, VerbHung
 from harness.adapter.page import Page
 from harness.adapter.platform import ShopPlatform
 from harness.adapter.report import Problem, TriedRequest, TriedVerb
 from harness.adapter.session import KitSession
-from harness.adapter.verbs import Ended
+from harness.adapter.verbs import Ended, defined_at
 from harness.platform import Answer, Call, Hold, Order, Person, Pool, QueueNewsKind, QueueStream, SeatMap, Venue
 from harness.record.schema import NOT_DRAWN, Outcome
 from harness.registry.capabilities import Capability
@@ -41,6 +42,18 @@ class NotDrawn(Stopped):
     """Lots were drawn, and this fan's was not among them: as it should be, but nothing more can be tried."""
 
 
+class _Failure(msgspec.Struct, frozen=True):
+    """How a verb ended that did not succeed: `where` in the adapter, and after which answer."""
+
+    how: str = ""
+    where: str = ""
+    detail: str = ""
+    answer: str = ""
+
+
+_NONE: Final = _Failure()
+
+
 class Walk:
     """One fan. `told` and `problems` may be shared by several."""
 
@@ -54,8 +67,7 @@ class Walk:
         self._begun_s = monotonic()
         self._rows = platform.recorder.buffers["requests"].rows
         self.shown: dict[str, int | None] = {}  # what was left of each pool when it was chosen
-        self._last_place = ""
-        self._last_detail = ""
+        self._failure = _NONE  # of the verb that was asked last, the first of its tries
 
     # What a fan does.
 
@@ -115,24 +127,29 @@ class Walk:
         return self._value(name, self._insist(verb))
 
     def _insist(self, verb: Callable[[Call], Answer[T]]) -> Answer[T]:
-        """How it ended in a few tries."""
+        """How it ended in a few tries. What was wrong with the first of them is kept: the others follow from it."""
         answer = self.ask(verb)
         for _ in range(_TRIES - 1):
             if answer.outcome is Outcome.OK or answer.final:
                 break
             gevent.sleep(min(answer.retry_after_s or _PAUSE_S, 5.0))
+            first = self._failure
             answer = self.ask(verb, retry_of=answer.op)
+            self._failure = first
         return answer
 
     def _value(self, name: str, answer: Answer[T]) -> T:
         if answer.outcome is not Outcome.OK:
-            self.stop(name, f"it ended as {answer.outcome.value}, {answer.error!r}", detail=True)
+            first, last = self._failure.how, f"{answer.outcome.value}, {answer.error!r}"
+            then = f" (tried again: {last})" if first and first != last else ""
+            self.stop(name, f"it ended as {first or last}", detail=True, then=then)
         return answer.value  # type: ignore[return-value]
 
     def ask(self, verb: Callable[[Call], Answer[T]], retry_of: int | None = None) -> Answer[T]:
         """How it ended. Raises `Stopped` for a fault of the adapter."""
         self._begun_s = monotonic()
         self._rows = self.platform.recorder.buffers["requests"].rows
+        self._failure = _NONE
         try:
             with interrupting(self):
                 return verb(Call(t_intended_s=self._begun_s, retry_of=retry_of))
@@ -140,16 +157,21 @@ class Walk:
             self.problems.append(Problem(str(fault), fault.where, last=self.last_answer()))
             raise Stopped from None
 
-    def stop(self, verb: str, what: str, *, detail: bool = False) -> None:
+    def stop(self, verb: str, what: str, *, detail: bool = False, then: str = "") -> None:
         """Note the problem and end the walk."""
-        self.problem(verb, what, detail=detail)
+        self.problem(verb, what, detail=detail, then=then)
         raise Stopped
 
-    def problem(self, verb: str, what: str, *, detail: bool = False) -> None:
-        """Note what is wrong with a verb."""
-        if detail and self._last_detail:
-            what = f"{what}: {self._last_detail}"
-        self.problems.append(Problem(what, self._last_place, verb, self.last_answer()))
+    def problem(self, verb: str, what: str, *, detail: bool = False, then: str = "") -> None:
+        """Note what is wrong with a verb: at the line where it failed, or else where the verb is.
+
+        `then`: what came of trying again.
+        """
+        failure = self._failure
+        if detail and failure.detail:
+            what = f"{what}: {failure.detail}"
+        place = failure.where or place_of_verb(self.platform, verb)
+        self.problems.append(Problem(what + then, place, verb, failure.answer or self.last_answer()))
 
     def last_answer(self) -> str:
         """The last thing that this fan was answered."""
@@ -202,7 +224,8 @@ class Walk:
             self.told.append(TriedVerb(verb, self.person.actor, "fault", ms, asked, "adapter", str(how), how.where))
             return
         if how.outcome is not Outcome.OK:
-            self._last_place, self._last_detail = how.where, how.detail
+            what = f"{how.outcome.value}, {how.error!r}"
+            self._failure = _Failure(what, how.where, how.detail, self.last_answer())
         told = TriedVerb(verb, self.person.actor, how.outcome.value, ms, asked, how.error, how.detail, how.where)
         self.told.append(told)
 
@@ -246,3 +269,10 @@ def free_seats(venue: Venue, seat_map: SeatMap) -> tuple[str, ...]:
 def shown(page: Page | None) -> str:
     """A page on one line, for a problem."""
     return "" if page is None else f"{page.asked} was answered {page.status}: {page.excerpt(_LAST_SHOWN)}"
+
+
+def place_of_verb(platform: ShopPlatform, verb: str) -> str:
+    """file:line of a verb of the adapter: of its customers, or of its operator."""
+    owner = type(platform).shopper if hasattr(type(platform).shopper, verb) else type(platform)
+    found = getattr(owner, verb, None)
+    return defined_at(found) if found is not None else ""

@@ -161,7 +161,7 @@ def unheard(evidence: Evidence, stream: pa.Table) -> str:
 def _claims(evidence: Evidence) -> Iterator[_Claim]:
     granted_s: dict[str, float] = {}
     latest: dict[str, Operation[SeatsValue]] = {}
-    for hold in evidence.holds.ok:
+    for hold in evidence.takings.ok:
         granted_s[hold.key] = hold.t_invoke_s
         for seat in hold.value.seats:
             before = latest.get(seat, hold)

@@ -45,6 +45,7 @@ ORDER_STATES: Final = ("pending", "confirmed", "declined", "refunded", "expired"
 SEAT_STATES: Final = ("free", "held", "sold")
 LEDGER_ENTRIES: Final = ("capture", "refund", "decline")
 NO_RULES: Final = "the platform's own rules are not known: declare them in platform.rules"
+_NO_HOLD: Final = "no_hold"
 _STACKS_OF_OURS: Final = ("embedded", "compose")
 
 
@@ -143,6 +144,26 @@ class Evidence:
     def holds(self) -> Operations[SeatsValue]:
         """Every hold."""
         return self._history.of(Function.HOLD, SeatsValue)
+
+    @cached_property
+    def keeps_nothing(self) -> bool:
+        """Whether choosing keeps nothing on this platform: who gets tickets shows when they are bought."""
+        return _NO_HOLD in self.run.capabilities
+
+    @cached_property
+    def choices(self) -> Operations[SeatsValue]:
+        """Every choice of seats or tickets that kept nothing."""
+        return self._history.of(Function.CHOOSE, SeatsValue)
+
+    @property
+    def askings(self) -> Operations[SeatsValue]:
+        """What fans asked for before they paid: holds, or choices where choosing keeps nothing."""
+        return self.choices if self.keeps_nothing else self.holds
+
+    @property
+    def takings(self) -> Operations[SeatsValue]:
+        """What takes seats or tickets from others: holds, or purchases where choosing keeps nothing."""
+        return self._history.of(Function.PAY, SeatsValue) if self.keeps_nothing else self.holds
 
     @cached_property
     def stocks(self) -> Operations[StockValue]:

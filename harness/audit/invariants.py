@@ -59,7 +59,8 @@ def _concerns(spec: InvariantSpec, evidence: Evidence) -> bool:
     """Whether it is about such a platform, or the scenario asks for it."""
     run = evidence.run
     asked = run.scenario.get("invariants")
-    return not spec.only_of or spec.only_of in run.capabilities or (isinstance(asked, list) and spec.name in asked)
+    concerned = spec.only_of in ("", *run.capabilities) and spec.not_of not in run.capabilities
+    return concerned or (isinstance(asked, list) and spec.name in asked)
 
 
 @contextmanager
@@ -106,8 +107,10 @@ def _where_listed_once(result: InvariantResult, spec: InvariantSpec, evidence: E
 def check(spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
     """Check one invariant."""
     hidden = [capability for capability in spec.needs if capability not in evidence.run.capabilities]
-    if hidden or evidence.has_no_adapter:
+    foreign = spec.not_of in evidence.run.capabilities
+    if hidden or foreign or evidence.has_no_adapter:
         note = UNAUDITED if evidence.has_no_adapter else f"the platform does not show: {in_words(hidden)}"
+        note = f"the platform declares {in_words([spec.not_of])}" if foreign and not hidden else note
         return InvariantResult(
             name=spec.name, status=Status.NOT_OBSERVABLE, operations_checked=0, unknowns=0, note=note
         )

@@ -13,7 +13,7 @@ _REFERENCE_CURRENCY: Final = "USD"  # of every venue of the reference system
 
 
 class SaleRules(msgspec.Struct, frozen=True, kw_only=True):
-    """See the module. `purchase_limit` 0: there is none, or nobody declared one.
+    """See the module. `purchase_limit`, `order_limit` 0: there is none, or nobody declared one.
 
     `where`: the section of the scenario that they are from. `stock`: tickets on sale by pool, "" for all together.
     `hold_ttl_s`: how long a hold lasts where fans are not told.
@@ -30,6 +30,7 @@ class SaleRules(msgspec.Struct, frozen=True, kw_only=True):
     hold_ttl_s: float | None = None
     stock: dict[str, int] = {}
     currency: str = ""
+    order_limit: int = 0
 
 
 def reference_rules(on_sale: OnSale) -> SaleRules:
@@ -57,5 +58,6 @@ def own_rules(rules: Rules) -> SaleRules:
         publishes_draw=False,
         hold_ttl_s=rules.hold_ttl_s,
         currency=rules.currency,
+        order_limit=rules.order_limit,
         stock={"": stock} if isinstance(stock, int) else dict(stock or {}),
     )

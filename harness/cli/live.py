@@ -21,7 +21,16 @@ from harness.swarm.messaging.protocol import Progress
 _PLAIN_EVERY_S: Final = 5.0
 _BAR_WIDTH: Final = 30
 _CLOCK_WIDTH: Final = 20  # so that the clock and the rates fit one line of 80 columns
-_SHOWN_OUTCOMES: Final = ("join ok", "enter ok", "hold ok", "hold fail", "pay ok", "pay fail")
+_SHOWN_OUTCOMES: Final = (
+    "join ok",
+    "enter ok",
+    "hold ok",
+    "hold fail",
+    "choose ok",
+    "choose fail",
+    "pay ok",
+    "pay fail",
+)
 
 
 def observer(

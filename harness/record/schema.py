@@ -65,6 +65,8 @@ class Function(StrEnum):
     {pool: str, quantity: int (asked for), [granted: int, ttl_s: float]}.
     seats: that were granted, else those that were asked for. asked: those, beside what was granted.
     `fail` + error "conflict": somebody holds one; "limit": the identity would have more than it may."""
+    CHOOSE = "choose"
+    """Where choosing keeps nothing. key and value: as of a hold. `fail`: as of a hold; an ok promises nothing."""
     RELEASE = "release"
     """key: hold id. value: {seats: [str]} or {pool: str, quantity: int}."""
     STOCK = "stock"
@@ -74,7 +76,7 @@ class Function(StrEnum):
     [declined_on_purpose: bool], [shown_cents: int]}; without seats {pool: str, quantity: int, [bought: int]} instead.
     shown_cents: what the seats cost together, as the fan was shown when choosing them.
     `fail` + error "declined": the provider said no; "expired": the hold was gone; "limit": the identity would have more
-    than it may. A 202 is ok with state pending."""
+    than it may; "conflict": where choosing keeps nothing, not so many are left. A 202 is ok with state pending."""
     ORDER = "order"
     """Look-up of an order. key: order id. value: {[state: pending | confirmed | declined | refunded | expired,
     seats: [str], pool: str, quantity: int, amount_cents: int, stale: bool]}. stale: the platform says that it may have
@@ -148,6 +150,7 @@ STEPS: Final = (
     "section_counts",
     "stock",  # a look at what is left of the pools
     "hold",
+    "choose",  # of seats or tickets, where choosing keeps nothing
     "release",
     "pay",
     "order",

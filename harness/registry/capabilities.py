@@ -13,6 +13,7 @@ class Capability(StrEnum):
     QUEUE = "queue"
     SEATS = "seats"
     STOCK = "stock"
+    NO_HOLD = "no_hold"
     HOLD_RELEASE = "hold_release"
     FEED = "feed"
     LOOKUP = "lookup"
@@ -27,6 +28,7 @@ WORDS: Final[dict[Capability, str]] = {
     Capability.QUEUE: "fans wait in a queue before they may buy",
     Capability.SEATS: "fans choose named seats from a map",
     Capability.STOCK: "fans choose how many tickets they want of a pool",
+    Capability.NO_HOLD: "choosing keeps nothing: whether something is left shows when it is bought",
     Capability.HOLD_RELEASE: "a fan can give a hold or a basket back",
     Capability.FEED: "spectators follow every change of a seat",
     Capability.LOOKUP: "a fan can look up an order",

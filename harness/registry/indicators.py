@@ -15,6 +15,7 @@ STEPS: Final = {
     "seat_map": "seat map",
     "stock": "stock",
     "hold": "hold",
+    "choose": "choice",
     "pay": "payment",
     "order": "order look-up",
 }
@@ -23,8 +24,10 @@ _NEEDS: Final[dict[str, tuple[Capability, ...]]] = {
     "join": (Capability.QUEUE,),
     "seat_map": (Capability.SEATS,),
     "stock": (Capability.STOCK,),
+    "choose": (Capability.NO_HOLD,),
     "order": (Capability.LOOKUP,),
 }
+_UNLESS: Final = {"hold": (Capability.NO_HOLD,)}
 _WAIT: Final = "From when the fan meant to ask to the answer; refusals left out, time-outs counted as waited."
 _MEASURE: Final = re.compile(r"(_(p\d+|max))?(_(ms|s|ratio|per_s|max))?$")
 
@@ -34,7 +37,7 @@ class Indicator(msgspec.Struct, frozen=True):
 
     `metric`: the one metric of the reference system that it is measured from, which a platform of the user's own may
     replace by one of its own; "" when there is no such metric. `needs`: capabilities without which the indicator has no
-    meaning.
+    meaning. `unless`: capabilities with which it has none.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Indicator(msgspec.Struct, frozen=True):
     source: str
     metric: str = ""
     needs: tuple[Capability, ...] = ()
+    unless: tuple[Capability, ...] = ()
     of_requests: bool = False  # measured from requests alone, so that the users of a locustfile can be judged by it
 
     @property
@@ -71,6 +75,7 @@ def _step_indicators() -> tuple[Indicator, ...]:
             _WAIT,
             "operations",
             needs=_NEEDS.get(step, ()),
+            unless=_UNLESS.get(step, ()),
         )
         for step, words in STEPS.items()
         for percent in PERCENTILES
@@ -134,7 +139,8 @@ _ALL: Final = (
         "Payment failures",
         "ratio",
         "lower",
-        'Purchases with a good card that never got a yes or an "in progress".',
+        'Purchases with a good card that never got a yes or an "in progress". Where choosing keeps nothing, a purchase '
+        "that was refused because the last ticket went is left out.",
         "operations",
     ),
     Indicator(
@@ -163,6 +169,7 @@ _ALL: Final = (
         "lower",
         "Holds neither paid for, declined nor released, of all that could run out during the run.",
         "operations",
+        unless=(Capability.NO_HOLD,),
     ),
     Indicator(
         "contention_ratio",
@@ -172,6 +179,7 @@ _ALL: Final = (
         "Holds of seats that another was granted after the fan's map was asked for, of all granted or conflicted.",
         "operations",
         needs=(Capability.SEATS,),
+        unless=(Capability.NO_HOLD,),
     ),
     Indicator(
         "stale_map_ratio",
@@ -181,6 +189,7 @@ _ALL: Final = (
         "Holds of seats that were taken already when the fan's map was asked for, of all granted or conflicted.",
         "operations",
         needs=(Capability.SEATS,),
+        unless=(Capability.NO_HOLD,),
     ),
     Indicator(
         "stale_stock_ratio",

@@ -13,10 +13,10 @@ class Invariant(msgspec.Struct, frozen=True, kw_only=True):
     `chance`: what puts the invariant to the test; `Tally.chances` counts it. `exercised_by`: what the record must
     contain for that: names of operations, of streams of events, or of tables. Without them there is no chance, as the
     self-test shows. `needs`: capabilities without which it cannot be checked. `only_of`: the invariant is about
-    platforms with this capability only. `by_absence`: it is violated when something did not happen before, so a lost
-    operation can look like a violation. `at_rest`: it is judged only where the platform came to rest.
-    `counts_orders`: it counts the tickets or the cents of exported orders, and is undecided where an export lists rows
-    again.
+    platforms with this capability only; `not_of`: about those without this one. `by_absence`: it is violated when
+    something did not happen before, so a lost operation can look like a violation. `at_rest`: it is judged only where
+    the platform came to rest. `counts_orders`: it counts the tickets or the cents of exported orders, and is undecided
+    where an export lists rows again.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Invariant(msgspec.Struct, frozen=True, kw_only=True):
     exercised_by: tuple[str, ...]
     needs: tuple[str, ...] = ()
     only_of: str = ""
+    not_of: str = ""
     by_absence: bool = False
     at_rest: bool = False
     counts_orders: bool = False
@@ -76,6 +77,7 @@ _ALL: Final = (
         exercised_by=("hold",),
         needs=("seats",),
         at_rest=True,
+        not_of="no_hold",
     ),
     Invariant(
         name="granted_as_asked",
@@ -84,6 +86,7 @@ _ALL: Final = (
         chance="granted holds of which it is known what was asked for",
         exercised_by=("hold",),
         needs=("seats",),
+        not_of="no_hold",
     ),
     Invariant(
         name="no_early_expiry",
@@ -92,6 +95,7 @@ _ALL: Final = (
         chance="holds that lived to their end, and baskets that were asked for in time",
         exercised_by=("hold",),
         by_absence=True,
+        not_of="no_hold",
     ),
     Invariant(
         name="no_late_expiry",
@@ -102,6 +106,7 @@ _ALL: Final = (
         needs=("seats",),
         by_absence=True,
         at_rest=True,
+        not_of="no_hold",
     ),
     Invariant(
         name="no_sold_seat_granted",
@@ -110,6 +115,7 @@ _ALL: Final = (
         chance="sold seats that somebody asked for",
         exercised_by=("hold", "sweep"),
         needs=("seats",),
+        not_of="no_hold",
     ),
     Invariant(
         name="map_honest",
@@ -149,8 +155,9 @@ _ALL: Final = (
     Invariant(
         name="purchase_limit",
         title="Nobody buys more than allowed",
-        check="Seats per identity, over all sessions, devices and tries, are at most the purchase limit.",
-        chance="identities at their limit that asked for one more seat",
+        check="Seats per identity, over all sessions, devices and tries, are at most the purchase limit; those of one "
+        "order are at most the order limit.",
+        chance="identities at their limit that asked for one more seat, or for more than one order may have",
         exercised_by=("hold", "pay"),
         counts_orders=True,
     ),
@@ -158,8 +165,8 @@ _ALL: Final = (
         name="no_oversell",
         title="No more is sold than there is",
         check="Confirmed orders, and what is surely held at any moment, are at most the declared stock of the pool.",
-        chance="holds asked for when there were not enough tickets left for all who wanted them",
-        exercised_by=("hold",),
+        chance="tickets that were asked for when not enough were left for all who wanted them",
+        exercised_by=("hold", "pay"),
         needs=("stock",),
         only_of="stock",
         counts_orders=True,
@@ -188,7 +195,7 @@ _ALL: Final = (
         name="no_leaked_stock",
         title="No ticket of a pool appears or vanishes",
         check="Free + sold = stock at rest, and nothing is held.",
-        chance="baskets that were granted, or may have been, and became no order",
+        chance="baskets, or purchases where baskets keep nothing, that were asked for and became no order",
         exercised_by=("hold",),
         needs=("stock",),
         only_of="stock",

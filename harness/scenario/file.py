@@ -430,13 +430,17 @@ class ScenarioFile:
     def _check_party_sizes(self, scenario: Scenario) -> None:
         sizes = scenario.load.journey.party_sizes
         rules = scenario.on_sale if scenario.platform is None else scenario.platform.rules
-        limit = rules.purchase_limit or PARTY_MAX
+        limits = {"purchase_limit": rules.purchase_limit, "order_limit": getattr(rules, "order_limit", 0)}
+        name, limit = min(
+            ((key, most) for key, most in limits.items() if most), key=lambda one: one[1], default=("", 0)
+        )
+        limit = limit or PARTY_MAX
         place = ("load", "journey", "party_sizes")
         if not sizes or sum(sizes.values()) <= 0:
             raise self.error("expected at least one party size with a weight above 0", *place)
         for size in sizes:
             if not 1 <= size <= limit:
-                most = f"purchase_limit ({limit})" if rules.purchase_limit else str(limit)
+                most = f"{name} ({limit})" if name else str(limit)
                 raise self.error(f"a party of {size} is outside 1 to {most}", *place, str(size))
 
     def _check_objectives(self, scenario: Scenario) -> None:

@@ -38,6 +38,11 @@ def problems(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Prob
         if missing := _missing(INVARIANTS[name].needs, capabilities):
             hint = "take it out, or declare the capability in the adapter"
             yield Problem(("invariants", at), f"{name} cannot be seen: {missing}", hint)
+        elif INVARIANTS[name].not_of in capabilities:
+            message = (
+                f"{name} is about what is kept for fans: the platform declares {in_words([INVARIANTS[name].not_of])}"
+            )
+            yield Problem(("invariants", at), message, "take it out")
     shipped_bots = scenario.journeys.bot == SHIPPED_JOURNEYS["bot"]
     if scenario.load.bots and shipped_bots and not {"queue", "seats"} <= set(capabilities):
         message = "bots need a queue to get past and seats to buy up, and the platform has not both"
@@ -85,6 +90,9 @@ def _objectives(scenario: Scenario, capabilities: Collection[str]) -> Iterator[P
         if missing := _missing(indicator.needs, capabilities):
             hint = "take the objective out, or declare the capability in the adapter"
             yield Problem(("objectives", name), f"cannot be measured: {missing}", hint)
+        elif foreign := [one for one in indicator.unless if one in capabilities]:
+            hint = f"set it on {name.replace('hold', 'choose')}" if name.startswith("hold_response") else "take it out"
+            yield Problem(("objectives", name), f"has no meaning: the platform declares {in_words(foreign)}", hint)
         elif own is not None and indicator.is_fed and name not in own.indicators:
             hint = f"say which of the platform's metrics it is: platform.indicators.{name}: {{metric: NAME}}"
             yield Problem(("objectives", name), "cannot be measured: no metric feeds it", hint)
@@ -97,6 +105,9 @@ def _rules(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Proble
     if "stock" not in capabilities and own.rules.stock is not None:
         hint = "take it out, or declare Capability.STOCK in the adapter"
         yield Problem(("platform", "rules", "stock"), "the platform sells no stock", hint)
+    if "no_hold" in capabilities and own.rules.hold_ttl_s is not None:
+        message = f"nothing is kept for a time: the platform declares {in_words(['no_hold'])}"
+        yield Problem(("platform", "rules", "hold_ttl_s"), message, "take it out")
 
 
 def _missing(needs: Collection[str], capabilities: Collection[str]) -> str:

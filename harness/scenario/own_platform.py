@@ -34,6 +34,8 @@ class Rules(_Section, frozen=True):
     """How many tickets one customer may buy; 0: as many as they like."""
     currency: Annotated[str, Meta(pattern=r"^([A-Z]{3})?$")] = ""
     """The currency of all prices, in three letters: EUR; "": it is not shown."""
+    order_limit: Count = 0
+    """How many tickets one order may have, however many orders a customer has; 0: as many as they like."""
     order_fee_cents: Count = 0
     """What an order costs beyond the prices of its tickets. The price of a basket, where the adapter tells it, has its
     fees in it already."""
@@ -49,6 +51,11 @@ class Rules(_Section, frozen=True):
     """In which order fans are let in: as they came, or as the lots were drawn."""
     at_rest_within_s: Positive = 30.0
     """How long after the run the platform has until no order is pending and nothing is held."""
+
+    @property
+    def tickets_at_once(self) -> int:
+        """How many one order may have by both limits; 0: as many as a customer likes."""
+        return min(filter(None, (self.purchase_limit, self.order_limit)), default=0)
 
 
 class Limits(_Section, frozen=True):

@@ -10,6 +10,7 @@ import msgspec
 from harness.record.reader import Record
 from harness.record.verdict import UNAUDITED
 from harness.registry import indicators as registry
+from harness.registry.capabilities import in_words
 from harness.registry.indicators import PERCENTILES, STEPS, Indicator
 from harness.sli.measured import IndicatorValue, Measured, Observations, of_locustfile
 from harness.sli.measures import buyers, conflicts, fairness, funnel, infrastructure, latency, stale_stock, verbs
@@ -114,6 +115,8 @@ def _value(spec: IndicatorSpec, seen: Observations) -> tuple[IndicatorValue, boo
     hidden = [capability for capability in spec.needs if capability not in seen.record.run.capabilities]
     if hidden:
         return IndicatorValue(spec.name, None, spec.unit, 0, f"the platform does not show: {', '.join(hidden)}"), False
+    if foreign := [one for one in spec.unless if one in seen.record.run.capabilities]:
+        return IndicatorValue(spec.name, None, spec.unit, 0, f"the platform declares {in_words(foreign)}"), False
     return _measured(spec, spec.measure(seen)), not (spec.is_fed and seen.is_unfed(spec.name))
 
 

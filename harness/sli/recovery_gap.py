@@ -19,7 +19,7 @@ from harness.sli.measured import NO_CUSTOMERS, Floats
 from harness.sli.measures.verbs import FUNCTIONS
 
 ADMISSION: Final = "admission"
-STEPS: Final = {ADMISSION: "Admission", "seat_map": "Seat map", "hold": "Hold", "pay": "Payment"}
+STEPS: Final = {ADMISSION: "Admission", "seat_map": "Seat map", "hold": "Hold", "choose": "Choice", "pay": "Payment"}
 BOUND_S: Final = 1.0
 _TIMES_USUAL: Final = 5.0
 """A stretch is a finding beyond `BOUND_S` and so many times the usual one before the first fault."""
@@ -137,7 +137,7 @@ def _sale(record: Tables) -> pa.Table:
 
 def _wanted(record: Tables, sale: pa.Table) -> Iterator[tuple[str, Wanted]]:
     yield ADMISSION, _admission(record, sale)
-    for step in ("seat_map", "hold", "pay"):
+    for step in ("seat_map", "hold", "choose", "pay"):
         rows = sale.filter(pc.equal(sale["step"], step))
         got = rows.filter(pc.equal(rows["outcome"], Outcome.OK.value))
         yield step, Wanted(rows["t_intended_s"].to_numpy(), rows["t_end_s"].to_numpy(), got["t_end_s"].to_numpy())

@@ -38,9 +38,11 @@ def did_not_take_place(seen: Observations) -> str:
             why = "none of them was drawn" if len(history.not_drawn) >= placed else "nobody was admitted"
             return f"{placed:,} fans waited and {why}"
         came = admitted
-    if not len(history.holds.ok):
+    if not len(history.askings.ok):
         entered = "were let in" if _QUEUE in seen.record.run.capabilities else "came"
-        return f"{came:,} fans {entered} and nobody could hold a {_goods(seen)}"
+        return (
+            f"{came:,} fans {entered} and nobody could {'choose' if history.keeps_nothing else 'hold'} a {_goods(seen)}"
+        )
     wanted = {pay.actor for pay in history.pays if not pay.value.declined_on_purpose}
     told = {pay.actor for pay in history.pays.ok if pay.value.state == "confirmed"}
     told |= {look.actor for look in history.lookups.ok if look.value.state == "confirmed"}
@@ -64,7 +66,8 @@ def not_shown(seen: Observations) -> str:
     of_fans = pc.and_(pc.equal(requests["kind"], _FAN), pc.equal(requests["outcome"], Outcome.OK.value))
     answered = requests.filter(of_fans)["step"]
     history = seen.history
-    recorded = {"join": history.joins, "enter": history.enters, "hold": history.holds, "pay": history.pays}
+    asked = {"choose": history.choices} if history.keeps_nothing else {"hold": history.holds}
+    recorded = {"join": history.joins, "enter": history.enters, **asked, "pay": history.pays}
     if answered and not any(map(len, (*recorded.values(), history.looks, history.stocks))):
         return f"{len(answered):,} requests of fans were answered, and the record has no operation of a fan"
     for step, operations in recorded.items():

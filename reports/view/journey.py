@@ -74,16 +74,22 @@ def _stages(record: Record, frames: Frames) -> Iterator[_Stage]:
         yield _of_requests(frames.requests, title, *(["seat_map"] if sells_seats else []), "stock")
     else:
         yield _of_requests(frames.requests, "Saw the seat map", "seat_map")
-    yield _held(operations, "Held seats" if not sells_stock else "Held tickets")
+    goods = "tickets" if sells_stock else "seats"
+    if evidence.keeps_nothing:
+        yield _asked(operations, f"Chose {goods}", Function.CHOOSE)
+    else:
+        yield _asked(operations, f"Held {goods}", Function.HOLD)
     yield _paid(operations)
     yield _ticketed(evidence, exported=record.has("final_orders"))
 
 
 def first_times(operations: pd.DataFrame) -> dict[str, Floats]:
-    """Sorted completion times of each actor's first success: join, enter, hold and ticket."""
+    """Sorted completion times of each actor's first success: join, enter, hold (or choice) and ticket."""
     succeeded = operations[operations["outcome"] == "ok"]
-    steps = (Function.JOIN, Function.ENTER, Function.HOLD)
-    found = {str(step): _firsts(succeeded[succeeded["function"] == step]) for step in steps}
+    steps = {"join": Function.JOIN, "enter": Function.ENTER, "hold": Function.HOLD}
+    if Function.CHOOSE in set(succeeded["function"]):
+        steps["hold"] = Function.CHOOSE
+    found = {name: _firsts(succeeded[succeeded["function"] == step]) for name, step in steps.items()}
     return {**found, "ticket": _firsts(_confirmations(succeeded))}
 
 
@@ -121,9 +127,9 @@ def _admitted(operations: pd.DataFrame, evidence: Evidence) -> _Stage:
     return _Stage(stage.title, stage.reached, turned_away | stage.reasons)
 
 
-def _held(operations: pd.DataFrame, title: str) -> _Stage:
+def _asked(operations: pd.DataFrame, title: str, function: Function) -> _Stage:
     """Who never asked for anything had looked what is left: there was nothing for them, or they left."""
-    stage = _of_operations(operations, title, Function.HOLD)
+    stage = _of_operations(operations, title, function)
     looking = operations["function"].isin([Function.LOOK, Function.STOCK])
     looks = operations[looking & (operations["outcome"] == "ok")]
     last = looks.sort_values("t_invoke_s").groupby("actor")["value"].last()

@@ -19,7 +19,7 @@ from reports.view import words
 from reports.view.frames import BUYERS, Floats, Frames, label
 from reports.view.journey import first_times
 
-KEY_VERBS: Final = ("join", "seat_map", "stock", "hold", "pay")
+KEY_VERBS: Final = ("join", "seat_map", "stock", "hold", "choose", "pay")
 _BREAKER_STATES: Final = {0.0: "closed", 1.0: "half-open", 2.0: "open"}
 _LEAD_S: Final = 1.0
 _RELEASE_BIN_S: Final = 0.01

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from harness.record.reader import Record
 from harness.record.schema import Struct
 from harness.record.verdict import InvariantResult, Status, Verdict
+from harness.registry.invariants import INVARIANTS
 from reports import text
 from reports.view import words
 from reports.view.indicators import state_of
 
 DEPENDENCIES: Final = ("redis", "postgres", "payments", "feed")
 """What a presale leans on: a run that breaks none of one kind does not show how its loss is borne."""
+
+
+_OF_A_KIND: Final = ("seats", "stock", "queue", "feed")
+"""Capabilities that say what kind of sale it is, rather than what can be seen of it."""
 
 
 class Gap(Struct, frozen=True):
@@ -24,10 +30,17 @@ class Gap(Struct, frozen=True):
 
 def untested(record: Record, verdict: Verdict) -> tuple[Gap, ...]:
     """Everything that a reader might think was shown and was not."""
-    return (*_invariants(verdict), *_objectives(verdict), *_faults(record, verdict), *_crowd(record), *_record(record))
+    return (
+        *_invariants(verdict, record.run.capabilities),
+        *_objectives(verdict),
+        *_faults(record, verdict),
+        *_crowd(record),
+        *_record(record),
+    )
 
 
-def _invariants(verdict: Verdict) -> list[Gap]:
+def _invariants(verdict: Verdict, shown: Collection[str]) -> list[Gap]:
+    """Without those about what this platform has not: seats, a queue, a feed. What it lacks was not left untested."""
     whys = {
         Status.NOT_OBSERVABLE: "the platform does not show what is needed to check it",
         Status.UNKNOWN: "the check came to no result",
@@ -36,8 +49,14 @@ def _invariants(verdict: Verdict) -> list[Gap]:
     return [
         Gap(what=words.invariant(result.name), why=_why(result) or whys[result.status])
         for result in verdict.invariants
-        if result.status in whys
+        if result.status in whys and not _is_foreign(result, shown)
     ]
+
+
+def _is_foreign(result: InvariantResult, shown: Collection[str]) -> bool:
+    known = INVARIANTS.get(result.name)
+    needs = known.needs if known else ()
+    return result.status is Status.NOT_OBSERVABLE and any(one in _OF_A_KIND and one not in shown for one in needs)
 
 
 def _why(result: InvariantResult) -> str:
@@ -84,6 +103,8 @@ def _is_of(component: str, dependency: str) -> bool:
 
 
 def _crowd(record: Record) -> list[Gap]:
+    if "queue" not in record.run.capabilities:
+        return []
     kinds = set(record.table("requests").column("kind").unique().to_pylist())
     return [] if "bot" in kinds else [Gap(what="Bots", why="none came in this scenario")]
 

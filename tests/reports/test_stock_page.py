@@ -13,7 +13,7 @@ from harness.record.reader import Record
 from harness.record.verdict import Decision, Verdict
 from harness.sli import measure
 from reports import view
-from tests.paper_stock import StockSale
+from tests.paper_stock import StockSale, UnreservedSale
 from tests.reports.pages import Page
 
 
@@ -45,6 +45,24 @@ def test_the_page_tells_of_no_queue_and_of_no_seat(record: Record, page: Page) -
     assert "Stock response p95" in titles
     assert not [title for title in titles if "ueue" in title and "Queue page" not in title]
     assert not [title for title in titles if "eat map" in title]
+
+
+def test_where_choosing_keeps_nothing_neither_funnel_nor_figures_know_holds(tmp_path: Path) -> None:
+    record = Record.open(UnreservedSale().write(tmp_path).root)
+    verdict = judged(record)
+    assert (verdict.verdict, verdict.grade) == (Decision.READY, "A")
+    shown = view.build(record, verdict)
+    steps = [row.title for row in shown.funnel]
+    assert steps == ["First page", "Saw what is left", "Chose tickets", "Asked to pay", "Has a ticket"]
+    titles = {row.title for row in shown.indicators}
+    assert "Choice response p95" in titles
+    assert not [title for title in titles if "basket" in title.lower() or "hold" in title.lower()]
+    assert next(row for row in verdict.slis if row.name == "payment_failure_ratio").value == 0
+
+
+def test_what_a_platform_of_pools_has_not_is_not_called_untested(record: Record) -> None:
+    gaps = view.build(record, judged(record)).untested
+    assert not [gap for gap in gaps if "seat" in gap.what.lower() or "queue" in gap.what.lower() or gap.what == "Bots"]
 
 
 def test_the_page_uses_the_words_of_the_platform(record: Record, page: Page) -> None:

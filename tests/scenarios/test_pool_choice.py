@@ -60,4 +60,5 @@ def test_elsewhere_each_fan_is_themselves_and_goes_over_the_limit_alone() -> Non
     plan = next(one for one in (fan_plan(Journey(), 1, index) for index in range(100)) if one.goes_over_limit)
     offer = Offer.of({Capability.STOCK}, own(purchase_limit=4))
     assert (offer.identity_of(plan), offer.first_wish(plan)) == (plan.actor, 5)
+    assert Offer.of({Capability.STOCK}, own(purchase_limit=6, order_limit=3)).first_wish(plan) == 4
     assert (REFERENCE.identity_of(plan), REFERENCE.first_wish(plan)) == (plan.identity, plan.party_size)

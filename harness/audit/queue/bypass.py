@@ -51,7 +51,7 @@ def _holds(evidence: Evidence, forged: dict[str, Operation[JoinValue]], tally: T
     """For each granted hold the pass that allowed it, and the place that gave the pass. One violation per fan."""
     joined, entered = evidence.joins.ok.first_invoked_s, evidence.enters.ok.first_invoked_s
     blamed: set[str] = set()
-    for hold in evidence.holds.ok:
+    for hold in evidence.askings.ok:
         tally.checked += 1
         fan = hold.actor
         if fan.startswith(PROBE_ACTOR):  # an operator gave it a pass

@@ -221,7 +221,7 @@ def _never_asked_for(evidence: Evidence, unasked: list[Order], tally: Tally) -> 
     if not suspects:
         return
     everybody = evidence.on_sale is not None
-    fans = {fan for done in (evidence.joins, evidence.holds) for fan in pc.unique(done.actors).to_pylist()}
+    fans = {fan for done in (evidence.joins, evidence.askings) for fan in pc.unique(done.actors).to_pylist()}
     told = {pay.value.order_id for pay in evidence.pays.ok} | set(evidence.lookups.ok.keys.to_pylist())
     told |= {reuse.value.answered_id for reuse in evidence.reuses}
     for order in suspects:

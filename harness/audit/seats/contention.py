@@ -21,7 +21,7 @@ def contested_seats(evidence: Evidence) -> set[str]:
     given_up_s = _given_up(evidence)
     latest: dict[str, tuple[str, float]] = {}
     contested: set[str] = set()
-    for hold in evidence.holds:
+    for hold in evidence.takings:
         if not (hold.ok or hold.unknown or hold.error == "conflict"):
             continue
         for seat in hold.value.seats:

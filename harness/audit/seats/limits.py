@@ -1,4 +1,7 @@
-"""Checks `purchase_limit`: one person buys no more than allowed, over all sessions, devices and attempts."""
+"""Checks `purchase_limit`: one person buys no more than allowed, over all sessions, devices and attempts.
+
+So does one order, where the platform limits orders.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ def purchase_limit(evidence: Evidence) -> Tally:
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     limit = evidence.rules.purchase_limit if evidence.rules else 0
-    if not limit:
+    of_one = evidence.rules.order_limit if evidence.rules else 0
+    if not limit and not of_one:
         tally.hidden = f"{evidence.rules.where} sets no purchase_limit" if evidence.rules else NO_RULES
         return tally
     bought: dict[str, dict[str, Order | Confirmation]] = {}
@@ -38,11 +42,23 @@ def purchase_limit(evidence: Evidence) -> Tally:
         if order.state in ("confirmed", "mixed") and order.fan:
             tally.checked += 1
             bought.setdefault(identities.get(order.fan, order.fan), {}).update(dict.fromkeys(order.names, order))
-    tally.chances = len(at_their_limit(evidence, limit))
+    tally.chances = len(at_their_limit(evidence, limit) if limit else _asked_for_more(evidence, of_one))
     for identity, seats in bought.items():
-        if len(seats) > limit:
+        if limit and len(seats) > limit:
             _report(identity, seats, limit, tally)
+        for purchase in dict.fromkeys(seats.values()) if of_one else ():
+            if len(purchase.names) > of_one:
+                of_it = f"{identity} bought {len(purchase.names)} tickets in one order; {of_one} are allowed"
+                tally.violated(of_it, _moment(purchase, identity))
     return tally
+
+
+def _asked_for_more(evidence: Evidence, limit: int) -> set[str]:
+    """Identities that asked for more tickets at once than an order may have, and were answered."""
+    asked = {
+        one.identity for one in evidence.askings if one.value.tickets > limit and (one.ok or one.error == _OVER_LIMIT)
+    }
+    return asked | {pay.identity for pay in evidence.pays.failed_with(_OVER_LIMIT)}
 
 
 def at_their_limit(evidence: Evidence, limit: int) -> set[str]:
@@ -50,7 +66,7 @@ def at_their_limit(evidence: Evidence, limit: int) -> set[str]:
 
     Theirs are the seats of holds that were granted before and whose time is not over, or that were bought.
     """
-    repeated = set(evidence.holds.repeated_identities)
+    repeated = set(evidence.askings.repeated_identities)
     bought = {
         pay.value.hold_id
         for pay in evidence.pays
@@ -61,7 +77,7 @@ def at_their_limit(evidence: Evidence, limit: int) -> set[str]:
     released = {release.key: release.t_invoke_s for release in evidence.releases if not release.error}
     theirs: dict[str, list[tuple[float, float, frozenset[str]]]] = {}
     asked: set[str] = set()
-    for hold in evidence.holds:
+    for hold in evidence.askings:
         if not hold.ok and hold.error != _OVER_LIMIT:
             continue
         had = theirs.setdefault(hold.identity, []) if hold.identity in repeated else []
@@ -86,7 +102,7 @@ def _identities(evidence: Evidence) -> dict[str, str]:
     """Fan → who they are, of those who are somebody else too."""
     return {
         **evidence.joins.aliases,
-        **evidence.holds.aliases,
+        **evidence.askings.aliases,
         **evidence.pays.aliases,
         **evidence.lookups.aliases,
     }

@@ -30,7 +30,7 @@ def bought_as_told(evidence: Evidence) -> Tally:
         return tally
     problems: dict[str, tuple[str, tuple[Moment, ...]]] = {}
     compared: set[str] = set()
-    for hold in evidence.holds.ok:
+    for hold in evidence.askings.ok:
         value = hold.value
         if value.pool and value.granted is not None:
             tally.checked += 1

@@ -53,7 +53,8 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 def baskets(evidence: Evidence) -> list[Basket]:
-    """The granted holds of pools. One that several answers name is one basket, by its first grant.
+    """The granted holds of pools; where choosing keeps nothing, the purchases. One that several answers name is one
+    basket, by its first grant.
 
     What became an order stays the fan's, as far as the order has it. Else it is the fan's for its time to live, unless
     the fan may have given it up; where nobody says how long it lives, nothing is sure of it.
@@ -61,7 +62,7 @@ def baskets(evidence: Evidence) -> list[Basket]:
     bought = bought_with(evidence)
     until_s = {promise.hold.key: promise.t_until_s for promise in promises(evidence) if promise.hold.value.pool}
     found: dict[str, Basket] = {}
-    for hold in evidence.holds.ok:
+    for hold in evidence.takings.ok:
         value = hold.value
         if value.pool and hold.key not in found:
             order = bought.get(hold.key)
@@ -73,6 +74,9 @@ def baskets(evidence: Evidence) -> list[Basket]:
 
 def asked(evidence: Evidence) -> Iterator[Asked]:
     """Every hold of a pool that was granted, may have been, or met too few tickets."""
+    if evidence.keeps_nothing:
+        yield from _purchases(evidence)
+        return
     paid = {pay.value.hold_id for pay in evidence.pays if pay.ok or pay.unknown}
     late_max_s = evidence.rules.hold_late_max_s if evidence.rules else 0.0
     given_back_s = {release.key: release.t_end_s for release in evidence.releases.ok}
@@ -86,11 +90,23 @@ def asked(evidence: Evidence) -> Iterator[Asked]:
         yield Asked(hold, value.pool, value.tickets, until_s)
 
 
+def _purchases(evidence: Evidence) -> Iterator[Asked]:
+    """The same where choosing keeps nothing: each purchase once, by its first try that ended best."""
+    of_key: dict[str, Operation[SeatsValue]] = {}
+    for pay in evidence.takings:
+        if pay.value.pool and (pay.ok or pay.unknown or pay.error == _CONFLICT):
+            before = of_key.get(pay.key)
+            if before is None or (pay.ok and not before.ok) or (pay.unknown and before.error == _CONFLICT):
+                of_key[pay.key] = pay
+    for pay in of_key.values():
+        yield Asked(pay, pay.value.pool, pay.value.tickets, _OPEN_S)
+
+
 def bought_with(evidence: Evidence) -> dict[str, Order]:
-    """Hold id → the confirmed order that it became."""
+    """Hold id → the confirmed order that it became; key of the purchase, where choosing keeps nothing."""
     found: dict[str, Order] = {}
     for pay in evidence.pays:
         order = evidence.order_of(pay.value.order_id, pay.key)
         if pay.value.pool and order and order.state in LIVE:
-            found.setdefault(pay.value.hold_id, order)
+            found.setdefault(pay.key if evidence.keeps_nothing else pay.value.hold_id, order)
     return found

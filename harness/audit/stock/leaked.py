@@ -23,7 +23,8 @@ def no_leaked_stock(evidence: Evidence) -> Tally:
     nobody can say what should be left. Tickets of orders that were pending before the release may be free, held or
     sold. That more is sold than there is, is for `no_oversell` to say.
 
-    Chances: baskets that were granted, or may have been, and became no order.
+    Chances: baskets that were granted, or may have been, and became no order; where choosing keeps nothing, purchases
+    that were refused or had no answer.
     """
     tally = Tally(evidence)
     if not evidence.record.has("final_stock"):
@@ -38,7 +39,9 @@ def no_leaked_stock(evidence: Evidence) -> Tally:
         tally.hidden = "the platform does not show how many tickets are free at rest"
         return tally
     came_back = [basket for basket in baskets(evidence) if not basket.order_id]
-    lost = [hold for hold in evidence.holds.doubtful if hold.value.pool]
+    lost = [hold for hold in evidence.takings.doubtful if hold.value.pool]
+    if evidence.keeps_nothing:
+        lost += [pay for pay in evidence.takings.failed if pay.value.pool]
     tally.checked = len(pools)
     tally.chances = len(came_back) + len(lost)
     suspects = [*map(_basket, came_back), *map(_lost, lost)][-_SHOWN:]
@@ -138,7 +141,9 @@ def _basket(basket: Basket) -> Moment:
 
 
 def _lost(hold: Operation[SeatsValue]) -> Moment:
-    return during(hold, f"{hold.actor} asked for {hold.value.words} and had no answer")
+    return during(
+        hold, f"{hold.actor} asked for {hold.value.words} and {'had no answer' if hold.unknown else 'was refused'}"
+    )
 
 
 NO_LEAKED_STOCK: Final = specified("no_leaked_stock", no_leaked_stock)

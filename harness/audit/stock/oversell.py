@@ -29,9 +29,11 @@ def no_oversell(evidence: Evidence) -> Tally:
     export does not know. A basket is surely held from when its fan was told until its time is over, or the fan may have
     given it up; one that became an order, for ever.
 
+    Where choosing keeps nothing, purchases take the place of holds.
+
     Chances: holds asked for when, with what others had or may have had, there were not enough tickets left for all.
     """
-    tally = Tally(evidence, unknowns=evidence.holds.unknowns, chances=0)
+    tally = Tally(evidence, unknowns=evidence.takings.unknowns, chances=0)
     stock = evidence.rules.stock if evidence.rules else {}
     if not stock:
         tally.hidden = "how many tickets are on sale is not declared: set platform.rules.stock"

@@ -58,7 +58,7 @@ def _intended(evidence: Evidence) -> Counter[str]:
     keys = {(pay.actor, pay.key) for pay in evidence.pays}
     found = Counter(actor for actor, _ in keys)
     found.update(reuse.actor for reuse in evidence.reuses)
-    for actor in (*evidence.holds.actors.unique().to_pylist(), *evidence.joins.actors.unique().to_pylist()):
+    for actor in (*evidence.askings.actors.unique().to_pylist(), *evidence.joins.actors.unique().to_pylist()):
         found.setdefault(actor, 0)
     return found
 

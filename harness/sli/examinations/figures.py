@@ -12,7 +12,7 @@ def figure(name: str, title: str, value: float | None, unit: str, samples: int, 
     return Figure(name=name, title=title, value=number, unit=unit, samples=samples, note=note)
 
 
-def cents(evidence: Evidence, name: str, title: str, value: float, samples: int) -> Figure:
+def cents(evidence: Evidence, name: str, title: str, value: float | None, samples: int, note: str = "") -> Figure:
     """An amount of money, in cents of the currency that the sale declares."""
     currency = evidence.rules.currency if evidence.rules else ""
-    return figure(name, title, value, f"{currency} cents".lstrip(), samples)
+    return figure(name, title, value, f"{currency} cents".lstrip(), samples, note)

@@ -62,28 +62,28 @@ def _sums(evidence: Evidence, ledger: Sequence[LedgerEntry]) -> Iterator[Figure]
     confirmed = [order for order in evidence.orders.values() if order.state == "confirmed"]
     owed = sum(order.amount_cents for order in confirmed)
     told = _told(evidence)
+    known = [amount for amount in told.values() if amount is not None]
+    sum_told = sum(known) if known or not told else None
+    lacking = "" if len(known) == len(told) else f"of {len(told) - len(known):,} of them no amount was told"
     entries = len(ledger)
     yield cents(evidence, "captured_cents", "Captured by the provider", captured, entries)
     yield cents(evidence, "refunded_cents", "Refunded by the provider", refunded, entries)
     yield cents(evidence, "ordered_cents", "Confirmed orders", owed, len(confirmed))
-    yield cents(evidence, "told_cents", "Told to fans as confirmed", sum(told.values()), len(told))
+    yield cents(evidence, "told_cents", "Told to fans as confirmed", sum_told, len(known), lacking)
     unexplained = captured - refunded - owed
     yield cents(evidence, "unexplained_cents", "Captured − refunded − confirmed", unexplained, entries)
 
 
-def _told(evidence: Evidence) -> dict[str, int]:
-    """Order id → cents that the platform told its fan, for the orders that it confirmed to a fan."""
-    told = {
-        pay.value.order_id: pay.value.amount_cents or 0
-        for pay in evidence.pays
-        if pay.ok and pay.value.state == "confirmed"
-    }
-    looked = {
-        look.key: look.value.amount_cents or 0
-        for look in evidence.lookups
-        if look.ok and look.value.state == "confirmed"
-    }
-    return told | looked
+def _told(evidence: Evidence) -> dict[str, int | None]:
+    """Order id → cents that the platform told its fan last, for the orders that it confirmed; null: it told none."""
+    told: dict[str, int | None] = {}
+    for pay in evidence.pays.ok:
+        if pay.value.state == "confirmed":
+            told[pay.value.order_id] = pay.value.amount_cents
+    for look in evidence.lookups.ok:
+        if look.value.state == "confirmed" and (look.value.amount_cents is not None or look.key not in told):
+            told[look.key] = look.value.amount_cents
+    return told
 
 
 def _twice(evidence: Evidence, booked: dict[str, list[LedgerEntry]]) -> Iterator[Figure]:

@@ -66,16 +66,17 @@ def empty_handed_ratio(seen: Observations) -> Samples:
 def buyers(seen: Observations) -> Iterator[Buyer]:
     """Every fan who wanted to buy, in the order in which they came."""
     history = seen.history
-    came = _firsts(history.joins, history.looks, history.stocks, history.holds, history.pays)
-    inside = _firsts(history.enters.ok, history.looks, history.stocks, history.holds, history.pays)
+    came = _firsts(history.joins, history.looks, history.stocks, history.askings, history.pays)
+    inside = _firsts(history.enters.ok, history.looks, history.stocks, history.askings, history.pays)
     pays = _firsts(history.pays)
     told = {actor for actor, _ in _confirmations(history)}
     held = set(history.holds.ok.actors.to_pylist())
+    chose = set(history.askings.ok.actors.to_pylist())
     good = {pay.actor for pay in history.pays if not pay.value.declined_on_purpose}
     left_empty = _left_empty(seen)
     sold_out = _sold_out(history)
     for actor, t_came_s in sorted(came.items(), key=lambda item: item[1]):
-        changed_their_mind = (actor in held or actor in pays) and actor not in good
+        changed_their_mind = (actor in chose or actor in pays) and actor not in good
         if changed_their_mind and actor not in told:
             continue
         yield Buyer(
@@ -108,7 +109,7 @@ def _left_empty(seen: Observations) -> set[str]:
         last[look.actor] = look
     for stock in seen.history.stocks.ok:
         last[stock.actor] = stock
-    for hold in seen.history.holds:
+    for hold in seen.history.askings:
         look_before = last.get(hold.actor)
         if look_before is not None and hold.t_invoke_s >= look_before.t_invoke_s:
             del last[hold.actor]

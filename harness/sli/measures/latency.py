@@ -118,7 +118,7 @@ def _untold_s(seen: Observations, feed: pd.DataFrame) -> Floats:
 
     Empty when the feed's names are not those of the seats that fans hold.
     """
-    holds = [hold for hold in seen.history.holds.ok if 0.0 <= hold.t_end_s <= seen.duration_s]
+    holds = [hold for hold in seen.history.takings.ok if 0.0 <= hold.t_end_s <= seen.duration_s]
     seats = feed[feed["event"] == "seat"]
     last = seats.groupby("key")["t_s"].max()
     last_s = {str(seat): float(t_s) for seat, t_s in last.items()}

@@ -23,6 +23,7 @@ FUNCTIONS: Final = {
     "seat_map": Function.LOOK,
     "stock": Function.STOCK,
     "hold": Function.HOLD,
+    "choose": Function.CHOOSE,
     "pay": Function.PAY,
     "order": Function.ORDER,
 }

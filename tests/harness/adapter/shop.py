@@ -27,13 +27,19 @@ LIMIT = 4
 
 @dataclass
 class Shop:
-    """`cut`: of so many POSTs to a path the answer is not sent, though the deed is done."""
+    """`cut`: of so many POSTs to a path the answer is not sent, though the deed is done.
+
+    `keeps`: a basket keeps its tickets; else whether they are left shows when they are bought.
+    """
+
+    keeps: bool = True
 
     stock: int = 50
     cut: dict[str, int] = field(default_factory=dict)
     carts: dict[str, int] = field(default_factory=dict)
     orders: list[dict[str, object]] = field(default_factory=list)
     sessions: int = 0
+    keeps: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def script(self, asked: Asked) -> Iterable[bytes | Hang]:
@@ -79,14 +85,14 @@ class Shop:
     @property
     def free(self) -> int:
         sold = sum(int(str(order["quantity"])) for order in self.orders if order["state"] == "confirmed")
-        return self.stock - sold - sum(self.carts.values())
+        return self.stock - sold - (sum(self.carts.values()) if self.keeps else 0)
 
     def post(self, path: str, name: str, fields: dict[str, str]) -> bytes:
         if path == "/cart":
             wanted = int(fields["quantity"])
             if wanted > LIMIT:
                 return response(b"<p class=error>limit</p>", 422)
-            if wanted > self.free:
+            if self.keeps and wanted > self.free:
                 return response(b"<p class=error>sold out</p>", 409)
             self.carts[name] = self.carts.get(name, 0) + wanted
             return response(b"", 303, "Location: /sale")
@@ -96,6 +102,8 @@ class Shop:
         quantity = self.carts.pop(name, 0)
         if not quantity:
             return response(b"<p class=error>expired</p>", 410)
+        if not self.keeps and quantity > self.free:
+            return response(b"<p class=error>sold out</p>", 409)
         declined = fields["card"] != "ok"
         self.orders.append(
             {
@@ -120,7 +128,7 @@ class Shop:
         if asked.header("authorization") != "Bearer swordfish":
             return response(b'{"detail": "no such token"}', 401)
         if path == "/api/stock":
-            held = sum(self.carts.values())
+            held = sum(self.carts.values()) if self.keeps else 0
             sold = self.stock - self.free - held
             return response(f'{{"free": {self.free}, "held": {held}, "sold": {sold}}}'.encode())
         lines = ["id,email,quantity,state", *(",".join(map(str, order.values())) for order in self.orders)]
@@ -152,7 +160,7 @@ class Visitor(Shopper):
         form = self.browser.get("/sale").form("#buy")
         page = self.browser.submit(form, email=self.email, card="bad" if declined else "ok")
         if error := page.find(".error"):
-            raise Refused(error.text)
+            raise Refused("conflict" if error.text == "sold out" else error.text)
         return self.placed(page)
 
     def placed(self, page) -> Placed:

@@ -352,7 +352,7 @@ def test_a_form_is_sent_as_a_browser_sends_it() -> None:
 def test_a_page_without_the_form_says_which_page_it_was() -> None:
     with browsing(lambda _: response(b"<h1>Sold out</h1>")) as (browser, _, _):
         page = browser.get("/tickets/7")
-        with pytest.raises(NoAnswer, match=r"GET /tickets/\{n\} \(status 200\) has no form #buy; it begins: Sold out"):
+        with pytest.raises(NoAnswer, match=r"GET /tickets/\{n\} \(status 200\) has no form #buy; it says: Sold out"):
             page.form("#buy")
 
 

@@ -214,6 +214,62 @@ def test_what_an_adapter_promises_is_tried(tmp_path: Path, little_shop, name: st
     assert what in " / ".join(problem.what for problem in report.problems)
 
 
+UNRESERVED = "class Mine(LittleShop):\n    capabilities = LittleShop.capabilities | {Capability.NO_HOLD}"
+
+
+def test_a_shop_whose_baskets_keep_nothing_is_whole_when_it_says_so(tmp_path: Path) -> None:
+    rules = Rules(stock={"standing": 5}, order_limit=4)
+    with serving(Shop(stock=5, keeps=False).script) as server:
+        code, report = tried("check", adapter_file(tmp_path, UNRESERVED), server.url, tmp_path, rules=rules)
+    assert (code, report.problems) == (0, ())
+    assert [told.error for told in report.verbs if told.verb == "buy" and told.outcome == "fail"] == ["conflict"]
+    with serving(Shop(stock=5, keeps=False).script) as server:
+        adapter = adapter_file(
+            tmp_path, "class Mine(LittleShop):\n    def stock(self, api):\n        return super().stock(api)"
+        )
+        code, report = tried("check", adapter, server.url, tmp_path, rules=rules)
+    assert code == 2
+    assert report.problems[0].what.endswith("declare Capability.NO_HOLD")
+    assert report.problems[0].where == line_in(adapter, "def stock")
+
+
+def test_a_shop_that_keeps_tickets_and_says_that_it_does_not_is_found(tmp_path: Path, little_shop) -> None:
+    code, report = tried("check", adapter_file(tmp_path, UNRESERVED), little_shop[1].url, tmp_path)
+    assert code == 2
+    assert "NO_HOLD is declared, and it keeps them" in report.problems[0].what
+
+
+def test_the_first_of_several_failures_is_named(tmp_path: Path, little_shop) -> None:
+    body = (
+        "class V(Visitor):\n    tries = 0\n    def buy(self, basket, key, *, declined):\n        self.tries += 1\n"
+        "        if self.tries == 1:\n            raise Refused('too busy', final=False)\n"
+        "        raise Refused('basket is empty')\n\nclass Mine(LittleShop):\n    shopper = V"
+    )
+    adapter = adapter_file(tmp_path, body)
+    problem = tried("trial", adapter, little_shop[1].url, tmp_path)[1].problems[0]
+    assert problem.where == line_in(adapter, "too busy")
+    assert problem.what == "it ended as fail, 'too busy' (tried again: fail, 'basket is empty')"
+
+
+@pytest.mark.parametrize(
+    ("stock", "what"),
+    [
+        ({"standing": 50, "balcony": 9}, "there is no pool 'balcony'"),
+        ({"standin": 50}, "did you mean 'standing'?"),
+        (50, "it is one number, and there are 2 pools"),
+        ({"standing": 50}, "how many there are of the pool 'box' is not declared"),
+    ],
+)
+def test_a_stock_that_is_declared_of_other_pools_is_found_before_any_load(
+    tmp_path: Path, little_shop, stock: int | dict[str, int], what: str
+) -> None:
+    two = "class V(Visitor):\n    def left(self):\n        return [*super().left(), Pool(name='box', free=0)]\n\n"
+    body = f"{two}class Mine(LittleShop):\n    shopper = V" if "box" in what or stock == 50 else WHOLE
+    code, report = tried("trial", adapter_file(tmp_path, body), little_shop[1].url, tmp_path, rules=Rules(stock=stock))
+    assert code == 2
+    assert what in " / ".join(problem.what for problem in report.problems)
+
+
 def test_a_purchase_that_is_made_twice_is_found(tmp_path: Path, little_shop) -> None:
     body = (
         "class V(Visitor):\n    same_key_same_purchase = True\n\n    def buy(self, basket, key, *, declined):\n"

@@ -13,7 +13,7 @@ from harness.audit import audit
 from harness.record.verdict import InvariantResult, Status
 from harness.registry.invariants import INVARIANTS
 from tests.harness.audit.paper import judged
-from tests.paper_stock import CAPABILITIES, StockSale
+from tests.paper_stock import CAPABILITIES, StockSale, UnreservedSale
 
 SHOWN = {name for name, one in INVARIANTS.items() if set(one.needs) <= set(CAPABILITIES)}
 OF_STOCK = ("no_oversell", "bought_as_told", "no_unasked_purchase", "no_leaked_stock")
@@ -56,6 +56,47 @@ def test_each_breakage_is_flagged(breakage: Callable[[StockSale], StockSale], na
     found = results(breakage(StockSale()))
     violated = {name for name, result in found.items() if result.status is Status.VIOLATED}
     assert violated - SIDE_EFFECTS.get(breakage, set()) == set(names)
+
+
+UNRESERVED = (*CAPABILITIES, "no_hold")
+KEPT = {name for name, one in INVARIANTS.items() if one.not_of in UNRESERVED}
+
+
+def test_where_choosing_keeps_nothing_no_invariant_on_what_is_kept_is_judged_and_a_correct_sale_is_held() -> None:
+    found = results(UnreservedSale())
+    assert KEPT & found.keys() == set()
+    assert {found[name].status for name in SHOWN - KEPT} == {Status.HELD}
+    assert all(found[name].chances > 0 for name in OF_STOCK)
+    refused = judged("no_early_expiry", UnreservedSale())
+    assert (refused.status, "choosing keeps nothing" in refused.note) == (Status.NOT_OBSERVABLE, True)
+
+
+@pytest.mark.parametrize(
+    ("breakage", "names"),
+    [
+        (UnreservedSale.oversell, {"no_oversell"}),
+        (UnreservedSale.sell_twice, {"no_unasked_purchase", "no_lost_booking", "no_oversell"}),
+        (UnreservedSale.leak, {"no_leaked_stock"}),
+        (UnreservedSale.double_charge, {"money_reconciles", "one_key_one_purchase"}),
+    ],
+)
+def test_where_choosing_keeps_nothing_breakages_are_flagged(
+    breakage: Callable[[UnreservedSale], UnreservedSale], names: set[str]
+) -> None:
+    found = results(breakage(UnreservedSale()))
+    assert {name for name, result in found.items() if result.status is Status.VIOLATED} == names
+
+
+def test_an_order_above_the_limit_of_one_order_is_found_and_what_a_fan_has_in_several_is_not() -> None:
+    sale = StockSale().ruled(purchase_limit=0, order_limit=4)
+    assert judged("purchase_limit", sale).status is Status.HELD
+    assert judged("purchase_limit", sale).chances == 1  # "greedy" asked for five
+    broken = judged("purchase_limit", StockSale().ruled(purchase_limit=0, order_limit=3))
+    assert broken.status is Status.VIOLATED
+    assert "bought 4 tickets in one order; 3 are allowed" in broken.violations[0].summary
+    assert (
+        judged("purchase_limit", StockSale().sell_twice().ruled(purchase_limit=0, order_limit=4)).status is Status.HELD
+    )
 
 
 def test_the_counter_example_of_an_oversell_names_the_orders_beyond_and_the_baskets_that_overlapped() -> None:

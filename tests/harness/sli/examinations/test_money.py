@@ -57,6 +57,18 @@ def test_every_intent_has_one_end(one_sale: RunBuilder, state: str, entries: tup
     assert ends == expected
 
 
+def test_an_amount_that_no_fan_was_told_is_not_told_and_no_zero() -> None:
+    builder = empty()
+    sold(builder, 1, "101-A-1", "a")
+    sold(builder, 2, "101-A-2", "b")
+    pays = [row for row in builder.tables["operations"] if row["function"] == "pay"]
+    for pay, expected in zip(pays, (5000.0, None), strict=True):
+        pay["value"] = str(pay["value"]).replace('"amount_cents": 5000, ', "")
+        (told,) = [one for one in money(Observations(builder.record())) if one.name == "told_cents"]
+        assert told.value == expected
+        assert "no amount was told" in told.note
+
+
 def test_a_capture_for_no_order_is_wrong_and_unexplained(one_sale: RunBuilder) -> None:
     booked(one_sale, "nobody's", "capture", 123)
     found = figures(one_sale)
