@@ -1,3 +1,6 @@
+"""The page on the first ten minutes, followed word for word: a rehearsal, a finding, and a fix."""
+
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -7,13 +10,34 @@ from harness.record.reader import Record
 from harness.record.verdict import Decision, Status
 from tests.e2e import rehearsals
 from tests.e2e.rehearsals import Rehearsed
+from tests.e2e.tutorial import FIRST_REHEARSAL, Reader, blocks
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def smoke(room: Path) -> Rehearsed:
-    return rehearsals.rehearse(room, "smoke", "--seed", "7")
+def reader(room: Path) -> Reader:
+    somebody = Reader(room)
+    for block in blocks(FIRST_REHEARSAL):
+        somebody.follow(block)
+    return somebody
+
+
+@pytest.fixture(scope="module")
+def smoke(reader: Reader) -> Rehearsed:
+    [(line, said)] = [(line, said) for line, said in reader.said.items() if "runs/first" in line]
+    done = subprocess.CompletedProcess(line, 0, said, "")
+    return Rehearsed(done, rehearsals.only_run(reader.folder / "runs" / "first"), reader.folder / "tmp")
+
+
+def test_what_the_page_breaks_is_found_and_what_it_mends_is_ready(reader: Reader) -> None:
+    broken = rehearsals.verdict(rehearsals.only_run(reader.folder / "runs" / "broken"))
+    assert (broken.verdict, broken.grade) == (Decision.NOT_READY, "F")
+    [lost] = [result for result in broken.invariants if result.name == "no_lost_booking"]
+    assert lost.status is Status.VIOLATED
+    assert lost.violations[0].history
+    mended = rehearsals.verdict(rehearsals.only_run(reader.folder / "runs" / "mended"))
+    assert mended.verdict is Decision.READY
 
 
 def test_it_ends_with_a_verdict_that_the_exit_code_repeats(smoke: Rehearsed) -> None:
@@ -21,7 +45,7 @@ def test_it_ends_with_a_verdict_that_the_exit_code_repeats(smoke: Rehearsed) -> 
     expected = {Decision.READY: 0, Decision.NOT_READY: 1}
     assert smoke.done.returncode == expected[verdict.verdict], smoke.done.stderr
     assert smoke.done.stdout.startswith(verdict.verdict)
-    assert str(smoke.run / "report.html") in smoke.done.stdout
+    assert f"{Path(*smoke.run.parts[-3:])}/report.html" in smoke.done.stdout
     assert verdict.grade is not None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.record.verdict import UNAUDITED, Decision, Status
 from tests.e2e import rehearsals
-from tests.e2e.tutorial import Reader, blocks
+from tests.e2e.tutorial import OWN_PLATFORM, Reader, blocks
 
 pytestmark = pytest.mark.e2e
 ADAPTER_LINES_MAX = 120
@@ -19,7 +19,7 @@ ADAPTER_LINES_MAX = 120
 def reader(room: Path) -> Iterator[Reader]:
     somebody = Reader(room)
     try:
-        for block in blocks():
+        for block in blocks(OWN_PLATFORM):
             somebody.follow(block)
         yield somebody
     finally:
@@ -31,7 +31,7 @@ def run_of(reader: Reader, name: str) -> Path:
 
 
 def test_every_block_is_of_a_language_that_is_followed() -> None:
-    assert {block.language for block in blocks()} == {"sh", "python", "yaml", "csv", "html"}
+    assert {block.language for block in blocks(OWN_PLATFORM)} == {"sh", "python", "yaml", "csv", "html"}
 
 
 def test_the_adapter_that_grows_on_the_page_is_short(reader: Reader) -> None:

@@ -1,4 +1,4 @@
-"""The page on a platform of one's own, read as a newcomer reads it: its files are written, its commands are run.
+"""A tutorial page, read as a newcomer reads it: its files are written, its commands are run.
 
 A block of code whose first line is a comment with a file's name is that file; further blocks of that name go on with
 it. Each line of a shell block is a command; "# exit N" says how it ends. Ports are changed for free ones.
@@ -23,7 +23,8 @@ from harness.scenario import Scenario
 from tests.e2e import rehearsals
 from tests.e2e.rehearsals import ROOT
 
-PAGE = ROOT / "docs" / "own-platform.md"
+OWN_PLATFORM = ROOT / "docs" / "own-platform.md"
+FIRST_REHEARSAL = ROOT / "docs" / "first-rehearsal.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
 FILE = re.compile(r"# ([\w.-]+\.(?:py|yaml|csv))\n")
 EXIT = re.compile(r"\s+# exit (\d)$")
@@ -34,8 +35,8 @@ class Block(NamedTuple):
     text: str
 
 
-def blocks() -> list[Block]:
-    return [Block(*found) for found in BLOCK.findall(PAGE.read_text(encoding="utf-8"))]
+def blocks(page: Path) -> list[Block]:
+    return [Block(*found) for found in BLOCK.findall(page.read_text(encoding="utf-8"))]
 
 
 class Reader:

@@ -72,8 +72,8 @@ def _shown(argument: Any) -> str:
 def _called(parameter: Any) -> str:
     if _is_argument(parameter):
         return parameter.metavar or str(parameter.name).upper()
-    names = " / ".join([*parameter.opts, *parameter.secondary_opts])
-    return names if parameter.is_flag else f"{names} {parameter.metavar or ''}".strip()
+    names = " or ".join([*parameter.opts, *parameter.secondary_opts])
+    return names if parameter.is_flag else f"{names} {(parameter.metavar or '').replace('|', ' or ')}".strip()
 
 
 def _said(parameter: Any) -> str:

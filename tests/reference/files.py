@@ -60,7 +60,7 @@ def render_scenario() -> str:
     """docs/reference/scenario.md."""
     blocks = [_SCENARIO]
     for section, place in SCENARIO_SECTIONS:
-        blocks += [f"## {place}\n", f"{prose(section)}\n", *table(fields(section), "Key")]
+        blocks += [f"## {place}\n", f"{prose(section)}\n", *table(fields(section), "Key", of_files=True)]
     weights = [(f"`{one}`", said) for one, said in _members(scenario.Tactic)]
     return "\n".join([*blocks, "## load.tactics\n", f"{prose(scenario.Tactic)}\n", rows(("Tactic", "What"), weights)])
 
@@ -83,7 +83,7 @@ def render_verdict() -> str:
     """docs/reference/verdict.md: the whole document first, then each part where it is first needed."""
     blocks = [_VERDICT]
     for kind in _parts(verdict.Verdict):
-        cells = [(f"`{one.name}`", f"`{one.kind}`") for one in fields(kind)]
+        cells = [(f"`{one.name}`", f"`{one.kind}`".replace(" | ", " or ")) for one in fields(kind)]
         blocks += [f"## {kind.__name__}\n", f"{prose(kind)}\n", rows(("Field", "Type"), cells)]
     words = (verdict.Decision, verdict.Status, verdict.Validity)
     blocks += ["## Words\n", rows(("Type", "Values"), [(f"`{one.__name__}`", _values(one)) for one in words])]
@@ -98,7 +98,7 @@ def schema(kind: type, title: str) -> str:
 
 def _section(kind: type) -> Iterator[str]:
     yield f"{prose(kind)}\n"
-    yield from table(fields(kind), "Key")
+    yield from table(fields(kind), "Key", of_files=True)
 
 
 def _attributes(toxic: str) -> str:

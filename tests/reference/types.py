@@ -42,14 +42,18 @@ def fields(kind: type) -> list[Field]:
     return [field for field in found if not field.name.startswith("_")]
 
 
-def table(found: list[Field], first: str) -> Iterator[str]:
-    """A table of the fields; nothing for none. Without meanings where the docstring of the class tells them all."""
+def table(found: list[Field], first: str, *, of_files: bool = False) -> Iterator[str]:
+    """A table of the fields; nothing for none. Without meanings where the docstring of the class tells them all.
+
+    `of_files`: types and defaults as the author of a YAML file knows them.
+    """
     if not found:
         return
     told = any(one.meaning for one in found)
+    shown = [_for_files(one) if of_files else one for one in found]
     cells = [
-        (f"`{one.name}`", f"`{tidy(one.kind)}`", f"`{one.default}`" if one.default else "required", one.meaning)
-        for one in found
+        (f"`{one.name}`", f"`{tidy(one.kind)}`".replace(" | ", " or "), one.default or "required", one.meaning)
+        for one in (msgspec.structs.replace(one, default=one.default and f"`{one.default}`") for one in shown)
     ]
     header = (first, "Type", "Default", "Meaning")
     yield rows(header, cells) if told else rows(header[:3], [cell[:3] for cell in cells])
@@ -77,6 +81,17 @@ def prose(documented: object) -> str:
 def one_line(text: str) -> str:
     """The text without line breaks."""
     return " ".join(text.split())
+
+
+def _for_files(field: Field) -> Field:
+    """The field in the words of YAML: lists, mappings, null; a section's default is its own table."""
+    kind = re.sub(r"tuple\[([^\[\]]+), \.\.\.\]", r"list of \1", field.kind)
+    kind = re.sub(r"dict\[([^,\[\]]+), ([^\[\]]+)\]", r"\1 → \2", kind)
+    kind = re.sub(r"Literal\[([^\]]*)\]", lambda words: words[1].replace("'", ""), kind)
+    kind = re.sub(r"^tuple\[(\w+), (\w+)\]$", r"[\1, \2]", kind).replace("None", "null")
+    default = re.sub(r"^\((.*?),?\)$", r"[\1]", re.sub(r"^\w+\(\)$", "{}", field.default))
+    words = {"None": "null", "True": "true", "False": "false"}
+    return msgspec.structs.replace(field, kind=kind, default=words.get(default, default))
 
 
 def _plain(default: str) -> str:

@@ -1,0 +1,1 @@
+"""The documentation site: `python -m tests.site` builds it with Zensical, `python -m tests.site serve` shows it."""

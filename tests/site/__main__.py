@@ -1,0 +1,30 @@
+"""Builds the site into build/site, or serves it while it is written. A warning is a failure."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+from tests.site.pages import ROOT, gather
+
+BUILD = ROOT / "build" / "documents"
+
+
+def main(words: list[str]) -> int:
+    """`[build | serve]`."""
+    if words not in ([], ["build"], ["serve"]):
+        print("usage: python -m tests.site [build | serve]", file=sys.stderr)
+        return 2
+    shutil.rmtree(BUILD, ignore_errors=True)
+    gather(BUILD / "pages")
+    shutil.copyfile(ROOT / "tests" / "site" / "zensical.toml", BUILD / "zensical.toml")
+    how = ["serve"] if words == ["serve"] else ["build", "--clean", "--strict"]
+    done = subprocess.run([sys.executable, "-m", "zensical", *how], cwd=BUILD, check=False)
+    if done.returncode == 0 and words != ["serve"]:
+        print(f"site: {BUILD / 'site' / 'index.html'}")
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
