@@ -21,6 +21,7 @@ from harness.adapter.values import (
     SeatAtRest,
     SeatChange,
     Snapshot,
+    order_state,
 )
 from harness.platform import Person, Pool, SeatMap, Section, Venue
 from harness.registry.capabilities import Capability
@@ -53,4 +54,5 @@ __all__ = [
     "Snapshot",
     "Socket",
     "Venue",
+    "order_state",
 ]

@@ -41,6 +41,29 @@ _BUTTONS: Final = frozenset({"submit", "image"})
 _NEVER_SENT: Final = frozenset({"submit", "image", "button", "reset", "file"})
 
 
+_ACCEPTED: Final = 202
+_REFRESH: Final = 'meta[http-equiv="refresh" i]'
+_GROUPED: Final = re.compile(r"\d{1,3}(?:[.,'\u2019\u00a0\u202f ]\d{3})+(?!\d)|\d+")
+_SUM: Final = re.compile(r"\d(?:[\d.,'\u2019\u00a0\u202f ]*\d)?")
+_DECIMALS: Final = re.compile(r"[.,](\d{1,2})$")
+
+
+def whole_number(text: str) -> int | None:
+    """The first whole number of a text, in which thousands may be set apart; null: none."""
+    found = _GROUPED.search(text)
+    return int(re.sub(r"\D", "", found[0])) if found else None
+
+
+def money_cents(text: str) -> int | None:
+    """The first sum of a text, with decimals or without; null: there is none."""
+    found = _SUM.search(text)
+    if found is None:
+        return None
+    decimals = _DECIMALS.search(found[0])
+    whole = found[0][: decimals.start()] if decimals else found[0]
+    return int(re.sub(r"\D", "", whole)) * 100 + (int(decimals[1].ljust(2, "0")) if decimals else 0)
+
+
 class Element:
     """One element of a page."""
 
@@ -77,6 +100,21 @@ class Element:
     def select(self, selector: str) -> list[Element]:
         """All elements in it."""
         return [Element(node) for node in self._node.css(selector)]
+
+    def number(self, selector: str) -> int | None:
+        """The first whole number of an element in it, "1,045 left" is 1045; null: no such element or number."""
+        found = self.find(selector)
+        return whole_number(found.text) if found is not None else None
+
+    def cents(self, selector: str) -> int | None:
+        """The first sum of an element in it, "1,045.00 EUR" is 104500; null: there is no such element or sum."""
+        found = self.find(selector)
+        return money_cents(found.text) if found is not None else None
+
+    @property
+    def marks(self) -> list[str]:
+        """What its attributes say, word by word: classes, codes, ids."""
+        return [word for value in self._node.attributes.values() for word in (value or "").split()]
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -183,6 +221,21 @@ class Page:
     def select(self, selector: str) -> list[Element]:
         """All elements that it matches."""
         return [Element(node) for node in self.tree.css(selector)]
+
+    def number(self, selector: str) -> int | None:
+        """The first whole number of an element, "1,045 left" is 1045; null: there is no such element or number."""
+        found = self.find(selector)
+        return whole_number(found.text) if found is not None else None
+
+    def cents(self, selector: str) -> int | None:
+        """The first sum of an element, "1,045.00 EUR" is 104500; null: there is no such element or sum."""
+        found = self.find(selector)
+        return money_cents(found.text) if found is not None else None
+
+    @property
+    def is_working(self) -> bool:
+        """Whether it asks to be loaded again, because something is still being done."""
+        return self.status == _ACCEPTED or self.find(_REFRESH) is not None
 
     def form(self, selector: str = "form") -> Form:
         """The form that it matches, or the one around what it matches. Hidden fields and tokens are in it."""

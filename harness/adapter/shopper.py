@@ -10,10 +10,17 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
 from harness.adapter.browser import Browser
+from harness.adapter.errors import Refused
+from harness.adapter.page import Element, Page
 from harness.adapter.values import Basket, FeedPoint, Placed, Resync, SeatChange, Snapshot
 from harness.platform import Person, Pool, SeatMap, Venue
 from harness.registry.capabilities import Capability
 
+_WORDS: Final = frozenset({"conflict", "limit", "declined", "expired", "missing"})
+STATUS_REFUSALS: Final[Mapping[int | str, str]] = {
+    402: "declined", 404: "missing", 409: "conflict", 410: "expired", 422: "limit",
+}  # fmt: skip
+"""What statuses mean where a shop goes by their names."""
 MAIL_HOST: Final = "fans.gatecrash.test"
 """Where the fans' e-mail addresses end; `.test` belongs to nobody (RFC 2606)."""
 
@@ -25,6 +32,10 @@ class Shopper:
     """The page that is asked for at T0: sent as a prepared request. "": the path of the platform's url."""
     poll_s: ClassVar[float] = 1.0
     """How often `place` is asked."""
+    complaint: ClassVar[str] = ""
+    """CSS selector of what a page shows where the shop says no, for `said`; "": no page of it does."""
+    refusals: ClassVar[Mapping[int | str, str]] = STATUS_REFUSALS
+    """What the shop says → the word of `Refused`, for `said`. A status; or a code or words of the complaint."""
     same_key_same_purchase: ClassVar[bool] = False
     """The platform promises that a purchase sent again with the same key is the same purchase: then a fan who got no
     answer sends it again. Otherwise they look whether it happened (`resume_buy`)."""
@@ -48,6 +59,33 @@ class Shopper:
     def open(self) -> None:
         """Come to the sale: the first page, and whatever follows it (a login, a cookie banner)."""
         self.browser.get(self.first_page)
+
+    def said(self, page: Page) -> Page:
+        """The page, unless the shop says no on it: raises Refused by `complaint` and `refusals`."""
+        found = page.find(self.complaint) if self.complaint else None
+        if found is not None:
+            raise Refused(self._word_of(found))
+        if page.status in self.refusals:
+            raise Refused(self.refusals[page.status])
+        return page
+
+    def _word_of(self, complaint: Element) -> str:
+        """The word for a complaint: as `refusals` has it, else one of ours that it carries, else its own."""
+        marks, text = complaint.marks, complaint.text
+        for told, word in self.refusals.items():
+            if isinstance(told, str) and (told in marks or told.lower() in text.lower()):
+                return word
+        return next((mark for mark in marks if mark in _WORDS), text or " ".join(marks))
+
+    def finished(self, page: Page, *, every_s: float = 0.5, within_s: float = 60.0) -> Page:
+        """The page, or if something is still being done (202, or a page that reloads itself) what follows it."""
+        task = page.url
+
+        def look() -> Page | None:
+            found = self.browser.get(task)
+            return None if found.is_working else found
+
+        return self.browser.poll(look, every_s=every_s, within_s=within_s) if page.is_working else page
 
     # QUEUE
 

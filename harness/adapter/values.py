@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,6 +11,15 @@ from harness.platform import Cents, Count, FinalSeat
 
 V = TypeVar("V", bound=msgspec.Struct)
 
+_STATE_NAMES: Final = {
+    "confirmed": "confirmed paid completed complete success successful succeeded done approved captured settled issued",
+    "pending": "pending processing open new authorized waiting in_progress",
+    "declined": "declined rejected failed denied error",
+    "refunded": "refunded",
+    "expired": "expired cancelled canceled void voided abandoned",
+}
+STATE_WORDS: Final = {word: state for state, words in _STATE_NAMES.items() for word in words.split()}
+"""Words of shops for the state of an order → ours."""
 ORDER_STATES: Final = frozenset({"pending", "confirmed", "declined", "refunded", "expired"})
 SEAT_STATES: Final = ("free", "held", "sold")
 ENTRIES: Final = frozenset({"capture", "refund", "decline"})
@@ -131,6 +140,18 @@ class Resync(_Value, frozen=True):
 
 class WrongTypeError(Exception):
     """A verb gave something else than it should. The message is one sentence."""
+
+
+def order_state(word: str, others: Mapping[str, str] | None = None) -> str:
+    """The state of an order that shops call so: pending | confirmed | declined | refunded | expired.
+
+    `others`: words of a shop's own, in lower case → the state. Raises `WrongTypeError` for a word that is not known.
+    """
+    plain = word.strip().lower()
+    state = (others or {}).get(plain) or STATE_WORDS.get(plain)
+    if state:
+        return state
+    raise WrongTypeError(f"no state of an order is known to be called {word!r}: give it as another word")
 
 
 def checked(value: object, kind: type[V], verb: str) -> V:

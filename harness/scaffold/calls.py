@@ -59,7 +59,7 @@ class Requests(Goods):
                 shown_at = form.step.number
                 if shown_at not in mine:
                     pages[shown_at] = (
-                        f"page = said(self.browser.get({self._address(form.visit.answer.url, form.step)}))"
+                        f"page = self.said(self.browser.get({self._address(form.visit.answer.url, form.step)}))"
                     )
                 forms.setdefault(shown_at, []).append(form.selector)
             for source in sources:
@@ -74,7 +74,7 @@ class Requests(Goods):
             elif number in conditions:
                 lines.append(f"page = self.browser.poll(lambda: {conditions[number].format(call=planned[number])})")
             else:
-                lines.append(f"page = said({planned[number]})")
+                lines.append(f"page = self.said({planned[number]})")
             for selector in forms.get(number, ()):
                 if unless_found:
                     lines += [f"if not page.find({literal(selector)}):", "    return None"]
@@ -83,7 +83,7 @@ class Requests(Goods):
                 )
             lines += [f'self.kept["{name}"] = {code}' for (source, code), name in self.kept.items() if source == number]
         if waits:
-            lines += ["page = said(self.finished(page))"] if self._reloads() else []
+            lines += ["page = self.said(self.finished(page))"] if self._reloads() else []
         return [*lines, *ends]
 
     def _polls(self, tail: Sequence[Step]) -> list[tuple[Step, str]]:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from harness.adapter.values import STATE_WORDS
 from harness.scaffold.calls import Requests
 from harness.scaffold.correlation import as_path, first_seen, is_variable
 from harness.scaffold.forms import Sent, sent_form
@@ -25,11 +26,6 @@ from harness.scaffold.steps import Step, Visit, leaves
 from harness.scaffold.streams import TODO as STREAM_TODO
 from harness.scaffold.streams import positions, stream_in
 
-_STATES: Final = {
-    "confirmed": "confirmed", "paid": "confirmed", "completed": "confirmed", "complete": "confirmed",
-    "success": "confirmed", "successful": "confirmed", "succeeded": "confirmed", "done": "confirmed",
-    "pending": "pending", "processing": "pending", "open": "pending",
-}  # fmt: skip
 _ORDER_KEYS: Final = re.compile(r"order|booking|reservation|confirmation|reference|number|code|^id$", re.I)
 _IDENTIFIER: Final = re.compile(r"#?[A-Z0-9][A-Z0-9._-]{2,40}", re.I)
 
@@ -56,7 +52,6 @@ class Draft(msgspec.Struct, frozen=True):
     reloads: bool
     url: str
     first_page: str
-    states: dict[str, str]
 
 
 class Drafter(Requests):
@@ -75,7 +70,7 @@ class Drafter(Requests):
             settings=self.settings, todos=list(dict.fromkeys(self.todos)),
             has_queue=self.purchase.has_queue, has_seats=bool(self.seat_field), has_lookup=bool(look_up),
             gives_back=give_back is not None, logs_in=self.logs_in, reloads=self._reloads(), url=self.url,
-            first_page=self.first_page, states=_STATES,
+            first_page=self.first_page,
         )  # fmt: skip
 
     # The verbs.
@@ -110,7 +105,7 @@ class Drafter(Requests):
         join, place, enter = self.purchase.join, self.purchase.place, self.purchase.enter
         assert join is not None  # noqa: S101 - asked only then
         position = self._position()
-        shown = f"return number(page, {literal(position)})" if position else "return None"
+        shown = f"return page.number({literal(position)})" if position else "return None"
         bodies = {"join": [*self._chain([join], ends=()), shown]}
         if opened := stream_in(self.steps[join.number :]):
             stream = positions(opened.last.answer, literal(self._relative(opened.asked.parts.path)))
@@ -191,8 +186,8 @@ class Drafter(Requests):
             self.todos.append("how many tickets are left (`left` in shop.py)")
         if not price:
             self.todos.append("what a ticket costs (`left` in shop.py)")
-        return (f", free=number(form, {literal(free)})" if free else "") + (
-            f", price_cents=cents(form, {literal(price)})" if price else ""
+        return (f", free=form.number({literal(free)})" if free else "") + (
+            f", price_cents=form.cents({literal(price)})" if price else ""
         )
 
     def _alike(self, form: Sent) -> str:
@@ -241,10 +236,10 @@ class Drafter(Requests):
             return given, shown
         quantity = dict(reserve.asked.fields).get(self.quantity_field, "")
         if quantity and (found := leaf(visit.page, lambda text: text == quantity, r"quantity|qty|count|number")):
-            given.append(f"quantity=number(page, {literal(found)})")
+            given.append(f"quantity=page.number({literal(found)})")
             shown = found
         if total := leaf(visit.page, is_money, r"total|sum|amount"):
-            given.append(f"cents=cents(page, {literal(total)})")
+            given.append(f"cents=page.cents({literal(total)})")
             shown = shown or total
         return given, shown
 
@@ -256,7 +251,7 @@ class Drafter(Requests):
         given, shown = self._shown_in_basket(reserve)
         if not given:
             return []
-        page = f"page = said(self.browser.get({self._address(reserve.last.answer.url, reserve)}))"
+        page = f"page = self.said(self.browser.get({self._address(reserve.last.answer.url, reserve)}))"
         nothing = [f"if not page.find({literal(shown)}):", "    return None"]
         return [page, *nothing, f"return kit.Basket({', '.join(given)})"]
 
@@ -275,7 +270,7 @@ class Drafter(Requests):
             self.todos.append("the page of an order (`look_up` in shop.py): then also declare lookup in `capabilities`")
             return lines, []
         look_up = [
-            f"page = said(self.browser.get({place}, expects={{404}}))",
+            f"page = self.said(self.browser.get({place}, expects={{404}}))",
             ends.replace(order, "order_id", 1) if order in ends else ends,
         ]
         return lines, look_up
@@ -328,16 +323,16 @@ class Drafter(Requests):
         state, total = "", ""
         if end.last.answer.is_page:
             page = end.last.page
-            state = leaf(page, lambda text: text.lower() in _STATES, r"state|status")
+            state = leaf(page, _is_state, r"state|status")
             total = leaf(page, is_money, r"total|sum|amount")
             quantity = leaf(page, str.isdecimal, r"quantity|qty|count")
-            given += [f"quantity=number(page, {literal(quantity)})"] if quantity else []
-            given += [f"cents=cents(page, {literal(total)})"] if total else []
+            given += [f"quantity=page.number({literal(quantity)})"] if quantity else []
+            given += [f"cents=page.cents({literal(total)})"] if total else []
         if not state:
             self.todos.append(
                 "how an order's page says that it is paid (`buy` in shop.py): each one is told as confirmed"
             )
-        shown = f"STATES[page.need({literal(state)}).text.lower()]" if state else '"confirmed"'
+        shown = f"kit.order_state(page.need({literal(state)}).text)" if state else '"confirmed"'
         code, _, comment = order.partition("  # ")
         line = f"return kit.Placed(order_id={code}, state={shown}{''.join(f', {one}' for one in given)})"
         return f"{line}  # {comment}" if comment else line
@@ -373,3 +368,8 @@ def _sent(asked: Exchange, step: Step) -> Iterator[tuple[str, str]]:
     for path, value in leaves(step.json):
         if isinstance(value, str | int):
             yield str(path[-1]) if path else "", str(value)
+
+
+def _is_state(text: str) -> bool:
+    """Whether it says how an order stands that was just made."""
+    return STATE_WORDS.get(text.strip().lower()) in ("confirmed", "pending")

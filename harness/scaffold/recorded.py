@@ -110,11 +110,9 @@ def _files(draft: Draft) -> dict[str, str]:
             has_stream="positions" in draft.bodies,
             uses_json="json.loads(" in code,
             uses_address="urlsplit(" in code,
-            uses_states="STATES[" in code,
-            states=draft.states,
+            uses_kept="self.kept" in code,
             first_page=literal(draft.first_page) if draft.first_page else "",
             methods=[Method(_SIGNATURES[name], lines) for name, lines in draft.bodies.items()],
-            reloads=draft.reloads,
             declared=", ".join(f'"{capability}"' for capability in capabilities) + "," * (len(capabilities) == 1),
         ),
         "onsale.yaml": filled(

@@ -68,8 +68,11 @@ def _capabilities() -> Iterator[str]:
     yield rows(("Capability", "What it says"), [(f"`{one}`", WORDS[one]) for one in Capability])
 
 
-def _class(name: str, kind: type) -> Iterator[str]:
+def _class(name: str, kind: type | FunctionType) -> Iterator[str]:
     yield f"### {name}\n"
+    if isinstance(kind, FunctionType):
+        yield _member(name, kind)
+        return
     if _is_called(kind):
         yield f"```python\n{name}{_signature(kind)}\n```\n"
     yield f"{prose(kind)}\n"

@@ -15,14 +15,17 @@ from email.utils import formatdate
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic, time
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.adapter.browser import Browser
-from harness.adapter.errors import NoAnswer
+from harness.adapter.errors import NoAnswer, Refused
+from harness.adapter.shopper import Shopper
 from harness.adapter.site import Site, page_of
+from harness.adapter.values import WrongTypeError, order_state
 from harness.errors import InputError
 from harness.platform import Call, Person
 from harness.scenario import OwnPlatform
@@ -32,6 +35,7 @@ from harness.swarm.recording.recorder import Recorder
 from harness.swarm.users.barrier import fire
 from tests.harness.swarm.scripted_server import CLOSE, Asked, Hang, ScriptedServer, response, serving
 
+HTML = "Content-Type: text/html; charset=utf-8"
 FAN = Person(user=1, kind="fan", actor="fan-000001", identity="person-000001")
 
 
@@ -354,6 +358,86 @@ def test_a_page_without_the_form_says_which_page_it_was() -> None:
         page = browser.get("/tickets/7")
         with pytest.raises(NoAnswer, match=r"GET /tickets/\{n\} \(status 200\) has no form #buy; it says: Sold out"):
             page.form("#buy")
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "cents"),
+    [
+        ("1,045.00 EUR", 1045, 104500), ("45.00", 45, 4500), ("45 €", 45, 4500), ("€ 45,50", 45, 4550),
+        ("1.045,00", 1045, 104500), ("CHF 1'200.00", 1200, 120000), ("5.5", 5, 550), ("only 3 of 20 left", 3, 300),
+        ("1\u00a0045 left", 1045, 104500), ("sold out", None, None),
+    ],
+)  # fmt: skip
+def test_a_number_and_a_sum_are_read_as_people_read_them(text: str, number: int | None, cents: int | None) -> None:
+    with browsing(lambda _: response(f"<p id=a><b>{text}</b></p>".encode(), 200, HTML)) as (browser, _, _):
+        page = browser.get("/x")
+        assert (page.number("#a"), page.need("#a").cents("b"), page.number("#b")) == (number, cents, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "page", "word"),
+    [
+        (200, "<p class=error data-code=sold-out>Sorry</p>", "conflict"),
+        (200, "<p class=error>We are Sold Out today</p>", "conflict"),
+        (409, "<p class=error data-code=limit>At most four</p>", "limit"),
+        (200, "<p class=error>What?</p>", "What?"),
+        (410, "<p>Your time is over</p>", "expired"),
+        (200, "<p>Welcome</p>", None),
+    ],
+)
+def test_a_shop_says_no_by_an_element_or_by_a_status(status: int, page: str, word: str | None) -> None:
+    class Asking(Shopper):
+        complaint = ".error"
+        refusals: ClassVar[dict[int | str, str]] = {"sold-out": "conflict", "sold out": "conflict", 410: "expired"}
+
+    with browsing(lambda _: response(page.encode(), status, HTML)) as (browser, _, _):
+        shopper, shown = Asking(), browser.get("/x")
+        if word is None:
+            assert shopper.said(shown) is shown
+        else:
+            with pytest.raises(Refused) as refused:
+                shopper.said(shown)
+            assert refused.value.error == word
+
+
+def test_a_page_of_work_in_progress_is_asked_for_until_it_is_done() -> None:
+    def script(asked: Asked) -> bytes:
+        looks.append(asked.target)
+        working = b"<meta http-equiv=Refresh content=1>"
+        return response(*((working, 202), (working, 200), (b"<p id=a>7</p>", 200))[len(looks) - 1], HTML)
+
+    looks: list[str] = []
+    with browsing(script) as (browser, _, _):
+        shopper = Shopper()
+        shopper.browser = browser
+        assert shopper.finished(browser.get("/task"), every_s=0.01).number("#a") == 7
+    assert looks == ["/task"] * 3
+
+
+def test_the_state_of_an_order_is_known_by_the_words_of_most_shops() -> None:
+    assert [order_state(word) for word in ("Paid", " processing ", "CANCELLED")] == ["confirmed", "pending", "expired"]
+    assert order_state("in der Post", {"in der post": "confirmed"}) == "confirmed"
+    with pytest.raises(WrongTypeError, match="no state of an order is known to be called 'lost'"):
+        order_state("lost")
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        (
+            "<title>Shop</title><nav>de en fr</nav><p class=error>Card was declined</p><main>Pay <b>now</b></main>",
+            "Shop · Card was declined · Pay now",
+        ),
+        (
+            "<header>Menu</header><select><option>de</select><h1>Basket</h1><script>x()</script>is empty",
+            "Basket is empty",
+        ),
+        ("plain words", "plain words"),
+    ],
+)
+def test_an_excerpt_is_what_the_page_says_and_no_menu(page: str, says: str) -> None:
+    with browsing(lambda _: response(page.encode(), 200, HTML)) as (browser, _, _):
+        assert browser.get("/x").excerpt() == says
 
 
 def test_multipart_and_json_bodies() -> None:

@@ -18,7 +18,7 @@ from harness.scaffold.folder import write_folder
 from harness.scaffold.plain import plain_files
 from tests.e2e import rehearsals
 
-LINES_MAX = 175
+LINES_MAX = 155
 KINDS = list(itertools.product((False, True), (False, True)))
 
 
