@@ -48,6 +48,7 @@ class Draft(msgspec.Struct, frozen=True):
     has_seats: bool
     has_lookup: bool
     gives_back: bool
+    room: str  # the host of a waiting room
     logs_in: bool
     reloads: bool
     url: str
@@ -69,6 +70,7 @@ class Drafter(Requests):
             bodies={name: wrapped(lines) for name, lines in bodies.items()},
             settings=self.settings, todos=list(dict.fromkeys(self.todos)),
             has_queue=self.purchase.has_queue, has_seats=bool(self.seat_field), has_lookup=bool(look_up),
+            room=self.purchase.room.asked.parts.hostname or "" if self.purchase.room else "",
             gives_back=give_back is not None, logs_in=self.logs_in, reloads=self._reloads(), url=self.url,
             first_page=self.first_page,
         )  # fmt: skip
@@ -78,7 +80,7 @@ class Drafter(Requests):
     def _bodies(self) -> dict[str, list[str]]:
         """In the order in which a customer goes through them."""
         self.emitted.clear()
-        bodies = {"open": self._open()}
+        bodies = {"open": opened} if (opened := self._open()) else {}
         if self.purchase.has_queue:
             bodies |= self._queue()
         if self.seat_field:
@@ -96,12 +98,14 @@ class Drafter(Requests):
         return bodies
 
     def _open(self) -> list[str]:
-        lines = ["self.browser.get(self.first_page)"]
+        lines = []
         for step in self.purchase.opening:
             lines += self._chain([step], ends=())
-        return lines
+        return ["self.browser.get(self.first_page)", *lines] if lines else []  # as every customer begins
 
     def _queue(self) -> dict[str, list[str]]:
+        if self.purchase.room is not None:
+            return self._room(self.purchase.room)
         join, place, enter = self.purchase.join, self.purchase.place, self.purchase.enter
         assert join is not None  # noqa: S101 - asked only then
         position = self._position()
@@ -132,13 +136,24 @@ class Drafter(Requests):
             bodies["enter"] = [*self._chain([enter], ends=(), unless_found=True), "return None"]
         return bodies
 
+    def _room(self, room: Visit) -> dict[str, list[str]]:
+        """A waiting room on another host: the shop's page leads there, and from there back when it is time."""
+        position = _position_in(room)
+        if not position:
+            self.todos.append("where the waiting room's page shows the position (`place` in shop.py)")
+        lines = ["page = self.browser.get()  # redirects are followed, to the waiting room and back"]
+        if self.form is not None:
+            lines += [f"if page.find({literal(self.form.selector)}):", "    raise kit.Admitted"]
+        else:
+            lines += [f'if "{room.asked.parts.netloc}" not in page.url:', "    raise kit.Admitted"]
+        shown = f"return page.number({literal(position)})" if position else "return None"
+        return {"join": ["return self.place()"], "place": [*lines, shown]}
+
     def _position(self) -> str:
         steps = [step for step in (self.purchase.place, self.purchase.join) if step is not None]
         for step in steps:
             for visit in step.visits:
-                if visit.answer.is_page and (
-                    found := leaf(visit.page, str.isdecimal, r"position|place|number|rank|ahead|turn")
-                ):
+                if found := _position_in(visit):
                     return found
         return ""
 
@@ -346,7 +361,9 @@ class Drafter(Requests):
             )
         if self.purchase.give_back is None:
             self.todos.append("how a basket is given back: the recording has none (`give_back`, hold_release)")
-        self.todos.append("how the shop says no (`said` in shop.py): the recording has one good purchase only")
+        self.todos.append(
+            "how the shop says no (`refusals` and `complaint` in shop.py): the recording has one good purchase only"
+        )
         self.todos += _UNREAD
 
 
@@ -368,6 +385,11 @@ def _sent(asked: Exchange, step: Step) -> Iterator[tuple[str, str]]:
     for path, value in leaves(step.json):
         if isinstance(value, str | int):
             yield str(path[-1]) if path else "", str(value)
+
+
+def _position_in(visit: Visit) -> str:
+    """The selector of the position on a page of a queue; "" for none."""
+    return leaf(visit.page, str.isdecimal, r"position|place|number|rank|ahead|turn") if visit.answer.is_page else ""
 
 
 def _is_state(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from harness.errors import InputError
-from harness.scaffold.steps import Step, leaves
+from harness.scaffold.steps import Step, Visit, leaves
 from harness.scaffold.streams import is_stream
 
 _QUANTITY: Final = re.compile(
@@ -34,11 +34,12 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     give_back: Step | None = None
     buying: tuple[Step, ...] = ()
     ignored: tuple[Step, ...] = ()
+    room: Visit | None = None  # the page on which the visitor waited, of a waiting room on another host
 
     @property
     def has_queue(self) -> bool:
         """Whether customers waited."""
-        return self.join is not None
+        return self.join is not None or self.room is not None
 
 
 def group(steps: Sequence[Step]) -> Purchase:

@@ -17,7 +17,7 @@ from harness.scaffold.har import read_har
 from harness.scaffold.purchase import group
 from harness.scaffold.python import literal
 from harness.scaffold.sieve import sieve
-from harness.scaffold.steps import steps_of
+from harness.scaffold.steps import Visit, steps_of
 from harness.scaffold.templates import WORKFLOW, filled
 
 FANS: Final = 50
@@ -62,7 +62,8 @@ def recorded_files(
     `seats`, `queue`: what the user says the shop has. Raises InputError."""
     sieved = sieve(read_har(har))
     steps = steps_of(sieved.kept)
-    draft = Drafter(steps, group(steps)).draft()
+    room = Visit([sieved.room]) if sieved.room else None
+    draft = Drafter(steps, msgspec.structs.replace(group(steps), room=room)).draft()
     todos = [_clean(todo) for todo in (*_unseen(draft, stock=stock, seats=seats, queue=queue), *draft.todos)]
     draft = msgspec.structs.replace(draft, todos=todos, url=_moved(draft.url, url) if url else draft.url)
     files = _files(draft)
@@ -100,7 +101,7 @@ def _files(draft: Draft) -> dict[str, str]:
         *([Capability.HOLD_RELEASE] if draft.gives_back else []),
         *([Capability.LOOKUP] if draft.has_lookup else []),
     ]
-    host = urlsplit(draft.url).hostname or ""
+    hosts = [urlsplit(draft.url).hostname or "", *([draft.room] if draft.room else [])]
     code = "\n".join(line for lines in draft.bodies.values() for line in lines)
     people = {"people.csv": "name,password\n"} if draft.logs_in else {}
     return people | {
@@ -117,7 +118,8 @@ def _files(draft: Draft) -> dict[str, str]:
         ),
         "onsale.yaml": filled(
             "drafted.yaml", fans=FANS, url=_json(draft.url), settings=draft.settings, logs_in=draft.logs_in,
-            gives_back=draft.gives_back, hosts="" if _is_here(host) else _json(host),
+            gives_back=draft.gives_back, hosts=", ".join(_json(one) for one in hosts if not _is_here(one)),
+            room=_json(draft.room) if draft.room else "",
         ),
         "prepare.sh": filled("drafted.sh"),
         WORKFLOW: filled("rehearse.yml"),

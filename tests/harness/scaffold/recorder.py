@@ -88,6 +88,19 @@ def through_the_queue(browser: RecordingBrowser) -> requests.Response:
     return browser.submit(pages[-1], "enter")
 
 
+def through_the_room(browser: RecordingBrowser) -> requests.Response:
+    """Asks for the shop's page, and reloads the waiting room's page on another host until it leads back."""
+    pages = [browser.get()]
+
+    def is_back() -> bool:
+        if "pool-standing" not in pages[-1].text:
+            pages.append(browser.get(pages[-1].url))
+        return "pool-standing" in pages[-1].text
+
+    wait_until(is_back, within_s=30, what="the way back to the shop")
+    return pages[-1]
+
+
 def check_out(browser: RecordingBrowser, email: str = EMAIL) -> str:
     """From the basket to the order; gives its id. `email` "": the shop knows it."""
     asked = {"email": email} if email else {}

@@ -12,6 +12,7 @@ import pytest
 
 from harness import scenario as scenarios
 from harness.adapter.report import TrialReport
+from harness.processes.ports import free_ports
 from harness.rehearsal.adapter import check
 from harness.scaffold.folder import write_folder
 from harness.scaffold.recorded import Recorded, recorded_files
@@ -26,8 +27,9 @@ from tests.harness.scaffold.recorder import (
     buy_stock,
     check_out,
     through_the_queue,
+    through_the_room,
 )
-from tests.target.little_shop.shops import TOKEN, shop
+from tests.target.little_shop.shops import TOKEN, running, shop
 
 PASSWORD = "correct horse battery"
 
@@ -103,6 +105,25 @@ def test_a_queue_that_is_polled(tmp_path: Path) -> None:
         ][: len([verb for verb in verbs(report)[:7] if verb != "place"])]  # fmt: skip
         assert verbs(report).count("buy") == 3
     assert 'page.find("#enter")' in recorded.files["shop.py"]
+
+
+def test_a_waiting_room_on_another_host(tmp_path: Path) -> None:
+    shop_port, room_port = free_ports(2)
+    room_url = f"http://127.0.0.2:{room_port}"
+    options = ("--shop", f"http://127.0.0.1:{shop_port}", "--host", "0.0.0.0", "--admit-per-s", "2")
+    room = running("target.little_shop.room", *options, port=room_port)
+    with shop("--queue", "room", "--room-url", room_url, port=shop_port) as little_shop, room:
+        recorded, _ = recorded_purchase(
+            little_shop.url, tmp_path / "a.har", lambda browser: buy_stock(browser, through_the_room(browser))
+        )
+        report = tried(recorded, tmp_path / "onsale")
+        assert report.problems == ()
+        assert verbs(report).count("buy") == 3
+    adapter, scenario = recorded.files["shop.py"], recorded.files["onsale.yaml"]
+    assert 'return page.number("#position")' in adapter
+    assert 'hosts: ["127.0.0.2"]' in scenario
+    assert f"url: http://127.0.0.1:{shop_port}" in scenario.replace(chr(34), "")
+    assert not [name for name, text in recorded.files.items() if "pass=" in text]
 
 
 def test_seats_and_what_a_draft_cannot_know_of_them(tmp_path: Path) -> None:
