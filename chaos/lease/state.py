@@ -6,6 +6,7 @@ It imports little, because every command looks here first.
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -27,8 +28,21 @@ def folder() -> Path:
 
 
 def journals() -> list[Path]:
-    """The journals that were not closed: each may hold a fault in force."""
-    return sorted((folder() / "leases").glob(f"*{SUFFIX}"))
+    """The journals that were not closed: each may hold a fault in force.
+
+    Healing does what a journal says, so one that somebody else wrote is none: the directory may be one that all can
+    write to.
+    """
+    return sorted(filter(_is_own, (folder() / "leases").glob(f"*{SUFFIX}")))
+
+
+def _is_own(path: Path) -> bool:
+    """Whether it is a regular file, and it and its folder are of the user whose command this is."""
+    try:
+        file, folder = path.lstat(), path.parent.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(file.st_mode) and {file.st_uid, folder.st_uid} == {os.getuid()}
 
 
 def kill_switch() -> Path:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from typing import Final
 import psutil
 
 from harness.errors import EnvironmentProblem
+from harness.processes.signals import give_way, uninterrupted
 from harness.record.schema import Anomaly, ProcessInfo
 from harness.record.seal_key import stripped_environment
 
@@ -28,6 +29,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 _GONE_WITHIN_S: Final = 5.0
+_LOOK_EVERY_S: Final = 0.02
 _LAUNCHER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
 
 
@@ -83,7 +85,8 @@ class ManagedProcess:
         self._stop_signal = stop_signal
         self._stopping = False
         self._reported = False
-        self._popen = self._launch()
+        with uninterrupted():
+            self._popen = self._launch()
 
     @property
     def pid(self) -> int:
@@ -102,8 +105,13 @@ class ManagedProcess:
     def wait_healthy(self, healthy: Callable[[], bool], *, within_s: float) -> None:
         """Return when `healthy()` is true.
 
-        Raises EnvironmentProblem when it dies first or `within_s` runs out; the message carries its last words.
+        Raises EnvironmentProblem when it dies first or `within_s` runs out; the message carries its last words. On any
+        way out but a return it is stopped.
         """
+        with self._stopped_on_error(within_s=1):
+            self._await(healthy, within_s)
+
+    def _await(self, healthy: Callable[[], bool], within_s: float) -> None:
         deadline = time.monotonic() + within_s
         while not healthy():
             if not self.running:
@@ -116,18 +124,33 @@ class ManagedProcess:
                     f"{self.name} was not healthy within {within_s:.0f} s: {last_line(self.log)}",
                     hint=f"see {self.log}",
                 )
-            time.sleep(0.02)
+            give_way()
+            time.sleep(_LOOK_EVERY_S)
 
     def wait_success(self, *, within_s: float) -> None:
-        """Wait for a job that ends by itself. Raises EnvironmentProblem when it fails or is not done in time."""
+        """Wait for a job that ends by itself. Raises EnvironmentProblem when it fails or is not done in time.
+
+        On any way out but a return it is stopped.
+        """
+        with self._stopped_on_error(within_s=0):
+            deadline = time.monotonic() + within_s
+            while self.running and time.monotonic() < deadline:
+                give_way()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._popen.wait(_LOOK_EVERY_S)
+            code = self._popen.poll()
+            if code != 0:
+                how = "was not done in time" if code is None else f"failed with exit code {code}"
+                raise EnvironmentProblem(f"{self.name} {how}: {last_line(self.log)}", hint=f"see {self.log}")
+
+    @contextlib.contextmanager
+    def _stopped_on_error(self, within_s: float) -> Iterator[None]:
         try:
-            code = self._popen.wait(within_s)
-        except subprocess.TimeoutExpired:
-            code = None
-        if code != 0:
-            self.stop(within_s=0)
-            how = "was not done in time" if code is None else f"failed with exit code {code}"
-            raise EnvironmentProblem(f"{self.name} {how}: {last_line(self.log)}", hint=f"see {self.log}")
+            yield
+        except BaseException:
+            with uninterrupted():
+                self.stop(within_s=within_s)
+            raise
 
     def ask_to_stop(self) -> None:
         """Send the stop signal; returns at once."""

@@ -15,11 +15,13 @@ from typing import Final
 import msgspec
 import psutil
 
-from harness.errors import EnvironmentProblem
+from harness.errors import EnvironmentProblem, InputError
+from harness.input_file import read_input
 from harness.processes.identity import Identity
 from harness.record.seal_key import stripped_environment
 
 _LOOK_EVERY_S: Final = 0.05
+_BYTES_MAX: Final = 10_000
 _STALE_S: Final = 60.0
 """By how much a process may seem younger than the file with its id: clocks are set."""
 
@@ -41,11 +43,11 @@ class OutsideProcess(msgspec.Struct, frozen=True):
         Raises EnvironmentProblem when the file is no such file.
         """
         try:
-            words = Path(self.pid_file).read_text(encoding="utf-8", errors="replace").split()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise EnvironmentProblem(f"{self.pid_file}, the pid file of {self.name}: {error.strerror}") from error
+            words = read_input(Path(self.pid_file), _BYTES_MAX).decode("utf-8", "replace").split()
+        except InputError as error:
+            if not Path(self.pid_file).exists():
+                return None
+            raise EnvironmentProblem(f"{self.pid_file}, the pid file of {self.name}: {error.message}") from error
         if not words:
             return None  # it is being written
         if not words[0].isdecimal() or not 0 < int(words[0]) < 2**31:

@@ -19,6 +19,7 @@ import msgspec
 from harness.adapter.report import Description, Problem, TrialReport, TrialSpec
 from harness.errors import InputError
 from harness.processes.managed import below, child_environment, end_all, ending, tied_to_parent
+from harness.processes.signals import uninterrupted
 from harness.record.paths import RunPaths
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import redacted, secret_values
@@ -97,16 +98,18 @@ def _tried(what: str, addresses: Addresses, platform: OwnPlatform, people_from: 
 
 
 def _asked(arguments: Sequence[str], platform: OwnPlatform | None, adapter: str, within_s: float) -> _Said:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "harness.adapter", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=child_environment({}),
-        start_new_session=True,
-        preexec_fn=tied_to_parent(signal.SIGKILL),  # noqa: PLW1509 - it calls the kernel and nothing else
-    )
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with uninterrupted():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "harness.adapter", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=child_environment({}),
+                start_new_session=True,
+                preexec_fn=tied_to_parent(signal.SIGKILL),  # noqa: PLW1509 - it calls the kernel and nothing else
+            )
         out, err = process.communicate(timeout=within_s)
     except subprocess.TimeoutExpired:
         raise InputError(
@@ -115,7 +118,8 @@ def _asked(arguments: Sequence[str], platform: OwnPlatform | None, adapter: str,
             hint="does it hang?",
         ) from None
     finally:
-        _end(process)
+        if process is not None:
+            _end(process)
     return _Said(arguments[0], process.returncode, out, redacted(err.decode("utf-8", "replace"), _secrets(platform)))
 
 

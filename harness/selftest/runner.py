@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import IO, Final
 import msgspec
 import psutil
 
-from harness.processes.managed import child_environment, last_line
+from harness.processes.managed import child_environment, last_line, tied_to_parent
 from harness.processes.signals import uninterrupted
 from harness.record.paths import RunPaths
 from harness.record.seal_key import for_our_own
@@ -105,7 +106,12 @@ class _Rehearsal:
 
 def _started(command: Sequence[str], log: IO[bytes]) -> psutil.Popen:
     return psutil.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=child_environment(for_our_own())
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=child_environment(for_our_own()),
+        preexec_fn=tied_to_parent(signal.SIGTERM),  # it heals and tidies up by itself
     )
 
 

@@ -145,11 +145,7 @@ class Postgres:
             address=f"{HOST}:{port}",
             stop_signal=signal.SIGQUIT,  # immediate shutdown: the data is thrown away with its folder
         )
-        try:
-            process.wait_healthy(lambda: self._is_ready(port), within_s=20)
-        except BaseException:
-            process.stop(within_s=1)
-            raise
+        process.wait_healthy(lambda: self._is_ready(port), within_s=20)
         return process
 
     def _is_ready(self, port: int) -> bool:

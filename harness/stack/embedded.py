@@ -23,6 +23,7 @@ import msgspec
 
 from harness.processes.managed import ManagedProcess, child_environment, stop_all
 from harness.processes.ports import HOST, free_ports, require_free
+from harness.processes.signals import uninterrupted
 from harness.record.spans import spans_file
 from harness.scenario import OnSale
 from harness.stack import Addresses, workspace
@@ -94,10 +95,11 @@ class EmbeddedStack(RaisedStack):
     def __enter__(self) -> Self:
         if self._booking_port:
             require_free(self._booking_port)
-        self._root = workspace.create()
-        with workspace.raising(self._root, self.__exit__):
-            self._opens_at_s = opens_at_s(self._on_sale)
-            self._raise(self._root)
+        with uninterrupted():  # a stop signal is heard where a part is waited for, so that each part has its keeper
+            self._root = workspace.create(self._announce)
+            with workspace.raising(self._root, self.__exit__):
+                self._opens_at_s = opens_at_s(self._on_sale)
+                self._raise(self._root)
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -53,11 +53,7 @@ class FaultProxy:
             env=child_environment({}),
             address=f"{HOST}:{self._port}",
         )
-        try:
-            process.wait_healthy(self._answers, within_s=15)
-        except BaseException:
-            process.stop(within_s=1)
-            raise
+        process.wait_healthy(self._answers, within_s=15)
         return [process]
 
     def populate(

@@ -20,6 +20,7 @@ import requests
 from harness.errors import InputError
 from harness.processes.managed import ManagedProcess, stop_all
 from harness.processes.ports import free_ports
+from harness.processes.signals import uninterrupted
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import headers_of, redacted, secret_values, variables
 from harness.scenario.own_checks import Complaint, check_url, problem_of_header
@@ -150,7 +151,8 @@ class OwnStack(RaisedStack):
         for name, edge in edges.items():
             self._require_bindable(name, edge.listen)
         proxy = FaultProxy(free_ports(1)[0], self._toxiproxy, self._logs, seed=self._seed)
-        self._processes.extend(proxy.start())
+        with uninterrupted():  # so that it has its keeper
+            self._processes.extend(proxy.start())
         where = {name: edge.listen.rpartition(":") for name, edge in edges.items()}
         proxy.populate(
             {name: edge.upstream for name, edge in edges.items()},

@@ -21,6 +21,7 @@ from typing import IO, Final
 import msgspec
 
 from harness.processes.managed import below, end_all, ending
+from harness.processes.signals import uninterrupted
 from harness.record.seal_key import stripped_environment
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import redacted, secret_values
@@ -89,22 +90,24 @@ def _value(text: str) -> str | int | float | bool:
 def _ended(platform: OwnPlatform, folder: Path, out: IO[bytes], err: IO[bytes]) -> int | None:
     """Its exit code; null: it was not done in time. After a success what it left in the background goes on: that may be
     the platform itself, which is why its output is files, not pipes that end with us."""
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", platform.prepare],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=err,
-        env={**stripped_environment(), "PYTHON": sys.executable},
-        start_new_session=True,
-    )
+    process: subprocess.Popen[bytes] | None = None
     code: int | None = None
     try:
+        with uninterrupted():
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", platform.prepare],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={**stripped_environment(), "PYTHON": sys.executable},
+                start_new_session=True,
+            )
         code = process.wait(platform.prepare_within_s)
     except subprocess.TimeoutExpired:
         code = None
     finally:
-        if code != 0:
+        if process is not None and code != 0:
             _kill(process)
     return code
 

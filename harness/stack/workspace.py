@@ -12,21 +12,24 @@ from typing import Final
 
 import msgspec
 
-from harness.errors import EnvironmentProblem
+from harness.errors import EnvironmentProblem, InputError
+from harness.input_file import read_input
 from harness.stack.owner import Fate, StackOwner, fate, owner_of
 
 _PREFIX: Final = "gatecrash-stack-"
 _OWNER: Final = "owner.json"
+_OWNER_BYTES_MAX: Final = 10_000
 _NEEDED_BYTES: Final = 600_000_000
 
 
-def create() -> Path:
-    """A fresh directory for a stack's data; directories whose owner is gone are removed first.
+def create(announce: Callable[[str], None] = lambda _: None) -> Path:
+    """A fresh directory for a stack's data; directories whose owner is gone are removed first, which is announced.
 
     Raises EnvironmentProblem when the disk is full, read-only or not ours to write.
     """
     base = Path(tempfile.gettempdir())
-    _remove_orphans(base)
+    for orphan in _remove_orphans(base):
+        announce(f"removed {orphan}, which a killed run had left")
     free_bytes = shutil.disk_usage(base).free
     if free_bytes < _NEEDED_BYTES:
         raise EnvironmentProblem(
@@ -77,13 +80,17 @@ def remove(root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
 
 
-def _remove_orphans(base: Path) -> None:
-    """Remove what a stack left that was killed outright, where that is sure."""
+def _remove_orphans(base: Path) -> Iterator[Path]:
+    """Remove what a stack left that was killed outright, where that is sure.
+
+    Anybody may put something of that name there: what is no small regular file is not read.
+    """
     here = StackOwner.own()
     for folder in base.glob(f"{_PREFIX}*"):
         try:
-            owner = owner_of((folder / _OWNER).read_text())
-        except (OSError, UnicodeDecodeError):
+            owner = owner_of(read_input(folder / _OWNER, _OWNER_BYTES_MAX).decode())
+        except (InputError, UnicodeDecodeError):
             continue
         if fate([owner], here)[0] is Fate.ORPHANED:
             remove(folder)
+            yield folder

@@ -17,6 +17,7 @@ import msgspec
 
 from harness.errors import ExitCode, GatecrashError, NoVerdict
 from harness.processes.managed import below, child_environment, end_all, ending, last_line
+from harness.processes.signals import uninterrupted
 from harness.record.paths import RunPaths
 from harness.swarm.messaging.protocol import (
     Command,
@@ -51,6 +52,15 @@ class SwarmChild:
         self._events: queue.Queue[Event | None] = queue.Queue()
 
     def __enter__(self) -> Self:
+        try:
+            with uninterrupted():
+                self._start()
+        except KeyboardInterrupt:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "harness.swarm"],
@@ -63,7 +73,6 @@ class SwarmChild:
         self._reader = threading.Thread(target=self._read, name="swarm-events", daemon=True)
         self._reader.start()
         self._write(encode_spec(self._spec))
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self.tell(Stop())

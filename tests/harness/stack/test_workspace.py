@@ -64,3 +64,19 @@ def test_the_owner_of_a_stack_is_told_to_nobody_else() -> None:
         assert (root / "owner.json").stat().st_mode & 0o777 == 0o600
     finally:
         workspace.remove(root)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+def test_an_owner_that_is_no_regular_file_is_not_opened(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    foreign = tmp_path / "gatecrash-stack-foreign"
+    foreign.mkdir()
+    owner = foreign / "owner.json"
+    if kind == "pipe":
+        os.mkfifo(owner)
+    else:
+        owner.symlink_to("/dev/zero")
+    workspace.remove(workspace.create())
+    assert owner.exists()
