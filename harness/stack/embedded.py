@@ -77,6 +77,7 @@ class EmbeddedStack(RaisedStack):
         self._root: Path | None = None
         self._postgres: Postgres | None = None
         self._valkey_password = secrets.token_hex(16)
+        self._proxy: FaultProxy | None = None
         self._addresses: Addresses | None = None
         self._opens_at_s = 0.0
 
@@ -103,6 +104,8 @@ class EmbeddedStack(RaisedStack):
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if self._proxy is not None:
+            self._proxy.give_back()
         stop_all(self._processes, within_s=_DOWN_WITHIN_S)
         self._processes.clear()
         if self._root is not None:
@@ -118,6 +121,8 @@ class EmbeddedStack(RaisedStack):
             log = self._logs / "valkey.log"
             self._keep(start_valkey(ports.valkey, root / "valkey", log, self._valkey_password))
             proxy = FaultProxy(ports.proxy, self._toxiproxy, self._logs, seed=self._seed)
+            self._keep(start_valkey(ports.valkey, root / "valkey", self._logs / "valkey.log"))
+            proxy = self._proxy = FaultProxy(ports.proxy, self._toxiproxy, self._logs, seed=self._seed)
             self._processes.extend(proxy.start())
             initialising.wait_success(within_s=30)
         finally:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from urllib import error, request
+from urllib import error
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.errors import EnvironmentProblem, InputError
 from harness.processes.managed import ManagedProcess, child_environment
 from harness.processes.ports import HOST
+from harness.stack.proxy_keeper import Borrowed, ask, keep
 
-_TIMEOUT_S: Final = 5.0
 _RECEIVED: Final = "toxiproxy_proxy_received_bytes_total"
 """What Toxiproxy counts of a proxy, for each direction."""
 
@@ -36,6 +37,8 @@ class FaultProxy:
         self._port = port
         self._seed = seed
         self._logs = logs
+        self._borrowed: Borrowed | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> list[ManagedProcess]:
         """Start the server unless it runs already; returns the processes started, when it answers."""
@@ -69,17 +72,41 @@ class FaultProxy:
             for (name, upstream), port in zip(upstreams.items(), ports, strict=True)
         ]
         try:
-            created = json.loads(_ask(self.url, "/populate", wanted))["proxies"]
+            self._borrow([str(proxy["name"]) for proxy in wanted])
+            created = json.loads(ask(self.url, "/populate", wanted))["proxies"]
         except (error.URLError, OSError, ValueError, KeyError) as problem:
             raise EnvironmentProblem(f"the fault proxy at {self.url} refused its proxies: {problem}") from problem
         return {str(proxy["name"]): int(str(proxy["listen"]).rpartition(":")[2]) for proxy in created}
 
+    def _borrow(self, names: Sequence[str]) -> None:
+        """From now on a server that runs elsewhere is given back as it is now, whatever becomes of us."""
+        if not self._is_running_elsewhere:
+            return
+        there = json.loads(ask(self.url, "/proxies"))
+        before = [_definition(there[name]) for name in names if name in there]
+        self._borrowed = Borrowed(self.url, tuple(names), tuple(before))
+        self._keeper = keep(self._borrowed)
+
+    def give_back(self) -> None:
+        """Leave a server that runs elsewhere as it was found. Safe to call twice."""
+        if self._borrowed is None or self._keeper is None:
+            return
+        self._borrowed.give_back()
+        if self._keeper.stdin is not None:
+            self._keeper.stdin.close()
+        self._keeper.wait()
+        self._borrowed = self._keeper = None
+
     def _answers(self) -> bool:
         try:
-            _ask(self.url, "/version")
+            ask(self.url, "/version")
         except (error.URLError, OSError):
             return False
         return True
+
+
+def _definition(proxy: Mapping[str, object]) -> dict[str, object]:
+    return {key: proxy[key] for key in ("name", "listen", "upstream", "enabled")}
 
 
 def edge_bytes(url: str) -> dict[str, int]:
@@ -88,8 +115,8 @@ def edge_bytes(url: str) -> dict[str, int]:
     A real one tells nothing of a proxy before its first byte. Raises EnvironmentProblem when it does not count.
     """
     try:
-        names = json.loads(_ask(url, "/proxies"))
-        page = _ask(url, "/metrics").decode()
+        names = json.loads(ask(url, "/proxies"))
+        page = ask(url, "/metrics").decode()
     except error.HTTPError as problem:
         problem.close()
         hint = "start toxiproxy-server with -proxy-metrics"
@@ -102,14 +129,6 @@ def edge_bytes(url: str) -> dict[str, int]:
             if sample.name == _RECEIVED and sample.labels.get("proxy") in counted:
                 counted[sample.labels["proxy"]] += int(sample.value)
     return counted
-
-
-def _ask(url: str, path: str, body: object = None) -> bytes:
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json", "User-Agent": "gatecrash"}
-    asked = request.Request(url + path, data=data, headers=headers)  # noqa: S310 — always http://
-    with request.urlopen(asked, timeout=_TIMEOUT_S) as response:  # noqa: S310
-        return bytes(response.read())
 
 
 def from_environment() -> str:

@@ -69,6 +69,7 @@ class OwnStack(RaisedStack):
         self._announce = announce
         self._processes: list[ManagedProcess] = []
         self._parts: dict[str, OwnPart] = {}
+        self._proxy: FaultProxy | None = None
         self._proxy_url = ""
         self._addresses: Addresses | None = None
 
@@ -137,6 +138,8 @@ class OwnStack(RaisedStack):
         )
 
     def __exit__(self, *exc: object) -> None:
+        if self._proxy is not None:
+            self._proxy.give_back()
         stop_all(self._processes, within_s=_DOWN_WITHIN_S)
         self._processes.clear()
         redact_logs(self._logs, secret_values(self._platform))
@@ -150,7 +153,7 @@ class OwnStack(RaisedStack):
             return
         for name, edge in edges.items():
             self._require_bindable(name, edge.listen)
-        proxy = FaultProxy(free_ports(1)[0], self._toxiproxy, self._logs, seed=self._seed)
+        proxy = self._proxy = FaultProxy(free_ports(1)[0], self._toxiproxy, self._logs, seed=self._seed)
         with uninterrupted():  # so that it has its keeper
             self._processes.extend(proxy.start())
         where = {name: edge.listen.rpartition(":") for name, edge in edges.items()}

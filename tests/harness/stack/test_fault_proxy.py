@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from harness.errors import EnvironmentProblem
 from harness.stack.fault_proxy import FaultProxy, edge_bytes
 from tests.chaos.servers import HOST, Upstream, connect, echo, embedded, free_port, real_toxiproxy
 from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -85,3 +90,54 @@ def test_a_server_that_counts_nothing_is_said(upstream: Upstream) -> None:
         with pytest.raises(EnvironmentProblem, match="counts no bytes") as caught:
             edge_bytes(server.url)
     assert "-proxy-metrics" in caught.value.hint
+
+
+def proxies(url: str) -> dict[str, tuple[str, bool]]:
+    """Name → upstream and whether it is enabled, of a server."""
+    found = requests.get(f"{url}/proxies", timeout=10).json()
+    return {name: (proxy["upstream"], proxy["enabled"]) for name, proxy in found.items()}
+
+
+def test_a_server_of_somebody_else_is_given_back_as_it_was_found(tmp_path: Path, upstream: Upstream) -> None:
+    with embedded() as server:
+        url = server.url
+        there = [
+            {"name": "mail", "listen": f"{HOST}:{free_port()}", "upstream": "127.0.0.1:25"},
+            {"name": "redis", "listen": f"{HOST}:{free_port()}", "upstream": "127.0.0.1:6379", "enabled": False},
+        ]
+        requests.post(f"{url}/populate", json=there, timeout=10).raise_for_status()
+        before = proxies(url)
+        proxy = FaultProxy(0, url.removeprefix("http://"), tmp_path)
+        assert proxy.start() == []
+        proxy.populate({"redis": upstream.address, "db": upstream.address}, [free_port(), free_port()])
+        assert proxies(url) == {**before, "redis": (upstream.address, True), "db": (upstream.address, True)}
+        proxy.give_back()
+        assert proxies(url) == before
+
+
+BORROWS_FOR_EVER = """
+import sys, time
+from pathlib import Path
+from harness.stack.fault_proxy import FaultProxy
+server, port, folder = sys.argv[1:]
+FaultProxy(0, server, Path(folder)).populate({"db": "127.0.0.1:5432"}, [int(port)])
+print("borrowed", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_whoever_borrowed_it_and_was_killed_it_is_given_back(tmp_path: Path, number: signal.Signals) -> None:
+    with embedded() as server:
+        url = server.url
+        borrower = subprocess.Popen(
+            [sys.executable, "-c", BORROWS_FOR_EVER, url.removeprefix("http://"), str(free_port()), str(tmp_path)],
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        with borrower:
+            assert borrower.stdout is not None
+            assert borrower.stdout.readline() == b"borrowed\n"
+            assert "db" in proxies(url)
+            borrower.send_signal(number)
+        wait_until(lambda: proxies(url) == {}, what="the server as it was", within_s=30)

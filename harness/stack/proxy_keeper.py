@@ -1,0 +1,88 @@
+"""Gives an external Toxiproxy back as it was found: `python -m harness.stack.proxy_keeper`, told on standard input.
+
+The first line is what to give back (`Borrowed`). At the end of input, when its parent is done or dead, it does so.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Final
+from urllib import error, request
+from urllib.parse import quote
+
+import msgspec
+
+from harness.processes.managed import child_environment
+
+_TIMEOUT_S: Final = 5.0
+
+
+class Borrowed(msgspec.Struct, frozen=True):
+    """Proxies that a run puts on the server at `url`. `before`: those of these names that stood there already."""
+
+    url: str
+    names: tuple[str, ...]
+    before: tuple[dict[str, object], ...] = ()
+
+    def give_back(self) -> None:
+        """Delete what was new, put back what was replaced. Safe to do twice; a server that is gone has nothing."""
+        kept = {str(proxy["name"]) for proxy in self.before}
+        with suppress(OSError):
+            for name in self.names:
+                if name not in kept:
+                    self._delete(name)
+            if self.before:
+                ask(self.url, "/populate", list(self.before))
+
+    def _delete(self, name: str) -> None:
+        try:
+            ask(self.url, f"/proxies/{quote(name, safe='')}", method="DELETE")
+        except error.HTTPError as refusal:  # somebody else deleted it
+            refusal.close()
+
+
+def ask(url: str, path: str, body: object = None, method: str | None = None) -> bytes:
+    """One call of the API of a Toxiproxy. Raises OSError, urllib's errors among them."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "gatecrash"}
+    asked = request.Request(url + path, data=data, headers=headers, method=method)  # noqa: S310 — always http://
+    with request.urlopen(asked, timeout=_TIMEOUT_S) as response:  # noqa: S310
+        return bytes(response.read())
+
+
+def keep(borrowed: Borrowed) -> subprocess.Popen[bytes]:
+    """The process that gives it back when the returned one's standard input is closed, be it by our death."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.stack.proxy_keeper"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=child_environment({}),
+        start_new_session=True,  # Ctrl-C is for us, not for it
+    )
+    assert process.stdin is not None  # noqa: S101 — a pipe was asked for
+    with suppress(BrokenPipeError):
+        process.stdin.write(msgspec.json.encode(borrowed) + b"\n")
+        process.stdin.flush()
+    return process
+
+
+def main() -> int:
+    """Wait for the end of input, then give back."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # it ends with its parent
+    try:
+        borrowed = msgspec.json.decode(sys.stdin.buffer.readline(), type=Borrowed)
+    except msgspec.DecodeError:
+        return 0  # its parent died before it could say
+    sys.stdin.buffer.read()
+    borrowed.give_back()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
