@@ -120,8 +120,6 @@ class EmbeddedStack(RaisedStack):
         try:
             log = self._logs / "valkey.log"
             self._keep(start_valkey(ports.valkey, root / "valkey", log, self._valkey_password))
-            proxy = FaultProxy(ports.proxy, self._toxiproxy, self._logs, seed=self._seed)
-            self._keep(start_valkey(ports.valkey, root / "valkey", self._logs / "valkey.log"))
             proxy = self._proxy = FaultProxy(ports.proxy, self._toxiproxy, self._logs, seed=self._seed)
             self._processes.extend(proxy.start())
             initialising.wait_success(within_s=30)

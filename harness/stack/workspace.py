@@ -28,7 +28,7 @@ def create(announce: Callable[[str], None] = lambda _: None) -> Path:
     Raises EnvironmentProblem when the disk is full, read-only or not ours to write.
     """
     base = Path(tempfile.gettempdir())
-    for orphan in _remove_orphans(base):
+    for orphan in remove_orphans(base):
         announce(f"removed {orphan}, which a killed run had left")
     free_bytes = shutil.disk_usage(base).free
     if free_bytes < _NEEDED_BYTES:
@@ -80,7 +80,7 @@ def remove(root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
 
 
-def _remove_orphans(base: Path) -> Iterator[Path]:
+def remove_orphans(base: Path) -> Iterator[Path]:
     """Remove what a stack left that was killed outright, where that is sure.
 
     Anybody may put something of that name there: what is no small regular file is not read.

@@ -4,6 +4,7 @@
     clean      the clean system with the four faults, 20 seeds: no false alarm
     grades     smoke with one seed, ten times: one grade
     kills      each process of a rehearsal killed or stopped at each phase: no false alarm, no silence
+    deaths     each process killed, told to stop or stopped for a while, at random: see tests/trust/deaths.py
     chances    how often smoke and the default rehearsal put each invariant to the test: never 0
     registers  seat histories judged by our checkers and by porcupine: no disagreement
     websockets the lean client through the cases of Autobahn's test suite (needs kosoku on PATH): all pass
@@ -23,7 +24,19 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("bugs", "clean", "grades", "kills", "chances", "registers", "websockets", "strangers", "proxy")
+NAMES = (
+    "bugs",
+    "clean",
+    "grades",
+    "kills",
+    "deaths",
+    "chances",
+    "registers",
+    "websockets",
+    "strangers",
+    "proxy",
+)
+SEEDED = ("deaths",)
 
 
 def main() -> int:
@@ -33,6 +46,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="rehearsals at the same time (1 measures best)")
     parser.add_argument("--out", type=Path, default=None, help="where the runs are kept")
     parser.add_argument("--times", type=int, default=None, help="fewer or more runs, seeds, kills or histories")
+    parser.add_argument("--seed", type=int, default=None, help=f"of {', '.join(SEEDED)}, instead of their own")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(NAMES)
     if unknown:
@@ -40,7 +54,8 @@ def main() -> int:
     out = arguments.out or Path(tempfile.mkdtemp(prefix="gatecrash-trust-"))
     wrong = 0
     for name in arguments.names or NAMES:
-        found = import_module(f"tests.trust.{name}").measure(out / name, arguments.jobs, arguments.times)
+        seed = {} if name not in SEEDED or arguments.seed is None else {"seed": arguments.seed}
+        found = import_module(f"tests.trust.{name}").measure(out / name, arguments.jobs, arguments.times, **seed)
         path = ROOT / "bench-results" / f"trust-{name}.json"
         path.write_text(json.dumps(found, indent=2) + "\n")
         wrong += not found["as_it_must_be"]

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -50,14 +50,16 @@ class Ended(NamedTuple):
         return len({row["order_id"] for row in orders if row["state"] == "confirmed"})
 
 
-def start(out: Path, *arguments: str) -> subprocess.Popen[str]:
-    """`gatecrash rehearse …`, its runs below `out`, in a temporary directory of its own."""
+def start(
+    out: Path, *arguments: str, temporary: Path | None = None, extra: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """`gatecrash rehearse …`, its runs below `out`, in a temporary directory of its own. `extra`: its environment."""
     out.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix="trust-", dir=out))
+    temporary = temporary or Path(tempfile.mkdtemp(prefix="trust-", dir=out))
     temporary.chmod(0o711)  # as root PostgreSQL runs as another user, who must reach its folder below
     return subprocess.Popen(
         [sys.executable, "-m", "harness", "rehearse", *arguments, "--out", str(out)],
-        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT), **(extra or {})},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
