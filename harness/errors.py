@@ -6,12 +6,17 @@
     ├── NoVerdict             3   the work was done but cannot be judged
     └── Interrupted           130 the user stopped it; everything was healed first
 
-Nothing here imports anything of ours, so every room may raise these.
+Nothing here imports anything of ours but how text is shown, so every room may raise these.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
+
+from harness.shown import on_one_line
+
+_LONGEST: Final = 1000
 
 
 class ExitCode(IntEnum):
@@ -25,18 +30,23 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+def _one_line(text: str) -> str:
+    """The text on one line, with its control characters escaped; what is very long is cut."""
+    return on_one_line(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+
+
 class GatecrashError(Exception):
     """An error with one clear line for the user and a hint that mends it.
 
-    `message` says what is wrong; `hint` says what to do. Both are single lines.
+    `message` says what is wrong; `hint` says what to do. Both become single lines, whatever names they quote.
     """
 
     exit_code: ExitCode = ExitCode.NOT_READY
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        super().__init__(_one_line(message))
+        self.message = _one_line(message)
+        self.hint = _one_line(hint)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
@@ -54,9 +64,9 @@ class InputError(GatecrashError):
         self, message: str, *, hint: str = "", file: str | None = None, line: int | None = None, key: str | None = None
     ) -> None:
         super().__init__(message, hint=hint)
-        self.file = file
+        self.file = None if file is None else _one_line(file)
         self.line = line
-        self.key = key
+        self.key = None if key is None else _one_line(key)
 
     def __str__(self) -> str:
         place = "" if self.file is None else self.file if self.line is None else f"{self.file}:{self.line}"

@@ -1,12 +1,28 @@
-"""Reads a file that the user named: a regular file of bounded size, so that no pipe and no device holds a command."""
+"""Files that the user named: regular files of bounded size, so that no pipe and no device holds a command."""
 
 from __future__ import annotations
 
 import os
 import stat
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from harness.errors import InputError
+
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON raises that somebody else wrote."""
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file can be found there; of a name that no file system takes there is none."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for such a name
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a directory can be found there; of a name that no file system takes there is none."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises for such a name
 
 
 def read_input(path: Path, bytes_max: int) -> bytes:

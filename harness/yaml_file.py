@@ -27,6 +27,7 @@ _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*)`")
 _INVALID_VALUE = re.compile(r"Invalid (enum )?value (?P<value>.*)")
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`(?P<place>\$.*)`)?$", re.DOTALL)
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _SEGMENT = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
 
 
@@ -55,6 +56,11 @@ class _BoundedLoader(yaml.SafeLoader):
             self._depth -= 1
 
 
+def value_of(text: str) -> object:
+    """What a text is as a value of a file: a number, a list, a word. Raises InputError, without a place."""
+    return YamlFile(Path(), text.encode("utf-8", "surrogatepass")).data if text.strip() else None
+
+
 def load(path: Path, type: type[T]) -> T:
     """Read one YAML file into `type`. Raises InputError."""
     return YamlFile(path).decode(type)
@@ -67,9 +73,10 @@ class YamlFile:
     repeated keys.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
+        """`content` null: what the file holds."""
         self.path = path
-        self._root = self._compose()
+        self._root = self._compose(read_input(path, BYTES_MAX) if content is None else content)
         self._refuse_bad_nodes(self._root, (), frozenset())
         self.data: object = self._construct()
 
@@ -95,8 +102,7 @@ class YamlFile:
         """An error at this place of the file, for rules that a type cannot say."""
         return InputError(message, hint=hint, file=str(self.path), line=self.line_of(*keys), key=spell(keys) or None)
 
-    def _compose(self) -> yaml.Node:
-        content = read_input(self.path, BYTES_MAX)
+    def _compose(self, content: bytes) -> yaml.Node:
         try:
             root: yaml.Node | None = yaml.compose(content.decode("utf-8"), Loader=_BoundedLoader)
         except UnicodeDecodeError as error:
@@ -133,12 +139,19 @@ class YamlFile:
         """Refuse repeated keys, numbers that are not finite, and aliases that contain themselves."""
         if id(node) in above:
             raise self.error("this alias contains itself", *keys)
-        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:float":
-            self._refuse_unbounded(node, keys)
+        if isinstance(node, yaml.ScalarNode):
+            self._refuse_bad_text(node, keys)
+            if node.tag == "tag:yaml.org,2002:float":
+                self._refuse_unbounded(node, keys)
         if isinstance(node, yaml.MappingNode):
             self._refuse_repeats(node, keys)
         for key, child in _children(node):
             self._refuse_bad_nodes(child, (*keys, key), above | {id(node)})
+
+    def _refuse_bad_text(self, node: yaml.ScalarNode, keys: Keys) -> None:
+        """Escapes can write what no file name, no JSON and no UTF-8 can hold."""
+        if bad := _UNUSABLE.search(node.value):
+            raise self.error(f"holds the character U+{ord(bad[0]):04X}, which no text can hold", *keys)
 
     def _refuse_unbounded(self, node: yaml.ScalarNode, keys: Keys) -> None:
         text = node.value.lower().lstrip("+-.")

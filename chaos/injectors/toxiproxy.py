@@ -21,6 +21,7 @@ import toxiproxy.server
 from toxiproxy.api import APIConsumer
 
 from harness.errors import EnvironmentProblem
+from harness.input_file import NOT_JSON
 
 T = TypeVar("T")
 _TIMEOUT_S: Final = 5.0
@@ -265,7 +266,7 @@ class Toxiproxy:
 def _decode(response: requests.Response, type: type[T]) -> T:
     try:
         return msgspec.json.decode(response.content, type=type)
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise ToxiproxyProblem(f"{response.url} does not answer like Toxiproxy: {error}") from error
 
 

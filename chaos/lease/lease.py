@@ -26,6 +26,7 @@ import msgspec
 from chaos.faults import Inverse
 from chaos.lease import state
 from harness.errors import EnvironmentProblem, InputError
+from harness.input_file import NOT_JSON
 from harness.processes.identity import Identity
 from harness.record.seal_key import stripped_environment
 
@@ -84,7 +85,7 @@ def read(path: Path) -> JournalState:
         except msgspec.ValidationError as error:
             hint = "heal with the version of gatecrash that wrote it, or undo it by hand and remove the file"
             raise InputError(f"cannot be understood: {error}", file=str(path), line=number, hint=hint) from error
-        except msgspec.DecodeError:
+        except NOT_JSON:
             continue
     opened = next((record for record in records if isinstance(record, Opened)), None)
     if opened is None:

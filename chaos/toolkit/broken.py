@@ -22,6 +22,7 @@ from chaos.toolkit import definition
 from chaos.toolkit.metrics import Metrics
 from chaos.toolkit.platform import PlatformFile
 from harness.errors import GatecrashError, NoVerdict
+from harness.input_file import NOT_JSON
 from harness.record.schema import SCHEMA_VERSION, TABLES, FaultRun, FaultsDocument
 from harness.record.seal_key import for_our_own, stripped_environment
 from harness.record.verdict import ExpectationResult, Verdict
@@ -163,7 +164,7 @@ class Drilled:
             )
         try:
             return cls(msgspec.json.decode(done.stdout, type=Verdict))
-        except msgspec.DecodeError:
+        except NOT_JSON:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             raise NoVerdict(said[-1] if said else f"the drill ended with exit code {done.returncode}") from None
 

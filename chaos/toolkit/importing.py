@@ -57,7 +57,7 @@ def _refuse_strange(file: YamlFile, data: object, keys: Keys) -> None:
             continue
         if key in _STRANGE:
             raise file.error("is not supported", *keys, key, hint=_STRANGE[key])
-        if key == "provider" and isinstance(value, dict) and value.get("type") in {"process", "http"}:
+        if key == "provider" and isinstance(value, dict) and value.get("type") in ("process", "http"):
             hint = "gatecrash knows its own module and that of chaostoolkit-toxiproxy"
             raise file.error(f"a provider of type {value['type']} is not supported", *keys, key, hint=hint)
         _refuse_strange(file, value, (*keys, key))

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from harness.errors import InputError
-from harness.input_file import read_input
+from harness.input_file import NOT_JSON, read_input
 from harness.stack.allowed import require_allowed
 
 VARIABLE: Final = "GATECRASH_PLATFORM"
@@ -38,7 +38,7 @@ def read(path: str) -> PlatformFile:
     except InputError as error:
         hint = f"`gatecrash target up --json > {DEFAULT}` writes one; {VARIABLE} names another"
         raise InputError(error.message, file=path, hint=hint) from error
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         hint = 'e.g. {"toxiproxy": "http://127.0.0.1:8474", "metrics": {"api": "http://127.0.0.1:9000/metrics"}}'
         raise InputError(f"does not say where the platform is: {error}", file=path, hint=hint) from error
     confirmed = [host.strip() for host in os.environ.get(CONFIRMED, "").split(",")]

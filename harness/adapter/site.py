@@ -15,6 +15,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from harness.adapter.errors import NoAnswer
 from harness.errors import InputError
+from harness.input_file import is_file
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import redacted, secret_values
 from harness.scenario.own_platform import FROM_ENVIRONMENT
@@ -75,7 +76,7 @@ class Site:
             raise InputError(
                 f"platform.url {own.url!r} is no http or https URL", hint="give it as http://host:port/path"
             )
-        if own.ca_file and not Path(own.ca_file).is_file():
+        if own.ca_file and not is_file(Path(own.ca_file)):
             raise InputError(f"platform.ca_file: there is no file {own.ca_file}", hint="give its path")
         self.url = own.url
         self.rules = own.rules

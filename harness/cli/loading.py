@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import InputError
+from harness.input_file import is_file
 
 if TYPE_CHECKING:
     from chaos.specification.experiment import Experiment
@@ -64,7 +65,7 @@ def _experiment(fault: PlannedFault, source: ScenarioFile) -> Experiment:
 def _beside(folder: Path, path: str) -> Path:
     """A path in the scenario, relative to its folder; else the file of that name in the working directory."""
     beside = folder / path
-    return beside if beside.is_file() or not Path(path).is_file() else Path(path)
+    return beside if is_file(beside) or not is_file(Path(path)) else Path(path)
 
 
 @contextmanager

@@ -13,9 +13,12 @@ DEFAULT_OUT: Final = Path("runs")
 
 
 def path_of(text: str | Path) -> Path:
-    """A path that the user gave. Raises InputError for an empty one, which would be the working directory."""
+    """A path that the user gave. Raises InputError for an empty one, which would be the working directory, and for
+    one that cannot be written down: the record and the report name it."""
     if not str(text):
         raise InputError("an empty path names nothing", hint="is a variable of your shell unset?")
+    if not str(text).isprintable():
+        raise InputError(f"{text} cannot be written down", hint="name it in UTF-8, without control characters")
     return Path(text)
 
 

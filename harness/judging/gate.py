@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from harness.errors import ExitCode, InputError
+from harness.input_file import is_folder
 from harness.judging.grade import exit_code
 from harness.judging.unjudged import is_unjudged
 from harness.record import versions
@@ -66,7 +67,7 @@ def decide(run: Path, judge: Judge, min_grade: str | None = None) -> Decided:
     corrupt or changed since it was judged, or its verdict.json was edited.
     """
     paths = RunPaths(root=run)
-    if not run.is_dir():
+    if not is_folder(run):
         raise InputError("no such run directory", file=str(run), hint="give the directory of a finished run")
     head, written = _read(paths.verdict)
     if is_unjudged(head.verdict, head.judged_by):

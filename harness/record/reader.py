@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import InputError
+from harness.input_file import NOT_JSON, is_folder
 from harness.record.histogram import expand
 from harness.record.paths import RunPaths, require_file
 from harness.record.schema import SCHEMA_VERSION, TABLES, Anomaly, FaultsDocument, RunDocument
@@ -60,7 +61,7 @@ class Record:
         """Open the run directory at `path`. Raises `InputError` when a part is missing, corrupt, changed or not of
         gatecrash.
         """
-        if not path.is_dir():
+        if not is_folder(path):
             raise InputError(
                 "no run directory here", file=str(path), hint="give a directory made by gatecrash rehearse"
             )
@@ -157,7 +158,7 @@ def _document(path: Path, kind: type[_Document]) -> _Document:
         raise InputError(f"missing: every run directory has a {path.name}", file=str(path), hint=MEND) from error
     except OSError as error:
         raise InputError(f"cannot be read: {_first_line(error)}", file=str(path), hint=MEND) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise InputError(f"is no {path.name} of a run: {_first_line(error)}", file=str(path), hint=MEND) from error
 
 

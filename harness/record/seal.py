@@ -18,6 +18,7 @@ import msgspec
 import pyarrow.parquet as pq
 
 from harness.errors import InputError
+from harness.input_file import NOT_JSON
 from harness.record import seal_key
 from harness.record.paths import RunPaths
 from harness.record.schema import TABLES, RunDocument, TableSeal
@@ -47,7 +48,7 @@ def control_seal(paths: RunPaths) -> str:
     """The seal of a paired run's control; "" when there is none, or it was never finished."""
     try:
         return msgspec.json.decode(paths.control.run.read_bytes(), type=RunDocument).sealed
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *NOT_JSON):
         return ""
 
 
@@ -100,7 +101,7 @@ def require_table_seal(path: Path, name: str, document: RunDocument) -> None:
         rows = f"{sealed.rows} row{'' if sealed.rows == 1 else 's'}"
         raise InputError(f"missing: the run wrote it, with {rows}", file=str(path), hint=MEND)
     metadata = pq.read_metadata(path)
-    written_by = (metadata.metadata or {}).get(RUN_ID, b"").decode()
+    written_by = (metadata.metadata or {}).get(RUN_ID, b"").decode("utf-8", "replace")
     if written_by != document.run_id:
         raise InputError(f"is of the run {written_by or '?'}, not of {document.run_id}", file=str(path), hint=MEND)
     if metadata.num_rows != sealed.rows:

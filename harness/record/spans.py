@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import pyarrow.parquet as pq
 
+from harness.input_file import NOT_JSON
 from harness.record.paths import RunPaths
 from harness.record.schema import Anomaly
 from harness.record.writer import Row, TableWriter
@@ -79,7 +80,7 @@ def _decoded(lines: Sequence[bytes], t0_ns: int) -> Iterator[Row]:
     for line in lines:
         try:
             span = _decode(line)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             continue
         yield {
             "trace_id": span.trace_id,

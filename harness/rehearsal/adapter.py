@@ -18,6 +18,7 @@ import msgspec
 
 from harness.adapter.report import Description, Problem, TrialReport, TrialSpec
 from harness.errors import InputError
+from harness.input_file import NOT_JSON
 from harness.processes.managed import below, child_environment, end_all, ending, tied_to_parent
 from harness.processes.signals import uninterrupted
 from harness.record.paths import RunPaths
@@ -136,7 +137,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _decoded(said: _Said, kind: type[T], adapter: str) -> T:
-    with contextlib.suppress(msgspec.DecodeError):
+    with contextlib.suppress(*NOT_JSON):
         return msgspec.json.decode(said.out.strip().rpartition(b"\n")[2], type=kind)  # an adapter may print, too
     lines = [line for line in said.err.splitlines() if line.strip()]
     last = f": {lines[-1].strip()[:_WORDS_MAX]}" if lines else ""

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, parse_qsl, urljoin, urlsplit
 import msgspec
 
 from harness.errors import InputError
-from harness.input_file import read_input
+from harness.input_file import NOT_JSON, read_input
 
 HAR_BYTES_MAX: Final = 256 * 1024 * 1024
 BODY_CHARACTERS_MAX: Final = 2_000_000
@@ -147,7 +147,7 @@ def read_har(path: Path) -> Recording:
     content = read_input(path, HAR_BYTES_MAX).removeprefix(b"\xef\xbb\xbf")
     try:
         entries = msgspec.json.decode(content, type=_Har).log.entries
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise InputError(f"is no HAR file: {_short(error)}", file=str(path), hint=_HINT) from None
     if len(entries) > ENTRIES_MAX:
         raise InputError(f"has more than {ENTRIES_MAX:,} entries", file=str(path), hint="record one purchase only")
@@ -168,7 +168,7 @@ def _exchange(raw: msgspec.Raw) -> Exchange | None:
     try:
         entry = msgspec.json.decode(raw, type=_Entry)
         return _read(entry)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+    except (*NOT_JSON, ValueError):
         return None
 
 

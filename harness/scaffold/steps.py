@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from harness.adapter.page import Page
+from harness.input_file import NOT_JSON
 from harness.record.schema import Outcome
 from harness.scaffold.har import Exchange
 from harness.swarm.client.message import Head
@@ -130,7 +131,7 @@ def json_of(text: str) -> Any:  # noqa: ANN401
     """Parsed, or null."""
     try:
         return msgspec.json.decode(text.encode("utf-8", "replace"))
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return None
 
 

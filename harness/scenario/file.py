@@ -14,19 +14,20 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
-import yaml
 from msgspec import Meta
 from msgspec.structs import replace
 
 from harness.errors import InputError
+from harness.input_file import is_file
 from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
 from harness.scenario import own_checks
 from harness.scenario.own_platform import OwnPlatform
-from harness.yaml_file import YamlFile, suggest
+from harness.yaml_file import YamlFile, suggest, value_of
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "scenarios"
 DEFAULT: Final = "playoff-presale"
+_SHOWN_MAX: Final = 60
 PARTY_MAX: Final = 16  # seats that a fan can go for at once, whatever the purchase limit
 
 Count = Annotated[int, Meta(ge=0)]
@@ -289,10 +290,11 @@ class Override(msgspec.Struct, frozen=True):
         if not separator or not key:
             raise InputError(f"--set {text!r} is not key=value", hint="e.g. --set load.fans=200")
         try:
-            return cls(key, yaml.safe_load(value), f"--set {text}")
-        except yaml.YAMLError as error:
+            return cls(key, value_of(value), f"--set {text}")
+        except InputError as error:
+            shown = value if len(value) <= _SHOWN_MAX else f"{value[:_SHOWN_MAX]}…"
             raise InputError(
-                f"{value!r} is not a value", key=f"--set {key}", hint="e.g. --set load.fans=200"
+                f"{shown!r} is not a value: {error.message}", key=f"--set {key}", hint="e.g. --set load.fans=200"
             ) from error
 
 
@@ -386,7 +388,7 @@ class ScenarioFile:
             raise self.error("the users of this scenario can be audited", "audit", hint=hint)
 
     def _require_file(self, file: str, kind: str) -> None:
-        if not (self.folder / file).is_file():
+        if not is_file(self.folder / file):
             hint = f"its path is relative to {self.folder}"
             raise self.error(f"there is no file {file}", "journeys", kind, hint=hint)
 
@@ -475,12 +477,12 @@ def names() -> list[str]:
 def find(name_or_path: str) -> Path:
     """The file of a scenario given by name or as a file. Raises InputError when there is none."""
     path = Path(name_or_path)
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        if path.is_file():
+    if path.suffix in {".yaml", ".yml"} or is_file(path):
+        if is_file(path):
             return path
         raise InputError("no such file", file=name_or_path, hint="give a scenario file, or a name from `scenario list`")
     shipped = FOLDER / f"{name_or_path}.yaml"
-    if not shipped.is_file():
+    if not is_file(shipped):
         raise InputError(f"unknown scenario {name_or_path!r}", hint=suggest(name_or_path, names()))
     here = Path.cwd()
     return shipped.relative_to(here) if shipped.is_relative_to(here) else shipped

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from harness.errors import InputError
+from harness.input_file import is_file
 from harness.registry.indicators import INDICATORS
 from harness.scenario.own_platform import FROM_ENVIRONMENT, WORDS, MetricsPage, OwnPlatform
 from harness.yaml_file import suggest
@@ -124,7 +125,7 @@ def _check_adapter(platform: OwnPlatform, folder: Path, error: Complaint) -> Non
         raise error("there is no adapter", *place, hint="adapter: FILE:CLASS, or --platform FILE:CLASS")
     if not file or not name.isidentifier():
         raise error(f"{platform.adapter!r} is not FILE:CLASS", *place, hint="e.g. myshop.py:MyShop")
-    if not (folder / file).is_file():
+    if not is_file(folder / file):
         raise error(f"there is no file {file}", *place, hint=f"its path is relative to {folder}")
     if Path(file).suffix != ".py":
         raise error(f"{file} is no Python file", *place, hint="its name must end in .py")
@@ -289,7 +290,7 @@ def _check_files(platform: OwnPlatform, folder: Path, visitors: int, error: Comp
 
 def _check_ca_file(name: str, folder: Path, error: Complaint) -> None:
     place = ("platform", "ca_file")
-    if not (folder / name).is_file():
+    if not is_file(folder / name):
         raise error(f"there is no file {name}", *place, hint=f"relative to {folder}")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(folder / name)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.input_file import NOT_JSON
 from harness.record.schema import SelfTestSummary
 from harness.record.writer import write_document
 
@@ -31,7 +32,7 @@ def recall(version: str) -> SelfTestSummary | None:
     """The last self-test of this version; null when there was none, or what is kept cannot be read."""
     try:
         summary = msgspec.json.decode(path().read_bytes(), type=SelfTestSummary)
-    except (OSError, RuntimeError, msgspec.DecodeError):
+    except (OSError, RuntimeError, *NOT_JSON):
         return None
     return summary if summary.version == version else None
 

@@ -14,6 +14,7 @@ from typing import IO, Final
 import msgspec
 import psutil
 
+from harness.input_file import NOT_JSON
 from harness.processes.managed import child_environment, last_line, tied_to_parent
 from harness.processes.signals import uninterrupted
 from harness.record.paths import RunPaths
@@ -118,5 +119,5 @@ def _started(command: Sequence[str], log: IO[bytes]) -> psutil.Popen:
 def _verdict(paths: RunPaths) -> Verdict | None:
     try:
         return msgspec.json.decode(paths.verdict.read_bytes(), type=Verdict)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *NOT_JSON):
         return None

@@ -14,6 +14,7 @@ from urllib import error
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.errors import EnvironmentProblem, InputError
+from harness.input_file import is_file
 from harness.processes.managed import ManagedProcess, child_environment
 from harness.processes.ports import HOST
 from harness.stack.proxy_keeper import Borrowed, ask, keep
@@ -30,7 +31,7 @@ class FaultProxy:
 
     def __init__(self, port: int, server: str, logs: Path, *, seed: int | None = None) -> None:
         self._server = server
-        self._is_running_elsewhere = bool(server) and not Path(server).exists()
+        self._is_running_elsewhere = bool(server) and not is_file(Path(server))
         if self._is_running_elsewhere and not server.rpartition(":")[2].isdigit():
             raise InputError(f"toxiproxy {server!r} is neither a file nor host:port", hint="e.g. 127.0.0.1:8474")
         self.url = f"http://{server}" if self._is_running_elsewhere else f"http://{HOST}:{port}"

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from harness.input_file import NOT_JSON
 from harness.processes.identity import Identity, Sight
 
 _NAMESPACES: Final = ("pid", "time")  # a process has another number in another one, and another start in the other
@@ -40,7 +41,7 @@ def owner_of(text: str) -> StackOwner | None:
     """What was written of an owner as JSON; None when it cannot be understood."""
     try:
         return msgspec.json.decode(text, type=StackOwner)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return None
 
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from harness.input_file import NOT_JSON
 from harness.processes.managed import child_environment
 
 _TIMEOUT_S: Final = 5.0
@@ -77,7 +78,7 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)  # it ends with its parent
     try:
         borrowed = msgspec.json.decode(sys.stdin.buffer.readline(), type=Borrowed)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return 0  # its parent died before it could say
     sys.stdin.buffer.read()
     borrowed.give_back()

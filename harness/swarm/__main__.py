@@ -11,12 +11,12 @@ import traceback
 from collections.abc import Iterator
 
 import gevent
-import msgspec
 from gevent.event import AsyncResult
 from gevent.os import make_nonblocking, nb_read
 from gevent.queue import Queue
 
 from harness.errors import ExitCode, GatecrashError, InputError
+from harness.input_file import NOT_JSON
 from harness.swarm.control.runner import Swarm
 from harness.swarm.messaging.protocol import Event, FailureMessage, Quit, decode_command, decode_spec, encode_line
 from harness.swarm.recording.recorder import prepare_arrow
@@ -58,12 +58,12 @@ def _read_stdin(spec: AsyncResult, commands: Queue) -> None:
     first = next(lines, None)
     try:
         spec.set(None if first is None else decode_spec(first))
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         spec.set_exception(InputError(f"this is no description of a swarm: {error}"))
     for line in lines:
         try:
             commands.put(decode_command(line))
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             _tell(
                 FailureMessage(
                     message=f"this is no command: {line[:80]!r} ({error})", exit_code=int(ExitCode.BAD_INPUT)

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,7 @@ _PHASE_WITHIN_S: Final = 180.0
 _GONE_WITHIN_S: Final = 30.0
 _GRACE_S: Final = 2.0
 _FAULT_S: Final = 5.0
+_DURATION_S: Final = 18.0
 _STOPPED_S: Final = (1.0, LEASE_S + 3.0)
 _POLL_S: Final = 0.02
 
@@ -174,8 +176,9 @@ class _Room:
         self.temporary.mkdir(parents=True, exist_ok=True)
         self.temporary.chmod(0o711)
         with _toxiproxy(self.out) if self.death.external else contextlib.nullcontext("") as self.toxiproxy:
-            faults = [f"faults.0.experiment={self.death.experiment}", f"faults.0.length_s={_FAULT_S:g}"]
-            changes = [word for fault in faults for word in ("--set", fault)]
+            experiment = f"faults.0.experiment={self.death.experiment}"
+            asked = [experiment, f"faults.0.length_s={_FAULT_S:g}", f"duration_s={_DURATION_S:g}"]
+            changes = [word for change in asked for word in ("--set", change)]
             yield start(self.out, "smoke", "--seed", "7", *changes, temporary=self.temporary, extra=self.environment)
 
     @property
@@ -235,6 +238,7 @@ def _proxies(server: str) -> dict | None:
 
 
 def _carried_out(seed: int, number: int, sources: str, death: Death, out: Path) -> Outcome:
+    shutil.rmtree(out, ignore_errors=True)  # of a figure that was interrupted
     room = _Room(out, death)
     healed_s: float | None = None
     wrong: list[str] = []
@@ -249,6 +253,8 @@ def _carried_out(seed: int, number: int, sources: str, death: Death, out: Path) 
         except TimeoutError as error:
             wrong.append(str(error))
         ended = end(process, out)
+        (out / "stdout").write_text(ended.stdout)
+        (out / "stderr").write_text(ended.stderr)
         if not wrong:
             wrong += [*_of_the_faults(death, healed_s), *_of_the_end(death, ended), *_of_what_is_left(room, ended)]
             wrong += _of_the_next_start(room, ended) if ended.code == -signal.SIGKILL else []

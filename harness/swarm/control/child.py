@@ -16,6 +16,7 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from harness.errors import ExitCode, GatecrashError, NoVerdict
+from harness.input_file import NOT_JSON
 from harness.processes.managed import below, child_environment, end_all, ending, last_line
 from harness.processes.signals import uninterrupted
 from harness.record.paths import RunPaths
@@ -146,6 +147,6 @@ class SwarmChild:
         for line in self._process.stdout:
             try:
                 self._events.put(decode_event(line))
-            except msgspec.DecodeError as error:
+            except NOT_JSON as error:
                 self._events.put(FailureMessage(message=f"the load generator said something that is no event: {error}"))
         self._events.put(None)

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Final
 
 from harness.errors import GatecrashError, InputError
+from harness.input_file import is_file
 from harness.swarm.users.crashes import place_of
 
 TREE: Final = Path(__file__).resolve().parents[3]
@@ -37,7 +38,7 @@ def load_class(reference: str) -> type:
 def find_file(file: str) -> Path:
     """FILE of a "FILE:CLASS": a path, or one relative to the tree that gatecrash lives in. Raises `InputError`."""
     for path in (Path(file), TREE / file):
-        if path.is_file():
+        if is_file(path):
             return path.resolve()
     raise InputError(f"there is no file {file}", hint="give its path, or one relative to the working directory")
 
