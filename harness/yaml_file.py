@@ -283,6 +283,17 @@ def _choose(shape: shapes.Type, data: object) -> shapes.Type:
     return shape
 
 
+def mapping_at(type: type[Any], data: object, keys: Keys) -> tuple[dict[Any, Any], bool]:
+    """What stands in the mapping at `keys` of a document that leaves it out, and whether its keys are numbers."""
+    above = _shape_at(shapes.type_info(type), data, keys[:-1])
+    shape = _shape_at(shapes.type_info(type), data, keys)
+    fields = above.fields if keys and isinstance(above, shapes.StructType) else ()
+    factory = next((field.default_factory for field in fields if field.encode_name == keys[-1]), dict)
+    default: object = factory() if callable(factory) else {}
+    numbered = isinstance(shape, shapes.DictType) and isinstance(shape.key_type, shapes.IntType)
+    return (dict(default) if isinstance(default, dict) else {}), numbered
+
+
 def _names(shape: shapes.Type) -> list[str]:
     if not isinstance(shape, shapes.StructType):
         return []

@@ -15,19 +15,26 @@ if TYPE_CHECKING:
     from harness.record.verdict import Verdict
 
 
-def write(record: Record, verdict: Verdict, control: Record | None = None) -> None:
+def write(record: Record, verdict: Verdict, control: Record | None = None, into: Path | None = None) -> None:
     """Write report.html, report.md, junit.xml and verdict.json into the run directory, each whole or not at all.
 
     Raises OSError after it has written what it could. A verdict other than NO VERDICT is written only together with its
     reports, so that `gate` never answers what the command itself could not answer. `control`: of a paired run, the
     record that the verdict was compared with; null when there is none to be trusted.
+    `into`: another directory for them, made where there is none; the run directory stays as it is.
     """
+    from harness.record.paths import RunPaths
     from harness.record.reserve import give_back
     from harness.record.verdict import Decision
     from reports import html_page, json_document, junit_xml, markdown, view
 
-    paths, page = record.paths, view.build(record, verdict, control)
-    give_back(paths)
+    page = view.build(record, verdict, control)
+    if into is None:
+        paths = record.paths
+        give_back(paths)
+    else:
+        paths = RunPaths(root=into)
+        into.mkdir(parents=True, exist_ok=True)
     rendered = (
         (paths.junit, junit_xml.render(verdict)),
         (paths.report_markdown, markdown.render(page)),

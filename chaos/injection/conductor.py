@@ -31,6 +31,7 @@ from chaos.lease.lease import LEASE_S, Lease
 from chaos.proof.canary import wait_all_healed
 from chaos.specification.timeline import Kind, Planned, Step, schedule
 from harness.errors import EnvironmentProblem
+from harness.fault_change import FaultChange
 from harness.record.schema import SCHEMA_VERSION, FaultRun, FaultsDocument
 from harness.record.writer import write_document
 
@@ -135,6 +136,12 @@ class Conductor:
         self._t0_monotonic_s = t0_monotonic_s
         self._write()
         self._thread.start()
+
+    def changes(self) -> tuple[FaultChange, ...]:
+        """Every fault that came into force or was healed so far, in order; of each experiment first one, then the
+        other."""
+        found = [change for injection in self._injections for change in injection.changes()]
+        return tuple(sorted(found, key=lambda change: change.t_s))
 
     def in_force(self) -> tuple[str, ...]:
         """The experiments whose faults are in force now."""

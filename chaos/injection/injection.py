@@ -22,6 +22,7 @@ from chaos.proof.proof import Proof, Timing, blind, not_as_asked
 from chaos.specification.experiment import Site
 from chaos.specification.timeline import Planned
 from harness.errors import GatecrashError
+from harness.fault_change import FaultChange
 from harness.record.schema import FaultRun
 
 _RETRY_FIRST_S: Final = 0.1
@@ -124,6 +125,18 @@ class Injection:
         """End the canaries."""
         for canary in self.canaries:
             canary.stop()
+
+    def changes(self) -> list[FaultChange]:
+        """Whether and when it came into force, and was healed."""
+        timing, name = self._timing([canary.proof() for canary in self.canaries]), self.plan.experiment.name
+        found = []
+        if timing.requested_s is not None:
+            began_s = timing.requested_s if timing.effective_s is None else timing.effective_s
+            found.append(FaultChange(name, in_force=True, t_s=began_s))
+        if timing.heal_requested_s is not None and not self.in_force:
+            ended_s = timing.heal_requested_s if timing.healed_s is None else timing.healed_s
+            found.append(FaultChange(name, in_force=False, t_s=ended_s))
+        return found
 
     def document(self) -> FaultRun:
         """The state of the experiment, for faults.json."""

@@ -36,6 +36,7 @@ FOLDER: Final = Path(__file__).parents[1] / "experiments"
 GENERIC_NAMES: Final = ("cut", "hang", "latency", "errors", "drop", "stop", "kill")
 """Experiments that are made for an edge or a part, see `chaos.specification.generic`."""
 _SERVER_ERRORS: Final = 500
+_SCHEME: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:|\s*//")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _PROOF_S: Final = {"slow": 0.5, "hung": 1.5, "unanswered": 1.5, "stale": 1.5}
 """How much longer than its effect a window must be for the canary to see it."""
@@ -241,6 +242,8 @@ def _read(path: Path) -> Experiment:
     experiment = file.decode(Experiment)
     if not _NAME.fullmatch(experiment.name):
         raise file.error("expected lower-case letters, digits and dashes", "name")
+    if _SCHEME.match(experiment.runbook) and not experiment.runbook.startswith(("http://", "https://")):
+        raise file.error("expected a file or an http address", "runbook", hint="the report links to it")
     if experiment.length_s <= 0:
         raise file.error("expected a time above 0 s", "length_s")
     if experiment.tolerance_s is not None and experiment.tolerance_s <= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
@@ -15,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.fault_change import FaultChange
 from harness.shown import on_one_line
 from harness.swarm.messaging.protocol import Progress
 
@@ -58,7 +60,7 @@ class PlainObserver:
         self._prefix = f"{half} · " if half else ""
         self._began_s = time.monotonic()
         self._printed_s = -_PLAIN_EVERY_S
-        self._in_force: tuple[str, ...] = ()
+        self._changes: Sequence[FaultChange] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -69,11 +71,11 @@ class PlainObserver:
         """A new stretch of the rehearsal begins."""
         self._say(self._prefix + (f"{name}: {detail}" if detail else name))
 
-    def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
+    def progress(self, progress: Progress, changes: Sequence[FaultChange]) -> None:
         """One second of the run has passed."""
-        for text in _fault_changes(self._in_force, in_force, progress.t_s):
+        for text in _news(self._changes, changes):
             self.note(text)
-        self._in_force = in_force
+        self._changes = changes
         if progress.t_s - self._printed_s >= _PLAIN_EVERY_S:
             self._printed_s = progress.t_s
             steps = ", ".join(
@@ -112,7 +114,7 @@ class LiveObserver:
         self._began_s = time.monotonic()
         self._phases: list[tuple[str, str, float]] = []
         self._progress: Progress | None = None
-        self._in_force: tuple[str, ...] = ()
+        self._changes: Sequence[FaultChange] = ()
         self._live = Live(console=console, refresh_per_second=4, get_renderable=self._draw, transient=True)
 
     def __enter__(self) -> Self:
@@ -129,11 +131,11 @@ class LiveObserver:
             Text.assemble((f"{self._elapsed_s():6.1f} s  ", "dim"), (name, "bold"), "  ", on_one_line(detail))
         )
 
-    def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
+    def progress(self, progress: Progress, changes: Sequence[FaultChange]) -> None:
         """One second of the run has passed."""
-        for text in _fault_changes(self._in_force, in_force, progress.t_s):
+        for text in _news(self._changes, changes):
             self.note(text)
-        self._progress, self._in_force = progress, in_force
+        self._progress, self._changes = progress, changes
         self._steps |= dict.fromkeys(step for step, count in progress.users_by_step.items() if count)
 
     def note(self, text: str) -> None:
@@ -155,16 +157,17 @@ class LiveObserver:
             title_align="left",
             subtitle="Ctrl-C heals and stops",
             subtitle_align="right",
-            border_style="red" if self._in_force else "cyan",
+            border_style="red" if _in_force(self._changes) else "cyan",
         )
 
     def _run(self, progress: Progress) -> list[RenderableType]:
         clock = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=self._duration_s, completed=max(progress.t_s, 0.0), width=_CLOCK_WIDTH)
         clock.add_row(f"T{progress.t_s:+.0f} s", bar, f"{self._duration_s:.0f} s", "  ", _rates(progress))
+        broken = _in_force(self._changes)
         fault = (
-            Text(f"fault in force: {', '.join(self._in_force)}", style="bold red")
-            if self._in_force
+            Text(f"fault in force: {', '.join(broken)}", style="bold red")
+            if broken
             else Text(f"no fault in force{self._next_fault(progress.t_s)}", style="dim")
         )
         outcomes = Columns(
@@ -189,10 +192,25 @@ def _named(step: str, names: Mapping[str, str]) -> str:
     return f"{names.get(verb, verb)}{space}{outcome}"
 
 
-def _fault_changes(before: Sequence[str], now: Sequence[str], t_s: float) -> list[str]:
+def _news(before: Sequence[FaultChange], now: Sequence[FaultChange]) -> list[str]:
     """What to say of the faults that came into force and those that were healed since the last second."""
-    started = [f"fault in force: {name} (T{t_s:+.1f} s)" for name in sorted(set(now) - set(before))]
-    return started + [f"fault healed: {name} (T{t_s:+.1f} s)" for name in sorted(set(before) - set(now))]
+    told = Counter((change.experiment, change.in_force) for change in before)
+    news = []
+    for change in now:
+        if told[change.experiment, change.in_force]:
+            told[change.experiment, change.in_force] -= 1
+        else:
+            what = "in force" if change.in_force else "healed"
+            news.append(f"fault {what}: {change.experiment} (T{change.t_s:+.1f} s)")
+    return news
+
+
+def _in_force(changes: Sequence[FaultChange]) -> list[str]:
+    """The experiments whose faults are in force."""
+    balance = Counter[str]()
+    for change in changes:
+        balance[change.experiment] += 1 if change.in_force else -1
+    return sorted(name for name, count in balance.items() if count > 0)
 
 
 def _step_bars(steps: Sequence[tuple[str, int]]) -> Table:

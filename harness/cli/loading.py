@@ -54,12 +54,46 @@ def _experiment(fault: PlannedFault, source: ScenarioFile) -> Experiment:
             hint = f"{key} goes with {', '.join(experiments.GENERIC_NAMES)}"
             raise InputError(f"{fault.experiment} takes no {key}", key=key, hint=hint)
     is_file = experiments.is_path(fault.experiment)
-    loaded = experiments.load(_beside(source.folder, fault.experiment) if is_file else fault.experiment)
+    file = _beside(source.folder, fault.experiment)
+    loaded = experiments.load(file if is_file else fault.experiment)
+    if is_file:
+        require_known_metrics(file, loaded, own=own is not None)
     if own is not None:
         generic.require_on_platform(loaded, own.edges, own.parts)
         if not is_file:
             generic.require_own_expectations(loaded, own.edges, own.parts)
     return loaded
+
+
+_REFERENCE: Final = ("target_", "provider_")
+"""How the names of the reference system's metrics begin."""
+
+
+def require_known_metrics(path: Path, loaded: Experiment, *, own: bool) -> None:
+    """Raises InputError, at its place in the file, for a metric that the reference system does not have.
+
+    `own`: it is for a platform of the user's own, whose metrics nobody knows before it is asked.
+    """
+    from harness.stack.reference_check import reference_metrics
+    from harness.yaml_file import YamlFile, suggest
+
+    for section in ("steady_state", "guards", "expectations"):
+        for at, one in enumerate(getattr(loaded, section)):
+            name = getattr(one, "metric", "")
+            if not name or own or not name.startswith(_REFERENCE):
+                continue
+            known = reference_metrics()
+            if name not in known:
+                raise YamlFile(path).error(
+                    f"the reference system has no metric {name!r}", section, at, "metric",
+                    hint=suggest(name, tuple(known)),
+                )  # fmt: skip
+            for label in one.labels:
+                if label not in known[name]:
+                    hint = f"its labels are {', '.join(sorted(known[name])) or 'none'}"
+                    raise YamlFile(path).error(
+                        f"{name} has no label {label!r}", section, at, "labels", label, hint=hint
+                    )
 
 
 def _beside(folder: Path, path: str) -> Path:

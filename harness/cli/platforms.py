@@ -22,10 +22,12 @@ def require_fitting(
     """Raises InputError for an option that has no meaning for this scenario's platform."""
     from harness.scenario.own_options import is_url
     from harness.stack.choice import require_stack
+    from harness.stack.reference_check import require_known_rules
 
     own = source.scenario.platform
     if own is None:
         require_stack(stack or DEFAULT_STACK)
+        require_known_rules(source.scenario.on_sale, source.error)
         return
     if stack and not is_url(stack):
         raise InputError(

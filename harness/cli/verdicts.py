@@ -14,6 +14,7 @@ import typer
 from harness.cli.app import broken, fail, tell
 from harness.cli.judge import Judged, judge_record
 from harness.errors import ExitCode, GatecrashError, Interrupted, NoVerdict
+from harness.record.paths import RunPaths
 from harness.record.verdict import Decision, Reason, Verdict
 from harness.shown import on_one_line
 
@@ -45,12 +46,11 @@ def _escaped(text: str) -> str:
 
 
 if TYPE_CHECKING:
-    from harness.record.paths import RunPaths
     from harness.record.verdict import Verdict
 
 
-def judge(run: Path) -> Verdict:
-    """Audit, measure, grade and render the record in `run`.
+def judge(run: Path, into: Path | None = None) -> Verdict:
+    """Audit, measure, grade and render the record in `run`; `into`: a directory for the reports instead of `run`.
 
     When the reports cannot be written, this is reported and the verdict is NO VERDICT. Raises InputError when the
     record cannot be trusted, NoVerdict when the judging breaks, Interrupted when the user stops it.
@@ -59,9 +59,9 @@ def judge(run: Path) -> Verdict:
     try:
         judged = judge_record(run)
         try:
-            _render(judged)
+            _render(judged, into)
         except OSError as error:
-            return _unwritten(judged, error, again)
+            return _unwritten(judged, error, f"{again}, with --out DIR elsewhere", into)
     except KeyboardInterrupt as stop:
         raise Interrupted("interrupted before the verdict", hint=again) from stop
     except GatecrashError:
@@ -91,7 +91,7 @@ def conclude(paths: RunPaths, ended: GatecrashError | None, *, json: bool) -> Ex
     return exit_code_of(verdict)
 
 
-def _unwritten(judged: Judged, error: OSError, again: str) -> Verdict:
+def _unwritten(judged: Judged, error: OSError, again: str, into: Path | None) -> Verdict:
     """The verdict after some of its files could not be written; the other files then say so."""
     from harness.judging.unjudged import unwritten
     from harness.record.seal import seal_verdict
@@ -100,7 +100,7 @@ def _unwritten(judged: Judged, error: OSError, again: str) -> Verdict:
     reason = Reason(f"The report cannot be written: {error.strerror}.", f"mend that; {again}")
     verdict = seal_verdict(unwritten(judged.verdict, reason))
     with suppress(OSError):
-        _render(Judged(judged.record, verdict))
+        _render(Judged(judged.record, verdict), into)
     return verdict
 
 
@@ -122,12 +122,12 @@ def _leave_unjudged(paths: RunPaths, problem: GatecrashError) -> Verdict:
     return verdict
 
 
-def _render(judged: Judged) -> None:
+def _render(judged: Judged, into: Path | None = None) -> None:
     from reports import write
 
     if judged.control is not None:
-        _render(judged.control)
-    write(judged.record, judged.verdict, None if judged.control is None else judged.control.record)
+        _render(judged.control, None if into is None else RunPaths(root=into).control.root)
+    write(judged.record, judged.verdict, None if judged.control is None else judged.control.record, into)
 
 
 def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:

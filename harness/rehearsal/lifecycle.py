@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, Self
@@ -16,6 +16,7 @@ from typing import Final, Protocol, Self
 import msgspec
 
 from harness.errors import EnvironmentProblem, GatecrashError, InputError, Interrupted, NoVerdict
+from harness.fault_change import FaultChange
 from harness.processes.signals import shielded, uninterrupted
 from harness.record.paths import RunPaths
 from harness.record.schema import SelfTestSummary
@@ -65,8 +66,8 @@ class FaultConductor(Protocol):
     def start(self, t0_monotonic_s: float) -> None:
         """Begin the schedule on the release clock; returns at once."""
 
-    def in_force(self) -> tuple[str, ...]:
-        """The experiments whose faults are in force now."""
+    def changes(self) -> tuple[FaultChange, ...]:
+        """Every fault that came into force or was healed so far, in order."""
 
     def saw(self, figures: Mapping[str, float]) -> None:
         """Tell the conductor what the load generator measures now, by name: load_p99_ms, load_rps."""
@@ -92,7 +93,7 @@ class ProgressObserver(Protocol):
     def phase(self, name: str, detail: str = "") -> None:
         """A new stretch of the rehearsal begins."""
 
-    def progress(self, progress: Progress, in_force: tuple[str, ...]) -> None:
+    def progress(self, progress: Progress, changes: Sequence[FaultChange]) -> None:
         """One second of the run has passed."""
 
     def note(self, text: str) -> None:
@@ -298,7 +299,7 @@ def _observe(
         if why := conductor.stop_reason:
             raise Interrupted(f"{why}: faults healed, processes stopped", hint=f"the record is in {journal.paths.root}")
         if isinstance(event, Progress):
-            observer.progress(event, conductor.in_force())
+            observer.progress(event, conductor.changes())
             p99_ms = {} if event.p99_ms is None else {"load_p99_ms": event.p99_ms}
             conductor.saw({"load_rps": event.rps, **p99_ms})
         elif isinstance(event, Finished):

@@ -23,16 +23,18 @@ from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
 from harness.scenario import own_checks
 from harness.scenario.own_platform import OwnPlatform
-from harness.yaml_file import YamlFile, suggest, value_of
+from harness.yaml_file import YamlFile, mapping_at, suggest, value_of
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "scenarios"
 DEFAULT: Final = "playoff-presale"
 _SHOWN_MAX: Final = 60
 PARTY_MAX: Final = 16  # seats that a fan can go for at once, whatever the purchase limit
 
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+People = Annotated[int, Meta(ge=0, le=10_000_000)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what a record can hold
+Positive = Annotated[float, Meta(gt=0, le=1_000_000_000)]
+NotNegative = Annotated[float, Meta(ge=0, le=1_000_000_000)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 
@@ -58,7 +60,7 @@ class OnSale(_Section, frozen=True):
     opens_after_s: Positive = 40.0  # with a pre-queue: after the stack is asked for; all is to be up and armed before
     admission: Literal["fixed", "adaptive"] = "fixed"  # adaptive: steered by the share of holds that conflict
     admission_rate_per_s: Positive = 30.0  # adaptive: the first rate
-    admission_burst: Annotated[int, Meta(ge=1)] = 30  # admitted at once at most
+    admission_burst: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 30  # admitted at once at most
     admission_floor_per_s: Positive = 5.0  # adaptive: the lowest rate
     admission_ceiling_per_s: Positive = 60.0  # adaptive: the highest rate
     admission_valid_s: Positive = 600.0  # an admitted fan may buy for so long
@@ -129,12 +131,12 @@ class Load(_Section, frozen=True):
     Lurkers open the queue page, perhaps load it again, and leave without joining.
     """
 
-    fans: Count = 1000  # who want to buy
-    bots: Count = 0  # who want to buy by other means, see tactics
-    lurkers: Count = 0  # who look at the queue page and leave
-    spectators: Count = 100  # who follow the feed of seats
+    fans: People = 1000  # who want to buy
+    bots: People = 0  # who want to buy by other means, see tactics
+    lurkers: People = 0  # who look at the queue page and leave
+    spectators: People = 100  # who follow the feed of seats
     probes: Count = 8  # look at the seats once a second each, so that each fault meets somebody who does
-    workers: Annotated[int, Meta(ge=1)] | None = None  # null: one per spare core
+    workers: Annotated[int, Meta(ge=1, le=10_000)] | None = None  # null: one per spare core
     source_addresses: tuple[str, ...] = ()  # of all machines; each has its own local ports. Empty: as many as needed
     connect: Literal["warm", "cold"] = "warm"  # warm: connections are open before T0; cold: opened at T0
     rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms
@@ -261,7 +263,7 @@ class Scenario(_Section, frozen=True):
     name: Name  # names the run and its folder
     description: str  # what it rehearses, in a sentence
     duration_s: Positive  # from T0 to the end of the sale
-    seed: Count = 1  # of everything that is drawn
+    seed: Seed = 1  # of everything that is drawn
     settle_timeout_s: Positive = 30.0  # after the run, for the platform to come to rest
     minimum_grade: Literal["A", "B", "C", "D", "F"] = "C"  # below it the verdict is NOT READY
     on_sale: OnSale = OnSale()  # how the reference system is set up
@@ -417,6 +419,11 @@ class ScenarioFile:
 
     def _check_opening(self, scenario: Scenario) -> None:
         sale = scenario.on_sale
+        if scenario.platform is None and sale.hold_ttl_s >= scenario.duration_s:
+            raise self.error(
+                f"a hold lasts {sale.hold_ttl_s:g} s, and the run ends after {scenario.duration_s:g} s",
+                "on_sale", "hold_ttl_s", hint="no hold would end while it goes on: shorten it, or raise duration_s",
+            )  # fmt: skip
         if sale.queue_policy == "shuffle" and not sale.pre_queue_s:
             hint = "set on_sale.pre_queue_s: lots are drawn among the fans who gather before the opening"
             raise self.error("a shuffle without a pre-queue shuffles nobody", "on_sale", "queue_policy", hint=hint)
@@ -512,10 +519,15 @@ def _without_spectators(data: object) -> object:
 def _put(data: object, override: Override) -> None:
     *way, last = override.key.split(".")
     node = data
-    for key in way:
-        node = node.setdefault(key, {}) if isinstance(node, dict) else _item(node, key, override)
+    for at, key in enumerate(way, 1):
+        if isinstance(node, dict):
+            default, _ = mapping_at(Scenario, data, tuple(way[:at]))
+            node = node.setdefault(key, default)
+        else:
+            node = _item(node, key, override)
     if isinstance(node, dict):
-        node[last] = override.value
+        _, numbered = mapping_at(Scenario, data, tuple(way))
+        node[int(last) if numbered and last.isdecimal() else last] = override.value
     elif isinstance(node, list):
         _item(node, last, override)
         node[int(last)] = override.value

@@ -18,6 +18,8 @@ from msgspec import Meta
 from target.settings import SettingsError
 
 VENUES: Final = Path(__file__).parent / "venues"
+FILE_BYTES_MAX: Final = 1024 * 1024
+CAPACITY_MAX: Final = 1_000_000
 
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -120,14 +122,30 @@ def load(name_or_path: str, event: str) -> Venue:
     """The venue of that name in target/seats/venues/, or of that file. Raises `SettingsError` when it cannot be
     used.
     """
-    path = Path(name_or_path) if name_or_path.endswith(".toml") else VENUES / f"{name_or_path}.toml"
+    is_path = name_or_path.endswith(".toml")
+    path = Path(name_or_path) if is_path else VENUES / f"{name_or_path}.toml"
+    if not is_path and name_or_path not in (known := sorted(one.stem for one in VENUES.glob("*.toml"))):
+        raise SettingsError(
+            f"TARGET_VENUE={name_or_path!r}: no such venue (known: {', '.join(known)}, or a .toml file)"
+        )
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text()), VenueFile)
+        file = msgspec.convert(tomllib.loads(_text(path)), VenueFile)
         return Venue(_layout(file, event))
     except OSError as error:
         raise SettingsError(f"TARGET_VENUE={name_or_path!r}: {error.strerror}: {path}") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise SettingsError(f"TARGET_VENUE={name_or_path!r}: {path}: {error}") from error
+
+
+def _text(path: Path) -> str:
+    """What a regular file of bounded size holds. Raises OSError, ValueError."""
+    if not path.is_file() and path.exists():
+        raise ValueError("is no regular file")
+    with path.open("rb") as file:
+        content = file.read(FILE_BYTES_MAX + 1)
+    if len(content) > FILE_BYTES_MAX:
+        raise ValueError(f"is larger than {FILE_BYTES_MAX:,} bytes")
+    return content.decode()
 
 
 def _layout(file: VenueFile, event: str) -> Layout:
@@ -144,6 +162,8 @@ def _layout(file: VenueFile, event: str) -> Layout:
     if len({section.id for section in sections}) != len(sections):
         raise ValueError("a section is listed twice")
     capacity = sum(row.seats for section in sections for row in section.rows)
+    if capacity > CAPACITY_MAX:
+        raise ValueError(f"{capacity:,} seats, and at most {CAPACITY_MAX:,} can be sold")
     return Layout(event, file.title, file.currency, capacity, file.prices_cents, sections)
 
 

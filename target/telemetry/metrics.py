@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+_SAMPLES: Final = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -117,3 +120,14 @@ CHECKOUTS_JOURNALED: Final = Gauge(
 ORDERS_PARKED: Final = Gauge(
     "target_orders_parked", "Checkouts waiting for the primary to come back", multiprocess_mode="livemostrecent"
 )
+
+
+def names_of(*parts: Iterable[object]) -> dict[str, tuple[str, ...]]:
+    """Name of each sample of the metrics among these → its labels."""
+    found: dict[str, tuple[str, ...]] = {}
+    for metric in (one for part in parts for one in part if isinstance(one, Counter | Gauge | Histogram)):
+        [family] = metric.describe()
+        ends = _SAMPLES[family.type]
+        labels = tuple(metric._labelnames)
+        found |= {f"{family.name}{end}": (*labels, "le") if end == "_bucket" else labels for end in ends}
+    return found

@@ -225,7 +225,7 @@ class Records:
     def make(self, dice: random.Random, room: Path) -> str:
         if self._good is None:
             self._good = room.parent / "good-record"
-            RunBuilder(fans=4).write(self._good)
+            RunBuilder(fans=4, faulty=False).write(self._good)
         run = room / "run"
         shutil.rmtree(run, ignore_errors=True)
         shutil.copytree(self._good, run)
@@ -270,7 +270,7 @@ class Verdicts(_File):
     def take(self, room: Path) -> None:
         if self._record is None:
             self._record = room.parent / "verdict-record"
-            RunBuilder(fans=1).write(self._record)
+            RunBuilder(fans=1, faulty=False).write(self._record)
             self._verdict = judge_record(self._record).verdict
         shutil.copy(room / self.file, self._record / self.file)
         gate.decide(self._record, lambda _: self._verdict, None)

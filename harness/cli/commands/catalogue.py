@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
 from harness.cli.app import experiment_app, scenario_app
-from harness.cli.loading import load_planned
+from harness.cli.loading import load_planned, require_known_metrics
 from harness.cli.options import Changes, ExperimentName, Locustfile, PlatformClass, ScenarioName, StackName
 from harness.errors import InputError
 from harness.scenario import Edge, Part, PlannedFault
@@ -131,6 +132,8 @@ def experiment_check(experiment: ExperimentName) -> None:
     from chaos.specification import experiment as experiments
 
     loaded = experiments.load(experiment)
+    if experiments.is_path(experiment):
+        require_known_metrics(Path(experiment), loaded, own=False)
     typer.echo(
         f"{loaded.name}: ok ({_counted(len(loaded.faults), 'fault')}, "
         f"{_counted(len(loaded.expectations), 'expectation')}, "

@@ -17,7 +17,7 @@ from harness.cli.verdicts import answer, exit_code_of, judge
 from harness.errors import InputError, NoVerdict
 
 if TYPE_CHECKING:
-    from harness.record.verdict import Paired
+    from harness.record.verdict import Paired, Verdict
 
 Grade = Literal["A", "B", "C", "D", "F"]
 
@@ -44,16 +44,24 @@ def gate(run: RunDir, min_grade: MinGrade = None, json: AsJson = False) -> None:
 
 
 @app.command(short_help="Judge and render a finished run again.")
-def report(run: RunDir, json: AsJson = False) -> None:
+def report(
+    run: RunDir,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", parser=path_of, help="Where the report is written, instead of RUN."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
     """Audit, grade and render a record again; nothing is run.
 
     \b
     gatecrash report runs/20261123-101500-smoke-1a2b
+    gatecrash report /mnt/read-only/20261123-101500-smoke-1a2b --out /tmp/report
     """
     from harness.record.paths import RunPaths
 
-    verdict = judge(run)
-    answer(verdict, RunPaths(root=run), json=json)
+    verdict = judge(run, out)
+    answer(verdict, RunPaths(root=out or run), json=json)
     raise typer.Exit(exit_code_of(verdict))
 
 
@@ -71,14 +79,21 @@ def compare(
     from harness import paired
 
     one, two = judge_record(base), judge_record(run)
+    names = one.record.run.scenario_name, two.record.run.scenario_name
+    if names[0] != names[1]:
+        hint = f"compare {names[0]} with {names[0]}"
+        raise InputError(f"{base} is a run of {names[0]} and {run} one of {names[1]}", hint=hint)
     found = paired.compare(
         one.record, one.verdict, two.record, two.verdict, str(base), order="two records", names=("base", "run")
     )
     if found.left_out:
         raise NoVerdict(f"there is nothing to compare: {found.left_out}")
     if json:
-        print_json(found)
+        print_json(msgspec.to_builtins(found) | {"run_verdict": two.verdict.verdict, "run_grade": two.verdict.grade})
     else:
+        for name, judged in (("base", one), ("run", two)):
+            typer.echo(f"{name}: {_in_brief(judged.verdict)}")
+        typer.echo()
         _show_comparison(found)
 
 
@@ -112,6 +127,10 @@ def selftest(
     else:
         command.show(result, Console())
     raise typer.Exit(result.exit_code)
+
+
+def _in_brief(verdict: Verdict) -> str:
+    return str(verdict.verdict) if verdict.grade is None else f"{verdict.verdict}, grade {verdict.grade}"
 
 
 def _show_comparison(found: Paired) -> None:

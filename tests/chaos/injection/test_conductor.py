@@ -110,6 +110,11 @@ def test_it_says_what_is_in_force(ours: ProxyServer, path: Path) -> None:
         conductor.start(time.monotonic())
         wait_until(lambda: conductor.in_force() == ("redis-down",))
         wait_until(lambda: conductor.in_force() == ())
+        conductor.finish()
+        [run] = conductor.runs()
+        began, ended = conductor.changes()
+        assert (began.experiment, began.in_force, began.t_s) == ("redis-down", True, run.t_effective_s)
+        assert (ended.experiment, ended.in_force, ended.t_s) == ("redis-down", False, run.t_healed_s)
 
 
 def test_a_slow_answer_is_measured(ours: ProxyServer, path: Path) -> None:

@@ -173,3 +173,23 @@ def test_room_is_given_back_once_and_nothing_happens_where_none_was_kept(tmp_pat
     for _ in range(2):
         give_back(paths)
         assert not paths.reserve.exists()
+
+
+def test_the_report_of_a_run_that_cannot_be_written_to_goes_elsewhere(tmp_path: Path) -> None:
+    with tiny_disk(tmp_path / "disk", 8192) as disk:
+        paths = RunBuilder(fans=4, faulty=False).write(disk / "run")
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        report = [sys.executable, "-m", "harness", "report", str(paths.root)]
+        code, out, err = ended(subprocess.Popen(report, cwd=ROOT, stdout=-1, stderr=-1, text=True))
+        assert (code, out.splitlines()[0]) == (ExitCode.NO_VERDICT, "NO VERDICT")
+        [said] = err.splitlines()
+        assert "Read-only file system" in said
+        assert "--out DIR" in said
+        elsewhere = tmp_path / "not" / "yet"
+        code, out, err = ended(
+            subprocess.Popen([*report, "--out", str(elsewhere)], cwd=ROOT, stdout=-1, stderr=-1, text=True)
+        )
+        assert (code, out.splitlines()[0].split()[0], err) == (ExitCode.READY, "READY", "")
+        assert all(files_of(RunPaths(root=elsewhere)))
+        assert not any(files_of(paths))
+        assert f"report: {elsewhere / 'report.html'}" in out

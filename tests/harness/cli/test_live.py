@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from harness.cli.live import LiveObserver, PlainObserver, observer
+from harness.fault_change import FaultChange
 from harness.swarm.messaging.protocol import Progress
 
 SECOND = Progress(
@@ -18,6 +19,10 @@ SECOND = Progress(
 )
 
 
+BROKEN = FaultChange("redis-down", in_force=True, t_s=2.006)
+HEALED = FaultChange("redis-down", in_force=False, t_s=4.09)
+
+
 def test_no_terminal_gets_plain_lines() -> None:
     assert isinstance(observer(Console(file=io.StringIO()), 50), PlainObserver)
 
@@ -25,16 +30,16 @@ def test_no_terminal_gets_plain_lines() -> None:
 def test_plain_lines_tell_phase_rate_users_and_faults(capsys: pytest.CaptureFixture[str]) -> None:
     view = PlainObserver(50)
     view.phase("arm", "1,000 fans")
-    view.progress(SECOND, ("redis-down",))
-    view.progress(SECOND, ())
+    view.progress(SECOND, [BROKEN])
+    view.progress(SECOND, [BROKEN, HEALED])
     said = capsys.readouterr()
     assert said.out == ""
     lines = [re.sub(r"^\[ *[0-9.]+ s\] ", "", line) for line in said.err.splitlines()]
     assert lines == [
         "arm: 1,000 fans",
-        "fault in force: redis-down (T+6.0 s)",
+        "fault in force: redis-down (T+2.0 s)",
         "T+6 s of 50: 4,321 requests, 810/s, p99 93 ms; users: positions 700, hold 12",
-        "fault healed: redis-down (T+6.0 s)",
+        "fault healed: redis-down (T+4.1 s)",
     ]
 
 
@@ -45,7 +50,7 @@ def test_a_terminal_gets_a_panel_with_the_fault_in_force() -> None:
     assert isinstance(view, LiveObserver)
     with view:
         view.phase("release", "1,100 users")
-        view.progress(SECOND, ("redis-down",))
+        view.progress(SECOND, [BROKEN])
     shown = screen.getvalue()
     for text in (
         "release",

@@ -415,3 +415,23 @@ def test_a_record_in_place_of_a_control_is_refused(tmp_path: Path) -> None:
     itself = judged(tmp_path / "itself")
     itself.control.root.symlink_to(".")
     assert "control/run.json: is the control of another run" in refusal(itself.root)
+
+
+def compared(*runs: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", "compare", *map(str, runs)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_compare_shows_both_verdicts(tmp_path: Path) -> None:
+    done = compared(judged(tmp_path / "one").root, judged(tmp_path / "two", slow()).root)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == ["base: READY, grade A", "run: NOT READY, grade F"]
+
+
+def test_runs_of_different_scenarios_are_not_compared(tmp_path: Path) -> None:
+    one, two = judged(tmp_path / "one"), judged(tmp_path / "two", sound().changed(scenario_name="smoke"))
+    done = compared(one.root, two.root)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "a run of playoff-presale and" in done.stderr
+    assert "one of smoke" in done.stderr

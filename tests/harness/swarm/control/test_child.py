@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from harness.errors import NoVerdict
+from harness.fault_change import FaultChange
 from harness.record.paths import RunPaths
 from harness.record.schema import Anomaly
 from harness.rehearsal.journal import RunJournal
@@ -65,7 +66,7 @@ class Quiet:
     def deaths(self) -> tuple[Anomaly, ...]:
         return ()
 
-    def in_force(self) -> tuple[str, ...]:
+    def changes(self) -> tuple[FaultChange, ...]:
         return ()
 
     def saw(self, _: object) -> None: ...

@@ -1,0 +1,13 @@
+"""A planned fault that came into force or was healed: what who breaks tells who shows it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class FaultChange(msgspec.Struct, frozen=True):
+    """`t_s`: seconds from T0, as the canaries saw it, or as it was asked for where they have not seen it yet."""
+
+    experiment: str
+    in_force: bool
+    t_s: float
