@@ -6,6 +6,7 @@ What is wrong in a file is said in one line with file, line, key, what was expec
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Sequence
 from enum import StrEnum
@@ -487,6 +488,8 @@ def find(name_or_path: str) -> Path:
     if path.suffix in {".yaml", ".yml"} or is_file(path):
         if is_file(path):
             return path
+        if os.path.lexists(path):
+            return path  # reading it says what it is
         raise InputError("no such file", file=name_or_path, hint="give a scenario file, or a name from `scenario list`")
     shipped = FOLDER / f"{name_or_path}.yaml"
     if not is_file(shipped):
