@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import __version__
+from harness.commit import commit_of
 from harness.processes.ports import free_ports
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +59,17 @@ def test_every_file_of_the_rooms_is_in_it(wheel: Path) -> None:
     }
     assert missing == moved.keys()
     assert set(moved.values()) <= carried
+
+
+def test_it_says_which_commit_it_was_built_from(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    told = subprocess.run(
+        [sys.executable, "-c", "import gatecrash, sys; sys.argv[1:] = ['--version']; gatecrash.main()"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert told.stdout.split() == ["gatecrash", __version__, commit_of(ROOT)]
 
 
 def test_chaos_toolkit_finds_our_functions_in_it(wheel: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from chaos.commands import chaos_app
 from harness import __version__
+from harness.record.versions import commit
 from harness.shown import on_one_line
 
 app = typer.Typer(
@@ -24,7 +25,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 READY, 1 NOT READY, 2 bad usage or input, 3 NO VERDICT, 4 an invariant was violated, "
     "130 interrupted.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -47,7 +47,7 @@ app.add_typer(chaos_app, name="chaos")
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"gatecrash {__version__}")
+        typer.echo(" ".join(filter(None, ["gatecrash", __version__, commit()])))
         raise typer.Exit
 
 

