@@ -13,14 +13,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from harness.record.reader import Record
     from harness.record.verdict import Verdict
+    from harness.runs.past import Past
 
 
-def write(record: Record, verdict: Verdict, control: Record | None = None, into: Path | None = None) -> None:
+def write(
+    record: Record,
+    verdict: Verdict,
+    control: Record | None = None,
+    *,
+    past: Past | None = None,
+    into: Path | None = None,
+) -> None:
     """Write report.html, report.md, junit.xml and verdict.json into the run directory, each whole or not at all.
 
     Raises OSError after it has written what it could. A verdict other than NO VERDICT is written only together with its
     reports, so that `gate` never answers what the command itself could not answer. `control`: of a paired run, the
-    record that the verdict was compared with; null when there is none to be trusted.
+    record that the verdict was compared with; null when there is none to be trusted. `past`: the runs before it.
     `into`: another directory for them, made where there is none; the run directory stays as it is.
     """
     from harness.record.paths import RunPaths
@@ -28,7 +36,7 @@ def write(record: Record, verdict: Verdict, control: Record | None = None, into:
     from harness.record.verdict import Decision
     from reports import html_page, json_document, junit_xml, markdown, view
 
-    page = view.build(record, verdict, control)
+    page = view.build(record, verdict, control, past)
     if into is None:
         paths = record.paths
         give_back(paths)

@@ -22,6 +22,7 @@ def render(page: Page) -> str:
     return environment.get_template("report.html.j2").render(
         page=page,
         overlay_chart=charts.overlay_chart,
+        exams={exam.name: exam for exam in page.examinations},
         timeline=None if page.timeline is None else charts.timeline_chart(page.timeline),
         release=None if page.release is None else charts.release_chart(page.release),
     )

@@ -32,15 +32,23 @@ def _headline(page: Page) -> Iterable[str]:
             f"- {_plain(said)} → {_plain(action)}" for said, action in group.lines
         )
     yield f"{_plain(head.scenario)} · {_plain(head.run_id)} · {_plain(head.when)}"
-    facts = [_fact(fact) for fact in (*head.load, *head.instrument_facts)]
-    if head.instrument:
-        facts.insert(len(head.load), f"- Load generator: **{head.instrument.word}**")
+    one = page.page_one
+    if one.banner:
+        yield f"**Planted bug.** {_plain(one.banner)}"
+    if one.business:
+        yield "\n".join(_fact(fact) for fact in one.business)
+    facts = [_fact(fact) for fact in (*head.load, *one.trust)]
     facts += [f"- {_plain(reason)}" for reason in head.instrument_reasons]
-    yield "\n".join(facts) if facts else "No load was delivered."
+    yield "\n".join(facts) if head.load else "\n\n".join(("No load was delivered.", *facts))
+    if one.capacity:
+        yield "\n".join(_fact(fact) for fact in one.capacity)
+    yield f"**Since the last comparable run:** {_plain(one.change.lede)}"
+    if one.change.rows:
+        yield "\n".join(f"- {row.state.glyph} {row.state.word}: {_plain(row.text)}" for row in one.change.rows)
 
 
 def _fact(fact: Fact) -> str:
-    return f"- {_plain(fact.label)}: **{_plain(fact.value)}** ({_plain(fact.note)})"
+    return f"- {_plain(fact.label)}: **{_plain(fact.value)}**" + (f" ({_plain(fact.note)})" if fact.note else "")
 
 
 def _findings(page: Page) -> Iterable[str]:
@@ -48,6 +56,7 @@ def _findings(page: Page) -> Iterable[str]:
     lines = [
         f"{number}. {finding.state.glyph} **{finding.state.word}: {_plain(finding.title)}.** {_plain(finding.evidence)}"
         + (f" Why: {_plain(finding.cause)}" if finding.cause else "")
+        + f" ({_plain(finding.standing)})"
         + (f" Runbook: {_plain(finding.runbook)}" if finding.runbook else "")
         for number, finding in enumerate(page.findings, start=1)
     ]
@@ -160,6 +169,17 @@ def _faults(page: Page) -> Iterable[str]:
 
 
 def _rest(page: Page) -> Iterable[str]:
+    if page.coverage:
+        yield "## Coverage"
+        rows = [
+            (
+                _plain(row.component),
+                row.tally,
+                "; ".join(f"{cell.state.glyph} {_plain(cell.experiment)}" for cell in row.cells),
+            )
+            for row in page.coverage
+        ]
+        yield _table(("Component", "Proven", "Faults"), rows)
     if page.untested:
         yield "## Not tested"
         yield "\n".join(f"- {_plain(gap.what)}: {_plain(gap.why)}" for gap in page.untested)

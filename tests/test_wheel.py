@@ -37,7 +37,7 @@ def test_it_adds_only_gatecrash_to_site_packages(wheel: Path) -> None:
     "name",
     [
         "scenarios/playoff-presale.yaml", "chaos/experiments/redis-down.yaml", "reports/templates/report.html.j2",
-        "target/__main__.py", "harness/cli/entry.py",
+        "target/__main__.py", "harness/cli/entry.py", "docs/runbooks.md",
     ],
 )  # fmt: skip
 def test_it_carries_what_the_rooms_need(wheel: Path, name: str) -> None:

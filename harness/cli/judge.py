@@ -40,6 +40,7 @@ def judge_record(run: Path) -> Judged:
 def _alone(run: Path) -> Judged:
     """The verdict on a record without its control; not sealed."""
     from chaos.proof import expectations
+    from chaos.proof.coverage import coverage
     from harness.audit import audit
     from harness.causes import with_causes
     from harness.judging.grade import grade
@@ -53,6 +54,7 @@ def _alone(run: Path) -> Judged:
     indicators, invariants = measure(record, seen), audit(record, seen.everything)
     faults, examinations = expectations.judge(record), examine(record, seen)
     verdict = grade(record, indicators, invariants, faults, examinations, seen=seen)
+    verdict = msgspec.structs.replace(verdict, coverage=coverage(record.run, record.faults.faults))
     return Judged(record, with_causes(record, verdict, seen))
 
 

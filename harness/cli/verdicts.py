@@ -123,11 +123,14 @@ def _leave_unjudged(paths: RunPaths, problem: GatecrashError) -> Verdict:
 
 
 def _render(judged: Judged, into: Path | None = None) -> None:
+    from harness.runs.past import before
     from reports import write
 
     if judged.control is not None:
         _render(judged.control, None if into is None else RunPaths(root=into).control.root)
-    write(judged.record, judged.verdict, None if judged.control is None else judged.control.record, into)
+    record, control = judged.record, None if judged.control is None else judged.control.record
+    past = before(record.paths.root.parent, record.run)
+    write(record, judged.verdict, control, past=past, into=into)
 
 
 def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:

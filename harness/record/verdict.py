@@ -292,6 +292,16 @@ class StepHops(Struct, frozen=True):
     hops: tuple[Hop, ...]
 
 
+class Coverage(Struct, frozen=True):
+    """One experiment that this platform could be put to. status: proven | not_proven | not_planned."""
+
+    experiment: str
+    component: str
+    kind: str
+    status: str = "not_planned"
+    note: str = ""
+
+
 class Reason(Struct, frozen=True):
     """One reason for NO VERDICT or NOT READY, or for a grade held down, and what to do about it."""
 
@@ -424,7 +434,8 @@ class Verdict(Struct, frozen=True):
     `reason` is the first. `judged_by`: version and digest of the sources of the gatecrash that judged; the same
     gatecrash gives the same bytes for the same record. `seal`: see `harness.record.seal`; "" where there was no key.
     `unaudited`: why nothing was audited; "" where an audit was made. `causes`: why objectives, expectations and
-    recoveries were missed. `hops`: where the time of each traced step went; empty without spans.
+    recoveries were missed. `hops`: where the time of each traced step went; empty without spans. `coverage`: the
+    experiments that the platform could be put to, and which of them this run proved.
     """
 
     schema: str
@@ -454,6 +465,7 @@ class Verdict(Struct, frozen=True):
     unaudited: str = ""
     causes: tuple[Cause, ...] = ()
     hops: tuple[StepHops, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
 
     def cause_of(self, finding_id: str) -> Cause | None:
         """The cause of the finding with this id; null when there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Sequence
 from functools import cache
@@ -20,8 +21,16 @@ _DIGITS: Final = 12
 
 
 def collect() -> dict[str, str]:
-    """Name → version of gatecrash (with its commit where that is known), of Python and of the packages used."""
-    found = {"gatecrash": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    """Name → version of gatecrash (with its commit where that is known), of Python and of the packages used.
+
+    And the class of the machine: its platform and how many processors it has.
+    """
+    found = {
+        "gatecrash": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": str(os.cpu_count() or 0),
+    }
     if known := commit():
         found["commit"] = known
     for package in _PACKAGES:

@@ -14,6 +14,7 @@ from reports.charts.canvas import Size, stack
 from reports.charts.fault_strip import draw_faults, fault_rows, shade
 from reports.charts.panels import draw_breakers, draw_buyers, draw_lane, draw_requests, draw_trouble
 from reports.charts.svg import COLOURS
+from reports.view.chart_data import timeline_seen
 from reports.view.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def draw(data: Timeline, size: Size) -> str:
             shade(axis, data.faults)
         _clock(axes, data, size)
         faults = ", ".join(f"{w.name} from {w.start_s:.1f} to {w.end_s:.1f} s" for w in data.faults) or "none"
-        return svg.inline(figure, name, "The run on the release clock", f"Faults, shaded in every panel: {faults}.")
+        return svg.inline(figure, name, "The run on the release clock", f"Faults: {faults}. {timeline_seen(data)}")
 
 
 def _clock(axes: list[Axes], data: Timeline, size: Size) -> None:

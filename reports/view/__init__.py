@@ -10,35 +10,57 @@ from harness.judging.notes import grouped
 from harness.record.reader import Record
 from harness.record.schema import Struct
 from harness.record.verdict import Verdict
+from harness.runs.past import Past
 from reports import text
 from reports.view import (
+    chart_data,
+    checklist,
+    coverage,
     examinations,
     faults,
     frames,
     headline,
+    hops,
     indicators,
     invariants,
     journey,
     limits,
     method,
+    page_one,
     paired,
+    runbooks,
     timeline,
     untested,
     words,
 )
+from reports.view.chart_data import ChartTable
+from reports.view.coverage import CoverageRow
 from reports.view.examinations import ExaminationView
 from reports.view.faults import FaultView
 from reports.view.headline import FindingView, Headline
+from reports.view.hops import HopRow
 from reports.view.indicators import IndicatorRow, TimingRow
 from reports.view.invariants import InvariantView
 from reports.view.journey import FunnelRow
 from reports.view.limits import LimitsSection
 from reports.view.method import Method
+from reports.view.page_one import PageOne
 from reports.view.paired import PairedView
+from reports.view.runbooks import Runbook
 from reports.view.timeline import Release, Timeline
 from reports.view.untested import Gap
 
-_IN_THEIR_WORDS: Final = ("headline", "findings", "funnel", "indicators", "timings", "invariants", "untested")
+_IN_THEIR_WORDS: Final = (
+    "headline",
+    "page_one",
+    "findings",
+    "funnel",
+    "indicators",
+    "timings",
+    "invariants",
+    "untested",
+    "checklist",
+)
 """What is told in the words that a platform of the user's own has for seats and holds."""
 
 
@@ -47,42 +69,63 @@ class Page(Struct, frozen=True):
 
     title: str
     headline: Headline
+    page_one: PageOne
     findings: tuple[FindingView, ...]
+    runbooks: tuple[Runbook, ...]
     timeline: Timeline | None
+    timeline_table: ChartTable | None
     release: Release | None
+    release_table: ChartTable | None
     funnel: tuple[FunnelRow, ...]
     indicators: tuple[IndicatorRow, ...]
     timings: tuple[TimingRow, ...]
+    hops: tuple[HopRow, ...]
     paired: PairedView | None
     invariants: tuple[InvariantView, ...]
     selftest: str
     examinations: tuple[ExaminationView, ...]
     faults: tuple[FaultView, ...]
     limits: LimitsSection
+    coverage: tuple[CoverageRow, ...]
     untested: tuple[Gap, ...]
+    checklist: tuple[str, ...]
     anomalies: tuple[tuple[str, str, str], ...]
     method: Method
 
 
-def build(record: Record, verdict: Verdict, control: Record | None = None) -> Page:
-    """The page for a record and the verdict on it; `control`: what a paired run was compared with."""
+def build(record: Record, verdict: Verdict, control: Record | None = None, past: Past | None = None) -> Page:
+    """The page for a record and the verdict on it.
+
+    `control`: what a paired run was compared with. `past`: the runs before it in the same folder.
+    """
     tables = frames.read(record)
+    findings, headroom = headline.findings(verdict), limits.limits(record, tables)
+    course, close_up = timeline.timeline(record, tables), timeline.release(record, tables)
     page = Page(
         title=f"{verdict.verdict.value} · {verdict.scenario}",
         headline=headline.headline(record.run, verdict),
-        findings=headline.findings(verdict),
-        timeline=timeline.timeline(record, tables),
-        release=timeline.release(record, tables),
+        page_one=page_one.page_one(record.run, verdict, findings, headroom, past or Past()),
+        findings=findings,
+        runbooks=runbooks.embedded(
+            [*(finding.runbook for finding in findings), *(fault.runbook for fault in verdict.faults)]
+        ),
+        timeline=course,
+        timeline_table=None if course is None else chart_data.timeline_table(course),
+        release=close_up,
+        release_table=None if close_up is None else chart_data.release_table(close_up),
         funnel=journey.funnel(record, tables),
         indicators=indicators.indicators(verdict.slis),
         timings=indicators.timings(tables, verdict.generator),
+        hops=hops.hop_rows(verdict.hops),
         paired=paired.paired(record, verdict, control),
         invariants=invariants.invariants(verdict.invariants),
         selftest=invariants.selftest(record.run.selftest),
         examinations=examinations.examinations(verdict.examinations),
         faults=faults.faults(record, verdict),
-        limits=limits.limits(record, tables),
+        limits=headroom,
+        coverage=coverage.matrix(verdict.coverage),
         untested=untested.untested(record, verdict),
+        checklist=checklist.checklist(verdict),
         anomalies=tuple((text.at(n.t_first_s), n.source, n.sentence) for n in grouped(record.run.anomalies)),
         method=method.method(record, verdict),
     )

@@ -18,7 +18,7 @@ from harness.record.verdict import (
     Verdict,
 )
 from reports import text
-from reports.view import words
+from reports.view import runbooks, words
 from reports.view.words import State
 
 _TONES: Final = {Decision.READY: "good", Decision.NOT_READY: "bad", Decision.NO_VERDICT: "warn"}
@@ -56,13 +56,19 @@ class Chip(Struct, frozen=True):
 
 
 class FindingView(Struct, frozen=True):
-    """One finding, ready to print. `gist`: as much of the evidence as the first screen has room for."""
+    """One finding, ready to print. `gist`: as much of the evidence as the first screen has room for.
+
+    `anchor`: the id of the runbook in the page; "" when it is not in it. `standing`: since when it is open, and
+    who owns it.
+    """
 
     state: State
     title: str
     evidence: str
     runbook: str
     cause: str = ""
+    anchor: str = ""
+    standing: str = "no owner named"
 
     @property
     def gist(self) -> str:
@@ -99,13 +105,11 @@ class Headline(Struct, frozen=True):
     instrument_reasons: tuple[str, ...]
     chips: tuple[Chip, ...]
     tally: str
-    worst: FindingView | None
-    worst_label: str
+    weakest: FindingView | None
 
 
 def headline(run: RunDocument, verdict: Verdict) -> Headline:
     """The first screen of a verdict."""
-    label, worst = _worst(verdict)
     return Headline(
         word=verdict.verdict.value,
         tone=_TONES[verdict.verdict],
@@ -125,8 +129,7 @@ def headline(run: RunDocument, verdict: Verdict) -> Headline:
         instrument_reasons=() if verdict.generator is None else _few(verdict.generator.reasons),
         chips=tuple(_chip(result) for result in verdict.invariants),
         tally=_tally(verdict.invariants),
-        worst=worst,
-        worst_label=label,
+        weakest=_weakest_of(verdict),
     )
 
 
@@ -165,6 +168,7 @@ def _finding(verdict: Verdict, finding: Finding) -> FindingView:
         title=finding.title,
         evidence=finding.evidence,
         runbook=finding.runbook,
+        anchor=runbooks.anchor_of(finding.runbook),
         cause="" if cause is None else text.capitalised(cause.sentence),
     )
 
@@ -174,14 +178,10 @@ def _few(reasons: tuple[str, ...]) -> tuple[str, ...]:
     return reasons if hidden <= 0 else (*reasons[:_REASONS_MAX], f"and {text.counted(hidden, 'more reason')}")
 
 
-def _worst(verdict: Verdict) -> tuple[str, FindingView | None]:
-    ranked = _ranked(verdict.findings)
-    if ranked:
-        return "Worst finding", _finding(verdict, ranked[0])
+def _weakest_of(verdict: Verdict) -> FindingView | None:
+    """The indicator with the fewest points; null where none has any."""
     scored = [sli for sli in verdict.slis if sli.score is not None]
-    if not scored:
-        return "Worst finding", None
-    return "Weakest indicator", _weakest(min(scored, key=lambda sli: sli.score or 0.0))
+    return _weakest(min(scored, key=lambda sli: sli.score or 0.0)) if scored else None
 
 
 def _weakest(sli: SliResult) -> FindingView:

@@ -19,14 +19,14 @@ def words(text: str) -> str:
 def test_findings_are_ranked_gravest_first(record: Record) -> None:
     page = view.build(record, verdicts.not_ready(record))
     assert [finding.state.word for finding in page.findings] == ["critical", "minor", "info"]
-    assert page.headline.worst == page.findings[0]
+    assert page.page_one.top == tuple(enumerate(page.findings, start=1))
 
 
 def test_without_findings_the_weakest_indicator_is_named(record: Record) -> None:
     page = view.build(record, replace(verdicts.ready(record), findings=()))
-    assert page.headline.worst_label == "Weakest indicator"
-    assert page.headline.worst is not None
-    assert page.headline.worst.title == "Hold response time, p99"
+    assert page.page_one.top == ()
+    assert page.headline.weakest is not None
+    assert page.headline.weakest.title == "Hold response time, p99"
 
 
 def test_indicators_are_ordered_weakest_scored_first_then_unscored(record: Record) -> None:

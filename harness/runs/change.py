@@ -1,0 +1,100 @@
+"""What changed from one verdict to the next. A change of an indicator counts only if it matters. Pure.
+
+Runs differ by chance. A change matters when the objective is met in one run and missed in the other, or its score moved
+by `POINTS`, or, without an objective, the value moved by `SHARE` of the larger one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from harness.record.schema import Struct
+from harness.record.verdict import Finding, SliResult, Status, Verdict
+
+POINTS: Final = 5.0
+SHARE: Final = 0.2
+
+
+class IndicatorChange(Struct, frozen=True):
+    """One indicator that changed by enough to matter. `worse`: whether it is worse now."""
+
+    name: str
+    title: str
+    unit: str
+    base: float
+    run: float
+    worse: bool
+
+
+class InvariantChange(Struct, frozen=True):
+    """One invariant with another status than before."""
+
+    name: str
+    base: Status
+    run: Status
+
+    @property
+    def worse(self) -> bool:
+        """Whether it was held before."""
+        return self.base is Status.HELD
+
+
+class Change(Struct, frozen=True):
+    """From `base` to the run: findings that are new or gone, indicators and invariants that changed."""
+
+    new: tuple[Finding, ...]
+    gone: tuple[Finding, ...]
+    indicators: tuple[IndicatorChange, ...]
+    invariants: tuple[InvariantChange, ...]
+    is_regression: bool
+
+
+def change(base: Verdict, run: Verdict) -> Change:
+    """What changed, the worse first. A regression: verdict, grade, an invariant or an objective is worse."""
+    before, now = {one.id: one for one in base.findings}, {one.id: one for one in run.findings}
+    indicators = tuple(sorted(_indicators(base, run), key=lambda one: not one.worse))
+    invariants = tuple(sorted(_invariants(base, run), key=lambda one: not one.worse))
+    worse_word = base.verdict.value == "READY" and run.verdict.value != "READY"
+    worse_grade = base.grade is not None and (run.grade is None or run.grade > base.grade)
+    return Change(
+        new=tuple(one for key, one in now.items() if key not in before),
+        gone=tuple(one for key, one in before.items() if key not in now),
+        indicators=indicators,
+        invariants=invariants,
+        is_regression=worse_word
+        or worse_grade
+        or any(one.worse for one in invariants)
+        or any(one.worse for one in indicators if _has_objective(run, one.name)),
+    )
+
+
+def _indicators(base: Verdict, run: Verdict) -> Iterator[IndicatorChange]:
+    before = {sli.name: sli for sli in base.slis}
+    for now in run.slis:
+        was = before.get(now.name)
+        if was is None or was.value is None or now.value is None or not matters(was, now):
+            continue
+        worse = now.value > was.value if now.better == "lower" else now.value < was.value
+        yield IndicatorChange(name=now.name, title=now.title, unit=now.unit, base=was.value, run=now.value, worse=worse)
+
+
+def matters(was: SliResult, now: SliResult) -> bool:
+    """Whether a change of an indicator is large enough to be told."""
+    if was.value is None or now.value is None:
+        return False
+    if was.score is not None and now.score is not None:
+        return was.met != now.met or abs(was.score - now.score) >= POINTS
+    return abs(was.value - now.value) > SHARE * max(abs(was.value), abs(now.value))
+
+
+def _invariants(base: Verdict, run: Verdict) -> Iterator[InvariantChange]:
+    before = {one.name: one.status for one in base.invariants}
+    for one in run.invariants:
+        was = before.get(one.name)
+        if was is not None and was is not one.status:
+            yield InvariantChange(name=one.name, base=was, run=one.status)
+
+
+def _has_objective(run: Verdict, name: str) -> bool:
+    return any(sli.name == name and sli.objective is not None for sli in run.slis)

@@ -1,0 +1,261 @@
+"""Page one beside the verdict: the business, what it rests on, the three findings to act on, capacity, what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from harness.judging.findings import objective_id
+from harness.record.schema import RunDocument, SelfTestSummary, Struct
+from harness.record.verdict import Examination, Figure, Status, Validity, Verdict
+from harness.runs.change import Change, change
+from harness.runs.comparable import planted_bug
+from harness.runs.past import Past
+from reports import text
+from reports.view import words
+from reports.view.headline import Fact, FindingView
+from reports.view.limits import LimitsSection
+from reports.view.words import State
+
+_FINDINGS_MOST: Final = 3
+_CHANGES_MOST: Final = 5
+_SPARK_MOST: Final = 12
+_DAY_S: Final = 86_400.0
+_ADMISSION: Final = "queue_admission_rate_per_s"
+
+
+class OpenInvariant(Struct, frozen=True):
+    """An invariant that is not held, opened on page one."""
+
+    title: str
+    state: State
+    why: str
+
+
+class ChangeRow(Struct, frozen=True):
+    """One change since the last comparable run."""
+
+    state: State
+    text: str
+
+
+class ChangeView(Struct, frozen=True):
+    """What changed. `why_none`: why there is nothing to compare with. `spark`: scores in a 100 × 20 box."""
+
+    lede: str
+    rows: tuple[ChangeRow, ...]
+    spark: str
+    spark_label: str
+
+
+class PageOne(Struct, frozen=True):
+    """What a chair of the meeting reads beside the verdict.
+
+    `top`: the findings to act on first, as (number in the list, finding). `banner`: "" when no bug was planted.
+    """
+
+    banner: str
+    business: tuple[Fact, ...]
+    trust: tuple[Fact, ...]
+    invariants: str
+    open_invariants: tuple[OpenInvariant, ...]
+    top: tuple[tuple[int, FindingView], ...]
+    capacity: tuple[Fact, ...]
+    change: ChangeView
+
+
+def page_one(
+    run: RunDocument, verdict: Verdict, findings: tuple[FindingView, ...], limits: LimitsSection, past: Past
+) -> PageOne:
+    """From the verdict, the findings as shown, the headroom and the runs before."""
+    return PageOne(
+        banner=_banner(run),
+        business=tuple(_business(verdict.examinations)),
+        trust=tuple(_trust(run, verdict)),
+        invariants=_invariants(verdict),
+        open_invariants=tuple(_open(verdict)),
+        top=tuple(enumerate(findings[:_FINDINGS_MOST], start=1)),
+        capacity=tuple(_capacity(run, verdict, limits)),
+        change=_change(verdict, past),
+    )
+
+
+def _banner(run: RunDocument) -> str:
+    bug = planted_bug(run)
+    return (
+        f"The bug {bug} was planted in the platform on purpose: this run tests the audit, not the sale." if bug else ""
+    )
+
+
+def _business(examinations: tuple[Examination, ...]) -> Iterator[Fact]:
+    found = {figure.name: figure for exam in examinations if exam.name == "business" for figure in exam.figures}
+    on_sale = found.get("on_sale")
+    if (sold := found.get("sold")) and sold.value is not None:
+        whole = None if on_sale is None else on_sale.value
+        note = f"of {text.number(whole)} on sale, {text.share(sold.value, whole)}" if whole else "of those on sale"
+        yield Fact(label="Tickets sold", value=text.number(sold.value), note=note)
+    if revenue := found.get("revenue_cents"):
+        yield Fact(label="Revenue", value=_amount(revenue), note=f"in {text.counted(revenue.samples, 'order')}")
+    if out := found.get("sold_all_s"):
+        value = "not sold out" if out.value is None else text.at(out.value)
+        yield Fact(label="Sold out", value=value, note="" if out.value is not None else out.note)
+    if empty := found.get("empty_handed"):
+        yield Fact(
+            label="Fans without a ticket",
+            value=text.number(empty.value),
+            note=f"of {text.counted(empty.samples, 'fan')} who wanted one",
+        )
+
+
+def _amount(figure: Figure) -> str:
+    return text.ABSENT if figure.value is None else text.quantity(figure.value, figure.unit)
+
+
+def _trust(run: RunDocument, verdict: Verdict) -> Iterator[Fact]:
+    if verdict.generator is not None:
+        state = words.state(verdict.generator.validity.value)
+        added = max(
+            (step.p99 for name, step in verdict.generator.overstatement_ms.items() if name != "settle"), default=None
+        )
+        skew = f"released within {text.milliseconds(verdict.generator.release_skew_ms.p99)} (p99)"
+        adds = "" if added is None else f", added at most {text.milliseconds(added)} to a response time (p99)"
+        sound = f"{skew}{adds}"
+        is_valid = verdict.generator.validity is Validity.VALID
+        note = sound if is_valid or not verdict.generator.reasons else verdict.generator.reasons[0]
+        yield Fact(label="Load generator", value=f"{state.glyph} {state.word}", note=note, tone=state.tone)
+    yield _selftest(run.selftest, run.t0)
+    chances = sum(result.chances for result in verdict.invariants)
+    tested = sum(result.chances > 0 for result in verdict.invariants)
+    if verdict.invariants:
+        yield Fact(
+            label="Chances to catch a fault",
+            value=text.count(chances),
+            note=f"{text.count(tested)} of {text.counted(len(verdict.invariants), 'invariant')} put to the test",
+        )
+    if verdict.coverage:
+        proven = sum(one.status == "proven" for one in verdict.coverage)
+        yield Fact(
+            label="Faults rehearsed",
+            value=f"{text.count(proven)} of {text.count(len(verdict.coverage))}",
+            note="experiments that this platform could be put to",
+        )
+
+
+def _selftest(last: SelfTestSummary | None, t0: str | None) -> Fact:
+    label = "Self-test of the audit"
+    if last is None:
+        return Fact(label=label, value="not run", note="gatecrash selftest plants every known bug", tone="warn")
+    age = _age(last.began, t0)
+    value = f"{text.count(last.bugs_caught)} of {text.count(last.bugs_known)} bugs caught"
+    note = f"{text.counted(last.false_alarms, 'false alarm')}; {age}"
+    return Fact(label=label, value=value, note=note, tone="" if last.passed and last.whole else "warn")
+
+
+def _age(began: str, t0: str | None) -> str:
+    """How long before the run, in days."""
+    if t0 is None:
+        return began[:10]
+    between_s = (datetime.fromisoformat(t0) - datetime.fromisoformat(began)).total_seconds()
+    days = int(between_s // _DAY_S)
+    return "on the day of the run" if days < 1 else f"{text.counted(days, 'day')} before the run"
+
+
+def _invariants(verdict: Verdict) -> str:
+    held = sum(result.status is Status.HELD for result in verdict.invariants)
+    return f"{text.count(held)} of {text.count(len(verdict.invariants))} held" if verdict.invariants else ""
+
+
+def _open(verdict: Verdict) -> Iterator[OpenInvariant]:
+    for result in verdict.invariants:
+        if result.status is not Status.HELD:
+            first = result.violations[0].summary if result.violations else result.note
+            untested = f"it takes {result.chance}, and there were none" if result.chance else ""
+            yield OpenInvariant(
+                title=words.invariant(result.name), state=words.state(result.status.value), why=first or untested
+            )
+
+
+def _capacity(run: RunDocument, verdict: Verdict, limits: LimitsSection) -> Iterator[Fact]:
+    rate = next((sli for sli in verdict.slis if sli.name == _ADMISSION and sli.value is not None), None)
+    if rate is not None:
+        sale = run.scenario.get("on_sale")
+        asked = sale.get("admission_rate_per_s") if isinstance(sale, dict) else None
+        slow = verdict.cause_of(objective_id(_ADMISSION))
+        note = f"the scenario asks for {text.number(asked)}/s" if isinstance(asked, int | float) else ""
+        yield Fact(
+            label="Admitted",
+            value=text.quantity(rate.value, rate.unit),
+            note=note
+            if slow is None or slow.outside is None
+            else f"{text.quantity(slow.outside, rate.unit)} apart from faults",
+        )
+        yield Fact(
+            label="Safe admission rate",
+            value="not measured",
+            note="one run shows one rate: rehearse at several with --set on_sale.admission_rate_per_s=N",
+            tone="quiet",
+        )
+    if top := next((signal for signal in limits.signals if signal.share != text.ABSENT), None):
+        yield Fact(
+            label="Nearest to its limit",
+            value=top.share,
+            note=f"{top.title}, {top.when}, under {top.during}",
+            tone="warn" if top.near else "",
+        )
+    if verdict.load is not None:
+        yield Fact(
+            label="More users than these",
+            value="not extrapolated",
+            note=f"nothing is known beyond {text.counted(verdict.load.users_released, 'user')}",
+            tone="quiet",
+        )
+
+
+def _change(verdict: Verdict, past: Past) -> ChangeView:
+    last = past.last
+    if last is None:
+        return ChangeView(lede=f"Nothing to compare with: {past.why_none}.", rows=(), spark="", spark_label="")
+    found = change(last.verdict, verdict)
+    was, now = _brief(last.verdict), _brief(verdict)
+    scores = [one.verdict.score for one in past.comparable[-_SPARK_MOST:]] + [verdict.score]
+    known = [score for score in scores if score is not None]
+    rows = tuple(_rows(found))
+    quiet = "" if rows else " Nothing changed by enough to matter."
+    return ChangeView(
+        lede=f"{last.run.run_id} was {was}; this run is {now}.{quiet}",
+        rows=rows[:_CHANGES_MOST],
+        spark=_spark(known),
+        spark_label=f"Scores of the last {len(known)} comparable runs: {', '.join(map(text.points, known))}.",
+    )
+
+
+def _brief(verdict: Verdict) -> str:
+    graded = "" if verdict.grade is None else f", grade {verdict.grade} ({text.points(verdict.score)})"
+    return f"{verdict.verdict.value}{graded}"
+
+
+def _rows(found: Change) -> Iterator[ChangeRow]:
+    worse, better = words.state("effect_worse"), words.state("effect_better")
+    for invariant in found.invariants:
+        now = words.state(invariant.run.value).word
+        yield ChangeRow(
+            state=worse if invariant.worse else better, text=f"{words.invariant(invariant.name)}: {now} now"
+        )
+    for one in found.indicators:
+        was, now = text.quantities(one.unit, one.base, one.run)
+        yield ChangeRow(state=worse if one.worse else better, text=f"{one.title}: {was} → {now}")
+    told = {objective_id(one.name) for one in found.indicators}
+    for finding in found.new:
+        if finding.id not in told:
+            yield ChangeRow(state=words.state("finding_new"), text=finding.title)
+    for finding in found.gone:
+        if finding.id not in told:
+            yield ChangeRow(state=words.state("finding_gone"), text=finding.title)
+
+
+def _spark(scores: list[float]) -> str:
+    if len(scores) < 2:
+        return ""
+    step = 100 / (len(scores) - 1)
+    return " ".join(f"{at * step:.1f},{19 - 0.18 * score:.1f}" for at, score in enumerate(scores))

@@ -1,0 +1,165 @@
+"""Page one answers the questions of the meeting, and says where it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from harness.record.reader import Record
+from harness.record.schema import SelfTestSummary
+from harness.record.verdict import Cause, Coverage, Examination, Figure, Hop, StepHops, Verdict
+from harness.runs.past import Past, PastRun
+from reports import html_page, markdown, view
+from reports.view import runbooks
+from reports.view.headline import Fact
+from tests.reports import verdicts
+from tests.reports.pages import Page
+
+BUSINESS = Examination(
+    "business",
+    "Business",
+    "?",
+    (
+        Figure("on_sale", "On sale", 2000.0, "tickets", samples=2000),
+        Figure("sold", "Sold", 1500.0, "tickets", samples=2000),
+        Figure("revenue_cents", "Revenue", 123_456_789.0, "USD cents", samples=700),
+        Figure("sold_all_s", "Sold all at", None, "s", samples=0, note="not within the run"),
+        Figure("empty_handed", "Fans who got nothing", 25.0, "fans", samples=900),
+    ),
+)
+
+
+def plain(text: str) -> str:
+    return text.replace("\u00a0", " ")
+
+
+def facts(found: tuple[Fact, ...]) -> dict[str, str]:
+    return {fact.label: plain(f"{fact.value} | {fact.note}") for fact in found}
+
+
+def page(record: Record, verdict: Verdict, past: Past | None = None) -> view.Page:
+    return view.build(record, verdict, past=past)
+
+
+def test_the_sale_is_told_as_business(record: Record) -> None:
+    one = page(record, replace(verdicts.ready(record), examinations=(BUSINESS,))).page_one
+    assert facts(one.business) == {
+        "Tickets sold": "1,500 | of 2,000 on sale, 75 %",
+        "Revenue": "1,234,567.89 USD | in 700 orders",
+        "Sold out": "not sold out | not within the run",
+        "Fans without a ticket": "25 | of 900 fans who wanted one",
+    }
+
+
+def test_it_says_what_the_verdict_rests_on(record: Record) -> None:
+    verdict = replace(
+        verdicts.ready(record),
+        coverage=(Coverage("redis-down", "redis", "refuse", "proven"), Coverage("redis-hang", "redis", "hang")),
+    )
+    tested = SelfTestSummary(
+        version="0.1.0",
+        began="2026-11-20T10:00:00Z",
+        took_s=60.0,
+        bugs_known=14,
+        bugs_planted=14,
+        bugs_caught=14,
+        missed=(),
+        clean_runs=3,
+        false_alarms=0,
+        passed=True,
+    )
+    told = facts(page(replaced(record, selftest=tested), verdict).page_one.trust)
+    assert told["Load generator"].startswith("✓ VALID")
+    assert told["Self-test of the audit"] == "14 of 14 bugs caught | 0 false alarms; 3 days before the run"
+    assert told["Faults rehearsed"] == "1 of 2 | experiments that this platform could be put to"
+    assert facts(page(record, verdict).page_one.trust)["Self-test of the audit"].startswith("not run")
+
+
+def replaced(record: Record, **changes: object) -> Record:
+    @dataclass(frozen=True)
+    class Changed(Record):
+        pass
+
+    return Changed(record.paths, replace(record.run, **changes), record.faults, record._tables, record._absent)
+
+
+def test_a_finding_is_told_with_its_cause_and_links_to_chart_and_runbook(record: Record) -> None:
+    verdict = verdicts.ready(record)
+    finding = replace(verdict.findings[0], id="objective/x", runbook="docs/runbooks.md#hold-response")
+    cause = Cause(of="objective/x", sentence="all 83 met redis-down.")
+    verdict = replace(verdict, findings=(finding,), causes=(cause,))
+    shown = html_page.render(page(record, verdict))
+    parsed = Page(shown)
+    assert parsed.problems == []
+    assert "All 83 met redis-down." in parsed.words.split("Causes What someone")[0]
+    assert {"#finding-1", "#timeline", "#runbook-hold-response"} <= set(parsed.targets)
+    assert {"finding-1", "timeline", "runbook-hold-response"} <= set(parsed.ids)
+    assert "Why: All 83 met redis-down." in markdown.render(page(record, verdict))
+
+
+def test_what_is_not_held_is_opened_and_the_rest_is_one_line(record: Record) -> None:
+    one = page(record, verdicts.not_ready(record)).page_one
+    assert [(row.title, row.state.word) for row in one.open_invariants] == [
+        ("No seat is sold twice", "violated"),
+        ("First come, first admitted", "unknown"),
+        ("No seat change is missed", "not observable"),
+    ]
+    assert one.open_invariants[0].why == "Seat 101-A-7 has two owners"
+
+
+def test_a_planted_bug_has_a_banner(record: Record) -> None:
+    planted = replaced(record, command=("gatecrash", "rehearse", "--plant-bug", "lost_ack"))
+    assert "lost_ack" in page(planted, verdicts.ready(record)).page_one.banner
+    assert page(record, verdicts.ready(record)).page_one.banner == ""
+
+
+def test_what_it_can_take_is_said_as_far_as_it_was_measured(record: Record) -> None:
+    told = facts(page(record, verdicts.ready(record)).page_one.capacity)
+    assert told["Admitted"].startswith("27.4/s | the scenario asks for")
+    assert told["Safe admission rate"].startswith("not measured | one run shows one rate")
+    assert told["More users than these"].startswith("not extrapolated")
+
+
+def test_the_change_since_the_last_comparable_run_is_told(record: Record) -> None:
+    verdict = verdicts.ready(record)
+    slow = replace(verdict.slis[3], value=400.0, score=100.0, met=True)
+    base = replace(verdict, slis=(*verdict.slis[:3], slow, *verdict.slis[4:]), score=95.0, grade="A")
+    past = Past(comparable=(PastRun(root=record.paths.root, run=record.run, verdict=base),), why_none="")
+    change = page(record, verdict, past).page_one.change
+    assert "was READY, grade A (95); this run is READY, grade B (86.4)" in change.lede
+    assert [(row.state.word, plain(row.text)) for row in change.rows] == [
+        ("worse", "Hold response time, p99: 400 ms → 1,912 ms")
+    ]
+    assert change.spark_label == "Scores of the last 2 comparable runs: 95, 86.4."
+    assert "nothing to compare with" in page(record, verdict).page_one.change.lede.lower()
+
+
+def test_hops_are_shown_in_one_colour_each(record: Record) -> None:
+    hops = (
+        StepHops("pay", 8, 70.0, 120.0, (Hop("payments", 50.0, 0.8), Hop("booking", 12.5, 0.2))),
+        StepHops("hold", 9, 5.0, 9.0, (Hop("booking", 5.0, 1.0),)),
+    )
+    rows = page(record, replace(verdicts.ready(record), hops=hops)).hops
+    assert [[bar.name for bar in row.bars] for row in rows] == [["payments", "booking"], ["booking"]]
+    assert rows[0].bars[1].colour == rows[1].bars[0].colour
+    assert plain(rows[0].label) == "payments 50 ms (80 %), booking 12.5 ms (20 %)"
+
+
+def test_charts_have_their_figures_as_tables_and_say_what_is_seen(record: Record) -> None:
+    shown = page(record, verdicts.ready(record))
+    assert shown.timeline_table is not None
+    assert shown.timeline is not None
+    assert sum(int(row[1].replace(",", "")) for row in shown.timeline_table.rows) == shown.timeline.outcomes["ok"].sum()
+    assert len(shown.timeline_table.rows) <= 91
+    html = html_page.render(shown)
+    assert "Most requests in one second:" in html
+
+
+def test_runbooks_are_embedded_without_markup(record: Record) -> None:
+    [book] = runbooks.embedded(["docs/runbooks.md#no-double-sell", "docs/runbooks.md#no-such-thing", "elsewhere"])
+    assert book.anchor == runbooks.anchor_of("docs/runbooks.md#no-double-sell") == "runbook-no-double-sell"
+    first = [piece.text for piece in book.lines[0]]
+    assert first[0] == "Means"
+    assert not any("**" in piece.text or "](" in piece.text for line in book.lines for piece in line)
+    assert runbooks.anchor_of("docs/runbooks.md#no-such-thing") == ""
