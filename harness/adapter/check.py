@@ -113,7 +113,8 @@ class Check:
     def _falls(self, walk: Walk, pool: str, before: int | None, hold: Hold) -> None:
         """The stock falls by what is held, or bought where choosing keeps nothing, once it is shown."""
         if before is None:
-            self._note("stock of a pool is not shown to the operator: whether it falls with a hold was not tried")
+            deed = "purchase" if self._keeps_nothing else "hold"
+            self._note(f"stock of a pool is not shown to the operator: whether it falls with a {deed} was not tried")
             return
         wanted = before - self._size(hold)
         if self._soon(lambda: self._counted(pool) == wanted):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from harness.adapter.browser import Browser, Events, Socket
 from harness.adapter.errors import Admitted, NoAnswer, Refused
-from harness.adapter.page import Element, Form, Page
+from harness.adapter.page import Element, Form, Page, money_cents
 from harness.adapter.platform import ShopPlatform
 from harness.adapter.shopper import Shopper
 from harness.adapter.values import (
@@ -54,5 +54,6 @@ __all__ = [
     "Snapshot",
     "Socket",
     "Venue",
+    "money_cents",
     "order_state",
 ]

@@ -232,6 +232,14 @@ class Page:
         found = self.find(selector)
         return money_cents(found.text) if found is not None else None
 
+    def complaint(self, where: str) -> tuple[list[str], str] | None:
+        """What it complains of, as codes and as text: by a CSS selector, of JSON under a key; null: it does not."""
+        if self.text.lstrip()[:1] in "{[":
+            told = self.json.get(where) if isinstance(self.json, dict) else None
+            return None if told in (None, "", False) else (_texts_of(told), " ".join(_texts_of(told)))
+        found = self.find(where)
+        return (found.marks, found.text) if found is not None else None
+
     @property
     def is_working(self) -> bool:
         """Whether it asks to be loaded again, because something is still being done."""
@@ -334,6 +342,13 @@ class Page:
     def _misread(self, what: str) -> NoAnswer:
         shown = "" if "came as" in what or "gzip" in what or "deflate" in what else f"; it says: {self.excerpt()}"
         return NoAnswer("protocol", detail=f"{self.asked} (status {self.status}) {what}{shown}", status=self.status)
+
+
+def _texts_of(told: object) -> list[str]:
+    """The texts in a JSON value."""
+    if isinstance(told, dict | list):
+        return [text for one in (told.values() if isinstance(told, dict) else told) for text in _texts_of(one)]
+    return [str(told)]
 
 
 def _on_one_line(text: str) -> str:

@@ -6,12 +6,12 @@ no. Everything else is the kit's: outcomes, operations, times, retries, rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
 from harness.adapter.browser import Browser
 from harness.adapter.errors import Refused
-from harness.adapter.page import Element, Page
+from harness.adapter.page import Page
 from harness.adapter.values import Basket, FeedPoint, Placed, Resync, SeatChange, Snapshot
 from harness.platform import Person, Pool, SeatMap, Venue
 from harness.registry.capabilities import Capability
@@ -33,7 +33,8 @@ class Shopper:
     poll_s: ClassVar[float] = 1.0
     """How often `place` is asked."""
     complaint: ClassVar[str] = ""
-    """CSS selector of what a page shows where the shop says no, for `said`; "": no page of it does."""
+    """Where the shop says no, for `said`: the CSS selector of what a page shows then, of an answer in JSON the key; "":
+    nowhere but by the status."""
     refusals: ClassVar[Mapping[int | str, str]] = STATUS_REFUSALS
     """What the shop says → the word of `Refused`, for `said`. A status; or a code or words of the complaint."""
     same_key_same_purchase: ClassVar[bool] = False
@@ -62,16 +63,15 @@ class Shopper:
 
     def said(self, page: Page) -> Page:
         """The page, unless the shop says no on it: raises Refused by `complaint` and `refusals`."""
-        found = page.find(self.complaint) if self.complaint else None
+        found = page.complaint(self.complaint) if self.complaint else None
         if found is not None:
-            raise Refused(self._word_of(found))
+            raise Refused(self._word_of(*found))
         if page.status in self.refusals:
             raise Refused(self.refusals[page.status])
         return page
 
-    def _word_of(self, complaint: Element) -> str:
+    def _word_of(self, marks: Sequence[str], text: str) -> str:
         """The word for a complaint: as `refusals` has it, else one of ours that it carries, else its own."""
-        marks, text = complaint.marks, complaint.text
         for told, word in self.refusals.items():
             if isinstance(told, str) and (told in marks or told.lower() in text.lower()):
                 return word

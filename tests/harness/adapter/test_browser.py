@@ -383,6 +383,9 @@ def test_a_number_and_a_sum_are_read_as_people_read_them(text: str, number: int 
         (200, "<p class=error>What?</p>", "What?"),
         (410, "<p>Your time is over</p>", "expired"),
         (200, "<p>Welcome</p>", None),
+        (200, '{".error": {"code": "sold-out"}}', "conflict"),
+        (200, '{".error": null, "data": 1}', None),
+        (200, "[1]", None),
     ],
 )
 def test_a_shop_says_no_by_an_element_or_by_a_status(status: int, page: str, word: str | None) -> None:
