@@ -6,6 +6,7 @@ Fulfils `harness.platform.SpectatorSession`. After a drop the feed is asked to g
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -15,7 +16,6 @@ from harness.adapter.verbs import Ended, VerbRunner, verb_of
 from harness.platform import Answer, Call
 from harness.record.schema import Outcome
 from harness.swarm.recording.recorder import Recorder
-from harness.swarm.recording.rows import EventRow
 
 STEP: Final = "feed"
 Told = Snapshot | SeatChange | Resync
@@ -29,6 +29,7 @@ class KitSpectator:
         self.first: Told | None = None
         self._shopper = shopper
         self._recorder = recorder
+        self._row = partial(recorder.saw, shopper.person, STEP)
         self._point: FeedPoint | None = None
         self._stream: Iterator[object] = iter(())
 
@@ -47,7 +48,7 @@ class KitSpectator:
         if ended.outcome is Outcome.OK:
             self.first = ended.value
             epoch, seq = (point.epoch, point.seq) if point else ("", None)
-            self._row("connect", ended.t_end_s, None, epoch, seq, None, "")
+            self._row("connect", ended.t_end_s, epoch=epoch, seq=seq)
         return ended.answer()
 
     def follow(self) -> str:
@@ -60,7 +61,7 @@ class KitSpectator:
             self._shopper.browser.deadline_s = float("inf")
             ended = self.runner.run_on(verb)
             told, error = ended.value, ended.error
-        self._row("disconnect", monotonic(), None, "", None, None, error or "reset")
+        self._row("disconnect", monotonic(), key=error or "reset")
         self.close()
         return error
 
@@ -84,18 +85,13 @@ class KitSpectator:
         now_s = monotonic()
         self._point = FeedPoint(epoch=told.epoch, seq=told.seq)
         if isinstance(told, SeatChange):
-            self._row("seat", now_s, told.sent_unix_s, told.epoch, told.seq, SEAT_STATES.index(told.state), told.seat)
+            state, stamp = SEAT_STATES.index(told.state), told.sent_unix_s
+            self._row("seat", now_s, t_sent_s=stamp, epoch=told.epoch, seq=told.seq, value=state, key=told.seat)
         elif isinstance(told, Resync):
-            self._row("resync", now_s, None, told.epoch, told.seq, None, "")
+            self._row("resync", now_s, epoch=told.epoch, seq=told.seq)
         else:
             taken = {seat: SEAT_STATES.index(state) for seat, state in told.states.items() if state != "free"}
-            self._row("snapshot", now_s, told.sent_unix_s, told.epoch, told.seq, len(taken), "")
+            stamp = told.sent_unix_s
+            self._row("snapshot", now_s, t_sent_s=stamp, epoch=told.epoch, seq=told.seq, value=len(taken))
             for seat, state in taken.items():
-                self._row("seat", now_s, told.sent_unix_s, told.epoch, told.seq, state, seat)
-
-    def _row(
-        self, event: str, t_s: float, at: float | None, epoch: str, seq: int | None, value: int | None, key: str
-    ) -> None:
-        person = self._shopper.person
-        row = EventRow(person.user, person.kind, person.actor, STEP, event, t_s, at, epoch, seq, value, key)
-        self._recorder.event(row)
+                self._row("seat", now_s, t_sent_s=stamp, epoch=told.epoch, seq=told.seq, value=state, key=seat)

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from harness.adapter.errors import NoAnswer
 from harness.errors import InputError
 from harness.input_file import is_file
+from harness.request_target import escaped
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import redacted, secret_values
 from harness.scenario.own_platform import FROM_ENVIRONMENT
@@ -26,7 +27,6 @@ from harness.swarm.client.types import Endpoint
 EXPECTED: Final = frozenset({*range(200, 400), 402, 409, 410, 422})
 """The statuses that are an answer: a page, a redirect, and those by which shops say no."""
 _AFTER_SCHEME: Final = len("https://")
-_SAFE: Final = "%/:=&?~#+!$,;'@()*[]|"
 _is_plain: Final = re.compile(r"[A-Za-z0-9%/:=&?~+!$,;'@()*\[\]|._-]*").fullmatch
 _FIELD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _SEGMENT_SHOWN: Final = 40
@@ -137,7 +137,7 @@ class Site:
         if "#" in target:
             target = target.partition("#")[0]
         if not _is_plain(target):
-            target = quote(target, safe=_SAFE)
+            target = escaped(target)
         return origin, target
 
     @property

@@ -12,7 +12,6 @@ from harness.adapter.verbs import Ended, VerbRunner, verb_of
 from harness.platform import Call, QueueNews, QueueNewsKind
 from harness.record.schema import Outcome
 from harness.swarm.recording.recorder import Recorder
-from harness.swarm.recording.rows import EventRow
 
 STEP: Final = "positions"
 Noted = tuple[int | None, bool]
@@ -28,12 +27,7 @@ class Notes:
 
     def note(self, event: str, *, position: int | None = None, error: str = "") -> None:
         """Seen now."""
-        person = self._browser.person
-        self._recorder.event(
-            EventRow(
-                person.user, person.kind, person.actor, "positions", event, monotonic(), None, "", None, position, error
-            )
-        )
+        self._recorder.saw(self._browser.person, STEP, event, monotonic(), value=position, key=error)
 
 
 class Waiting:

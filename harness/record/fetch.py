@@ -13,13 +13,14 @@ import ssl
 import time
 from collections.abc import Mapping
 from typing import Final, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
+from harness.request_target import request_target
+
 _PIECE_BYTES: Final = 65_536
 _SHORTEST_S: Final = 0.001
-_TARGET_SAFE: Final = "%/:=&?~#+!$,;'@()*[]|"
 
 
 class FetchFailed(Exception):
@@ -51,8 +52,7 @@ class Fetcher:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is no http or https URL")
-        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-        self._target = quote(path, safe=_TARGET_SAFE)
+        self._target = request_target(parts)
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "gatecrash", **(headers or {})}
         self._within_s = within_s
         self._bytes_max = bytes_max

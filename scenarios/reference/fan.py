@@ -30,7 +30,6 @@ from harness.swarm.client.documents import decode
 from harness.swarm.client.http import HttpClient, Response
 from harness.swarm.client.sse import EventStream
 from harness.swarm.recording.recorder import OpenOperation, Recorder
-from harness.swarm.recording.rows import EventRow
 from scenarios.reference import api
 from scenarios.reference.draw import look_at_draw
 from scenarios.reference.proof import solve
@@ -261,11 +260,10 @@ class ReferenceFanSession:
         error: str = "",
     ) -> None:
         """One row of EVENTS. `event_id` is `epoch:number`."""
-        person = self._person
         epoch, _, number = event_id.rpartition(":")
         seq = int(number) if number.isdecimal() and len(number) <= _DIGITS_MAX else None
-        self._recorder.event(
-            EventRow(person.user, person.kind, person.actor, "positions", event, t_s, at, epoch, seq, position, error)
+        self._recorder.saw(
+            self._person, "positions", event, t_s, t_sent_s=at, epoch=epoch, seq=seq, value=position, key=error
         )
 
     def _begin(

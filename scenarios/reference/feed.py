@@ -6,6 +6,7 @@ does: a refusal's wish is in the answer, and that of a close is waited for befor
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -19,7 +20,6 @@ from harness.swarm.client.documents import decoder_of
 from harness.swarm.client.http import CallFailed, ClientLimits
 from harness.swarm.client.websocket import FeedSocket
 from harness.swarm.recording.recorder import Recorder
-from harness.swarm.recording.rows import EventRow
 from scenarios.reference.api import SEATS_MAX, Name, Number
 
 STREAM: Final = "feed"
@@ -69,8 +69,7 @@ class ReferenceSpectatorSession:
         self, recorder: Recorder, person: Person, feeds: tuple[str, ...], event: str, limits: ClientLimits | None = None
     ) -> None:
         self._socket = FeedSocket(recorder, person, limits)
-        self._note = recorder.event
-        self._person = person
+        self._row = partial(recorder.saw, person, STREAM)
         self._urls = [f"{feed}/feed/{event}" for feed in feeds]
         self._node = person.user  # each connect goes to the next node, as a load balancer would have it
         self._epoch = ""
@@ -92,7 +91,7 @@ class ReferenceSpectatorSession:
         outcome, error = self._socket.connect(url, call)
         end_s = monotonic()
         if not error:
-            self._row("connect", end_s, None, self._epoch, self._seq, None, "")
+            self._row("connect", end_s, epoch=self._epoch, seq=self._seq)
         return Answer(outcome=outcome, t_end_s=end_s, error=error, retry_after_s=self._socket.retry_after_s)
 
     def follow(self) -> str:
@@ -106,7 +105,7 @@ class ReferenceSpectatorSession:
         except msgspec.DecodeError:
             error = "protocol"
         lost_s = monotonic()
-        self._row("disconnect", lost_s, None, "", None, None, error or "reset")
+        self._row("disconnect", lost_s, key=error or "reset")
         self._not_before_s = lost_s + (self._socket.retry_after_s or 0.0)
         self._socket.close()
         return error
@@ -119,20 +118,16 @@ class ReferenceSpectatorSession:
         now_s = monotonic()
         if isinstance(told, SeatChange):
             self._epoch, self._seq = told.epoch, told.seq
-            self._row("seat", now_s, told.at, told.epoch, told.seq, told.state, told.seat)
+            self._seat(now_s, told, told.seat, told.state)
         elif isinstance(told, Snapshot):
             self._epoch, self._seq = told.epoch, told.seq
-            self._row("snapshot", now_s, told.at, told.epoch, told.seq, len(told.seats), "")
+            self._row("snapshot", now_s, t_sent_s=told.at, epoch=told.epoch, seq=told.seq, value=len(told.seats))
             for seat, state in told.seats.items():
-                self._row("seat", now_s, told.at, told.epoch, told.seq, state, seat)
+                self._seat(now_s, told, seat, state)
         elif isinstance(told, Resync):
-            self._row("resync", now_s, told.at, told.epoch, told.seq, None, "")
+            self._row("resync", now_s, t_sent_s=told.at, epoch=told.epoch, seq=told.seq)
         else:
-            self._row("score", now_s, told.at, "", None, None, "")
+            self._row("score", now_s, t_sent_s=told.at)
 
-    def _row(
-        self, event: str, t_s: float, at: float | None, epoch: str, seq: int | None, value: int | None, key: str
-    ) -> None:
-        person = self._person
-        row = EventRow(person.user, person.kind, person.actor, STREAM, event, t_s, at, epoch, seq, value, key)
-        self._note(row)
+    def _seat(self, now_s: float, told: Snapshot | SeatChange, seat: str, state: int) -> None:
+        self._row("seat", now_s, t_sent_s=told.at, epoch=told.epoch, seq=told.seq, value=state, key=seat)

@@ -15,13 +15,14 @@ import os
 from functools import lru_cache
 from time import monotonic, time, time_ns
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 from websocket import ABNF
 
 from harness.platform import Call, Person
 from harness.record.schema import Outcome
+from harness.request_target import request_target
 from harness.swarm.client.body import Body
 from harness.swarm.client.documents import decode
 from harness.swarm.client.message import HEAD_END, INTERIM_MAX, Head, MalformedResponse, ends_badly
@@ -33,7 +34,6 @@ from harness.swarm.recording.rows import RequestRow
 from harness.swarm.recording.tracing import traceparent
 
 SWITCHED: Final = 101
-_TARGET_SAFE: Final = "%/:=&?~#+!$,;'@()*[]|"
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -43,10 +43,10 @@ def upgrade_key() -> bytes:
 
 
 def upgrade_request(origin: Origin, target: str, key: bytes, headers: bytes = b"") -> bytes:
-    """What asks a server to switch. `headers`: complete lines, each ended by CRLF."""
+    """What asks a server to switch. `target`: escaped. `headers`: complete lines, each ended by CRLF."""
     scheme = "https" if origin.secure else "http"
     lines = (
-        f"GET {quote(target, safe=_TARGET_SAFE)} HTTP/1.1\r\nHost: {origin.authority}\r\n"
+        f"GET {target} HTTP/1.1\r\nHost: {origin.authority}\r\n"
         f"Origin: {scheme}://{origin.authority}\r\n"
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
     )
@@ -259,8 +259,7 @@ class FeedSocket:
         if self.first_send_s is None:
             self.first_send_s = monotonic()
         key = upgrade_key()
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.send(upgrade_request(origin, target, key, headers + self._trace()))
+        connection.send(upgrade_request(origin, request_target(parts), key, headers + self._trace()))
         head, received = _read_head(connection, limits.head_bytes)
         if head.status != SWITCHED:
             self.retry_after_s = _wish_of(head, Body(connection, head.body_length(), received))

@@ -263,6 +263,8 @@ class Swarm:
 
         Returns notes.
         """
+        if not self._workforce.looks_up_as_fans:  # the worker that settles has looked all up as an operator
+            return ()
         alive = self._workforce.alive
         orders: dict[int, list[AckedOrder]] = {}
         for order_id, order in self._collector.acked.items():

@@ -161,6 +161,7 @@ class Worker:
                 pid=os.getpid(),
                 capabilities=tuple(sorted(self._platform.capabilities)),
                 source_addresses=self._sources,
+                looks_up_as_fans=isinstance(self._platform, LooksUpAsFans),
             )
         )
         self._runner.greenlet.join()

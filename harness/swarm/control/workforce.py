@@ -85,6 +85,7 @@ class Workforce:
 
     def __init__(self, spec: SwarmSpec, collector: Collector, unwanted: Callable[[], bool]) -> None:
         self.facts: dict[int, WorkerFacts] = {}
+        self.looks_up_as_fans = False
         self.notes: list[str] = []
         self.t0_s: float | None = None  # on this process's monotonic clock
         self._spec = spec
@@ -138,6 +139,7 @@ class Workforce:
             self.facts[number] = WorkerFacts(number=number, host=hello.host)
             self._clients[number] = hello.client_id
         require_found(self._spec.scenario.load.source_addresses, (one.source_addresses for one in hellos.values()))
+        self.looks_up_as_fans = hellos[1].looks_up_as_fans
         return hellos[1].capabilities  # of this machine, as it also settles
 
     def _not_started(self, missing: set[int], count: int) -> GatecrashError:

@@ -20,7 +20,10 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Hello(_Message, frozen=True):
-    """A worker is there. `client_id`: its name in Locust. `source_addresses`: which its machine's load comes from."""
+    """A worker is there. `client_id`: its name in Locust. `source_addresses`: which its machine's load comes from.
+
+    `looks_up_as_fans`: an order is shown to who bought it, see `harness.platform.LooksUpAsFans`.
+    """
 
     worker: int
     client_id: str
@@ -28,6 +31,7 @@ class Hello(_Message, frozen=True):
     pid: int
     capabilities: tuple[str, ...]
     source_addresses: tuple[str, ...] = ()
+    looks_up_as_fans: bool = False
 
 
 class Ping(_Message, frozen=True):

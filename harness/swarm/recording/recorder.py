@@ -220,6 +220,24 @@ class Recorder:
         """An event was seen on a stream."""
         self._events.rows.append(row)
 
+    def saw(
+        self,
+        person: Person,
+        stream: str,
+        event: str,
+        t_s: float,
+        *,
+        t_sent_s: float | None = None,
+        epoch: str = "",
+        seq: int | None = None,
+        value: int | None = None,
+        key: str = "",
+    ) -> None:
+        """This person saw an event on a stream."""
+        self.event(
+            EventRow(person.user, person.kind, person.actor, stream, event, t_s, t_sent_s, epoch, seq, value, key)
+        )
+
     def row(self, table: str, row: Row) -> None:
         """A row of any table, of the type that `ROW_TYPES` has for it."""
         self.buffers[table].rows.append(row)
