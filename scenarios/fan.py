@@ -190,6 +190,8 @@ class Visit:
             self._at("enter")
             entered = self._try(self._session.enter, self._pace.at_once())
             if entered.value is not None:
+                if self._plan.repeats_payment and self._offer.repeats_entry:
+                    self._session.enter(self._pace.at_once())
                 return
             if entered.error != "expired":
                 break

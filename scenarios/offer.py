@@ -16,7 +16,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
     `limit`: tickets that one order may have, where the platform's own rules say so; 0: nobody said. Identities that
     several fans share are known to the reference system only; elsewhere each fan has an account of their own, and
-    whoever goes over the limit asks for too many at once.
+    whoever goes over the limit asks for too many at once. `repeats_entry`: who comes in a second time, as after a lost
+    answer, gets the same answer again.
     """
 
     has_queue: bool = True
@@ -26,6 +27,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     takes_back: bool = True
     shows_orders: bool = True
     shares_identities: bool = True
+    repeats_entry: bool = True
     limit: int = 0
     standing_ratio: float = 0.0
 
@@ -41,6 +43,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
             takes_back=Capability.HOLD_RELEASE in capabilities,
             shows_orders=Capability.LOOKUP in capabilities,
             shares_identities=own is None,
+            repeats_entry=own is None,
             limit=own.rules.tickets_at_once if own else 0,
             standing_ratio=scenario.load.journey.standing_ratio,
         )

@@ -276,6 +276,15 @@ class RunBuilder(PaperSale):
         self.operation(8102, "hold", "", {"seats": [seat]}, t_s, t_s + 0.1, "fail", "conflict")
         return self
 
+    def refuse_for_nothing(self) -> Self:
+        """Refuse a fan a seat that nobody else wants before them, for a conflict; it is granted to another later."""
+        seat = "103-Z-5"
+        self._another_seat(seat)
+        self._let_in(8301, 8302)
+        self.operation(8301, "hold", "", {"seats": [seat]}, 30.0, 30.1, "fail", "conflict")
+        self.operation(8302, "hold", "hold-8302", {"seats": [seat], "ttl_s": HOLD_TTL_S}, 31.0, 31.1)
+        return self
+
     def grant_sold(self) -> Self:
         """Grant a sold seat to somebody else, who lets it run out and does nothing."""
         pay = next(op for op in self.tables["operations"] if _confirms(op))

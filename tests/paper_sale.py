@@ -5,6 +5,7 @@ It knows the tables of the record and no process, so a test can have one in mill
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from harness.record.seat_states import digest, pack, pack_names
 Row = dict[str, object]
 
 HOLD_TTL_S = 8.0
+LOOKED_UP_S = 2.0  # so often fans hear of their place
 EPOCH = "e1"
 STATES = {0: "free", 1: "held", 2: "sold"}
 EVERY_CAPABILITY = (
@@ -84,12 +86,13 @@ class PaperSale:
         self.request(user, "positions", t_s + 0.05, max(admitted - t_s, 0.1), first_byte_s=0.006)
         self.event(user, "positions", "connect", t_s + 0.05)
         self._position(user, t_s + 0.06, number)
-        if number > 5:
-            self._position(user, (t_s + admitted) / 2, number // 2)
-            self._position(user, admitted - 0.25, 1)
+        looks = itertools.takewhile(lambda at_s: at_s < admitted, itertools.count(t_s + LOOKED_UP_S, LOOKED_UP_S))
+        more = ((t_s + admitted) / 2, admitted - 0.25) if number > 5 else ()
+        for told_s in sorted({*looks, *more}):
+            self._position(user, told_s, max(1, number - sum(self._admitted_at(n) <= told_s for n in range(number))))
         if number % 6 == 0 and number:
             self.event(user, "positions", "connect", (t_s + admitted) / 2 + 0.05, EPOCH, 2)
-        self.event(user, "positions", "admitted", admitted)
+        self.event(user, "positions", "admitted", admitted, EPOCH)
         self.request(user, "enter", admitted + 0.01, 0.008)
         self.operation(user, "enter", fan, {"admission_no": number + 1}, admitted + 0.01, admitted + 0.018)
 

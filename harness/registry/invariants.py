@@ -162,6 +162,15 @@ _ALL: Final = (
         counts_orders=True,
     ),
     Invariant(
+        name="refused_for_cause",
+        title="Nobody is refused without a cause",
+        check="A refusal of seats, a payment or entry has a cause that was there: seats that somebody had, a limit "
+        "that was reached, a card that was declined, a ticket that was used.",
+        chance="refusals whose cause can be checked, and fans who came in",
+        exercised_by=("hold", "pay", "enter"),
+        by_absence=True,
+    ),
+    Invariant(
         name="no_oversell",
         title="No more is sold than there is",
         check="Confirmed orders, and what is surely held at any moment, are at most the declared stock of the pool.",
@@ -222,9 +231,10 @@ _ALL: Final = (
     ),
     Invariant(
         name="position_monotonic",
-        title="No place in line gets worse",
-        check="Within an epoch no fan is told a later position than before, also after a reconnect.",
-        chance="positions told after another of the same fan, wait and epoch",
+        title="Places in line are true, and never get worse",
+        check="Within an epoch no fan is told a later position than before, also after a reconnect, nor one that their "
+        "admission shows to be wrong.",
+        chance="positions told after another of the same fan, wait and epoch, or before an admission that shows them",
         exercised_by=("join", "positions"),
         needs=("queue",),
     ),

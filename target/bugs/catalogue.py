@@ -89,6 +89,10 @@ def _charge_twice(context: Context) -> None:
     context.payments = parts.TwiceCharging(context.payments)
 
 
+def _charge_to_and_fro(context: Context) -> None:
+    context.payments = parts.ToAndFroCharging(context.payments)
+
+
 def _saga(faulty_saga: type[Saga]) -> Plant:
     def plant(context: Context) -> None:
         context.saga = faulty_saga
@@ -172,6 +176,12 @@ _ALL: Final = (
         _charge_twice,
     ),
     Bug(
+        "decline_charged",
+        "money_reconciles",
+        "the money of a declined card is taken all the same, and given back",
+        _charge_to_and_fro,
+    ),
+    Bug(
         "late_capture_kept",
         "money_reconciles",
         f"orders are given up after {parts.IMPATIENT_S:g} s unpaid, and a capture that lands later is kept",
@@ -218,6 +228,24 @@ _ALL: Final = (
         "purchase_limit",
         "the purchase limit counts what a session has bought, not what the identity has",
         _limit_sessions,
+    ),
+    Bug(
+        "limit_too_low",
+        "refused_for_cause",
+        f"fans are refused for the purchase limit {parts.MISERLY_BY} seats before they reach it",
+        _seats(parts.MiserlySeats),
+    ),
+    Bug(
+        "free_seat_refused",
+        "refused_for_cause",
+        f"whoever asks for one of every {parts.COY_ONE_IN}th seats is told that somebody has it",
+        _seats(parts.CoySeats),
+    ),
+    Bug(
+        "ticket_used_up",
+        "refused_for_cause",
+        "who comes in again, because the first answer was lost, is told that the ticket is used",
+        _room(parts.ForgettingDoorRoom),
     ),
     Bug(
         "unsigned_ticket",
@@ -272,6 +300,12 @@ _ALL: Final = (
         "position_monotonic",
         f"every {parts.REGRESS_EVERY}rd look at the queue puts everybody {parts.REGRESS_BY} places back",
         _room(parts.WaveringRoom),
+    ),
+    Bug(
+        "everybody_next",
+        "position_monotonic",
+        "everybody who waits is told that they are next",
+        _room(parts.FlatteringRoom),
     ),
     Bug(
         "dropped_event",

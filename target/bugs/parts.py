@@ -15,6 +15,7 @@ from target.orders.orders import Checkout, SeatsOwnedError, order_id_for
 from target.orders.saga import Receipt
 from target.orders.settlement import Settlement
 from target.payments.client import ChargeAnswer, Payable, PaymentsClient
+from target.payments.records import ChargeStatus
 from target.queue import RatePolicy, StreamHub, WaitingRoom, scripts
 from target.queue.position_streams import Stream
 from target.queue.rate_policy import Feedback
@@ -24,7 +25,7 @@ from target.seats.lua import HOLD
 from target.seats.routes import HoldRequest
 from target.seats.seat_log import SeatChange, text
 from target.seats.seat_map import Seats
-from target.seats.store import HoldOwner, HoldReply, Places
+from target.seats.store import TAKEN, HoldOwner, HoldReply, Places
 from target.storage.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD
 from target.storage.redis import Reply, Script, Value
 
@@ -42,6 +43,8 @@ SURCHARGE_CENTS: Final = 150  # for each seat
 DENIED_ONE_IN: Final = 4  # orders, by their ids
 DENIED_AFTER_S: Final = 0.2
 FORGETS_EVERY: Final = 3  # fans, by a digest of their names
+MISERLY_BY: Final = 2  # seats
+COY_ONE_IN: Final = 4  # requests for seats, by a digest of the first seat
 SHUFFLED_WITHIN_US: Final = 2_000_000
 
 
@@ -131,6 +134,24 @@ class ReopeningSeats(LuaSeats):
 
     async def _run(self, script: Script, hold_id: str, *arguments: Value) -> str:
         return await super()._run(_SELL_OPEN if script is lua.SELL else script, hold_id, *arguments)
+
+
+class MiserlySeats(LuaSeats):
+    """Refuses who is some seats below the purchase limit already."""
+
+    async def hold(self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
+        """See the class."""
+        return await super().hold(hold_id, owner, places, limit=max(1, limit - MISERLY_BY), ttl_us=ttl_us)
+
+
+class CoySeats(LuaSeats):
+    """Says now and then of free seats that they are taken."""
+
+    async def hold(self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
+        """See the class."""
+        if zlib.crc32(places[0][0].encode()) % COY_ONE_IN == 0:
+            return HoldReply(TAKEN, taken=tuple(seat for seat, _ in places))
+        return await super().hold(hold_id, owner, places, limit=limit, ttl_us=ttl_us)
 
 
 class PartialRoutes(SeatRoutes):
@@ -257,6 +278,21 @@ class WaveringRoom(WaitingRoom):
         return msgspec.structs.replace(seen, of=further)
 
 
+class FlatteringRoom(WaitingRoom):
+    """Tells everybody who waits that they are next."""
+
+    async def positions(self, fans: Sequence[str]) -> Positions:
+        """See the class."""
+        seen = await super().positions(fans)
+        return msgspec.structs.replace(seen, of=[min(position, 1) for position in seen.of])
+
+
+class ForgettingDoorRoom(WaitingRoom):
+    """Lets a ticket in once, also where the answer was lost on the way."""
+
+    repeat_enter_s = 0.0
+
+
 class SurgingRate:
     """Another policy's rate; but every few seconds it admits many more."""
 
@@ -329,6 +365,21 @@ class TwiceCharging(PaymentsClient):
         """See the class."""
         await super().charge(f"{key}-again", claim, capture=capture)
         return await super().charge(key, claim, capture=capture)
+
+
+class ToAndFroCharging(PaymentsClient):
+    """Takes the money of a declined card, and gives it back. Shares the connections of the `real` client."""
+
+    def __init__(self, real: PaymentsClient) -> None:
+        self.__dict__ = real.__dict__
+
+    async def charge(self, key: str, claim: Payable, *, capture: bool = True) -> ChargeAnswer:
+        """See the class."""
+        answer = await super().charge(key, claim, capture=capture)
+        if answer.status is ChargeStatus.DECLINED and isinstance(claim, Checkout | Order):
+            taken = await super().charge(f"{key}-again", msgspec.structs.replace(claim, card="ok"))
+            await self.refund(taken.charge_id)
+        return answer
 
 
 class KeepingSettlement(Settlement):

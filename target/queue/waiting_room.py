@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -106,6 +106,8 @@ class EntryRefusedError(Exception):
 class WaitingRoom:
     """The queue of one event. Raises `UnavailableError` when Redis cannot be used, `NotReadyError` before loading."""
 
+    repeat_enter_s: ClassVar[float] = REPEAT_ENTER_S
+
     def __init__(self, redis: RedisStore, keys: Keys, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
         self._redis = redis
@@ -187,7 +189,7 @@ class WaitingRoom:
 
         Raises `EntryRefusedError`, `ForeignPlaceError`.
         """
-        arguments = (ticket.fan, ticket.device or NO_DEVICE, round(REPEAT_ENTER_S * 1e6))
+        arguments = (ticket.fan, ticket.device or NO_DEVICE, round(self.repeat_enter_s * 1e6))
         reason, *entry = await self._run(scripts.ENTER, self._enter_keys, arguments)
         _expect_own(reason)
         if reason != b"ok":

@@ -7,11 +7,13 @@ from typing import Final
 
 from harness.audit.history import Evidence, LedgerEntry, Order
 from harness.audit.operations import Operation, PayValue
+from harness.audit.orders.told import refusals
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, at_rest, during
 
 _Sums = dict[str, tuple[int, int]]
 """Order id → captures − refunds, in number and in cents."""
+_DECLINED: Final = "declined"
 _SIGN: Final = {"capture": 1, "refund": -1}
 
 
@@ -20,6 +22,7 @@ def money_reconciles(evidence: Evidence) -> Tally:
 
     - confirmed: captures − refunds is one capture, of the order's amount, which is also what the fan was told;
     - declined, expired, refunded: captures and refunds cancel out, in number and in cents;
+    - declined at rest, or the last that the fan was told: nothing was captured at all, for a refund is no decline;
     - pending at rest with money taken: violated, for settling is over and the fan has neither ticket nor refund;
     - pending at rest with no money taken: undecided. No cent is wrong yet, but it may still be charged, so the
       invariant is then unknown and not held;
@@ -34,7 +37,8 @@ def money_reconciles(evidence: Evidence) -> Tally:
     orphans = [order_id for order_id in sums if order_id not in evidence.orders]
     tally.checked = len(evidence.orders) + len(orphans)
     tally.chances = len(_at_stake(evidence, sums))
-    problems = dict(_refunded_elsewhere(evidence)) | dict(_problems(evidence, sums))
+    problems = dict(_charged_though_declined(evidence)) | dict(_refunded_elsewhere(evidence))
+    problems |= dict(_problems(evidence, sums))
     _report(problems | dict(_without_order(evidence, orphans)), evidence, tally)
     nothing = (0, 0)
     pending = sum(o.state == "pending" and not sums.get(o.order_id, nothing)[1] for o in evidence.orders.values())
@@ -86,6 +90,19 @@ def _refunded_elsewhere(evidence: Evidence) -> Iterator[tuple[str, str]]:
         order_id = refunds.get(entry.charge_id, entry.order_id)
         if entry.entry == "capture" and order_id != entry.order_id:
             yield order_id, f"the refund of order {order_id} went to the charge of order {entry.order_id}"
+
+
+def _charged_though_declined(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """(order id, what is wrong) where the money of a declined order went to and fro."""
+    told = (evidence.order_of("", word.key) for word in refusals(evidence) if word.state == _DECLINED)
+    declined = {order.order_id for order in told if order}
+    declined |= {order.order_id for order in evidence.orders.values() if order.state == _DECLINED}
+    for entry in evidence.ledger() if declined else ():
+        if entry.entry == "capture" and entry.order_id in declined:
+            yield (
+                entry.order_id,
+                f"order {entry.order_id} was declined, and yet {entry.amount_cents} cents were captured",
+            )
 
 
 def _report(problems: dict[str, str], evidence: Evidence, tally: Tally) -> None:

@@ -99,7 +99,7 @@ def admission_rate(evidence: Evidence) -> Tally:
         tally.undecided = True
         tally.note = "admission numbers contradict what fans were told when, so they tell no order"
         return tally
-    rate_per_s, burst = _limit(evidence.on_sale)
+    rate_per_s, burst = limit_of(evidence.on_sale)
     tally.chances = int(np.count_nonzero(narrowed.joined_s[burst:] <= narrowed.waiting_s[: -burst or None]))
     worst = _worst(narrowed, rate_per_s, burst)
     if worst is None:
@@ -116,7 +116,8 @@ def admission_rate(evidence: Evidence) -> Tally:
     return tally
 
 
-def _limit(on_sale: OnSale) -> tuple[float, int]:
+def limit_of(on_sale: OnSale) -> tuple[float, int]:
+    """The highest rate per s and the burst at which the on-sale lets fans in."""
     fixed = on_sale.admission == "fixed"
     return on_sale.admission_rate_per_s if fixed else on_sale.admission_ceiling_per_s, on_sale.admission_burst
 

@@ -117,11 +117,11 @@ def doubt_numbers(evidence: Evidence, tally: Tally) -> None:
     if without := unnumbered(evidence):
         tally.undecided = True
         tally.note = f"{without} fans were let in without an admission number"
-    elif why := _not_comparable(evidence):
+    elif why := not_comparable(evidence):
         tally.undecided, tally.note = True, why
 
 
-def _not_comparable(evidence: Evidence) -> str:
+def not_comparable(evidence: Evidence) -> str:
     """Why admission numbers tell no order; "" where they do. A number without an epoch is of one for all."""
     enters = [enter for enter in evidence.enters.ok if enter.value.admission_no is not None]
     _, actors = np.unique([enter.actor for enter in enters], return_inverse=True)

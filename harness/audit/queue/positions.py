@@ -1,4 +1,4 @@
-"""Checks `position_monotonic`: within an epoch no waiting fan is told a later place than before."""
+"""Checks `position_monotonic`: within an epoch no waiting fan is told a later place than before, or a wrong one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.audit.queue.epochs import not_common
+from harness.audit.queue.places import not_comparable
+from harness.audit.queue.told_places import Places, Truth
 from harness.audit.spec import specified
-from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally
+from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 from harness.record.schema import EVENTS
 
 SILENT_MAX_S: Final = 10.0
 """Who waits for longer hears of the place meanwhile. The reference system looks it up every 5 s or more often."""
-_KINDS: Final = ("connect", "position", "admitted")
-_COLUMNS: Final = ("actor", "event", "t_s", "epoch", "value")
+SILENT_RATIO_MAX: Final = 0.1
+"""Of the places that moved so many, and one more, may be told late."""
+_KINDS: Final = ("connect", "position", "admitted", "paused", "disconnect")
+_COLUMNS: Final = ("actor", "event", "t_s", "t_sent_s", "epoch", "value")
 Ints = npt.NDArray[np.integer]
 
 
@@ -29,9 +33,12 @@ def position_monotonic(evidence: Evidence) -> Tally:
     A new epoch (the queue was put together again) and an admission end the comparison. Epochs that were not those of
     other fans at the time leave it undecided, see `harness.audit.queue.epochs`. The answer to a join tells a place too.
     A place that is told before 1 is none.
+
+    On the reference system, whose rate is declared, a place that a fan was told is compared with their admission number
+    too, see `harness.audit.queue.told_places`. Where many heard too late that the line moved, nothing is decided.
     """
     tally = Tally(evidence, chances=0)
-    told = _told(evidence)
+    told, places = _told(evidence)
     tally.checked = len(told.value)
     if not tally.checked:
         tally.note = "nobody was told a position"
@@ -49,6 +56,7 @@ def position_monotonic(evidence: Evidence) -> Tally:
         )
     elif why := not_common(evidence, told.actor, told.epoch, told.t_s):
         tally.undecided, tally.note = True, why
+    _compare(evidence, places, tally)
     worse = np.flatnonzero(same & (np.diff(told.value) > 0))
     reconnected = told.connection[worse] != told.connection[worse + 1]
     for row, after_reconnect in zip(worse[:VIOLATIONS_KEPT].tolist(), reconnected.tolist(), strict=False):
@@ -60,6 +68,28 @@ def position_monotonic(evidence: Evidence) -> Tally:
     if len(worse):
         tally.note = f"{np.count_nonzero(reconnected)} of {len(worse)} regressions after a reconnect"
     return tally
+
+
+def _compare(evidence: Evidence, places: Places, tally: Tally) -> None:
+    """What the admissions of those who were told a place show of it. Of one fan it is told once."""
+    if evidence.on_sale is None or evidence.missing_operations or not_comparable(evidence):
+        return
+    truth = Truth(evidence, evidence.on_sale, places)
+    tally.chances = (tally.chances or 0) + truth.compared
+    blamed: set[int] = set()
+    for wrong in truth.wrong():
+        actor = int(places.actor[wrong.at])
+        if actor in blamed:
+            continue
+        blamed.add(actor)
+        fan, t_s = places.actors[actor].as_py(), float(places.t_to_s[wrong.at])
+        told = Moment(fan, f"{fan} was told position {places.value[wrong.at]}", (t_s, t_s))
+        admitted = [during(one, f"{fan} came in as no. {one.value.admission_no}") for one in (wrong.admitted,) if one]
+        tally.violated(f"{fan} {wrong.summary}", told, *admitted)
+    due, late = truth.unheard()
+    if late > SILENT_RATIO_MAX * due + 1:
+        tally.undecided = True
+        tally.note = f"{late} of {due} places moved, and their fans heard of it late or not at all"
 
 
 def _told_nothing(evidence: Evidence) -> int:
@@ -98,21 +128,28 @@ class _Told:
         return Moment(actor, f"{actor} was told position {self.value[row]} of epoch {epoch}", (t_s, t_s))
 
 
-def _told(evidence: Evidence) -> _Told:
+def _told(evidence: Evidence) -> tuple[_Told, Places]:
     rows = pa.concat_tables([_from_streams(evidence), _from_joins(evidence)])
+    joins = len(evidence.joins.ok)
+    asked_s = np.concatenate((np.full(rows.num_rows - joins, np.nan), _invoked_s(evidence)))
     actors, epochs = _coded(rows["actor"]), _coded(rows["epoch"])
     kinds = {kind: pc.equal(rows["event"], kind).to_numpy() for kind in _KINDS}
     told = kinds["position"] & pc.is_valid(rows["value"]).to_numpy()
     t_s, value = rows["t_s"].to_numpy(), pc.fill_null(rows["value"], 0).to_numpy()
+    sent_s = pc.fill_null(rows["t_sent_s"], float("nan")).to_numpy()
     del rows
     actor, epoch = actors.indices.to_numpy(), epochs.indices.to_numpy()
     order = np.lexsort((t_s, actor))  # stable: what came at one instant stays in its order
     place, connection = np.cumsum(kinds["admitted"][order]), np.cumsum(kinds["connect"][order])
+    places = Places.of(
+        actors.dictionary, actor[order], epoch[order], value[order], t_s[order], sent_s[order], asked_s[order],
+        told=told[order], is_call=kinds["admitted"][order],
+    )  # fmt: skip
     kept = told[order]
     order, place, connection = order[kept], place[kept], connection[kept]
     again = np.lexsort((t_s[order], epoch[order], place, actor[order]))
     order, place, connection = order[again], place[again], connection[again]
-    return _Told(
+    found = _Told(
         actor=actor[order],
         place=place,
         epoch=epoch[order],
@@ -122,6 +159,12 @@ def _told(evidence: Evidence) -> _Told:
         actors=actors.dictionary,
         epochs=epochs.dictionary,
     )
+    return found, places
+
+
+def _invoked_s(evidence: Evidence) -> npt.NDArray[np.float64]:
+    invoked: npt.NDArray[np.float64] = evidence.joins.ok.rows["t_invoke_s"].to_numpy()
+    return invoked
 
 
 def _from_streams(evidence: Evidence) -> pa.Table:
@@ -137,6 +180,7 @@ def _from_joins(evidence: Evidence) -> pa.Table:
         "actor": joins.actors,
         "event": ["position"] * len(joins),
         "t_s": joins.t_end_s,
+        "t_sent_s": [None] * len(joins),
         "epoch": [epoch for _, epoch in told],
         "value": [position for position, _ in told],
     }

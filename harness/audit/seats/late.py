@@ -17,7 +17,7 @@ from harness.audit.seats.freed import Freed, freed_seats
 from harness.audit.seats.shown import ShownSeats
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
-from harness.record.schema import PROBE_ACTOR, FaultRun
+from harness.record.schema import FaultRun
 from harness.record.seat_states import HELD
 
 RECOVERY_S: Final = 5.0
@@ -57,15 +57,14 @@ def no_late_expiry(evidence: Evidence) -> Tally:
     that frees it (by the platform's own clock, corrected by the smallest delay). A hold may be there until its ack +
     TTL + bound. It has no known end if its fan tried to pay and was neither declined nor told that it is gone, for
     then it may be kept for the payment. A hold that was due while a fault was in force may live until the fault had
-    healed, and `RECOVERY_S`, and the bound. Holds and payments of unknown outcome have no end either. A fan is not
-    refused seats that nobody else asked for in the whole run, and that are free at rest.
+    healed, and `RECOVERY_S`, and the bound. Holds and payments of unknown outcome have no end either.
     """
     tally = Tally(evidence, unknowns=evidence.holds.unknowns, chances=0)
     rules = evidence.rules
     if rules is None:
         tally.hidden = NO_RULES
         return tally
-    claims = sorted(_claims(evidence, rules.hold_late_max_s), key=lambda claim: claim.t_from_s)
+    claims = claims_on_seats(evidence, rules.hold_late_max_s)
     seats = sorted({claim.seat for claim in claims})
     shown = ShownSeats(evidence.looks, seats)
     freed = freed_seats(evidence, frozenset(seats))
@@ -79,7 +78,6 @@ def no_late_expiry(evidence: Evidence) -> Tally:
     for sighting in sorted(within, key=lambda one: one.t_to_s):
         tally.checked += 1
         sweep.see(sighting)
-    _refused_for_nothing(evidence, tally)
     tally.chances = _chances(evidence, claims, sightings, freed)
     if not tally.checked:
         tally.note = "nobody looked at the seats while the sale went on"
@@ -88,17 +86,26 @@ def no_late_expiry(evidence: Evidence) -> Tally:
     return tally
 
 
+def claims_on_seats(evidence: Evidence, late_max_s: float) -> list[SeatClaim]:
+    """What may keep each seat from others, by when it begins."""
+    return sorted(_claims(evidence, late_max_s), key=lambda claim: claim.t_from_s)
+
+
 def _claims(evidence: Evidence, late_max_s: float) -> Iterator[SeatClaim]:
-    """What may keep each seat from others."""
-    kept_until_s = _kept_for_payments(evidence, late_max_s)
     beside = _BESIDE if evidence.on_sale is not None else ()
     due = _Due(evidence.record.faults.faults, late_max_s, beside)
+    due_s = {
+        hold.key: due.by(hold.t_end_s + hold.value.ttl_s)
+        for hold in map(evidence.timed, evidence.holds.ok)
+        if hold.value.ttl_s is not None
+    }
+    kept_until_s = _kept_for_payments(evidence, late_max_s, due_s)
     for hold in map(evidence.timed, evidence.holds):
         if hold.error in _REFUSED:
             continue
         until_s = _OPEN_S
         if hold.ok and hold.value.ttl_s is not None:
-            until_s = max(due.by(hold.t_end_s + hold.value.ttl_s), kept_until_s.get(hold.key, _NEVER_S))
+            until_s = max(due_s[hold.key], kept_until_s.get(hold.key, _NEVER_S))
         for seat in hold.value.seats:
             yield SeatClaim(seat, hold.t_invoke_s, until_s, hold)
     keys = {pay.key for pay in evidence.pays}
@@ -108,10 +115,14 @@ def _claims(evidence: Evidence, late_max_s: float) -> Iterator[SeatClaim]:
                 yield SeatClaim(seat, _NEVER_S, _OPEN_S)
 
 
-def _kept_for_payments(evidence: Evidence, late_max_s: float) -> dict[str, float]:
-    """Hold id → until when it may be kept because its fan tried to pay."""
+def _kept_for_payments(evidence: Evidence, late_max_s: float, due_s: dict[str, float]) -> dict[str, float]:
+    """Hold id → until when it may be kept because its fan tried to pay, by when it was due: then nothing was left to
+    keep. A payment that was taken in all the same, or may have been, counts whenever it began."""
     kept: dict[str, float] = {}
     for pay in evidence.pays:
+        refused = not (pay.ok or pay.unknown)
+        if refused and pay.t_invoke_s > due_s.get(pay.value.hold_id, _OPEN_S) + evidence.clock_margin_s:
+            continue
         over = pay.error in ("declined", EXPIRED)
         until_s = pay.t_end_s + late_max_s if over else _OPEN_S
         kept[pay.value.hold_id] = max(until_s, kept.get(pay.value.hold_id, _NEVER_S))
@@ -208,26 +219,6 @@ class _Sweep:
         granted = f"{hold.actor} was granted {self._seats[at]} for {hold.value.ttl_s:g} s, told at {hold.t_end_s:.3f} s"
         summary = f"seat {self._seats[at]} was still held {amount(late_s, 's')} after {hold.actor}'s hold was over"
         self._tally.violated(summary, during(hold, granted), moment)
-
-
-def _refused_for_nothing(evidence: Evidence, tally: Tally) -> None:
-    """Conflicts over seats that nobody had or asked for but the fan who was refused them."""
-    untouched = {seat for seat, state in evidence.seats if state == "free"}
-    askers: dict[str, set[str]] = {}
-    for hold in evidence.holds:
-        for seat in (*hold.value.seats, *(hold.value.asked or ())):
-            askers.setdefault(seat, set()).add("" if hold.error != _CONFLICT else hold.actor)
-    untouched -= {seat for order in evidence.orders.values() for seat in order.seats}
-    for hold in evidence.holds.failed_with(_CONFLICT):
-        seats = hold.value.seats
-        if (
-            seats
-            and not hold.actor.startswith(PROBE_ACTOR)
-            and all(seat in untouched and askers[seat] == {hold.actor} for seat in seats)
-        ):
-            names = ", ".join(seats)
-            refused = during(hold, f"{hold.actor} asked for {names} at {hold.t_invoke_s:.3f} s and was refused")
-            tally.violated(f"{hold.actor} was refused {names}, which nobody else ever asked for", refused)
 
 
 def _chances(evidence: Evidence, claims: list[SeatClaim], sightings: list[Sighting], freed: list[Freed]) -> int:

@@ -30,6 +30,7 @@ BREAKAGES = {
     RunBuilder.expire_early: "no_early_expiry",
     RunBuilder.expire_late: "no_late_expiry",
     RunBuilder.grant_sold: "no_sold_seat_granted",
+    RunBuilder.refuse_for_nothing: "refused_for_cause",
     RunBuilder.show_free: "map_honest",
     RunBuilder.double_charge: "money_reconciles",
     RunBuilder.raise_prices: "charged_as_shown",
@@ -46,7 +47,9 @@ BREAKAGES = {
 }
 
 SIDE_EFFECTS = {
-    RunBuilder.jump_the_queue: {"admission_rate", "place_kept"},  # its numbers do not tell the order any more
+    RunBuilder.jump_the_queue: {"admission_rate", "place_kept", "position_monotonic"},  # its numbers tell nothing more
+    RunBuilder.burst_in: {"position_monotonic"},  # more were let in than fans who hear of a place can tell
+    RunBuilder.refuse_for_nothing: {"feed_gap_free"},  # nobody tells the followers of its seat
     RunBuilder.expire_early: {"feed_gap_free"},  # nobody tells the followers of its seat
     RunBuilder.expire_late: {"feed_gap_free"},
     RunBuilder.lose_booking: {"no_lost_order"},  # what was confirmed was acknowledged too

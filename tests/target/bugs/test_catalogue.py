@@ -19,6 +19,7 @@ from target.http.tickets import Pass, Ticket, TokenError
 from target.orders import Order, OrderState
 from target.orders.saga import KeyReusedError
 from target.queue.rate_policy import FixedRate
+from target.queue.waiting_room import EntryRefusedError
 from target.seats import PurchaseLimitError, SeatLog, SeatsTakenError
 from target.seats.routes import HoldRequest
 from target.seats.seat_log import SeatChange
@@ -99,6 +100,39 @@ def test_partial_hold_grants_the_first_of_several_seats(with_bug: Callable[..., 
         assert routes._known(HoldRequest(("101-A-1", "101-A-2"))) == ("101-A-1",)
 
     with_bug("partial_hold", scene)
+
+
+def test_limit_too_low_refuses_a_fan_below_the_limit(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        hold = booth.context.inventory.hold
+        await hold(_claim("a", "ann", "101-A-1", "101-A-2"), limit=4)
+        with pytest.raises(PurchaseLimitError):
+            await hold(_claim("b", "ann", "101-A-3"), limit=4)
+
+    with_bug("limit_too_low", scene)
+
+
+def test_free_seat_refused_says_of_some_free_seats_that_they_are_taken(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        refused = 0
+        for number in range(1, 15):
+            try:
+                await booth.hold(f"fan-{number}", f"101-A-{number}")
+            except SeatsTakenError:
+                refused += 1
+                assert await booth.seat(f"101-A-{number}") == "0"
+        assert 0 < refused < 14
+
+    with_bug("free_seat_refused", scene)
+
+
+def test_decline_charged_takes_the_money_and_gives_it_back(with_bug: Callable[..., None], provider: Provider) -> None:
+    async def scene(booth: Booth) -> None:
+        receipt = await booth.pay(await booth.hold("f", "101-A-1"), card="declined")
+        assert receipt.state is OrderState.DECLINED
+        assert sorted(provider.entries(receipt.order_id)) == ["capture", "decline", "refund"]
+
+    with_bug("decline_charged", scene)
 
 
 def test_early_expiry_gives_a_seat_away_before_its_time(with_bug: Callable[..., None]) -> None:
@@ -408,6 +442,33 @@ def test_stale_map_shows_a_sold_seat_as_free_and_fresh(with_bug: Callable[..., N
     with_bug("stale_map", scene)
 
 
+def test_everybody_next_tells_everybody_that_they_are_next(with_bug: Callable[..., None]) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        for fan in "abc":
+            await room.join(fan, fan)
+        assert list((await room.positions(["a", "b", "c", "nobody"])).of) == [1, 1, 1, -1]
+
+    with_bug("everybody_next", scene)
+
+
+@pytest.mark.parametrize(("bug", "refused"), [("ticket_used_up", True), ("", False)])
+def test_ticket_used_up_lets_nobody_in_again(with_bug: Callable[..., None], bug: str, *, refused: bool) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        ticket = Ticket("e", "f", "f", (await room.join("f", "f")).joined_us, 0.0)
+
+        async def admitted() -> bool:
+            return (await room.admit(rate_per_s=100.0, burst=10)).count > 0
+
+        await until(admitted, what="the admission")
+        await room.enter(ticket)
+        with pytest.raises(EntryRefusedError, match="used") if refused else contextlib.nullcontext():
+            await room.enter(ticket)
+
+    with_bug(bug, scene)
+
+
 def test_admission_burst_opens_the_door_now_and_then() -> None:
     now_s = iter((0.0, parts.BURST_LENGTH_S))
     surging = parts.SurgingRate(FixedRate(10.0, 20), clock=lambda: next(now_s))
@@ -435,6 +496,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "sold_seat_held": "no_sold_seat_granted",
         "flattering_map": "map_honest",
         "double_charge": "money_reconciles",
+        "decline_charged": "money_reconciles",
         "late_capture_kept": "money_reconciles",
         "parked_dropped": "no_lost_order",
         "sale_denied": "no_lost_booking",
@@ -443,6 +505,9 @@ def test_each_bug_says_what_it_breaks() -> None:
         "repeat_charged": "one_key_one_purchase",
         "key_per_hold": "one_key_one_purchase",
         "limit_per_session": "purchase_limit",
+        "limit_too_low": "refused_for_cause",
+        "free_seat_refused": "refused_for_cause",
+        "ticket_used_up": "refused_for_cause",
         "unsigned_ticket": "no_queue_bypass",
         "expired_pass": "no_queue_bypass",
         "shared_pass": "no_queue_bypass",
@@ -452,6 +517,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "tickets_restamped": "place_kept",
         "stream_is_place": "place_kept",
         "position_regress": "position_monotonic",
+        "everybody_next": "position_monotonic",
         "dropped_event": "feed_gap_free",
         "duplicate_seq": "feed_gap_free",
         "stale_map": "seat_conservation",

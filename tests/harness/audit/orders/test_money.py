@@ -23,6 +23,8 @@ CASES = [  # state of the order, entries of the ledger, verdict
     ("declined", [("decline", 5000)], Status.NOT_EXERCISED),
     ("declined", [], Status.NOT_EXERCISED),
     ("declined", [("capture", 5000)], Status.VIOLATED),
+    ("declined", [("capture", 5000), ("refund", 5000)], Status.VIOLATED),
+    ("declined", [("decline", 5000), ("capture", 5000), ("refund", 5000)], Status.VIOLATED),
     ("expired", [("capture", 5000), ("refund", 5000)], Status.HELD),
     ("expired", [("capture", 5000)], Status.VIOLATED),
     ("refunded", [("capture", 5000), ("refund", 5000)], Status.HELD),
@@ -126,3 +128,16 @@ def test_rows_of_one_seat_that_contradict_each_other_are_mixed() -> None:
     builder.tables["final_orders"].append(row | {"state": "refunded"})
     order = Evidence(builder.record()).orders[str(row["order_id"])]
     assert (order.state, order.repeated) == ("mixed", (row["seat"],))
+
+
+@pytest.mark.parametrize(("again", "status"), [(False, Status.VIOLATED), (True, Status.HELD)])
+def test_a_fan_whose_last_word_is_that_the_card_was_declined_was_not_charged(*, again: bool, status: Status) -> None:
+    builder = empty()
+    exported(builder, 1, SEAT, "a", "refunded")
+    booked(builder, "a", "capture")
+    booked(builder, "a", "refund")
+    value = {"hold_id": "h", "seats": [SEAT]}
+    builder.operation(1, "pay", "k-a", value, 1.0, 1.1, "fail", "declined")
+    if again:
+        builder.operation(1, "pay", "k-a", value, 2.0, None, "unknown", "timeout")
+    assert judged("money_reconciles", builder).status is status

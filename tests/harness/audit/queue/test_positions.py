@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -110,3 +111,78 @@ def test_the_answer_to_a_join_tells_a_place_too() -> None:
 
 def test_many_violations_are_all_counted() -> None:
     assert positions(told(*[(1, "position", "e1", n) for n in range(1, 41)])).violations_total == 39
+
+
+RATE_PER_S, BURST = 2.0, 5  # the builder's scenario
+
+
+def line(fans: int, tells: Callable[[int, int], int], *, every_s: float = 1.0) -> RunBuilder:
+    """A line of `fans` who joined in turn at the opening and are let in at the rate, the first ones at once.
+
+    `tells`: what a fan is told who is that far from the front, of so many.
+    """
+    builder = empty()
+    builder.fans = fans
+    admitted_s = [max(0.2, (number + 1 - BURST) / RATE_PER_S) for number in range(fans)]
+    for number in range(fans):
+        name = f"fan-{number:04d}"
+        join_s = number / fans / 10
+        place = {"position": number + 1, "epoch": "e.0"}
+        builder.operation(number, "join", name, place, join_s, join_s + 0.001)
+        builder.event(number, "positions", "connect", 0.15, "e.0")
+        t_s = 0.16
+        while t_s < admitted_s[number]:
+            true = number + 1 - sum(one <= t_s for one in admitted_s)
+            builder.event(number, "positions", "position", t_s, "e.0", value=tells(true, number), t_sent_s=t_s - 0.01)
+            t_s += every_s
+        came_s = admitted_s[number] + 0.05
+        builder.event(number, "positions", "admitted", came_s, "e.0", t_sent_s=came_s)
+        entered = {"admission_no": number + 1, "epoch": "e"}
+        builder.operation(number, "enter", name, entered, came_s, came_s + 0.02)
+    return builder
+
+
+@settings(max_examples=30, deadline=None)
+@given(fans=st.integers(1, 40), every_s=st.floats(0.3, 2.0))
+def test_true_places_are_never_flagged(fans: int, every_s: float) -> None:
+    result = positions(line(fans, lambda true, _: true, every_s=every_s))
+    assert (result.violations_total, result.status is Status.VIOLATED) == (0, False)
+    assert result.chances >= fans
+
+
+WRONG = {
+    "everybody is next": lambda true, number: 1,
+    "half of the way": lambda true, number: max(1, true // 3),
+    "three times as far": lambda true, number: 3 * true,
+    "beyond everybody": lambda true, number: 500,
+    "never moves": lambda true, number: number + 1,
+}
+
+
+@pytest.mark.parametrize("tells", WRONG.values(), ids=list(WRONG))
+def test_places_that_the_admission_shows_to_be_wrong(tells: Callable[[int, int], int]) -> None:
+    assert positions(line(40, tells)).status is Status.VIOLATED
+
+
+def test_elsewhere_the_rate_is_not_declared() -> None:
+    builder = line(40, lambda true, _: 1)
+    assert positions(builder.changed(stack="https://tickets.example")).status is not Status.VIOLATED
+
+
+def test_the_history_shows_the_place_and_the_admission() -> None:
+    violation = positions(line(40, lambda true, _: min(true, 1))).violations[0]
+    assert "was told position 1, and admitted as no. " in violation.summary
+    assert [step.text.partition(" ")[2][:8] for step in violation.history] == ["was told", "came in "]
+
+
+def test_a_line_that_moves_while_nobody_hears_of_it_is_not_held() -> None:
+    result = positions(line(40, lambda true, _: true, every_s=30.0))
+    assert (result.status, "heard of it late" in result.note) == (Status.UNKNOWN, True)
+
+
+def test_places_of_before_and_after_others_were_put_in_are_not_compared() -> None:
+    builder = line(40, lambda true, _: 1)
+    for event in builder.tables["events"]:
+        if event["event"] == "admitted":
+            event["epoch"] = "e.1"
+    assert positions(builder).violations_total == 0

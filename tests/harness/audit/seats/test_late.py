@@ -255,3 +255,22 @@ def test_refusals_against_the_definition(
         known = [hold for hold in holds if hold[0] in seats and hold[1] <= t_s + 0.01]
         wrong |= bool(known) and all(begun_s + took_s + TTL_S + BOUND_S < t_s for _, begun_s, took_s in known)
     assert (late(builder).status is Status.VIOLATED) is wrong
+
+
+@pytest.mark.parametrize(
+    ("t_s", "outcome", "status"),
+    [
+        (9.0, "fail", Status.NOT_EXERCISED),  # just in time: it may have been kept until the payment was refused
+        (12.0, "fail", Status.VIOLATED),  # there was nothing left to keep
+        (12.0, "unknown", Status.NOT_EXERCISED),
+    ],
+)
+def test_a_payment_that_begins_after_the_hold_was_due_keeps_nothing_unless_it_may_have_been_taken_in(
+    t_s: float, outcome: str, status: Status
+) -> None:
+    builder = sale()
+    value = {"hold_id": held(builder), "seats": [SEAT]}
+    end_s = None if outcome == "unknown" else 12.2
+    builder.operation(1, "pay", "k", value, t_s, end_s, outcome, "timeout" if end_s is None else "expired")
+    refused(builder, 12.3)
+    assert late(builder).status is status

@@ -1,0 +1,214 @@
+"""refused_for_cause: against its definition, and case by case."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.record.schema import FaultRun
+from harness.record.verdict import InvariantResult, Status
+from tests.builders import RunBuilder
+from tests.harness.audit.paper import booked, empty, exported, judged
+
+TTL_S = 8.0
+LATE_S = 1.0
+LIMIT = 4
+SEATS = ("101-A-1", "101-A-2", "101-A-3")
+
+
+def refused(builder: RunBuilder) -> InvariantResult:
+    return judged("refused_for_cause", builder)
+
+
+def sale(*, on_sale: tuple[str, ...] = SEATS) -> RunBuilder:
+    builder = empty()
+    builder.tables["final_seats"] += [{"seat": seat, "state": "free"} for seat in on_sale]
+    return builder
+
+
+def hold(
+    builder: RunBuilder,
+    fan: int,
+    t_s: float,
+    seats: tuple[str, ...],
+    error: str = "",
+    *,
+    outcome: str = "",
+    identity: str = "",
+) -> None:
+    """Granted where there is no error; answered 0.1 s later."""
+    value: dict[str, object] = {"seats": list(seats)} | ({} if error else {"ttl_s": TTL_S})
+    key = "" if error else f"h-{len(builder.tables['operations'])}"
+    outcome = outcome or ("fail" if error else "ok")
+    builder.operation(fan, "hold", key, value, t_s, t_s + 0.1, outcome, error, identity=identity)
+
+
+def enter(builder: RunBuilder, fan: int, t_s: float, error: str = "", *, outcome: str = "") -> None:
+    value = {} if error else {"admission_no": fan, "epoch": "e"}
+    outcome = outcome or ("fail" if error else "ok")
+    builder.operation(fan, "enter", f"fan-{fan:04d}", value, t_s, t_s + 0.1, outcome, error)
+
+
+def called(builder: RunBuilder, fan: int, t_s: float) -> None:
+    builder.fans = 99
+    builder.operation(fan, "join", f"fan-{fan:04d}", {"position": 3, "epoch": "e.0"}, 0.0, 0.1)
+    builder.event(fan, "positions", "admitted", t_s, "e.0")
+
+
+def declined(builder: RunBuilder, *, by_provider: bool) -> None:
+    value = {"hold_id": "h", "seats": [SEATS[0]]}
+    builder.operation(1, "pay", "k-o", value, 2.0, 2.1, "fail", "declined")
+    exported(builder, 1, SEATS[0], "o", "declined")
+    if by_provider:
+        booked(builder, "o", "decline")
+
+
+asked = st.tuples(
+    st.floats(0, 30),
+    st.integers(0, 3),
+    st.lists(st.sampled_from(SEATS), min_size=1, max_size=3, unique=True),
+    st.sampled_from(["", "", "conflict"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(asks=st.lists(asked, max_size=10))
+def test_conflicts_against_the_definition(asks: list[tuple[float, int, list[str], str]]) -> None:
+    builder = sale()
+    wrong = 0
+    for number, (t_s, fan, seats, error) in enumerate(asks):
+        hold(builder, fan, t_s, tuple(seats), error)
+        others = [one for at, one in enumerate(asks) if at != number]
+        had = {seat for begun_s, _, of, no in others if not no and begun_s <= t_s + 0.1 for seat in of}
+        rival = {s for u, who, of, no in others if no and who != fan and abs(u - t_s) <= 0.1 + 1e-9 for s in of}
+        wrong += bool(error) and not (had | rival) & set(seats)
+    assert refused(builder).violations_total == wrong
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    holds=st.lists(st.tuples(st.floats(0, 20), st.integers(1, 3)), max_size=4),
+    ask=st.tuples(st.floats(0, 40), st.integers(1, 4)),
+)
+def test_limits_against_the_definition(holds: list[tuple[float, int]], ask: tuple[float, int]) -> None:
+    builder = sale()
+    for number, (t_s, size) in enumerate(holds):
+        hold(builder, number, t_s, tuple(f"1-{number}-{n}" for n in range(size)), identity="ann")
+    t_s, size = ask
+    hold(builder, 9, t_s, tuple(f"2-{n}" for n in range(size)), "limit", identity="ann")
+    theirs = sum(n for begun_s, n in holds if begun_s <= t_s + 0.1 and begun_s + 0.1 + TTL_S + LATE_S >= t_s)
+    assert (refused(builder).status is Status.VIOLATED) is (theirs + size <= LIMIT)
+
+
+def test_the_history_says_what_was_refused() -> None:
+    builder = sale()
+    hold(builder, 1, 1.0, SEATS[:2], identity="ann")
+    hold(builder, 2, 2.0, SEATS[2:], "limit", identity="ann")
+    assert refused(builder).violations[0].summary == "ann was refused 1 seats for the limit of 4, and had 2 at most"
+
+
+@pytest.mark.parametrize("error", ["limit", "conflict"])
+def test_a_hold_that_may_have_been_granted_explains_a_refusal(error: str) -> None:
+    builder = sale()
+    hold(builder, 1, 1.0, SEATS, "timeout", outcome="unknown", identity="ann")
+    hold(builder, 2, 30.0, SEATS[:2], error, identity="ann")
+    assert refused(builder).status is Status.HELD
+
+
+def test_tickets_of_before_may_count_for_the_limit() -> None:
+    builder = sale()
+    row = {"order_id": "old", "fan": "fan-0002", "seat": "9-9-9", "state": "confirmed", "amount_cents": 1}
+    builder.tables["baseline_orders"].append(row | {"idempotency_key": "x"})
+    hold(builder, 2, 2.0, SEATS, "limit")
+    assert refused(builder).status is not Status.VIOLATED
+
+
+def test_a_payment_that_is_refused_for_the_limit() -> None:
+    builder = sale()
+    hold(builder, 1, 1.0, SEATS[:2])
+    value = {"hold_id": "h-0", "seats": list(SEATS[:2])}
+    builder.operation(1, "pay", "k", value, 2.0, 2.1, "fail", "limit")
+    assert refused(builder).status is Status.VIOLATED
+    hold(builder, 1, 1.2, ("7-A-1", "7-A-2", "7-A-3"))
+    assert refused(builder).status is Status.HELD
+
+
+def test_a_seat_that_is_not_on_sale_may_be_refused() -> None:
+    builder = sale(on_sale=())
+    hold(builder, 1, 1.0, SEATS[:1], "conflict")
+    assert refused(builder).status is not Status.VIOLATED
+
+
+@pytest.mark.parametrize("by_provider", [True, False])
+def test_a_decline_is_the_providers(by_provider: bool) -> None:
+    builder = sale()
+    declined(builder, by_provider=by_provider)
+    assert refused(builder).status is (Status.HELD if by_provider else Status.VIOLATED)
+    elsewhere = builder.changed(stack="https://tickets.example")
+    assert refused(elsewhere).status is not Status.VIOLATED  # its ledger may leave declines out
+
+
+def test_a_decline_without_an_order_was_never_asked_of_the_provider() -> None:
+    builder = sale()
+    declined(builder, by_provider=True)
+    builder.tables["final_orders"].clear()
+    assert refused(builder).status is Status.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("first", "again_s", "status"),
+    [
+        (None, 5.0, Status.VIOLATED),  # nobody has used the ticket
+        (("", ""), 5.0, Status.VIOLATED),  # so soon it is a repeat
+        (("", ""), 70.0, Status.HELD),
+        (("timeout", "unknown"), 5.0, Status.VIOLATED),
+        (("timeout", "unknown"), 70.0, Status.HELD),
+        (("waiting", "fail"), 5.0, Status.VIOLATED),
+    ],
+)
+def test_a_ticket_that_is_called_used(first: tuple[str, str] | None, again_s: float, status: Status) -> None:
+    builder = sale()
+    if first:
+        enter(builder, 1, 2.0, first[0], outcome=first[1])
+    enter(builder, 1, again_s, "used")
+    assert refused(builder).status is status
+
+
+def test_elsewhere_nobody_said_that_a_second_entry_gets_the_same_answer() -> None:
+    builder = sale().changed(stack="https://tickets.example")
+    enter(builder, 1, 2.0)
+    enter(builder, 1, 5.0, "used")
+    assert refused(builder).status is Status.HELD
+
+
+@pytest.mark.parametrize(("error", "asked_s"), [("waiting", 4.0), ("expired", 4.0)])
+def test_a_called_fan_is_let_in(error: str, asked_s: float) -> None:
+    builder = sale()
+    called(builder, 1, 3.0)
+    enter(builder, 1, asked_s, error)
+    assert refused(builder).status is Status.VIOLATED
+
+
+def test_a_fault_may_lose_a_call() -> None:
+    builder = sale()
+    called(builder, 1, 3.0)
+    enter(builder, 1, 4.0, "waiting")
+    kill = FaultRun(
+        experiment="redis-kill", component="redis", kind="kill", injector="process", hypothesis="", runbook="",
+        t_requested_s=3.2, t_effective_s=3.2, t_heal_requested_s=3.6, t_healed_s=3.6, proven=True,
+    )  # fmt: skip
+    builder.faults = msgspec.structs.replace(builder.faults, faults=(kill,))
+    assert refused(builder).status is Status.HELD
+
+
+def test_who_is_not_called_yet_may_be_told_to_wait() -> None:
+    builder = sale()
+    called(builder, 1, 3.0)
+    enter(builder, 1, 2.0, "waiting")
+    assert refused(builder).status is Status.HELD
+
+
+def test_where_nobody_was_refused_and_nobody_came_in_nothing_is_held() -> None:
+    assert (refused(sale()).status, refused(sale()).chances) == (Status.UNKNOWN, 0)
