@@ -11,6 +11,7 @@ import typer
 
 from chaos.lease import state
 from harness.errors import GatecrashError, InputError
+from harness.input_file import path_of
 
 chaos_app = typer.Typer(
     help="Faults still in force: status, heal. Chaos Toolkit files: export, import.",
@@ -18,7 +19,9 @@ chaos_app = typer.Typer(
     rich_markup_mode=None,
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
-Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there instead of to stdout.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", parser=path_of, help="Write it there instead of to stdout.")
+]
 
 
 @chaos_app.command("status", short_help="The faults that may be in force.")
@@ -93,7 +96,9 @@ def chaos_export(
 
 @chaos_app.command("import", short_help="A Chaos Toolkit file as an experiment.")
 def chaos_import(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment of Chaos Toolkit's, JSON or YAML.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", parser=path_of, help="An experiment of Chaos Toolkit's, JSON or YAML.")
+    ],
     out: Out = None,
 ) -> None:
     """A Chaos Toolkit experiment as one of ours: what `chaos export` wrote, or what chaostoolkit-toxiproxy breaks.

@@ -1,8 +1,9 @@
-"""Files that the user named: regular files of bounded size, so that no pipe and no device holds a command."""
+"""Paths and files that the user named: none is empty, and what is read is a regular file of bounded size."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ import msgspec
 
 from harness.errors import InputError
 
+_UNWRITABLE: Final = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding JSON raises that somebody else wrote."""
 
@@ -23,6 +25,16 @@ def is_file(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether a directory can be found there; of a name that no file system takes there is none."""
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises for such a name
+
+
+def path_of(text: str | Path) -> Path:
+    """A path that the user gave. Raises InputError for an empty one, which would be the working directory, and for
+    one that cannot be written down: the record and the report name it."""
+    if not str(text):
+        raise InputError("an empty path names nothing", hint="is a variable of your shell unset?")
+    if _UNWRITABLE.search(str(text)):
+        raise InputError(f"{text} cannot be written down", hint="name it in UTF-8, without control characters")
+    return Path(text)
 
 
 def read_input(path: Path, bytes_max: int) -> bytes:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from harness.cli import completion
-from harness.errors import InputError
+from harness.input_file import path_of
 
 DEFAULT_OUT: Final = Path("runs")
-
-
-_UNWRITABLE: Final = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
-
-
-def path_of(text: str | Path) -> Path:
-    """A path that the user gave. Raises InputError for an empty one, which would be the working directory, and for
-    one that cannot be written down: the record and the report name it."""
-    if not str(text):
-        raise InputError("an empty path names nothing", hint="is a variable of your shell unset?")
-    if _UNWRITABLE.search(str(text)):
-        raise InputError(f"{text} cannot be written down", hint="name it in UTF-8, without control characters")
-    return Path(text)
 
 
 MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="A|B|C|D|F", help="Below this grade: NOT READY.")]

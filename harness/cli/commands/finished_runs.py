@@ -12,9 +12,10 @@ from rich.console import Console
 
 from harness.cli.app import app, print_json, print_table, say, tell
 from harness.cli.judge import judge_record
-from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir, path_of
+from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir
 from harness.cli.verdicts import answer, exit_code_of, judge
 from harness.errors import InputError, NoVerdict
+from harness.input_file import path_of
 
 if TYPE_CHECKING:
     from harness.record.verdict import Paired, Verdict

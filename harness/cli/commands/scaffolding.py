@@ -10,8 +10,9 @@ import typer
 
 from harness.cli.app import app, fail, say
 from harness.cli.commands.adapters import checked, print_report
-from harness.cli.options import AllowHost, path_of
+from harness.cli.options import AllowHost
 from harness.errors import ExitCode, GatecrashError, InputError
+from harness.input_file import path_of
 
 _Folder = Annotated[Path, typer.Argument(metavar="DIR", parser=path_of, help="A new folder, or an empty one.")]
 _Stock = Annotated[bool, typer.Option("--stock", help="The shop sells tickets by number (this is the default).")]

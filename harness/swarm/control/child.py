@@ -135,11 +135,8 @@ class SwarmChild:
             event = self.next(left_s)
             if isinstance(event, kind):
                 return event
-        said = last_line(self._log)
         raise NoVerdict(
-            f"the load generator was not {kind.__name__.lower()} within {within_s:.0f} s"
-            + (f": {said}" if said else ""),
-            hint=f"see {self._log}",
+            f"the load generator was not {kind.__name__.lower()} within {within_s:.0f} s", hint=f"see {self._log}"
         )
 
     def _read(self) -> None:

@@ -82,6 +82,10 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     refused = gatecrash("import", str(written(tmp_path, THEIRS | {"controls": []})))
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
     assert "controls: is not supported" in refused.stderr
+    for empty in (("import", ""), ("import", str(theirs), "--out", ""), ("export", "redis-down", "--out", "")):
+        nothing = gatecrash(*empty)
+        assert (nothing.returncode, nothing.stdout) == (2, "")
+        assert "an empty path names nothing" in nothing.stderr
 
 
 def theirs(func: str, module: str = "toxic.actions", pauses: object = None, **arguments: object) -> dict[str, object]:
