@@ -15,6 +15,7 @@ from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
 from harness.record.schema import PROBE_ACTOR
 
+_SHOWN: Final = frozenset({"seats", "queue"})
 _LIMIT: Final = "limit"
 _CONFLICT: Final = "conflict"
 _DECLINED: Final = "declined"
@@ -41,13 +42,16 @@ def refused_for_cause(evidence: Evidence) -> Tally:
     A hold that a fan is told is gone is for `no_early_expiry`.
     """
     tally = Tally(evidence, chances=0)
+    if not _SHOWN & set(evidence.run.capabilities):
+        tally.hidden = "the platform does not show: seats or queue"
+        return tally
     claims = claims_on_seats(evidence, evidence.rules.hold_late_max_s if evidence.rules else _OPEN_S)
     _over_limit(evidence, claims, tally)
     _taken(evidence, claims, tally)
     _declined(evidence, tally)
     _at_the_entrance(evidence, tally)
-    tally.checked = tally.chances or 0
-    if not tally.checked:
+    tally.checked = len(evidence.holds) + len(evidence.pays) + len(evidence.enters)
+    if not tally.chances:
         tally.note = "nobody was refused anything for a cause that can be checked, and nobody came in"
     return tally
 
