@@ -153,7 +153,7 @@ def test_a_ticket_is_used_up_after_the_time_for_repeats(valkey: Valkey, monkeypa
         await room.join("a", "a")
         await admit(room, 1)
         await room.enter(ticket("a"))
-        monkeypatch.setattr("target.queue.waiting_room.REPEAT_ENTER_S", 0.0)
+        monkeypatch.setattr(WaitingRoom, "repeat_enter_s", 0.0)
         with pytest.raises(EntryRefusedError, match="used"):
             await room.enter(ticket("a"))
 
