@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -108,9 +109,8 @@ class KeyedConnection:
 def reach(master: Master, key: RunKey, wait_s: float) -> KeyedConnection:
     """A connection to the join server; tries again while nobody listens.
 
-    Raises InputError when there is no such host, or it does not have the key; EnvironmentProblem when nobody is there.
+    Raises InputError when it does not have the key, EnvironmentProblem when nobody is there.
     """
-    _require_host(master.host)
     deadline_s = time.monotonic() + wait_s
     while True:
         try:
@@ -140,8 +140,18 @@ def _opened(master: Master, key: RunKey) -> KeyedConnection:
         raise
 
 
-def _require_host(host: str) -> None:
-    try:
-        socket.getaddrinfo(host, None)
-    except socket.gaierror as error:
-        raise InputError(f"there is no host {host}: {error.strerror}", key="--master") from error
+def await_host(host: str, wait_s: float, say: Callable[[str], None]) -> None:
+    """Wait until the name has an address, which one of a cluster has only once its pod runs. Raises InputError."""
+    deadline_s = time.monotonic() + wait_s
+    told = False
+    while True:
+        try:
+            socket.getaddrinfo(host, None)
+            return
+        except socket.gaierror as error:
+            if time.monotonic() + _KNOCK_AGAIN_S > deadline_s:
+                raise InputError(f"there is no host {host}: {error.strerror}", key="--master") from error
+            if not told:
+                say(f"there is no host {host} yet ({error.strerror}); trying for {wait_s:g} s")
+                told = True
+        time.sleep(_KNOCK_AGAIN_S)

@@ -36,7 +36,7 @@ from harness.swarm.joining.handshake import (
     encode,
     own_versions,
 )
-from harness.swarm.joining.keyed_connection import KeyedConnection, Master, reach
+from harness.swarm.joining.keyed_connection import KeyedConnection, Master, await_host, reach
 from harness.swarm.joining.lent import Lent
 from harness.swarm.messaging.protocol import WorkerStart, hand_start
 from harness.swarm.messaging.run_key import RunKey
@@ -65,6 +65,7 @@ def join(call: Call, workers: int, say: Callable[[str], None]) -> int:
     Raises InputError when refused or asked for what is not lent, EnvironmentProblem when nobody opens, NoVerdict when
     the master is lost.
     """
+    await_host(call.master.host, call.wait_s, say)
     members: list[Member] = []
     try:
         for number_here in range(workers):

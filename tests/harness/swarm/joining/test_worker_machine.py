@@ -238,10 +238,13 @@ def test_nobody_there_is_told_after_the_time_to_wait() -> None:
         join(call(port, wait_s=0.2), 1, print)
 
 
-def test_a_host_without_an_address_is_told() -> None:
-    nowhere = msgspec.structs.replace(call(1), master=Master("no-such.invalid", 1))
+def test_a_host_without_an_address_is_told_at_once_and_again_after_the_time_to_wait() -> None:
+    nowhere = msgspec.structs.replace(call(1, wait_s=0.7), master=Master("no-such.invalid", 1))
+    said: list[str] = []
     with pytest.raises(InputError, match=r"there is no host no-such\.invalid"):
-        join(nowhere, 1, print)
+        join(nowhere, 1, said.append)
+    [waits] = said
+    assert waits.startswith("there is no host no-such.invalid yet (")
 
 
 def test_a_platform_on_the_masters_loopback_is_out_of_reach_elsewhere() -> None:
