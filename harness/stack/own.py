@@ -204,7 +204,8 @@ class OwnStack(RaisedStack):
                 raise self._wrong(f"{own.url} redirects more than {_REDIRECTS_MAX} times", "is it the right address?")
         if answer.status_code not in _WELL:
             said = f"{answer.status_code} {answer.reason or ''}".strip()
-            raise self._wrong(f"{url} answered {said} to a GET", "expected a page: is the path right?")
+            hint = "expected a page: is the path right? Of an API give one that answers a GET"
+            raise self._wrong(f"{url} answered {said} to a GET", hint)
 
     def _get(self, session: requests.Session, url: str) -> requests.Response:
         own = self._platform

@@ -1,5 +1,5 @@
 """Whole rehearsals of shops of other kinds: members who wait on a stream of events for seats, a third party's waiting
-room on another host, and a lottery for seats and standing tickets.
+room on another host, a queue over a WebSocket, and a lottery for seats and standing tickets.
 """
 
 from __future__ import annotations
@@ -179,6 +179,29 @@ def test_an_order_that_the_room_does_not_show_is_not_observable(waiting_room: Re
         assert found[name].status is Status.NOT_OBSERVABLE
         assert "no admission numbers" in found[name].note
     assert "no admission numbers" in (waiting_room.run / "report.md").read_text(encoding="utf-8")
+
+
+# A queue whose positions come over a WebSocket.
+
+
+def test_a_queue_over_a_websocket_is_judged_as_any_other(room: Path) -> None:
+    folder = room / "socket"
+    folder.mkdir()
+    run = rehearsed(
+        folder,
+        "SocketShop",
+        "--queue websocket --stock 60 --admit-per-s 12 --basket-ttl 3",
+        load={"fans": 50},
+        platform={"rules": {**RULES, "stock": {"standing": 60}}},
+        duration_s=12,
+    )
+    verdict = rehearsals.verdict(run.run)
+    assert verdict.verdict is Decision.READY, (verdict.reason, run.done.stderr)
+    require_held(verdict, MONEY | STOCK | {"queue_order", "position_monotonic"})
+    requests = pq.read_table(run.run / "requests.parquet").to_pandas()
+    sockets = requests[requests["method"] == "WS"]
+    assert sockets["actor"].nunique() >= 45
+    assert set(sockets["status"]) == {101}
 
 
 # A lottery for seats and standing tickets.

@@ -86,5 +86,5 @@ def test_what_keeps_us_out_is_one_line(
 
 def test_a_wrong_path_is_one_line(shop: OwnPlatform, paths: RunPaths) -> None:
     elsewhere = msgspec.structs.replace(shop, url=shop.url.replace("/onsale", "/elsewhere"))
-    with pytest.raises(InputError, match=r"answered 404 Not Found to a GET \(expected a page: is the path right\?\)"):
+    with pytest.raises(InputError, match=r"answered 404 Not Found to a GET \(expected a page: is the path right\?"):
         stack_of(elsewhere, paths).__enter__()
