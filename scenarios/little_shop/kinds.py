@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import gatecrash.adapter as kit
 
-from scenarios.little_shop.shop import LittleShop, Visitor, basket_of, number, said
+from scenarios.little_shop.shop import LittleShop, Visitor, basket_of
 
 STATES = {"free": "0", "held": "1", "sold": "2"}
 
@@ -43,7 +43,7 @@ class RoomVisitor(Visitor):
         page = self.browser.get()
         if page.find("form.pool"):
             raise kit.Admitted
-        return number(page, "#position")
+        return page.number("#position")
 
     def enter(self) -> int | None:
         return None
@@ -58,7 +58,7 @@ class LotteryVisitor(Visitor):
             raise kit.Admitted
         if page.find("#not-drawn"):
             raise kit.Refused("not_drawn")
-        return number(page, "#position")
+        return page.number("#position")
 
 
 class DirectVisitor(Visitor):
@@ -68,7 +68,7 @@ class DirectVisitor(Visitor):
         super().open()
         if self.account:  # the shop may be without --login
             form = self.browser.get("login").form("#login")
-            said(self.browser.submit(form, name=self.account["name"], password=self.account["password"]))
+            self.said(self.browser.submit(form, name=self.account["name"], password=self.account["password"]))
 
 
 class SeatVisitor(Visitor):
@@ -110,7 +110,7 @@ class SeatVisitor(Visitor):
 
     def reserve_seats(self, seats: tuple[str, ...]) -> kit.Basket:
         form = self.browser.get("seats").form("#seat-map")
-        return basket_of(said(self.browser.submit(form, seat=seats)))
+        return basket_of(self.said(self.browser.submit(form, seat=seats)))
 
 
 class MemberVisitor(SeatVisitor, EventVisitor, DirectVisitor):
