@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from datetime import date, datetime
 from typing import Final
 
 from harness import amounts
@@ -57,6 +58,14 @@ def exactly_at(t_s: float | None) -> str:
     if t_s is None:
         return "at rest"
     return f"T{'+' if t_s >= 0 else '−'}{abs(t_s):,.3f}\u00a0s"
+
+
+def day(t0: str | None) -> date:
+    """The day of a wall-clock time of the record; the first of all days where there is none."""
+    try:
+        return datetime.fromisoformat(t0 or "").date()
+    except ValueError:
+        return date.min
 
 
 def milliseconds(value: float | None) -> str:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import typer
 
 from harness.cli.app import broken, fail, tell
@@ -123,6 +124,7 @@ def _leave_unjudged(paths: RunPaths, problem: GatecrashError) -> Verdict:
 
 
 def _render(judged: Judged, into: Path | None = None) -> None:
+    from harness.runs.lessons import LESSONS_FILE, read_lessons
     from harness.runs.past import before
     from reports import write
 
@@ -130,6 +132,10 @@ def _render(judged: Judged, into: Path | None = None) -> None:
         _render(judged.control, None if into is None else RunPaths(root=into).control.root)
     record, control = judged.record, None if judged.control is None else judged.control.record
     past = before(record.paths.root.parent, record.run)
+    try:
+        past = msgspec.structs.replace(past, lessons=read_lessons(LESSONS_FILE))
+    except GatecrashError as error:
+        fail(f"the report does not say how its findings stand: {error}")
     write(record, judged.verdict, control, past=past, into=into)
 
 

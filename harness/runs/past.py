@@ -8,11 +8,15 @@ from typing import Final
 
 import msgspec
 
+from harness.errors import GatecrashError
+from harness.input_file import NOT_JSON, read_input
 from harness.record.paths import RunPaths
 from harness.record.schema import RunDocument, Struct
 from harness.record.verdict import Verdict
 from harness.runs.comparable import why_not
+from harness.runs.lessons import Lessons
 
+_BYTES_MAX: Final = 64 << 20
 _MOST: Final = 500
 """Of more directories in a folder the last so many by name are looked at; names begin with the date."""
 
@@ -31,13 +35,15 @@ class PastRun(Struct, frozen=True):
 
 
 class Past(Struct, frozen=True):
-    """The runs before one run. `comparable`: those that it can be compared with, the last one last.
+    """The runs before one run, and what is known of their findings.
 
-    `why_none`: why there is none, said of the last run that would have been next; "" when there is one.
+    `comparable`: those that it can be compared with, the last one last. `why_none`: why there is none, said of the last
+    run that would have been next; "" when there is one.
     """
 
     comparable: tuple[PastRun, ...] = ()
     why_none: str = "there is no earlier run beside it"
+    lessons: Lessons = Lessons()
 
     @property
     def last(self) -> PastRun | None:
@@ -51,9 +57,9 @@ def past_runs(folder: Path) -> Iterator[PastRun]:
     for root in sorted(path.parent for path in folder.glob("*/verdict.json"))[-_MOST:]:
         paths = RunPaths(root=root)
         try:
-            run = msgspec.json.decode(paths.run.read_bytes(), type=RunDocument)
-            verdict = msgspec.json.decode(paths.verdict.read_bytes(), type=Verdict)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            run = msgspec.json.decode(read_input(paths.run, _BYTES_MAX), type=RunDocument)
+            verdict = msgspec.json.decode(read_input(paths.verdict, _BYTES_MAX), type=Verdict)
+        except (GatecrashError, *NOT_JSON):
             continue
         found.append(PastRun(root=root, run=run, verdict=verdict))
     yield from sorted(found, key=lambda one: (one.began, one.root.name))

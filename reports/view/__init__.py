@@ -99,12 +99,13 @@ def build(record: Record, verdict: Verdict, control: Record | None = None, past:
     `control`: what a paired run was compared with. `past`: the runs before it in the same folder.
     """
     tables = frames.read(record)
-    findings, headroom = headline.findings(verdict), limits.limits(record, tables)
+    known = past or Past()
+    findings, headroom = headline.findings(verdict, known.lessons), limits.limits(record, tables)
     course, close_up = timeline.timeline(record, tables), timeline.release(record, tables)
     page = Page(
         title=f"{verdict.verdict.value} · {verdict.scenario}",
         headline=headline.headline(record.run, verdict),
-        page_one=page_one.page_one(record.run, verdict, findings, headroom, past or Past()),
+        page_one=page_one.page_one(record.run, verdict, findings, headroom, known),
         findings=findings,
         runbooks=runbooks.embedded(
             [*(finding.runbook for finding in findings), *(fault.runbook for fault in verdict.faults)]

@@ -17,6 +17,7 @@ from harness.record.verdict import (
     SliResult,
     Verdict,
 )
+from harness.runs.lessons import Lessons, standing
 from reports import text
 from reports.view import runbooks, words
 from reports.view.words import State
@@ -68,7 +69,7 @@ class FindingView(Struct, frozen=True):
     runbook: str
     cause: str = ""
     anchor: str = ""
-    standing: str = "no owner named"
+    standing: str = ""
 
     @property
     def gist(self) -> str:
@@ -149,9 +150,14 @@ def _meaning(verdict: Verdict) -> str:
     return f"{told} {verdict.unaudited}".rstrip()
 
 
-def findings(verdict: Verdict) -> tuple[FindingView, ...]:
-    """Findings, gravest first; equals keep their order."""
-    return tuple(_finding(verdict, finding) for finding in _ranked(verdict.findings))
+def findings(verdict: Verdict, lessons: Lessons) -> tuple[FindingView, ...]:
+    """Findings, gravest first; equals keep their order. `lessons`: what is known of them from other runs."""
+    known = lessons.of(verdict.scenario)
+    day = text.day(verdict.t0)
+    return tuple(
+        _finding(verdict, finding, standing(known.get(finding.id), verdict.run_id, day))
+        for finding in _ranked(verdict.findings)
+    )
 
 
 def _ranked(found: tuple[Finding, ...]) -> list[Finding]:
@@ -161,7 +167,7 @@ def _ranked(found: tuple[Finding, ...]) -> list[Finding]:
     return sorted(found, key=rank)
 
 
-def _finding(verdict: Verdict, finding: Finding) -> FindingView:
+def _finding(verdict: Verdict, finding: Finding, stands: str) -> FindingView:
     cause = verdict.cause_of(finding.id)
     return FindingView(
         state=words.state(finding.severity),
@@ -169,6 +175,7 @@ def _finding(verdict: Verdict, finding: Finding) -> FindingView:
         evidence=finding.evidence,
         runbook=finding.runbook,
         anchor=runbooks.anchor_of(finding.runbook),
+        standing=stands,
         cause="" if cause is None else text.capitalised(cause.sentence),
     )
 

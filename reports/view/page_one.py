@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Final
 
 from harness.judging.findings import objective_id
@@ -21,7 +20,6 @@ from reports.view.words import State
 _FINDINGS_MOST: Final = 3
 _CHANGES_MOST: Final = 5
 _SPARK_MOST: Final = 12
-_DAY_S: Final = 86_400.0
 _ADMISSION: Final = "queue_admission_rate_per_s"
 
 
@@ -156,8 +154,7 @@ def _age(began: str, t0: str | None) -> str:
     """How long before the run, in days."""
     if t0 is None:
         return began[:10]
-    between_s = (datetime.fromisoformat(t0) - datetime.fromisoformat(began)).total_seconds()
-    days = int(between_s // _DAY_S)
+    days = (text.day(t0) - text.day(began)).days
     return "on the day of the run" if days < 1 else f"{text.counted(days, 'day')} before the run"
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from chaos.specification.experiment import Experiment
 from harness.record.verdict import Verdict
+from harness.runs.lessons import Lessons
 from harness.scenario.file import Scenario
 from tests.reference import adapter, catalogue, commands, files
 
@@ -28,4 +29,5 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     SCHEMAS / "scenario.schema.json": partial(files.schema, Scenario, "A gatecrash scenario"),
     SCHEMAS / "experiment.schema.json": partial(files.schema, Experiment, "A gatecrash experiment"),
     SCHEMAS / "verdict.schema.json": partial(files.schema, Verdict, "verdict.json of a gatecrash rehearsal"),
+    SCHEMAS / "findings.schema.json": partial(files.schema, Lessons, "Findings over many gatecrash runs"),
 }

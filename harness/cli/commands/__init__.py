@@ -2,10 +2,11 @@
 
 from harness.cli.commands import rehearsing  # isort: skip
 from harness.cli.commands import finished_runs  # isort: skip
+from harness.cli.commands import history  # isort: skip
 from harness.cli.commands import machines  # isort: skip
 from harness.cli.commands import services  # isort: skip
 from harness.cli.commands import catalogue  # isort: skip
 from harness.cli.commands import adapters  # isort: skip
 from harness.cli.commands import scaffolding  # isort: skip
 
-__all__ = ["adapters", "catalogue", "finished_runs", "machines", "rehearsing", "scaffolding", "services"]
+__all__ = ["adapters", "catalogue", "finished_runs", "history", "machines", "rehearsing", "scaffolding", "services"]

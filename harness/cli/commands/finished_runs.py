@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -14,11 +15,12 @@ from harness.cli.app import app, print_json, print_table, say, tell
 from harness.cli.judge import judge_record
 from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir
 from harness.cli.verdicts import answer, exit_code_of, judge
-from harness.errors import InputError, NoVerdict
+from harness.errors import ExitCode, InputError, NoVerdict
 from harness.input_file import path_of
 
 if TYPE_CHECKING:
     from harness.record.verdict import Paired, Verdict
+    from harness.runs.change import Change
 
 Grade = Literal["A", "B", "C", "D", "F"]
 
@@ -70,14 +72,27 @@ def report(
 def compare(
     base: Annotated[Path, typer.Argument(metavar="BASE", parser=path_of, help="The run that is compared with.")],
     run: Annotated[Path, typer.Argument(metavar="RUN", parser=path_of, help="The run that is looked at.")],
+    fail_on: Annotated[
+        str, typer.Option("--fail-on", metavar="regression", help="Exit with 1 where RUN is worse than BASE.")
+    ] = "",
     json: AsJson = False,
 ) -> None:
-    """What differs between two finished runs: by indicator, and by phase of each fault of RUN, with 95 % intervals.
+    """What differs between two finished runs: verdicts, invariants, findings, what matters of the indicators; then by
+    indicator, and by phase of each fault of RUN, with 95 % intervals.
+
+    A regression is a worse verdict, grade, invariant or objective. A score counts as changed from 5 points on, an
+    indicator without objective from a fifth of its value on.
 
     \b
     gatecrash compare runs/20261123-101500-smoke-1a2b runs/20261123-111500-smoke-3c4d
+    gatecrash compare BASE RUN --fail-on regression
     """
     from harness import paired
+    from harness.runs.change import change
+    from harness.runs.comparable import why_not
+
+    if fail_on not in ("", "regression"):
+        raise InputError(f"{fail_on!r} is nothing to fail on", key="--fail-on", hint="regression")
 
     one, two = judge_record(base), judge_record(run)
     names = one.record.run.scenario_name, two.record.run.scenario_name
@@ -89,13 +104,22 @@ def compare(
     )
     if found.left_out:
         raise NoVerdict(f"there is nothing to compare: {found.left_out}")
+    changed = change(one.verdict, two.verdict)
+    unlike = why_not(one.record.run, two.record.run)
     if json:
-        print_json(msgspec.to_builtins(found) | {"run_verdict": two.verdict.verdict, "run_grade": two.verdict.grade})
+        brief = {"run_verdict": two.verdict.verdict, "run_grade": two.verdict.grade, "unlike": unlike}
+        print_json(msgspec.to_builtins(found) | brief | {"change": msgspec.to_builtins(changed)})
     else:
         for name, judged in (("base", one), ("run", two)):
             typer.echo(f"{name}: {_in_brief(judged.verdict)}")
+        for line in change_lines(changed):
+            typer.echo(line)
         typer.echo()
         _show_comparison(found)
+        if unlike:
+            tell(f"caution: base and run are not alike: {unlike}")
+    if fail_on and changed.is_regression:
+        raise typer.Exit(ExitCode.NOT_READY)
 
 
 @app.command(short_help="Show that the audit sees planted bugs.")
@@ -132,6 +156,19 @@ def selftest(
 
 def _in_brief(verdict: Verdict) -> str:
     return str(verdict.verdict) if verdict.grade is None else f"{verdict.verdict}, grade {verdict.grade}"
+
+
+def change_lines(found: Change) -> Iterator[str]:
+    """What changed by enough to matter, a line each."""
+    from harness.amounts import amounts
+
+    for invariant in found.invariants:
+        yield f"{'worse' if invariant.worse else 'changed'}: {invariant.name} was {invariant.base}, is {invariant.run}"
+    for one in found.indicators:
+        was, now = amounts(one.unit, one.base, one.run)
+        yield f"{'worse' if one.worse else 'better'}: {one.title} was {was}, is {now}"
+    yield from (f"new finding: {finding.title}" for finding in found.new)
+    yield from (f"gone: {finding.title}" for finding in found.gone)
 
 
 def _show_comparison(found: Paired) -> None:

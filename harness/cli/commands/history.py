@@ -1,0 +1,103 @@
+"""`runs`, `findings`: runs beside one another, and what became of their findings."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from harness.cli.app import app, print_json, print_table, tell
+from harness.cli.judge import judge_record
+from harness.cli.options import DEFAULT_OUT, AsJson, RunDir
+from harness.errors import InputError
+from harness.input_file import path_of
+from harness.runs.lessons import LESSONS_FILE
+
+
+@app.command(short_help="The finished runs of a folder, and what changed.")
+def runs(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", parser=path_of, help="The folder.")] = DEFAULT_OUT,
+    json: AsJson = False,
+) -> None:
+    """The finished runs of a folder: verdict, grade, findings, and what changed since the last comparable run.
+
+    \b
+    gatecrash runs
+    gatecrash runs --out nightly --json
+    """
+    from harness.runs.overview import overview
+
+    found = overview(out)
+    if json:
+        print_json([msgspec.to_builtins(row) for row in found])
+        return
+    if not found:
+        tell(f"no finished run in {out}")
+        return
+    header = ("run", "scenario", "verdict", "grade", "score", "not held", "findings", "since the last comparable run")
+    print_table(header, (row.cells for row in found))
+
+
+@app.command(short_help="What became of the findings, over many runs.")
+def findings(
+    run: RunDir,
+    file: Annotated[
+        Path, typer.Option("--file", metavar="FILE", parser=path_of, help="Where they are kept; commit it.")
+    ] = LESSONS_FILE,
+    accept: Annotated[str, typer.Option("--accept", metavar="ID", help="Accept this finding for a while.")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="DATE", help="Of --accept, e.g. 2026-12-24.")] = "",
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Of --accept: who accepts it.")] = "",
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Of --accept.")] = "",
+    owner: Annotated[
+        list[str] | None, typer.Option("--owner", metavar="ID=NAME", help="Who owns a finding; may be repeated.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Add the findings of a run to the file that a team keeps, and show which are new, open, fixed, back or accepted.
+
+    The file needs no earlier run directory. A report that is made beside it says how its findings stand.
+
+    \b
+    gatecrash findings runs/20261123-101500-smoke-1a2b
+    gatecrash findings runs/20261123-101500-smoke-1a2b --accept ID --until 2026-12-24 --by Ada
+    """
+    from harness.runs.lessons import Acceptance, accepted, learnt, owned, read_lessons, state, written
+
+    verdict = judge_record(run).verdict
+    known = learnt(read_lessons(file), verdict)
+    if accept:
+        if not by:
+            raise InputError("somebody accepts a finding", key="--by", hint="add --by NAME")
+        known = accepted(known, verdict.scenario, accept, Acceptance(until=_day(until), by=by, why=why))
+    for each in owner or []:
+        name, _, who = each.partition("=")
+        if not who:
+            raise InputError(f"{each!r} names no owner", key="--owner", hint="ID=NAME")
+        known = owned(known, verdict.scenario, name, who)
+    try:
+        file.write_bytes(written(known))
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file=str(file)) from error
+    today = datetime.now(UTC).date()
+    lessons = known.of(verdict.scenario)
+    if json:
+        print_json(
+            [msgspec.to_builtins(one) | {"state": state(one, verdict.run_id, today)} for one in lessons.values()]
+        )
+        return
+    header = ("state", "severity", "finding", "id", "runs", "owner")
+    rows = (
+        (state(one, verdict.run_id, today), one.severity, one.title, one.id, f"{one.runs}", one.owner or "–")
+        for one in lessons.values()
+    )
+    print_table(header, rows)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"{text!r} is no date", key="--until", hint="e.g. 2026-12-24") from error
