@@ -13,10 +13,11 @@ import msgspec
 from harness.causes.experiments import expectation_causes, gap_causes, violation_causes
 from harness.causes.hops import step_hops
 from harness.causes.objectives import objective_causes
+from harness.causes.story import story, unlucky
 from harness.causes.stretches import Stretch, stretches
 from harness.errors import GatecrashError
 from harness.record.reader import Record
-from harness.record.verdict import Cause, Verdict
+from harness.record.verdict import Cause, Story, Verdict
 from harness.sli.measured import Observations
 
 
@@ -41,11 +42,20 @@ def with_causes(record: Record, verdict: Verdict, seen: Observations | None = No
     seen = seen or Observations(record)
     try:
         causes, hops = tuple(_causes(record, verdict, seen)), step_hops(record.table("spans"))
+        stories = tuple(unlucky_stories(record, seen))
     except GatecrashError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever broke it, it must not break the verdict
         causes, hops = (Cause(of="", sentence=f"causes could not be told: {type(error).__name__}: {error}"),), ()
-    return msgspec.structs.replace(verdict, causes=causes, hops=hops)
+        stories = ()
+    return msgspec.structs.replace(verdict, causes=causes, hops=hops, stories=stories)
+
+
+def unlucky_stories(record: Record, seen: Observations) -> Iterator[Story]:
+    """The stories of the fans who were least lucky."""
+    found = phases(record, seen)
+    for why, actor in unlucky(seen):
+        yield msgspec.structs.replace(story(seen, actor, found), why=why)
 
 
 def _causes(record: Record, verdict: Verdict, seen: Observations) -> Iterator[Cause]:

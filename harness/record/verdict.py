@@ -302,6 +302,28 @@ class Coverage(Struct, frozen=True):
     note: str = ""
 
 
+class StoryLine(Struct, frozen=True):
+    """One step of a fan. `took_s`: from when the fan meant it to its end; null while nobody knows.
+
+    `faults`: in force meanwhile.
+    """
+
+    t_s: float
+    took_s: float | None
+    what: str
+    ended: str
+    faults: tuple[str, ...] = ()
+
+
+class Story(Struct, frozen=True):
+    """All steps of one fan. `sum_up`: how it ended. `why`: why this fan's story is told; "" when it was asked for."""
+
+    actor: str
+    sum_up: str
+    lines: tuple[StoryLine, ...]
+    why: str = ""
+
+
 class Reason(Struct, frozen=True):
     """One reason for NO VERDICT or NOT READY, or for a grade held down, and what to do about it."""
 
@@ -435,7 +457,7 @@ class Verdict(Struct, frozen=True):
     gatecrash gives the same bytes for the same record. `seal`: see `harness.record.seal`; "" where there was no key.
     `unaudited`: why nothing was audited; "" where an audit was made. `causes`: why objectives, expectations and
     recoveries were missed. `hops`: where the time of each traced step went; empty without spans. `coverage`: the
-    experiments that the platform could be put to, and which of them this run proved.
+    experiments that the platform could be put to, and which of them this run proved. `stories`: of unlucky fans.
     """
 
     schema: str
@@ -466,6 +488,7 @@ class Verdict(Struct, frozen=True):
     causes: tuple[Cause, ...] = ()
     hops: tuple[StepHops, ...] = ()
     coverage: tuple[Coverage, ...] = ()
+    stories: tuple[Story, ...] = ()
 
     def cause_of(self, finding_id: str) -> Cause | None:
         """The cause of the finding with this id; null when there is none."""

@@ -29,6 +29,7 @@ from reports.view import (
     page_one,
     paired,
     runbooks,
+    stories,
     timeline,
     untested,
     words,
@@ -47,6 +48,7 @@ from reports.view.method import Method
 from reports.view.page_one import PageOne
 from reports.view.paired import PairedView
 from reports.view.runbooks import Runbook
+from reports.view.stories import StoryView
 from reports.view.timeline import Release, Timeline
 from reports.view.untested import Gap
 
@@ -55,6 +57,7 @@ _IN_THEIR_WORDS: Final = (
     "page_one",
     "findings",
     "funnel",
+    "stories",
     "indicators",
     "timings",
     "invariants",
@@ -77,6 +80,7 @@ class Page(Struct, frozen=True):
     release: Release | None
     release_table: ChartTable | None
     funnel: tuple[FunnelRow, ...]
+    stories: tuple[StoryView, ...]
     indicators: tuple[IndicatorRow, ...]
     timings: tuple[TimingRow, ...]
     hops: tuple[HopRow, ...]
@@ -115,6 +119,7 @@ def build(record: Record, verdict: Verdict, control: Record | None = None, past:
         release=close_up,
         release_table=None if close_up is None else chart_data.release_table(close_up),
         funnel=journey.funnel(record, tables),
+        stories=stories.stories(verdict.stories),
         indicators=indicators.indicators(verdict.slis),
         timings=indicators.timings(tables, verdict.generator),
         hops=hops.hop_rows(verdict.hops),

@@ -1,4 +1,4 @@
-"""`runs`, `findings`: runs beside one another, and what became of their findings."""
+"""`runs`, `findings`, `fan`: runs beside one another, what became of their findings, and one fan's story."""
 
 from __future__ import annotations
 
@@ -94,6 +94,47 @@ def findings(
         for one in lessons.values()
     )
     print_table(header, rows)
+
+
+@app.command(short_help="One fan's story: every step, wait, retry and seat.")
+def fan(
+    run: RunDir,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="fan-000158, or 158; without it: who was unlucky.")] = "",
+    json: AsJson = False,
+) -> None:
+    """One fan's story: every step with its wait, retries and seats, and the faults that were in force.
+
+    \b
+    gatecrash fan runs/20261123-101500-smoke-1a2b
+    gatecrash fan runs/20261123-101500-smoke-1a2b 158
+    """
+    from harness.causes import phases, unlucky_stories
+    from harness.causes.story import story
+    from harness.record.reader import Record
+    from harness.sli.measured import Observations
+
+    record = Record.open(run)
+    seen = Observations(record)
+    stories = [story(seen, name, phases(record, seen))] if name else list(unlucky_stories(record, seen))
+    if not stories:
+        raise InputError("no fan in the record wanted a ticket", hint="name somebody: gatecrash fan RUN NAME")
+    if json:
+        print_json([msgspec.to_builtins(told) for told in stories])
+        return
+    for told in stories:
+        typer.echo(f"{told.actor}{f' ({told.why})' if told.why else ''}: {told.sum_up}")
+        rows = (
+            (f"T{line.t_s:+.3f} s", _took(line.took_s), line.what, line.ended, ", ".join(line.faults))
+            for line in told.lines
+        )
+        print_table(("when", "took", "what", "ended", "fault in force"), rows)
+        typer.echo()
+
+
+def _took(took_s: float | None) -> str:
+    from harness.amounts import amount
+
+    return "" if took_s is None else amount(took_s, "s")
 
 
 def _day(text: str) -> date:

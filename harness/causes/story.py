@@ -1,0 +1,222 @@
+"""One fan's story from the record: every step with its wait, its retries and its seats, and the faults meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.causes.stretches import FAULT, Stretch
+from harness.errors import InputError
+from harness.record.schema import Function, Outcome
+from harness.record.verdict import Story, StoryLine
+from harness.sli.measured import Observations
+from harness.sli.measures.buyers import buyers
+from harness.yaml_file import suggest
+
+_SEATS_MOST: Final = 6
+_LINES_MOST: Final = 400
+_AGAIN: Final = "tried again"
+_LIMIT: Final = "limit"
+
+
+class _Value(msgspec.Struct, frozen=True):
+    """What the values of operations may hold, see `harness.record.schema.Function`."""
+
+    position: int | None = None
+    parked: bool = False
+    admission_no: int | None = None
+    seats: tuple[str, ...] = ()
+    pool: str = ""
+    quantity: int | None = None
+    free: int | None = None
+    stale: bool = False
+    state: str = ""
+    amount_cents: int | None = None
+    ttl_s: float | None = None
+
+
+def story(seen: Observations, name: str, found: Sequence[Stretch]) -> Story:
+    """The story of the actor of that name. Raises InputError when nobody of that name is in the record."""
+    actor = actor_of(seen, name)
+    lines = sorted((*_line(seen, actor), *_operations(seen, actor)), key=lambda one: one.t_s)
+    told = tuple(_with_faults(one, found) for one in lines[:_LINES_MOST])
+    return Story(actor=actor, sum_up=_sum_up(seen, actor, lines), lines=told)
+
+
+def actor_of(seen: Observations, name: str) -> str:
+    """The actor that a name or a number names: `fan-000158`, `158`. Raises InputError."""
+    everybody = pc.unique(seen.record.table("operations")["actor"]).to_pylist()
+    if name in everybody:
+        return name
+    numbered = [actor for actor in everybody if name.isdigit() and actor.startswith("fan-") and _number(actor) == name]
+    if len(numbered) == 1:
+        return str(numbered[0])
+    hint = suggest(name, sorted(everybody)[:5000]) or f"e.g. {next(iter(sorted(everybody)), 'nobody')}"
+    raise InputError(f"nobody in the record is called {name}", hint=hint)
+
+
+def unlucky(seen: Observations) -> tuple[tuple[str, str], ...]:
+    """Fans whose stories say most, as (why, actor): who came first and got nothing, who waited longest for a ticket.
+
+    Fans who asked for more than they may are left out.
+    """
+    over = {hold.actor for hold in seen.history.holds if hold.error == _LIMIT}
+    found = [one for one in buyers(seen) if one.actor not in over]
+    told = _told_at(seen)
+    empty = [one for one in found if not one.told and one.seat_left]
+    waited = [(told[one.actor] - one.t_came_s, one.actor) for one in found if one.actor in told]
+    picked = [("Came first of those who got nothing though something was left", empty[0].actor)] if empty else []
+    if waited:
+        picked.append(("Waited longest for a ticket", max(waited)[1]))
+    return tuple(picked)
+
+
+def _number(actor: str) -> str:
+    return actor.rpartition("-")[2].lstrip("0") or "0"
+
+
+def _told_at(seen: Observations) -> dict[str, float]:
+    first: dict[str, float] = {}
+    for operation in (*seen.history.pays.ok, *seen.history.lookups.ok):
+        if operation.value.state == "confirmed":
+            first[operation.actor] = min(operation.t_end_s, first.get(operation.actor, operation.t_end_s))
+    return first
+
+
+def _of(table: pa.Table, actor: str) -> pa.Table:
+    return table.filter(pc.equal(table["actor"], actor))
+
+
+def _operations(seen: Observations, actor: str) -> Iterator[StoryLine]:
+    decode = msgspec.json.Decoder(_Value).decode
+    tries = _tries(seen, actor)
+    rows = _of(seen.record.table("operations"), actor).to_pylist()
+    again = {row["op"] for row in rows if row["retry_of"] is not None}
+    for row in rows:
+        end_s, outcome = row["t_complete_s"], row["outcome"]
+        what = _what(row["function"], decode(row["value"]), outcome == Outcome.OK.value)
+        answers = tries.get((row["worker"], row["op"]), "")
+        yield StoryLine(
+            t_s=row["t_invoke_s"],
+            took_s=None if end_s is None else end_s - row["t_intended_s"],
+            what=f"{_AGAIN}: {what}" if row["op"] in again else what,
+            ended="; ".join(filter(None, (_ended(outcome, row["error"]), answers))),
+        )
+
+
+def _tries(seen: Observations, actor: str) -> Mapping[tuple[int, int], str]:
+    """(worker, operation) → its requests that were not ok, in words."""
+    own = _of(seen.record.table("requests"), actor)
+    bad = own.filter(pc.and_(pc.is_valid(own["op"]), pc.not_equal(own["outcome"], Outcome.OK.value)))
+    found: dict[tuple[int, int], list[str]] = {}
+    columns = ("worker", "op", "status", "error")
+    for worker, op, status, error in zip(*(bad[name].to_pylist() for name in columns), strict=True):
+        found.setdefault((worker, op), []).append(str(status) if status else error.replace("_", " "))
+    return {key: f"answered {', '.join(dict.fromkeys(answers))}" for key, answers in found.items()}
+
+
+def _what(function: str, value: _Value, ok: bool) -> str:
+    goods = _goods(value)
+    match function:
+        case Function.JOIN.value:
+            place = f" at place {value.position:,}" if value.position is not None else ""
+            return f"joined the line{place}{', parked' if value.parked else ''}" if ok else "tried to join the line"
+        case Function.ENTER.value:
+            number = f" as number {value.admission_no:,}" if value.admission_no is not None else ""
+            return f"was let in{number}" if ok else "tried to go in"
+        case Function.LOOK.value | Function.STOCK.value:
+            free = f": {value.free:,} free" if value.free is not None else ""
+            return f"looked what is left{free}{', marked stale' if value.stale else ''}"
+        case Function.HOLD.value:
+            return f"{'holds' if ok else 'asked for'} {goods}"
+        case Function.RELEASE.value:
+            return f"gave back {goods}"
+        case Function.PAY.value:
+            amount = f", {value.amount_cents / 100:,.2f}" if value.amount_cents is not None else ""
+            return f"paid for {goods}{amount}{_state(value)}"
+        case Function.ORDER.value:
+            return f"looked up the order{_state(value)}"
+        case _:
+            return function.replace("_", " ")
+
+
+def _state(value: _Value) -> str:
+    return f": {value.state}" if value.state else ""
+
+
+def _goods(value: _Value) -> str:
+    if value.seats:
+        more = f" and {len(value.seats) - _SEATS_MOST} more" if len(value.seats) > _SEATS_MOST else ""
+        return f"{', '.join(value.seats[:_SEATS_MOST])}{more}"
+    return f"{value.quantity or 'some'} of {value.pool}" if value.pool else "something"
+
+
+def _ended(outcome: str, error: str) -> str:
+    if outcome == Outcome.OK.value:
+        return "ok"
+    return f"{outcome}: {error.replace('_', ' ')}" if error else outcome
+
+
+def _line(seen: Observations, actor: str) -> Iterator[StoryLine]:
+    """What the fan was told while waiting: stretches of positions and of pauses, and each cut and return."""
+    told = _of(seen.record.table("events"), actor)
+    told = told.filter(pc.equal(told["stream"], "positions")).sort_by("t_s")
+    rows = list(zip(*(told[name].to_pylist() for name in ("event", "t_s", "value", "key")), strict=True))
+    at = 0
+    while at < len(rows):
+        event, t_s, _, key = rows[at]
+        end = at
+        while end + 1 < len(rows) and rows[end + 1][0] == event and event in ("position", "paused"):
+            end += 1
+        yield _told(event, t_s, key, [row[2] for row in rows[at : end + 1]], rows[end][1])
+        at = end + 1
+
+
+def _told(event: str, t_s: float, key: str, values: Sequence[int | None], last_s: float) -> StoryLine:
+    known = [one for one in values if one is not None]
+    times = "" if len(values) == 1 else f" {len(values):,} times"
+    match event:
+        case "position":
+            course = (
+                f"{known[0]:,} to {known[-1]:,}"
+                if known and known[0] != known[-1]
+                else f"{known[0]:,}"
+                if known
+                else ""
+            )
+            what = f"was told{times} their place: {course}" if course else "waited without a place"
+        case "paused":
+            what = f"was told{times} that the line is paused"
+        case "connect":
+            what = "opened the stream of positions"
+        case "disconnect":
+            what = (
+                f"lost the stream of positions ({key.replace('_', ' ')})" if key else "closed the stream of positions"
+            )
+        case "admitted":
+            what = "was called in"
+        case "refused":
+            what = f"was turned away: {key.replace('_', ' ')}"
+        case _:
+            what = f"was told: {event.replace('_', ' ')}"
+    return StoryLine(t_s=t_s, took_s=last_s - t_s if last_s > t_s else None, what=what, ended="")
+
+
+def _with_faults(line: StoryLine, found: Sequence[Stretch]) -> StoryLine:
+    end_s = line.t_s + (line.took_s or 0.0)
+    names = tuple(one.name for one in found if one.kind == FAULT and one.t_from_s <= end_s and line.t_s <= one.t_to_s)
+    return msgspec.structs.replace(line, faults=names)
+
+
+def _sum_up(seen: Observations, actor: str, lines: Sequence[StoryLine]) -> str:
+    if not lines:
+        return "did nothing that is in the record"
+    told = _told_at(seen).get(actor)
+    if told is not None:
+        return f"has a ticket, told {told - lines[0].t_s:.1f} s after the first step"
+    last = lines[-1]
+    return f"has no ticket; last step at T{last.t_s:+.1f} s: {last.what}, {last.ended or 'and then nothing'}"
