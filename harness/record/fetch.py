@@ -34,6 +34,14 @@ class FetchedPage(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class PageHead(msgspec.Struct, frozen=True):
+    """How an answer begins. `leads_to`: where a redirect leads; "" when it is none."""
+
+    status: int
+    reason: str
+    leads_to: str
+
+
 class Fetcher:
     """Fetches one URL again and again, over one connection while that lasts.
 
@@ -83,19 +91,43 @@ class Fetcher:
             said = f"answered no HTTP: {type(error).__name__}" if connection.has_answered else ""
             raise FetchFailed(said) from None
 
+    def look(self, connect_s: float) -> PageHead:
+        """Only the head, over a connection of its own. `connect_s`: within it there must be a connection.
+
+        Raises TimeoutError, ssl.SSLError or another OSError, http.client.HTTPException, ValueError.
+        """
+        connection = self._connection
+        connection.deadline_s = time.monotonic() + connect_s
+        try:
+            connection.connect()
+            connection.deadline_s = time.monotonic() + self._within_s
+            with self._answer() as response:
+                leads_to = response.headers.get("Location", "") if 300 <= response.status < 400 else ""
+                return PageHead(response.status, response.reason, leads_to.encode("latin-1").decode("utf-8", "replace"))
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Drop the connection."""
         self._connection.close()
 
     def _ask(self) -> FetchedPage:
         connection = self._connection
-        connection.has_answered = False
-        connection.request("GET", self._target, headers=self._headers)
-        with connection.getresponse() as response:
+        with self._answer() as response:
             page = self._take(response)
         if response.will_close:
             connection.close()
         return page
+
+    def _answer(self) -> http.client.HTTPResponse:
+        connection = self._connection
+        connection.has_answered = connection.has_ended = False
+        connection.request("GET", self._target, headers=self._headers)
+        response = connection.getresponse()
+        if connection.has_ended:  # http.client takes the end of a stream for the end of the head
+            response.close()
+            raise http.client.HTTPException("the head of its answer was cut short")
+        return response
 
     def _take(self, response: http.client.HTTPResponse) -> FetchedPage:
         if response.status != http.client.OK:
@@ -123,12 +155,15 @@ class Fetcher:
 
 
 class _Connection(http.client.HTTPConnection):
-    """One whose every wait ends at `deadline_s`. `has_answered`: whether a byte has come since the last request."""
+    """One whose every wait ends at `deadline_s`. `has_answered`: whether a byte has come since the last request;
+    `has_ended`: whether the other side has said that no more comes.
+    """
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         super().__init__(host, port)
         self.deadline_s = 0.0
         self.has_answered = False
+        self.has_ended = False
         self._context = context
 
     @property
@@ -196,6 +231,7 @@ class _Incoming(io.RawIOBase):
         self._raw.settimeout(self._connection.left_s)
         count = self._raw.recv_into(buffer)
         self._connection.has_answered = self._connection.has_answered or count > 0
+        self._connection.has_ended = count == 0
         return count
 
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import re
 import socket
+import ssl
 from collections.abc import Callable, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
-import requests
 
 from harness.errors import InputError
 from harness.processes.managed import ManagedProcess, stop_all
 from harness.processes.ports import free_ports
 from harness.processes.signals import uninterrupted
+from harness.record.fetch import Fetcher, PageHead
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import headers_of, redacted, secret_values, variables
 from harness.scenario.own_checks import Complaint, check_url, problem_of_header
@@ -190,50 +192,44 @@ class OwnStack(RaisedStack):
         """One GET, as the first thing that the platform hears of us; redirects are followed within allowed hosts."""
         own = self._platform
         url = own.url
-        with requests.Session() as session:
-            session.trust_env = False
-            session.verify = trusted(own)
-            for _ in range(_REDIRECTS_MAX):
-                answer = self._get(session, url)
-                leads_to = answer.headers.get("Location") if answer.is_redirect else None
-                if leads_to is None:
-                    break
-                url = urljoin(url, leads_to)
-                self._require_followed(url)
-            else:
-                raise self._wrong(f"{own.url} redirects more than {_REDIRECTS_MAX} times", "is it the right address?")
-        if answer.status_code not in _WELL:
-            said = f"{answer.status_code} {answer.reason or ''}".strip()
+        for _ in range(_REDIRECTS_MAX):
+            head = self._head(url)
+            if not head.leads_to:
+                break
+            url = self._followed(url, head.leads_to)
+        else:
+            raise self._wrong(f"{own.url} redirects more than {_REDIRECTS_MAX} times", "is it the right address?")
+        if head.status not in _WELL:
+            said = f"{head.status} {head.reason}".strip()
             hint = "expected a page: is the path right? Of an API give one that answers a GET"
             raise self._wrong(f"{url} answered {said} to a GET", hint)
 
-    def _get(self, session: requests.Session, url: str) -> requests.Response:
+    def _head(self, url: str) -> PageHead:
         own = self._platform
+        within_s = own.limits.first_byte_s
         try:
-            answer = session.get(
-                url,
-                headers={"User-Agent": "gatecrash", **headers_of(own.headers)},
-                timeout=(own.limits.connect_s, own.limits.first_byte_s),
-                allow_redirects=False,  # each host is looked at first
-                stream=True,
-            )
-            answer.close()
-        except requests.exceptions.SSLError as problem:
-            words, hint = _tls(_cause(problem))
+            page = Fetcher(url, headers_of(own.headers), verify=trusted(own), within_s=within_s, bytes_max=0)
+            return page.look(own.limits.connect_s)
+        except ssl.SSLError as problem:
+            words, hint = _tls(str(problem))
             raise self._wrong(f"no TLS with {urlsplit(url).netloc}: {words}", hint) from None
-        except requests.exceptions.Timeout:
-            waited_s = own.limits.first_byte_s
-            raise self._wrong(f"{url} did not answer within {waited_s:g} s", "see platform.limits") from None
-        except (requests.RequestException, ValueError) as problem:
+        except TimeoutError:
+            raise self._wrong(f"{url} did not answer within {within_s:g} s", "see platform.limits") from None
+        except (OSError, HTTPException, ValueError) as problem:
             hint = "is the platform up, and is this its address, http or https?"
             raise self._wrong(f"{url} cannot be reached: {_cause(problem)}", hint) from None
-        return answer
 
-    def _require_followed(self, url: str) -> None:
+    def _followed(self, url: str, leads_to: str) -> str:
         try:
-            require_allowed([url], self._named, self._confirmed)
+            following = urljoin(url, leads_to)
+            host = urlsplit(following).netloc
+        except ValueError:
+            raise self._wrong(f"{url} redirects to {leads_to!r}, which is no address", "is it the right one?") from None
+        try:
+            require_allowed([following], self._named, self._confirmed)
         except InputError as problem:
-            raise self._wrong(f"its pages lead to {urlsplit(url).netloc}: {problem.message}", problem.hint) from None
+            raise self._wrong(f"its pages lead to {host}: {problem.message}", problem.hint) from None
+        return following
 
     def _wrong(self, message: str, hint: str) -> InputError:
         values = secret_values(self._platform)
@@ -281,7 +277,7 @@ def redact_logs(logs: Path, values: Sequence[str]) -> None:
 
 
 def trusted(own: OwnPlatform) -> str | bool:
-    """Which certificates are trusted, as `requests` takes it: the scenario's, those of SSL_CERT_FILE, or the usual."""
+    """Which certificates are trusted, as `Fetcher` takes it: the scenario's, those of SSL_CERT_FILE, or the usual."""
     return own.ca_file or os.environ.get("SSL_CERT_FILE") or True
 
 
@@ -305,15 +301,7 @@ def _tls(cause: str) -> tuple[str, str]:
     return words, "give the authority of its certificate in platform.ca_file, or in SSL_CERT_FILE"
 
 
-def _cause(problem: BaseException) -> str:
-    """The innermost reason, in the operating system's or OpenSSL's words."""
-    reason: object = problem
-    while isinstance(reason, BaseException):
-        inner = getattr(reason, "reason", None) or next(
-            (one for one in reason.args if isinstance(one, BaseException)), None
-        )
-        if not isinstance(inner, BaseException) or inner is reason:
-            break
-        reason = inner
-    words = " ".join(str(reason).split())
-    return words.rpartition("] ")[2].rstrip(")") if "[Errno " in words else words
+def _cause(problem: Exception) -> str:
+    """In the operating system's words, where it has some."""
+    said = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+    return said or type(problem).__name__

@@ -23,6 +23,7 @@ from harness.processes.ports import free_ports
 from harness.scenario import Edge, OwnPlatform
 from harness.scenario.own_platform import Limits
 from harness.stack.own import OwnStack, redact_logs
+from tests.hostile_server import BEHAVIOURS, behaving
 from tests.nginx import certificate
 
 SECRET = "sk-live-0815-4711"
@@ -187,6 +188,27 @@ def test_one_that_never_answers_is_given_up_on(room: Path) -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         stack = stack_of(room, url=url, limits=Limits(first_byte_s=0.3))
         assert "did not answer within 0.3 s" in refused(stack)
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+def test_whatever_answers_it_is_looked_at_in_time(room: Path, behaviour: str) -> None:
+    with behaving(BEHAVIOURS[behaviour]) as server:
+        stack = stack_of(room, url=server.url, limits=Limits(first_byte_s=0.2))
+        said: list[str] = []
+        looking = Thread(target=lambda: said.append(entered(stack)), daemon=True)
+        looking.start()
+        looking.join(timeout=60)
+        assert [len(line.splitlines()) for line in said] == [1], "it hangs"
+        assert len(said[0]) < 2000
+
+
+def entered(stack: OwnStack) -> str:
+    """What it said."""
+    try:
+        with stack:
+            return "well"
+    except InputError as error:
+        return str(error)
 
 
 @pytest.fixture(scope="module")
