@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from typing import Final, Self
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final, NamedTuple, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -93,29 +94,51 @@ class Scraper:
             self.failure = f"the thread that scrapes the metrics died: {type(error).__name__}: {error}"
 
     def _scrape_on(self) -> None:
-        due_s = time.monotonic()
-        while not self._stop.wait(max(0.0, due_s - time.monotonic())):
-            late_s = time.monotonic() - due_s
-            for source, page in self._pages.items():
-                late_s += self._scrape(source, page)
-            ended_s = time.monotonic()
-            self._note_late(ended_s, late_s)
-            due_s = max(due_s + PERIOD_S, ended_s)
+        """Each source is read in a thread of its own, so that one that hangs delays no other."""
+        with ThreadPoolExecutor(max_workers=max(1, len(self._pages)), thread_name_prefix="scrape") as pool:
+            reading: dict[str, Future[_Reading]] = {}
+            due_s = time.monotonic()
+            while not self._stop.wait(max(0.0, due_s - time.monotonic())):
+                late_s = time.monotonic() - due_s
+                for source in self._pages:
+                    if source not in reading:
+                        reading[source] = pool.submit(self._read, source)
+                wait(reading.values(), timeout=PERIOD_S)
+                late_s += self._take(reading)
+                ended_s = time.monotonic()
+                self._note_late(ended_s, late_s)
+                due_s = max(due_s + PERIOD_S, ended_s)
+            wait(reading.values())
+            self._take(reading)
         for page in self._pages.values():
             page.close()
 
-    def _scrape(self, source: str, page: MetricsPage) -> float:
-        """Read one page. Returns how many seconds it took beyond the time that a source may take."""
+    def _read(self, source: str) -> _Reading:
         begun_s = time.monotonic()
-        rows = page.rows(source, begun_s - self._t0_monotonic_s)
-        if rows is not None:
-            self._writer.append(rows)
-            self._answered.add(source)
-        return max(0.0, time.monotonic() - begun_s - _ANSWERS_WITHIN_S)
+        rows = self._pages[source].rows(source, begun_s - self._t0_monotonic_s)
+        return _Reading(rows, max(0.0, time.monotonic() - begun_s - _ANSWERS_WITHIN_S))
+
+    def _take(self, reading: dict[str, Future[_Reading]]) -> float:
+        """Keep what was read, and forget it there. Returns by how much the slowest took longer than a source may."""
+        overrun_s = 0.0
+        for source in [source for source, future in reading.items() if future.done()]:
+            read = reading.pop(source).result()
+            overrun_s = max(overrun_s, read.overrun_s)
+            if read.rows is not None:
+                self._writer.append(read.rows)
+                self._answered.add(source)
+        return overrun_s
 
     def _note_late(self, ended_s: float, late_s: float) -> None:
         t_s = ended_s - self._t0_monotonic_s
         self._writer.append([{"t_s": t_s, "source": OWN_SOURCE, "name": SCRAPE_LATE, "labels": "", "value": late_s}])
+
+
+class _Reading(NamedTuple):
+    """What one source said; null: no page. `overrun_s`: how much longer than a source may take."""
+
+    rows: list[Row] | None
+    overrun_s: float
 
 
 class MetricsPage:

@@ -1,4 +1,5 @@
 import time
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -10,6 +11,7 @@ from harness.errors import NoVerdict
 from harness.record.paths import RunPaths
 from harness.record.schema import SCRAPE_LATE
 from harness.record.scrape import Scraper, rows_of
+from tests.hostile_server import BEHAVIOURS, behaving
 from tests.waiting import wait_until
 
 PAGE = """# TYPE python_info gauge
@@ -114,3 +116,54 @@ def test_a_page_gets_its_own_headers(tmp_path: Path) -> None:
         server.shutdown()
         server.server_close()
     assert [anomaly.source for anomaly in scraper.anomalies()] == ["bare", "locked"]
+
+
+class Latin(Page):
+    """Names outside of ASCII, and no charset said. `times`: how often it was read."""
+
+    times = 0
+
+    def do_GET(self) -> None:
+        Latin.times += 1
+        body = '# TYPE holds gauge\nholds{fan="Zoë"} 1.0\n'.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+HOSTILE = {
+    "headers drop by drop": "answered no whole page within 2 s",
+    "a body drop by drop": "answered no whole page within 2 s",
+    "a gigabyte with a length": "answered more than 2,097,152 bytes",
+    "less than it said": "answered less than it said",
+    "half-closes in the head": "answered no HTTP",
+    "a gzip bomb": "answered in an encoding that was not asked for",
+    "a redirect to another host": "answered 302 and redirects are not followed",
+    "HTML": "answered HTML, no page of metrics",
+    "says nothing": "never answered",
+}
+
+
+def test_sources_that_hang_flood_and_lie_are_a_line_each_and_delay_no_other(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Latin)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, daemon=True).start()
+    paths = RunPaths(root=tmp_path)
+    with ExitStack() as kept:
+        kept.callback(server.server_close)
+        kept.callback(server.shutdown)
+        hostile = {name: kept.enter_context(behaving(BEHAVIOURS[name])) for name in HOSTILE}
+        urls = {name: one.url for name, one in hostile.items()}
+        scraper = Scraper({**urls, "good": f"http://127.0.0.1:{server.server_port}/metrics"}, paths)
+        with scraper:
+            scraper.start(time.monotonic())
+            wait_until(lambda: Latin.times > 12, within_s=120, what="many scrapes")
+            of_one_that_hangs = hostile["says nothing"].requests
+    said = {anomaly.source: anomaly.text for anomaly in scraper.anomalies()}
+    assert said.keys() == HOSTILE.keys()
+    assert all(said[name].startswith(f"the metrics of {name} {words}") for name, words in HOSTILE.items()), said
+    rows = pq.read_table(paths.table("metrics")).to_pylist()
+    assert {row["labels"] for row in rows if row["source"] == "good"} == {"fan=Zoë"}
+    assert Latin.times > of_one_that_hangs
