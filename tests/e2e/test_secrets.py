@@ -30,11 +30,12 @@ _IN_URLS = ("TARGET_REDIS_URL", "TARGET_PRIMARY_DSN", "TARGET_REPLICA_DSN")
 
 
 class Run(NamedTuple):
-    """What a run left, and the values that nobody may know, by their names."""
+    """What a run left, and the values that nobody may know, by their names. `commands`: of all processes meanwhile."""
 
     directory: Path
     temporary: Path
     said: str
+    commands: set[bytes]
     secrets: dict[str, str]
 
 
@@ -52,6 +53,15 @@ def secrets_of_stack(temporary: Path) -> dict[str, str]:
         found |= {name: variables[name] for name in _VARIABLES if variables.get(name)}
         for name in _IN_URLS:
             found |= {f"{name} {n}": word for n, word in enumerate(re.findall(r":([^:/@]+)@", variables.get(name, "")))}
+    return found
+
+
+def command_lines() -> set[bytes]:
+    """Of every process on this machine, as everybody may read them."""
+    found: set[bytes] = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.add(path.read_bytes())
     return found
 
 
@@ -94,9 +104,10 @@ def run(room: Path) -> Run:
         process = subprocess.Popen(rehearse, env=environment, cwd=rehearsals.ROOT, stdout=said, stderr=joined)
         worker = subprocess.Popen(joining, env=environment, cwd=rehearsals.ROOT, stdout=said, stderr=said)
         try:
-            attacked: set[int] = set()
+            attacked, commands = set[int](), set[bytes]()
             while process.poll() is None:
                 known |= secrets_of_stack(room / "tmp")
+                commands |= command_lines()
                 for port in ports_of_swarm(process.pid) - attacked:
                     over_zeromq(port, None)
                     attacked.add(port)
@@ -111,7 +122,7 @@ def run(room: Path) -> Run:
                 one.wait()
     directory = rehearsals.only_run(room / "runs")
     assert (directory / "verdict.json").exists(), (room / "joined").read_text()
-    return Run(directory, room / "tmp", (room / "said").read_text(), known)
+    return Run(directory, room / "tmp", (room / "said").read_text(), commands, known)
 
 
 def test_every_secret_of_the_stack_was_seen(run: Run) -> None:
@@ -131,6 +142,14 @@ def test_no_file_of_the_run_holds_one(run: Run) -> None:
     ]
     assert held == []
     assert not any(value in run.said for value in run.secrets.values())
+
+
+def test_no_command_line_showed_one(run: Run) -> None:
+    """Everybody on the machine may read them; environments only the same user."""
+    words = [one.split(b"\0") for one in run.commands]
+    seen = {word for one in words for word in one}
+    assert seen >= {b"harness.swarm", b"harness.swarm.control.worker", b"target", b"chaos.proxy"}
+    assert [line for line in run.commands for value in run.secrets.values() if value.encode() in line] == []
 
 
 def test_strangers_at_the_swarms_ports_are_in_the_record_and_change_nothing(run: Run) -> None:
