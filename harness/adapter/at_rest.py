@@ -6,6 +6,7 @@ Nothing here raises for what the platform or the adapter does: what cannot be re
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 from typing import Final, Protocol, TypeVar
 
@@ -32,6 +33,8 @@ _POLL_S: Final = 0.5
 _TRIES: Final = 5
 _NOTES_MAX: Final = 20
 _RESTLESS: Final = "not at rest: "
+_LONGEST_S: Final = 86_400.0
+_OVER: Final = "the time for reading was over"
 
 
 class _Operated(Protocol):
@@ -68,11 +71,16 @@ class _Pages(msgspec.Struct, frozen=True):
         return all(None in (one, two) or one == two for one, two in zip(mine, others, strict=True))
 
 
-class Operator:
-    """Reads a platform as its operator."""
+class _TimeOver(BaseException):
+    """Nothing may swallow it: an adapter reads page after page, and each may take its time."""
 
-    def __init__(self, platform: _Operated) -> None:
+
+class Operator:
+    """Reads a platform as its operator. `ends_s`: an instant of the monotonic clock at which nothing is read on."""
+
+    def __init__(self, platform: _Operated, ends_s: float = float("inf")) -> None:
         self._platform = platform
+        self._ends_s = ends_s
         self._browser = platform.browser_of(OPERATOR)
         self._runner = VerbRunner(self._browser, OPERATOR)
         self._runner.told = _nobody  # so that it says where
@@ -220,13 +228,25 @@ class Operator:
         """Run it, again when the platform does not answer: it has just been through faults."""
         for left in range(tries - 1, -1, -1):
             try:
-                ended = self._runner.run(verb, STEP, Call(t_intended_s=monotonic()))
+                with self._in_time():
+                    ended = self._runner.run(verb, STEP, Call(t_intended_s=monotonic()))
+            except _TimeOver:
+                return Ended(Outcome.UNKNOWN, monotonic(), error="timeout", detail=_OVER)
             except AdapterFault as fault:
                 return Ended(Outcome.UNKNOWN, monotonic(), error=ADAPTER, detail=str(fault), where=fault.where)
             if ended.outcome is Outcome.OK or not left:
                 return ended
             gevent.sleep(_POLL_S)
         raise AssertionError("no try was left")  # pragma: no cover
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """Raises _TimeOver at the end, or at once after it."""
+        left_s = self._ends_s - monotonic()
+        if left_s <= 0:
+            raise _TimeOver
+        with gevent.Timeout(min(left_s, _LONGEST_S), _TimeOver):
+            yield
 
     def _order_rows(self, orders: list[ExportedOrder], actors: dict[str, str]) -> Iterator[FinalOrder]:
         """Whose an order is, the export says; where it names nobody of ours for the orders that fans were told of, only
@@ -257,7 +277,7 @@ class Operator:
         """
         if Capability.LOOKUP not in self._platform.capabilities:
             return
-        missing = sum(not self._look_up_one(order) for order in acked)
+        missing = sum(monotonic() > self._ends_s or not self._look_up_one(order) for order in acked)
         if missing:
             self._note(f"{missing} of {len(acked)} acknowledged orders could not be looked up")
 
@@ -275,6 +295,8 @@ class Operator:
                 answer = session.look_up(Call(t_intended_s=monotonic()), order.order_id, person, STEP)
                 if answer.outcome is Outcome.OK or answer.error == "missing":
                     return True
+                if monotonic() > self._ends_s:
+                    break
                 gevent.sleep(_POLL_S)
         except AdapterFault as fault:
             self._note(f"{fault.where}: {fault}")

@@ -6,7 +6,8 @@ An adapter is a subclass that names its capabilities and its `Shopper`, and read
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import ClassVar
+from time import monotonic
+from typing import ClassVar, Final
 
 from harness.adapter.at_rest import Operator, default_rest, local_actor
 from harness.adapter.browser import Browser
@@ -25,6 +26,10 @@ from harness.scenario import OwnPlatform, Tactic
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.recording.shown_maps import ShownMaps
 from harness.swarm.users.crashes import place_of
+
+_SETTLING: Final = 1.75
+_READS_S: Final = 5.0
+"""The state at rest is read by so many times the time that it may take to come to rest, and so many seconds."""
 
 
 class ShopPlatform:
@@ -117,7 +122,7 @@ class ShopPlatform:
 
     def final_reads(self, acked: Sequence[AckedOrder], timeout_s: float) -> FinalReads:
         """The state at rest."""
-        return Operator(self).read(acked, timeout_s)
+        return Operator(self, monotonic() + _SETTLING * timeout_s + _READS_S).read(acked, timeout_s)
 
     def leave_out(self, before: FinalReads) -> None:
         """What was pending and held before the release is no unrest."""

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from itertools import pairwise
 from time import monotonic
 
+import gevent
 import pytest
 
+from harness.adapter.browser import Browser
 from harness.adapter.errors import AdapterFault
 from harness.adapter.kit import ExportedOrder, LedgerRow, Placed, PoolAtRest, Refused
 from harness.platform import AckedOrder, Addresses, Call, CanLose, LosesAnswers, Person
@@ -225,6 +227,26 @@ def test_orders_that_were_pending_before_the_release_are_no_unrest() -> None:
         assert platform.final_reads((), 0.1).at_rest
         somebody_buys(shop, "pending")
         assert not platform.final_reads((), 0.1).at_rest
+
+
+class EndlessExport(LittleShop):
+    """Its export is a job of which nobody hears again."""
+
+    def orders(self, api: Browser) -> Iterator[ExportedOrder]:
+        api.get("/")
+        gevent.sleep(600)
+        yield from ()
+
+
+def test_an_export_that_never_ends_is_given_up_and_the_other_pages_are_said() -> None:
+    with raised(Shop(), EndlessExport) as (platform, recorder), gevent.Timeout(120):
+        reads = platform.final_reads([AckedOrder(order_id="o1", actor="fan-000000", identity="person-000000")], 0.5)
+        assert recorder.take(ReleaseInstant(0.0, 0.0))["requests"].num_rows > 1
+    assert (reads.at_rest, reads.orders, reads.ledger) == (False, None, None)
+    assert any(note.startswith("not at rest: ") for note in reads.notes)
+    assert [note.partition("could not be read: ")[2] for note in reads.notes if "could not be read" in note] == [
+        "the time for reading was over"
+    ] * 3
 
 
 class Contradicts(LittleShop):
