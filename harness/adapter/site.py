@@ -204,13 +204,21 @@ def _named(segment: str) -> str:
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:
-    """Complete lines. Raises `InputError` for what would not stay one line."""
+    """Complete lines, in Latin-1, as browsers send them. Raises `InputError` for what it lacks, or what would not stay
+    one line.
+    """
     lines = []
     for name, value in headers.items():
-        if not _FIELD(name) or any(ord(character) < 32 and character != "\t" for character in value):
-            raise InputError(f"{name!r} is no header that can be sent", hint="a name, and a value on one line")
+        if not _FIELD(name) or any(_is_unsendable(ord(character)) for character in value):
+            raise InputError(
+                f"{name!r} is no header that can be sent", hint="a name, and a value on one line, in Latin-1"
+            )
         lines.append(f"{name}: {value}\r\n")
-    return "".join(lines).encode("latin-1", "replace")
+    return "".join(lines).encode("latin-1")
+
+
+def _is_unsendable(code: int) -> bool:
+    return code > 255 or (code < 32 and code != ord("\t"))
 
 
 def _headers(headers: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:

@@ -508,10 +508,18 @@ def test_what_the_environment_lacks_is_one_line(section: dict, words: str) -> No
         Site(OwnPlatform(url="http://127.0.0.1:9", **section), {})
 
 
-def test_a_line_break_in_a_header_of_an_adapter_is_refused() -> None:
+@pytest.mark.parametrize("value", ["a\r\nHost: b", "日本", "\ud800"])
+def test_a_header_of_an_adapter_that_cannot_be_sent_is_refused(value: str) -> None:
     with browsing(lambda _: response()) as (browser, server, _), pytest.raises(InputError):
-        browser.get("/", headers={"X": "a\r\nHost: b"})
+        browser.get("/", headers={"X": value})
     assert server.asked == []
+
+
+def test_a_header_is_sent_in_latin_1_and_a_path_escaped() -> None:
+    with browsing(lambda _: response()) as (browser, server, _):
+        browser.get("fans/Zoë?name=Zoë", headers={"X-Fan": "Zoë"})
+    assert server.asked[0].target.endswith("/fans/Zo%C3%AB?name=Zo%C3%AB")
+    assert server.asked[0].header("x-fan") == "Zoë"
 
 
 def test_the_first_page_is_sent_by_the_barrier_and_read_by_the_fan() -> None:

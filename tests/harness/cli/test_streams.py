@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,14 @@ def test_a_message_that_cannot_be_written_does_not_change_the_result(tmp_path: P
             assert gatecrash("gate", paths.root, err=err)[0] == 1
             assert gatecrash("gate", tmp_path / "nowhere", err=err)[0] == 2
     os.close(unread)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_not_change_the_result(tmp_path: Path, closed: str) -> None:
+    paths = judged(tmp_path, slow())
+    command = shlex.join([sys.executable, "-m", "harness", "gate", str(paths.root)])
+    done = subprocess.run(["/bin/sh", "-c", f"{command} {closed}"], cwd=ROOT, timeout=240, check=False)
+    assert done.returncode == 1
 
 
 def test_what_nobody_foresaw_is_no_verdict_in_one_line(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def _read(connection: socket.socket, number: int) -> Asked | None:
             return None
         data += received
     head, _, body = data.partition(b"\r\n\r\n")
-    text = head.decode()
+    text = head.decode("latin-1")
     method, target, _ = text.split("\r\n")[0].split(" ")
     asked = Asked(method, target, text, b"", number, connection)
     length = int(asked.header("content-length") or 0)
