@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from chaos.specification import experiment
-from harness.registry.indicators import INDICATORS
+from harness.registry.indicators import INDICATORS, Indicator
 from harness.registry.invariants import INVARIANTS
 from harness.scenario.file import FOLDER, ScenarioFile
 from target.bugs.catalogue import BUGS
@@ -19,6 +19,7 @@ def render_invariants() -> str:
     blocks = [f"# Invariants\n\nWhat must hold in every sale, and how it is checked from outside. {_MADE}\n"]
     for one in INVARIANTS.values():
         of = f" Only of platforms with `{one.only_of}`." if one.only_of else ""
+        of += f" Not of platforms with `{one.not_of}`." if one.not_of else ""
         needs = ", ".join(f"`{name}`" for name in one.needs) or "nothing beyond purchases"
         blocks += [
             f"## {one.name}\n",
@@ -32,12 +33,24 @@ def render_invariants() -> str:
 def render_indicators() -> str:
     """The indicators: unit, direction, source, meaning."""
     cells = [
-        (f"[`{one.name}`](../runbooks.md#{one.runbook})", one.unit, one.better, one.source, one.description)
+        (
+            f"[`{one.name}`](../runbooks.md#{one.runbook})",
+            one.unit,
+            one.better,
+            one.source,
+            f"{one.description}{_of(one)}",
+        )
         for one in INDICATORS.values()
     ]
     said = "What is measured. Scenario files set objectives for them: 100 points at `target`, 0 at `worst`."
     header = ("Indicator", "Unit", "Better", "Measured from", "What")
     return f"# Indicators\n\n{said} {_MADE}\n\n{rows(header, cells)}"
+
+
+def _of(one: Indicator) -> str:
+    """Of which platforms it is."""
+    only = f" Only of platforms with {' and '.join(f'`{name}`' for name in one.needs)}." if one.needs else ""
+    return only + (f" Not of platforms with {' or '.join(f'`{name}`' for name in one.unless)}." if one.unless else "")
 
 
 def render_experiments() -> str:
