@@ -228,7 +228,10 @@ class FinalEntry(_Value, frozen=True):
 
 
 class FinalReads(_Value, frozen=True):
-    """The state at rest. Null: the platform cannot show it, or could not this time (then `notes` says why)."""
+    """The state at rest. Null: the platform cannot show it, or could not this time (then `notes` says why).
+
+    `stock`: empty where the platform sells stock and shows none of it.
+    """
 
     at_rest: bool
     seats: tuple[FinalSeat, ...] | None = None

@@ -108,12 +108,17 @@ class Operator:
         return FinalReads(
             at_rest=at_rest,
             seats=None if seats is None else tuple(seats),
-            stock=None if stock is None else tuple(map(_pool, stock)),
+            stock=tuple(map(_pool, stock)) if stock is not None else () if self._shows_no_stock else None,
             orders=None if orders is None else tuple(self._order_rows(orders, actors)),
             ledger=None if ledger is None else tuple(map(_entry, ledger)),
             seat_map=None if seats is None else SeatMapFacts(capacity=len(seats)),
             notes=tuple(self._notes),
         )
+
+    @property
+    def _shows_no_stock(self) -> bool:
+        """Whether it sells stock and its operator reads none: that is no failure to read it."""
+        return Capability.STOCK in self._platform.capabilities and not self._platform.shows("stock")
 
     def sweep(self, seats: Sequence[str]) -> None:
         """Try to hold and give back each of these seats."""

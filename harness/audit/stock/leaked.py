@@ -32,8 +32,11 @@ def no_leaked_stock(evidence: Evidence) -> Tally:
         return tally
     pools = list(evidence.stock_at_rest.values())
     declared = evidence.rules.stock if evidence.rules else {}
-    if not pools and (declared or evidence.baseline_stock):
+    if not pools and evidence.baseline_stock:
         tally.note = "the operator's stock has no pool at rest"
+        return tally
+    if not pools:
+        tally.hidden = "the platform does not show what is left of its pools: write stock(api) in the adapter"
         return tally
     if all(pool.free is None for pool in pools):
         tally.hidden = "the platform does not show how many tickets are free at rest"

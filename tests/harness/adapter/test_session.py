@@ -13,7 +13,7 @@ import pytest
 
 from harness.adapter.browser import Browser
 from harness.adapter.errors import AdapterFault
-from harness.adapter.kit import ExportedOrder, LedgerRow, Placed, PoolAtRest, Refused
+from harness.adapter.kit import ExportedOrder, LedgerRow, Placed, PoolAtRest, Refused, ShopPlatform
 from harness.platform import AckedOrder, Addresses, Call, CanLose, LosesAnswers, Person
 from harness.record.schema import Outcome
 from harness.scenario import OwnPlatform
@@ -143,6 +143,16 @@ def _bought(platform: LittleShop, fan_number: int) -> AckedOrder:
     order = fan.pay(now(), hold, key="k", declined_on_purpose=False).value
     fan.close()
     return AckedOrder(order_id=order.order_id, actor=person(fan_number).actor, identity=person(fan_number).identity)
+
+
+class NoStockPage(LittleShop):
+    stock = ShopPlatform.stock
+
+
+def test_a_stock_that_no_operator_reads_is_shown_as_none_and_not_as_unreadable() -> None:
+    with raised(Shop(), NoStockPage) as (platform, _):
+        reads = platform.reads_now()
+    assert (reads.stock, reads.notes) == ((), ())
 
 
 class LateExport(LittleShop):

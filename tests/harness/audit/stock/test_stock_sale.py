@@ -155,6 +155,15 @@ def test_what_is_not_declared_is_not_judged(rules: dict[str, object], status: St
     assert (result.status, note in result.note) == (status, True)
 
 
+def test_what_an_operator_never_reads_is_not_observable_and_what_vanished_at_rest_is_unknown() -> None:
+    sale = StockSale()
+    sale.tables["final_stock"].clear()
+    assert judged("no_leaked_stock", sale).status is Status.UNKNOWN
+    sale.tables["baseline_stock"].clear()
+    result = judged("no_leaked_stock", sale)
+    assert (result.status, "write stock(api)" in result.note) == (Status.NOT_OBSERVABLE, True)
+
+
 def test_a_pool_that_was_never_close_to_its_end_was_not_put_to_the_test() -> None:
     sale = StockSale(stock={"floor": 3000, "stand": 2000})
     assert judged("no_oversell", sale).status is Status.NOT_EXERCISED
