@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import ClassVar, Final
 
-from harness.platform import Person, PreparedRequest, Venue
+from harness.platform import Person, Venue
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.plan import bot_plan
 from harness.swarm.users.user import DONE
@@ -19,13 +19,12 @@ class BotUser(FanUser):
 
     kind: ClassVar[str] = "bot"
 
-    def arm(self, user: int) -> PreparedRequest | None:
+    def prepare(self, user: int) -> None:
         """As a fan does."""
         worker_context = self.worker_context
         self.plan = plan = bot_plan(worker_context.scenario.load, worker_context.seed, user)
         person = Person(user=user, kind=self.kind, actor=plan.actor, identity=plan.identity, device=plan.device)
-        self.session = session = worker_context.platform.bot_session(person, plan.tactic)
-        return session.arm(warm=worker_context.scenario.load.connect == "warm")
+        self.session = worker_context.platform.bot_session(person, plan.tactic)
 
     def journey(self, t0: ReleaseInstant) -> str:
         """From T0 to the last purchase that succeeds, or to being turned away."""

@@ -98,15 +98,19 @@ class FanUser(RehearsalUser):
         """When the first request went out."""
         return self.session.first_send_s if self.session else None
 
-    def arm(self, user: int) -> PreparedRequest | None:
-        """Open the connection of the first request, unless cold connects were asked for."""
+    def prepare(self, user: int) -> None:
+        """Draw the plan, begin a session."""
         worker_context = self.worker_context
         self.plan = fan_plan(worker_context.scenario.load.journey, worker_context.seed, user)
         self.offer = Offer.of(worker_context.platform.capabilities, worker_context.scenario)
         identity = self.offer.identity_of(self.plan)
         person = Person(user=user, kind=self.kind, actor=self.plan.actor, identity=identity)
-        self.session = session = worker_context.platform.fan_session(person)
-        return session.arm(warm=worker_context.scenario.load.connect == "warm")
+        self.session = worker_context.platform.fan_session(person)
+
+    def arm(self, user: int) -> PreparedRequest | None:  # noqa: ARG002 - as all users have it
+        """Open the connection of the first request, unless cold connects were asked for."""
+        assert self.session is not None  # noqa: S101 - prepared before it is armed
+        return self.session.arm(warm=self.worker_context.scenario.load.connect == "warm")
 
     def journey(self, t0: ReleaseInstant) -> str:
         """From T0 to the ticket, or to giving up."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from harness.platform import Person, PreparedRequest
+from harness.platform import Person
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.plan import LurkerPlan, lurker_plan
 from scenarios.fan import GAVE_UP, LEFT, FanUser, OutOfPatienceError, Visit
@@ -15,13 +15,12 @@ class LurkerUser(FanUser):
 
     kind: ClassVar[str] = "lurker"
 
-    def arm(self, user: int) -> PreparedRequest | None:
+    def prepare(self, user: int) -> None:
         """As a fan does."""
         worker_context = self.worker_context
         self.lurks = lurker_plan(worker_context.scenario.load.journey, worker_context.seed, user)
         person = Person(user=user, kind=self.kind, actor=self.lurks.actor, identity=self.lurks.identity)
-        self.session = session = worker_context.platform.fan_session(person)
-        return session.arm(warm=worker_context.scenario.load.connect == "warm")
+        self.session = worker_context.platform.fan_session(person)
 
     def journey(self, t0: ReleaseInstant) -> str:
         """From T0 to the last look at the page."""

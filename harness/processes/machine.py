@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 from contextlib import suppress
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 _MOST: Final = Path("/proc/sys/fs/nr_open")
+_SHARE: Final = 0.8  # beyond it the load generator counts as short of them
+_OWN: Final = 500  # logs, other connections, and what is closed late
 _OF_EARLIER_KERNELS: Final = 1_048_576
 
 
@@ -20,6 +23,24 @@ def cores() -> int:
 def spare_cores() -> int:
     """One worker per core, one core left for what is under test."""
     return max(1, cores() - 1)
+
+
+def descriptors() -> int:
+    """How many files, and so connections, a process of ours may have open once its limit is raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(soft, hard if hard != resource.RLIM_INFINITY else _most())
+
+
+def processes_for(connections: int, descriptors_each: int | None = None) -> int:
+    """How many processes it takes to hold so many connections, none of them with all that it may have."""
+    most = descriptors_each or descriptors()
+    return max(1, math.ceil(connections / max(most * _SHARE - _OWN, most / 2)))
+
+
+def workers_for(users: int) -> int:
+    """Load workers that this machine starts for so many users: one per spare core, and more only where one process may
+    not open so many connections."""
+    return max(spare_cores(), processes_for(users))
 
 
 def raise_descriptors() -> None:

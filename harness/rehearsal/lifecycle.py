@@ -33,9 +33,11 @@ from harness.swarm.control.child import SwarmChild
 from harness.swarm.joining.reach import invitation
 from harness.swarm.messaging.protocol import (
     DEFAULT_PLATFORM,
+    END_MOST_S,
     JOIN_TIMEOUT_S,
     NOTICE_S,
     Armed,
+    Arming,
     Baseline,
     Finished,
     Progress,
@@ -49,6 +51,7 @@ from harness.swarm.messaging.protocol import (
 )
 
 _TICK_S: Final = 0.25
+_TELLS_EVERY_S: Final = 5.0
 _STARTS_WITHIN_S: Final = 30.0
 _T0_WITHIN_S: Final = 15.0
 _FINISHES_WITHIN_S: Final = 20.0
@@ -192,7 +195,7 @@ def _run(
                 arms_within_s += JOIN_TIMEOUT_S
             if spec.baseline_within_s:
                 _require_baseline(swarm.expect(Baseline, arms_within_s + _STARTS_WITHIN_S))
-            armed = swarm.expect(Armed, arms_within_s)
+            armed = _await_armed(swarm, arms_within_s, observer)
             _require_armed(armed)
             _await_pre_queue(stack.addresses.opens_at_s, scenario, observer)
             swarm.tell(ReleaseCommand())
@@ -250,6 +253,21 @@ def _require_baseline(baseline: Baseline) -> None:
         raise InputError(baseline.problem, key="platform.baseline", hint="nobody was released")
 
 
+def _await_armed(swarm: SwarmChild, within_s: float, observer: ProgressObserver) -> Armed:
+    """Until everybody is armed, or nobody more is for so long. Raises NoVerdict."""
+    deadline_s, told_s, ready = time.monotonic() + within_s, time.monotonic(), 0
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        event = swarm.next(left_s)
+        if isinstance(event, Armed):
+            return event
+        if isinstance(event, Arming) and event.ready > ready:
+            ready, deadline_s = event.ready, time.monotonic() + within_s
+            if time.monotonic() - told_s > _TELLS_EVERY_S:
+                told_s = time.monotonic()
+                observer.note(f"{event.ready:,} of {event.asked:,} users are ready")
+    raise NoVerdict(f"nobody more was armed for {within_s:.0f} s", hint="see the swarm's log")
+
+
 def _require_armed(armed: Armed) -> None:
     if armed.armed < armed.asked:
         why = ", ".join(f"{text}: {count}" for text, count in armed.failures.items()) or "no reason was given"
@@ -289,7 +307,7 @@ def _observe(
     The swarm's silence is counted in looks, not by the clock, because this process cannot hear the swarm while it
     stands still itself.
     """
-    deadline = time.monotonic() + _T0_WITHIN_S + scenario.duration_s + _FINISHES_WITHIN_S
+    deadline = time.monotonic() + _T0_WITHIN_S + scenario.duration_s + _FINISHES_WITHIN_S + END_MOST_S
     silent_s = 0.0
     while time.monotonic() < deadline and silent_s < _SILENT_MAX_S:
         event = swarm.next(_TICK_S)

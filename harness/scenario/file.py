@@ -142,7 +142,7 @@ class Load(_Section, frozen=True):
     connect: Literal["warm", "cold"] = "warm"  # warm: connections are open before T0; cold: opened at T0
     rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms
     trace_ratio: Ratio = 0.01  # of the users: their requests carry a traceparent, their spans are in the record
-    arm_timeout_s: Positive = 20.0  # all users must be ready to go within this
+    arm_timeout_s: Positive = 20.0  # so long without one more user who is ready ends the arming
     release_window_s: Positive = 0.5  # all first sends within this after T0
     arrivals: Arrivals = Arrivals()  # when they come
     journey: Journey = Journey()  # how fans behave

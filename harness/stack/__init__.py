@@ -13,12 +13,14 @@ from harness.scenario import OwnPlatform
 class Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that swarm, chaos and scraper need to reach a platform. URLs have no trailing slash.
 
+    `booking_others`: further processes that do the same, so that no process has more connections than it may open.
     `feeds` are reached *through* their fault proxies; `metrics` (source name → URL of a Prometheus page) are not.
     `proxied` maps the name of each fault proxy to the address of what stands behind it. `people_from`: kind of user →
     the first of their rows of the people file; kinds that are not there have none; empty: only fans come.
     """
 
     booking: str  # http://127.0.0.1:41001
+    booking_others: tuple[str, ...] = ()
     feeds: tuple[str, ...]  # ws://127.0.0.1:41002, …
     event: str
     admin: str = ""  # http://… operator endpoints: exports; "" where the platform has none

@@ -35,10 +35,12 @@ def stack_of(
     booking_port: int = 0,
     seed: int | None = None,
     listen: str = HOST,
+    visitors: int = 0,
     announce: Callable[[str], None] = lambda _: None,
 ) -> AnyStack:
     """The stack of that name, not raised yet. `traced`: it keeps spans for the record. `seed`: of the fault
-    proxy's draws, where that is our own. `listen`: where users reach an embedded one. Raises InputError."""
+    proxy's draws, where that is our own. `listen`: where users reach an embedded one, and
+    `visitors`: how many of them come. Raises InputError."""
     require_stack(name)
     if name == "compose":
         return ComposeStack(on_sale, logs, bug=bug, traced=traced, booking_port=booking_port, announce=announce)
@@ -51,5 +53,6 @@ def stack_of(
         toxiproxy=from_environment(),
         seed=seed,
         listen=listen,
+        visitors=visitors,
         announce=announce,
     )

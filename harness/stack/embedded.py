@@ -21,6 +21,7 @@ from typing import Final, Self
 
 import msgspec
 
+from harness.processes.machine import processes_for
 from harness.processes.managed import ManagedProcess, child_environment, stop_all
 from harness.processes.ports import HOST, free_ports, require_free
 from harness.processes.signals import uninterrupted
@@ -36,6 +37,8 @@ from harness.stack.raised import RaisedStack
 _HEALTHY_WITHIN_S: Final = 25.0
 _DOWN_WITHIN_S: Final = 8.0
 _FEEDS: Final = 2
+_CONNECTIONS: Final = 16  # to each database, of all booking processes together
+_CONNECTIONS_MIN: Final = 2
 _SHARDS: Final = ("shard_0", "shard_1")  # databases of the one primary, and so of its replica
 
 
@@ -45,7 +48,8 @@ class EmbeddedStack(RaisedStack):
     `booking_port` 0 takes a free port. `bug` plants a bug of target/bugs/catalogue.py. `traced` keeps the spans
     of traced journeys, see `harness.record.spans`. `toxiproxy` is the address (host:port)
     or the binary of a real Toxiproxy server; "" uses our own, whose draws follow from `seed`. `listen` is the address
-    of this machine at which the booking API and the feeds are; all else stays on loopback.
+    of this machine at which the booking API and the feeds are; all else stays on loopback. `visitors`: so many come at
+    once; where one process may not have so many connections, several do the booking.
     Raises EnvironmentProblem when the machine cannot carry it.
     """
 
@@ -62,6 +66,7 @@ class EmbeddedStack(RaisedStack):
         toxiproxy: str = "",
         seed: int | None = None,
         listen: str = HOST,
+        visitors: int = 0,
         announce: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._on_sale = on_sale
@@ -72,6 +77,7 @@ class EmbeddedStack(RaisedStack):
         self._toxiproxy = toxiproxy
         self._seed = seed
         self._listen = listen
+        self._bookings = processes_for(visitors)
         self._announce = announce
         self._processes: list[ManagedProcess] = []
         self._root: Path | None = None
@@ -112,7 +118,7 @@ class EmbeddedStack(RaisedStack):
             workspace.remove(self._root)
 
     def _raise(self, root: Path) -> None:
-        ports = _Ports.choose(self._booking_port)
+        ports = _Ports.choose(self._booking_port, self._bookings)
         say = self._announce
         say("starting Valkey and PostgreSQL")
         postgres = self._postgres = Postgres(root, self._logs)
@@ -137,6 +143,7 @@ class EmbeddedStack(RaisedStack):
         self._start_target(settings, ports)
         self._addresses = Addresses(
             booking=f"http://{self._listen}:{ports.booking}",
+            booking_others=tuple(f"http://{self._listen}:{port}" for port in ports.booking_others),
             feeds=tuple(f"ws://{self._listen}:{listen[f'feed_{n}']}" for n in range(1, _FEEDS + 1)),
             event=self._on_sale.event,
             admin=f"http://{HOST}:{ports.worker}",
@@ -150,7 +157,7 @@ class EmbeddedStack(RaisedStack):
 
     def _host(self, name: str) -> str:
         """Where a process of the booking system listens; the feeds are behind a proxy."""
-        return self._listen if name == "booking" else HOST
+        return self._listen if name.startswith("booking") else HOST
 
     def _keep(self, process: ManagedProcess) -> None:
         self._processes.append(process)
@@ -168,6 +175,7 @@ class EmbeddedStack(RaisedStack):
             "TARGET_WEBHOOK_SECRET": secrets.token_hex(32),
             **target_settings(self._on_sale, self._opens_at_s),
             "TARGET_BUG": self._bug,
+            "TARGET_DATABASE_CONNECTIONS": str(max(_CONNECTIONS_MIN, _CONNECTIONS // self._bookings)),
         }
 
     def _start_target(self, settings: dict[str, str], ports: _Ports) -> None:
@@ -210,19 +218,20 @@ class _Ports(msgspec.Struct, frozen=True):
     booking: int
     worker: int
     payments: int
+    booking_others: tuple[int, ...]
     feeds: tuple[int, ...]
     listeners: tuple[int, ...]
 
     @classmethod
-    def choose(cls, booking: int) -> _Ports:
+    def choose(cls, booking: int, bookings: int) -> _Ports:
         names = ("valkey", "primary", "replica", "proxy", "booking", "worker", "payments")
         proxies = 5 + _FEEDS
-        ports = free_ports(len(names) + _FEEDS + proxies)
+        ports = free_ports(len(names) + bookings - 1 + _FEEDS + proxies)
         fixed = dict(zip(names, ports, strict=False))
         if booking:
             fixed["booking"] = booking
-        rest = ports[len(names) :]
-        return cls(**fixed, feeds=tuple(rest[:_FEEDS]), listeners=tuple(rest[_FEEDS:]))
+        others, rest = ports[len(names) :][: bookings - 1], ports[len(names) + bookings - 1 :]
+        return cls(**fixed, booking_others=tuple(others), feeds=tuple(rest[:_FEEDS]), listeners=tuple(rest[_FEEDS:]))
 
     def proxied(self) -> dict[str, int]:
         """Fault proxy → port of the real server behind it."""
@@ -238,7 +247,8 @@ class _Ports(msgspec.Struct, frozen=True):
     def targets(self) -> dict[str, int]:
         """Process of the booking system → its own port, in order of starting."""
         feeds = {f"feed-{n}": port for n, port in enumerate(self.feeds, 1)}
-        return {"payments": self.payments, "booking": self.booking, "worker": self.worker, **feeds}
+        others = {f"booking-{n}": port for n, port in enumerate(self.booking_others, 2)}
+        return {"payments": self.payments, "booking": self.booking, **others, "worker": self.worker, **feeds}
 
 
 def describe(addresses: Addresses) -> str:

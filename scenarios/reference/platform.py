@@ -32,6 +32,7 @@ class ReferencePlatform:
         self._addresses = addresses
         self._recorder = recorder
         self._booking = resolve(addresses.booking)
+        self._bookings = (self._booking, *map(resolve, addresses.booking_others))
         self._loot = Loot()
         self._shared = SharedVenue()
         self._settled_by_s = float("inf")
@@ -48,14 +49,18 @@ class ReferencePlatform:
             shown.add(Capability.LEDGER_EXPORT)
         return frozenset(shown)
 
+    def _client(self, person: Person) -> HttpClient:
+        """At one of the booking processes, as a load balancer would choose it."""
+        return HttpClient(self._bookings[person.user % len(self._bookings)], self._recorder, person)
+
     def fan_session(self, person: Person) -> ReferenceFanSession:
         """A new fan."""
-        client = HttpClient(self._booking, self._recorder, person)
+        client = self._client(person)
         return ReferenceFanSession(client, self._recorder, person, self._addresses.event, self._shared)
 
     def bot_session(self, person: Person, tactic: Tactic) -> ReferenceBotSession:
         """A new bot; those of one process share the tickets they get hold of."""
-        client = HttpClient(self._booking, self._recorder, person)
+        client = self._client(person)
         event = self._addresses.event
         return ReferenceBotSession(client, self._recorder, person, event, self._shared, tactic, self._loot)
 

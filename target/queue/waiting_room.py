@@ -25,7 +25,8 @@ from target.storage.redis import NotReadyError, RedisStore, Reply, Script, Value
 REPEAT_ENTER_S: Final = 60.0
 NO_DEVICE: Final = "-"
 HEARD_WITHIN_S: Final = 5.5
-"""Whoever waits on an open stream is asked for at least this often; only then does the grace of a place begin."""
+"""Whoever waits on an open stream and may soon be let in is asked for at least this often; only then does the grace of
+a place begin. Whoever stands far back is asked for less often, and long before it is their turn as often as this."""
 LATE_S: Final = 5.0
 """Who was let in so long ago and has not come counts as missed in the turnout, until they come after all."""
 

@@ -34,11 +34,11 @@ def create(settings: Settings) -> Starlette:
             yield
         await connections.close()
 
-    routes = [
+    routes = [  # looked through in this order: what a crowd asks for first stands first
+        *WebRoutes((context.settings, context.venue.layout.title) for context in contexts).routes(),
         *(route for sale in sales for route in sale.routes()),
         OrderLookup(sale.orders for sale in sales).route(),
         WebhookRoutes((sale.checkouts for sale in sales), settings.webhook_secret).route(),
-        *WebRoutes((context.settings, context.venue.layout.title) for context in contexts).routes(),
         StatusRoute(
             connections.redis, connections.payments, connections.shards, [context.keys for context in contexts]
         ).route(),

@@ -8,6 +8,7 @@ from importlib import import_module
 NAMES = (
     "accuracy",
     "admission",
+    "arrival",
     "audit",
     "bookings",
     "bots",

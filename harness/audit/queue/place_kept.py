@@ -29,7 +29,7 @@ from harness.record.schema import FaultRun
 
 KEPT_WITHIN_S: Final = 8.0
 """Who still waits so long after a later fan was admitted, with no fault in force since, has lost the place. The
-reference system asks for every waiting fan at least every 5 s."""
+reference system asks for every waiting fan whose turn is within a minute at least every 5 s."""
 _BEFORE_ALL_S: Final = -1e9  # where the lots of a draw stand on the time axis of joins
 _STREAM_KINDS: Final = ("connect", "position", "paused", "disconnect")
 Ints = npt.NDArray[np.int64]

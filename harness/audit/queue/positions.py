@@ -19,7 +19,8 @@ from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 from harness.record.schema import EVENTS
 
 SILENT_MAX_S: Final = 10.0
-"""Who waits for longer hears of the place meanwhile. The reference system looks it up every 5 s or more often."""
+"""Who waits for longer hears of the place meanwhile. The reference system looks it up every 5 s or more often, far
+back in the line every 20 s."""
 SILENT_RATIO_MAX: Final = 0.1
 """Of the places that moved so many, and one more, may be told late."""
 _KINDS: Final = ("connect", "position", "admitted", "paused", "disconnect")

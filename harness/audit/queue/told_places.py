@@ -25,10 +25,10 @@ from harness.audit.queue.admission import limit_of
 from harness.scenario import OnSale
 
 RECOVERY_S: Final = 5.0
-NEAR_S: Final = 5.0
-STILL_MAX_S: Final = (3.0, 8.0)
-"""The reference system looks up every second a fan whose turn is at most `NEAR_S` away, and the others at least every
-5 s. So long after the line moved the fan may go without hearing of it."""
+NEAR_S: Final = (5.0, 60.0)
+STILL_MAX_S: Final = (3.0, 8.0, 23.0)
+"""The reference system looks up every second a fan whose turn is at most 5 s away, every 5 s one whose turn is at most a
+minute away, and the others at least every 20 s. So long after the line moved the fan may go without hearing of it."""
 _NEVER_S: Final = float("-inf")
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -145,9 +145,9 @@ class Truth:
             by_another = highest[moved] < self._number[rows]
             quiet = np.array([not self._disturbed(a, b) for a, b in zip(moved_s, heard_s, strict=True)], dtype=bool)
             listened = quiet & by_another & (heard_s > moved_s)
-            near = places.value[rows] <= NEAR_S * self._rate_per_s
+            band = np.searchsorted(np.array(NEAR_S) * self._rate_per_s, places.value[rows])
             due += int(np.count_nonzero(listened))
-            late += int(np.count_nonzero(listened & (heard_s - moved_s > np.where(near, *STILL_MAX_S))))
+            late += int(np.count_nonzero(listened & (heard_s - moved_s > np.array(STILL_MAX_S)[band])))
         return due, late
 
     def _wrong_of(self, epoch: str) -> Iterator[ToldPlace]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from harness.cli.app import app, print_json, print_table, say
 from harness.cli.options import AsJson, Changes
 from harness.errors import ExitCode
 from harness.swarm.messaging import KEY_VARIABLE
+
+if TYPE_CHECKING:
+    from harness.swarm.calibration.capacity import Calibration
 
 
 @app.command(short_help="Join a rehearsal of another machine.")
@@ -64,23 +68,41 @@ def worker(
 def plan(
     users: Annotated[int, typer.Option("--users", metavar="N", min=1, help="Fans in all.")],
     window_s: Annotated[float, typer.Option("--window", metavar="S", min=0.1, help="All arrive within it.")],
+    scenario: Annotated[
+        str, typer.Option("--scenario", help="Measure with its reference system, which shares this machine.")
+    ] = "",
     json: AsJson = False,
 ) -> None:
     """Measure this machine for a few seconds; say how many workers and machines like it a load takes, and why.
 
     \b
     gatecrash plan --users 200000 --window 30
+    gatecrash plan --users 10000 --window 30 --scenario two-hundred-thousand
     """
     from harness.processes.machine import raise_descriptors
     from harness.swarm.calibration import capacity
 
     raise_descriptors()
+    machine = capacity.this_machine()
     say("calibrating one core of this machine …")
-    sizing = capacity.size(users, window_s, capacity.calibrate(), capacity.this_machine())
+    calibration = _calibrated_with(scenario) if scenario else capacity.calibrate()
+    sizing = capacity.size(users, window_s, calibration, machine)
     if json:
         print_json(sizing)
     else:
         typer.echo("\n".join(capacity.in_words(sizing)))
+
+
+def _calibrated_with(scenario: str) -> Calibration:
+    """Measured with the reference system of that scenario."""
+    from harness import scenario as scenarios
+    from harness.stack.choice import stack_of
+    from harness.swarm.calibration import capacity
+
+    on_sale = scenarios.load(scenario).scenario.on_sale
+    with tempfile.TemporaryDirectory(prefix="gatecrash-plan-") as logs, stack_of("embedded", on_sale, Path(logs)) as up:
+        pids = [process.pid for process in up.processes]
+        return capacity.calibrate(up.addresses.booking, up.addresses.event, pids)
 
 
 @app.command(short_help="What this machine can do for a rehearsal.")

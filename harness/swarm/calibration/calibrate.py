@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import locust  # isort: skip - first: it patches the process for gevent
 
+import argparse
 import gc
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -26,7 +27,7 @@ from gevent.lock import BoundedSemaphore
 from harness.platform import Addresses, Call, FanSession, Person, PreparedRequest
 from harness.processes.managed import child_environment
 from harness.record.schema import Outcome
-from harness.swarm.calibration.capacity import Calibration
+from harness.swarm.calibration.capacity import Calibration, PlatformCost
 from harness.swarm.messaging.protocol import DEFAULT_PLATFORM
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder, prepare_arrow
@@ -46,10 +47,11 @@ _POLL_S: Final = 0.02
 class Bench:
     """One generator process under measurement."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, booking: str, event: str = "e", pids: Sequence[int] = ()) -> None:
         self._recorder = Recorder(1, EachFired(locust.events.request.fire))
         self._t0 = ReleaseInstant(time.monotonic(), time.time())
-        addresses = Addresses(booking=f"http://127.0.0.1:{port}", feeds=(), event="e")
+        addresses = Addresses(booking=booking, feeds=(), event=event)
+        self._others = [psutil.Process(pid) for pid in pids]
         self._prepared: list[PreparedRequest] = []
         self._held = 0
         self._released = Event()
@@ -61,16 +63,20 @@ class Bench:
         count = min(_FANS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FDS)
         self._warm_up()
         before_bytes = _rss_bytes()
+        others = self._other_costs()
+        begun_cpu_s = time.process_time()
         fans = [gevent.spawn(self._live, self._fan(index)) for index in range(count)]
         _until(lambda: len(self._prepared) == count, self._errors)
         armed_bytes = (_rss_bytes() - before_bytes) / count
         begun_s = time.monotonic()
+        arming_cpu_s = time.process_time() - begun_cpu_s
         fire(self._prepared)
         send_s = (time.monotonic() - begun_s) / count
-        begun_cpu_s = time.process_time()
+        begun_cpu_s = time.process_time() - arming_cpu_s
         self._released.set()
         _until(lambda: self._held == count, self._errors)
         fans_per_s = count / (time.process_time() - begun_cpu_s)
+        platform = self._platform_cost(others, count) if others else None
         self._recorder.take(self._t0)
         held_bytes = (_rss_bytes() - before_bytes) / count
         gevent.killall(fans)
@@ -81,6 +87,29 @@ class Bench:
             armed_fan_bytes=max(armed_bytes, 0.0),
             held_fan_bytes=max(held_bytes, armed_bytes, 0.0),
             worker_bytes=before_bytes,
+            platform=platform,
+        )
+
+    def _other_costs(self) -> list[tuple[float, int]]:
+        """Of each process of the platform: the processor time so far, and the memory now."""
+        costs = []
+        for process in self._others:
+            family = [process, *process.children(recursive=True)]
+            costs.append(
+                (sum(sum(one.cpu_times()[:2]) for one in family), sum(one.memory_info().rss for one in family))
+            )
+        return costs
+
+    def _platform_cost(self, before: list[tuple[float, int]], fans: int) -> PlatformCost:
+        after = self._other_costs()
+        used_us = [(now[0] - then[0]) / fans * 1e6 for then, now in zip(before, after, strict=True)]
+        grown = sum(now[1] - then[1] for then, now in zip(before, after, strict=True))
+        return PlatformCost(
+            fan_us=sum(used_us),
+            busiest_fan_us=max(used_us),
+            fan_bytes=max(grown, 0) / fans,
+            idle_bytes=sum(rss for _, rss in before),
+            process_bytes=before[used_us.index(max(used_us))][1],
         )
 
     def _warm_up(self) -> None:
@@ -102,8 +131,9 @@ class Bench:
             session.join(_now())
             stream = session.positions(_now())
         if stream.outcome is Outcome.OK and stream.value is not None:
+            self._held += 1
             for _ in stream.value:
-                self._held += 1
+                pass
 
     def _fan(self, index: int) -> FanSession:
         name = f"fan-{index:06d}"
@@ -165,9 +195,17 @@ def _server() -> Iterator[int]:
 
 def main() -> int:
     """Measure and tell."""
+    parser = argparse.ArgumentParser(prog="python -m harness.swarm.calibration.calibrate")
+    parser.add_argument("--booking", default="", help="URL of the reference system")
+    parser.add_argument("--event", default="e")
+    parser.add_argument("--pid", type=int, action="append", default=[], help="of its processes")
+    asked = parser.parse_args()
     prepare_arrow()
-    with _server() as port:
-        calibration = Bench(port).run()
+    if asked.booking:
+        calibration = Bench(asked.booking, asked.event, asked.pid).run()
+    else:
+        with _server() as port:
+            calibration = Bench(f"http://127.0.0.1:{port}").run()
     print(msgspec.json.encode(calibration).decode())
     return 0
 

@@ -17,9 +17,10 @@ import msgspec
 import psutil
 
 from harness.errors import EnvironmentProblem
-from harness.processes.machine import cores
+from harness.processes.machine import cores, processes_for
 from harness.processes.managed import child_environment
 from harness.processes.ports import port_range
+from harness.processes.source_addresses import FILLED_FAST
 from harness.scenario import Load
 
 _USABLE: Final = 0.7
@@ -28,14 +29,28 @@ HELD_FAN_BYTES: Final = 15_000
 """A fan in line takes at least so much of a worker, measured; a calibration says how much on a given machine."""
 PLATFORM_FAN_BYTES: Final = 30_000
 """And so much of the reference system."""
+_P95: Final = 0.95
+_AT_ONCE_S: Final = 0.05  # a position is told so soon where nobody has to wait for anything
 _CALIBRATES_WITHIN_S: Final = 120.0
+
+
+class PlatformCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What one arrival takes of the reference system: processor time of all its processes, and of the busiest of them,
+    which has one core; memory while the fan waits; memory without anybody, of all and of that process."""
+
+    fan_us: float
+    busiest_fan_us: float
+    fan_bytes: float
+    idle_bytes: float
+    process_bytes: float
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     """What one generator process on one core can do. Rates per second of processor time.
 
-    `fans_per_s`: whole arrivals (queue page, challenge, join, stream of positions). `send_us`: one first request at T0.
-    `armed_fan_bytes` before T0, `held_fan_bytes` with the stream open; `worker_bytes` without anybody.
+    `fans_per_s`: whole arrivals (connect, queue page, challenge, join, stream of positions). `send_us`: one first
+    request at T0. `armed_fan_bytes` before T0, `held_fan_bytes` with the stream open; `worker_bytes` without anybody.
+    `platform`: what the reference system took meanwhile, where it was the one that answered.
     """
 
     requests_per_s: float
@@ -44,6 +59,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     armed_fan_bytes: float
     held_fan_bytes: float
     worker_bytes: float
+    platform: PlatformCost | None = None
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +82,24 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     mend: str = ""
 
 
+class Carried(msgspec.Struct, frozen=True, kw_only=True):
+    """What one machine does that has the reference system on it beside all of the load.
+
+    `told_all_s`: after the first arrival everybody has been told a position. `first_position_p95_s`: from a fan's
+    arrival on. `fds` and `ports` in use: of the busiest worker, and towards the platform.
+    """
+
+    arrivals_per_s: float
+    told_all_s: float
+    first_position_p95_s: float
+    load_bytes: float
+    platform_bytes: float
+    workers: int
+    fds: int
+    ports: int
+    addresses: int
+
+
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. `workers` over all machines; `limiting`: the resource that asks for the most."""
 
@@ -79,6 +113,7 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Calibration
     machine: Machine
     commands: tuple[str, ...]
+    here: Carried | None = None
 
 
 def size(users: int, window_s: float, calibration: Calibration, machine: Machine) -> Sizing:
@@ -108,6 +143,37 @@ def size(users: int, window_s: float, calibration: Calibration, machine: Machine
         calibration=calibration,
         machine=machine,
         commands=_commands(users, window_s, workers, machines),
+        here=carried(users, window_s, calibration, calibration.platform, machine) if calibration.platform else None,
+    )
+
+
+def carried(users: int, window_s: float, calibration: Calibration, platform: PlatformCost, machine: Machine) -> Carried:
+    """The arithmetic of one machine for everything.
+
+    A worker has one core, so has each booking process, and all share the cores there are. Who arrives faster than that
+    stands in a queue of work that is done first come, first served: the last of `users` is told `users` / rate after
+    the first arrival.
+    """
+    bookings = processes_for(users, machine.fds_per_process)
+    workers = max(1, machine.cores - 1, bookings)
+    fan_us = 1e6 / calibration.fans_per_s
+    rate = min(
+        workers * 1e6 / fan_us,
+        bookings * 1e6 / platform.busiest_fan_us,
+        machine.cores * 1e6 / (fan_us + platform.fan_us),
+    )
+    told_all_s = max(window_s, users / rate)
+    share = math.ceil(users / workers)
+    return Carried(
+        arrivals_per_s=min(rate, users / window_s),
+        told_all_s=told_all_s,
+        first_position_p95_s=_P95 * (told_all_s - window_s) + _AT_ONCE_S,
+        load_bytes=users * calibration.held_fan_bytes + workers * calibration.worker_bytes,
+        platform_bytes=users * platform.fan_bytes + platform.idle_bytes + (bookings - 1) * platform.process_bytes,
+        workers=workers,
+        fds=share + _OWN_FDS,
+        ports=math.ceil(users / bookings),
+        addresses=max(1, math.ceil(users / (machine.ports * FILLED_FAST))),
     )
 
 
@@ -170,8 +236,20 @@ def in_words(sizing: Sizing) -> tuple[str, ...]:
         f"  {need.resource:16} {need.machines:8.2f} machines at {_USABLE:.0%} of each   {need.why}"
         for need in sizing.needs
     ]
+    if sizing.here is not None:
+        lines += _here_in_words(sizing.users, sizing.here)
     lines.append("`gatecrash doctor` says how to lift each of these; start:")
     return (*lines, *_by_machine(sizing.commands))
+
+
+def _here_in_words(users: int, here: Carried) -> tuple[str, ...]:
+    gigabytes = (here.load_bytes / 1e9, here.platform_bytes / 1e9)
+    return (
+        f"with the reference system beside it this machine takes {here.arrivals_per_s:,.0f} arrivals/s: all {users:,} "
+        f"have a position after {here.told_all_s:,.0f} s, 95 % of them within {here.first_position_p95_s:,.1f} s",
+        f"  then the load holds {gigabytes[0]:,.2f} GB, the platform {gigabytes[1]:,.2f} GB, a worker {here.fds:,} "
+        f"descriptors, and {here.ports:,} ports of {here.addresses} addresses are taken",
+    )
 
 
 def _by_machine(commands: Sequence[str]) -> Iterator[str]:
@@ -195,9 +273,15 @@ def this_machine(addresses: int = 1) -> Machine:
     )
 
 
-def calibrate() -> Calibration:
-    """Measure this machine for a few seconds. Raises EnvironmentProblem when that fails."""
+def calibrate(booking: str = "", event: str = "", pids: Sequence[int] = ()) -> Calibration:
+    """Measure this machine for a few seconds. Raises EnvironmentProblem when that fails.
+
+    `booking`: the reference system to measure with, its `event`, and its processes; "": a server that does next to
+    nothing.
+    """
     command = [sys.executable, "-m", "harness.swarm.calibration.calibrate"]
+    if booking:
+        command += ["--booking", booking, "--event", event, *(f"--pid={pid}" for pid in pids)]
     try:
         done = subprocess.run(
             command,

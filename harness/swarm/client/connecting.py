@@ -151,12 +151,14 @@ def _connect_to(
 ) -> AnySocket:
     made: AnySocket | None = None
     try:
+        made = raw = _PlainSocket(family, socket.SOCK_STREAM)
+        raw.setblocking(False)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        SOURCES.bind(raw, family, address)
+        if _is_connected_at_once(raw, (address, origin.port)) and not origin.secure:
+            return raw
         with gevent.Timeout(limits.connect_s, TimeoutError):
-            made = raw = _PlainSocket(family, socket.SOCK_STREAM)
-            raw.setblocking(False)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            SOURCES.bind(raw, family, address)
-            _connect_plain(raw, (address, origin.port))
+            _await_connected(raw, (address, origin.port))
             if origin.secure:
                 made = gevent.socket.socket(family, socket.SOCK_STREAM, fileno=raw.detach())
                 made = tls.handshake(made, origin.host, session, origin.ca_file)
@@ -169,12 +171,26 @@ def _connect_to(
     return made
 
 
-def _connect_plain(raw: socket.socket, address: tuple[str, int]) -> None:
+def _is_connected_at_once(raw: socket.socket, address: tuple[str, int]) -> bool:
+    """Begin to connect. Over loopback the other side has answered when the call returns: to ask again then costs a
+    microsecond, to wait for the loop a turn of it. Raises OSError."""
     code = raw.connect_ex(address)
     if code == errno.EINPROGRESS:
+        code = raw.connect_ex(address)
+    if code in (errno.EINPROGRESS, errno.EALREADY):
+        return False
+    if code not in (0, errno.EISCONN):
+        raise OSError(code, os.strerror(code))
+    return True
+
+
+def _await_connected(raw: socket.socket, address: tuple[str, int]) -> None:
+    """Raises OSError."""
+    code = raw.connect_ex(address)
+    if code in (errno.EINPROGRESS, errno.EALREADY):
         gevent.socket.wait_write(raw.fileno())
         code = raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code:
+    if code not in (0, errno.EISCONN):
         raise OSError(code, os.strerror(code))
 
 

@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Final
+from contextlib import suppress
+from typing import Final, NoReturn
 
+import gevent
 import msgspec
+import psutil
 from locust import User
 from locust.env import Environment
 from locust.rpc.zmqrpc import Server
@@ -22,6 +25,7 @@ from harness.swarm.messaging.protocol import Reach, SwarmSpec, WorkerStart, hand
 from harness.swarm.users.loader import TREE
 
 _QUIT_S: Final = 3.0
+_LOOK_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +69,14 @@ class OnSaleMaster(MasterRunner):
         """Where workers of other machines reach it; 0 when they cannot."""
         return self.server.remote_port
 
+    def heartbeat_worker(self) -> NoReturn:
+        """Lose no worker. Locust takes one whose loop is busy for four seconds for lost and, when it is the last, stops
+        the test. Whether a worker is lost, `Workforce` sees from its process or from its machine's own heartbeat."""
+        while True:
+            gevent.sleep(_LOOK_S)
+            if self.connection_broken:
+                self.reset_connection()
+
     def start(
         self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: list[type[User]] | None = None
     ) -> None:
@@ -94,6 +106,14 @@ class WorkerProcesses:
         for number_here, (number, process) in enumerate(self._processes.items()):
             key = keys[number].hex()
             hand_start(process, WorkerStart(spec=plain, key=key, number_here=number_here, workers_here=len(keys)))
+
+    def cpu_s(self) -> float:
+        """Processor time that those that live have used."""
+        used_s = 0.0
+        for process in self._processes.values():
+            with suppress(psutil.Error):
+                used_s += sum(psutil.Process(process.pid).cpu_times()[:2])
+        return used_s
 
     def deaths(self) -> dict[int, int]:
         """Worker → exit code, of those that have ended since the last call."""

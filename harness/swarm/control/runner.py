@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -26,8 +27,10 @@ from harness.swarm.control.summary import load_summary
 from harness.swarm.control.workforce import POLL_S, Workforce
 from harness.swarm.messaging import messages
 from harness.swarm.messaging.protocol import (
+    END_MOST_S,
     NOTICE_S,
     Armed,
+    Arming,
     Baseline,
     Command,
     Event,
@@ -43,6 +46,7 @@ from harness.swarm.messaging.protocol import (
     Waiting,
 )
 from harness.swarm.users.plan import all_plans, digest
+from harness.swarm.users.user import ARMED
 
 _LEAD_S: Final = 1.0  # and taken by every worker so long ahead, or it is moved
 _TRIES: Final = 4
@@ -97,6 +101,7 @@ class Swarm:
         self._collector = Collector(RunPaths(root=Path(spec.run_dir)))
         self._workforce = Workforce(spec, self._collector, self._is_to_quit)
         self._capabilities: tuple[str, ...] = ()
+        self._arming_told_s = self._ending_told_s = monotonic()
 
     def run(self) -> None:
         """The whole lifecycle, as the commands ask for it. Raises GatecrashError."""
@@ -145,11 +150,12 @@ class Swarm:
 
     def _arm(self) -> None:
         load, workforce = self._spec.scenario.load, self._workforce
+        self._digest = gevent.spawn(digest, all_plans(load, self._spec.seed), partial(gevent.sleep, 0))
         asked = load.users
         workforce.dispatch(asked)
-        spawned = workforce.collect(messages.Spawned, workforce.alive, _SPAWN_TIMEOUT_S)
+        spawned = workforce.collect(messages.Spawned, workforce.alive, _SPAWN_TIMEOUT_S, self._arming)
         workforce.assign(spawned)
-        armed = workforce.collect(messages.UsersArmed, set(spawned), load.arm_timeout_s)
+        armed = workforce.collect(messages.UsersArmed, set(spawned), load.arm_timeout_s, self._arming)
         failures: Counter[str] = Counter()
         for number, answer in armed.items():
             facts = workforce.facts[number]
@@ -164,6 +170,15 @@ class Swarm:
         if late := asked - ready - failures.total():
             failures["given to no worker"] = late
         self._tell(Armed(armed=ready, asked=asked, failures=dict(failures)))
+
+    def _arming(self) -> tuple[int, int]:
+        """How many users there are and how many of them are ready; the conductor hears of it now and then."""
+        steps = self._workforce.users_by_step
+        ready = steps.get(ARMED, 0)
+        if monotonic() >= self._arming_told_s + _TICK_S:
+            self._arming_told_s = monotonic()
+            self._tell(Arming(ready=ready, asked=self._spec.scenario.load.users))
+        return sum(steps.values()), ready
 
     def _release_and_observe(self) -> None:
         release = announce(self._workforce)
@@ -197,11 +212,20 @@ class Swarm:
             workers_lost=sum(1 for facts in self._workforce.facts.values() if facts.lost),
         )
 
+    def _ending(self) -> object:
+        """What changes while workers end their journeys and send what they recorded; the conductor hears that they
+        do."""
+        now_s = monotonic()
+        if now_s >= self._ending_told_s + _TICK_S:
+            self._ending_told_s = now_s
+            self._tell(self._progress(now_s - (self._workforce.t0_s or now_s)))
+        return self._workforce.work_done()
+
     def _end(self) -> None:
         workforce, notes = self._workforce, self._workforce.notes
         workforce.say_all(messages.End())
         asked = workforce.alive
-        ended = workforce.collect(messages.Ended, asked, _END_TIMEOUT_S)
+        ended = workforce.collect(messages.Ended, asked, _END_TIMEOUT_S, self._ending, END_MOST_S)
         workforce.give_up_silent((asked & workforce.alive) - ended.keys())
         for number, said in ended.items():
             facts = workforce.facts[number]
@@ -225,7 +249,7 @@ class Swarm:
             Finished(
                 load=load,
                 capabilities=self._capabilities,
-                journey_digest=digest(all_plans(self._spec.scenario.load, self._spec.seed)),
+                journey_digest=self._digest.get(),
                 clock_offsets_ms={f"worker-{n}": facts.clock_offset_s * 1000 for n, facts in workforce.facts.items()},
                 notes=tuple(notes),
             )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import locust  # isort: skip - first: it patches the process for gevent
 
 import argparse
+import gc
 import logging
 import os
 import socket
@@ -74,6 +75,8 @@ _CLOCK_SAMPLES: Final = 10
 _CLOCK_TIMEOUT_S: Final = 2.0
 _KILL_TIMEOUT_S: Final = 5.0
 _USERS_ALL_STAMPED: Final = 2000  # there is time to ask the kernel for the arrival of every answer
+_GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)  # thousands of users are many objects and hardly any garbage
+_ARM_LOOK: Final = 0.05  # of the time without progress that ends the arming
 _OF_ARM_TIMEOUT: Final = 0.9  # of the time to arm: the master hears who is late before it stops waiting
 
 
@@ -206,7 +209,7 @@ class Worker:
         if self._number == _PROBES:
             self._probes = start_probes(self._spec, self._worker_context)
         self._barrier.assign(assigned.first_user, expected)
-        self._barrier.complete.wait(_OF_ARM_TIMEOUT * self._spec.scenario.load.arm_timeout_s)
+        self._await_armed(_OF_ARM_TIMEOUT * self._spec.scenario.load.arm_timeout_s)
         failures = dict(self._barrier.failures)
         if late := self._barrier.still_arming:
             failures[f"worker {self._number} on {socket.gethostname()}: still connecting"] = late
@@ -219,6 +222,13 @@ class Worker:
                 clock_uncertainty_s=clock.uncertainty_s,
             )
         )
+
+    def _await_armed(self, silence_s: float) -> None:
+        """Until everybody is armed or has failed to, or nobody more has for so long."""
+        before, changed_s = self._barrier.still_arming, monotonic()
+        while not self._barrier.complete.wait(silence_s * _ARM_LOOK) and monotonic() - changed_s < silence_s:
+            if self._barrier.still_arming != before:
+                before, changed_s = self._barrier.still_arming, monotonic()
 
     def _measure_clock(self) -> ClockEstimate:
         with self._measuring:
@@ -400,6 +410,7 @@ def _give_up(greenlet: gevent.Greenlet) -> None:
 
 def main() -> int:
     """Parse the command line and work."""
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
     start = take_start(sys.stdin.fileno())
     if start is None:
         print("the master is gone", file=sys.stderr)

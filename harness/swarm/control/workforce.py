@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
@@ -17,7 +18,7 @@ from locust.stats import stats_history
 from locust.web import WebUI
 
 from harness.errors import EnvironmentProblem, ExitCode, GatecrashError, Interrupted, NoVerdict
-from harness.processes.machine import spare_cores
+from harness.processes.machine import workers_for
 from harness.processes.source_addresses import require_found
 from harness.swarm.control import lost_workers
 from harness.swarm.control.collector import Collector
@@ -120,8 +121,8 @@ class Workforce:
         Returns what the platform can show. Raises EnvironmentProblem when some do not come, NoVerdict when they
         were killed or broke.
         """
-        own = self._spec.workers or spare_cores()
         reach = self._spec.reach
+        own = self._spec.workers or workers_for(0 if reach.remote_workers else self._spec.scenario.load.users)
         channel = self._runner.channel
         keys = {number: channel.key_of(number) for number in range(1, own + 1)}
         self._processes = WorkerProcesses(self._spec, self._runner.port, keys)
@@ -190,19 +191,35 @@ class Workforce:
         for number in self.alive:
             self.say(number, message)
 
-    def collect(self, kind: type[A], workers: set[int], timeout_s: float) -> dict[int, A]:
+    def collect(
+        self,
+        kind: type[A],
+        workers: set[int],
+        timeout_s: float,
+        progress: Callable[[], object] = lambda: None,
+        most_s: float = math.inf,
+    ) -> dict[int, A]:
         """What each of these workers says of that kind, without those that die or are too late.
 
-        Raises Interrupted when nobody wants to know any more.
+        As long as `progress` changes, the time to answer begins again, up to `most_s` in all. Raises Interrupted when
+        nobody wants to know any more.
         """
-        deadline_s = monotonic() + timeout_s
+        deadline_s, last_s, seen = monotonic() + timeout_s, monotonic() + most_s, progress()
         answers: dict[int, A] = self._said.setdefault(kind, {})  # type: ignore[assignment]
         while (waiting := workers - answers.keys()) and monotonic() < deadline_s:
             if self._unwanted():
                 raise Interrupted("nobody waits for this swarm any more")
             gevent.sleep(POLL_S)
             workers = workers - self.notice_deaths() if waiting else workers
+            if (now := progress()) != seen:
+                deadline_s, seen = min(monotonic() + timeout_s, last_s), now
         return {number: answers[number] for number in workers if number in answers}
+
+    def work_done(self) -> tuple[int, int]:
+        """A measure of what this machine's worker processes have done, in steps of half a second of processor
+        time, and of what all workers have delivered: it changes while a worker is busy and not lost."""
+        cpu_s = self._processes.cpu_s() if self._processes else 0.0
+        return int(2 * cpu_s), self._collector.requests
 
     @property
     def t0s_taken(self) -> dict[int, messages.TookT0]:

@@ -6,7 +6,8 @@
     swarm      conductor
     waiting    →            only with workers of other machines: they may join now
     baseline   →            only where a platform has orders of before: they are read
-    armed      →            every user is spawned, connected and waiting (or the arming deadline has passed)
+    arming     →            each second, until all are
+    armed      →            every user is spawned, connected and waiting (or no more are for too long)
                ←  release   let them go
     release    →            T0 is announced, at least a second ahead
     progress   →            each second
@@ -34,6 +35,7 @@ from harness.scenario import Journeys, Scenario
 from harness.stack import Addresses
 
 JOIN_TIMEOUT_S: Final = 120.0
+END_MOST_S: Final = 120.0  # a busy worker has so long to end
 NOTICE_S: Final = 2.0  # T0 is announced so long ahead
 _READ_BYTES: Final = 65536
 DEFAULT_PLATFORM: Final = "scenarios/reference/platform.py:ReferencePlatform"
@@ -93,6 +95,13 @@ class Armed(_Message, frozen=True, tag="armed"):
     armed: int
     asked: int
     failures: dict[str, int] = {}
+
+
+class Arming(_Message, frozen=True, tag="arming"):
+    """So many users are ready by now."""
+
+    ready: int
+    asked: int
 
 
 class Baseline(_Message, frozen=True, tag="baseline"):
@@ -179,7 +188,7 @@ class Quit(_Message, frozen=True, tag="quit"):
     """Finish the tables and end."""
 
 
-Event = Waiting | Baseline | Armed | Release | Progress | Finished | Settled | FailureMessage
+Event = Waiting | Baseline | Arming | Armed | Release | Progress | Finished | Settled | FailureMessage
 Command = ReleaseCommand | Stop | Settle | Quit
 
 _encoder = msgspec.json.Encoder()

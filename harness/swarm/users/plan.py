@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final
 
@@ -18,6 +18,7 @@ from harness.record.schema import BOT_ACTOR, PROBE_ACTOR
 from harness.scenario import Journey, Load, Tactic
 
 _THINKS: Final = 16
+_GIVES_WAY_AFTER: Final = 100  # plans, some 10 ms
 _ROLLS: Final = 32
 _RESELLERS: Final = 3  # identities that all over-limit bots buy for
 _RELOADS_MAX: Final = 3
@@ -202,12 +203,14 @@ def all_plans(load: Load, seed: int) -> Iterable[FanPlan | SpectatorPlan]:
     yield from (spectator_plan(seed, index) for index in range(load.spectators))
 
 
-def digest(plans: Iterable[FanPlan | SpectatorPlan]) -> str:
-    """sha256 over the plans, one JSON document per line."""
+def digest(plans: Iterable[FanPlan | SpectatorPlan], give_way: Callable[[], None] = lambda: None) -> str:
+    """sha256 over the plans, one JSON document per line. `give_way`: called now and then, as it takes a while."""
     hashed = hashlib.sha256()
     encode = msgspec.json.Encoder().encode
-    for plan in plans:
+    for number, plan in enumerate(plans):
         hashed.update(encode(plan) + b"\n")
+        if number % _GIVES_WAY_AFTER == 0:
+            give_way()
     return hashed.hexdigest()
 
 

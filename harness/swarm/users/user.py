@@ -94,6 +94,10 @@ class RehearsalUser(User):
     arrival: Arrival = AT_T0
     follows_to_the_end: ClassVar[bool] = False  # its journey has no end of its own: the run's end does not cut it
 
+    def prepare(self, user: int) -> None:
+        """What can be done long before it arrives, and would otherwise be done in the crowd: choosing what it will do.
+        It is called once, and must not connect."""
+
     def arm(self, user: int) -> PreparedRequest | None:
         """Connect. Returns what to send at T0, or null when there is nothing to send. Raises `CallFailed`."""
         raise NotImplementedError
@@ -143,6 +147,7 @@ class RehearsalUser(User):
         self.at(ARMING)
         user = barrier.user_of(self.kind)
         self.arrival = arrival_of(self.worker_context.scenario, user) if self.arrives else AT_T0
+        self.prepare(user)
         if self.arrival.after_s:
             barrier.arm(None)
         elif not self._armed(user):

@@ -151,6 +151,14 @@ class Dawdler(Customer):
         return super().arm(user)
 
 
+class Latecomer(Customer):
+    """The users get as far as the door one after another, half a second apart."""
+
+    def arm(self, user):
+        gevent.sleep(0.5 * user)
+        return super().arm(user)
+
+
 class Impostor(Customer):
     """Its worker says that the other one has ended, and that it recorded nothing."""
 

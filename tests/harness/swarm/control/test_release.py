@@ -7,7 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
-from harness.swarm.messaging.protocol import Armed, FailureMessage, Finished, Release, ReleaseCommand
+from harness.swarm.messaging.protocol import Armed, Arming, FailureMessage, Finished, Release, ReleaseCommand
 from tests.harness.swarm.scripted_server import serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
 from tests.harness.swarm.test_swarm import shop
@@ -29,6 +29,19 @@ def test_who_is_late_to_arm_is_named_with_worker_and_host(tmp_path: Path) -> Non
     (straggler,) = armed.failures
     assert straggler in {f"worker {number} on {socket.gethostname()}: still connecting" for number in (1, 2)}
     assert armed.failures[straggler] == 1
+
+
+def test_arming_may_take_long_as_long_as_it_goes_on(tmp_path: Path) -> None:
+    with (
+        serving(shop) as server,
+        running(shop_spec(server.url, tmp_path, customer="Latecomer", workers=1, fans=12, arm_timeout_s=3.0)) as swarm,
+    ):
+        on_the_way = swarm.expect(Arming)
+        armed = swarm.expect(Armed)
+        assert swarm.ended() == 0
+    assert on_the_way.asked == 12
+    assert on_the_way.ready < 12
+    assert (armed.armed, armed.asked) == (12, 12), armed.failures
 
 
 def test_a_worker_that_does_not_take_t0_in_time_moves_it_for_all(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.judging.validity import health, judge_generator
 from harness.record.verdict import GeneratorResult, Validity
-from harness.scenario import GeneratorLimits
+from harness.scenario import Arrivals, GeneratorLimits
 from harness.swarm.messaging.protocol import Armed, Finished, Progress, Release, ReleaseCommand, Settle, Settled
 from tests.harness.swarm.namespaces import inside, listener_inside, network_namespace
 from tests.harness.swarm.scripted_server import serving
@@ -106,6 +106,24 @@ def test_too_little_cpu(tmp_path: Path) -> None:
     result = judge_generator(load, health(swarm.table("generator"), DURATION_S, load.workers), GeneratorLimits())
     assert result.validity is not Validity.VALID
     assert any("event-loop lag" in reason for reason in result.reasons)
+
+
+def test_a_busy_worker_is_not_lost(tmp_path: Path) -> None:
+    """A worker that says nothing for longer than Locust puts up with goes on where it stood."""
+    ramp = Arrivals(shape="ramp", ramp_s=11.0)
+    with serving(shop) as server:
+        spec = shop_spec(server.url, tmp_path, workers=1, fans=40, duration_s=12.0, arrivals=ramp)
+        with running(spec) as swarm:
+            released(swarm)
+            (worker,) = swarm.worker_pids()
+            os.kill(worker, signal.SIGSTOP)
+            for _ in range(8):  # one a second
+                swarm.expect(Progress)
+            os.kill(worker, signal.SIGCONT)
+            finished = swarm.expect(Finished)
+            assert swarm.ended() == 0
+    assert not any(one.lost for one in finished.load.workers)
+    assert finished.load.users_released == 40
 
 
 def test_a_worker_killed(tmp_path: Path) -> None:
