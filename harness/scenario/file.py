@@ -70,6 +70,7 @@ class OnSale(_Section, frozen=True):
     challenge_bits: Annotated[int, Meta(ge=1, le=32)] = 8  # leading zero bits; each doubles the work
     joins_per_device: Count = 8  # in a minute; 0: no limit
     purchase_limit: Count = 4  # 0: no limit
+    dependency_timeout_s: Positive = 1.0  # so long the booking system waits for Redis and databases
     payment_flow: Literal["sale", "authorise"] = "sale"  # authorise: the money is reserved first, captured later
     payment_time_ms: Count = 60  # how long the provider takes
     payment_switches: str = ""  # how the provider misbehaves, e.g. "webhooks=late,charge=slow,charge_ratio=0.1"

@@ -27,8 +27,9 @@ from harness.scenario import OnSale
 RECOVERY_S: Final = 5.0
 NEAR_S: Final = (5.0, 60.0)
 STILL_MAX_S: Final = (3.0, 8.0, 23.0)
-"""The reference system looks up every second a fan whose turn is at most 5 s away, every 5 s one whose turn is at most a
-minute away, and the others at least every 20 s. So long after the line moved the fan may go without hearing of it."""
+"""The reference system looks up every second a fan whose turn is at most 5 s away, every 5 s one whose turn is at most
+a minute away, and the others at least every 20 s. So long after the line moved the fan may go without hearing of it.
+"""
 _NEVER_S: Final = float("-inf")
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -12,7 +12,8 @@ from typing import cast
 import msgspec
 
 from harness.stack import Addresses
-from harness.swarm.joining.reach import invitation
+from harness.swarm.calibration.capacity import Calibration, Machine, size
+from harness.swarm.joining.lent import to_lend
 from harness.swarm.messaging.protocol import (
     Armed,
     Finished,
@@ -34,9 +35,22 @@ ROOT = Path(__file__).parents[4]
 FANS = 30
 
 
+PORTS = 15  # of one host: the plan needs three for the fans
+MEASURED = Calibration(
+    requests_per_s=40_000,
+    fans_per_s=3_000,
+    send_us=20,
+    armed_fan_bytes=10_000,
+    held_fan_bytes=20_000,
+    worker_bytes=150_000_000,
+)
+PLAN = size(FANS, 3, MEASURED, Machine(cores=1, memory_bytes=10**10, fds_per_process=10**4, ports=PORTS))
+
+
 def guest(host: Host, spec: SwarmSpec, port: int) -> subprocess.Popen[bytes]:
-    _, *arguments = shlex.split(invitation(spec, port))
-    arguments[arguments.index("--master") + 1] = f"{host.sees_us_at}:{port}"
+    """As the plan says, with what it cannot know: where, with which key, and the files of this test's platform."""
+    planned = PLAN.commands[1].replace("HOST", f"{host.sees_us_at}:{port}").replace("KEY", spec.reach.key)
+    _, *arguments = (*shlex.split(planned), *to_lend(spec))
     command = [sys.executable, "-m", "harness", *arguments]
     return subprocess.Popen(host.command(*command), cwd=ROOT, stderr=subprocess.DEVNULL)
 
@@ -72,10 +86,16 @@ def test_three_hosts_give_the_same_record_as_one(tmp_path: Path) -> None:
             )
             for name, workers in (("here", 3), ("there", 1))
         )
-        spread = msgspec.structs.replace(there, reach=Reach(listen="0.0.0.0", remote_workers=2, key=RunKey.draw().text))
+        first = shlex.split(PLAN.commands[0])
+        remote_workers, workers = (int(first[first.index(name) + 1]) for name in ("--remote-workers", "--workers"))
+        reach = Reach(listen="0.0.0.0", remote_workers=remote_workers, key=RunKey.draw().text)
+        spread = msgspec.structs.replace(there, reach=reach, workers=workers)
         alone, alone_finished, alone_settled = record(here, [])
         swarm, finished, settled = record(spread, others)
+    assert len(others) == remote_workers == len(PLAN.commands) - 1
     assert deeds(swarm) == deeds(alone)
+    limits = {row["worker"]: row["ports_limit"] for row in swarm.table("generator").to_pylist()}
+    assert sum(limits.values()) == 3 * alone.table("generator")["ports_limit"][0].as_py()  # each host has its own
     assert finished.journey_digest == alone_finished.journey_digest
     assert [one.armed for one in finished.load.workers] == [one.armed for one in alone_finished.load.workers]
     for load in (settled.load, alone_settled.load):
