@@ -107,7 +107,7 @@ class FaultProxy:
 
 
 def _definition(proxy: Mapping[str, object]) -> dict[str, object]:
-    return {key: proxy[key] for key in ("name", "listen", "upstream", "enabled")}
+    return {key: proxy[key] for key in ("name", "listen", "upstream", "enabled", "toxics")}
 
 
 def edge_bytes(url: str) -> dict[str, int]:

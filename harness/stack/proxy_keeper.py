@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 from urllib import error, request
 from urllib.parse import quote
 
@@ -20,10 +20,13 @@ from harness.input_file import NOT_JSON
 from harness.processes.managed import child_environment
 
 _TIMEOUT_S: Final = 5.0
+_OPENER: Final = request.build_opener(request.ProxyHandler({}))
 
 
 class Borrowed(msgspec.Struct, frozen=True):
-    """Proxies that a run puts on the server at `url`. `before`: those of these names that stood there already."""
+    """Proxies that a run puts on the server at `url`. `before`: those of these names that stood there already, with
+    their toxics.
+    """
 
     url: str
     names: tuple[str, ...]
@@ -37,7 +40,16 @@ class Borrowed(msgspec.Struct, frozen=True):
                 if name not in kept:
                     self._delete(name)
             if self.before:
-                ask(self.url, "/populate", list(self.before))
+                ask(self.url, "/populate", [_without_toxics(proxy) for proxy in self.before])
+            for proxy in self.before:
+                for toxic in cast("list[object]", proxy["toxics"]):
+                    self._add(str(proxy["name"]), toxic)
+
+    def _add(self, name: str, toxic: object) -> None:
+        try:
+            ask(self.url, f"/proxies/{quote(name, safe='')}/toxics", toxic)
+        except error.HTTPError as refusal:  # it is there still, or again
+            refusal.close()
 
     def _delete(self, name: str) -> None:
         try:
@@ -46,12 +58,19 @@ class Borrowed(msgspec.Struct, frozen=True):
             refusal.close()
 
 
+def _without_toxics(proxy: dict[str, object]) -> dict[str, object]:
+    """As `/populate` of a Toxiproxy takes it."""
+    return {key: value for key, value in proxy.items() if key != "toxics"}
+
+
 def ask(url: str, path: str, body: object = None, method: str | None = None) -> bytes:
-    """One call of the API of a Toxiproxy. Raises OSError, urllib's errors among them."""
+    """One call of the API of a Toxiproxy, past any proxy of the environment. Raises OSError, urllib's errors among
+    them.
+    """
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "gatecrash"}
     asked = request.Request(url + path, data=data, headers=headers, method=method)  # noqa: S310 — always http://
-    with request.urlopen(asked, timeout=_TIMEOUT_S) as response:  # noqa: S310
+    with _OPENER.open(asked, timeout=_TIMEOUT_S) as response:
         return bytes(response.read())
 
 

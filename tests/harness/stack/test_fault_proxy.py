@@ -92,25 +92,41 @@ def test_a_server_that_counts_nothing_is_said(upstream: Upstream) -> None:
     assert "-proxy-metrics" in caught.value.hint
 
 
-def proxies(url: str) -> dict[str, tuple[str, bool]]:
-    """Name → upstream and whether it is enabled, of a server."""
-    found = requests.get(f"{url}/proxies", timeout=10).json()
-    return {name: (proxy["upstream"], proxy["enabled"]) for name, proxy in found.items()}
+def proxies(url: str) -> dict[str, tuple[str, bool, list[object]]]:
+    """Name → upstream, whether it is enabled, and toxics, of a server."""
+    with requests.Session() as session:
+        session.trust_env = False
+        found = session.get(f"{url}/proxies", timeout=10).json()
+    return {name: (proxy["upstream"], proxy["enabled"], proxy["toxics"]) for name, proxy in found.items()}
 
 
-def test_a_server_of_somebody_else_is_given_back_as_it_was_found(tmp_path: Path, upstream: Upstream) -> None:
-    with embedded() as server:
+def test_a_server_of_somebody_else_is_given_back_as_it_was_found(
+    tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with embedded("--strict") as server, requests.Session() as session:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # nobody may ask it
+        monkeypatch.setenv("no_proxy", "")
+        session.trust_env = False
         url = server.url
         there = [
             {"name": "mail", "listen": f"{HOST}:{free_port()}", "upstream": "127.0.0.1:25"},
             {"name": "redis", "listen": f"{HOST}:{free_port()}", "upstream": "127.0.0.1:6379", "enabled": False},
         ]
-        requests.post(f"{url}/populate", json=there, timeout=10).raise_for_status()
+        session.post(f"{url}/populate", json=there, timeout=10).raise_for_status()
+        for number in (1, 2):
+            toxic = {
+                "name": f"slow-{number}",
+                "type": "latency",
+                "stream": "upstream",
+                "attributes": {"latency": number},
+            }
+            session.post(f"{url}/proxies/redis/toxics", json=toxic, timeout=10).raise_for_status()
         before = proxies(url)
         proxy = FaultProxy(0, url.removeprefix("http://"), tmp_path)
         assert proxy.start() == []
         proxy.populate({"redis": upstream.address, "db": upstream.address}, [free_port(), free_port()])
-        assert proxies(url) == {**before, "redis": (upstream.address, True), "db": (upstream.address, True)}
+        ours = (upstream.address, True, [])
+        assert proxies(url) == {**before, "redis": ours, "db": ours}
         proxy.give_back()
         assert proxies(url) == before
 
