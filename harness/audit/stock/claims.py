@@ -19,7 +19,7 @@ _CONFLICT: Final = "conflict"
 class Basket(msgspec.Struct, frozen=True, gc=False):
     """A granted hold of `tickets` of a pool. From `hold.t_end_s` to `t_until_s` they are surely the fan's.
 
-    `order_id`: the confirmed order that it became, "" where it became none.
+    `order_id`: the confirmed order that it became, "" where it became none. `is_kept`: it was held first.
     """
 
     hold: Operation[SeatsValue]
@@ -27,10 +27,15 @@ class Basket(msgspec.Struct, frozen=True, gc=False):
     tickets: int
     t_until_s: float
     order_id: str
+    is_kept: bool = True
 
     @property
     def words(self) -> str:
         """It in words."""
+        if not self.is_kept:
+            return (
+                f"{self.hold.actor} was told yes for {self.tickets} of {self.pool}, order {self.order_id or 'unknown'}"
+            )
         became = f", and bought as order {self.order_id}" if self.order_id else ""
         return f"{self.hold.actor} was granted {self.tickets} of {self.pool}{became}"
 
@@ -68,7 +73,8 @@ def baskets(evidence: Evidence) -> list[Basket]:
             order = bought.get(hold.key)
             ends_s = _OPEN_S if order else until_s.get(hold.key, hold.t_end_s)
             tickets = min(value.tickets, dict(order.pools).get(value.pool, 0)) if order else value.tickets
-            found[hold.key] = Basket(hold, value.pool, tickets, ends_s, order.order_id if order else "")
+            order_id = order.order_id if order else ""
+            found[hold.key] = Basket(hold, value.pool, tickets, ends_s, order_id, not evidence.keeps_nothing)
     return list(found.values())
 
 

@@ -88,6 +88,13 @@ def test_where_choosing_keeps_nothing_breakages_are_flagged(
     assert {name for name, result in found.items() if result.status is Status.VIOLATED} == names
 
 
+def test_the_counter_example_of_an_oversell_speaks_of_purchases_where_nothing_is_held() -> None:
+    violation = judged("no_oversell", UnreservedSale().oversell()).violations[0]
+    told = " | ".join(step.text for step in violation.history)
+    assert "fan-0050 was told yes for" in told
+    assert "granted" not in told
+
+
 def test_an_order_above_the_limit_of_one_order_is_found_and_what_a_fan_has_in_several_is_not() -> None:
     sale = StockSale().ruled(purchase_limit=0, order_limit=4)
     assert judged("purchase_limit", sale).status is Status.HELD
