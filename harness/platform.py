@@ -35,7 +35,8 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True):
 class Person(_Value, frozen=True):
     """One user of the swarm. `identity` is who the platform's limits apply to; several actors may share one.
 
-    `device`: the fingerprint of the device they use, which several may share; "": one of their own.
+    `device`: the fingerprint of the device they use, which several may share; "": one of their own. `code`: the access
+    code that they show where the sale asks for one.
     """
 
     user: int
@@ -43,6 +44,7 @@ class Person(_Value, frozen=True):
     actor: str
     identity: str
     device: str = ""
+    code: str = ""
 
 
 class Call(_Value, frozen=True):

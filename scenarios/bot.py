@@ -23,7 +23,10 @@ class BotUser(FanUser):
         """As a fan does."""
         worker_context = self.worker_context
         self.plan = plan = bot_plan(worker_context.scenario.load, worker_context.seed, user)
-        person = Person(user=user, kind=self.kind, actor=plan.actor, identity=plan.identity, device=plan.device)
+        code = self.code_of(plan)
+        person = Person(
+            user=user, kind=self.kind, actor=plan.actor, identity=plan.identity, device=plan.device, code=code
+        )
         self.session = worker_context.platform.bot_session(person, plan.tactic)
 
     def journey(self, t0: ReleaseInstant) -> str:

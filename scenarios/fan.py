@@ -31,7 +31,8 @@ from harness.platform import (
     StockSession,
     Venue,
 )
-from harness.record.schema import NOT_DRAWN, Outcome
+from harness.record.schema import NOT_DRAWN, TURNED_AWAY, Outcome
+from harness.scenario.codes import INVENTED, read_codes
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.plan import Dice, FanPlan, fan_plan
 from harness.swarm.users.user import DONE, Pace, RehearsalUser
@@ -48,6 +49,7 @@ DECLINED: Final = "declined"
 TAKEN: Final = "taken"
 SOLD_OUT: Final = "sold out"
 LOST_THE_DRAW: Final = "not drawn"
+NO_PLACE: Final = "turned away"
 _HOLD_TRIES: Final = 6
 _EMPTY_LOOKS: Final = 2  # nothing was left so often: who does not wait for returns leaves
 _JOIN_AGAIN: Final = 2
@@ -87,6 +89,10 @@ class NotDrawnError(OutOfPatienceError):
     """The fan leaves: lots were drawn, and theirs was not among them."""
 
 
+class TurnedAwayError(OutOfPatienceError):
+    """The fan leaves: their access code, or who they are, has let another fan in."""
+
+
 class FanUser(RehearsalUser):
     """One fan, from the queue page to the ticket."""
 
@@ -104,13 +110,22 @@ class FanUser(RehearsalUser):
         self.plan = fan_plan(worker_context.scenario.load.journey, worker_context.seed, user)
         self.offer = Offer.of(worker_context.platform.capabilities, worker_context.scenario)
         identity = self.offer.identity_of(self.plan)
-        person = Person(user=user, kind=self.kind, actor=self.plan.actor, identity=identity)
+        code = self.code_of(self.plan)
+        person = Person(user=user, kind=self.kind, actor=self.plan.actor, identity=identity, code=code)
         self.session = worker_context.platform.fan_session(person)
 
     def arm(self, user: int) -> PreparedRequest | None:  # noqa: ARG002 - as all users have it
         """Open the connection of the first request, unless cold connects were asked for."""
         assert self.session is not None  # noqa: S101 - prepared before it is armed
         return self.session.arm(warm=self.worker_context.scenario.load.connect == "warm")
+
+    def code_of(self, plan: FanPlan) -> str:
+        """The access code that the user comes with, "" where nobody needs one."""
+        scenario = self.worker_context.scenario
+        codes = scenario.load.codes or scenario.on_sale.codes
+        if not codes:
+            return ""
+        return INVENTED if plan.code_no is None else read_codes(codes)[plan.code_no]
 
     def journey(self, t0: ReleaseInstant) -> str:
         """From T0 to the ticket, or to giving up."""
@@ -122,6 +137,8 @@ class FanUser(RehearsalUser):
             return SOLD_OUT
         except NotDrawnError:
             return LOST_THE_DRAW
+        except TurnedAwayError:
+            return NO_PLACE
         except OutOfPatienceError:
             return GAVE_UP
 
@@ -419,4 +436,5 @@ class Visit:
 
 def _leaving(error: str) -> OutOfPatienceError:
     """Why the fan leaves whom the platform refuses with this word."""
-    return NotDrawnError() if error == NOT_DRAWN else OutOfPatienceError()
+    kinds = {NOT_DRAWN: NotDrawnError, TURNED_AWAY: TurnedAwayError}
+    return kinds.get(error, OutOfPatienceError)()

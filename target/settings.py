@@ -62,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     challenge: Literal["none", "proof_of_work"] = "proof_of_work"
     challenge_bits: Annotated[int, Meta(ge=1, le=32)] = 8  # the work is 2^bits hashes on average
     joins_per_device: CountOrNone = 8  # in a minute
+    places_per_identity: Annotated[int, Meta(ge=0, le=1)] = 0  # 1: a second fan of one identity gets no place
+    codes: str = ""  # a file with an access code a line, each good for one fan; empty: nobody needs one
     purchase_limit: CountOrNone = 4  # seats held and sold, per identity
 
     holds: Literal["lua", "watch"] = "lua"

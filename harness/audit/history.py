@@ -37,7 +37,7 @@ from harness.audit.repeats import Repeats
 from harness.audit.rules import SaleRules, own_rules, reference_rules
 from harness.errors import InputError
 from harness.record.reader import Record
-from harness.record.schema import EVENTS, NOT_DRAWN, FaultRun, Function, RunDocument
+from harness.record.schema import EVENTS, NOT_DRAWN, TURNED_AWAY, FaultRun, Function, RunDocument
 from harness.scenario import OnSale, OwnPlatform
 
 Ints = npt.NDArray[np.int64]
@@ -311,6 +311,12 @@ class Evidence:
         names = told.filter(pc.equal(told["key"], NOT_DRAWN))["actor"].to_pylist()
         late = self.joins.failed_with(NOT_DRAWN).actors.to_pylist()
         return (frozenset(names) | frozenset(late)) - frozenset(self.enters.ok.actors.to_pylist())
+
+    @cached_property
+    def turned_away(self) -> frozenset[str]:
+        """Fans who got no place because their access code or identity has let another fan in, and were never let in."""
+        refused = self.joins.failed_with(TURNED_AWAY).actors.to_pylist()
+        return frozenset(refused) - frozenset(self.enters.ok.actors.to_pylist())
 
     def events(self, stream: str, kinds: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """These columns of the events of those kinds on the streams of that name, in the order of the record."""

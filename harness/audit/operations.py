@@ -33,12 +33,16 @@ class Value(msgspec.Struct, frozen=True, gc=False):
 
 
 class JoinValue(Value, frozen=True, gc=False):
-    """What a join was answered. `ticket`: how it was forged, where one was presented that was not the bearer's."""
+    """What a join was answered. `ticket`: how it was forged, where one was presented that was not the bearer's.
+
+    `code`: a digest of the access code that was shown; "invented" is no ticket but a code that nobody was given.
+    """
 
     position: int | None = None
     epoch: str = ""
     parked: bool = False
     ticket: str = ""
+    code: str = ""
 
 
 class EnterValue(Value, frozen=True, gc=False):

@@ -18,6 +18,7 @@ class SaleRules(msgspec.Struct, frozen=True, kw_only=True):
     `where`: the section of the scenario that they are from. `stock`: tickets on sale by pool, "" for all together.
     `hold_ttl_s`: how long a hold lasts where fans are not told.
     `currency`: of all prices; "" where nobody says.
+    `places_per_identity` 1: one identity gets one place in the queue; 0: nobody said so.
     `publishes_draw`: of a shuffled queue, whether the platform shows how it was drawn.
     """
 
@@ -31,6 +32,7 @@ class SaleRules(msgspec.Struct, frozen=True, kw_only=True):
     stock: dict[str, int] = {}
     currency: str = ""
     order_limit: int = 0
+    places_per_identity: int = 0
 
 
 def reference_rules(on_sale: OnSale) -> SaleRules:
@@ -43,6 +45,7 @@ def reference_rules(on_sale: OnSale) -> SaleRules:
         is_shuffled=on_sale.queue_policy == "shuffle",
         publishes_draw=True,
         currency=_REFERENCE_CURRENCY,
+        places_per_identity=on_sale.places_per_identity,
     )
 
 

@@ -241,7 +241,8 @@ _ALL: Final = (
     Invariant(
         name="no_queue_bypass",
         title="Nobody gets past the queue",
-        check="No hold without a pass, no pass without a place; forged tickets and probes never get as far as a hold.",
+        check="No hold without a pass, no pass without a place; forged tickets, invented codes and probes never get "
+        "as far as a hold; an access code lets one fan in, and an identity too where the sale says so.",
         chance="tries to get past the queue that had a clear answer",
         exercised_by=("join", "probe"),
         needs=("queue",),

@@ -23,6 +23,7 @@ from harness.input_file import is_file
 from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
 from harness.scenario import own_checks
+from harness.scenario.codes import check_codes
 from harness.scenario.own_platform import OwnPlatform
 from harness.yaml_file import YamlFile, mapping_at, suggest, value_of
 
@@ -69,6 +70,8 @@ class OnSale(_Section, frozen=True):
     challenge: Literal["none", "proof_of_work"] = "proof_of_work"  # what is asked of whoever joins
     challenge_bits: Annotated[int, Meta(ge=1, le=32)] = 8  # leading zero bits; each doubles the work
     joins_per_device: Count = 8  # in a minute; 0: no limit
+    places_per_identity: Annotated[int, Meta(ge=0, le=1)] = 0  # 1: on one device alone; 0: each fan gets a place
+    codes: str = ""  # a file with an access code a line, each good for one fan; "": nobody needs one
     purchase_limit: Count = 4  # 0: no limit
     dependency_timeout_s: Positive = 1.0  # so long the booking system waits for Redis and databases
     payment_flow: Literal["sale", "authorise"] = "sale"  # authorise: the money is reserved first, captured later
@@ -101,6 +104,7 @@ class Journey(_Section, frozen=True):
     look_again_s: Positive = 1.0  # how often those look, the median of a log-normal pause
     standing_ratio: Ratio = 0.5  # where a sale has seats and pools: want tickets of a pool
     over_limit_ratio: Ratio = 0.05  # pairs of fans who are one identity and want the largest party each
+    shared_code_ratio: Ratio = 0.0  # pairs of fans who come with one access code
     repeat_payment_ratio: Ratio = 0.05  # post their payment again under the same idempotency key, once it is answered
 
 
@@ -112,6 +116,12 @@ class Tactic(StrEnum):
     OVER_LIMIT = "over_limit"  # buys for one identity in many sessions, on many devices
     REPLAY_TICKET = "replay_ticket"  # comes with a ticket that was given to another
     TAMPER_TICKET = "tamper_ticket"  # comes with another's ticket, rewritten to its own name and an earlier place
+    GUESS_CODE = "guess_code"  # invents an access code
+    SHARE_CODE = "share_code"  # comes with the access code of a fan
+
+
+_OF_CODES: Final = frozenset({Tactic.GUESS_CODE, Tactic.SHARE_CODE})
+_USUAL_TACTICS: Final = tuple(tactic for tactic in Tactic if tactic not in _OF_CODES)
 
 
 class Arrivals(_Section, frozen=True):
@@ -145,10 +155,11 @@ class Load(_Section, frozen=True):
     trace_ratio: Ratio = 0.01  # of the users: their requests carry a traceparent, their spans are in the record
     arm_timeout_s: Positive = 20.0  # so long without one more user who is ready ends the arming
     release_window_s: Positive = 0.5  # all first sends within this after T0
+    codes: str = ""  # a file with the access codes that fans and bots come with, one each; "": those of on_sale.codes
     arrivals: Arrivals = Arrivals()  # when they come
     journey: Journey = Journey()  # how fans behave
     tactics: dict[Tactic, NotNegative] = msgspec.field(
-        default_factory=lambda: dict.fromkeys(Tactic, 1.0)
+        default_factory=lambda: dict.fromkeys(_USUAL_TACTICS, 1.0)
     )  # weights of what the bots do
 
     @property
@@ -316,6 +327,7 @@ class ScenarioFile:
         except InputError as error:
             raise self._blame(error) from None
         self._check()
+        self.scenario = self._with_codes(self.scenario)
 
     @property
     def folder(self) -> Path:
@@ -418,6 +430,24 @@ class ScenarioFile:
                 raise self.error(f"a wave at {wave_s:g} s is {late}", *place, "waves_s", at, hint="raise duration_s")
         if arrivals.shape == "ramp" and arrivals.ramp_s > scenario.duration_s:
             raise self.error(f"the ramp ends {late}", *place, "ramp_s", hint="shorten it, or raise duration_s")
+
+    def _with_codes(self, scenario: Scenario) -> Scenario:
+        """With the paths of the files of access codes made whole; what is wrong in them is said here."""
+        sale, load = scenario.on_sale, scenario.load
+        if not sale.codes:
+            tactics = (("tactics", one) for one in _OF_CODES if load.bots and load.tactics.get(one))
+            sharing = [("journey", "shared_code_ratio")] if load.journey.shared_code_ratio else []
+            for place in (*tactics, *sharing, *([("codes",)] if load.codes else [])):
+                raise self.error("nobody needs an access code", "load", *place, hint="set on_sale.codes")
+            return scenario
+        good, shown = self._beside(sale.codes), self._beside(load.codes) if load.codes else ""
+        check_codes(good, shown, load.fans + load.bots, self.error)
+        return replace(scenario, on_sale=replace(sale, codes=good), load=replace(load, codes=shown))
+
+    def _beside(self, name: str) -> str:
+        """The whole path of a file that is named here: beside this one, else as the paths of options are."""
+        beside = self._file.path.resolve().parent / name
+        return str(beside if beside.exists() else self.folder / name)
 
     def _check_opening(self, scenario: Scenario) -> None:
         sale = scenario.on_sale

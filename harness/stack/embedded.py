@@ -27,6 +27,7 @@ from harness.processes.ports import HOST, free_ports, require_free
 from harness.processes.signals import uninterrupted
 from harness.record.spans import spans_file
 from harness.scenario import OnSale
+from harness.scenario.codes import read_codes
 from harness.stack import Addresses, workspace
 from harness.stack.databases import Postgres, start_valkey
 from harness.stack.fault_proxy import FaultProxy
@@ -153,6 +154,7 @@ class EmbeddedStack(RaisedStack):
             proxied=upstreams,
             metrics={name: f"http://{self._host(name)}:{port}/metrics" for name, port in ports.targets().items()},
             opens_at_s=self._opens_at_s,
+            code=read_codes(self._on_sale.codes)[-1] if self._on_sale.codes else "",
         )
 
     def _host(self, name: str) -> str:

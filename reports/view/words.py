@@ -37,6 +37,7 @@ _REASONS: Final = {
     "unknown": "without an answer",
     "sold_out": "found nothing left",
     "not_drawn": "not drawn by lot",
+    "turned_away": "turned away: the access code or identity had let another in",
     "nothing_suitable": "found too little for their party",
     "stopped": "still under way when the run ended",
     "ports_exhausted": "generator out of ports",

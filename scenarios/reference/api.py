@@ -20,7 +20,7 @@ D = TypeVar("D", bound=msgspec.Struct)
 
 QUEUE_PAGE: Final = Endpoint("queue_page", "GET", frozenset({200}), idempotent=True)
 CHALLENGE: Final = Endpoint("challenge", "GET", frozenset({200}), idempotent=True)
-JOIN: Final = Endpoint("join", "POST", frozenset({200, 201, 202}), idempotent=True)
+JOIN: Final = Endpoint("join", "POST", frozenset({200, 201, 202, 409}), idempotent=True)
 POSITIONS: Final = Endpoint("positions", "GET", frozenset({200}), idempotent=True, recorded_as="SSE")
 ENTER: Final = Endpoint("enter", "POST", frozenset({200, 409, 410, 425}), idempotent=True)
 VENUE: Final = Endpoint("venue", "GET", frozenset({200}), idempotent=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -24,7 +25,8 @@ from harness.platform import (
     SeatMap,
     Venue,
 )
-from harness.record.schema import Function, Outcome
+from harness.record.schema import INVENTED_CODE, TURNED_AWAY, Function, Outcome
+from harness.scenario.codes import INVENTED
 from harness.swarm.client import sse
 from harness.swarm.client.documents import decode
 from harness.swarm.client.http import HttpClient, Response
@@ -40,6 +42,7 @@ D = TypeVar("D", bound=msgspec.Struct)
 
 _encode: Final = msgspec.json.Encoder().encode
 _NEWS: Final = {kind.value: kind for kind in QueueNewsKind}
+_REFUSED: Final = {QueueNewsKind.REFUSED: TURNED_AWAY}
 _SERVICE_UNAVAILABLE: Final = 503
 _DIGITS_MAX: Final = 18  # of a number that a column of the record can hold
 _LOOK_AT_DRAW: Final = 10  # of the first fans, so many look at what is published of the draw before the opening
@@ -64,6 +67,7 @@ class ReferenceFanSession:
         self._page = f"/queue/{event}"
         self._base = f"/api/events/{event}"
         self._device = f"Device: {person.device or person.actor}\r\n".encode()
+        self._code = f"Access-Code: {person.code}\r\n".encode() if person.code else b""
         self.ticket = ""
         self._ticket = b""
         self._pass = b""
@@ -112,7 +116,12 @@ class ReferenceFanSession:
 
     def _begin_join(self, call: Call, *, forged: str = "") -> OpenOperation:
         """`forged`: how the ticket that it shows was, for the history; "" where there is none or it is one's own."""
-        return self._begin(Function.JOIN, call, key=self._person.actor, value={"ticket": forged} if forged else {})
+        if self._person.code == INVENTED:
+            forged = INVENTED_CODE
+        value = {"ticket": forged} if forged else {}
+        if self._person.code:
+            value["code"] = blake2b(self._person.code.encode(), digest_size=6).hexdigest()
+        return self._begin(Function.JOIN, call, key=self._person.actor, value=value)
 
     def _solution(self, asked: api.ChallengeAnswer) -> bytes:
         if asked.kind != "proof_of_work":
@@ -123,11 +132,11 @@ class ReferenceFanSession:
         """The join itself, with what was solved or is shown in `headers`."""
         person = self._person
         body = _encode({"fan": person.actor, "identity": person.identity})
-        headers += self._device + api.JSON_BODY
+        headers += self._device + self._code + api.JSON_BODY
         response = self._client.call(api.JOIN, f"{self._base}/queue", operation.call, headers, body)
         answer = _read(response, api.JoinAnswer)
         if answer is None:
-            return _ended(operation, response, final=response.status in (401, 403, 422))
+            return _ended(operation, response, errors={409: TURNED_AWAY}, final=response.status in (401, 403, 409, 422))
         self.ticket = answer.ticket
         self._ticket = f"Authorization: Queue {answer.ticket}\r\n".encode() + self._device
         gathering = answer.opens_at is not None
@@ -295,7 +304,7 @@ class PositionStream:
             session.last_event_id = event.id or ""
             session.note(kind.value, monotonic(), at=data.at, event_id=session.last_event_id, position=data.position)
             self._followed = kind is not QueueNewsKind.ADMITTED
-            yield QueueNews(kind=kind, position=data.position)
+            yield QueueNews(kind=kind, position=data.position, error=_REFUSED.get(kind, ""))
         session.last_event_id = self._events.last_event_id
         self._followed = False
         session.note("disconnect", monotonic(), error=error or self._events.error)

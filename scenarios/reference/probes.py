@@ -1,8 +1,9 @@
 """Ways past the queue of the reference booking system, tried once after every run. Each must end before a hold.
 
 The prober queues honestly to have a ticket and a pass of its own, and then shows others what it should not: no pass, a
-ticket for a pass, a pass or a ticket rewritten to somebody else, a pass or a ticket from a device that it was not given
-to, and a pass that is over (which the operator asks for: in the time of a rehearsal no pass gets that old).
+ticket for a pass, no access code or a used one where the sale asks for codes, a pass or a ticket rewritten to somebody
+else, a pass or a ticket from a device that it was not given to, and a pass that is over (which the operator asks for:
+in the time of a rehearsal no pass gets that old).
 
 The system looks at the pass before it looks at the seats, so it does not matter whether the seat is free: 401 and 403
 are the entrance's answers, and a 409 or 422 shows that the try got past it.
@@ -29,6 +30,7 @@ _PROBER: Final = Person(user=-1, kind="operator", actor="prober", identity="prob
 _OTHER: Final = Person(user=-1, kind="operator", actor="prober-other", identity="prober-other", device="other-device")
 _POST: Final = Endpoint("settle", "POST", frozenset({200, 201, 202, 401, 403, 409, 410, 422, 425}))
 _REFUSED: Final = frozenset({401, 403})
+_NO_PLACE: Final = _REFUSED | {409}  # 409: the access code has been used
 _PAST_THE_ENTRANCE: Final = frozenset({409, 422})
 _GRANTED: Final = 201
 _WAITING: Final = 425
@@ -52,6 +54,7 @@ class Prober:
         self._expired = expired
         self._base = f"/api/events/{addresses.event}"
         self._seat = seat
+        self._code = addresses.code
 
     def run(self) -> None:
         """Every way there is a token for; the platform's answers go into the history."""
@@ -59,9 +62,12 @@ class Prober:
             self._hold(self._begin("no pass"), b"")
             if self._expired:
                 self._hold(self._begin("expired pass"), _authority("Pass", self._expired, _PROBER))
-            ticket, _ = self._join(b"", _PROBER, self._proof())
+            ticket, _ = self._join(b"", _PROBER, self._proof(_PROBER), code=self._code)
             if not ticket:
                 return
+            if self._code:
+                self._with_code(self._begin("no access code"), "")
+                self._with_code(self._begin("used access code"), self._code)
             self._hold(self._begin("ticket for a pass"), _authority("Pass", ticket, _PROBER))
             self._with_tampered_ticket(ticket)
             pass_, _ = self._enter(ticket, _PROBER)
@@ -79,6 +85,13 @@ class Prober:
             return
         operation = self._begin("tampered ticket")
         joined, refused = self._join(_authority("Queue", tampered, _OTHER), _OTHER, b"", operation)
+        if joined:
+            self._come_in(operation, joined)
+        else:
+            _turned_away(operation, refused=refused)
+
+    def _with_code(self, operation: OpenOperation, code: str) -> None:
+        joined, refused = self._join(b"", _OTHER, self._proof(_OTHER), operation, code=code)
         if joined:
             self._come_in(operation, joined)
         else:
@@ -109,20 +122,22 @@ class Prober:
     def _begin(self, way: str) -> OpenOperation:
         return self._recorder.begin(_PROBER, Function.PROBE, _now(), key=way, value={"seats": [self._seat]})
 
-    def _proof(self) -> bytes:
+    def _proof(self, person: Person) -> bytes:
         asked = api.read(self._client.call(api.SETTLE_GET, f"{self._base}/challenge", _now()), api.ChallengeAnswer)
         if asked is None or asked.kind != "proof_of_work" or asked.bits > _BITS_MAX:
             return b""
-        return f"Challenge: {solve(asked.challenge, _PROBER.actor, asked.bits)}\r\n".encode()
+        return f"Challenge: {solve(asked.challenge, person.actor, asked.bits)}\r\n".encode()
 
     def _join(
-        self, authority: bytes, bearer: Person, proof: bytes, operation: OpenOperation | None = None
+        self, authority: bytes, bearer: Person, proof: bytes, operation: OpenOperation | None = None, *, code: str = ""
     ) -> tuple[str, bool]:
         """A ticket, "" for none; and whether it was refused for good."""
         body = msgspec.json.encode({"fan": bearer.actor, "identity": bearer.identity})
-        answer = self._post("/queue", (authority or _device(bearer)) + proof + api.JSON_BODY, body, operation)
+        shown = f"Access-Code: {code}\r\n".encode() if code else b""
+        headers = (authority or _device(bearer)) + shown + proof + api.JSON_BODY
+        answer = self._post("/queue", headers, body, operation)
         joined = api.read(answer, api.JoinAnswer)
-        return joined.ticket if joined else "", answer.status in _REFUSED
+        return joined.ticket if joined else "", answer.status in _NO_PLACE
 
     def _enter(self, ticket: str, bearer: Person, operation: OpenOperation | None = None) -> tuple[str, bool]:
         """A pass, "" for none; and whether it was refused for good. Waits a moment to be called in."""

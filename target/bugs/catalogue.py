@@ -73,6 +73,10 @@ def _signer(faulty_signer: type[Signer]) -> Plant:
     return plant
 
 
+def _believe_codes(context: Context) -> None:
+    context.entrance.codes = parts.TrustingCodes()
+
+
 def _surge(context: Context) -> None:
     context.rate_policy = parts.SurgingRate(context.rate_policy)
 
@@ -264,6 +268,24 @@ _ALL: Final = (
         "no_queue_bypass",
         "passes are believed on any device",
         _signer(parts.CarelessSigner),
+    ),
+    Bug(
+        "code_reused",
+        "no_queue_bypass",
+        "an access code lets in everybody who shows it",
+        _room(parts.ForgivingRoom),
+    ),
+    Bug(
+        "codes_believed",
+        "no_queue_bypass",
+        "every access code is believed, also an invented one",
+        _believe_codes,
+    ),
+    Bug(
+        "second_place",
+        "no_queue_bypass",
+        "an identity gets a place for each of its devices where the sale gives it one",
+        _room(parts.RoomyRoom),
     ),
     Bug(
         "lifo_admission",

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from target.http.tickets import Bound, Pass, Signer, Ticket, Token
+from target.http.tickets import Bound, Pass, Signer, Ticket, Token, device_digest
 from target.orders import Order, Orders, OrderState, Parking, Policy, Saga, sql
 from target.orders.orders import Checkout, SeatsOwnedError, order_id_for
 from target.orders.saga import Receipt
@@ -17,8 +17,10 @@ from target.orders.settlement import Settlement
 from target.payments.client import ChargeAnswer, Payable, PaymentsClient
 from target.payments.records import ChargeStatus
 from target.queue import RatePolicy, StreamHub, WaitingRoom, scripts
+from target.queue.access_codes import AccessCodes, spelled
 from target.queue.position_streams import Stream
 from target.queue.rate_policy import Feedback
+from target.queue.rules import Rules
 from target.queue.waiting_room import JoinState, Positions, QueuePlace
 from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, SeatRoutes, Venue, lua
 from target.seats.lua import HOLD
@@ -26,8 +28,8 @@ from target.seats.routes import HoldRequest
 from target.seats.seat_log import SeatChange, text
 from target.seats.seat_map import Seats
 from target.seats.store import TAKEN, HoldOwner, HoldReply, Places
-from target.storage.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD
-from target.storage.redis import Reply, Script, Value
+from target.storage.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD, Keys
+from target.storage.redis import RedisStore, Reply, Script, Value
 
 EVERY: Final = 50  # seat changes: the bugs that hit some changes hit these
 EARLY_S: Final = 2.0
@@ -254,6 +256,28 @@ class ForgettingHub(StreamHub):
 
 def _digest(ticket: Ticket) -> int:
     return zlib.crc32(ticket.fan.encode())
+
+
+class ForgivingRoom(WaitingRoom):
+    """Does not note whom an access code has let in."""
+
+    async def _join(self, fan: str, identity: str, device: str, joined_us: int | str, _code: str = "") -> QueuePlace:
+        return await super()._join(fan, identity, device, joined_us)
+
+
+class TrustingCodes(AccessCodes):
+    """Takes every access code, and none at all, for a good one."""
+
+    def digest_of(self, code: str) -> str:
+        """See the class."""
+        return device_digest(spelled(code))
+
+
+class RoomyRoom(WaitingRoom):
+    """Gives an identity as many places as it asks for, whatever the rules say."""
+
+    def __init__(self, redis: RedisStore, keys: Keys, rules: Rules | None = None) -> None:
+        super().__init__(redis, keys, msgspec.structs.replace(rules or Rules(), places_per_identity=0))
 
 
 class LastInFirstOutRoom(WaitingRoom):

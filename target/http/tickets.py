@@ -31,7 +31,8 @@ class TokenError(Exception):
 class Ticket(msgspec.Struct, frozen=True, array_like=True, tag="ticket"):
     """A place in the queue. `joined_us`: the join time that orders the queue, unix µs.
 
-    `device`: digest of the only device that may use it; "": any device may.
+    `device`: digest of the only device that may use it; "": any device may. `code`: digest of the access code that it
+    was given for; "": none was needed.
     """
 
     event: str
@@ -40,6 +41,7 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True, tag="ticket"):
     joined_us: int
     expires_s: float
     device: str = ""
+    code: str = ""
 
 
 class Pass(msgspec.Struct, frozen=True, array_like=True, tag="pass"):
@@ -98,13 +100,15 @@ class Signer:
         self._encode = msgspec.msgpack.Encoder().encode
         self._decoders: dict[type, Any] = {kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS}
 
-    def ticket(self, fan: str, identity: str, joined_us: int, *, device: str = "", opens_at_s: float = 0.0) -> str:
-        """A queue ticket. The same place on the same device gives the same ticket. `device`: see `device_digest`.
+    def ticket(
+        self, fan: str, identity: str, joined_us: int, *, device: str = "", code: str = "", opens_at_s: float = 0.0
+    ) -> str:
+        """A queue ticket. The same place on the same device gives the same ticket. `device`, `code`: digests.
 
         It is valid from the join, or from the opening (unix s) when that is later.
         """
         expires_s = max(joined_us / 1e6, opens_at_s) + TICKET_VALID_S
-        return self.sign(Ticket(self._event, fan, identity, joined_us, expires_s, device))
+        return self.sign(Ticket(self._event, fan, identity, joined_us, expires_s, device, code))
 
     def challenge(self, bits: int, expires_s: float) -> str:
         """A challenge with a proof of work. The same challenge gives the same token until it expires."""

@@ -1,7 +1,8 @@
-"""Checks a join before it gets a place: the challenge is solved, and its device has not joined too often.
+"""Checks a join before it gets a place: it shows an access code where the sale asks for one, the challenge is solved,
+and its device has not joined too often.
 
-Neither check tells a person from a program; both make it expensive for one program to play a thousand people. The limit
-that cannot be evaded, seats per identity, is the inventory's. The settings choose the checks.
+The last two do not tell a person from a program; both make it expensive for one program to play a thousand people. The
+limit that cannot be evaded, seats per identity, is the inventory's. The settings choose the checks.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from target.http.tickets import ChallengeToken, Signer, TokenError
+from target.queue.access_codes import AccessCodes, CodeRefusedError
 from target.runtime.breakers import UnavailableError
 from target.settings import Settings
 from target.storage.keys import Keys
@@ -160,11 +162,20 @@ class DeviceLimit:
 
 
 class Entrance:
-    """The checks of every new join. `challenge` and `devices` may be replaced."""
+    """The checks of every new join. `challenge`, `devices` and `codes` may be replaced."""
 
-    def __init__(self, challenge: Challenge, devices: DeviceLimit) -> None:
+    def __init__(self, challenge: Challenge, devices: DeviceLimit, codes: AccessCodes | None = None) -> None:
         self.challenge = challenge
         self.devices = devices
+        self.codes = codes or AccessCodes()
+
+    def code_of(self, shown: str) -> str:
+        """The digest of the access code that is shown, "" where nobody needs one. Raises `CodeRefusedError`."""
+        try:
+            return self.codes.digest_of(shown)
+        except CodeRefusedError:
+            BOT_CHECKS.labels("code", "refused").inc()
+            raise
 
     async def check(self, fan: str, *, solution: str, device: str) -> None:
         """Raises `ProofRefusedError`, `DeviceRefusedError`; `UnavailableError` when Redis is away."""
@@ -187,4 +198,5 @@ def entrance(settings: Settings, redis: RedisStore, keys: Keys, signer: Signer) 
     chosen: Challenge = NoChallenge()
     if settings.challenge == "proof_of_work":
         chosen = ProofOfWork(signer, bits=settings.challenge_bits)
-    return Entrance(chosen, DeviceLimit(redis, keys, fans_max=settings.joins_per_device))
+    devices = DeviceLimit(redis, keys, fans_max=settings.joins_per_device)
+    return Entrance(chosen, devices, AccessCodes.of_file(settings.codes))

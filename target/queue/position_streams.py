@@ -1,5 +1,6 @@
 """Server-sent events that tell waiting fans their position: `waiting` before the opening, `position`, `paused` while
-Redis is away, `sold_out` while nothing is left to buy, and at last `admitted`.
+Redis is away, `sold_out` while nothing is left to buy, and at last `admitted`; or `refused`, when the access code or
+the identity of a ticket that was given while Redis was away turns out to be another fan's.
 
 One poller per process asks Redis for many fans at once: those near the front several times a second, those at the back
 every few seconds (`BANDS`). When a ticket's fan is not in the queue, the hub puts the fan at the place of the join
@@ -22,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from target.http.messages import DEVICE_PARAMETER, require_ticket
 from target.http.operations import Parameter, Success, operation
 from target.http.tickets import Signer, Ticket
-from target.queue.waiting_room import ForeignPlaceError, WaitingRoom
+from target.queue.waiting_room import CodeSpentError, ForeignPlaceError, SecondPlaceError, WaitingRoom
 from target.runtime.breakers import UnavailableError
 from target.telemetry.metrics import FALLBACKS, SSE_CONNECTIONS
 
@@ -185,6 +186,9 @@ class StreamHub:
             await self._room.rejoin(stream.ticket)
         except ForeignPlaceError:
             self.close(stream)
+        except (CodeSpentError, SecondPlaceError):
+            stream.tell("refused", f'{{"at":{time.time():.3f}}}')
+            self.close(stream)
 
     async def _look_up_all(self, streams: list[Stream]) -> list[Stream]:
         """As `_look_up`, a batch at a time."""
@@ -259,7 +263,8 @@ class StreamHub:
     "queue",
     {
         200: Success(
-            "Events `waiting`, `position`, `paused`, `sold_out`, and at last `admitted`.", media="text/event-stream"
+            "Events `waiting`, `position`, `paused`, `sold_out`, and at last `admitted` or `refused`.",
+            media="text/event-stream",
         ),
         400: "the Device header is too long",
     },

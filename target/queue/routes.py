@@ -23,10 +23,20 @@ from target.http.messages import (
 )
 from target.http.operations import Parameter, Success, operation
 from target.http.tickets import Signer, Ticket
+from target.queue.access_codes import CodeRefusedError
 from target.queue.draw_routes import DrawRoutes
 from target.queue.entrance import ChallengeOffer, DeviceRefusedError, Entrance, ProofRefusedError
 from target.queue.position_streams import PositionsEndpoint, StreamHub
-from target.queue.waiting_room import Entry, EntryRefusedError, ForeignPlaceError, JoinState, QueuePlace, WaitingRoom
+from target.queue.waiting_room import (
+    CodeSpentError,
+    Entry,
+    EntryRefusedError,
+    ForeignPlaceError,
+    JoinState,
+    QueuePlace,
+    SecondPlaceError,
+    WaitingRoom,
+)
 from target.runtime.breakers import UnavailableError
 from target.settings import Settings
 from target.telemetry.metrics import FALLBACKS
@@ -73,6 +83,7 @@ class EnterAnswer(msgspec.Struct, frozen=True):
 
 
 CHALLENGE_PARAMETER: Final = Parameter("Challenge", "header", "The solved challenge, `<challenge>:<nonce>`.")
+CODE_PARAMETER: Final = Parameter("Access-Code", "header", "The access code, where the sale asks for one.")
 
 
 class QueueRoutes:
@@ -111,14 +122,15 @@ class QueueRoutes:
             201: Success("A new place.", JoinAnswer),
             202: Success("While Redis is away: a ticket stamped now, queued by its stamp.", JoinAnswer),
             400: "the body is not JSON, or the Device header is too long",
-            403: "the challenge is not solved, the device is not named, or the fan has joined from another one",
+            403: "no such access code, the challenge is not solved, or the device is not named or not the fan's",
+            409: "the access code has been used, or the identity has a place already",
             429: "too many joins from this device; try again after Retry-After",
         },
         body=JoinRequest,
         body_optional=True,
         scheme="Queue",
         scheme_optional=True,
-        parameters=(DEVICE_PARAMETER, CHALLENGE_PARAMETER),
+        parameters=(DEVICE_PARAMETER, CHALLENGE_PARAMETER, CODE_PARAMETER),
     )
     async def join(self, request: Request) -> Response:
         """201 the first time, 200 again, 202 with a paused place while Redis is away.
@@ -129,22 +141,26 @@ class QueueRoutes:
         if "authorization" in headers:
             ticket = require_ticket(headers, self._signer)
             fan, identity, joined_us, device = ticket.fan, ticket.identity, ticket.joined_us, ticket.device
+            code = ticket.code
             join = functools.partial(self._room.rejoin, ticket)
         else:
             device = read_device(headers)
             body = await read_json(request, JoinRequest)
             fan, identity, joined_us = body.fan, _spelled_once(body.identity), 0
-            join = functools.partial(self._join_anew, fan, identity, headers.get("challenge", ""), device)
+            code = self._code_of(headers.get("access-code", ""))
+            join = functools.partial(self._join_anew, fan, identity, headers.get("challenge", ""), device, code)
         try:
             place = await join()
         except ForeignPlaceError as error:
             raise _foreign(401 if joined_us else 403) from error
+        except (CodeSpentError, SecondPlaceError) as error:
+            raise _taken(error) from error
         except UnavailableError:
             FALLBACKS.labels("ticket_while_redis_down").inc()
-            return self._paused(fan, identity, joined_us or self._room.stamp(), device)
+            return self._paused(fan, identity, joined_us or self._room.stamp(), device, code)
         opens_at_s = self._room.rules.opens_at_s
         answer = JoinAnswer(
-            self._signer.ticket(fan, place.identity, place.joined_us, device=device, opens_at_s=opens_at_s),
+            self._signer.ticket(fan, place.identity, place.joined_us, device=device, code=code, opens_at_s=opens_at_s),
             place.position,
             place.epoch,
             place.joined_us / 1e6,
@@ -158,7 +174,7 @@ class QueueRoutes:
         {
             200: EnterAnswer,
             400: "the Device header is too long",
-            409: "the ticket has been used",
+            409: "the ticket has been used, or its access code or identity let another fan in",
             410: "the admission has expired",
             425: "not yet admitted",
         },
@@ -173,6 +189,8 @@ class QueueRoutes:
             entry = await self._enter(ticket)
         except ForeignPlaceError as error:
             raise _foreign(401) from error
+        except (CodeSpentError, SecondPlaceError) as error:
+            raise _taken(error) from error
         except EntryRefusedError as error:
             status, title = REFUSALS[error.reason]
             raise ProblemError(status, title, retry_after_s=1 if status == 425 else None) from error
@@ -197,7 +215,13 @@ class QueueRoutes:
                 await self._room.rejoin(ticket)
             raise
 
-    async def _join_anew(self, fan: str, identity: str, solution: str, device: str) -> QueuePlace:
+    def _code_of(self, shown: str) -> str:
+        try:
+            return self._entrance.code_of(shown)
+        except CodeRefusedError as error:
+            raise ProblemError(403, "an access code is needed", str(error)) from error
+
+    async def _join_anew(self, fan: str, identity: str, solution: str, device: str, code: str) -> QueuePlace:
         try:
             await self._entrance.check(fan, solution=solution, device=device)
         except ProofRefusedError as error:
@@ -207,17 +231,23 @@ class QueueRoutes:
                 raise ProblemError(403, "the device is not named", str(error)) from error
             retry_after_s = math.ceil(error.retry_after_s)
             raise ProblemError(429, "too many from this device", str(error), retry_after_s=retry_after_s) from error
-        return await self._room.join(fan, identity, device=device)
+        return await self._room.join(fan, identity, device=device, code=code)
 
-    def _paused(self, fan: str, identity: str, joined_us: int, device: str) -> Response:
+    def _paused(self, fan: str, identity: str, joined_us: int, device: str, code: str) -> Response:
         opens_at_s = self._room.rules.opens_at_s
-        ticket = self._signer.ticket(fan, identity, joined_us, device=device, opens_at_s=opens_at_s)
+        ticket = self._signer.ticket(fan, identity, joined_us, device=device, code=code, opens_at_s=opens_at_s)
         return json_response(JoinAnswer(ticket, None, "", joined_us / 1e6, JoinState.PAUSED), 202)
 
 
 def _spelled_once(identity: str) -> str:
     """One spelling of an identity: Ann@Example.org is ann@example.org, also in full-width letters (NFKC)."""
     return unicodedata.normalize("NFKC", identity).casefold()
+
+
+def _taken(error: CodeSpentError | SecondPlaceError) -> ProblemError:
+    if isinstance(error, CodeSpentError):
+        return ProblemError(409, "the access code has been used", "it has let another fan in")
+    return ProblemError(409, "already in the line", "the identity has a place as another fan")
 
 
 def _foreign(status: int) -> ProblemError:

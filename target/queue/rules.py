@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules of one event's queue. `opens_at_us` 0: open from the start. `draw` null: first come, first served."""
+    """The rules of one event's queue. `opens_at_us` 0: open from the start. `draw` null: first come, first served.
+
+    `places_per_identity` 1: a second fan of the same identity gets no place; 0: each fan gets one.
+    """
 
     opens_at_us: int = 0
     draw: Draw | None = None
     place_grace_s: float = 60.0
     admission_valid_s: float = 600.0
+    places_per_identity: int = 0
 
     @property
     def opens_at_s(self) -> float:
@@ -35,4 +39,5 @@ def rules_of(settings: Settings) -> Rules:
         draw=draw_of(settings.secret, settings.event, opens_at_us) if drawn else None,
         place_grace_s=settings.place_grace_s,
         admission_valid_s=settings.admission_valid_s,
+        places_per_identity=settings.places_per_identity,
     )

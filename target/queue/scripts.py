@@ -28,14 +28,16 @@ local function name_epoch(epoch, part) return epoch .. '.' .. (part or '0') end
 JOIN: Final = Script(
     _PRELUDE
     + """
--- KEYS: epoch, queue epoch, queue, fans, join clock, admitted, seen, awaited, turnout, draw.
+-- KEYS: epoch, queue epoch, queue, fans, join clock, admitted, seen, awaited, turnout, draw, codes, identities.
 -- ARGV: fan, identity, device ('-': none), join time of a ticket in µs or '', opening in µs, drawn score or '', name
--- in the draw.
+-- in the draw, digest of the access code or '', how many places an identity gets (0: any number).
+-- A code is that of the fan whom it let in first, and so is an identity where it gets one place.
 -- A place is its device's. But an earlier ticket from another device is the true one: Redis had forgotten it when the
 -- fan's name was used again. So is an earlier ticket from the same device: the join that nobody could wait for any more
 -- was carried out after the ticket was given. Only a place that was given up ('*': let in, and did not come) never
 -- comes back.
--- Returns {state new|known|admitted|unready|foreign, position, join time, identity, epoch, 1 while fans gather}.
+-- Returns {state new|known|admitted|unready|foreign|spent|second, position, join time, identity, epoch, 1 while fans
+-- gather}.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then return {'unready'} end
 local fan, identity, device, joined, opens_us, drawn = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
@@ -44,8 +46,17 @@ local state = 'new'
 local known = redis.call('HGET', KEYS[4], fan)
 local was_joined, given_up, was_device, was_identity = string.match(known or '', '^(%d+)(%*?) (%S+) (.*)$')
 given_up = given_up or ''
+local code, places = ARGV[8], ARGV[9]
+local coded = code ~= '' and redis.call('HGET', KEYS[11], code)
+if coded and coded ~= fan then return {'spent'} end
+local placed = places == '1' and redis.call('HGET', KEYS[12], was_identity or identity)
+if placed and placed ~= fan then return {'second'} end
+if known and was_device ~= device and (joined == '' or tonumber(joined) >= tonumber(was_joined)) then
+  return {'foreign'}
+end
+if code ~= '' then redis.call('HSET', KEYS[11], code, fan) end
+if places == '1' then redis.call('HSET', KEYS[12], was_identity or identity, fan) end
 if known and was_device ~= device then
-  if joined == '' or tonumber(joined) >= tonumber(was_joined) then return {'foreign'} end
   redis.call('ZREM', KEYS[3], fan)
   redis.call('HDEL', KEYS[6], fan)
   redis.call('ZREM', KEYS[8], fan)

@@ -96,6 +96,14 @@ class ForeignPlaceError(Exception):
     """The fan already has a place, which belongs to another device."""
 
 
+class CodeSpentError(Exception):
+    """The access code has let another fan in."""
+
+
+class SecondPlaceError(Exception):
+    """The identity has a place as another fan already."""
+
+
 class EntryRefusedError(Exception):
     """`reason`: waiting, used or expired."""
 
@@ -114,7 +122,9 @@ class WaitingRoom:
         self._redis = redis
         line = (keys.epoch, keys.queue_epoch, keys.queue)
         calls = (keys.awaited, keys.turnout)
-        self._join_keys = (*line, keys.fans, keys.join_clock, keys.admitted, keys.seen, *calls, keys.draw)
+        self._join_keys = (
+            *line, keys.fans, keys.join_clock, keys.admitted, keys.seen, *calls, keys.draw, keys.codes, keys.identities
+        )  # fmt: skip
         self._position_keys = (*line, keys.admitted, keys.seen, keys.sold_out)
         bucket = (keys.admission_no, keys.admission_bucket)
         self._admit_keys = (keys.epoch, keys.queue, keys.admitted, *bucket, keys.seen, *calls, keys.sold_out)
@@ -124,16 +134,17 @@ class WaitingRoom:
         self._opened = not self.rules.opens_at_us
         self._newest_us = 0  # the newest join time that this process has seen or given
 
-    async def join(self, fan: str, identity: str, *, device: str = "") -> QueuePlace:
-        """Puts the fan at the end, or returns the fan's present place. Raises `ForeignPlaceError`.
+    async def join(self, fan: str, identity: str, *, device: str = "", code: str = "") -> QueuePlace:
+        """Puts the fan at the end, or returns the fan's present place.
 
-        `device`: its digest, "" for none; from then on the place is this device's.
+        Raises `ForeignPlaceError`, `CodeSpentError`, `SecondPlaceError`. `device`: its digest, "" for none; from then
+        on the place is this device's. `code`: the digest of the access code, "" for none.
         """
-        return await self._join(fan, identity, device, "")
+        return await self._join(fan, identity, device, "", code)
 
     async def rejoin(self, ticket: Ticket) -> QueuePlace:
-        """Puts a ticket's fan at the place of its join time, unless the fan has a place. Raises `ForeignPlaceError`."""
-        return await self._join(ticket.fan, ticket.identity, ticket.device, ticket.joined_us)
+        """Puts a ticket's fan at the place of its join time, unless the fan has a place. Raises as `join`."""
+        return await self._join(ticket.fan, ticket.identity, ticket.device, ticket.joined_us, ticket.code)
 
     def stamp(self) -> int:
         """A join time (unix µs) for a ticket given while Redis is away: later than all join times known here."""
@@ -197,10 +208,11 @@ class WaitingRoom:
             raise EntryRefusedError(reason.decode())
         return Entry(int(entry[0]), int(entry[1]) / 1e6, entry[2].decode())
 
-    async def _join(self, fan: str, identity: str, device: str, joined_us: int | str) -> QueuePlace:
+    async def _join(self, fan: str, identity: str, device: str, joined_us: int | str, code: str = "") -> QueuePlace:
         draw = self.rules.draw
         drawn: tuple[Value, Value] = (draw.score(fan), entry_of(fan)) if draw else ("", "")
-        arguments = (fan, identity, device or NO_DEVICE, joined_us, self.rules.opens_at_us, *drawn)
+        limits = (code, self.rules.places_per_identity)
+        arguments = (fan, identity, device or NO_DEVICE, joined_us, self.rules.opens_at_us, *drawn, *limits)
         answer = await self._run(scripts.JOIN, self._join_keys, arguments)
         _expect_own(answer[0])
         outcome, position, joined, known_as, epoch, gathering = answer
@@ -221,3 +233,7 @@ def _expect_own(answer: bytes) -> None:
         raise NotReadyError
     if answer == b"foreign":
         raise ForeignPlaceError
+    if answer == b"spent":
+        raise CodeSpentError
+    if answer == b"second":
+        raise SecondPlaceError

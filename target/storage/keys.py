@@ -35,6 +35,7 @@ class Keys:
         "answers",
         "awaited",
         "bought",
+        "codes",
         "conflicts",
         "draw",
         "epoch",
@@ -43,6 +44,7 @@ class Keys:
         "feed",
         "hold_recovery",
         "holds",
+        "identities",
         "join_clock",
         "map",
         "nodes",
@@ -79,6 +81,8 @@ class Keys:
         self.draw = f"{tag}:draw"  # sorted set entry (hash of the fan) → drawn score: everybody in the draw
         self.queue_epoch = f"{tag}:queue_epoch"  # integer: grows when a fan is put in before others
         self.fans = f"{tag}:fans"  # hash fan → "<join µs>[*: gave up an earlier place] <device digest or -> <identity>"
+        self.codes = f"{tag}:codes"  # hash digest of an access code → the fan whom it let in
+        self.identities = f"{tag}:identities"  # hash identity → its fan, where an identity gets one place
         self.join_clock = f"{tag}:join_clock"  # integer: the newest join time given
         self.admitted = f"{tag}:admitted"  # hash fan → "<admission no> <expiry µs> <entered µs, 0: not yet> <epoch>"
         self.admission_no = f"{tag}:admission_no"  # integer

@@ -31,6 +31,7 @@ BOT_CHECKS: Final = Counter("target_bot_checks", "Joins and tickets looked at", 
 for _control, _outcomes in {
     "challenge": ("passed", "refused"),
     "device": ("passed", "refused", "uncounted"),
+    "code": ("refused",),
     "ticket": ("passed", "refused"),
 }.items():
     for _outcome in _outcomes:

@@ -22,7 +22,7 @@ let spoken_ms = 0;
 // --- joining
 
 async function join() {
-  const { ticket: held, fan, identity } = recall();
+  const { ticket: held, fan, identity, code } = recall();
   if (held) {
     try {
       return await ask("POST", `${api}/queue`, { headers: ticket() });
@@ -35,7 +35,7 @@ async function join() {
     show("checking");
     $("checking-note").textContent = "Your browser is solving a short task, so that programs cannot fill the queue.";
     try {
-      const headers = { challenge: await prove(fan) };
+      const headers = { challenge: await prove(fan), ...code && { "access-code": code } };
       return await ask("POST", `${api}/queue`, { headers, body: { fan, identity } });
     } catch (problem) {
       const stale = problem.status === 401 || problem.status === 403;  // the challenge ran out meanwhile
@@ -203,7 +203,8 @@ $("rule").textContent = page.policy === "shuffle" && opensAt_s
 $("join").addEventListener("submit", event => {
   event.preventDefault();
   complain();
-  remember({ fan: newId(), identity: $("identity").value.trim().toLowerCase() });
+  const code = new URLSearchParams(location.search).get("code") ?? "";  // the mail to fans links here with theirs
+  remember({ fan: newId(), identity: $("identity").value.trim().toLowerCase(), code });
   wait();
 });
 $("enter").addEventListener("click", enter);

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 from harness.audit.history import Evidence
-from harness.audit.operations import JoinValue, Operation
+from harness.audit.operations import EnterValue, JoinValue, Operation
 from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
-from harness.record.schema import PROBE_ACTOR
+from harness.record.schema import INVENTED_CODE, PROBE_ACTOR
 
 
 def no_queue_bypass(evidence: Evidence) -> Tally:
     """No hold without a pass, no pass without a place, and no forged ticket and no probe ever gets as far as a hold.
 
-    A forged ticket is one that its bearer was not given: replayed, shared or tampered with. It does no harm until
-    its bearer is granted a hold. What fans did says little of ways past the queue: only tries with a clear answer count
-    as chances, and where nobody forged a ticket or probed the entrance there is none.
+    A forged ticket is one that its bearer was not given: replayed, shared or tampered with; an access code that nobody
+    was given is like one. It does no harm until its bearer is granted a hold. An access code lets one fan in, and so
+    does an identity where the sale gives it one place. What fans did says little of ways past the queue: only tries
+    with a clear answer count as chances, and where nobody forged a ticket, shared a code or an identity, or probed the
+    entrance, there is none.
     """
     tally = Tally(evidence, chances=0)
     forged = _forged(evidence)
     tried = [*evidence.probes, *(join for join in evidence.joins.naming("ticket") if join.value.ticket)]
     _probes(evidence, tally)
     _holds(evidence, forged, tally)
+    again = _let_in_again(evidence, tally)
     if not tried and evidence.own_platform is not None and "probes" not in evidence.run.capabilities:
         tally.hidden = "the platform does not show: probes; nobody there can try to get past the queue"
-    elif not tried:
+    elif not tried and not again:
         tally.note = "nobody tried to get past the queue: there were no bots with forged tickets and no probes"
     else:
-        tally.chances = sum(not attempt.unknown for attempt in tried)
+        tally.chances = again + sum(not attempt.unknown for attempt in tried)
         tally.undecided = not tally.chances
-        tally.note = f"{len(tried)} attempts to get past the queue, besides what fans did"
+        tally.note = f"{len(tried) + again} attempts to get past the queue, besides what fans did"
     return tally
 
 
@@ -63,14 +67,54 @@ def _holds(evidence: Evidence, forged: dict[str, Operation[JoinValue]], tally: T
         blamed.add(fan)
         granted = during(hold, f"{fan} was granted {hold.value.words}")
         if forgery:
-            shown = during(forgery, f"{fan} joined with a {forgery.value.ticket} ticket and was let in")
-            tally.violated(f"{fan} got to a hold with a {forgery.value.ticket} ticket", shown, granted)
+            what = _what_was_shown(forgery.value)
+            shown = during(forgery, f"{fan} joined with {what} and was let in")
+            tally.violated(f"{fan} got to a hold with {what}", shown, granted)
         elif not had_pass:
             tally.violated(f"{fan} was granted a hold without a pass", granted)
         else:
             pass_ = next(enter for enter in evidence.enters.ok if enter.actor == fan)
             admitted = during(pass_, f"{fan} was given a pass without ever having joined")
             tally.violated(f"{fan} was admitted without a place in the queue", admitted, granted)
+
+
+def _what_was_shown(value: JoinValue) -> str:
+    return f"an {value.ticket}" if value.ticket == INVENTED_CODE else f"a {value.ticket} ticket"
+
+
+def _let_in_again(evidence: Evidence, tally: Tally) -> int:
+    """Looks at each access code, and each identity with one place, that several fans joined with.
+
+    Returns how many of these fans, beyond the first of each, had a clear answer.
+    """
+    entered: dict[str, Operation[EnterValue]] = {}
+    for enter in evidence.enters.ok:
+        entered.setdefault(enter.actor, enter)
+    tries = 0
+    for what, joins in _together(evidence):
+        tries += max(0, sum(not join.unknown for join in joins.values()) - 1)
+        let_in = sorted((entered[fan] for fan in joins if fan in entered), key=lambda enter: enter.t_end_s)
+        if len(let_in) < 2:
+            continue
+        moments = []
+        for enter in let_in[:2]:
+            moments.append(during(joins[enter.actor], f"{enter.actor} joined with {what}"))
+            moments.append(during(enter, f"{enter.actor} was let in"))
+        tally.violated(f"{len(let_in)} fans were let in with {what}, which lets one in", *moments)
+    return tries
+
+
+def _together(evidence: Evidence) -> Iterator[tuple[str, dict[str, Operation[JoinValue]]]]:
+    """(what they show, fan → their first join that was not refused for now) of fans who show the same."""
+    shown: dict[str, dict[str, Operation[JoinValue]]] = {}
+    for join in evidence.joins.naming("code"):
+        if join.value.code and not join.value.ticket:
+            shown.setdefault(f"the access code {join.value.code}", {}).setdefault(join.actor, join)
+    if evidence.rules and evidence.rules.places_per_identity:
+        for join in evidence.joins:
+            if not join.value.ticket:
+                shown.setdefault(f"the identity {join.identity}", {}).setdefault(join.actor, join)
+    return ((what, joins) for what, joins in shown.items() if len(joins) > 1)
 
 
 def _forged(evidence: Evidence) -> dict[str, Operation[JoinValue]]:

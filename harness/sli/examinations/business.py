@@ -24,6 +24,7 @@ from harness.sli.sold_out import nothing_left_s, seen_empty, told_in_line
 
 _SHARES: Final = ((0.5, "half"), (0.9, "90_percent"), (1.0, "all"))
 _WORDS: Final = {"half": "half of it", "90_percent": "90 % of it", "all": "all of it"}
+_TAKEN: Final = "their access code, or who they are, had let another in"
 _FOR_NOTHING: Final = "they waited for nothing"
 
 
@@ -95,6 +96,8 @@ def _empty_handed(seen: Observations) -> Iterator[Figure]:
         yield figure(
             "not_drawn", "Of these, not drawn by lot", undrawn, "fans", len(empty), "as the sale's rule has it"
         )
+    if away := seen.history.turned_away:
+        yield figure("turned_away", "Others, turned away at the entrance", len(away), "fans", len(found), _TAKEN)
     waits_s = _waits_s(empty, shown)
     yield figure("learnt", "Of these, saw that nothing was left", len(waits_s), "fans", len(empty))
     for share, words in ((0.5, "median"), (0.95, "p95")):

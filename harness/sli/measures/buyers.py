@@ -1,8 +1,8 @@
 """Measures buyers: fans who wanted to buy, fans who were told of a ticket, and fans for whom seats were left.
 
-A fan counts as wanting to buy when the fan joins the line, looks at the map, asks for seats or pays. Two groups of fans
-do not count: fans who gave back or abandoned every hold that they got without trying to pay, and fans who paid only
-with a card that is declined on purpose.
+A fan counts as wanting to buy when the fan joins the line, looks at the map, asks for seats or pays. Three groups of
+fans do not count: fans who gave back or abandoned every hold that they got without trying to pay, fans who paid only
+with a card that is declined on purpose, and fans whose access code or identity had let another fan in.
 """
 
 from __future__ import annotations
@@ -75,9 +75,10 @@ def buyers(seen: Observations) -> Iterator[Buyer]:
     good = {pay.actor for pay in history.pays if not pay.value.declined_on_purpose}
     left_empty = _left_empty(seen)
     sold_out = _sold_out(history)
+    away = history.turned_away
     for actor, t_came_s in sorted(came.items(), key=lambda item: item[1]):
         changed_their_mind = (actor in chose or actor in pays) and actor not in good
-        if changed_their_mind and actor not in told:
+        if (changed_their_mind and actor not in told) or actor in away:
             continue
         yield Buyer(
             actor=actor,

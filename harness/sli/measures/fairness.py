@@ -20,14 +20,14 @@ _ENOUGH: Final = 0.95
 def queue_admission_rate_per_s(seen: Observations) -> Measured:
     """Fans admitted per second, from the first admission until 95 % of the fans who had asked to join were in.
 
-    Fans whose lot was not drawn are left out.
+    Fans whose lot was not drawn are left out, and so are those whose access code or identity had let another fan in.
 
     The last 5 % are left out so that a few stragglers do not decide the rate. When more fans than these were never
     admitted, the time runs on for as long as they waited: a queue that admits nobody while fans wait has a rate of 0
     per second. It ends when fans are told in the line that nothing is left, if a map showed so too.
     """
     came, admitted = _first(seen.history.joins, at_end=False), _first(seen.history.enters.ok, at_end=True)
-    waited = came.keys() - admitted.keys() - seen.history.not_drawn
+    waited = came.keys() - admitted.keys() - seen.history.not_drawn - seen.history.turned_away
     times = sorted(admitted.values())
     if not times:
         note = f"{len(waited):,} fans waited and nobody was admitted" if waited else ""

@@ -55,14 +55,15 @@ def time_to_first_position_p95_s(seen: Observations) -> Samples:
     stream.
 
     A message without a position, as before a draw of lots, does not count. A fan who saw none of the three counts as
-    waiting to the end of the run. Users of other kinds count when they join the line.
+    waiting to the end of the run. Users of other kinds count when they join the line. Fans who were turned away,
+    because their access code or identity had let another in, are left out.
     """
     requests, events = seen.requests, seen.events
     queueing = pc.is_in(requests["step"], value_set=pa.array(["queue_page", "join"]))
     named = pc.not_equal(requests["actor"], "")  # the user of a condensed request is not known
     sent = requests.filter(pc.and_(queueing, named)).select(["actor", "kind", "step", "t_intended_s"]).to_pandas()
-    in_line = sent.loc[(sent["kind"] == "fan") | (sent["step"] == "join"), "actor"].unique()
-    came = sent.groupby("actor")["t_intended_s"].min().loc[in_line].sort_index()
+    in_line = set(sent.loc[(sent["kind"] == "fan") | (sent["step"] == "join"), "actor"]) - seen.history.turned_away
+    came = sent.groupby("actor")["t_intended_s"].min().loc[sorted(in_line)]
     position = pc.and_(pc.equal(events["event"], "position"), pc.is_valid(events["value"]))
     told = pc.or_(position, pc.is_in(events["event"], value_set=pa.array(["admitted", "refused"])))
     first = events.filter(told).select(["actor", "t_s"]).to_pandas().groupby("actor")["t_s"].min()

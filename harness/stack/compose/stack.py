@@ -24,7 +24,7 @@ import msgspec
 import requests
 from docker.models.containers import Container
 
-from harness.errors import EnvironmentProblem
+from harness.errors import EnvironmentProblem, InputError
 from harness.processes.managed import last_line
 from harness.processes.ports import HOST, require_free
 from harness.record.schema import Anomaly, ProcessInfo
@@ -175,6 +175,9 @@ class ComposeStack(RaisedStack):
         return tuple(found)
 
     def __enter__(self) -> Self:
+        if self._on_sale.codes:
+            hint = "leave --stack out"
+            raise InputError("access codes are for the embedded stack only", key="on_sale.codes", hint=hint)
         if self._booking_port:
             require_free(self._booking_port)
         self._engine = engine()

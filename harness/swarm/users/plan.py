@@ -33,6 +33,7 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     `drops_stream`: once told of their position, the fan leaves the stream and comes back with the ticket.
     `takes_fewer`: where no seats are free for the whole party, the fan takes as many as there are.
     `looks_again_s`: when nothing is left, the fan looks again so often for what comes back; null: leaves at once.
+    `code_no`: which of the access codes of the sale they come with, where it asks for one; null: an invented one.
     """
 
     actor: str
@@ -50,6 +51,7 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     takes_fewer: bool = False
     join_pause_s: float = 0.0
     looks_again_s: float | None = None
+    code_no: int | None = None
 
     @property
     def goes_over_limit(self) -> bool:
@@ -132,6 +134,7 @@ def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
         looks_again_s=_looks_again_s(Random(f"returns:{seed}:{index}"), journey),
         patience_s=_patience_s(f"fan:{seed}:{index}", journey),
         join_pause_s=_log_normal_s(Random(f"join:{seed}:{index}"), journey.join_pause_s, journey.think_sigma),
+        code_no=_code_no(journey.shared_code_ratio, index),
         thinks_s=tuple(_think_s(random, journey) for _ in range(_THINKS)),
         rolls=_rolls(random),
     )
@@ -148,6 +151,7 @@ def bot_plan(load: Load, seed: int, index: int) -> BotPlan:
         identity=f"reseller-{random.randrange(_RESELLERS)}" if over_limit else f"person-{actor}",
         device=_FARM if tactic is Tactic.SHARE_DEVICE else actor,
         tactic=tactic,
+        code_no=_code_no_of_bot(tactic, load.fans, index),
         party_size=_largest_party(load.journey),
         aims_hot=True,
         abandons=False,
@@ -234,6 +238,21 @@ def _pair(ratio: float, index: int) -> int | None:
         return None
     number, place = divmod(index, max(2, round(2 / ratio)))
     return number if place < 2 else None
+
+
+def _code_no(shared_ratio: float, index: int) -> int:
+    """Each fan has a code of their own, but the second of a pair who share one comes with that of the first.
+
+    Such pairs are the last two out of every 2 / `shared_ratio` fans.
+    """
+    period = max(2, round(2 / shared_ratio)) if shared_ratio > 0 else 0
+    return index - 1 if period and index % period == period - 1 else index
+
+
+def _code_no_of_bot(tactic: Tactic, fans: int, index: int) -> int | None:
+    if tactic is Tactic.GUESS_CODE:
+        return None
+    return index % fans if tactic is Tactic.SHARE_CODE and fans else fans + index
 
 
 def _repeats(ratio: float, index: int) -> bool:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,8 +19,9 @@ from target.bugs import catalogue, parts
 from target.http.tickets import Pass, Ticket, TokenError
 from target.orders import Order, OrderState
 from target.orders.saga import KeyReusedError
+from target.queue.access_codes import CodeRefusedError
 from target.queue.rate_policy import FixedRate
-from target.queue.waiting_room import EntryRefusedError
+from target.queue.waiting_room import CodeSpentError, EntryRefusedError, SecondPlaceError
 from target.seats import PurchaseLimitError, SeatLog, SeatsTakenError
 from target.seats.routes import HoldRequest
 from target.seats.seat_log import SeatChange
@@ -402,6 +404,42 @@ def test_stream_is_place_puts_who_opens_the_stream_again_at_the_end(
         assert list((await context.room.positions(["a"])).of) == [position]
 
     with_bug(bug, scene)
+
+
+@pytest.mark.parametrize("bug", ["code_reused", ""])
+def test_code_reused_lets_a_code_in_twice(with_bug: Callable[..., None], bug: str) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        await room.join("a", "a", code="c1")
+        with contextlib.nullcontext() if bug else pytest.raises(CodeSpentError):
+            await room.join("b", "b", code="c1")
+
+    with_bug(bug, scene)
+
+
+@pytest.mark.parametrize("bug", ["codes_believed", ""])
+def test_codes_believed_takes_an_invented_code(with_bug: Callable[..., None], bug: str, tmp_path: Path) -> None:
+    (tmp_path / "codes").write_text("GOOD-1\n")
+
+    async def scene(booth: Booth) -> None:
+        entrance = booth.context.entrance
+        assert entrance.code_of(" good-1 ")
+        for shown in ("BAD-1", ""):
+            with contextlib.nullcontext() if bug else pytest.raises(CodeRefusedError):
+                entrance.code_of(shown)
+
+    with_bug(bug, scene, codes=str(tmp_path / "codes"))
+
+
+@pytest.mark.parametrize("bug", ["second_place", ""])
+def test_second_place_queues_an_identity_twice(with_bug: Callable[..., None], bug: str) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        await room.join("phone", "ann")
+        with contextlib.nullcontext() if bug else pytest.raises(SecondPlaceError):
+            await room.join("laptop", "ann")
+
+    with_bug(bug, scene, places_per_identity=1)
 
 
 @pytest.mark.parametrize(("bug", "first"), [("lifo_admission", "c"), ("", "a")])

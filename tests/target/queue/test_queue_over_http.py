@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from target.http.tickets import Signer
 from target.queue import WaitingRoom
+from target.queue.access_codes import AccessCodes
 from target.seats import Inventory, load
+from target.settings import SettingsError
 from target.storage.keys import Keys
 from target.storage.redis import RedisStore
 from tests.target.conftest import Valkey, eventually, free_port
@@ -203,3 +206,39 @@ def test_bad_bodies_are_refused(booking: Server, body: object, status: int) -> N
     assert answer.status == status
     assert answer.json["status"] == status
     assert booking.ask("GET", "/nothing/here").headers["content-type"] == "application/problem+json"
+
+
+def test_an_access_code_is_asked_for_and_lets_one_fan_in(mortal_valkey: Valkey, tmp_path: Path) -> None:
+    load_event(mortal_valkey)
+    (tmp_path / "codes").write_text("ONE-1\nTWO-2\n")
+    nowhere = f"postgresql://127.0.0.1:{free_port()}/none"
+
+    with running(
+        "booking", redis_url=mortal_valkey.url, primary_dsn=nowhere, replica_dsn=nowhere, codes=tmp_path / "codes"
+    ) as booking:
+
+        def shows(fan: str, **code: str) -> Answer:
+            return booking.ask("POST", QUEUE, {"fan": fan, "identity": fan}, **code)
+
+        assert [shows("a").status, shows("a", **{"Access-Code": "NONE"}).status] == [403, 403]
+        first = shows("a", **{"Access-Code": "one-1"})
+        assert (first.status, first.json["position"]) == (201, 1)
+        assert [shows(fan, **{"Access-Code": "ONE-1"}).status for fan in ("b", "a")] == [409, 200]
+        mortal_valkey.kill()
+        parked = [shows(fan, **{"Access-Code": "TWO-2"}) for fan in ("c", "d")]
+        assert [place.status for place in parked] == [202, 202]
+        mortal_valkey.start()
+        load_event(mortal_valkey)
+        with EventStream(booking.port, str(parked[0].json["ticket"])) as stream:
+            eventually(lambda: "position" in stream.names(), why="the place of the first")
+        with EventStream(booking.port, str(parked[1].json["ticket"])) as stream:
+            eventually(lambda: stream.ended, why="the end of the other's stream")
+            assert stream.names()[-1] == "refused"
+
+
+def test_a_file_of_codes_that_cannot_be_used_ends_the_process_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "codes").write_text("\n")
+    with pytest.raises(SettingsError, match="it has no codes"):
+        AccessCodes.of_file(str(tmp_path / "codes"))
+    with pytest.raises(SettingsError, match="TARGET_CODES"):
+        AccessCodes.of_file(str(tmp_path / "none"))

@@ -12,7 +12,13 @@ import pytest
 from target.http.tickets import Ticket
 from target.queue import SaleSignal, WaitingRoom
 from target.queue.rules import Rules
-from target.queue.waiting_room import EntryRefusedError, ForeignPlaceError, JoinState
+from target.queue.waiting_room import (
+    CodeSpentError,
+    EntryRefusedError,
+    ForeignPlaceError,
+    JoinState,
+    SecondPlaceError,
+)
 from target.seats import Inventory, load
 from target.storage.keys import Keys
 from target.storage.redis import NotReadyError, RedisStore
@@ -268,3 +274,60 @@ def test_nobody_joins_before_the_event_is_loaded(valkey: Valkey) -> None:
                 await attempt
 
     run(valkey, test, loaded=False)
+
+
+def code_ticket(fan: str, code: str, joined_us: int) -> Ticket:
+    return Ticket("e1", fan, fan, joined_us, time.time() + 60, "", code)
+
+
+def test_an_access_code_lets_one_fan_in_also_over_a_loss_of_data(valkey: Valkey) -> None:
+    async def test(room: WaitingRoom) -> None:
+        mine = await room.join("a", "a", code="c1")
+        for _ in range(2):  # also when it is asked again
+            with pytest.raises(CodeSpentError):
+                await room.join("b", "b", code="c1")
+        assert (await room.join("a", "a", code="c1")).position == 1
+        assert (await room.join("b", "b", code="c2")).position == 2
+        await room._redis.command("DEL", KEYS.codes, KEYS.fans, KEYS.queue)
+        await room.rejoin(code_ticket("a", "c1", mine.joined_us))
+        with pytest.raises(CodeSpentError):
+            await room.join("thief", "thief", code="c1")
+
+    run(valkey, test)
+
+
+def test_of_two_tickets_that_were_given_for_one_code_while_redis_was_away_one_counts(valkey: Valkey) -> None:
+    async def test(room: WaitingRoom) -> None:
+        tickets = [code_ticket(fan, "c1", room.stamp()) for fan in ("a", "b")]
+        await room.rejoin(tickets[0])
+        with pytest.raises(CodeSpentError):
+            await room.rejoin(tickets[1])
+        assert list((await room.positions(["a", "b"])).of) == [1, -1]
+
+    run(valkey, test)
+
+
+def test_whoever_is_refused_for_another_reason_does_not_take_the_code(valkey: Valkey) -> None:
+    async def test(room: WaitingRoom) -> None:
+        await room.join("a", "a", device="phone")
+        with pytest.raises(ForeignPlaceError):
+            await room.join("a", "a", device="thief", code="c1")
+        assert (await room.join("b", "b", code="c1")).position == 2
+
+    run(valkey, test)
+
+
+def test_an_identity_gets_one_place_where_the_rules_say_so(valkey: Valkey) -> None:
+    async def test(room: WaitingRoom) -> None:
+        await room.join("phone", "ann")
+        await room.join("laptop", "ann")  # without the rule
+        one_each = WaitingRoom(room._redis, KEYS, Rules(places_per_identity=1))
+        await one_each.join("p", "bob")
+        with pytest.raises(SecondPlaceError):
+            await one_each.join("l", "bob")
+        assert (await one_each.join("p", "bob")).position == 3
+        await admit(one_each, 3)
+        with pytest.raises(SecondPlaceError):
+            await one_each.join("l", "bob")
+
+    run(valkey, test)

@@ -123,3 +123,53 @@ def test_a_probe_without_an_answer_is_unknown() -> None:
     builder.operation(0, "probe", "no pass", {"seats": []}, 90.0, None, "unknown", "timeout", actor="prober")
     result = bypass(builder)
     assert (result.status, result.unknowns) == (Status.UNKNOWN, 1)
+
+
+def with_code(builder: RunBuilder, fan: int, code: str, *, let_in: bool, join: str = "ok", ticket: str = "") -> None:
+    name, t_s = f"fan-{fan:04d}", fan * 10.0
+    value = {"code": code, "ticket": ticket, "position": 1 if join == "ok" else None}
+    error = "" if join == "ok" else "turned_away"
+    builder.operation(fan, "join", name, value, t_s, None if join == "unknown" else t_s + 0.5, join, error)
+    if let_in:
+        builder.operation(fan, "enter", name, {"admission_no": fan}, t_s + 1, t_s + 1.5)
+        builder.operation(fan, "hold", f"h-{fan}", {"seats": [f"101-A-{fan}"], "ttl_s": 8.0}, t_s + 2, t_s + 2.5)
+
+
+def test_an_access_code_lets_one_fan_in() -> None:
+    builder = empty()
+    with_code(builder, 1, "a1", let_in=True)
+    with_code(builder, 2, "a1", let_in=False, join="fail")
+    with_code(builder, 3, "a1", let_in=False, join="unknown")
+    with_code(builder, 4, "b2", let_in=True)
+    result = bypass(builder)
+    assert (result.status, result.chances) == (Status.HELD, 1)
+    with_code(builder, 5, "a1", let_in=True)
+    result = bypass(builder)
+    assert result.status is Status.VIOLATED
+    assert result.violations[0].summary == "2 fans were let in with the access code a1, which lets one in"
+    assert [step.actor for step in result.violations[0].history] == ["fan-0001", "fan-0001", "fan-0005", "fan-0005"]
+
+
+def test_an_invented_code_lets_nobody_in() -> None:
+    builder = empty()
+    with_code(builder, 1, "zz", let_in=False, join="fail", ticket="invented code")
+    assert (bypass(builder).status, bypass(builder).chances) == (Status.UNKNOWN, 1)  # nobody was granted anything
+    with_code(builder, 2, "zz", let_in=True, ticket="invented code")
+    result = bypass(builder)
+    assert [one.summary for one in result.violations] == ["fan-0002 got to a hold with an invented code"]
+
+
+@pytest.mark.parametrize(("places", "status"), [(0, Status.HELD), (1, Status.VIOLATED)])
+def test_an_identity_lets_one_fan_in_where_the_sale_says_so(places: int, status: Status) -> None:
+    builder = empty()
+    scenario = dict(builder.run.scenario)
+    scenario["on_sale"] = dict(scenario["on_sale"]) | {"places_per_identity": places}  # type: ignore[call-overload]
+    builder.changed(scenario=scenario)
+    came(builder, 1)
+    came(builder, 2)
+    came(builder, 3, join="fail", enter="", hold="")
+    for row in builder.tables["operations"]:
+        row["identity"] = "ann"
+    probed(builder, "no pass", "fail")
+    result = bypass(builder)
+    assert (result.status, result.chances) == (status, 1 + 2 * places)
