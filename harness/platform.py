@@ -334,6 +334,17 @@ class HasTwin(Protocol):
 
 
 @runtime_checkable
+class HasTabs(Protocol):
+    """A fan's session that can be followed in further tabs of the browser. Sessions need not."""
+
+    def tab(self) -> FanSession:
+        """The same fan with the same ticket, over a connection of its own; what it is told of the queue is not noted.
+
+        To be closed by the caller.
+        """
+
+
+@runtime_checkable
 class CanLose(Protocol):
     """A fan's session that can lose the answer to its next purchase, where it can look afterwards what came of it."""
 

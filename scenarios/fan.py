@@ -18,6 +18,7 @@ from harness.platform import (
     Call,
     CanLose,
     FanSession,
+    HasTabs,
     HasTwin,
     Hold,
     Order,
@@ -34,7 +35,7 @@ from harness.platform import (
 from harness.record.schema import NOT_DRAWN, TURNED_AWAY, Outcome
 from harness.scenario.codes import INVENTED, read_codes
 from harness.swarm.recording.clock import ReleaseInstant
-from harness.swarm.users.plan import Dice, FanPlan, fan_plan
+from harness.swarm.users.plan import Dice, FanPlan, Reload, fan_plan
 from harness.swarm.users.user import DONE, Pace, RehearsalUser
 from scenarios.offer import REFERENCE, Offer
 from scenarios.pool_choice import choose_pool
@@ -171,6 +172,10 @@ class Visit:
         self._thinks = Dice(plan.thinks_s)
         self._leaves_s = t0_s + plan.patience_s
         self._drops_stream = plan.drops_stream
+        self._reloads = iter(plan.page_reloads)
+        self._reload: Reload | None = None
+        self._reload_at_s = 0.0
+        self._reloads_now = False
         self._tries = 0  # to hold or choose
         self._chosen: frozenset[str] = frozenset()
         self._refused: frozenset[str] = frozenset()  # of what was chosen
@@ -206,7 +211,9 @@ class Visit:
             self._at("join")
             pause_s = self._plan.join_pause_s
             self._insist(self._session.join, self._pace.after(pause_s) if pause_s else self._pace.at_once())
-            if not self._is_called_in():
+            with self._in_tabs():
+                called_in = self._is_called_in()
+            if not called_in:
                 continue
             self._at("enter")
             entered = self._try(self._session.enter, self._pace.at_once())
@@ -221,6 +228,7 @@ class Visit:
     def _is_called_in(self) -> bool:
         """Follow the positions to the end; a lost stream is opened again, the place is kept. False: it has expired."""
         self._at("positions")
+        self._begin_to_wait()
         call = self._pace.at_once()
         while True:
             answer = self._session.positions(call)
@@ -230,6 +238,9 @@ class Visit:
                 last = self._last_news(answer.value)
                 if last is not None and last.kind is QueueNewsKind.ADMITTED:
                     return True
+                if self._reloads_now:
+                    call = self._load_again()
+                    continue
                 refused = last.error if last is not None else ""
                 lost_s, asked_s = monotonic(), answer.value.reconnect_s
                 call = Call(t_intended_s=lost_s)
@@ -253,12 +264,45 @@ class Visit:
                 if news.kind is QueueNewsKind.SOLD_OUT and self._plan.looks_again_s is None:
                     raise SoldOutError
                 self._require_patience(monotonic())
-                if self._drops_stream:
+                self._reloads_now = self._reload is not None and monotonic() >= self._reload_at_s
+                if self._drops_stream or self._reloads_now:
                     self._drops_stream = False
                     break
         finally:
             stream.close()
         return None
+
+    def _begin_to_wait(self) -> None:
+        """Until the fan loses patience with the page, if they do."""
+        self._reloads_now, self._reload = False, next(self._reloads, None)
+        if self._reload is not None:
+            self._reload_at_s = monotonic() + self._reload.after_s
+
+    def _load_again(self) -> Call:
+        """The page once more, and a place once more where the browser has lost the ticket; then the stream."""
+        reload = self._reload
+        self._pace.completed(monotonic())
+        self._at("queue_page")
+        self._insist(self._session.queue_page, self._pace.at_once())
+        if reload is not None and reload.forgets:
+            self._at("join")
+            self._insist(self._session.join, self._pace.at_once())
+        self._at("positions")
+        self._begin_to_wait()
+        return self._pace.at_once()
+
+    @contextmanager
+    def _in_tabs(self) -> Iterator[None]:
+        """With the queue open in further tabs, where the fan has some and the session can; they only look on."""
+        session = self._session
+        tabs = [session.tab() for _ in range(self._plan.tabs)] if isinstance(session, HasTabs) else []
+        looking = [gevent.spawn(_look_on, tab) for tab in tabs]
+        try:
+            yield
+        finally:
+            gevent.killall(looking)
+            for tab in tabs:
+                tab.close()
 
     # The seats.
 
@@ -432,6 +476,19 @@ class Visit:
     def _require_patience(self, until_s: float) -> None:
         if until_s > self._leaves_s:
             raise OutOfPatienceError
+
+
+def _look_on(tab: FanSession) -> None:
+    """Follow the queue in another tab until its stream ends; nobody opens it again."""
+    answer = tab.positions(Call(t_intended_s=monotonic()))
+    if answer.value is None:
+        return
+    try:
+        for news in answer.value:
+            if news.kind in {QueueNewsKind.ADMITTED, QueueNewsKind.REFUSED}:
+                return
+    finally:
+        answer.value.close()
 
 
 def _leaving(error: str) -> OutOfPatienceError:

@@ -15,9 +15,9 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """See the module. The defaults are the reference system's.
 
     `limit`: tickets that one order may have, where the platform's own rules say so; 0: nobody said. Identities that
-    several fans share are known to the reference system only; elsewhere each fan has an account of their own, and
-    whoever goes over the limit asks for too many at once. `repeats_entry`: who comes in a second time, as after a lost
-    answer, gets the same answer again.
+    several fans share are known to the reference system only; elsewhere each fan has an account of their own. There,
+    and where an identity gets one place in the queue, whoever goes over the limit asks for too many at once.
+    `repeats_entry`: who comes in a second time, as after a lost answer, gets the same answer again.
     """
 
     has_queue: bool = True
@@ -28,6 +28,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     shows_orders: bool = True
     shares_identities: bool = True
     repeats_entry: bool = True
+    one_place_each: bool = False
     limit: int = 0
     standing_ratio: float = 0.0
 
@@ -35,6 +36,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, capabilities: Collection[Capability], scenario: Scenario) -> Offer:
         """What this platform offers in this scenario."""
         own = scenario.platform
+        one_place_each = own is None and scenario.on_sale.places_per_identity == 1
         return cls(
             has_queue=Capability.QUEUE in capabilities,
             has_seats=Capability.SEATS in capabilities,
@@ -44,7 +46,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
             shows_orders=Capability.LOOKUP in capabilities,
             shares_identities=own is None,
             repeats_entry=own is None,
-            limit=own.rules.tickets_at_once if own else 0,
+            one_place_each=one_place_each,
+            limit=own.rules.tickets_at_once if own else scenario.on_sale.purchase_limit if one_place_each else 0,
             standing_ratio=scenario.load.journey.standing_ratio,
         )
 
@@ -54,7 +57,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
     def identity_of(self, plan: FanPlan) -> str:
         """Who the platform takes the fan for."""
-        return plan.identity if self.shares_identities else plan.actor
+        alone = not self.shares_identities or (self.one_place_each and plan.goes_over_limit)
+        return plan.actor if alone else plan.identity
 
     def first_wish(self, plan: FanPlan) -> int:
         """How many tickets the fan asks for first."""

@@ -105,6 +105,11 @@ class Journey(_Section, frozen=True):
     standing_ratio: Ratio = 0.5  # where a sale has seats and pools: want tickets of a pool
     over_limit_ratio: Ratio = 0.05  # pairs of fans who are one identity and want the largest party each
     shared_code_ratio: Ratio = 0.0  # pairs of fans who come with one access code
+    reload_ratio: Ratio = 0.0  # load the queue page again and again while they wait
+    reload_after_s: Positive = 3.0  # how long those have patience with it, the median of a log-normal one
+    lost_ticket_ratio: Ratio = 0.3  # of those reloads: the browser has forgotten the ticket, and the fan joins again
+    tabs_ratio: Ratio = 0.0  # have the queue open in one to three further tabs
+    second_device_ratio: Ratio = 0.0  # pairs of fans who are one person on two devices
     repeat_payment_ratio: Ratio = 0.05  # post their payment again under the same idempotency key, once it is answered
 
 

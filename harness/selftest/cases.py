@@ -34,7 +34,14 @@ OCCASIONS: Final[
 ] = {  # what a bug needs instead of a quiet run, to show whatever the seed
     "limit_per_session": ("--no-chaos", "--users", "50", "--bots", "45"),  # resellers who come to hold more than once
     "codes_believed": ("--no-chaos", "--set", "load.tactics={guess_code: 1}"),
-    "second_place": ("--no-chaos", "--set", "on_sale.places_per_identity=1"),
+    "reload_is_new": ("--no-chaos", "--set", "load.journey.reload_ratio=0.5", "--set", "load.journey.reload_after_s=1"),
+    "second_place": (
+        "--no-chaos",
+        "--set",
+        "on_sale.places_per_identity=1",
+        "--set",
+        "load.journey.second_device_ratio=0.2",
+    ),
     "parked_dropped": ("--bots", "0"),  # the database goes away while fans pay
     "line_by_name": ("--set", LOSS_OF_REDIS),
     "line_forgotten": ("--set", LOSS_OF_REDIS, "--set", "duration_s=20"),  # who is forgotten must be seen to wait

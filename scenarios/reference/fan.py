@@ -72,6 +72,7 @@ class ReferenceFanSession:
         self._ticket = b""
         self._pass = b""
         self.last_event_id = ""
+        self._is_noted = True
         self._prices_cents: dict[str, int] = {}  # as the layout that this fan read shows them
 
     @property
@@ -92,6 +93,12 @@ class ReferenceFanSession:
         twin = ReferenceFanSession(self._client.another(), self._recorder, self._person, self._event, self._shared)
         twin._pass = self._pass
         return twin
+
+    def tab(self) -> ReferenceFanSession:
+        """The same fan with the same ticket, over a connection of its own; its stream is not noted."""
+        tab = self.twin()
+        tab.ticket, tab._ticket, tab._is_noted = self.ticket, self._ticket, False
+        return tab
 
     def close(self) -> None:
         """Drop the connection."""
@@ -134,7 +141,7 @@ class ReferenceFanSession:
         body = _encode({"fan": person.actor, "identity": person.identity})
         headers += self._device + self._code + api.JSON_BODY
         response = self._client.call(api.JOIN, f"{self._base}/queue", operation.call, headers, body)
-        answer = _read(response, api.JoinAnswer)
+        answer = _read(response, api.JoinAnswer, 200, 201, 202)
         if answer is None:
             return _ended(operation, response, errors={409: TURNED_AWAY}, final=response.status in (401, 403, 409, 422))
         self.ticket = answer.ticket
@@ -269,6 +276,8 @@ class ReferenceFanSession:
         error: str = "",
     ) -> None:
         """One row of EVENTS. `event_id` is `epoch:number`."""
+        if not self._is_noted:
+            return
         epoch, _, number = event_id.rpartition(":")
         seq = int(number) if number.isdecimal() and len(number) <= _DIGITS_MAX else None
         self._recorder.saw(

@@ -288,6 +288,12 @@ _ALL: Final = (
         _room(parts.RoomyRoom),
     ),
     Bug(
+        "reload_is_new",
+        "queue_order",
+        "whoever loads the page again without the ticket has lost the place, and begins at the end",
+        _room(parts.ImpatientRoom),
+    ),
+    Bug(
         "lifo_admission",
         "queue_order",
         "who came last is let in first",

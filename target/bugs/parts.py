@@ -273,6 +273,17 @@ class TrustingCodes(AccessCodes):
         return device_digest(spelled(code))
 
 
+class ImpatientRoom(WaitingRoom):
+    """Puts a waiting fan who joins again, having lost the ticket, at the end of the line."""
+
+    async def join(self, fan: str, identity: str, *, device: str = "", code: str = "") -> QueuePlace:
+        """See the class."""
+        queue, fans = self._join_keys[2:4]
+        if await self._redis.command("ZREM", queue, fan):
+            await self._redis.command("HDEL", fans, fan)
+        return await super().join(fan, identity, device=device, code=code)
+
+
 class RoomyRoom(WaitingRoom):
     """Gives an identity as many places as it asks for, whatever the rules say."""
 

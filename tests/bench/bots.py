@@ -91,12 +91,12 @@ def who_came() -> Counter[str]:
 
 def table(figures: dict[str, dict[str, object]]) -> str:
     """The table of docs/bots.md."""
-    kinds = [FANS, *(tactic.value for tactic in Tactic)]
+    came = who_came()
+    kinds = [FANS, *(tactic.value for tactic in Tactic if came[tactic.value])]
     lines = [
         f"| Turned off | Bots' share of the seats | {' | '.join(kind.replace('_', ' ') for kind in kinds)} |",
         f"|---|---|{'---|' * len(kinds)}",
     ]
-    came = who_came()
     lines.append(f"| *(who came)* | | {' | '.join(f'*{came[kind]}*' for kind in kinds)} |")
     for name, row in figures.items():
         seats = row["seats"]

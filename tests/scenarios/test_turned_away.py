@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from time import monotonic
 
+import msgspec
 import pytest
 
 from harness.adapter.errors import Admitted, Refused
 from harness.record.schema import Outcome
 from harness.scenario import Journey, OwnPlatform, Scenario
 from harness.swarm.recording.clock import ReleaseInstant
-from harness.swarm.users.plan import fan_plan
+from harness.swarm.users.plan import Reload, fan_plan
 from tests.harness.adapter.shop import Shop
 from tests.harness.adapter.test_session import person, raised
 from tests.harness.adapter.test_waiting import Queueing, shop_of
@@ -45,16 +46,15 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_TOKEN", "swordfish")
 
 
-def visited(*said: str) -> tuple[str, list[str]]:
+def visited(*said: str, reloads: tuple[Reload, ...] = (), base: type[Queueing] = Refusing) -> tuple[str, list[str]]:
     """How the visit ended, and the verbs that were operations."""
-    kind = shop_of(type("Said", (Refusing,), {"said": said}))
+    kind = shop_of(type("Said", (base,), {"said": said}))
     own = OwnPlatform(adapter="a.py:A", url="http://127.0.0.1:1")
     scenario = Scenario(name="own", description="", duration_s=60.0, platform=own)
     with raised(Shop(), kind) as (platform, recorder):
         session = platform.fan_session(person())
-        visit = Visit(
-            session, fan_plan(CALM, 1, 0), monotonic(), lambda _: None, offer=Offer.of(kind.capabilities, scenario)
-        )
+        plan = msgspec.structs.replace(fan_plan(CALM, 1, 0), page_reloads=reloads)
+        visit = Visit(session, plan, monotonic(), lambda _: None, offer=Offer.of(kind.capabilities, scenario))
         try:
             ended = visit.run()
         except OutOfPatienceError as gone:
@@ -74,5 +74,22 @@ def test_a_fan_who_is_refused_for_good_leaves_at_once() -> None:
 
 def test_a_fan_whose_place_has_expired_takes_a_new_one() -> None:
     ended, done = visited("expired")
+    assert ended in (DONE, LEFT)
+    assert done[:3] == ["join", "join", "enter"]
+
+
+def test_a_fan_who_loads_the_page_again_joins_again_where_the_ticket_is_lost() -> None:
+    """Each of the first looks is news, at which the fan has lost patience."""
+
+    class Slow(Queueing):
+        poll_s = 0.01
+
+        def place(self) -> int | None:
+            self.looks = getattr(self, "looks", 0) + 1
+            if self.looks > 4:
+                raise Admitted
+            return 5 - self.looks
+
+    ended, done = visited(reloads=(Reload(0.0, True), Reload(0.0, False)), base=Slow)
     assert ended in (DONE, LEFT)
     assert done[:3] == ["join", "join", "enter"]

@@ -22,8 +22,17 @@ _GIVES_WAY_AFTER: Final = 100  # plans, some 10 ms
 _ROLLS: Final = 32
 _RESELLERS: Final = 3  # identities that all over-limit bots buy for
 _RELOADS_MAX: Final = 3
+_TABS_MAX: Final = 3
+_IMPATIENT_RELOADS: Final = 12
 _HOUSEHOLD: Final = "household-"
 _FARM: Final = "farm"  # the device of all that share one
+
+
+class Reload(msgspec.Struct, frozen=True, gc=False):
+    """The queue page is loaded again after so long; `forgets`: the browser has lost the ticket by then."""
+
+    after_s: float
+    forgets: bool
 
 
 class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +42,8 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     `drops_stream`: once told of their position, the fan leaves the stream and comes back with the ticket.
     `takes_fewer`: where no seats are free for the whole party, the fan takes as many as there are.
     `looks_again_s`: when nothing is left, the fan looks again so often for what comes back; null: leaves at once.
+    `page_reloads`: how the fan loads the queue page again while they wait, one after another. `tabs`: so many more
+    follow the queue too.
     `code_no`: which of the access codes of the sale they come with, where it asks for one; null: an invented one.
     """
 
@@ -52,6 +63,8 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     join_pause_s: float = 0.0
     looks_again_s: float | None = None
     code_no: int | None = None
+    page_reloads: tuple[Reload, ...] = ()
+    tabs: int = 0
 
     @property
     def goes_over_limit(self) -> bool:
@@ -123,7 +136,7 @@ def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
     leaving = random.random()
     return FanPlan(
         actor=f"fan-{index:06d}",
-        identity=f"person-{index:06d}",
+        identity=f"person-{_partner(journey.second_device_ratio, index):06d}",
         party_size=random.choices(list(journey.party_sizes), list(journey.party_sizes.values()))[0],
         aims_hot=random.random() < journey.hot_section_ratio,
         abandons=leaving < journey.abandon_hold_ratio,
@@ -134,7 +147,9 @@ def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
         looks_again_s=_looks_again_s(Random(f"returns:{seed}:{index}"), journey),
         patience_s=_patience_s(f"fan:{seed}:{index}", journey),
         join_pause_s=_log_normal_s(Random(f"join:{seed}:{index}"), journey.join_pause_s, journey.think_sigma),
-        code_no=_code_no(journey.shared_code_ratio, index),
+        code_no=_partner(journey.shared_code_ratio, index),
+        page_reloads=_reloads(Random(f"reloads:{seed}:{index}"), journey),
+        tabs=_tabs(Random(f"tabs:{seed}:{index}"), journey.tabs_ratio),
         thinks_s=tuple(_think_s(random, journey) for _ in range(_THINKS)),
         rolls=_rolls(random),
     )
@@ -240,13 +255,29 @@ def _pair(ratio: float, index: int) -> int | None:
     return number if place < 2 else None
 
 
-def _code_no(shared_ratio: float, index: int) -> int:
-    """Each fan has a code of their own, but the second of a pair who share one comes with that of the first.
+def _partner(ratio: float, index: int) -> int:
+    """Whose code, or whose person, the fan is: their own, but the second of a pair is that of the first.
 
-    Such pairs are the last two out of every 2 / `shared_ratio` fans.
+    Such pairs are the last two out of every 2 / `ratio` fans.
     """
-    period = max(2, round(2 / shared_ratio)) if shared_ratio > 0 else 0
+    period = max(2, round(2 / ratio)) if ratio > 0 else 0
     return index - 1 if period and index % period == period - 1 else index
+
+
+def _reloads(random: Random, journey: Journey) -> tuple[Reload, ...]:
+    if random.random() >= journey.reload_ratio:
+        return ()
+    return tuple(
+        Reload(
+            _log_normal_s(random, journey.reload_after_s, journey.think_sigma),
+            random.random() < journey.lost_ticket_ratio,
+        )
+        for _ in range(_IMPATIENT_RELOADS)
+    )
+
+
+def _tabs(random: Random, ratio: float) -> int:
+    return random.randint(1, _TABS_MAX) if random.random() < ratio else 0
 
 
 def _code_no_of_bot(tactic: Tactic, fans: int, index: int) -> int | None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
+import msgspec
 import pytest
 
-from harness.platform import Answer, Call, FanSession, Hold, Person, QueueNewsKind
+from harness.platform import Answer, Call, FanSession, HasTabs, Hold, Person, QueueNewsKind
 from harness.record.schema import Outcome
 from harness.stack import Addresses
 from harness.swarm.client.http import HttpClient
@@ -439,3 +440,43 @@ def test_a_payment_says_at_what_price_its_seats_were_shown(*, looked: bool, show
         session.pay(now(), hold, key="k1", declined_on_purpose=False)
         _, paid = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
     assert json.loads(paid["value"]).get("shown_cents") == hold.shown_cents == shown
+
+
+def test_another_tab_shows_the_same_ticket_and_notes_nothing() -> None:
+    def script(asked: Asked) -> Said:
+        if asked.method == "POST":
+            return document(201, ticket="t1", position=4, epoch="e1", joined_at=1.0, state="queued")
+        return [HEAD + chunk(b'id: e1:1\nevent: admitted\ndata: {"at":12.0}\n\n') + b"0\r\n\r\n"]
+
+    with fan_of(script) as (session, recorder, server):
+        session.join(now())
+        recorder.take(ReleaseInstant(0.0, 0.0))
+        assert isinstance(session, HasTabs)
+        tab = session.tab()
+        stream = tab.positions(now()).value
+        assert stream is not None
+        assert [news.kind for news in stream] == [QueueNewsKind.ADMITTED]
+        tab.close()
+        assert "events" not in recorder.take(ReleaseInstant(0.0, 0.0))
+    assert server.asked[-1].header("authorization") == "Queue t1"
+    assert server.asked[-1].connection != server.asked[-2].connection
+
+
+@pytest.mark.parametrize(("code", "shown"), [("FAN-1", "FAN-1"), ("", "")])
+def test_a_fan_shows_the_access_code_and_is_turned_away_when_it_is_used(code: str, shown: str) -> None:
+    person = msgspec.structs.replace(FAN, code=code)
+    recorder = Recorder(1)
+
+    def script(asked: Asked) -> Said:
+        return document(200, kind="none") if asked.target.endswith("/challenge") else document(409, title="used")
+
+    with serving(script) as server:
+        session = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="e"), recorder).fan_session(person)
+        answer = session.join(now())
+        session.close()
+    assert (answer.outcome, answer.error, answer.final) == (Outcome.FAIL, "turned_away", True)
+    assert server.asked[-1].header("access-code") == shown
+    value = operation(recorder)["value"]
+    assert isinstance(value, dict)
+    assert ("code" in value) is bool(code)
+    assert code not in value.values() or not code

@@ -431,6 +431,17 @@ def test_codes_believed_takes_an_invented_code(with_bug: Callable[..., None], bu
     with_bug(bug, scene, codes=str(tmp_path / "codes"))
 
 
+@pytest.mark.parametrize(("bug", "position"), [("reload_is_new", 2), ("", 1)])
+def test_reload_is_new_puts_who_joins_again_at_the_end(with_bug: Callable[..., None], bug: str, position: int) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        await room.join("a", "a")
+        await room.join("b", "b")
+        assert (await room.join("a", "a")).position == position
+
+    with_bug(bug, scene)
+
+
 @pytest.mark.parametrize("bug", ["second_place", ""])
 def test_second_place_queues_an_identity_twice(with_bug: Callable[..., None], bug: str) -> None:
     async def scene(booth: Booth) -> None:
@@ -549,6 +560,10 @@ def test_each_bug_says_what_it_breaks() -> None:
         "unsigned_ticket": "no_queue_bypass",
         "expired_pass": "no_queue_bypass",
         "shared_pass": "no_queue_bypass",
+        "code_reused": "no_queue_bypass",
+        "codes_believed": "no_queue_bypass",
+        "second_place": "no_queue_bypass",
+        "reload_is_new": "queue_order",
         "lifo_admission": "queue_order",
         "line_by_name": "place_kept",
         "line_forgotten": "place_kept",

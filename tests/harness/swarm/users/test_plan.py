@@ -31,7 +31,7 @@ def test_joins_are_spread_only_where_that_is_asked_for() -> None:
 
 def test_the_digest_is_stable_across_releases_and_machines() -> None:
     """Pinned: when this changes, old seeds no longer mean what they meant, and CHANGELOG must say so."""
-    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("90d41c53d47b187e")
+    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("658b23df5b16bae6")
 
 
 def test_a_plan_depends_on_seed_and_index_alone() -> None:
@@ -130,3 +130,36 @@ def test_as_many_probes_as_were_asked_for(ratio: float) -> None:
     assert sum(plan.repeats_payment for plan in plans) == 1000 * ratio
     plans = [fan_plan(Journey(over_limit_ratio=ratio), 7, index) for index in range(1000)]
     assert sum(plan.identity.startswith("household-") for plan in plans) == 1000 * ratio
+
+
+def test_who_shares_a_code_or_comes_on_a_second_device_is_the_second_of_a_pair() -> None:
+    plain = [fan_plan(JOURNEY, 7, index) for index in range(120)]
+    journey = Journey(shared_code_ratio=0.1, second_device_ratio=0.2)
+    plans = [fan_plan(journey, 7, index) for index in range(120)]
+    assert [plan.code_no for plan in plain] == list(range(120))
+    sharing = [(plan.code_no, index) for index, plan in enumerate(plans) if plan.code_no != index]
+    assert sharing == [(index - 1, index) for index in range(19, 120, 20)]
+    twice = Counter(plan.identity for plan in plans if not plan.goes_over_limit)
+    assert sum(count == 2 for count in twice.values()) == 12
+    assert [plan.party_size for plan in plans] == [plan.party_size for plan in plain]
+
+
+def test_impatient_fans_load_the_page_again_and_some_have_tabs() -> None:
+    assert {fan_plan(JOURNEY, 7, index).page_reloads for index in range(200)} == {()}
+    journey = Journey(reload_ratio=0.5, reload_after_s=2.0, lost_ticket_ratio=0.25, tabs_ratio=0.3)
+    plans = [fan_plan(journey, 7, index) for index in range(2000)]
+    reloads = [reload for plan in plans for reload in plan.page_reloads]
+    assert sum(bool(plan.page_reloads) for plan in plans) / 2000 == pytest.approx(0.5, abs=0.04)
+    assert statistics.median(reload.after_s for reload in reloads) == pytest.approx(2.0, rel=0.05)
+    assert sum(reload.forgets for reload in reloads) / len(reloads) == pytest.approx(0.25, abs=0.02)
+    tabs = Counter(plan.tabs for plan in plans)
+    assert set(tabs) == {0, 1, 2, 3}
+    assert 1 - tabs[0] / 2000 == pytest.approx(0.3, abs=0.04)
+
+
+def test_codes_of_bots_are_their_own_a_fans_or_none() -> None:
+    load = Load(fans=50, bots=90, tactics={Tactic.GUESS_CODE: 1, Tactic.SHARE_CODE: 1, Tactic.OVER_LIMIT: 1})
+    for index in range(90):
+        plan = bot_plan(load, 7, index)
+        codes = {Tactic.GUESS_CODE: None, Tactic.SHARE_CODE: index % 50, Tactic.OVER_LIMIT: 50 + index}
+        assert plan.code_no == codes[plan.tactic]
