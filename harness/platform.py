@@ -233,6 +233,8 @@ class FinalReads(_Value, frozen=True):
     """The state at rest. Null: the platform cannot show it, or could not this time (then `notes` says why).
 
     `stock`: empty where the platform sells stock and shows none of it.
+    `foreign_owners`: one sentence where the export gives orders that fans were told of to people who are no fans of the
+    run; "" where it gives each to its fan.
     """
 
     at_rest: bool
@@ -242,6 +244,7 @@ class FinalReads(_Value, frozen=True):
     stock: tuple[FinalPool, ...] | None = None
     seat_map: SeatMapFacts | None = None
     notes: tuple[str, ...] = ()
+    foreign_owners: str = ""
 
 
 class PreparedRequest(Protocol):

@@ -5,6 +5,7 @@ Nothing here raises for what the platform or the adapter does: what cannot be re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -32,6 +33,7 @@ STEP: Final = "settle"
 _POLL_S: Final = 0.5
 _TRIES: Final = 5
 _NOTES_MAX: Final = 20
+_ACTOR: Final = re.compile(r"(fan|bot)-[0-9]+")
 _RESTLESS: Final = "not at rest: "
 _LONGEST_S: Final = 86_400.0
 _OVER: Final = "the time for reading was over"
@@ -113,6 +115,7 @@ class Operator:
             ledger=None if ledger is None else tuple(map(_entry, ledger)),
             seat_map=None if seats is None else SeatMapFacts(capacity=len(seats)),
             notes=tuple(self._notes),
+            foreign_owners=self._foreign_owners(orders, actors),
         )
 
     @property
@@ -263,6 +266,22 @@ class Operator:
             stranger = "" if nameless else order.fan
             yield from _rows(order, named[order.order_id] or actors.get(order.order_id) or stranger)
 
+    def _foreign_owners(self, orders: list[ExportedOrder] | None, actors: dict[str, str]) -> str:
+        """Of the orders that fans were told of and that the export gives to somebody whom nobody here knows."""
+        told = [order for order in orders or () if order.order_id in actors]
+        foreign = [
+            order
+            for order in told
+            if order.fan and order.fan != actors[order.order_id] and not self._platform.actor_of(order.fan)
+        ]
+        if not foreign:
+            return ""
+        first = foreign[0]
+        return self._platform.site.hide(
+            f"the export gives {len(foreign)} of {len(told)} orders that fans were told of to people who are no fans "
+            f"of this run, as {first.order_id}, which {actors[first.order_id]} bought, to {first.fan!r}"
+        )
+
     def _note(self, line: str) -> None:
         line = self._platform.site.hide(line)
         if line not in self._notes and len(self._notes) < _NOTES_MAX:
@@ -330,6 +349,11 @@ def default_rest(
         and all((pool.held or 0) <= kept.get(pool.pool, 0) for pool in stock)
         and all(seat.seat in kept_seats for seat in seats if seat.state == "held")
     )
+
+
+def is_an_actor(name: str) -> bool:
+    """Whether it is how fans and bots of a run are called."""
+    return _ACTOR.fullmatch(name) is not None
 
 
 def local_actor(address: str) -> str:

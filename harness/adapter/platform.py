@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import ClassVar, Final
 
-from harness.adapter.at_rest import Operator, default_rest, local_actor
+from harness.adapter.at_rest import Operator, default_rest, is_an_actor, local_actor
 from harness.adapter.browser import Browser
 from harness.adapter.errors import AdapterFault
 from harness.adapter.feed import KitSpectator
@@ -156,7 +156,7 @@ class ShopPlatform:
 
     def actor_of(self, fan: str) -> str:
         """The actor whom an operator's page calls that; "" when it is nobody's name here."""
-        return local_actor(fan) or self._people.actor_of(fan)
+        return local_actor(fan) or self._people.actor_of(fan) or (fan if is_an_actor(fan) else "")
 
     @property
     def people_count(self) -> int:

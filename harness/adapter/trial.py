@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Final
 import gevent
 import msgspec
 
+from harness.adapter.at_rest import is_an_actor
 from harness.adapter.describe import describe
 from harness.adapter.errors import AdapterFault
 from harness.adapter.platform import ShopPlatform
@@ -28,7 +28,6 @@ _OPERATORS_READS: Final = frozenset({Capability.ORDER_EXPORT, Capability.LEDGER_
 _BOUGHT: Final = frozenset({"confirmed", "pending"})
 _PAUSE_S: Final = 0.5
 _DRAWN_WITHIN: Final = 2  # fans: as many as have rows in the people file
-_is_a_fan: Final = re.compile(r"fan-[0-9]+").fullmatch
 
 
 class Trial:
@@ -186,9 +185,14 @@ def _require_exported(trial: Trial, walk: Walk, order: Order, hold: Hold) -> Non
         trial.notes.append(f"{otherwise}: as it stands, charged_as_shown is violated")
     for fan in sorted({row.fan for row in rows} - {walk.person.actor}):
         what = f"the export shows the order of {walk.person.actor} as that of {fan or 'nobody'}"
-        if _is_a_fan(fan):
+        if is_an_actor(fan):
             walk.stop("orders", what)
-        trial.notes.append(f"{what}: whether a fan has more orders than they asked for cannot be told")
+        mend = "give the shop self.email, or a value of the fan's row, and yield that as ExportedOrder.fan"
+        trial.notes.append(
+            f"{what}: as it stands, the run gets no verdict, for nobody can tell whose an order is ({mend})"
+            if fan
+            else f"{what}: whether a fan has more orders than they asked for cannot be told ({mend})"
+        )
 
 
 def charged_otherwise(hold: Hold, rows: Sequence[FinalOrder]) -> str:

@@ -77,7 +77,7 @@ class Tally:
             self.violations.append(self._violation(summary, moments))
 
     def _violation(self, summary: str, moments: tuple[Moment, ...]) -> Violation:
-        timed = sorted((m for m in moments if m.interval_s), key=lambda m: m.interval_s or (0.0, 0.0))
+        timed = sorted((m for m in moments if m.interval_s), key=lambda m: (m.interval_s or (0.0, 0.0))[::-1])
         resting = [m for m in moments if not m.interval_s]
         faults: dict[str, None] = {}
         for moment in timed:

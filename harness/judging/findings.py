@@ -8,6 +8,7 @@ import msgspec
 
 from harness.amounts import amounts, number, points
 from harness.judging.counter_example import moment, told
+from harness.judging.ends import Ends
 from harness.judging.notes import few, grouped
 from harness.record.schema import RunDocument
 from harness.record.verdict import (
@@ -55,6 +56,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     examinations: tuple[Examination, ...] = ()
     sale: str = ""  # why no sale took place; "" when it did
     missing_operations: int = 0  # numbers of operations that are not in the record
+    ends: Ends = Ends()
     not_shown: str = ""  # operations of fans that are not in the record although their requests were answered
 
     @property
@@ -226,8 +228,10 @@ def _cut(judged: Judgement) -> list[Finding]:
     if load is None or load.unfinished <= _CUT_RATIO_MAX * load.users_released:
         return []
     title = f"{load.unfinished:,} of {load.users_released:,} journeys were cut by the end of the run"
-    evidence = f"the run lasts {judged.scenario.duration_s:g} s"
-    return [Finding("minor", title, evidence, _runbook(_CUT), _CUT)]
+    steps = ", ".join(f"{one.count:,} at {one.step} ({one.kind})" for one in load.cut)
+    evidence = f"the run lasts {judged.scenario.duration_s:g} s" + (f"; where they were: {steps}" if steps else "")
+    severity = "major" if [*judged.ends.reasons(), *judged.ends.caps()] else "minor"
+    return [Finding(severity, title, evidence, _runbook(_CUT), _CUT)]
 
 
 def _faults(judged: Judgement) -> list[Finding]:

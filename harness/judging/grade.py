@@ -11,6 +11,7 @@ score of the run is their mean. An objective without samples is left out of the 
     an experiment makes an invariant undecidable, and its file says why                 B
     nothing was audited, and the scenario says that nothing need be (`audit: none`)     B
     a platform of the user's own shows no export of its orders                          B
+    many ends were not seen: journeys cut, purchases in flight, fans in line at the end B
     the load generator is DEGRADED                                                      B
 
 **Verdict**, the first that applies:
@@ -21,7 +22,8 @@ score of the run is their mean. An objective without samples is left out of the 
                  crashed journeys, or a fault that was not as asked
     NOT READY    the sale did not take place: people waited and nobody got in, or could hold, or could buy
     NOT READY    a required objective is at its worst or beyond; an expectation is missed
-    NO VERDICT   something required was not seen: an invariant, an objective, an expectation, the platform at rest
+    NO VERDICT   something required was not seen: an invariant, an objective, an expectation, the platform at rest,
+                 the ends of most journeys, the answers to most purchases
     NOT READY    the grade is below the minimum
     READY        none of these
 
@@ -39,6 +41,7 @@ import msgspec
 
 from harness import amounts
 from harness.errors import ExitCode, InputError
+from harness.judging.ends import Ends, ends_of
 from harness.judging.findings import Judgement, find
 from harness.judging.overstatement import by_step, doubts, without_it
 from harness.judging.validity import health, judge_generator
@@ -121,6 +124,7 @@ def grade(
         sale=did_not_take_place(looked_at) if run.complete else "",
         not_shown=not_shown(looked_at) if run.complete else "",
         missing_operations=looked_at.everything.missing_operations if run.complete else 0,
+        ends=ends_of(run.load, looked_at) if run.load and run.complete else Ends(),
     )
     ruling = decide(judgement)
     return Verdict(
@@ -285,6 +289,7 @@ def _caps(judged: Judgement) -> Iterator[Cap]:
     if own and Capability.ORDER_EXPORT not in judged.run.capabilities:
         text = "the platform shows no export of its orders: whether they are as fans were told was seen by nobody"
         yield Cap("B", Reason(text, "let the adapter declare ORDER_EXPORT and read the orders"))
+    yield from (Cap("B", reason) for reason in judged.ends.caps())
     if judged.generator is not None and judged.generator.validity is Validity.DEGRADED:
         text = f"the load generator was DEGRADED: {'; '.join(judged.generator.reasons)}"
         yield Cap("B", Reason(text, "give it more cores or workers, or ask for fewer users"))
@@ -421,6 +426,7 @@ def _unseen(judged: Judgement) -> Iterator[Reason]:
     for fault, expectation in judged.expectations("unknown"):
         text = f"{fault.experiment}: whether {expectation.name!r} could not be told: {expectation.observed}."
         yield Reason(text, "make it visible, or take the expectation out of the experiment")
+    yield from judged.ends.reasons()
     if not judged.run.at_rest and not judged.has_no_adapter:
         why = "; ".join(judged.run.unrest) or "nobody could tell whether it was at rest"
         yield Reason(

@@ -67,8 +67,8 @@ class Record:
             )
         paths = RunPaths(root=path)
         _require_files(paths)
-        run = _document(paths.run, RunDocument)
-        require_own_seal(paths.run, run)
+        run, written = _document(paths.run, RunDocument)
+        require_own_seal(paths.run, run, written)
         marks: list[Anomaly] = []
         if not run.complete:
             marks.append(_mark("run.json", "the run was never finished: its record is incomplete"))
@@ -109,8 +109,8 @@ class Record:
         faults = FaultsDocument(schema=SCHEMA_VERSION, faults=())
         with suppress(InputError):
             _require_files(paths)
-            run = _document(paths.run, RunDocument)
-            faults = _document(paths.faults, FaultsDocument)
+            run, _ = _document(paths.run, RunDocument)
+            faults, _ = _document(paths.faults, FaultsDocument)
         empty = {name: schema.empty_table() for name, schema in TABLES.items()}
         return cls(paths, msgspec.structs.replace(run, complete=False), faults, empty, frozenset(TABLES))
 
@@ -149,11 +149,12 @@ def _require_files(paths: RunPaths) -> None:
         require_file(path)
 
 
-def _document(path: Path, kind: type[_Document]) -> _Document:
+def _document(path: Path, kind: type[_Document]) -> tuple[_Document, bytes]:
+    """The document and the bytes that it was read from."""
     try:
         content = path.read_bytes()
         _require_version(path, msgspec.json.decode(content, type=_Stamp).schema)
-        return msgspec.json.decode(content, type=kind)
+        return msgspec.json.decode(content, type=kind), content
     except FileNotFoundError as error:
         raise InputError(f"missing: every run directory has a {path.name}", file=str(path), hint=MEND) from error
     except OSError as error:
@@ -180,7 +181,7 @@ def _faults(paths: RunPaths, run: RunDocument, marks: list[Anomaly]) -> FaultsDo
     planned = bool(run.scenario.get("faults"))
     faults = FaultsDocument(schema=SCHEMA_VERSION, faults=())
     if paths.faults.exists() or (planned and run.complete):
-        faults = _document(paths.faults, FaultsDocument)
+        faults, _ = _document(paths.faults, FaultsDocument)
     elif planned:
         marks.append(_mark("faults.json", "what was broken was never written down"))
     require_faults_seal(paths.faults, run)

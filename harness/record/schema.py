@@ -396,6 +396,14 @@ class CrashSummary(Struct, frozen=True):
     count: int
 
 
+class CutSummary(Struct, frozen=True):
+    """How many users of one kind were at one step of their journey when the end of the run cut it."""
+
+    kind: str
+    step: str
+    count: int
+
+
 class LoadSummary(Struct, frozen=True):
     """The load that the swarm was asked for, and the load that it delivered. Skew in ms, over all workers together.
 
@@ -403,7 +411,7 @@ class LoadSummary(Struct, frozen=True):
     samples that are in the record as histograms, not as rows of their own.
 
     `window_delivered_s`: from the first to the last user's first send. `unfinished`: users whose journey was cut by the
-    end of the run.
+    end of the run; `cut`: at which steps.
     """
 
     users_asked: int
@@ -422,6 +430,7 @@ class LoadSummary(Struct, frozen=True):
     exhausted: int = 0
     condensed: int = 0
     crashes: tuple[CrashSummary, ...] = ()
+    cut: tuple[CutSummary, ...] = ()
 
 
 class Anomaly(Struct, frozen=True):
@@ -522,6 +531,7 @@ class RunDocument(Struct, frozen=True):
     seat_map_at_rest: SeatMapFacts | None = None
     at_rest: bool | None = None  # whether the platform said so when the final reads ended; null: it was not asked
     unrest: tuple[str, ...] = ()  # why it was not at rest, one line each
+    foreign_owners: str = ""  # one sentence where the export gives fans' orders to people who are no fans of the run
     selftest: SelfTestSummary | None = None  # the last one of this version; null: there was none
     tables: dict[str, TableSeal] = {}
     faults_sha256: str = ""

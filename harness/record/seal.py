@@ -59,10 +59,13 @@ def require_own_control(paths: RunPaths, document: RunDocument, control: RunDocu
         raise InputError(message, file=str(paths.control.run), hint=MEND)
 
 
-def require_own_seal(path: Path, document: RunDocument) -> None:
-    """Check that run.json is unchanged and was sealed with our key. Raises InputError."""
+def require_own_seal(path: Path, document: RunDocument, written: bytes) -> None:
+    """Check that run.json, whose bytes are `written`, is unchanged and was sealed with our key. Raises InputError.
+
+    What it holds is checked as it was written: a record stays whole when a later gatecrash knows more fields.
+    """
     if document.sealed:
-        content = msgspec.json.encode(msgspec.structs.replace(document, sealed=""))
+        content = msgspec.json.encode(msgspec.json.decode(written) | {"sealed": ""})
         _require_seal(path, document.sealed, _RUN, content, "the run wrote it")
 
 

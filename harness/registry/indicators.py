@@ -122,7 +122,9 @@ _ALL: Final = (
         "Checkout completion",
         "ratio",
         "higher",
-        "Fans told that their order is confirmed, of those let in who wanted to buy and for whom a seat was left.",
+        "Fans told that their order is confirmed, of those let in who wanted to buy and for whom a seat was left. "
+        "Fans without a ticket who began too late to have one by the end of the run are left out; the report says how "
+        "many.",
         "operations, final_seats",
     ),
     Indicator(

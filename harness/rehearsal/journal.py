@@ -95,7 +95,13 @@ class RunJournal:
     def settled(self, settled: Settled) -> None:
         """The platform is at rest, or did not come to rest in time."""
         unrest = () if settled.at_rest else settled.notes or ("the platform did not say that it was at rest",)
-        self._update(load=settled.load, seat_map_at_rest=settled.seat_map, at_rest=settled.at_rest, unrest=unrest)
+        self._update(
+            load=settled.load,
+            seat_map_at_rest=settled.seat_map,
+            at_rest=settled.at_rest,
+            unrest=unrest,
+            foreign_owners=settled.foreign_owners,
+        )
         self._say("settle", settled.notes)
 
     def note(self, anomaly: Anomaly) -> None:

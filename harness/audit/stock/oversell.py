@@ -131,15 +131,15 @@ def _held_too_many(pool: str, left: int, declared: int, held: Sequence[Basket], 
 
 
 def _overlapping(basket: Basket, held: Sequence[Basket], without: set[str]) -> list[Basket]:
-    """The last of the baskets that others had when this one was granted, beside those of these orders."""
-    hold = basket.hold
+    """The last of the baskets that others surely had or bought when this one was granted, beside those of these orders.
+
+    Of a basket that was granted later, or that reserves nothing and was never bought, nothing was taken.
+    """
+    at_s = basket.hold.t_end_s
     others = [
         one
         for one in held
-        if one is not basket
-        and one.order_id not in without
-        and one.hold.t_invoke_s <= hold.t_end_s
-        and one.t_until_s > hold.t_invoke_s
+        if one is not basket and one.order_id not in without and one.hold.t_end_s <= at_s < one.t_until_s
     ]
     return sorted(others, key=lambda one: one.hold.t_end_s)[-_SHOWN:]
 

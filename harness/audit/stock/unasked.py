@@ -20,7 +20,8 @@ def no_unasked_purchase(evidence: Evidence) -> Tally:
     One purchase is one idempotency key, which all tries of a payment share, also where the platform knows no such keys.
     What an operator tried in a fan's name counts as asked for. A fan who never paid asked for none; orders of people
     who are not fans of the run are not looked at. An order of which the export does not say whose it is may be a second
-    one of anybody: then nothing is decided.
+    one of anybody: then nothing is decided. Nor is it where the export gives orders that fans were told of to people
+    who are no fans of the run: a second one may be under such a name, too.
 
     Chances: purchases that were sent again, or had no answer. Whoever was answered at once has no reason to buy twice.
     """
@@ -40,6 +41,9 @@ def no_unasked_purchase(evidence: Evidence) -> Tally:
             f"the export does not say in a way that is known here whose order {nobodys[0]} is"
             f"{f', and {len(nobodys) - 1} more' if nobodys[1:] else ''}: see ExportedOrder.fan"
         )
+    if evidence.run.foreign_owners:
+        tally.undecided = True
+        tally.note = f"{evidence.run.foreign_owners}: see ExportedOrder.fan"
     tally.checked = sum(intended.values())
     tally.chances = _tried_again(evidence)
     too_many = {fan: of_fan for fan, of_fan in orders.items() if len(of_fan) > intended[fan]}

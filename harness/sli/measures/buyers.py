@@ -8,6 +8,7 @@ with a card that is declined on purpose, and fans whose access code or identity 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -40,18 +41,24 @@ class Buyer(msgspec.Struct, frozen=True, gc=False):
 def checkout_completion_ratio(seen: Observations) -> Samples:
     """Share of buyers who were told that they have a ticket, among buyers who were let in while a seat was left.
 
-    Fans who were let in very late do not count: so late that most buyers would not have had a ticket by the end of the
-    run.
+    Fans without a ticket who began to pay, or were let in, very late do not count: so late that most buyers would not
+    have had a ticket by the end of the run. A longer run would count them; the note says how many they are.
     """
     found = list(buyers(seen))
     took_s = [told_s - one.t_in_s for one, told_s in _told_at(seen.history, found) if one.t_in_s is not None]
     latest_s = seen.duration_s - (percentile(took_s, _MOST) or 0.0)
-    counted = [
-        one
-        for one in found
-        if one.told or (one.seat_left and one.t_in_s is not None and (one.t_pay_s or one.t_in_s) <= latest_s)
-    ]
-    return share_of([(one.actor, _began_s(one), one.told) for one in counted])
+    wanted = [one for one in found if one.told or (one.seat_left and one.t_in_s is not None)]
+    counted = [one for one in wanted if one.told or _began_s(one) <= latest_s]
+    samples = share_of([(one.actor, _began_s(one), one.told) for one in counted])
+    return replace(samples, note=_left_out(len(wanted) - len(counted), latest_s))
+
+
+def _left_out(late: int, latest_s: float) -> str:
+    if not late:
+        return ""
+    fans = "1 fan" if late == 1 else f"{late:,} fans"
+    since = f"after T+{latest_s:.1f} s, too late" if latest_s > 0.0 else "too late"
+    return f"left out: {fans} who began {since} to have a ticket by the end of the run; a longer run counts them"
 
 
 def empty_handed_ratio(seen: Observations) -> Samples:

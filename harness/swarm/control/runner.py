@@ -231,7 +231,7 @@ class Swarm:
             facts = workforce.facts[number]
             facts.requests_sent = said.requests_sent
             facts.first_sends_s, facts.followers = said.first_sends_s, said.followers
-            facts.unfinished, facts.crashes = said.unfinished, said.crashes
+            facts.cut, facts.crashes = said.cut, said.crashes
             notes.extend(said.notes)
             workforce.await_batches(number, said.batches, _END_TIMEOUT_S)
         for number in workforce.facts.keys() - ended.keys():
@@ -280,7 +280,15 @@ class Swarm:
         summary = self._summary()
         self._collector.finish()
         notes = (*notes, *self._workforce.notes_of_strangers())
-        self._tell(Settled(load=summary, at_rest=said.at_rest, seat_map=said.seat_map, notes=notes))
+        self._tell(
+            Settled(
+                load=summary,
+                at_rest=said.at_rest,
+                seat_map=said.seat_map,
+                notes=notes,
+                foreign_owners=said.foreign_owners,
+            )
+        )
 
     def _look_up_elsewhere(self, settler: int, timeout_s: float) -> tuple[str, ...]:
         """Each other worker looks up what its fans were told of; the one that settles, what those of lost workers were.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
-from harness.record.schema import CrashSummary, LoadSummary, WorkerSummary
+from harness.record.schema import CrashSummary, CutSummary, LoadSummary, WorkerSummary
 from harness.scenario import Load
 from harness.swarm.users.crashes import merged
 
@@ -24,11 +25,11 @@ class WorkerFacts(msgspec.Struct, kw_only=True):
     samples_recorded: int = 0
     first_sends_s: tuple[float, ...] = ()
     followers: int = 0
-    unfinished: int = 0
     lost: bool = False
     exhausted: int = 0
     condensed: int = 0
     crashes: tuple[CrashSummary, ...] = ()
+    cut: tuple[CutSummary, ...] = ()
 
 
 def worker_summary(facts: WorkerFacts) -> WorkerSummary:
@@ -69,10 +70,19 @@ def load_summary(load: Load, workers: Sequence[WorkerFacts]) -> LoadSummary:
         samples_recorded=sum(facts.samples_recorded for facts in workers),
         exhausted=sum(facts.exhausted for facts in workers),
         condensed=sum(facts.condensed for facts in workers),
-        unfinished=sum(facts.unfinished for facts in workers),
+        unfinished=sum(one.count for facts in workers for one in facts.cut),
         crashes=merged(facts.crashes for facts in workers),
+        cut=_cut_of_all(workers),
         workers=tuple(worker_summary(facts) for facts in workers),
     )
+
+
+def _cut_of_all(workers: Sequence[WorkerFacts]) -> tuple[CutSummary, ...]:
+    """By kind and step, most first."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in (one for facts in workers for one in facts.cut):
+        counts[one.kind, one.step] += one.count
+    return tuple(CutSummary(kind, step, count) for (kind, step), count in counts.most_common())
 
 
 def _skew_ms(sends_s: Sequence[float]) -> tuple[float | None, float | None, float | None, float | None]:

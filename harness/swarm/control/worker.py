@@ -39,7 +39,7 @@ from harness.processes.ports import port_range
 from harness.processes.source_addresses import addresses_of, share_of
 from harness.record.paths import RunPaths
 from harness.record.reader import CORE_TABLES
-from harness.record.schema import TABLES, Outcome
+from harness.record.schema import TABLES, CutSummary, Outcome
 from harness.record.writer import StreamWriter
 from harness.scenario.environment import redacted, secret_values
 from harness.swarm.client.connecting import SOURCES
@@ -257,7 +257,9 @@ class Worker:
 
     def _end(self) -> None:
         users = {greenlet: greenlet.args[0] for greenlet in self._runner.user_greenlets if greenlet.args}
-        unfinished = sum(1 for user in users.values() if isinstance(user, RehearsalUser) and user.is_unfinished)
+        cut = Counter(
+            (user.kind, user.step) for user in users.values() if isinstance(user, RehearsalUser) and user.is_unfinished
+        )
         journeys = [one for one, user in users.items() if not user.follows_to_the_end]
         gevent.killall([*journeys, *self._probes], timeout=_KILL_TIMEOUT_S)
         self._look_afresh()
@@ -271,7 +273,7 @@ class Worker:
                 requests_sent=self._recorder.requests_sent,
                 first_sends_s=first_sends_s,
                 followers=followers,
-                unfinished=unfinished,
+                cut=tuple(CutSummary(kind, step, count) for (kind, step), count in cut.items()),
                 batches=dict(self._batches),
                 crashes=self._worker_context.crashes.summary(),
                 notes=(self._unspooled,) if self._unspooled else (),
@@ -315,6 +317,7 @@ class Worker:
                 requests_sent=self._recorder.requests_sent,
                 batches=dict(self._batches),
                 notes=tuple(redacted(note, self._secrets) for note in reads.notes),
+                foreign_owners=redacted(reads.foreign_owners, self._secrets),
             )
         )
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from harness.platform import AckedOrder
-from harness.record.schema import CrashSummary, SeatMapFacts
+from harness.record.schema import CrashSummary, CutSummary, SeatMapFacts
 
 MESSAGE_TYPE: Final = "gatecrash"
 
@@ -90,14 +90,14 @@ class Ended(_Message, frozen=True):
     """No journey of this worker runs any more. `batches`: table → how many it has sent.
 
     `first_sends_s`: each released user's first send, relative to T0. `followers`: users who were released without
-    having to send (a spectator's feed is open already). `unfinished`: journeys cut by the end.
+    having to send (a spectator's feed is open already). `cut`: journeys cut by the end.
     """
 
     worker: int
     requests_sent: int
     first_sends_s: tuple[float, ...]
     followers: int
-    unfinished: int
+    cut: tuple[CutSummary, ...]
     batches: dict[str, int]
     notes: tuple[str, ...]
     crashes: tuple[CrashSummary, ...] = ()
@@ -113,6 +113,7 @@ class SettleDone(_Message, frozen=True):
     requests_sent: int
     batches: dict[str, int]
     notes: tuple[str, ...]
+    foreign_owners: str = ""
 
 
 class LookedUp(_Message, frozen=True):

@@ -155,13 +155,14 @@ class Settled(_Message, frozen=True, tag="settled"):
 
     `load` replaces the one of `Finished`: it counts the requests of the final reads too. `at_rest`: the platform said
     so within the time it had. `seat_map`: what it said about its seat map then. `notes`: what could not be read, one
-    line each.
+    line each. `foreign_owners`: see `FinalReads`.
     """
 
     load: LoadSummary
     at_rest: bool
     seat_map: SeatMapFacts | None = None
     notes: tuple[str, ...] = ()
+    foreign_owners: str = ""
 
 
 class FailureMessage(_Message, frozen=True, tag="failed"):

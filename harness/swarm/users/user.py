@@ -138,6 +138,11 @@ class RehearsalUser(User):
         self._step = step
 
     @property
+    def step(self) -> str:
+        """Where this user is on their journey."""
+        return self._step
+
+    @property
     def is_unfinished(self) -> bool:
         """Released, and neither done nor given up."""
         return not self.follows_to_the_end and not getattr(self, "_ended", False)

@@ -187,7 +187,29 @@ def test_an_export_that_names_none_of_the_fans_leaves_the_orders_of_which_none_w
     with raised(Shop(), NamelessExport) as (platform, _):
         acked = [_bought(platform, 3)]
         _bought(platform, 4)
-        assert [row.fan for row in platform.final_reads(acked, 5.0).orders] == ["fan-000003", ""]
+        reads = platform.final_reads(acked, 5.0)
+        assert [row.fan for row in reads.orders] == ["fan-000003", ""]
+        assert reads.foreign_owners.startswith(
+            "the export gives 1 of 1 orders that fans were told of to people who are"
+        )
+        assert reads.foreign_owners.endswith("which fan-000003 bought, to 'someone'")
+    with raised(Shop(), LittleShop) as (platform, _):
+        assert platform.final_reads([_bought(platform, 3)], 5.0).foreign_owners == ""
+
+
+class CrossedExport(LittleShop):
+    def orders(self, api):
+        for order in super().orders(api):
+            yield ExportedOrder(
+                order_id=order.order_id, fan="fan-000004", state=order.state, cents=order.cents, quantity=order.quantity
+            )
+
+
+def test_an_export_that_gives_an_order_to_another_fan_is_taken_at_its_word() -> None:
+    with raised(Shop(), CrossedExport) as (platform, _):
+        reads = platform.final_reads([_bought(platform, 3)], 5.0)
+        assert [row.fan for row in reads.orders] == ["fan-000004"]
+        assert reads.foreign_owners == ""
 
 
 def somebody_buys(shop: Shop, state: str = "confirmed", quantity: int = 3) -> None:

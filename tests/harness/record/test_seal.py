@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -158,6 +160,17 @@ def test_the_documents_are_sealed_as_well(run: RunPaths, foreign: RunPaths) -> N
     assert "is not the one that this run wrote" in refusal(run, "faults.json")
     run.faults.unlink()
     assert "missing" in refusal(run, "faults.json")
+
+
+def test_a_record_from_before_a_field_was_there_is_whole_and_guarded_as_well(run: RunPaths) -> None:
+    document = json.loads(run.run.read_bytes())
+    del document["load"]["cut"]
+    content = msgspec.json.encode(document | {"sealed": ""})
+    document["sealed"] = f"sha256:{hashlib.sha256(b'gatecrash run' + bytes(1) + content).hexdigest()}"
+    run.run.write_text(json.dumps(document))
+    assert Record.open(run.root).run.complete
+    run.run.write_text(json.dumps(document | {"seed": 7}))
+    assert "has changed since the run wrote it" in refusal(run, "run.json")
 
 
 def test_a_record_without_seals_is_incomplete(run: RunPaths) -> None:

@@ -169,7 +169,7 @@ class Impostor(Customer):
             requests_sent=0,
             first_sends_s=(),
             followers=0,
-            unfinished=0,
+            cut=(),
             batches={},
             notes=(),
         )

@@ -155,7 +155,8 @@ def test_stop_ends_journeys_and_every_request_is_accounted_for(tmp_path: Path) -
             finished = swarm.expect(Finished)
             assert swarm.ended() == 0
     assert seen.users_by_step
-    assert finished.load.unfinished == 40
+    assert finished.load.unfinished == sum(one.count for one in finished.load.cut) == 40
+    assert {one.kind for one in finished.load.cut} == {"fan"}
     assert finished.load.requests_sent == finished.load.samples_recorded == swarm.table("requests").num_rows
     outcomes = swarm.table("operations").group_by("outcome").aggregate([("op", "count")]).to_pylist()
     assert {row["outcome"] for row in outcomes} <= {"ok", "unknown"}

@@ -77,9 +77,7 @@ def everything() -> list[list[bytes]]:
         ),
         messages.TookT0(worker=1, t0_master_s=0.0, lead_s=0.0, clock_offset_s=9.0, clock_uncertainty_s=9.0),
         messages.Beat(worker=1, users_by_step={"done": 40}, requests_sent=0, operations_begun=0),
-        messages.Ended(
-            worker=1, requests_sent=0, first_sends_s=(), followers=0, unfinished=0, batches={}, notes=("x",)
-        ),
+        messages.Ended(worker=1, requests_sent=0, first_sends_s=(), followers=0, cut=(), batches={}, notes=("x",)),
         messages.SettleDone(worker=1, at_rest=True, tables=(), seat_map=None, requests_sent=0, batches={}, notes=()),
     ]
     controls = {
