@@ -31,10 +31,11 @@ def unread() -> int:
     return writing
 
 
-@pytest.mark.parametrize("command", [["gate"], ["gate", "--json"], ["report"]])
+@pytest.mark.parametrize("command", [["gate"], ["gate", "--json"], ["report"], ["compare", "."]])
 def test_a_reader_who_left_does_not_change_the_result(tmp_path: Path, unread: int, command: list[str]) -> None:
     paths = judged(tmp_path)
-    assert gatecrash(*command, paths.root, out=unread) == (0, "")
+    words = [paths.root if word == "." else word for word in command]
+    assert gatecrash(*words, paths.root, out=unread) == (0, "")
     os.close(unread)
 
 
