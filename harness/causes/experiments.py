@@ -115,7 +115,7 @@ def _in_line(seen: Observations, gap: RecoveryGap) -> Iterator[str]:
         last_s = pc.max(paused["t_s"]).as_py()
         yield f"the line was told {paused.num_rows:,} times that it is paused, last at T+{last_s:.1f} s"
     positions = pc.sum(pc.equal(told["event"], "position")).as_py() or 0
-    yield f"{positions:,} positions were told meanwhile, and nobody was called"
+    yield f"fans were told their positions {positions:,} times meanwhile, and nobody was called"
 
 
 def violation_causes(invariants: Iterable[InvariantResult]) -> Iterator[Cause]:

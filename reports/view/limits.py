@@ -78,7 +78,7 @@ def _summary(courses: list[_Course]) -> str:
     if not reached:
         top = limited[0]
         return (
-            f"Nothing came within {in_full(1 - NEAR_RATIO, 'ratio')} of a known limit. "
+            f"Nothing came to {in_full(NEAR_RATIO, 'ratio')} of a known limit. "
             f"Nearest: {_within(top.title)}, at {_share(top)} of it."
         )
     t_s, first = min(reached, key=lambda item: item[0])

@@ -109,3 +109,8 @@ def test_of_a_platform_of_ones_own_its_edges_and_parts_could_have_been_broken(tm
     broken = {fault.component for fault in record.faults.faults}
     losses = [gap.what for gap in gaps if gap.what.startswith("Loss of")]
     assert losses == [f"Loss of {name}" for name in ("redis", "db", "web") if name not in broken]
+
+
+def test_how_near_the_nearest_limit_is_stands_in_round_figures(quiet: Record) -> None:
+    summary = words(limits.limits(quiet, frames.read(quiet)).summary)
+    assert summary.startswith("Nothing came to 80 % of a known limit. Nearest: ")
