@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -23,6 +23,7 @@ BOT: Final = "bot"
 NO_CUSTOMERS: Final = pa.array([BOT, "probe"])
 """Kinds of users whose own waits and refusals are nobody's concern."""
 Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -54,6 +55,13 @@ class Observations:
     """
 
     record: Record
+    _made: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gives; it is called only the first time that something of this name is asked for."""
+        if name not in self._made:
+            self._made[name] = make()
+        return cast("T", self._made[name])
 
     @cached_property
     def everything(self) -> Evidence:

@@ -88,7 +88,7 @@ def _empty_handed(seen: Observations) -> Iterator[Figure]:
     shown = {actor: looks.get(actor, []) + told.get(actor, []) for actor in looks.keys() | told.keys()}
     first_s = min((t_s for times in shown.values() for t_s in times), default=None)
     yield figure("sold_out_first_shown_s", '"Sold out" first shown at', first_s, "s", sum(map(len, shown.values())))
-    found = list(buyers(seen))
+    found = buyers(seen)
     empty = [one for one in found if not one.told]
     yield figure("empty_handed", "Fans who got nothing", len(empty), "fans", len(found))
     if out := seen.history.not_drawn:

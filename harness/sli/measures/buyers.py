@@ -44,7 +44,7 @@ def checkout_completion_ratio(seen: Observations) -> Samples:
     Fans without a ticket who began to pay, or were let in, very late do not count: so late that most buyers would not
     have had a ticket by the end of the run. A longer run would count them; the note says how many they are.
     """
-    found = list(buyers(seen))
+    found = buyers(seen)
     took_s = [told_s - one.t_in_s for one, told_s in _told_at(seen.history, found) if one.t_in_s is not None]
     latest_s = seen.duration_s - (percentile(took_s, _MOST) or 0.0)
     wanted = [one for one in found if one.told or (one.seat_left and one.t_in_s is not None)]
@@ -70,8 +70,12 @@ def empty_handed_ratio(seen: Observations) -> Samples:
     return share_of([(one.actor, one.t_came_s, not one.told) for one in buyers(seen) if one.actor not in out])
 
 
-def buyers(seen: Observations) -> Iterator[Buyer]:
+def buyers(seen: Observations) -> tuple[Buyer, ...]:
     """Every fan who wanted to buy, in the order in which they came."""
+    return seen.once("buyers", lambda: tuple(_buyers(seen)))
+
+
+def _buyers(seen: Observations) -> Iterator[Buyer]:
     history = seen.history
     came = _firsts(history.joins, history.looks, history.stocks, history.askings, history.pays)
     inside = _firsts(history.enters.ok, history.looks, history.stocks, history.askings, history.pays)
