@@ -24,6 +24,8 @@ from harness.sli.measured import Observations
 class _Arrivals(msgspec.Struct, frozen=True):
     shape: str = "step"
     waves_s: tuple[float, ...] = (0.0,)
+    surge_ratio: float = 0.0
+    surge_at_s: float = 0.0
 
 
 class _Load(msgspec.Struct, frozen=True):
@@ -69,4 +71,5 @@ def phases(record: Record, seen: Observations) -> Sequence[Stretch]:
     """The stretches of this run."""
     arrivals = msgspec.convert(record.run.scenario, _Scenario).load.arrivals
     waves_s = {"step": (0.0,), "waves": arrivals.waves_s}.get(arrivals.shape, ())
-    return stretches(record.faults.faults, waves_s, seen.duration_s)
+    late_s = (arrivals.surge_at_s,) if arrivals.surge_ratio else ()
+    return stretches(record.faults.faults, (*waves_s, *late_s), seen.duration_s)

@@ -134,12 +134,16 @@ class Arrivals(_Section, frozen=True):
 
     step: all at T0 · waves: an equal share at each instant of `waves_s` · ramp: evenly over `ramp_s`, the average load
     that a step is compared with. `hum_ratio` of them come evenly over the whole run instead: background traffic.
+    `surge_ratio` of the others come later as a second crowd, most of them at its beginning.
     """
 
     shape: Literal["step", "waves", "ramp"] = "step"  # see above
     waves_s: tuple[NotNegative, ...] = (0.0,)  # the instants of the waves
     ramp_s: Positive = 30.0  # how long the ramp is
     hum_ratio: Ratio = 0.0  # of them, spread over the whole run
+    surge_ratio: Ratio = 0.0  # of the others, in a second crowd
+    surge_at_s: NotNegative = 10.0  # when that one begins to come
+    surge_s: Positive = 3.0  # how long it takes to come
 
 
 class Load(_Section, frozen=True):
@@ -433,6 +437,8 @@ class ScenarioFile:
         for at, wave_s in enumerate(arrivals.waves_s):
             if wave_s >= scenario.duration_s:
                 raise self.error(f"a wave at {wave_s:g} s is {late}", *place, "waves_s", at, hint="raise duration_s")
+        if arrivals.surge_ratio and arrivals.surge_at_s + arrivals.surge_s > scenario.duration_s:
+            raise self.error(f"the last of the surge come {late}", *place, "surge_at_s", hint="raise duration_s")
         if arrivals.shape == "ramp" and arrivals.ramp_s > scenario.duration_s:
             raise self.error(f"the ramp ends {late}", *place, "ramp_s", hint="shorten it, or raise duration_s")
 

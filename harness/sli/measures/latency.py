@@ -52,9 +52,9 @@ def in_window(requests: pa.Table, step: str, t_from_s: float = -np.inf, t_to_s: 
 
 def time_to_first_position_p95_s(seen: Observations) -> Samples:
     """p95 of the time from when a fan meant to open the queue page to the first position, admission or refusal on the
-    stream.
+    stream, or the word that nothing is left.
 
-    A message without a position, as before a draw of lots, does not count. A fan who saw none of the three counts as
+    A message without a position, as before a draw of lots, does not count. A fan who saw none of these counts as
     waiting to the end of the run. Users of other kinds count when they join the line. Fans who were turned away,
     because their access code or identity had let another in, are left out.
     """
@@ -65,7 +65,7 @@ def time_to_first_position_p95_s(seen: Observations) -> Samples:
     in_line = set(sent.loc[(sent["kind"] == "fan") | (sent["step"] == "join"), "actor"]) - seen.history.turned_away
     came = sent.groupby("actor")["t_intended_s"].min().loc[sorted(in_line)]
     position = pc.and_(pc.equal(events["event"], "position"), pc.is_valid(events["value"]))
-    told = pc.or_(position, pc.is_in(events["event"], value_set=pa.array(["admitted", "refused"])))
+    told = pc.or_(position, pc.is_in(events["event"], value_set=pa.array(["admitted", "refused", "sold_out"])))
     first = events.filter(told).select(["actor", "t_s"]).to_pandas().groupby("actor")["t_s"].min()
     waited = first.reindex(came.index) - came
     never = int(waited.isna().sum())

@@ -37,6 +37,10 @@ def arrival(arrivals: Arrivals, index: int, duration_s: float) -> Arrival:
     if math.floor((index + 1) * arrivals.hum_ratio) > hums_before:
         return _spread(hums_before, duration_s)
     rank = index - hums_before
+    late_before = math.floor(rank * arrivals.surge_ratio)
+    if math.floor((rank + 1) * arrivals.surge_ratio) > late_before:
+        return _surging(arrivals, late_before)
+    rank -= late_before
     match arrivals.shape:
         case "step":
             return AT_T0
@@ -44,6 +48,12 @@ def arrival(arrivals: Arrivals, index: int, duration_s: float) -> Arrival:
             return Arrival(arrivals.waves_s[rank % len(arrivals.waves_s)])
         case "ramp":
             return _spread(rank, arrivals.ramp_s)
+
+
+def _surging(arrivals: Arrivals, rank: int) -> Arrival:
+    """Squared: rather at the beginning."""
+    share = (rank + 1) * _GOLDEN % 1.0
+    return Arrival(arrivals.surge_at_s + share**2 * arrivals.surge_s, together=False)
 
 
 def _spread(rank: int, length_s: float) -> Arrival:

@@ -53,3 +53,14 @@ def test_the_hum_goes_on_through_the_whole_run() -> None:
     gaps = [after - before for before, after in pairwise(humming)]
     assert len(humming) == 200
     assert max(gaps) < 4 * RUN_S / 200
+
+
+@given(users=crowds, ratio=st.floats(0, 1), hum=st.sampled_from([0.0, 0.1]))
+def test_a_late_surge_has_its_share_and_comes_rather_at_its_beginning(users: int, ratio: float, hum: float) -> None:
+    arrivals = Arrivals(surge_ratio=ratio, surge_at_s=20.0, surge_s=4.0, hum_ratio=hum)
+    everybody = [arrival(arrivals, index, RUN_S) for index in range(users)]
+    late = [one for one in everybody if 20.0 <= one.after_s <= 24.0 and not one.together]
+    assert len(late) == pytest.approx((1 - hum) * users * ratio, abs=2 + hum * users * 0.2)
+    assert sum(one == AT_T0 for one in everybody) == pytest.approx((1 - hum) * users * (1 - ratio), abs=2)
+    early = sum(one.after_s <= 21.0 for one in late)
+    assert early >= len(late) * 0.4 - 3
