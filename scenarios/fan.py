@@ -39,7 +39,7 @@ from harness.swarm.users.plan import Dice, FanPlan, Reload, fan_plan
 from harness.swarm.users.user import DONE, Pace, RehearsalUser
 from scenarios.offer import REFERENCE, Offer
 from scenarios.pool_choice import choose_pool
-from scenarios.seat_choice import choose, choose_fewer
+from scenarios.seat_choice import choose, choose_apart, choose_fewer
 from scenarios.watcher import MapWatch
 
 T = TypeVar("T")
@@ -318,6 +318,8 @@ class Visit:
 
         def choice(seat_map: SeatMap, refused: frozenset[str]) -> _Choice | None:
             seats = choose(venue, seat_map, self._wish, self._dice, aims_hot=self._plan.aims_hot, avoid=refused)
+            if not seats and self._plan.sits_apart:
+                seats = choose_apart(venue, seat_map, self._wish, self._dice, avoid=refused)
             if not seats and self._plan.takes_fewer:
                 seats = choose_fewer(venue, seat_map, self._wish, self._dice, avoid=refused)
             return _Choice(frozenset(seats), partial(self._session.hold, seats=seats)) if seats else None

@@ -1,4 +1,7 @@
-"""Which seats a fan goes for: adjacent ones in a row, most often in the sections that everybody wants. Pure."""
+"""Which seats a fan goes for: adjacent ones in a row, most often in the sections that everybody wants, or what is left.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,23 @@ def choose_fewer(
     for size in range(party_size - 1, 0, -1):
         if seats := choose(venue, seat_map, size, dice, aims_hot=False, avoid=avoid):
             return seats
+    return ()
+
+
+def choose_apart(
+    venue: Venue, seat_map: SeatMap, party_size: int, dice: Dice, *, avoid: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
+    """Free seats of one section for the whole party, wherever they are; empty when no section has as many."""
+    if not venue.sections:
+        return ()
+    first = int(len(venue.sections) * dice.roll())
+    for section in (*venue.sections[first:], *venue.sections[:first]):
+        states = seat_map.states.get(section.name, "")
+        seats = (seat for row in section.rows for seat in row)
+        free = [seat for seat, state in zip(seats, states, strict=False) if state == _FREE and seat not in avoid]
+        if len(free) >= party_size:
+            at = int((len(free) - party_size + 1) * dice.roll())
+            return tuple(free[at : at + party_size])
     return ()
 
 

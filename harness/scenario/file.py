@@ -100,6 +100,9 @@ class Journey(_Section, frozen=True):
     dropped_stream_ratio: Ratio = 0.05  # leave the stream of positions once told of them, and come back with the ticket
     hot_section_ratio: Ratio = 0.6  # aim for the best sections, or the first pool: contention
     takes_fewer_ratio: Ratio = 0.5  # where their party finds no seats together, take what is left
+    apart_ratio: Ratio = (
+        0.0  # before that: take seats of one section that are apart; the others want adjacent seats only
+    )
     returns_ratio: Ratio = 0.3  # when nothing is left, stay and look for what comes back; the others leave
     look_again_s: Positive = 1.0  # how often those look, the median of a log-normal pause
     standing_ratio: Ratio = 0.5  # where a sale has seats and pools: want tickets of a pool

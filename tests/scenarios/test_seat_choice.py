@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from harness.platform import SeatMap, Section, Venue
 from harness.swarm.users.plan import Dice
-from scenarios.seat_choice import HOT_SHARE, choose, free_blocks
+from scenarios.seat_choice import HOT_SHARE, choose, choose_apart, free_blocks
 
 ROWS = tuple(tuple(f"101-{row}-{n}" for n in range(1, size + 1)) for row, size in (("A", 4), ("B", 6), ("C", 5)))
 SECTION = Section(name="101", rows=ROWS)
@@ -51,3 +51,16 @@ def test_the_same_dice_choose_the_same_seats() -> None:
     free = SeatMap(states={section.name: "0" * 8 for section in VENUE.sections}, stale=False)
     rolls = (0.3, 0.7, 0.2)
     assert choose(VENUE, free, 3, Dice(rolls), aims_hot=False) == choose(VENUE, free, 3, Dice(rolls), aims_hot=False)
+
+
+@given(st.text("012", min_size=15, max_size=15), st.integers(1, 4), st.floats(0, 0.999))
+def test_who_sits_apart_takes_any_free_seats_of_one_section(states: str, party_size: int, roll: float) -> None:
+    flat = [seat for row in ROWS for seat in row]
+    venue = Venue(sections=(SECTION, Section(name="102", rows=(("102-A-1",),))))
+    shown = SeatMap(states={"101": states, "102": "0"}, stale=False)
+    avoid = frozenset({"101-A-1"})
+    seats = choose_apart(venue, shown, party_size, Dice((roll, roll)), avoid=avoid)
+    free = [seat for seat, state in zip(flat, states, strict=True) if state == "0" and seat not in avoid]
+    assert len(seats) == len(set(seats)) == (party_size if len(free) >= party_size or party_size == 1 else 0)
+    assert set(seats) <= {*free, "102-A-1"}
+    assert len({seat.split("-")[0] for seat in seats}) <= 1

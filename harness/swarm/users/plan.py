@@ -40,6 +40,7 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `repeats_payment`: the payment is posted a second time under the same idempotency key.
     `drops_stream`: once told of their position, the fan leaves the stream and comes back with the ticket.
+    `sits_apart`: where no adjacent seats are free for the whole party, the fan takes seats that are apart.
     `takes_fewer`: where no seats are free for the whole party, the fan takes as many as there are.
     `looks_again_s`: when nothing is left, the fan looks again so often for what comes back; null: leaves at once.
     `page_reloads`: how the fan loads the queue page again while they wait, one after another. `tabs`: so many more
@@ -60,6 +61,7 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     rolls: tuple[float, ...]
     repeats_payment: bool = False
     takes_fewer: bool = False
+    sits_apart: bool = False
     join_pause_s: float = 0.0
     looks_again_s: float | None = None
     code_no: int | None = None
@@ -144,6 +146,7 @@ def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
         card_declined=random.random() < journey.declined_card_ratio,
         drops_stream=Random(f"drops:{seed}:{index}").random() < journey.dropped_stream_ratio,
         takes_fewer=Random(f"fewer:{seed}:{index}").random() < journey.takes_fewer_ratio,
+        sits_apart=Random(f"apart:{seed}:{index}").random() < journey.apart_ratio,
         looks_again_s=_looks_again_s(Random(f"returns:{seed}:{index}"), journey),
         patience_s=_patience_s(f"fan:{seed}:{index}", journey),
         join_pause_s=_log_normal_s(Random(f"join:{seed}:{index}"), journey.join_pause_s, journey.think_sigma),

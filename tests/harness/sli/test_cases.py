@@ -40,6 +40,17 @@ def test_lurkers_who_outnumber_the_fans_are_not_fans_who_never_saw_a_position() 
     assert measured("time_to_first_position_p95_s", builder) == Measured(pytest.approx(0.147), 60)
 
 
+def test_who_is_told_that_nothing_is_left_or_is_turned_away_is_not_waiting_for_a_position() -> None:
+    builder = empty()
+    builder.fans = 3
+    for user in range(3):
+        builder.request(user, "queue_page", 0.01, 0.01)
+    builder.event(0, "positions", "position", 0.157, EPOCH, value=1)
+    builder.event(1, "positions", "sold_out", 0.157, EPOCH)
+    builder.operation(2, "join", "fan-0002", {}, 0.02, 0.03, "fail", "turned_away")
+    assert measured("time_to_first_position_p95_s", builder) == Measured(pytest.approx(0.147), 2)
+
+
 def test_a_lurker_who_joins_the_line_counts() -> None:
     builder = empty()
     builder.fans = 1
