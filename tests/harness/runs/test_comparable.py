@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from harness.cli.commands.finished_runs import change_lines
 from harness.record.reader import Record
 from harness.record.schema import RunDocument
 from harness.record.verdict import Decision, Status, Verdict
@@ -125,3 +126,14 @@ def test_findings_and_invariants_that_changed_are_told(verdict: Verdict) -> None
         ("no_double_sell", Status.HELD, Status.VIOLATED, True)
     ]
     assert found.is_regression
+
+
+def test_compare_tells_what_changed_a_line_each(verdict: Verdict) -> None:
+    now = replace(
+        slower(verdict, 3000.0, 44.0),
+        invariants=(replace(verdict.invariants[0], status=Status.VIOLATED), *verdict.invariants[1:]),
+    )
+    assert list(change_lines(change(verdict, now))) == [
+        "worse: no_double_sell was held, is violated",
+        "worse: Hold response time, p99 was 1,912 ms, is 3,000 ms",
+    ]
