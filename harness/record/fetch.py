@@ -94,7 +94,7 @@ class Fetcher:
     def look(self, connect_s: float) -> PageHead:
         """Only the head, over a connection of its own. `connect_s`: within it there must be a connection.
 
-        Raises TimeoutError, ssl.SSLError or another OSError, http.client.HTTPException, ValueError.
+        Raises `FetchFailed`, TimeoutError, ssl.SSLError or another OSError, http.client.HTTPException, ValueError.
         """
         connection = self._connection
         connection.deadline_s = time.monotonic() + connect_s
@@ -126,7 +126,7 @@ class Fetcher:
         response = connection.getresponse()
         if connection.has_ended:  # http.client takes the end of a stream for the end of the head
             response.close()
-            raise http.client.HTTPException("the head of its answer was cut short")
+            raise FetchFailed("answered a head that was cut short")
         return response
 
     def _take(self, response: http.client.HTTPResponse) -> FetchedPage:

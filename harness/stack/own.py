@@ -22,7 +22,7 @@ from harness.errors import InputError
 from harness.processes.managed import ManagedProcess, stop_all
 from harness.processes.ports import free_ports
 from harness.processes.signals import uninterrupted
-from harness.record.fetch import Fetcher, PageHead
+from harness.record.fetch import Fetcher, FetchFailed, PageHead
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import headers_of, redacted, secret_values, variables
 from harness.scenario.own_checks import Complaint, check_url, problem_of_header
@@ -215,7 +215,7 @@ class OwnStack(RaisedStack):
             raise self._wrong(f"no TLS with {urlsplit(url).netloc}: {words}", hint) from None
         except TimeoutError:
             raise self._wrong(f"{url} did not answer within {within_s:g} s", "see platform.limits") from None
-        except (OSError, HTTPException, ValueError) as problem:
+        except (OSError, HTTPException, FetchFailed, ValueError) as problem:
             hint = "is the platform up, and is this its address, http or https?"
             raise self._wrong(f"{url} cannot be reached: {_cause(problem)}", hint) from None
 

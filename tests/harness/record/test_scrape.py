@@ -138,7 +138,7 @@ HOSTILE = {
     "a body drop by drop": "answered no whole page within 2 s",
     "a gigabyte with a length": "answered more than 2,097,152 bytes",
     "less than it said": "answered less than it said",
-    "half-closes in the head": "answered no HTTP",
+    "half-closes in the head": "answered a head that was cut short",
     "a gzip bomb": "answered in an encoding that was not asked for",
     "a redirect to another host": "answered 302 and redirects are not followed",
     "HTML": "answered HTML, no page of metrics",
