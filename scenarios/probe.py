@@ -15,6 +15,7 @@ from harness.platform import Call, FanSession, Person, Platform, SeatMap, Venue
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.barrier import Barrier
 from harness.swarm.users.plan import Dice, ProbePlan
+from scenarios.late_payer import LatePayer
 from scenarios.seat_choice import free_blocks
 
 PERIOD_S: Final = 1.0
@@ -40,11 +41,20 @@ class Probe:
         session = self._platform.probe_session(person)
         if session is None:
             return
+        late_payer = LatePayer(self._platform, person) if self._plan.pays_late else None
+        paying: gevent.Greenlet | None = None
         try:
             venue = session.venue(Call(t_intended_s=monotonic())).value
-            self._look_on(session, venue, self._barrier.wait())
+            t0 = self._barrier.wait()
+            if late_payer and venue:
+                paying = gevent.spawn(late_payer.go, venue)
+            self._look_on(session, venue, t0)
         finally:
             session.close()
+            if paying is not None:
+                paying.kill()
+            if late_payer is not None:
+                late_payer.close()
 
     def _look_on(self, session: FanSession, venue: Venue | None, t0: ReleaseInstant) -> None:
         """Each look has its instant: one that comes late because the one before was slow counts as late."""

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from harness.audit.operations import (
     COLUMNS,
+    CountValue,
     DrawValue,
     EnterValue,
     History,
@@ -139,6 +140,11 @@ class Evidence:
     def looks(self) -> Operations[LookValue]:
         """Every look at the seat map."""
         return self._history.of(Function.LOOK, LookValue)
+
+    @cached_property
+    def counts(self) -> Operations[CountValue]:
+        """Every look at the free seats of each section."""
+        return self._history.of(Function.COUNT, CountValue)
 
     @cached_property
     def holds(self) -> Operations[SeatsValue]:

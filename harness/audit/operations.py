@@ -114,6 +114,17 @@ class LookValue(Value, frozen=True, gc=False):
     layout: str | None = None
 
 
+class CountValue(Value, frozen=True, gc=False):
+    """How many free seats of each section were shown. `counts`: names them; null where they were not noted.
+
+    `free`: section → seats, at the first look of each worker that saw it. `stale`: it says that it is old.
+    """
+
+    counts: str | None = None
+    free: dict[str, int] | None = None
+    stale: bool = False
+
+
 class PayValue(Value, frozen=True, gc=False):
     """What was paid for and what the platform answered. `bought`: of `quantity` tickets; null: it was not said."""
 

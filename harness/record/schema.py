@@ -93,6 +93,9 @@ class Function(StrEnum):
     """At the seat map. key: "". value: {[free: int, stale: bool, map: str, states: str, layout: str]}. free: seats that
     it shows free. map: names what it showed; states: that, at a worker's first look at it; layout: the names of the
     seats in the order of the states, at a worker's first look. Both packed, see `harness.record.seat_states`."""
+    COUNT = "count"
+    """At the free seats of each section. key: "". value: {[counts: str, free: {section: int}, stale: bool]}. counts:
+    names what was shown; free: that, at a worker's first look at it. A seat of section S is called S-…."""
     PROBE = "probe"
     """After settling: a try to get a seat past the queue. key: how, e.g. "no pass".
     value: {seats: [str], [status: int]}. `ok`: it worked, which it never should; with a status: it got in,

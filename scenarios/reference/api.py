@@ -145,6 +145,7 @@ class CountsAnswer(_Document, frozen=True):
     """GET …/sections."""
 
     counts: dict[str, Number]
+    stale: bool = False
 
 
 class HoldAnswer(_Document, frozen=True):

@@ -197,9 +197,13 @@ class ReferenceFanSession:
 
     def section_counts(self, call: Call) -> Answer[dict[str, int]]:
         """Free seats per section."""
-        response = self._client.call(api.SECTION_COUNTS, f"{self._base}/sections", call)
+        operation = self._begin(Function.COUNT, call)
+        response = self._client.call(api.SECTION_COUNTS, f"{self._base}/sections", operation.call)
         answer = _read(response, api.CountsAnswer)
-        return _plain(response, answer.counts if answer else None)
+        if answer is None:
+            return _ended(operation, response)
+        value = self._shared.note_counts(answer.counts, stale=answer.stale)
+        return _ended(operation, response, value=value, result=answer.counts)
 
     def seat_map(self, call: Call) -> Answer[SeatMap]:
         """Every seat."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.platform import SeatMap, Venue
 from harness.swarm.client.documents import decode
-from harness.swarm.recording.shown_maps import ShownMaps
+from harness.swarm.recording.shown_maps import ShownCounts, ShownMaps
 from scenarios.reference import api
 
 
@@ -15,6 +15,7 @@ class SharedVenue:
         self._layout = b""
         self._venue = Venue(sections=())
         self._shown = ShownMaps()
+        self._counts = ShownCounts()
 
     def read(self, layout: bytes) -> Venue:
         """The layout, as it was answered. Raises `msgspec.DecodeError`."""
@@ -22,6 +23,10 @@ class SharedVenue:
             self._venue = api.venue_of(decode(layout, api.VenueAnswer))
             self._layout = layout
         return self._venue
+
+    def note_counts(self, free: dict[str, int], *, stale: bool) -> dict[str, object]:
+        """The value of a COUNT operation."""
+        return self._counts.note(free, stale=stale)
 
     def note(self, shown: SeatMap) -> dict[str, object]:
         """The value of a LOOK operation."""

@@ -85,6 +85,10 @@ def _freeze_map(context: Context) -> None:
     context.seat_map = parts.FrozenSeatMap(context.redis, context.keys, context.venue, context.orders)
 
 
+def _count_held(context: Context) -> None:
+    context.seat_map = parts.FlatteringCounts(context.redis, context.keys, context.venue, context.orders)
+
+
 def _flatter(context: Context) -> None:
     context.seat_map = parts.FlatteringSeatMap(context.redis, context.keys, context.venue, context.orders)
 
@@ -156,6 +160,12 @@ _ALL: Final = (
         _seats(parts.HastySeats),
     ),
     Bug(
+        "late_payment_taken",
+        "no_early_expiry",
+        "who pays when the hold is over is sold its seats, whoever has them by then",
+        _saga(parts.LatePayingSaga),
+    ),
+    Bug(
         "late_expiry",
         "no_late_expiry",
         f"holds end {parts.LATE_S:g} s after their time",
@@ -172,6 +182,12 @@ _ALL: Final = (
         "map_honest",
         "the seat map shows held seats as free",
         _flatter,
+    ),
+    Bug(
+        "flattering_counts",
+        "map_honest",
+        "the free seats of the sections are counted with those that are held",
+        _count_held,
     ),
     Bug(
         "double_charge",

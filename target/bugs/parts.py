@@ -26,9 +26,9 @@ from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, SeatRoutes, Venu
 from target.seats.lua import HOLD
 from target.seats.routes import HoldRequest
 from target.seats.seat_log import SeatChange, text
-from target.seats.seat_map import Seats
+from target.seats.seat_map import Counts, Seats
 from target.seats.store import TAKEN, HoldOwner, HoldReply, Places
-from target.storage.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD, Keys
+from target.storage.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
 from target.storage.redis import RedisStore, Reply, Script, Value
 
 EVERY: Final = 50  # seat changes: the bugs that hit some changes hit these
@@ -372,6 +372,15 @@ class FlatteringSeatMap(SeatMap):
         return msgspec.structs.replace(seen, states=shown)
 
 
+class FlatteringCounts(SeatMap):
+    """Counts seats that are held as free; the map shows them as they are."""
+
+    async def _count(self) -> bytes:
+        seats, _ = await self._seats.get()
+        counts = {section: len(states) - states.count(SEAT_SOLD) for section, states in seats.states.items()}
+        return msgspec.json.encode(Counts(seats.stale, counts))
+
+
 class ForgetfulSeatLog(SeatLog):
     """Leaves out a change now and then."""
 
@@ -434,6 +443,13 @@ class DearerVenue(Venue):
     def price_cents(self, seat: str) -> int:
         """See the class."""
         return super().price_cents(seat) + SURCHARGE_CENTS
+
+
+class LatePayingSaga(Saga):
+    """Takes a payment in whose hold is over, whoever has its seats by then."""
+
+    async def _lock(self, checkout: Checkout, *, promised_s: float) -> bool | None:
+        return await super()._lock(checkout, promised_s=promised_s) is not None or None
 
 
 class ForgettingSaga(Saga):

@@ -47,6 +47,7 @@ def shop(hold: Callable[[], list[bytes]]) -> Callable[[Asked], Iterable[bytes]]:
             "/seats": lambda: said(200, SEATS),
             "/sections": lambda: said(200, {"counts": {"1": 2, "9": 1}}),
             "/holds": hold,
+            "/orders": lambda: said(410, {"title": "the hold is over"}),
             "/h.1": lambda: [response(b"", 204)],
         }
         return next(answer for end, answer in by_end.items() if asked.target.endswith(end))()
@@ -56,14 +57,18 @@ def shop(hold: Callable[[], list[bytes]]) -> Callable[[Asked], Iterable[bytes]]:
 
 @contextmanager
 def probing(
-    script: Callable[[Asked], Iterable[bytes]], *, refused_s: tuple[tuple[float, float], ...] = (), admin: bool = True
+    script: Callable[[Asked], Iterable[bytes]],
+    *,
+    refused_s: tuple[tuple[float, float], ...] = (),
+    admin: bool = True,
+    pays_late: bool = False,
 ) -> Iterator[tuple[ScriptedServer, Recorder, gevent.Greenlet]]:
     """A probe that is let go at once."""
     with serving(script) as server:
         recorder, barrier = Recorder(1), Barrier()
         own = {"admin": server.url, "admin_token": "secret"} if admin else {}
         platform = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="game-1", **own), recorder)
-        going = gevent.spawn(Probe(platform, barrier, probe_plan(7, 1, 100, refused_s)).go)
+        going = gevent.spawn(Probe(platform, barrier, probe_plan(7, 1, 100, refused_s, pays_late=pays_late)).go)
         barrier.release_at(ReleaseInstant(monotonic(), time()))
         try:
             yield server, recorder, going
@@ -103,14 +108,15 @@ def test_its_looks_are_operations_of_a_probe() -> None:
     with probing(shop(lambda: said(201, {}))) as (server, recorder, _):
         until(lambda: count(server, "GET", "/sections") == 1)
         until(lambda: bool(recorder.buffers["operations"].rows))
-    (look,) = rows(recorder, "operations")
+    look, *counts = rows(recorder, "operations")
+    assert {row["function"] for row in counts} <= {"count"}
     assert (look["function"], look["actor"], look["outcome"]) == ("look", f"{PROBE_ACTOR}1", "ok")
     assert json.loads(str(look["value"]))["stale"] is True
 
 
 def test_it_tries_to_hold_the_seat_that_is_wanted_least_while_holds_are_refused() -> None:
-    with probing(shop(lambda: said(503, {"title": "busy"})), refused_s=ALWAYS) as (server, recorder, _):
-        until(lambda: len(recorder.buffers["operations"].rows) >= 2)
+    with probing(shop(lambda: said(503, {"title": "busy"})), refused_s=ALWAYS) as (server, _recorder, _):
+        until(lambda: count(server, "POST", "/holds") >= 1)
     tried = next(asked for asked in server.asked if asked.target.endswith("/holds"))
     assert json.loads(tried.body) == {"seats": ["9-A-2"]}
     assert tried.header("Authorization") == "Pass p"
@@ -120,9 +126,9 @@ def test_it_tries_to_hold_the_seat_that_is_wanted_least_while_holds_are_refused(
 def test_a_hold_that_is_granted_is_given_back_at_once() -> None:
     granted = {"hold_id": "h.1", "seats": ["9-A-2"], "ttl_s": 8.0}
     with probing(shop(lambda: said(201, granted)), refused_s=ALWAYS) as (server, recorder, _):
-        until(lambda: len(recorder.buffers["operations"].rows) >= 3)
-    done = [(row["function"], row["outcome"]) for row in rows(recorder, "operations")[:3]]
-    assert done == [("look", "ok"), ("hold", "ok"), ("release", "ok")]
+        until(lambda: len(recorder.buffers["operations"].rows) >= 4)
+    done = [(row["function"], row["outcome"]) for row in rows(recorder, "operations") if row["function"] != "count"]
+    assert done[:3] == [("look", "ok"), ("hold", "ok"), ("release", "ok")]
     assert count(server, "DELETE", "/h.1") >= 1
 
 
@@ -131,6 +137,16 @@ def test_at_the_edges_of_the_fault_and_outside_it_holds_nothing(window_s: tuple[
     with probing(shop(lambda: said(503, {})), refused_s=(window_s,)) as (server, _, _going):
         until(lambda: count(server, "GET", "/seats") == 2)
     assert count(server, "POST", "/holds") == 0
+
+
+def test_a_late_payer_pays_for_a_hold_that_is_over_while_the_next_one_has_the_seat() -> None:
+    granted = {"hold_id": "h.1", "seats": ["9-A-2"], "ttl_s": 0.2}
+    with probing(shop(lambda: said(201, granted)), pays_late=True) as (server, _, _going):
+        until(lambda: count(server, "DELETE", "/h.1") == 1)
+    asked = [one for one in server.asked if one.method in ("POST", "DELETE") and "/api/" in one.target]
+    assert [one.target.rpartition("/")[2] for one in asked] == ["holds", "holds", "orders", "h.1"]
+    assert json.loads(asked[2].body)["hold_id"] == "h.1"
+    assert asked[2].header("Idempotency-Key")
 
 
 def test_without_an_operators_access_there_is_no_probe() -> None:

@@ -14,6 +14,7 @@ from harness.audit.tally import Tally, during
 _SEATS: Final = "seats"
 _HELD: Final = frozenset({_SEATS, "stock"})
 _NEVER_S: Final = float("-inf")
+_OPEN_S: Final = float("inf")
 
 
 def no_early_expiry(evidence: Evidence) -> Tally:
@@ -34,6 +35,7 @@ def no_early_expiry(evidence: Evidence) -> Tally:
     granted = promises(evidence)
     tally.checked = len(granted)
     tally.chances = len(lived_to_their_end(evidence, granted)) + _asked_for_in_time(evidence, granted)
+    tally.chances += _paid_late(evidence, granted)
     _granted_twice(granted, evidence.clock_margin_s, tally)
     _sold_meanwhile(evidence, granted, tally)
     _told_too_soon(evidence, granted, tally)
@@ -64,6 +66,25 @@ def _asked_for_in_time(evidence: Evidence, granted: list[GrantedHold]) -> int:
     over_s = {promise.hold.key: promise.t_over_s for promise in granted if promise.hold.value.pool}
     pays = {pay.value.hold_id for pay in evidence.pays if pay.t_invoke_s < over_s.get(pay.value.hold_id, _NEVER_S)}
     return len(pays | {one.key for one in evidence.releases if one.t_invoke_s < over_s.get(one.key, _NEVER_S)})
+
+
+def _paid_late(evidence: Evidence, granted: list[GrantedHold]) -> int:
+    """Payments for a hold that was over, of which another fan surely had a seat all the while."""
+    over_s = {promise.hold.key: promise.t_over_s for promise in granted}
+    late = [pay for pay in evidence.pays if pay.t_invoke_s > over_s.get(pay.value.hold_id, _OPEN_S)]
+    wanted = {seat for pay in late for seat in pay.value.seats}
+    held: dict[str, list[GrantedHold]] = {}
+    for promise in granted if wanted else ():
+        for seat in wanted.intersection(promise.hold.value.seats):
+            held.setdefault(seat, []).append(promise)
+    return sum(
+        any(
+            one.hold.actor != pay.actor and one.hold.t_end_s <= pay.t_invoke_s and pay.t_end_s <= one.t_until_s
+            for seat in pay.value.seats
+            for one in held.get(seat, ())
+        )
+        for pay in late
+    )
 
 
 def _granted_twice(granted: list[GrantedHold], margin_s: float, tally: Tally) -> None:

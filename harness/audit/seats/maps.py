@@ -1,21 +1,21 @@
-"""Checks `map_honest`: a seat map shows no held or sold seat as free, unless the map says that it is stale."""
+"""Checks `map_honest`: maps and counts show no held or sold seat as free, unless they say that they are stale."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from harness.amounts import amount
 from harness.audit.history import NO_RULES, Evidence
 from harness.audit.operations import LookValue, Operation
-from harness.audit.seats.claims import GrantedHold, Sale, promises, sales
+from harness.audit.seats.claims import Sale
+from harness.audit.seats.counts import check_counts
 from harness.audit.seats.late import RECOVERY_S
 from harness.audit.seats.shown import ShownSeats, States, layout_seats
+from harness.audit.seats.taken import Taken, TakenSeats, surely_taken
 from harness.audit.spec import specified
-from harness.audit.tally import Moment, Tally, during
+from harness.audit.tally import Tally, during
 from harness.record.schema import PROBE_ACTOR
 from harness.record.seat_states import FREE, HELD, SOLD
 
@@ -24,22 +24,6 @@ STALE_RATIO_MAX: Final = 0.1
 _SOON_S: Final = 1.0  # a fault may have an effect before its canary sees it
 _TAKEN: Final = (ord(HELD), ord(SOLD))
 _KNOWN: Final = (ord(FREE), *_TAKEN)
-_NEVER_S: Final = float("-inf")
-
-
-class Taken(msgspec.Struct, frozen=True, gc=False):
-    """A seat that is surely not free from `t_from_s` to `t_until_s`: by then a fan had been told so."""
-
-    seat: str
-    t_from_s: float
-    t_until_s: float
-    why: GrantedHold | Sale
-
-    def moment(self) -> Moment:
-        """It as a step of a history."""
-        if isinstance(self.why, Sale):
-            return during(self.why.told, self.why.words)
-        return during(self.why.hold, self.why.granted(self.seat))
 
 
 def map_honest(evidence: Evidence) -> Tally:
@@ -52,6 +36,9 @@ def map_honest(evidence: Evidence) -> Tally:
     A seat that nobody asked for in the whole run, and that is free at rest, is not shown taken. Where a map does not
     show how surely taken seats stand, nothing is decided.
 
+    The free seats of each section, where a platform tells them, are judged by the same rule: at most those that are
+    surely taken may be missing, see `harness.audit.seats.counts`.
+
     A map that says that it is stale is no lie, and no proof either. Where more than a few were marked so though no
     fault was in force, nor had been for `RECOVERY_S`, nothing is decided.
     """
@@ -60,10 +47,11 @@ def map_honest(evidence: Evidence) -> Tally:
     if rules is None:
         tally.hidden = NO_RULES
         return tally
-    taken = sorted(_taken(evidence), key=lambda one: one.t_from_s)
+    taken = surely_taken(evidence)
     seats = sorted({one.seat for one in taken})
     shown = ShownSeats(evidence.looks, seats)
-    sweep = _Sweep(tally, taken, seats, rules.map_late_max_s + evidence.clock_margin_s)
+    late_max_s = rules.map_late_max_s + evidence.clock_margin_s
+    sweep = _Sweep(tally, TakenSeats(taken, seats), late_max_s)
     untouched = _Untouched(evidence, tally)
     quiet = stale = 0
     for look in evidence.looks:
@@ -75,6 +63,7 @@ def map_honest(evidence: Evidence) -> Tally:
             tally.checked += 1
             sweep.look(look, states)
             untouched.look(look)
+    check_counts(evidence, tally, TakenSeats(taken, seats), late_max_s)
     if not tally.checked:
         tally.note = "no look at a fresh seat map is in the record with its seats"
     else:
@@ -88,50 +77,24 @@ def map_honest(evidence: Evidence) -> Tally:
     return tally
 
 
-def _taken(evidence: Evidence) -> Iterator[Taken]:
-    margin_s = evidence.clock_margin_s
-    for promise in promises(evidence):
-        if promise.told_in_time:
-            for seat in promise.hold.value.seats:
-                yield Taken(seat, promise.hold.t_end_s, promise.t_until_s - margin_s, promise)
-    for sale in sales(evidence):
-        for seat in sale.seats:
-            yield Taken(seat, sale.told.t_end_s, float("inf"), sale)
-
-
 class _Sweep:
-    """Walks the looks by time, and knows at each which seats are surely taken, and by whom."""
+    """Walks the looks by time, and compares each with the seats that are surely taken."""
 
-    def __init__(self, tally: Tally, taken: list[Taken], seats: list[str], late_max_s: float) -> None:
+    def __init__(self, tally: Tally, taken: TakenSeats, late_max_s: float) -> None:
         self._tally = tally
         self._taken = taken
-        self._seats = seats
         self._late_max_s = late_max_s
-        self._number = {seat: at for at, seat in enumerate(seats)}
-        self._next = 0
-        self._until_s = np.full(len(seats), _NEVER_S)
-        self._by: dict[int, Taken] = {}
         self._told: set[tuple[str, float]] = set()
         self.unshown = 0
 
     def look(self, look: Operation[LookValue], states: States) -> None:
         """The next look, and how it showed each of the seats."""
-        self._advance(look.t_invoke_s - self._late_max_s)
-        surely = self._until_s > look.t_end_s
+        surely = self._taken.between(look.t_invoke_s - self._late_max_s, look.t_end_s)
         known = np.isin(states[surely], _KNOWN)
         self.unshown += not np.all(known)
         self._tally.chances = (self._tally.chances or 0) + int(np.count_nonzero(known))
         for at in np.flatnonzero(surely & (states == ord(FREE))).tolist():
-            self._report(look, self._by[at])
-
-    def _advance(self, t_s: float) -> None:
-        """Take in what was told until then."""
-        while self._next < len(self._taken) and self._taken[self._next].t_from_s <= t_s:
-            one = self._taken[self._next]
-            at = self._number[one.seat]
-            if one.t_until_s > self._until_s[at]:
-                self._until_s[at], self._by[at] = one.t_until_s, one
-            self._next += 1
+            self._report(look, self._taken.by(at))
 
     def _report(self, look: Operation[LookValue], one: Taken) -> None:
         """Each seat that somebody has is told of once, however many maps show it free."""

@@ -1,4 +1,4 @@
-"""Notes which seat maps the users of one worker were shown, each map once: looks of a moment share the same one."""
+"""Notes which seat maps and counts the users of one worker were shown, each once: looks of a moment share them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ class ShownMaps:
                 self._noted.add(self._last_name)
                 value["states"] = pack(text)
         value["map"] = self._last_name
+        return value
+
+
+class ShownCounts:
+    """Free seats of each section as the users of one worker process were shown them, each set of counts once."""
+
+    def __init__(self) -> None:
+        self._noted: set[str] = set()
+
+    def note(self, free: dict[str, int], *, stale: bool) -> dict[str, object]:
+        """The value of a COUNT operation."""
+        name = digest("\n".join(f"{section}={count}" for section, count in sorted(free.items())))
+        value: dict[str, object] = {"counts": name, "stale": stale}
+        if name not in self._noted:
+            self._noted.add(name)
+            value["free"] = free
         return value
 
 

@@ -103,7 +103,7 @@ class SpectatorPlan(msgspec.Struct, frozen=True, kw_only=True):
 class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What one probe does. `phase_ratio`: its place in the period that all probes share.
 
-    `refused_holds_s`: see `harness.swarm.messaging.protocol.SwarmSpec`.
+    `refused_holds_s`: see `harness.swarm.messaging.protocol.SwarmSpec`. `pays_late`: once, for a hold that is over.
     """
 
     number: int
@@ -111,6 +111,7 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
     phase_ratio: float
     refused_holds_s: tuple[tuple[float, float], ...]
     rolls: tuple[float, ...]
+    pays_late: bool = False
 
 
 def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
@@ -206,14 +207,17 @@ def spectator_plan(seed: int, index: int) -> SpectatorPlan:
     return SpectatorPlan(actor=f"spectator-{index:06d}", identity=f"watcher-{index:06d}", rolls=_rolls(random))
 
 
-def probe_plan(seed: int, number: int, probes: int, refused_holds_s: tuple[tuple[float, float], ...]) -> ProbePlan:
-    """The plan of probe number `number` (1, 2 …) of so many."""
+def probe_plan(
+    seed: int, number: int, probes: int, refused_holds_s: tuple[tuple[float, float], ...], *, pays_late: bool = False
+) -> ProbePlan:
+    """The plan of probe number `number` (1, 2 …) of so many. With `pays_late` the first of them does."""
     return ProbePlan(
         number=number,
         actor=f"{PROBE_ACTOR}{number}",
         phase_ratio=(number - 0.5) / probes,
         refused_holds_s=refused_holds_s,
         rolls=_rolls(Random(f"probe:{seed}:{number}")),
+        pays_late=pays_late and number == 1,
     )
 
 

@@ -30,7 +30,11 @@ def start_probes(spec: SwarmSpec, worker_context: WorkerContext) -> list[gevent.
     if not hasattr(worker_context.platform, "probe_session"):
         return []
     probe_class, probes = load_class(spec.journeys.probe), spec.scenario.load.probes
-    plans = [probe_plan(spec.seed, number, probes, spec.refused_holds_s) for number in range(1, probes + 1)]
+    pays_late = spec.scenario.platform is None  # ours sells nothing for a hold that is over: a probe buys nothing
+    plans = [
+        probe_plan(spec.seed, number, probes, spec.refused_holds_s, pays_late=pays_late)
+        for number in range(1, probes + 1)
+    ]
     return [
         gevent.spawn(_go, probe_class(worker_context.platform, worker_context.barrier, plan), worker_context)
         for plan in plans

@@ -22,7 +22,7 @@ from target.orders.saga import KeyReusedError
 from target.queue.access_codes import CodeRefusedError
 from target.queue.rate_policy import FixedRate
 from target.queue.waiting_room import CodeSpentError, EntryRefusedError, SecondPlaceError
-from target.seats import PurchaseLimitError, SeatLog, SeatsTakenError
+from target.seats import HoldGoneError, PurchaseLimitError, SeatLog, SeatsTakenError
 from target.seats.routes import HoldRequest
 from target.seats.seat_log import SeatChange
 from target.settings import SettingsError
@@ -147,6 +147,25 @@ def test_early_expiry_gives_a_seat_away_before_its_time(with_bug: Callable[..., 
     with_bug("early_expiry", scene, hold_ttl_s=parts.EARLY_S * 0.9)
 
 
+@pytest.mark.parametrize(("bug", "sold"), [("late_payment_taken", True), ("", False)])
+def test_late_payment_taken_sells_the_seat_of_the_next_one(with_bug: Callable[..., None], bug: str, sold: bool) -> None:
+    async def scene(booth: Booth) -> None:
+        late = await booth.hold("a", "101-A-1")
+
+        async def over() -> bool:
+            return await booth.context.inventory.expire_due() == 1
+
+        await until(over, what="the hold's time")
+        await booth.hold("b", "101-A-1")
+        if sold:
+            assert (await booth.pay(late)).state is OrderState.CONFIRMED
+        else:
+            with pytest.raises(HoldGoneError):
+                await booth.pay(late)
+
+    with_bug(bug, scene, hold_ttl_s=0.3)
+
+
 @pytest.mark.parametrize(("bug", "ended"), [("late_expiry", 0), ("", 1)])
 def test_late_expiry_keeps_a_hold_that_is_over(with_bug: Callable[..., None], bug: str, ended: int) -> None:
     async def scene(booth: Booth) -> None:
@@ -185,6 +204,17 @@ def test_flattering_map_shows_a_held_seat_as_free_and_fresh(
         await booth.hold("f", "101-A-1")
         seen = msgspec.json.decode(await booth.context.seat_map.seats())
         assert (seen["stale"], seen["states"]["101"][0]) == (False, shown)
+
+    with_bug(bug, scene)
+
+
+@pytest.mark.parametrize(("bug", "more"), [("flattering_counts", 0), ("", 1)])
+def test_flattering_counts_count_a_held_seat_as_free(with_bug: Callable[..., None], bug: str, more: int) -> None:
+    async def scene(booth: Booth) -> None:
+        await booth.hold("f", "101-A-1")
+        seats = msgspec.json.decode(await booth.context.seat_map.seats())["states"]["101"]
+        counts = msgspec.json.decode(await booth.context.seat_map.counts())
+        assert (counts["stale"], len(seats) - counts["counts"]["101"]) == (False, more)
 
     with_bug(bug, scene)
 
@@ -541,9 +571,11 @@ def test_each_bug_says_what_it_breaks() -> None:
         "leaked_hold": "no_leaked_hold",
         "partial_hold": "granted_as_asked",
         "early_expiry": "no_early_expiry",
+        "late_payment_taken": "no_early_expiry",
         "late_expiry": "no_late_expiry",
         "sold_seat_held": "no_sold_seat_granted",
         "flattering_map": "map_honest",
+        "flattering_counts": "map_honest",
         "double_charge": "money_reconciles",
         "decline_charged": "money_reconciles",
         "late_capture_kept": "money_reconciles",

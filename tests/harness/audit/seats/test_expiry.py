@@ -278,3 +278,26 @@ def test_only_holds_that_lived_to_their_end_are_chances(how: str, chances: int) 
     result = expiry(builder)
     assert result.chances == chances
     assert result.status is (Status.HELD if chances else Status.NOT_EXERCISED)
+
+
+@pytest.mark.parametrize(("by", "at_s", "chances"), [(2, 12.0, 1), (2, 18.0, 0), (1, 12.0, 0)])
+def test_a_payment_for_a_hold_that_is_over_is_a_chance_while_another_fan_has_the_seat(
+    by: int, at_s: float, chances: int
+) -> None:
+    builder = empty()
+    hold_id = granted(builder, 1, 1.0)
+    granted(builder, by, 9.5)
+    before = expiry(builder).chances
+    paid(builder, 1, hold_id, at_s, "fail", error="expired")
+    assert (expiry(builder).chances - before, expiry(builder).status) == (chances, Status.HELD)
+
+
+def test_a_payment_for_a_hold_that_is_over_that_is_taken_in_breaks_the_next_fans_promise() -> None:
+    builder = empty()
+    hold_id = granted(builder, 1, 1.0)
+    granted(builder, 2, 9.5)
+    paid(builder, 1, hold_id, 12.0, "ok", state="confirmed")
+    exported(builder, 1, SEAT, "o-1")
+    result = expiry(builder)
+    assert result.status is Status.VIOLATED
+    assert "before fan-0002's hold was over" in result.violations[0].summary

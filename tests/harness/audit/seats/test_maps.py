@@ -12,6 +12,7 @@ from harness.errors import InputError
 from harness.record.verdict import InvariantResult, Status
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import empty, exported, judged, with_uncertain_clocks
+from tests.paper_sale import Row
 
 SEATS = 8
 BOUND_S = 1.0
@@ -51,6 +52,50 @@ def test_a_held_seat_that_is_shown_free_later_than_the_bound() -> None:
         "fan-0001 was granted 101-A-3 for 8 s, asked at 2.000 s",
         "fan-0009 asked for the seat map at 3.500 s: 101-A-3 is free",
     ]
+
+
+def counted(builder: RunBuilder, t_s: float, free: int | None, *, stale: bool = False) -> None:
+    """A fan is shown so many free seats of section 101; null: the counts of the time before."""
+    value: Row = {"counts": str(free), "stale": stale} | ({} if free is None else {"free": {"101": free}})
+    builder.operation(9, "count", "", value, t_s, t_s + 0.03)
+
+
+def with_layout(builder: RunBuilder) -> RunBuilder:
+    looked(builder, 0.5)
+    builder.tables["final_seats"] += [{"seat": seat, "state": "free"} for seat in builder.seats]
+    return builder
+
+
+@pytest.mark.parametrize(
+    ("t_s", "free", "problem"),
+    [
+        (3.5, SEATS - 1, ""),
+        (2.5, SEATS, ""),  # within the bound
+        (3.5, SEATS, f"section 101 was shown to fan-0009 with {SEATS} free seats, and at most {SEATS - 1} were"),
+        (
+            3.5,
+            SEATS - 2,
+            f"section 101 was shown to fan-0009 with {SEATS - 2} free seats, and at least {SEATS - 1} were",
+        ),
+        (10.5, SEATS - 1, ""),  # the hold may be over, or not
+        (10.5, SEATS, ""),
+    ],
+)
+def test_counts_of_a_section_fit_what_fans_were_told(t_s: float, free: int, problem: str) -> None:
+    builder = with_layout(sale())
+    held(builder, 1, 3, 2.0)
+    counted(builder, t_s, free)
+    result = honest(builder)
+    assert [one.summary for one in result.violations] == ([problem] if problem else [])
+    assert result.status is (Status.VIOLATED if problem else Status.HELD if t_s == 3.5 else Status.NOT_EXERCISED)
+    assert result.chances == (1 if t_s == 3.5 else 0)
+
+
+def test_counts_that_say_that_they_are_stale_are_no_lie_and_no_chance() -> None:
+    builder = with_layout(sale())
+    held(builder, 1, 3, 2.0)
+    counted(builder, 3.5, SEATS, stale=True)
+    assert (honest(builder).status, honest(builder).chances) == (Status.NOT_EXERCISED, 0)
 
 
 @pytest.mark.parametrize(

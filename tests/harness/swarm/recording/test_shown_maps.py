@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.platform import SeatMap, Section, Venue
 from harness.record.seat_states import pack, pack_names, unpack, unpack_names
-from harness.swarm.recording.shown_maps import ShownMaps
+from harness.swarm.recording.shown_maps import ShownCounts, ShownMaps
 
 VENUE = Venue(
     sections=(
@@ -27,6 +27,16 @@ def test_the_first_look_carries_the_layout_and_the_states_in_its_order() -> None
     assert unpack_names(str(value["layout"])) == ("102-A-1", "102-A-2", "102-B-1", "101-A-1", "101-A-2")
     assert unpack(str(value["states"])) == "00112"
     assert (value["free"], value["stale"]) == (2, False)
+
+
+def test_counts_are_noted_whole_once_and_named_again() -> None:
+    counts = ShownCounts()
+    first, second = counts.note({"101": 2, "102": 3}, stale=False), counts.note({"102": 3, "101": 2}, stale=True)
+    other = counts.note({"101": 2, "102": 2}, stale=False)
+    assert (first["free"], first["stale"]) == ({"101": 2, "102": 3}, False)
+    assert (second["counts"], second["stale"], "free" in second) == (first["counts"], True, False)
+    assert other["counts"] != first["counts"]
+    assert other["free"] == {"101": 2, "102": 2}
 
 
 def test_a_map_that_was_noted_is_only_named_again() -> None:

@@ -1,0 +1,102 @@
+"""Compares the free seats of each section, as they were shown, with the seats that surely were taken, or surely free.
+
+It is a part of `map_honest`. A count that was asked for at a, answered at b, and may be m old shows a moment in
+[a − m, b]. It is at most the seats of the section without those that were surely taken all that time, and at least the
+seats that nobody had asked for by b, and that are not sold or held for an unknown reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.audit.history import Evidence
+from harness.audit.operations import CountValue, Operation
+from harness.audit.seats.late import claims_on_seats
+from harness.audit.seats.shown import layout_seats
+from harness.audit.seats.taken import TakenSeats
+from harness.audit.tally import Tally, during
+
+_OPEN_S: Final = float("inf")
+_NEVER_S: Final = float("-inf")
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+def check_counts(evidence: Evidence, tally: Tally, taken: TakenSeats, late_max_s: float) -> None:
+    """Adds what the counts show. Chances: sections of a count of which some seat was surely taken."""
+    free = {count.value.counts: count.value.free for count in evidence.counts.naming("free") if count.value.free}
+    if not free:
+        return
+    sections = sorted({section for shown in free.values() for section in shown})
+    seats = sorted(layout_seats(evidence.looks) | {seat for seat, _ in evidence.seats})
+    places = _Places(sections, seats)
+    sizes, of_taken = places.count(seats), places.of(taken.seats)
+    first_s, of_seats = _first_asked_s(evidence, seats), places.of(seats)
+    told: set[str] = set()
+    for count in evidence.counts:
+        shown = free.get(count.value.counts)
+        if not count.ok or count.value.stale or shown is None or count.t_end_s > evidence.duration_s:
+            continue
+        tally.checked += 1
+        surely = taken.between(count.t_invoke_s - late_max_s, count.t_end_s)
+        gone = places.count_of(of_taken[surely])
+        left = places.count_of(of_seats[first_s > count.t_end_s + evidence.clock_margin_s])
+        tally.chances = (tally.chances or 0) + int(np.count_nonzero(gone))
+        numbers = np.array([shown.get(section, -1) for section in sections], dtype=np.int64)
+        wrong = (numbers >= 0) & (sizes > 0) & ((numbers > sizes - gone) | (numbers < left))
+        for at in np.flatnonzero(wrong).tolist():
+            if sections[at] not in told:
+                told.add(sections[at])
+                bounds = int(left[at]), int(sizes[at] - gone[at])
+                _report(tally, count, sections[at], int(numbers[at]), bounds)
+
+
+class _Places:
+    """The section of each seat, by its number. A seat of section S is called S-…; of two such sections the longer."""
+
+    def __init__(self, sections: Sequence[str], seats: Collection[str]) -> None:
+        self._sections = len(sections)
+        number = {section: at for at, section in enumerate(sections)}
+        self._of = {seat: next((number[one] for one in _heads(seat) if one in number), -1) for seat in seats}
+
+    def of(self, seats: Collection[str]) -> Ints:
+        """The section of each of them; −1 where it has none."""
+        return np.array([self._of.get(seat, -1) for seat in seats], dtype=np.int64)
+
+    def count(self, seats: Collection[str]) -> Ints:
+        """How many of the seats each section has."""
+        return self.count_of(self.of(seats))
+
+    def count_of(self, sections: Ints) -> Ints:
+        """How often each section is among these."""
+        return np.bincount(sections[sections >= 0], minlength=self._sections)
+
+
+def _heads(seat: str) -> list[str]:
+    """What the seat's name may begin with, the longest first."""
+    parts = seat.split("-")
+    return ["-".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
+
+
+def _first_asked_s(evidence: Evidence, seats: Sequence[str]) -> Floats:
+    """When each seat may first have been anybody's: never where nobody asked for it and it is free at rest."""
+    first: dict[str, float] = {}
+    for claim in claims_on_seats(evidence, 0.0):
+        first[claim.seat] = min(claim.t_from_s, first.get(claim.seat, _OPEN_S))
+    first |= {seat: _NEVER_S for order in evidence.baseline_orders.values() for seat in order.seats}
+    free = {seat for seat, state in evidence.seats if state == "free"}
+    unknown = {seat for seat in seats if seat not in free and seat not in first}
+    return np.array([_NEVER_S if seat in unknown else first.get(seat, _OPEN_S) for seat in seats])
+
+
+def _report(tally: Tally, count: Operation[CountValue], section: str, shown: int, bounds: tuple[int, int]) -> None:
+    """Each section is told of once."""
+    least, most = bounds
+    truth = f"at most {most} were" if shown > most else f"at least {least} were"
+    summary = f"section {section} was shown to {count.actor} with {shown} free seats, and {truth}"
+    seen = f"{count.actor} asked for the free seats of each section at {count.t_invoke_s:.3f} s: {section} has {shown}"
+    tally.violated(summary, during(count, seen))

@@ -1,0 +1,67 @@
+"""A late payer: pays for a hold that is over, while somebody else has its seat. Both are probes, and buy nothing.
+
+A platform that takes such a payment in sells the next fan's seat, or charges for nothing. Fans hardly ever come so
+late: without this it would be left to chance whether a run shows it.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final
+
+import gevent
+from msgspec.structs import replace
+
+from harness.platform import Call, FanSession, Hold, Person, Platform, Venue
+from scenarios.seat_choice import free_blocks
+
+TTL_MAX_S: Final = 30.0
+"""A run that shows the end of a longer hold is no rehearsal of this one."""
+_LATE_S: Final = 1.3  # after its time is over, a hold may live for as long as the platform says, usually 1 s
+_TRIES: Final = 3
+_PAUSE_S: Final = 0.5
+
+
+class LatePayer:
+    """Two sessions that the operator has given a pass."""
+
+    def __init__(self, platform: Platform, person: Person) -> None:
+        first, second = (replace(person, actor=f"{person.actor}-{which}") for which in ("late", "next"))
+        self._late = platform.probe_session(replace(first, identity=first.actor))
+        self._next = platform.probe_session(replace(second, identity=second.actor))
+
+    def go(self, venue: Venue) -> None:
+        """Once. What the platform answers goes into the history. Gives up where a seat cannot be had."""
+        if self._late is None or self._next is None:
+            return
+        self._late.venue(_now())  # which has the prices
+        hold = self._take(self._late, venue)
+        if hold is None or hold.ttl_s is None or hold.ttl_s > TTL_MAX_S:
+            return
+        gevent.sleep(hold.ttl_s + _LATE_S)
+        taken = self._next.hold(_now(), seats=hold.seats)
+        self._late.pay(_now(), hold, key=f"{hold.hold_id[-12:]}-late", declined_on_purpose=False)
+        if taken.value is not None:
+            self._next.release(_now(), hold=taken.value)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for session in (self._late, self._next):
+            if session is not None:
+                session.close()
+
+    def _take(self, session: FanSession, venue: Venue) -> Hold | None:
+        """One free seat of those that are wanted least."""
+        for _ in range(_TRIES):
+            seat_map = session.seat_map(_now()).value
+            for section in reversed(venue.sections if seat_map else ()):
+                if seats := free_blocks(section, seat_map.states.get(section.name, "") if seat_map else "", 1):
+                    if (held := session.hold(_now(), seats=seats[-1]).value) is not None:
+                        return held
+                    break
+            gevent.sleep(_PAUSE_S)
+        return None
+
+
+def _now() -> Call:
+    return Call(t_intended_s=monotonic())
