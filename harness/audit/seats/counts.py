@@ -2,12 +2,13 @@
 
 It is a part of `map_honest`. A count that was asked for at a, answered at b, and may be m old shows a moment in
 [a − m, b]. It is at most the seats of the section without those that were surely taken all that time, and at least the
-seats that nobody had asked for by b, and that are not sold or held for an unknown reason.
+seats that nobody had asked for by b, and that are not sold or held for an unknown reason. Counts are made of a map and
+may be kept as long again, so m is twice the age of a map. A count that may be of a time with a fault proves nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,18 +16,20 @@ import numpy.typing as npt
 
 from harness.audit.history import Evidence
 from harness.audit.operations import CountValue, Operation
-from harness.audit.seats.late import claims_on_seats
+from harness.audit.seats.late import RECOVERY_S, claims_on_seats
 from harness.audit.seats.shown import layout_seats
 from harness.audit.seats.taken import TakenSeats
 from harness.audit.tally import Tally, during
 
+_SOON_S: Final = 1.0  # a fault may have an effect before its canary sees it
+_AGAIN_S: Final = 0.1  # many look at once, and are shown the same
 _OPEN_S: Final = float("inf")
 _NEVER_S: Final = float("-inf")
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def check_counts(evidence: Evidence, tally: Tally, taken: TakenSeats, late_max_s: float) -> None:
+def check_counts(evidence: Evidence, tally: Tally, taken: TakenSeats, map_late_max_s: float) -> None:
     """Adds what the counts show. Chances: sections of a count of which some seat was surely taken."""
     free = {count.value.counts: count.value.free for count in evidence.counts.naming("free") if count.value.free}
     if not free:
@@ -36,11 +39,10 @@ def check_counts(evidence: Evidence, tally: Tally, taken: TakenSeats, late_max_s
     places = _Places(sections, seats)
     sizes, of_taken = places.count(seats), places.of(taken.seats)
     first_s, of_seats = _first_asked_s(evidence, seats), places.of(seats)
+    late_max_s = 2 * map_late_max_s + evidence.clock_margin_s
     told: set[str] = set()
-    for count in evidence.counts:
-        shown = free.get(count.value.counts)
-        if not count.ok or count.value.stale or shown is None or count.t_end_s > evidence.duration_s:
-            continue
+    for count in _telling(evidence, free.keys()):
+        shown = free[count.value.counts] or {}
         tally.checked += 1
         surely = taken.between(count.t_invoke_s - late_max_s, count.t_end_s)
         gone = places.count_of(of_taken[surely])
@@ -53,6 +55,22 @@ def check_counts(evidence: Evidence, tally: Tally, taken: TakenSeats, late_max_s
                 told.add(sections[at])
                 bounds = int(left[at]), int(sizes[at] - gone[at])
                 _report(tally, count, sections[at], int(numbers[at]), bounds)
+
+
+def _telling(evidence: Evidence, named: Collection[str | None]) -> Iterator[Operation[CountValue]]:
+    """Fresh counts of the run whose numbers are known, beside no fault; of those of one moment that are alike the
+    first."""
+    seen_s: dict[str | None, float] = {}
+    for count in evidence.counts:
+        name = count.value.counts
+        if not count.ok or count.value.stale or name not in named or count.t_end_s > evidence.duration_s:
+            continue
+        if count.t_invoke_s < seen_s.get(name, _NEVER_S) + _AGAIN_S:
+            continue
+        if evidence.faults_between(count.t_invoke_s - RECOVERY_S, count.t_end_s + _SOON_S):
+            continue
+        seen_s[name] = count.t_invoke_s
+        yield count
 
 
 class _Places:

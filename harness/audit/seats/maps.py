@@ -36,8 +36,7 @@ def map_honest(evidence: Evidence) -> Tally:
     A seat that nobody asked for in the whole run, and that is free at rest, is not shown taken. Where a map does not
     show how surely taken seats stand, nothing is decided.
 
-    The free seats of each section, where a platform tells them, are judged by the same rule: at most those that are
-    surely taken may be missing, see `harness.audit.seats.counts`.
+    The free seats of each section, where a platform tells them, are judged as well, see `harness.audit.seats.counts`.
 
     A map that says that it is stale is no lie, and no proof either. Where more than a few were marked so though no
     fault was in force, nor had been for `RECOVERY_S`, nothing is decided.
@@ -63,7 +62,7 @@ def map_honest(evidence: Evidence) -> Tally:
             tally.checked += 1
             sweep.look(look, states)
             untouched.look(look)
-    check_counts(evidence, tally, TakenSeats(taken, seats), late_max_s)
+    check_counts(evidence, tally, TakenSeats(taken, seats), rules.map_late_max_s)
     if not tally.checked:
         tally.note = "no look at a fresh seat map is in the record with its seats"
     else:

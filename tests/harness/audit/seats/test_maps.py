@@ -69,11 +69,11 @@ def with_layout(builder: RunBuilder) -> RunBuilder:
 @pytest.mark.parametrize(
     ("t_s", "free", "problem"),
     [
-        (3.5, SEATS - 1, ""),
-        (2.5, SEATS, ""),  # within the bound
-        (3.5, SEATS, f"section 101 was shown to fan-0009 with {SEATS} free seats, and at most {SEATS - 1} were"),
+        (4.5, SEATS - 1, ""),
+        (4.05, SEATS, ""),  # within the bound, twice that of a map
+        (4.5, SEATS, f"section 101 was shown to fan-0009 with {SEATS} free seats, and at most {SEATS - 1} were"),
         (
-            3.5,
+            4.5,
             SEATS - 2,
             f"section 101 was shown to fan-0009 with {SEATS - 2} free seats, and at least {SEATS - 1} were",
         ),
@@ -87,14 +87,14 @@ def test_counts_of_a_section_fit_what_fans_were_told(t_s: float, free: int, prob
     counted(builder, t_s, free)
     result = honest(builder)
     assert [one.summary for one in result.violations] == ([problem] if problem else [])
-    assert result.status is (Status.VIOLATED if problem else Status.HELD if t_s == 3.5 else Status.NOT_EXERCISED)
-    assert result.chances == (1 if t_s == 3.5 else 0)
+    assert result.status is (Status.VIOLATED if problem else Status.HELD if t_s == 4.5 else Status.NOT_EXERCISED)
+    assert result.chances == (1 if t_s == 4.5 else 0)
 
 
 def test_counts_that_say_that_they_are_stale_are_no_lie_and_no_chance() -> None:
     builder = with_layout(sale())
     held(builder, 1, 3, 2.0)
-    counted(builder, 3.5, SEATS, stale=True)
+    counted(builder, 4.5, SEATS, stale=True)
     assert (honest(builder).status, honest(builder).chances) == (Status.NOT_EXERCISED, 0)
 
 
