@@ -12,7 +12,7 @@ from harness.audit.operations import EnterValue, Operation, PayValue, SeatsValue
 from harness.audit.orders.told import refusals
 from harness.audit.seats.late import SeatClaim, claims_on_seats
 from harness.audit.spec import specified
-from harness.audit.tally import Tally, during
+from harness.audit.tally import Moment, Tally, during
 from harness.record.schema import PROBE_ACTOR
 
 _SHOWN: Final = frozenset({"seats", "queue"})
@@ -34,6 +34,8 @@ def refused_for_cause(evidence: Evidence) -> Tally:
     - "limit": the identity had so many seats, or may have had, that those asked for were too many; what may have been
       theirs is what they held, asked for without an answer, or bought, for as long as anybody may have kept it;
     - "conflict": somebody had one of the seats, may have had, or asked for it at that time;
+    - "sold out", told to fans in line: no seat was left that nobody had asked for by then, and that was granted later
+      (on the reference system, or is free at rest);
     - "declined": the provider's ledger has a decline of that order (on the reference system, whose ledger has all);
     - "used" at the entrance: the fan had come in before; on the reference system, so long ago that it is no repeat;
     - "expired" at the entrance: the call was as old as it may get (on the reference system, which declares that);
@@ -48,6 +50,7 @@ def refused_for_cause(evidence: Evidence) -> Tally:
     claims = claims_on_seats(evidence, evidence.rules.hold_late_max_s if evidence.rules else _OPEN_S)
     _over_limit(evidence, claims, tally)
     _taken(evidence, claims, tally)
+    _sold_out(evidence, claims, tally)
     _declined(evidence, tally)
     _at_the_entrance(evidence, tally)
     tally.checked = len(evidence.holds) + len(evidence.pays) + len(evidence.enters)
@@ -119,6 +122,30 @@ def _taken(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> None:
         seats = ", ".join(one.value.seats)
         text = f"{one.actor} asked for {seats} at {one.t_invoke_s:.3f} s and was refused"
         tally.violated(f"{one.actor} was refused {seats}, which nobody had asked for by then", during(one, text))
+
+
+def _sold_out(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> None:
+    """Fans in line who were told that nothing is left, while a seat was. Each is told of once."""
+    told = evidence.events("positions", ("sold_out",), ("actor", "t_s"))
+    tally.chances = (tally.chances or 0) + told.num_rows
+    if not told.num_rows:
+        return
+    first_s: dict[str, float] = {}
+    for claim in claims:
+        first_s[claim.seat] = min(claim.t_from_s, first_s.get(claim.seat, _OPEN_S))
+    left_s = {seat: first_s[seat] for hold in evidence.holds.ok for seat in hold.value.seats}
+    if evidence.on_sale is not None:
+        left_s |= {seat: _OPEN_S for seat, state in evidence.seats if state == "free" and seat not in first_s}
+    last = max(left_s, key=lambda seat: left_s[seat], default="")
+    t_s, actors = told["t_s"].to_numpy(), told["actor"]
+    wrong = np.flatnonzero(t_s + evidence.clock_margin_s < left_s.get(last, _NEVER_S))
+    blamed: set[str] = set()
+    for at in wrong[np.argsort(t_s[wrong], kind="stable")].tolist():
+        fan, told_s = actors[at].as_py(), float(t_s[at])
+        if fan not in blamed:
+            blamed.add(fan)
+            heard = Moment(fan, f"{fan} was told that nothing is left", (told_s, told_s))
+            tally.violated(f"{fan} was told that nothing is left, and nobody had asked for seat {last} by then", heard)
 
 
 def _rivals(asked: list[tuple[float, float, str]], one: Operation[SeatsValue]) -> bool:

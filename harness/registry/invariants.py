@@ -164,8 +164,8 @@ _ALL: Final = (
     Invariant(
         name="refused_for_cause",
         title="Nobody is refused without a cause",
-        check="A refusal of seats, a payment or entry has a cause that was there: seats that somebody had, a limit "
-        "that was reached, a card that was declined, a ticket that was used.",
+        check="A refusal of seats, a payment or entry has a cause that was there: seats that somebody had, nothing "
+        "left, a limit that was reached, a card that was declined, a ticket that was used.",
         chance="refusals whose cause can be checked, and fans who came in",
         exercised_by=("hold", "pay", "enter"),
         by_absence=True,

@@ -268,6 +268,12 @@ _ALL: Final = (
         _room(parts.ForgettingDoorRoom),
     ),
     Bug(
+        "sold_out_untrue",
+        "refused_for_cause",
+        "fans in line are told now and then that nothing is left, and leave",
+        _room(parts.DiscouragingRoom),
+    ),
+    Bug(
         "unsigned_ticket",
         "no_queue_bypass",
         "tickets and passes are believed whatever their signature",

@@ -36,6 +36,7 @@ EARLY_S: Final = 2.0
 LATE_S: Final = 1.5  # longer than the reference system promises
 IMPATIENT_S: Final = 1.5  # shorter than the time-out of a payment, so that recovery never tries again
 FROZEN_S: Final = 600.0
+DISCOURAGES_EVERY: Final = 7  # looks at the positions
 REGRESS_EVERY: Final = 3  # looks at the positions
 REGRESS_BY: Final = 50  # more than the line moves between two looks of one fan
 BURST_PERIOD_S: Final = 4.0
@@ -320,6 +321,18 @@ class FlatteringRoom(WaitingRoom):
         """See the class."""
         seen = await super().positions(fans)
         return msgspec.structs.replace(seen, of=[min(position, 1) for position in seen.of])
+
+
+class DiscouragingRoom(WaitingRoom):
+    """Tells fans in line now and then that nothing is left."""
+
+    _looks = 0
+
+    async def positions(self, fans: Sequence[str]) -> Positions:
+        """See the class."""
+        seen = await super().positions(fans)
+        self._looks += bool(fans)
+        return seen if self._looks % DISCOURAGES_EVERY else msgspec.structs.replace(seen, sold_out=True)
 
 
 class ForgettingDoorRoom(WaitingRoom):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.record.schema import FaultRun
 from harness.record.verdict import InvariantResult, Status
 from tests.builders import RunBuilder
-from tests.harness.audit.paper import booked, empty, exported, judged
+from tests.harness.audit.paper import booked, empty, exported, judged, with_uncertain_clocks
 
 TTL_S = 8.0
 LATE_S = 1.0
@@ -212,3 +212,30 @@ def test_who_is_not_called_yet_may_be_told_to_wait() -> None:
 
 def test_where_nobody_was_refused_and_nobody_came_in_nothing_is_held() -> None:
     assert (refused(sale()).status, refused(sale()).chances) == (Status.UNKNOWN, 0)
+
+
+def told_sold_out(builder: RunBuilder, fan: int, *at_s: float) -> None:
+    for t_s in at_s:
+        builder.event(fan, "positions", "sold_out", t_s)["actor"] = f"fan-{fan:04d}"
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "told_s", "false"),
+    [
+        ((1.0, 2.0, 3.0), 5.0, False),
+        ((1.0, 2.0, 9.0), 5.0, True),
+        ((1.0, 2.0), 5.0, True),
+        ((1.0, 2.0, 5.01), 5.0, False),
+    ],
+)
+def test_sold_out_is_told_only_when_every_seat_had_been_asked_for(
+    asked_s: tuple[float, ...], told_s: float, false: bool
+) -> None:
+    builder = with_uncertain_clocks(sale(), 20.0)
+    for fan, (seat, t_s) in enumerate(zip(SEATS, asked_s, strict=False)):
+        hold(builder, fan, t_s, (seat,))
+    told_sold_out(builder, 9, told_s, told_s + 0.1)
+    result = refused(builder)
+    assert (result.chances, result.violations_total) == (2, int(false))
+    if false:
+        assert result.violations[0].summary.startswith("fan-0009 was told that nothing is left, and nobody had asked")

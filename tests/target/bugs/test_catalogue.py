@@ -531,6 +531,19 @@ def test_everybody_next_tells_everybody_that_they_are_next(with_bug: Callable[..
     with_bug("everybody_next", scene)
 
 
+@pytest.mark.parametrize(("bug", "told"), [("sold_out_untrue", 1), ("", 0)])
+def test_sold_out_untrue_says_now_and_then_that_nothing_is_left(
+    with_bug: Callable[..., None], bug: str, told: int
+) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        await room.join("a", "a")
+        seen = [(await room.positions(["a"])).sold_out for _ in range(parts.DISCOURAGES_EVERY)]
+        assert sum(seen) == told
+
+    with_bug(bug, scene)
+
+
 @pytest.mark.parametrize(("bug", "refused"), [("ticket_used_up", True), ("", False)])
 def test_ticket_used_up_lets_nobody_in_again(with_bug: Callable[..., None], bug: str, *, refused: bool) -> None:
     async def scene(booth: Booth) -> None:
@@ -589,6 +602,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "limit_too_low": "refused_for_cause",
         "free_seat_refused": "refused_for_cause",
         "ticket_used_up": "refused_for_cause",
+        "sold_out_untrue": "refused_for_cause",
         "unsigned_ticket": "no_queue_bypass",
         "expired_pass": "no_queue_bypass",
         "shared_pass": "no_queue_bypass",
