@@ -42,6 +42,7 @@ class LatePayer:
         taken = self._next.hold(_now(), seats=hold.seats)
         self._late.pay(_now(), hold, key=f"{hold.hold_id[-12:]}-late", declined_on_purpose=False)
         if taken.value is not None:
+            gevent.sleep(_PAUSE_S)  # so that the sale, if it was one, surely came before the seat was given back
             self._next.release(_now(), hold=taken.value)
 
     def close(self) -> None:
