@@ -1,4 +1,4 @@
-"""A planned fault that came into force or was healed: what who breaks tells who shows it."""
+"""A planned fault came into force or was healed: the conductor tells the live view so."""
 
 from __future__ import annotations
 

@@ -352,7 +352,7 @@ class CanLose(Protocol):
     """A fan's session that can lose the answer to its next purchase, where it can look afterwards what came of it."""
 
     def lose_next_answer(self) -> None:
-        """Of the next purchase. The fan then has to find out whether it happened."""
+        """Drop the answer to the next purchase. The fan then has to find out whether it happened."""
 
 
 class SpectatorSession(Protocol):

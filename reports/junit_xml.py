@@ -2,10 +2,10 @@
 
 It agrees with the exit code: READY has neither failures nor errors, NO VERDICT has errors only, NOT READY has failures.
 
-what made it NOT READY (violated, missed, at its worst)    failure
-what made it NO VERDICT                                    error: somebody has to look
-a missed objective that only costs points, what was not
-put to the test, not observable, not measured              skipped, with what it was
+    a reason for NOT READY (violated, missed, at its worst)                  failure
+    a reason for NO VERDICT                                                  error: somebody has to look
+    a missed objective that costs points only; an invariant or expectation
+    that was not put to the test, not observable or not measured             skipped, with the reason
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A probe: looks at the seats at a steady pace, whatever the fans do, and buys nothing.
 
-What an experiment expects of the seat map during a fault would else hang on how many fans happen to look at it then. A
+Its steady pace gives an expectation about the seat map samples even when few fans look at the map during a fault. A
 probe does not queue: an operator gives it a pass. It tries to hold a seat only while holds are expected to be refused.
 """
 

@@ -94,6 +94,10 @@ def injector_of(fault: Fault, inverse: Inverse | None = None) -> str:
     """The injector: toxiproxy, process, docker or postgres. Until it has an inverse, docker shows as process."""
     if isinstance(fault, Disconnect) or isinstance(inverse, container.StartContainer | container.ThawContainer):
         return "docker"
-    if isinstance(fault, Kill | Pause):
-        return "process"
-    return "postgres" if isinstance(fault, PauseReplay | CutReplication) else "toxiproxy"
+    match fault:
+        case Kill() | Pause():
+            return "process"
+        case PauseReplay() | CutReplication():
+            return "postgres"
+        case Disable() | AddToxic() | Drop():
+            return "toxiproxy"

@@ -23,7 +23,7 @@ class StartContainer(msgspec.Struct, frozen=True, tag_field="inverse", tag="star
 
     @property
     def what(self) -> str:
-        """For people."""
+        """What undoing does, in a line for people."""
         return f"start the container of {self.name} ({self.container[:12]}) again"
 
     def undo(self, tools: object) -> None:  # noqa: ARG002 — all that is needed is in the journal
@@ -41,7 +41,7 @@ class ThawContainer(msgspec.Struct, frozen=True, tag_field="inverse", tag="thaw_
 
     @property
     def what(self) -> str:
-        """For people."""
+        """What undoing does, in a line for people."""
         return f"let the container of {self.name} ({self.container[:12]}) go on"
 
     def undo(self, tools: object) -> None:  # noqa: ARG002 — all that is needed is in the journal

@@ -19,7 +19,7 @@ class Enable(msgspec.Struct, frozen=True, tag="enable", tag_field="inverse"):
 
     @property
     def what(self) -> str:
-        """For people."""
+        """What undoing does, in a line for people."""
         return f"enable the proxy {self.proxy} at {self.url}"
 
     def undo(self, tools: Tools) -> None:

@@ -19,7 +19,7 @@ class Reattach(msgspec.Struct, frozen=True, tag_field="inverse", tag="reattach")
 
     @property
     def what(self) -> str:
-        """For people."""
+        """What undoing does, in a line for people."""
         networks = ", ".join(place.network_name for place in self.places)
         return f"put the container of {self.name} ({self.container[:12]}) back on {networks}"
 

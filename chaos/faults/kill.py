@@ -24,14 +24,14 @@ class StartAgain(msgspec.Struct, frozen=True, tag="start_again", tag_field="inve
 
     @property
     def what(self) -> str:
-        """For people; the launch has secrets."""
+        """What undoing does, in a line for people. The launch, which has secrets, is left out."""
         return f"start {self.name} (was pid {self.killed.pid}) again"
 
     def undo(self, tools: Tools) -> None:
         """Safe to do twice. Raises EnvironmentProblem, ChangedHands, Gone."""
         if self.killed.alive:
             return
-        if tools.has_levers and self.owner == Identity.own():
+        if tools.has_stack_control and self.owner == Identity.own():
             part = tools.stack_control.process(self.name)
             if not part.running:
                 part.start_again()

@@ -24,7 +24,7 @@ class StartOutside(msgspec.Struct, frozen=True, tag="start_outside", tag_field="
 
     @property
     def what(self) -> str:
-        """For people; the command may have secrets."""
+        """What undoing does, in a line for people. The command, which may have secrets, is left out."""
         how = "by its start command" if self.process.start else "by its own supervisor"
         return f"see {self.name} (was pid {self.killed.pid}) started again {how}"
 

@@ -18,7 +18,7 @@ class GoOn(msgspec.Struct, frozen=True, tag="go_on", tag_field="inverse"):
 
     @property
     def what(self) -> str:
-        """For people."""
+        """What undoing does, in a line for people."""
         return f"let {self.name} (pid {self.members[0].pid}) go on"
 
     def undo(self, tools: Tools) -> None:  # noqa: ARG002 — all that is needed is in the journal

@@ -38,7 +38,7 @@ class ResumeReplay(_Undo, frozen=True, tag="resume_replay", tag_field="inverse")
 
     @property
     def what(self) -> str:
-        """For people."""
+        """What undoing does, in a line for people."""
         return f"resume WAL replay on {self.server}"
 
     def undo(self, tools: Tools) -> None:  # noqa: ARG002 — all that is needed is in the journal
@@ -55,7 +55,7 @@ class Reconnect(_Undo, frozen=True, tag="reconnect", tag_field="inverse"):
 
     @property
     def what(self) -> str:
-        """For people; the connection has a password."""
+        """What undoing does, in a line for people. The connection, which has a password, is left out."""
         return f"let {self.server} follow its primary again"
 
     def undo(self, tools: Tools) -> None:  # noqa: ARG002 — all that is needed is in the journal

@@ -42,7 +42,7 @@ class Tools:
         return self._stack_control
 
     @property
-    def has_levers(self) -> bool:
+    def has_stack_control(self) -> bool:
         """Whether the stack gives control over its processes."""
         return self._stack_control is not None
 

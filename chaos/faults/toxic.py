@@ -21,7 +21,7 @@ class RemoveToxic(msgspec.Struct, frozen=True, tag="remove_toxic", tag_field="in
 
     @property
     def what(self) -> str:
-        """For people."""
+        """What undoing does, in a line for people."""
         return f"remove the toxic {self.name} from {self.proxy} at {self.url}"
 
     def undo(self, tools: Tools) -> None:

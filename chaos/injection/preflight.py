@@ -18,7 +18,7 @@ from chaos.specification.fault import ON_PROCESSES, CutReplication, Disconnect, 
 from harness.errors import EnvironmentProblem, InputError
 
 PRIMARY: Final = "postgres-primary"
-"""The lever of the primary that replicas follow."""
+"""The process of the primary that replicas follow."""
 
 _WITHIN_S: Final = 5.0
 _PAUSE_S: Final = 0.2
@@ -36,7 +36,7 @@ def places_of(experiments: Iterable[Experiment], tools: Tools) -> dict[Site, Pla
         for name in sorted(proxies):
             places["proxy", name] = _address(_unharmed(known.get(name), name, known), tools.server.host)
     for experiment in planned:
-        _require_levers(experiment, tools)
+        _require_stack_control(experiment, tools)
         for canary in experiment.canaries:
             if canary.looks_at_process:
                 places[canary.site] = ProcessPlace(tools.stack_control.process(canary.process))
@@ -97,7 +97,7 @@ def _address(proxy: ProxyState, server_host: str) -> Address:
     return (server_host if host in _ANY_INTERFACE else host, int(port))
 
 
-def _require_levers(experiment: Experiment, tools: Tools) -> None:
+def _require_stack_control(experiment: Experiment, tools: Tools) -> None:
     """Check that the stack gives access to every process and server, and that each of them could be healed."""
     broken = [fault for fault in experiment.faults if isinstance(fault, ON_PROCESSES)]
     for fault in broken:

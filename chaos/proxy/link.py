@@ -168,7 +168,7 @@ class Link:
         self._chain()
 
     def _seed_of(self, toxic: Toxic) -> str | None:
-        """Of a toxic's own dice. Its name says nothing: whoever adds it again may have to call it otherwise."""
+        """The seed of one toxic's random numbers. It leaves the name out: the same toxic may be added under another."""
         seed = self._connection.seed
         before = sum(placed.toxic.type == toxic.type for placed in self._placed)
         return None if seed is None else f"{seed}/{toxic.stream}/{toxic.type}/{before}"

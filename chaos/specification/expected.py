@@ -1,6 +1,6 @@
 """The expectations that an experiment file can state, and the checks for impossible ones.
 
-`chaos.proof.expectations` judges it, from the record alone.
+`chaos.proof.expectations` judges them, from the record alone.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ class Experiment(_Part, frozen=True, kw_only=True):
         return self.proxies | {place_of(fault) for fault in self.faults}
 
     @property
-    def needs_levers(self) -> bool:
+    def needs_stack_control(self) -> bool:
         """Whether the experiment needs more than a fault proxy."""
         on_proxies = all(isinstance(fault, ON_PROXIES) for fault in self.faults)
         return not on_proxies or any(canary.process or canary.server for canary in self.canaries)

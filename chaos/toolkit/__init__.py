@@ -1,4 +1,4 @@
-"""gatecrash inside Chaos Toolkit: what an experiment of theirs names as `module: chaos.toolkit`, and files both ways.
+"""The extension for Chaos Toolkit: its actions and probes (`module: chaos.toolkit`), and export and import of files.
 
     inject(experiment, platform, length_s)   break it; leased like every fault of ours       (action)
     heal(experiment)                         undo it now, wait until that is seen            (action)

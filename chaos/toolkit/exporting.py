@@ -34,7 +34,7 @@ _SCRAPED_S: Final = 1.0
 
 def export(experiment: Experiment) -> Document:
     """The whole file."""
-    drilled = experiment.needs_levers
+    drilled = experiment.needs_stack_control
     return Document(
         version="1.0.0",
         title=f"{experiment.name}: {experiment.hypothesis}",
@@ -51,7 +51,7 @@ def export(experiment: Experiment) -> Document:
 
 def not_expressed(experiment: Experiment) -> tuple[str, ...]:
     """What the file leaves out, one line each; empty when it is a whole drill."""
-    if experiment.needs_levers:
+    if experiment.needs_stack_control:
         return ()
     unheard = [f"the guard {guard.name!r}: {_NO_LOAD}" for guard in _on_load(experiment.steady_state)]
     unheard += [f"the guard {guard.name!r}: {_NO_LOAD}" for guard in _on_load(experiment.guards)]
@@ -79,7 +79,7 @@ def _hypothesis(experiment: Experiment) -> list[Activity]:
     """The probes of the hypothesis, proofs first: without an effective fault the other probes say nothing."""
     name = experiment.name
     probes = [_probe("every fault was effective, and is healed", "proven", tolerance=True)]
-    if experiment.needs_levers:
+    if experiment.needs_stack_control:
         judged = experiment.expectations
         probes += [_probe("the drill's verdict", "verdict", tolerance=_one_of("not yet", "READY"), experiment=name)]
     else:

@@ -257,8 +257,8 @@ class Operator:
             yield
 
     def _order_rows(self, orders: list[ExportedOrder], actors: dict[str, str]) -> Iterator[FinalOrder]:
-        """Whose an order is, the export says; where it names nobody of ours for the orders that fans were told of, only
-        those fans tell it, and any other order may be anybody's: ""."""
+        """The owner of an order is the fan whom the export names. Where it names none of our fans for the orders that
+        they were told of, those fans are the owners of these orders, and no other order has a known owner: ""."""
         named = {order.order_id: self._platform.actor_of(order.fan) for order in orders}
         told = [order for order in orders if order.order_id in actors]
         nameless = any(not named[order.order_id] and order.fan != actors[order.order_id] for order in told)

@@ -193,7 +193,7 @@ class ShopPlatform:
 
 
 def capabilities_of(kind: type) -> frozenset[Capability]:
-    """Those that an adapter declares, SAME_KEY by its customers. Raises `InputError` for what is none."""
+    """The capabilities that an adapter declares, SAME_KEY by its customers. Raises `InputError` for what is none."""
     declared = getattr(kind, "capabilities", None)
     if isinstance(declared, str) or not isinstance(declared, Iterable):
         raise InputError(f"{kind.__name__}.capabilities is no set", hint="capabilities = {Capability.STOCK, …}")

@@ -276,7 +276,7 @@ class KitSession:
     # The money.
 
     def lose_next_answer(self) -> None:
-        """Of the next purchase: where it may not be sent again, and the adapter can look whether it happened."""
+        """Drop the answer to the next purchase, if it may not be sent again and the adapter can look it up."""
         kind = type(self.shopper)
         self._loses_next = not kind.same_key_same_purchase and is_written(kind, "resume_buy")
 

@@ -76,7 +76,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _of_a_part(result: InvariantResult, missing: int) -> InvariantResult:
-    """What a result is worth when operations are missing: nothing is held, and not every violation is one."""
+    """Downgrades a result when operations are missing: nothing is held, and violations by absence become unknown."""
     if not missing or result.status is Status.NOT_OBSERVABLE:
         return result
     stands = result.status is Status.VIOLATED and not INVARIANTS[result.name].by_absence
@@ -86,7 +86,7 @@ def _of_a_part(result: InvariantResult, missing: int) -> InvariantResult:
 
 
 def _where_at_rest(result: InvariantResult, spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
-    """What a look at the state at rest is worth where there was no rest: nothing is decided by it."""
+    """Makes a result that needs the state at rest unknown when the platform never came to rest."""
     if not (spec.at_rest and evidence.unrest) or result.status is Status.NOT_OBSERVABLE:
         return result
     note = f"the platform did not come to rest: {evidence.unrest}"
@@ -94,7 +94,7 @@ def _where_at_rest(result: InvariantResult, spec: InvariantSpec, evidence: Evide
 
 
 def _where_listed_once(result: InvariantResult, spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
-    """What an export is worth of which nobody can tell how many tickets some of its orders have: nothing is held."""
+    """Makes a result unknown when the export lists orders again, so that their tickets cannot be counted."""
     if not spec.counts_orders or result.status in (Status.VIOLATED, Status.NOT_OBSERVABLE):
         return result
     if not (again := evidence.listed_again):

@@ -64,7 +64,7 @@ def _chance(tally: Tally, count: int = 1) -> None:
 
 
 def _over_limit(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> None:
-    """Of each refusal the most that the identity may have had then, with what was asked for."""
+    """Reports each refusal for the purchase limit of an identity that cannot have had so many tickets then."""
     limit = evidence.rules.purchase_limit if evidence.rules else 0
     refused: list[Operation[SeatsValue] | Operation[PayValue]] = []
     refused += [one for one in evidence.holds.failed_with(_LIMIT) if one.value.seats]

@@ -35,7 +35,7 @@ def is_here(address: str) -> bool:
 
 
 def here(named: Iterable[str]) -> tuple[str, ...]:
-    """Those that this machine has."""
+    """The named addresses that this machine has."""
     return tuple(address for address in named if is_here(address))
 
 

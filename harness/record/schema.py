@@ -114,7 +114,7 @@ REQUESTS: Final = pa.schema(
         pa.field("seq", pa.int64(), nullable=False),  # 0,1,2… per worker: a hole is a lost sample
         pa.field("worker", pa.int16(), nullable=False),
         pa.field("user", pa.int32(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # see USER_KINDS
+        pa.field("kind", pa.string(), nullable=False),  # fan, bot, lurker, spectator, operator, probe, or LOCUST_KIND
         pa.field("actor", pa.string(), nullable=False),  # fan id, "operator" …; "": no longer known (condensed)
         pa.field("step", pa.string(), nullable=False),  # see STEPS
         pa.field(
@@ -137,10 +137,8 @@ REQUESTS: Final = pa.schema(
 """Service time = t_end_s − t_start_s. Response time = t_end_s − t_intended_s. outcome: ok = the answer is one the step
 expects (a 409 to a hold is an ok request whose operation fails); fail = refused or an unexpected status; unknown = cut.
 overstated_ms: how much later than meant the generator began, and how long after the kernel it had the answer.
-"""
 
-USER_KINDS: Final = ("fan", "bot", "lurker", "spectator", "operator", "probe", LOCUST_KIND)
-"""Who sends. An operator reads the state at rest, sweeps seats and probes; its `user` is -1. What it does in a fan's
+kind: who sends. An operator reads the state at rest, sweeps seats and probes; its `user` is -1. What it does in a fan's
 name is an operation of that fan, whose requests have the operator's name. Probes look at the seats at a steady pace
 through the whole run, with a pass from an operator; their `user` is below -1. They buy nothing, and no indicator and no
 figure of the sale counts them. Users of a locustfile are of the kind `locust`; their steps are the names of their
@@ -201,7 +199,7 @@ EVENTS: Final = pa.schema(
     [
         pa.field("worker", pa.int16(), nullable=False),
         pa.field("user", pa.int32(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # see USER_KINDS
+        pa.field("kind", pa.string(), nullable=False),  # fan, bot, lurker, spectator, operator, probe, or LOCUST_KIND
         pa.field("actor", pa.string(), nullable=False),
         pa.field("stream", pa.string(), nullable=False),  # positions | feed
         pa.field("event", pa.string(), nullable=False),  # see EVENT_KINDS

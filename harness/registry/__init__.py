@@ -1,1 +1,1 @@
-"""The names that scenario files, checkers and reports share, as plain data: indicators and invariants."""
+"""The names that scenario files, checkers and reports share, as plain data: indicators, invariants and capabilities."""

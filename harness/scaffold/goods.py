@@ -1,4 +1,4 @@
-"""What of a recorded purchase the reservation is of: how many, which pool, which seats."""
+"""Finds in a recorded purchase what was reserved: how many tickets, of which pool, or which seats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a recording belongs to the purchase: the rest is static files, other hosts, and what measures visitors."""
+"""Keeps the requests of the purchase in a recording: leaves out static files, other hosts and trackers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scenario asks of a platform that declares its capabilities: what it cannot have, and what is left out of it.
+"""Checks a scenario against the capabilities of a platform: says what cannot be done, leaves out what does not apply.
 
 Pure: capabilities and a scenario in; what is wrong, or the scenario that fits, out.
 """

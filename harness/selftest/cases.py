@@ -1,6 +1,7 @@
 """The cases of a self-test, what became of each, and the result as a whole. Pure.
 
-A case is one rehearsal of the scenario `selftest`: with one planted bug and no other fault, or clean with faults on.
+A case is one rehearsal of the scenario `selftest`: with one planted bug and only the faults that the bug needs (see
+`OCCASIONS`), or without a bug and with the faults of the scenario.
 """
 
 from __future__ import annotations

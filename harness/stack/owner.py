@@ -46,7 +46,7 @@ def owner_of(text: str) -> StackOwner | None:
 
 
 def fate(owners: Collection[StackOwner | None], here: StackOwner) -> tuple[Fate, str]:
-    """Of something whose parts name these owners, as seen by `here`; and why, when that is not sure."""
+    """Whether a stack whose parts name these owners may be removed, as seen by `here`; and why not, if unsure."""
     owner = next(iter(owners), None)
     if owner is None or any(other != owner for other in owners):
         return Fate.UNSURE, "its parts do not all say who raised them"

@@ -41,11 +41,11 @@ class OwnPart:
         return self._process.find() is not None
 
     def kill(self) -> None:
-        """Not from here: `chaos.faults` ends the very process that it noted before."""
+        """Always raises: `chaos.faults.outside` kills such a process by its id and start."""
         raise EnvironmentProblem(f"{self.name} was not started by us")
 
     def start_again(self) -> None:
-        """Not from here, see `kill`."""
+        """Always raises, see `kill`."""
         raise EnvironmentProblem(f"{self.name} was not started by us")
 
     @property

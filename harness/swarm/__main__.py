@@ -36,7 +36,7 @@ def main() -> int:
     except GatecrashError as error:
         _tell(FailureMessage(message=error.message, hint=error.hint, exit_code=int(error.exit_code)))
         return int(error.exit_code)
-    except Exception as error:  # noqa: BLE001 - the conductor must hear of it, whatever it is
+    except Exception as error:  # noqa: BLE001 - the parent must hear of it, whatever it is
         traceback.print_exc()
         _tell(FailureMessage(message=f"the load generator broke: {error}", exit_code=int(ExitCode.NO_VERDICT)))
         return int(ExitCode.NO_VERDICT)

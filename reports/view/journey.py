@@ -120,7 +120,7 @@ def _tried(rows: pd.DataFrame, title: str) -> _Stage:
 
 
 def _admitted(operations: pd.DataFrame, evidence: Evidence) -> _Stage:
-    """Who was turned away while waiting never asked to go in."""
+    """The stage *Admitted*. Fans who were turned away in the queue are lost here; they never asked to go in."""
     stage = _of_operations(operations, "Admitted", Function.ENTER)
     told = evidence.events("positions", ("refused",), ("actor", "key"))
     turned_away = {actor: words.reason(why) for actor, why in zip(*told.to_pydict().values(), strict=True)}
@@ -128,7 +128,7 @@ def _admitted(operations: pd.DataFrame, evidence: Evidence) -> _Stage:
 
 
 def _asked(operations: pd.DataFrame, title: str, function: Function) -> _Stage:
-    """Who never asked for anything had looked what is left: there was nothing for them, or they left."""
+    """A stage of choosing. Fans who looked and asked for nothing had nothing that suited them, or left."""
     stage = _of_operations(operations, title, function)
     looking = operations["function"].isin([Function.LOOK, Function.STOCK])
     looks = operations[looking & (operations["outcome"] == "ok")]

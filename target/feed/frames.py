@@ -6,7 +6,6 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
-GOING_AWAY: Final = 1001
 SERVICE_RESTART: Final = 1012
 TRY_AGAIN_LATER: Final = 1013
 

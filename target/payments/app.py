@@ -1,8 +1,10 @@
 """The payment provider's HTTP API. It knows nothing of seats or fans, and imports nothing of the booking side.
 
-POST /charges capture (or authorise, with "capture": false) under an Idempotency-Key POST /charges/{id}/capture|void the
-two ends of an authorisation GET /charges/{id}, /charges/by-key/{key} POST /refunds refunds a captured charge GET
-/ledger, GET|PUT /switches for the operator, with the bearer token
+POST /charges                         capture (or authorise, with "capture": false) under an Idempotency-Key
+POST /charges/{id}/capture|void       the two ends of an authorisation
+GET  /charges/{id}, /charges/by-key/{key}
+POST /refunds                         refunds a captured charge
+GET  /ledger, GET|PUT /switches       for the operator, with the bearer token
 """
 
 from __future__ import annotations

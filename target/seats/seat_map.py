@@ -1,6 +1,6 @@
 """The public seat map and the free seats by section: from Redis, and from the orders, marked stale, without it.
 
-Both are cached in each process and dropped when a seat changes. The greatest age of an answer is `FRESH_S` plus the
+Both are cached in each process and dropped when a seat changes. The greatest age of an answer is `REST_S` plus the
 time of a read, as long as changes are noticed. When the connection that listens is lost, the map may be `SEATS_TTL_S`
 old, and the counts, made from it, `SEATS_TTL_S + COUNTS_TTL_S`.
 """
@@ -50,7 +50,6 @@ class SeatWatch:
             known = present
 
 
-FRESH_S: Final = REST_S
 SEATS_TTL_S: Final = 0.5
 COUNTS_TTL_S: Final = 1.0
 JITTER_RATIO: Final = 0.25

@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Coroutine, Sequence
-from typing import Any, Final
+from typing import Any
 
 from target.settings import Settings, SettingsError
 from target.storage.database import Database
-
-DSN_SEPARATOR: Final = " "
 
 
 def shard_of(event: str, shards: int) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar
 
-from chaos.proxy.toxics.stage import MILLISECOND, Attributes, Stage
+from chaos.proxy.toxics.stage import Attributes, WaitingStage
 
 
 class ResetPeer(Attributes, frozen=True):
@@ -14,11 +13,10 @@ class ResetPeer(Attributes, frozen=True):
     timeout: int = 0
 
 
-class ResetPeerStage(Stage[ResetPeer]):
+class ResetPeerStage(WaitingStage[ResetPeer]):
     """Data that comes is dropped: once the wait has begun, the connection is lost."""
 
     attributes_type: ClassVar[type[Attributes]] = ResetPeer
-    _timer: asyncio.TimerHandle | None = None
 
     def feed(self, data: bytes, received_s: float) -> None:  # noqa: ARG002 - the stages' interface
         """Begin the wait, once."""
@@ -26,17 +24,10 @@ class ResetPeerStage(Stage[ResetPeer]):
 
     def end(self) -> None:
         """Begin the wait, once."""
-        if self._timer is None:
-            delay_s = self.attributes.timeout * MILLISECOND
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self.link.reset)
+        if self.timer is None:
+            self.wait(self.attributes.timeout, self.link.reset)
 
     def release(self) -> None:
         """A connection whose wait has begun has lost data: do not let it live."""
-        if self._timer is not None:
+        if self.timer is not None:
             self.link.reset()
-
-    def discard(self) -> None:
-        """Stop waiting."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

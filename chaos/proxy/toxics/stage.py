@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -90,6 +90,25 @@ class Stage(Generic[A]):
 
     def discard(self) -> None:
         """The connection is gone: forget what is held back and stop all timers."""
+
+
+class WaitingStage(Stage[A]):
+    """Waits once for a number of ms before it acts; `discard` ends the wait."""
+
+    def __init__(self, link: Holder, attributes: A) -> None:
+        super().__init__(link, attributes)
+        self.timer: asyncio.TimerHandle | None = None
+
+    def wait(self, delay_ms: int, then: Callable[[], None]) -> None:
+        """Begin the wait, in place of one that is under way."""
+        self.discard()
+        self.timer = asyncio.get_running_loop().call_later(delay_ms * MILLISECOND, then)
+
+    def discard(self) -> None:
+        """End the wait without acting."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 class TimedStage(Stage[A]):

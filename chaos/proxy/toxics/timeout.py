@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar
 
-from chaos.proxy.toxics.stage import MILLISECOND, Attributes, Holder, Stage
+from chaos.proxy.toxics.stage import Attributes, Holder, WaitingStage
 
 
 class Timeout(Attributes, frozen=True):
@@ -14,7 +13,7 @@ class Timeout(Attributes, frozen=True):
     timeout: int = 0
 
 
-class TimeoutStage(Stage[Timeout]):
+class TimeoutStage(WaitingStage[Timeout]):
     """Discards data, and a connection that lost some cannot be whole again: deleting the toxic closes it.
 
     Toxiproxy closes every connection then; we leave those that lost nothing alone, unless asked to be strict.
@@ -24,7 +23,6 @@ class TimeoutStage(Stage[Timeout]):
 
     def __init__(self, link: Holder, attributes: Timeout) -> None:
         super().__init__(link, attributes)
-        self._timer: asyncio.TimerHandle | None = None
         self._lost = False
         self.updated()
 
@@ -37,8 +35,7 @@ class TimeoutStage(Stage[Timeout]):
         """Start the idle time again."""
         self.discard()
         if self.attributes.timeout > 0:
-            delay_s = self.attributes.timeout * MILLISECOND
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._expire)
+            self.wait(self.attributes.timeout, self._expire)
 
     def release(self) -> None:
         """Nothing is held back; stop counting."""
@@ -49,12 +46,6 @@ class TimeoutStage(Stage[Timeout]):
         if strict or self._lost:
             self.next.end()
 
-    def discard(self) -> None:
-        """Stop counting."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _expire(self) -> None:
-        self._timer = None
+        self.timer = None
         self.next.end()

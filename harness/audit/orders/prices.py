@@ -53,7 +53,7 @@ def charged_as_shown(evidence: Evidence) -> Tally:
 
 
 def _fee(evidence: Evidence, more_cents: int) -> str:
-    """What it may be when a platform of the user's own takes more than it shows."""
+    """The words about an undeclared fee, where a platform of the user's own takes more than it shows."""
     if evidence.own_platform is None or more_cents <= 0:
         return ""
     return f": {more_cents} more, which were shown neither with the tickets nor in the basket, and are no declared fee"

@@ -74,7 +74,7 @@ def published_draw(evidence: Evidence, tally: Tally) -> PublishedDraw | None:
 
 
 def participants(evidence: Evidence, draw: PublishedDraw, tally: Tally) -> None:
-    """Who had a place before the opening is in the draw, and nobody who asked for one after it."""
+    """Checks that the draw has every fan who joined before the opening, and no fan who joined after it."""
     margin_s = evidence.clock_margin_s + _STAMP_S
     first_s = evidence.joins.first_invoked_s
     for join in evidence.joins.ok:

@@ -1,4 +1,4 @@
-"""Doubts about epochs of the queue: what is of different epochs cannot be compared, so they must be few and common.
+"""Finds queues that change epochs so often, or for each fan apart, that their order could never be checked.
 
 A queue names a new epoch when it lost its data, or put fans in before others. Then the new one is everybody's. A
 platform that names one whenever it likes, or to each fan another, would never be seen to break an order.

@@ -64,7 +64,7 @@ class _Overtaken:
 
 
 def place_kept(evidence: Evidence) -> Tally:
-    """Who had a place before a loss is not overtaken after it by a fan who joined later. Counted: fans overtaken so.
+    """A fan with a place before a loss must not be admitted after a fan who joined later. Counts fans overtaken so.
 
     A loss is what a place must outlive: it was parked while the queue was away, the stream told of a pause or was
     opened again, or admission numbers began again in another epoch. `queue_order` compares all pairs whom the platform

@@ -72,7 +72,7 @@ def position_monotonic(evidence: Evidence) -> Tally:
 
 
 def _compare(evidence: Evidence, places: Places, tally: Tally) -> None:
-    """What the admissions of those who were told a place show of it. Of one fan it is told once."""
+    """Reports each fan whose admission contradicts the place that they were told, once for each fan."""
     if evidence.on_sale is None or evidence.missing_operations or not_comparable(evidence):
         return
     truth = Truth(evidence, evidence.on_sale, places)

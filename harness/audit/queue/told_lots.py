@@ -103,10 +103,7 @@ def overtaken(
 
 
 class _Ahead:
-    """Of the fans whose place was told before an earlier place than some: how many, and who was admitted last.
-
-    A Fenwick tree over the places.
-    """
+    """A Fenwick tree over places: for a place, how many fans were told a smaller one, and the last of them admitted."""
 
     def __init__(self, places: Sequence[int]) -> None:
         self._places = places

@@ -1,4 +1,4 @@
-"""Compares the places that fans were told with their admission: whose turn came later, or sooner, was told wrong.
+"""Compares the place that each fan was told with their admission: it came at the time that the place allows, or not.
 
 Within an epoch nobody is put in before others. So a fan who is at place p when a fans have been admitted is admitted as
 no. a + p, or sooner where somebody before them was silent for too long. How many have been admitted by an instant is

@@ -160,7 +160,6 @@ def drill(
     gatecrash drill my-outage.yaml --set on_sale.holds=watch
     """
     from chaos.specification import experiment as experiments
-    from harness.cli.commands.rehearsing import overrides_for
     from harness.paired.halves import require_pairable
     from harness.scenario.own_options import own_overrides
     from harness.stack.planted_bugs import require_bug

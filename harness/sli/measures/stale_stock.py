@@ -1,6 +1,7 @@
 """Measures how often fans were shown more tickets of a pool than can have been left.
 
-A number that never falls is no lie that an invariant could find where only baskets are counted, yet fans act by it.
+Where only baskets are counted, no invariant can prove that a number which never falls is wrong. Fans act by it all the
+same, so it is measured.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Docker Compose, whichever there is: v2 (`docker compose`) before v1.29 (`docker-compose`).
 
-They differ in what nobody here relies on. Containers are called …-redis-1 by one and …_redis_1 by the
+This code uses only what both share. Containers are called …-redis-1 by one and …_redis_1 by the
 other: parts are found by their labels, which both set. Only v2 can wait for health (`up --wait`): neither is asked to.
 """
 

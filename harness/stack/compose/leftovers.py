@@ -1,4 +1,4 @@
-"""Compose projects that a gatecrash left which was killed outright: found by a label, named, taken down.
+"""Finds Compose projects of a gatecrash that was killed outright by their label, names them, takes them down.
 
 Only what surely has no owner any more is touched: see `harness.stack.owner`.
 """

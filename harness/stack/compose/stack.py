@@ -280,8 +280,8 @@ class ComposeStack(RaisedStack):
         )
 
     def _keep_logs(self) -> None:
-        """What each service wrote, one-shot ones included; a container that cannot be asked keeps its words, and one
-        that saw no traced journey has no spans."""
+        """Copies the log and the spans of each service, one-shot ones included. A container that does not answer is
+        left out; one that saw no traced journey has no spans."""
         for container in self._found():
             service = container.labels[SERVICE_LABEL]
             with contextlib.suppress(docker.errors.DockerException, requests.RequestException):

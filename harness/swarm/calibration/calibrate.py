@@ -113,7 +113,7 @@ class Bench:
         )
 
     def _warm_up(self) -> None:
-        """What the first user makes a process load is no cost of the others."""
+        """Runs one user first, so that one-time imports are not measured as the cost of the others."""
         session = self._fan(_FANS)
         session.queue_page(_now())
         session.join(_now())

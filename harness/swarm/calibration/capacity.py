@@ -182,7 +182,7 @@ def _fds_for_users(machine: Machine, usable: float) -> float:
 
 
 def _to_hold(users: int, workers: int, memory_bytes: float, machine: Machine, usable: float) -> tuple[Need, ...]:
-    """What so many open connections ask of machines with so many workers each, of which that share is used."""
+    """The machines that so many open connections need, by resource; `usable`: the share of a machine that is used."""
     ports = machine.ports * machine.addresses
     fds = _fds_for_users(machine, usable)
     more_addresses = math.ceil(users / (machine.ports * _USABLE))

@@ -92,7 +92,7 @@ class PingingConnection(Connection):
         self._asked = False
 
     def receive(self, size: int = RECEIVE_BYTES) -> bytes:
-        """As ever, but silence counts."""
+        """Receives bytes. When none come for half of `idle_s`, the wait ends, so that the socket can ping."""
         if not self.idle_s:
             return super().receive(size)
         self._asked = False
@@ -102,7 +102,7 @@ class PingingConnection(Connection):
         return data
 
     def send(self, data: bytes) -> None:
-        """As ever; once it is open, a server that takes nothing for so long has had its time."""
+        """Sends. Once the socket is open, a server that takes no bytes for `idle_s` is a time-out."""
         if self.idle_s:
             self.deadline_s = monotonic() + self.idle_s
         super().send(data)

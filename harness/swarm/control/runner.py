@@ -92,7 +92,7 @@ _TICK_S: Final = 1.0
 
 
 class Swarm:
-    """One rehearsal's load. `tell` sends events to the conductor; `commands` holds what the conductor asks."""
+    """One rehearsal's load. `tell` sends events to the parent process; `commands` holds what the parent asks for."""
 
     def __init__(self, spec: SwarmSpec, tell: Callable[[Event], None], commands: Queue) -> None:
         self._spec = spec
@@ -291,7 +291,7 @@ class Swarm:
         )
 
     def _look_up_elsewhere(self, settler: int, timeout_s: float) -> tuple[str, ...]:
-        """Each other worker looks up what its fans were told of; the one that settles, what those of lost workers were.
+        """Each worker looks up the orders of its own fans; the one that settles also looks up those of lost workers.
 
         Returns notes.
         """

@@ -46,7 +46,7 @@ class JoinRequest(_Line, frozen=True, tag="knock"):
 
 
 class Welcome(_Line, frozen=True, tag="welcome"):
-    """It may. `port`: Locust's on the master. `files`: each file that the spec names → its sha256 at the master.
+    """The master takes the worker. `port`: Locust's on the master. `files`: each file of the spec → its sha256 there.
 
     `key`: of this worker's channel to the master in hex, see `envelope`.
     """
@@ -59,7 +59,7 @@ class Welcome(_Line, frozen=True, tag="welcome"):
 
 
 class Refused(_Line, frozen=True, tag="refused"):
-    """It may not."""
+    """The master refuses the worker."""
 
     message: str
     hint: str = ""

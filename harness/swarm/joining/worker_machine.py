@@ -200,7 +200,7 @@ def _request_to_join(connection: KeyedConnection, call: Call) -> Welcome:
 
 
 def _require_reachable(addresses: Addresses, master_host: str) -> None:
-    """What listens on the master's loopback cannot be loaded from another machine."""
+    """Raises InputError when the platform listens on loopback and the master is on another machine."""
     if is_loopback(master_host):
         return
     for url in (addresses.booking, *addresses.feeds):

@@ -35,7 +35,7 @@ class Hello(_Message, frozen=True):
 
 
 class Ping(_Message, frozen=True):
-    """What is the time at the master?"""
+    """A worker asks the master for its time, to estimate the offset of their clocks."""
 
     worker: int
     sent_s: float

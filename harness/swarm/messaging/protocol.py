@@ -1,9 +1,9 @@
-"""What the conductor and the swarm say to each other, and how a swarm is described.
+"""The messages between the swarm and its parent process (`harness.swarm.control.child`), and the swarm's description.
 
 `python -m harness.swarm` reads a `SwarmSpec` as the first line of its stdin, then one `Command` per line; it writes one
 `Event` per line on stdout. All are JSON. The usual conversation:
 
-    swarm      conductor
+    swarm      parent
     waiting    →            only with workers of other machines: they may join now
     baseline   →            only where a platform has orders of before: they are read
     arming     →            each second, until all are
@@ -18,7 +18,7 @@
 
 A spec holds the operator's token. It goes from process to process over pipes only, so that no file keeps it.
 `failed` may come instead of any answer; the process then ends with the exit code it names. Nothing here imports locust
-or gevent, so the conductor may load it.
+or gevent, so the parent may load it.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Progress(_Message, frozen=True, tag="progress"):
 
 
 class Finished(_Message, frozen=True, tag="finished"):
-    """No journey runs any more. `clock_offsets_ms`: "worker-1" → its clock minus the conductor's."""
+    """No journey runs any more. `clock_offsets_ms`: "worker-1" → its clock minus the parent's."""
 
     load: LoadSummary
     capabilities: tuple[str, ...]
