@@ -70,7 +70,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
     def unmeasured(self) -> list[SliResult]:
         """The required objectives whose indicator has no samples."""
-        objectives = self.scenario.objectives
+        objectives = self.scenario.objectives_judged
         return [
             sli for sli in self.slis if sli.name in objectives and sli.value is None and objectives[sli.name].required
         ]
@@ -274,7 +274,7 @@ def _gaps(judged: Judgement) -> list[Finding]:
 def _objectives(judged: Judgement) -> list[Finding]:
     found: list[tuple[float, Finding]] = []
     for sli in judged.slis:
-        objective = judged.scenario.objectives.get(sli.name)
+        objective = judged.scenario.objectives_judged.get(sli.name)
         if objective is None or sli.met:
             continue
         severity = "major" if objective.required else "minor"

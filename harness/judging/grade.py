@@ -109,7 +109,7 @@ def grade(
     """
     run = record.run
     scenario = scenario_of(record)
-    slis = tuple(judge_objective(value, scenario.objectives.get(value.name)) for value in indicators)
+    slis = tuple(judge_objective(value, scenario.objectives_judged.get(value.name)) for value in indicators)
     generator = _generator(record, scenario, indicators, slis)
     looked_at = seen or Observations(record)
     judgement = Judgement(
@@ -161,12 +161,12 @@ def _generator(
     if load is None:
         return None
     found = health(record.table("generator"), scenario.duration_s, load.workers, record.table("metrics"))
-    with_objective = [value for value in indicators if value.name in scenario.objectives]
+    with_objective = [value for value in indicators if value.name in scenario.objectives_judged]
     without = [
-        judge_objective(value, scenario.objectives[value.name])
+        judge_objective(value, scenario.objectives_judged[value.name])
         for value in without_it(record, with_objective, found.loop_lag_ms_p99)
     ]
-    doubtful = doubts(slis, without, scenario.objectives, dict(_LETTERS)[scenario.minimum_grade])
+    doubtful = doubts(slis, without, scenario.objectives_judged, dict(_LETTERS)[scenario.minimum_grade])
     return judge_generator(load, found, scenario.generator, by_step(record.table("requests")), doubtful)
 
 
@@ -402,7 +402,7 @@ def _no_sale(judged: Judgement) -> Iterator[Reason]:
 
 def _missed(judged: Judgement) -> Iterator[Reason]:
     for sli in judged.slis:
-        objective = judged.scenario.objectives.get(sli.name)
+        objective = judged.scenario.objectives_judged.get(sli.name)
         if objective and objective.required and sli.score == 0.0:
             value, worst = amounts.amounts(sli.unit, sli.value or 0.0, objective.worst)
             where = "at" if sli.value == objective.worst else "beyond"

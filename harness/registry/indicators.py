@@ -50,6 +50,7 @@ class Indicator(msgspec.Struct, frozen=True):
     needs: tuple[Capability, ...] = ()
     unless: tuple[Capability, ...] = ()
     of_requests: bool = False  # measured from requests alone, so that the users of a locustfile can be judged by it
+    of_faults: bool = False  # as a rule only a fault gives it samples, so a scenario without faults does not require it
 
     @property
     def is_fed(self) -> bool:
@@ -229,6 +230,7 @@ _ALL: Final = (
         "From a follower's lost connection to its next open one.",
         "events",
         needs=(Capability.FEED,),
+        of_faults=True,
     ),
     Indicator(
         "cache_hit_ratio",

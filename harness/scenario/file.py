@@ -302,6 +302,14 @@ class Scenario(_Section, frozen=True):
     invariants: tuple[str, ...] = ()  # required ones; empty: all that the platform can show
     allow_hosts: tuple[str, ...] = ()  # beyond this machine, to be confirmed with --allow-host
 
+    @property
+    def objectives_judged(self) -> dict[str, Objective]:
+        """The objectives as they are judged: without faults, none is required to which only faults give samples."""
+        return {
+            name: replace(one, required=one.required and (bool(self.faults) or not INDICATORS[name].of_faults))
+            for name, one in self.objectives.items()
+        }
+
 
 class Override(msgspec.Struct, frozen=True):
     """A value from the command line that replaces one of the file. `option` is what the user typed, for errors."""

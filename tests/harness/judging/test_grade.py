@@ -15,7 +15,7 @@ from harness.judging.grade import exit_code, grade, letter_of, points
 from harness.record.reader import Record
 from harness.record.schema import Anomaly, CrashSummary
 from harness.record.verdict import UNAUDITED, Decision, ExpectationResult, FaultResult, Status, Validity, Verdict
-from harness.scenario import Journeys, Load, Objective
+from harness.scenario import Journeys, Load, Objective, PlannedFault
 from harness.sli import measure
 from tests.builders import RunBuilder
 from tests.paper_stock import StockSale
@@ -128,13 +128,25 @@ def test_an_objective_at_its_worst_is_not_ready_whatever_the_mean() -> None:
 
 @pytest.mark.parametrize("required", [True, False])
 def test_a_required_objective_without_samples_gives_no_verdict(required: bool) -> None:
-    builder = RunBuilder(faulty=False)  # no socket was dropped, so no reconnect was seen
-    objectives = scored(100) | {"reconnect_recovery_p95_s": Objective(target=2, worst=10, required=required)}
+    builder = RunBuilder(faulty=False)
+    builder.tables["metrics"] = []  # so the hits of the cache were not seen
+    objectives = scored(100) | {"cache_hit_ratio": Objective(target=0.9, worst=0.1, required=required)}
     result = verdict(builder, objectives=objectives)
-    unseen = next(sli for sli in result.slis if sli.name == "reconnect_recovery_p95_s")
+    unseen = next(sli for sli in result.slis if sli.name == "cache_hit_ratio")
     assert (unseen.met, unseen.score, unseen.samples) == (None, None, 0)
     assert result.verdict is (Decision.NO_VERDICT if required else Decision.READY)
     assert (result.grade, result.score) == ((None, None) if required else ("A", 100.0))
+
+
+def test_what_only_a_fault_gives_samples_is_not_required_without_faults() -> None:
+    objectives = scored(100) | {"reconnect_recovery_p95_s": Objective(target=2, worst=10)}
+    result = verdict(RunBuilder(faulty=False), objectives=objectives)  # nothing was planned, nobody was cut off
+    assert (result.verdict, result.grade) == (Decision.READY, "A")
+    [unseen] = [sli for sli in result.slis if sli.name == "reconnect_recovery_p95_s"]
+    assert (unseen.value, unseen.required) == (None, False)
+    planned = (PlannedFault(experiment="websocket-drops", start_s=2),)
+    broken = msgspec.structs.replace(RunBuilder().scenario(), objectives=objectives, faults=planned)
+    assert broken.objectives_judged == objectives
 
 
 def test_a_violated_invariant_is_f_and_exit_4_even_when_the_run_is_otherwise_in_doubt() -> None:
