@@ -72,6 +72,7 @@ from harness.sli.sale import did_not_take_place, not_shown
 
 _LETTERS: Final = (("A", 90.0), ("B", 80.0), ("C", 70.0), ("D", 60.0), ("F", 0.0))
 _ORDER: Final = "ABCDF"
+_LEFT_AT_REST: Final = "no_leaked_stock"
 _WRITE_ADAPTER: Final = "write an adapter, see docs/own-platform.md"
 _CRASHED_RATIO_MAX: Final = 0.001  # of the journeys; when more crash, the crowd was not the one asked for
 
@@ -290,6 +291,9 @@ def _caps(judged: Judgement) -> Iterator[Cap]:
         text = "the platform shows no export of its orders: whether they are as fans were told was seen by nobody"
         yield Cap("B", Reason(text, "let the adapter declare ORDER_EXPORT and read the orders"))
     yield from (Cap("B", reason) for reason in judged.ends.caps())
+    if own and any(one.name == _LEFT_AT_REST and one.status is Status.NOT_OBSERVABLE for one in judged.invariants):
+        text = "the platform does not show what is left of its pools: tickets that vanish were seen by nobody"
+        yield Cap("B", Reason(text, "let the adapter read it: stock(api), with what is free"))
     if judged.generator is not None and judged.generator.validity is Validity.DEGRADED:
         text = f"the load generator was DEGRADED: {'; '.join(judged.generator.reasons)}"
         yield Cap("B", Reason(text, "give it more cores or workers, or ask for fewer users"))

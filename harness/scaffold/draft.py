@@ -30,7 +30,7 @@ _ORDER_KEYS: Final = re.compile(r"order|booking|reservation|confirmation|referen
 _IDENTIFIER: Final = re.compile(r"#?[A-Z0-9][A-Z0-9._-]{2,40}", re.I)
 
 _UNREAD: Final = (
-    "what its operator reads as left (`stock(api)` of Shop): without it nobody sees tickets that vanish",
+    "what its operator reads as left (`stock(api)` of Shop): without it nobody sees tickets that vanish, B at best",
     "the operator's orders (`orders(api)`, order_export): without them nobody sees lost orders, B at best",
     "the operator's payments (`ledger(api)`, ledger_export): without them nobody sees wrong charges",
     "how many tickets are on sale (`rules.stock` in onsale.yaml): without it nobody sees overselling",

@@ -60,6 +60,15 @@ def test_where_choosing_keeps_nothing_neither_funnel_nor_figures_know_holds(tmp_
     assert next(row for row in verdict.slis if row.name == "payment_failure_ratio").value == 0
 
 
+def test_a_stock_that_no_operator_reads_holds_the_grade_at_b(tmp_path: Path) -> None:
+    sale = UnreservedSale()
+    for name in ("baseline_stock", "final_stock"):
+        sale.tables[name].clear()
+    verdict = judged(Record.open(sale.write(tmp_path).root))
+    assert (verdict.verdict, verdict.grade) == (Decision.READY, "B")
+    assert "does not show what is left of its pools" in verdict.reason
+
+
 def test_what_a_platform_of_pools_has_not_is_not_called_untested(record: Record) -> None:
     gaps = view.build(record, judged(record)).untested
     assert not [gap for gap in gaps if "seat" in gap.what.lower() or "queue" in gap.what.lower() or gap.what == "Bots"]
