@@ -51,6 +51,7 @@ from harness.swarm.messaging.protocol import (
 )
 
 _TICK_S: Final = 0.25
+_MANY_START_WITHIN_S: Final = 90.0
 _TELLS_EVERY_S: Final = 5.0
 _STARTS_WITHIN_S: Final = 30.0
 _T0_WITHIN_S: Final = 15.0
@@ -254,18 +255,19 @@ def _require_baseline(baseline: Baseline) -> None:
 
 
 def _await_armed(swarm: SwarmChild, within_s: float, observer: ProgressObserver) -> Armed:
-    """Until everybody is armed, or nobody more is for so long. Raises NoVerdict."""
-    deadline_s, told_s, ready = time.monotonic() + within_s, time.monotonic(), 0
+    """Until everybody is armed, or the swarm has given up. Raises NoVerdict when it says nothing for so long, and for
+    longer while many workers start."""
+    deadline_s, told_s, ready = time.monotonic() + within_s + _MANY_START_WITHIN_S, time.monotonic(), 0
     while (left_s := deadline_s - time.monotonic()) > 0:
         event = swarm.next(left_s)
         if isinstance(event, Armed):
             return event
-        if isinstance(event, Arming) and event.ready > ready:
-            ready, deadline_s = event.ready, time.monotonic() + within_s
-            if time.monotonic() - told_s > _TELLS_EVERY_S:
-                told_s = time.monotonic()
+        if isinstance(event, Arming):
+            deadline_s = time.monotonic() + within_s
+            if event.ready > ready and time.monotonic() - told_s > _TELLS_EVERY_S:
+                told_s, ready = time.monotonic(), event.ready
                 observer.note(f"{event.ready:,} of {event.asked:,} users are ready")
-    raise NoVerdict(f"nobody more was armed for {within_s:.0f} s", hint="see the swarm's log")
+    raise NoVerdict(f"the load generator did not say for {within_s:.0f} s how far it is", hint="see the swarm's log")
 
 
 def _require_armed(armed: Armed) -> None:
