@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -150,6 +149,8 @@ def rehearse(users: int, out: Path, changes: list[str]) -> tuple[Path, Sampler]:
     sampler = Sampler(process.pid)
     process.wait()
     (run,) = out.iterdir()
+    if json.loads((run / "run.json").read_text())["t0"] is None:
+        raise SystemExit("nobody was released, so there is nothing to keep")
     return run, sampler
 
 
@@ -184,7 +185,7 @@ def figures(run: Path, sampler: Sampler, predicted: Sizing) -> Figures:
         cpu_s=sampler.cpu_s(t0_s, t0_s + last_told_s),
         rss_bytes=sampler.rss_bytes(),
         fds=pc.max(health["fds"]).as_py(),
-        ports=pc.max(health["ports"]).as_py(),
+        ports=pc.max(health["ports"]).as_py() * len(pc.unique(health["worker"])),
         addresses=round(pc.max(health["ports_limit"]).as_py() / 28232),
         predicted=predicted,
     )
@@ -213,10 +214,15 @@ def main() -> int:
             into = KEPT / str(asked.users)
             into.mkdir(parents=True, exist_ok=True)
             for name in ("report.html", "verdict.json"):
-                shutil.copy(run / name, into / name)
+                (into / name).write_text(without_places((run / name).read_text(), folder))
             (into / "figures.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
             renew_page()
     return 0
+
+
+def without_places(text: str, folder: str) -> str:
+    """The text without the folders of the machine that made it."""
+    return text.replace(folder, "runs").replace(f"{rounds.ROOT}/", "")
 
 
 def renew_page() -> None:

@@ -107,11 +107,12 @@ class WorkerProcesses:
             key = keys[number].hex()
             hand_start(process, WorkerStart(spec=plain, key=key, number_here=number_here, workers_here=len(keys)))
 
-    def cpu_s(self) -> float:
-        """Processor time that those that live have used."""
+    def cpu_s(self, numbers: set[int]) -> float:
+        """Processor time that those of them that live have used."""
         used_s = 0.0
-        for process in self._processes.values():
+        for number in numbers & self._processes.keys():
             with suppress(psutil.Error):
+                process = self._processes[number]
                 used_s += sum(psutil.Process(process.pid).cpu_times()[:2])
         return used_s
 

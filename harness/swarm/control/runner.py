@@ -87,6 +87,7 @@ def _without(workforce: Workforce, release: messages.ReleaseAt) -> set[int]:
 
 
 _SPAWN_TIMEOUT_S: Final = 30.0
+_ARM_MOST_S: Final = 900.0
 _END_TIMEOUT_S: Final = 10.0
 _TICK_S: Final = 1.0
 
@@ -155,7 +156,7 @@ class Swarm:
         workforce.dispatch(asked)
         spawned = workforce.collect(messages.Spawned, workforce.alive, _SPAWN_TIMEOUT_S, self._arming)
         workforce.assign(spawned)
-        armed = workforce.collect(messages.UsersArmed, set(spawned), load.arm_timeout_s, self._arming)
+        armed = workforce.collect(messages.UsersArmed, set(spawned), load.arm_timeout_s, self._arming, _ARM_MOST_S)
         failures: Counter[str] = Counter()
         for number, answer in armed.items():
             facts = workforce.facts[number]
@@ -171,14 +172,15 @@ class Swarm:
             failures["given to no worker"] = late
         self._tell(Armed(armed=ready, asked=asked, failures=dict(failures)))
 
-    def _arming(self) -> tuple[int, int]:
-        """How many users there are and how many of them are ready; the conductor hears of it now and then."""
+    def _arming(self, workers: set[int]) -> object:
+        """What changes while these workers get their users ready, some thousands of them without a pause; the conductor
+        hears now and then how many are."""
         steps = self._workforce.users_by_step
         ready = steps.get(ARMED, 0)
         if monotonic() >= self._arming_told_s + _TICK_S:
             self._arming_told_s = monotonic()
             self._tell(Arming(ready=ready, asked=self._spec.scenario.load.users))
-        return sum(steps.values()), ready
+        return sum(steps.values()), ready, self._workforce.work_done(workers)
 
     def _release_and_observe(self) -> None:
         release = announce(self._workforce)
@@ -212,14 +214,13 @@ class Swarm:
             workers_lost=sum(1 for facts in self._workforce.facts.values() if facts.lost),
         )
 
-    def _ending(self) -> object:
-        """What changes while workers end their journeys and send what they recorded; the conductor hears that they
-        do."""
+    def _ending(self, workers: set[int]) -> object:
+        """What changes while these workers end their journeys and send their rows; the conductor hears of it."""
         now_s = monotonic()
         if now_s >= self._ending_told_s + _TICK_S:
             self._ending_told_s = now_s
             self._tell(self._progress(now_s - (self._workforce.t0_s or now_s)))
-        return self._workforce.work_done()
+        return self._workforce.work_done(workers)
 
     def _end(self) -> None:
         workforce, notes = self._workforce, self._workforce.notes

@@ -67,12 +67,13 @@ from harness.swarm.users.user import RehearsalUser, WorkerContext
 _DISCARD: Final = 9  # the port of that service: nothing is sent there
 _FLUSH_S: Final = 1.0
 _BATCH_ROWS: Final = 4000
+_FLUSH_TURNS: Final = 4  # of the loop, at most about so many for all that waits
 _QUIET_S: Final = 0.25  # around the release nothing else may run
 _PROBES: Final = 1  # the worker with the operator's token, which settles too
 _OBSERVERS: Final = 2  # so that more than one feed node is asked
 _OBSERVE_S: Final = 0.7
 _CLOCK_SAMPLES: Final = 10
-_CLOCK_TIMEOUT_S: Final = 2.0
+_CLOCK_TIMEOUT_S: Final = 30.0  # a round trip; the shortest of them decides
 _KILL_TIMEOUT_S: Final = 5.0
 _USERS_ALL_STAMPED: Final = 2000  # there is time to ask the kernel for the arrival of every answer
 _GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)  # thousands of users are many objects and hardly any garbage
@@ -356,7 +357,9 @@ class Worker:
         if t0 is None or monotonic() < t0.monotonic_s + _QUIET_S:
             return
         with self._flushing:
-            while batches := self._recorder.take(t0, _BATCH_ROWS):
+            # A turn of the loop may take seconds in a crowd: then more goes at once.
+            rows_max = max(_BATCH_ROWS, self._recorder.rows_waiting // _FLUSH_TURNS)
+            while batches := self._recorder.take(t0, rows_max):
                 for table, batch in batches.items():
                     self._send_on(table, batch)
                 gevent.sleep(0)

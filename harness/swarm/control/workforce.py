@@ -196,29 +196,29 @@ class Workforce:
         kind: type[A],
         workers: set[int],
         timeout_s: float,
-        progress: Callable[[], object] = lambda: None,
+        progress: Callable[[set[int]], object] = lambda _: None,
         most_s: float = math.inf,
     ) -> dict[int, A]:
         """What each of these workers says of that kind, without those that die or are too late.
 
-        As long as `progress` changes, the time to answer begins again, up to `most_s` in all. Raises Interrupted when
-        nobody wants to know any more.
+        As long as `progress`, of those that have not answered yet, changes, the time to answer begins again, up to
+        `most_s` in all. Raises Interrupted when nobody wants to know any more.
         """
-        deadline_s, last_s, seen = monotonic() + timeout_s, monotonic() + most_s, progress()
+        deadline_s, last_s, seen = monotonic() + timeout_s, monotonic() + most_s, progress(workers)
         answers: dict[int, A] = self._said.setdefault(kind, {})  # type: ignore[assignment]
         while (waiting := workers - answers.keys()) and monotonic() < deadline_s:
             if self._unwanted():
                 raise Interrupted("nobody waits for this swarm any more")
             gevent.sleep(POLL_S)
             workers = workers - self.notice_deaths() if waiting else workers
-            if (now := progress()) != seen:
+            if (now := progress(waiting)) != seen:
                 deadline_s, seen = min(monotonic() + timeout_s, last_s), now
         return {number: answers[number] for number in workers if number in answers}
 
-    def work_done(self) -> tuple[int, int]:
-        """A measure of what this machine's worker processes have done, in steps of half a second of processor
-        time, and of what all workers have delivered: it changes while a worker is busy and not lost."""
-        cpu_s = self._processes.cpu_s() if self._processes else 0.0
+    def work_done(self, workers: set[int]) -> tuple[int, int]:
+        """A measure of what these have done, those of this machine in steps of half a second of processor time, and of
+        what all workers have delivered: it changes while a worker is busy and not lost."""
+        cpu_s = self._processes.cpu_s(workers) if self._processes else 0.0
         return int(2 * cpu_s), self._collector.requests
 
     @property

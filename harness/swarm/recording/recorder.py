@@ -255,6 +255,11 @@ class Recorder:
         return operation
 
     @property
+    def rows_waiting(self) -> int:
+        """How many rows the table with the most has to be taken."""
+        return max(len(buffer.rows) for buffer in self.buffers.values())
+
+    @property
     def operations_begun(self) -> int:
         """How many operations were ever invoked."""
         return self._next_op
