@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import __version__
+from harness.commit import commit_of
 from harness.stack.planted_bugs import planted_bugs
 from tests.builders import RunBuilder
 from tests.waiting import wait_until
@@ -163,7 +164,7 @@ def test_compare_refuses_a_run_that_cannot_be_judged_and_one_that_is_none(tmp_pa
 
 def test_it_tells_its_version() -> None:
     done = gatecrash("--version")
-    assert (done.returncode, done.stdout) == (0, f"gatecrash {__version__}\n")
+    assert (done.returncode, done.stdout.split()) == (0, ["gatecrash", __version__, commit_of(ROOT)])
 
 
 def test_help_cuts_no_command_short() -> None:
