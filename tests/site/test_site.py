@@ -66,3 +66,9 @@ def test_the_site_is_built_without_a_warning() -> None:
     site = ROOT / "build" / "documents" / "site"
     built = {str(page.relative_to(site)) for page in site.rglob("*.html")}
     assert {"index.html", "reference/cli.html", "explanation/reference-system.html"} <= built
+
+
+def test_every_document_is_in_the_navigation() -> None:
+    menu = (ROOT / "tests" / "site" / "zensical.toml").read_text(encoding="utf-8")
+    pages = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in (*pages, *ELSEWHERE.values()) if f'= "{page}"' not in menu] == []
