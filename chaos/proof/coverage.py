@@ -15,8 +15,8 @@ _COMPOSE = "compose"
 
 
 class _Own(msgspec.Struct, frozen=True):
-    edges: dict[str, msgspec.Raw] = {}
-    parts: dict[str, msgspec.Raw] = {}
+    edges: dict[str, object] = {}
+    parts: dict[str, object] = {}
 
 
 class _Scenario(msgspec.Struct, frozen=True):

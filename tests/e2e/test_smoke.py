@@ -63,7 +63,7 @@ def test_every_expectation_was_put_to_the_test_whoever_happened_to_look(smoke: R
     probed = requests[requests["kind"] == "probe"]
     during = probed[probed["t_start_s"].between(fault.t_start_s, fault.t_end_s)]
     assert len(during[during["step"] == "seat_map"]) >= 10
-    assert set(probed[probed["step"] == "hold"]["status"]) == {503}
+    assert set(during[during["step"] == "hold"]["status"]) == {503}
 
 
 def test_every_request_is_accounted_for(smoke: Rehearsed) -> None:

@@ -1,0 +1,35 @@
+"""What could have been broken, on the reference system and on a platform of one's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaos.proof.coverage import coverage
+from chaos.specification.generic import GENERIC
+from tests.builders import RunBuilder
+
+
+def own(**section: Any) -> RunBuilder:
+    builder = RunBuilder(faulty=False)
+    scenario: dict[str, Any] = builder.run.scenario
+    return builder.changed(scenario={**scenario, "platform": {"url": "http://127.0.0.1:8000", **section}})
+
+
+def test_a_platform_of_ones_own_could_be_put_to_each_generic_fault_at_each_edge_and_part() -> None:
+    builder = own(
+        edges={"front": {"listen": "127.0.0.1:1", "upstream": "127.0.0.1:2"}},
+        parts={"web": {"pid_file": "web.pid", "start": ["./start"]}, "db": {"container": "db"}},
+    )
+    found = coverage(builder.run, ())
+    on_edges = [each for each in GENERIC.values() if each.on == "edge"]
+    assert len(found) == len(on_edges) + 2 * (len(GENERIC) - len(on_edges))
+    assert {one.component for one in found} == {"front", "web", "db"}
+    assert {one.note for one in found} == {"the scenario does not plan it"}
+
+
+def test_a_platform_without_edges_and_parts_can_be_put_to_nothing() -> None:
+    assert coverage(own().run, ()) == ()
+
+
+def test_the_reference_system_could_be_put_to_every_shipped_experiment() -> None:
+    assert "redis-down" in {one.experiment for one in coverage(RunBuilder(faulty=False).run, ())}
