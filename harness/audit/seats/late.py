@@ -24,6 +24,8 @@ RECOVERY_S: Final = 5.0
 """After a fault has healed a platform may need so long, until its breakers are closed, to end holds that were due."""
 _BESIDE: Final = ("payments", "feed", "postgres", "postgres-replica")
 """Components whose faults do not keep the reference system from ending holds: the store of the holds is up."""
+_ROW_S: Final = 1.0
+_STANDSTILL_MIN_S: Final = 0.5
 _OPEN_S: Final = float("inf")
 _NEVER_S: Final = float("-inf")
 _CONFLICT: Final = "conflict"
@@ -57,7 +59,9 @@ def no_late_expiry(evidence: Evidence) -> Tally:
     that frees it (by the platform's own clock, corrected by the smallest delay). A hold may be there until its ack +
     TTL + bound. It has no known end if its fan tried to pay and was neither declined nor told that it is gone, for
     then it may be kept for the payment. A hold that was due while a fault was in force may live until the fault had
-    healed, and `RECOVERY_S`, and the bound. Holds and payments of unknown outcome have no end either.
+    healed, and `RECOVERY_S`, and the bound. One of the reference system that was due while the load generator, which
+    shares its machine, stood still may live until then, and the bound. Holds and payments of unknown outcome have no
+    end either.
     """
     tally = Tally(evidence, unknowns=evidence.holds.unknowns, chances=0)
     rules = evidence.rules
@@ -93,7 +97,7 @@ def claims_on_seats(evidence: Evidence, late_max_s: float) -> list[SeatClaim]:
 
 def _claims(evidence: Evidence, late_max_s: float) -> Iterator[SeatClaim]:
     beside = _BESIDE if evidence.on_sale is not None else ()
-    due = _Due(evidence.record.faults.faults, late_max_s, beside)
+    due = _Due(evidence.record.faults.faults, late_max_s, beside, _standstills(evidence))
     due_s = {
         hold.key: due.by(hold.t_end_s + hold.value.ttl_s)
         for hold in map(evidence.timed, evidence.holds.ok)
@@ -130,16 +134,24 @@ def _kept_for_payments(evidence: Evidence, late_max_s: float, due_s: dict[str, f
 
 
 class _Due:
-    """When a hold must have ended at the latest: after its time and the bound, but not while a fault keeps it."""
+    """When a hold must have ended at the latest: after its time and the bound, but not while a fault or a machine that
+    stands still keeps it."""
 
-    def __init__(self, faults: Iterable[FaultRun], late_max_s: float, beside: Collection[str]) -> None:
+    def __init__(
+        self,
+        faults: Iterable[FaultRun],
+        late_max_s: float,
+        beside: Collection[str],
+        standstills: Iterable[tuple[float, float]],
+    ) -> None:
         self._late_max_s = late_max_s
-        self._windows = sorted(
+        broken = [
             (start_s, (_OPEN_S if end_s is None else end_s) + RECOVERY_S)
             for fault in faults
             for start_s, end_s in [(fault.t_requested_s, fault.t_healed_s or fault.t_heal_requested_s)]
             if start_s is not None and fault.component not in beside
-        )
+        ]
+        self._windows = sorted((*broken, *standstills))
 
     def by(self, over_s: float) -> float:
         """The instant for a hold whose time is over then."""
@@ -147,6 +159,22 @@ class _Due:
             if start_s <= over_s + self._late_max_s and over_s < end_s:
                 over_s = end_s
         return over_s + self._late_max_s
+
+
+def _standstills(evidence: Evidence) -> Iterator[tuple[float, float]]:
+    """When the load generator stood still: the platform that we raised shares its machine, and may have stood too.
+
+    A row is written at the end of its second and tells the longest lag in it; a missing row is a lag as well.
+    """
+    if evidence.own_platform is not None or not evidence.record.has("generator"):
+        return
+    for _, rows in evidence.record.table("generator").to_pandas().groupby("worker"):
+        before_s = _NEVER_S
+        for t_s, lag_ms in rows.sort_values("t_s")[["t_s", "loop_lag_ms_max"]].itertuples(index=False):
+            late_s = max(lag_ms / 1000.0, t_s - before_s - _ROW_S if before_s > _NEVER_S else 0.0)
+            if late_s >= _STANDSTILL_MIN_S:
+                yield t_s - late_s - _ROW_S, t_s
+            before_s = t_s
 
 
 def _conflicts(evidence: Evidence) -> Iterator[Sighting]:

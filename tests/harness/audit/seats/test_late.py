@@ -188,6 +188,31 @@ def test_after_a_fault_has_healed_the_platform_has_time_to_recover_and_no_more()
     assert late(builder).status is Status.VIOLATED
 
 
+@pytest.mark.parametrize(
+    ("rows", "seen_s", "status"),
+    [
+        ([(9.0, 6.0), (10.0, 6.0), (11.0, 6.0)], 10.6, Status.VIOLATED),
+        (
+            [(9.0, 6.0), (10.0, 6.0), (11.7, 1700.0)],
+            12.6,
+            Status.NOT_EXERCISED,
+        ),  # it stood still while the hold was due
+        ([(9.0, 6.0), (12.0, 6.0)], 12.6, Status.NOT_EXERCISED),  # a row that is missing
+        ([(9.0, 6.0), (10.0, 6.0), (11.7, 1700.0)], 12.8, Status.VIOLATED),  # and had time enough afterwards
+        ([(4.0, 1700.0), (9.0, 6.0), (10.0, 6.0)], 10.6, Status.VIOLATED),  # long before
+    ],
+)
+def test_a_machine_that_stood_still_ends_no_holds(
+    rows: list[tuple[float, float]], seen_s: float, status: Status
+) -> None:
+    builder = sale()
+    sample = {"worker": 0, "loop_lag_ms_p99": 3.0, "users": 1, "samples": 1}
+    builder.tables["generator"] = [{**sample, "t_s": t_s, "loop_lag_ms_max": lag_ms} for t_s, lag_ms in rows]
+    held(builder)
+    refused(builder, seen_s)
+    assert late(builder).status is status
+
+
 def test_what_the_operator_does_after_the_run_is_no_evidence() -> None:
     builder = sale()
     held(builder)
