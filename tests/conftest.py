@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +34,17 @@ def pytest_configure() -> None:
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+@pytest.fixture(autouse=True)
+def _take_back_what_is_offered() -> Iterator[None]:
+    """Users' files are offered `gatecrash.…`, which is loaded when somebody looks at it. Hypothesis looks at every
+    module, and the journeys would then patch this whole process."""
+    yield
+    offered = [name for name in sys.modules if name.partition(".")[0] == "gatecrash"]
+    if any(type(sys.modules[name]).__name__ == "_LazyModule" for name in offered):
+        for name in offered:
+            del sys.modules[name]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
