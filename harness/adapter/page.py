@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, Literal, TypeVar
@@ -64,7 +65,36 @@ def money_cents(text: str) -> int | None:
     return int(re.sub(r"\D", "", whole)) * 100 + (int(decimals[1].ljust(2, "0")) if decimals else 0)
 
 
-class Element:
+class _Searched(ABC):
+    """What can be searched by CSS selectors: a page, or an element of one."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def _searched(self) -> LexborNode | LexborHTMLParser: ...
+
+    def find(self, selector: str) -> Element | None:
+        """The first element in it that this CSS selector matches; null: none."""
+        node = self._searched.css_first(selector)
+        return None if node is None else Element(node)
+
+    def select(self, selector: str) -> list[Element]:
+        """All elements in it that the selector matches."""
+        return [Element(node) for node in self._searched.css(selector)]
+
+    def number(self, selector: str) -> int | None:
+        """The first whole number of an element in it, "1,045 left" is 1045; null: no such element or number."""
+        found = self.find(selector)
+        return whole_number(found.text) if found is not None else None
+
+    def cents(self, selector: str) -> int | None:
+        """The first sum of an element in it, "1,045.00 EUR" is 104500; null: there is no such element or sum."""
+        found = self.find(selector)
+        return money_cents(found.text) if found is not None else None
+
+
+class Element(_Searched):
     """One element of a page."""
 
     __slots__ = ("_node",)
@@ -92,24 +122,9 @@ class Element:
             raise NoAnswer("protocol", detail=f"<{self.tag}> has no attribute {name}")
         return self.get(name)
 
-    def find(self, selector: str) -> Element | None:
-        """The first element in it; null: none."""
-        node = self._node.css_first(selector)
-        return None if node is None else Element(node)
-
-    def select(self, selector: str) -> list[Element]:
-        """All elements in it."""
-        return [Element(node) for node in self._node.css(selector)]
-
-    def number(self, selector: str) -> int | None:
-        """The first whole number of an element in it, "1,045 left" is 1045; null: no such element or number."""
-        found = self.find(selector)
-        return whole_number(found.text) if found is not None else None
-
-    def cents(self, selector: str) -> int | None:
-        """The first sum of an element in it, "1,045.00 EUR" is 104500; null: there is no such element or sum."""
-        found = self.find(selector)
-        return money_cents(found.text) if found is not None else None
+    @property
+    def _searched(self) -> LexborNode:
+        return self._node
 
     @property
     def marks(self) -> list[str]:
@@ -144,7 +159,7 @@ class Form(msgspec.Struct, frozen=True):
         return fields + [(name, one) for name in wanted if name not in placed for one in wanted[name]]
 
 
-class Page:
+class Page(_Searched):
     """What a request was answered with, after its redirects. `url`: where it came from in the end."""
 
     __slots__ = ("_body", "_body_bytes_max", "_response", "_text", "_tree", "asked", "url")
@@ -206,11 +221,6 @@ class Page:
         except msgspec.DecodeError as error:
             raise self._misread(f"is not what was expected: {error}") from None
 
-    def find(self, selector: str) -> Element | None:
-        """The first element that this CSS selector matches; null: none."""
-        node = self.tree.css_first(selector)
-        return None if node is None else Element(node)
-
     def need(self, selector: str) -> Element:
         """The first element that it matches. Without one the verb ends as "protocol": this is another page."""
         found = self.find(selector)
@@ -218,19 +228,9 @@ class Page:
             raise self._misread(f"has no {selector}")
         return found
 
-    def select(self, selector: str) -> list[Element]:
-        """All elements that it matches."""
-        return [Element(node) for node in self.tree.css(selector)]
-
-    def number(self, selector: str) -> int | None:
-        """The first whole number of an element, "1,045 left" is 1045; null: there is no such element or number."""
-        found = self.find(selector)
-        return whole_number(found.text) if found is not None else None
-
-    def cents(self, selector: str) -> int | None:
-        """The first sum of an element, "1,045.00 EUR" is 104500; null: there is no such element or sum."""
-        found = self.find(selector)
-        return money_cents(found.text) if found is not None else None
+    @property
+    def _searched(self) -> LexborHTMLParser:
+        return self.tree
 
     def complaint(self, where: str) -> tuple[list[str], str] | None:
         """What it complains of, as codes and as text: by a CSS selector, of JSON under a key; null: it does not."""

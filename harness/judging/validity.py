@@ -24,13 +24,12 @@ import pyarrow.compute as pc
 from harness.amounts import amounts
 from harness.judging.overstatement import Doubt
 from harness.record.schema import SCRAPE_LATE, LoadSummary, WorkerSummary
+from harness.record.standstills import ROW_S, STANDSTILL_MIN_S, Lateness, lateness
 from harness.record.verdict import GeneratorResult, Overstatement, Skew, Validity
 from harness.scenario import GeneratorLimits
 from harness.sli.measured import percentile
 
 _SUSTAINED_S: Final = 3
-_ROW_S: Final = 1.0
-_STALL_MIN_S: Final = 0.5  # a loop that stands still for a shorter time is only late
 _RANK: Final = (Validity.VALID, Validity.DEGRADED, Validity.INVALID)
 
 
@@ -64,7 +63,7 @@ def health(
     by_worker = frame.groupby("worker")["cpu_percent"]
     sustained = by_worker.rolling(min(_SUSTAINED_S, int(by_worker.size().min()))).mean()
     expected = {worker.worker for worker in workers}
-    stalls_s = [_stalls_s(rows, duration_s) for _, rows in generator.to_pandas().groupby("worker")]
+    stalls_s = [_stalls_s(rows, duration_s) for rows in lateness(generator).values()]
     silent = expected - set(generator["worker"].to_pylist())
     stalls_s += [[duration_s]] * len(silent)
     return Health(
@@ -78,19 +77,14 @@ def health(
     )
 
 
-def _stalls_s(rows: pd.DataFrame, duration_s: float) -> list[float]:
+def _stalls_s(rows: Sequence[Lateness], duration_s: float) -> list[float]:
     """How long the loop of one worker stood still, for each such time between T0 and the end of the run.
 
-    A row is written at the end of its second. A loop that stood still shows as lag in the next row or, when that row is
-    missing, as a late row. The last row before the end may be a second old.
+    The last row before the end may be a second old.
     """
-    stalls: list[float] = []
-    before_s = -_ROW_S
-    for t_s, lag_ms in rows.sort_values("t_s")[["t_s", "loop_lag_ms_max"]].itertuples(index=False):
-        stalls.append(min(max(lag_ms / 1000.0, t_s - before_s - _ROW_S), t_s, duration_s - before_s))
-        before_s = t_s
-    stalls.append(duration_s - before_s - _ROW_S)
-    return [stall_s for stall_s in stalls if stall_s >= _STALL_MIN_S]
+    stalls = [min(row.late_s, row.t_s, duration_s - row.before_s) for row in rows]
+    stalls.append(duration_s - rows[-1].t_s - ROW_S)
+    return [stall_s for stall_s in stalls if stall_s >= STANDSTILL_MIN_S]
 
 
 def _scrape_late_s(metrics: pa.Table, duration_s: float) -> float | None:

@@ -47,14 +47,14 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     return round(statistics.linear_regression([x for x, _ in logs], [y for _, y in logs]).slope, 2)
 
 
-def publish(name: str, lines: Sequence[str]) -> None:
-    """Put these lines between the marks of that name in docs/benchmarks.md."""
-    begin, end = f"<!-- {name}: written by tests.bench.{name} -->", f"<!-- end of {name} -->"
-    before, found, rest = PAGE.read_text().partition(begin)
+def publish(name: str, lines: Sequence[str], page: Path = PAGE, by: str = "") -> None:
+    """Put these lines between the marks of that name in the page; `by`: the module that writes them, "" for NAME."""
+    begin, end = f"<!-- {name}: written by tests.bench.{by or name} -->", f"<!-- end of {name} -->"
+    before, found, rest = page.read_text().partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):
-        raise SystemExit(f"{PAGE.name} has no place for {name}")
-    PAGE.write_text("\n".join((before + begin, *lines, end + after)))
+        raise SystemExit(f"{page.name} has no place for {name}")
+    page.write_text("\n".join((before + begin, *lines, end + after)))
 
 
 def write(name: str, document: dict[str, object]) -> Path:

@@ -229,19 +229,8 @@ def renew_page() -> None:
     """The tables of docs/size.md, from the records."""
     kept = [msgspec.json.decode(file.read_bytes(), type=Figures) for file in KEPT.glob("*/figures.json")]
     kept.sort(key=lambda one: one.users)
-    publish("runs", _runs(kept))
-    publish("parts", _parts(kept))
-    publish("plan", _plans(kept))
-
-
-def publish(name: str, lines: Sequence[str]) -> None:
-    """Put these lines between the marks of that name."""
-    begin, end = f"<!-- {name}: written by tests.bench.size -->", f"<!-- end of {name} -->"
-    before, found, rest = PAGE.read_text().partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise SystemExit(f"{PAGE.name} has no place for {name}")
-    PAGE.write_text("\n".join((before + begin, *lines, end + after)))
+    for name, lines in (("runs", _runs(kept)), ("parts", _parts(kept)), ("plan", _plans(kept))):
+        rounds.publish(name, lines, PAGE, by="size")
 
 
 def _runs(kept: Sequence[Figures]) -> list[str]:

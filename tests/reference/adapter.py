@@ -79,7 +79,8 @@ def _class(name: str, kind: type | FunctionType) -> Iterator[str]:
     yield from table(
         [field for field in fields(kind) if field.meaning or not issubclass(kind, msgspec.Struct)], "Attribute"
     )
-    for member, value in vars(kind).items():
+    bases = [base for base in kind.__mro__[1:] if base.__name__.startswith("_")]
+    for member, value in {**vars(kind), **{name: it for base in bases for name, it in vars(base).items()}}.items():
         hidden = member.startswith("_") or member in _NOT_FOR_AUTHORS
         if not hidden and isinstance(value, FunctionType | property | classmethod):
             yield _member(member, value)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from chaos.specification import experiment
 from harness.registry.indicators import INDICATORS, Indicator
 from harness.registry.invariants import INVARIANTS
 from harness.scenario.file import FOLDER, ScenarioFile
 from target.bugs.catalogue import BUGS
-from tests.reference.types import one_line, rows
-
-_MADE: Final = "This page is made from the code by `python -m tests.reference`."
+from tests.reference.types import MADE, one_line, rows
 
 
 def render_invariants() -> str:
     """The invariants: what is compared, what a chance is, what is needed."""
-    blocks = [f"# Invariants\n\nWhat must hold in every sale, and how it is checked from outside. {_MADE}\n"]
+    blocks = [f"# Invariants\n\nWhat must hold in every sale, and how it is checked from outside. {MADE}\n"]
     for one in INVARIANTS.values():
         of = f" Only of platforms with `{one.only_of}`." if one.only_of else ""
         of += f" Not of platforms with `{one.not_of}`." if one.not_of else ""
@@ -44,7 +40,7 @@ def render_indicators() -> str:
     ]
     said = "What is measured. Scenario files set objectives for them: 100 points at `target`, 0 at `worst`."
     header = ("Indicator", "Unit", "Better", "Measured from", "What")
-    return f"# Indicators\n\n{said} {_MADE}\n\n{rows(header, cells)}"
+    return f"# Indicators\n\n{said} {MADE}\n\n{rows(header, cells)}"
 
 
 def _of(one: Indicator) -> str:
@@ -65,7 +61,7 @@ def render_experiments() -> str:
         "your own are in [faults](../chaos.md#on-a-platform-of-your-own)."
     )
     header = ("Experiment", "Component", "Kind", "Length, s", "Needs", "Hypothesis")
-    return f"# Experiments\n\n{said} {_MADE}\n\n{rows(header, cells)}"
+    return f"# Experiments\n\n{said} {MADE}\n\n{rows(header, cells)}"
 
 
 def render_bugs() -> str:
@@ -75,7 +71,7 @@ def render_bugs() -> str:
         "Bugs that the reference system can be started with (`gatecrash rehearse smoke --plant-bug NAME`), and the "
         "invariant that each violates. `gatecrash selftest` plants each in turn and demands that the audit finds it."
     )
-    return f"# Planted bugs\n\n{said} {_MADE}\n\n{rows(('Bug', 'Breaks', 'What is wrong'), cells)}"
+    return f"# Planted bugs\n\n{said} {MADE}\n\n{rows(('Bug', 'Breaks', 'What is wrong'), cells)}"
 
 
 def render_scenarios() -> str:
@@ -86,4 +82,4 @@ def render_scenarios() -> str:
         breaks = ", ".join(f"`{fault.experiment}`" for fault in one.faults) or "nothing"
         cells.append((f"`{one.name}`", one.load.who, f"{one.duration_s:g}", breaks, one_line(one.description)))
     header = ("Scenario", "Who comes", "Length, s", "Breaks", "What it rehearses")
-    return f"# Scenarios\n\nThe rehearsals that come with gatecrash. {_MADE}\n\n{rows(header, cells)}"
+    return f"# Scenarios\n\nThe rehearsals that come with gatecrash. {MADE}\n\n{rows(header, cells)}"

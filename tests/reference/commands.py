@@ -10,12 +10,12 @@ import typer
 from harness.cli import commands
 from harness.cli.app import app
 from harness.errors import ExitCode
-from tests.reference.types import one_line, rows
+from tests.reference.types import MADE, one_line, rows
 
-_INTRODUCTION: Final = """\
+_INTRODUCTION: Final = f"""\
 # Commands
 
-Every command of `gatecrash`, as `--help` tells it. This page is made from the code by `python -m tests.reference`.
+Every command of `gatecrash`, as `--help` tells it. {MADE}
 
 ## Exit codes
 """

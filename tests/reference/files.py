@@ -16,15 +16,14 @@ from chaos.specification import expected, fault
 from chaos.specification.experiment import CanarySpec, Experiment, Guard
 from harness.record import verdict
 from harness.scenario import file as scenario
-from tests.reference.types import fields, prose, rows, table
+from tests.reference.types import MADE, fields, prose, rows, table
 
-_MADE: Final = "This page is made from the code by `python -m tests.reference`."
 _SCENARIO: Final = f"""\
 # Scenario files
 
 A scenario says who comes when, what breaks when, and what must hold. Every key has a default but `name`,
 `description` and `duration_s`; `gatecrash scenario show NAME` fills them in, and `--set KEY=VALUE` replaces one.
-An editor checks a file against [scenario.schema.json](schemas/scenario.schema.json). {_MADE}
+An editor checks a file against [scenario.schema.json](schemas/scenario.schema.json). {MADE}
 
 `Count` is a whole number from 0 on, `Positive` a number above 0, `NotNegative` one from 0 on, `Ratio` one from 0 to 1,
 `Name` a word of lower-case letters, digits, `_` and `-`. Names that end in `_s` are seconds. The section `platform:` is
@@ -35,13 +34,13 @@ _EXPERIMENT: Final = f"""\
 
 An experiment says what to break, how a canary proves it, and what is expected of the platform meanwhile and
 afterwards. How it is carried out: [faults](../chaos.md). An editor checks a file against
-[experiment.schema.json](schemas/experiment.schema.json). {_MADE}
+[experiment.schema.json](schemas/experiment.schema.json). {MADE}
 """
 _VERDICT: Final = f"""\
 # verdict.json
 
 The answer of a rehearsal for scripts. Fields are only ever added. The schema is
-[verdict.schema.json](schemas/verdict.schema.json). What the words mean: [verdict](../verdict.md). {_MADE}
+[verdict.schema.json](schemas/verdict.schema.json). What the words mean: [verdict](../verdict.md). {MADE}
 """
 SCENARIO_SECTIONS: Final = (
     (scenario.Scenario, "The file"),

@@ -12,8 +12,12 @@ import re
 import textwrap
 import tokenize
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
+
+MADE: Final = "This page is made from the code by `python -m tests.reference`."
+"""What each generated page says of itself."""
 
 
 class Field(msgspec.Struct, frozen=True):

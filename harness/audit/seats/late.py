@@ -19,13 +19,12 @@ from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
 from harness.record.schema import FaultRun
 from harness.record.seat_states import HELD
+from harness.record.standstills import ROW_S, STANDSTILL_MIN_S, lateness
 
 RECOVERY_S: Final = 5.0
 """After a fault has healed a platform may need so long, until its breakers are closed, to end holds that were due."""
 _BESIDE: Final = ("payments", "feed", "postgres", "postgres-replica")
 """Components whose faults do not keep the reference system from ending holds: the store of the holds is up."""
-_ROW_S: Final = 1.0
-_STANDSTILL_MIN_S: Final = 0.5
 _OPEN_S: Final = float("inf")
 _NEVER_S: Final = float("-inf")
 _CONFLICT: Final = "conflict"
@@ -164,17 +163,12 @@ class _Due:
 def _standstills(evidence: Evidence) -> Iterator[tuple[float, float]]:
     """When the load generator stood still: the platform that we raised shares its machine, and may have stood too.
 
-    A row is written at the end of its second and tells the longest lag in it; a missing row is a lag as well.
+    The longest lag of a row began before the row's second did, at the earliest.
     """
     if evidence.own_platform is not None or not evidence.record.has("generator"):
         return
-    for _, rows in evidence.record.table("generator").to_pandas().groupby("worker"):
-        before_s = _NEVER_S
-        for t_s, lag_ms in rows.sort_values("t_s")[["t_s", "loop_lag_ms_max"]].itertuples(index=False):
-            late_s = max(lag_ms / 1000.0, t_s - before_s - _ROW_S if before_s > _NEVER_S else 0.0)
-            if late_s >= _STANDSTILL_MIN_S:
-                yield t_s - late_s - _ROW_S, t_s
-            before_s = t_s
+    for rows in lateness(evidence.record.table("generator")).values():
+        yield from ((row.t_s - row.late_s - ROW_S, row.t_s) for row in rows if row.late_s >= STANDSTILL_MIN_S)
 
 
 def _conflicts(evidence: Evidence) -> Iterator[Sighting]:

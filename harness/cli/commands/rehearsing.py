@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from chaos.specification.timeline import Planned
     from harness.paired.halves import Half
     from harness.record.paths import RunPaths
-    from harness.scenario import Override, Scenario, ScenarioFile
+    from harness.scenario import Scenario, ScenarioFile
     from harness.stack import Addresses
     from harness.stack.choice import AnyStack
     from harness.stack.own import OwnStack
@@ -188,8 +188,6 @@ def _overrides(
     min_grade: str | None,
     chaos: bool,
 ) -> list[Override]:
-    from harness.scenario import Override
-
     options = [
         ("load.fans", users, "--users"),
         ("load.spectators", spectators, "--spectators"),
@@ -208,7 +206,6 @@ def _random_faults(name: str, overrides: Sequence[Override], count: int, stack: 
     from chaos.specification import experiment as experiments
     from chaos.specification import soak
     from harness import scenario as scenarios
-    from harness.scenario import Override
 
     loaded = scenarios.load(name, overrides).scenario
     drawn = soak.draw(loaded.seed, experiments.shipped(containers=stack == "compose"), count, loaded.duration_s)

@@ -12,7 +12,7 @@ from typing import cast
 import msgspec
 
 from harness.stack import Addresses
-from harness.swarm.calibration.capacity import Calibration, Machine, size
+from harness.swarm.calibration.capacity import Machine, size
 from harness.swarm.joining.lent import to_lend
 from harness.swarm.messaging.protocol import (
     Armed,
@@ -26,6 +26,7 @@ from harness.swarm.messaging.protocol import (
     Waiting,
 )
 from harness.swarm.messaging.run_key import RunKey
+from tests.harness.swarm.calibration.test_capacity import MEASURED
 from tests.harness.swarm.hosts import Host, hosts
 from tests.harness.swarm.scripted_server import serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
@@ -36,14 +37,6 @@ FANS = 30
 
 
 PORTS = 15  # of one host: the plan needs three for the fans
-MEASURED = Calibration(
-    requests_per_s=40_000,
-    fans_per_s=3_000,
-    send_us=20,
-    armed_fan_bytes=10_000,
-    held_fan_bytes=20_000,
-    worker_bytes=150_000_000,
-)
 PLAN = size(FANS, 3, MEASURED, Machine(cores=1, memory_bytes=10**10, fds_per_process=10**4, ports=PORTS))
 
 
