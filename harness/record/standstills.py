@@ -33,3 +33,32 @@ def lateness(generator: pa.Table) -> dict[int, list[Lateness]]:
         before_s = rows[-1].t_s if rows else -ROW_S
         rows.append(Lateness(before_s, t_s, max(lag_ms / 1000.0, t_s - before_s - ROW_S)))
     return found
+
+
+class Standstill(msgspec.Struct, frozen=True, gc=False):
+    """A time of `length_s`, somewhere between the two instants, in which nothing ran."""
+
+    t_from_s: float
+    t_to_s: float
+    length_s: float
+
+    def common(self, other: Standstill) -> Standstill | None:
+        """What two workers had of it at the same time, at most; null: nothing."""
+        t_from_s, t_to_s = max(self.t_from_s, other.t_from_s), min(self.t_to_s, other.t_to_s)
+        return Standstill(t_from_s, t_to_s, min(self.length_s, other.length_s)) if t_from_s < t_to_s else None
+
+
+def standstills(generator: pa.Table) -> list[Standstill]:
+    """When every worker stood still at the same time, in order: one that runs shows that its machine did."""
+    of_workers = [
+        [
+            Standstill(one.t_s - one.late_s - ROW_S, one.t_s, one.late_s)
+            for one in rows
+            if one.late_s >= STANDSTILL_MIN_S
+        ]
+        for rows in lateness(generator).values()
+    ]
+    found = of_workers[0] if of_workers else []
+    for others in of_workers[1:]:
+        found = [both for one in found for other in others if (both := one.common(other)) is not None]
+    return sorted(found, key=lambda one: one.t_from_s)

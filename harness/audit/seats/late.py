@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -19,7 +19,7 @@ from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
 from harness.record.schema import FaultRun
 from harness.record.seat_states import HELD
-from harness.record.standstills import ROW_S, STANDSTILL_MIN_S, lateness
+from harness.record.standstills import Standstill, standstills
 
 RECOVERY_S: Final = 5.0
 """After a fault has healed a platform may need so long, until its breakers are closed, to end holds that were due."""
@@ -58,8 +58,8 @@ def no_late_expiry(evidence: Evidence) -> Tally:
     that frees it (by the platform's own clock, corrected by the smallest delay). A hold may be there until its ack +
     TTL + bound. It has no known end if its fan tried to pay and was neither declined nor told that it is gone, for
     then it may be kept for the payment. A hold that was due while a fault was in force may live until the fault had
-    healed, and `RECOVERY_S`, and the bound. One of the reference system that was due while the load generator, which
-    shares its machine, stood still may live until then, and the bound. Holds and payments of unknown outcome have no
+    healed, and `RECOVERY_S`, and the bound. Time in which the load generator stood still, which shares the machine of
+    the reference system, does not count. Holds and payments of unknown outcome have no
     end either.
     """
     tally = Tally(evidence, unknowns=evidence.holds.unknowns, chances=0)
@@ -133,42 +133,38 @@ def _kept_for_payments(evidence: Evidence, late_max_s: float, due_s: dict[str, f
 
 
 class _Due:
-    """When a hold must have ended at the latest: after its time and the bound, but not while a fault or a machine that
-    stands still keeps it."""
+    """When a hold must have ended at the latest: after its time and the bound, but not while a fault keeps it. Time in
+    which the machine stood still does not count."""
 
     def __init__(
-        self,
-        faults: Iterable[FaultRun],
-        late_max_s: float,
-        beside: Collection[str],
-        standstills: Iterable[tuple[float, float]],
+        self, faults: Iterable[FaultRun], late_max_s: float, beside: Collection[str], still: Sequence[Standstill]
     ) -> None:
         self._late_max_s = late_max_s
-        broken = [
+        self._windows = sorted(
             (start_s, (_OPEN_S if end_s is None else end_s) + RECOVERY_S)
             for fault in faults
             for start_s, end_s in [(fault.t_requested_s, fault.t_healed_s or fault.t_heal_requested_s)]
             if start_s is not None and fault.component not in beside
-        ]
-        self._windows = sorted((*broken, *standstills))
+        )
+        self._still = still
 
     def by(self, over_s: float) -> float:
         """The instant for a hold whose time is over then."""
         for start_s, end_s in self._windows:
             if start_s <= over_s + self._late_max_s and over_s < end_s:
                 over_s = end_s
-        return over_s + self._late_max_s
+        due_s = over_s + self._late_max_s
+        for one in self._still:
+            if one.t_from_s <= due_s and over_s < one.t_to_s:
+                due_s += one.length_s
+        return due_s
 
 
-def _standstills(evidence: Evidence) -> Iterator[tuple[float, float]]:
-    """When the load generator stood still: the platform that we raised shares its machine, and may have stood too.
-
-    The longest lag of a row began before the row's second did, at the earliest.
-    """
+def _standstills(evidence: Evidence) -> list[Standstill]:
+    """When the load generator stood still: the platform that we raised shares its machine, and may have stood too."""
     if evidence.own_platform is not None or not evidence.record.has("generator"):
-        return
-    for rows in lateness(evidence.record.table("generator")).values():
-        yield from ((row.t_s - row.late_s - ROW_S, row.t_s) for row in rows if row.late_s >= STANDSTILL_MIN_S)
+        return []
+    return standstills(evidence.record.table("generator"))
 
 
 def _conflicts(evidence: Evidence) -> Iterator[Sighting]:

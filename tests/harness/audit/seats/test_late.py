@@ -191,23 +191,27 @@ def test_after_a_fault_has_healed_the_platform_has_time_to_recover_and_no_more()
 @pytest.mark.parametrize(
     ("rows", "seen_s", "status"),
     [
-        ([(9.0, 6.0), (10.0, 6.0), (11.0, 6.0)], 10.6, Status.VIOLATED),
-        (
-            [(9.0, 6.0), (10.0, 6.0), (11.7, 1700.0)],
-            12.6,
-            Status.NOT_EXERCISED,
-        ),  # it stood still while the hold was due
-        ([(9.0, 6.0), (12.0, 6.0)], 12.6, Status.NOT_EXERCISED),  # a row that is missing
-        ([(9.0, 6.0), (10.0, 6.0), (11.7, 1700.0)], 12.8, Status.VIOLATED),  # and had time enough afterwards
-        ([(4.0, 1700.0), (9.0, 6.0), (10.0, 6.0)], 10.6, Status.VIOLATED),  # long before
+        ([[(9.0, 6.0), (10.0, 6.0), (11.0, 6.0)]], 10.6, Status.VIOLATED),
+        ([[(9.0, 6.0), (10.0, 6.0), (11.7, 1700.0)]], 11.7, Status.NOT_EXERCISED),  # it was due, and all stood still
+        ([[(9.0, 6.0), (10.0, 6.0), (11.7, 1700.0)]], 11.9, Status.VIOLATED),  # for 1.7 s, and no more
+        ([[(9.0, 6.0), (12.0, 6.0)]], 12.0, Status.NOT_EXERCISED),  # a row is missing
+        ([[(9.0, 6.0), (12.0, 6.0)]], 12.2, Status.VIOLATED),
+        ([[(4.0, 1700.0), (9.0, 6.0), (10.0, 6.0)]], 10.6, Status.VIOLATED),  # long before
+        ([[(t_s, 500.0) for t_s in (9.0, 11.0, 13.0, 15.0, 17.0)]], 18.7, Status.VIOLATED),  # short ones add no more
+        ([[(10.0, 6.0), (11.7, 1700.0)], [(10.0, 6.0), (11.0, 6.0)]], 10.6, Status.VIOLATED),  # another worker ran
+        ([[(10.0, 6.0), (11.7, 1700.0)], [(10.0, 6.0), (11.9, 1700.0)]], 11.7, Status.NOT_EXERCISED),
     ],
 )
-def test_a_machine_that_stood_still_ends_no_holds(
-    rows: list[tuple[float, float]], seen_s: float, status: Status
+def test_time_in_which_the_machine_stood_still_does_not_count(
+    rows: list[list[tuple[float, float]]], seen_s: float, status: Status
 ) -> None:
     builder = sale()
-    sample = {"worker": 0, "loop_lag_ms_p99": 3.0, "users": 1, "samples": 1}
-    builder.tables["generator"] = [{**sample, "t_s": t_s, "loop_lag_ms_max": lag_ms} for t_s, lag_ms in rows]
+    sample = {"loop_lag_ms_p99": 3.0, "users": 1, "samples": 1}
+    builder.tables["generator"] = [
+        {**sample, "worker": worker, "t_s": t_s, "loop_lag_ms_max": lag_ms}
+        for worker, of_worker in enumerate(rows)
+        for t_s, lag_ms in [*((float(second), 6.0) for second in range(int(of_worker[0][0]))), *of_worker]
+    ]
     held(builder)
     refused(builder, seen_s)
     assert late(builder).status is status
