@@ -105,7 +105,7 @@ def _let_in_again(evidence: Evidence, tally: Tally) -> int:
 
 
 def _together(evidence: Evidence) -> Iterator[tuple[str, dict[str, Operation[JoinValue]]]]:
-    """(what they show, fan → their first join that was not refused for now) of fans who show the same."""
+    """(what they show, fan → their first join, however it ended) of fans who show the same."""
     shown: dict[str, dict[str, Operation[JoinValue]]] = {}
     for join in evidence.joins.naming("code"):
         if join.value.code and not join.value.ticket:

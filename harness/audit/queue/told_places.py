@@ -97,6 +97,7 @@ class Truth:
         self._enters = [enter for enter in evidence.enters.ok if enter.value.admission_no is not None]
         self._asked_s = np.sort(list(evidence.joins.first_invoked_s.values()))
         self._number_of = self._numbers()
+        self._epochs = sorted({enter.value.epoch for enter in self._number_of.values()})
         calls = Counter(places.actor[places.is_call].tolist())
         epoch_of = dict(zip(places.actor[places.is_call].tolist(), places.epoch[places.is_call].tolist(), strict=True))
         numbers = [
@@ -120,7 +121,7 @@ class Truth:
     def wrong(self) -> Iterator[ToldPlace]:
         """The places that cannot have been so."""
         places = self._places
-        for epoch in {enter.value.epoch for enter in self._number_of.values()}:
+        for epoch in self._epochs:
             yield from self._wrong_of(epoch)
         joined = pc.is_in(places.actors, value_set=pa.array(list(self._evidence.joins.first_invoked_s), pa.string()))
         ours = joined.to_numpy(zero_copy_only=False)[places.actor] if len(places.actors) else np.zeros(0, dtype=bool)
@@ -131,7 +132,7 @@ class Truth:
     def unheard(self) -> tuple[int, int]:
         """How many fans' places surely moved while they listened, and how many of those heard of it too late."""
         places, due, late = self._places, 0, 0
-        for epoch in {enter.value.epoch for enter in self._number_of.values()}:
+        for epoch in self._epochs:
             entered_s, highest = self._entered(epoch)
             rows = self._rows_of(epoch)
             rows = rows[(rows + 1 < len(places.actor))]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -186,3 +188,17 @@ def test_places_of_before_and_after_others_were_put_in_are_not_compared() -> Non
         if event["event"] == "admitted":
             event["epoch"] = "e.1"
     assert positions(builder).violations_total == 0
+
+
+def test_epochs_are_looked_at_in_the_order_of_their_names() -> None:
+    """Six epochs one after another, each of ten fans, named backwards; a fault lets an epoch begin."""
+    builder = line(60, lambda true, number: 1 if number % 10 == 9 else true)
+    faults = RunBuilder().faults
+    lasting = msgspec.structs.replace(faults.faults[0], t_requested_s=0.0, t_healed_s=60.0)
+    builder.faults = msgspec.structs.replace(faults, faults=(lasting,))
+    entered = [row for row in builder.tables["operations"] if row["function"] == "enter"]
+    for at, row in enumerate(entered):
+        row["value"] = json.dumps({"admission_no": at + 1, "epoch": "fedcba"[at // 10]})
+    wrong = positions(builder).violations
+    epochs = ["fedcba"[int(violation.history[0].actor.removeprefix("fan-")) // 10] for violation in wrong]
+    assert epochs == ["a", "b", "c", "d", "e", "f"]
