@@ -36,8 +36,13 @@ class InvariantChange(Struct, frozen=True):
 
     @property
     def worse(self) -> bool:
-        """Whether it was held before."""
-        return self.base is Status.HELD
+        """Whether it was held before, or is violated now."""
+        return self.base is Status.HELD or self.run is Status.VIOLATED
+
+    @property
+    def effect(self) -> str:
+        """worse | better | changed: only what is held now is better."""
+        return "worse" if self.worse else "better" if self.run is Status.HELD else "changed"
 
 
 class Change(Struct, frozen=True):

@@ -237,7 +237,7 @@ def _rows(found: Change) -> Iterator[ChangeRow]:
     for invariant in found.invariants:
         now = words.state(invariant.run.value).word
         yield ChangeRow(
-            state=worse if invariant.worse else better, text=f"{words.invariant(invariant.name)}: {now} now"
+            state=words.state(f"effect_{invariant.effect}"), text=f"{words.invariant(invariant.name)}: {now} now"
         )
     for one in found.indicators:
         was, now = text.quantities(one.unit, one.base, one.run)

@@ -79,6 +79,7 @@ _STATES: Final = {
     "info": State(word="info", tone="quiet", glyph="i"),
     "effect_worse": State(word="worse", tone="bad", glyph="✕"),
     "effect_better": State(word="better", tone="good", glyph="✓"),
+    "effect_changed": State(word="changed", tone="warn", glyph="!"),
     "effect_none": State(word="no difference shown", tone="quiet", glyph="="),
     "effect_unknown": State(word="no interval", tone="quiet", glyph="○"),
     "cause_faults": State(word="the faults", tone="bad", glyph="✕"),

@@ -163,7 +163,7 @@ def change_lines(found: Change) -> Iterator[str]:
     from harness.amounts import amounts
 
     for invariant in found.invariants:
-        yield f"{'worse' if invariant.worse else 'changed'}: {invariant.name} was {invariant.base}, is {invariant.run}"
+        yield f"{invariant.effect}: {invariant.name} was {invariant.base}, is {invariant.run}"
     for one in found.indicators:
         was, now = amounts(one.unit, one.base, one.run)
         yield f"{'worse' if one.worse else 'better'}: {one.title} was {was}, is {now}"

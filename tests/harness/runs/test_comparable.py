@@ -128,6 +128,30 @@ def test_findings_and_invariants_that_changed_are_told(verdict: Verdict) -> None
     assert found.is_regression
 
 
+@pytest.mark.parametrize(
+    ("base", "run", "effect"),
+    [
+        (Status.HELD, Status.UNKNOWN, "worse"),
+        (Status.UNKNOWN, Status.VIOLATED, "worse"),
+        (Status.NOT_EXERCISED, Status.VIOLATED, "worse"),
+        (Status.NOT_OBSERVABLE, Status.VIOLATED, "worse"),
+        (Status.VIOLATED, Status.HELD, "better"),
+        (Status.UNKNOWN, Status.HELD, "better"),
+        (Status.VIOLATED, Status.UNKNOWN, "changed"),
+        (Status.UNKNOWN, Status.NOT_EXERCISED, "changed"),
+    ],
+)
+def test_what_is_violated_now_is_worse_and_only_what_is_held_now_is_better(
+    verdict: Verdict, base: Status, run: Status, effect: str
+) -> None:
+    first, *rest = verdict.invariants
+    was, now = (replace(verdict, invariants=(replace(first, status=status), *rest)) for status in (base, run))
+    found = change(was, now)
+    [changed] = found.invariants
+    assert (changed.effect, found.is_regression) == (effect, effect == "worse")
+    assert list(change_lines(found)) == [f"{effect}: {first.name} was {base}, is {run}"]
+
+
 def test_compare_tells_what_changed_a_line_each(verdict: Verdict) -> None:
     now = replace(
         slower(verdict, 3000.0, 44.0),

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from harness.record.reader import Record
 from harness.record.schema import SelfTestSummary
-from harness.record.verdict import Cause, Coverage, Examination, Figure, Hop, StepHops, Verdict
+from harness.record.verdict import Cause, Coverage, Examination, Figure, Hop, Status, StepHops, Verdict
 from harness.runs.past import Past, PastRun
 from reports import html_page, markdown, view
 from reports.view import runbooks
@@ -133,6 +133,20 @@ def test_the_change_since_the_last_comparable_run_is_told(record: Record) -> Non
     ]
     assert change.spark_label == "Scores of the last 2 comparable runs: 95, 86.4."
     assert "nothing to compare with" in page(record, verdict).page_one.change.lede.lower()
+
+
+def test_an_invariant_that_was_not_held_and_is_violated_now_is_worse(record: Record) -> None:
+    verdict = verdicts.ready(record)
+    first, *rest = verdict.invariants
+
+    def words_of(was: Status, now: Status) -> list[str]:
+        before, after = (replace(verdict, invariants=(replace(first, status=one), *rest)) for one in (was, now))
+        past = Past(comparable=(PastRun(root=record.paths.root, run=record.run, verdict=before),), why_none="")
+        return [row.state.word for row in page(record, after, past).page_one.change.rows]
+
+    assert words_of(Status.UNKNOWN, Status.VIOLATED) == ["worse"]
+    assert words_of(Status.VIOLATED, Status.UNKNOWN) == ["changed"]
+    assert words_of(Status.VIOLATED, Status.HELD) == ["better"]
 
 
 def test_hops_are_shown_in_one_colour_each(record: Record) -> None:
