@@ -50,11 +50,15 @@ class Lesson(Struct, frozen=True):
 
 
 class Lessons(Struct, frozen=True):
-    """The file. `scenarios`: of each scenario its lessons, and the runs that are in it, the last one last."""
+    """The file. `scenarios`: of each scenario its lessons, and the runs that are in it, the last one last.
+
+    `released`: when the last run of each scenario was released.
+    """
 
     schema: str = LESSONS_SCHEMA
     scenarios: dict[str, tuple[Lesson, ...]] = msgspec.field(default_factory=dict)
     runs: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    released: dict[str, str] = msgspec.field(default_factory=dict)
 
     def of(self, scenario: str) -> Mapping[str, Lesson]:
         """The lessons of a scenario by the id of the finding."""
@@ -82,12 +86,17 @@ def written(lessons: Lessons) -> bytes:
 def learnt(lessons: Lessons, verdict: Verdict) -> Lessons:
     """The lessons after one more run. A run that is in them already changes nothing.
 
-    Nothing counts as fixed by a run without a verdict, because it may not have looked.
+    Nothing counts as fixed by a run without a verdict, because it may not have looked. Raises InputError for a run that
+    was released before the last one: what it found may have been fixed since.
     """
     name, run = verdict.scenario, verdict.run_id
     seen = lessons.runs.get(name, ())
     if run in seen:
         return lessons
+    released = verdict.t0 or lessons.released.get(name, "")
+    if released < lessons.released.get(name, ""):
+        hint = "add runs in the order in which they were released"
+        raise InputError(f"{run} was released before {seen[-1]}, which the file holds already", hint=hint)
     known = dict(lessons.of(name))
     now = {finding.id: finding for finding in verdict.findings if finding.id}
     for key, finding in now.items():
@@ -99,6 +108,7 @@ def learnt(lessons: Lessons, verdict: Verdict) -> Lessons:
     return Lessons(
         scenarios={**lessons.scenarios, name: tuple(known[key] for key in sorted(known))},
         runs={**lessons.runs, name: (*seen, run)},
+        released={**lessons.released, name: released},
     )
 
 

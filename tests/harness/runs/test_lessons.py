@@ -66,6 +66,18 @@ def test_the_same_run_twice_changes_nothing(ready: Verdict) -> None:
     assert learnt(once, run(ready, "r1", "a")) == once
 
 
+def test_a_run_that_is_older_than_the_last_one_is_refused(ready: Verdict) -> None:
+    newer = msgspec.structs.replace(run(ready, "r2", "a"), t0="2026-11-24T10:00:00Z")
+    older = msgspec.structs.replace(run(ready, "r1", "b"), t0="2026-11-23T10:00:00Z")
+    lessons = learnt(Lessons(), newer)
+    with pytest.raises(InputError, match="r1 was released before r2, which the file holds already"):
+        learnt(lessons, older)
+    never = msgspec.structs.replace(run(ready, "r3", "a"), t0=None)
+    with pytest.raises(InputError, match="r1 was released before r3"):
+        learnt(learnt(lessons, never), older)
+    assert learnt(learnt(Lessons(), older), newer).of(ready.scenario)["b"].fixed == "r2"
+
+
 def test_a_run_without_a_verdict_fixes_nothing(ready: Verdict) -> None:
     lessons = learnt(learnt(Lessons(), run(ready, "r1", "a")), run(ready, "r2", grade=None))
     assert states(lessons, run(ready, "r2")) == {"a": "open"}
