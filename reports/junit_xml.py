@@ -17,7 +17,7 @@ from xml.etree import ElementTree as Tree
 import msgspec
 
 from harness.judging.counter_example import told
-from harness.judging.findings import expectation_id, objective_id
+from harness.judging.findings import expectation_id, numbered, objective_id
 from harness.judging.notes import few
 from harness.judging.why import decides, why
 from harness.record.schema import Struct
@@ -67,7 +67,7 @@ def cases(verdict: Verdict) -> tuple[Case, ...]:
         *_verdict(verdict),
         *(_invariant(result) for result in verdict.invariants),
         *(_objective(verdict, sli) for sli in verdict.slis if sli.objective is not None),
-        *(case for fault in verdict.faults for case in _fault(verdict, fault)),
+        *(case for name, fault in numbered(verdict.faults) for case in _fault(verdict, name, fault)),
     )
     return tuple(_as_decided(case, verdict.verdict) for case in found)
 
@@ -136,8 +136,8 @@ def _why(verdict: Verdict, finding_id: str) -> str:
     return "" if cause is None else on_one_line(f"why: {cause.sentence}")
 
 
-def _fault(verdict: Verdict, fault: FaultResult) -> list[Case]:
-    suite = f"faults.{fault.experiment}"
+def _fault(verdict: Verdict, name: str, fault: FaultResult) -> list[Case]:
+    suite = f"faults.{name}"
     unproven = fault.error or "the canary did not see the fault take effect and heal"
     proof = Case(
         suite=suite, name="proven", kind="passed" if fault.proven else "error", message="" if fault.proven else unproven
@@ -151,7 +151,7 @@ def _fault(verdict: Verdict, fault: FaultResult) -> list[Case]:
                 name=expectation.name,
                 kind=kinds.get(expectation.status, "skipped"),
                 message=f"observed {expectation.observed}, expected {expectation.expected}",
-                detail=_why(verdict, expectation_id(fault.experiment, expectation.name)),
+                detail=_why(verdict, expectation_id(name, expectation.name)),
             )
             for expectation in fault.expectations
         ),

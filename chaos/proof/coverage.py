@@ -26,6 +26,7 @@ class _Scenario(msgspec.Struct, frozen=True):
 def coverage(run: RunDocument, faults: tuple[FaultRun, ...]) -> tuple[Coverage, ...]:
     """Each experiment that this platform could be put to, and what became of it; then the user's own experiments.
 
+    Of an experiment that was carried out twice a run that proved it counts.
     On the booking system these are the experiments that come with gatecrash, on a platform of the user's own the
     generic ones for each edge and part.
     """
@@ -33,6 +34,7 @@ def coverage(run: RunDocument, faults: tuple[FaultRun, ...]) -> tuple[Coverage, 
     known = list(_shipped(run.stack) if platform is None else _generic(platform))
     names = {one.experiment for one in known}
     carried_out = {fault.experiment: fault for fault in faults}
+    carried_out |= {fault.experiment: fault for fault in faults if fault.proven}
     own = [
         Coverage(fault.experiment, fault.component, fault.kind)
         for fault in carried_out.values()

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from harness.amounts import amount, number
 from harness.causes.waits import tally
-from harness.judging.findings import expectation_id, gap_id, invariant_id
+from harness.judging.findings import expectation_id, gap_id, invariant_id, numbered
 from harness.record.schema import FaultRun, Outcome
-from harness.record.verdict import Cause, CausePart, ExpectationResult, FaultResult, InvariantResult, RecoveryGap
+from harness.record.verdict import Cause, CausePart, FaultResult, InvariantResult, RecoveryGap
 from harness.sli import scraped
 from harness.sli.measured import Observations, percentile
 from harness.sli.recovery_gap import ADMISSION
@@ -42,7 +42,7 @@ class _Experiment(msgspec.Struct, frozen=True):
 def expectation_causes(seen: Observations, results: Iterable[FaultResult]) -> Iterator[Cause]:
     """What the record shows around each expectation that was not met."""
     runs = list(seen.record.faults.faults)
-    for result in results:
+    for name, result in numbered(results):
         run = next((one for one in runs if one.experiment == result.experiment), None)
         if run is None or run.t_effective_s is None:
             continue
@@ -50,10 +50,11 @@ def expectation_causes(seen: Observations, results: Iterable[FaultResult]) -> It
         planned = {one.name: one for one in msgspec.convert(run.definition, _Experiment).expectations}
         for expectation in result.expectations:
             if expectation.status != "met" and expectation.name in planned:
-                yield _expectation(seen, run, expectation, planned[expectation.name])
+                one = expectation_id(name, expectation.name)
+                yield _expectation(seen, run, one, planned[expectation.name])
 
 
-def _expectation(seen: Observations, run: FaultRun, result: ExpectationResult, planned: _Planned) -> Cause:
+def _expectation(seen: Observations, run: FaultRun, finding: str, planned: _Planned) -> Cause:
     from_s, to_s = _window(run, planned)
     said = [f"in force from T+{from_s:.1f} s, looked at until T+{to_s:.1f} s"]
     parts: tuple[CausePart, ...] = ()
@@ -66,7 +67,7 @@ def _expectation(seen: Observations, run: FaultRun, result: ExpectationResult, p
     if planned.metric:
         said.append(_course(seen, planned.metric, from_s, to_s))
     return Cause(
-        of=expectation_id(run.experiment, result.name),
+        of=finding,
         sentence="; ".join(said) + ".",
         phase=run.experiment,
         t_from_s=from_s,
@@ -77,13 +78,13 @@ def _expectation(seen: Observations, run: FaultRun, result: ExpectationResult, p
 
 def gap_causes(seen: Observations, results: Iterable[FaultResult]) -> Iterator[Cause]:
     """What the record shows in each stretch after a heal in which nobody got a step."""
-    for result in results:
+    for name, result in numbered(results):
         for gap in result.gaps:
             if gap.length_s > gap.bound_s:
-                yield _gap(seen, result, gap)
+                yield _gap(seen, result, gap, gap_id(name, gap.step))
 
 
-def _gap(seen: Observations, result: FaultResult, gap: RecoveryGap) -> Cause:
+def _gap(seen: Observations, result: FaultResult, gap: RecoveryGap, finding: str) -> Cause:
     healed_s = gap.t_from_s if result.t_end_s is None else result.t_end_s
     said = [f"it began {amount(max(0.0, gap.t_from_s - healed_s), 's')} after the heal at T+{healed_s:.1f} s"]
     parts: tuple[CausePart, ...] = ()
@@ -96,7 +97,7 @@ def _gap(seen: Observations, result: FaultResult, gap: RecoveryGap) -> Cause:
         parts = _parts(within)
     said += _breakers(seen, gap.t_from_s, gap.t_to_s)
     return Cause(
-        of=gap_id(result.experiment, gap.step),
+        of=finding,
         sentence="; ".join(said) + ".",
         phase=f"after {result.experiment}",
         t_from_s=gap.t_from_s,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -158,6 +160,15 @@ def objective_id(indicator: str) -> str:
     return f"objective/{indicator}"
 
 
+def numbered(faults: Iterable[FaultResult]) -> Iterator[tuple[str, FaultResult]]:
+    """Each fault with its name in ids: that of its experiment, with a number where that was carried out before."""
+    times: Counter[str] = Counter()
+    for fault in faults:
+        times[fault.experiment] += 1
+        again = times[fault.experiment]
+        yield fault.experiment if again == 1 else f"{fault.experiment}#{again}", fault
+
+
 def expectation_id(experiment: str, expectation: str) -> str:
     """The id of the finding on an experiment's expectation."""
     return f"expectation/{experiment}/{expectation}"
@@ -236,29 +247,29 @@ def _cut(judged: Judgement) -> list[Finding]:
 
 def _faults(judged: Judgement) -> list[Finding]:
     found: list[Finding] = []
-    for fault in judged.faults:
+    for name, fault in numbered(judged.faults):
         if not fault.proven or fault.healed_s is None:
             what = "never proven" if not fault.proven else "never seen healed"
             title = f"The fault {fault.experiment} was {what}"
             evidence = fault.error or f"canary: {_figures(fault.canary)}"
-            found.append(Finding("major", title, evidence, _runbook(_FAULT), f"{_FAULT}/{fault.experiment}"))
+            found.append(Finding("major", title, evidence, _runbook(_FAULT), f"{_FAULT}/{name}"))
     for skipped in judged.faults_skipped():
         title = f"The fault {skipped} was planned but never carried out"
         found.append(Finding("major", title, "not in faults.json", _runbook(_FAULT), f"{_FAULT}/{skipped}"))
     for status, severity in (("missed", "major"), ("unknown", "major"), ("not_exercised", "minor")):
-        for fault, expectation in judged.expectations(status):
-            title = f"{fault.experiment}: expectation {status.replace('_', ' ')}: {expectation.name}"
-            evidence = f"expected {expectation.expected}; observed {expectation.observed}"
-            runbook = fault.runbook or _runbook(fault.experiment)
-            one = expectation_id(fault.experiment, expectation.name)
-            found.append(Finding(severity, title, evidence, runbook, one))
+        for name, fault in numbered(judged.faults):
+            for expectation in (one for one in fault.expectations if one.status == status):
+                title = f"{fault.experiment}: expectation {status.replace('_', ' ')}: {expectation.name}"
+                evidence = f"expected {expectation.expected}; observed {expectation.observed}"
+                runbook = fault.runbook or _runbook(fault.experiment)
+                found.append(Finding(severity, title, evidence, runbook, expectation_id(name, expectation.name)))
     return found
 
 
 def _gaps(judged: Judgement) -> list[Finding]:
     """Stretches after a heal in which people waited in vain for longer than they do without a fault."""
     found = []
-    for fault in judged.faults:
+    for name, fault in numbered(judged.faults):
         for gap in fault.gaps:
             if gap.length_s <= gap.bound_s:
                 continue
@@ -267,7 +278,7 @@ def _gaps(judged: Judgement) -> list[Finding]:
             stretch = f"from T+{gap.t_from_s:.3f} s to T+{gap.t_to_s:.3f} s"
             evidence = f"{stretch} {gap.waiting:,} waited for it and nobody got it; {bound} would be no finding"
             runbook = fault.runbook or _runbook(fault.experiment)
-            found.append(Finding("minor", title, evidence, runbook, gap_id(fault.experiment, gap.step)))
+            found.append(Finding("minor", title, evidence, runbook, gap_id(name, gap.step)))
     return found
 
 

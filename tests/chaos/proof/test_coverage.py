@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from chaos.proof.coverage import coverage
 from chaos.specification.generic import GENERIC
 from tests.builders import RunBuilder
@@ -33,3 +35,12 @@ def test_a_platform_without_edges_and_parts_can_be_put_to_nothing() -> None:
 
 def test_the_reference_system_could_be_put_to_every_shipped_experiment() -> None:
     assert "redis-down" in {one.experiment for one in coverage(RunBuilder(faulty=False).run, ())}
+
+
+def test_of_an_experiment_that_was_carried_out_twice_the_run_that_proved_it_counts() -> None:
+    builder = RunBuilder()
+    fault = builder.faults.faults[0]
+    failed = msgspec.structs.replace(fault, proven=False, error="the canary saw nothing")
+    for faults in ((fault, failed), (failed, fault)):
+        [found] = [one for one in coverage(builder.run, faults) if one.experiment == fault.experiment]
+        assert (found.status, found.note) == ("proven", "")

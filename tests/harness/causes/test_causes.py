@@ -149,6 +149,42 @@ def test_an_expectation_that_was_not_met_is_told_by_its_requests(status: str) ->
         assert "no hold was sent meanwhile: the next at T+14.2 s" in found.sentence
 
 
+def test_each_run_of_an_experiment_has_findings_and_causes_of_its_own() -> None:
+    builder = redis_down()
+    [first] = builder.faults.faults
+    plan = {"name": "holds are refused", "check": "requests", "step": "hold", "status": [503]}
+    first = msgspec.structs.replace(first, definition={"expectations": [plan]})
+    second = msgspec.structs.replace(
+        first, t_requested_s=15.0, t_effective_s=15.1, t_heal_requested_s=17.9, t_healed_s=18.0
+    )
+    builder.faults = msgspec.structs.replace(builder.faults, faults=(first, second))
+    record = builder.record()
+    gap = RecoveryGap("hold", "Hold", t_from_s=9.0, t_to_s=14.0, waiting=2, bound_s=1.0)
+    met, missed = (ExpectationResult("holds are refused", one, "0 %", "100 %") for one in ("unknown", "missed"))
+    faults = tuple(
+        msgspec.structs.replace(fault, expectations=(one,), gaps=(gap,))
+        for fault, one in zip(builder.fault_results(), (met, missed), strict=True)
+    )
+    verdict = with_causes(record, grade(record, measure(record), audit(record), faults))
+    ids = [finding.id for finding in verdict.findings]
+    assert len(ids) == len(set(ids))
+    assert cause(verdict, "expectation/redis-down/holds are refused").t_from_s == 5.1
+    assert cause(verdict, "expectation/redis-down#2/holds are refused").t_from_s == 15.1
+    assert cause(verdict, "recovery/redis-down/hold").phase == "after redis-down"
+    assert "the heal at T+18.0 s" in cause(verdict, "recovery/redis-down#2/hold").sentence
+
+
+def test_seconds_under_two_faults_are_left_out_once_from_the_rate_without_faults() -> None:
+    builder = redis_down()
+    [first] = builder.faults.faults
+    beside = msgspec.structs.replace(first, experiment="db-unreachable")
+    builder.faults = msgspec.structs.replace(builder.faults, faults=(first, beside))
+    builder = objectives(builder, queue_admission_rate_per_s=(50.0, 0.1))
+    found = cause(judged(builder), "objective/queue_admission_rate_per_s")
+    assert found.outside == pytest.approx(6 / 3.99)  # from T+1.01 s to T+5 s six were admitted
+    assert found.within == pytest.approx(14 / 6.71)  # from T+5 s to T+11.71 s
+
+
 def test_a_violation_says_which_fault_was_in_force() -> None:
     verdict = judged(RunBuilder().double_sell())
     found = cause(verdict, "invariant/no_double_sell")
