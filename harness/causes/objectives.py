@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from harness.amounts import amount, amounts
 from harness.causes.missed import Attribution, attribute
-from harness.causes.stretches import FAULT, REST, Stretch, met
+from harness.causes.stretches import FAULT, REST, Stretch, met, under_faults_s
 from harness.causes.waits import BETWEEN, Waits, tally, waits
 from harness.judging.findings import objective_id
 from harness.record.schema import Function, Outcome
@@ -167,7 +167,7 @@ def _of_admissions(seen: Observations, sli: SliResult, found: Sequence[Stretch])
         return None
     first_s, last_s = float(times_s[0]), float(times_s[-1])
     under_fault = np.array([one.is_of_fault for one in found])[met(found, times_s, times_s)]
-    lost_s = sum(max(0.0, min(one.t_to_s, last_s) - max(one.t_from_s, first_s)) for one in found if one.is_of_fault)
+    lost_s = under_faults_s(found, first_s, last_s)
     calm_s = last_s - first_s - lost_s
     within = float(under_fault.sum() / lost_s) if lost_s > 0 else None
     outside = float((~under_fault).sum() / calm_s) if calm_s > 0 else None

@@ -21,6 +21,8 @@ _SEATS_MOST: Final = 6
 _LINES_MOST: Final = 400
 _AGAIN: Final = "tried again"
 _LIMIT: Final = "limit"
+_Step = tuple[StoryLine, float]
+"""A line of a story, and when what it tells ended."""
 
 
 class _Value(msgspec.Struct, frozen=True):
@@ -42,9 +44,9 @@ class _Value(msgspec.Struct, frozen=True):
 def story(seen: Observations, name: str, found: Sequence[Stretch]) -> Story:
     """The story of the actor of that name. Raises InputError when nobody of that name is in the record."""
     actor = actor_of(seen, name)
-    lines = sorted((*_line(seen, actor), *_operations(seen, actor)), key=lambda one: one.t_s)
-    told = tuple(_with_faults(one, found) for one in lines[:_LINES_MOST])
-    return Story(actor=actor, sum_up=_sum_up(seen, actor, lines), lines=told)
+    steps = sorted((*_line(seen, actor), *_operations(seen, actor)), key=lambda step: step[0].t_s)
+    lines = [msgspec.structs.replace(line, faults=_faults(line.t_s, end_s, found)) for line, end_s in steps]
+    return Story(actor=actor, sum_up=_sum_up(seen, actor, lines), lines=tuple(_cut(lines)))
 
 
 def actor_of(seen: Observations, name: str) -> str:
@@ -91,21 +93,22 @@ def _of(table: pa.Table, actor: str) -> pa.Table:
     return table.filter(pc.equal(table["actor"], actor))
 
 
-def _operations(seen: Observations, actor: str) -> Iterator[StoryLine]:
+def _operations(seen: Observations, actor: str) -> Iterator[_Step]:
+    """Every operation and when it ended; one without an end is told as of its beginning."""
     decode = msgspec.json.Decoder(_Value).decode
     tries = _tries(seen, actor)
     rows = _of(seen.record.table("operations"), actor).to_pylist()
-    again = {row["op"] for row in rows if row["retry_of"] is not None}
     for row in rows:
         end_s, outcome = row["t_complete_s"], row["outcome"]
         what = _what(row["function"], decode(row["value"]), outcome == Outcome.OK.value)
         answers = tries.get((row["worker"], row["op"]), "")
-        yield StoryLine(
+        line = StoryLine(
             t_s=row["t_invoke_s"],
             took_s=None if end_s is None else end_s - row["t_intended_s"],
-            what=f"{_AGAIN}: {what}" if row["op"] in again else what,
+            what=what if row["retry_of"] is None else f"{_AGAIN}: {what}",
             ended="; ".join(filter(None, (_ended(outcome, row["error"]), answers))),
         )
+        yield line, line.t_s if end_s is None else end_s
 
 
 def _tries(seen: Observations, actor: str) -> Mapping[tuple[int, int], str]:
@@ -161,7 +164,7 @@ def _ended(outcome: str, error: str) -> str:
     return f"{outcome}: {error.replace('_', ' ')}" if error else outcome
 
 
-def _line(seen: Observations, actor: str) -> Iterator[StoryLine]:
+def _line(seen: Observations, actor: str) -> Iterator[_Step]:
     """What the fan was told while waiting: stretches of positions and of pauses, and each cut and return."""
     told = _of(seen.record.table("events"), actor)
     told = told.filter(pc.equal(told["stream"], "positions")).sort_by("t_s")
@@ -172,7 +175,8 @@ def _line(seen: Observations, actor: str) -> Iterator[StoryLine]:
         end = at
         while end + 1 < len(rows) and rows[end + 1][0] == event and event in ("position", "paused"):
             end += 1
-        yield _told(event, t_s, key, [row[2] for row in rows[at : end + 1]], rows[end][1])
+        last_s = rows[end][1]
+        yield _told(event, t_s, key, [row[2] for row in rows[at : end + 1]], last_s), last_s
         at = end + 1
 
 
@@ -206,10 +210,17 @@ def _told(event: str, t_s: float, key: str, values: Sequence[int | None], last_s
     return StoryLine(t_s=t_s, took_s=last_s - t_s if last_s > t_s else None, what=what, ended="")
 
 
-def _with_faults(line: StoryLine, found: Sequence[Stretch]) -> StoryLine:
-    end_s = line.t_s + (line.took_s or 0.0)
-    names = tuple(one.name for one in found if one.kind == FAULT and one.t_from_s <= end_s and line.t_s <= one.t_to_s)
-    return msgspec.structs.replace(line, faults=names)
+def _faults(from_s: float, to_s: float, found: Sequence[Stretch]) -> tuple[str, ...]:
+    """The faults that were in force at some time between the two instants."""
+    return tuple(one.name for one in found if one.kind == FAULT and one.t_from_s <= to_s and from_s <= one.t_to_s)
+
+
+def _cut(lines: Sequence[StoryLine]) -> Iterator[StoryLine]:
+    """The first lines of a story, and how many more there are."""
+    yield from lines[:_LINES_MOST]
+    if more := lines[_LINES_MOST:]:
+        what = "and 1 more step" if len(more) == 1 else f"and {len(more):,} more steps"
+        yield StoryLine(t_s=more[0].t_s, took_s=None, what=what, ended="")
 
 
 def _sum_up(seen: Observations, actor: str, lines: Sequence[StoryLine]) -> str:

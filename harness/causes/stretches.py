@@ -100,6 +100,17 @@ def met(found: Sequence[Stretch], from_s: Floats, to_s: Floats) -> Indices:
     return place
 
 
+def under_faults_s(found: Sequence[Stretch], from_s: float, to_s: float) -> float:
+    """How long between the two instants faults were in force or had just been healed; what overlaps counts once."""
+    covered_s, until_s = 0.0, from_s
+    for one in sorted((one for one in found if one.is_of_fault), key=lambda one: one.t_from_s):
+        begin_s, end_s = max(one.t_from_s, until_s), min(one.t_to_s, to_s)
+        if end_s > begin_s:
+            covered_s += end_s - begin_s
+            until_s = end_s
+    return covered_s
+
+
 def _in_force(faults: Iterable[FaultRun], duration_s: float) -> Iterator[Stretch]:
     """From when each fault was asked for, so that no effect of it counts as before, until it was seen healed."""
     for fault in faults:

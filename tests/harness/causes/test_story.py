@@ -52,6 +52,37 @@ def test_every_step_is_told_with_wait_retry_seats_and_fault() -> None:
     assert found.sum_up == "has a ticket, told 9.8 s after the first step"
 
 
+def test_a_retry_met_the_faults_between_its_own_begin_and_its_end() -> None:
+    """It was meant at T+4 s, and begun at T+4.8 s: redis-down came into force only after it had ended."""
+    builder = redis_down()
+    refused = builder.operation(1, "hold", "", SEATS, 4.0, 4.1, "fail", "conflict")
+    builder.operation(1, "hold", "h-1", SEATS, 4.8, 4.9, retry_of=int(str(refused["op"])), t_intended_s=4.0)
+    [again] = [line for line in of(builder, "fan-0001").lines if line.what.startswith("tried again")]
+    assert (again.took_s, again.faults) == (pytest.approx(0.9), ())
+
+
+def test_an_operation_of_another_worker_is_no_retry() -> None:
+    """Workers number their operations on their own."""
+    builder = told()
+    [again] = [row for row in builder.tables["operations"] if row["retry_of"] is not None]
+    other = builder.operation(1, "look", "", {"free": 9}, 9.95, 9.96)
+    other |= {"worker": 1, "op": again["op"]}
+    retries = [line.what for line in of(builder, "fan-0001").lines if line.what.startswith("tried again")]
+    assert retries == ["tried again: holds 101-A-1, 101-A-2"]
+
+
+def test_a_long_story_says_how_many_steps_are_left_out() -> None:
+    builder = empty()
+    for at in range(402):
+        builder.operation(1, "look", "", {"free": 9}, at / 100, at / 100 + 0.001)
+    lines = of(builder, "fan-0001").lines
+    assert (len(lines), lines[-1].what, lines[-1].t_s) == (401, "and 2 more steps", 4.0)
+    builder.tables["operations"].pop()
+    assert of(builder, "fan-0001").lines[-1].what == "and 1 more step"
+    builder.tables["operations"].pop()
+    assert len(of(builder, "fan-0001").lines) == 400
+
+
 def test_a_number_names_a_fan_and_a_stranger_is_refused_with_the_nearest() -> None:
     assert of(told(), "1").actor == "fan-0001"
     with pytest.raises(InputError, match="nobody in the record is called fan-00001") as refused:
