@@ -122,8 +122,7 @@ class FanUser(RehearsalUser):
 
     def code_of(self, plan: FanPlan) -> str:
         """The access code that the user comes with, "" where nobody needs one."""
-        scenario = self.worker_context.scenario
-        codes = scenario.load.codes or scenario.on_sale.codes
+        codes = self.worker_context.scenario.codes_shown
         if not codes:
             return ""
         return INVENTED if plan.code_no is None else read_codes(codes)[plan.code_no]

@@ -303,6 +303,11 @@ class Scenario(_Section, frozen=True):
     allow_hosts: tuple[str, ...] = ()  # beyond this machine, to be confirmed with --allow-host
 
     @property
+    def codes_shown(self) -> str:
+        """The file of the access codes that fans and bots come with, "" where nobody needs one."""
+        return self.load.codes or self.on_sale.codes
+
+    @property
     def objectives_judged(self) -> dict[str, Objective]:
         """The objectives as they are judged: without faults, none is required to which only faults give samples."""
         return {

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from harness import __version__
 from harness.record.versions import sources_digest
@@ -121,15 +122,17 @@ def differences(master: dict[str, str], worker: dict[str, str]) -> str:
 
 
 def scenario_digest(scenario: Scenario) -> str:
-    """Of the scenario as it runs, options and seed included."""
-    return hashlib.sha256(_encoder.encode(scenario)).hexdigest()[:_DIGITS]
+    """Of the scenario as it runs, options and seed included; files of access codes lie elsewhere on each machine."""
+    sale, load = (replace(one, codes=Path(one.codes).name) for one in (scenario.on_sale, scenario.load))
+    named = replace(scenario, on_sale=sale, load=load)
+    return hashlib.sha256(_encoder.encode(named)).hexdigest()[:_DIGITS]
 
 
 def named_files(spec: SwarmSpec) -> tuple[str, ...]:
-    """Every file that a worker needs for it: code, and what a platform of the user's own reads."""
+    """Every file that a worker needs for it: code, access codes, and what a platform of the user's own reads."""
     own = spec.addresses.own
-    of_platform = (own.people, own.ca_file) if own else ()
-    return tuple(sorted({spec.platform.rpartition(":")[0], *spec.journeys.files, *filter(None, of_platform)}))
+    data = (spec.scenario.codes_shown, *((own.people, own.ca_file) if own else ()))
+    return tuple(sorted({spec.platform.rpartition(":")[0], *spec.journeys.files, *filter(None, data)}))
 
 
 def digest_of(file: Path) -> str:

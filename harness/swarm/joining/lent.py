@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from harness.errors import InputError
+from harness.input_file import is_file
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import variables
 from harness.swarm.joining.handshake import digest_of, named_files
@@ -50,8 +51,10 @@ class Lent(msgspec.Struct, frozen=True):
             own = msgspec.structs.replace(
                 own, people=found.get(own.people, ""), ca_file=found.get(own.ca_file, ""), prepare="", parts={}
             )
+        scenario, codes = spec.scenario, found.get(spec.scenario.codes_shown, "")
         return msgspec.structs.replace(
             spec,
+            scenario=msgspec.structs.replace(scenario, load=msgspec.structs.replace(scenario.load, codes=codes)),
             platform=_class_in(found.__getitem__, spec.platform),
             journeys=msgspec.structs.replace(
                 spec.journeys,
@@ -67,13 +70,14 @@ class Lent(msgspec.Struct, frozen=True):
             if digest_of(shipped) != digest:
                 raise InputError("is not the same as at the master", file=file, hint="install the same on both")
             return str(shipped)
-        if digest not in self.files:
+        here = self.files.get(digest) or _shipped_codes().get(digest)
+        if here is None:
             raise InputError(
                 f"the master asks for {file} (sha256 {digest[:_SHOWN_DIGITS]}…), which you did not name",
                 key="--load",
                 hint="if you trust it: copy it here and add --load FILE",
             )
-        return self.files[digest]
+        return here
 
     def _require_variables(self, own: OwnPlatform) -> None:
         missing = sorted({variable for _, variable in variables(own)} - self.variables)
@@ -92,6 +96,16 @@ def _shipped(file: str) -> Path | None:
     return path if not Path(file).is_absolute() and ours and path.suffix == ".py" and path.is_file() else None
 
 
+def _shipped_codes() -> dict[str, str]:
+    """sha256 → where it is here, of each file of access codes that comes with gatecrash."""
+    return {digest_of(file): str(file) for file in _JOURNEYS.glob("*.txt")}
+
+
+def _comes_with_gatecrash(file: str) -> bool:
+    path = Path(file)
+    return _shipped(file) is not None or (is_file(path) and digest_of(path) in _shipped_codes())
+
+
 def _class_in(find: Callable[[str], str], reference: str) -> str:
     file, _, name = reference.rpartition(":")
     return f"{find(file)}:{name}"
@@ -99,7 +113,7 @@ def _class_in(find: Callable[[str], str], reference: str) -> str:
 
 def to_lend(spec: SwarmSpec) -> tuple[str, ...]:
     """The options that lend all of it: what an operator would paste."""
-    files = [word for file in named_files(spec) if _shipped(file) is None for word in ("--load", file)]
+    files = [word for file in named_files(spec) if not _comes_with_gatecrash(file) for word in ("--load", file)]
     own = spec.addresses.own
     names = sorted({variable for _, variable in variables(own)}) if own else []
     return (*files, *(word for name in names for word in ("--secret", name)))

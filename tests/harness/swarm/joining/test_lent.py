@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from harness.errors import InputError
 from harness.scenario import Journeys, OwnPlatform
 from harness.swarm.joining import handshake
-from harness.swarm.joining.lent import Lent
+from harness.swarm.joining.lent import Lent, to_lend
 from harness.swarm.joining.worker_machine import join
 from harness.swarm.messaging.protocol import DEFAULT_PLATFORM, NO_ADAPTER, SwarmSpec
 from harness.swarm.messaging.run_key import RunKey
@@ -145,6 +146,38 @@ def test_files_and_variables_of_a_platform_are_lent_by_name_too(tmp_path: Path) 
     for field in ("people", "ca_file"):
         with refused("the master asks for /etc/passwd"):
             lent(asking_for(DEFAULT_PLATFORM, tmp_path, OwnPlatform(**{field: str(passwd)})), people)
+
+
+def with_codes(tmp_path: Path, on_sale: Path, load: Path | None = None) -> SwarmSpec:
+    spec = asking_for(DEFAULT_PLATFORM, tmp_path)
+    sale = replace(spec.scenario.on_sale, codes=str(on_sale))
+    crowd = replace(spec.scenario.load, codes=str(load or ""))
+    return replace(spec, scenario=replace(spec.scenario, on_sale=sale, load=crowd))
+
+
+@pytest.mark.parametrize("key", ["on_sale", "load"])
+def test_access_codes_are_lent_by_name_too(tmp_path: Path, key: str) -> None:
+    good, shown, here = tmp_path / "codes.txt", tmp_path / "shown.txt", tmp_path / "here.txt"
+    good.write_text("AA\nBB\n")
+    shown.write_text("BB\n")
+    used = good if key == "on_sale" else shown
+    here.write_bytes(used.read_bytes())
+    spec = with_codes(tmp_path, good, None if key == "on_sale" else shown)
+    assert to_lend(spec) == ("--load", str(used))
+    with refused(f"the master asks for {used}"):
+        lent(spec)
+    assert lent(spec, here).scenario.codes_shown == str(here)
+
+
+def test_access_codes_that_come_with_gatecrash_need_no_name_wherever_the_master_has_them(tmp_path: Path) -> None:
+    shipped = TREE / "scenarios" / "presale-codes.txt"
+    at_master = tmp_path / "presale-codes.txt"
+    at_master.write_bytes(shipped.read_bytes())
+    spec = with_codes(tmp_path, at_master)
+    assert to_lend(spec) == ()
+    assert lent(spec).scenario.codes_shown == str(shipped)
+    here = with_codes(tmp_path, shipped)
+    assert handshake.scenario_digest(spec.scenario) == handshake.scenario_digest(here.scenario)
 
 
 def test_a_worker_runs_no_command_of_the_masters_platform(tmp_path: Path) -> None:
