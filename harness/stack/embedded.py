@@ -103,11 +103,15 @@ class EmbeddedStack(RaisedStack):
     def __enter__(self) -> Self:
         if self._booking_port:
             require_free(self._booking_port)
-        with uninterrupted():  # a stop signal is heard where a part is waited for, so that each part has its keeper
-            self._root = workspace.create(self._announce)
-            with workspace.raising(self._root, self.__exit__):
-                self._opens_at_s = opens_at_s(self._on_sale)
-                self._raise(self._root)
+        try:
+            with uninterrupted():  # a stop signal is heard where a part is waited for, so that each part has its keeper
+                self._root = workspace.create(self._announce)
+                with workspace.raising(self._root, self.__exit__):
+                    self._opens_at_s = opens_at_s(self._on_sale)
+                    self._raise(self._root)
+        except KeyboardInterrupt:  # of a signal that came when all was up, too
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
