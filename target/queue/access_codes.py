@@ -28,7 +28,7 @@ class AccessCodes:
         if not path:
             return cls()
         try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"TARGET_CODES={path!r}: {error}") from error
         digests = frozenset(device_digest(spelled(line)) for line in lines if line.strip())
