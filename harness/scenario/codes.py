@@ -51,6 +51,9 @@ def check_codes(good: str, shown: str, people: int, error: Complaint) -> None:
         more = f" and {len(strange) - 1:,} more are" if len(strange) > 1 else " is"
         text = f"{Path(shown).name}: {strange[0]}{more} not in {Path(good).name}, which the platform has"
         raise error(text, "load", "codes", hint="a fan with such a code is refused")
+    if taken := frozenset(known[-FOR_THE_PROBE:]).intersection(theirs[:people]):
+        text = f"{Path(shown).name}: {min(taken)} is the last code of {Path(good).name}, which is the probe's"
+        raise error(text, "load", "codes", hint="leave it out, or add one more at the end of on_sale.codes")
     if len(theirs) < people:
         where = "load" if shown else "on_sale"
         text = f"{Path(shown or good).name} has codes for {len(theirs):,} of {people:,} fans and bots"

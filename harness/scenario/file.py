@@ -474,7 +474,7 @@ class ScenarioFile:
     def _beside(self, name: str) -> str:
         """The whole path of a file that is named here: beside this one, else as the paths of options are."""
         beside = self._file.path.resolve().parent / name
-        return str(beside if beside.exists() else self.folder / name)
+        return str(beside if is_file(beside) else self.folder / name)
 
     def _check_opening(self, scenario: Scenario) -> None:
         sale = scenario.on_sale

@@ -29,7 +29,7 @@ def test_each_fan_has_a_code_and_one_is_left_for_the_probe(tmp_path: Path) -> No
 
 
 def test_people_may_come_with_other_codes_of_the_platforms(tmp_path: Path) -> None:
-    file = written(tmp_path, "AA\nBB\nCC\nDD\nEE", ", codes: shown.txt", "EE\ndd\nCC")
+    file = written(tmp_path, "AA\nBB\nCC\nDD\nEE\nFF", ", codes: shown.txt", "EE\ndd\nCC")
     assert read_codes(load_scenario(str(file)).scenario.load.codes) == ("EE", "DD", "CC")
 
 
@@ -44,6 +44,7 @@ def test_people_may_come_with_other_codes_of_the_platforms(tmp_path: Path) -> No
         ("AA\nBB\nCC\nDD", ", bots: 1", "", "codes.txt has codes for 3 of 4 fans and bots"),
         ("AA\nBB\nCC\nDD", ", codes: shown.txt", "AA\nXX\nYY", "shown.txt: XX and 1 more are not in codes.txt"),
         ("AA\nBB\nCC\nDD", ", codes: shown.txt", "AA\nBB", "shown.txt has codes for 2 of 3 fans and bots"),
+        ("AA\nBB\nCC\nDD", ", codes: shown.txt", "AA\ndd\nBB", "shown.txt: DD is the last code of codes.txt, which is"),
         ("AA\nBB\nCC\nDD", ", codes: none.txt", "", "none.txt is no file"),
     ],
 )
@@ -54,6 +55,19 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, codes: str, more: str
     assert said in refused.value.message
     assert "\n" not in refused.value.message
     assert refused.value.key in ("on_sale.codes", "load.codes")
+
+
+def test_the_probes_code_may_be_among_those_that_nobody_comes_with(tmp_path: Path) -> None:
+    file = written(tmp_path, "AA\nBB\nCC\nDD", ", codes: codes.txt")
+    assert load_scenario(str(file)).scenario.codes_shown == str(tmp_path / "codes.txt")
+
+
+@pytest.mark.parametrize("key", ["on_sale.codes", "load.codes"])
+def test_a_name_that_no_file_system_takes_is_said_in_one_line(tmp_path: Path, key: str) -> None:
+    file = written(tmp_path, "AA\nBB\nCC\nDD")
+    with pytest.raises(InputError) as refused:
+        load_scenario(str(file), [Override(key, "x" * 300, "--set")])
+    assert refused.value.key == "--set"
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/", "/nowhere/codes.txt"])
