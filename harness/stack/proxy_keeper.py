@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from http.client import HTTPException
 from typing import Final, cast
 from urllib import error, request
 from urllib.parse import quote
@@ -65,13 +66,16 @@ def _without_toxics(proxy: dict[str, object]) -> dict[str, object]:
 
 def ask(url: str, path: str, body: object = None, method: str | None = None) -> bytes:
     """One call of the API of a Toxiproxy, past any proxy of the environment. Raises OSError, urllib's errors among
-    them.
+    them, also for an answer that is no HTTP.
     """
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "gatecrash"}
     asked = request.Request(url + path, data=data, headers=headers, method=method)  # noqa: S310 — always http://
-    with _OPENER.open(asked, timeout=_TIMEOUT_S) as response:
-        return bytes(response.read())
+    try:
+        with _OPENER.open(asked, timeout=_TIMEOUT_S) as response:
+            return bytes(response.read())
+    except HTTPException as broken:
+        raise OSError(f"it does not answer as HTTP: {broken!r}") from broken
 
 
 def keep(borrowed: Borrowed) -> subprocess.Popen[bytes]:

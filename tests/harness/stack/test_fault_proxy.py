@@ -13,7 +13,9 @@ import requests
 
 from harness.errors import EnvironmentProblem
 from harness.stack.fault_proxy import FaultProxy, edge_bytes
+from harness.stack.proxy_keeper import Borrowed
 from tests.chaos.servers import HOST, Upstream, connect, echo, embedded, free_port, real_toxiproxy
+from tests.harness.swarm.scripted_server import serving
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -53,6 +55,14 @@ def test_one_seed_spares_the_same_connections_in_every_run(tmp_path: Path, upstr
     first = spared(tmp_path, upstream, 7)
     assert first == spared(tmp_path, upstream, 7)
     assert first != spared(tmp_path, upstream, 8)
+
+
+def test_a_server_that_does_not_answer_as_http_is_given_back_without_an_error() -> None:
+    with serving(lambda _: [b"good day\r\n\r\n"]) as server:
+        Borrowed(server.url, ("redis",)).give_back()
+        with pytest.raises(EnvironmentProblem, match="does not tell its bytes"):
+            edge_bytes(server.url)
+    assert [asked.method for asked in server.asked] == ["DELETE", "GET"]
 
 
 def test_bytes_are_counted_for_each_edge(tmp_path: Path, upstream: Upstream) -> None:
