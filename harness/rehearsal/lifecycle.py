@@ -257,17 +257,18 @@ def _require_baseline(baseline: Baseline) -> None:
 def _await_armed(swarm: SwarmChild, within_s: float, observer: ProgressObserver) -> Armed:
     """Until everybody is armed, or the swarm has given up. Raises NoVerdict when it says nothing for so long, and for
     longer while many workers start."""
-    deadline_s, told_s, ready = time.monotonic() + within_s + _MANY_START_WITHIN_S, time.monotonic(), 0
-    while (left_s := deadline_s - time.monotonic()) > 0:
+    heard_s = told_s = time.monotonic()
+    silent_s, ready = within_s + _MANY_START_WITHIN_S, 0
+    while (left_s := heard_s + silent_s - time.monotonic()) > 0:
         event = swarm.next(left_s)
         if isinstance(event, Armed):
             return event
         if isinstance(event, Arming):
-            deadline_s = time.monotonic() + within_s
+            heard_s, silent_s = time.monotonic(), within_s
             if event.ready > ready and time.monotonic() - told_s > _TELLS_EVERY_S:
                 told_s, ready = time.monotonic(), event.ready
                 observer.note(f"{event.ready:,} of {event.asked:,} users are ready")
-    raise NoVerdict(f"the load generator did not say for {within_s:.0f} s how far it is", hint="see the swarm's log")
+    raise NoVerdict(f"the load generator did not say for {silent_s:.0f} s how far it is", hint="see the swarm's log")
 
 
 def _require_armed(armed: Armed) -> None:

@@ -173,7 +173,7 @@ class Swarm:
         self._tell(Armed(armed=ready, asked=asked, failures=dict(failures)))
 
     def _arming(self, workers: set[int]) -> object:
-        """What changes while these workers get their users ready, some thousands of them without a pause; the conductor
+        """What changes while these workers get their users ready, some thousands of them without a pause; the parent
         hears now and then how many are."""
         steps = self._workforce.users_by_step
         ready = steps.get(ARMED, 0)
@@ -215,7 +215,7 @@ class Swarm:
         )
 
     def _ending(self, workers: set[int]) -> object:
-        """What changes while these workers end their journeys and send their rows; the conductor hears of it."""
+        """What changes while these workers end their journeys and send their rows; the parent hears of it."""
         now_s = monotonic()
         if now_s >= self._ending_told_s + _TICK_S:
             self._ending_told_s = now_s
