@@ -10,6 +10,7 @@ const RETRY_MS_MAX = 15_000;
 const SPEAK_EVERY_MS = 15_000;
 const PACE_OVER_MS = 60_000;
 const PROOFS_MAX = 3;
+const UNSOLVED = "the challenge is not solved";  // not so a code or a device that is refused: it stays refused
 
 const ticket = () => ({ authorization: `Queue ${recall().ticket}` });
 const resume = { id: "" };
@@ -38,7 +39,7 @@ async function join() {
       const headers = { challenge: await prove(fan), ...code && { "access-code": code } };
       return await ask("POST", `${api}/queue`, { headers, body: { fan, identity } });
     } catch (problem) {
-      const stale = problem.status === 401 || problem.status === 403;  // the challenge ran out meanwhile
+      const stale = problem.status === 401 || problem.title === UNSOLVED;  // the challenge ran out meanwhile
       if (!stale || tries === PROOFS_MAX) throw problem;
     }
   }
