@@ -41,9 +41,10 @@ class Probe:
         session = self._platform.probe_session(person)
         if session is None:
             return
-        late_payer = LatePayer(self._platform, person) if self._plan.pays_late else None
+        late_payer: LatePayer | None = None
         paying: gevent.Greenlet | None = None
         try:
+            late_payer = LatePayer(self._platform, person) if self._plan.pays_late else None
             venue = session.venue(Call(t_intended_s=monotonic())).value
             t0 = self._barrier.wait()
             if late_payer and venue:
