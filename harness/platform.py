@@ -348,6 +348,14 @@ class HasTabs(Protocol):
 
 
 @runtime_checkable
+class ShowsTicket(Protocol):
+    """A fan's session that asks for its place with the ticket when the page is loaded again. Sessions need not."""
+
+    def join_again(self, call: Call) -> Answer[Place]:
+        """Take the place that the ticket says, which is the fan's already unless the platform has lost it."""
+
+
+@runtime_checkable
 class CanLose(Protocol):
     """A fan's session that can lose the answer to its next purchase, where it can look afterwards what came of it."""
 

@@ -28,6 +28,7 @@ from harness.platform import (
     QueueNewsKind,
     QueueStream,
     SeatMap,
+    ShowsTicket,
     Stock,
     StockSession,
     Venue,
@@ -278,14 +279,16 @@ class Visit:
             self._reload_at_s = monotonic() + self._reload.after_s
 
     def _load_again(self) -> Call:
-        """The page once more, and a place once more where the browser has lost the ticket; then the stream."""
-        reload = self._reload
+        """The page once more, which asks for the place again, without the ticket where it is lost; then the stream."""
+        reload, session = self._reload, self._session
         self._pace.completed(monotonic())
         self._at("queue_page")
-        self._insist(self._session.queue_page, self._pace.at_once())
-        if reload is not None and reload.forgets:
+        self._insist(session.queue_page, self._pace.at_once())
+        forgets = reload is not None and reload.forgets
+        if forgets or isinstance(session, ShowsTicket):
             self._at("join")
-            self._insist(self._session.join, self._pace.at_once())
+            again = session.join_again if isinstance(session, ShowsTicket) and not forgets else session.join
+            self._insist(again, self._pace.at_once())
         self._at("positions")
         self._begin_to_wait()
         return self._pace.at_once()

@@ -36,6 +36,7 @@ class JoinValue(Value, frozen=True, gc=False):
     """What a join was answered. `ticket`: how it was forged, where one was presented that was not the bearer's.
 
     `code`: a digest of the access code that was shown; "invented" is no ticket but a code that nobody was given.
+    `again`: the fan showed the ticket that they were given before.
     """
 
     position: int | None = None
@@ -43,6 +44,7 @@ class JoinValue(Value, frozen=True, gc=False):
     parked: bool = False
     ticket: str = ""
     code: str = ""
+    again: bool = False
 
 
 class EnterValue(Value, frozen=True, gc=False):

@@ -35,7 +35,6 @@ OCCASIONS: Final[
 ] = {  # what a bug needs instead of a quiet run, to show whatever the seed
     "limit_per_session": ("--no-chaos", "--users", "50", "--bots", "45"),  # resellers who come to hold more than once
     "codes_believed": ("--no-chaos", "--set", "load.tactics={guess_code: 1}"),
-    "reload_is_new": ("--no-chaos", "--set", "load.journey.reload_ratio=0.5", "--set", "load.journey.reload_after_s=1"),
     "second_place": (
         "--no-chaos",
         "--set",

@@ -121,6 +121,11 @@ class ReferenceFanSession:
         operation.invoke()
         return self._take_place(operation, solution)
 
+    def join_again(self, call: Call) -> Answer[Place]:
+        """With the ticket, as the page asks when it is loaded again. A fan with a ticket needs no new proof."""
+        operation = self._begin(Function.JOIN, call, key=self._person.actor, value={"again": True})
+        return self._take_place(operation, f"Authorization: Queue {self.ticket}\r\n".encode())
+
     def _begin_join(self, call: Call, *, forged: str = "") -> OpenOperation:
         """`forged`: how the ticket that it shows was, for the history; "" where there is none or it is one's own."""
         if self._person.code == INVENTED:

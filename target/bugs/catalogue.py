@@ -316,6 +316,12 @@ _ALL: Final = (
         _room(parts.ImpatientRoom),
     ),
     Bug(
+        "ticket_is_new",
+        "queue_order",
+        "whoever loads the page again with the ticket has lost the place, and begins at the end",
+        _room(parts.DistrustfulRoom),
+    ),
+    Bug(
         "lifo_admission",
         "queue_order",
         "who came last is let in first",

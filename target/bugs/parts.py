@@ -285,6 +285,18 @@ class ImpatientRoom(WaitingRoom):
         return await super().join(fan, identity, device=device, code=code)
 
 
+class DistrustfulRoom(WaitingRoom):
+    """Puts a waiting fan who joins again with the ticket at the end of the line."""
+
+    async def rejoin(self, ticket: Ticket) -> QueuePlace:
+        """See the class."""
+        queue, fans = self._join_keys[2:4]
+        if not await self._redis.command("ZREM", queue, ticket.fan):
+            return await super().rejoin(ticket)
+        await self._redis.command("HDEL", fans, ticket.fan)
+        return await self.join(ticket.fan, ticket.identity, device=ticket.device, code=ticket.code)
+
+
 class RoomyRoom(WaitingRoom):
     """Gives an identity as many places as it asks for, whatever the rules say."""
 

@@ -49,7 +49,9 @@ def claims_of(evidence: Evidence) -> dict[str, PlaceClaim]:
     """Actor → their place, of everybody who was told of one.
 
     A parked join (a ticket given while the queue was away) is an ack like any other. A fan who was called in and did
-    not come, and then joined again, has used up the first place: the new one counts.
+    not come, and then joined again, has used up the first place: the new one counts. Who joins again keeps the place.
+    But if that was without the ticket, and in another epoch, the queue may have lost its data, and nothing but the
+    ticket had the place: from when the fan surely had one is then known of the new join only.
     """
     claims: dict[str, PlaceClaim] = {}
     first_invoke: dict[str, float] = {}
@@ -62,7 +64,8 @@ def claims_of(evidence: Evidence) -> dict[str, PlaceClaim]:
             del claims[join.actor], first_invoke[join.actor]
             known = None
         first_s = first_invoke[join.actor] = min(join.t_invoke_s, first_invoke.get(join.actor, join.t_invoke_s))
-        if join.ok and (known is None or join.t_end_s < known.t_acked_s):
+        lost = known and not join.value.again and join.value.epoch != evidence.joins[known.join_at].value.epoch
+        if join.ok and (known is None or lost or join.t_end_s < known.t_acked_s):
             claims[join.actor] = PlaceClaim(at, join.t_end_s, first_s, join.value.parked, bool(join.value.ticket))
     return claims
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from random import Random
 from typing import Final
 
@@ -152,7 +153,7 @@ def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
         patience_s=_patience_s(f"fan:{seed}:{index}", journey),
         join_pause_s=_log_normal_s(Random(f"join:{seed}:{index}"), journey.join_pause_s, journey.think_sigma),
         code_no=_partner(journey.shared_code_ratio, index),
-        page_reloads=_reloads(Random(f"reloads:{seed}:{index}"), journey),
+        page_reloads=_reloads(Random(f"reloads:{seed}:{index}"), journey, index),
         tabs=_tabs(Random(f"tabs:{seed}:{index}"), journey.tabs_ratio),
         thinks_s=tuple(_think_s(random, journey) for _ in range(_THINKS)),
         rolls=_rolls(random),
@@ -271,16 +272,21 @@ def _partner(ratio: float, index: int) -> int:
     return index - 1 if period and index % period == period - 1 else index
 
 
-def _reloads(random: Random, journey: Journey) -> tuple[Reload, ...]:
-    if random.random() >= journey.reload_ratio:
+def _reloads(random: Random, journey: Journey, index: int) -> tuple[Reload, ...]:
+    """Who loads the page again, and when without the ticket, is spread evenly: even a small crowd has some of each."""
+    number = _so_many(journey.reload_ratio, index)  # of those before this one
+    if number == _so_many(journey.reload_ratio, index + 1):
         return ()
+    lost = [_so_many(journey.lost_ticket_ratio, number + time) for time in range(_IMPATIENT_RELOADS + 1)]
     return tuple(
-        Reload(
-            _log_normal_s(random, journey.reload_after_s, journey.think_sigma),
-            random.random() < journey.lost_ticket_ratio,
-        )
-        for _ in range(_IMPATIENT_RELOADS)
+        Reload(_log_normal_s(random, journey.reload_after_s, journey.think_sigma), before < after)
+        for before, after in pairwise(lost)
     )
+
+
+def _so_many(ratio: float, of: int) -> int:
+    """How many of the first ones are of such a share, spread evenly."""
+    return math.floor(of * ratio + 0.5)
 
 
 def _tabs(random: Random, ratio: float) -> int:

@@ -11,7 +11,7 @@ from time import monotonic
 import msgspec
 import pytest
 
-from harness.platform import Answer, Call, FanSession, HasTabs, Hold, Person, QueueNewsKind
+from harness.platform import Answer, Call, FanSession, HasTabs, Hold, Person, QueueNewsKind, ShowsTicket
 from harness.record.schema import Outcome
 from harness.stack import Addresses
 from harness.swarm.client.http import HttpClient
@@ -460,6 +460,23 @@ def test_another_tab_shows_the_same_ticket_and_notes_nothing() -> None:
         assert "events" not in recorder.take(ReleaseInstant(0.0, 0.0))
     assert server.asked[-1].header("authorization") == "Queue t1"
     assert server.asked[-1].connection != server.asked[-2].connection
+
+
+def test_who_joins_again_with_the_ticket_needs_no_new_proof() -> None:
+    def script(asked: Asked) -> Said:
+        if asked.method == "POST":
+            return document(201, ticket="t1", position=4, epoch="e1", joined_at=1.0, state="queued")
+        return document(200, kind="none")
+
+    with fan_of(script) as (session, recorder, server):
+        assert isinstance(session, ShowsTicket)
+        session.join(now())
+        answer = session.join_again(now())
+        first, again = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+    assert answer.value is not None
+    assert [asked.header("authorization") for asked in server.asked if asked.method == "POST"] == ["", "Queue t1"]
+    assert [asked.method for asked in server.asked] == ["GET", "POST", "POST"]
+    assert ("again" in json.loads(first["value"]), json.loads(again["value"])["again"]) == (False, True)
 
 
 @pytest.mark.parametrize(("code", "shown"), [("FAN-1", "FAN-1"), ("", "")])

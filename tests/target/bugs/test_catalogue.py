@@ -472,6 +472,20 @@ def test_reload_is_new_puts_who_joins_again_at_the_end(with_bug: Callable[..., N
     with_bug(bug, scene)
 
 
+@pytest.mark.parametrize(("bug", "position"), [("ticket_is_new", 2), ("", 1)])
+def test_ticket_is_new_puts_who_shows_the_ticket_at_the_end(
+    with_bug: Callable[..., None], bug: str, position: int
+) -> None:
+    async def scene(booth: Booth) -> None:
+        room = booth.context.room
+        first = await room.join("a", "a")
+        await room.join("b", "b")
+        ticket = Ticket(EVENT, "a", "a", first.joined_us, 4e9)
+        assert (await room.rejoin(ticket)).position == position
+
+    with_bug(bug, scene)
+
+
 @pytest.mark.parametrize("bug", ["second_place", ""])
 def test_second_place_queues_an_identity_twice(with_bug: Callable[..., None], bug: str) -> None:
     async def scene(booth: Booth) -> None:
@@ -610,6 +624,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "codes_believed": "no_queue_bypass",
         "second_place": "no_queue_bypass",
         "reload_is_new": "queue_order",
+        "ticket_is_new": "queue_order",
         "lifo_admission": "queue_order",
         "line_by_name": "place_kept",
         "line_forgotten": "place_kept",

@@ -140,7 +140,7 @@ def test_a_join_that_was_refused_gave_no_place() -> None:
 def test_a_place_that_was_called_and_not_taken_is_used_up(called_s: float | None, status: Status) -> None:
     """Fan 0 joins first; when called in and absent, they join again behind fan 1."""
     builder = queued((0.0, 0.1, 2), (1.0, 1.1, 1))
-    builder.operation(0, "join", "fan-0000", {"position": 1}, 9.0, 9.1)
+    builder.operation(0, "join", "fan-0000", {"position": 1, "epoch": "e1"}, 9.0, 9.1)
     if called_s is not None:
         builder.fans = 2
         builder.event(0, "positions", "admitted", called_s)
@@ -162,3 +162,34 @@ def test_nothing_to_compare_is_no_pass(admitted: bool) -> None:
     if admitted:
         builder.operation(7, "enter", "fan-0007", {"admission_no": 1}, 1.0, 1.1)
     assert order(builder).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("value", "violated"),
+    [
+        ({"epoch": "e1"}, True),
+        ({"epoch": "e2"}, False),
+        ({"epoch": "e2", "again": True}, True),
+        ({"parked": True}, False),
+    ],
+    ids=[
+        "without the ticket",
+        "without it, after a loss",
+        "with it, after a loss",
+        "without it, while the queue is away",
+    ],
+)
+def test_who_joins_again_keeps_the_place_that_the_queue_or_the_ticket_still_has(
+    value: dict[str, object], violated: bool
+) -> None:
+    """Fan 0 joins before fan 1, and again after; both come in, fan 0 as the second."""
+    builder = queued((0.0, 0.1, 2), (1.0, 1.1, 1))
+    builder.operation(0, "join", "fan-0000", value, 2.0, 2.1)
+    assert order(builder).status is (Status.VIOLATED if violated else Status.NOT_EXERCISED)
+
+
+def test_who_joins_again_after_a_loss_may_still_have_the_first_place() -> None:
+    """Fan 1 joins between the two joins of fan 0, who comes in first: of the first join."""
+    builder = queued((0.0, 0.1, 1), (1.0, 1.1, 2))
+    builder.operation(0, "join", "fan-0000", {"epoch": "e2"}, 2.0, 2.1)
+    assert order(builder).violations_total == 0

@@ -152,6 +152,8 @@ def test_impatient_fans_load_the_page_again_and_some_have_tabs() -> None:
     assert sum(bool(plan.page_reloads) for plan in plans) / 2000 == pytest.approx(0.5, abs=0.04)
     assert statistics.median(reload.after_s for reload in reloads) == pytest.approx(2.0, rel=0.05)
     assert sum(reload.forgets for reload in reloads) / len(reloads) == pytest.approx(0.25, abs=0.02)
+    assert [sum(bool(plan.page_reloads) for plan in plans[at : at + 10]) for at in range(0, 2000, 10)] == [5] * 200
+    assert all(sum(plan.page_reloads[at].forgets for at in range(4)) == 1 for plan in plans if plan.page_reloads)
     tabs = Counter(plan.tabs for plan in plans)
     assert set(tabs) == {0, 1, 2, 3}
     assert 1 - tabs[0] / 2000 == pytest.approx(0.3, abs=0.04)
