@@ -381,6 +381,14 @@ class SpectatorSession(Protocol):
 
 
 @runtime_checkable
+class LimitsPasses(Protocol):
+    """A platform whose operator gives passes with a purchase limit too."""
+
+    def limited_session(self, person: Person, limit: int) -> FanSession | None:
+        """As `Platform.probe_session`, for so many seats."""
+
+
+@runtime_checkable
 class LooksUpAsFans(Protocol):
     """A platform where an order is shown to the browser that bought it: each worker looks up those of its own fans."""
 

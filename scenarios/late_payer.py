@@ -17,7 +17,7 @@ from scenarios.seat_choice import free_blocks
 
 TTL_MAX_S: Final = 30.0
 """A run that shows the end of a longer hold is no rehearsal of this one."""
-_LATE_S: Final = 1.3  # after its time is over, a hold may live for as long as the platform says, usually 1 s
+LATE_S: Final = 1.3  # after its time is over, a hold may live for as long as the platform says, usually 1 s
 _TRIES: Final = 3
 _PAUSE_S: Final = 0.5
 
@@ -35,10 +35,10 @@ class LatePayer:
         if self._late is None or self._next is None:
             return
         self._late.venue(_now())  # which has the prices
-        hold = self._take(self._late, venue)
+        hold = hold_least_wanted(self._late, venue)
         if hold is None or hold.ttl_s is None or hold.ttl_s > TTL_MAX_S:
             return
-        gevent.sleep(hold.ttl_s + _LATE_S)
+        gevent.sleep(hold.ttl_s + LATE_S)
         taken = self._next.hold(_now(), seats=hold.seats)
         self._late.pay(_now(), hold, key=f"{hold.hold_id[-12:]}-late", declined_on_purpose=False)
         if taken.value is not None:
@@ -51,17 +51,18 @@ class LatePayer:
             if session is not None:
                 session.close()
 
-    def _take(self, session: FanSession, venue: Venue) -> Hold | None:
-        """One free seat of those that are wanted least."""
-        for _ in range(_TRIES):
-            seat_map = session.seat_map(_now()).value
-            for section in reversed(venue.sections if seat_map else ()):
-                if seats := free_blocks(section, seat_map.states.get(section.name, "") if seat_map else "", 1):
-                    if (held := session.hold(_now(), seats=seats[-1]).value) is not None:
-                        return held
-                    break
-            gevent.sleep(_PAUSE_S)
-        return None
+
+def hold_least_wanted(session: FanSession, venue: Venue, count: int = 1) -> Hold | None:
+    """So many free seats side by side, of those that are wanted least; null where none can be had in a few tries."""
+    for _ in range(_TRIES):
+        seat_map = session.seat_map(_now()).value
+        for section in reversed(venue.sections if seat_map else ()):
+            if seats := free_blocks(section, seat_map.states.get(section.name, "") if seat_map else "", count):
+                if (held := session.hold(_now(), seats=seats[-1]).value) is not None:
+                    return held
+                break
+        gevent.sleep(_PAUSE_S)
+    return None
 
 
 def _now() -> Call:

@@ -6,16 +6,19 @@ probe does not queue: an operator gives it a pass. It tries to hold a seat only 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import monotonic
 from typing import Final
 
 import gevent
+from msgspec.structs import replace
 
-from harness.platform import Call, FanSession, Person, Platform, SeatMap, Venue
+from harness.platform import Call, FanSession, LimitsPasses, Person, Platform, SeatMap, Venue
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.barrier import Barrier
 from harness.swarm.users.plan import Dice, ProbePlan
 from scenarios.late_payer import LatePayer
+from scenarios.returner import Returner
 from scenarios.seat_choice import free_blocks
 
 PERIOD_S: Final = 1.0
@@ -41,21 +44,28 @@ class Probe:
         session = self._platform.probe_session(person)
         if session is None:
             return
-        late_payer: LatePayer | None = None
-        paying: gevent.Greenlet | None = None
+        others: list[LatePayer | Returner] = []
+        going: list[gevent.Greenlet] = []
         try:
-            late_payer = LatePayer(self._platform, person) if self._plan.pays_late else None
+            others += self._others(person)
             venue = session.venue(Call(t_intended_s=monotonic())).value
             t0 = self._barrier.wait()
-            if late_payer and venue:
-                paying = gevent.spawn(late_payer.go, venue)
+            going += [gevent.spawn(other.go, venue) for other in others if venue]
             self._look_on(session, venue, t0)
         finally:
             session.close()
-            if paying is not None:
-                paying.kill()
-            if late_payer is not None:
-                late_payer.close()
+            gevent.killall(going)
+            for other in others:
+                other.close()
+
+    def _others(self, person: Person) -> Iterator[LatePayer | Returner]:
+        """Who does beside the probe what fans do not."""
+        plan, platform = self._plan, self._platform
+        if plan.pays_late:
+            yield LatePayer(platform, person)
+        if plan.gives_back and isinstance(platform, LimitsPasses):
+            actor = f"{person.actor}-back"
+            yield Returner(platform, replace(person, actor=actor, identity=actor), plan.gives_back)
 
     def _look_on(self, session: FanSession, venue: Venue | None, t0: ReleaseInstant) -> None:
         """Each look has its instant: one that comes late because the one before was slow counts as late."""

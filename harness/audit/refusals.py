@@ -10,6 +10,7 @@ import numpy as np
 from harness.audit.history import Evidence
 from harness.audit.operations import EnterValue, Operation, PayValue, SeatsValue
 from harness.audit.orders.told import refusals
+from harness.audit.seats.given_back import counts_no_longer
 from harness.audit.seats.late import SeatClaim, claims_on_seats
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
@@ -32,7 +33,8 @@ def refused_for_cause(evidence: Evidence) -> Tally:
     """A refusal names a cause that is so: nothing is refused that nobody has, below the limit, or to a called fan.
 
     - "limit": the identity had so many seats, or may have had, that those asked for were too many; what may have been
-      theirs is what they held, asked for without an answer, or bought, for as long as anybody may have kept it;
+      theirs is what they held, asked for without an answer, or bought, for as long as anybody may have kept it, or
+      until they had given it back;
     - "conflict": somebody had one of the seats, may have had, or asked for it at that time;
     - "sold out", told to fans in line: no seat was left that nobody had asked for by then, and that was granted later
       (on the reference system, or is free at rest);
@@ -49,6 +51,7 @@ def refused_for_cause(evidence: Evidence) -> Tally:
         return tally
     claims = claims_on_seats(evidence, evidence.rules.hold_late_max_s if evidence.rules else _OPEN_S)
     _over_limit(evidence, claims, tally)
+    counts_no_longer(evidence, claims, tally)
     _taken(evidence, claims, tally)
     _sold_out(evidence, claims, tally)
     _declined(evidence, tally)

@@ -166,7 +166,8 @@ _ALL: Final = (
         title="Nobody is refused without a cause",
         check="A refusal of seats, a payment or entry has a cause that was there: seats that somebody had, nothing "
         "left, a limit that was reached, a card that was declined, a ticket that was used.",
-        chance="refusals whose cause can be checked, and fans who came in",
+        chance="refusals whose cause can be checked, fans who came in, and seats that were asked for again after "
+        "others were given back",
         exercised_by=("hold", "pay", "enter"),
         by_absence=True,
     ),

@@ -70,7 +70,11 @@ class ReferencePlatform:
 
     def probe_session(self, person: Person) -> ReferenceFanSession | None:
         """A probe with a pass from the operator's endpoint."""
-        authority = Operator(self._addresses, self._recorder).pass_for(person.actor)
+        return self.limited_session(person, 0)
+
+    def limited_session(self, person: Person, limit: int) -> ReferenceFanSession | None:
+        """The same with a purchase limit; 0: none."""
+        authority = Operator(self._addresses, self._recorder).pass_for(person.actor, limit=limit)
         if not authority:
             return None
         session = self.fan_session(person)

@@ -222,17 +222,21 @@ class Operator:
             operation.end(Outcome(response.outcome), error=response.error, t_end_s=response.t_end_s)
         return response.status == 201
 
-    def pass_for(self, fan: str) -> bytes:
-        """An Authorization header with a pass that the operator gives; empty where there is none to be had."""
-        given = self._asked_pass(fan)
+    def pass_for(self, fan: str, *, limit: int = 0) -> bytes:
+        """An Authorization header with a pass that the operator gives; empty where there is none to be had.
+
+        `limit`: the seats that the fan may have with it, 0 for any number.
+        """
+        given = self._asked_pass(fan, limit=limit)
         return f"Authorization: Pass {given}\r\n".encode() if given else b""
 
-    def _asked_pass(self, fan: str, *, expired: bool = False) -> str:
+    def _asked_pass(self, fan: str, *, expired: bool = False, limit: int = 0) -> str:
         if self._admin is None:
             return ""
         client = self._client(self._admin)
         headers = self._token + api.JSON_BODY
-        body = msgspec.json.encode({"fan": fan, **({"expired": True} if expired else {})})
+        asked = {"fan": fan} | ({"expired": True} if expired else {}) | ({"limit": limit} if limit else {})
+        body = msgspec.json.encode(asked)
         response = client.call(api.SETTLE_POST, "/admin/passes", _now(), headers, body)
         client.close()
         answer = api.read(response, api.PassAnswer)

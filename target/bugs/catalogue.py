@@ -256,6 +256,12 @@ _ALL: Final = (
         _seats(parts.MiserlySeats),
     ),
     Bug(
+        "given_back_counts",
+        "refused_for_cause",
+        "seats that an identity gave back, or whose time is over, count for its purchase limit for ever",
+        _seats(parts.UnforgettingSeats),
+    ),
+    Bug(
         "free_seat_refused",
         "refused_for_cause",
         f"whoever asks for one of every {parts.COY_ONE_IN}th seats is told that somebody has it",

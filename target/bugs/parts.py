@@ -71,6 +71,9 @@ _SELL_OPEN: Final = _changed(lua.SELL, f"and '{MAP_SOLD}' or state", "and state 
 _EXPIRE_AND_KEEP: Final = _changed(
     lua.EXPIRE, "give_back(name, hold, 'expired', ended)", "redis.call('ZREM', KEYS[4], name)"
 )
+_COUNT_ON: Final = ("redis.call('HINCRBY', KEYS[5], hold[IDENTITY], -#seats)", "#seats")
+_RELEASE_UNCOUNTED: Final = _changed(lua.RELEASE, *_COUNT_ON)
+_EXPIRE_UNCOUNTED: Final = _changed(lua.EXPIRE, *_COUNT_ON)
 _ADMIT_LAST: Final = _changed(scripts.ADMIT, "redis.call('ZRANGE', KEYS[2]", "redis.call('ZREVRANGE', KEYS[2]")
 
 
@@ -145,6 +148,17 @@ class MiserlySeats(LuaSeats):
     async def hold(self, hold_id: str, owner: HoldOwner, places: Places, *, limit: int, ttl_us: int) -> HoldReply:
         """See the class."""
         return await super().hold(hold_id, owner, places, limit=max(1, limit - MISERLY_BY), ttl_us=ttl_us)
+
+
+class UnforgettingSeats(LuaSeats):
+    """Counts seats that an identity has given back, or whose time is over, for its limit from then on."""
+
+    async def _run(self, script: Script, hold_id: str, *arguments: Value) -> str:
+        return await super()._run(_RELEASE_UNCOUNTED if script is lua.RELEASE else script, hold_id, *arguments)
+
+    async def expire(self, most: int) -> int:
+        """See the class."""
+        return await self._expire(_EXPIRE_UNCOUNTED, most)
 
 
 class CoySeats(LuaSeats):

@@ -6,7 +6,7 @@ import hmac
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
@@ -26,16 +26,18 @@ NO_LIMIT: Final = 0
 class PassRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The fan in whose name the operator acts, and the event; without an event, the first.
 
-    `expired`: make a pass that has already expired, to test that it is refused.
+    `expired`: make a pass that has already expired, to test that it is refused. `limit`: seats that the fan may have
+    with it, 0 for any number.
     """
 
     fan: Name
     event: str = ""
     expired: bool = False
+    limit: Annotated[int, msgspec.Meta(ge=0)] = NO_LIMIT
 
 
 class PassAnswer(msgspec.Struct, frozen=True):
-    """A pass without a purchase limit."""
+    """The pass that was asked for."""
 
     pass_: str = msgspec.field(name="pass")
 
@@ -108,7 +110,7 @@ class AdminRoutes:
         asked = await read_json(request, PassRequest)
         entered_s = time.time() - (2 * PASS_VALID_S if asked.expired else 0.0)
         given, _ = self._of(asked.event).signer.admit(
-            asked.fan, asked.fan, admission_no=OPERATOR_ADMISSION_NO, limit=NO_LIMIT, entered_s=entered_s
+            asked.fan, asked.fan, admission_no=OPERATOR_ADMISSION_NO, limit=asked.limit, entered_s=entered_s
         )
         return json_response(PassAnswer(given), 201)
 

@@ -62,13 +62,15 @@ def probing(
     refused_s: tuple[tuple[float, float], ...] = (),
     admin: bool = True,
     pays_late: bool = False,
+    gives_back: int = 0,
 ) -> Iterator[tuple[ScriptedServer, Recorder, gevent.Greenlet]]:
     """A probe that is let go at once."""
     with serving(script) as server:
         recorder, barrier = Recorder(1), Barrier()
         own = {"admin": server.url, "admin_token": "secret"} if admin else {}
         platform = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="game-1", **own), recorder)
-        going = gevent.spawn(Probe(platform, barrier, probe_plan(7, 1, 100, refused_s, pays_late=pays_late)).go)
+        plan = probe_plan(7, 1, 100, refused_s, pays_late=pays_late, gives_back=gives_back)
+        going = gevent.spawn(Probe(platform, barrier, plan).go)
         barrier.release_at(ReleaseInstant(monotonic(), time()))
         try:
             yield server, recorder, going
@@ -147,6 +149,18 @@ def test_a_late_payer_pays_for_a_hold_that_is_over_while_the_next_one_has_the_se
     assert [one.target.rpartition("/")[2] for one in asked] == ["holds", "holds", "orders", "h.1"]
     assert json.loads(asked[2].body)["hold_id"] == "h.1"
     assert asked[2].header("Idempotency-Key")
+
+
+def test_a_returner_asks_for_as_many_again_after_it_gave_them_back_did_not_pay_and_let_them_run_out() -> None:
+    granted = {"hold_id": "h.1", "seats": ["9-A-2"], "ttl_s": 0.2}
+    with probing(shop(lambda: said(201, granted)), gives_back=1) as (server, _, _going):
+        until(lambda: count(server, "POST", "/holds") == 4)
+    passes = [json.loads(asked.body) for asked in server.asked if asked.target == "/admin/passes"]
+    assert [asked.get("limit") for asked in passes] == [None, 1]
+    asked = [one for one in server.asked if one.method in ("POST", "DELETE") and "/api/" in one.target]
+    done = [one.target.rpartition("/")[2] for one in asked]
+    assert done[:7] == ["holds", "h.1", "holds", "orders", "h.1", "holds", "holds"]
+    assert json.loads(asked[3].body)["card"] == "declined"
 
 
 def test_without_an_operators_access_there_is_no_probe() -> None:

@@ -105,6 +105,7 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What one probe does. `phase_ratio`: its place in the period that all probes share.
 
     `refused_holds_s`: see `harness.swarm.messaging.protocol.SwarmSpec`. `pays_late`: once, for a hold that is over.
+    `gives_back`: holds so many seats, the purchase limit, gives them back and asks for as many again; 0: not.
     """
 
     number: int
@@ -113,6 +114,7 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
     refused_holds_s: tuple[tuple[float, float], ...]
     rolls: tuple[float, ...]
     pays_late: bool = False
+    gives_back: int = 0
 
 
 def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
@@ -209,9 +211,15 @@ def spectator_plan(seed: int, index: int) -> SpectatorPlan:
 
 
 def probe_plan(
-    seed: int, number: int, probes: int, refused_holds_s: tuple[tuple[float, float], ...], *, pays_late: bool = False
+    seed: int,
+    number: int,
+    probes: int,
+    refused_holds_s: tuple[tuple[float, float], ...],
+    *,
+    pays_late: bool = False,
+    gives_back: int = 0,
 ) -> ProbePlan:
-    """The plan of probe number `number` (1, 2 …) of so many. With `pays_late` the first of them does."""
+    """The plan of probe number `number` (1, 2 …) of so many. The first of them `pays_late` and `gives_back`."""
     return ProbePlan(
         number=number,
         actor=f"{PROBE_ACTOR}{number}",
@@ -219,6 +227,7 @@ def probe_plan(
         refused_holds_s=refused_holds_s,
         rolls=_rolls(Random(f"probe:{seed}:{number}")),
         pays_late=pays_late and number == 1,
+        gives_back=gives_back if number == 1 else 0,
     )
 
 

@@ -30,9 +30,10 @@ def start_probes(spec: SwarmSpec, worker_context: WorkerContext) -> list[gevent.
     if not hasattr(worker_context.platform, "probe_session"):
         return []
     probe_class, probes = load_class(spec.journeys.probe), spec.scenario.load.probes
-    pays_late = spec.scenario.platform is None  # ours sells nothing for a hold that is over: a probe buys nothing
+    ours = spec.scenario.platform is None  # ours sells nothing for a hold that is over: a probe buys nothing
+    limit = spec.scenario.on_sale.purchase_limit if ours else 0
     plans = [
-        probe_plan(spec.seed, number, probes, spec.refused_holds_s, pays_late=pays_late)
+        probe_plan(spec.seed, number, probes, spec.refused_holds_s, pays_late=ours, gives_back=limit)
         for number in range(1, probes + 1)
     ]
     return [

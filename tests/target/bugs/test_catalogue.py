@@ -114,6 +114,24 @@ def test_limit_too_low_refuses_a_fan_below_the_limit(with_bug: Callable[..., Non
     with_bug("limit_too_low", scene)
 
 
+@pytest.mark.parametrize("bug", ["given_back_counts", ""])
+@pytest.mark.parametrize("released", [True, False], ids=["released", "over"])
+def test_given_back_counts_refuses_who_gave_seats_back(with_bug: Callable[..., None], bug: str, released: bool) -> None:
+    async def scene(booth: Booth) -> None:
+        inventory = booth.context.inventory
+        first = _claim("a", "ann", "101-A-1", "101-A-2")
+        await inventory.hold(first, limit=2)
+        if released:
+            await inventory.release(first.hold_id, fan="a")
+        else:
+            await _expire(booth)
+        assert await booth.seat("101-A-1") == "0"
+        with pytest.raises(PurchaseLimitError) if bug else contextlib.nullcontext():
+            await inventory.hold(_claim("b", "ann", "101-A-1", "101-A-2"), limit=2)
+
+    with_bug(bug, scene, hold_ttl_s=60.0 if released else 0.05)
+
+
 def test_free_seat_refused_says_of_some_free_seats_that_they_are_taken(with_bug: Callable[..., None]) -> None:
     async def scene(booth: Booth) -> None:
         refused = 0
@@ -614,6 +632,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "key_per_hold": "one_key_one_purchase",
         "limit_per_session": "purchase_limit",
         "limit_too_low": "refused_for_cause",
+        "given_back_counts": "refused_for_cause",
         "free_seat_refused": "refused_for_cause",
         "ticket_used_up": "refused_for_cause",
         "sold_out_untrue": "refused_for_cause",
