@@ -181,11 +181,23 @@ def exit_code(verdict: Verdict) -> ExitCode:
 
 
 def scenario_of(record: Record) -> Scenario:
-    """The scenario as the record keeps it. Raises `InputError` when the record has no valid scenario."""
+    """The scenario as the record keeps it. Raises `InputError` when the record has no valid scenario, or one that
+    requires what this version cannot judge."""
+    file = str(record.paths.run)
     try:
-        return msgspec.convert(record.run.scenario, Scenario, str_keys=True)
+        scenario = msgspec.convert(record.run.scenario, Scenario, str_keys=True)
     except msgspec.ValidationError as error:
-        raise InputError(f"is no scenario: {error}", file=str(record.paths.run), key="scenario") from error
+        raise InputError(f"is no scenario: {error}", file=file, key="scenario") from error
+    for key, names, known in (
+        ("objectives", scenario.objectives, INDICATORS.keys()),
+        ("invariants", scenario.invariants, INVARIANTS.keys()),
+    ):
+        if foreign := sorted(set(names) - known):
+            raise InputError(
+                f"names {foreign[0]!r}, which this version of gatecrash does not know",
+                file=file, key=f"scenario.{key}", hint="judge it with the version that rehearsed it, or rehearse again",
+            )  # fmt: skip
+    return scenario
 
 
 def judge_objective(value: IndicatorValue, objective: Objective | None) -> SliResult:

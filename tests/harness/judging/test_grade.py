@@ -440,3 +440,16 @@ def test_without_an_adapter_what_was_seen_to_fail_decides() -> None:
     worst = {"error_ratio": Objective(target=-2.0, worst=-1.0)}
     judged = verdict(RunBuilder(), journeys=LOCUSTFILE, objectives=worst, faults=(), faults_judged=())
     assert (judged.verdict, judged.unaudited) == (Decision.NOT_READY, UNAUDITED)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"objectives": {"of_another_version": Objective(target=1.0, worst=2.0)}}, {"invariants": ("of_another_version",)}],
+    ids=["objective", "invariant"],
+)
+def test_a_scenario_of_another_version_that_requires_what_this_one_does_not_know(changes: dict[str, object]) -> None:
+    with pytest.raises(InputError) as refused:
+        verdict(RunBuilder(), **changes)
+    assert refused.value.exit_code is ExitCode.BAD_INPUT
+    assert "names 'of_another_version', which this version of gatecrash does not know" in str(refused.value)
+    assert "\n" not in str(refused.value)
