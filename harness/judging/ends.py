@@ -30,7 +30,8 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
 
     `inside`: of the fans who were past the line, those whose journey the end of the run cut, by their step, most first.
     `in_line`: those who still waited in line then. `unanswered`: purchases of which no try was answered; `in_flight`:
-    those of them whose last try the end of the run cut.
+    those of them whose last try the end of the run cut. `cut`: users whose journey was cut, of every kind;
+    `cut_somewhere`: those of whom the record says at which step.
     """
 
     fans: int = 0
@@ -40,6 +41,8 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
     unanswered: int = 0
     in_flight: int = 0
     duration_s: float = 0.0
+    cut: int = 0
+    cut_somewhere: int = 0
 
     @property
     def cut_inside(self) -> int:
@@ -52,32 +55,42 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
         steps = [f"{one.count:,} at {one.step}" for one in self.inside if one.step]
         return f" ({', '.join(steps)})" if steps else ""
 
+    @property
+    def came(self) -> int:
+        """Fans who were past the line."""
+        return self.fans - self.in_line
+
+    @property
+    def _cut_text(self) -> str:
+        return f"{self.cut_inside:,} of {self.came:,} journeys of fans were cut by the end of the run{self.where}"
+
+    @property
+    def _longer(self) -> str:
+        return f"raise duration_s, which is {self.duration_s:g}, or send fewer users (load.fans)"
+
     def reasons(self) -> Iterator[Reason]:
         """Why there is no verdict."""
-        longer = f"raise duration_s, which is {self.duration_s:g}, or send fewer users (load.fans)"
-        came = self.fans - self.in_line
-        if self.cut_inside > CUT_RATIO_MAX * came:
-            text = f"{self.cut_inside:,} of {came:,} journeys of fans were cut by the end of the run{self.where}"
-            yield Reason(f"{text}: what came of them was not seen.", longer)
+        if self.cut != self.cut_somewhere:
+            text = f"The record says of {self.cut:,} journeys that the end of the run cut them, and where of"
+            yield Reason(f"{text} {self.cut_somewhere:,}: what came of fans cannot be told.", "rehearse again")
+        if self.cut_inside > CUT_RATIO_MAX * self.came:
+            yield Reason(f"{self._cut_text}: what came of them was not seen.", self._longer)
         if self.unanswered > CUT_RATIO_MAX * self.purchases:
             text = f"{self.unanswered:,} of {self.purchases:,} purchases had no answer"
             answered = self.purchases - self.unanswered
-            mend = longer if self.in_flight else "see why the platform did not answer, in the errors of pay"
+            mend = self._longer if self.in_flight else "see why the platform did not answer, in the errors of pay"
             yield Reason(f"{text}: what is said of purchases rests on {answered:,}.", mend)
 
     def caps(self) -> Iterator[Reason]:
         """What keeps the grade from A."""
-        longer = f"raise duration_s, which is {self.duration_s:g}, or send fewer users (load.fans)"
-        came = self.fans - self.in_line
-        if self.cut_inside > CUT_RATIO_A * came:
-            text = f"{self.cut_inside:,} of {came:,} journeys of fans were cut by the end of the run{self.where}"
-            yield Reason(text, longer)
+        if self.cut_inside > CUT_RATIO_A * self.came:
+            yield Reason(self._cut_text, self._longer)
         if self.in_flight > CUT_PURCHASES_RATIO_A * self.purchases:
             text = f"{self.in_flight:,} of {self.purchases:,} purchases waited for their answer when the run ended"
-            yield Reason(text, longer)
+            yield Reason(text, self._longer)
         if self.in_line > CUT_RATIO_MAX * self.fans:
             text = f"{self.in_line:,} of {self.fans:,} fans still waited in line when the run ended"
-            yield Reason(text, longer)
+            yield Reason(text, self._longer)
 
 
 def ends_of(load: LoadSummary, seen: Observations) -> Ends:
@@ -99,6 +112,8 @@ def ends_of(load: LoadSummary, seen: Observations) -> Ends:
         unanswered=len(unanswered),
         in_flight=sum(last[purchase] == _STOPPED for purchase in unanswered),
         duration_s=seen.duration_s,
+        cut=load.unfinished,
+        cut_somewhere=sum(one.count for one in load.cut) if load.cut else load.unfinished,
     )
 
 

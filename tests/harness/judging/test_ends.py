@@ -91,3 +91,16 @@ def test_purchases_in_flight_at_the_end_cap_the_grade() -> None:
     result = judged(unanswered(RunBuilder(faulty=False), 4))
     assert (result.verdict, result.grade) == (Decision.READY, "B")
     assert "waited for their answer when the run ended" in result.held_at[0].text
+
+
+@pytest.mark.parametrize("counted", [0, 5, 7, 60])
+def test_cut_journeys_that_do_not_add_up_give_no_verdict(counted: int) -> None:
+    builder = cut(RunBuilder(), ("fan", "pay", 4), ("bot", "hold", 2))
+    assert judged(builder).verdict is Decision.READY
+    builder.changed(load=msgspec.structs.replace(builder.run.load, unfinished=counted))
+    result = judged(builder)
+    assert result.verdict is Decision.NO_VERDICT
+    assert [one.text for one in result.reasons] == [
+        f"The record says of {counted} journeys that the end of the run cut them, and where of 6: "
+        "what came of fans cannot be told."
+    ]
