@@ -311,6 +311,11 @@ class Evidence:
         return dict(zip(first["actor"].to_pylist(), first["t_s_min"].to_pylist(), strict=True))
 
     @cached_property
+    def showed_forged(self) -> frozenset[str]:
+        """Fans who showed a ticket that was not theirs, or was rewritten."""
+        return frozenset(join.actor for join in self.joins.naming("ticket") if join.value.ticket)
+
+    @cached_property
     def not_drawn(self) -> frozenset[str]:
         """Fans who were told that their lot was not drawn, and were never let in."""
         told = self.events("positions", ("refused",), ("actor", "key"))

@@ -25,6 +25,7 @@ COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complete
 _CODED: Final = ("actor", "identity", "outcome", "error")
 _BATCH_ROWS: Final = 16_384
 _FEW: Final = 64
+_NUMBER_MAX: Final = 2**62
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 
 
@@ -174,6 +175,11 @@ class DrawValue(Value, frozen=True, gc=False):
     opens_at: float = 0.0
     seed: str | None = None
     entries: tuple[str, ...] = ()
+
+
+def clamped(number: int) -> int:
+    """The number, or the nearest one that an array can hold: a platform may say anything."""
+    return max(-_NUMBER_MAX, min(number, _NUMBER_MAX))
 
 
 def goods(seats: Collection[str], pools: Mapping[str, int]) -> str:

@@ -150,7 +150,7 @@ def _narrowed(seen: Admissions) -> Admissions:
 def _admissions(evidence: Evidence) -> Admissions:
     """One for each fan and admission number. A forged ticket has the number of its owner, and is left out."""
     enters = evidence.enters.ok
-    forged = pa.array([join.actor for join in evidence.joins.naming("ticket") if join.value.ticket], pa.string())
+    forged = pa.array(sorted(evidence.showed_forged), pa.string())
     actors, entered_s = enters.actors, enters.t_end_s
     values = [enter.value for enter in enters]
     numbers = np.array([math.nan if (no := v.admission_no) is None else no for v in values], dtype=np.float64)

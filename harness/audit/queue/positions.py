@@ -11,19 +11,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
+from harness.audit.operations import clamped
 from harness.audit.queue.epochs import not_common
 from harness.audit.queue.places import not_comparable
 from harness.audit.queue.told_places import Places, Truth
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
 from harness.record.schema import EVENTS
+from harness.scenario import OnSale
 
 SILENT_MAX_S: Final = 10.0
 """Who waits for longer hears of the place meanwhile. The reference system looks it up every 5 s or more often, far
 back in the line every 20 s."""
 SILENT_RATIO_MAX: Final = 0.1
 """Of the places that moved so many, and one more, may be told late."""
-_KINDS: Final = ("connect", "position", "admitted", "paused", "disconnect")
+_KINDS: Final = ("connect", "position", "admitted")
+_BETWEEN: Final = ("paused", "disconnect")  # after these a place does not follow the one before
 _COLUMNS: Final = ("actor", "event", "t_s", "t_sent_s", "epoch", "value")
 Ints = npt.NDArray[np.integer]
 
@@ -39,7 +42,8 @@ def position_monotonic(evidence: Evidence) -> Tally:
     too, see `harness.audit.queue.told_places`. Where many heard too late that the line moved, nothing is decided.
     """
     tally = Tally(evidence, chances=0)
-    told, places = _told(evidence)
+    is_compared = _is_compared(evidence)
+    told, places = _told(evidence, with_places=is_compared)
     tally.checked = len(told.value)
     if not tally.checked:
         tally.note = "nobody was told a position"
@@ -57,7 +61,8 @@ def position_monotonic(evidence: Evidence) -> Tally:
         )
     elif why := not_common(evidence, told.actor, told.epoch, told.t_s):
         tally.undecided, tally.note = True, why
-    _compare(evidence, places, tally)
+    if places is not None and evidence.on_sale is not None:
+        _compare(evidence, evidence.on_sale, places, tally)
     worse = np.flatnonzero(same & (np.diff(told.value) > 0))
     reconnected = told.connection[worse] != told.connection[worse + 1]
     for row, after_reconnect in zip(worse[:VIOLATIONS_KEPT].tolist(), reconnected.tolist(), strict=False):
@@ -71,11 +76,14 @@ def position_monotonic(evidence: Evidence) -> Tally:
     return tally
 
 
-def _compare(evidence: Evidence, places: Places, tally: Tally) -> None:
+def _is_compared(evidence: Evidence) -> bool:
+    """Whether places can be compared with admission numbers: of the reference system, in a whole record."""
+    return evidence.on_sale is not None and not evidence.missing_operations and not not_comparable(evidence)
+
+
+def _compare(evidence: Evidence, on_sale: OnSale, places: Places, tally: Tally) -> None:
     """Reports each fan whose admission contradicts the place that they were told, once for each fan."""
-    if evidence.on_sale is None or evidence.missing_operations or not_comparable(evidence):
-        return
-    truth = Truth(evidence, evidence.on_sale, places)
+    truth = Truth(evidence, on_sale, places)
     tally.chances = (tally.chances or 0) + truth.compared
     blamed: set[int] = set()
     for wrong in truth.wrong():
@@ -129,23 +137,26 @@ class _Told:
         return Moment(actor, f"{actor} was told position {self.value[row]} of epoch {epoch}", (t_s, t_s))
 
 
-def _told(evidence: Evidence) -> tuple[_Told, Places]:
-    rows = pa.concat_tables([_from_streams(evidence), _from_joins(evidence)])
+def _told(evidence: Evidence, *, with_places: bool) -> tuple[_Told, Places | None]:
+    kinds_read = (*_KINDS, *_BETWEEN) if with_places else _KINDS
+    rows = pa.concat_tables([evidence.events("positions", kinds_read, _COLUMNS), _from_joins(evidence)])
     joins = len(evidence.joins.ok)
-    asked_s = np.concatenate((np.full(rows.num_rows - joins, np.nan), _invoked_s(evidence)))
     actors, epochs = _coded(rows["actor"]), _coded(rows["epoch"])
     kinds = {kind: pc.equal(rows["event"], kind).to_numpy() for kind in _KINDS}
     told = kinds["position"] & pc.is_valid(rows["value"]).to_numpy()
     t_s, value = rows["t_s"].to_numpy(), pc.fill_null(rows["value"], 0).to_numpy()
-    sent_s = pc.fill_null(rows["t_sent_s"], float("nan")).to_numpy()
+    sent_s = pc.fill_null(rows["t_sent_s"], float("nan")).to_numpy() if with_places else np.zeros(0)
+    asked_s = np.concatenate((np.full(rows.num_rows - joins, np.nan), _invoked_s(evidence)))
     del rows
     actor, epoch = actors.indices.to_numpy(), epochs.indices.to_numpy()
     order = np.lexsort((t_s, actor))  # stable: what came at one instant stays in its order
     place, connection = np.cumsum(kinds["admitted"][order]), np.cumsum(kinds["connect"][order])
-    places = Places.of(
-        actors.dictionary, actor[order], epoch[order], value[order], t_s[order], sent_s[order], asked_s[order],
-        told=told[order], is_call=kinds["admitted"][order],
-    )  # fmt: skip
+    places = None
+    if with_places:
+        places = Places.of(
+            actors.dictionary, actor[order], epoch[order], value[order], t_s[order], sent_s[order], asked_s[order],
+            told=told[order], is_call=kinds["admitted"][order],
+        )  # fmt: skip
     kept = told[order]
     order, place, connection = order[kept], place[kept], connection[kept]
     again = np.lexsort((t_s[order], epoch[order], place, actor[order]))
@@ -168,22 +179,19 @@ def _invoked_s(evidence: Evidence) -> npt.NDArray[np.float64]:
     return invoked
 
 
-def _from_streams(evidence: Evidence) -> pa.Table:
-    return evidence.events("positions", _KINDS, _COLUMNS)
-
-
 def _from_joins(evidence: Evidence) -> pa.Table:
     """The places that joins were answered with, as if they were events."""
     joins = evidence.joins.ok
     epochs: dict[str, str] = {}
     told = [(join.value.position, epochs.setdefault(join.value.epoch, join.value.epoch)) for join in joins]
+    positions = [None if position is None else clamped(position) for position, _ in told]
     columns = {
         "actor": joins.actors,
         "event": ["position"] * len(joins),
         "t_s": joins.t_end_s,
         "t_sent_s": [None] * len(joins),
         "epoch": [epoch for _, epoch in told],
-        "value": [position for position, _ in told],
+        "value": positions,
     }
     return pa.table(columns, schema=pa.schema([EVENTS.field(name) for name in _COLUMNS]))
 

@@ -144,9 +144,9 @@ class Truth:
             rows, moved = rows[known], moved[known]
             moved_s = np.maximum(entered_s[moved], places.t_to_s[rows])
             heard_s = places.t_to_s[rows + 1]
-            by_another = highest[moved] < self._number[rows]
-            quiet = np.array([not self._disturbed(a, b) for a, b in zip(moved_s, heard_s, strict=True)], dtype=bool)
-            listened = quiet & by_another & (heard_s > moved_s)
+            listened = (highest[moved] < self._number[rows]) & (heard_s > moved_s)
+            for at in np.flatnonzero(listened).tolist():
+                listened[at] = not self._disturbed(float(moved_s[at]), float(heard_s[at]))
             band = np.searchsorted(np.array(NEAR_S) * self._rate_per_s, places.value[rows])
             due += int(np.count_nonzero(listened))
             late += int(np.count_nonzero(listened & (heard_s - moved_s > np.array(STILL_MAX_S)[band])))
@@ -161,12 +161,10 @@ class Truth:
         least = _highest_by(entered_s, highest, places.t_from_s[rows] - self._margin_s)
         number, value = self._number[rows], places.value[rows]
         last_s = begins_s + self._grace_s
-        for at, most_so_far in zip(rows.tolist(), most.tolist(), strict=True):
-            if self._number[at] > most_so_far + places.value[at]:
-                yield self._told(at, f"by then at most {most_so_far:g} had been admitted")
-        for at, so_many in zip(
-            rows[number < least + value].tolist(), least[number < least + value].tolist(), strict=True
-        ):
+        late, early = number > most + value, number < least + value
+        for at, so_many in zip(rows[late].tolist(), most[late].tolist(), strict=True):
+            yield self._told(at, f"by then at most {so_many:g} had been admitted")
+        for at, so_many in zip(rows[early].tolist(), least[early].tolist(), strict=True):
             if self._places.value[at] > 0 and self._enter(at).t_end_s < last_s:
                 yield self._told(at, f"{so_many:g} had been admitted before that")
 
@@ -185,14 +183,13 @@ class Truth:
 
     def _numbers(self) -> dict[str, Operation[EnterValue]]:
         """Fan → how they came in, of those who have one number only and a ticket of their own."""
-        forged = {join.actor for join in self._evidence.joins.naming("ticket") if join.value.ticket}
         found: dict[str, Operation[EnterValue]] = {}
         several = set()
         for enter in self._enters:
             first = found.setdefault(enter.actor, enter)
             if first.value != enter.value:
                 several.add(enter.actor)
-        return {name: enter for name, enter in found.items() if name not in several | forged}
+        return {name: enter for name, enter in found.items() if name not in several | self._evidence.showed_forged}
 
     def _entered(self, epoch: str) -> tuple[Floats, Floats]:
         """When fans had come in, in order, and the highest number that anybody had come in with by then."""
