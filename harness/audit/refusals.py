@@ -7,12 +7,15 @@ from typing import Final
 
 import numpy as np
 
-from harness.audit.history import Evidence
-from harness.audit.operations import EnterValue, Operation, PayValue, SeatsValue
+from harness.audit.history import Evidence, numbered
+from harness.audit.operations import Operation, PayValue, SeatsValue
 from harness.audit.orders.told import refusals
+from harness.audit.queue.entrance import check_entrance
+from harness.audit.seats.claims import sales
 from harness.audit.seats.given_back import counts_no_longer
-from harness.audit.seats.late import SeatClaim, claims_on_seats
+from harness.audit.seats.late import REFUSED, SeatClaim, claims_on_seats, first_claimed_s
 from harness.audit.spec import specified
+from harness.audit.stock.claims import asked, untouched_until_s
 from harness.audit.tally import Moment, Tally, during
 from harness.record.schema import PROBE_ACTOR
 
@@ -20,26 +23,21 @@ _SHOWN: Final = frozenset({"seats", "queue"})
 _LIMIT: Final = "limit"
 _CONFLICT: Final = "conflict"
 _DECLINED: Final = "declined"
-_NOT_IN: Final = ("used", "expired", "waiting")
-_RECOVERY_S: Final = 5.0
-"""So long after a fault, or before it, a called fan may be told to wait again: the queue may have lost the call."""
-_REPEAT_ENTER_S: Final = 60.0
-"""The reference system gives who comes in again so soon the same answer, for the first may have been lost."""
-_NEVER_S: Final = float("-inf")
 _OPEN_S: Final = float("inf")
 
 
 def refused_for_cause(evidence: Evidence) -> Tally:
     """A refusal names a cause that is so: nothing is refused that nobody has, below the limit, or to a called fan.
 
-    - "limit": the identity had so many seats, or may have had, that those asked for were too many; what may have been
-      theirs is what they held, asked for without an answer, or bought, for as long as anybody may have kept it, or
-      until they had given it back;
+    - "limit": the identity had so many tickets, or may have had, that those asked for were too many for one customer or
+      for one order; what may have been theirs is what they held, asked for without an answer, or bought, for as long as
+      anybody may have kept it, or until they had given it back;
     - "conflict": somebody had one of the seats, may have had, or asked for it at that time;
-    - "sold out", told to fans in line: no seat was left that nobody had asked for by then, and that was granted later
-      (on the reference system, or is free at rest);
+    - "sold out", told to fans in line: nothing was left that nobody had asked for by then, and that was granted later
+      or is free at rest;
     - "declined": the provider's ledger has a decline of that order (on the reference system, whose ledger has all);
-    - "used" at the entrance: the fan had come in before; on the reference system, so long ago that it is no repeat;
+    - "used" at the entrance: the fan had come in before; on the reference system, so long ago that it is no repeat; or
+      somebody else has the place of the fan's access code or identity;
     - "expired" at the entrance: the call was as old as it may get (on the reference system, which declares that);
     - "waiting" at the entrance: the fan was not called in yet, or a fault may have lost the call.
 
@@ -50,12 +48,13 @@ def refused_for_cause(evidence: Evidence) -> Tally:
         tally.hidden = "the platform does not show: seats or queue"
         return tally
     claims = claims_on_seats(evidence, evidence.rules.hold_late_max_s if evidence.rules else _OPEN_S)
+    first_s = first_claimed_s(claims)
     _over_limit(evidence, claims, tally)
     counts_no_longer(evidence, claims, tally)
-    _taken(evidence, claims, tally)
-    _sold_out(evidence, claims, tally)
+    _taken(evidence, first_s, tally)
+    _sold_out(evidence, first_s, tally)
     _declined(evidence, tally)
-    _at_the_entrance(evidence, tally)
+    check_entrance(evidence, tally)
     tally.checked = len(evidence.holds) + len(evidence.pays) + len(evidence.enters)
     if not tally.chances:
         tally.note = "nobody was refused anything for a cause that can be checked, and nobody came in"
@@ -66,59 +65,98 @@ def _chance(tally: Tally, count: int = 1) -> None:
     tally.chances = (tally.chances or 0) + count
 
 
+class _Had:
+    """What the identities of some refused requests had, or may have had."""
+
+    def __init__(self, evidence: Evidence, claims: list[SeatClaim], identities: set[str]) -> None:
+        self._margin_s = evidence.clock_margin_s
+        self._claims: dict[str, list[tuple[float, float, str, str]]] = defaultdict(list)
+        for claim in claims:
+            owner = claim.hold.identity if claim.hold else ""
+            if claim.hold is None or owner in identities:
+                name = claim.hold.key if claim.hold else ""
+                self._claims[owner].append((claim.t_from_s, claim.t_until_s, name, claim.seat))
+        for one in asked(evidence):
+            if one.hold.identity in identities and not one.refused:
+                tickets = numbered(one.hold.key, {one.pool: one.tickets})
+                self._claims[one.hold.identity] += (
+                    (one.hold.t_invoke_s, _OPEN_S, one.hold.key, ticket) for ticket in tickets
+                )
+        self._told_s: dict[tuple[str, str], float] = {}
+        for sale in sales(evidence):
+            if sale.told.identity in identities:
+                for seat in sale.seats:
+                    known_s = self._told_s.get((sale.told.identity, seat), _OPEN_S)
+                    self._told_s[sale.told.identity, seat] = min(known_s, sale.told.t_end_s)
+
+    def tickets(self, one: Operation[SeatsValue] | Operation[PayValue]) -> set[tuple[str, str]]:
+        """(hold, ticket) of everything beside what a refused payment is for."""
+        from_s, until_s = one.t_invoke_s - self._margin_s, one.t_end_s + self._margin_s
+        paid = set(one.value.seats) if isinstance(one.value, PayValue) else set[str]()
+        return {
+            (hold, ticket)
+            for t_from_s, t_until_s, hold, ticket in (*self._claims[one.identity], *self._claims[""])
+            if t_from_s <= until_s and t_until_s >= from_s and ticket not in paid
+        }
+
+    def bought(self, one: Operation[SeatsValue] | Operation[PayValue], ticket: str) -> bool:
+        """Whether the ticket was surely sold to the identity before, so that it is in no order to come."""
+        return self._told_s.get((one.identity, ticket), _OPEN_S) < one.t_invoke_s - self._margin_s
+
+
 def _over_limit(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> None:
-    """Reports each refusal for the purchase limit of an identity that cannot have had so many tickets then."""
-    limit = evidence.rules.purchase_limit if evidence.rules else 0
+    """Reports each refusal for a limit of an identity that cannot have gone over it then.
+
+    What a fan has chosen and not bought may become one order with what they ask for, which the limit of one order is
+    for. Of fans who had bought before the release nothing is said; orders of then that name nobody may be anybody's.
+    """
+    rules, before = evidence.rules, evidence.baseline_orders.values()
+    if rules is None or not rules.purchase_limit:
+        return
+    owners, nameless = {order.fan for order in before}, sum(order.tickets for order in before if not order.fan)
     refused: list[Operation[SeatsValue] | Operation[PayValue]] = []
     refused += [one for one in evidence.holds.failed_with(_LIMIT) if one.value.seats]
     refused += [one for one in evidence.pays.failed_with(_LIMIT) if one.value.seats]
-    identities = {one.identity for one in refused}
-    fans = {one.actor for one in refused}
-    if not limit or any(order.fan in fans for order in evidence.baseline_orders.values()):
+    if not (refused := [one for one in refused if one.actor not in owners]):
         return
-    theirs: dict[str, list[SeatClaim]] = defaultdict(list)
-    for claim in claims if refused else ():
-        if claim.hold is None or claim.hold.identity in identities:
-            theirs[claim.hold.identity if claim.hold else ""].append(claim)
-    margin_s = evidence.clock_margin_s
+    had = _Had(evidence, claims, {one.identity for one in refused})
     for one in refused:
         _chance(tally)
-        had = {
-            (claim.seat, claim.hold.key if claim.hold else "")
-            for claim in (*theirs[one.identity], *theirs[""])
-            if claim.t_from_s <= one.t_end_s + margin_s and claim.t_until_s >= one.t_invoke_s - margin_s
-        }
-        seats = set(one.value.seats)
-        if isinstance(one.value, PayValue):
-            had = {claimed for claimed in had if claimed[0] not in seats}
-        most = len(had) + len(seats)
-        if most <= limit:
+        theirs, asks = had.tickets(one), len(one.value.seats)
+        most = len(theirs) + nameless
+        in_order = asks + sum(not had.bought(one, ticket) for _, ticket in theirs)
+        if most + asks <= rules.purchase_limit and not 0 < rules.order_limit < in_order:
             tally.violated(
-                f"{one.identity} was refused {len(seats)} seats for the limit of {limit}, and had {len(had)} at most",
+                f"{one.identity} was refused {asks} seats for the limit of {rules.purchase_limit}, and had {most} at "
+                "most",
                 during(one, f"{one.actor} asked for {one.value.words} and was told that it is over the limit"),
             )
 
 
-def _taken(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> None:
+def _taken(evidence: Evidence, first_s: dict[str, float], tally: Tally) -> None:
     """Refusals for seats that nobody had had until then. Those of which a hold was over are for `no_late_expiry`."""
-    first_s: dict[str, float] = {}
-    asked: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
-    for claim in claims:
-        first_s[claim.seat] = min(claim.t_from_s, first_s.get(claim.seat, _OPEN_S))
-    refused = [one for one in evidence.holds.failed_with(_CONFLICT) if one.value.seats]
+    refused = [one for error in REFUSED for one in evidence.takings.failed_with(error)]
+    tries: dict[str, list[Operation[SeatsValue]]] = defaultdict(list)
     for one in refused:
         for seat in one.value.seats:
-            asked[seat].append((one.t_invoke_s, one.t_end_s, one.actor))
-    first_s |= {seat: _NEVER_S for order in evidence.baseline_orders.values() for seat in order.seats}
+            tries[seat].append(one)
     on_sale = {seat for seat, state in evidence.seats if state == "free"}
-    on_sale |= {seat for hold in evidence.holds.ok for seat in hold.value.seats}
+    on_sale |= {seat for taking in evidence.takings.ok for seat in taking.value.seats}
+    on_sale -= {seat for order in evidence.baseline_orders.values() for seat in order.seats}
     for one in refused:
-        if one.actor.startswith(PROBE_ACTOR) or one.t_end_s > evidence.duration_s:
+        if (
+            one.error != _CONFLICT
+            or not one.value.seats
+            or one.actor.startswith(PROBE_ACTOR)
+            or one.t_end_s > evidence.duration_s
+        ):
             continue
         _chance(tally)
         until_s = one.t_end_s + evidence.clock_margin_s
         if any(
-            seat not in on_sale or first_s.get(seat, _OPEN_S) <= until_s or _rivals(asked[seat], one)
+            seat not in on_sale
+            or first_s.get(seat, _OPEN_S) <= until_s
+            or _rivals(tries[seat], one, evidence.clock_margin_s)
             for seat in one.value.seats
         ):
             continue
@@ -127,33 +165,49 @@ def _taken(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> None:
         tally.violated(f"{one.actor} was refused {seats}, which nobody had asked for by then", during(one, text))
 
 
-def _sold_out(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> None:
-    """Fans in line who were told that nothing is left, while a seat was. Each is told of once."""
+def _rivals(tries: list[Operation[SeatsValue]], one: Operation[SeatsValue], margin_s: float) -> bool:
+    """Whether another request for the seat was under way at that time, the fan's own included, which may have kept it
+    from this one for a moment and was refused itself, because it met this one or a limit."""
+    return any(
+        other is not one and other.t_invoke_s <= one.t_end_s + margin_s and other.t_end_s >= one.t_invoke_s - margin_s
+        for other in tries
+    )
+
+
+def _sold_out(evidence: Evidence, first_s: dict[str, float], tally: Tally) -> None:
+    """Fans in line who were told that nothing is left, while a seat or a ticket was. Each is told of once.
+
+    Where nothing is known that could have been left, being told so is no chance.
+    """
     told = evidence.events("positions", ("sold_out",), ("actor", "t_s"))
-    tally.chances = (tally.chances or 0) + told.num_rows
-    if not told.num_rows:
+    left_s = _left_until_s(evidence, first_s) if told.num_rows else {}
+    if not left_s:
         return
-    first_s: dict[str, float] = {}
-    for claim in claims:
-        first_s[claim.seat] = min(claim.t_from_s, first_s.get(claim.seat, _OPEN_S))
-    left_s = {seat: first_s[seat] for hold in evidence.holds.ok for seat in hold.value.seats}
-    if evidence.on_sale is not None:
-        left_s |= {seat: _OPEN_S for seat, state in evidence.seats if state == "free" and seat not in first_s}
-    last = max(left_s, key=lambda seat: left_s[seat], default="")
+    _chance(tally, told.num_rows)
+    last = max(left_s, key=lambda name: left_s[name])
     t_s, actors = told["t_s"].to_numpy(), told["actor"]
-    wrong = np.flatnonzero(t_s + evidence.clock_margin_s < left_s.get(last, _NEVER_S))
+    wrong = np.flatnonzero(t_s + evidence.clock_margin_s < left_s[last])
     blamed: set[str] = set()
     for at in wrong[np.argsort(t_s[wrong], kind="stable")].tolist():
         fan, told_s = actors[at].as_py(), float(t_s[at])
         if fan not in blamed:
             blamed.add(fan)
             heard = Moment(fan, f"{fan} was told that nothing is left", (told_s, told_s))
-            tally.violated(f"{fan} was told that nothing is left, and nobody had asked for seat {last} by then", heard)
+            tally.violated(f"{fan} was told that nothing is left, and nobody had asked for {last} by then", heard)
 
 
-def _rivals(asked: list[tuple[float, float, str]], one: Operation[SeatsValue]) -> bool:
-    """Somebody else was asking for the seat at that time, and may have kept it from this fan for a moment."""
-    return any(fan != one.actor and begun_s <= one.t_end_s and end_s >= one.t_invoke_s for begun_s, end_s, fan in asked)
+def _left_until_s(evidence: Evidence, first_s: dict[str, float]) -> dict[str, float]:
+    """In words what was on sale → until when it surely was left, because nobody had asked for it.
+
+    Seats that were granted or bought later, and what is free at rest though nobody gave it back.
+    """
+    left_s = {f"seat {seat}": first_s[seat] for one in evidence.takings.ok for seat in one.value.seats}
+    if evidence.on_sale is not None or not evidence.unrest:
+        before = {seat for order in evidence.baseline_orders.values() for seat in order.seats}
+        free = (seat for seat, state in evidence.seats if state == "free" and seat not in before)
+        left_s |= {f"seat {seat}": _OPEN_S for seat in free if seat not in first_s}
+        left_s |= {f"tickets of {pool}": t_s for pool, t_s in untouched_until_s(evidence).items()}
+    return left_s
 
 
 def _declined(evidence: Evidence, tally: Tally) -> None:
@@ -169,60 +223,6 @@ def _declined(evidence: Evidence, tally: Tally) -> None:
         if order is None or order.order_id not in known:
             summary = f"{word.operation.actor} was told that the card was declined, which the provider never did"
             tally.violated(summary, word.moment())
-
-
-def _at_the_entrance(evidence: Evidence, tally: Tally) -> None:
-    """Each fan's ways in, in order. Of fans who showed a forged ticket nothing is said."""
-    forged = {join.actor for join in evidence.joins.naming("ticket") if join.value.ticket}
-    called_s = _calls(evidence)
-    tried_s: dict[str, float] = {}
-    joined_s = evidence.joins.first_invoked_s
-    for enter in evidence.enters:
-        fan = enter.actor
-        if fan not in forged and (enter.ok or enter.error in _NOT_IN):
-            _chance(tally)
-            if problem := _untrue(evidence, enter, tried_s, called_s.get(fan), joined_s.get(fan)):
-                told = during(enter, f"{fan} asked to come in and was told: {enter.error}")
-                tally.violated(f"{fan} was refused entry as {enter.error}, {problem}", told)
-        if enter.error not in _NOT_IN:
-            tried_s.setdefault(fan, enter.t_invoke_s)
-
-
-def _untrue(
-    evidence: Evidence,
-    enter: Operation[EnterValue],
-    tried_s: dict[str, float],
-    called_s: list[float] | None,
-    joined_s: float | None,
-) -> str:
-    """What shows that the cause was none; "" where nothing does."""
-    fan, on_sale = enter.actor, evidence.on_sale
-    match enter.error:
-        case "used" if fan not in tried_s:
-            return "and had not come in before"
-        case "used" if on_sale and enter.t_end_s - tried_s[fan] < _REPEAT_ENTER_S:
-            return "and had first tried so shortly before that it is a repeat"
-        case "expired" if on_sale and joined_s is not None and enter.t_end_s - joined_s < on_sale.admission_valid_s:
-            return f"and had joined less than {on_sale.admission_valid_s:g} s before, so long a call is good"
-        case "waiting" if on_sale and called_s:
-            at_s = [t_s for t_s in called_s if t_s < enter.t_invoke_s]
-            lost = evidence.unrest or (
-                at_s and evidence.faults_between(at_s[-1] - _RECOVERY_S, enter.t_end_s + _RECOVERY_S)
-            )
-            if at_s and not lost and (joined_s is None or joined_s < at_s[-1]):
-                return "and had been called in before"
-    return ""
-
-
-def _calls(evidence: Evidence) -> dict[str, list[float]]:
-    """Fan → when their stream said that they are called in, in order."""
-    rows = evidence.events("positions", ("admitted",), ("actor", "t_s"))
-    found: dict[str, list[float]] = defaultdict(list)
-    t_s = rows["t_s"].to_numpy()
-    names = rows["actor"].to_pylist()
-    for at in np.argsort(t_s, kind="stable").tolist():
-        found[names[at]].append(float(t_s[at]))
-    return found
 
 
 REFUSED_FOR_CAUSE: Final = specified("refused_for_cause", refused_for_cause)

@@ -2,8 +2,9 @@
 
 It is a part of `map_honest`. A count that was asked for at a, answered at b, and may be m old shows a moment in
 [a − m, b]. It is at most the seats of the section without those that were surely taken all that time, and at least the
-seats that nobody had asked for by b, and that are not sold or held for an unknown reason. Counts are made of a map and
-may be kept as long again, so m is twice the age of a map. A count that may be of a time with a fault proves nothing.
+seats that nobody had asked for by b, and that are not sold or held for an unknown reason. A fan who is refused a seat
+may have kept it from others for a moment, until the answer. Counts are made of a map and may be kept as long again, so
+m is twice the age of a map. A count that may be of a time with a fault proves nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.audit.history import Evidence
-from harness.audit.operations import CountValue, Operation
-from harness.audit.seats.late import RECOVERY_S, claims_on_seats
+from harness.audit.operations import CountValue, Operation, clamped
+from harness.audit.seats.late import RECOVERY_S, REFUSED, claims_on_seats, first_claimed_s
 from harness.audit.seats.shown import layout_seats
 from harness.audit.seats.taken import TakenSeats
 from harness.audit.tally import Tally, during
@@ -38,7 +39,7 @@ def check_counts(evidence: Evidence, tally: Tally, taken: TakenSeats, map_late_m
     seats = sorted(layout_seats(evidence.looks) | {seat for seat, _ in evidence.seats})
     places = _Places(sections, seats)
     sizes, of_taken = places.count(seats), places.of(taken.seats)
-    first_s, of_seats = _first_asked_s(evidence, seats), places.of(seats)
+    first_s, of_seats, tries = _first_asked_s(evidence, seats), places.of(seats), _Tries(evidence, seats)
     late_max_s = 2 * map_late_max_s + evidence.clock_margin_s
     told: set[str] = set()
     for count in _telling(evidence, free.keys()):
@@ -46,15 +47,18 @@ def check_counts(evidence: Evidence, tally: Tally, taken: TakenSeats, map_late_m
         tally.checked += 1
         surely = taken.between(count.t_invoke_s - late_max_s, count.t_end_s)
         gone = places.count_of(of_taken[surely])
-        left = places.count_of(of_seats[first_s > count.t_end_s + evidence.clock_margin_s])
-        tally.chances = (tally.chances or 0) + int(np.count_nonzero(gone))
-        numbers = np.array([shown.get(section, -1) for section in sections], dtype=np.int64)
-        wrong = (numbers >= 0) & (sizes > 0) & ((numbers > sizes - gone) | (numbers < left))
+        until_s = count.t_end_s + evidence.clock_margin_s
+        untouched = (first_s > until_s) & ~tries.between(count.t_invoke_s - late_max_s, until_s)
+        left = places.count_of(of_seats[untouched])
+        numbers = np.array([clamped(shown.get(section, 0)) for section in sections], dtype=np.int64)
+        is_shown = np.array([section in shown for section in sections], dtype=bool)
+        tally.chances = (tally.chances or 0) + int(np.count_nonzero(is_shown & (gone > 0)))
+        wrong = is_shown & (sizes > 0) & ((numbers > sizes - gone) | (numbers < left))
         for at in np.flatnonzero(wrong).tolist():
             if sections[at] not in told:
                 told.add(sections[at])
                 bounds = int(left[at]), int(sizes[at] - gone[at])
-                _report(tally, count, sections[at], int(numbers[at]), bounds)
+                _report(tally, count, sections[at], shown[sections[at]], bounds)
 
 
 def _telling(evidence: Evidence, named: Collection[str | None]) -> Iterator[Operation[CountValue]]:
@@ -94,6 +98,30 @@ class _Places:
         return np.bincount(sections[sections >= 0], minlength=self._sections)
 
 
+class _Tries:
+    """When somebody tried to get each of `seats` and was refused."""
+
+    def __init__(self, evidence: Evidence, seats: Sequence[str]) -> None:
+        number = {seat: at for at, seat in enumerate(seats)}
+        tries = [
+            (one.t_invoke_s, one.t_end_s, number[seat])
+            for error in REFUSED
+            for one in evidence.takings.failed_with(error)
+            for seat in one.value.seats
+            if seat in number
+        ]
+        self._from_s = np.array([t_from_s for t_from_s, _, _ in tries], dtype=np.float64)
+        self._until_s = np.array([t_until_s for _, t_until_s, _ in tries], dtype=np.float64)
+        self._seats = np.array([at for _, _, at in tries], dtype=np.int64)
+        self._count = len(seats)
+
+    def between(self, t_from_s: float, t_to_s: float) -> npt.NDArray[np.bool_]:
+        """Whether there was such a try of each seat at some time of the interval."""
+        found = np.zeros(self._count, dtype=bool)
+        found[self._seats[(self._from_s <= t_to_s) & (self._until_s >= t_from_s)]] = True
+        return found
+
+
 def _heads(seat: str) -> list[str]:
     """What the seat's name may begin with, the longest first."""
     parts = seat.split("-")
@@ -102,9 +130,7 @@ def _heads(seat: str) -> list[str]:
 
 def _first_asked_s(evidence: Evidence, seats: Sequence[str]) -> Floats:
     """When each seat may first have been anybody's: never where nobody asked for it and it is free at rest."""
-    first: dict[str, float] = {}
-    for claim in claims_on_seats(evidence, 0.0):
-        first[claim.seat] = min(claim.t_from_s, first.get(claim.seat, _OPEN_S))
+    first = first_claimed_s(claims_on_seats(evidence, 0.0))
     first |= {seat: _NEVER_S for order in evidence.baseline_orders.values() for seat in order.seats}
     free = {seat for seat, state in evidence.seats if state == "free"}
     unknown = {seat for seat in seats if seat not in free and seat not in first}

@@ -25,7 +25,7 @@ def counts_no_longer(evidence: Evidence, claims: list[SeatClaim], tally: Tally) 
     rules = evidence.rules
     if rules is None or not rules.purchase_limit or evidence.baseline_orders:
         return
-    limit = rules.purchase_limit
+    limit = min(rules.purchase_limit, rules.order_limit or rules.purchase_limit)
     late_s = 0.0 if evidence.on_sale is not None else rules.hold_late_max_s
     back_s = {one.key: one.t_end_s + late_s + evidence.clock_margin_s for one in evidence.releases.ok}
     again = _who_asked_again(evidence, limit)
@@ -50,13 +50,18 @@ def counts_no_longer(evidence: Evidence, claims: list[SeatClaim], tally: Tally) 
 
 
 def _who_asked_again(evidence: Evidence, limit: int) -> dict[str, list[Operation[SeatsValue]]]:
-    """Identity → its holds that were granted or refused for the limit, where they are more than the limit in all."""
+    """Identity → its holds that were granted or refused for the limit, where they are more than the limit in all.
+
+    Of an identity that asked for tickets without seats too nothing is said: those count as well.
+    """
     asked: dict[str, list[Operation[SeatsValue]]] = defaultdict(list)
     repeated = set(evidence.askings.repeated_identities)
     for one in evidence.holds:
         if one.identity in repeated and one.value.seats and (one.ok or one.error == _LIMIT):
             asked[one.identity].append(one)
-    return {who: each for who, each in asked.items() if sum(len(one.value.seats) for one in each) > limit}
+    mixed = {one.identity for one in evidence.holds.naming("pool") if one.value.pool}
+    of_seats = {who: each for who, each in asked.items() if who not in mixed}
+    return {who: each for who, each in of_seats.items() if sum(len(one.value.seats) for one in each) > limit}
 
 
 def _may_have(claim: SeatClaim, one: Operation[SeatsValue], evidence: Evidence) -> bool:

@@ -6,12 +6,12 @@ from typing import Final
 
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
+from harness.audit.seats.late import REFUSED
 from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
 
 TOLD_OFF_MAX_S: Final = 0.5
 """A fan may be told of so much less or more than the declared time to live: answers are rounded, and clocks differ."""
-_REFUSED: Final = ("conflict", "limit")  # a hold that ended so surely took nothing
 
 
 def granted_as_asked(evidence: Evidence) -> Tally:
@@ -72,7 +72,7 @@ class _Attempts:
         first_s = self._first_s.get(key, hold.t_invoke_s)
         if first_s + self._ttl_s < hold.t_invoke_s:
             first_s = hold.t_invoke_s
-        if hold.error not in _REFUSED:
+        if hold.error not in REFUSED:
             self._first_s[key] = first_s
         return first_s
 

@@ -28,7 +28,9 @@ _BESIDE: Final = ("payments", "feed", "postgres", "postgres-replica")
 _OPEN_S: Final = float("inf")
 _NEVER_S: Final = float("-inf")
 _CONFLICT: Final = "conflict"
-_REFUSED: Final = (_CONFLICT, "limit")  # a hold that ended so surely took nothing
+REFUSED: Final = (_CONFLICT, "limit")
+"""A hold, or a purchase where choosing keeps nothing, that ended so surely took nothing."""
+_UNDONE: Final = ("declined", EXPIRED)  # a purchase that ended so kept its seats no longer
 
 
 class SeatClaim(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +40,14 @@ class SeatClaim(msgspec.Struct, frozen=True, gc=False):
     t_from_s: float
     t_until_s: float
     hold: Operation[SeatsValue] | None = None
+
+
+def first_claimed_s(claims: Iterable[SeatClaim]) -> dict[str, float]:
+    """Seat → when somebody may first have had it, of those that anybody may have had."""
+    first_s: dict[str, float] = {}
+    for claim in claims:
+        first_s[claim.seat] = min(claim.t_from_s, first_s.get(claim.seat, _OPEN_S))
+    return first_s
 
 
 class Sighting(msgspec.Struct, frozen=True):
@@ -90,7 +100,8 @@ def no_late_expiry(evidence: Evidence) -> Tally:
 
 
 def claims_on_seats(evidence: Evidence, late_max_s: float) -> list[SeatClaim]:
-    """What may keep each seat from others, by when it begins."""
+    """What may keep each seat from others, by when it begins: holds, or purchases where choosing keeps nothing, and
+    orders that no fan paid for."""
     return sorted(_claims(evidence, late_max_s), key=lambda claim: claim.t_from_s)
 
 
@@ -104,13 +115,17 @@ def _claims(evidence: Evidence, late_max_s: float) -> Iterator[SeatClaim]:
     }
     kept_until_s = _kept_for_payments(evidence, late_max_s, due_s)
     for hold in map(evidence.timed, evidence.holds):
-        if hold.error in _REFUSED:
+        if hold.error in REFUSED:
             continue
         until_s = _OPEN_S
         if hold.ok and hold.value.ttl_s is not None:
             until_s = max(due_s[hold.key], kept_until_s.get(hold.key, _NEVER_S))
         for seat in hold.value.seats:
             yield SeatClaim(seat, hold.t_invoke_s, until_s, hold)
+    for buy in evidence.takings if evidence.keeps_nothing else ():
+        until_s = buy.t_end_s + late_max_s if buy.error in _UNDONE else _OPEN_S
+        for seat in buy.value.seats if buy.error not in REFUSED else ():
+            yield SeatClaim(seat, buy.t_invoke_s, until_s, buy)
     keys = {pay.key for pay in evidence.pays}
     for order in evidence.orders.values():
         if order.idempotency_key not in keys:

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from harness.audit.history import Evidence, Order
+from harness.audit.history import Evidence, Order, PoolAtRest
 from harness.audit.operations import Operation, SeatsValue
 from harness.audit.seats.claims import promises
 
@@ -94,6 +94,51 @@ def asked(evidence: Evidence) -> Iterator[Asked]:
         if hold.ok and hold.key not in paid and value.ttl_s is not None:
             until_s = min(hold.t_end_s + value.ttl_s + late_max_s, given_back_s.get(hold.key, _OPEN_S))
         yield Asked(hold, value.pool, value.tickets, until_s)
+
+
+def untouched_until_s(evidence: Evidence) -> dict[str, float]:
+    """Pool → until when some of the tickets that are free at rest surely were left, of pools that show them.
+
+    Free at rest is what nobody asked for, and what was given back. All that was asked for by an instant and that no
+    confirmed order has may have been given back since; so may what was held or sold before the release, or that no fan
+    paid for. What was added to the pool meanwhile may have been added at the very end.
+    """
+    found: dict[str, float] = {}
+    bought, paid = bought_with(evidence), {pay.key for pay in evidence.pays}
+    wanted = sorted(asked(evidence), key=lambda one: one.hold.t_invoke_s)
+    others = [*evidence.baseline_orders.values()]
+    others += [one for one in evidence.orders.values() if one.idempotency_key not in paid and one.state not in LIVE]
+    for pool, rest in evidence.stock_at_rest.items():
+        left = (rest.free or 0) - _added(evidence, rest) - sum(dict(order.pools).get(pool, 0) for order in others)
+        left -= evidence.baseline_stock[pool].held or 0 if pool in evidence.baseline_stock else 0
+        if left <= 0:
+            continue
+        found[pool] = _OPEN_S
+        for one in wanted:
+            if one.pool != pool or one.refused:
+                continue
+            order = bought.get(one.hold.key)
+            left -= max(0, one.tickets - dict(order.pools).get(pool, 0)) if order else one.tickets
+            if left <= 0:
+                found[pool] = one.hold.t_invoke_s
+                break
+    return found
+
+
+def _added(evidence: Evidence, rest: PoolAtRest) -> int:
+    """How many tickets the pool has at rest beyond those of before the release, or those that are declared."""
+    declared = evidence.rules.stock.get(rest.pool) if evidence.rules else None
+    before = evidence.baseline_stock.get(rest.pool)
+    counted = None if before is None else _total(before)
+    had = counted if counted is not None else declared
+    has = _total(rest)
+    return 0 if had is None or has is None else max(0, has - had)
+
+
+def _total(pool: PoolAtRest) -> int | None:
+    """All tickets of the pool; null where it does not show them all."""
+    shown = (pool.free, pool.held, pool.sold)
+    return None if None in shown else sum(one or 0 for one in shown)
 
 
 def _purchases(evidence: Evidence) -> Iterator[Asked]:

@@ -45,6 +45,21 @@ def hold(
     builder.operation(fan, "hold", key, value, t_s, t_s + 0.1, outcome, error, identity=identity)
 
 
+def own(builder: RunBuilder, **rules: object) -> RunBuilder:
+    """The same sale on a platform of somebody's own, which promises this."""
+    return builder.changed(
+        stack="https://tickets.example", scenario=builder.run.scenario | {"platform": {"rules": rules}}
+    )
+
+
+def pay(builder: RunBuilder, fan: int, t_s: float, seats: tuple[str, ...], error: str = "", hold_id: str = "") -> None:
+    """Confirmed where there is no error; answered 0.1 s later."""
+    value: dict[str, object] = {"hold_id": hold_id, "seats": list(seats)}
+    number = len(builder.tables["operations"])
+    value |= {} if error else {"order_id": f"o-{number}", "state": "confirmed"}
+    builder.operation(fan, "pay", f"k-{number}", value, t_s, t_s + 0.1, "fail" if error else "ok", error)
+
+
 def enter(builder: RunBuilder, fan: int, t_s: float, error: str = "", *, outcome: str = "") -> None:
     value = {} if error else {"admission_no": fan, "epoch": "e"}
     outcome = outcome or ("fail" if error else "ok")
@@ -82,7 +97,7 @@ def test_conflicts_against_the_definition(asks: list[tuple[float, int, list[str]
         hold(builder, fan, t_s, tuple(seats), error)
         others = [one for at, one in enumerate(asks) if at != number]
         had = {seat for begun_s, _, of, no in others if not no and begun_s <= t_s + 0.1 for seat in of}
-        rival = {s for u, who, of, no in others if no and who != fan and abs(u - t_s) <= 0.1 + 1e-9 for s in of}
+        rival = {s for u, _, of, no in others if no and abs(u - t_s) <= 0.1 + 1e-9 for s in of}
         wrong += bool(error) and not (had | rival) & set(seats)
     assert refused(builder).violations_total == wrong
 
@@ -239,3 +254,157 @@ def test_sold_out_is_told_only_when_every_seat_had_been_asked_for(
     assert (result.chances, result.violations_total) == (2, int(false))
     if false:
         assert result.violations[0].summary.startswith("fan-0009 was told that nothing is left, and nobody had asked")
+
+
+FIVE = tuple(f"7-A-{number}" for number in range(1, 6))
+
+
+@pytest.mark.parametrize(
+    ("rules", "asked", "status"),
+    [
+        ({"purchase_limit": 4}, 4, Status.VIOLATED),
+        ({"purchase_limit": 4}, 5, Status.HELD),
+        ({"purchase_limit": 6, "order_limit": 4}, 4, Status.VIOLATED),
+        ({"purchase_limit": 6, "order_limit": 4}, 5, Status.HELD),  # no order may have so many
+        ({"purchase_limit": 4, "order_limit": 6}, 5, Status.HELD),
+        ({"purchase_limit": 6, "order_limit": 0}, 5, Status.VIOLATED),
+    ],
+)
+def test_a_request_over_the_limit_of_one_order_may_be_refused(
+    rules: dict[str, int], asked: int, status: Status
+) -> None:
+    builder = own(sale(), **rules)
+    hold(builder, 1, 1.0, FIVE[:asked], "limit")
+    assert refused(builder).status is status
+
+
+def test_what_a_fan_has_chosen_counts_for_the_limit_of_one_order_and_what_they_bought_does_not() -> None:
+    builder = own(sale(), purchase_limit=8, order_limit=4)
+    hold(builder, 1, 1.0, FIVE[:3])
+    hold(builder, 1, 2.0, SEATS[:2], "limit")
+    assert refused(builder).status is Status.HELD
+    pay(builder, 1, 1.2, FIVE[:3], hold_id="h-0")
+    assert refused(builder).status is Status.VIOLATED
+
+
+def test_tickets_without_seats_count_for_the_limit_too() -> None:
+    builder = own(sale(), purchase_limit=4)
+    hold(builder, 1, 2.0, SEATS[:2], "limit")
+    assert refused(builder).status is Status.VIOLATED
+    builder.operation(1, "hold", "h", {"pool": "standing", "quantity": 3, "ttl_s": TTL_S}, 1.0, 1.1)
+    assert refused(builder).status is Status.HELD
+
+
+def test_fans_who_bought_before_the_release_excuse_nobody_else() -> None:
+    builder = sale()
+    row = {"order_id": "old", "fan": "fan-0002", "seat": "9-9-9", "state": "confirmed", "amount_cents": 1}
+    builder.tables["baseline_orders"].append(row | {"idempotency_key": "x"})
+    hold(builder, 2, 2.0, SEATS, "limit")
+    hold(builder, 3, 2.0, SEATS, "limit")
+    assert [one.history[0].actor for one in refused(builder).violations] == ["fan-0003"]
+
+
+def test_tickets_of_before_that_the_export_gives_nobody_may_be_anybodys() -> None:
+    builder = sale()
+    row = {"order_id": "old", "fan": "", "seat": "9-9-9", "state": "confirmed", "amount_cents": 1}
+    builder.tables["baseline_orders"].append(row | {"idempotency_key": "x"})
+    hold(builder, 3, 2.0, SEATS, "limit")
+    assert refused(builder).violations_total == 1
+    builder.tables["baseline_orders"].append(row | {"order_id": "older", "seat": "9-9-8", "idempotency_key": "y"})
+    assert refused(builder).status is Status.HELD
+
+
+def unreserved() -> RunBuilder:
+    """A platform of somebody's own whose baskets keep nothing."""
+    builder = own(sale(), purchase_limit=LIMIT)
+    return builder.changed(capabilities=("no_hold", "seats", "order_export"))
+
+
+def test_where_choosing_keeps_nothing_what_was_bought_explains_a_refusal() -> None:
+    builder = unreserved()
+    pay(builder, 1, 5.0, SEATS[:2], "limit")
+    pay(builder, 2, 8.0, SEATS[:1], "conflict")
+    assert refused(builder).violations_total == 2
+    pay(builder, 1, 1.0, FIVE[:3])
+    pay(builder, 3, 2.0, SEATS[:1])
+    assert (refused(builder).status, refused(builder).chances) == (Status.HELD, 2)
+
+
+@pytest.mark.parametrize("error", ["conflict", "limit"])
+@pytest.mark.parametrize("other", [1, 2], ids=["the fan's own", "somebody else's"])
+def test_another_request_for_the_seat_that_was_under_way_may_have_kept_it(other: int, error: str) -> None:
+    builder = sale()
+    hold(builder, 1, 1.0, SEATS[:1], "conflict")
+    assert refused(builder).status is Status.VIOLATED
+    hold(builder, other, 1.05, (*FIVE, *SEATS[:1]), error)
+    hold(builder, 9, 1.0, FIVE)
+    assert refused(builder).status is Status.HELD
+
+
+def test_a_request_that_was_under_way_by_another_clock_may_have_kept_the_seat() -> None:
+    builder = sale()
+    hold(builder, 1, 1.0, SEATS[:1], "conflict")
+    hold(builder, 2, 1.13, SEATS[:1], "conflict")
+    assert refused(builder).violations_total == 2
+    assert refused(with_uncertain_clocks(builder, 20.0)).status is Status.HELD
+
+
+def test_seats_of_which_nothing_is_known_make_no_chance_of_being_told_that_nothing_is_left() -> None:
+    builder = sale(on_sale=())
+    enter(builder, 1, 1.0)
+    told_sold_out(builder, 9, 5.0)
+    assert (refused(builder).status, refused(builder).chances) == (Status.HELD, 1)
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_a_platform_of_ones_own_that_says_sold_out_while_its_own_export_shows_a_free_seat(given_back: bool) -> None:
+    builder = own(sale(), purchase_limit=LIMIT)
+    for fan, seat in enumerate(SEATS if given_back else SEATS[:2]):
+        hold(builder, fan, 1.0, (seat,))
+    told_sold_out(builder, 9, 5.0)
+    assert refused(builder).violations_total == (0 if given_back else 1)
+    restless = builder.changed(at_rest=False)
+    assert refused(restless).violations_total == 0
+
+
+@pytest.mark.parametrize(
+    ("free", "before", "bought", "lies"),
+    [
+        (3, None, 0, False),  # so many were asked for, and may have been given back
+        (4, None, 0, True),
+        (1, None, 3, True),
+        (1, None, 2, False),
+        (4, 20, 0, True),
+        (4, 19, 0, False),  # one was added, perhaps at the very end
+    ],
+)
+def test_sold_out_while_tickets_are_free_at_rest_that_nobody_gave_back(
+    free: int, before: int | None, bought: int, lies: bool
+) -> None:
+    builder = own(sale(on_sale=()), purchase_limit=LIMIT)
+    builder.operation(1, "hold", "h", {"pool": "floor", "quantity": 3, "ttl_s": TTL_S}, 1.0, 1.1)
+    if bought:
+        value = {"hold_id": "h", "pool": "floor", "quantity": bought, "order_id": "o", "state": "confirmed"}
+        builder.operation(1, "pay", "k", value, 2.0, 2.1)
+        row = {"order_id": "o", "fan": "fan-0001", "seat": "", "pool": "floor", "quantity": bought, "amount_cents": 1}
+        builder.tables["final_orders"].append(row | {"state": "confirmed", "idempotency_key": "k"})
+    builder.tables["final_stock"].append({"pool": "floor", "free": free, "held": 0, "sold": 20 - free})
+    if before is not None:
+        builder.tables["baseline_stock"].append({"pool": "floor", "free": before, "held": 0, "sold": 0})
+    told_sold_out(builder, 9, 5.0)
+    assert refused(builder).violations_total == int(lies)
+    if lies:
+        assert refused(builder).violations[0].summary.endswith("and nobody had asked for tickets of floor by then")
+
+
+@pytest.mark.parametrize(("code", "one_each"), [("c0de", 0), ("", 1)], ids=["a code", "an identity"])
+def test_a_ticket_whose_place_went_to_another_fan_may_be_called_used(code: str, one_each: int) -> None:
+    builder = sale()
+    rules = builder.run.scenario["on_sale"] | {"places_per_identity": one_each}
+    builder.changed(scenario=builder.run.scenario | {"on_sale": rules})
+    value = {"position": None, "epoch": "", "parked": True} | ({"code": code} if code else {})
+    builder.operation(1, "join", "fan-0001", value, 0.0, 0.1, identity="ann")
+    builder.operation(1, "enter", "fan-0001", {}, 5.0, 5.1, "fail", "used", identity="ann")
+    assert refused(builder).status is Status.VIOLATED
+    builder.operation(2, "join", "fan-0002", value, 0.5, 0.6, identity="ben" if code else "ann")
+    assert refused(builder).status is Status.HELD

@@ -117,3 +117,22 @@ def test_what_was_bought_counts_for_ever() -> None:
     builder.operation(1, "pay", "k", paid, 1.0, 1.1, identity="ann")
     hold(builder, 1, 2.0, ROW[:1], "limit")
     assert found(builder).violations_total == 0
+
+
+def given_back(**rules: int) -> RunBuilder:
+    """On a platform of somebody's own: three seats are held, given back, and asked for again in vain."""
+    builder = empty().changed(stack="https://tickets.example")
+    builder.changed(scenario=builder.run.scenario | {"platform": {"rules": rules}})
+    release(builder, 1, 1.0, hold(builder, 1, 0.0, ROW[:3]), ROW[:3])
+    hold(builder, 1, 8.0, ROW[:3], "limit")
+    return builder
+
+
+def test_what_an_order_limit_or_tickets_without_seats_explain_was_no_wrong_count() -> None:
+    assert found(given_back(purchase_limit=4)).violations_total == 1
+    assert found(given_back(purchase_limit=4, order_limit=3)).violations_total == 1
+    assert found(given_back(purchase_limit=4, order_limit=2)).violations_total == 0
+    builder = given_back(purchase_limit=4)
+    value = {"pool": "standing", "quantity": 2, "ttl_s": TTL_S}
+    builder.operation(1, "hold", "h", value, 2.0, 2.1, identity="ann")
+    assert found(builder).violations_total == 0

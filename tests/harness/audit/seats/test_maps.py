@@ -246,3 +246,46 @@ def test_few_maps_are_marked_stale_while_nothing_is_broken(stale: int, status: S
     for number in range(15):
         looked(builder, 3.5 + number / 10, 3, stale=number < stale)
     assert honest(builder).status is status
+
+
+@pytest.mark.parametrize(
+    ("free", "problem"),
+    [
+        (-5, "section 101 was shown to fan-0009 with -5 free seats, and at least 7 were"),
+        (10**25, f"section 101 was shown to fan-0009 with {10**25} free seats, and at most 7 were"),
+    ],
+)
+def test_counts_that_cannot_be_are_no_counts_that_are_missing(free: int, problem: str) -> None:
+    builder = with_layout(sale())
+    held(builder, 1, 3, 2.0)
+    counted(builder, 4.5, free)
+    assert [one.summary for one in honest(builder).violations] == [problem]
+
+
+def test_a_section_that_a_count_leaves_out_is_no_chance() -> None:
+    builder = with_layout(sale())
+    held(builder, 1, 3, 2.0)
+    builder.operation(9, "count", "", {"counts": "a", "free": {"101": SEATS}}, 1.0, 1.03)
+    builder.operation(9, "count", "", {"counts": "b", "free": {"102": 4}}, 4.5, 4.53)
+    assert (honest(builder).status, honest(builder).chances) == (Status.NOT_EXERCISED, 0)
+    builder.operation(9, "count", "", {"counts": "c", "free": {"101": SEATS - 1}}, 5.5, 5.53)
+    assert honest(builder).chances == 1
+
+
+@pytest.mark.parametrize(("t_s", "kept"), [(4.0, True), (2.5, True), (0.5, False)])
+def test_a_seat_that_somebody_was_being_refused_may_be_counted_as_taken(t_s: float, kept: bool) -> None:
+    builder = with_layout(sale())
+    held(builder, 1, 3, 1.0)
+    builder.operation(2, "hold", "", {"seats": ["101-A-3", "101-A-4"]}, t_s, t_s + 0.6, "fail", "conflict")
+    counted(builder, 4.5, SEATS - 2)
+    assert (honest(builder).status is Status.HELD) is kept
+
+
+def test_where_choosing_keeps_nothing_purchases_explain_counts() -> None:
+    builder = with_layout(sale())
+    builder.changed(capabilities=("no_hold", "seats", "order_export"))
+    value = {"seats": ["101-A-3"], "order_id": "o", "state": "confirmed"}
+    builder.operation(1, "pay", "k", value, 2.0, 2.1)
+    builder.operation(2, "pay", "k2", value | {"seats": ["101-A-4"]}, 2.0, None, "unknown", "timeout")
+    counted(builder, 4.5, SEATS - 2)
+    assert (honest(builder).status, honest(builder).chances) == (Status.HELD, 1)
