@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.specification import experiment
-from harness.cli.judge import judge_record
-from harness.cli.verdicts import judge
+from harness.cli.judge import Judged, judge_record
 from harness.errors import ExitCode, InputError
 from harness.judging.gate import Decided, decide, differences
-from harness.record import seal_key
+from harness.record import seal_key, versions
 from harness.record.paths import RunPaths
 from harness.record.reader import Record
 from harness.record.verdict import Decision
+from reports import json_document
 from tests.builders import OBJECTIVES, RunBuilder
 
 ROOT = Path(__file__).parents[3]
@@ -56,14 +56,16 @@ def paired(root: Path) -> RunPaths:
     """A treatment with its control below it, judged."""
     control = sound()
     control.changed(run_id=f"{control.run.run_id}/control").write(root / "control")
-    broken().changed(command=("gatecrash", "rehearse", "--paired")).write(root)
-    judge(root)
-    return RunPaths(root=root)
+    return judged(root, broken().changed(command=("gatecrash", "rehearse", "--paired")))
 
 
 def judged(root: Path, builder: RunBuilder | None = None) -> RunPaths:
+    """Written and judged, without the reports that the gate does not read."""
     paths = (builder or sound()).write(root)
-    judge(root)
+    found: Judged | None = judge_record(root)
+    while found is not None:
+        found.record.paths.verdict.write_text(json_document.render(found.verdict))
+        found = found.control
     return paths
 
 
@@ -221,38 +223,47 @@ def test_a_control_that_changed_since_is_refused(tmp_path: Path) -> None:
     assert "verdict.json" in refusal(paths.root)
 
 
-@pytest.mark.parametrize(
-    "build", [sound, broken, lambda: sound().double_sell(), lambda: sound().changed(complete=False)]
-)
-def test_the_same_record_gives_the_same_bytes_in_any_process_and_place(
-    tmp_path: Path, build: Callable[[], RunBuilder]
-) -> None:
-    run = tmp_path / "run"
-    build().write(run)
-    shutil.copytree(run, tmp_path / "elsewhere" / "copy")
-    found = {judged_by_another(run, "1"), judged_by_another(tmp_path / "elsewhere" / "copy", "2")}
-    assert len(found) == 1
+def test_the_same_record_gives_the_same_bytes_in_any_process_and_place(tmp_path: Path) -> None:
+    """Also of a paired run, even when its control is broken."""
+    here = tmp_path / "here"
+    builders = {
+        "sound": sound(),
+        "broken": broken(),
+        "double-sell": sound().double_sell(),
+        "incomplete": sound().changed(complete=False),
+    }
+    for name, builder in builders.items():
+        builder.write(here / name)
+    paired(here / "paired")
+    without_control = paired(here / "without-control").control
+    without_control.faults.unlink()
+    without_control.run.write_text("{")
+    runs = [*builders, "paired", "without-control"]
+    shutil.copytree(here, tmp_path / "else" / "where")
+    one, other = judged_by_another(here, runs, "1"), judged_by_another(tmp_path / "else" / "where", runs, "2")
+    assert one == other
+    assert len(set(one)) == len(runs)
 
 
-def test_a_paired_run_gives_the_same_bytes_in_any_place_even_when_its_control_is_broken(tmp_path: Path) -> None:
-    paths = paired(tmp_path / "run")
-    for name in ("whole", "broken"):
-        shutil.copytree(paths.root, tmp_path / name / "copy")
-        assert judged_by_another(paths.root, "1") == judged_by_another(tmp_path / name / "copy", "2")
-        paths.control.faults.unlink(missing_ok=True)
-        paths.control.run.write_text("{")
-
-
-def judged_by_another(run: Path, hash_seed: str) -> bytes:
-    """What `gatecrash report` writes there, started in the directory above it."""
+def judged_by_another(folder: Path, runs: list[str], hash_seed: str) -> list[bytes]:
+    """The verdicts that another process gives on the runs in that folder."""
     subprocess.run(
-        [sys.executable, "-m", "harness", "report", run.name],
+        [sys.executable, "-c", _JUDGES, *runs],
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed},
-        cwd=run.parent,
-        capture_output=True,
-        check=False,
+        cwd=folder,
+        check=True,
     )
-    return RunPaths(root=run).verdict.read_bytes()
+    return [RunPaths(root=folder / run).verdict.read_bytes() for run in runs]
+
+
+_JUDGES = """
+import sys
+from pathlib import Path
+from harness.cli.judge import judge_record
+from reports import json_document
+for run in map(Path, sys.argv[1:]):
+    (run / "verdict.json").write_text(json_document.render(judge_record(run).verdict))
+"""
 
 
 @pytest.mark.parametrize("judged_by", ["0.0.1 0123456789ab", "", "\\u001b[2J\\n::error::x"])
@@ -283,15 +294,13 @@ def test_a_verdict_of_another_gatecrash_counts_where_the_record_gives_the_same(t
 
 def judged_by_name(root: Path, judged_by: str) -> RunPaths:
     paths = judged(root, slow())
-    own = judge_record(paths.root).verdict.judged_by
-    edit(paths, f'"judged_by": "{own}"', f'"judged_by": "{judged_by}"')
+    edit(paths, f'"judged_by": "{versions.judging()}"', f'"judged_by": "{judged_by}"')
     return paths
 
 
 def test_a_verdict_without_a_judge_passes_as_no_verdict_alone(tmp_path: Path) -> None:
     paths = judged(tmp_path)
-    own = judge_record(paths.root).verdict.judged_by
-    edit(paths, f'"judged_by": "{own}"', '"judged_by": ""')
+    edit(paths, f'"judged_by": "{versions.judging()}"', '"judged_by": ""')
     assert gate(paths.root).exit_code == ExitCode.READY
     edit(paths, '"verdict": "READY"', '"verdict": "NO VERDICT"')
     decided = gate(paths.root)
@@ -321,8 +330,7 @@ def test_with_a_key_an_edited_verdict_of_another_gatecrash_is_refused_as_well(
     paths = judged(tmp_path, slow())
     assert '"seal": "hmac-sha256:' in paths.verdict.read_text()
     assert gate(paths.root).exit_code == ExitCode.NOT_READY
-    own = judge_record(paths.root).verdict.judged_by
-    edit(paths, f'"judged_by": "{own}"', '"judged_by": "0.0.1"')
+    edit(paths, f'"judged_by": "{versions.judging()}"', '"judged_by": "0.0.1"')
     assert "it was sealed with another key, or has changed since the verdict was given" in refusal(paths.root)
 
 

@@ -16,7 +16,7 @@ LIMITS = GeneratorLimits()
 SOUND = Health(loop_lag_ms_p99=3.0, cpu_percent_max=40.0, fds_ratio_max=0.1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def load() -> LoadSummary:
     load = RunBuilder(fans=1000, spectators=0, faulty=False, admission_rate_per_s=100).run.load
     return msgspec.structs.replace(load, requests_sent=10_000, samples_recorded=10_000)
