@@ -20,6 +20,7 @@ The parts of a file: faults in `chaos.specification.fault`, canaries and guards 
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -215,8 +216,12 @@ def names() -> list[str]:
 
 def shipped(*, containers: bool) -> list[Experiment]:
     """The shipped experiments that a stack can carry out; `containers`: its parts run in containers."""
-    every = [load(name) for name in names()]
-    return [one for one in every if containers or not one.needs_containers]
+    return [one for one in _shipped() if containers or not one.needs_containers]
+
+
+@cache
+def _shipped() -> tuple[Experiment, ...]:
+    return tuple(_read(FOLDER / f"{name}.yaml") for name in names())
 
 
 def load(name_or_path: str | Path) -> Experiment:
