@@ -389,6 +389,14 @@ class LimitsPasses(Protocol):
 
 
 @runtime_checkable
+class Glances(Protocol):
+    """A spectator's session that can look at the whole state and leave. Sessions need not."""
+
+    def glance(self) -> int:
+        """Record what the feed tells who has just come, up to a whole state; returns how many seats are not free."""
+
+
+@runtime_checkable
 class LooksUpAsFans(Protocol):
     """A platform where an order is shown to the browser that bought it: each worker looks up those of its own fans."""
 

@@ -13,11 +13,12 @@ from typing import Final
 import gevent
 from msgspec.structs import replace
 
-from harness.platform import Call, FanSession, LimitsPasses, Person, Platform, SeatMap, Venue
+from harness.platform import Call, Capability, FanSession, LimitsPasses, Person, Platform, SeatMap, Venue
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.barrier import Barrier
 from harness.swarm.users.plan import Dice, ProbePlan
 from scenarios.late_payer import LatePayer
+from scenarios.newcomer import Newcomer
 from scenarios.returner import Returner
 from scenarios.seat_choice import free_blocks
 
@@ -44,7 +45,7 @@ class Probe:
         session = self._platform.probe_session(person)
         if session is None:
             return
-        others: list[LatePayer | Returner] = []
+        others: list[LatePayer | Newcomer | Returner] = []
         going: list[gevent.Greenlet] = []
         try:
             others += self._others(person)
@@ -58,7 +59,7 @@ class Probe:
             for other in others:
                 other.close()
 
-    def _others(self, person: Person) -> Iterator[LatePayer | Returner]:
+    def _others(self, person: Person) -> Iterator[LatePayer | Newcomer | Returner]:
         """Who does beside the probe what fans do not."""
         plan, platform = self._plan, self._platform
         if plan.pays_late:
@@ -66,6 +67,9 @@ class Probe:
         if plan.gives_back and isinstance(platform, LimitsPasses):
             actor = f"{person.actor}-back"
             yield Returner(platform, replace(person, actor=actor, identity=actor), plan.gives_back)
+        if plan.comes_anew and Capability.FEED in platform.capabilities:
+            actor = f"{person.actor}-new"
+            yield Newcomer(platform, replace(person, actor=actor, identity=actor))
 
     def _look_on(self, session: FanSession, venue: Venue | None, t0: ReleaseInstant) -> None:
         """Each look has its instant: one that comes late because the one before was slow counts as late."""

@@ -20,6 +20,7 @@ from harness.audit.history import SEAT_STATES, Evidence
 from harness.audit.operations import Operation, SeatsValue
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest
+from harness.record.schema import PROBE_ACTOR
 
 Ints = npt.NDArray[np.int64]
 _LATE_MAX_S: Final = 5.0  # in undisturbed times a change that is not with a follower by then does not come any more
@@ -215,7 +216,8 @@ def left_behind(evidence: Evidence, stream: pa.Table) -> str:
     behind = [
         event
         for event in _made(stream.take(pa.array(ends)))
-        if gone_s.get(event.actor, event.t_s - 1.0) < event.t_s < long_s
+        if not event.actor.startswith(PROBE_ACTOR)  # who only looks in
+        and gone_s.get(event.actor, event.t_s - 1.0) < event.t_s < long_s
         and (event.seq or 0) < (newest.get(event.epoch) or 0)
     ]
     if not behind:

@@ -6,6 +6,7 @@ does: a refusal's wish is in the answer, and that of a close is waited for befor
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Annotated, Final
@@ -109,6 +110,16 @@ class ReferenceSpectatorSession:
         self._not_before_s = lost_s + (self._socket.retry_after_s or 0.0)
         self._socket.close()
         return error
+
+    def glance(self) -> int:
+        """Note what comes up to a snapshot; who leaves then was not dropped, so no disconnect is noted."""
+        with suppress(CallFailed, msgspec.DecodeError):
+            while (message := self._socket.receive()) is not None:
+                told = _decode(message)
+                self._take(told)
+                if isinstance(told, Snapshot):
+                    return len(told.seats)
+        return 0
 
     def close(self) -> None:
         """Drop the feed."""

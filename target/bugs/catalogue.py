@@ -382,6 +382,12 @@ _ALL: Final = (
         seat_log=parts.StutteringSeatLog,
     ),
     Bug(
+        "snapshot_behind",
+        "feed_gap_free",
+        "snapshots of the feed lack the newest change",
+        seat_log=parts.ForwardSeatLog,
+    ),
+    Bug(
         "stale_map",
         "seat_conservation",
         "the seat map is read once and shown as fresh from then on",

@@ -438,6 +438,24 @@ class StutteringSeatLog(SeatLog):
         return messages if change.seq % EVERY else (*messages, text(change))
 
 
+class ForwardSeatLog(SeatLog):
+    """Shows the seat of the newest change as free in its snapshots."""
+
+    _newest = ""
+
+    def append(self, change: SeatChange) -> tuple[str, ...]:
+        """See the class."""
+        self._newest = change.seat
+        return super().append(change)
+
+    def _take_snapshot(self, now_s: float) -> None:
+        states = bytes(self._states)
+        if self._newest:
+            self._states[self._index[self._newest]] = ord(SEAT_FREE)
+        super()._take_snapshot(now_s)
+        self._states[:] = states
+
+
 class TwiceCharging(PaymentsClient):
     """Charges once for the order and once more without reason. Shares the connections of the `real` client."""
 

@@ -18,6 +18,7 @@ from harness.swarm.users.barrier import Barrier
 from harness.swarm.users.plan import probe_plan
 from scenarios.probe import Probe
 from scenarios.reference.platform import ReferencePlatform
+from tests.harness.swarm.client.test_websocket import accept, frame
 from tests.harness.swarm.scripted_server import Asked, ScriptedServer, response, serving
 
 ALWAYS: tuple[tuple[float, float], ...] = ((-60.0, 600.0),)
@@ -63,13 +64,15 @@ def probing(
     admin: bool = True,
     pays_late: bool = False,
     gives_back: int = 0,
+    comes_anew: bool = False,
 ) -> Iterator[tuple[ScriptedServer, Recorder, gevent.Greenlet]]:
     """A probe that is let go at once."""
     with serving(script) as server:
         recorder, barrier = Recorder(1), Barrier()
         own = {"admin": server.url, "admin_token": "secret"} if admin else {}
-        platform = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="game-1", **own), recorder)
-        plan = probe_plan(7, 1, 100, refused_s, pays_late=pays_late, gives_back=gives_back)
+        feeds = tuple(f"{server.url.replace('http', 'ws', 1)}/{node}" for node in ("one", "two"))
+        platform = ReferencePlatform(Addresses(booking=server.url, feeds=feeds, event="game-1", **own), recorder)
+        plan = probe_plan(7, 1, 100, refused_s, pays_late=pays_late, gives_back=gives_back, comes_anew=comes_anew)
         going = gevent.spawn(Probe(platform, barrier, plan).go)
         barrier.release_at(ReleaseInstant(monotonic(), time()))
         try:
@@ -161,6 +164,24 @@ def test_a_returner_asks_for_as_many_again_after_it_gave_them_back_did_not_pay_a
     done = [one.target.rpartition("/")[2] for one in asked]
     assert done[:7] == ["holds", "h.1", "holds", "orders", "h.1", "holds", "holds"]
     assert json.loads(asked[3].body)["card"] == "declined"
+
+
+def test_a_newcomer_opens_the_feed_anew_at_each_node_in_turn() -> None:
+    def script(asked: Asked) -> Iterable[bytes]:
+        if not asked.target.startswith(("/one/", "/two/")):
+            return shop(lambda: said(503, {}))(asked)
+        told = {"type": "snapshot", "at": 1.0, "epoch": "e", "seq": 7, "seats": {"9-A-2": 2}}
+        return [accept(asked) + frame(json.dumps(told).encode())]
+
+    with probing(script, comes_anew=True) as (server, recorder, _):
+        until(lambda: sum("/feed/" in asked.target for asked in list(server.asked)) == 2)
+        until(lambda: len(recorder.buffers["events"].rows) >= 6)
+    followed = [asked.target for asked in server.asked if "/feed/" in asked.target]
+    assert sorted(followed) == ["/one/feed/game-1", "/two/feed/game-1"]
+    seen = [(row["actor"], row["event"], row["seq"]) for row in rows(recorder, "events")]
+    assert seen == [
+        (f"{PROBE_ACTOR}1-new", event, seq) for event, seq in 2 * (("connect", None), ("snapshot", 7), ("seat", 7))
+    ]
 
 
 def test_without_an_operators_access_there_is_no_probe() -> None:

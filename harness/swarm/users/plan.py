@@ -106,6 +106,7 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `refused_holds_s`: see `harness.swarm.messaging.protocol.SwarmSpec`. `pays_late`: once, for a hold that is over.
     `gives_back`: holds so many seats, the purchase limit, gives them back and asks for as many again; 0: not.
+    `comes_anew`: to the feed of seats, all the time.
     """
 
     number: int
@@ -115,6 +116,7 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
     rolls: tuple[float, ...]
     pays_late: bool = False
     gives_back: int = 0
+    comes_anew: bool = False
 
 
 def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
@@ -218,8 +220,9 @@ def probe_plan(
     *,
     pays_late: bool = False,
     gives_back: int = 0,
+    comes_anew: bool = False,
 ) -> ProbePlan:
-    """The plan of probe number `number` (1, 2 …) of so many. The first of them `pays_late` and `gives_back`."""
+    """The plan of probe number `number` (1, 2 …) of so many. The last three are for the first of them."""
     return ProbePlan(
         number=number,
         actor=f"{PROBE_ACTOR}{number}",
@@ -228,6 +231,7 @@ def probe_plan(
         rolls=_rolls(Random(f"probe:{seed}:{number}")),
         pays_late=pays_late and number == 1,
         gives_back=gives_back if number == 1 else 0,
+        comes_anew=comes_anew and number == 1,
     )
 
 

@@ -247,6 +247,15 @@ def test_followers_who_hear_nothing_more_while_others_do() -> None:
     assert "1 followers heard nothing more, as spectator-0060" in result.reason
 
 
+def test_a_probe_that_has_looked_at_the_feed_and_left_was_not_left_behind() -> None:
+    builder = RunBuilder(faulty=False)
+    events = builder.tables["events"]
+    first = next(row for row in events if (row["stream"], row["event"]) == ("feed", "snapshot"))
+    seen = [row for row in events if row["actor"] == first["actor"] and row["seq"] == first["seq"]]
+    events += [row | {"actor": "probe-1-new", "kind": "probe", "user": -3} for row in seen]
+    assert verdict(builder).verdict is Decision.READY
+
+
 def test_no_fault_excuses_that_operations_are_missing() -> None:
     builder = RunBuilder()
     first, *rest = builder.fault_results()

@@ -77,3 +77,38 @@ def test_a_feed_that_is_silent_from_the_start_is_no_feed() -> None:
         session.close()
     assert (answer.outcome, answer.error) == (Outcome.UNKNOWN, "timeout")
     assert "events" not in recorder.take(ReleaseInstant(0.0, 0.0))
+
+
+def test_a_glance_ends_with_the_whole_state_and_is_no_drop() -> None:
+    state = told("snapshot", epoch="e", seq=7, seats={"S-1": 1, "S-2": 2})
+
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        return [accept(asked) + told("score") + state + seat(8), Hang()]
+
+    recorder = Recorder(1)
+    with serving(script) as server:
+        feed = server.url.replace("http", "ws", 1)
+        session = ReferenceSpectatorSession(recorder, SPECTATOR, (feed,), "game-1", ClientLimits(idle_s=30.0))
+        assert session.connect(now()).outcome is Outcome.OK
+        assert session.glance() == 2
+        session.close()
+    events = recorder.take(ReleaseInstant(0.0, 0.0))["events"].to_pylist()
+    assert [(row["event"], row["seq"], row["value"], row["key"]) for row in events] == [
+        ("connect", None, None, ""),
+        ("score", None, None, ""),
+        ("snapshot", 7, 2, ""),
+        ("seat", 7, 1, "S-1"),
+        ("seat", 7, 2, "S-2"),
+    ]
+
+
+def test_a_glance_at_a_feed_that_drops_shows_nothing() -> None:
+    def script(asked: Asked) -> Iterable[bytes | Hang]:
+        return [accept(asked) + seat(1)]
+
+    with serving(script) as server:
+        feed = server.url.replace("http", "ws", 1)
+        session = ReferenceSpectatorSession(Recorder(1), SPECTATOR, (feed,), "game-1", ClientLimits(idle_s=30.0))
+        assert session.connect(now()).outcome is Outcome.OK
+        assert session.glance() == 0
+        session.close()

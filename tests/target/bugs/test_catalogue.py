@@ -24,7 +24,7 @@ from target.queue.rate_policy import FixedRate
 from target.queue.waiting_room import CodeSpentError, EntryRefusedError, SecondPlaceError
 from target.seats import HoldGoneError, PurchaseLimitError, SeatLog, SeatsTakenError
 from target.seats.routes import HoldRequest
-from target.seats.seat_log import SeatChange
+from target.seats.seat_log import SNAPSHOT_AGE_MAX, SeatChange
 from target.settings import SettingsError
 from tests.target.booth import EVENT, Booth, Claimed, booth_on, settings_for, until
 from tests.target.conftest import Valkey
@@ -609,6 +609,16 @@ def test_the_faulty_logs_tell_every_50th_change_never_or_twice(bug: str, told: i
     assert counts == [told if seq % parts.EVERY == 0 else 1 for seq in range(1, 101)]
 
 
+@pytest.mark.parametrize(("bug", "shown"), [("snapshot_behind", ["101-A-2"]), ("", ["101-A-1", "101-A-2"])])
+def test_snapshot_behind_lacks_the_newest_change(bug: str, shown: list[str]) -> None:
+    log: SeatLog = catalogue.find(bug).seat_log(["101-A-1", "101-A-2"])
+    log.load("e", 0, b"00", (), now_s=0.0)
+    for seq in range(1, SNAPSHOT_AGE_MAX + 3):
+        assert len(log.append(SeatChange("e", seq, f"101-A-{1 + seq % 2}", 1, 0.0))) == 1
+    snapshot = msgspec.json.decode(log.opening("", None, 0.0).messages[0])
+    assert (snapshot["seq"], sorted(snapshot["seats"])) == (SNAPSHOT_AGE_MAX + 2, shown)
+
+
 def test_each_bug_says_what_it_breaks() -> None:
     assert {name: bug.breaks for name, bug in catalogue.BUGS.items()} == {
         "double_sell": "no_double_sell",
@@ -653,6 +663,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "everybody_next": "position_monotonic",
         "dropped_event": "feed_gap_free",
         "duplicate_seq": "feed_gap_free",
+        "snapshot_behind": "feed_gap_free",
         "stale_map": "seat_conservation",
         "admission_burst": "admission_rate",
     }
