@@ -147,7 +147,8 @@ _ALL: Final = (
     Invariant(
         name="one_key_one_purchase",
         title="One idempotency key buys once",
-        check="All answers to one key name one order, charged once; a used key buys nothing else.",
+        check="All answers to one key name one order, charged once; a used key buys nothing else, and answers nobody "
+        "else.",
         chance="idempotency keys that were used again",
         exercised_by=("pay", "reuse"),
         needs=("order_export", "same_key"),

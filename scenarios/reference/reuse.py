@@ -1,4 +1,7 @@
-"""A used idempotency key with another purchase, tried at rest: it must not be charged nor taken for the first one."""
+"""A used idempotency key with another purchase, tried at rest: it must not be charged nor taken for the first one.
+
+A stranger tries one too: keys are each fan's own, so it must not be answered with that fan's order.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from scenarios.reference import api
 
 _PAY: Final = Endpoint("settle", "POST", frozenset({200, 201, 202, 402, 409, 410, 422}))
 _REFUSED: Final = frozenset({402, 409, 410, 422})
+_USED: Final = 422  # by another checkout
 TRIES: Final = 3
+STRANGER: Final = "prober-key"
 
 
 def reused_orders(orders: Sequence[FinalOrder]) -> tuple[FinalOrder, ...]:
@@ -40,10 +45,15 @@ def reuse_key(
     order: FinalOrder,
     seat: str,
     pass_for: Callable[[str], bytes],
+    fan: str = "",
 ) -> None:
-    """In the name of the order's fan: hold a free seat, pay for it with the key of the order, give the seat back."""
-    person = Person(user=-1, kind="operator", actor=order.fan, identity=order.fan)
-    authority = pass_for(order.fan) + api.JSON_BODY
+    """Hold a free seat, pay for it with the key of the order, give the seat back.
+
+    In the name of the order's fan, or of this one, whose card is declined: it would be a purchase of their own.
+    """
+    name, card = fan or order.fan, "declined" if fan else "ok"
+    person = Person(user=-1, kind="operator", actor=name, identity=name)
+    authority = pass_for(name) + api.JSON_BODY
     body = msgspec.json.encode({"seats": [seat]})
     held = api.read(client.call(api.SETTLE_POST, f"{base}/holds", _now(), authority, body), api.HoldAnswer)
     if held is None:
@@ -51,7 +61,7 @@ def reuse_key(
     tried = {"order_id": order.order_id, "seats": [seat]}
     operation = recorder.begin(person, Function.REUSE, _now(), key=order.idempotency_key, value=tried)
     headers = authority + f"Idempotency-Key: {order.idempotency_key}\r\n".encode()
-    body = msgspec.json.encode({"hold_id": held.hold_id, "card": "ok"})
+    body = msgspec.json.encode({"hold_id": held.hold_id, "card": card})
     response = client.call(_PAY, f"{base}/orders", operation.call, headers, body)
     answer = api.read(response, api.OrderAnswer)
     if answer is not None:
@@ -59,7 +69,8 @@ def reuse_key(
         operation.end(Outcome.OK, value=answered, t_end_s=response.t_end_s)
     else:
         refused = response.status in _REFUSED
-        operation.end(Outcome.FAIL if refused else Outcome.UNKNOWN, error="status", t_end_s=response.t_end_s)
+        error = "used" if response.status == _USED else "status"
+        operation.end(Outcome.FAIL if refused else Outcome.UNKNOWN, error=error, t_end_s=response.t_end_s)
     client.call(api.SETTLE_DELETE, api.hold_path(base, held.hold_id), operation.call_now(), authority)
 
 

@@ -20,7 +20,7 @@ from harness.swarm.recording.recorder import Recorder
 from scenarios.reference import api
 from scenarios.reference.draw import look_at_draw
 from scenarios.reference.fan import end_order
-from scenarios.reference.reuse import reuse_key, reused_orders
+from scenarios.reference.reuse import STRANGER, reuse_key, reused_orders
 
 T = TypeVar("T", bound=msgspec.Struct)
 Item = TypeVar("Item")
@@ -144,10 +144,12 @@ class Operator:
         orders = self._export(self._admin, "/admin/orders", FinalOrder, "order export", [])
         free = [seat.seat for seat in seats if seat.state == "free"]
         client = self._client(self._booking)
-        for order, seat in zip(reused_orders(orders or ()), free, strict=False):
+        reused = reused_orders(orders or ())
+        tries = [(order, fan) for order in reused for fan in ("", STRANGER) if not fan or order is reused[0]]
+        for (order, fan), seat in zip(tries, free, strict=False):
             if self._is_over:
                 break
-            reuse_key(client, self._recorder, self._event_base, order, seat, self.pass_for)
+            reuse_key(client, self._recorder, self._event_base, order, seat, self.pass_for, fan)
         client.close()
 
     def _read_seats(self, deadline_s: float, notes: list[str]) -> tuple[api.VenueAnswer, api.SeatsAnswer] | None:

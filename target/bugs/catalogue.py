@@ -244,6 +244,12 @@ _ALL: Final = (
         _saga(parts.KeyPerHoldSaga),
     ),
     Bug(
+        "key_of_all",
+        "one_key_one_purchase",
+        "an idempotency key that another fan has used is answered with that fan's order",
+        _saga(parts.GlobalKeySaga),
+    ),
+    Bug(
         "limit_per_session",
         "purchase_limit",
         "the purchase limit counts what a session has bought, not what the identity has",

@@ -558,6 +558,19 @@ class KeyPerHoldSaga(Saga):
         return await super().checkout(own, hold_expires_at_s=hold_expires_at_s)
 
 
+class GlobalKeySaga(Saga):
+    """Knows an idempotency key whoever used it first, and answers with what that fan bought."""
+
+    async def checkout(self, checkout: Checkout, *, hold_expires_at_s: float) -> Receipt:
+        """See the class."""
+        order_id = order_id_for(checkout.event, "", checkout.idempotency_key)
+        known, _ = await self.find(order_id)
+        if isinstance(known, Order) and known.fan != checkout.fan:
+            return Receipt(known.order_id, known.state, known.seats, known.amount_cents)
+        own = msgspec.structs.replace(checkout, order_id=order_id)
+        return await super().checkout(own, hold_expires_at_s=hold_expires_at_s)
+
+
 class GraspingSaga(Saga):
     """Gives orders up soon, and keeps the money of late captures."""
 

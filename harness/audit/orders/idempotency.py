@@ -7,11 +7,12 @@ from typing import Final
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence, Order
-from harness.audit.operations import Operation, PayValue
+from harness.audit.operations import Operation, PayValue, ReuseValue
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest, during
 
 _UNSENT: Final = frozenset({"refused", "dns", "tls", "ports_exhausted", "fds_exhausted"})
+_USED: Final = "used"
 _LEDGER: Final = "ledger_export"
 _SIGN: Final = {"capture": 1, "refund": -1, "decline": 0}
 
@@ -21,7 +22,8 @@ def one_key_one_purchase(evidence: Evidence) -> Tally:
 
     - all answers to one key name one order, and the export has one order of that key;
     - an order whose key was posted again is charged once at most;
-    - a used key with another purchase is refused, or answered with the first one again.
+    - a used key with another purchase is refused, or answered with the first one again;
+    - a key that another fan has used is neither answered with that fan's order, nor refused for having been used.
     To refuse a repeat does no harm; that no answer contradicts another is for `no_lost_booking` to say.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
@@ -106,6 +108,9 @@ def _reuses(evidence: Evidence, tally: Tally) -> None:
         tally.unknowns += reuse.unknown
         tried = reuse.value
         first = evidence.orders.get(tried.order_id)
+        if first is not None and reuse.actor != first.fan:
+            _others(reuse, first, tally)
+            continue
         again = first is not None and (tried.answered_id, set(tried.answered_seats)) == (
             first.order_id,
             set(first.seats),
@@ -120,6 +125,18 @@ def _reuses(evidence: Evidence, tally: Tally) -> None:
                 during(reuse, f"{asked}, and was answered with order {tried.answered_id} for {answered}"),
                 *([_exported(first)] if first else []),
             )
+
+
+def _others(reuse: Operation[ReuseValue], first: Order, tally: Tally) -> None:
+    """Reports what `reuse` was told of another fan's order, whose key it shows."""
+    if reuse.ok and reuse.value.answered_id == first.order_id:
+        told = f"was answered with order {first.order_id} of {first.fan}"
+    elif reuse.error == _USED:
+        told = f"was refused for a key that {first.fan} had used"
+    else:
+        return
+    asked = f"{reuse.actor} paid for {', '.join(reuse.value.seats)} with the key {reuse.key}"
+    tally.violated(f"{reuse.actor} {told}", during(reuse, f"{asked}, and {told}"), _exported(first))
 
 
 def _paid(pay: Operation[PayValue]) -> Moment:

@@ -12,7 +12,7 @@ from harness.swarm.client.http import HttpClient
 from harness.swarm.client.transport import resolve
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
-from scenarios.reference.reuse import TRIES, reuse_key, reused_orders
+from scenarios.reference.reuse import STRANGER, TRIES, reuse_key, reused_orders
 from tests.harness.swarm.scripted_server import CLOSE, Asked, response, serving
 from tests.scenarios.reference.test_platform import FAN, Said, document
 
@@ -65,3 +65,21 @@ def test_the_answer_is_an_operation_and_the_seat_goes_back(
     assert (row["function"], row["actor"], row["key"], row["outcome"]) == ("reuse", "fan-1", "k1", outcome)
     assert json.loads(row["value"]) == {"order_id": "o1", "seats": ["B-2"], **answered}
     assert asked_for[-1] == f"DELETE {BASE}/holds/h7"
+
+
+@pytest.mark.parametrize(("fan", "shown", "card"), [("", "fan-1", "ok"), (STRANGER, STRANGER, "declined")])
+def test_a_stranger_buys_nothing_with_the_key(fan: str, shown: str, card: str) -> None:
+    def script(asked: Asked) -> Said:
+        held = asked.target.endswith("/holds")
+        return document(201, hold_id="h7", seats=["B-2"], ttl_s=4.0) if held else document(422, title="it was used")
+
+    with serving(script) as server:
+        recorder = Recorder(1)
+        client = HttpClient(resolve(Addresses(booking=server.url, feeds=(), event="e").booking), recorder, FAN)
+        passes = lambda of: f"Authorization: {of}\r\n".encode()  # noqa: E731
+        reuse_key(client, recorder, BASE, order(1, "fan-1"), "B-2", passes, fan)
+        client.close()
+    (row,) = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+    assert (row["actor"], row["key"], row["outcome"], row["error"]) == (shown, "k1", "fail", "used")
+    paid = next(asked for asked in server.asked if asked.target.endswith("/orders"))
+    assert (paid.header("authorization"), json.loads(paid.body)["card"]) == (shown, card)

@@ -344,6 +344,17 @@ def test_key_per_hold_takes_a_used_key_for_another_purchase(
     with_bug(bug, scene)
 
 
+@pytest.mark.parametrize(("bug", "orders"), [("key_of_all", 1), ("", 2)])
+def test_key_of_all_answers_with_the_order_of_another_fan(with_bug: Callable[..., None], bug: str, orders: int) -> None:
+    async def scene(booth: Booth) -> None:
+        receipts = [await booth.pay(await booth.hold(fan, seat)) for fan, seat in (("f", "101-A-1"), ("g", "101-A-2"))]
+        assert len({receipt.order_id for receipt in receipts}) == orders
+        assert len({row.order_id for row in await booth.orders.export()}) == orders
+        assert (await booth.pay(await booth.hold("f", "101-A-3"), key="k2")).state is OrderState.CONFIRMED
+
+    with_bug(bug, scene)
+
+
 @pytest.mark.parametrize(("bug", "held"), [("limit_per_session", True), ("", False)])
 def test_limit_per_session_counts_anew_for_each_fan_of_an_identity(
     with_bug: Callable[..., None], bug: str, held: bool
@@ -640,6 +651,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "surcharge": "charged_as_shown",
         "repeat_charged": "one_key_one_purchase",
         "key_per_hold": "one_key_one_purchase",
+        "key_of_all": "one_key_one_purchase",
         "limit_per_session": "purchase_limit",
         "limit_too_low": "refused_for_cause",
         "given_back_counts": "refused_for_cause",

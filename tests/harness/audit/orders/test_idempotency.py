@@ -111,6 +111,26 @@ def test_a_used_key_buys_nothing_else(outcome: str, answered: dict[str, object],
         assert "was answered with order" in violation.history[0].text
 
 
+@pytest.mark.parametrize(
+    ("outcome", "error", "answered", "told"),
+    [
+        ("fail", "status", {}, ""),
+        ("ok", "", {"answered_id": "o2", "answered_seats": ["B-2"]}, ""),
+        ("ok", "", {"answered_id": "o1", "answered_seats": ["A-1"]}, "was answered with order o1 of fan-0001"),
+        ("ok", "", {"answered_id": "o1", "answered_seats": ["B-2"]}, "was answered with order o1 of fan-0001"),
+        ("fail", "used", {}, "was refused for a key that fan-0001 had used"),
+    ],
+)
+def test_a_key_is_the_fans_own(outcome: str, error: str, answered: dict[str, object], told: str) -> None:
+    builder = empty()
+    sold(builder, 1, "A-1", "o1")
+    tried = {"order_id": "o1", "seats": ["B-2"], **answered}
+    builder.operation(2, "reuse", "k-o1", tried, 50.0, 50.1, outcome, error)
+    result = keys(builder)
+    assert (result.status, result.chances) == (Status.VIOLATED if told else Status.HELD, 1)
+    assert [violation.summary for violation in result.violations] == ([f"fan-0002 {told}"] if told else [])
+
+
 def test_what_a_platform_that_is_not_at_rest_answers_to_a_used_key_decides_nothing() -> None:
     """Its database is stopped: it takes every order in, and looks at the key when it can."""
     builder = empty()
