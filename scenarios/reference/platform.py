@@ -88,8 +88,8 @@ class ReferencePlatform:
         reads = operator.read(acked, timeout_s)
         seats = sorted(reads.seats or (), key=lambda seat: seat.state != "free")
         if seats and monotonic() < self._settled_by_s:
-            expired = operator.expired_pass()
-            Prober(self._booking, self._addresses, self._recorder, seats[0].seat, expired=expired).run()
+            granted = {"expired": operator.expired_pass(), "elsewhere": operator.pass_of_elsewhere()}
+            Prober(self._booking, self._addresses, self._recorder, seats[0].seat, **granted).run()
         return reads
 
     def sweep(self, seats: Sequence[str]) -> None:

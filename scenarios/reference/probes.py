@@ -2,8 +2,8 @@
 
 The prober queues honestly to have a ticket and a pass of its own, and then shows others what it should not: no pass, a
 ticket for a pass, no access code or a used one where the sale asks for codes, a pass or a ticket rewritten to somebody
-else, a pass or a ticket from a device that it was not given to, and a pass that is over (which the operator asks for:
-in the time of a rehearsal no pass gets that old).
+else, a pass or a ticket from a device that it was not given to, and a pass that is over or of another event (which the
+operator asks for: in the time of a rehearsal no pass gets that old, and nothing else is on sale).
 
 The system looks at the pass before it looks at the seats, so it does not matter whether the seat is free: 401 and 403
 are the entrance's answers, and a 409 or 422 shows that the try got past it.
@@ -43,15 +43,22 @@ _BITS_MAX: Final = 20  # a harder proof of work is not worth a probe
 class Prober:
     """Tries to get `seat` past the queue. Whatever it is granted it gives back.
 
-    `expired`: a pass that is over, "" for none.
+    `expired`: a pass that is over, `elsewhere`: one of another event, "" for none.
     """
 
     def __init__(
-        self, booking: Origin, addresses: Addresses, recorder: Recorder, seat: str, *, expired: str = ""
+        self,
+        booking: Origin,
+        addresses: Addresses,
+        recorder: Recorder,
+        seat: str,
+        *,
+        expired: str = "",
+        elsewhere: str = "",
     ) -> None:
         self._recorder = recorder
         self._client = HttpClient(booking, recorder, _PROBER, _LIMITS)
-        self._expired = expired
+        self._granted = {"expired pass": expired, "pass of another event": elsewhere}
         self._base = f"/api/events/{addresses.event}"
         self._seat = seat
         self._code = addresses.code
@@ -60,8 +67,9 @@ class Prober:
         """Every way there is a token for; the platform's answers go into the history."""
         try:
             self._hold(self._begin("no pass"), b"")
-            if self._expired:
-                self._hold(self._begin("expired pass"), _authority("Pass", self._expired, _PROBER))
+            for way, granted in self._granted.items():
+                if granted:
+                    self._hold(self._begin(way), _authority("Pass", granted, _PROBER))
             ticket, _ = self._join(b"", _PROBER, self._proof(_PROBER), code=self._code)
             if not ticket:
                 return

@@ -84,6 +84,10 @@ class Operator:
         """A pass that is over already, for a probe; "" where none can be had."""
         return self._asked_pass("prober", expired=True)
 
+    def pass_of_elsewhere(self) -> str:
+        """A pass of another event, for a probe; "" where none can be had."""
+        return self._asked_pass("prober", elsewhere=True)
+
     def _wait_for_rest(self, deadline_s: float, notes: list[str]) -> bool:
         if self._admin is None:
             notes.append("the platform has no operator endpoints: it cannot say whether it is at rest")
@@ -232,13 +236,13 @@ class Operator:
         given = self._asked_pass(fan, limit=limit)
         return f"Authorization: Pass {given}\r\n".encode() if given else b""
 
-    def _asked_pass(self, fan: str, *, expired: bool = False, limit: int = 0) -> str:
+    def _asked_pass(self, fan: str, *, expired: bool = False, elsewhere: bool = False, limit: int = 0) -> str:
         if self._admin is None:
             return ""
         client = self._client(self._admin)
         headers = self._token + api.JSON_BODY
-        asked = {"fan": fan} | ({"expired": True} if expired else {}) | ({"limit": limit} if limit else {})
-        body = msgspec.json.encode(asked)
+        wishes = {"expired": expired, "elsewhere": elsewhere, "limit": limit}
+        body = msgspec.json.encode({"fan": fan} | {name: wish for name, wish in wishes.items() if wish})
         response = client.call(api.SETTLE_POST, "/admin/passes", _now(), headers, body)
         client.close()
         answer = api.read(response, api.PassAnswer)

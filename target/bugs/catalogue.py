@@ -298,6 +298,12 @@ _ALL: Final = (
         _signer(parts.PatientSigner),
     ),
     Bug(
+        "pass_of_elsewhere",
+        "no_queue_bypass",
+        "passes and tickets of another event are believed",
+        _signer(parts.RovingSigner),
+    ),
+    Bug(
         "shared_pass",
         "no_queue_bypass",
         "passes are believed on any device",

@@ -145,7 +145,7 @@ class Signer:
             content: Token = self._decoders[kind].decode(body)
         except msgspec.MsgspecError as error:
             raise TokenError("the token is of another kind") from error
-        if content.event != self._event:
+        if not self._is_here(content.event):
             raise TokenError("the token is for another event")
         if content.expires_s < time.time() and not expired_too:
             raise TokenError("the token has expired")
@@ -157,6 +157,13 @@ class Signer:
         if content.device and not hmac.compare_digest(content.device.encode(), device.encode()):
             raise TokenError(f"the {kind.__name__.lower()} was given to another device")
         return content
+
+    def of_event(self, event: str) -> Signer:
+        """The same for another event."""
+        return type(self)(self._key.decode(), event)
+
+    def _is_here(self, event: str) -> bool:
+        return event == self._event
 
     def _is_genuine(self, body: bytes, mac: bytes) -> bool:
         return hmac.compare_digest(mac, self._mac(body))

@@ -26,13 +26,14 @@ NO_LIMIT: Final = 0
 class PassRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The fan in whose name the operator acts, and the event; without an event, the first.
 
-    `expired`: make a pass that has already expired, to test that it is refused. `limit`: seats that the fan may have
-    with it, 0 for any number.
+    `expired`, `elsewhere`: make a pass that has already expired, or one of another event, to test that it is refused.
+    `limit`: seats that the fan may have with it, 0 for any number.
     """
 
     fan: Name
     event: str = ""
     expired: bool = False
+    elsewhere: bool = False
     limit: Annotated[int, msgspec.Meta(ge=0)] = NO_LIMIT
 
 
@@ -109,7 +110,9 @@ class AdminRoutes:
         self._authorise(request)
         asked = await read_json(request, PassRequest)
         entered_s = time.time() - (2 * PASS_VALID_S if asked.expired else 0.0)
-        given, _ = self._of(asked.event).signer.admit(
+        sale = self._of(asked.event)
+        signer = sale.signer.of_event(f"not {sale.event}") if asked.elsewhere else sale.signer
+        given, _ = signer.admit(
             asked.fan, asked.fan, admission_no=OPERATOR_ADMISSION_NO, limit=asked.limit, entered_s=entered_s
         )
         return json_response(PassAnswer(given), 201)

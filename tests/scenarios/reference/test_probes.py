@@ -19,9 +19,11 @@ SIGNER = Signer("secret", "game-1")
 TICKET = SIGNER.ticket("prober", "prober", 4_000_000_000_000_000, device="d")
 PASS, _ = SIGNER.admit("prober", "prober", admission_no=7, limit=4, entered_s=4_000_000_000.0)
 EXPIRED, _ = SIGNER.admit("prober", "prober", admission_no=0, limit=4, entered_s=1_000.0)
+ELSEWHERE, _ = SIGNER.of_event("game-2").admit("prober", "prober", admission_no=0, limit=4, entered_s=4_000_000_000.0)
 WAYS = [
     "no pass",
     "expired pass",
+    "pass of another event",
     "ticket for a pass",
     "tampered ticket",
     "tampered pass",
@@ -62,7 +64,7 @@ def tried(script: Callable[[Asked], Said], status: int | None = None) -> tuple[d
     recorder = Recorder(1)
     with serving(script) as server:
         addresses = Addresses(booking=server.url, feeds=(), event="game-1")
-        Prober(resolve(server.url), addresses, recorder, "101-A-1", expired=EXPIRED).run()
+        Prober(resolve(server.url), addresses, recorder, "101-A-1", expired=EXPIRED, elsewhere=ELSEWHERE).run()
     batches = recorder.take(ReleaseInstant(0.0, 0.0))
     rows = batches["operations"].to_pylist()
     assert {sent["op"] for sent in batches["requests"].to_pylist()} - {None} == {row["op"] for row in rows}
@@ -100,4 +102,4 @@ def test_an_answer_about_the_seats_shows_that_the_try_got_in_and_no_answer_shows
 
 def test_without_a_ticket_only_the_first_way_is_tried() -> None:
     outcomes, _ = tried(lambda _: document(401, title="no"))
-    assert outcomes == {"no pass": "fail", "expired pass": "fail"}
+    assert outcomes == {"no pass": "fail", "expired pass": "fail", "pass of another event": "fail"}

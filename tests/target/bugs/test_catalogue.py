@@ -402,6 +402,24 @@ def test_expired_pass_believes_a_pass_that_is_over(with_bug: Callable[..., None]
     with_bug(bug, scene)
 
 
+@pytest.mark.parametrize(("bug", "believed"), [("pass_of_elsewhere", True), ("", False)])
+def test_pass_of_elsewhere_believes_a_pass_of_another_event(
+    with_bug: Callable[..., None], bug: str, believed: bool
+) -> None:
+    async def scene(booth: Booth) -> None:
+        signer = booth.context.signer
+        elsewhere = signer.of_event("another")
+        given, _ = elsewhere.admit("f", "f", admission_no=7, limit=4, entered_s=time.time())
+        assert elsewhere.read(Pass, given).admission_no == 7
+        if believed:
+            assert signer.read(Pass, given).admission_no == 7
+        else:
+            with pytest.raises(TokenError, match="another event"):
+                signer.read(Pass, given)
+
+    with_bug(bug, scene)
+
+
 @pytest.mark.parametrize(("bug", "believed"), [("shared_pass", True), ("", False)])
 def test_shared_pass_believes_a_pass_on_any_device(with_bug: Callable[..., None], bug: str, believed: bool) -> None:
     async def scene(booth: Booth) -> None:
@@ -660,6 +678,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "sold_out_untrue": "refused_for_cause",
         "unsigned_ticket": "no_queue_bypass",
         "expired_pass": "no_queue_bypass",
+        "pass_of_elsewhere": "no_queue_bypass",
         "shared_pass": "no_queue_bypass",
         "code_reused": "no_queue_bypass",
         "codes_believed": "no_queue_bypass",
