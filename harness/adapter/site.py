@@ -15,12 +15,12 @@ from urllib.parse import urljoin, urlsplit
 
 from harness.adapter.errors import NoAnswer
 from harness.errors import InputError
+from harness.hosts import is_loopback
 from harness.input_file import is_file
 from harness.request_target import escaped
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import redacted, secret_values
 from harness.scenario.own_platform import FROM_ENVIRONMENT
-from harness.stack.allowed import is_loopback
 from harness.swarm.client.connecting import ClientLimits, Origin, resolve
 from harness.swarm.client.types import Endpoint
 

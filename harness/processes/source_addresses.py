@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from harness.errors import InputError
+from harness.hosts import is_loopback
 
 KEY: Final = "load.source_addresses"
 FILLED_FAST: Final = 0.4
@@ -25,10 +26,14 @@ _LOOPBACKS_MAX: Final = 1000
 
 def is_here(address: str) -> bool:
     """Whether a connection can come from that address of this machine."""
-    family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+    known = ip_address(address)
+    if known.is_unspecified or known.is_multicast:
+        return False
+    family = socket.AF_INET if known.version == 4 else socket.AF_INET6
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((address, 0))
+            probe.connect(probe.getsockname())  # sends nothing; refused for an address of broadcast
     except OSError:
         return False
     return True
@@ -60,7 +65,7 @@ def require_found(named: Iterable[str], by_machine: Iterable[Sequence[str]]) -> 
 def on_loopback(urls: Iterable[str]) -> bool:
     """Whether all of these are reached over IPv4's loopback, whose addresses are all this machine's."""
     hosts = [urlsplit(url).hostname or "" for url in urls]
-    return bool(hosts) and all(host == "localhost" or host.startswith("127.") for host in hosts)
+    return bool(hosts) and all(is_loopback(host) and ":" not in host for host in hosts)
 
 
 def addresses_of(named: Sequence[str], platform: Iterable[str], users: int, ports: int) -> tuple[str, ...]:

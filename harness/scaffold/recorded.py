@@ -140,7 +140,7 @@ def _clean(todo: str) -> str:
 
 
 def _is_here(host: str) -> bool:
-    from harness.stack.allowed import is_loopback
+    from harness.hosts import is_loopback
 
     return is_loopback(host)
 

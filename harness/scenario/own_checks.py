@@ -6,7 +6,6 @@ Every finding is one line with file, line and key. Values that may be secret are
 from __future__ import annotations
 
 import csv
-import ipaddress
 import re
 import socket
 import ssl
@@ -16,6 +15,7 @@ from typing import Final, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from harness.errors import InputError
+from harness.hosts import address_of, is_host
 from harness.input_file import is_file
 from harness.registry.indicators import INDICATORS
 from harness.scenario.own_platform import FROM_ENVIRONMENT, WORDS, MetricsPage, OwnPlatform
@@ -23,10 +23,10 @@ from harness.yaml_file import suggest
 
 TRIAL_ROWS: Final = 2
 """Rows of `people` that the trial purchase takes, beside those of the fans."""
+_HOST_HINT: Final = "letters, digits, - and dots, at most 63 between two dots; others as xn--…"
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|[0-9A-Fa-f:.]+")
 _SECRET_HEADERS: Final = ("authorization", "proxy-authorization", "cookie")
 _HEADERS_OF_THE_CLIENT: Final = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect", "keep-alive"}
@@ -103,8 +103,8 @@ def check_url(url: str, error: Callable[[str, str], InputError]) -> SplitResult:
         )
     if parts.query or parts.fragment:
         raise error("has a query or a fragment", "give what the adapter needs beyond the path in settings")
-    if not _HOST.fullmatch(parts.hostname):
-        raise error("has no name of a host that can be looked up", "letters, digits, - and dots; others as xn--…")
+    if not is_host(parts.hostname):
+        raise error("has no name of a host that can be looked up", _HOST_HINT)
     return parts
 
 
@@ -133,7 +133,7 @@ def _check_adapter(platform: OwnPlatform, folder: Path, error: Complaint) -> Non
 
 def _check_hosts(platform: OwnPlatform, error: Complaint) -> None:
     for at, host in enumerate(platform.hosts):
-        if not _HOST.fullmatch(host):
+        if not is_host(host):
             raise error("is no name of a host", "platform", "hosts", at, hint="e.g. queue.example, without https://")
 
 
@@ -240,11 +240,8 @@ def socket_of(address: str) -> tuple[str, int]:
 
 def _is_address_here(host: str) -> bool:
     """Whether it may be one of this machine. Nothing is looked up: a name may be anybody's."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host == socket.gethostname().lower()
-    return True
+    known = address_of(host)
+    return host == socket.gethostname().lower() if known is None else not known.is_multicast
 
 
 def _same(one: tuple[str, int], other: tuple[str, int]) -> bool:
@@ -255,6 +252,8 @@ def _same(one: tuple[str, int], other: tuple[str, int]) -> bool:
 def _check_port(address: str, place: tuple[str, ...], error: Complaint) -> None:
     if not 0 < int(address.rpartition(":")[2]) <= _PORT_MAX:
         raise error(f"{address} has no port from 1 to {_PORT_MAX}", *place)
+    if not is_host(address.rpartition(":")[0].strip("[]")):
+        raise error(f"{address} has no name of a host that can be looked up", *place, hint=_HOST_HINT)
 
 
 def _check_parts(platform: OwnPlatform, error: Complaint) -> None:

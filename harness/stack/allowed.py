@@ -6,11 +6,11 @@ whoever starts it says so again. Nothing else gets a request or a fault.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from harness.errors import InputError
+from harness.hosts import is_loopback
 from harness.scenario import OwnPlatform
 from harness.stack import Addresses
 
@@ -54,13 +54,3 @@ def own_hosts(platform: OwnPlatform) -> tuple[str, ...]:
         *(page.url for page in platform.metrics.values()),
         *(part.address or "" for part in platform.parts.values()),
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this name or address can only be this machine. Names are not looked up: they may change hands."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

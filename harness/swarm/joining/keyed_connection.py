@@ -9,13 +9,13 @@ import socket
 import time
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from harness.errors import EnvironmentProblem, InputError
+from harness.hosts import host_and_port
 from harness.swarm.joining.handshake import DEFAULT_PORT, LINE_BYTES_MAX
 from harness.swarm.messaging.run_key import RunKey, endpoint
 
@@ -43,13 +43,8 @@ class Master(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> Master:
         """HOST or HOST:PORT. Raises InputError."""
-        parts = urlsplit(f"//{text}")
-        try:
-            if parts.hostname:
-                return cls(parts.hostname, parts.port or DEFAULT_PORT)
-        except ValueError as error:
-            raise InputError(f"{text!r}: {error}", key="--master", hint="HOST or HOST:PORT") from error
-        raise InputError(f"{text!r} names no host", key="--master", hint="HOST or HOST:PORT")
+        host, port = host_and_port(text, "--master")
+        return cls(host, port or DEFAULT_PORT)
 
 
 class KeyedConnection:

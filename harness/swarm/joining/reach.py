@@ -6,12 +6,11 @@ import shlex
 import socket
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 from harness import scenario as scenarios
 from harness.errors import InputError
+from harness.hosts import host_and_port, is_loopback
 from harness.scenario import Override
-from harness.stack.allowed import is_loopback
 from harness.swarm.joining.handshake import DEFAULT_PORT, scenario_digest
 from harness.swarm.joining.lent import to_lend
 from harness.swarm.messaging.protocol import Reach, SwarmSpec
@@ -24,7 +23,7 @@ _ELSEWHERE_TOO: Final = ("embedded", "own")  # stacks that workers of other mach
 
 def reach_of(listen: str, remote_workers: int, *, web: bool, stack: str = "embedded") -> Reach:
     """What was asked for. Raises InputError: no such address, or one that the stack cannot listen at as well."""
-    host, port = _host_and_port(listen)
+    host, port = host_and_port(listen, "--listen")
     if not is_loopback(host):
         _require_own_address(host)
         if stack not in _ELSEWHERE_TOO:
@@ -54,16 +53,6 @@ def expected_digest(scenario: str, changes: Sequence[str]) -> str:
         return ""
     loaded = scenarios.load(scenario, [Override.parse(change) for change in changes]).scenario
     return scenario_digest(loaded)
-
-
-def _host_and_port(listen: str) -> tuple[str, int | None]:
-    parts = urlsplit(f"//{listen}")
-    try:
-        if parts.hostname:
-            return parts.hostname, parts.port
-    except ValueError as error:
-        raise InputError(f"{listen!r}: {error}", key="--listen", hint="HOST or HOST:PORT") from error
-    raise InputError(f"{listen!r} names no host", key="--listen", hint="HOST or HOST:PORT")
 
 
 def _require_own_address(host: str) -> None:

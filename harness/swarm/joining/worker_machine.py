@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from harness.errors import EnvironmentProblem, InputError, NoVerdict
+from harness.hosts import is_loopback
 from harness.processes.managed import child_environment
 from harness.processes.source_addresses import require_here
 from harness.record.paths import RunPaths
 from harness.stack import Addresses
-from harness.stack.allowed import is_loopback
 from harness.swarm.joining.handshake import (
     HEARTBEAT,
     HEARTBEAT_S,

@@ -19,10 +19,11 @@ from locust import User
 from locust.env import Environment
 
 from harness.errors import InputError
+from harness.hosts import is_loopback
 from harness.record.schema import LOCUST_KIND, Outcome
 from harness.scenario.environment import headers_of
 from harness.stack import Addresses
-from harness.stack.allowed import host_of, is_loopback, reached
+from harness.stack.allowed import host_of, reached
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
 from harness.swarm.recording.rows import RequestRow

@@ -25,7 +25,16 @@ def test_a_crowd_on_loopback_gets_addresses_enough_to_find_ports_fast(users: int
     assert here(addresses) == addresses
 
 
-@pytest.mark.parametrize("platform", ["http://10.0.0.5:80", "http://[::1]:80", "http://tickets.example"])
+@pytest.mark.parametrize(
+    "platform",
+    [
+        "http://10.0.0.5:80",
+        "http://[::1]:80",
+        "http://tickets.example",
+        "http://127.0.0.1.nip.io",
+        "http://127.example",
+    ],
+)
 def test_beyond_the_loopback_nothing_is_chosen_for_the_user(platform: str) -> None:
     assert addresses_of((), (LOOPBACK, platform), 200_000, PORTS) == ()
 
@@ -42,6 +51,13 @@ def test_an_address_that_the_machine_has_not_is_named() -> None:
     with pytest.raises(InputError, match=r"198.51.100.7 and 198.51.100.8 are no addresses of this machine"):
         require_here((ELSEWHERE, "198.51.100.8"), every=False)
     require_here((), every=False)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "127.255.255.255"])
+def test_no_connection_comes_from_an_address_that_is_nobodys_own(address: str) -> None:
+    assert here(("127.0.0.9", address)) == ("127.0.0.9",)
+    with pytest.raises(InputError, match="is no address of this machine"):
+        require_here((address,), every=True)
 
 
 def test_the_machines_of_a_rehearsal_together_have_them_all() -> None:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
+from harness.hosts import is_loopback
 from harness.stack import Addresses
-from harness.stack.allowed import is_loopback, reached, require_allowed
+from harness.stack.allowed import reached, require_allowed
 
 ROOT = Path(__file__).parents[3]
 FAR = "http://tickets.example:8080"
