@@ -26,11 +26,11 @@ def read_codes(path: str) -> tuple[str, ...]:
     """
     lines: dict[str, int] = {}
     for number, line in enumerate(_text(Path(path)).splitlines(), 1):
-        code = line.strip().upper()
-        if not code:
+        if not (code := line.strip()):
             continue
-        if not _CODE.match(code) or code == INVENTED:
-            raise _wrong(path, f"line {number} is no code", "at most 64 letters, digits and signs, without spaces")
+        if not _CODE.match(code) or code.upper() == INVENTED:
+            raise _wrong(path, f"line {number} is no code", f"at most 64 of A-Z, a-z, 0-9 and signs, not {INVENTED}")
+        code = code.upper()
         before = lines.setdefault(code, number)
         if before != number:
             raise _wrong(path, f"lines {before} and {number} are the same code", "each code lets in one fan")

@@ -49,5 +49,6 @@ class AccessCodes:
 
 
 def spelled(code: str) -> str:
-    """One spelling of a code: people type it by hand."""
-    return code.strip().upper()
+    """One spelling of a code: people type it by hand. Beyond ASCII nothing is changed: "ß" is not "SS"."""
+    typed = code.strip()
+    return typed.upper() if typed.isascii() else typed
