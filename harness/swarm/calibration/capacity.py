@@ -9,8 +9,8 @@ import math
 import resource
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice, repeat
 from typing import Final
 
 import msgspec
@@ -29,6 +29,7 @@ HELD_FAN_BYTES: Final = 15_000
 """A fan in line takes at least so much of a worker, measured; a calibration says how much on a given machine."""
 PLATFORM_FAN_BYTES: Final = 30_000
 """And so much of the reference system."""
+_COMMANDS_MAX: Final = 100
 _P95: Final = 0.95
 _AT_ONCE_S: Final = 0.05  # a position is told so soon where nobody has to wait for anything
 _CALIBRATES_WITHIN_S: Final = 120.0
@@ -101,7 +102,10 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer. `workers` over all machines; `limiting`: the resource that asks for the most."""
+    """The answer. `workers` over all machines; `limiting`: the resource that asks for the most.
+
+    `commands`: one a machine, of the first machines; `commands_left_out`: of so many more.
+    """
 
     users: int
     window_s: float
@@ -113,6 +117,7 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Calibration
     machine: Machine
     commands: tuple[str, ...]
+    commands_left_out: int = 0
     here: Carried | None = None
 
 
@@ -132,6 +137,7 @@ def size(users: int, window_s: float, calibration: Calibration, machine: Machine
     )
     machines = max(1, *(math.ceil(need.machines) for need in needs))
     workers = max(machines, math.ceil(cpu_workers), math.ceil(fd_workers))
+    commands = tuple(islice(_commands(users, window_s, workers, machines), _COMMANDS_MAX))
     return Sizing(
         users=users,
         window_s=window_s,
@@ -142,7 +148,8 @@ def size(users: int, window_s: float, calibration: Calibration, machine: Machine
         release_ms=users / workers * calibration.send_us / 1000,
         calibration=calibration,
         machine=machine,
-        commands=_commands(users, window_s, workers, machines),
+        commands=commands,
+        commands_left_out=machines - len(commands),
         here=carried(users, window_s, calibration, calibration.platform, machine) if calibration.platform else None,
     )
 
@@ -239,7 +246,7 @@ def in_words(sizing: Sizing) -> tuple[str, ...]:
     if sizing.here is not None:
         lines += _here_in_words(sizing.users, sizing.here)
     lines.append("`gatecrash doctor` says how to lift each of these; start:")
-    return (*lines, *_by_machine(sizing.commands))
+    return (*lines, *_by_machine(sizing))
 
 
 def _here_in_words(users: int, here: Carried) -> tuple[str, ...]:
@@ -252,12 +259,11 @@ def _here_in_words(users: int, here: Carried) -> tuple[str, ...]:
     )
 
 
-def _by_machine(commands: Sequence[str]) -> Iterator[str]:
+def _by_machine(sizing: Sizing) -> Iterator[str]:
     """Each command once, with how many machines it is for; HOST stands for an address of the first."""
-    first, *others = commands
-    yield f"  {first}"
-    for command, machines in Counter(others).items():
-        yield f"  on {machines} other machine{'s' if machines > 1 else ''}: {command}"
+    yield f"  {sizing.commands[0]}"
+    for workers, machines in _shares(sizing.workers, sizing.machines)[1:]:
+        yield f"  on {machines:,} other machine{'s' if machines > 1 else ''}: {_joining(workers)}"
 
 
 def this_machine(addresses: int = 1) -> Machine:
@@ -299,12 +305,22 @@ def calibrate(booking: str = "", event: str = "", pids: Sequence[int] = ()) -> C
         raise EnvironmentProblem(f"the calibration failed: {error}", hint="see `gatecrash doctor`") from error
 
 
-def _commands(users: int, window_s: float, workers: int, machines: int) -> tuple[str, ...]:
+def _shares(workers: int, machines: int) -> tuple[tuple[int, int], ...]:
+    """The workers of a machine, and of how many machines: of the first one alone, then of the others."""
+    each, more = divmod(workers, machines)
+    first = each + (more > 0)
+    others = ((each + 1, max(0, more - 1)), (each, machines - max(1, more)))
+    return ((first, 1), *(share for share in others if share[1]))
+
+
+def _commands(users: int, window_s: float, workers: int, machines: int) -> Iterator[str]:
     """What to type where: on the first machine, then on each other."""
-    per_machine = [workers // machines + (number < workers % machines) for number in range(machines)]
-    first, others = per_machine[0], per_machine[1:]
+    (first, _), *others = _shares(workers, machines)
     rehearse = f"gatecrash rehearse --users {users} --workers {first} --set load.release_window_s={window_s:g}"
-    if not others:
-        return (rehearse,)
-    listen = f"{rehearse} --remote-workers {sum(others)} --listen HOST"
-    return (listen, *(f"gatecrash worker --master HOST --key KEY --workers {count}" for count in others))
+    yield f"{rehearse} --remote-workers {workers - first} --listen HOST" if others else rehearse
+    for count, of_machines in others:
+        yield from repeat(_joining(count), of_machines)
+
+
+def _joining(workers: int) -> str:
+    return f"gatecrash worker --master HOST --key KEY --workers {workers}"

@@ -64,6 +64,24 @@ def test_machines_that_start_the_same_are_told_once() -> None:
     assert sum(int(line.split()[1]) for line in lines) == sizing.machines - 1
 
 
+def test_of_very_many_machines_the_first_hundred_commands_are_listed_and_all_are_counted() -> None:
+    sizing = size(10_000_000, 0.1, MEASURED, msgspec.structs.replace(PLENTY, cores=2))
+    assert sizing.machines > 10_000
+    assert len(sizing.commands) == 100
+    assert sizing.commands_left_out == sizing.machines - 100
+    *_, first, joining = capacity.in_words(sizing)
+    assert f"on {sizing.machines - 1:,} other machines: gatecrash worker" in joining
+    assert "--remote-workers" in first
+
+
+@given(workers=st.integers(1, 10**6), machines=st.integers(1, 10**5))
+def test_the_shares_are_all_workers_on_all_machines(workers: int, machines: int) -> None:
+    shares = capacity._shares(max(workers, machines), machines)
+    assert shares[0][1] == 1
+    assert sum(of_machines for _, of_machines in shares) == machines
+    assert sum(each * of_machines for each, of_machines in shares) == max(workers, machines)
+
+
 @given(users=st.integers(1, 10**6), window_s=st.floats(0.1, 600), more=st.integers(1, 10**6))
 def test_more_fans_never_take_less(users: int, window_s: float, more: int) -> None:
     machine = Machine(cores=2, memory_bytes=8 * 10**9, fds_per_process=20_000, ports=28_000)
