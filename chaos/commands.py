@@ -10,8 +10,8 @@ import msgspec
 import typer
 
 from chaos.lease import state
-from harness.errors import GatecrashError, InputError
-from harness.input_file import path_of
+from harness.errors import GatecrashError
+from harness.input_file import path_of, write_output
 
 chaos_app = typer.Typer(
     help="Faults still in force: status, heal. Chaos Toolkit files: export, import.",
@@ -118,10 +118,7 @@ def _write(content: bytes, out: Path | None) -> None:
     if out is None:
         typer.echo(content.decode(), nl=False)
         return
-    try:
-        out.write_bytes(content)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", file=str(out)) from error
+    write_output(out, content)
 
 
 def heal_orphans() -> tuple[str, ...]:

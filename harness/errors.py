@@ -17,6 +17,7 @@ from typing import Final
 from harness.shown import on_one_line
 
 _LONGEST: Final = 1000
+_LONGEST_KEY: Final = 200
 
 
 class ExitCode(IntEnum):
@@ -30,9 +31,9 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, longest: int = _LONGEST) -> str:
     """The text on one line, with its control characters escaped; what is very long is cut."""
-    return on_one_line(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+    return on_one_line(text if len(text) <= longest else f"{text[:longest]}…")
 
 
 class GatecrashError(Exception):
@@ -66,7 +67,7 @@ class InputError(GatecrashError):
         super().__init__(message, hint=hint)
         self.file = None if file is None else _one_line(file)
         self.line = line
-        self.key = None if key is None else _one_line(key)
+        self.key = None if key is None else _one_line(key, _LONGEST_KEY)
 
     def __str__(self) -> str:
         place = "" if self.file is None else self.file if self.line is None else f"{self.file}:{self.line}"

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
 
 from chaos.commands import chaos_app
 from harness import __version__
+from harness.errors import InputError
 from harness.record.versions import commit
 from harness.shown import on_one_line
 
+_UNDECODED: Final = re.compile("[\ud800-\udfff]")
+_SHOWN: Final = 60
+
+
+class _TextOnly(TyperGroup):
+    """Takes words that can be written down: they come into records, reports and files of the user."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer keeps its type private
+        """Raises InputError for bytes that are no text."""
+        for word in args:
+            if not word.isascii() and _UNDECODED.search(word):
+                raise InputError(f"{word[:_SHOWN]!r} is no text in UTF-8", hint="write it in UTF-8")
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
     name="gatecrash",
+    cls=_TextOnly,
     help="Rehearse a ticket on-sale before the fans do.",
     epilog="Exit codes: 0 READY, 1 NOT READY, 2 bad usage or input, 3 NO VERDICT, 4 an invariant was violated, "
     "130 interrupted.",

@@ -15,6 +15,7 @@ import typer
 from harness.cli.app import broken, fail, tell
 from harness.cli.judge import Judged, judge_record
 from harness.errors import ExitCode, GatecrashError, Interrupted, NoVerdict
+from harness.input_file import is_file
 from harness.record.paths import RunPaths
 from harness.record.verdict import Decision, Reason, Verdict
 from harness.shown import on_one_line
@@ -178,7 +179,7 @@ def _print(verdict: Verdict, paths: RunPaths) -> None:
     if verdict.paired is not None:
         for line in in_words(verdict.paired):
             tell(line)
-    if paths.report_html.exists():
+    if is_file(paths.report_html):
         tell(f"report: {paths.report_html}")
 
 

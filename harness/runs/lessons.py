@@ -5,6 +5,7 @@ The file works where every run starts from nothing, as in CI: it needs no earlie
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -67,7 +68,7 @@ class Lessons(Struct, frozen=True):
 
 def read_lessons(path: Path) -> Lessons:
     """The file; without a file there are no lessons yet. Raises InputError."""
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that no file system takes
         return Lessons()
     try:
         found = msgspec.json.decode(read_input(path, _BYTES_MAX), type=Lessons)

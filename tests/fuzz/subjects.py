@@ -126,7 +126,7 @@ class Overrides:
 
     def take(self, room: Path) -> None:
         text = (room / "override").read_text(encoding="utf-8", errors="surrogatepass")
-        _run(["scenario", "show", "smoke", "--set", text])
+        run_command(["scenario", "show", "smoke", "--set", text])
 
 
 def _places_of(data: object) -> list[tuple[Any, ...]]:
@@ -197,6 +197,9 @@ class CommandLines:
         ("scenario",),
         ("experiment",),
         ("adapter",),
+        ("runs", "--out"),
+        ("findings", "--file"),
+        ("report", "--out"),
     )
 
     def make(self, dice: random.Random, room: Path) -> str:
@@ -204,14 +207,14 @@ class CommandLines:
         with contextlib.suppress(FileExistsError):
             os.mkfifo(pipe)
         places = (str(room), str(pipe), "/dev/zero", "/dev/null", "/proc/self/mem", "/", "", str(room / "nothing"))
-        texts = tuple(str(value) for value in mutations.VALUES if "\0" not in str(value))
+        texts = (*(str(value) for value in mutations.VALUES if "\0" not in str(value)), "\udcff", "run\udcff=x")
         words = [dice.choice(dice.choice((self._WORDS, self._WORDS, places, texts))) for _ in range(dice.randrange(4))]
         line = [*dice.choice(self._FIRST), *words]
         (room / "line.json").write_text(json.dumps(line))
         return repr(line)[:500]
 
     def take(self, room: Path) -> None:
-        _run(json.loads((room / "line.json").read_text()))
+        run_command(json.loads((room / "line.json").read_text()))
 
 
 class Records:
@@ -373,7 +376,7 @@ SUBJECTS: Final[dict[Callable[[], Subject], float]] = {
 """Each kind of input, and its share of all: less of what takes long."""
 
 
-def _run(words: list[str]) -> None:
+def run_command(words: list[str]) -> None:
     """A command in this process; raises GatecrashError where it is refused, be it by the parser of options."""
     out = io.StringIO()
     try:

@@ -13,7 +13,7 @@ from harness.cli.app import app, print_json, print_table, tell
 from harness.cli.judge import judge_record
 from harness.cli.options import DEFAULT_OUT, AsJson, RunDir
 from harness.errors import InputError
-from harness.input_file import path_of
+from harness.input_file import path_of, write_output
 from harness.runs.lessons import LESSONS_FILE
 
 
@@ -77,10 +77,7 @@ def findings(
         if not who:
             raise InputError(f"{each!r} names no owner", key="--owner", hint="ID=NAME")
         known = owned(known, verdict.scenario, name, who)
-    try:
-        file.write_bytes(written(known))
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", file=str(file)) from error
+    write_output(file, written(known))
     today = datetime.now(UTC).date()
     lessons = known.of(verdict.scenario)
     if json:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from harness.cli.app import app, print_json, print_table, say
 from harness.cli.options import AsJson, Changes
 from harness.errors import ExitCode
+from harness.input_file import path_of
 from harness.swarm.messaging import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from harness.swarm.calibration.capacity import Calibration
+
+_SECONDS_MAX: Final = 1_000_000
 
 
 @app.command(short_help="Join a rehearsal of another machine.")
@@ -26,14 +29,19 @@ def worker(
         typer.Option("--key", metavar="KEY", envvar=KEY_VARIABLE, show_envvar=True, help="The one that it shows."),
     ],
     load: Annotated[
-        list[Path] | None, typer.Option("--load", metavar="FILE", help="A file that it may use. Repeatable.")
+        list[Path] | None,
+        typer.Option("--load", metavar="FILE", parser=path_of, help="A file that it may use. Repeatable."),
     ] = None,
     secret: Annotated[
         list[str] | None,
         typer.Option("--secret", metavar="NAME", help="A variable of the environment that it may use. Repeatable."),
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Processes; one per core.")] = 1,
-    wait_s: Annotated[float, typer.Option("--wait", metavar="S", min=0, help="How long to try to join.")] = 60.0,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=1, max=10_000, help="Processes; one per core.")
+    ] = 1,
+    wait_s: Annotated[
+        float, typer.Option("--wait", metavar="S", min=0, max=_SECONDS_MAX, help="How long to try to join.")
+    ] = 60.0,
     scenario: Annotated[str, typer.Option("--scenario", help="Only join this one.")] = "",
     changes: Changes = None,
 ) -> None:
@@ -66,8 +74,10 @@ def worker(
 
 @app.command(short_help="Workers and machines that a load takes.")
 def plan(
-    users: Annotated[int, typer.Option("--users", metavar="N", min=1, help="Fans in all.")],
-    window_s: Annotated[float, typer.Option("--window", metavar="S", min=0.1, help="All arrive within it.")],
+    users: Annotated[int, typer.Option("--users", metavar="N", min=1, max=10_000_000, help="Fans in all.")],
+    window_s: Annotated[
+        float, typer.Option("--window", metavar="S", min=0.1, max=_SECONDS_MAX, help="All arrive within it.")
+    ],
     scenario: Annotated[
         str, typer.Option("--scenario", help="Measure with its reference system, which shares this machine.")
     ] = "",

@@ -78,7 +78,10 @@ def rehearse(
     seed: Seed = None,
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Load generator processes.")] = None,
     remote_workers: Annotated[
-        int, typer.Option("--remote-workers", metavar="N", min=0, help="Processes of `gatecrash worker` to wait for.")
+        int,
+        typer.Option(
+            "--remote-workers", metavar="N", min=0, max=1_000_000, help="Processes of `gatecrash worker` to wait for."
+        ),
     ] = 0,
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST[:PORT]", help="Address at which they find this rehearsal.")
@@ -89,7 +92,9 @@ def rehearse(
     chaos: Annotated[bool, typer.Option("--chaos/--no-chaos", help="With or without the scenario's faults.")] = True,
     random_faults: Annotated[
         int,
-        typer.Option("--random-faults", metavar="N", min=0, help="N faults drawn from the seed, instead of its own."),
+        typer.Option(
+            "--random-faults", metavar="N", min=0, max=1_000, help="N faults drawn from the seed, instead of its own."
+        ),
     ] = 0,
     locustfile: Locustfile = "",
     paired: PairedRun = False,

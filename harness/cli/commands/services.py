@@ -13,6 +13,7 @@ import typer
 from harness.cli.app import app, print_json, print_table, say, target_app
 from harness.cli.options import AsJson, StackName
 from harness.errors import GatecrashError
+from harness.input_file import path_of
 
 if TYPE_CHECKING:
     from harness.stack import Addresses
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 def target_up(
     scenario: Annotated[str, typer.Option("--scenario", help="Whose on_sale settings to use.")] = "playoff-presale",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the booking API; 0 takes a free one.")] = 0,
-    logs: Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the processes write their logs.")] = Path(
-        "runs/target-logs"
-    ),
+    logs: Annotated[
+        Path, typer.Option("--logs", metavar="DIR", parser=path_of, help="Where the processes write their logs.")
+    ] = Path("runs/target-logs"),
     stack: StackName = "embedded",
     plant_bug: Annotated[str, typer.Option("--plant-bug", metavar="NAME", help="Break it on purpose.")] = "",
     json: AsJson = False,
@@ -96,7 +97,9 @@ def target_bugs(json: AsJson = False) -> None:
 def toxiproxy(
     host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address of the HTTP API.")] = "localhost",
     port: Annotated[int, typer.Option("--port", metavar="N", help="Port of the HTTP API.", min=0, max=65535)] = 8474,
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="JSON array of proxies.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", parser=path_of, help="JSON array of proxies.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Repeatable toxicity, jitter, drops.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Only what Toxiproxy has, no extension.")] = False,
     proxy_metrics: Annotated[bool, typer.Option("--proxy-metrics", help="/metrics in strict mode too.")] = False,

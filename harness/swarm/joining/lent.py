@@ -35,7 +35,7 @@ class Lent(msgspec.Struct, frozen=True):
     def of(cls, files: Sequence[Path], names: Sequence[str]) -> Lent:
         """What the command line names. Raises InputError for a file that is not there."""
         for file in files:
-            if not file.is_file():
+            if not is_file(file):
                 raise InputError(f"there is no file {file}", key="--load", hint="give its path on this machine")
         return cls({digest_of(file): str(file.resolve()) for file in files}, frozenset(names))
 
