@@ -51,9 +51,3 @@ class Tools:
         if url not in self._servers:
             self._servers[url] = Toxiproxy(url)
         return self._servers[url]
-
-    def close(self) -> None:
-        """Close the connections."""
-        for server in self._servers.values():
-            server.close()
-        self._servers.clear()

@@ -180,7 +180,6 @@ class Conductor:
         self._finished = True
         if self._lease is not None:
             self._lease.close()
-        self._tools.close()
 
     def __enter__(self) -> Self:
         return self

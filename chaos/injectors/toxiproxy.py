@@ -2,7 +2,7 @@
 
 toxiproxy-python 0.1.1 keeps its endpoint on a class, waits without limit, takes an error 500 for success (so that
 `disable()` says "disabled" when it is not), has no update for toxics and a `populate` that fails on host names. Here
-each `Toxiproxy` has its own endpoint, every call has a time-out, and every answer that is no success is an error.
+each `Toxiproxy` has its own endpoint, every call is bounded in time, and every answer that is no success is an error.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-import requests
 import toxiproxy.proxy
 import toxiproxy.server
 from toxiproxy.api import APIConsumer
 
 from harness.errors import EnvironmentProblem
 from harness.input_file import NOT_JSON
+from harness.record.fetch import call
 
 T = TypeVar("T")
-_TIMEOUT_S: Final = 5.0
+_WITHIN_S: Final = 5.0
+_BYTES_MAX: Final = 64 << 20
 _RESET_LASTS_S: Final = 1.0
 RESET_TOXIC: Final = "gatecrash_drop"
 
@@ -65,29 +66,36 @@ class Dropped(msgspec.Struct, frozen=True):
     dropped: int | None = None
 
 
+class _Answer(msgspec.Struct, frozen=True):
+    """A success, as the library reads it."""
+
+    url: str
+    content: bytes
+
+    def json(self) -> Any:  # noqa: ANN401 - the library reads what it likes
+        """Its document. Raises ToxiproxyProblem."""
+        return _decode(self, Any)
+
+
 class _Endpoint:
-    """One server: a session, a base address and a time-out."""
+    """One server: a base address, and within what time each call of it must be answered whole."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, within_s: float) -> None:
         self.url = url.rstrip("/")
-        self._timeout_s = timeout_s
-        self._session = requests.Session()
-        self._session.trust_env = False  # requests to the fault proxy must not use a proxy from the environment
+        self._within_s = within_s
 
-    def send(self, method: str, path: str, *, body: object = None) -> requests.Response:
+    def send(self, method: str, path: str, *, body: object = None) -> _Answer:
         """One call. Raises ToxiproxyProblem unless the answer is a success."""
+        url = self.url + path
         try:
-            response = self._session.request(method, self.url + path, json=body, timeout=self._timeout_s)
-        except requests.RequestException as error:
-            raise ToxiproxyProblem(f"the fault proxy at {self.url} does not answer: {_reason(error)}") from error
-        if not response.ok:
-            text = f"{method} {path} was refused with {response.status_code}: {response.text.strip()[:300]}"
-            raise ToxiproxyProblem(text, status=response.status_code)
-        return response
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._session.close()
+            answer = call(method, url, body, within_s=self._within_s, bytes_max=_BYTES_MAX)
+        except (OSError, ValueError) as error:
+            raise ToxiproxyProblem(f"the fault proxy at {self.url} does not answer: {error}") from error
+        if not 200 <= answer.status < 300:
+            said = answer.body.decode("utf-8", "replace").strip()[:300]
+            text = f"{method} {path} was refused with {answer.status}: {said}"
+            raise ToxiproxyProblem(text, status=answer.status)
+        return _Answer(url, answer.body)
 
 
 _current: ContextVar[_Endpoint] = ContextVar("toxiproxy_endpoint")
@@ -97,17 +105,17 @@ class _RoutedConsumer(APIConsumer):  # type: ignore[misc] # the library is untyp
     """Replaces the library's consumer: it uses the endpoint of the present call, not one for the whole process."""
 
     @classmethod
-    def get(cls, url: str, params: None = None, **_: object) -> requests.Response:  # noqa: ARG003
+    def get(cls, url: str, params: None = None, **_: object) -> _Answer:  # noqa: ARG003
         """GET."""
         return _current.get().send("GET", url)
 
     @classmethod
-    def post(cls, url: str, data: None = None, json: object = None, **_: object) -> requests.Response:  # noqa: ARG003
+    def post(cls, url: str, data: None = None, json: object = None, **_: object) -> _Answer:  # noqa: ARG003
         """POST."""
         return _current.get().send("POST", url, body=json)
 
     @classmethod
-    def delete(cls, url: str, **_: object) -> requests.Response:
+    def delete(cls, url: str, **_: object) -> _Answer:
         """DELETE."""
         return _current.get().send("DELETE", url)
 
@@ -122,14 +130,10 @@ class Toxiproxy:
     Not for use from several threads at once.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, within_s: float = _WITHIN_S) -> None:
         self.host = urlsplit(url).hostname or "127.0.0.1"
-        self._endpoint = _Endpoint(url, timeout_s)
+        self._endpoint = _Endpoint(url, within_s)
         self._client = toxiproxy.server.Toxiproxy()
-
-    def close(self) -> None:
-        """Close the connection to the server."""
-        self._endpoint.close()
 
     def version(self) -> str:
         """The server's version, e.g. 2.12.0."""
@@ -263,12 +267,8 @@ class Toxiproxy:
             _current.reset(token)
 
 
-def _decode(response: requests.Response, type: type[T]) -> T:
+def _decode(answer: _Answer, type: type[T]) -> T:
     try:
-        return msgspec.json.decode(response.content, type=type)
+        return msgspec.json.decode(answer.content, type=type)
     except NOT_JSON as error:
-        raise ToxiproxyProblem(f"{response.url} does not answer like Toxiproxy: {error}") from error
-
-
-def _reason(error: requests.RequestException) -> str:
-    return type(error).__name__ if len(str(error)) > 200 else str(error)
+        raise ToxiproxyProblem(f"{answer.url} does not answer like Toxiproxy: {error}") from error

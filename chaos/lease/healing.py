@@ -102,7 +102,6 @@ def _undo_all(path: Path, entries: Sequence[Intended], by: str, deadline_s: floa
                 if outcome.healed:
                     lease.append(path, Undone(entry.number, by, outcome.how))
         if all(outcome.healed for outcome in done.values()) or time.monotonic() > deadline_s:
-            tools.close()
             return tuple(done[entry.number] for entry in entries)
         time.sleep(_PAUSE_S)
 

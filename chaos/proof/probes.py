@@ -113,18 +113,22 @@ def open_to_hold(probe: str, address: tuple[str, int], timeout_s: float, path: s
             link.sendall(_SSL_REQUEST)
             _receive(link)
         elif probe == "http":
-            _open_stream(link, address[0], path)
+            _open_stream(link, address[0], path, timeout_s)
     except BaseException:
         link.close()
         raise
     return link
 
 
-def _open_stream(link: socket.socket, host: str, path: str) -> None:
+def _open_stream(link: socket.socket, host: str, path: str, timeout_s: float) -> None:
     """Open a stream of events; any other answer may end with its connection. Raises OSError."""
+    ends_s = time.monotonic() + timeout_s
     link.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\r\n".encode())
     head = b""
     while b"\r\n\r\n" not in head and len(head) < _HEAD_BYTES_MAX:
+        if (left_s := ends_s - time.monotonic()) <= 0:
+            raise TimeoutError
+        link.settimeout(left_s)
         head += _receive(link)
     status = head.split(b" ", 2)[1:2]
     if status != [b"200"] or b"text/event-stream" not in head.lower():

@@ -27,14 +27,8 @@ def canary(spec: Mapping[str, object], platform: str = DEFAULT) -> str:
         raise InputError("from here only what is behind a fault proxy can be probed", hint="give it a proxy")
     found = read(platform)
     wanted = msgspec.structs.replace(wanted, path=wanted.path.replace("{event}", found.event))
-    tools = Tools(found.toxiproxy)
-    try:
-        alone = Experiment(
-            name="canary", hypothesis="", component="", kind="", length_s=1, faults=(), canaries=(wanted,)
-        )
-        require_ready([wanted], places_of([alone], tools))
-    finally:
-        tools.close()
+    alone = Experiment(name="canary", hypothesis="", component="", kind="", length_s=1, faults=(), canaries=(wanted,))
+    require_ready([wanted], places_of([alone], Tools(found.toxiproxy)))
     return "ok"
 
 

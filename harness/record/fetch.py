@@ -1,4 +1,4 @@
-"""Fetches small pages over HTTP with a limit on their time and their size, whatever the other side does.
+"""Fetches small pages and calls APIs over HTTP within a limited time and size, whatever the other side does.
 
 `requests` limits the time of each read only: a page that comes a byte at a time never ends for it. Here the whole
 answer is due at one instant. No redirect is followed, and nothing that comes encoded is decoded.
@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from typing import Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -21,6 +21,7 @@ from harness.request_target import request_target
 
 _PIECE_BYTES: Final = 65_536
 _SHORTEST_S: Final = 0.001
+_HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "gatecrash"}
 
 
 class FetchFailed(Exception):
@@ -58,14 +59,11 @@ class Fetcher:
         bytes_max: int,
     ) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no http or https URL")
+        self._connection = _connection_to(parts, verify)
         self._target = request_target(parts)
-        self._headers = {"Accept-Encoding": "identity", "User-Agent": "gatecrash", **(headers or {})}
+        self._headers = {**_HEADERS, **(headers or {})}
         self._within_s = within_s
         self._bytes_max = bytes_max
-        context = _context(verify) if parts.scheme == "https" else None
-        self._connection = _Connection(parts.hostname, parts.port or (443 if context else 80), context)
 
     def fetch(self) -> FetchedPage:
         """The page. Raises `FetchFailed`."""
@@ -120,14 +118,7 @@ class Fetcher:
         return page
 
     def _answer(self) -> http.client.HTTPResponse:
-        connection = self._connection
-        connection.has_answered = connection.has_ended = False
-        connection.request("GET", self._target, headers=self._headers)
-        response = connection.getresponse()
-        if connection.has_ended:  # http.client takes the end of a stream for the end of the head
-            response.close()
-            raise FetchFailed("answered a head that was cut short")
-        return response
+        return self._connection.ask("GET", self._target, self._headers)
 
     def _take(self, response: http.client.HTTPResponse) -> FetchedPage:
         if response.status != http.client.OK:
@@ -136,22 +127,53 @@ class Fetcher:
         coding = response.headers.get("Content-Encoding", "").strip().lower()
         if coding not in ("", "identity"):
             raise FetchFailed("answered in an encoding that was not asked for")
-        return FetchedPage(response.headers.get("Content-Type", ""), self._read(response))
-
-    def _read(self, response: http.client.HTTPResponse) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        while piece := response.read1(_PIECE_BYTES):
-            parts.append(piece)
-            size += len(piece)
-            if size > self._bytes_max:
-                raise FetchFailed(f"answered more than {self._bytes_max:,} bytes")
-        if response.length:
-            raise FetchFailed("answered less than it said")
-        return b"".join(parts)
+        return FetchedPage(response.headers.get("Content-Type", ""), _read(response, self._bytes_max))
 
     def _late(self) -> str:
         return f"answered no whole page within {self._within_s:g} s"
+
+
+class ApiAnswer(msgspec.Struct, frozen=True):
+    """What an API answered, whatever the status."""
+
+    status: int
+    body: bytes
+
+
+def call(method: str, url: str, document: object = None, *, within_s: float, bytes_max: int) -> ApiAnswer:
+    """One call of an API, over a connection of its own and past any proxy of the environment. `document`: sent as JSON;
+    null: no body. Raises OSError where no whole answer in HTTP comes within `within_s`, ValueError for a URL that is
+    none.
+    """
+    parts = urlsplit(url)
+    connection = _connection_to(parts, verify=True)
+    connection.deadline_s = time.monotonic() + within_s
+    body = None if document is None else msgspec.json.encode(document)
+    headers = _HEADERS if body is None else {**_HEADERS, "Content-Type": "application/json"}
+    try:
+        with connection.ask(method, request_target(parts), headers, body) as response:
+            return ApiAnswer(response.status, _read(response, bytes_max))
+    except TimeoutError:
+        raise TimeoutError(f"no whole answer within {within_s:g} s") from None
+    except FetchFailed as failed:
+        raise OSError(f"it {failed}") from None
+    except (http.client.HTTPException, ValueError) as broken:
+        raise OSError(f"it does not answer as HTTP: {broken!r}") from None
+    finally:
+        connection.close()
+
+
+def _read(response: http.client.HTTPResponse, bytes_max: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while piece := response.read1(_PIECE_BYTES):
+        parts.append(piece)
+        size += len(piece)
+        if size > bytes_max:
+            raise FetchFailed(f"answered more than {bytes_max:,} bytes")
+    if response.length:
+        raise FetchFailed("answered less than it said")
+    return b"".join(parts)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -173,6 +195,18 @@ class _Connection(http.client.HTTPConnection):
         if left_s <= 0.0:
             raise TimeoutError
         return max(_SHORTEST_S, left_s)
+
+    def ask(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> http.client.HTTPResponse:
+        """The answer, of which the head is here. Raises `FetchFailed`, OSError, HTTPException, ValueError."""
+        self.has_answered = self.has_ended = False
+        self.request(method, target, body, headers)
+        response = self.getresponse()
+        if self.has_ended:  # http.client takes the end of a stream for the end of the head
+            response.close()
+            raise FetchFailed("answered a head that was cut short")
+        return response
 
     def connect(self) -> None:
         """Connected, and secured where that is wanted, before the deadline."""
@@ -233,6 +267,14 @@ class _Incoming(io.RawIOBase):
         self._connection.has_answered = self._connection.has_answered or count > 0
         self._connection.has_ended = count == 0
         return count
+
+
+def _connection_to(parts: SplitResult, verify: str | bool) -> _Connection:
+    """Not connected yet. Raises ValueError for a URL that is none."""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{parts.geturl()!r} is no http or https URL")
+    context = _context(verify) if parts.scheme == "https" else None
+    return _Connection(parts.hostname, parts.port or (443 if context else 80), context)
 
 
 def _context(verify: str | bool) -> ssl.SSLContext:

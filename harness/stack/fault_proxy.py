@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from urllib import error
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -17,7 +16,7 @@ from harness.errors import EnvironmentProblem, InputError
 from harness.input_file import is_file
 from harness.processes.managed import ManagedProcess, child_environment
 from harness.processes.ports import HOST
-from harness.stack.proxy_keeper import Borrowed, ask, keep
+from harness.stack.proxy_keeper import Borrowed, Refused, ask, keep
 
 _RECEIVED: Final = "toxiproxy_proxy_received_bytes_total"
 """What Toxiproxy counts of a proxy, for each direction."""
@@ -75,7 +74,7 @@ class FaultProxy:
         try:
             self._borrow([str(proxy["name"]) for proxy in wanted])
             created = json.loads(ask(self.url, "/populate", wanted))["proxies"]
-        except (error.URLError, OSError, ValueError, KeyError) as problem:
+        except (OSError, ValueError, KeyError) as problem:
             raise EnvironmentProblem(f"the fault proxy at {self.url} refused its proxies: {problem}") from problem
         return {str(proxy["name"]): int(str(proxy["listen"]).rpartition(":")[2]) for proxy in created}
 
@@ -101,7 +100,7 @@ class FaultProxy:
     def _answers(self) -> bool:
         try:
             ask(self.url, "/version")
-        except (error.URLError, OSError):
+        except OSError:
             return False
         return True
 
@@ -118,11 +117,10 @@ def edge_bytes(url: str) -> dict[str, int]:
     try:
         names = json.loads(ask(url, "/proxies"))
         page = ask(url, "/metrics").decode()
-    except error.HTTPError as problem:
-        problem.close()
+    except Refused as problem:
         hint = "start toxiproxy-server with -proxy-metrics"
         raise EnvironmentProblem(f"the fault proxy at {url} counts no bytes: {problem}", hint=hint) from problem
-    except (error.URLError, OSError, ValueError) as problem:
+    except (OSError, ValueError) as problem:
         raise EnvironmentProblem(f"the fault proxy at {url} does not tell its bytes: {problem}") from problem
     counted = dict.fromkeys(map(str, names), 0)
     for family in text_string_to_metric_families(page):

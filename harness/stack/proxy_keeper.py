@@ -5,23 +5,25 @@ The first line is what to give back (`Borrowed`). At the end of input, when its 
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
 from contextlib import suppress
-from http.client import HTTPException
 from typing import Final, cast
-from urllib import error, request
 from urllib.parse import quote
 
 import msgspec
 
 from harness.input_file import NOT_JSON
 from harness.processes.managed import child_environment
+from harness.record.fetch import call
 
-_TIMEOUT_S: Final = 5.0
-_OPENER: Final = request.build_opener(request.ProxyHandler({}))
+_WITHIN_S: Final = 5.0
+_BYTES_MAX: Final = 64 << 20
+
+
+class Refused(OSError):
+    """The server answered that it does not do what it was asked for."""
 
 
 class Borrowed(msgspec.Struct, frozen=True):
@@ -47,16 +49,12 @@ class Borrowed(msgspec.Struct, frozen=True):
                     self._add(str(proxy["name"]), toxic)
 
     def _add(self, name: str, toxic: object) -> None:
-        try:
+        with suppress(Refused):  # it is there still, or again
             ask(self.url, f"/proxies/{quote(name, safe='')}/toxics", toxic)
-        except error.HTTPError as refusal:  # it is there still, or again
-            refusal.close()
 
     def _delete(self, name: str) -> None:
-        try:
+        with suppress(Refused):  # somebody else deleted it
             ask(self.url, f"/proxies/{quote(name, safe='')}", method="DELETE")
-        except error.HTTPError as refusal:  # somebody else deleted it
-            refusal.close()
 
 
 def _without_toxics(proxy: dict[str, object]) -> dict[str, object]:
@@ -65,17 +63,12 @@ def _without_toxics(proxy: dict[str, object]) -> dict[str, object]:
 
 
 def ask(url: str, path: str, body: object = None, method: str | None = None) -> bytes:
-    """One call of the API of a Toxiproxy, past any proxy of the environment. Raises OSError, urllib's errors among
-    them, also for an answer that is no HTTP.
-    """
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json", "User-Agent": "gatecrash"}
-    asked = request.Request(url + path, data=data, headers=headers, method=method)  # noqa: S310 — always http://
-    try:
-        with _OPENER.open(asked, timeout=_TIMEOUT_S) as response:
-            return bytes(response.read())
-    except HTTPException as broken:
-        raise OSError(f"it does not answer as HTTP: {broken!r}") from broken
+    """One call of the API of a Toxiproxy. Raises `Refused`, or another OSError where no whole answer comes in time."""
+    method = method or ("GET" if body is None else "POST")
+    answer = call(method, url + path, body, within_s=_WITHIN_S, bytes_max=_BYTES_MAX)
+    if not 200 <= answer.status < 300:
+        raise Refused(f"{method} {path} was answered with {answer.status}")
+    return answer.body
 
 
 def keep(borrowed: Borrowed) -> subprocess.Popen[bytes]:

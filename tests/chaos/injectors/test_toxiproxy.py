@@ -11,6 +11,7 @@ import pytest
 
 from chaos.injectors.toxiproxy import Toxiproxy, ToxiproxyProblem
 from tests.chaos.servers import HOST, ProxyServer, Upstream, connect, echo, elapsed_s, free_port, receive
+from tests.hostile_server import BEHAVIOURS, behaving
 
 Start = Callable[[Callable[[socket.socket], None]], Upstream]
 UP = "127.0.0.1:9"
@@ -94,13 +95,22 @@ def test_a_server_that_is_not_there_is_an_error() -> None:
 
 def test_a_server_that_hangs_is_an_error_in_time() -> None:
     with socket.create_server((HOST, 0)) as deaf:
-        client = Toxiproxy(f"http://{HOST}:{deaf.getsockname()[1]}", timeout_s=0.3)
+        client = Toxiproxy(f"http://{HOST}:{deaf.getsockname()[1]}", within_s=0.3)
 
         def ask() -> None:
             with pytest.raises(ToxiproxyProblem):
                 client.disable("a")
 
         assert elapsed_s(ask) < 3
+
+
+@pytest.mark.parametrize("behaviour", ["headers drop by drop", "a body drop by drop"])
+def test_a_server_that_drips_is_an_error_in_time(behaviour: str) -> None:
+    with behaving(BEHAVIOURS[behaviour]) as dripping:
+        client = Toxiproxy(dripping.url, within_s=0.3)
+        with pytest.raises(ToxiproxyProblem, match=r"does not answer: no whole answer within 0\.3 s"):
+            client.disable("a")
+        assert dripping.requests == 1
 
 
 def test_an_error_500_or_503_is_never_taken_for_success() -> None:
