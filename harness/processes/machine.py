@@ -37,10 +37,16 @@ def processes_for(connections: int, descriptors_each: int | None = None) -> int:
     return max(1, math.ceil(connections / max(most * _SHARE - _OWN, most / 2)))
 
 
-def workers_for(users: int) -> int:
-    """Load workers that this machine starts for so many users: one per spare core, and more only where one process may
-    not open so many connections."""
-    return max(spare_cores(), processes_for(users))
+def workers_for(users: int, cores_each: int | None = None, descriptors_each: int | None = None) -> int:
+    """Load workers that this machine starts for so many users, or one with so much: one per spare core, and more only
+    where one process may not open so many connections."""
+    return max(spare_cores() if cores_each is None else cores_each - 1, processes_for(users, descriptors_each))
+
+
+def workers_here(asked: int | None, users: int, remote_workers: int) -> int:
+    """Load workers of this machine in a rehearsal. `asked`: by the user; null: as many as it needs, and beside those of
+    other machines as many as it has cores for."""
+    return asked or workers_for(0 if remote_workers else users)
 
 
 def raise_descriptors() -> None:

@@ -296,7 +296,7 @@ def _rehearse(
 
 def _require_room(scenario: Scenario, reach: Reach) -> None:
     """Raises GatecrashError when this machine has not what its share of the load takes. Nothing is started yet."""
-    from harness.processes.machine import raise_descriptors, workers_for
+    from harness.processes.machine import raise_descriptors, workers_here
     from harness.processes.source_addresses import addresses_of, require_here
     from harness.swarm.calibration import capacity
 
@@ -307,7 +307,7 @@ def _require_room(scenario: Scenario, reach: Reach) -> None:
     url = own.url if own else f"http://{reach.listen}"
     addresses = len(addresses_of(load.source_addresses, (url,), load.users, machine.ports)) or 1
     machine = msgspec.structs.replace(machine, addresses=addresses)
-    workers = load.workers or workers_for(0 if reach.remote_workers else load.users)
+    workers = workers_here(load.workers, load.users, reach.remote_workers)
     capacity.require_room(load, machine, workers, reach.remote_workers, carries_platform=own is None)
 
 

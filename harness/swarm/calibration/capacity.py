@@ -17,7 +17,7 @@ import msgspec
 import psutil
 
 from harness.errors import EnvironmentProblem
-from harness.processes.machine import cores, processes_for
+from harness.processes.machine import cores, processes_for, workers_for
 from harness.processes.managed import child_environment
 from harness.processes.ports import port_range
 from harness.processes.source_addresses import FILLED_FAST
@@ -162,7 +162,7 @@ def carried(users: int, window_s: float, calibration: Calibration, platform: Pla
     the first arrival.
     """
     bookings = processes_for(users, machine.fds_per_process)
-    workers = max(1, machine.cores - 1, bookings)
+    workers = workers_for(users, machine.cores, machine.fds_per_process)
     fan_us = 1e6 / calibration.fans_per_s
     rate = min(
         workers * 1e6 / fan_us,

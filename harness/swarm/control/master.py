@@ -103,17 +103,19 @@ class WorkerProcesses:
             )
             for number in keys
         }
+        self._seen: dict[int, psutil.Process] = {}
         for number_here, (number, process) in enumerate(self._processes.items()):
+            with suppress(psutil.Error):  # it may be gone already
+                self._seen[number] = psutil.Process(process.pid)
             key = keys[number].hex()
             hand_start(process, WorkerStart(spec=plain, key=key, number_here=number_here, workers_here=len(keys)))
 
     def cpu_s(self, numbers: set[int]) -> float:
         """Processor time that those of them that live have used."""
         used_s = 0.0
-        for number in numbers & self._processes.keys():
+        for number in numbers & self._processes.keys() & self._seen.keys():
             with suppress(psutil.Error):
-                process = self._processes[number]
-                used_s += sum(psutil.Process(process.pid).cpu_times()[:2])
+                used_s += sum(self._seen[number].cpu_times()[:2])
         return used_s
 
     def deaths(self) -> dict[int, int]:

@@ -102,7 +102,7 @@ class Swarm:
         self._collector = Collector(RunPaths(root=Path(spec.run_dir)))
         self._workforce = Workforce(spec, self._collector, self._is_to_quit)
         self._capabilities: tuple[str, ...] = ()
-        self._arming_told_s = self._ending_told_s = monotonic()
+        self._told_s = monotonic()
 
     def run(self) -> None:
         """The whole lifecycle, as the commands ask for it. Raises GatecrashError."""
@@ -177,9 +177,7 @@ class Swarm:
         hears now and then how many are."""
         steps = self._workforce.users_by_step
         ready = steps.get(ARMED, 0)
-        if monotonic() >= self._arming_told_s + _TICK_S:
-            self._arming_told_s = monotonic()
-            self._tell(Arming(ready=ready, asked=self._spec.scenario.load.users))
+        self._each_second(lambda _: Arming(ready=ready, asked=self._spec.scenario.load.users))
         return sum(steps.values()), ready, self._workforce.work_done(workers)
 
     def _release_and_observe(self) -> None:
@@ -216,11 +214,15 @@ class Swarm:
 
     def _ending(self, workers: set[int]) -> object:
         """What changes while these workers end their journeys and send their rows; the parent hears of it."""
-        now_s = monotonic()
-        if now_s >= self._ending_told_s + _TICK_S:
-            self._ending_told_s = now_s
-            self._tell(self._progress(now_s - (self._workforce.t0_s or now_s)))
+        self._each_second(lambda now_s: self._progress(now_s - (self._workforce.t0_s or now_s)))
         return self._workforce.work_done(workers)
+
+    def _each_second(self, event: Callable[[float], Event]) -> None:
+        """Tell the parent this event of now, unless it was told one in the last second."""
+        now_s = monotonic()
+        if now_s >= self._told_s + _TICK_S:
+            self._told_s = now_s
+            self._tell(event(now_s))
 
     def _end(self) -> None:
         workforce, notes = self._workforce, self._workforce.notes

@@ -18,7 +18,7 @@ from locust.stats import stats_history
 from locust.web import WebUI
 
 from harness.errors import EnvironmentProblem, ExitCode, GatecrashError, Interrupted, NoVerdict
-from harness.processes.machine import workers_for
+from harness.processes.machine import workers_here
 from harness.processes.source_addresses import require_found
 from harness.swarm.control import lost_workers
 from harness.swarm.control.collector import Collector
@@ -75,6 +75,7 @@ A = TypeVar(
 
 
 POLL_S: Final = 0.02
+_LOOK_S: Final = 0.5  # so often it is asked how far those are that have not answered
 _START_TIMEOUT_S: Final = 120.0  # on a busy machine; those that die are noticed at once
 
 
@@ -122,7 +123,7 @@ class Workforce:
         were killed or broke.
         """
         reach = self._spec.reach
-        own = self._spec.workers or workers_for(0 if reach.remote_workers else self._spec.scenario.load.users)
+        own = workers_here(self._spec.workers, self._spec.scenario.load.users, reach.remote_workers)
         channel = self._runner.channel
         keys = {number: channel.key_of(number) for number in range(1, own + 1)}
         self._processes = WorkerProcesses(self._spec, self._runner.port, keys)
@@ -204,15 +205,19 @@ class Workforce:
         As long as `progress`, of those that have not answered yet, changes, the time to answer begins again, up to
         `most_s` in all. Raises Interrupted when nobody wants to know any more.
         """
-        deadline_s, last_s, seen = monotonic() + timeout_s, monotonic() + most_s, progress(workers)
+        begun_s, seen, look_every_s = monotonic(), progress(workers), min(_LOOK_S, timeout_s / 10)
+        deadline_s, last_s, look_s = begun_s + timeout_s, begun_s + most_s, begun_s + look_every_s
         answers: dict[int, A] = self._said.setdefault(kind, {})  # type: ignore[assignment]
         while (waiting := workers - answers.keys()) and monotonic() < deadline_s:
             if self._unwanted():
                 raise Interrupted("nobody waits for this swarm any more")
             gevent.sleep(POLL_S)
             workers = workers - self.notice_deaths() if waiting else workers
+            if (now_s := monotonic()) < look_s:
+                continue
+            look_s = now_s + look_every_s
             if (now := progress(waiting)) != seen:
-                deadline_s, seen = min(monotonic() + timeout_s, last_s), now
+                deadline_s, seen = min(now_s + timeout_s, last_s), now
         return {number: answers[number] for number in workers if number in answers}
 
     def work_done(self, workers: set[int]) -> tuple[int, int]:
