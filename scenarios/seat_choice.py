@@ -28,8 +28,7 @@ def choose(
         section = _section(venue, dice.roll(), aims_hot=aims_hot)
         if blocks := _blocks(section, seat_map, party_size, avoid):
             return blocks[int(len(blocks) * dice.roll() ** 2)]  # squared: rather near the front
-    first = int(len(venue.sections) * dice.roll())
-    for section in (*venue.sections[first:], *venue.sections[:first]):
+    for section in _all_sections(venue, dice):
         if blocks := _blocks(section, seat_map, party_size, avoid):
             return blocks[int(len(blocks) * dice.roll())]
     return ()
@@ -51,8 +50,7 @@ def choose_apart(
     """Free seats of one section for the whole party, wherever they are; empty when no section has as many."""
     if not venue.sections:
         return ()
-    first = int(len(venue.sections) * dice.roll())
-    for section in (*venue.sections[first:], *venue.sections[:first]):
+    for section in _all_sections(venue, dice):
         states = seat_map.states.get(section.name, "")
         seats = (seat for row in section.rows for seat in row)
         free = [seat for seat, state in zip(seats, states, strict=False) if state == _FREE and seat not in avoid]
@@ -60,6 +58,12 @@ def choose_apart(
             at = int((len(free) - party_size + 1) * dice.roll())
             return tuple(free[at : at + party_size])
     return ()
+
+
+def _all_sections(venue: Venue, dice: Dice) -> tuple[Section, ...]:
+    """From one of them on, and round to it."""
+    first = int(len(venue.sections) * dice.roll())
+    return (*venue.sections[first:], *venue.sections[:first])
 
 
 def _blocks(section: Section, seat_map: SeatMap, party_size: int, avoid: frozenset[str]) -> list[tuple[str, ...]]:

@@ -155,10 +155,12 @@ def _connect_to(
         raw.setblocking(False)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         SOURCES.bind(raw, family, address)
-        if _is_connected_at_once(raw, (address, origin.port)) and not origin.secure:
+        connected = _is_connected_at_once(raw, (address, origin.port))
+        if connected and not origin.secure:
             return raw
         with gevent.Timeout(limits.connect_s, TimeoutError):
-            _await_connected(raw, (address, origin.port))
+            if not connected:
+                _await_connected(raw)
             if origin.secure:
                 made = gevent.socket.socket(family, socket.SOCK_STREAM, fileno=raw.detach())
                 made = tls.handshake(made, origin.host, session, origin.ca_file)
@@ -184,13 +186,10 @@ def _is_connected_at_once(raw: socket.socket, address: tuple[str, int]) -> bool:
     return True
 
 
-def _await_connected(raw: socket.socket, address: tuple[str, int]) -> None:
+def _await_connected(raw: socket.socket) -> None:
     """Raises OSError."""
-    code = raw.connect_ex(address)
-    if code in (errno.EINPROGRESS, errno.EALREADY):
-        gevent.socket.wait_write(raw.fileno())
-        code = raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if code not in (0, errno.EISCONN):
+    gevent.socket.wait_write(raw.fileno())
+    if code := raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         raise OSError(code, os.strerror(code))
 
 

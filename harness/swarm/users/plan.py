@@ -150,15 +150,15 @@ def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
         abandons=leaving < journey.abandon_hold_ratio,
         releases=journey.abandon_hold_ratio <= leaving < journey.abandon_hold_ratio + journey.release_hold_ratio,
         card_declined=random.random() < journey.declined_card_ratio,
-        drops_stream=Random(f"drops:{seed}:{index}").random() < journey.dropped_stream_ratio,
-        takes_fewer=Random(f"fewer:{seed}:{index}").random() < journey.takes_fewer_ratio,
-        sits_apart=Random(f"apart:{seed}:{index}").random() < journey.apart_ratio,
-        looks_again_s=_looks_again_s(Random(f"returns:{seed}:{index}"), journey),
+        drops_stream=_chance(f"drops:{seed}:{index}", journey.dropped_stream_ratio),
+        takes_fewer=_chance(f"fewer:{seed}:{index}", journey.takes_fewer_ratio),
+        sits_apart=_chance(f"apart:{seed}:{index}", journey.apart_ratio),
+        looks_again_s=_looks_again_s(f"returns:{seed}:{index}", journey),
         patience_s=_patience_s(f"fan:{seed}:{index}", journey),
-        join_pause_s=_log_normal_s(Random(f"join:{seed}:{index}"), journey.join_pause_s, journey.think_sigma),
+        join_pause_s=_join_pause_s(f"join:{seed}:{index}", journey),
         code_no=_partner(journey.shared_code_ratio, index),
-        page_reloads=_reloads(Random(f"reloads:{seed}:{index}"), journey, index),
-        tabs=_tabs(Random(f"tabs:{seed}:{index}"), journey.tabs_ratio),
+        page_reloads=_reloads(f"reloads:{seed}:{index}", journey, index),
+        tabs=_tabs(f"tabs:{seed}:{index}", journey.tabs_ratio),
         thinks_s=tuple(_think_s(random, journey) for _ in range(_THINKS)),
         rolls=_rolls(random),
     )
@@ -272,7 +272,7 @@ def _pair(ratio: float, index: int) -> int | None:
     """The number of the pair that the fan belongs to, null for none: two neighbours out of every 2 / `ratio` fans."""
     if ratio <= 0:
         return None
-    number, place = divmod(index, max(2, round(2 / ratio)))
+    number, place = divmod(index, _period(ratio, 2))
     return number if place < 2 else None
 
 
@@ -281,15 +281,23 @@ def _partner(ratio: float, index: int) -> int:
 
     Such pairs are the last two out of every 2 / `ratio` fans.
     """
-    period = max(2, round(2 / ratio)) if ratio > 0 else 0
-    return index - 1 if period and index % period == period - 1 else index
+    if ratio <= 0:
+        return index
+    period = _period(ratio, 2)
+    return index - 1 if index % period == period - 1 else index
 
 
-def _reloads(random: Random, journey: Journey, index: int) -> tuple[Reload, ...]:
+def _period(ratio: float, size: int) -> int:
+    """Among so many fans there is one group of that size, so that the groups are that share of all."""
+    return max(size, round(size / ratio))
+
+
+def _reloads(dice: str, journey: Journey, index: int) -> tuple[Reload, ...]:
     """Who loads the page again, and when without the ticket, is spread evenly: even a small crowd has some of each."""
     number = _so_many(journey.reload_ratio, index)  # of those before this one
     if number == _so_many(journey.reload_ratio, index + 1):
         return ()
+    random = Random(dice)
     lost = [_so_many(journey.lost_ticket_ratio, number + time) for time in range(_IMPATIENT_RELOADS + 1)]
     return tuple(
         Reload(_log_normal_s(random, journey.reload_after_s, journey.think_sigma), before < after)
@@ -302,7 +310,10 @@ def _so_many(ratio: float, of: int) -> int:
     return math.floor(of * ratio + 0.5)
 
 
-def _tabs(random: Random, ratio: float) -> int:
+def _tabs(dice: str, ratio: float) -> int:
+    if ratio <= 0:
+        return 0
+    random = Random(dice)
     return random.randint(1, _TABS_MAX) if random.random() < ratio else 0
 
 
@@ -314,7 +325,7 @@ def _code_no_of_bot(tactic: Tactic, fans: int, index: int) -> int | None:
 
 def _repeats(ratio: float, index: int) -> bool:
     """One out of every 1 / `ratio` fans, from the fourth on."""
-    return ratio > 0 and index % (period := max(1, round(1 / ratio))) == 3 % period
+    return ratio > 0 and index % (period := _period(ratio, 1)) == 3 % period
 
 
 def _largest_party(journey: Journey) -> int:
@@ -337,7 +348,21 @@ def _patience_s(who: str, journey: Journey) -> float:
     return _log_normal_s(Random(f"patience:{who}"), journey.patience_s, journey.patience_sigma)
 
 
-def _looks_again_s(random: Random, journey: Journey) -> float | None:
+def _join_pause_s(dice: str, journey: Journey) -> float:
+    if journey.join_pause_s <= 0:
+        return 0.0
+    return _log_normal_s(Random(dice), journey.join_pause_s, journey.think_sigma)
+
+
+def _chance(dice: str, ratio: float) -> bool:
+    """Whether it comes to that share of the fans, from dice of its own. Dice for what never comes are not made."""
+    return ratio > 0 and Random(dice).random() < ratio
+
+
+def _looks_again_s(dice: str, journey: Journey) -> float | None:
+    if journey.returns_ratio <= 0:
+        return None
+    random = Random(dice)
     if random.random() >= journey.returns_ratio:
         return None
     return _log_normal_s(random, journey.look_again_s, journey.think_sigma)
