@@ -107,15 +107,16 @@ class Operator:
         self._browser.close()
         stock, seats = self._once(pages.stock), pages.seats
         orders, ledger = pages.orders, self._booked_once(pages.ledger)
+        named = {order.order_id: self._platform.actor_of(order.fan) for order in orders or ()}
         return FinalReads(
             at_rest=at_rest,
             seats=None if seats is None else tuple(seats),
             stock=tuple(map(_pool, stock)) if stock is not None else () if self._shows_no_stock else None,
-            orders=None if orders is None else tuple(self._order_rows(orders, actors)),
+            orders=None if orders is None else tuple(self._order_rows(orders, actors, named)),
             ledger=None if ledger is None else tuple(map(_entry, ledger)),
             seat_map=None if seats is None else SeatMapFacts(capacity=len(seats)),
             notes=tuple(self._notes),
-            foreign_owners=self._foreign_owners(orders, actors),
+            foreign_owners=self._foreign_owners(orders, actors, named),
         )
 
     @property
@@ -256,23 +257,22 @@ class Operator:
         with gevent.Timeout(min(left_s, _LONGEST_S), _TimeOver):
             yield
 
-    def _order_rows(self, orders: list[ExportedOrder], actors: dict[str, str]) -> Iterator[FinalOrder]:
+    def _order_rows(
+        self, orders: list[ExportedOrder], actors: dict[str, str], named: dict[str, str]
+    ) -> Iterator[FinalOrder]:
         """The owner of an order is the fan whom the export names. Where it names none of our fans for the orders that
         they were told of, those fans are the owners of these orders, and no other order has a known owner: ""."""
-        named = {order.order_id: self._platform.actor_of(order.fan) for order in orders}
         told = [order for order in orders if order.order_id in actors]
         nameless = any(not named[order.order_id] and order.fan != actors[order.order_id] for order in told)
         for order in orders:
             stranger = "" if nameless else order.fan
             yield from _rows(order, named[order.order_id] or actors.get(order.order_id) or stranger)
 
-    def _foreign_owners(self, orders: list[ExportedOrder] | None, actors: dict[str, str]) -> str:
+    def _foreign_owners(self, orders: list[ExportedOrder] | None, actors: dict[str, str], named: dict[str, str]) -> str:
         """Of the orders that fans were told of and that the export gives to somebody whom nobody here knows."""
         told = [order for order in orders or () if order.order_id in actors]
         foreign = [
-            order
-            for order in told
-            if order.fan and order.fan != actors[order.order_id] and not self._platform.actor_of(order.fan)
+            order for order in told if order.fan and order.fan != actors[order.order_id] and not named[order.order_id]
         ]
         if not foreign:
             return ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import InputError
+from harness.input_file import is_file, read_input
 from harness.scenario.own_checks import Complaint
 
 FOR_THE_PROBE: Final = 1
@@ -25,7 +26,7 @@ def read_codes(path: str) -> tuple[str, ...]:
     Upper and lower case are the same code, as people type them by hand.
     """
     lines: dict[str, int] = {}
-    for number, line in enumerate(_text(Path(path)).splitlines(), 1):
+    for number, line in enumerate(_text(path).splitlines(), 1):
         if not (code := line.strip()):
             continue
         if not _CODE.match(code) or code.upper() == INVENTED:
@@ -68,17 +69,15 @@ def _codes_of(path: str, section: str, error: Complaint) -> tuple[str, ...]:
         raise error(problem.message, section, "codes", hint=problem.hint or "") from None
 
 
-def _text(path: Path) -> str:
+def _text(path: str) -> str:
+    if not is_file(Path(path)):
+        raise _wrong(path, "is no file", f"its path is relative to {Path(path).parent}")
     try:
-        if not path.is_file():
-            raise _wrong(str(path), "is no file", f"its path is relative to {path.parent}")
-        if path.stat().st_size > _BYTES_MAX:
-            raise _wrong(str(path), "is larger than 32 MiB")
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as problem:
-        raise _wrong(str(path), f"cannot be read: {problem.strerror}") from None
+        return read_input(Path(path), _BYTES_MAX).decode("utf-8-sig")
+    except InputError as problem:
+        raise _wrong(path, problem.message, problem.hint) from None
     except UnicodeDecodeError:
-        raise _wrong(str(path), "is no text in UTF-8") from None
+        raise _wrong(path, "is no text in UTF-8") from None
 
 
 def _wrong(path: str, text: str, hint: str = "") -> InputError:

@@ -24,7 +24,7 @@ from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
 from harness.scenario import own_checks
 from harness.scenario.codes import check_codes
-from harness.scenario.own_platform import OwnPlatform
+from harness.scenario.own_platform import OwnPlatform, Rules
 from harness.yaml_file import YamlFile, mapping_at, suggest, value_of
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "scenarios"
@@ -128,7 +128,7 @@ class Tactic(StrEnum):
     SHARE_CODE = "share_code"  # comes with the access code of a fan
 
 
-_OF_CODES: Final = frozenset({Tactic.GUESS_CODE, Tactic.SHARE_CODE})
+_OF_CODES: Final = (Tactic.GUESS_CODE, Tactic.SHARE_CODE)
 _USUAL_TACTICS: Final = tuple(tactic for tactic in Tactic if tactic not in _OF_CODES)
 
 
@@ -462,10 +462,13 @@ class ScenarioFile:
         """With the paths of the files of access codes made whole; what is wrong in them is said here."""
         sale, load = scenario.on_sale, scenario.load
         if not sale.codes:
-            tactics = (("tactics", one) for one in _OF_CODES if load.bots and load.tactics.get(one))
-            sharing = [("journey", "shared_code_ratio")] if load.journey.shared_code_ratio else []
-            for place in (*tactics, *sharing, *([("codes",)] if load.codes else [])):
-                raise self.error("nobody needs an access code", "load", *place, hint="set on_sale.codes")
+            asking: list[tuple[str, ...]] = [
+                ("tactics", one) for one in _OF_CODES if load.bots and load.tactics.get(one)
+            ]
+            asking += [("journey", "shared_code_ratio")] if load.journey.shared_code_ratio else []
+            asking += [("codes",)] if load.codes else []
+            if asking:
+                raise self.error("nobody needs an access code", "load", *asking[0], hint="set on_sale.codes")
             return scenario
         good, shown = self._beside(sale.codes), self._beside(load.codes) if load.codes else ""
         check_codes(good, shown, load.fans + load.bots, self.error)
@@ -498,17 +501,14 @@ class ScenarioFile:
     def _check_party_sizes(self, scenario: Scenario) -> None:
         sizes = scenario.load.journey.party_sizes
         rules = scenario.on_sale if scenario.platform is None else scenario.platform.rules
-        limits = {"purchase_limit": rules.purchase_limit, "order_limit": getattr(rules, "order_limit", 0)}
-        name, limit = min(
-            ((key, most) for key, most in limits.items() if most), key=lambda one: one[1], default=("", 0)
-        )
-        limit = limit or PARTY_MAX
+        limit = rules.tickets_at_once if isinstance(rules, Rules) else rules.purchase_limit
+        name = "purchase_limit" if limit == rules.purchase_limit else "order_limit"
         place = ("load", "journey", "party_sizes")
         if not sizes or sum(sizes.values()) <= 0:
             raise self.error("expected at least one party size with a weight above 0", *place)
         for size in sizes:
-            if not 1 <= size <= limit:
-                most = f"{name} ({limit})" if name else str(limit)
+            if not 1 <= size <= (limit or PARTY_MAX):
+                most = f"{name} ({limit})" if limit else str(PARTY_MAX)
                 raise self.error(f"a party of {size} is outside 1 to {most}", *place, str(size))
 
     def _check_objectives(self, scenario: Scenario) -> None:

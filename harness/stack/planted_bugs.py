@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import msgspec
 
 from harness.errors import EnvironmentProblem, InputError
-from harness.processes.managed import child_environment
+from harness.stack.reference_check import ask_reference
 from harness.yaml_file import suggest
-
-_TELLS_WITHIN_S = 30.0
 
 
 class PlantedBug(msgspec.Struct, frozen=True):
@@ -24,13 +19,9 @@ class PlantedBug(msgspec.Struct, frozen=True):
 
 def planted_bugs() -> tuple[PlantedBug, ...]:
     """All of them, by name. Raises EnvironmentProblem when the system does not start here."""
-    command = [sys.executable, "-m", "target", "bugs"]
-    try:
-        told = subprocess.run(
-            command, env=child_environment({}), capture_output=True, check=True, timeout=_TELLS_WITHIN_S
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise EnvironmentProblem(f"the reference system cannot be asked for its bugs: {error}") from error
+    told = ask_reference("bugs", {})
+    if told.returncode:
+        raise EnvironmentProblem("the reference system does not tell its bugs", hint="is the package complete?")
     return tuple(msgspec.json.decode(line, type=PlantedBug) for line in told.stdout.splitlines())
 
 

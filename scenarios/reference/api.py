@@ -201,6 +201,11 @@ def order_path(order_id: str) -> str:
     return f"/api/orders/{quote(order_id, safe='')}"
 
 
+def code_header(code: str) -> bytes:
+    """The line with which a fan shows an access code; empty for none."""
+    return f"Access-Code: {code}\r\n".encode() if code else b""
+
+
 def read(response: Response, kind: type[D]) -> D | None:
     """The document of an expected answer; null for any other answer, and for what cannot be understood."""
     if response.error or response.status >= 300:

@@ -67,7 +67,7 @@ class ReferenceFanSession:
         self._page = f"/queue/{event}"
         self._base = f"/api/events/{event}"
         self._device = f"Device: {person.device or person.actor}\r\n".encode()
-        self._code = f"Access-Code: {person.code}\r\n".encode() if person.code else b""
+        self._code = api.code_header(person.code)
         self.ticket = ""
         self._ticket = b""
         self._pass = b""

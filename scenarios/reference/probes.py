@@ -74,8 +74,8 @@ class Prober:
             if not ticket:
                 return
             if self._code:
-                self._with_code(self._begin("no access code"), "")
-                self._with_code(self._begin("used access code"), self._code)
+                self._by_join("no access code", proof=self._proof(_OTHER))
+                self._by_join("used access code", proof=self._proof(_OTHER), code=self._code)
             self._hold(self._begin("ticket for a pass"), _authority("Pass", ticket, _PROBER))
             self._with_tampered_ticket(ticket)
             pass_, _ = self._enter(ticket, _PROBER)
@@ -91,15 +91,12 @@ class Prober:
         tampered = rewritten(ticket, _OTHER)
         if not tampered:
             return
-        operation = self._begin("tampered ticket")
-        joined, refused = self._join(_authority("Queue", tampered, _OTHER), _OTHER, b"", operation)
-        if joined:
-            self._come_in(operation, joined)
-        else:
-            _turned_away(operation, refused=refused)
+        self._by_join("tampered ticket", _authority("Queue", tampered, _OTHER))
 
-    def _with_code(self, operation: OpenOperation, code: str) -> None:
-        joined, refused = self._join(b"", _OTHER, self._proof(_OTHER), operation, code=code)
+    def _by_join(self, way: str, authority: bytes = b"", proof: bytes = b"", *, code: str = "") -> None:
+        """From a place in line that the platform gives another to a hold, as far as it lets."""
+        operation = self._begin(way)
+        joined, refused = self._join(authority, _OTHER, proof, operation, code=code)
         if joined:
             self._come_in(operation, joined)
         else:
@@ -141,8 +138,7 @@ class Prober:
     ) -> tuple[str, bool]:
         """A ticket, "" for none; and whether it was refused for good."""
         body = msgspec.json.encode({"fan": bearer.actor, "identity": bearer.identity})
-        shown = f"Access-Code: {code}\r\n".encode() if code else b""
-        headers = (authority or _device(bearer)) + shown + proof + api.JSON_BODY
+        headers = (authority or _device(bearer)) + api.code_header(code) + proof + api.JSON_BODY
         answer = self._post("/queue", headers, body, operation)
         joined = api.read(answer, api.JoinAnswer)
         return joined.ticket if joined else "", answer.status in _NO_PLACE
