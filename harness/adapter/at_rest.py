@@ -42,7 +42,7 @@ _OVER: Final = "the time for reading was over"
 class _Operated(Protocol):
     """What an operator needs of a platform: see `harness.adapter.platform.ShopPlatform`."""
 
-    capabilities: Collection[Capability]
+    capabilities: Collection[str]
     site: Site
 
     def stock(self, api: Browser) -> Iterable[PoolAtRest]: ...

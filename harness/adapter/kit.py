@@ -20,6 +20,7 @@ from harness.adapter.values import (
     Resync,
     SeatAtRest,
     SeatChange,
+    ShownSeat,
     Snapshot,
     order_state,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "Section",
     "ShopPlatform",
     "Shopper",
+    "ShownSeat",
     "Snapshot",
     "Socket",
     "Venue",

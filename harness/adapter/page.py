@@ -7,6 +7,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
+from csv import DictReader
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -239,6 +240,11 @@ class Page(_Searched):
             return None if told in (None, "", False) else (_texts_of(told), " ".join(_texts_of(told)))
         found = self.find(where)
         return (found.marks, found.text) if found is not None else None
+
+    @property
+    def csv(self) -> list[dict[str, str]]:
+        """The body as CSV: of each row its values, by the names in the first line."""
+        return list(DictReader(self.text.splitlines()))
 
     @property
     def is_working(self) -> bool:

@@ -39,7 +39,7 @@ class ShopPlatform:
     `self.rules` are the scenario's.
     """
 
-    capabilities: Collection[Capability] = frozenset()
+    capabilities: Collection[str] = frozenset()
     """What the platform can show or do: a class attribute of the adapter."""
     shopper: ClassVar[type[Shopper]] = Shopper
     """The adapter's customers."""

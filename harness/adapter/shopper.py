@@ -6,13 +6,24 @@ no. Everything else is the kit's: outcomes, operations, times, retries, rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import ClassVar, Final
 
 from harness.adapter.browser import Browser
 from harness.adapter.errors import Refused
-from harness.adapter.page import Page
-from harness.adapter.values import Basket, FeedPoint, Placed, Resync, SeatChange, Snapshot
+from harness.adapter.page import Form, Page
+from harness.adapter.values import (
+    Basket,
+    FeedPoint,
+    Placed,
+    Resync,
+    SeatChange,
+    ShownSeat,
+    Snapshot,
+    seat_map_of,
+    venue_of,
+)
 from harness.platform import Person, Pool, SeatMap, Venue
 from harness.registry.capabilities import Capability
 
@@ -56,6 +67,12 @@ class Shopper:
     def email(self) -> str:
         """An address that is this fan's alone, and that the kit knows again in the operator's export."""
         return f"{self.person.actor}@{MAIL_HOST}"
+
+    @cached_property
+    def forms(self) -> dict[str, Form]:
+        """Forms that this customer keeps by names of the adapter's: to post one again, as after an answer that was
+        lost."""
+        return {}
 
     def open(self) -> None:
         """Come to the sale: the first page, and whatever follows it (a login, a cookie banner)."""
@@ -110,13 +127,18 @@ class Shopper:
 
     # SEATS
 
-    def venue(self) -> Venue:
-        """The layout: sections, rows, prices."""
+    def shown_seats(self) -> Iterable[ShownSeat]:
+        """Every seat of the seat map, the sold ones too: `venue` and `seats` in one, for a shop that shows all of it on
+        one page."""
         raise NotImplementedError
 
+    def venue(self) -> Venue:
+        """The layout: sections, rows, prices. Unless it is written: that of `shown_seats`."""
+        return venue_of(self.shown_seats())
+
     def seats(self) -> SeatMap:
-        """Every seat's state."""
-        raise NotImplementedError
+        """Every seat's state. Unless it is written: those of `shown_seats`."""
+        return seat_map_of(self.shown_seats())
 
     def reserve_seats(self, seats: tuple[str, ...]) -> Basket:
         """Keep these seats. Refused "conflict": one of them is taken; "limit"."""
@@ -189,7 +211,7 @@ class Shopper:
 
 VERBS: Final[dict[Capability, tuple[tuple[str, ...], ...]]] = {
     Capability.QUEUE: (("join",), ("place", "positions")),
-    Capability.SEATS: (("venue",), ("seats",), ("reserve_seats",), ("buy",)),
+    Capability.SEATS: (("venue", "shown_seats"), ("seats", "shown_seats"), ("reserve_seats",), ("buy",)),
     Capability.STOCK: (("left",), ("reserve",), ("buy",)),
     Capability.FEED: (("feed",),),
     Capability.HOLD_RELEASE: (("give_back",),),

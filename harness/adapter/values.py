@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from harness.platform import Cents, Count, FinalSeat
+from harness.platform import Cents, Count, FinalSeat, SeatMap, Section, Venue
 
 V = TypeVar("V", bound=msgspec.Struct)
 
@@ -59,6 +59,16 @@ class Placed(_Value, frozen=True):
     quantity: Count | None = None
     pool: str = ""
     seats: tuple[str, ...] = ()
+
+
+class ShownSeat(_Value, frozen=True):
+    """One seat as a fan's seat map shows it. `state`: free | held | sold. `cents`: its price; null: not shown."""
+
+    section: str
+    row: str
+    seat: str
+    state: str
+    cents: Cents | None = None
 
 
 class PoolAtRest(_Value, frozen=True):
@@ -140,6 +150,31 @@ class Resync(_Value, frozen=True):
 
 class WrongTypeError(Exception):
     """A verb gave something else than it should. The message is one sentence."""
+
+
+def venue_of(shown: Iterable[ShownSeat]) -> Venue:
+    """The layout, sections and rows in the order in which they come first."""
+    sections = _by_section(shown)
+    rows = {name: tuple(tuple(one.seat for one in row) for row in rows) for name, rows in sections.items()}
+    prices = {one.seat: one.cents for rows in sections.values() for row in rows for one in row if one.cents is not None}
+    return Venue(sections=tuple(Section(name=name, rows=seats) for name, seats in rows.items()), prices_cents=prices)
+
+
+def seat_map_of(shown: Iterable[ShownSeat]) -> SeatMap:
+    """Every seat's state, in the order of `venue_of`. Raises `WrongTypeError` for a state that is none."""
+    states = {}
+    for name, rows in _by_section(shown).items():
+        words = [one.state for row in rows for one in row]
+        _require_states(words, "shown_seats")
+        states[name] = "".join(str(SEAT_STATES.index(word)) for word in words)
+    return SeatMap(states=states, stale=False)
+
+
+def _by_section(shown: Iterable[ShownSeat]) -> dict[str, list[list[ShownSeat]]]:
+    sections: dict[str, dict[str, list[ShownSeat]]] = {}
+    for one in shown:
+        sections.setdefault(one.section, {}).setdefault(one.row, []).append(one)
+    return {name: list(rows.values()) for name, rows in sections.items()}
 
 
 def order_state(word: str, others: Mapping[str, str] | None = None) -> str:

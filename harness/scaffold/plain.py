@@ -22,7 +22,12 @@ def plain_files(*, seats: bool, queue: bool) -> dict[str, str]:
     values = {"seats": seats, "queue": queue, "drafted": False}
     onsale = {"fans": FANS, "tickets": TICKETS, "goods": "seats" if seats else "standing tickets"}
     return {
-        "shop.py": filled("shop.py", **values, declared=_quoted(capabilities), known=", ".join(Capability)),
+        "shop.py": filled(
+            "shop.py",
+            **values,
+            declared=_quoted(capabilities),
+            others=", ".join(one for one in Capability if one not in capabilities),
+        ),
         "onsale.yaml": filled("onsale.yaml", **values, **onsale),
         "prepare.sh": filled("prepare.sh", options=_options(seats=seats, queue=queue)),
         WORKFLOW: filled("rehearse.yml"),

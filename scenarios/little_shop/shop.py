@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 
 import gatecrash.adapter as kit
@@ -17,9 +16,6 @@ class Visitor(kit.Shopper):
     complaint, refusals = ".error", {"sold-out": "conflict", "taken": "conflict"}
     same_key_same_purchase = True  # posting the checkout form again is the same order
     poll_s = 0.5
-
-    def __init__(self) -> None:
-        self.checkouts: dict[str, kit.Form] = {}  # by key
 
     def join(self) -> int | None:
         page = self.browser.get()
@@ -57,9 +53,9 @@ class Visitor(kit.Shopper):
         self.said(self.browser.submit(self.browser.get("basket").form("#empty")))
 
     def buy(self, basket: kit.Basket, key: str, *, declined: bool) -> kit.Placed:
-        if key not in self.checkouts:
-            self.checkouts[key] = self.said(self.browser.get("checkout")).form("#checkout")
-        form, card = self.checkouts[key], DECLINED_CARD if declined else CARD
+        if key not in self.forms:
+            self.forms[key] = self.said(self.browser.get("checkout")).form("#checkout")
+        form, card = self.forms[key], DECLINED_CARD if declined else CARD
         page = self.said(self.browser.submit(form, key=key, card=card, email=self.email))
         return placed(self.said(self.finished(page, every_s=0.25)))  # its answers are 202 until the card is charged
 
@@ -81,12 +77,12 @@ class LittleShop(kit.ShopPlatform):
             yield kit.PoolAtRest(pool=row["name"], free=row["free"], held=row["held"], sold=row["sold"])
 
     def orders(self, api: kit.Browser) -> Iterator[kit.ExportedOrder]:
-        for row in csv.DictReader(self.read(api, "orders.csv").text.splitlines()):
+        for row in self.read(api, "orders.csv").csv:
             seats, cents, quantity = tuple(row.pop("seat").split()), int(row.pop("cents")), int(row.pop("quantity"))
             yield kit.ExportedOrder(fan=row.pop("customer"), seats=seats, cents=cents, quantity=quantity, **row)
 
     def ledger(self, api: kit.Browser) -> Iterator[kit.LedgerRow]:
-        for row in csv.DictReader(self.read(api, "payments.csv").text.splitlines()):
+        for row in self.read(api, "payments.csv").csv:
             yield kit.LedgerRow(cents=int(row.pop("cents")), **row)
 
     def read(self, api: kit.Browser, name: str) -> kit.Page:

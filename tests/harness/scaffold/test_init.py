@@ -18,7 +18,7 @@ from harness.scaffold.folder import write_folder
 from harness.scaffold.plain import plain_files
 from tests.e2e import rehearsals
 
-LINES_MAX = 155
+LINES_MAX = 120
 KINDS = list(itertools.product((False, True), (False, True)))
 
 

@@ -1,0 +1,34 @@
+"""A seat map that an adapter shows seat by seat, as layout and as states."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.adapter.values import ShownSeat, WrongTypeError, seat_map_of, venue_of
+from harness.platform import SeatMap, Section, Venue
+
+
+def seat(name: str, state: str = "free", cents: int | None = 4500) -> ShownSeat:
+    section, row, _ = name.split("-")
+    return ShownSeat(section=section, row=row, seat=name, state=state, cents=cents)
+
+
+def test_seats_come_by_section_and_row_in_the_order_in_which_these_come_first() -> None:
+    shown = [seat("B-1-1"), seat("A-2-1", "sold"), seat("B-2-1", "held"), seat("A-2-2"), seat("B-1-2", "sold")]
+    assert venue_of(shown) == Venue(
+        sections=(
+            Section(name="B", rows=(("B-1-1", "B-1-2"), ("B-2-1",))),
+            Section(name="A", rows=(("A-2-1", "A-2-2"),)),
+        ),
+        prices_cents=dict.fromkeys(("B-1-1", "B-1-2", "B-2-1", "A-2-1", "A-2-2"), 4500),
+    )
+    assert seat_map_of(shown) == SeatMap(states={"B": "021", "A": "20"}, stale=False)
+
+
+def test_a_price_that_is_not_shown_is_none() -> None:
+    assert venue_of([seat("A-1-1", cents=None)]).prices_cents == {}
+
+
+def test_a_state_that_is_none_is_named() -> None:
+    with pytest.raises(WrongTypeError, match="shown_seats returned the state 'gone', not one of free, held, sold"):
+        seat_map_of([seat("A-1-1", "gone")])
