@@ -5,10 +5,10 @@ Nothing here judges. A value that the schema does not know raises `InputError`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -32,6 +32,7 @@ from harness.audit.operations import (
     ReuseValue,
     SeatsValue,
     StockValue,
+    V,
     goods,
 )
 from harness.audit.repeats import Repeats
@@ -108,6 +109,24 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
 
 _ORDER_COLUMNS: Final = ("order_id", "fan", "seat", "state", "amount_cents", "idempotency_key", "pool", "quantity")
 _STOCK_COLUMNS: Final = ("pool", "free", "held", "sold")
+T = TypeVar("T")
+
+
+class _Shared(Generic[T]):
+    """A view that is the same whoever is left out: it is made once, for the whole and all its parts."""
+
+    def __init__(self, make: Callable[[Evidence], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, part: Evidence, owner: type | None = None) -> T:
+        whole = part.whole or part
+        if self._name not in whole.__dict__:
+            whole.__dict__[self._name] = self._make(whole)
+        return cast("T", whole.__dict__[self._name])
 
 
 @dataclass(frozen=True)
@@ -115,11 +134,16 @@ class Evidence:
     """Everything that the checkers may look at. Each view is made when first asked for.
 
     `leaves_out`: how the names of actors begin whose operations are left out. Checkers look at all: what holds for fans
-    must hold for bots.
+    must hold for bots. `whole`: the evidence that this is a part of; null when nobody is left out.
     """
 
     record: Record
     leaves_out: tuple[str, ...] = ()
+    whole: Evidence | None = None
+
+    def without(self, *names: str) -> Evidence:
+        """The same without the operations of actors whose names begin so. What is read once serves both."""
+        return Evidence(self.record, (*self.leaves_out, *names), self.whole or self)
 
     @property
     def run(self) -> RunDocument:
@@ -129,27 +153,27 @@ class Evidence:
     @cached_property
     def joins(self) -> Operations[JoinValue]:
         """Every join."""
-        return self._history.of(Function.JOIN, JoinValue)
+        return self._of(Function.JOIN, JoinValue)
 
     @cached_property
     def enters(self) -> Operations[EnterValue]:
         """Every exchange of a ticket for a pass."""
-        return self._history.of(Function.ENTER, EnterValue)
+        return self._of(Function.ENTER, EnterValue)
 
     @cached_property
     def looks(self) -> Operations[LookValue]:
         """Every look at the seat map."""
-        return self._history.of(Function.LOOK, LookValue)
+        return self._of(Function.LOOK, LookValue)
 
     @cached_property
     def counts(self) -> Operations[CountValue]:
         """Every look at the free seats of each section."""
-        return self._history.of(Function.COUNT, CountValue)
+        return self._of(Function.COUNT, CountValue)
 
     @cached_property
     def holds(self) -> Operations[SeatsValue]:
         """Every hold."""
-        return self._history.of(Function.HOLD, SeatsValue)
+        return self._of(Function.HOLD, SeatsValue)
 
     @cached_property
     def keeps_nothing(self) -> bool:
@@ -159,7 +183,7 @@ class Evidence:
     @cached_property
     def choices(self) -> Operations[SeatsValue]:
         """Every choice of seats or tickets that kept nothing."""
-        return self._history.of(Function.CHOOSE, SeatsValue)
+        return self._of(Function.CHOOSE, SeatsValue)
 
     @property
     def askings(self) -> Operations[SeatsValue]:
@@ -169,47 +193,47 @@ class Evidence:
     @property
     def takings(self) -> Operations[SeatsValue]:
         """What takes seats or tickets from others: holds, or purchases where choosing keeps nothing."""
-        return self._history.of(Function.PAY, SeatsValue) if self.keeps_nothing else self.holds
+        return self._of(Function.PAY, SeatsValue) if self.keeps_nothing else self.holds
 
     @cached_property
     def stocks(self) -> Operations[StockValue]:
         """Every look at what is left of the pools."""
-        return self._history.of(Function.STOCK, StockValue)
+        return self._of(Function.STOCK, StockValue)
 
     @cached_property
     def releases(self) -> Operations[SeatsValue]:
         """Every release; `key` is the hold id."""
-        return self._history.of(Function.RELEASE, SeatsValue)
+        return self._of(Function.RELEASE, SeatsValue)
 
     @cached_property
     def pays(self) -> Operations[PayValue]:
         """Every payment."""
-        return self._history.of(Function.PAY, PayValue)
+        return self._of(Function.PAY, PayValue)
 
     @cached_property
     def lookups(self) -> Operations[OrderValue]:
         """Every look-up of an order; `key` is the order id."""
-        return self._history.of(Function.ORDER, OrderValue)
+        return self._of(Function.ORDER, OrderValue)
 
     @cached_property
     def sweeps(self) -> Operations[SeatsValue]:
         """Every try to hold a seat at rest; `key` is the seat."""
-        return self._history.of(Function.SWEEP, SeatsValue)
+        return self._of(Function.SWEEP, SeatsValue)
 
     @cached_property
     def probes(self) -> Operations[ProbeValue]:
         """Every try to get what is not due; `key` says how."""
-        return self._history.of(Function.PROBE, ProbeValue)
+        return self._of(Function.PROBE, ProbeValue)
 
     @cached_property
     def reuses(self) -> Operations[ReuseValue]:
         """Every used idempotency key that was tried for another purchase; `key` is that key."""
-        return self._history.of(Function.REUSE, ReuseValue)
+        return self._of(Function.REUSE, ReuseValue)
 
     @cached_property
     def draws(self) -> Operations[DrawValue]:
         """Every look at the published draw of lots."""
-        return self._history.of(Function.DRAW, DrawValue)
+        return self._of(Function.DRAW, DrawValue)
 
     @cached_property
     def duration_s(self) -> float:
@@ -270,7 +294,7 @@ class Evidence:
         reasons = (*died, *self.run.unrest) or ("nobody could tell whether it was at rest",)
         return "; ".join(dict.fromkeys(reasons))
 
-    @cached_property
+    @_Shared
     def missing_operations(self) -> int:
         """How many are not in the record of those that the workers numbered 0, 1, 2 …, up to the last that it names.
 
@@ -303,7 +327,7 @@ class Evidence:
         uncertainties = sorted((worker.clock_uncertainty_ms for worker in workers), reverse=True)
         return sum(uncertainties[:2]) / 1000 if len(workers) > 1 else 0.0
 
-    @cached_property
+    @_Shared
     def called_in_s(self) -> dict[str, float]:
         """Actor → when their positions stream first said that they are admitted."""
         calls = self.events("positions", ("admitted",), ("actor", "t_s"))
@@ -341,12 +365,12 @@ class Evidence:
         schema = pa.schema([EVENTS.field(name) for name in columns])
         return pa.Table.from_batches([part.cast(schema) for part in parts], schema=schema)
 
-    @cached_property
+    @_Shared
     def seats(self) -> tuple[tuple[str, str], ...]:
         """(seat, state) of every row of the final seat map, in its order."""
         return tuple(self._rows("final_seats", ("seat", "state"), "state", SEAT_STATES))
 
-    @cached_property
+    @_Shared
     def seat_states(self) -> dict[str, str]:
         """Seat → state of the final seat map."""
         return dict(self.seats)
@@ -368,13 +392,13 @@ class Evidence:
         """
         return tuple(self._listed_again)
 
-    @cached_property
+    @_Shared
     def _exported(self) -> dict[str, Order]:
         before = self.baseline_orders
         found = self._orders("final_orders", self._repeats)
         return {order_id: order for order_id, order in found.items() if order_id not in before}
 
-    @cached_property
+    @_Shared
     def _repeats(self) -> Repeats:
         return Repeats()
 
@@ -410,7 +434,7 @@ class Evidence:
                 told[look.key] = look.value.quantity
         return told, states
 
-    @cached_property
+    @_Shared
     def baseline_orders(self) -> dict[str, Order]:
         """Order id → order that was there before the release."""
         return self._orders("baseline_orders", Repeats())
@@ -467,9 +491,12 @@ class Evidence:
         """Experiments in force at some time in the interval, by the canary where it saw them, else as requested."""
         return [fault.experiment for fault in self.record.faults.faults if _in_force(fault, t_from_s, t_to_s)]
 
-    @cached_property
+    @_Shared
     def _history(self) -> History:
-        return History(self.record.batches("operations", ("function", *COLUMNS)), leaves_out=self.leaves_out)
+        return History(self.record.batches("operations", ("function", *COLUMNS)))
+
+    def _of(self, function: Function, kind: type[V]) -> Operations[V]:
+        return self._history.of(function, kind).without(self.leaves_out)
 
     def _rows(
         self, name: str, columns: tuple[str, ...], column: str, allowed: tuple[str, ...]

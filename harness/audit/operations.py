@@ -327,8 +327,15 @@ class Operations(Generic[V_co]):
         other = pc.not_equal(actors, identities)
         return dict(zip(actors.filter(other).to_pylist(), identities.filter(other).to_pylist(), strict=True))
 
+    def without(self, names: Collection[str]) -> Operations[V_co]:
+        """Those of actors whose names begin with none of these."""
+        kept = self
+        for name in names:
+            kept = kept._where(pc.invert(_of_actors(kept.rows["actor"], name)))
+        return kept
+
     def _where(self, wanted: pa.ChunkedArray) -> Operations[V_co]:
-        return Operations(self.rows.filter(wanted), self.function, self.kind)
+        return self if pc.all(wanted).as_py() else Operations(self.rows.filter(wanted), self.function, self.kind)
 
 
 class History:
@@ -337,18 +344,15 @@ class History:
     A function's rows are put in order when they are first asked for, and stay as long as the history does.
     """
 
-    def __init__(self, batches: Iterable[pa.RecordBatch], *, leaves_out: tuple[str, ...] = ()) -> None:
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         self._parts: dict[str, list[pa.RecordBatch]] = {}
         self._ordered: dict[Function, pa.Table] = {}
         for batch in batches:
-            kept = batch
-            for name in leaves_out:
-                kept = kept.filter(pc.invert(pc.starts_with(kept["actor"], name)))
-            _expect(kept, "function", Function)
-            _expect(kept, "outcome", Outcome)
-            _expect_instants(kept)
-            for function in pc.unique(kept["function"]).to_pylist():
-                rows = kept.filter(pc.equal(kept["function"], function)).select(COLUMNS)
+            _expect(batch, "function", Function)
+            _expect(batch, "outcome", Outcome)
+            _expect_instants(batch)
+            for function in pc.unique(batch["function"]).to_pylist():
+                rows = batch.filter(pc.equal(batch["function"], function)).select(COLUMNS)
                 self._parts.setdefault(function, []).append(_coded(rows))
 
     def of(self, function: Function, kind: type[V]) -> Operations[V]:
@@ -384,6 +388,12 @@ def _more_than_once(names: pa.Array) -> list[str]:
     counts = pc.value_counts(names)
     repeated: list[str] = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
     return repeated
+
+
+def _of_actors(actors: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Whether each of these names, dictionary-encoded, begins so."""
+    chunks = (pc.starts_with(chunk.dictionary, name).take(chunk.indices) for chunk in actors.chunks)
+    return pa.chunked_array(chunks, pa.bool_())
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

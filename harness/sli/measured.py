@@ -71,12 +71,12 @@ class Observations:
     @cached_property
     def everybody(self) -> Evidence:
         """The operations of fans and bots, parsed."""
-        return Evidence(self.record, (PROBE_ACTOR,))
+        return self.everything.without(PROBE_ACTOR)
 
     @cached_property
     def history(self) -> Evidence:
         """The fans' operations, parsed."""
-        return Evidence(self.record, (BOT_ACTOR, PROBE_ACTOR))
+        return self.everything.without(BOT_ACTOR, PROBE_ACTOR)
 
     @cached_property
     def requests(self) -> pa.Table:

@@ -46,7 +46,7 @@ def test_what_can_be_told_from_the_columns_is_told_without_walking() -> None:
 
 
 def test_bots_can_be_left_out() -> None:
-    assert [enter.actor for enter in Evidence(two_enters().record(), (BOT_ACTOR,)).enters] == ["fan-0001"]
+    assert [enter.actor for enter in Evidence(two_enters().record()).without(BOT_ACTOR).enters] == ["fan-0001"]
 
 
 def test_operations_can_be_asked_for_as_often_as_one_likes_and_are_kept_once() -> None:
