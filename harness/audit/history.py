@@ -6,7 +6,7 @@ Nothing here judges. A value that the schema does not know raises `InputError`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -140,6 +140,7 @@ class Evidence:
     record: Record
     leaves_out: tuple[str, ...] = ()
     whole: Evidence | None = None
+    _made: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     def without(self, *names: str) -> Evidence:
         """The same without the operations of actors whose names begin so. What is read once serves both."""
@@ -268,6 +269,12 @@ class Evidence:
         if self.on_sale is not None:
             return reference_rules(self.on_sale)
         return own_rules(self.own_platform.rules) if self.own_platform is not None else None
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gives; it is called only the first time that something of this name is asked for."""
+        if name not in self._made:
+            self._made[name] = make()
+        return cast("T", self._made[name])
 
     def timed(self, hold: Operation[SeatsValue]) -> Operation[SeatsValue]:
         """A hold with its time to live: by the rules, where the platform did not tell the fan."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Generic, TypeVar
+from operator import attrgetter
+from types import NoneType, UnionType
+from typing import Final, Generic, TypeVar, cast, get_args
 
 import msgspec
 import numpy as np
@@ -20,12 +22,22 @@ import pyarrow.compute as pc
 from harness.errors import InputError
 from harness.record.schema import Function, Outcome
 
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 COLUMNS: Final = ("actor", "identity", "key", "value", "t_invoke_s", "t_complete_s", "outcome", "error")
 """What is kept of an operation."""
 _CODED: Final = ("actor", "identity", "outcome", "error")
 _BATCH_ROWS: Final = 16_384
 _FEW: Final = 64
 _NUMBER_MAX: Final = 2**62
+_TYPES: Final = {
+    str: pa.string(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    tuple[str, ...]: pa.list_(pa.string()),
+}
+"""The types of the values' fields that can be had as columns."""
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 
 
@@ -225,11 +237,16 @@ class Operation(msgspec.Struct, Generic[V_co], frozen=True, gc=False):
 
 @dataclass(frozen=True)
 class Operations(Generic[V_co]):
-    """Those of one function, by the time of invocation. `rows`: `COLUMNS`, some of them dictionary-encoded."""
+    """Those of one function, by the time of invocation. `rows`: `COLUMNS`, some of them dictionary-encoded.
+
+    `whole`: those that these are a part of, and `at` the number of each of them there; null: these are all.
+    """
 
     rows: pa.Table
     function: Function
     kind: type[V_co]
+    whole: Operations[V_co] | None = None
+    at: Ints | None = None
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -242,10 +259,26 @@ class Operations(Generic[V_co]):
     def __getitem__(self, at: int) -> Operation[V_co]:
         return next(iter(Operations(self.rows.slice(at, 1), self.function, self.kind)))
 
+    def column(self, field: str) -> pa.Array:
+        """That field of the value of each of them. All values are parsed once, however many columns are asked for."""
+        if self.whole is not None:
+            return self.whole.column(field).take(pa.array(self.at))
+        return self._columns[field]
+
+    @cached_property
+    def _columns(self) -> dict[str, pa.Array]:
+        types = {field.name: _type_of(field.type) for field in msgspec.structs.fields(self.kind)}
+        parts: dict[str, list[pa.Array]] = {name: [] for name, kind in types.items() if kind is not None}
+        for batch in self.rows.to_batches(max_chunksize=_BATCH_ROWS):
+            values = [one.value for one in _parse(batch, self.function, msgspec.json.Decoder(self.kind).decode)]
+            for name, of_field in parts.items():
+                of_field.append(_column(list(map(attrgetter(name), values)), types[name], self.function, name))
+        return {name: pa.chunked_array(of_field, types[name]).combine_chunks() for name, of_field in parts.items()}
+
     @property
     def ok(self) -> Operations[V_co]:
         """Those that the platform said yes to."""
-        return self._where(pc.equal(_plain(self.rows["outcome"]), Outcome.OK.value))
+        return self.where(pc.equal(_plain(self.rows["outcome"]), Outcome.OK.value))
 
     @cached_property
     def unknowns(self) -> int:
@@ -254,33 +287,33 @@ class Operations(Generic[V_co]):
 
     def failed_with(self, error: str) -> Operations[V_co]:
         """Those that ended with that error."""
-        return self._where(pc.equal(_plain(self.rows["error"]), error))
+        return self.where(pc.equal(_plain(self.rows["error"]), error))
 
     def naming(self, field: str) -> Operations[V_co]:
         """Those whose value may have that field: a few to be looked at closer."""
-        return self._where(pc.match_substring(self.rows["value"], f'"{field}"'))
+        return self.where(pc.match_substring(self.rows["value"], f'"{field}"'))
 
     @property
     def doubtful(self) -> Operations[V_co]:
         """Those that may have happened."""
-        return self._where(pc.equal(_plain(self.rows["outcome"]), Outcome.UNKNOWN.value))
+        return self.where(pc.equal(_plain(self.rows["outcome"]), Outcome.UNKNOWN.value))
 
     @property
     def failed(self) -> Operations[V_co]:
         """Those that definitely did not happen."""
-        return self._where(pc.equal(_plain(self.rows["outcome"]), Outcome.FAIL.value))
+        return self.where(pc.equal(_plain(self.rows["outcome"]), Outcome.FAIL.value))
 
     def lacking(self, text: str) -> Operations[V_co]:
         """Those whose value, as JSON, does not have that text."""
-        return self._where(pc.invert(pc.match_substring(self.rows["value"], text)))
+        return self.where(pc.invert(pc.match_substring(self.rows["value"], text)))
 
     def of_keys(self, keys: Collection[str]) -> Operations[V_co]:
         """Those with one of these keys."""
-        return self._where(pc.is_in(self.rows["key"], value_set=pa.array(keys, type=pa.string())))
+        return self.where(pc.is_in(self.rows["key"], value_set=pa.array(keys, type=pa.string())))
 
     def since(self, t_s: float) -> Operations[V_co]:
         """Those that were invoked then or later."""
-        return self._where(pc.greater_equal(self.rows["t_invoke_s"], t_s))
+        return self.where(pc.greater_equal(self.rows["t_invoke_s"], t_s))
 
     @property
     def keys(self) -> pa.Array:
@@ -331,11 +364,17 @@ class Operations(Generic[V_co]):
         """Those of actors whose names begin with none of these."""
         kept = self
         for name in names:
-            kept = kept._where(pc.invert(_of_actors(kept.rows["actor"], name)))
+            kept = kept.where(pc.invert(_of_actors(kept.rows["actor"], name)))
         return kept
 
-    def _where(self, wanted: pa.ChunkedArray) -> Operations[V_co]:
-        return self if pc.all(wanted).as_py() else Operations(self.rows.filter(wanted), self.function, self.kind)
+    def where(self, wanted: pa.ChunkedArray | Bools) -> Operations[V_co]:
+        """Those for which it is true."""
+        chosen = np.asarray(wanted, dtype=np.bool_)
+        if chosen.all():
+            return self
+        at = np.flatnonzero(chosen)
+        of_whole = at if self.at is None else self.at[at]
+        return Operations(self.rows.take(pa.array(at)), self.function, self.kind, self.whole or self, of_whole)
 
 
 class History:
@@ -347,6 +386,7 @@ class History:
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         self._parts: dict[str, list[pa.RecordBatch]] = {}
         self._ordered: dict[Function, pa.Table] = {}
+        self._operations: dict[tuple[Function, type[Value]], Operations[Value]] = {}
         for batch in batches:
             _expect(batch, "function", Function)
             _expect(batch, "outcome", Outcome)
@@ -360,7 +400,8 @@ class History:
         if function not in self._ordered:
             self._ordered[function] = _in_order(self._parts.pop(function, []))
             pa.default_memory_pool().release_unused()
-        return Operations(self._ordered[function], function, kind)
+        known = self._operations.setdefault((function, kind), Operations(self._ordered[function], function, kind))
+        return cast("Operations[V]", known)
 
 
 def _in_order(parts: list[pa.RecordBatch]) -> pa.Table:
@@ -382,6 +423,20 @@ _SCHEMA: Final = pa.schema(
 def _coded(rows: pa.RecordBatch) -> pa.RecordBatch:
     columns = [rows[name].dictionary_encode() if name in _CODED else rows[name] for name in COLUMNS]
     return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
+
+
+def _column(values: list[object], kind: pa.DataType | None, function: Function, field: str) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except (OverflowError, ValueError) as problem:
+        message = f"the {field} of a {function} cannot be read: {problem}"
+        raise InputError(message, file="operations", key="value") from problem
+
+
+def _type_of(annotation: object) -> pa.DataType | None:
+    """Null: no column can hold it."""
+    kinds = [one for one in get_args(annotation) if one is not NoneType] if isinstance(annotation, UnionType) else []
+    return _TYPES.get(cast("type", kinds[0] if kinds else annotation))
 
 
 def _more_than_once(names: pa.Array) -> list[str]:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, Operations, OrderValue, PayValue
+from harness.audit.orders.agreed import agreed
 from harness.audit.orders.told import answers
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest, during
@@ -32,7 +33,7 @@ def no_lost_order(evidence: Evidence) -> Tally:
     answered = evidence.pays.ok
     tally.chances = tally.checked = len(pc.unique(answered.keys))
     pending = len(pc.unique(answered.lacking('"confirmed"').keys))
-    final = _final_look_ups(evidence)
+    final = evidence.lookups.since(_settling_s(evidence))
     unreadable = _unreadable(evidence, final)
     _not_in_export(evidence, unreadable, tally)
     for order_id, look in unreadable.items():
@@ -47,15 +48,17 @@ def no_lost_order(evidence: Evidence) -> Tally:
     return tally
 
 
-def _final_look_ups(evidence: Evidence) -> Operations[OrderValue]:
-    began_s = next((phase.t_start_s for phase in evidence.run.phases if phase.name == _SETTLE), float("inf"))
-    return evidence.lookups.since(began_s)
+def _settling_s(evidence: Evidence) -> float:
+    """When settling began."""
+    return next((phase.t_start_s for phase in evidence.run.phases if phase.name == _SETTLE), float("inf"))
 
 
 def _unreadable(evidence: Evidence, final: Operations[OrderValue]) -> dict[str, Operation[OrderValue]]:
     """Order id → the last look-up at rest that gave a definite answer, where that is not what the export has."""
     problems: dict[str, Operation[OrderValue]] = {}
-    for look in final:
+    odd = agreed(evidence).odd_looks.since(_settling_s(evidence))
+    suspects = [*odd.keys.to_pylist(), *final.failed_with(_MISSING).keys.to_pylist()]
+    for look in final.of_keys(suspects) if suspects else ():
         if look.error == _MISSING or (look.ok and not _agrees(evidence, look)):
             problems[look.key] = look
         elif look.ok:
@@ -71,7 +74,7 @@ def _agrees(evidence: Evidence, look: Operation[OrderValue]) -> bool:
 def _not_in_export(evidence: Evidence, unreadable: dict[str, Operation[OrderValue]], tally: Tally) -> None:
     """Acknowledged orders that the export does not have, or has without an end; each once."""
     lost: set[str] = set()
-    for word in answers(evidence):
+    for word in answers(evidence, ()):
         order = evidence.order_of(word.order_id, word.key)
         if (order and order.state not in _OPEN) or word.order in lost:
             continue
@@ -86,7 +89,8 @@ def _not_in_export(evidence: Evidence, unreadable: dict[str, Operation[OrderValu
 
 def _unread(answered: Operations[PayValue], final: Operations[OrderValue]) -> int:
     """How many acknowledged orders with an id had no definite look-up at rest."""
-    ids = pc.unique(pa.array([pay.value.order_id for pay in answered if pay.value.order_id], pa.string()))
+    told = pc.unique(answered.column("order_id"))
+    ids = told.filter(pc.not_equal(told, ""))
     read = [*final.ok.keys.to_pylist(), *final.failed_with(_MISSING).keys.to_pylist()]
     return len(ids) - int(pc.sum(pc.is_in(ids, value_set=pa.array(read, pa.string()))).as_py() or 0)
 

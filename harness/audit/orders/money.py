@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from harness.audit.history import Evidence, LedgerEntry, Order
-from harness.audit.operations import Operation, PayValue
+from harness.audit.operations import Operation, Operations, PayValue
+from harness.audit.orders.agreed import agreed
 from harness.audit.orders.told import refusals
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, at_rest, during
@@ -150,8 +151,12 @@ def _misquoted(order: Order, told: int | None) -> str:
 
 def _quotes(evidence: Evidence) -> dict[str, int]:
     """What the last payment of each order was told that it costs, where that is not what it costs."""
+    return _misquotes(evidence, agreed(evidence).odd_pays) and _misquotes(evidence, evidence.pays)
+
+
+def _misquotes(evidence: Evidence, pays: Operations[PayValue]) -> dict[str, int]:
     quotes: dict[str, int] = {}
-    for pay in evidence.pays:
+    for pay in pays:
         order = evidence.order_of(pay.value.order_id, pay.key)
         if order:
             told = pay.value.amount_cents if pay.ok else None

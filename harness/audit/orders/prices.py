@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from harness.audit.history import Evidence, LedgerEntry
 from harness.audit.operations import Operation, PayValue
+from harness.audit.orders.agreed import agreed
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, at_rest, during
 from harness.record.schema import BOT_ACTOR
@@ -24,13 +30,13 @@ def charged_as_shown(evidence: Evidence) -> Tally:
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     problems: dict[str, tuple[str, Operation[PayValue]]] = {}
-    priced: set[str] = set()
-    shown_to = 0
-    for pay in evidence.pays:
+    shown_to = evidence.pays.where(pc.is_valid(evidence.pays.column("shown_cents")))
+    as_told = _as_told(evidence)
+    priced = set(pc.unique(agreed(evidence).ids_of_pays.filter(pa.array(as_told))).to_pylist())
+    for pay in evidence.pays.where(~as_told):
         shown = pay.value.shown_cents
         if shown is None:
             continue
-        shown_to += 1
         order = evidence.order_of(pay.value.order_id, pay.key)
         told = pay.value.amount_cents if pay.ok else None
         if order:
@@ -48,8 +54,15 @@ def charged_as_shown(evidence: Evidence) -> Tally:
     }
     tally.checked = tally.chances = len(priced)
     _report(evidence, problems, later, tally)
-    _limits(evidence, shown_to, tally)
+    _limits(evidence, len(shown_to), tally)
     return tally
+
+
+def _as_told(evidence: Evidence) -> npt.NDArray[np.bool_]:
+    """The payments that agree with the order export, and whose fan was shown and told the price that it has."""
+    shown, told = (evidence.pays.column(name) for name in ("shown_cents", "amount_cents"))
+    same: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(shown, told), False).to_numpy(False)
+    return same & agreed(evidence).pays
 
 
 def _fee(evidence: Evidence, more_cents: int) -> str:
@@ -76,7 +89,7 @@ def _booked_otherwise(evidence: Evidence, priced: set[str]) -> Iterator[tuple[st
 
 def _told_otherwise(evidence: Evidence, priced: set[str]) -> Iterator[tuple[str, str]]:
     """(order id, what is wrong) where a look-up shows another amount than the order's."""
-    for look in evidence.lookups.ok:
+    for look in agreed(evidence).odd_looks:
         if look.key in priced and look.value.amount_cents is not None:
             amount = evidence.orders[look.key].amount_cents
             if look.value.amount_cents != amount:
@@ -132,11 +145,10 @@ def _limits(evidence: Evidence, shown_to: int, tally: Tally) -> None:
 
 def _unpriced(evidence: Evidence) -> int:
     """How many purchases of fans had no price at any try and came to an order. Bots need not look at prices."""
-    shown: dict[str, bool] = {}
-    for pay in evidence.pays:
-        if not pay.actor.startswith(BOT_ACTOR) and evidence.order_of(pay.value.order_id, pay.key):
-            shown[pay.key] = shown.get(pay.key, False) or pay.value.shown_cents is not None
-    return sum(not one for one in shown.values())
+    pays = evidence.pays.where(agreed(evidence).order_of_pay >= 0).without((BOT_ACTOR,))
+    shown = pa.table({"key": pays.keys, "shown": pc.is_valid(pays.column("shown_cents"))})
+    by_key = shown.group_by("key").aggregate([("shown", "any")])
+    return int(pc.sum(pc.invert(by_key["shown_any"])).as_py() or 0)
 
 
 def _chosen(pay: Operation[PayValue]) -> Moment:

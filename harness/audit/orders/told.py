@@ -13,13 +13,18 @@ A look-up that is marked stale says itself that it may be behind, and a payment 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from harness.audit.history import Evidence, Order
 from harness.audit.operations import Operation, OrderValue, PayValue
+from harness.audit.orders.agreed import agreed
 from harness.audit.tally import Moment, at_rest, during
 
 YES: Final = "confirmed"
@@ -96,18 +101,24 @@ def refusals(evidence: Evidence, *, or_taken_back: bool = False) -> Iterator[Wor
         yield Word(pay, name_of(evidence, "", pay.key), state, "", pay.key)
 
 
-def answers(evidence: Evidence) -> Iterator[Word]:
-    """Every yes, no and not yet that came with an order."""
-    for pay in evidence.pays.ok:
+def answers(evidence: Evidence, about: Collection[str]) -> Iterator[Word]:
+    """Every yes, no and not yet that came with an order; of those that agree with the order export only what is about
+    one of these orders.
+    """
+    found = agreed(evidence)
+    pays = evidence.pays.where(~found.pays | _is_in(found.ids_of_pays, about))
+    looks = evidence.lookups.ok
+    looks = looks.where(~found.looks | _is_in(looks.keys, about))
+    for pay in pays.ok:
         order_id = pay.value.order_id
         yield Word(pay, name_of(evidence, order_id, pay.key), pay.value.state, order_id, pay.key)
-    for look in evidence.lookups.ok:
+    for look in looks:
         yield Word(look, look.key, look.value.state, look.key, "", look.value.stale)
 
 
-def words(evidence: Evidence) -> Iterator[Word]:
-    """Every answer and refusal, also those that the fan did not leave it at: after a yes there is no no at all."""
-    yield from answers(evidence)
+def words(evidence: Evidence, about: Collection[str]) -> Iterator[Word]:
+    """Answers, and every refusal, also those that the fan did not leave it at: after a yes there is no no at all."""
+    yield from answers(evidence, about)
     yield from refusals(evidence, or_taken_back=True)
 
 
@@ -120,7 +131,7 @@ def contradictions(evidence: Evidence) -> Iterator[Contradiction]:
     doubted = _not_only_confirmed(evidence)
     firsts = _firsts(evidence, doubted)
     found: dict[str, Contradiction] = {}
-    for word in words(evidence) if firsts[YES] or firsts[_NO] else ():
+    for word in words(evidence, doubted) if firsts[YES] or firsts[_NO] else ():
         earlier = firsts[_NO if word.state == YES else YES].get(word.order)
         if earlier and word.contradicts_other and _end(earlier) + margin_s < word.operation.t_invoke_s:
             found.setdefault(word.order, Contradiction(earlier, word))
@@ -135,7 +146,7 @@ def _firsts(evidence: Evidence, orders: set[str]) -> dict[str, dict[str, Word]]:
     """By kind of word, for each of these orders the first that no later try of its fan takes back."""
     asked_s = _asked(evidence, orders)
     firsts: dict[str, dict[str, Word]] = {YES: {}, _NO: {}, _REFUSED: {}}
-    for word in words(evidence) if orders else ():
+    for word in words(evidence, orders) if orders else ():
         first = firsts.get(_NO if word.state in NO else word.state)
         if first is None or word.order not in orders:
             continue
@@ -167,6 +178,11 @@ def _asked(evidence: Evidence, orders: set[str]) -> dict[str, float]:
             if name in orders:
                 asked_s[name] = max(pay.t_invoke_s, asked_s.get(name, -_NEVER))
     return asked_s
+
+
+def _is_in(names: pa.Array, wanted: Collection[str]) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = pc.is_in(names, value_set=pa.array(wanted, pa.string())).to_numpy(False)
+    return found
 
 
 def _end(word: Word | None) -> float:

@@ -5,7 +5,7 @@ Every claim comes from what a fan was told (an acked payment or look-up) or from
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence, Order, numbered
 from harness.audit.operations import Operation, OrderValue, PayValue, goods
+from harness.audit.orders.agreed import agreed, confirmed
 from harness.audit.orders.told import contradictions, exported, refusals
 from harness.audit.seats.contention import contested_seats, sold_seats_asked_for
 from harness.audit.spec import specified
@@ -59,12 +60,8 @@ def no_double_sell(evidence: Evidence) -> Tally:
     sold seats are asked for once more; whoever is granted one of them could buy it a second time.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
-    first: dict[str, str] = {}
-    contested: dict[str, dict[str, Confirmation | Order]] = {}
-    for seat, order, _ in _claims(evidence):
-        tally.checked += 1
-        if first.setdefault(seat, order) != order:
-            contested[seat] = {}
+    tally.checked = agreed(evidence).seats_told + sum(1 for _ in _claims(evidence, odd=True))
+    contested = _sold_twice(_claims(evidence, odd=True)) and _sold_twice(_claims(evidence))
     for seat, order, claim in _claims(evidence) if contested else ():
         if seat in contested:
             contested[seat].setdefault(order, claim)
@@ -82,9 +79,17 @@ def no_double_sell(evidence: Evidence) -> Tally:
     return tally
 
 
-def _claims(evidence: Evidence) -> Iterator[tuple[str, str, Confirmation | Order]]:
-    """(seat, name of the order that claims it, how that is known)."""
-    for confirmation in confirmations(evidence):
+def _sold_twice(
+    claims: Iterable[tuple[str, str, Confirmation | Order]],
+) -> dict[str, dict[str, Confirmation | Order]]:
+    """The seats that two orders claim, each with room for the claims."""
+    first: dict[str, str] = {}
+    return {seat: {} for seat, order, _ in claims if first.setdefault(seat, order) != order}
+
+
+def _claims(evidence: Evidence, *, odd: bool = False) -> Iterator[tuple[str, str, Confirmation | Order]]:
+    """(seat, name of the order that claims it, how that is known). `odd`: see `confirmations`."""
+    for confirmation in confirmations(evidence, odd=odd):
         order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
         name = order.order_id if order else confirmation.order_name
         for seat in confirmation.seats:
@@ -107,10 +112,9 @@ def no_lost_booking(evidence: Evidence) -> Tally:
     if not evidence.record.has("final_orders"):
         tally.note = "the order export could not be read at rest"
         return tally
-    told = 0
+    told = confirmed(evidence.pays.ok) + confirmed(evidence.lookups.ok)
     lost: set[str] = set()
-    for confirmation in confirmations(evidence):
-        told += 1
+    for confirmation in confirmations(evidence, odd=True):
         problem = _loss(evidence, confirmation)
         if problem and confirmation.order_name not in lost:
             lost.add(confirmation.order_name)
@@ -126,15 +130,18 @@ def no_lost_booking(evidence: Evidence) -> Tally:
     return tally
 
 
-def confirmations(evidence: Evidence) -> Iterator[Confirmation]:
-    """Every time a fan was told that an order is confirmed."""
-    for pay in evidence.pays.ok:
+def confirmations(evidence: Evidence, *, odd: bool = False) -> Iterator[Confirmation]:
+    """Every time a fan was told that an order is confirmed. `odd`: without what agrees with the order export."""
+    pays, looks = evidence.pays, evidence.lookups.ok
+    if odd:
+        pays, looks = agreed(evidence).odd_pays, agreed(evidence).odd_looks
+    for pay in pays.ok:
         if pay.value.state == "confirmed":
             value = pay.value
             bought = value.quantity if value.bought is None else value.bought
             pools = ((value.pool, bought),) if value.pool else ()
             yield Confirmation(pay, value.order_id, pay.key, value.seats, pools)
-    for lookup in evidence.lookups.ok:
+    for lookup in looks:
         if lookup.value.state == "confirmed":
             pools = ((lookup.value.pool, lookup.value.quantity),) if lookup.value.pool else ()
             yield Confirmation(lookup, lookup.key, "", lookup.value.seats, pools)
@@ -180,7 +187,7 @@ def _of_somebody_else(evidence: Evidence, lost: set[str], tally: Tally) -> None:
     if not pc.any(known).as_py():
         return
     problems: dict[tuple[str, str], tuple[Operation[PayValue], str]] = {}
-    for pay in evidence.pays:
+    for pay in agreed(evidence).odd_pays:
         problem = _not_as_paid(evidence, pay)
         if problem:
             problems.setdefault((pay.key, pay.actor), (pay, problem))

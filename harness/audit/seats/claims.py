@@ -9,6 +9,7 @@ import msgspec
 
 from harness.audit.history import Evidence, Order
 from harness.audit.operations import Operation, OrderValue, PayValue, SeatsValue
+from harness.audit.orders.agreed import agreed
 
 EXPIRED: Final = "expired"
 _DECLINED: Final = "declined"
@@ -100,7 +101,7 @@ def _given_up(evidence: Evidence) -> Iterator[tuple[str, float]]:
         if release.ok or release.unknown:
             yield release.key, release.t_invoke_s
     bought = _bought_keys(evidence)
-    for pay in evidence.pays:
+    for pay in agreed(evidence).odd_pays:
         if pay.key in bought:
             continue
         if told_gone_without_an_order(evidence, pay):
@@ -116,10 +117,15 @@ def told_gone_without_an_order(evidence: Evidence, pay: Operation[PayValue]) -> 
 
 
 def _bought_keys(evidence: Evidence) -> set[str]:
-    """Idempotency keys of payments that ended with a confirmed order: by the export, else by what fans were told."""
+    """Idempotency keys of payments that ended with a confirmed order: by the export, else by what fans were told.
+
+    Those of payments that agree with the export are here only if another payment has them too.
+    """
     keys: dict[str, set[str]] = {}  # order id → keys that it was answered to
-    bought = set()
-    for pay in evidence.pays:
+    found = agreed(evidence)
+    as_ordered = evidence.pays.where(found.pays)
+    bought = set(as_ordered.of_keys(found.odd_pays.keys.to_pylist()).keys.to_pylist())
+    for pay in found.odd_pays:
         order = evidence.order_of(pay.value.order_id, pay.key)
         if order is not None:
             bought |= {pay.key} if order.state == _CONFIRMED else set()
@@ -127,7 +133,7 @@ def _bought_keys(evidence: Evidence) -> set[str]:
             bought.add(pay.key)
         elif pay.ok:
             keys.setdefault(pay.value.order_id, set()).add(pay.key)
-    for look in evidence.lookups.ok if keys else ():
+    for look in found.odd_looks if keys else ():
         if look.value.state == _CONFIRMED and evidence.order_of(look.key, "") is None:
             bought |= keys.get(look.key, set())
     return bought

@@ -9,6 +9,7 @@ from typing import Final
 
 from harness.audit.history import NO_RULES, Evidence, Order, numbered
 from harness.audit.operations import Operation, SeatsValue
+from harness.audit.orders.agreed import confirmed
 from harness.audit.seats.bookings import Confirmation, confirmations
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest
@@ -32,8 +33,8 @@ def purchase_limit(evidence: Evidence) -> Tally:
         return tally
     bought: dict[str, dict[str, Order | Confirmation]] = {}
     identities = _identities(evidence)
-    for confirmation in confirmations(evidence):
-        tally.checked += 1
+    tally.checked = confirmed(evidence.pays.ok) + confirmed(evidence.lookups.ok)
+    for confirmation in confirmations(evidence, odd=True):
         if evidence.order_of(confirmation.order_id, confirmation.idempotency_key) is None:
             seats = bought.setdefault(confirmation.operation.identity, {})
             for seat in confirmation.names:

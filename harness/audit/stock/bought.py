@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from harness.audit.history import Evidence, Order
 from harness.audit.operations import Operation, OrderValue, PayValue, SeatsValue
+from harness.audit.orders.agreed import agreed
 from harness.audit.orders.told import exported
 from harness.audit.spec import specified
 from harness.audit.stock.claims import LIVE
@@ -29,8 +33,9 @@ def bought_as_told(evidence: Evidence) -> Tally:
         tally.note = "the order export could not be read at rest"
         return tally
     problems: dict[str, tuple[str, tuple[Moment, ...]]] = {}
-    compared: set[str] = set()
-    for hold in evidence.askings.ok:
+    of_pools = evidence.askings.ok
+    of_pools = of_pools.where(pc.not_equal(of_pools.column("pool"), ""))
+    for hold in of_pools:
         value = hold.value
         if value.pool and value.granted is not None:
             tally.checked += 1
@@ -39,15 +44,17 @@ def bought_as_told(evidence: Evidence) -> Tally:
                     f"{hold.actor} asked for {value.quantity} of {value.pool} and was told yes for {value.granted}"
                 )
                 problems.setdefault(f"hold {hold.key}", (summary, (_held(hold),)))
-    for pay in evidence.pays.ok:
+    found = agreed(evidence)
+    tally.checked += len(evidence.pays.ok)
+    compared = set(pc.unique(found.ids_of_pays.filter(pa.array(found.pays))).to_pylist())
+    for pay in found.odd_pays.ok:
         order = evidence.order_of(pay.value.order_id, pay.key)
-        tally.checked += 1
         if order and order.state in LIVE:
             compared.add(order.order_id)
         if problem := _paid_otherwise(pay, order):
             name = order.order_id if order else pay.value.order_id or pay.key
             problems.setdefault(name, (f"{pay.actor} {problem}", (_paid(pay), *_rest(order))))
-    for look in evidence.lookups.ok:
+    for look in found.odd_looks:
         order = evidence.orders.get(look.key)
         problem = _shown_otherwise(look, order) if order else ""
         if problem:

@@ -76,7 +76,7 @@ def _sold(evidence: Evidence) -> dict[str, Order | Confirmation]:
     for order in evidence.orders.values():
         if order.state in LIVE and order.pools:
             sold[order.order_id] = order
-    for told in confirmations(evidence):
+    for told in confirmations(evidence, odd=True):
         if told.pools and evidence.order_of(told.order_id, told.idempotency_key) is None:
             sold.setdefault(told.order_name, told)
     return sold
