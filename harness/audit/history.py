@@ -43,6 +43,7 @@ from harness.record.schema import EVENTS, NOT_DRAWN, TURNED_AWAY, FaultRun, Func
 from harness.scenario import OnSale, OwnPlatform
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 ORDER_STATES: Final = ("pending", "confirmed", "declined", "refunded", "expired")
 SEAT_STATES: Final = ("free", "held", "sold")
 LEDGER_ENTRIES: Final = ("capture", "refund", "decline")
@@ -275,6 +276,13 @@ class Evidence:
         if name not in self._made:
             self._made[name] = make()
         return cast("T", self._made[name])
+
+    def ttl_s(self, holds: Operations[SeatsValue]) -> Floats:
+        """The time to live of each hold, as of `timed`; NaN where nobody says it."""
+        declared_s = self.rules.hold_ttl_s if self.rules else None
+        told_s = pc.fill_null(holds.column("ttl_s"), float("nan") if declared_s is None else declared_s)
+        ttl_s: Floats = told_s.to_numpy()
+        return ttl_s
 
     def timed(self, hold: Operation[SeatsValue]) -> Operation[SeatsValue]:
         """A hold with its time to live: by the rules, where the platform did not tell the fan."""

@@ -275,19 +275,29 @@ class Operations(Generic[V_co]):
                 of_field.append(_column(list(map(attrgetter(name), values)), types[name], self.function, name))
         return {name: pa.chunked_array(of_field, types[name]).combine_chunks() for name, of_field in parts.items()}
 
+    def outcomes(self, outcome: Outcome) -> Bools:
+        """Whether each of them ended so."""
+        ended: Bools = pc.equal(_plain(self.rows["outcome"]), outcome.value).to_numpy()
+        return ended
+
     @property
     def ok(self) -> Operations[V_co]:
         """Those that the platform said yes to."""
-        return self.where(pc.equal(_plain(self.rows["outcome"]), Outcome.OK.value))
+        return self.where(self.outcomes(Outcome.OK))
 
     @cached_property
     def unknowns(self) -> int:
         """How many may have happened."""
-        return int(pc.sum(pc.equal(_plain(self.rows["outcome"]), Outcome.UNKNOWN.value)).as_py() or 0)
+        return int(np.count_nonzero(self.outcomes(Outcome.UNKNOWN)))
 
     def failed_with(self, error: str) -> Operations[V_co]:
         """Those that ended with that error."""
-        return self.where(pc.equal(_plain(self.rows["error"]), error))
+        return self.where(self.ended_with(error))
+
+    def ended_with(self, error: str) -> Bools:
+        """Whether each of them ended with that error."""
+        ended: Bools = pc.equal(_plain(self.rows["error"]), error).to_numpy()
+        return ended
 
     def naming(self, field: str) -> Operations[V_co]:
         """Those whose value may have that field: a few to be looked at closer."""
@@ -296,12 +306,12 @@ class Operations(Generic[V_co]):
     @property
     def doubtful(self) -> Operations[V_co]:
         """Those that may have happened."""
-        return self.where(pc.equal(_plain(self.rows["outcome"]), Outcome.UNKNOWN.value))
+        return self.where(self.outcomes(Outcome.UNKNOWN))
 
     @property
     def failed(self) -> Operations[V_co]:
         """Those that definitely did not happen."""
-        return self.where(pc.equal(_plain(self.rows["outcome"]), Outcome.FAIL.value))
+        return self.where(self.outcomes(Outcome.FAIL))
 
     def lacking(self, text: str) -> Operations[V_co]:
         """Those whose value, as JSON, does not have that text."""
@@ -310,6 +320,10 @@ class Operations(Generic[V_co]):
     def of_keys(self, keys: Collection[str]) -> Operations[V_co]:
         """Those with one of these keys."""
         return self.where(pc.is_in(self.rows["key"], value_set=pa.array(keys, type=pa.string())))
+
+    def of_identities(self, identities: Collection[str]) -> Operations[V_co]:
+        """Those with one of these identities."""
+        return self.where(pc.is_in(_plain(self.rows["identity"]), value_set=pa.array(identities, type=pa.string())))
 
     def since(self, t_s: float) -> Operations[V_co]:
         """Those that were invoked then or later."""
@@ -328,12 +342,23 @@ class Operations(Generic[V_co]):
     @property
     def repeated_identities(self) -> list[str]:
         """The identities that did more than one of them."""
-        return _more_than_once(_plain(self.rows["identity"]).combine_chunks())
+        return _more_than_once(self.identities)
 
     @property
     def actors(self) -> pa.Array:
         """Who did each of them, as strings."""
         return _plain(self.rows["actor"]).combine_chunks()
+
+    @property
+    def identities(self) -> pa.Array:
+        """Who each of them counts for, as strings."""
+        return _plain(self.rows["identity"]).combine_chunks()
+
+    @property
+    def t_invoke_s(self) -> npt.NDArray[np.float64]:
+        """When each of them was invoked."""
+        invoked: npt.NDArray[np.float64] = self.rows["t_invoke_s"].to_numpy()
+        return invoked
 
     @property
     def t_end_s(self) -> npt.NDArray[np.float64]:
@@ -344,14 +369,19 @@ class Operations(Generic[V_co]):
     @property
     def first_invoked(self) -> pa.Table:
         """Columns actor and t_invoke_s: when each actor first asked."""
-        first = self.rows.select(["actor", "t_invoke_s"]).group_by("actor").aggregate([("t_invoke_s", "min")])
-        return pa.table({"actor": _plain(first["actor"]), "t_invoke_s": first["t_invoke_s_min"]})
+        return _first(self.rows["actor"], "t_invoke_s", self.t_invoke_s)
 
     @property
     def first_invoked_s(self) -> dict[str, float]:
-        """Actor → when they first asked."""
-        first = self.first_invoked
-        return dict(zip(first["actor"].to_pylist(), first["t_invoke_s"].to_pylist(), strict=True))
+        """Actor → when they first asked, in the order in which they did."""
+        return dict(zip(*(column.to_pylist() for column in self.first_invoked), strict=True))
+
+    @property
+    def first_ended_s(self) -> dict[str, float]:
+        """Actor → when the first of theirs ended."""
+        return dict(
+            zip(*(column.to_pylist() for column in _first(self.rows["actor"], "t_s", self.t_end_s)), strict=True)
+        )
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -437,6 +467,13 @@ def _type_of(annotation: object) -> pa.DataType | None:
     """Null: no column can hold it."""
     kinds = [one for one in get_args(annotation) if one is not NoneType] if isinstance(annotation, UnionType) else []
     return _TYPES.get(cast("type", kinds[0] if kinds else annotation))
+
+
+def _first(actors: pa.ChunkedArray, name: str, t_s: npt.NDArray[np.float64]) -> pa.Table:
+    """Columns actor and `name`: the earliest instant of each actor, in the order in which these are there first."""
+    rows = pa.table({"actor": actors, "t_s": t_s})
+    first = rows.group_by("actor", use_threads=False).aggregate([("t_s", "min")])
+    return pa.table({"actor": _plain(first["actor"]), name: first["t_s_min"]})
 
 
 def _more_than_once(names: pa.Array) -> list[str]:

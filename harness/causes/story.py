@@ -14,7 +14,7 @@ from harness.errors import InputError
 from harness.record.schema import Function, Outcome
 from harness.record.verdict import Story, StoryLine
 from harness.sli.measured import Observations
-from harness.sli.measures.buyers import buyers
+from harness.sli.measures.buyers import buyers, told_s
 from harness.yaml_file import suggest
 
 _SEATS_MOST: Final = 6
@@ -66,9 +66,9 @@ def unlucky(seen: Observations) -> tuple[tuple[str, str], ...]:
 
     Fans who asked for more than they may are left out.
     """
-    over = {hold.actor for hold in seen.history.holds if hold.error == _LIMIT}
+    over = set(seen.history.holds.failed_with(_LIMIT).actors.to_pylist())
     found = [one for one in buyers(seen) if one.actor not in over]
-    told = _told_at(seen)
+    told = told_s(seen.history)
     empty = [one for one in found if not one.told and one.seat_left]
     waited = [(told[one.actor] - one.t_came_s, one.actor) for one in found if one.actor in told]
     picked = [("Came first of those who got nothing though something was left", empty[0].actor)] if empty else []
@@ -79,14 +79,6 @@ def unlucky(seen: Observations) -> tuple[tuple[str, str], ...]:
 
 def _number(actor: str) -> str:
     return actor.rpartition("-")[2].lstrip("0") or "0"
-
-
-def _told_at(seen: Observations) -> dict[str, float]:
-    first: dict[str, float] = {}
-    for operation in (*seen.history.pays.ok, *seen.history.lookups.ok):
-        if operation.value.state == "confirmed":
-            first[operation.actor] = min(operation.t_end_s, first.get(operation.actor, operation.t_end_s))
-    return first
 
 
 def _of(table: pa.Table, actor: str) -> pa.Table:
@@ -226,7 +218,7 @@ def _cut(lines: Sequence[StoryLine]) -> Iterator[StoryLine]:
 def _sum_up(seen: Observations, actor: str, lines: Sequence[StoryLine]) -> str:
     if not lines:
         return "did nothing that is in the record"
-    told = _told_at(seen).get(actor)
+    told = told_s(seen.history).get(actor)
     if told is not None:
         return f"has a ticket, told {told - lines[0].t_s:.1f} s after the first step"
     last = lines[-1]

@@ -25,6 +25,7 @@ from harness.sli.measured import Observations
 
 _FROM_EVENTS: Final = ("time_to_first_position_p95_s", "feed_freshness_p99_ms", "reconnect_recovery_p95_s")
 """Indicators of instants at which the loop took an event off a stream: the loop's lag is all that is known of them."""
+_OP_BITS: Final = 40
 _MS_OF: Final = {"s": 1000.0, "ms": 1.0}
 
 
@@ -38,8 +39,9 @@ class Doubt(msgspec.Struct, frozen=True):
 def by_step(requests: pa.Table) -> dict[str, Overstatement]:
     """p50 and p99 of `overstated_ms` by step, over the answers that have it."""
     measured = requests.filter(pc.is_valid(requests["overstated_ms"]))
-    steps, overstated_ms = np.array(measured["step"].to_pylist()), measured["overstated_ms"].to_numpy()
-    found = {step: overstated_ms[steps == step] for step in sorted(set(steps.tolist()))}
+    steps, overstated_ms = pc.dictionary_encode(measured["step"]).combine_chunks(), measured["overstated_ms"].to_numpy()
+    codes, names = steps.indices.to_numpy(), steps.dictionary.to_pylist()
+    found = {names[code]: overstated_ms[codes == code] for code in sorted(range(len(names)), key=names.__getitem__)}
     return {
         step: Overstatement(p50=percentile(of, 0.5) or 0.0, p99=percentile(of, 0.99) or 0.0, samples=len(of))
         for step, of in found.items()
@@ -90,14 +92,17 @@ def _operations_without(operations: pa.Table, known: pa.Table) -> tuple[pa.Table
     """The operations with a measured request, and the same operations ended earlier by the time that was added."""
     served = known.filter(pc.is_valid(known["op"])).group_by(["worker", "op"])
     added = served.aggregate([("overstated_ms", "sum")])
-    keys = zip(added["worker"].to_pylist(), added["op"].to_pylist(), strict=True)
-    by_op = dict(zip(keys, pc.fill_null(added["overstated_ms_sum"], 0.0).to_pylist(), strict=True))
-    pairs = zip(operations["worker"].to_pylist(), operations["op"].to_pylist(), strict=True)
-    less_ms = pa.array([by_op.get(pair) for pair in pairs], pa.float64())
+    at = pc.index_in(_numbers(operations), _numbers(added))
+    less_ms = pc.fill_null(added["overstated_ms_sum"], 0.0).take(at)
     chosen, less_s = operations.filter(pc.is_valid(less_ms)), pc.divide(less_ms.drop_null(), 1000.0)
     at = chosen.schema.get_field_index("t_complete_s")
     earlier = pc.subtract(chosen["t_complete_s"], less_s)
     return chosen, chosen.set_column(at, chosen.schema.field(at), earlier)
+
+
+def _numbers(rows: pa.Table) -> pa.Array:
+    """The worker and the operation that each row names, in one number."""
+    return pa.array(rows["worker"].to_numpy().astype(np.int64) << _OP_BITS | rows["op"].to_numpy())
 
 
 def doubts(

@@ -135,7 +135,7 @@ class Observations:
     def _users(self, kind: str) -> int:
         requests = self.record.table("requests")
         of_kind = requests.filter(pc.equal(requests["kind"], kind))
-        return len(set(zip(of_kind["worker"].to_pylist(), of_kind["user"].to_pylist(), strict=True)))
+        return int(of_kind.group_by(["worker", "user"]).aggregate([]).num_rows)
 
     @cached_property
     def metrics(self) -> pa.Table:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from harness.record.schema import Outcome
 from harness.sli.measured import Observations, of_locustfile
+from harness.sli.measures.buyers import told_s
 
 _QUEUE: Final = "queue"
 _FAN: Final = "fan"
@@ -43,11 +44,9 @@ def did_not_take_place(seen: Observations) -> str:
         return (
             f"{came:,} fans {entered} and nobody could {'choose' if history.keeps_nothing else 'hold'} a {_goods(seen)}"
         )
-    wanted = {pay.actor for pay in history.pays if not pay.value.declined_on_purpose}
-    told = {pay.actor for pay in history.pays.ok if pay.value.state == "confirmed"}
-    told |= {look.actor for look in history.lookups.ok if look.value.state == "confirmed"}
-    if wanted and not told:
-        return f"{len(wanted):,} fans wanted to pay and nobody was told that they have a ticket"
+    wanted = len(pc.unique(history.pays.actors.filter(pc.invert(history.pays.column("declined_on_purpose")))))
+    if wanted and not told_s(history):
+        return f"{wanted:,} fans wanted to pay and nobody was told that they have a ticket"
     return ""
 
 

@@ -77,6 +77,16 @@ def share_of(rows: Sequence[tuple[str, float, bool]]) -> Samples:
     )
 
 
+def share_among(who: pa.Array, t_s: Floats, whether: npt.NDArray[np.bool_]) -> Samples:
+    """The same from arrays."""
+    return Samples(who=names_of(who), t_s=t_s, value=whether.astype(np.float64))
+
+
+def names_of(who: pa.Array | pa.ChunkedArray) -> Names:
+    """The names as an array."""
+    return np.array(who.to_pylist(), dtype=np.str_)
+
+
 def users_of(requests: pa.Table) -> Names:
     """A number for the user of each request. A condensed request has no known user and counts as one of its own."""
     kinds = pc.index_in(requests["kind"], pa.array(_KINDS)).fill_null(len(_KINDS)).to_numpy()

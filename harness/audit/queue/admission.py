@@ -152,9 +152,8 @@ def _admissions(evidence: Evidence) -> Admissions:
     enters = evidence.enters.ok
     forged = pa.array(sorted(evidence.showed_forged), pa.string())
     actors, entered_s = enters.actors, enters.t_end_s
-    values = [enter.value for enter in enters]
-    numbers = np.array([math.nan if (no := v.admission_no) is None else no for v in values], dtype=np.float64)
-    epochs = _in_order([value.epoch for value in values], entered_s)
+    numbers: Floats = pc.fill_null(enters.column("admission_no").cast(pa.float64(), safe=False), math.nan).to_numpy()
+    epochs = _in_order(enters.column("epoch"), entered_s)
     owner = pc.dictionary_encode(actors).indices.to_numpy()
     counted = np.flatnonzero(np.isfinite(numbers) & ~_is_in(actors, forged))
     # stable: the first of each stays the first
@@ -170,11 +169,12 @@ def _admissions(evidence: Evidence) -> Admissions:
     return Admissions(actors, epochs[counted], numbers[counted].astype(np.int64), joined_s, waiting_s, told_s)
 
 
-def _in_order(epochs: list[str], entered_s: Floats) -> npt.NDArray[np.int64]:
-    """For each exchange the number of its epoch, in the order in which they were first seen."""
-    if not epochs:
+def _in_order(epochs: pa.Array, entered_s: Floats) -> npt.NDArray[np.int64]:
+    """For each exchange the number of its epoch, in the order in which they were first seen, or else of their names."""
+    if not len(epochs):
         return np.zeros(0, dtype=np.int64)
-    _, codes = np.unique(epochs, return_inverse=True)
+    named = pc.dictionary_encode(epochs)
+    codes: npt.NDArray[np.int64] = np.argsort(np.argsort(named.dictionary.to_pylist()))[named.indices.to_numpy()]
     first_s = np.full(codes.max() + 1, np.inf)
     np.minimum.at(first_s, codes, entered_s)
     return np.argsort(np.argsort(first_s, kind="stable"))[codes].astype(np.int64)

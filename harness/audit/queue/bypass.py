@@ -6,6 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from harness.audit.history import Evidence
 from harness.audit.operations import EnterValue, JoinValue, Operation
 from harness.audit.spec import specified
@@ -55,8 +59,11 @@ def _holds(evidence: Evidence, forged: dict[str, Operation[JoinValue]], tally: T
     """For each granted hold the pass that allowed it, and the place that gave the pass. One violation per fan."""
     joined, entered = evidence.joins.ok.first_invoked_s, evidence.enters.ok.first_invoked_s
     blamed: set[str] = set()
-    for hold in evidence.askings.ok:
-        tally.checked += 1
+    holds = evidence.askings.ok
+    tally.checked += len(holds)
+    honest = np.asarray(pc.is_in(holds.actors, value_set=pa.array(joined.keys() - forged.keys(), pa.string())))
+    entered_s = np.array([entered.get(fan, math.inf) for fan in holds.actors.to_pylist()])
+    for hold in holds.where(~honest | (entered_s > holds.t_end_s)):
         fan = hold.actor
         if fan.startswith(PROBE_ACTOR):  # an operator gave it a pass
             continue
@@ -87,11 +94,12 @@ def _let_in_again(evidence: Evidence, tally: Tally) -> int:
 
     Returns how many of these fans, beyond the first of each, had a clear answer.
     """
+    together = list(_together(evidence))
     entered: dict[str, Operation[EnterValue]] = {}
-    for enter in evidence.enters.ok:
+    for enter in evidence.enters.ok if together else ():
         entered.setdefault(enter.actor, enter)
     tries = 0
-    for what, joins in _together(evidence):
+    for what, joins in together:
         tries += max(0, sum(not join.unknown for join in joins.values()) - 1)
         let_in = sorted((entered[fan] for fan in joins if fan in entered), key=lambda enter: enter.t_end_s)
         if len(let_in) < 2:
@@ -111,7 +119,7 @@ def _together(evidence: Evidence) -> Iterator[tuple[str, dict[str, Operation[Joi
         if join.value.code and not join.value.ticket:
             shown.setdefault(f"the access code {join.value.code}", {}).setdefault(join.actor, join)
     if evidence.rules and evidence.rules.places_per_identity:
-        for join in evidence.joins:
+        for join in evidence.joins.of_identities(evidence.joins.repeated_identities):
             if not join.value.ticket:
                 shown.setdefault(f"the identity {join.identity}", {}).setdefault(join.actor, join)
     return ((what, joins) for what, joins in shown.items() if len(joins) > 1)

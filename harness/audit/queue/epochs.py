@@ -45,10 +45,11 @@ def not_common(evidence: Evidence, actors: Ints, epochs: Ints, t_s: Floats) -> s
 
 
 def _alone(actors: Ints, epochs: Ints) -> str:
-    pairs = np.unique(np.stack((actors, epochs)), axis=1)
-    _, of, fans = np.unique(pairs[1], return_inverse=True, return_counts=True)
-    everybody = len(np.unique(pairs[0]))
-    alone = everybody - len(np.unique(pairs[0][fans[of] > 1]))
+    width = int(epochs.max(initial=0)) + 1
+    pairs = np.unique(actors.astype(np.int64) * width + epochs)
+    of_fan, of_epoch = pairs // width, pairs % width
+    everybody = len(np.unique(of_fan))
+    alone = everybody - len(np.unique(of_fan[np.bincount(of_epoch)[of_epoch] > 1]))
     many = alone >= max(_ALONE_MIN, everybody / 2)
     return f"{alone} of {everybody} fans were told of epochs that nobody else was told of" if many else ""
 

@@ -9,10 +9,12 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.audit.queue.epochs import not_common
 from harness.audit.tally import Tally
+from harness.record.schema import Outcome
 
 NO_NUMBERS: Final = "the platform gives no admission numbers, so nobody can see in which order it lets fans in"
 
@@ -53,30 +55,42 @@ def claims_of(evidence: Evidence) -> dict[str, PlaceClaim]:
     But if that was without the ticket, and in another epoch, the queue may have lost its data, and nothing but the
     ticket had the place: from when the fan surely had one is then known of the new join only.
     """
+    return evidence.once("claims_of", lambda: _claims_of(evidence))
+
+
+def _claims_of(evidence: Evidence) -> dict[str, PlaceClaim]:
     claims: dict[str, PlaceClaim] = {}
     first_invoke: dict[str, float] = {}
-    called_s = evidence.called_in_s
-    for at, join in enumerate(evidence.joins):
-        if not (join.ok or join.unknown):
-            continue
-        known = claims.get(join.actor)
-        if known and known.t_acked_s <= called_s.get(join.actor, math.inf) < join.t_invoke_s:
-            del claims[join.actor], first_invoke[join.actor]
+    called_s, joins = evidence.called_in_s, evidence.joins
+    taken_in = ~joins.outcomes(Outcome.FAIL)
+    epochs = joins.column("epoch").to_pylist()
+    columns = (joins.actors, joins.outcomes(Outcome.OK), joins.t_invoke_s, joins.t_end_s, joins.column("epoch"))
+    values = (joins.column("again"), joins.column("parked"), pc.not_equal(joins.column("ticket"), ""))
+    cells = (np.asarray(column)[taken_in].tolist() for column in (*columns, *values))
+    for at, actor, ok, invoke_s, end_s, epoch, again, parked, forged in zip(
+        np.flatnonzero(taken_in).tolist(), *cells, strict=True
+    ):
+        known = claims.get(actor)
+        if known and known.t_acked_s <= called_s.get(actor, math.inf) < invoke_s:
+            del claims[actor], first_invoke[actor]
             known = None
-        first_s = first_invoke[join.actor] = min(join.t_invoke_s, first_invoke.get(join.actor, join.t_invoke_s))
-        lost = known and not join.value.again and join.value.epoch != evidence.joins[known.join_at].value.epoch
-        if join.ok and (known is None or lost or join.t_end_s < known.t_acked_s):
-            claims[join.actor] = PlaceClaim(at, join.t_end_s, first_s, join.value.parked, bool(join.value.ticket))
+        first_s = first_invoke[actor] = min(invoke_s, first_invoke.get(actor, invoke_s))
+        lost = known and not again and epoch != epochs[known.join_at]
+        if ok and (known is None or lost or end_s < known.t_acked_s):
+            claims[actor] = PlaceClaim(at, end_s, first_s, parked, forged)
     return claims
 
 
 def admitted_places(evidence: Evidence, claims: dict[str, PlaceClaim]) -> list[AdmittedPlace]:
     """The places of those who were admitted. A forged ticket has the number of its owner, and is left out."""
     admitted: dict[str, AdmittedPlace] = {}
-    for at, enter in enumerate(evidence.enters):
-        number, actor = enter.value.admission_no, enter.actor
-        if enter.ok and number is not None and actor in claims and actor not in admitted:
-            admitted[actor] = AdmittedPlace(actor, claims[actor], at, enter.t_end_s, enter.value.epoch, number)
+    enters = evidence.enters
+    numbered = enters.outcomes(Outcome.OK) & np.asarray(pc.is_valid(enters.column("admission_no")))
+    columns = (enters.actors, enters.t_end_s, enters.column("epoch"), pc.fill_null(enters.column("admission_no"), 0))
+    cells = (np.asarray(column)[numbered].tolist() for column in columns)
+    for at, actor, end_s, epoch, number in zip(np.flatnonzero(numbered).tolist(), *cells, strict=True):
+        if actor in claims and actor not in admitted:
+            admitted[actor] = AdmittedPlace(actor, claims[actor], at, end_s, epoch, number)
     owners = {(place.epoch, place.admission_no) for place in admitted.values() if not place.claim.forged}
     return [
         place for place in admitted.values() if not (place.claim.forged and (place.epoch, place.admission_no) in owners)
@@ -102,17 +116,16 @@ def shows_no_numbers(evidence: Evidence) -> bool:
     return (
         evidence.own_platform is not None
         and len(entered) > 0
-        and all(enter.value.admission_no is None for enter in entered)
+        and entered.column("admission_no").null_count == len(entered)
     )
 
 
 def unnumbered(evidence: Evidence) -> int:
     """How many fans were let in without an admission number; 0 where nobody was given one: then none is needed."""
-    numbered: dict[str, bool] = {}
-    for enter in evidence.enters.ok:
-        numbered[enter.actor] = numbered.get(enter.actor, False) or enter.value.admission_no is not None
-    without = sum(not one for one in numbered.values())
-    return without if without < len(numbered) else 0
+    entered = evidence.enters.ok
+    everybody = len(pc.unique(entered.actors))
+    numbered = len(pc.unique(entered.actors.filter(pc.is_valid(entered.column("admission_no")))))
+    return everybody - numbered if numbered else 0
 
 
 def doubt_numbers(evidence: Evidence, tally: Tally) -> None:
@@ -126,10 +139,17 @@ def doubt_numbers(evidence: Evidence, tally: Tally) -> None:
 
 def not_comparable(evidence: Evidence) -> str:
     """Why admission numbers tell no order; "" where they do. A number without an epoch is of one for all."""
-    enters = [enter for enter in evidence.enters.ok if enter.value.admission_no is not None]
-    _, actors = np.unique([enter.actor for enter in enters], return_inverse=True)
-    _, epochs = np.unique([enter.value.epoch for enter in enters], return_inverse=True)
-    return not_common(evidence, actors, epochs, np.array([enter.t_end_s for enter in enters])) if enters else ""
+    return evidence.once("not_comparable", lambda: _not_comparable(evidence))
+
+
+def _not_comparable(evidence: Evidence) -> str:
+    entered = evidence.enters.ok
+    enters = entered.where(pc.is_valid(entered.column("admission_no")))
+    actors, epochs = (
+        pc.dictionary_encode(names).indices.to_numpy().astype(np.int64)
+        for names in (enters.actors, enters.column("epoch"))
+    )
+    return not_common(evidence, actors, epochs, enters.t_end_s) if len(enters) else ""
 
 
 def comparable_pairs(places: Sequence[AdmittedPlace], margin_s: float) -> int:

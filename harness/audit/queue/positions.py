@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
-from harness.audit.operations import clamped
 from harness.audit.queue.epochs import not_common
 from harness.audit.queue.places import not_comparable
 from harness.audit.queue.told_places import Places, Truth
@@ -182,16 +181,13 @@ def _invoked_s(evidence: Evidence) -> npt.NDArray[np.float64]:
 def _from_joins(evidence: Evidence) -> pa.Table:
     """The places that joins were answered with, as if they were events."""
     joins = evidence.joins.ok
-    epochs: dict[str, str] = {}
-    told = [(join.value.position, epochs.setdefault(join.value.epoch, join.value.epoch)) for join in joins]
-    positions = [None if position is None else clamped(position) for position, _ in told]
     columns = {
         "actor": joins.actors,
-        "event": ["position"] * len(joins),
+        "event": pa.repeat("position", len(joins)),
         "t_s": joins.t_end_s,
-        "t_sent_s": [None] * len(joins),
-        "epoch": [epoch for _, epoch in told],
-        "value": positions,
+        "t_sent_s": pa.nulls(len(joins), pa.float64()),
+        "epoch": joins.column("epoch"),
+        "value": joins.column("position"),
     }
     return pa.table(columns, schema=pa.schema([EVENTS.field(name) for name in _COLUMNS]))
 

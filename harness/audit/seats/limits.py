@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from harness.audit.history import NO_RULES, Evidence, Order, numbered
-from harness.audit.operations import Operation, SeatsValue
+from harness.audit.operations import Operation, Operations, SeatsValue
 from harness.audit.orders.agreed import confirmed
 from harness.audit.seats.bookings import Confirmation, confirmations
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest
+from harness.record.schema import Outcome
 
 _OVER_LIMIT: Final = "limit"
 _FOR_EVER: Final = float("inf")
@@ -67,20 +73,19 @@ def at_their_limit(evidence: Evidence, limit: int) -> set[str]:
 
     Theirs are the seats of holds that were granted before and whose time is not over, or that were bought.
     """
-    repeated = set(evidence.askings.repeated_identities)
+    askings = evidence.askings
+    askings = askings.where(askings.outcomes(Outcome.OK) | askings.ended_with(_OVER_LIMIT))
+    repeated = set(askings.repeated_identities)
     bought = {
         pay.value.hold_id
-        for pay in evidence.pays
-        if pay.identity in repeated
-        and (order := evidence.order_of(pay.value.order_id, pay.key))
-        and order.state in ("confirmed", "mixed")
+        for pay in evidence.pays.of_identities(repeated)
+        if (order := evidence.order_of(pay.value.order_id, pay.key)) and order.state in ("confirmed", "mixed")
     }
     released = {release.key: release.t_invoke_s for release in evidence.releases if not release.error}
     theirs: dict[str, list[tuple[float, float, frozenset[str]]]] = {}
     asked: set[str] = set()
-    for hold in evidence.askings:
-        if not hold.ok and hold.error != _OVER_LIMIT:
-            continue
+    several = np.asarray(pc.is_in(askings.identities, value_set=pa.array(repeated, pa.string())))
+    for hold in askings.where(several | ~_within(askings, limit)):
         had = theirs.setdefault(hold.identity, []) if hold.identity in repeated else []
         had[:] = [one for one in had if hold.t_invoke_s <= one[1]]
         seats = frozenset(_names(hold))
@@ -91,6 +96,12 @@ def at_their_limit(evidence: Evidence, limit: int) -> set[str]:
             until_s = _FOR_EVER if hold.key in bought else min(over_s, released.get(hold.key, _FOR_EVER))
             had.append((hold.t_end_s, until_s, seats))
     return asked | {pay.identity for pay in evidence.pays.failed_with(_OVER_LIMIT)}
+
+
+def _within(askings: Operations[SeatsValue], limit: int) -> npt.NDArray[np.bool_]:
+    """Whether each asks for no more than so many seats, and for seats."""
+    seats: npt.NDArray[np.int32] = pc.list_value_length(askings.column("seats")).to_numpy()
+    return (seats > 0) & (seats <= limit)
 
 
 def _names(hold: Operation[SeatsValue]) -> tuple[str, ...]:

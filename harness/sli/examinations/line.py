@@ -8,7 +8,6 @@ from itertools import accumulate
 import msgspec
 import pyarrow.compute as pc
 
-from harness.audit.operations import JoinValue, Operation
 from harness.record.schema import BOT_ACTOR, Function
 from harness.sli.measured import Observations
 
@@ -41,16 +40,20 @@ def line(seen: Observations) -> tuple[InLine, ...]:
     numbers of the epochs before are added to them.
     """
     evidence = seen.everybody
-    joins: dict[str, Operation[JoinValue]] = {}
-    for join in evidence.joins.ok:
-        joins.setdefault(join.actor, join)
+    joins: dict[str, tuple[float, float]] = {}
+    acked = evidence.joins.ok
+    for actor, t_join_s, t_acked_s in zip(
+        acked.actors.to_pylist(), acked.t_invoke_s.tolist(), acked.t_end_s.tolist(), strict=True
+    ):
+        joins.setdefault(actor, (t_join_s, t_acked_s))
     numbers: dict[tuple[str, int], str] = {}
     admitted: dict[str, tuple[str, int, float]] = {}
-    for enter in evidence.enters:
-        epoch, number, actor = enter.value.epoch, enter.value.admission_no, enter.actor
-        counts = enter.ok and actor in joins and actor not in admitted
+    enters = evidence.enters.ok
+    columns = (enters.actors, enters.column("epoch"), enters.column("admission_no"), enters.t_end_s)
+    for actor, epoch, number, t_end_s in zip(*(column.tolist() for column in columns), strict=True):
+        counts = actor in joins and actor not in admitted
         if counts and number is not None and numbers.setdefault((epoch, number), actor) == actor:
-            admitted[actor] = (epoch, number, enter.t_end_s)
+            admitted[actor] = (epoch, number, t_end_s)
     workers, connects = _workers(seen), _connects(seen)
     before = _before(admitted.values())
     ordered = sorted(admitted.items(), key=lambda item: before[item[1][0]] + item[1][1])
@@ -59,8 +62,8 @@ def line(seen: Observations) -> tuple[InLine, ...]:
             actor=actor,
             worker=workers.get(actor, 0),
             t_connect_s=connects.get(actor),
-            t_join_s=joins[actor].t_invoke_s,
-            t_acked_s=joins[actor].t_end_s,
+            t_join_s=joins[actor][0],
+            t_acked_s=joins[actor][1],
             t_admitted_s=t_admitted_s,
             admission_no=before[epoch] + number,
             share=(at + 0.5) / len(ordered),

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+import pyarrow.compute as pc
+
 from harness.audit.history import Evidence, LedgerEntry, Order
 from harness.record.verdict import Figure
 from harness.sli.examinations.figures import cents, figure
@@ -76,28 +78,29 @@ def _sums(evidence: Evidence, ledger: Sequence[LedgerEntry]) -> Iterator[Figure]
 
 def _told(evidence: Evidence) -> dict[str, int | None]:
     """Order id → cents that the platform told its fan last, for the orders that it confirmed; null: it told none."""
-    told: dict[str, int | None] = {}
-    for pay in evidence.pays.ok:
-        if pay.value.state == "confirmed":
-            told[pay.value.order_id] = pay.value.amount_cents
-    for look in evidence.lookups.ok:
-        if look.value.state == "confirmed" and (look.value.amount_cents is not None or look.key not in told):
-            told[look.key] = look.value.amount_cents
+    pays, looks = evidence.pays.ok, evidence.lookups.ok
+    pays = pays.where(pc.equal(pays.column("state"), "confirmed"))
+    looks = looks.where(pc.equal(looks.column("state"), "confirmed"))
+    cells = pays.column("order_id").to_pylist(), pays.column("amount_cents").to_pylist()
+    told: dict[str, int | None] = dict(zip(*cells, strict=True))
+    for order_id, cents_told in zip(looks.keys.to_pylist(), looks.column("amount_cents").to_pylist(), strict=True):
+        if cents_told is not None or order_id not in told:
+            told[order_id] = cents_told
     return told
 
 
 def _twice(evidence: Evidence, booked: dict[str, list[LedgerEntry]]) -> Iterator[Figure]:
     """Counts repeats: payments under one key, keys used for another purchase, entries in the ledger."""
+    repeated = evidence.pays.repeated_keys
     purchases: dict[str, set[tuple[str, tuple[str, ...]]]] = {}
-    for pay in evidence.pays:
+    for pay in evidence.pays.of_keys(repeated):
         purchases.setdefault(pay.key, set()).add((pay.value.hold_id, pay.value.seats))
-    tries = Counter(pay.key for pay in evidence.pays)
-    repeated = sum(1 for times in tries.values() if times > 1)
-    unknown = {pay.key for pay in evidence.pays if pay.unknown}
+    tries = len(pc.unique(evidence.pays.keys))
+    unknown = set(evidence.pays.doubtful.keys.to_pylist())
     charged = {order.idempotency_key for order in evidence.orders.values() if order.state == "confirmed"}
-    yield figure("keys_repeated", "Payments tried again under one key", repeated, "keys", len(tries))
+    yield figure("keys_repeated", "Payments tried again under one key", len(repeated), "keys", tries)
     clashes = sum(1 for bodies in purchases.values() if len(bodies) > 1)
-    yield figure("keys_reused", "Keys used for another purchase as well", clashes, "keys", len(tries))
+    yield figure("keys_reused", "Keys used for another purchase as well", clashes, "keys", tries)
     went_through = len(unknown & charged)
     yield figure("unknown_charged", "Payments without an answer that went through", went_through, "keys", len(unknown))
     captures = _more_than_once(booked, "capture")

@@ -7,15 +7,16 @@ with a card that is declined on purpose, and fans whose access code or identity 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 import numpy as np
+import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
-from harness.audit.operations import LookValue, Operation, StockValue
+from harness.audit.operations import LookValue, Operation, Operations, StockValue, Value
 from harness.sli.measured import Observations, percentile
 from harness.sli.samples import Samples, share_of
 from harness.sli.seat_changes import sold_out_falsely
@@ -45,7 +46,8 @@ def checkout_completion_ratio(seen: Observations) -> Samples:
     have had a ticket by the end of the run. A longer run would count them; the note says how many they are.
     """
     found = buyers(seen)
-    took_s = [told_s - one.t_in_s for one, told_s in _told_at(seen.history, found) if one.t_in_s is not None]
+    first_s = told_s(seen.history)
+    took_s = [first_s[one.actor] - one.t_in_s for one in found if one.told and one.t_in_s is not None]
     latest_s = seen.duration_s - (percentile(took_s, _MOST) or 0.0)
     wanted = [one for one in found if one.told or (one.seat_left and one.t_in_s is not None)]
     counted = [one for one in wanted if one.told or _began_s(one) <= latest_s]
@@ -80,10 +82,10 @@ def _buyers(seen: Observations) -> Iterator[Buyer]:
     came = _firsts(history.joins, history.looks, history.stocks, history.askings, history.pays)
     inside = _firsts(history.enters.ok, history.looks, history.stocks, history.askings, history.pays)
     pays = _firsts(history.pays)
-    told = {actor for actor, _ in _confirmations(history)}
+    told = told_s(history).keys()
     held = set(history.holds.ok.actors.to_pylist())
     chose = set(history.askings.ok.actors.to_pylist())
-    good = {pay.actor for pay in history.pays if not pay.value.declined_on_purpose}
+    good = set(history.pays.actors.filter(pc.invert(history.pays.column("declined_on_purpose"))).to_pylist())
     left_empty = _left_empty(seen)
     sold_out = _sold_out(history)
     away = history.turned_away
@@ -121,35 +123,30 @@ def _left_empty(seen: Observations) -> set[str]:
         last[look.actor] = look
     for stock in seen.history.stocks.ok:
         last[stock.actor] = stock
-    for hold in seen.history.askings:
-        look_before = last.get(hold.actor)
-        if look_before is not None and hold.t_invoke_s >= look_before.t_invoke_s:
-            del last[hold.actor]
+    askings = seen.history.askings
+    for actor, t_s in zip(askings.actors.to_pylist(), askings.t_invoke_s.tolist(), strict=True) if last else ():
+        look_before = last.get(actor)
+        if look_before is not None and t_s >= look_before.t_invoke_s:
+            del last[actor]
     empty = [(look.t_invoke_s, look.t_end_s) for look in last.values() if look.value.free == 0]
     false = sold_out_falsely(empty, seen.seat_changes, seen.seats_on_sale)
     return {actor for actor, look in last.items() if (look.t_invoke_s, look.t_end_s) not in false}
 
 
-def _confirmations(history: Evidence) -> Iterator[tuple[str, float]]:
-    for pay in history.pays.ok:
-        if pay.value.state == "confirmed":
-            yield pay.actor, pay.t_end_s
-    for look in history.lookups.ok:
-        if look.value.state == "confirmed":
-            yield look.actor, look.t_end_s
+def told_s(history: Evidence) -> dict[str, float]:
+    """Actor → when they were first told that an order of theirs is confirmed."""
+    found: dict[str, float] = {}
+    for answers in (history.pays.ok, history.lookups.ok):
+        confirmed = answers.where(pc.equal(answers.column("state"), "confirmed"))
+        for actor, t_s in confirmed.first_ended_s.items():
+            found[actor] = min(t_s, found.get(actor, np.inf))
+    return found
 
 
-def _told_at(history: Evidence, found: Iterable[Buyer]) -> Iterator[tuple[Buyer, float]]:
-    first: dict[str, float] = {}
-    for actor, t_s in _confirmations(history):
-        first[actor] = min(t_s, first.get(actor, np.inf))
-    return ((one, first[one.actor]) for one in found if one.told)
-
-
-def _firsts(*histories: Iterable[Operation]) -> dict[str, float]:  # type: ignore[type-arg]
+def _firsts(*histories: Operations[Value]) -> dict[str, float]:
     """Actor → when the actor's first operation of these kinds began."""
     first: dict[str, float] = {}
     for operations in histories:
-        for operation in operations:
-            first[operation.actor] = min(operation.t_invoke_s, first.get(operation.actor, np.inf))
+        for actor, t_s in operations.first_invoked_s.items():
+            first[actor] = min(t_s, first.get(actor, np.inf))
     return first

@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 import pyarrow.compute as pc
 
-from harness.audit.operations import Operation, SeatsValue
+from harness.audit.operations import Operation, Operations, SeatsValue
+from harness.record.schema import Outcome
 from harness.sli.measured import Observations
 from harness.sli.samples import Samples, share_of
 
@@ -44,16 +45,19 @@ def stale_map_ratio(seen: Observations) -> Samples:
 def asked(seen: Observations) -> Iterator[Asked]:
     """The fans' holds for which the record shows when the fan last asked for a map."""
     maps = _maps_asked_s(seen)
-    grants = _grants(seen)
-    for hold in seen.history.holds:
-        conflicted = hold.error == _CONFLICT
-        before = maps.get(hold.actor, [])
-        at = bisect_right(before, hold.t_invoke_s) - 1
-        if at < 0 or not (hold.ok or conflicted):
+    holds = seen.history.holds
+    grants = _grants(seen, holds.failed_with(_CONFLICT))
+    refused = iter(holds.where(holds.ended_with(_CONFLICT)))
+    columns = (holds.actors, holds.t_invoke_s, holds.outcomes(Outcome.OK), holds.ended_with(_CONFLICT))
+    for actor, t_s, ok, conflicted in zip(*(column.tolist() for column in columns), strict=True):
+        hold = next(refused) if conflicted else None
+        before = maps.get(actor, [])
+        at = bisect_right(before, t_s) - 1
+        if at < 0 or not (ok or conflicted):
             continue
-        rivals = _granted_since(grants, hold, before[at]) if conflicted else set()
-        if rivals != {hold.actor}:
-            yield Asked(hold.actor, hold.t_invoke_s, conflicted, bool(rivals - {hold.actor}))
+        rivals = _granted_since(grants, hold, before[at]) if hold else set()
+        if rivals != {actor}:
+            yield Asked(actor, t_s, conflicted, bool(rivals - {actor}))
 
 
 def _maps_asked_s(seen: Observations) -> dict[str, list[float]]:
@@ -61,7 +65,8 @@ def _maps_asked_s(seen: Observations) -> dict[str, list[float]]:
     pages = seen.requests.filter(pc.equal(seen.requests["step"], "seat_map"))
     asked_s = _by_actor(zip(pages["actor"].to_pylist(), pages["t_start_s"].to_pylist(), strict=True))
     asked_s.pop("", None)  # condensed requests: their user is not known
-    return asked_s | _by_actor((look.actor, look.t_invoke_s) for look in seen.history.looks)
+    looks = seen.history.looks
+    return asked_s | _by_actor(zip(looks.actors.to_pylist(), looks.t_invoke_s.tolist(), strict=True))
 
 
 def _by_actor(asked: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
@@ -71,13 +76,17 @@ def _by_actor(asked: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
     return {actor: sorted(times) for actor, times in found.items()}
 
 
-def _grants(seen: Observations) -> dict[str, list[Operation[SeatsValue]]]:
-    """Seat → its holds that were granted or may have been; those of bots and probes too, because they compete."""
-    grants: dict[str, list[Operation[SeatsValue]]] = {}
-    for hold in seen.everything.holds:
-        if hold.ok or hold.unknown:
-            for seat in hold.value.seats:
-                grants.setdefault(seat, []).append(hold)
+def _grants(seen: Observations, refused: Operations[SeatsValue]) -> dict[str, list[Operation[SeatsValue]]]:
+    """Seat → its holds that were granted or may have been, of the seats that were refused. Those of bots and probes
+    too, because they compete."""
+    wanted = pc.unique(pc.list_flatten(refused.column("seats")))
+    grants: dict[str, list[Operation[SeatsValue]]] = {seat: [] for seat in wanted.to_pylist()}
+    holds = seen.everything.holds
+    granted = holds.where(~holds.outcomes(Outcome.FAIL)) if grants else ()
+    for hold in granted:
+        for seat in hold.value.seats:
+            if seat in grants:
+                grants[seat].append(hold)
     return grants
 
 

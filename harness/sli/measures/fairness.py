@@ -9,7 +9,6 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.audit.operations import Operations, V
 from harness.record.schema import BOT_ACTOR
 from harness.sli.measured import Measured, Observations, ratio
 from harness.sli.sold_out import seen_empty, told_in_line
@@ -26,7 +25,7 @@ def queue_admission_rate_per_s(seen: Observations) -> Measured:
     admitted, the time runs on for as long as they waited: a queue that admits nobody while fans wait has a rate of 0
     per second. It ends when fans are told in the line that nothing is left, if a map showed so too.
     """
-    came, admitted = _first(seen.history.joins, at_end=False), _first(seen.history.enters.ok, at_end=True)
+    came, admitted = seen.history.joins.first_invoked_s, seen.history.enters.ok.first_ended_s
     waited = came.keys() - admitted.keys() - seen.history.not_drawn - seen.history.turned_away
     times = sorted(admitted.values())
     if not times:
@@ -50,15 +49,6 @@ def _sold_out_s(seen: Observations) -> float:
 
 def _earliest(times: dict[str, list[float]]) -> float:
     return min((t_s for of_one in times.values() for t_s in of_one), default=math.inf)
-
-
-def _first(operations: Operations[V], *, at_end: bool) -> dict[str, float]:
-    """Actor → when the actor's first of these operations began, or ended."""
-    first: dict[str, float] = {}
-    for operation in operations:
-        t_s = operation.t_end_s if at_end else operation.t_invoke_s
-        first[operation.actor] = min(t_s, first.get(operation.actor, math.inf))
-    return first
 
 
 def _waited_until_s(seen: Observations, waited: Set[str]) -> float:

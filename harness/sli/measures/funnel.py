@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.audit.operations import Operation, PayValue
 from harness.record.schema import Outcome
 from harness.sli.measured import Measured, Observations, ratio
 from harness.sli.measures.latency import in_window
-from harness.sli.samples import Samples, share_of, users_of
+from harness.sli.samples import Samples, share_among, users_of
 
 _CONFLICT: Final = "conflict"
 
@@ -38,20 +37,29 @@ def not_ok_samples(requests: pa.Table) -> Samples:
 
 def payment_failure_ratio(seen: Observations) -> Samples:
     """Share of purchases with a good card, by idempotency key, that were never answered with a yes or "in progress"."""
-    purchases: dict[str, list[Operation[PayValue]]] = {}
-    for pay in seen.history.pays:
-        purchases.setdefault(pay.key, []).append(pay)
-    good = [tries for tries in purchases.values() if not any(pay.value.declined_on_purpose for pay in tries)]
+    pays = seen.history.pays
+    tries = {
+        "key": pays.keys,
+        "actor": pays.actors,
+        "t_s": pays.t_invoke_s,
+        "bad_card": pays.column("declined_on_purpose"),
+        "ok": pays.outcomes(Outcome.OK),
+        "taken": pays.ended_with(_CONFLICT),
+    }
+    wanted = [("actor", "first"), ("t_s", "first"), ("bad_card", "any"), ("ok", "any"), ("taken", "last")]
+    purchases = pa.table(tries).group_by("key", use_threads=False).aggregate(wanted)
+    good = purchases.filter(pc.invert(purchases["bad_card_any"]))
     if seen.history.keeps_nothing:  # then "the last one went" is the right answer
-        good = [tries for tries in good if tries[-1].error != _CONFLICT]
-    return share_of([(tries[0].actor, tries[0].t_invoke_s, not any(pay.ok for pay in tries)) for tries in good])
+        good = good.filter(pc.invert(good["taken_last"]))
+    return share_among(good["actor_first"], good["t_s_first"].to_numpy(), ~good["ok_any"].to_numpy())
 
 
 def hold_expiry_ratio(seen: Observations) -> Samples:
     """Share of holds that ran out (not paid for, declined or released), among holds that could run out in the run."""
     history = seen.history
-    used = {pay.value.hold_id for pay in history.pays if pay.outcome is not Outcome.FAIL or pay.error == "declined"}
-    used |= {release.key for release in history.releases if release.outcome is not Outcome.FAIL}
-    timed = [hold for hold in map(history.timed, history.holds) if hold.ok and hold.value.ttl_s is not None]
-    ended = [hold for hold in timed if hold.t_end_s + (hold.value.ttl_s or 0.0) <= seen.duration_s]
-    return share_of([(hold.actor, hold.t_invoke_s, hold.key not in used) for hold in ended])
+    pays, releases, holds = history.pays, history.releases, history.holds.ok
+    paid = pays.where(~pays.outcomes(Outcome.FAIL) | pays.ended_with("declined")).column("hold_id")
+    used = pa.concat_arrays([paid, releases.where(~releases.outcomes(Outcome.FAIL)).keys])
+    over_s = holds.t_end_s + history.ttl_s(holds)
+    ended = holds.where(over_s <= seen.duration_s)  # no time to live is none that was over
+    return share_among(ended.actors, ended.t_invoke_s, ~np.asarray(pc.is_in(ended.keys, value_set=used)))

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.record.schema import Function, Outcome
 from harness.sli.measured import Observations
-from harness.sli.samples import Samples
+from harness.sli.samples import Samples, names_of
 
 FUNCTIONS: Final = {
     "join": Function.JOIN,
@@ -39,7 +38,7 @@ def verb_samples(seen: Observations, step: str, quantile: float) -> Samples:
     of_verb = pc.equal(seen.operations["function"], FUNCTIONS[step].value)
     waits = waited(seen.operations.filter(of_verb), seen.record.table("requests"))
     took_ms = pc.multiply(pc.subtract(waits["t_end_s"], waits["t_intended_s"]), 1000.0).to_numpy()
-    who = np.array(waits["actor"].to_pylist(), dtype=np.str_)
+    who = names_of(waits["actor"])
     return Samples(who, waits["t_invoke_s"].to_numpy(), took_ms, quantile)
 
 
