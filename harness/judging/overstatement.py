@@ -21,7 +21,7 @@ from harness.record.reader import Record
 from harness.record.verdict import Overstatement, SliResult, Validity
 from harness.scenario import Objective
 from harness.sli import INDICATORS, IndicatorValue, percentile
-from harness.sli.measured import Observations
+from harness.sli.measured import Observations, rows_where
 
 _FROM_EVENTS: Final = ("time_to_first_position_p95_s", "feed_freshness_p99_ms", "reconnect_recovery_p95_s")
 """Indicators of instants at which the loop took an event off a stream: the loop's lag is all that is known of them."""
@@ -38,7 +38,7 @@ class Doubt(msgspec.Struct, frozen=True):
 
 def by_step(requests: pa.Table) -> dict[str, Overstatement]:
     """p50 and p99 of `overstated_ms` by step, over the answers that have it."""
-    measured = requests.filter(pc.is_valid(requests["overstated_ms"]))
+    measured = rows_where(requests, pc.is_valid(requests["overstated_ms"]))
     steps, overstated_ms = pc.dictionary_encode(measured["step"]).combine_chunks(), measured["overstated_ms"].to_numpy()
     codes, names = steps.indices.to_numpy(), steps.dictionary.to_pylist()
     found = {names[code]: overstated_ms[codes == code] for code in sorted(range(len(names)), key=names.__getitem__)}
@@ -58,11 +58,12 @@ def without_it(
     subtract the loop's lag at its p99.
     """
     requests = record.table("requests")
-    known = requests.filter(
+    known = rows_where(
+        requests,
         pc.or_(
             pc.is_valid(requests["overstated_ms"]),
             pc.and_(pc.equal(requests["status"], 0), pc.greater_equal(requests["seq"], 0)),
-        )
+        ),
     )
     taken_off = pc.divide(pc.fill_null(known["overstated_ms"], 0.0), 1000.0)
     at = known.schema.get_field_index("t_end_s")
@@ -94,7 +95,7 @@ def _operations_without(operations: pa.Table, known: pa.Table) -> tuple[pa.Table
     added = served.aggregate([("overstated_ms", "sum")])
     at = pc.index_in(_numbers(operations), _numbers(added))
     less_ms = pc.fill_null(added["overstated_ms_sum"], 0.0).take(at)
-    chosen, less_s = operations.filter(pc.is_valid(less_ms)), pc.divide(less_ms.drop_null(), 1000.0)
+    chosen, less_s = rows_where(operations, pc.is_valid(less_ms)), pc.divide(less_ms.drop_null(), 1000.0)
     at = chosen.schema.get_field_index("t_complete_s")
     earlier = pc.subtract(chosen["t_complete_s"], less_s)
     return chosen, chosen.set_column(at, chosen.schema.field(at), earlier)

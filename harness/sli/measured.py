@@ -82,7 +82,7 @@ class Observations:
     def requests(self) -> pa.Table:
         """One row per request."""
         requests = self.record.table("requests")
-        return requests.filter(pc.invert(pc.is_in(requests["kind"], value_set=NO_CUSTOMERS)))
+        return rows_where(requests, pc.invert(pc.is_in(requests["kind"], value_set=NO_CUSTOMERS)))
 
     @cached_property
     def operations(self) -> pa.Table:
@@ -90,13 +90,13 @@ class Observations:
         operations = self.record.table("operations")
         ours = pc.or_(*(pc.starts_with(operations["actor"], name) for name in (BOT_ACTOR, PROBE_ACTOR)))
         before_the_end = pc.less_equal(operations["t_invoke_s"], self.duration_s)
-        return operations.filter(pc.and_(pc.invert(ours), before_the_end))
+        return rows_where(operations, pc.and_(pc.invert(ours), before_the_end))
 
     @cached_property
     def events(self) -> pa.Table:
         """One row per stream event."""
         events = self.record.table("events")
-        return events.filter(pc.invert(pc.is_in(events["kind"], value_set=NO_CUSTOMERS)))
+        return rows_where(events, pc.invert(pc.is_in(events["kind"], value_set=NO_CUSTOMERS)))
 
     @cached_property
     def seat_changes(self) -> tuple[Change, ...]:
@@ -155,6 +155,11 @@ class Observations:
             return float(planned)
         starts = self.requests.column("t_start_s").to_numpy()
         return float(starts.max()) if len(starts) else 0.0
+
+
+def rows_where(table: pa.Table, wanted: pa.ChunkedArray) -> pa.Table:
+    """The rows for which it is true: the table itself and no copy where that is all of them."""
+    return table if pc.all(wanted, skip_nulls=False).as_py() else table.filter(wanted)
 
 
 def of_locustfile(requests: pa.Table) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -121,16 +120,14 @@ def _jumpers(seen: Observations) -> Iterator[Figure]:
 def _honesty(places: Sequence[InLine], seen: Observations) -> Iterator[Figure]:
     """A position says how many fans will be admitted first. Compares each position told with how many really were."""
     events = seen.record.table("events")
-    called = _stamped(events, "admitted")
-    since = sorted(max(called.get(place.actor, [(place.t_admitted_s, 0)]))[0] for place in places)
-    rank = {place.actor: at for at, place in enumerate(places)}
+    called = _stamped(events, "admitted").group_by("actor").aggregate([("t_s", "max")])
+    called_s = dict(zip(called["actor"].to_pylist(), called["t_s_max"].to_pylist(), strict=True))
+    since = np.sort([called_s.get(place.actor, place.t_admitted_s) for place in places])
     told = _stamped(events, "position")
-    errors = [
-        position - (rank[actor] + 1 - bisect_right(since, t_told_s))
-        for actor, positions in told.items()
-        if actor in rank
-        for t_told_s, position in positions
-    ]
+    rank = pc.index_in(told["actor"], value_set=pa.array([place.actor for place in places], pa.string()))
+    told, rank = told.filter(pc.is_valid(rank)), rank.drop_null().to_numpy()
+    ahead = rank + 1 - np.searchsorted(since, told["t_s"].to_numpy(), side="right")
+    errors = pc.fill_null(told["value"], 0).to_numpy() - ahead
     enough = len(errors) >= ENOUGH
     median = float(np.median(errors)) if enough else None
     p95 = float(np.quantile(np.abs(errors), 0.95, method="inverted_cdf")) if enough else None
@@ -142,14 +139,11 @@ def _honesty(places: Sequence[InLine], seen: Observations) -> Iterator[Figure]:
         yield Figure(name=name, title=title, value=value, unit="places", samples=len(errors), note=note)
 
 
-def _stamped(events: pa.Table, event: str) -> dict[str, list[tuple[float, int]]]:
-    """Actor → (time, value) of each such event; the time is the platform's own stamp when there is one."""
+def _stamped(events: pa.Table, event: str) -> pa.Table:
+    """Columns actor, t_s and value of each such event; the time is the platform's own stamp when there is one."""
     rows = events.filter(pc.equal(events["event"], event))
     stamps = pc.coalesce(rows["t_sent_s"], rows["t_s"])
-    found: dict[str, list[tuple[float, int]]] = {}
-    for actor, t_s, value in zip(rows["actor"].to_pylist(), stamps.to_pylist(), rows["value"].to_pylist(), strict=True):
-        found.setdefault(actor, []).append((t_s, value or 0))
-    return found
+    return pa.table({"actor": rows["actor"], "t_s": stamps, "value": rows["value"]})
 
 
 def _advantage(name: str, title: str, ahead: Sequence[InLine], behind: Sequence[InLine], note: str = "") -> Figure:

@@ -42,8 +42,12 @@ def stale_map_ratio(seen: Observations) -> Samples:
     return share_of([(one.actor, one.t_s, one.conflicted and not one.contended) for one in asked(seen)])
 
 
-def asked(seen: Observations) -> Iterator[Asked]:
+def asked(seen: Observations) -> tuple[Asked, ...]:
     """The fans' holds for which the record shows when the fan last asked for a map."""
+    return seen.once("asked", lambda: tuple(_asked(seen)))
+
+
+def _asked(seen: Observations) -> Iterator[Asked]:
     maps = _maps_asked_s(seen)
     holds = seen.history.holds
     grants = _grants(seen, holds.failed_with(_CONFLICT))

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 
 from harness.amounts import amount
 from harness.record.schema import Outcome
-from harness.sli.measured import Floats, Measured, Observations
+from harness.sli.measured import Floats, Measured, Observations, rows_where
 from harness.sli.platform_clock import platform_ahead_s
-from harness.sli.samples import Names, Samples, users_of
+from harness.sli.samples import Names, Samples, names_of, users_of
 
 _CLOCK_S: Final = 0.001
 _NEVER_SO_SLOW_MS: Final = 1000.0
@@ -47,7 +47,7 @@ def in_window(requests: pa.Table, step: str, t_from_s: float = -np.inf, t_to_s: 
     of_step = pc.equal(requests["step"], step) if step else pc.not_equal(requests["step"], "settle")
     ours = pc.and_(of_step, pc.not_equal(requests["error"], "stopped"))
     sent = requests["t_start_s"]
-    return requests.filter(pc.and_(ours, pc.and_(pc.greater_equal(sent, t_from_s), pc.less(sent, t_to_s))))
+    return rows_where(requests, pc.and_(ours, pc.and_(pc.greater_equal(sent, t_from_s), pc.less(sent, t_to_s))))
 
 
 def time_to_first_position_p95_s(seen: Observations) -> Samples:
@@ -61,17 +61,24 @@ def time_to_first_position_p95_s(seen: Observations) -> Samples:
     requests, events = seen.requests, seen.events
     queueing = pc.is_in(requests["step"], value_set=pa.array(["queue_page", "join"]))
     named = pc.not_equal(requests["actor"], "")  # the user of a condensed request is not known
-    sent = requests.filter(pc.and_(queueing, named)).select(["actor", "kind", "step", "t_intended_s"]).to_pandas()
-    in_line = set(sent.loc[(sent["kind"] == "fan") | (sent["step"] == "join"), "actor"]) - seen.history.turned_away
-    came = sent.groupby("actor")["t_intended_s"].min().loc[sorted(in_line)]
+    sent = requests.filter(pc.and_(queueing, named)).select(["actor", "kind", "step", "t_intended_s"])
+    in_line = pc.unique(sent["actor"].filter(pc.or_(pc.equal(sent["kind"], "fan"), pc.equal(sent["step"], "join"))))
+    came = _earliest(sent, "t_intended_s").sort_by("actor")
+    away = pc.is_in(came["actor"], value_set=pa.array(seen.history.turned_away, pa.string()))
+    came = came.filter(pc.and_(pc.is_in(came["actor"], value_set=in_line), pc.invert(away)))
     position = pc.and_(pc.equal(events["event"], "position"), pc.is_valid(events["value"]))
     told = pc.or_(position, pc.is_in(events["event"], value_set=pa.array(["admitted", "refused", "sold_out"])))
-    first = events.filter(told).select(["actor", "t_s"]).to_pandas().groupby("actor")["t_s"].min()
-    waited = first.reindex(came.index) - came
-    never = int(waited.isna().sum())
-    waited = waited.fillna(seen.duration_s - came)
-    note = f"{never:,} of {len(came):,} fans never saw a position" if never else ""
-    return Samples(waited.index.to_numpy(dtype=np.str_), came.to_numpy(), waited.to_numpy(), 0.95, note=note)
+    first = _earliest(events.filter(told), "t_s")
+    first_s = first["t_s"].take(pc.index_in(came["actor"], value_set=first["actor"].combine_chunks()))
+    waited_s = pc.subtract(pc.fill_null(first_s, seen.duration_s), came["t_intended_s"])
+    note = f"{first_s.null_count:,} of {len(came):,} fans never saw a position" if first_s.null_count else ""
+    return Samples(names_of(came["actor"]), came["t_intended_s"].to_numpy(), waited_s.to_numpy(), 0.95, note=note)
+
+
+def _earliest(rows: pa.Table, column: str) -> pa.Table:
+    """Columns actor and `column`: the smallest value of each actor."""
+    first = rows.group_by("actor").aggregate([(column, "min")])
+    return pa.table({"actor": first["actor"], column: first[f"{column}_min"]})
 
 
 def feed_freshness_p99_ms(seen: Observations) -> Samples:

@@ -6,9 +6,13 @@ import gc
 import weakref
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from harness.audit.history import Evidence
 from harness.audit.invariants import audit
 from harness.audit.operations import COLUMNS, EnterValue, History
+from harness.errors import InputError
 from harness.record.reader import Record
 from harness.record.schema import BOT_ACTOR, Function, Outcome
 from tests.builders import RunBuilder
@@ -47,6 +51,42 @@ def test_what_can_be_told_from_the_columns_is_told_without_walking() -> None:
 
 def test_bots_can_be_left_out() -> None:
     assert [enter.actor for enter in Evidence(two_enters().record()).without(BOT_ACTOR).enters] == ["fan-0001"]
+
+
+def test_a_part_reads_nothing_again_that_is_the_same_for_everybody() -> None:
+    whole = Evidence(RunBuilder().record())
+    part = whole.without(BOT_ACTOR)
+    assert part.seats is whole.seats
+    assert part.orders is whole.orders
+    assert part.joins is whole.joins  # no bot came
+    assert part.without("fan-").whole is whole
+    assert not len(part.without("fan-").joins)
+
+
+def test_the_fields_of_values_are_columns_of_a_part_as_of_the_whole() -> None:
+    enters = Evidence(two_enters().record()).enters
+    assert enters.column("admission_no").to_pylist() == [7, None]
+    assert enters.column("epoch").to_pylist() == ["", ""]
+    assert enters.doubtful.column("admission_no").to_pylist() == [None]
+    assert enters.where(np.array([False, True])).failed_with("timeout").column("epoch").to_pylist() == [""]
+    assert enters.where(np.array([True, True])) is enters
+
+
+@pytest.mark.parametrize("value", [{"admission_no": 2**70}, {"admission_no": "seven"}])
+def test_a_value_that_no_column_can_hold_is_refused(value: dict[str, object]) -> None:
+    builder = empty()
+    builder.operation(1, "enter", "a", value, 1.0, 2.5)
+    with pytest.raises(InputError, match=r"enter.*cannot be read"):
+        Evidence(builder.record()).enters.column("admission_no")
+
+
+def test_what_was_first_of_each_actor_is_told_in_the_order_of_their_asking() -> None:
+    builder = empty()
+    for fan, t_s, end_s in ((2, 1.0, 9.0), (1, 2.0, 3.0), (2, 4.0, 5.0)):
+        builder.operation(fan, "enter", "", {}, t_s, end_s)
+    enters = Evidence(builder.record()).enters
+    assert list(enters.first_invoked_s.items()) == [("fan-0002", 1.0), ("fan-0001", 2.0)]
+    assert enters.first_ended_s == {"fan-0002": 5.0, "fan-0001": 3.0}
 
 
 def test_operations_can_be_asked_for_as_often_as_one_likes_and_are_kept_once() -> None:
