@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 from types import NoneType, UnionType
-from typing import Final, Generic, TypeVar, cast, get_args
+from typing import Any, Final, Generic, TypeVar, cast, get_args
 
 import msgspec
 import numpy as np
@@ -272,7 +272,7 @@ class Operations(Generic[V_co]):
         for batch in self.rows.to_batches(max_chunksize=_BATCH_ROWS):
             values = [one.value for one in _parse(batch, self.function, msgspec.json.Decoder(self.kind).decode)]
             for name, of_field in parts.items():
-                of_field.append(_column(list(map(attrgetter(name), values)), types[name], self.function, name))
+                of_field.append(_column(list(map(attrgetter(name), values)), types[name]))
         return {name: pa.chunked_array(of_field, types[name]).combine_chunks() for name, of_field in parts.items()}
 
     def outcomes(self, outcome: Outcome) -> Bools:
@@ -455,12 +455,11 @@ def _coded(rows: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
 
 
-def _column(values: list[object], kind: pa.DataType | None, function: Function, field: str) -> pa.Array:
+def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     try:
         return pa.array(values, kind)
-    except (OverflowError, ValueError) as problem:
-        message = f"the {field} of a {function} cannot be read: {problem}"
-        raise InputError(message, file="operations", key="value") from problem
+    except OverflowError:
+        return pa.array([None if value is None else clamped(value) for value in values], kind)
 
 
 def _type_of(annotation: object) -> pa.DataType | None:

@@ -206,9 +206,12 @@ class Truth:
 def _before(actor: Ints, known_s: Floats) -> Floats:
     """For each row the latest instant of the rows before it of the same fan; rows come by fan."""
     latest = np.full(len(known_s), _NEVER_S)
-    for at in range(1, len(known_s)):
-        if actor[at] == actor[at - 1]:
-            latest[at] = max(latest[at - 1], known_s[at - 1])
+    by_time = np.argsort(known_s, kind="stable")
+    rank = np.empty(len(known_s), dtype=np.int64)
+    rank[by_time] = np.arange(len(known_s))
+    highest = np.maximum.accumulate(actor.astype(np.int64) * len(known_s) + rank) % max(len(known_s), 1)
+    same = np.flatnonzero(np.diff(actor) == 0)
+    latest[same + 1] = known_s[by_time[highest[same]]]
     return latest
 
 

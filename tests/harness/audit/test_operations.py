@@ -72,11 +72,17 @@ def test_the_fields_of_values_are_columns_of_a_part_as_of_the_whole() -> None:
     assert enters.where(np.array([True, True])) is enters
 
 
-@pytest.mark.parametrize("value", [{"admission_no": 2**70}, {"admission_no": "seven"}])
-def test_a_value_that_no_column_can_hold_is_refused(value: dict[str, object]) -> None:
+def test_a_number_that_no_array_can_hold_is_the_nearest_one_in_a_column() -> None:
     builder = empty()
-    builder.operation(1, "enter", "a", value, 1.0, 2.5)
-    with pytest.raises(InputError, match=r"enter.*cannot be read"):
+    for number in (2**70, -(2**70), None, 3):
+        builder.operation(1, "enter", "a", {"admission_no": number}, 1.0, 2.5)
+    assert Evidence(builder.record()).enters.column("admission_no").to_pylist() == [2**62, -(2**62), None, 3]
+
+
+def test_a_value_of_another_type_is_refused_in_a_column_as_in_an_operation() -> None:
+    builder = empty()
+    builder.operation(1, "enter", "a", {"admission_no": "seven"}, 1.0, 2.5)
+    with pytest.raises(InputError, match=r"the value of a enter of fan-0001 cannot be read"):
         Evidence(builder.record()).enters.column("admission_no")
 
 
