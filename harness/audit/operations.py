@@ -265,6 +265,10 @@ class Operations(Generic[V_co]):
             return self.whole.column(field).take(pa.array(self.at))
         return self._columns[field]
 
+    def names_in(self, field: str) -> pa.Array:
+        """Every different name in that field, which has a list of names."""
+        return pc.unique(pc.list_flatten(self.column(field)))
+
     @cached_property
     def _columns(self) -> dict[str, pa.Array]:
         types = {field.name: _type_of(field.type) for field in msgspec.structs.fields(self.kind)}

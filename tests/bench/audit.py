@@ -4,7 +4,7 @@
 
 Rows are requests, events and operations together. The history is a correct on-sale on a large scale: every fan joins
 and is told positions until the sale is over; a third is admitted, meets a conflict, holds, pays and looks the order up;
-a spectator follows part of the feed. Each record is judged in a process of its own; processor time counts from the
+a spectator follows the feed. Each record is judged in a process of its own; processor time counts from the
 opened record (its tables still on disk, their seals checked), and the peak of resident memory is that of the whole
 process.
 """
@@ -48,11 +48,10 @@ SIZES = (100_000, 1_000_000, 10_000_000)
 STEPS = 5  # operations of an admitted fan after the join: enter, a conflict, hold, pay, look-up
 PAGES = {"join": ("queue_page", "join", "positions"), "conflict": ("seat_map", "hold")}
 """The requests of an operation, where it has not one of its own name."""
-ROWS_OF_A_FAN = 12
+ROWS_OF_A_FAN = 13
 SALE_S = 20.0
 TOLD_EVERY_S = 5.0
 BATCH_FANS = 50_000
-FEED_EVENTS = 20_000
 UNSHOWN = {"no_queue_bypass", "granted_as_asked", "map_honest", "refused_for_cause"}
 """Nobody tries to get past the queue, maps are not noted, and conflicts have no rival in this history."""
 T = TypeVar("T")
@@ -102,7 +101,7 @@ def generate(root: Path, rows: int) -> None:
     for first in range(0, fans, BATCH_FANS):
         for name, rows in _fans(line, np.arange(first, min(first + BATCH_FANS, fans)), over_s).items():
             writers[name].write_table(rows)
-    writers["events"].write_table(_feed(min(FEED_EVENTS, line.admitted)))
+    writers["events"].write_table(_feed(line))
     for writer in writers.values():
         writer.close()
     write_document(paths.run, seal(paths, run))
@@ -256,14 +255,18 @@ def _events(
     return pa.table(columns, schema=TABLES["events"])
 
 
-def _feed(changes: int) -> pa.Table:
-    """One spectator who sees so many changes."""
-    who, t_s, seqs = ["spectator-0"], np.array([-1.0]), np.array([0])
-    head = _events(np.array([-1]), who, "feed", "snapshot", t_s, np.array([0]), [""], seqs)
-    numbers = np.arange(1, changes + 1)
-    seats = [f"{n // 400}-{n % 400 // 20}-{n % 20}" for n in range(changes)]
-    users = np.full(changes, -1)
-    rows = _events(users, who * changes, "feed", "seat", numbers / 1000, np.full(changes, 2), seats, numbers)
+def _feed(line: Line) -> pa.Table:
+    """One spectator who sees every seat held, and then sold."""
+    head = _events(
+        np.array([-1]), ["spectator-0"], "feed", "snapshot", np.array([-1.0]), np.array([0]), [""], np.array([0])
+    )
+    places = np.tile(np.arange(line.admitted), 2)
+    states = np.repeat((1, 2), line.admitted)
+    t_s = line.called_s(places) + np.where(states == 1, 0.73, 1.53)
+    order = np.argsort(t_s, kind="stable")
+    seats = [f"{n // 400}-{n % 400 // 20}-{n % 20}" for n in places[order].tolist()]
+    users, who = np.full(len(order), -1), ["spectator-0"] * len(order)
+    rows = _events(users, who, "feed", "seat", t_s[order], states[order], seats, np.arange(1, len(order) + 1))
     return pa.concat_tables([head, rows])
 
 

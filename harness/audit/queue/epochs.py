@@ -72,6 +72,5 @@ def _disturbances(evidence: Evidence) -> Iterator[tuple[float, float]]:
         end_s = fault.t_heal_requested_s if fault.t_healed_s is None else fault.t_healed_s
         if fault.t_requested_s is not None:
             yield fault.t_requested_s - _SOON_S, (math.inf if end_s is None else end_s) + BEGUN_WITHIN_S
-    for join in evidence.joins.naming("parked"):
-        if join.value.parked:
-            yield join.t_invoke_s, join.t_end_s + BEGUN_WITHIN_S
+    parked = evidence.joins.where(evidence.joins.column("parked"))
+    yield from zip(parked.t_invoke_s.tolist(), (parked.t_end_s + BEGUN_WITHIN_S).tolist(), strict=True)

@@ -74,7 +74,7 @@ def no_leaked_hold(evidence: Evidence) -> Tally:
 
 def _changed_hands(evidence: Evidence) -> set[str]:
     """Seats of the map that were held during the sale or are sold."""
-    held = {seat for hold in evidence.takings.ok for seat in hold.value.seats}
+    held = set(evidence.takings.ok.names_in("seats").to_pylist())
     return {seat for seat, state in evidence.seat_states.items() if seat in held or state == "sold"}
 
 
@@ -109,7 +109,8 @@ def _count(evidence: Evidence, tally: Tally) -> None:
 
 def _vanished(evidence: Evidence, tally: Tally) -> None:
     seen: dict[str, Operation[SeatsValue]] = {}
-    for hold in evidence.takings.ok:
+    missing = set(evidence.takings.ok.names_in("seats").to_pylist()) - evidence.seat_states.keys()
+    for hold in evidence.takings.ok if missing else ():
         seen |= {seat: hold for seat in hold.value.seats if seat not in evidence.seat_states}
     for seat, hold in seen.items():
         held = during(hold, f"{hold.actor} held seat {seat}")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from harness.audit.history import Evidence, Order
-from harness.audit.operations import Operation, SeatsValue
+from harness.audit.operations import Operation, Operations, SeatsValue
 
 _FOR_EVER: Final = float("inf")
 
@@ -21,7 +25,7 @@ def contested_seats(evidence: Evidence) -> set[str]:
     given_up_s = _given_up(evidence)
     latest: dict[str, tuple[str, float]] = {}
     contested: set[str] = set()
-    for hold in evidence.takings:
+    for hold in _rivals(evidence.takings):
         if not (hold.ok or hold.unknown or hold.error == "conflict"):
             continue
         for seat in hold.value.seats:
@@ -32,6 +36,18 @@ def contested_seats(evidence: Evidence) -> set[str]:
             if own_s >= until_s or fan == hold.actor:
                 latest[seat] = (hold.actor, max(own_s, until_s) if fan == hold.actor else own_s)
     return contested
+
+
+def _rivals(takings: Operations[SeatsValue]) -> Operations[SeatsValue]:
+    """Those that ask for a seat for which another fan asked too."""
+    seats, by = takings.column("seats"), takings.rows["actor"].combine_chunks().indices
+    rows = pa.table({"seat": pc.list_flatten(seats), "fan": by.take(pc.list_parent_indices(seats))})
+    fans = rows.group_by("seat").aggregate([("fan", "min"), ("fan", "max")])
+    wanted = fans["seat"].filter(pc.not_equal(fans["fan_min"], fans["fan_max"])).combine_chunks()
+    of_several = np.asarray(pc.is_in(rows["seat"], value_set=wanted))
+    chosen = np.zeros(len(takings), dtype=np.bool_)
+    chosen[pc.list_parent_indices(seats).to_numpy()[of_several]] = True
+    return takings.where(chosen)
 
 
 def sold_seats_asked_for(evidence: Evidence) -> dict[str, tuple[Operation[SeatsValue], Order]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
+
+import numpy as np
 
 from harness.amounts import amount
 from harness.audit.history import Evidence
@@ -54,9 +57,7 @@ def lived_to_their_end(evidence: Evidence, granted: list[GrantedHold]) -> list[G
     """Those whose time passed within the run, and whose fan neither paid before that nor gave them back."""
     over_s = {promise.hold.key: promise.hold.t_end_s + (promise.hold.value.ttl_s or 0.0) for promise in granted}
     used = {release.key for release in evidence.releases if release.t_invoke_s < over_s.get(release.key, _NEVER_S)}
-    for pay in evidence.pays:
-        if pay.t_invoke_s < over_s.get(pay.value.hold_id, _NEVER_S):
-            used.add(pay.value.hold_id)
+    used |= {hold_id for hold_id, t_s in _paid_s(evidence) if t_s < over_s.get(hold_id, _NEVER_S)}
     end_s = evidence.duration_s
     return [promise for promise in granted if promise.hold.key not in used and over_s[promise.hold.key] <= end_s]
 
@@ -64,14 +65,17 @@ def lived_to_their_end(evidence: Evidence, granted: list[GrantedHold]) -> list[G
 def _asked_for_in_time(evidence: Evidence, granted: list[GrantedHold]) -> int:
     """Holds of tickets without a seat that their fan came back for before their time was over."""
     over_s = {promise.hold.key: promise.t_over_s for promise in granted if promise.hold.value.pool}
-    pays = {pay.value.hold_id for pay in evidence.pays if pay.t_invoke_s < over_s.get(pay.value.hold_id, _NEVER_S)}
+    if not over_s:
+        return 0
+    pays = {hold_id for hold_id, t_s in _paid_s(evidence) if t_s < over_s.get(hold_id, _NEVER_S)}
     return len(pays | {one.key for one in evidence.releases if one.t_invoke_s < over_s.get(one.key, _NEVER_S)})
 
 
 def _paid_late(evidence: Evidence, granted: list[GrantedHold]) -> int:
     """Payments for a hold that was over, of which another fan surely had a seat all the while."""
     over_s = {promise.hold.key: promise.t_over_s for promise in granted}
-    late = [pay for pay in evidence.pays if pay.t_invoke_s > over_s.get(pay.value.hold_id, _OPEN_S)]
+    is_late = [t_s > over_s.get(hold_id, _OPEN_S) for hold_id, t_s in _paid_s(evidence)]
+    late = list(evidence.pays.where(np.array(is_late, dtype=np.bool_)))
     wanted = {seat for pay in late for seat in pay.value.seats}
     held: dict[str, list[GrantedHold]] = {}
     for promise in granted if wanted else ():
@@ -85,6 +89,11 @@ def _paid_late(evidence: Evidence, granted: list[GrantedHold]) -> int:
         )
         for pay in late
     )
+
+
+def _paid_s(evidence: Evidence) -> Iterator[tuple[str, float]]:
+    """(hold id, when its payment began) of every payment."""
+    return zip(evidence.pays.column("hold_id").to_pylist(), evidence.pays.t_invoke_s.tolist(), strict=True)
 
 
 def _granted_twice(granted: list[GrantedHold], margin_s: float, tally: Tally) -> None:

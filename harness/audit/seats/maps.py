@@ -111,7 +111,7 @@ class _Untouched:
     """Seats that nobody asked for in the whole run, and that are free at rest: no map shows them taken."""
 
     def __init__(self, evidence: Evidence, tally: Tally) -> None:
-        asked = {seat for hold in evidence.takings for seat in (*hold.value.seats, *(hold.value.asked or ()))}
+        asked = {seat for field in ("seats", "asked") for seat in evidence.takings.names_in(field).to_pylist()}
         asked |= {seat for order in evidence.orders.values() for seat in order.seats}
         free = {seat for seat, state in evidence.seats if state == "free"}
         self._seats = sorted(free & layout_seats(evidence.looks) - asked)

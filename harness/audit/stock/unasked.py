@@ -59,7 +59,7 @@ def no_unasked_purchase(evidence: Evidence) -> Tally:
 
 def _intended(evidence: Evidence) -> Counter[str]:
     """Fan → purchases that they asked for; 0 for a fan who came and never paid."""
-    keys = {(pay.actor, pay.key) for pay in evidence.pays}
+    keys = set(zip(evidence.pays.actors.to_pylist(), evidence.pays.keys.to_pylist(), strict=True))
     found = Counter(actor for actor, _ in keys)
     found.update(reuse.actor for reuse in evidence.reuses)
     for actor in (*evidence.askings.actors.unique().to_pylist(), *evidence.joins.actors.unique().to_pylist()):

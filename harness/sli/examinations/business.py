@@ -64,7 +64,7 @@ def _sales(seen: Observations) -> Iterator[float]:
                 first.setdefault(change.seat, change.t_s)
         yield from first.values()
     told: dict[str, tuple[float, int]] = {}
-    for confirmation in confirmations(seen.everybody):
+    for confirmation in confirmations(seen.everybody, odd=by_feed):  # what agrees with the export has seats only
         t_s, tickets = confirmation.operation.t_end_s, sum(quantity for _, quantity in confirmation.pools)
         if not by_feed:
             tickets += len(confirmation.seats)
