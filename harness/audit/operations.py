@@ -460,10 +460,9 @@ def _coded(rows: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:
-    try:
-        return pa.array(values, kind)
-    except OverflowError:
-        return pa.array([None if value is None else clamped(value) for value in values], kind)
+    if kind == pa.int64():
+        values = [None if value is None else clamped(value) for value in values]
+    return pa.array(values, kind)
 
 
 def _type_of(annotation: object) -> pa.DataType | None:
