@@ -1,7 +1,8 @@
 """The operations of the history, kept as Arrow columns; an operation becomes an object only while a checker reads it.
 
-A history of ten million operations would not fit in memory as objects. A checker therefore walks `Operations`, keeps of
-them what it needs, and comes back by number for the few that it has to show.
+A history of ten million operations would not fit in memory as objects. A checker therefore looks at columns where they
+tell all, also at the fields of values (`Operations.column`), walks the operations that are left, keeps of them what it
+needs, and comes back by number for the few that it has to show.
 """
 
 from __future__ import annotations
