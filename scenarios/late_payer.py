@@ -52,13 +52,16 @@ class LatePayer:
                 session.close()
 
 
-def hold_least_wanted(session: FanSession, venue: Venue, count: int = 1) -> Hold | None:
-    """So many free seats side by side, of those that are wanted least; null where none can be had in a few tries."""
+def hold_least_wanted(session: FanSession, venue: Venue, count: int = 1, *, row: int = -1) -> Hold | None:
+    """So many free seats side by side, of those that are wanted least; null where none can be had in a few tries.
+
+    `row`: which of the section's rows with so many; probes that hold at one time take different ones.
+    """
     for _ in range(_TRIES):
         seat_map = session.seat_map(_now()).value
         for section in reversed(venue.sections if seat_map else ()):
             if seats := free_blocks(section, seat_map.states.get(section.name, "") if seat_map else "", count):
-                if (held := session.hold(_now(), seats=seats[-1]).value) is not None:
+                if (held := session.hold(_now(), seats=seats[row]).value) is not None:
                     return held
                 break
         gevent.sleep(_PAUSE_S)

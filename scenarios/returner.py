@@ -33,7 +33,7 @@ class Returner:
         session.venue(_now())  # which has the prices
         while True:
             for give_back in (self._release, self._fail_to_pay, self._let_run_out):
-                hold = hold_least_wanted(session, venue, self._limit)
+                hold = hold_least_wanted(session, venue, self._limit, row=0)
                 if hold is not None:
                     give_back(session, hold)
                 gevent.sleep(_PAUSE_S)
