@@ -29,7 +29,7 @@ from harness.swarm.messaging.protocol import (
     Waiting,
 )
 from harness.swarm.messaging.run_key import RunKey
-from harness.swarm.users.plan import lurker_plan
+from harness.swarm.users.plan import all_plans, digest, lurker_plan
 from tests.harness.swarm.scripted_server import Asked, response, serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
 from tests.waiting import wait_until
@@ -123,15 +123,13 @@ def test_the_spec_with_the_operators_token_is_gone_before_the_release_and_whatev
 
 def test_the_same_seed_gives_the_same_digest(tmp_path: Path) -> None:
     """However many workers share the users; that another seed gives others, `test_plan` shows."""
-    digests, people = [], []
     with serving(shop) as server:
-        for workers in (1, 2):
-            spec = shop_spec(server.url, tmp_path / str(workers), fans=4, workers=workers)
-            with running(spec) as swarm:
-                digests.append(whole_run(swarm)[2].journey_digest)
-            people.append(sorted(swarm.table("operations")["actor"].to_pylist()))
-    assert digests[0] == digests[1]
-    assert people[0] == people[1]
+        spec = shop_spec(server.url, tmp_path, fans=4, workers=2)
+        with running(spec) as swarm:
+            told = whole_run(swarm)[2].journey_digest
+        people = set(swarm.table("operations")["actor"].to_pylist())
+    assert told == digest(all_plans(spec.scenario.load, spec.seed))
+    assert people == {f"fan-{number:06d}" for number in range(4)}
 
 
 def test_cold_connects_are_made_after_t0(tmp_path: Path) -> None:
