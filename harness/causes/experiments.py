@@ -194,5 +194,5 @@ def _breakers(seen: Observations, from_s: float, to_s: float) -> Iterator[str]:
     states = scraped.samples(seen.metrics, _BREAKER)
     near = states[states["t_s"].between(from_s - 1.0, to_s) & (states["value"] > 0)]
     for labels, own in near.groupby("labels"):
-        of = dict(part.split("=", 1) for part in str(labels).split(",") if "=" in part).get("dependency", str(labels))
+        of = scraped.labels(str(labels)).get("dependency", str(labels))
         yield f"the breaker of {of} was last seen open at T+{own['t_s'].max():.1f} s"

@@ -7,18 +7,20 @@ scraper writes its own lateness into the same table, so that a gap of the scrape
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final, NamedTuple, Self
 
+import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.errors import EnvironmentProblem, NoVerdict
 from harness.record.fetch import Fetcher, FetchFailed
 from harness.record.paths import RunPaths
-from harness.record.schema import OWN_SOURCE, SCRAPE_LATE, Anomaly
+from harness.record.schema import MACHINE_BUSY, MACHINE_CORES, OWN_SOURCE, SCRAPE_LATE, Anomaly
 from harness.record.writer import Row, TableWriter
 
 PERIOD_S: Final = 0.5
@@ -106,7 +108,7 @@ class Scraper:
                 wait(reading.values(), timeout=PERIOD_S)
                 late_s += self._take(reading)
                 ended_s = time.monotonic()
-                self._note_late(ended_s, late_s)
+                self._note_own(ended_s, late_s)
                 due_s = max(due_s + PERIOD_S, ended_s)
             wait(reading.values())
             self._take(reading)
@@ -129,9 +131,17 @@ class Scraper:
                 self._answered.add(source)
         return overrun_s
 
-    def _note_late(self, ended_s: float, late_s: float) -> None:
+    def _note_own(self, ended_s: float, late_s: float) -> None:
         t_s = ended_s - self._t0_monotonic_s
-        self._writer.append([{"t_s": t_s, "source": OWN_SOURCE, "name": SCRAPE_LATE, "labels": "", "value": late_s}])
+        own = {SCRAPE_LATE: late_s, MACHINE_BUSY: _machine_busy_s(), MACHINE_CORES: float(os.cpu_count() or 1)}
+        row = {"t_s": t_s, "source": OWN_SOURCE, "labels": ""}
+        self._writer.append([{**row, "name": name, "value": value} for name, value in own.items()])
+
+
+def _machine_busy_s() -> float:
+    """How long the cores of this machine were not free since it was started, all together."""
+    times = psutil.cpu_times()
+    return float(sum(times[:3]) + sum(getattr(times, name, 0.0) for name in ("irq", "softirq", "steal")))
 
 
 class _Reading(NamedTuple):

@@ -55,6 +55,11 @@ def growth(metrics: pa.Table, name: str) -> pd.Series:
     return total
 
 
+def labels(text: str) -> dict[str, str]:
+    """The labels of a series, of "dependency=redis,outcome=ok"."""
+    return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+
+
 def totals(metrics: pa.Table, name: str) -> pd.DataFrame:
     """A gauge summed over its sources, at each moment at which one of them was scraped: t_s, value.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
@@ -16,7 +17,7 @@ import asyncpg
 
 from target.runtime.breakers import GuardedCalls, UnavailableError
 from target.storage.replica_lag import ReplicaLag
-from target.telemetry.metrics import BROWSE_READS, DB_WRITE_SECONDS
+from target.telemetry.metrics import BROWSE_READS, DB_POOL_BUSY_SECONDS, DB_POOL_CONNECTIONS, DB_WRITE_SECONDS
 
 T = TypeVar("T")
 Connection: TypeAlias = Any  # asyncpg's pool proxy; the library has no types
@@ -41,8 +42,12 @@ _SPOILING_ERRORS: Final[tuple[type[BaseException], ...]] = (asyncio.CancelledErr
 class Store:
     """One server behind its pool and its guard. Raises `UnavailableError` when it cannot be used in time."""
 
-    def __init__(self, dsn: str, guard: GuardedCalls, *, pool_size: int = POOL_SIZE) -> None:
+    def __init__(
+        self, dsn: str, guard: GuardedCalls, *, server: str, shard: str = "", pool_size: int = POOL_SIZE
+    ) -> None:
         self.guard = guard
+        self._busy = DB_POOL_BUSY_SECONDS.labels(server, shard)
+        self._limit = DB_POOL_CONNECTIONS.labels(server, shard)
         self._dsn = dsn
         self._pool_size = pool_size
         self._pool: Any = None
@@ -57,6 +62,7 @@ class Store:
             reset=_keep_session,
             server_settings={"statement_timeout": str(int(self.guard.timeout_s * 1000)), "jit": "off"},
         )
+        self._limit.set(self._pool_size)
         with contextlib.suppress(*OUTAGE_ERRORS, TimeoutError):
             await asyncio.gather(*(self.use(_linger) for _ in range(min(WARM_CONNECTIONS, self._pool_size))))
 
@@ -81,6 +87,7 @@ class Store:
     async def use(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Runs `work` with a connection; not guarded."""
         connection = await self._pool.acquire()
+        began_s = time.monotonic()
         try:
             return await work(connection)
         except _SPOILING_ERRORS:
@@ -89,6 +96,7 @@ class Store:
             raise
         finally:
             await self._pool.release(connection)
+            self._busy.inc(time.monotonic() - began_s)
 
 
 class Database:
@@ -106,8 +114,10 @@ class Database:
     ) -> None:
         guard = partial(GuardedCalls, failures=OUTAGE_ERRORS, timeout_s=timeout_s, shard=shard)
         self.shard = shard  # the shard's number; "" when there is only one
-        self.primary = Store(primary_dsn, guard("db"), pool_size=pool_size)
-        self.replica = Store(replica_dsn, guard("replica"), pool_size=max(2, pool_size // 4))
+        self.primary = Store(primary_dsn, guard("db"), server="primary", shard=shard, pool_size=pool_size)
+        self.replica = Store(
+            replica_dsn, guard("replica"), server="replica", shard=shard, pool_size=max(2, pool_size // 4)
+        )
         self.lag = ReplicaLag(self.primary, self.replica, shard=shard, most_s=lag_max_s)
 
     async def open(self) -> None:

@@ -57,6 +57,12 @@ DB_WRITE_SECONDS: Final = Histogram(
     "Writes to the primary",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
 )
+DB_POOL_BUSY_SECONDS: Final = Counter(
+    "target_db_pool_busy_seconds", "Time that connections of a pool were in use", ["server", "shard"]
+)
+DB_POOL_CONNECTIONS: Final = Gauge(
+    "target_db_pool_connections", "Connections that a pool may have", ["server", "shard"], multiprocess_mode="livesum"
+)
 BROWSE_READS: Final = _counter(
     "target_browse_reads", "Reads of what may be old, by the server that answered", "source", ("replica", "primary")
 )

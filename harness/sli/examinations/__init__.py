@@ -1,4 +1,4 @@
-"""Examinations: tables of figures without objectives, on the business, fairness, money and the second wave."""
+"""Examinations: tables of figures without objectives, from the business to the resources."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from harness.record.reader import Record
 from harness.record.verdict import Examination, Figure
 from harness.sli.examinations.business import business
 from harness.sli.examinations.money import money
+from harness.sli.examinations.saturation import saturation
 from harness.sli.examinations.second_wave import second_wave
 from harness.sli.examinations.treatment import fairness
 from harness.sli.measured import Observations
@@ -31,6 +32,7 @@ _ALL: Final = (
     ExaminationSpec("fairness", "Fairness", "Was everybody in the line treated by the same rule?", fairness),
     ExaminationSpec("money", "Money", "Where did every cent go?", money),
     ExaminationSpec("second_wave", "Second wave", "What became of seats that came back?", second_wave),
+    ExaminationSpec("saturation", "Resources", "What saturates first?", saturation),
 )
 
 

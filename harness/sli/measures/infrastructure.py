@@ -13,7 +13,7 @@ _NOT_EXPOSED = "the platform does not expose it"
 def cache_hit_ratio(seen: Observations) -> Measured:
     """Share of the lookups in the platform's cache that found an entry."""
     grown = scraped.growth(seen.metrics, "target_cache_requests_total")
-    outcome = grown.index.to_series().map(lambda labels: _labels(labels).get("outcome", ""))
+    outcome = grown.index.to_series().map(lambda labels: scraped.labels(labels).get("outcome", ""))
     hits, misses = float(grown[outcome == "hit"].sum()), float(grown[outcome == "miss"].sum())
     if hits + misses == 0:
         return Measured(None, 0, _NOT_EXPOSED if grown.empty else "nobody asked the cache")
@@ -23,7 +23,7 @@ def cache_hit_ratio(seen: Observations) -> Measured:
 def db_write_latency_p99_ms(seen: Observations) -> Measured:
     """p99 of database writes from the histogram's buckets, interpolated within a bucket as Prometheus does."""
     grown = scraped.growth(seen.metrics, "target_db_write_seconds_bucket")
-    edges = grown.index.to_series().map(lambda labels: float(_labels(labels).get("le", "+Inf")))
+    edges = grown.index.to_series().map(lambda labels: float(scraped.labels(labels).get("le", "+Inf")))
     counts = grown.groupby(edges.to_numpy()).sum().sort_index()
     return histogram_quantile_ms(counts.index.to_numpy(dtype=float), counts.to_numpy(dtype=float), 0.99)
 
@@ -66,7 +66,3 @@ def _peak(seen: Observations, name: str) -> Measured:
     if totals.empty:
         return Measured(None, 0, _NOT_EXPOSED)
     return Measured(float(totals["value"].max()), len(scraped.samples(seen.metrics, name)))
-
-
-def _labels(text: str) -> dict[str, str]:
-    return dict(part.split("=", 1) for part in text.split(",") if "=" in part)

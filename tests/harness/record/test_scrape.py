@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import NoVerdict
 from harness.record.paths import RunPaths
-from harness.record.schema import SCRAPE_LATE
+from harness.record.schema import MACHINE_BUSY, SCRAPE_LATE
 from harness.record.scrape import Scraper, rows_of
 from tests.hostile_server import BEHAVIOURS, behaving
 from tests.waiting import wait_until
@@ -69,6 +69,9 @@ def test_it_scrapes_on_the_release_clock_and_names_a_silent_source(tmp_path: Pat
     late_s = [row["value"] for row in rows if row["name"] == SCRAPE_LATE]
     assert len(late_s) == len({row["t_s"] for row in rows if row["source"] == "gatecrash"})
     assert min(late_s) >= 0.0
+    busy_s = [row["value"] for row in rows if row["name"] == MACHINE_BUSY]
+    assert len(busy_s) == len(late_s)
+    assert busy_s[-1] > busy_s[0] > 0.0
     assert -1.0 <= rows[0]["t_s"] <= seen_s - begun_s - 1.0
     assert [anomaly.text for anomaly in scraper.anomalies()] == ["the metrics of worker never answered"]
 
