@@ -258,9 +258,9 @@ SCRAPE_LATE: Final = "gatecrash_scrape_late_s"
 """A metric of OWN_SOURCE: a row for each round of the scraper, by how much that was late for no fault of the
 platform's."""
 MACHINE_BUSY: Final = "gatecrash_machine_busy_seconds_total"
-"""A metric of OWN_SOURCE, in each round: how long the cores of the machine of the rehearsal were not free, all together."""
+"""A metric of OWN_SOURCE, in each round: how long the cores of this machine were not free, all together."""
 MACHINE_CORES: Final = "gatecrash_machine_cores"
-"""A metric of OWN_SOURCE, in each round: how many cores that machine has."""
+"""A metric of OWN_SOURCE, in each round: how many cores this machine has."""
 
 HISTOGRAMS: Final = pa.schema(
     [

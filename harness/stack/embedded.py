@@ -38,7 +38,6 @@ from harness.stack.raised import RaisedStack
 _HEALTHY_WITHIN_S: Final = 25.0
 _DOWN_WITHIN_S: Final = 8.0
 _FEEDS: Final = 2
-_CONNECTIONS: Final = 16  # to each database, of all booking processes together
 _CONNECTIONS_MIN: Final = 2
 _SHARDS: Final = ("shard_0", "shard_1")  # databases of the one primary, and so of its replica
 
@@ -50,7 +49,7 @@ class EmbeddedStack(RaisedStack):
     of traced journeys, see `harness.record.spans`. `toxiproxy` is the address (host:port)
     or the binary of a real Toxiproxy server; "" uses our own, whose draws follow from `seed`. `listen` is the address
     of this machine at which the booking API and the feeds are; all else stays on loopback. `visitors`: so many come at
-    once; where one process may not have so many connections, several do the booking.
+    once; where one process may not have so many connections, and the on-sale says no number, several do the booking.
     Raises EnvironmentProblem when the machine cannot carry it.
     """
 
@@ -78,7 +77,7 @@ class EmbeddedStack(RaisedStack):
         self._toxiproxy = toxiproxy
         self._seed = seed
         self._listen = listen
-        self._bookings = processes_for(visitors)
+        self._bookings = on_sale.booking_processes or processes_for(visitors)
         self._announce = announce
         self._processes: list[ManagedProcess] = []
         self._root: Path | None = None
@@ -181,7 +180,9 @@ class EmbeddedStack(RaisedStack):
             "TARGET_WEBHOOK_SECRET": secrets.token_hex(32),
             **target_settings(self._on_sale, self._opens_at_s),
             "TARGET_BUG": self._bug,
-            "TARGET_DATABASE_CONNECTIONS": str(max(_CONNECTIONS_MIN, _CONNECTIONS // self._bookings)),
+            "TARGET_DATABASE_CONNECTIONS": str(
+                max(_CONNECTIONS_MIN, self._on_sale.database_connections // self._bookings)
+            ),
         }
 
     def _start_target(self, settings: dict[str, str], ports: _Ports) -> None:

@@ -9,8 +9,9 @@ import msgspec
 
 from harness.scenario import OnSale
 
-_OURS: Final = ("pre_queue_s", "opens_after_s", "hold_late_max_s", "map_late_max_s")
-"""Rules that the booking system is not told: it knows the instant of the opening, and keeps its bounds by itself."""
+_OURS: Final = ("pre_queue_s", "opens_after_s", "hold_late_max_s", "map_late_max_s", "booking_processes")
+"""What the booking system is not told: it knows the instant of the opening, keeps its bounds by itself, and is started
+so often."""
 
 
 def opens_at_s(on_sale: OnSale) -> float:

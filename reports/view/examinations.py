@@ -30,7 +30,7 @@ class ExaminationView(Struct, frozen=True):
 
 
 def examinations(results: tuple[Examination, ...]) -> tuple[ExaminationView, ...]:
-    """In the order of the verdict."""
+    """In the order of the verdict, without the resources, whose courses are shown as headroom."""
     return tuple(
         ExaminationView(
             name=result.name,
@@ -41,6 +41,7 @@ def examinations(results: tuple[Examination, ...]) -> tuple[ExaminationView, ...
             rows=tuple(_row(figure) for figure in result.figures),
         )
         for result in results
+        if result.name != "saturation"
     )
 
 

@@ -13,6 +13,7 @@ from harness.amounts import in_full
 from harness.record.reader import Record
 from harness.record.schema import Struct
 from harness.sli import scraped
+from harness.sli.utilisation import utilisations
 from reports import text
 from reports.view.frames import Frames, label
 from reports.view.timeline import Window, windows
@@ -140,22 +141,14 @@ def _generator(frames: Frames) -> Iterator[_Course]:
 
 def _platform(scrapes: pa.Table, frames: Frames) -> Iterator[_Course]:
     metrics = frames.metrics
-    for source, rows in scraped.increments(scrapes, "process_cpu_seconds_total").groupby("source"):
-        yield _cpu(str(source), rows)
+    for used in utilisations(scrapes):
+        percent = tuple(100 * share for share in used.share)
+        yield _Course(title=used.title, t_s=used.t_s, values=percent, unit="%", limit=100.0)
     for name, title, unit in _GAUGES:
         rows = metrics[metrics["name"] == name]
         if not rows.empty:
             yield _worst(title, rows["t_s"], rows["value"], unit, None)
     yield _write_p99(scraped.increments(scrapes, "target_db_write_seconds_bucket"))
-
-
-def _cpu(source: str, rows: pd.DataFrame) -> _Course:
-    """CPU between two scrapes, in percent of a core; over a restart what the new process has used so far."""
-    used_s = rows.groupby("t_s")["grown"].sum()
-    t_s = used_s.index.to_numpy(dtype=np.float64)
-    percent = 100 * used_s.to_numpy(dtype=np.float64)[1:] / np.maximum(np.diff(t_s), 1e-9)
-    title = f"CPU of {source}"
-    return _Course(title=title, t_s=tuple(t_s[1:].tolist()), values=tuple(percent.tolist()), unit="%", limit=100.0)
 
 
 def _worst(title: str, t_s: pd.Series, values: pd.Series, unit: str, limit: float | None) -> _Course:

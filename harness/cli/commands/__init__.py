@@ -1,6 +1,7 @@
 """The commands, imported in the order in which `--help` lists them."""
 
 from harness.cli.commands import rehearsing  # isort: skip
+from harness.cli.commands import climbing  # isort: skip
 from harness.cli.commands import finished_runs  # isort: skip
 from harness.cli.commands import history  # isort: skip
 from harness.cli.commands import machines  # isort: skip
@@ -9,4 +10,14 @@ from harness.cli.commands import catalogue  # isort: skip
 from harness.cli.commands import adapters  # isort: skip
 from harness.cli.commands import scaffolding  # isort: skip
 
-__all__ = ["adapters", "catalogue", "finished_runs", "history", "machines", "rehearsing", "scaffolding", "services"]
+__all__ = [
+    "adapters",
+    "catalogue",
+    "climbing",
+    "finished_runs",
+    "history",
+    "machines",
+    "rehearsing",
+    "scaffolding",
+    "services",
+]

@@ -234,6 +234,25 @@ def _rehearse(
     A run that ends early is judged by what was recorded, and the command ends with the exit code of the error that
     ended it.
     """
+    paths, ended = recorded(source, experiments, out, plant_bug, reach, confirmed, stack, paired=paired)
+    return conclude(paths, ended, json=json)
+
+
+def recorded(
+    source: ScenarioFile,
+    experiments: Sequence[Planned],
+    out: Path,
+    plant_bug: str,
+    reach: Reach,
+    confirmed: Sequence[str] = (),
+    stack: str = "",
+    *,
+    paired: bool = False,
+) -> tuple[RunPaths, GatecrashError | None]:
+    """Carry out the rehearsal, or both halves of a paired one: its record, and the error that ended it early.
+
+    Raises that error where nobody was released, for then there is nothing to judge.
+    """
     from datetime import UTC, datetime
 
     from chaos.lease import state
@@ -291,7 +310,7 @@ def _rehearse(
     begun = [one for one in (paths, paths.control) if one.run.exists()]
     if ended is not None and (not begun or isinstance(ended, InputError)):  # nobody was released: nothing to judge
         raise ended
-    return conclude(begun[0] if begun else paths, ended, json=json)
+    return begun[0] if begun else paths, ended
 
 
 def _require_room(scenario: Scenario, reach: Reach) -> None:

@@ -35,7 +35,7 @@ def test_the_busiest_three_seconds_count_and_the_highest_comes_first() -> None:
         ("cpu_booking", pytest.approx(0.9)),
         ("cpu_worker", pytest.approx(0.2)),
     ]
-    assert found[0].note == "busiest until T+7.0 s"
+    assert found[0].note == "in the 3 s until T+7.0 s"
 
 
 def test_a_short_peak_does_not_count_as_saturation() -> None:
@@ -50,7 +50,7 @@ def test_the_machine_is_measured_by_all_of_its_cores() -> None:
     builder.metric(5.0, OWN_SOURCE, MACHINE_CORES, 4.0)
     [machine] = figures(builder)
     assert (machine.name, machine.value) == ("machine", pytest.approx(0.75))
-    assert "of its 4 cores" in machine.title
+    assert "all 4 cores" in machine.title
 
 
 def test_a_pool_is_measured_by_its_own_limit() -> None:
@@ -61,8 +61,8 @@ def test_a_pool_is_measured_by_its_own_limit() -> None:
         builder.metric(5.0, "booking", SIZE, 2.0, labels)
     found = figures(builder)
     assert [(one.title, one.value) for one in found] == [
-        ("Connections of booking to the primary, shard 0, of its 2", pytest.approx(0.95)),
-        ("Connections of booking to the primary, shard 1, of its 2", pytest.approx(0.2)),
+        ("Connections of booking to the primary, shard 0, all 2", pytest.approx(0.95)),
+        ("Connections of booking to the primary, shard 1, all 2", pytest.approx(0.2)),
     ]
 
 

@@ -1,0 +1,191 @@
+"""`capacity`: runs at rising rates, until it is known how much load a platform carries and what limits it."""
+
+from __future__ import annotations
+
+import json as plain_json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+import typer
+
+from harness.amounts import amount
+from harness.cli.app import app, print_json, print_table, say, tell
+from harness.cli.commands.rehearsing import recorded
+from harness.cli.loading import load_planned
+from harness.cli.options import DEFAULT_OUT, AllowHost, AsJson, Changes, Out, PlatformClass, Seed, StackName
+from harness.cli.platforms import require_fitting
+from harness.cli.verdicts import judge
+from harness.errors import EnvironmentProblem, ExitCode, InputError, NoVerdict
+from harness.scenario.file import Override
+
+if TYPE_CHECKING:
+    from harness.record.verdict import Verdict
+    from harness.runs.staircase import Staircase
+
+DEFAULT_RATES: Final = "10,20,40,80,160"
+_AFTER_S: Final = 12.0  # for the last fans to buy, once nobody comes any more
+_LET_IN: Final = 1.5
+"""The reference system lets in so many times the fans who come: what waits is the shop, not the queue."""
+_RATES_MAX: Final = 20
+_FANS_MAX: Final = 1_000_000
+
+
+@app.command(short_help="How much load a platform carries, and what limits it.")
+def capacity(
+    scenario: Annotated[
+        str, typer.Argument(metavar="SCENARIO", help="Whose fans and objectives: a name, or a file.")
+    ] = "capacity",
+    rates: Annotated[
+        str, typer.Option("--rates", metavar="N,N,…", help="Fans per second, one run each.")
+    ] = DEFAULT_RATES,
+    lasting_s: Annotated[
+        float,
+        typer.Option("--lasting", metavar="S", min=3.0, max=3600.0, help="Seconds for which fans come, in each run."),
+    ] = 15.0,
+    refine: Annotated[
+        int, typer.Option("--refine", metavar="N", min=0, max=10, help="Further runs to narrow the answer.")
+    ] = 2,
+    tickets: Annotated[
+        int | None, typer.Option("--tickets", metavar="N", min=1, help="Foretell the real sale: what is on sale.")
+    ] = None,
+    fans: Annotated[
+        int | None, typer.Option("--fans", metavar="N", min=1, help="Foretell the real sale: who will come.")
+    ] = None,
+    seed: Seed = None,
+    stack: StackName = "",
+    platform: PlatformClass = "",
+    out: Out = DEFAULT_OUT,
+    allow_host: AllowHost = None,
+    changes: Changes = None,
+    json: AsJson = False,
+) -> None:
+    """How many fans per second a platform carries: one run at each rate, without faults, until a run is not good.
+
+    A rate is carried when its run meets every objective of the scenario, lets fans in as fast as they come and breaks
+    no invariant. The answer lies between two rates that were tried; nothing is said about rates beyond them. Of the
+    first rate that is not carried it says which process, machine, pool of connections or hop was at its limit.
+
+    \b
+    gatecrash capacity
+    gatecrash capacity --rates 20,40,80 --tickets 18000 --fans 200000
+    gatecrash capacity my-shop.yaml --platform my_shop.py:MyShop --stack http://127.0.0.1:8000
+    """
+    from harness.runs import staircase
+
+    if (tickets is None) != (fans is None):
+        raise InputError("a real sale has tickets and fans", key="--tickets", hint="give --tickets N and --fans N")
+    planned = _rates(rates, lasting_s)
+    found = staircase.Staircase(steps=())
+    folder = out / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-capacity"
+    while (rate := staircase.next_rate(planned, found, refine)) is not None:
+        say(f"capacity: {amount(rate, 'count')} fans per second for {lasting_s:g} s")
+        verdict = _run_at(rate, lasting_s, scenario, platform, stack, seed, changes or [], folder, allow_host or ())
+        found = found.beside(staircase.step_of(rate, verdict))
+        _keep(folder, found)
+    carried = found.carried
+    told = None if carried is None or tickets is None or fans is None else staircase.forecast(carried, tickets, fans)
+    if json:
+        print_json(msgspec.to_builtins(found) | {"said": [*found.sentences()], "forecast": msgspec.to_builtins(told)})
+    else:
+        _show(found, folder)
+        for line in told.sentences() if told else ():
+            tell(line)
+    raise typer.Exit(_exit_code(found))
+
+
+def _run_at(
+    rate_per_s: float,
+    lasting_s: float,
+    scenario: str,
+    platform: str,
+    stack: str,
+    seed: int | None,
+    changes: list[str],
+    folder: Path,
+    confirmed: list[str] | tuple[str, ...],
+) -> Verdict:
+    """One run, judged. Raises GatecrashError when it ended early."""
+    from harness.scenario import load
+    from harness.scenario.own_options import own_overrides
+    from harness.swarm.joining.reach import reach_of
+
+    given = own_overrides(scenario, platform, stack, "")
+    own = load(scenario, given).scenario.platform is not None
+    given += overrides_for(rate_per_s, lasting_s, own=own)
+    given += [Override("seed", seed, f"--seed {seed}")] if seed is not None else []
+    source, planned = load_planned(scenario, [*given, *map(Override.parse, changes)])
+    require_fitting(source, stack, plant_bug="", paired=False)
+    reach = reach_of("127.0.0.1", 0, web=False, stack="own" if own else stack)
+    paths, ended = recorded(source, planned, folder, "", reach, confirmed, stack)
+    if ended is not None:
+        raise ended
+    return judge(paths.root)
+
+
+def overrides_for(rate_per_s: float, lasting_s: float, *, own: bool) -> list[Override]:
+    """What a run at a rate changes in a scenario: fans who come evenly, no fault, and a door as wide as they need.
+
+    `own`: on a platform of the user's own, which lets in as it does.
+    """
+    values: dict[str, object] = {
+        "faults": [],
+        "duration_s": lasting_s + _AFTER_S,
+        "load.fans": max(2, round(rate_per_s * lasting_s)),
+        "load.arrivals": {"shape": "ramp", "ramp_s": lasting_s},
+    }
+    if not own:
+        values["on_sale.admission_rate_per_s"] = _LET_IN * rate_per_s
+        values["on_sale.admission_burst"] = max(1, round(rate_per_s))
+    return [Override(key, value, f"capacity at {rate_per_s:g}/s") for key, value in values.items()]
+
+
+def _rates(text: str, lasting_s: float) -> list[float]:
+    """The rates in rising order. Raises InputError."""
+    hint = f"fans per second, e.g. {DEFAULT_RATES}"
+    try:
+        rates = sorted({float(each) for each in text.split(",")})
+    except ValueError as error:
+        raise InputError(f"{text!r} is no list of rates", key="--rates", hint=hint) from error
+    if len(rates) > _RATES_MAX or not all(0 < rate * lasting_s <= _FANS_MAX for rate in rates):
+        least = f"at most {_RATES_MAX} rates above 0, of at most {_FANS_MAX:,} fans each"
+        raise InputError(f"{text!r} cannot be climbed", key="--rates", hint=least)
+    return rates
+
+
+def _keep(folder: Path, found: Staircase) -> None:
+    """Write what is known so far, so that nothing is lost when a later run ends early."""
+    path = folder / "capacity.json"
+    document = msgspec.to_builtins(found) | {"said": [*found.sentences()]}
+    try:
+        path.write_text(plain_json.dumps(document, indent=2) + "\n")
+    except OSError as error:
+        raise EnvironmentProblem(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _show(found: Staircase, folder: Path) -> None:
+    header = ("fans per second", "let in", "verdict", "carried", "busiest", "why not", "run")
+    rows = (
+        (
+            amount(step.rate_per_s, "count"),
+            "–" if step.let_in_per_s is None else amount(step.let_in_per_s, "per_s"),
+            step.verdict.value,
+            "–" if step.doubt else "yes" if step.carried else "no",
+            step.busiest or "–",
+            "; ".join(step.why_not) or step.doubt or "–",
+            step.run_id,
+        )
+        for step in found.steps
+    )
+    print_table(header, rows)
+    for line in found.sentences():
+        tell(line)
+    tell(f"kept in {folder / 'capacity.json'}")
+
+
+def _exit_code(found: Staircase) -> ExitCode:
+    """Raises NoVerdict when no run says anything about the platform."""
+    if all(step.doubt for step in found.steps):
+        raise NoVerdict(f"no run can be used: {found.steps[0].doubt}")
+    return ExitCode.READY

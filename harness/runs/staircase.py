@@ -1,0 +1,244 @@
+"""How much load a platform carries: runs at rising rates, and the rate at which they stop being good. Pure.
+
+A rate is carried when its run met every objective, let fans in as fast as they came and broke nothing, and every lower
+rate was carried too. The knee lies between the highest rate that is carried and the lowest that is not; nothing is said
+about rates beyond the runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from harness.amounts import amount, amounts
+from harness.record.schema import Struct
+from harness.record.verdict import Decision, Figure, Status, Validity, Verdict
+
+KEEPS_UP: Final = 0.9
+"""Fans are let in as fast as they come when at least this share of the rate is reached."""
+SATURATED: Final = 0.85
+"""A resource that was in use for this share of the busiest seconds is named as what limits."""
+NEAR: Final = 1.1
+"""Rates that are nearer to each other than this factor are not told apart by another run."""
+_NOT_A_HOP: Final = "client and network"
+
+
+class Step(Struct, frozen=True):
+    """The run at one rate. `why_not`: why the rate is not carried; empty: it is.
+
+    `doubt`: why the run says nothing about the platform; "" otherwise. `tickets_per_fan`: sold, by fans let in.
+    `limits`: the resources at their limit, or else the hop in which a slow step spent its time.
+    """
+
+    rate_per_s: float
+    run_id: str
+    verdict: Decision
+    let_in_per_s: float | None
+    tickets_per_fan: float | None
+    busiest: str
+    why_not: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    doubt: str = ""
+
+    @property
+    def carried(self) -> bool:
+        """Whether the platform carries this rate, as far as this run shows."""
+        return not self.why_not and not self.doubt
+
+
+class Staircase(Struct, frozen=True):
+    """The steps in the order of their rates."""
+
+    steps: tuple[Step, ...]
+
+    def beside(self, step: Step) -> Staircase:
+        """The staircase with one more step."""
+        return Staircase(steps=tuple(sorted((*self.steps, step), key=lambda one: one.rate_per_s)))
+
+    @property
+    def carried(self) -> Step | None:
+        """The highest rate that is carried, with all lower ones; null: not even the lowest is."""
+        found = None
+        for step in self.steps:
+            if not step.carried:
+                break
+            found = step
+        return found
+
+    @property
+    def failed(self) -> Step | None:
+        """The lowest rate that is not carried; null: every run was good, or cannot be used."""
+        return next((step for step in self.steps if step.why_not and not step.doubt), None)
+
+    @property
+    def doubtful(self) -> Step | None:
+        """The lowest rate whose run says nothing about the platform."""
+        return next((step for step in self.steps if step.doubt), None)
+
+    def sentences(self) -> Iterator[str]:
+        """The answer, for people."""
+        carried, failed = self.carried, self.failed
+        if failed is None:
+            yield (
+                "What it carries was not seen."
+                if carried is None
+                else (
+                    f"The platform carries {_rate(carried)}, the highest rate that could be tried; "
+                    "where its limit lies was not seen."
+                )
+            )
+        elif carried is None:
+            yield f"The platform does not carry {_rate(failed)}, the lowest rate that was tried: {failed.why_not[0]}."
+        else:
+            yield (f"The platform carries {_rate(carried)} and does not carry {_rate(failed)}: {failed.why_not[0]}.")
+        if failed is not None:
+            limits = "; ".join(failed.limits)
+            yield f"At its limit then: {limits}." if limits else "What limits it is not in the record."
+        if (doubtful := self.doubtful) is not None:
+            yield f"The run at {_rate(doubtful)} says nothing about the platform: {doubtful.doubt}."
+
+
+class Forecast(Struct, frozen=True):
+    """A sale at the rate that is carried. `sold_out_s`: null where more tickets are on sale than all fans would buy."""
+
+    rate_per_s: float
+    tickets: int
+    fans: int
+    sold_out_s: float | None
+    last_let_in_s: float
+
+    def sentences(self) -> Iterator[str]:
+        """The forecast, for people."""
+        per_s = amount(self.rate_per_s, "per_s")
+        if self.sold_out_s is None:
+            yield f"At {per_s} all {self.fans:,} fans are in after {_long(self.last_let_in_s)}, and tickets are left."
+            return
+        yield f"At {per_s} {self.tickets:,} tickets are sold out after {_long(self.sold_out_s)}."
+        without = round(self.fans - self.rate_per_s * self.sold_out_s)
+        if without > 0:
+            yield f"About {without:,} of {self.fans:,} fans are still in line then."
+
+
+def step_of(rate_per_s: float, verdict: Verdict) -> Step:
+    """What the run at that rate shows."""
+    slis = {sli.name: sli for sli in verdict.slis}
+    let_in = slis["queue_admission_rate_per_s"].value if "queue_admission_rate_per_s" in slis else None
+    why_not = tuple(_why_not(rate_per_s, let_in, verdict))
+    resources = _figures(verdict, "saturation")
+    busiest = next((_resource(one) for one in resources if one.value is not None), "")
+    return Step(
+        rate_per_s=rate_per_s,
+        run_id=verdict.run_id,
+        verdict=verdict.verdict,
+        let_in_per_s=let_in,
+        tickets_per_fan=_tickets_per_fan(verdict),
+        busiest=busiest,
+        why_not=why_not,
+        limits=tuple(_limits(verdict, resources)) if why_not else (),
+        doubt=_doubt(verdict),
+    )
+
+
+def next_rate(rates: Sequence[float], so_far: Staircase, refinements: int) -> float | None:
+    """The rate of the next run; null: enough is known.
+
+    The planned rates are climbed until one is not carried. Then the gap between the highest that is carried and the
+    lowest that is not is halved, on a scale of factors, `refinements` times, or until the two are `NEAR`.
+    """
+    if so_far.doubtful is not None:
+        return None
+    tried = {step.rate_per_s for step in so_far.steps}
+    carried, failed = so_far.carried, so_far.failed
+    if failed is None:
+        return next((rate for rate in sorted(rates) if rate not in tried), None)
+    if len(tried - set(rates)) >= refinements:
+        return None
+    if carried is None:
+        return _rounded(failed.rate_per_s / 2)
+    between = _rounded(math.sqrt(carried.rate_per_s * failed.rate_per_s))
+    apart = failed.rate_per_s / carried.rate_per_s
+    return None if apart <= NEAR or between in tried else between
+
+
+def forecast(step: Step, tickets: int, fans: int) -> Forecast | None:
+    """A sale of so many tickets to so many fans at this step's rate; null: the run does not say what fans buy."""
+    rate_per_s = min(step.rate_per_s, step.let_in_per_s or step.rate_per_s)
+    if not step.tickets_per_fan:
+        return None
+    wanted = fans * step.tickets_per_fan
+    return Forecast(
+        rate_per_s=rate_per_s,
+        tickets=tickets,
+        fans=fans,
+        sold_out_s=tickets / (rate_per_s * step.tickets_per_fan) if wanted >= tickets else None,
+        last_let_in_s=fans / rate_per_s,
+    )
+
+
+def _why_not(rate_per_s: float, let_in_per_s: float | None, verdict: Verdict) -> Iterator[str]:
+    """The reasons, the gravest first."""
+    yield from (f"{one.name} was violated" for one in verdict.invariants if one.status is Status.VIOLATED)
+    if let_in_per_s is not None and let_in_per_s < KEEPS_UP * rate_per_s:
+        let_in, asked = amounts("per_s", let_in_per_s, rate_per_s)
+        yield f"fans were let in at {let_in}, and came at {asked}"
+    missed = [sli for sli in verdict.slis if sli.met is False and sli.value is not None and sli.objective is not None]
+    for sli in sorted(missed, key=lambda one: one.score or 0.0):
+        value, target = amounts(sli.unit, sli.value or 0.0, sli.objective or 0.0)
+        yield f"{sli.title or sli.name} was {value}, its target {target}"
+
+
+def _doubt(verdict: Verdict) -> str:
+    generator = verdict.generator
+    if generator is not None and generator.validity is Validity.INVALID:
+        return f"the load generator was at its own limit: {generator.reasons[0]}"
+    return verdict.reason.rstrip(".") if verdict.verdict is Decision.NO_VERDICT else ""
+
+
+def _tickets_per_fan(verdict: Verdict) -> float | None:
+    """Tickets sold, by fans who were let in; where nobody is let in, by fans who came."""
+    business = {one.name: one for one in _figures(verdict, "business")}
+    admitted = next((sli.samples for sli in verdict.slis if sli.name == "queue_admission_rate_per_s"), 0)
+    fans = admitted or (business["empty_handed"].samples if "empty_handed" in business else 0)
+    sold = business["sold"].value if "sold" in business else None
+    return sold / fans if sold and fans else None
+
+
+def _limits(verdict: Verdict, resources: Sequence[Figure]) -> Iterator[str]:
+    """Saturated resources; where there is none, where the steps with a missed objective spent their time."""
+    full = [one for one in resources if (one.value or 0.0) >= SATURATED]
+    if full:
+        yield from map(_resource, full)
+        return
+    slow = {
+        sli.name.partition("_response_")[0] for sli in verdict.slis if sli.met is False and "_response_" in sli.name
+    }
+    for step in verdict.hops:
+        hop = next((hop for hop in step.hops if hop.name != _NOT_A_HOP), None)
+        if step.step in slow and hop is not None:
+            yield f"{hop.name}, in which {step.step.replace('_', ' ')} spent {amount(hop.share, 'ratio')} of its time"
+
+
+def _figures(verdict: Verdict, name: str) -> tuple[Figure, ...]:
+    return next((one.figures for one in verdict.examinations if one.name == name), ())
+
+
+def _resource(one: Figure) -> str:
+    return f"{one.title}: {amount(one.value or 0.0, 'ratio')}"
+
+
+def _rate(step: Step) -> str:
+    return f"{amount(step.rate_per_s, 'count')} {'fan' if step.rate_per_s == 1 else 'fans'} per second"
+
+
+def _rounded(rate_per_s: float) -> float:
+    """Two significant digits: runs are no more precise than that."""
+    return float(f"{rate_per_s:.2g}")
+
+
+def _long(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
