@@ -7,6 +7,7 @@ followed by the next one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine
@@ -38,6 +39,7 @@ class OrderJobs:
         self._checkouts = checkouts
         self._orders = checkouts.orders
         self._open: list[Order] = []  # pending orders as last seen: their holds are kept while the primary is away
+        self._kept: dict[str, Order | Checkout] = {}  # whose holds were renewed since it was last seen how they stand
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Every job as an endless coroutine."""
@@ -85,8 +87,25 @@ class OrderJobs:
         except UnavailableError:
             _log.info("keeping the holds of %d orders from memory", len(self._open))
         claims: list[Order | Checkout] = [*self._open, *parked]
+        self._kept.update((claim.order_id, claim) for claim in claims)
         for claim in claims:
             await self._checkouts.inventory.restore(claim, until_s=time.time() + LOCK_S)
+        with contextlib.suppress(UnavailableError):  # a later round looks again
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        """Gives holds back whose payments ended while they were renewed: the renewal may have come after the end.
+
+        Raises `UnavailableError`.
+        """
+        if not self._kept:
+            return
+        parked = {checkout.order_id for checkout in await self._checkouts.parking.all()}
+        under_way = parked | {order.order_id for order in await self._orders.pending()}
+        for order_id, claim in list(self._kept.items()):
+            if order_id not in under_way:
+                await self._checkouts.saga.give_back(claim)
+            del self._kept[order_id]
 
     async def tell_inventory(self) -> None:
         """Marks confirmed orders as sold in Redis when the booking process could not, and notes that it is done."""

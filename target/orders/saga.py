@@ -144,6 +144,10 @@ class Saga:
                 await self._settlement.give_up(order)
             raise
 
+    async def give_back(self, claim: Checkout | Order) -> None:
+        """Gives a hold back that was kept after the end of its payment. Raises `UnavailableError`."""
+        await self._settlement.give_back(claim)
+
     async def unpark(self, checkout: Checkout) -> None:
         """Makes a parked checkout a durable order, to be recovered like any other, and forgets the parked one."""
         try:

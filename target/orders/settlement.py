@@ -75,6 +75,17 @@ class Settlement:
         """Frees the seats of a claim that is over."""
         await self._retries.run(lambda: self._inventory.let_go(claim))
 
+    async def give_back(self, claim: Checkout | Order) -> None:
+        """Unlocks or frees a hold that was locked again after its order had ended, as that end did."""
+        match await self._state(claim):
+            case OrderState.DECLINED:
+                await self.unlock(claim)
+            case OrderState.EXPIRED | OrderState.REFUNDED:
+                if not await self._orders.owned(claim.seats):
+                    await self.let_go(claim)
+            case OrderState.PENDING | OrderState.CONFIRMED:
+                pass
+
     @step("saga.settle")
     async def settle(self, claim: Checkout | Order, charge: ChargeAnswer) -> OrderState:
         """Applies the provider's answer, and returns the new state of the order."""

@@ -13,6 +13,7 @@ from target.orders.orders import Checkout, OverLimitError
 from target.orders.saga import KeyReusedError, Receipt
 from target.runtime.breakers import UnavailableError
 from target.seats import HoldGoneError, HoldState
+from target.seats.inventory import SeatsClaim
 from target.settings import Settings
 from tests.target.booth import Booth, booth_on, settings_for, until
 from tests.target.conftest import Valkey
@@ -133,6 +134,38 @@ def test_a_repeat_of_a_declined_payment_does_not_lock_the_hold_beyond_its_time(s
             hold = await booth.context.inventory.get_hold(claim.hold_id)
             assert hold is not None
             assert hold.state is HoldState.HELD
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("card", "then"), [("declined", HoldState.HELD), ("ok", HoldState.SOLD)])
+def test_a_hold_that_is_renewed_after_its_payment_ended_is_given_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, card: str, then: HoldState
+) -> None:
+    """The worker has read that the order is pending, and the booking process ends it before the hold is renewed."""
+
+    async def main() -> None:
+        async with booth_on(settings) as booth:
+            inventory = booth.context.inventory
+            claim = await booth.hold("f", "101-A-1")
+            under_way = booth.checkout(claim, card=card)
+            promised = await inventory.get_hold(claim.hold_id)
+            assert await inventory.lock(under_way, until_s=0.0)
+            assert await booth.orders.create(under_way, lease_s=0.0)
+            restore = inventory.restore
+
+            async def restore_late(late: SeatsClaim, *, until_s: float) -> None:
+                await booth.jobs.recover()
+                await restore(late, until_s=until_s)
+
+            monkeypatch.setattr(inventory, "restore", restore_late)
+            await booth.jobs.keep_holds()
+            found = await inventory.get_hold(claim.hold_id)
+            assert found is not None
+            assert promised is not None
+            assert found.state is then
+            if then is HoldState.HELD:
+                assert found.expires_at == promised.expires_at
 
     asyncio.run(main())
 
