@@ -21,6 +21,7 @@ same `kind` and `user`; `actor` is the name of that user in all tables.
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Final
 
@@ -577,6 +578,13 @@ class FaultRun(Struct, frozen=True):
     definition: dict[str, object] = {}  # the experiment as read from its file; its expectations are judged by it
     asked_s: float | None = None
     tolerance_s: float | None = None
+
+    @property
+    def may_be_in_force_s(self) -> tuple[float, float]:
+        """From when to when it may have been in force; from infinity on when it never was."""
+        end_s = self.t_heal_requested_s if self.t_healed_s is None else self.t_healed_s
+        begin_s = math.inf if self.t_requested_s is None else self.t_requested_s
+        return begin_s, math.inf if end_s is None else end_s
 
 
 class FaultsDocument(Struct, frozen=True):

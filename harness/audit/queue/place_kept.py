@@ -25,7 +25,6 @@ from harness.audit.queue.places import (
 )
 from harness.audit.spec import specified
 from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, during
-from harness.record.schema import FaultRun
 
 KEPT_WITHIN_S: Final = 8.0
 """Who still waits so long after a later fan was admitted, with no fault in force since, has lost the place. The
@@ -194,7 +193,7 @@ def _never_numbered(
     line = sorted(places, key=lambda place: place.t_entered_s)
     told_s = np.array([place.t_entered_s for place in line])
     latest = _Latest([standings[place.actor].asked_s for place in line])
-    windows = [_window(fault) for fault in evidence.record.faults.faults]
+    windows = [fault.may_be_in_force_s for fault in evidence.record.faults.faults]
     for actor, loss in losses.items():
         if actor in entered or claims[actor].forged or actor not in waited_s:
             continue
@@ -227,12 +226,6 @@ def _long_before(t_s: float, windows: Sequence[tuple[float, float]]) -> float:
         if start_s < t_s and end_s > t_s - KEPT_WITHIN_S:
             t_s = start_s
     return t_s - KEPT_WITHIN_S
-
-
-def _window(fault: FaultRun) -> tuple[float, float]:
-    """When a fault may have been in force."""
-    end_s = fault.t_heal_requested_s if fault.t_healed_s is None else fault.t_healed_s
-    return math.inf if fault.t_requested_s is None else fault.t_requested_s, math.inf if end_s is None else end_s
 
 
 class _Latest:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
 from harness.audit.seats.late import REFUSED
 from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
+from harness.record.schema import FaultRun
 
 TOLD_OFF_MAX_S: Final = 0.5
 """A fan may be told of so much less or more than the declared time to live: answers are rounded, and clocks differ."""
@@ -26,7 +28,7 @@ def granted_as_asked(evidence: Evidence) -> Tally:
     """
     tally = Tally(evidence, unknowns=evidence.holds.unknowns)
     declared_s = evidence.on_sale.hold_ttl_s if evidence.on_sale else None
-    attempts = _Attempts(declared_s or 0.0)
+    attempts = _Attempts(declared_s or 0.0, evidence.record.faults.faults)
     unsaid = 0
     holders: dict[str, Operation[SeatsValue]] = {}
     for hold in evidence.holds:
@@ -62,19 +64,34 @@ def granted_as_asked(evidence: Evidence) -> Tally:
 class _Attempts:
     """Since when each fan may have had the seats that they ask for."""
 
-    def __init__(self, ttl_s: float) -> None:
+    def __init__(self, ttl_s: float, faults: Iterable[FaultRun]) -> None:
         self._ttl_s = ttl_s
-        self._first_s: dict[tuple[str, frozenset[str]], float] = {}
+        self._faults = [fault.may_be_in_force_s for fault in faults]
+        self._asked: dict[tuple[str, frozenset[str]], _Asked] = {}
 
     def first_s(self, hold: Operation[SeatsValue]) -> float:
         """When the fan of this hold first asked for its seats, so that a hold of then may still be there."""
         key = (hold.actor, frozenset(hold.value.seats))
-        first_s = self._first_s.get(key, hold.t_invoke_s)
-        if first_s + self._ttl_s < hold.t_invoke_s:
-            first_s = hold.t_invoke_s
+        earlier = self._asked.get(key)
+        first_s = hold.t_invoke_s
+        if earlier is not None and hold.t_invoke_s <= earlier.begins_by_s + self._ttl_s:
+            first_s = earlier.first_s
         if hold.error not in REFUSED:
-            self._first_s[key] = first_s
+            begins_by_s = max(self._begins_by_s(hold), earlier.begins_by_s if earlier else 0.0)
+            self._asked[key] = _Asked(first_s, begins_by_s)
         return first_s
+
+    def _begins_by_s(self, hold: Operation[SeatsValue]) -> float:
+        """When a hold that was asked for has begun at the latest: what was on its way in a fault may come after it."""
+        met = [end_s for start_s, end_s in self._faults if start_s <= hold.t_end_s and hold.t_invoke_s <= end_s]
+        return max([hold.t_end_s, *(end_s + TOLD_OFF_MAX_S for end_s in met)])
+
+
+class _Asked(NamedTuple):
+    """Since when a fan asks for some seats, and until when a hold of these requests may have begun."""
+
+    first_s: float
+    begins_by_s: float
 
 
 def _report_seats(hold: Operation[SeatsValue], asked: tuple[str, ...], tally: Tally) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from harness.record.verdict import InvariantResult, Status
 from tests.builders import RunBuilder
@@ -118,6 +119,26 @@ def test_a_hold_that_is_long_over_does_not_shorten_the_next() -> None:
     hold(builder, 1, 2.0)
     hold(builder, 1, 20.0, ttl_s=5.0)
     assert granted(builder).status is Status.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("heal_s", "again_s", "ttl_s", "status"),
+    [
+        (7.0, 13.0, 2.1, Status.HELD),  # of a request that hung, was answered with an error, and came through at 7 s
+        (7.0, 20.0, 2.1, Status.VIOLATED),  # long after that hold was over
+        (1.5, 13.0, 2.1, Status.VIOLATED),  # the fault was over when it was asked for
+    ],
+)
+def test_a_request_that_hung_in_a_fault_may_take_effect_when_it_is_healed(
+    heal_s: float, again_s: float, ttl_s: float, status: Status
+) -> None:
+    builder = empty()
+    [run] = RunBuilder().faults.faults[:1]
+    hang = replace(run, t_requested_s=1.0, t_heal_requested_s=heal_s - 0.1, t_healed_s=heal_s)
+    builder.faults = replace(builder.faults, faults=(hang,))
+    unanswered(builder, 1, 2.0, "fail", "status")
+    hold(builder, 1, again_s, ttl_s=ttl_s)
+    assert granted(builder).status is status
 
 
 def test_of_another_platform_no_time_is_declared() -> None:
