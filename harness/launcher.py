@@ -33,6 +33,9 @@ def __getattr__(name: str) -> object:
 
 def main() -> None:
     """The command line."""
+    from harness.processes.starting import end_at_once_when_stopped
+
+    end_at_once_when_stopped()
     from harness.cli import main as run
 
     run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +69,12 @@ class RunPaths(Struct, frozen=True):
     def logs(self) -> Path:
         """One log file per process of the stack and of the swarm."""
         return self.root / "logs"
+
+    def remove_partial(self) -> None:
+        """Remove the files that nobody will finish. Only when all processes that write are over."""
+        with suppress(OSError):
+            for path in self.root.glob("*.partial"):
+                path.unlink(missing_ok=True)
 
     def table(self, name: str) -> Path:
         """The finished table, Parquet."""

@@ -150,6 +150,8 @@ def rehearse(
         broke = NoVerdict(f"gatecrash itself broke: {type(error).__name__}: {error}", hint=f"see {log}")
         _note_end(journal, f"ended early: {broke}")
         raise broke from error
+    finally:
+        paths.remove_partial()  # of a process that was killed while it finished a table: its rows are in the stream
 
 
 def _note_end(journal: RunJournal, text: str) -> None:

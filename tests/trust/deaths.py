@@ -287,8 +287,10 @@ def _is_at(phase: str, room: _Room) -> bool:
         document = json.loads((run / "run.json").read_text()) if run else {}
     except (OSError, ValueError):
         return False
-    if run is None or phase == "raise":
-        return phase == "raise"
+    if run is None:  # still being loaded: nothing has begun
+        return False
+    if phase == "raise":
+        return True
     t0 = document.get("t0")
     released = bool(t0) and datetime.fromisoformat(t0) <= datetime.now(UTC)
     names = {one["name"] for one in document.get("phases", ())}
@@ -458,7 +460,8 @@ def _of_the_next_start(room: _Room, ended: Ended) -> Iterator[str]:
             env={**os.environ, "TMPDIR": str(room.temporary), "PYTHONPATH": str(ROOT), **room.environment},
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        if done.returncode not in (1, 3) or "Traceback" in done.stderr:
+        complete = json.loads((ended.run / "run.json").read_text()).get("complete")
+        if done.returncode not in ((0, 1, 3) if complete else (1, 3)) or "Traceback" in done.stderr:
             yield f"`report` ended with {done.returncode}: {(done.stderr.strip().splitlines() or [''])[-1]}"
         elif missing := [name for name in FILES if not (ended.run / name).exists()]:
             yield f"`report` left no {', '.join(missing)}"
