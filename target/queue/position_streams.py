@@ -38,6 +38,9 @@ BATCH: Final = 500
 STREAMS_PER_FAN: Final = 4  # enough for tabs and reconnects, and a bound on what one ticket can cost
 ADMITTED: Final = 0
 ABSENT: Final = -1
+CAREFUL_S: Final = 30.0
+"""So long after Redis was away, who opens a stream is put in by the ticket, even who has a place: a join that nobody
+could wait for any more may have been carried out after the ticket was given, and then the ticket is the earlier one."""
 EVENT_NO_DIGITS: Final = 15  # the longest Last-Event-ID that is continued
 
 HEADERS: Final = [
@@ -113,6 +116,7 @@ class StreamHub:
         self._streams: set[Stream] = set()
         self._of_fan: dict[str, list[Stream]] = {}  # oldest first
         self._arrived: list[Stream] = []
+        self._paused_s = float("-inf")  # when Redis was last away, by the monotonic clock
         self._arrival = asyncio.Event()
 
     def open(self, ticket: Ticket, *, last_event_id: str = "") -> Stream:
@@ -166,7 +170,9 @@ class StreamHub:
 
     async def _tell(self, due: list[Stream]) -> None:
         try:
-            absent = await self._look_up_all(due)
+            if time.monotonic() - max(self._paused_s, self._room.stamped_s) < CAREFUL_S:
+                await self._put_in_all([stream for stream in due if not stream.epoch])
+            absent = await self._look_up_all([stream for stream in due if not stream.finished])
             if absent:
                 await self._put_in_all(absent)
                 await self._look_up_all([stream for stream in absent if not stream.finished])
@@ -251,6 +257,7 @@ class StreamHub:
 
     def _tell_paused(self) -> None:
         """While Redis is away: sends `paused` once on every stream, and tries again at each tick."""
+        self._paused_s = time.monotonic()
         for stream in self._streams:
             stream.due_s = 0.0
             if stream.news != "paused":

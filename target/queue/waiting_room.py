@@ -133,6 +133,7 @@ class WaitingRoom:
         self._draw_key = keys.draw
         self._opened = not self.rules.opens_at_us
         self._newest_us = 0  # the newest join time that this process has seen or given
+        self.stamped_s = float("-inf")  # when this process last gave a ticket without Redis, by its monotonic clock
 
     async def join(self, fan: str, identity: str, *, device: str = "", code: str = "") -> QueuePlace:
         """Puts the fan at the end, or returns the fan's present place.
@@ -150,6 +151,7 @@ class WaitingRoom:
         """A join time (unix µs) for a ticket given while Redis is away: later than all join times known here."""
         earliest_us = self.rules.opens_at_us if self._opened else 0
         self._newest_us = max(self._newest_us + 1, time.time_ns() // 1000, earliest_us)
+        self.stamped_s = time.monotonic()
         return self._newest_us
 
     async def opened(self) -> bool:

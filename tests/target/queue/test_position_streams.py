@@ -121,6 +121,19 @@ def test_many_fans_who_are_not_in_the_queue_are_put_in_by_their_tickets_in_order
     asyncio.run(main())
 
 
+def test_a_join_that_was_carried_out_after_its_ticket_was_given_costs_nobody_their_place(valkey: Valkey) -> None:
+    async def main() -> None:
+        async with hub_on(valkey) as (room, hub):
+            first, second = (Ticket("e1", fan, fan, room.stamp(), 4e9) for fan in "ab")
+            await room.rejoin(second)
+            await room.join("a", "a")  # it hung in the outage, and its fan was given the ticket meanwhile
+            assert list((await room.positions("ab")).of) == [2, 1]
+            assert b'"position":1' in await hub.open(first).next()
+            assert list((await room.positions("ab")).of) == [1, 2]
+
+    asyncio.run(main())
+
+
 def test_the_stream_of_another_device_cannot_bring_a_place_back_and_ends(valkey: Valkey) -> None:
     async def main() -> None:
         async with hub_on(valkey) as (room, hub):
