@@ -18,7 +18,7 @@ from tests.bench import bots
 
 ROOT = Path(__file__).parent.parent
 RUNBOOKS = "docs/runbooks.md"
-NOT_RUN = (["init"], ["rehearse"], ["selftest"], ["target", "up"], ["init"], ["adapter", "check"])
+NOT_RUN = (["init"], ["rehearse"], ["capacity"], ["selftest"], ["target", "up"], ["init"], ["adapter", "check"])
 
 
 def shown_commands() -> list[str]:
