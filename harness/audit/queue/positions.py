@@ -153,8 +153,8 @@ def _told(evidence: Evidence, *, with_places: bool) -> tuple[_Told, Places | Non
     places = None
     if with_places:
         places = Places.of(
-            actors.dictionary, actor[order], epoch[order], value[order], t_s[order], sent_s[order], asked_s[order],
-            told=told[order], is_call=kinds["admitted"][order],
+            actors.dictionary, epochs.dictionary, actor[order], epoch[order], value[order], t_s[order], sent_s[order],
+            asked_s[order], told=told[order], is_call=kinds["admitted"][order],
         )  # fmt: skip
     kept = told[order]
     order, place, connection = order[kept], place[kept], connection[kept]

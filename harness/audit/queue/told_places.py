@@ -54,6 +54,7 @@ class Places:
     """
 
     actors: pa.Array
+    epochs: pa.Array
     actor: Ints
     epoch: Ints
     value: Ints
@@ -64,8 +65,8 @@ class Places:
 
     @classmethod
     def of(
-        cls, actors: pa.Array, actor: Ints, epoch: Ints, value: Ints, t_s: Floats, sent_s: Floats, asked_s: Floats,
-        *, told: Bools, is_call: Bools,
+        cls, actors: pa.Array, epochs: pa.Array, actor: Ints, epoch: Ints, value: Ints, t_s: Floats, sent_s: Floats,
+        asked_s: Floats, *, told: Bools, is_call: Bools,
     ) -> Places:  # fmt: skip
         """From everything that fans were told, by fan and time. `sent_s`, `asked_s`: NaN where it has none.
 
@@ -82,7 +83,9 @@ class Places:
         rows = np.flatnonzero((told & not_yet) | is_call)
         follows = np.concatenate((np.zeros(min(1, len(rows)), dtype=bool), np.diff(rows) == 1))
         follows &= np.concatenate((np.zeros(min(1, len(rows)), dtype=bool), np.diff(actor[rows]) == 0))
-        return cls(actors, actor[rows], epoch[rows], value[rows], t_from_s[rows], t_s[rows], is_call[rows], follows)
+        return cls(
+            actors, epochs, actor[rows], epoch[rows], value[rows], t_from_s[rows], t_s[rows], is_call[rows], follows
+        )
 
 
 class Truth:
@@ -101,7 +104,9 @@ class Truth:
         calls = Counter(places.actor[places.is_call].tolist())
         epoch_of = dict(zip(places.actor[places.is_call].tolist(), places.epoch[places.is_call].tolist(), strict=True))
         numbers = [
-            self._number_of[name].value.admission_no if calls[at] == 1 and name in self._number_of else None
+            self._number_of[name].value.admission_no
+            if calls[at] == 1 and name in self._number_of and self._is_of_call(name, epoch_of[at])
+            else None
             for at, name in enumerate(places.actors.to_pylist())
         ]
         none = np.array([math.nan if number is None else number for number in numbers], dtype=np.float64)
@@ -112,6 +117,14 @@ class Truth:
             & np.isfinite(self._number)
             & (called[places.actor] == places.epoch if len(called) else np.zeros(0, dtype=bool))
         )
+
+    def _is_of_call(self, fan: str, epoch: int) -> bool:
+        """Whether the fan came in with the number of that call: after a loss of the queue's data it is another one.
+
+        The reference system tells places of the epoch "E.N", where N counts the fans who were put in before others.
+        """
+        told = str(self._places.epochs[epoch].as_py())
+        return told.partition(".")[0] == self._number_of[fan].value.epoch.partition(".")[0]
 
     @property
     def compared(self) -> int:

@@ -190,15 +190,32 @@ def test_places_of_before_and_after_others_were_put_in_are_not_compared() -> Non
     assert positions(builder).violations_total == 0
 
 
+def test_who_was_called_in_before_a_loss_and_came_in_after_it_has_another_number() -> None:
+    """The queue lost its data between the call and the entry: the number is one of the new epoch."""
+    builder = line(40, lambda true, _: true)
+    before = positions(builder).chances
+    late = [row for row in builder.tables["operations"] if row["function"] == "enter"][-20:]
+    for number, row in enumerate(late, 1):
+        row["value"] = json.dumps({"admission_no": number, "epoch": "f"})
+    result = positions(builder)
+    assert (result.violations_total, result.chances < before) == (0, True)
+
+
 def test_epochs_are_looked_at_in_the_order_of_their_names() -> None:
     """Six epochs one after another, each of ten fans, named backwards; a fault lets an epoch begin."""
     builder = line(60, lambda true, number: 1 if number % 10 == 9 else true)
     faults = RunBuilder().faults
     lasting = msgspec.structs.replace(faults.faults[0], t_requested_s=0.0, t_healed_s=60.0)
     builder.faults = msgspec.structs.replace(faults, faults=(lasting,))
-    entered = [row for row in builder.tables["operations"] if row["function"] == "enter"]
-    for at, row in enumerate(entered):
-        row["value"] = json.dumps({"admission_no": at + 1, "epoch": "fedcba"[at // 10]})
+
+    def of(row: dict[str, object]) -> str:
+        return "fedcba"[int(str(row["actor"]).removeprefix("fan-")) // 10]
+
+    for row in builder.tables["operations"]:
+        value = json.loads(str(row["value"]))
+        row["value"] = json.dumps(value | {"epoch": of(row) if row["function"] == "enter" else f"{of(row)}.0"})
+    for event in builder.tables["events"]:
+        event["epoch"] = f"{of(event)}.0"
     wrong = positions(builder).violations
-    epochs = ["fedcba"[int(violation.history[0].actor.removeprefix("fan-")) // 10] for violation in wrong]
+    epochs = [of({"actor": violation.history[0].actor}) for violation in wrong]
     assert epochs == ["a", "b", "c", "d", "e", "f"]
