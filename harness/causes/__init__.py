@@ -6,7 +6,8 @@ stretch of the run stands out, the cause says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ from harness.errors import GatecrashError
 from harness.record.reader import Record
 from harness.record.verdict import Cause, Story, Verdict
 from harness.sli.measured import Observations
+
+T = TypeVar("T")
 
 
 class _Arrivals(msgspec.Struct, frozen=True):
@@ -42,15 +45,22 @@ def with_causes(record: Record, verdict: Verdict, seen: Observations | None = No
     `seen`: the record's tables, where the caller has already read them.
     """
     seen = seen or Observations(record)
+    untold: list[Cause] = []
+    causes = _told("causes", lambda: _causes(record, verdict, seen), untold)
+    hops = _told("hops", lambda: step_hops(record.table("spans")), untold)
+    stories = _told("stories", lambda: unlucky_stories(record, seen), untold)
+    return msgspec.structs.replace(verdict, causes=(*causes, *untold), hops=hops, stories=stories)
+
+
+def _told(what: str, tell: Callable[[], Iterable[T]], untold: list[Cause]) -> tuple[T, ...]:
+    """What `tell` tells; nothing, and a word in `untold`, when it breaks: that must not break the verdict."""
     try:
-        causes, hops = tuple(_causes(record, verdict, seen)), step_hops(record.table("spans"))
-        stories = tuple(unlucky_stories(record, seen))
+        return tuple(tell())
     except GatecrashError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever broke it, it must not break the verdict
-        causes, hops = (Cause(of="", sentence=f"causes could not be told: {type(error).__name__}: {error}"),), ()
-        stories = ()
-    return msgspec.structs.replace(verdict, causes=causes, hops=hops, stories=stories)
+    except Exception as error:  # noqa: BLE001 - whatever broke it
+        untold.append(Cause(of="", sentence=f"{what} could not be told: {type(error).__name__}: {error}"))
+        return ()
 
 
 def unlucky_stories(record: Record, seen: Observations) -> Iterator[Story]:

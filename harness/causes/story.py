@@ -34,7 +34,7 @@ class _Value(msgspec.Struct, frozen=True):
     seats: tuple[str, ...] = ()
     pool: str = ""
     quantity: int | None = None
-    free: int | None = None
+    free: int | dict[str, int | None] | None = None  # a table: of each section
     stale: bool = False
     state: str = ""
     amount_cents: int | None = None
@@ -124,8 +124,10 @@ def _what(function: str, value: _Value, ok: bool) -> str:
             number = f" as number {value.admission_no:,}" if value.admission_no is not None else ""
             return f"was let in{number}" if ok else "tried to go in"
         case Function.LOOK.value | Function.STOCK.value:
-            free = f": {value.free:,} free" if value.free is not None else ""
+            free = f": {value.free:,} free" if isinstance(value.free, int) else ""
             return f"looked what is left{free}{', marked stale' if value.stale else ''}"
+        case Function.COUNT.value:
+            return f"looked how many are left in each section{', marked stale' if value.stale else ''}"
         case Function.HOLD.value:
             return f"{'holds' if ok else 'asked for'} {goods}"
         case Function.RELEASE.value:

@@ -92,6 +92,13 @@ def test_the_invariants_of_orders_and_money_were_put_to_the_test(smoke: Rehearse
     assert chances["purchase_limit"] > 1
 
 
+def test_causes_hops_and_stories_could_be_told(smoke: Rehearsed) -> None:
+    verdict = rehearsals.verdict(smoke.run)
+    assert [cause.sentence for cause in verdict.causes if not cause.of] == []
+    assert verdict.hops
+    assert verdict.stories
+
+
 def test_every_artefact_is_there(smoke: Rehearsed) -> None:
     record = Record.open(smoke.run)
     assert record.run.complete

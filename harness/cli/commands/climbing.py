@@ -28,6 +28,8 @@ DEFAULT_RATES: Final = "10,20,40,80,160"
 _AFTER_S: Final = 12.0  # for the last fans to buy, once nobody comes any more
 _LET_IN: Final = 1.5
 """The reference system lets in so many times the fans who come: what waits is the shop, not the queue."""
+_TRACED: Final = 60
+"""About so many fans of each run are traced, so that the hops of a slow step are seen."""
 _RATES_MAX: Final = 20
 _FANS_MAX: Final = 1_000_000
 
@@ -129,15 +131,17 @@ def overrides_for(rate_per_s: float, lasting_s: float, *, own: bool) -> list[Ove
 
     `own`: on a platform of the user's own, which lets in as it does.
     """
+    fans = max(2, round(rate_per_s * lasting_s))
     values: dict[str, object] = {
         "faults": [],
         "duration_s": lasting_s + _AFTER_S,
-        "load.fans": max(2, round(rate_per_s * lasting_s)),
+        "load.fans": fans,
         "load.arrivals": {"shape": "ramp", "ramp_s": lasting_s},
     }
     if not own:
         values["on_sale.admission_rate_per_s"] = _LET_IN * rate_per_s
         values["on_sale.admission_burst"] = max(1, round(rate_per_s))
+        values["load.trace_ratio"] = min(1.0, _TRACED / fans)
     return [Override(key, value, f"capacity at {rate_per_s:g}/s") for key, value in values.items()]
 
 

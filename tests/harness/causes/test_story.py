@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.causes import phases, unlucky_stories
+from harness.causes import phases, unlucky_stories, with_causes
 from harness.causes.story import story, unlucky
 from harness.errors import InputError
 from harness.record.verdict import Story
@@ -12,6 +12,7 @@ from harness.sli.measured import Observations
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import empty
 from tests.harness.sli.test_recovery_gap import redis_down
+from tests.reports.verdicts import ready
 
 SEATS = {"seats": ["101-A-1", "101-A-2"]}
 
@@ -50,6 +51,24 @@ def test_every_step_is_told_with_wait_retry_seats_and_fault() -> None:
     ]
     assert found.lines[5].took_s == pytest.approx(3.5)  # from when it was first meant
     assert found.sum_up == "has a ticket, told 9.8 s after the first step"
+
+
+def test_counts_of_sections_are_a_step_as_any_other() -> None:
+    builder = told()
+    builder.operation(1, "count", "", {"free": {"101": 8, "102": None}, "stale": True}, 5.5, 5.6)
+    found = [line.what for line in of(builder, "fan-0001").lines if "each section" in line.what]
+    assert found == ["looked how many are left in each section, marked stale"]
+
+
+def test_what_cannot_be_told_takes_nothing_else_away() -> None:
+    builder = told()
+    builder.operation(1, "enter", "", {"seats": "many"}, 5.5, 5.6, "fail", "status")
+    record = builder.record()
+    judged = with_causes(record, ready(record))
+    [untold] = [cause.sentence for cause in judged.causes if not cause.of]
+    assert untold.startswith("stories could not be told: ")
+    assert judged.stories == ()
+    assert [cause for cause in judged.causes if cause.of] != []
 
 
 def test_a_retry_met_the_faults_between_its_own_begin_and_its_end() -> None:
