@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -33,8 +34,7 @@ def why_not(base: RunDocument, run: RunDocument) -> str:
     ]
     if changed:
         return f"the scenario has changed since: {_few(changed)}"
-    machine = [key for key in _MACHINE if _differs(base, run, key)]
-    if machine:
+    if machine := other_machine(base.versions, run.versions):
         return f"it ran on another class of machine ({_few(machine)})"
     versions = [
         key
@@ -42,6 +42,11 @@ def why_not(base: RunDocument, run: RunDocument) -> str:
         if key not in (*_MACHINE, _OF_SOURCES) and _differs(base, run, key)
     ]
     return f"other versions: {_few(versions)}" if versions else ""
+
+
+def other_machine(base: Mapping[str, str], run: Mapping[str, str]) -> list[str]:
+    """In what the classes of the two machines differ; each is told among the versions of a run."""
+    return [key for key in _MACHINE if base.get(key) != run.get(key)]
 
 
 def planted_bug(run: RunDocument) -> str:

@@ -13,8 +13,9 @@ from harness.input_file import NOT_JSON, read_input
 from harness.record.paths import RunPaths
 from harness.record.schema import RunDocument, Struct
 from harness.record.verdict import Verdict
-from harness.runs.comparable import why_not
+from harness.runs.comparable import other_machine, why_not
 from harness.runs.lessons import Lessons
+from harness.runs.staircase import ANSWER_FILE, Answer
 
 _BYTES_MAX: Final = 64 << 20
 _MOST: Final = 500
@@ -38,10 +39,12 @@ class Past(Struct, frozen=True):
     """The runs before one run, and what is known of their findings.
 
     `comparable`: those that it can be compared with, the last one last. `why_none`: why there is none, said of the last
-    run that would have been next; "" when there is one.
+    run that would have been next; "" when there is one. `capacity`: the newest answer of `gatecrash capacity` in the
+    same folder, for this platform as it is on this class of machine.
     """
 
     comparable: tuple[PastRun, ...] = ()
+    capacity: Answer | None = None
     why_none: str = "there is no earlier run beside it"
     lessons: Lessons = Lessons()
 
@@ -66,7 +69,23 @@ def past_runs(folder: Path) -> Iterator[PastRun]:
 
 
 def before(folder: Path, run: RunDocument) -> Past:
-    """The runs in the folder that were released before this one."""
+    """The runs in the folder that were released before this one, and the newest capacity that was measured there."""
+    return msgspec.structs.replace(_runs_before(folder, run), capacity=_capacity(folder, run))
+
+
+def _capacity(folder: Path, run: RunDocument) -> Answer | None:
+    """What cannot be read is passed over."""
+    for path in sorted(folder.glob(f"*/{ANSWER_FILE}"), reverse=True)[:_MOST]:
+        try:
+            found = msgspec.json.decode(read_input(path, _BYTES_MAX), type=Answer)
+        except (GatecrashError, *NOT_JSON):
+            continue
+        if found.stack == run.stack and not found.changes and not other_machine(found.versions, run.versions):
+            return found
+    return None
+
+
+def _runs_before(folder: Path, run: RunDocument) -> Past:
     earlier = [one for one in past_runs(folder) if run.t0 and one.began and one.began < run.t0]
     whys = [why_not(one.run, run) for one in earlier]
     comparable = tuple(one for one, why in zip(earlier, whys, strict=True) if not why)

@@ -8,13 +8,15 @@ about rates beyond the runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from harness.amounts import amount, amounts
-from harness.record.schema import Struct
+from harness.record.schema import RunDocument, Struct
 from harness.record.verdict import Decision, Figure, Status, Validity, Verdict
 
+ANSWER_FILE: Final = "capacity.json"
+ANSWER_SCHEMA: Final = "gatecrash.capacity/1"
 KEEPS_UP: Final = 0.9
 """Fans are let in as fast as they come when at least this share of the rate is reached."""
 SATURATED: Final = 0.85
@@ -97,6 +99,38 @@ class Staircase(Struct, frozen=True):
             yield f"At its limit then: {limits}." if limits else "What limits it is not in the record."
         if (doubtful := self.doubtful) is not None:
             yield f"The run at {_rate(doubtful)} says nothing about the platform: {doubtful.doubt}."
+
+
+class Answer(Struct, frozen=True):
+    """capacity.json: the staircase, and on what it was measured. `t0`: of its first run. `changes`: by --set."""
+
+    schema: str
+    scenario: str
+    stack: str
+    versions: dict[str, str]
+    t0: str
+    changes: tuple[str, ...]
+    steps: tuple[Step, ...]
+    said: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Staircase, first: RunDocument, changes: Iterable[str] = ()) -> Answer:
+        """The answer so far. `first`: the first run."""
+        return cls(
+            schema=ANSWER_SCHEMA,
+            scenario=first.scenario_name,
+            stack=first.stack,
+            versions=first.versions,
+            t0=first.t0 or "",
+            changes=tuple(changes),
+            steps=found.steps,
+            said=tuple(found.sentences()),
+        )
+
+    @property
+    def staircase(self) -> Staircase:
+        """The steps, to be asked."""
+        return Staircase(steps=self.steps)
 
 
 class Forecast(Struct, frozen=True):

@@ -11,6 +11,7 @@ from harness.record.verdict import Examination, Figure, Status, Validity, Verdic
 from harness.runs.change import Change, change
 from harness.runs.comparable import planted_bug
 from harness.runs.past import Past
+from harness.runs.staircase import Answer
 from reports import text
 from reports.view import words
 from reports.view.headline import Fact, FindingView
@@ -74,7 +75,7 @@ def page_one(
         invariants=_invariants(verdict),
         open_invariants=tuple(_open(verdict)),
         top=tuple(enumerate(findings[:_FINDINGS_MOST], start=1)),
-        capacity=tuple(_capacity(run, verdict, limits)),
+        capacity=tuple(_capacity(run, verdict, limits, past.capacity)),
         change=_change(verdict, past),
     )
 
@@ -173,7 +174,21 @@ def _open(verdict: Verdict) -> Iterator[OpenInvariant]:
             )
 
 
-def _capacity(run: RunDocument, verdict: Verdict, limits: LimitsSection) -> Iterator[Fact]:
+def _safe_rate(measured: Answer | None) -> Fact:
+    label = "Safe admission rate"
+    if measured is None:
+        note = "one run shows one rate: gatecrash capacity climbs several"
+        return Fact(label=label, value="not measured", note=note, tone="quiet")
+    carried, failed = measured.staircase.carried, measured.staircase.failed
+    day = f"measured on {measured.t0[:10]} with the scenario {measured.scenario}"
+    beyond = f"{text.number(failed.rate_per_s)}/s was not carried" if failed else "its limit was not reached"
+    if carried is None:
+        return Fact(label=label, value="none", note=f"{beyond}; {day}", tone="warn")
+    rate = text.quantity(carried.rate_per_s, "per_s")
+    return Fact(label=label, value=rate, note=f"{beyond}; {day}", tone="")
+
+
+def _capacity(run: RunDocument, verdict: Verdict, limits: LimitsSection, capacity: Answer | None) -> Iterator[Fact]:
     rate = next((sli for sli in verdict.slis if sli.name == _ADMISSION and sli.value is not None), None)
     if rate is not None:
         sale = run.scenario.get("on_sale")
@@ -187,12 +202,7 @@ def _capacity(run: RunDocument, verdict: Verdict, limits: LimitsSection) -> Iter
             if slow is None or slow.outside is None
             else f"{text.quantity(slow.outside, rate.unit)} apart from faults",
         )
-        yield Fact(
-            label="Safe admission rate",
-            value="not measured",
-            note="one run shows one rate: rehearse at several with --set on_sale.admission_rate_per_s=N",
-            tone="quiet",
-        )
+        yield _safe_rate(capacity)
     if top := next((signal for signal in limits.signals if signal.share != text.ABSENT), None):
         yield Fact(
             label="Nearest to its limit",

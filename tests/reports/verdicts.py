@@ -22,6 +22,7 @@ from harness.record.verdict import (
     Verdict,
     Violation,
 )
+from harness.runs.staircase import Step
 
 RUNBOOK = "Raise the pool of the booking process and rehearse again before the sale."
 
@@ -83,6 +84,15 @@ def bare(record: Record) -> Verdict:
         findings=(),
         versions={},
     )
+
+
+def step(rate_per_s: float, *, carried: bool) -> Step:
+    """A run of a staircase."""
+    why_not = () if carried else ("too slow",)
+    return Step(
+        rate_per_s=rate_per_s, run_id="", verdict=Decision.READY, let_in_per_s=rate_per_s, tickets_per_fan=2.0,
+        busiest="", why_not=why_not,
+    )  # fmt: skip
 
 
 _EVIDENCE = "hold p99 rose to 1.9 s for 2 s after T+10.2 s; 118 of 1,420 holds took longer than 800 ms."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as plain_json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -17,12 +16,13 @@ from harness.cli.loading import load_planned
 from harness.cli.options import DEFAULT_OUT, AllowHost, AsJson, Changes, Out, PlatformClass, Seed, StackName
 from harness.cli.platforms import require_fitting
 from harness.cli.verdicts import judge
-from harness.errors import EnvironmentProblem, ExitCode, InputError, NoVerdict
+from harness.errors import ExitCode, InputError, NoVerdict
 from harness.scenario.file import Override
 
 if TYPE_CHECKING:
+    from harness.record.schema import RunDocument
     from harness.record.verdict import Verdict
-    from harness.runs.staircase import Staircase
+    from harness.runs.staircase import Answer, Staircase
 
 DEFAULT_RATES: Final = "10,20,40,80,160"
 _AFTER_S: Final = 12.0  # for the last fans to buy, once nobody comes any more
@@ -79,13 +79,16 @@ def capacity(
     if (tickets is None) != (fans is None):
         raise InputError("a real sale has tickets and fans", key="--tickets", hint="give --tickets N and --fans N")
     planned = _rates(rates, lasting_s)
-    found = staircase.Staircase(steps=())
+    found, first = staircase.Staircase(steps=()), None
     folder = out / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-capacity"
     while (rate := staircase.next_rate(planned, found, refine)) is not None:
         say(f"capacity: {amount(rate, 'count')} fans per second for {lasting_s:g} s")
-        verdict = _run_at(rate, lasting_s, scenario, platform, stack, seed, changes or [], folder, allow_host or ())
+        run, verdict = _run_at(
+            rate, lasting_s, scenario, platform, stack, seed, changes or [], folder, allow_host or ()
+        )
         found = found.beside(staircase.step_of(rate, verdict))
-        _keep(folder, found)
+        first = first or run
+        _keep(folder, staircase.Answer.of(found, first, changes or ()))
     carried = found.carried
     told = None if carried is None or tickets is None or fans is None else staircase.forecast(carried, tickets, fans)
     if json:
@@ -107,8 +110,9 @@ def _run_at(
     changes: list[str],
     folder: Path,
     confirmed: list[str] | tuple[str, ...],
-) -> Verdict:
+) -> tuple[RunDocument, Verdict]:
     """One run, judged. Raises GatecrashError when it ended early."""
+    from harness.record.reader import Record
     from harness.scenario import load
     from harness.scenario.own_options import own_overrides
     from harness.swarm.joining.reach import reach_of
@@ -123,7 +127,8 @@ def _run_at(
     paths, ended = recorded(source, planned, folder, "", reach, confirmed, stack)
     if ended is not None:
         raise ended
-    return judge(paths.root)
+    verdict = judge(paths.root)
+    return Record.documents(paths).run, verdict
 
 
 def overrides_for(rate_per_s: float, lasting_s: float, *, own: bool) -> list[Override]:
@@ -158,17 +163,17 @@ def _rates(text: str, lasting_s: float) -> list[float]:
     return rates
 
 
-def _keep(folder: Path, found: Staircase) -> None:
-    """Write what is known so far, so that nothing is lost when a later run ends early."""
-    path = folder / "capacity.json"
-    document = msgspec.to_builtins(found) | {"said": [*found.sentences()]}
-    try:
-        path.write_text(plain_json.dumps(document, indent=2) + "\n")
-    except OSError as error:
-        raise EnvironmentProblem(f"{path} cannot be written: {error.strerror}") from error
+def _keep(folder: Path, answer: Answer) -> None:
+    """Write what is known so far, so that nothing is lost when a later run ends early. Raises EnvironmentProblem."""
+    from harness.record.writer import write_document
+    from harness.runs.staircase import ANSWER_FILE
+
+    write_document(folder / ANSWER_FILE, answer)
 
 
 def _show(found: Staircase, folder: Path) -> None:
+    from harness.runs.staircase import ANSWER_FILE
+
     header = ("fans per second", "let in", "verdict", "carried", "busiest", "why not", "run")
     rows = (
         (
@@ -185,7 +190,7 @@ def _show(found: Staircase, folder: Path) -> None:
     print_table(header, rows)
     for line in found.sentences():
         tell(line)
-    tell(f"kept in {folder / 'capacity.json'}")
+    tell(f"kept in {folder / ANSWER_FILE}")
 
 
 def _exit_code(found: Staircase) -> ExitCode:

@@ -50,6 +50,13 @@ KEY = "a" * 64
         ("plan --users 1000000000000000 --window 30", "should be less than or equal to 10000000"),
         ("plan --users 10 --window inf", "should be less than or equal to 1000000"),
         ("plan --users 10 --window nan", "Invalid value for '--window'"),
+        ("capacity --rates 10,fast", "--rates: '10,fast' is no list of rates"),
+        ("capacity --rates 10,nan", "--rates: '10,nan' cannot be climbed"),
+        ("capacity --rates 0", "--rates: '0' cannot be climbed"),
+        ("capacity --rates 10,inf", "--rates: '10,inf' cannot be climbed"),
+        ("capacity --lasting inf", "should be less than or equal to 3600"),
+        ("capacity --tickets 100", "--tickets: a real sale has tickets and fans"),
+        ("capacity --out {long}", "is too long for a path"),
         ("adapter check shop.py:Shop --stack http://a..b", "no name of a host that can be looked up"),
     ],
 )

@@ -18,7 +18,7 @@ from harness.record.verdict import (
     Validity,
     Verdict,
 )
-from harness.runs.staircase import Staircase, Step, forecast, next_rate, step_of
+from harness.runs.staircase import Staircase, forecast, next_rate, step_of
 from tests.builders import RunBuilder
 from tests.reports import verdicts
 
@@ -112,25 +112,19 @@ def test_a_run_that_cannot_be_used_says_nothing_of_the_platform(good: Verdict, c
     assert "says nothing about the platform" in " ".join(found.sentences())
 
 
-def run(rate_per_s: float, *, carried: bool) -> Step:
-    why_not = () if carried else ("too slow",)
-    return Step(rate_per_s=rate_per_s, run_id="", verdict=Decision.READY, let_in_per_s=rate_per_s,
-                tickets_per_fan=2.0, busiest="", why_not=why_not)  # fmt: skip
-
-
 def climbed(limit_per_s: float, rates: list[float], refinements: int) -> Staircase:
     """Every run that the staircase asks for, on a platform that carries rates up to the limit."""
     found = Staircase(steps=())
     while (rate := next_rate(rates, found, refinements)) is not None:
         assert rate not in {step.rate_per_s for step in found.steps}
-        found = found.beside(run(rate, carried=rate <= limit_per_s))
+        found = found.beside(verdicts.step(rate, carried=rate <= limit_per_s))
     return found
 
 
 def test_the_rates_are_climbed_until_one_is_not_carried_and_then_narrowed() -> None:
     found = climbed(50.0, [10.0, 20.0, 40.0, 80.0, 160.0], 2)
     assert [step.rate_per_s for step in found.steps] == [10.0, 20.0, 40.0, 48.0, 57.0, 80.0]
-    assert (found.carried, found.failed) == (run(48.0, carried=True), run(57.0, carried=False))
+    assert (found.carried, found.failed) == (verdicts.step(48.0, carried=True), verdicts.step(57.0, carried=False))
     assert (
         next(found.sentences())
         == "The platform carries 48 fans per second and does not carry 57 fans per second: too slow."
@@ -154,8 +148,10 @@ def test_below_the_lowest_rate_it_looks_too() -> None:
 
 
 def test_a_good_run_above_a_bad_one_carries_nothing() -> None:
-    found = Staircase(steps=(run(10.0, carried=True), run(20.0, carried=False), run(40.0, carried=True)))
-    assert (found.carried, found.failed) == (run(10.0, carried=True), run(20.0, carried=False))
+    found = Staircase(
+        steps=(verdicts.step(10.0, carried=True), verdicts.step(20.0, carried=False), verdicts.step(40.0, carried=True))
+    )
+    assert (found.carried, found.failed) == (verdicts.step(10.0, carried=True), verdicts.step(20.0, carried=False))
 
 
 @given(
@@ -174,13 +170,13 @@ def test_the_limit_lies_between_the_two_rates_and_the_runs_come_to_an_end(
 
 
 def test_a_sale_is_foretold_at_the_rate_that_was_let_in() -> None:
-    told = forecast(run(10.0, carried=True), tickets=18_000, fans=200_000)
+    told = forecast(verdicts.step(10.0, carried=True), tickets=18_000, fans=200_000)
     assert told is not None
     assert [*told.sentences()] == [
         "At 10/s 18,000 tickets are sold out after 15 min 0 s.",
         "About 191,000 of 200,000 fans are still in line then.",
     ]
-    left = forecast(run(10.0, carried=True), tickets=18_000, fans=3_000)
+    left = forecast(verdicts.step(10.0, carried=True), tickets=18_000, fans=3_000)
     assert left is not None
     assert [*left.sentences()] == ["At 10/s all 3,000 fans are in after 5 min 0 s, and tickets are left."]
 

@@ -10,6 +10,7 @@ from harness.record.reader import Record
 from harness.record.schema import SelfTestSummary
 from harness.record.verdict import Cause, Coverage, Examination, Figure, Hop, Status, StepHops, Verdict
 from harness.runs.past import Past, PastRun
+from harness.runs.staircase import ANSWER_SCHEMA, Answer
 from reports import html_page, markdown, view
 from reports.view import runbooks
 from reports.view.headline import Fact
@@ -118,6 +119,14 @@ def test_what_it_can_take_is_said_as_far_as_it_was_measured(record: Record) -> N
     told = facts(page(record, verdicts.ready(record)).page_one.capacity)
     assert told["Admitted"].startswith("27.4/s | the scenario asks for")
     assert told["Safe admission rate"].startswith("not measured | one run shows one rate")
+    answer = Answer(
+        schema=ANSWER_SCHEMA, scenario="capacity", stack="embedded", versions={}, t0="2026-11-23T10:00:00Z",
+        changes=(), steps=(verdicts.step(48.0, carried=True), verdicts.step(57.0, carried=False)), said=(),
+    )  # fmt: skip
+    measured = page(record, verdicts.ready(record), Past(capacity=answer)).page_one.capacity
+    assert facts(measured)["Safe admission rate"] == (
+        "48/s | 57/s was not carried; measured on 2026-11-23 with the scenario capacity"
+    )
     assert told["More users than these"].startswith("not extrapolated")
 
 
