@@ -53,7 +53,8 @@ def test_ctrl_c_in_the_middle_of_a_fault_heals_and_leaves_nothing(room: Path) ->
 
 def test_a_rehearsal_that_is_killed_leaves_no_fault_and_no_process(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATECRASH_STATE", str(room / "state"))
-    with rehearsing(room, "--set", "faults.0.length_s=8", "--users", "30") as (process, out, log):
+    long = ("--set", "duration_s=200", "--set", "faults.0.length_s=190")  # it is in force when the kill comes
+    with rehearsing(room, *long, "--users", "30") as (process, out, log):
         wait_until(lambda: "fault in force" in log.read_text(), within_s=BUSY_S, what="the fault")
         process.kill()
         process.wait(BUSY_S)
@@ -63,7 +64,8 @@ def test_a_rehearsal_that_is_killed_leaves_no_fault_and_no_process(room: Path, m
         lambda: rehearsals.processes_of(run, room / "tmp") == [], within_s=BUSY_S, what="the end of all processes"
     )
     log = run / "logs" / "reaper.log"  # written when all is healed and no journal is left
-    wait_until(lambda: "redis-down: enable the proxy redis" in log.read_text(), what="the reaper's word")
+    healed = "redis-down: enable the proxy redis"
+    wait_until(lambda: healed in log.read_text(), what=f"{healed!r} in {log.read_text()!r}")
 
 
 def _worker_pid(out: Path) -> int | None:
