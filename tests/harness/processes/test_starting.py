@@ -16,7 +16,8 @@ def ended(program: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_it_ends_the_command_with_one_line(name: str) -> None:
-    done = ended(f"end_at_once_when_stopped()\nos.kill(os.getpid(), signal.{name})\nprint('went on')")
+    hears = f"signal.signal(signal.{name}, signal.SIG_DFL)\nend_at_once_when_stopped()\n"  # also under nohup
+    done = ended(f"{hears}os.kill(os.getpid(), signal.{name})\nprint('went on')")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "gatecrash: interrupted\n")
 
 
