@@ -21,6 +21,8 @@ KEEPS_UP: Final = 0.9
 """Fans are let in as fast as they come when at least this share of the rate is reached."""
 SATURATED: Final = 0.85
 """A resource that was in use for this share of the busiest seconds is named as what limits."""
+MOST: Final = 0.5
+"""A hop in which a slow step spent this share of its time is named beside what is saturated."""
 NEAR: Final = 1.1
 """Rates that are nearer to each other than this factor are not told apart by another run."""
 _NOT_A_HOP: Final = "client and network"
@@ -30,7 +32,7 @@ class Step(Struct, frozen=True):
     """The run at one rate. `why_not`: why the rate is not carried; empty: it is.
 
     `doubt`: why the run says nothing about the platform; "" otherwise. `tickets_per_fan`: sold, by fans let in.
-    `limits`: the resources at their limit, or else the hop in which a slow step spent its time.
+    `limits`: the resources at their limit, and the hops in which slow steps spent their time.
     """
 
     rate_per_s: float
@@ -239,17 +241,18 @@ def _tickets_per_fan(verdict: Verdict) -> float | None:
 
 
 def _limits(verdict: Verdict, resources: Sequence[Figure]) -> Iterator[str]:
-    """Saturated resources; where there is none, where the steps with a missed objective spent their time."""
+    """Saturated resources, then where the steps with a missed objective spent most of their time.
+
+    Where no resource is saturated, the hop of the longest time is named even if it is less than `MOST` of it.
+    """
     full = [one for one in resources if (one.value or 0.0) >= SATURATED]
-    if full:
-        yield from map(_resource, full)
-        return
+    yield from map(_resource, full)
     slow = {
         sli.name.partition("_response_")[0] for sli in verdict.slis if sli.met is False and "_response_" in sli.name
     }
     for step in verdict.hops:
         hop = next((hop for hop in step.hops if hop.name != _NOT_A_HOP), None)
-        if step.step in slow and hop is not None:
+        if step.step in slow and hop is not None and (hop.share >= MOST or not full):
             yield f"{hop.name}, in which {step.step.replace('_', ' ')} spent {amount(hop.share, 'ratio')} of its time"
 
 

@@ -17,7 +17,7 @@ def test_a_slow_provider_is_named_as_what_limits(room: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "does not carry 5 fans per second" in done.stdout
-    assert "At its limit then: payments, in which pay spent " in done.stdout
+    assert "payments, in which pay spent " in done.stdout  # beside a machine that others keep busy, too
     [answer] = (room / "runs").glob("*-capacity/capacity.json")
     [step] = json.loads(answer.read_text())["steps"]
     assert (step["rate_per_s"], step["doubt"]) == (5.0, "")

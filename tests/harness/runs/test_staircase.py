@@ -84,6 +84,17 @@ def test_where_nothing_is_saturated_the_slow_steps_hop_is_the_limit(good: Verdic
     )
 
 
+@pytest.mark.parametrize(("share", "named"), [(0.9, 2), (0.4, 1)])
+def test_beside_a_saturated_resource_a_hop_is_named_that_has_most_of_the_time(
+    good: Verdict, share: float, named: int
+) -> None:
+    """As on a machine that others keep busy, where a slow provider is what limits."""
+    hop = Hop(name="payments", mean_ms=900.0 * share, share=share)
+    traced = StepHops(step="hold", traces=3, p50_ms=800.0, max_ms=900.0, hops=(hop,))
+    limits = step_of(10.0, replace(used(slow(good), 0.97), hops=(traced,))).limits
+    assert [limit.partition(",")[0] for limit in limits] == ["CPU of booking: 97 %", "payments"][:named]
+
+
 def test_what_the_record_does_not_show_is_not_guessed(good: Verdict) -> None:
     found = Staircase(steps=(step_of(10.0, slow(good)),))
     assert "What limits it is not in the record." in found.sentences()
