@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -16,13 +17,13 @@ from harness.cli.loading import load_planned
 from harness.cli.options import DEFAULT_OUT, AllowHost, AsJson, Changes, Out, PlatformClass, Seed, StackName
 from harness.cli.platforms import require_fitting
 from harness.cli.verdicts import judge
-from harness.errors import ExitCode, InputError, NoVerdict
+from harness.errors import InputError, NoVerdict
 from harness.scenario.file import Override
 
 if TYPE_CHECKING:
     from harness.record.schema import RunDocument
     from harness.record.verdict import Verdict
-    from harness.runs.staircase import Answer, Staircase
+    from harness.runs.staircase import Staircase
 
 DEFAULT_RATES: Final = "10,20,40,80,160"
 _AFTER_S: Final = 12.0  # for the last fans to buy, once nobody comes any more
@@ -74,56 +75,50 @@ def capacity(
     gatecrash capacity --rates 20,40,80 --tickets 18000 --fans 200000
     gatecrash capacity my-shop.yaml --platform my_shop.py:MyShop --stack http://127.0.0.1:8000
     """
+    from harness.record.writer import write_document
     from harness.runs import staircase
+    from harness.scenario import load
+    from harness.scenario.own_options import own_overrides
 
     if (tickets is None) != (fans is None):
         raise InputError("a real sale has tickets and fans", key="--tickets", hint="give --tickets N and --fans N")
     planned = _rates(rates, lasting_s)
+    given = own_overrides(scenario, platform, stack)
+    own = load(scenario, given).scenario.platform is not None
+    asked = [Override("seed", seed, f"--seed {seed}")] if seed is not None else []
+    asked += map(Override.parse, changes or [])
     found, first = staircase.Staircase(steps=()), None
     folder = out / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-capacity"
     while (rate := staircase.next_rate(planned, found, refine)) is not None:
         say(f"capacity: {amount(rate, 'count')} fans per second for {lasting_s:g} s")
-        run, verdict = _run_at(
-            rate, lasting_s, scenario, platform, stack, seed, changes or [], folder, allow_host or ()
-        )
+        overrides = [*given, *overrides_for(rate, lasting_s, own=own), *asked]
+        run, verdict = _judged(scenario, overrides, folder, stack, allow_host or ())
         found = found.beside(staircase.step_of(rate, verdict))
         first = first or run
-        _keep(folder, staircase.Answer.of(found, first, changes or ()))
+        write_document(folder / staircase.ANSWER_FILE, staircase.Answer.of(found, first, changes or ()))
     carried = found.carried
     told = None if carried is None or tickets is None or fans is None else staircase.forecast(carried, tickets, fans)
     if json:
         print_json(msgspec.to_builtins(found) | {"said": [*found.sentences()], "forecast": msgspec.to_builtins(told)})
     else:
-        _show(found, folder)
+        _show(found)
+        tell(f"kept in {folder / staircase.ANSWER_FILE}")
         for line in told.sentences() if told else ():
             tell(line)
-    raise typer.Exit(_exit_code(found))
+    if all(step.doubt for step in found.steps):
+        raise NoVerdict(f"no run can be used: {found.steps[0].doubt}")
 
 
-def _run_at(
-    rate_per_s: float,
-    lasting_s: float,
-    scenario: str,
-    platform: str,
-    stack: str,
-    seed: int | None,
-    changes: list[str],
-    folder: Path,
-    confirmed: list[str] | tuple[str, ...],
+def _judged(
+    scenario: str, overrides: Sequence[Override], folder: Path, stack: str, confirmed: Sequence[str]
 ) -> tuple[RunDocument, Verdict]:
     """One run, judged. Raises GatecrashError when it ended early."""
     from harness.record.reader import Record
-    from harness.scenario import load
-    from harness.scenario.own_options import own_overrides
     from harness.swarm.joining.reach import reach_of
 
-    given = own_overrides(scenario, platform, stack, "")
-    own = load(scenario, given).scenario.platform is not None
-    given += overrides_for(rate_per_s, lasting_s, own=own)
-    given += [Override("seed", seed, f"--seed {seed}")] if seed is not None else []
-    source, planned = load_planned(scenario, [*given, *map(Override.parse, changes)])
-    require_fitting(source, stack, plant_bug="", paired=False)
-    reach = reach_of("127.0.0.1", 0, web=False, stack="own" if own else stack)
+    source, planned = load_planned(scenario, overrides)
+    require_fitting(source, stack)
+    reach = reach_of("127.0.0.1", 0, web=False)
     paths, ended = recorded(source, planned, folder, "", reach, confirmed, stack)
     if ended is not None:
         raise ended
@@ -163,17 +158,7 @@ def _rates(text: str, lasting_s: float) -> list[float]:
     return rates
 
 
-def _keep(folder: Path, answer: Answer) -> None:
-    """Write what is known so far, so that nothing is lost when a later run ends early. Raises EnvironmentProblem."""
-    from harness.record.writer import write_document
-    from harness.runs.staircase import ANSWER_FILE
-
-    write_document(folder / ANSWER_FILE, answer)
-
-
-def _show(found: Staircase, folder: Path) -> None:
-    from harness.runs.staircase import ANSWER_FILE
-
+def _show(found: Staircase) -> None:
     header = ("fans per second", "let in", "verdict", "carried", "busiest", "why not", "run")
     rows = (
         (
@@ -190,11 +175,3 @@ def _show(found: Staircase, folder: Path) -> None:
     print_table(header, rows)
     for line in found.sentences():
         tell(line)
-    tell(f"kept in {folder / ANSWER_FILE}")
-
-
-def _exit_code(found: Staircase) -> ExitCode:
-    """Raises NoVerdict when no run says anything about the platform."""
-    if all(step.doubt for step in found.steps):
-        raise NoVerdict(f"no run can be used: {found.steps[0].doubt}")
-    return ExitCode.READY

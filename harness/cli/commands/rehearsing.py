@@ -31,7 +31,7 @@ from harness.cli.options import (
 )
 from harness.cli.platforms import DEFAULT_STACK, file_versions, require_fitting, require_ready
 from harness.cli.verdicts import conclude
-from harness.errors import ExitCode, GatecrashError, InputError, Interrupted
+from harness.errors import GatecrashError, InputError, Interrupted
 from harness.scenario.file import Override
 
 STEADY_S: Final = 6.0
@@ -130,18 +130,10 @@ def rehearse(
     source, experiments = load_planned(scenario, overrides)
     if paired:
         require_pairable(source.scenario, remote_workers)
-    code = _rehearse(
-        source,
-        experiments,
-        out,
-        plant_bug,
-        reach_of(listen, remote_workers, web=web, stack="own" if source.scenario.platform else stack or DEFAULT_STACK),
-        allow_host or (),
-        stack,
-        paired=paired,
-        json=json,
-    )
-    raise typer.Exit(code)
+    raised = "own" if source.scenario.platform else stack or DEFAULT_STACK
+    reach = reach_of(listen, remote_workers, web=web, stack=raised)
+    paths, ended = recorded(source, experiments, out, plant_bug, reach, allow_host or (), stack, paired=paired)
+    raise typer.Exit(conclude(paths, ended, json=json))
 
 
 @app.command(short_help="One experiment under a small steady load.")
@@ -179,8 +171,8 @@ def drill(
     if paired:
         require_pairable(source.scenario)
     reach = reach_of("127.0.0.1", 0, web=False)
-    code = _rehearse(source, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired, json=json)
-    raise typer.Exit(code)
+    paths, ended = recorded(source, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired)
+    raise typer.Exit(conclude(paths, ended, json=json))
 
 
 def _overrides(
@@ -217,27 +209,6 @@ def _random_faults(name: str, overrides: Sequence[Override], count: int, stack: 
     return Override("faults", msgspec.to_builtins(drawn), f"--random-faults {count}")
 
 
-def _rehearse(
-    source: ScenarioFile,
-    experiments: Sequence[Planned],
-    out: Path,
-    plant_bug: str,
-    reach: Reach,
-    confirmed: Sequence[str] = (),
-    stack: str = "",
-    *,
-    paired: bool = False,
-    json: bool = False,
-) -> ExitCode:
-    """Carry out the rehearsal, or both halves of a paired one, and judge it; returns the exit code of the command.
-
-    A run that ends early is judged by what was recorded, and the command ends with the exit code of the error that
-    ended it.
-    """
-    paths, ended = recorded(source, experiments, out, plant_bug, reach, confirmed, stack, paired=paired)
-    return conclude(paths, ended, json=json)
-
-
 def recorded(
     source: ScenarioFile,
     experiments: Sequence[Planned],
@@ -251,7 +222,8 @@ def recorded(
 ) -> tuple[RunPaths, GatecrashError | None]:
     """Carry out the rehearsal, or both halves of a paired one: its record, and the error that ended it early.
 
-    Raises that error where nobody was released, for then there is nothing to judge.
+    A run that ended early is judged by what was recorded. Raises the error where nobody was released, for then there is
+    nothing to judge.
     """
     from datetime import UTC, datetime
 
