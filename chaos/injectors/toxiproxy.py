@@ -25,7 +25,6 @@ from harness.record.fetch import call
 
 T = TypeVar("T")
 _WITHIN_S: Final = 5.0
-_BYTES_MAX: Final = 64 << 20
 _RESET_LASTS_S: Final = 1.0
 RESET_TOXIC: Final = "gatecrash_drop"
 
@@ -88,10 +87,10 @@ class _Endpoint:
         """One call. Raises ToxiproxyProblem unless the answer is a success."""
         url = self.url + path
         try:
-            answer = call(method, url, body, within_s=self._within_s, bytes_max=_BYTES_MAX)
+            answer = call(method, url, body, within_s=self._within_s)
         except (OSError, ValueError) as error:
             raise ToxiproxyProblem(f"the fault proxy at {self.url} does not answer: {error}") from error
-        if not 200 <= answer.status < 300:
+        if not answer.succeeded:
             said = answer.body.decode("utf-8", "replace").strip()[:300]
             text = f"{method} {path} was refused with {answer.status}: {said}"
             raise ToxiproxyProblem(text, status=answer.status)

@@ -125,9 +125,7 @@ class _Shared(Generic[T]):
 
     def __get__(self, part: Evidence, owner: type | None = None) -> T:
         whole = part.whole or part
-        if self._name not in whole.__dict__:
-            whole.__dict__[self._name] = self._make(whole)
-        return cast("T", whole.__dict__[self._name])
+        return whole.once(self._name, lambda: self._make(whole))
 
 
 @dataclass(frozen=True)

@@ -61,10 +61,6 @@ def refused_for_cause(evidence: Evidence) -> Tally:
     return tally
 
 
-def _chance(tally: Tally, count: int = 1) -> None:
-    tally.chances = (tally.chances or 0) + count
-
-
 class _Had:
     """What the identities of some refused requests had, or may have had."""
 
@@ -83,7 +79,8 @@ class _Had:
                     (one.hold.t_invoke_s, _OPEN_S, one.hold.key, ticket) for ticket in tickets
                 )
         self._told_s: dict[tuple[str, str], float] = {}
-        for sale in sales(evidence):
+        limited = evidence.rules is not None and evidence.rules.order_limit > 0
+        for sale in sales(evidence) if limited else ():  # else nobody asks what is in no order to come
             if sale.told.identity in identities:
                 for seat in sale.seats:
                     known_s = self._told_s.get((sale.told.identity, seat), _OPEN_S)
@@ -121,7 +118,7 @@ def _over_limit(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> No
         return
     had = _Had(evidence, claims, {one.identity for one in refused})
     for one in refused:
-        _chance(tally)
+        tally.chance()
         theirs, asks = had.tickets(one), len(one.value.seats)
         most = len(theirs) + nameless
         in_order = asks + sum(not had.bought(one, ticket) for _, ticket in theirs)
@@ -141,7 +138,7 @@ def _taken(evidence: Evidence, first_s: dict[str, float], tally: Tally) -> None:
         for seat in one.value.seats:
             tries[seat].append(one)
     on_sale = {seat for seat, state in evidence.seats if state == "free"}
-    on_sale |= {seat for taking in evidence.takings.ok for seat in taking.value.seats}
+    on_sale |= set(evidence.takings.ok.names_in("seats").to_pylist())
     on_sale -= {seat for order in evidence.baseline_orders.values() for seat in order.seats}
     for one in refused:
         if (
@@ -151,7 +148,7 @@ def _taken(evidence: Evidence, first_s: dict[str, float], tally: Tally) -> None:
             or one.t_end_s > evidence.duration_s
         ):
             continue
-        _chance(tally)
+        tally.chance()
         until_s = one.t_end_s + evidence.clock_margin_s
         if any(
             seat not in on_sale
@@ -183,7 +180,7 @@ def _sold_out(evidence: Evidence, first_s: dict[str, float], tally: Tally) -> No
     left_s = _left_until_s(evidence, first_s) if told.num_rows else {}
     if not left_s:
         return
-    _chance(tally, told.num_rows)
+    tally.chance(told.num_rows)
     last = max(left_s, key=lambda name: left_s[name])
     t_s, actors = told["t_s"].to_numpy(), told["actor"]
     wrong = np.flatnonzero(t_s + evidence.clock_margin_s < left_s[last])
@@ -201,7 +198,7 @@ def _left_until_s(evidence: Evidence, first_s: dict[str, float]) -> dict[str, fl
 
     Seats that were granted or bought later, and what is free at rest though nobody gave it back.
     """
-    left_s = {f"seat {seat}": first_s[seat] for one in evidence.takings.ok for seat in one.value.seats}
+    left_s = {f"seat {seat}": first_s[seat] for seat in evidence.takings.ok.names_in("seats").to_pylist()}
     if evidence.on_sale is not None or not evidence.unrest:
         before = {seat for order in evidence.baseline_orders.values() for seat in order.seats}
         free = (seat for seat, state in evidence.seats if state == "free" and seat not in before)
@@ -219,7 +216,7 @@ def _declined(evidence: Evidence, tally: Tally) -> None:
         order = evidence.order_of("", word.key)
         if word.state != _DECLINED or (order and order.state != _DECLINED):
             continue  # an order that is something else contradicts what the fan was told: `no_lost_booking`
-        _chance(tally)
+        tally.chance()
         if order is None or order.order_id not in known:
             summary = f"{word.operation.actor} was told that the card was declined, which the provider never did"
             tally.violated(summary, word.moment())

@@ -70,6 +70,10 @@ class Tally:
     violations_total: int = 0
     violations: list[Violation] = field(default_factory=list)
 
+    def chance(self, count: int = 1) -> None:
+        """Count chances, beside those that were counted before; then what was only looked at is none."""
+        self.chances = (self.chances or 0) + count
+
     def violated(self, summary: str, *moments: Moment) -> None:
         """Count a violation and keep it if it is among the first."""
         self.violations_total += 1

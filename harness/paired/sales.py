@@ -9,6 +9,7 @@ import numpy as np
 from harness.paired.rows import Halves
 from harness.record.verdict import PairedSales
 from harness.sli.measured import Floats, Observations
+from harness.sli.measures import buyers
 from harness.sli.resampling import Contrast, contrast
 from harness.sli.samples import Samples
 
@@ -18,13 +19,8 @@ GRID_S: Final = 0.5
 def told_s(seen: Observations) -> dict[str, float]:
     """Fan → when the fan was first told that an order is confirmed; infinite: it is confirmed, and never was told."""
     history = seen.history
-    told: dict[str, float] = {}
-    for actor, t_s in [
-        *((pay.actor, pay.t_end_s) for pay in history.pays if pay.ok and pay.value.state == "confirmed"),
-        *((look.actor, look.t_end_s) for look in history.lookups if look.ok and look.value.state == "confirmed"),
-    ]:
-        told[actor] = min(t_s, told.get(actor, np.inf))
-    fans = {join.actor for join in history.joins}
+    told = dict(buyers.told_s(history))
+    fans = set(history.joins.actors.to_pylist())
     for order in history.orders.values():
         if order.state == "confirmed" and order.fan in fans:
             told.setdefault(order.fan, np.inf)
@@ -37,7 +33,8 @@ def sales(halves: Halves, duration_s: float) -> PairedSales | None:
     Lost: how many fewer fans bought in the end. Late: how many more the treatment was behind at its worst instant than
     in the end.
     """
-    fans = sorted({join.actor for half in (halves.control, halves.treatment) for join in half.history.joins})
+    joins = [half.history.joins for half in (halves.control, halves.treatment)]
+    fans = sorted({actor for each in joins for actor in each.actors.to_pylist()})
     if not fans:
         return None
     control, treatment = told_s(halves.control), told_s(halves.treatment)

@@ -60,7 +60,7 @@ def _agreed(evidence: Evidence) -> Agreed:
     of_pay = np.where(_equal(pays.column("order_id"), pa.scalar("")), by_key, by_id)
     of_look = exported.by_id(looks.keys)
     pays_agree = exported.agree(pays, of_pay) & (of_pay == by_key) & pc.is_null(pays.column("bought")).to_numpy(False)
-    pays_agree &= np.asarray(pc.equal(pays.rows["outcome"].cast(pa.string()), Outcome.OK.value))
+    pays_agree &= pays.outcomes(Outcome.OK)
     looks_agree = exported.agree(looks, of_look) & ~looks.column("stale").to_numpy(False)
     seats_told = sum(
         int(pc.list_value_length(one.column("seats")).to_numpy()[agree].sum())

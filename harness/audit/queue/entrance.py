@@ -27,7 +27,7 @@ def check_entrance(evidence: Evidence, tally: Tally) -> None:
     for enter in evidence.enters:
         fan = enter.actor
         if fan not in evidence.showed_forged and (enter.ok or enter.error in _NOT_IN):
-            tally.chances = (tally.chances or 0) + 1
+            tally.chance()
             problem = _untrue(evidence, enter, tried_s, called_s.get(fan), joined_s.get(fan))
             if problem and not (enter.error == "used" and shared.went_to_another(enter)):
                 told = during(enter, f"{fan} asked to come in and was told: {enter.error}")

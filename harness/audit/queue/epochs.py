@@ -6,7 +6,6 @@ platform that names one whenever it likes, or to each fan another, would never b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -69,8 +68,7 @@ def _undisturbed(evidence: Evidence, epochs: Ints, t_s: Floats) -> Iterator[Ints
 
 def _disturbances(evidence: Evidence) -> Iterator[tuple[float, float]]:
     for fault in evidence.record.faults.faults:
-        end_s = fault.t_heal_requested_s if fault.t_healed_s is None else fault.t_healed_s
-        if fault.t_requested_s is not None:
-            yield fault.t_requested_s - _SOON_S, (math.inf if end_s is None else end_s) + BEGUN_WITHIN_S
+        start_s, end_s = fault.may_be_in_force_s
+        yield start_s - _SOON_S, end_s + BEGUN_WITHIN_S
     parked = evidence.joins.where(evidence.joins.column("parked"))
     yield from zip(parked.t_invoke_s.tolist(), (parked.t_end_s + BEGUN_WITHIN_S).tolist(), strict=True)

@@ -70,7 +70,7 @@ def queue_order(evidence: Evidence) -> Tally:
         tally.note = f"{drawn} of {len(places)} were in the draw, which is recomputed from its seed"
     for group in epochs:
         others = _drawn_first(group, draw, tally) if draw else group
-        tally.chances = (tally.chances or 0) + comparable_pairs(others, evidence.clock_margin_s)
+        tally.chance(comparable_pairs(others, evidence.clock_margin_s))
         _first_come(others, tally)
     doubt_numbers(evidence, tally)
     return tally
@@ -84,7 +84,7 @@ def _as_told(epochs: Sequence[Sequence[AdmittedPlace]], tally: Tally) -> None:
     for group in epochs:
         more, compared = overtaken(group, told, evidence.clock_margin_s)
         found += more
-        tally.chances = (tally.chances or 0) + compared
+        tally.chance(compared)
     if not tally.chances:
         tally.hidden = f"{NO_DRAW}; nor were fans told places that can be compared"
         return
@@ -120,7 +120,7 @@ def _drawn_first(places: Sequence[AdmittedPlace], draw: PublishedDraw, tally: Ta
     """Those who were in the draw against each other and against the others; returns the others."""
     drawn = sorted((p for p in places if draw.has(p.actor)), key=lambda p: draw.number_of(p.actor))
     others = [place for place in places if not draw.has(place.actor)]
-    tally.chances = (tally.chances or 0) + len(drawn) * (len(drawn) - 1) // 2 + len(drawn) * len(others)
+    tally.chance(len(drawn) * (len(drawn) - 1) // 2 + len(drawn) * len(others))
     latest: AdmittedPlace | None = None
     for place in (*drawn, *others):
         if latest and latest.admission_no > place.admission_no:

@@ -91,7 +91,7 @@ def place_kept(evidence: Evidence) -> Tally:
     for group in by_epoch(places, tally):
         found, chances = _numbered_later(group, standings, losses, evidence.clock_margin_s)
         overtaken += found
-        tally.chances = (tally.chances or 0) + chances
+        tally.chance(chances)
     overtaken += _never_numbered(evidence, claims, places, standings, losses)
     overtaken.sort(key=lambda one: -one.width_s)
     for one in overtaken[:VIOLATIONS_KEPT]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
+from harness.audit.operations import JoinValue, Operations
 from harness.audit.queue.epochs import not_common
 from harness.audit.queue.places import not_comparable
 from harness.audit.queue.told_places import Places, Truth
@@ -83,7 +84,7 @@ def _is_compared(evidence: Evidence) -> bool:
 def _compare(evidence: Evidence, on_sale: OnSale, places: Places, tally: Tally) -> None:
     """Reports each fan whose admission contradicts the place that they were told, once for each fan."""
     truth = Truth(evidence, on_sale, places)
-    tally.chances = (tally.chances or 0) + truth.compared
+    tally.chance(truth.compared)
     blamed: set[int] = set()
     for wrong in truth.wrong():
         actor = int(places.actor[wrong.at])
@@ -138,14 +139,14 @@ class _Told:
 
 def _told(evidence: Evidence, *, with_places: bool) -> tuple[_Told, Places | None]:
     kinds_read = (*_KINDS, *_BETWEEN) if with_places else _KINDS
-    rows = pa.concat_tables([evidence.events("positions", kinds_read, _COLUMNS), _from_joins(evidence)])
-    joins = len(evidence.joins.ok)
+    joins = evidence.joins.ok
+    rows = pa.concat_tables([evidence.events("positions", kinds_read, _COLUMNS), _from_joins(joins)])
     actors, epochs = _coded(rows["actor"]), _coded(rows["epoch"])
     kinds = {kind: pc.equal(rows["event"], kind).to_numpy() for kind in _KINDS}
     told = kinds["position"] & pc.is_valid(rows["value"]).to_numpy()
     t_s, value = rows["t_s"].to_numpy(), pc.fill_null(rows["value"], 0).to_numpy()
     sent_s = pc.fill_null(rows["t_sent_s"], float("nan")).to_numpy() if with_places else np.zeros(0)
-    asked_s = np.concatenate((np.full(rows.num_rows - joins, np.nan), _invoked_s(evidence)))
+    asked_s = np.concatenate((np.full(rows.num_rows - len(joins), np.nan), joins.t_invoke_s))
     del rows
     actor, epoch = actors.indices.to_numpy(), epochs.indices.to_numpy()
     order = np.lexsort((t_s, actor))  # stable: what came at one instant stays in its order
@@ -173,14 +174,8 @@ def _told(evidence: Evidence, *, with_places: bool) -> tuple[_Told, Places | Non
     return found, places
 
 
-def _invoked_s(evidence: Evidence) -> npt.NDArray[np.float64]:
-    invoked: npt.NDArray[np.float64] = evidence.joins.ok.rows["t_invoke_s"].to_numpy()
-    return invoked
-
-
-def _from_joins(evidence: Evidence) -> pa.Table:
+def _from_joins(joins: Operations[JoinValue]) -> pa.Table:
     """The places that joins were answered with, as if they were events."""
-    joins = evidence.joins.ok
     columns = {
         "actor": joins.actors,
         "event": pa.repeat("position", len(joins)),

@@ -52,7 +52,7 @@ def check_counts(evidence: Evidence, tally: Tally, taken: TakenSeats, map_late_m
         left = places.count_of(of_seats[untouched])
         numbers = np.array([clamped(shown.get(section, 0)) for section in sections], dtype=np.int64)
         is_shown = np.array([section in shown for section in sections], dtype=bool)
-        tally.chances = (tally.chances or 0) + int(np.count_nonzero(is_shown & (gone > 0)))
+        tally.chance(int(np.count_nonzero(is_shown & (gone > 0))))
         wrong = is_shown & (sizes > 0) & ((numbers > sizes - gone) | (numbers < left))
         for at in np.flatnonzero(wrong).tolist():
             if sections[at] not in told:

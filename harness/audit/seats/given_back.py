@@ -42,7 +42,7 @@ def counts_no_longer(evidence: Evidence, claims: list[SeatClaim], tally: Tally) 
             asks = len(one.value.seats)
             if len(left) + asks <= limit < len(had) + asks:
                 if one.ok:
-                    tally.chances = (tally.chances or 0) + 1
+                    tally.chance()
                 elif len(kept) + asks > limit:  # else it had so few left that no release is needed to see it
                     _report(one, len(left), limit, tally)
             if one.ok:
@@ -74,8 +74,9 @@ def _may_have(claim: SeatClaim, one: Operation[SeatsValue], evidence: Evidence) 
 
 def _is_back(claim: SeatClaim, one: Operation[SeatsValue], back_s: dict[str, float], evidence: Evidence) -> bool:
     released_s = back_s.get(claim.hold.key, _OPEN_S) if claim.hold is not None else _OPEN_S
-    lost = evidence.unrest or evidence.faults_between(released_s - RECOVERY_S, one.t_end_s)
-    return released_s < one.t_invoke_s and not lost
+    if released_s >= one.t_invoke_s:
+        return False
+    return not (evidence.unrest or evidence.faults_between(released_s - RECOVERY_S, one.t_end_s))
 
 
 def _report(one: Operation[SeatsValue], left: int, limit: int, tally: Tally) -> None:

@@ -126,7 +126,7 @@ def _claims(evidence: Evidence, late_max_s: float) -> Iterator[SeatClaim]:
         until_s = buy.t_end_s + late_max_s if buy.error in _UNDONE else _OPEN_S
         for seat in buy.value.seats if buy.error not in REFUSED else ():
             yield SeatClaim(seat, buy.t_invoke_s, until_s, buy)
-    keys = {pay.key for pay in evidence.pays}
+    keys = set(evidence.pays.keys.to_pylist())
     for order in evidence.orders.values():
         if order.idempotency_key not in keys:
             for seat in order.seats:
@@ -156,10 +156,10 @@ class _Due:
     ) -> None:
         self._late_max_s = late_max_s
         self._windows = sorted(
-            (start_s, (_OPEN_S if end_s is None else end_s) + RECOVERY_S)
+            (start_s, end_s + RECOVERY_S)
             for fault in faults
-            for start_s, end_s in [(fault.t_requested_s, fault.t_healed_s or fault.t_heal_requested_s)]
-            if start_s is not None and fault.component not in beside
+            if fault.component not in beside
+            for start_s, end_s in [fault.may_be_in_force_s]
         )
         self._still = still
 

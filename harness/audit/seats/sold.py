@@ -38,7 +38,7 @@ def _judge(asked: Operation[SeatsValue], seat: str, sale: Sale | None, tally: Ta
     tally.checked += 1
     if sale is None or asked.t_invoke_s <= sale.told.t_end_s + tally.evidence.clock_margin_s:
         return
-    tally.chances = (tally.chances or 0) + 1
+    tally.chance()
     if asked.ok and asked.key != sale.hold_id:
         late_s = asked.t_invoke_s - sale.told.t_end_s
         summary = (

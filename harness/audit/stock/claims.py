@@ -104,7 +104,9 @@ def untouched_until_s(evidence: Evidence) -> dict[str, float]:
     paid for. What was added to the pool meanwhile may have been added at the very end.
     """
     found: dict[str, float] = {}
-    bought, paid = bought_with(evidence), {pay.key for pay in evidence.pays}
+    if not evidence.stock_at_rest:
+        return found
+    bought, paid = bought_with(evidence), set(evidence.pays.keys.to_pylist())
     wanted = sorted(asked(evidence), key=lambda one: one.hold.t_invoke_s)
     others = [*evidence.baseline_orders.values()]
     others += [one for one in evidence.orders.values() if one.idempotency_key not in paid and one.state not in LIVE]

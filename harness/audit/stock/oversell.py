@@ -53,7 +53,7 @@ def no_oversell(evidence: Evidence) -> Tally:
         of_pool = [basket for basket in held if pool in (ALL, basket.pool)]
         if not _sold_too_many(pool, left, declared, sold, of_pool, tally):
             _held_too_many(pool, left, declared, of_pool, tally)
-        tally.chances = (tally.chances or 0) + _chances([one for one in wanted if pool in (ALL, one.pool)], left)
+        tally.chance(_chances([one for one in wanted if pool in (ALL, one.pool)], left))
     return tally
 
 

@@ -135,6 +135,10 @@ def _left_empty(seen: Observations) -> set[str]:
 
 def told_s(history: Evidence) -> dict[str, float]:
     """Actor → when they were first told that an order of theirs is confirmed."""
+    return history.once("told_s", lambda: _told_s(history))
+
+
+def _told_s(history: Evidence) -> dict[str, float]:
     found: dict[str, float] = {}
     for answers in (history.pays.ok, history.lookups.ok):
         confirmed = answers.where(pc.equal(answers.column("state"), "confirmed"))

@@ -50,8 +50,8 @@ def asked(seen: Observations) -> tuple[Asked, ...]:
 def _asked(seen: Observations) -> Iterator[Asked]:
     maps = _maps_asked_s(seen)
     holds = seen.history.holds
-    grants = _grants(seen, holds.failed_with(_CONFLICT))
-    refused = iter(holds.where(holds.ended_with(_CONFLICT)))
+    conflicts = holds.failed_with(_CONFLICT)
+    grants, refused = _grants(seen, conflicts), iter(conflicts)
     columns = (holds.actors, holds.t_invoke_s, holds.outcomes(Outcome.OK), holds.ended_with(_CONFLICT))
     for actor, t_s, ok, conflicted in zip(*(column.tolist() for column in columns), strict=True):
         hold = next(refused) if conflicted else None
@@ -83,8 +83,7 @@ def _by_actor(asked: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
 def _grants(seen: Observations, refused: Operations[SeatsValue]) -> dict[str, list[Operation[SeatsValue]]]:
     """Seat → its holds that were granted or may have been, of the seats that were refused. Those of bots and probes
     too, because they compete."""
-    wanted = pc.unique(pc.list_flatten(refused.column("seats")))
-    grants: dict[str, list[Operation[SeatsValue]]] = {seat: [] for seat in wanted.to_pylist()}
+    grants: dict[str, list[Operation[SeatsValue]]] = {seat: [] for seat in refused.names_in("seats").to_pylist()}
     holds = seen.everything.holds
     granted = holds.where(~holds.outcomes(Outcome.FAIL)) if grants else ()
     for hold in granted:

@@ -132,10 +132,14 @@ def test_a_hold_that_may_have_been_granted_explains_a_refusal(error: str) -> Non
     assert refused(builder).status is Status.HELD
 
 
+def bought_before(builder: RunBuilder, fan: str, order_id: str = "old", seat: str = "9-9-9") -> None:
+    row = {"order_id": order_id, "fan": fan, "seat": seat, "state": "confirmed", "amount_cents": 1}
+    builder.tables["baseline_orders"].append(row | {"idempotency_key": order_id})
+
+
 def test_tickets_of_before_may_count_for_the_limit() -> None:
     builder = sale()
-    row = {"order_id": "old", "fan": "fan-0002", "seat": "9-9-9", "state": "confirmed", "amount_cents": 1}
-    builder.tables["baseline_orders"].append(row | {"idempotency_key": "x"})
+    bought_before(builder, "fan-0002")
     hold(builder, 2, 2.0, SEATS, "limit")
     assert refused(builder).status is not Status.VIOLATED
 
@@ -297,8 +301,7 @@ def test_tickets_without_seats_count_for_the_limit_too() -> None:
 
 def test_fans_who_bought_before_the_release_excuse_nobody_else() -> None:
     builder = sale()
-    row = {"order_id": "old", "fan": "fan-0002", "seat": "9-9-9", "state": "confirmed", "amount_cents": 1}
-    builder.tables["baseline_orders"].append(row | {"idempotency_key": "x"})
+    bought_before(builder, "fan-0002")
     hold(builder, 2, 2.0, SEATS, "limit")
     hold(builder, 3, 2.0, SEATS, "limit")
     assert [one.history[0].actor for one in refused(builder).violations] == ["fan-0003"]
@@ -306,11 +309,10 @@ def test_fans_who_bought_before_the_release_excuse_nobody_else() -> None:
 
 def test_tickets_of_before_that_the_export_gives_nobody_may_be_anybodys() -> None:
     builder = sale()
-    row = {"order_id": "old", "fan": "", "seat": "9-9-9", "state": "confirmed", "amount_cents": 1}
-    builder.tables["baseline_orders"].append(row | {"idempotency_key": "x"})
+    bought_before(builder, "")
     hold(builder, 3, 2.0, SEATS, "limit")
     assert refused(builder).violations_total == 1
-    builder.tables["baseline_orders"].append(row | {"order_id": "older", "seat": "9-9-8", "idempotency_key": "y"})
+    bought_before(builder, "", "older", "9-9-8")
     assert refused(builder).status is Status.HELD
 
 
