@@ -285,9 +285,9 @@ class Visit:
         self._at("queue_page")
         self._insist(session.queue_page, self._pace.at_once())
         forgets = reload is not None and reload.forgets
-        if forgets or isinstance(session, ShowsTicket):
+        again = session.join if forgets else session.join_again if isinstance(session, ShowsTicket) else None
+        if again is not None:
             self._at("join")
-            again = session.join_again if isinstance(session, ShowsTicket) and not forgets else session.join
             self._insist(again, self._pace.at_once())
         self._at("positions")
         self._begin_to_wait()

@@ -13,7 +13,7 @@ import gevent
 from msgspec.structs import replace
 
 from harness.platform import Call, FanSession, Hold, Person, Platform, Venue
-from scenarios.seat_choice import free_blocks
+from scenarios.seat_choice import least_wanted
 
 TTL_MAX_S: Final = 30.0
 """A run that shows the end of a longer hold is no rehearsal of this one."""
@@ -59,11 +59,9 @@ def hold_least_wanted(session: FanSession, venue: Venue, count: int = 1, *, row:
     """
     for _ in range(_TRIES):
         seat_map = session.seat_map(_now()).value
-        for section in reversed(venue.sections if seat_map else ()):
-            if seats := free_blocks(section, seat_map.states.get(section.name, "") if seat_map else "", count):
-                if (held := session.hold(_now(), seats=seats[row]).value) is not None:
-                    return held
-                break
+        seats = least_wanted(venue, seat_map, count) if seat_map else []
+        if seats and (held := session.hold(_now(), seats=seats[row]).value) is not None:
+            return held
         gevent.sleep(_PAUSE_S)
     return None
 

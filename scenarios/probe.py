@@ -20,7 +20,7 @@ from harness.swarm.users.plan import Dice, ProbePlan
 from scenarios.late_payer import LatePayer
 from scenarios.newcomer import Newcomer
 from scenarios.returner import Returner
-from scenarios.seat_choice import free_blocks
+from scenarios.seat_choice import least_wanted
 
 PERIOD_S: Final = 1.0
 _INSIDE_S: Final = (0.5, 0.25)
@@ -88,11 +88,9 @@ class Probe:
 
     def _try_to_hold(self, session: FanSession, venue: Venue, seat_map: SeatMap) -> None:
         """One of the free seats that are wanted least; given back at once, should it be granted."""
-        for section in reversed(venue.sections):
-            if seats := free_blocks(section, seat_map.states.get(section.name, ""), 1):
-                self.step = "hold"
-                chosen = seats[int(len(seats) * self._dice.roll())]
-                held = session.hold(Call(t_intended_s=monotonic()), seats=chosen)
-                if held.value is not None:
-                    session.release(Call(t_intended_s=held.t_end_s), hold=held.value)
-                return
+        if seats := least_wanted(venue, seat_map, 1):
+            self.step = "hold"
+            chosen = seats[int(len(seats) * self._dice.roll())]
+            held = session.hold(Call(t_intended_s=monotonic()), seats=chosen)
+            if held.value is not None:
+                session.release(Call(t_intended_s=held.t_end_s), hold=held.value)

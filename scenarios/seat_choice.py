@@ -60,6 +60,12 @@ def choose_apart(
     return ()
 
 
+def least_wanted(venue: Venue, seat_map: SeatMap, count: int) -> list[tuple[str, ...]]:
+    """The blocks of so many free adjacent seats in the last section that has any; empty when none has."""
+    blocks = (_blocks(section, seat_map, count, frozenset()) for section in reversed(venue.sections))
+    return next(filter(None, blocks), [])
+
+
 def _all_sections(venue: Venue, dice: Dice) -> tuple[Section, ...]:
     """From one of them on, and round to it."""
     first = int(len(venue.sections) * dice.roll())

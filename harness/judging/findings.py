@@ -66,9 +66,13 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the users were those of a locustfile, so that there was nothing to audit."""
         return bool(self.scenario.journeys.locustfile)
 
-    def expectations(self, status: str) -> list[tuple[FaultResult, ExpectationResult]]:
-        """The experiments' expectations of this status: met, missed or unknown."""
-        return [(fault, e) for fault in self.faults for e in fault.expectations if e.status == status]
+    def expectations(self, status: str) -> list[tuple[str, FaultResult, ExpectationResult]]:
+        """The experiments' expectations of this status, with the name that tells apart runs of one experiment: met,
+        missed, unknown or not_exercised.
+        """
+        return [
+            (name, fault, e) for name, fault in numbered(self.faults) for e in fault.expectations if e.status == status
+        ]
 
     def unmeasured(self) -> list[SliResult]:
         """The required objectives whose indicator has no samples."""
@@ -257,12 +261,11 @@ def _faults(judged: Judgement) -> list[Finding]:
         title = f"The fault {skipped} was planned but never carried out"
         found.append(Finding("major", title, "not in faults.json", _runbook(_FAULT), f"{_FAULT}/{skipped}"))
     for status, severity in (("missed", "major"), ("unknown", "major"), ("not_exercised", "minor")):
-        for name, fault in numbered(judged.faults):
-            for expectation in (one for one in fault.expectations if one.status == status):
-                title = f"{fault.experiment}: expectation {status.replace('_', ' ')}: {expectation.name}"
-                evidence = f"expected {expectation.expected}; observed {expectation.observed}"
-                runbook = fault.runbook or _runbook(fault.experiment)
-                found.append(Finding(severity, title, evidence, runbook, expectation_id(name, expectation.name)))
+        for name, fault, expectation in judged.expectations(status):
+            title = f"{fault.experiment}: expectation {status.replace('_', ' ')}: {expectation.name}"
+            evidence = f"expected {expectation.expected}; observed {expectation.observed}"
+            runbook = fault.runbook or _runbook(fault.experiment)
+            found.append(Finding(severity, title, evidence, runbook, expectation_id(name, expectation.name)))
     return found
 
 

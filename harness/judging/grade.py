@@ -286,12 +286,12 @@ def _caps(judged: Judgement) -> Iterator[Cap]:
     for result in judged.invariants:
         if result.status is Status.VIOLATED:
             yield Cap("F", Reason(f"{_said(result)} was violated", "see the counter-example"))
-    for fault, expectation in judged.expectations("missed"):
+    for _, fault, expectation in judged.expectations("missed"):
         yield Cap("C", Reason(f"{fault.experiment} was expected to: {expectation.name}, and did not", "see the fault"))
     for result in judged.not_exercised():
         text = f"{result.name} was not put to the test ({result.chance or 'nothing in the run could break it'}: none)"
         yield Cap("B", Reason(text, "let the scenario send somebody who does, see the runbook"))
-    for fault, expectation in judged.expectations("not_exercised"):
+    for _, fault, expectation in judged.expectations("not_exercised"):
         text = f"{fault.experiment}: {expectation.name!r} was not put to the test ({expectation.observed})"
         yield Cap("B", Reason(text, "let somebody do it while the fault is in force"))
     for name, experiment, why in judged.excused():
@@ -424,7 +424,7 @@ def _missed(judged: Judgement) -> Iterator[Reason]:
             where = "at" if sli.value == objective.worst else "beyond"
             text = f"{sli.title} is {value}, {where} the worst allowed of {worst}."
             yield Reason(text, "see the indicator's runbook")
-    for fault, expectation in judged.expectations("missed"):
+    for _, fault, expectation in judged.expectations("missed"):
         text = f"{fault.experiment}: expected {expectation.expected}, observed {expectation.observed}."
         yield Reason(text, "see the fault's runbook")
 
@@ -439,7 +439,7 @@ def _unseen(judged: Judgement) -> Iterator[Reason]:
     for sli in judged.unmeasured():
         text = f"{sli.title} is required and could not be measured."
         yield Reason(text, "expose it, or set required: false on the objective")
-    for fault, expectation in judged.expectations("unknown"):
+    for _, fault, expectation in judged.expectations("unknown"):
         text = f"{fault.experiment}: whether {expectation.name!r} could not be told: {expectation.observed}."
         yield Reason(text, "make it visible, or take the expectation out of the experiment")
     yield from judged.ends.reasons()

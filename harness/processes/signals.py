@@ -16,8 +16,9 @@ from contextlib import AbstractContextManager, contextmanager
 from types import CodeType, FrameType, TracebackType
 from typing import Final, Generic, TypeVar
 
+from harness.processes.starting import STOPPERS
+
 T = TypeVar("T")
-_STOPPERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN_S: Final = 0.02
 _STDERR: Final = 2
 
@@ -82,7 +83,7 @@ def _say(text: str) -> None:
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Within, the first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt; later ones only say that it is stopping."""
-    before = {number: signal.signal(number, _on_signal) for number in _STOPPERS}
+    before = {number: signal.signal(number, _on_signal) for number in STOPPERS}
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, _on_alarm)
     hook = sys.unraisablehook
 

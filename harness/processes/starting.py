@@ -9,13 +9,13 @@ import os
 import signal
 from types import FrameType
 
-_STOPPERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED = 130  # ExitCode.INTERRUPTED
 
 
 def end_at_once_when_stopped() -> None:
     """Handle stop signals until `harness.processes.signals.stoppable` does; one that is ignored stays so."""
-    for number in _STOPPERS:
+    for number in STOPPERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
 

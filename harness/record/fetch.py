@@ -20,6 +20,7 @@ import msgspec
 from harness.request_target import request_target
 
 _PIECE_BYTES: Final = 65_536
+_API_BYTES_MAX: Final = 64 << 20
 _SHORTEST_S: Final = 0.001
 _HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "gatecrash"}
 
@@ -139,8 +140,15 @@ class ApiAnswer(msgspec.Struct, frozen=True):
     status: int
     body: bytes
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether the API did what it was asked for."""
+        return 200 <= self.status < 300
 
-def call(method: str, url: str, document: object = None, *, within_s: float, bytes_max: int) -> ApiAnswer:
+
+def call(
+    method: str, url: str, document: object = None, *, within_s: float, bytes_max: int = _API_BYTES_MAX
+) -> ApiAnswer:
     """One call of an API, over a connection of its own and past any proxy of the environment. `document`: sent as JSON;
     null: no body. Raises OSError where no whole answer in HTTP comes within `within_s`, ValueError for a URL that is
     none.

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from harness.errors import InputError
+from harness.hosts import is_loopback
 from harness.registry.capabilities import Capability
 from harness.scaffold.draft import Draft, Drafter, typed_values
 from harness.scaffold.har import read_har
@@ -118,7 +119,7 @@ def _files(draft: Draft) -> dict[str, str]:
         ),
         "onsale.yaml": filled(
             "drafted.yaml", fans=FANS, url=_json(draft.url), settings=draft.settings, logs_in=draft.logs_in,
-            gives_back=draft.gives_back, hosts=", ".join(_json(one) for one in hosts if not _is_here(one)),
+            gives_back=draft.gives_back, hosts=", ".join(_json(one) for one in hosts if not is_loopback(one)),
             room=_json(draft.room) if draft.room else "",
         ),
         "prepare.sh": filled("drafted.sh"),
@@ -137,12 +138,6 @@ def _clean(todo: str) -> str:
     """Text that ends neither a comment nor a docstring."""
     kept = "".join(character if character.isprintable() and character not in '"\\' else "_" for character in todo)
     return kept[:_TODO_MAX]
-
-
-def _is_here(host: str) -> bool:
-    from harness.hosts import is_loopback
-
-    return is_loopback(host)
 
 
 def _without(text: str, secret: Collection[str]) -> str:

@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -19,6 +18,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from harness.errors import InputError
+from harness.hosts import address_of
 from harness.input_file import is_file
 from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
@@ -439,10 +439,8 @@ class ScenarioFile:
         seen: set[str] = set()
         for at, address in enumerate(load.source_addresses):
             place = ("load", "source_addresses", at)
-            try:
-                ip_address(address)
-            except ValueError:
-                raise self.error(f"{address!r} is no IP address", *place, hint="e.g. 10.0.0.11") from None
+            if address_of(address) is None:
+                raise self.error(f"{address!r} is no IP address", *place, hint="e.g. 10.0.0.11")
             if address in seen:
                 raise self.error(f"{address} comes twice", *place, hint="leave one of the two out")
             seen.add(address)

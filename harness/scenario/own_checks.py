@@ -250,9 +250,10 @@ def _same(one: tuple[str, int], other: tuple[str, int]) -> bool:
 
 
 def _check_port(address: str, place: tuple[str, ...], error: Complaint) -> None:
-    if not 0 < int(address.rpartition(":")[2]) <= _PORT_MAX:
+    host, port = socket_of(address)
+    if not 0 < port <= _PORT_MAX:
         raise error(f"{address} has no port from 1 to {_PORT_MAX}", *place)
-    if not is_host(address.rpartition(":")[0].strip("[]")):
+    if not is_host(host):
         raise error(f"{address} has no name of a host that can be looked up", *place, hint=_HOST_HINT)
 
 

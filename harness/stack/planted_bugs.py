@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from harness.errors import EnvironmentProblem, InputError
-from harness.stack.reference_check import ask_reference
+from harness.errors import InputError
+from harness.stack.reference_check import told_by_reference
 from harness.yaml_file import suggest
 
 
@@ -19,10 +19,7 @@ class PlantedBug(msgspec.Struct, frozen=True):
 
 def planted_bugs() -> tuple[PlantedBug, ...]:
     """All of them, by name. Raises EnvironmentProblem when the system does not start here."""
-    told = ask_reference("bugs", {})
-    if told.returncode:
-        raise EnvironmentProblem("the reference system does not tell its bugs", hint="is the package complete?")
-    return tuple(msgspec.json.decode(line, type=PlantedBug) for line in told.stdout.splitlines())
+    return tuple(msgspec.json.decode(line, type=PlantedBug) for line in told_by_reference("bugs"))
 
 
 def require_bug(name: str, option: str) -> None:

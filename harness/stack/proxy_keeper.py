@@ -16,10 +16,10 @@ import msgspec
 
 from harness.input_file import NOT_JSON
 from harness.processes.managed import child_environment
+from harness.processes.starting import STOPPERS
 from harness.record.fetch import call
 
 _WITHIN_S: Final = 5.0
-_BYTES_MAX: Final = 64 << 20
 
 
 class Refused(OSError):
@@ -65,8 +65,8 @@ def _without_toxics(proxy: dict[str, object]) -> dict[str, object]:
 def ask(url: str, path: str, body: object = None, method: str | None = None) -> bytes:
     """One call of the API of a Toxiproxy. Raises `Refused`, or another OSError where no whole answer comes in time."""
     method = method or ("GET" if body is None else "POST")
-    answer = call(method, url + path, body, within_s=_WITHIN_S, bytes_max=_BYTES_MAX)
-    if not 200 <= answer.status < 300:
+    answer = call(method, url + path, body, within_s=_WITHIN_S)
+    if not answer.succeeded:
         raise Refused(f"{method} {path} was answered with {answer.status}")
     return answer.body
 
@@ -90,7 +90,7 @@ def keep(borrowed: Borrowed) -> subprocess.Popen[bytes]:
 
 def main() -> int:
     """Wait for the end of input, then give back."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    for number in STOPPERS:
         signal.signal(number, signal.SIG_IGN)  # it ends with its parent
     try:
         borrowed = msgspec.json.decode(sys.stdin.buffer.readline(), type=Borrowed)

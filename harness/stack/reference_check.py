@@ -29,7 +29,7 @@ def require_known_rules(on_sale: OnSale, error: Complaint) -> None:
 
 @cache
 def _complaint(on_sale: OnSale) -> re.Match[str] | None:
-    told = ask_reference("check", target_settings(on_sale, 0.0))
+    told = _asked("check", target_settings(on_sale, 0.0))
     if told.returncode == 0:
         return None
     last = (told.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -42,14 +42,19 @@ def _complaint(on_sale: OnSale) -> re.Match[str] | None:
 @cache
 def reference_metrics() -> dict[str, frozenset[str]]:
     """Name of each metric that the reference system has → its labels. Raises EnvironmentProblem."""
-    told = ask_reference("metrics", {})
-    if told.returncode:
-        raise EnvironmentProblem("the reference system does not tell its metrics", hint="is the package complete?")
-    words = [line.split() for line in told.stdout.splitlines()]
+    words = [line.split() for line in told_by_reference("metrics")]
     return {name: frozenset(labels) for name, *labels in words}
 
 
-def ask_reference(what: str, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def told_by_reference(what: str) -> list[str]:
+    """The lines that `python -m target WHAT` says. Raises EnvironmentProblem when it does not end well."""
+    told = _asked(what, {})
+    if told.returncode:
+        raise EnvironmentProblem(f"the reference system does not tell its {what}", hint="is the package complete?")
+    return told.stdout.splitlines()
+
+
+def _asked(what: str, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """What `python -m target WHAT` says. Raises EnvironmentProblem when it cannot be started, or says nothing."""
     command = [sys.executable, "-m", "target", what]
     try:

@@ -149,7 +149,8 @@ class Operator:
         free = [seat.seat for seat in seats if seat.state == "free"]
         client = self._client(self._booking)
         reused = reused_orders(orders or ())
-        tries = [(order, fan) for order in reused for fan in ("", STRANGER) if not fan or order is reused[0]]
+        tries = [(order, "") for order in reused]
+        tries[1:1] = [(order, STRANGER) for order in reused[:1]]
         for (order, fan), seat in zip(tries, free, strict=False):
             if self._is_over:
                 break

@@ -119,7 +119,7 @@ def _judged(
     source, planned = load_planned(scenario, overrides)
     require_fitting(source, stack)
     reach = reach_of("127.0.0.1", 0, web=False)
-    paths, ended = recorded(source, planned, folder, "", reach, confirmed, stack)
+    paths, ended = recorded(source, planned, folder, reach, confirmed, stack)
     if ended is not None:
         raise ended
     verdict = judge(paths.root)

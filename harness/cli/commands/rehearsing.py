@@ -132,8 +132,8 @@ def rehearse(
         require_pairable(source.scenario, remote_workers)
     raised = "own" if source.scenario.platform else stack or DEFAULT_STACK
     reach = reach_of(listen, remote_workers, web=web, stack=raised)
-    paths, ended = recorded(source, experiments, out, plant_bug, reach, allow_host or (), stack, paired=paired)
-    raise typer.Exit(conclude(paths, ended, json=json))
+    run = recorded(source, experiments, out, reach, allow_host or (), stack, plant_bug=plant_bug, paired=paired)
+    raise typer.Exit(conclude(*run, json=json))
 
 
 @app.command(short_help="One experiment under a small steady load.")
@@ -171,8 +171,8 @@ def drill(
     if paired:
         require_pairable(source.scenario)
     reach = reach_of("127.0.0.1", 0, web=False)
-    paths, ended = recorded(source, planned, out, plant_bug, reach, allow_host or (), stack, paired=paired)
-    raise typer.Exit(conclude(paths, ended, json=json))
+    run = recorded(source, planned, out, reach, allow_host or (), stack, plant_bug=plant_bug, paired=paired)
+    raise typer.Exit(conclude(*run, json=json))
 
 
 def _overrides(
@@ -213,11 +213,11 @@ def recorded(
     source: ScenarioFile,
     experiments: Sequence[Planned],
     out: Path,
-    plant_bug: str,
     reach: Reach,
-    confirmed: Sequence[str] = (),
-    stack: str = "",
+    confirmed: Sequence[str],
+    stack: str,
     *,
+    plant_bug: str = "",
     paired: bool = False,
 ) -> tuple[RunPaths, GatecrashError | None]:
     """Carry out the rehearsal, or both halves of a paired one: its record, and the error that ended it early.

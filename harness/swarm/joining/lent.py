@@ -8,6 +8,7 @@ holds, so it may lie elsewhere than at the master.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -96,6 +97,7 @@ def _shipped(file: str) -> Path | None:
     return path if not Path(file).is_absolute() and ours and path.suffix == ".py" and path.is_file() else None
 
 
+@cache
 def _shipped_codes() -> dict[str, str]:
     """sha256 → where it is here, of each file of access codes that comes with gatecrash."""
     return {digest_of(file): str(file) for file in _JOURNEYS.glob("*.txt")}

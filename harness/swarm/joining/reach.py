@@ -58,7 +58,7 @@ def expected_digest(scenario: str, changes: Sequence[str]) -> str:
 def _require_own_address(host: str) -> None:
     """The platform will listen there, too, so it has to be one address, and this machine's."""
     try:
-        if host in ("0.0.0.0", "*"):
+        if host == "0.0.0.0":
             raise InputError(
                 f"{host} is no address that others can call", key="--listen", hint="name one of this machine's"
             )

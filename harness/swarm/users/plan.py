@@ -311,10 +311,8 @@ def _so_many(ratio: float, of: int) -> int:
 
 
 def _tabs(dice: str, ratio: float) -> int:
-    if ratio <= 0:
-        return 0
-    random = Random(dice)
-    return random.randint(1, _TABS_MAX) if random.random() < ratio else 0
+    random = _chosen(dice, ratio)
+    return 0 if random is None else random.randint(1, _TABS_MAX)
 
 
 def _code_no_of_bot(tactic: Tactic, fans: int, index: int) -> int | None:
@@ -355,17 +353,21 @@ def _join_pause_s(dice: str, journey: Journey) -> float:
 
 
 def _chance(dice: str, ratio: float) -> bool:
-    """Whether it comes to that share of the fans, from dice of its own. Dice for what never comes are not made."""
-    return ratio > 0 and Random(dice).random() < ratio
+    """Whether it comes to that share of the fans, from dice of its own."""
+    return _chosen(dice, ratio) is not None
+
+
+def _chosen(dice: str, ratio: float) -> Random | None:
+    """The dice of a fan of that share, to be thrown on; null for others. Dice for what never comes are not made."""
+    if ratio <= 0:
+        return None
+    random = Random(dice)
+    return random if random.random() < ratio else None
 
 
 def _looks_again_s(dice: str, journey: Journey) -> float | None:
-    if journey.returns_ratio <= 0:
-        return None
-    random = Random(dice)
-    if random.random() >= journey.returns_ratio:
-        return None
-    return _log_normal_s(random, journey.look_again_s, journey.think_sigma)
+    random = _chosen(dice, journey.returns_ratio)
+    return None if random is None else _log_normal_s(random, journey.look_again_s, journey.think_sigma)
 
 
 def _rolls(random: Random) -> tuple[float, ...]:
