@@ -32,7 +32,8 @@ class Step(Struct, frozen=True):
     """The run at one rate. `why_not`: why the rate is not carried; empty: it is.
 
     `doubt`: why the run says nothing about the platform; "" otherwise. `tickets_per_fan`: sold, by fans let in.
-    `limits`: the resources at their limit, and the hops in which slow steps spent their time.
+    `limits`: the resources at their limit, and the hops in which slow steps spent their time. `violated`: the
+    invariants that the platform surely broke, whatever else is in doubt of the run.
     """
 
     rate_per_s: float
@@ -44,6 +45,7 @@ class Step(Struct, frozen=True):
     why_not: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     doubt: str = ""
+    violated: tuple[str, ...] = ()
 
     @property
     def carried(self) -> bool:
@@ -80,8 +82,16 @@ class Staircase(Struct, frozen=True):
         """The lowest rate whose run says nothing about the platform."""
         return next((step for step in self.steps if step.doubt), None)
 
+    @property
+    def has_violations(self) -> bool:
+        """Whether an invariant was violated in any of the runs."""
+        return any(step.violated for step in self.steps)
+
     def sentences(self) -> Iterator[str]:
         """The answer, for people."""
+        for step in self.steps:
+            if step.violated:
+                yield f"Violated at {_rate(step)}: {', '.join(step.violated)}, see the report of the run {step.run_id}."
         carried, failed = self.carried, self.failed
         if failed is None:
             yield (
@@ -173,6 +183,7 @@ def step_of(rate_per_s: float, verdict: Verdict) -> Step:
         why_not=why_not,
         limits=tuple(_limits(verdict, resources)) if why_not else (),
         doubt=_doubt(verdict),
+        violated=() if verdict.verdict is Decision.NO_VERDICT else tuple(_violated(verdict)),
     )
 
 
@@ -213,15 +224,22 @@ def forecast(step: Step, tickets: int, fans: int) -> Forecast | None:
 
 
 def _why_not(rate_per_s: float, let_in_per_s: float | None, verdict: Verdict) -> Iterator[str]:
-    """The reasons, the gravest first."""
-    yield from (f"{one.name} was violated" for one in verdict.invariants if one.status is Status.VIOLATED)
+    """The reasons, the gravest first. A run that is NOT READY has one, whatever its figures are."""
+    reasons = [f"{name} was violated" for name in _violated(verdict)]
     if let_in_per_s is not None and let_in_per_s < KEEPS_UP * rate_per_s:
         let_in, asked = amounts("per_s", let_in_per_s, rate_per_s)
-        yield f"fans were let in at {let_in}, and came at {asked}"
+        reasons.append(f"fans were let in at {let_in}, and came at {asked}")
     missed = [sli for sli in verdict.slis if sli.met is False and sli.value is not None and sli.objective is not None]
     for sli in sorted(missed, key=lambda one: one.score or 0.0):
         value, target = amounts(sli.unit, sli.value or 0.0, sli.objective or 0.0)
-        yield f"{sli.title or sli.name} was {value}, its target {target}"
+        reasons.append(f"{sli.title or sli.name} was {value}, its target {target}")
+    if not reasons and verdict.verdict is Decision.NOT_READY:
+        reasons.append(verdict.reason.rstrip("."))
+    yield from reasons
+
+
+def _violated(verdict: Verdict) -> Iterator[str]:
+    return (one.name for one in verdict.invariants if one.status is Status.VIOLATED)
 
 
 def _doubt(verdict: Verdict) -> str:

@@ -17,7 +17,7 @@ from harness.cli.loading import load_planned
 from harness.cli.options import DEFAULT_OUT, AllowHost, AsJson, Changes, Out, PlatformClass, Seed, StackName
 from harness.cli.platforms import require_fitting
 from harness.cli.verdicts import judge
-from harness.errors import InputError, NoVerdict
+from harness.errors import ExitCode, InputError, NoVerdict
 from harness.scenario.file import Override
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def capacity(
         tell(f"kept in {folder / staircase.ANSWER_FILE}")
         for line in told.sentences() if told else ():
             tell(line)
+    if found.has_violations:
+        raise typer.Exit(ExitCode.INVARIANT_VIOLATED)
     if all(step.doubt for step in found.steps):
         raise NoVerdict(f"no run can be used: {found.steps[0].doubt}")
 

@@ -110,6 +110,25 @@ def test_a_broken_invariant_is_the_first_reason(good: Verdict) -> None:
     assert step_of(10.0, replace(slow(good), invariants=broken)).why_not[0] == f"{broken[0].name} was violated"
 
 
+@pytest.mark.parametrize("why", ["The sale did not take place: nobody bought.", "Grade C, below the minimum of B."])
+def test_a_run_that_is_not_ready_carries_nothing_whatever_its_figures_are(good: Verdict, why: str) -> None:
+    assert step_of(10.0, replace(good, verdict=Decision.NOT_READY, reason=why)).why_not == (why.rstrip("."),)
+
+
+@pytest.mark.parametrize(("decision", "counts"), [(Decision.NOT_READY, True), (Decision.NO_VERDICT, False)])
+def test_a_violation_counts_in_doubtful_runs_too_but_not_in_a_record_that_is_not_whole(
+    good: Verdict, decision: Decision, counts: bool
+) -> None:
+    broken = verdicts.not_ready(RunBuilder(fans=2).record()).invariants[:1]
+    assert good.generator is not None
+    generator = replace(good.generator, validity=Validity.INVALID, reasons=("it stood still for 3 s",))
+    run = replace(good, verdict=decision, reason="Why.", invariants=broken, generator=generator)
+    found = Staircase(steps=(verdicts.step(5.0, carried=True), step_of(10.0, run)))
+    assert found.has_violations is counts
+    told = f"Violated at 10 fans per second: {broken[0].name}, see the report of the run {run.run_id}."
+    assert (told in found.sentences()) is counts
+
+
 @pytest.mark.parametrize("case", ["generator", "unseen"])
 def test_a_run_that_cannot_be_used_says_nothing_of_the_platform(good: Verdict, case: str) -> None:
     assert good.generator is not None
