@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -34,12 +34,16 @@ _UNDONE: Final = ("declined", EXPIRED)  # a purchase that ended so kept its seat
 
 
 class SeatClaim(msgspec.Struct, frozen=True, gc=False):
-    """Somebody may have a seat from `t_from_s` until `t_until_s`; without end where nobody knows what became of it."""
+    """Somebody may have a seat from `t_from_s` until `t_until_s`; without end where nobody knows what became of it.
+
+    `t_over_s`: when the time of its hold is over, or the fan has given it back; null: it has no end.
+    """
 
     seat: str
     t_from_s: float
     t_until_s: float
     hold: Operation[SeatsValue] | None = None
+    t_over_s: float | None = None
 
 
 def first_claimed_s(claims: Iterable[SeatClaim]) -> dict[str, float]:
@@ -66,18 +70,18 @@ def no_late_expiry(evidence: Evidence) -> Tally:
 
     Seen: a conflict over seats none of which anybody could have, a fresh map that shows it held, a change of the feed
     that frees it (by the platform's own clock, corrected by the smallest delay). A hold may be there until its ack +
-    TTL + bound. It has no known end if its fan tried to pay and was neither declined nor told that it is gone, for
-    then it may be kept for the payment. A hold that was due while a fault was in force may live until the fault had
-    healed, and `RECOVERY_S`, and the bound. Time in which the load generator stood still, which shares the machine of
-    the reference system, does not count. Holds and payments of unknown outcome have no
-    end either.
+    TTL + bound, or until the answer to its release + bound unless a fault may have lost that. It has no known end if
+    its fan tried to pay and was neither declined nor told that it is gone, for then it may be kept for the payment. A
+    hold that was due while a fault was in force may live until the fault had healed, and `RECOVERY_S`, and the bound.
+    Time in which the load generator stood still, which shares the machine of the reference system, does not count.
+    Holds and payments of unknown outcome have no end either.
     """
     tally = Tally(evidence, unknowns=evidence.holds.unknowns, chances=0)
     rules = evidence.rules
     if rules is None:
         tally.hidden = NO_RULES
         return tally
-    claims = claims_on_seats(evidence, rules.hold_late_max_s)
+    claims = sorted(_claims(evidence, rules.hold_late_max_s, _given_back_s(evidence)), key=lambda claim: claim.t_from_s)
     seats = sorted({claim.seat for claim in claims})
     shown = ShownSeats(evidence.looks, seats)
     freed = freed_seats(evidence, frozenset(seats))
@@ -102,26 +106,36 @@ def no_late_expiry(evidence: Evidence) -> Tally:
 def claims_on_seats(evidence: Evidence, late_max_s: float) -> list[SeatClaim]:
     """What may keep each seat from others, by when it begins: holds, or purchases where choosing keeps nothing, and
     orders that no fan paid for."""
-    return sorted(_claims(evidence, late_max_s), key=lambda claim: claim.t_from_s)
+    return sorted(_claims(evidence, late_max_s, {}), key=lambda claim: claim.t_from_s)
 
 
-def _claims(evidence: Evidence, late_max_s: float) -> Iterator[SeatClaim]:
+def _given_back_s(evidence: Evidence) -> dict[str, float]:
+    """Hold id → when its fan was first told that it is given back."""
+    found: dict[str, float] = {}
+    for release in evidence.releases.ok:
+        found.setdefault(release.key, release.t_end_s)
+    return found
+
+
+def _claims(evidence: Evidence, late_max_s: float, given_back_s: Mapping[str, float]) -> Iterator[SeatClaim]:
+    """`given_back_s`: hold id → when it was given back; of others it is not looked at."""
     beside = _BESIDE if evidence.on_sale is not None else ()
     due = _Due(evidence.record.faults.faults, late_max_s, beside, _standstills(evidence))
-    due_s = {
-        hold.key: due.by(hold.t_end_s + hold.value.ttl_s)
+    over_s = {
+        hold.key: _over_s(evidence, hold.t_end_s + hold.value.ttl_s, given_back_s.get(hold.key, _OPEN_S), late_max_s)
         for hold in map(evidence.timed, evidence.holds.ok)
         if hold.value.ttl_s is not None
     }
+    due_s = {hold_id: due.by(t_s) for hold_id, t_s in over_s.items()}
     kept_until_s = _kept_for_payments(evidence, late_max_s, due_s)
     for hold in map(evidence.timed, evidence.holds):
         if hold.error in REFUSED:
             continue
-        until_s = _OPEN_S
+        until_s, ends_s = _OPEN_S, None
         if hold.ok and hold.value.ttl_s is not None:
-            until_s = max(due_s[hold.key], kept_until_s.get(hold.key, _NEVER_S))
+            until_s, ends_s = max(due_s[hold.key], kept_until_s.get(hold.key, _NEVER_S)), over_s[hold.key]
         for seat in hold.value.seats:
-            yield SeatClaim(seat, hold.t_invoke_s, until_s, hold)
+            yield SeatClaim(seat, hold.t_invoke_s, until_s, hold, ends_s)
     for buy in evidence.takings if evidence.keeps_nothing else ():
         until_s = buy.t_end_s + late_max_s if buy.error in _UNDONE else _OPEN_S
         for seat in buy.value.seats if buy.error not in REFUSED else ():
@@ -131,6 +145,14 @@ def _claims(evidence: Evidence, late_max_s: float) -> Iterator[SeatClaim]:
         if order.idempotency_key not in keys:
             for seat in order.seats:
                 yield SeatClaim(seat, _NEVER_S, _OPEN_S)
+
+
+def _over_s(evidence: Evidence, runs_out_s: float, given_back_s: float, late_max_s: float) -> float:
+    """When a hold is over: when it runs out, or sooner when it was given back and no fault may have lost that."""
+    if given_back_s >= runs_out_s or evidence.unrest:
+        return runs_out_s
+    lost = evidence.faults_between(given_back_s - RECOVERY_S, runs_out_s + late_max_s)
+    return runs_out_s if lost else given_back_s
 
 
 def _kept_for_payments(evidence: Evidence, late_max_s: float, due_s: dict[str, float]) -> dict[str, float]:
@@ -244,14 +266,23 @@ class _Sweep:
 
     def _report(self, at: int, seen_s: float, moment: Moment) -> None:
         """Each hold that outlived its time is told of once."""
-        hold = self._last[at].hold
-        if at in self._told or hold is None:
+        claim, seat = self._last[at], self._seats[at]
+        hold, over_s = claim.hold, claim.t_over_s
+        if at in self._told or hold is None or over_s is None:
             return
         self._told.add(at)
-        late_s = seen_s - hold.t_end_s - (hold.value.ttl_s or 0.0)
-        granted = f"{hold.actor} was granted {self._seats[at]} for {hold.value.ttl_s:g} s, told at {hold.t_end_s:.3f} s"
-        summary = f"seat {self._seats[at]} was still held {amount(late_s, 's')} after {hold.actor}'s hold was over"
-        self._tally.violated(summary, during(hold, granted), moment)
+        granted = f"{hold.actor} was granted {seat} for {hold.value.ttl_s:g} s, told at {hold.t_end_s:.3f} s"
+        back = self._given_back(hold, over_s)
+        how = "was given back" if back else "was over"
+        summary = f"seat {seat} was still held {amount(seen_s - over_s, 's')} after {hold.actor}'s hold {how}"
+        self._tally.violated(summary, during(hold, granted), *back, moment)
+
+    def _given_back(self, hold: Operation[SeatsValue], t_s: float) -> list[Moment]:
+        return [
+            during(release, f"{release.actor} gave back {release.value.words}")
+            for release in self._tally.evidence.releases.of_keys([hold.key])
+            if release.ok and release.t_end_s == t_s
+        ]
 
 
 def _chances(evidence: Evidence, claims: list[SeatClaim], sightings: list[Sighting], freed: list[Freed]) -> int:

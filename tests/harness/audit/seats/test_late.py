@@ -303,3 +303,41 @@ def test_a_payment_that_begins_after_the_hold_was_due_keeps_nothing_unless_it_ma
     builder.operation(1, "pay", "k", value, t_s, end_s, outcome, "timeout" if end_s is None else "expired")
     refused(builder, 12.3)
     assert late(builder).status is status
+
+
+@pytest.mark.parametrize(
+    ("t_s", "outcome", "status"),
+    [(3.05, "ok", Status.HELD), (4.0, "ok", Status.VIOLATED), (4.0, "unknown", Status.HELD)],
+)
+def test_seats_that_were_given_back_come_back_at_once(t_s: float, outcome: str, status: Status) -> None:
+    builder = sale()
+    hold_id = held(builder)
+    builder.operation(1, "release", hold_id, {"seats": [SEAT]}, 2.0, 2.1, outcome)
+    refused(builder, t_s)
+    held(builder, 7, 20.0, (OTHER,))
+    refused(builder, 40.0, (OTHER, SEAT))
+    builder.operation(6, "hold", "h-6", {"seats": [SEAT], "ttl_s": TTL_S}, 39.0, 39.1)
+    result = late(builder)
+    assert result.status is status
+    if status is Status.VIOLATED:
+        assert result.violations[0].summary == f"seat {SEAT} was still held 1.9 s after fan-0001's hold was given back"
+        assert [step.t_s for step in result.violations[0].history] == [1.1, 2.1, 4.01]
+
+
+@pytest.mark.parametrize("begins_s", [2.5, 7.0], ids=["at once", "later"])
+def test_a_fault_may_lose_what_was_given_back(begins_s: float) -> None:
+    builder = sale()
+    hold_id = held(builder)
+    builder.operation(1, "release", hold_id, {"seats": [SEAT]}, 2.0, 2.1)
+    fault(builder, "redis", begins_s, begins_s + 1.0)
+    refused(builder, 9.0)
+    assert late(builder).status is not Status.VIOLATED
+
+
+def test_what_is_given_back_after_a_payment_without_an_answer_may_be_kept() -> None:
+    builder = sale()
+    hold_id = held(builder)
+    builder.operation(1, "pay", "k", {"hold_id": hold_id, "seats": [SEAT]}, 1.5, None, "unknown", "timeout")
+    builder.operation(1, "release", hold_id, {"seats": [SEAT]}, 2.0, 2.1)
+    refused(builder, 9.0)
+    assert late(builder).status is not Status.VIOLATED
