@@ -68,8 +68,8 @@ def place_kept(evidence: Evidence) -> Tally:
     A loss is what a place must outlive: it was parked while the queue was away, the stream told of a pause or was
     opened again, or admission numbers began again in another epoch. `queue_order` compares all pairs whom the platform
     numbered in one epoch, disturbed or not, and says nothing of who was never numbered. Here only fans count who waited
-    over a loss, against those who were admitted after it; and a fan who was never admitted is overtaken too, if they
-    were seen to wait `KEPT_WITHIN_S` after a later fan was admitted.
+    over a loss, against those who were admitted after it; and a fan who was never admitted is overtaken too, with or
+    without a loss, if they were seen to wait `KEPT_WITHIN_S` after a later fan was admitted.
     """
     tally = Tally(evidence, unknowns=evidence.enters.unknowns, chances=0)
     claims = claims_of(evidence)
@@ -187,23 +187,27 @@ def _never_numbered(
     standings: Mapping[str, _Standing],
     losses: Mapping[str, SeenLoss],
 ) -> Iterator[_Overtaken]:
-    """Fans who were seen to wait for long enough after a later one was admitted, and never were themselves."""
+    """Fans who were seen to wait for long enough after a later one was admitted, and never were themselves.
+
+    Where nobody saw what took the place, it was lost at some time since they had it.
+    """
     entered = {place.actor for place in places}
     waited_s = _waited_s(evidence)
     line = sorted(places, key=lambda place: place.t_entered_s)
     told_s = np.array([place.t_entered_s for place in line])
     latest = _Latest([standings[place.actor].asked_s for place in line])
     windows = [fault.may_be_in_force_s for fault in evidence.record.faults.faults]
-    for actor, loss in losses.items():
-        if actor in entered or claims[actor].forged or actor not in waited_s:
+    for actor, claim in claims.items():
+        if actor in entered or claim.forged or actor not in waited_s:
             continue
+        loss = losses.get(actor) or SeenLoss(claim.t_acked_s, "had a place")
         first = int(np.searchsorted(told_s, loss.t_s))
         last = int(np.searchsorted(told_s, _long_before(waited_s[actor], windows), side="right"))
         held_s = standings[actor].held_s + evidence.clock_margin_s
         if latest.asked_s(first, last) > held_s:
             late = line[latest.among(first, last)]
             width_s = latest.asked_s(first, last) - held_s
-            yield _Overtaken(actor, claims[actor], late, loss, width_s, None, waited_s[actor])
+            yield _Overtaken(actor, claim, late, loss, width_s, None, waited_s[actor])
 
 
 def _waited_s(evidence: Evidence) -> dict[str, float]:

@@ -190,3 +190,12 @@ def test_actors_of_one_user_number_are_not_mixed_up() -> None:
 def test_a_line_of_which_numbers_were_given_twice_is_not_decided() -> None:
     result = kept(waited(Waiter(0.0, 0.1, 1, 50.0), Waiter(1.0, 1.1, 1)))
     assert (result.status, result.note[:27]) == (Status.UNKNOWN, "admission numbers were give")
+
+
+@pytest.mark.parametrize(("waits_s", "lost"), [(KEPT_WITHIN_S + 1.0, 1), (KEPT_WITHIN_S - 2.0, 0)])
+def test_who_is_never_admitted_has_lost_the_place_though_nobody_saw_what_took_it(waits_s: float, lost: int) -> None:
+    builder = waited(Waiter(0.0, 0.1, None), Waiter(1.0, 1.1, 1), Waiter(2.0, 2.1, 2))
+    builder.event(0, "positions", "position", ENTERS_S + 2.0 + waits_s, "e1.0", 5, 1)
+    assert kept(builder).violations_total == lost
+    builder.event(0, "positions", "admitted", ENTERS_S + 90.0)
+    assert kept(builder).violations_total == 0
