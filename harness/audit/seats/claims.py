@@ -12,6 +12,8 @@ from harness.audit.operations import Operation, OrderValue, PayValue, SeatsValue
 from harness.audit.orders.agreed import agreed
 
 EXPIRED: Final = "expired"
+GONE: Final = (EXPIRED, "conflict")
+"""A payment that is refused so is refused because the hold is over, or because somebody else has its seats."""
 _DECLINED: Final = "declined"
 _CONFIRMED: Final = "confirmed"
 
@@ -111,8 +113,9 @@ def _given_up(evidence: Evidence) -> Iterator[tuple[str, float]]:
 
 
 def told_gone_without_an_order(evidence: Evidence, pay: Operation[PayValue]) -> bool:
-    """A fan who pays is told that the hold is gone, and no order of that payment ever was: so it ended by itself."""
-    told = pay.error == EXPIRED and evidence.record.has("final_orders")
+    """A fan who pays is told that the hold is gone, or that somebody else has its seats, and no order of that payment
+    ever was: so it ended by itself."""
+    told = pay.error in GONE and not evidence.keeps_nothing and evidence.record.has("final_orders")
     return told and evidence.order_of("", pay.key) is None
 
 

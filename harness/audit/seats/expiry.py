@@ -10,7 +10,7 @@ import numpy as np
 from harness.amounts import amount
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, PayValue, SeatsValue
-from harness.audit.seats.claims import EXPIRED, FirstSales, GrantedHold, promises, told_gone_without_an_order
+from harness.audit.seats.claims import EXPIRED, GONE, FirstSales, GrantedHold, promises, told_gone_without_an_order
 from harness.audit.spec import specified
 from harness.audit.tally import Tally, during
 
@@ -153,17 +153,22 @@ def _sold_meanwhile(evidence: Evidence, granted: list[GrantedHold], tally: Tally
 
 
 def _told_too_soon(evidence: Evidence, granted: list[GrantedHold], tally: Tally) -> None:
-    """A fan who did nothing with the hold yet is told that it is gone. A payment of which there is an order is none."""
+    """A fan who did nothing with the hold yet is told that it is gone. A payment that has an order is none, and
+    one for a hold that was paid for before says nothing of the hold.
+    """
     gone: dict[str, list[Operation[SeatsValue] | Operation[PayValue]]] = {}
     for release in evidence.releases.failed_with(EXPIRED):
         gone.setdefault(release.key, []).append(release)
-    for pay in evidence.pays.failed_with(EXPIRED):
+    for pay in (pay for error in GONE for pay in evidence.pays.failed_with(error)):
         if told_gone_without_an_order(evidence, pay):
             gone.setdefault(pay.value.hold_id, []).append(pay)
     held = {promise.hold.key: promise for promise in granted if promise.hold.key in gone}
+    paid_s = _first_paid_s(evidence) if gone else {}
     for hold_id, told in ((hold_id, told) for hold_id, of_hold in gone.items() for told in of_hold):
         promise = held.get(hold_id)
         if promise is None or told.t_end_s > promise.t_given_up_s or told.t_invoke_s < promise.hold.t_end_s:
+            continue
+        if paid_s.get(hold_id, _OPEN_S) <= told.t_end_s:
             continue
         early_s = promise.t_over_s - told.t_end_s
         if early_s <= 0:
@@ -173,6 +178,15 @@ def _told_too_soon(evidence: Evidence, granted: list[GrantedHold], tally: Tally)
             during(promise.hold, promise.granted(promise.hold.value.words)),
             during(told, f"{told.actor} was told that the hold is gone"),
         )
+
+
+def _first_paid_s(evidence: Evidence) -> dict[str, float]:
+    """Hold id → when the first of its payments that were answered with yes began."""
+    paid = evidence.pays.ok
+    found: dict[str, float] = {}
+    for hold_id, t_s in zip(paid.column("hold_id").to_pylist(), paid.t_invoke_s.tolist(), strict=True):
+        found.setdefault(hold_id, t_s)
+    return found
 
 
 NO_EARLY_EXPIRY: Final = specified("no_early_expiry", no_early_expiry)

@@ -301,3 +301,24 @@ def test_a_payment_for_a_hold_that_is_over_that_is_taken_in_breaks_the_next_fans
     result = expiry(builder)
     assert result.status is Status.VIOLATED
     assert "before fan-0002's hold was over" in result.violations[0].summary
+
+
+@pytest.mark.parametrize(("t_s", "status"), [(4.0, Status.VIOLATED), (8.9, Status.HELD)])
+def test_a_fan_who_pays_and_is_told_that_somebody_else_has_the_seats(t_s: float, status: Status) -> None:
+    builder = empty()
+    hold_id = granted(builder, 1, 1.0)
+    paid(builder, 1, hold_id, t_s, "fail", error="conflict")
+    granted(builder, 2, 20.0)
+    assert expiry(builder).status is status
+
+
+@pytest.mark.parametrize("error", ["expired", "conflict"])
+def test_a_hold_that_was_paid_for_is_gone_for_a_second_payment(error: str) -> None:
+    """Where the export shows no keys, so that nobody sees that both are of one order."""
+    builder = empty()
+    hold_id = granted(builder, 1, 1.0)
+    paid(builder, 1, hold_id, 2.0, "ok", state="confirmed")
+    exported(builder, 1, SEAT, "o-1")
+    builder.tables["final_orders"][0]["idempotency_key"] = ""
+    paid(builder, 1, hold_id, 2.5, "fail", error=error)
+    assert expiry(builder).status is not Status.VIOLATED
