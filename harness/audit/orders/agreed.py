@@ -7,6 +7,7 @@ the checkers walk through the others only.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
-from harness.audit.operations import Operations, OrderValue, PayValue
+from harness.audit.operations import Operations, OrderValue, PayValue, clamped
 from harness.record.schema import Outcome
 
 _CONFIRMED: Final = "confirmed"
@@ -79,6 +80,7 @@ class _Exported:
         self.ids = pa.array(evidence.orders.keys(), pa.string())
         self._fans = pa.array([order.fan for order in orders], pa.string())
         self._seats = pa.array([_BETWEEN.join(order.seats) for order in orders], pa.string())
+        self._seat_counts = pa.array([len(order.seats) for order in orders], pa.int32())
         self._cents = pa.array([order.amount_cents for order in orders], pa.int64())
         keys = {order.idempotency_key: at for at, order in enumerate(orders)}  # of two with one key the last counts
         self._keys, self._at = pa.array(keys.keys(), pa.string()), np.fromiter(keys.values(), np.int64, len(keys))
@@ -101,10 +103,12 @@ class _Exported:
             return told
         at = pa.array(orders, mask=orders < 0)
         told &= self._plain[orders] & _equal(answers.actors, self._fans.take(at))
+        told &= _equal(pc.list_value_length(answers.column("seats")), self._seat_counts.take(at))
         told &= _equal(pc.binary_join(answers.column("seats"), _BETWEEN), self._seats.take(at))
         told &= _equal(answers.column("pool"), pa.scalar("")) & _equal(answers.column("quantity"), pa.scalar(0))
         cents = answers.column("amount_cents")
         told &= pc.is_null(cents).to_numpy(False) | _equal(cents, self._cents.take(at))
+        told &= ~_equal(cents, pa.scalar(clamped(sys.maxsize), pa.int64()))  # which may stand for a greater number
         return told
 
 

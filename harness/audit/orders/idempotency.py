@@ -108,7 +108,7 @@ def _reuses(evidence: Evidence, tally: Tally) -> None:
         tally.unknowns += reuse.unknown
         tried = reuse.value
         first = evidence.orders.get(tried.order_id)
-        if first is not None and reuse.actor != first.fan:
+        if first is not None and first.fan not in ("", reuse.actor):
             _others(reuse, first, tally)
             continue
         again = first is not None and (tried.answered_id, set(tried.answered_seats)) == (

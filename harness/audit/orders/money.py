@@ -21,7 +21,8 @@ _SIGN: Final = {"capture": 1, "refund": -1}
 def money_reconciles(evidence: Evidence) -> Tally:
     """Each order was charged its amount once and ticketed, or refunded, or never charged; and nothing else was charged.
 
-    - confirmed: captures − refunds is one capture, of the order's amount, which is also what the fan was told;
+    - confirmed: captures − refunds is one capture, of the order's amount, which is also what the fan was told; an order
+      of 0 cents needs none;
     - declined, expired, refunded: captures and refunds cancel out, in number and in cents;
     - declined at rest, or the last that the fan was told: nothing was captured at all, for a refund is no decline;
     - pending at rest with money taken: violated, for settling is over and the fan has neither ticket nor refund;
@@ -134,6 +135,8 @@ def _mismatch(order: Order, captures: int, net: int) -> str:
     """What is wrong between an order and its ledger entries, "" if nothing."""
     money = f"the ledger nets {captures} captures of {net} cents"
     match order.state:
+        case "confirmed" if (captures, net, order.amount_cents) == (0, 0, 0):
+            return ""  # nothing to charge
         case "confirmed" if (captures, net) != (1, order.amount_cents):
             return f"is confirmed for {order.amount_cents} cents, but {money}"
         case "pending" if (captures, net) != (0, 0):

@@ -103,7 +103,8 @@ def _claims(evidence: Evidence, *, odd: bool = False) -> Iterator[tuple[str, str
 def no_lost_booking(evidence: Evidence) -> Tally:
     """What fans were told of their purchases stands at rest: every yes, every no, and whose order it is.
 
-    - a confirmation is confirmed at rest, for that fan and those seats, and the seat map shows them sold;
+    - a confirmation is confirmed at rest, for that fan and those seats, and the seat map shows them sold; of an order
+      that the export gives nobody it cannot be said whose it is;
     - no yes is followed by a no, and no no by a yes, in later answers or at rest (see `harness.audit.orders.told`);
     - the order of an idempotency key belongs to the fan who used the key, has the id that they were told, and the seats
       that they paid for; and there is no order that nobody asked for.
@@ -154,7 +155,7 @@ def _loss(evidence: Evidence, confirmation: Confirmation) -> str:
         return "is not in the order export"
     if order.state != "confirmed":
         return f"is {order.state}"
-    if order.fan != confirmation.operation.actor:
+    if order.fan not in ("", confirmation.operation.actor):
         return f"belongs to {order.fan}"
     missing = [seat for seat in confirmation.seats if seat not in order.seats]
     if missing:
@@ -212,7 +213,7 @@ def _not_as_paid(evidence: Evidence, pay: Operation[PayValue]) -> str:
         return ""
     if pay.ok and pay.value.order_id not in ("", order.order_id):
         return f"is order {order.order_id}, and was answered with order {pay.value.order_id}"
-    if order.fan != pay.actor:
+    if order.fan not in ("", pay.actor):
         return f"is order {order.order_id} of {order.fan}"
     if order.state in _LIVE and pay.value.seats and set(order.seats) != set(pay.value.seats):
         return f"is order {order.order_id}, which has {order.words}"

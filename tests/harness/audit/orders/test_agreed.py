@@ -96,3 +96,16 @@ def test_without_an_export_nothing_agrees() -> None:
     builder.operation(1, "pay", "k-a", value, 1.0, 1.1)
     found = agreed(Evidence(builder.record()))
     assert (found.pays.tolist(), found.order_of_pay.tolist()) == ([False], [-1])
+
+
+@pytest.mark.parametrize(
+    ("told", "ordered"), [((["a\x1fb"], 5000), (["a", "b"], 5000)), (([SEAT], 10**30), ([SEAT], 2**62))]
+)
+def test_what_only_looks_alike_as_a_column_is_odd(told: tuple[list[str], int], ordered: tuple[list[str], int]) -> None:
+    builder = empty()
+    (seats, cents), (rows, in_all) = told, ordered
+    value = {"seats": seats, "order_id": "a", "amount_cents": cents, "state": "confirmed"}
+    builder.operation(1, "pay", "k-a", value, 1.0, 1.1)
+    for seat in rows:
+        exported(builder, 1, seat, "a", cents=in_all // len(rows))
+    assert agreed(Evidence(builder.record())).pays.tolist() == [False]

@@ -146,3 +146,12 @@ def test_where_no_ledger_is_shown_a_second_charge_could_not_be_seen() -> None:
     sold(builder, 1, "s", "o1")
     posts(builder, "k-o1", "o1", 3.0)
     assert keys(builder.changed(capabilities=("order_export",))).status is Status.NOT_OBSERVABLE
+
+
+def test_a_first_order_that_the_export_gives_nobody_may_be_their_own() -> None:
+    builder = empty()
+    sold(builder, 1, "B-1", "o1")
+    builder.tables["final_orders"][0]["fan"] = ""
+    tried = {"order_id": "o1", "seats": ["B-2"], "answered_id": "o1", "answered_seats": ["B-1"]}
+    builder.operation(1, "reuse", "k-o1", tried, 50.0, 50.1)
+    assert judged("one_key_one_purchase", builder).status is Status.HELD

@@ -141,3 +141,13 @@ def test_a_fan_whose_last_word_is_that_the_card_was_declined_was_not_charged(*, 
     if again:
         builder.operation(1, "pay", "k-a", value, 2.0, None, "unknown", "timeout")
     assert judged("money_reconciles", builder).status is status
+
+
+@pytest.mark.parametrize(("entries", "status"), [([], Status.HELD), ([("capture", 100)], Status.VIOLATED)])
+def test_a_free_ticket_is_charged_to_nobody(entries: list[tuple[str, int]], status: Status) -> None:
+    builder = empty()
+    sold(builder, 1, "104-C-13", "b")
+    exported(builder, 2, SEAT, "a", cents=0)
+    for entry, cents in entries:
+        booked(builder, "a", entry, cents)
+    assert judged("money_reconciles", builder).status is status

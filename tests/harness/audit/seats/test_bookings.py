@@ -188,3 +188,17 @@ def test_an_order_has_no_more_seats_than_its_fan_was_told() -> None:
     builder.operation(1, "order", "a", {"state": "confirmed", "seats": [SEAT]}, 5.0, 5.1)
     summary = "order a of fan-0001 is lost: it has seat 104-C-13 too"
     assert [v.summary for v in judged("no_lost_booking", builder).violations] == [summary]
+
+
+@pytest.mark.parametrize(("outcome", "order"), [("ok", ""), ("ok", "a"), ("unknown", "")])
+def test_of_an_order_that_the_export_gives_nobody_it_is_not_said_whose_it_is(outcome: str, order: str) -> None:
+    builder = empty()
+    told = {"order_id": order, "amount_cents": 5000, "state": "confirmed"} if outcome == "ok" else {}
+    builder.operation(1, "pay", "k-a", {"hold_id": "h", "seats": [SEAT], **told}, 1.0, 1.5, outcome)
+    sold(builder, 3, "104-C-13", "c")
+    exported(builder, 1, SEAT, "a")
+    builder.tables["final_orders"][-1]["fan"] = ""
+    builder.tables["final_seats"].append({"seat": SEAT, "state": "sold"})
+    assert judged("no_lost_booking", builder).status is Status.HELD
+    builder.tables["final_orders"][-1]["seat"] = "104-C-14"
+    assert judged("no_lost_booking", builder).status is Status.VIOLATED
