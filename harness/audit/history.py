@@ -269,6 +269,17 @@ class Evidence:
             return reference_rules(self.on_sale)
         return own_rules(self.own_platform.rules) if self.own_platform is not None else None
 
+    @cached_property
+    def held_before_until_s(self) -> float:
+        """Until when seats may be held by somebody who asked before the release; −∞ for a platform that was made fresh.
+
+        Where nobody says how long a hold lasts, there is no such instant: +∞.
+        """
+        own = self.own_platform
+        if own is None or own.baseline == "none":
+            return float("-inf")
+        return float("inf") if own.rules.hold_ttl_s is None else own.rules.hold_ttl_s + own.rules.hold_late_max_s
+
     def once(self, name: str, make: Callable[[], T]) -> T:
         """What `make` gives; it is called only the first time that something of this name is asked for."""
         if name not in self._made:

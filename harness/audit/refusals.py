@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Final
 
 import numpy as np
+import pyarrow.compute as pc
 
 from harness.audit.history import Evidence, numbered
 from harness.audit.operations import Operation, PayValue, SeatsValue
@@ -32,10 +33,13 @@ def refused_for_cause(evidence: Evidence) -> Tally:
     - "limit": the identity had so many tickets, or may have had, that those asked for were too many for one customer or
       for one order; what may have been theirs is what they held, asked for without an answer, or bought, for as long as
       anybody may have kept it, or until they had given it back;
-    - "conflict": somebody had one of the seats, may have had, or asked for it at that time;
+    - "conflict": somebody had one of the seats, may have had, or asked for it at that time; on a platform with orders
+      of before the release somebody may have had anything until holds of then were over;
     - "sold out", told to fans in line: nothing was left that nobody had asked for by then, and that was granted later
       or is free at rest;
     - "declined": the provider's ledger has a decline of that order (on the reference system, whose ledger has all);
+    - turned away when they joined, or in line: somebody else asked for a place with the fan's access code, or identity
+      where the sale gives it one place (on the reference system);
     - "used" at the entrance: the fan had come in before; on the reference system, so long ago that it is no repeat; or
       somebody else has the place of the fan's access code or identity;
     - "expired" at the entrance: the call was as old as it may get (on the reference system, which declares that);
@@ -114,7 +118,8 @@ def _over_limit(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> No
     refused: list[Operation[SeatsValue] | Operation[PayValue]] = []
     refused += [one for one in evidence.holds.failed_with(_LIMIT) if one.value.seats]
     refused += [one for one in evidence.pays.failed_with(_LIMIT) if one.value.seats]
-    if not (refused := [one for one in refused if one.actor not in owners]):
+    refused = [one for one in refused if one.actor not in owners and one.t_invoke_s > evidence.held_before_until_s]
+    if not refused:
         return
     had = _Had(evidence, claims, {one.identity for one in refused})
     for one in refused:
@@ -146,6 +151,7 @@ def _taken(evidence: Evidence, first_s: dict[str, float], tally: Tally) -> None:
             or not one.value.seats
             or one.actor.startswith(PROBE_ACTOR)
             or one.t_end_s > evidence.duration_s
+            or one.t_invoke_s <= evidence.held_before_until_s
         ):
             continue
         tally.chance()
@@ -177,6 +183,7 @@ def _sold_out(evidence: Evidence, first_s: dict[str, float], tally: Tally) -> No
     Where nothing is known that could have been left, being told so is no chance.
     """
     told = evidence.events("positions", ("sold_out",), ("actor", "t_s"))
+    told = told.filter(pc.greater(told["t_s"], evidence.held_before_until_s))
     left_s = _left_until_s(evidence, first_s) if told.num_rows else {}
     if not left_s:
         return

@@ -49,6 +49,8 @@ def check_counts(evidence: Evidence, tally: Tally, taken: TakenSeats, map_late_m
         gone = places.count_of(of_taken[surely])
         until_s = count.t_end_s + evidence.clock_margin_s
         untouched = (first_s > until_s) & ~tries.between(count.t_invoke_s - late_max_s, until_s)
+        if count.t_invoke_s - late_max_s <= evidence.held_before_until_s:
+            untouched = np.zeros_like(untouched)
         left = places.count_of(of_seats[untouched])
         numbers = np.array([clamped(shown.get(section, 0)) for section in sections], dtype=np.int64)
         is_shown = np.array([section in shown for section in sections], dtype=bool)
@@ -78,12 +80,16 @@ def _telling(evidence: Evidence, named: Collection[str | None]) -> Iterator[Oper
 
 
 class _Places:
-    """The section of each seat, by its number. A seat of section S is called S-…; of two such sections the longer."""
+    """The section of each seat, by its number. A seat of section S is called S-…; where that may be said of two
+    sections, which of them has it cannot be told, and neither is judged.
+    """
 
     def __init__(self, sections: Sequence[str], seats: Collection[str]) -> None:
         self._sections = len(sections)
         number = {section: at for at, section in enumerate(sections)}
-        self._of = {seat: next((number[one] for one in _heads(seat) if one in number), -1) for seat in seats}
+        heads = {seat: [number[one] for one in _heads(seat) if one in number] for seat in seats}
+        unclear = {section for of_seat in heads.values() if len(of_seat) > 1 for section in of_seat}
+        self._of = {seat: of[0] if of and of[0] not in unclear else -1 for seat, of in heads.items()}
 
     def of(self, seats: Collection[str]) -> Ints:
         """The section of each of them; −1 where it has none."""
@@ -123,7 +129,7 @@ class _Tries:
 
 
 def _heads(seat: str) -> list[str]:
-    """What the seat's name may begin with, the longest first."""
+    """What the seat's name may begin with."""
     parts = seat.split("-")
     return ["-".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
 

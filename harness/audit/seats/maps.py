@@ -116,6 +116,7 @@ class _Untouched:
         free = {seat for seat, state in evidence.seats if state == "free"}
         self._seats = sorted(free & layout_seats(evidence.looks) - asked)
         self._shown = ShownSeats(evidence.looks, self._seats)
+        self._from_s = evidence.held_before_until_s + (evidence.rules.map_late_max_s if evidence.rules else 0.0)
         self._until_s = evidence.duration_s
         self._tally = tally
         self._told: set[int] = set()
@@ -123,7 +124,7 @@ class _Untouched:
 
     def look(self, look: Operation[LookValue]) -> None:
         """The next look; many see one map."""
-        if look.value.map in self._seen or look.t_end_s > self._until_s:
+        if look.value.map in self._seen or not self._from_s < look.t_invoke_s <= look.t_end_s <= self._until_s:
             return
         self._seen.add(look.value.map)
         states = self._shown.at(look)

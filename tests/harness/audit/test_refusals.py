@@ -410,3 +410,69 @@ def test_a_ticket_whose_place_went_to_another_fan_may_be_called_used(code: str, 
     assert refused(builder).status is Status.VIOLATED
     builder.operation(2, "join", "fan-0002", value, 0.5, 0.6, identity="ben" if code else "ann")
     assert refused(builder).status is Status.HELD
+
+
+def turned_away(builder: RunBuilder, fan: int, t_s: float, *, identity: str = "", code: str = "") -> None:
+    value = {"code": code} if code else {}
+    builder.fans = 99
+    builder.operation(fan, "join", "", value, t_s, t_s + 0.1, "fail", "turned_away", identity=identity)
+
+
+@pytest.mark.parametrize("in_line", [False, True])
+def test_who_is_turned_away_although_nobody_else_asked_for_that_place(in_line: bool) -> None:
+    builder = empty()
+    builder.fans = 99
+    builder.operation(2, "join", "fan-0002", {"position": 1, "code": "other"}, 0.0, 0.1)
+    if in_line:
+        builder.operation(1, "join", "fan-0001", {"parked": True, "code": "own"}, 1.0, 1.1)
+        builder.event(1, "positions", "refused", 3.0, key="turned_away")
+    else:
+        turned_away(builder, 1, 1.0, code="own")
+    [violation] = refused(builder).violations
+    assert violation.summary.startswith("fan-0001 was turned away, and nobody else had asked")
+    own(builder)
+    assert refused(builder).status is not Status.VIOLATED
+
+
+@pytest.mark.parametrize("outcome", ["ok", "unknown"])
+@pytest.mark.parametrize(("code", "one_each"), [("c0de", 0), ("", 1)], ids=["a code", "an identity"])
+def test_a_place_that_another_fan_asked_for_may_be_refused(code: str, one_each: int, outcome: str) -> None:
+    builder = empty()
+    builder.fans = 99
+    changed = {"on_sale": {"places_per_identity": one_each}}
+    builder.changed(scenario=builder.run.scenario | changed)
+    builder.operation(
+        2, "join", "fan-0002", {"code": code} if code else {}, 0.0, 0.1, outcome, "" if outcome == "ok" else "timeout",
+        identity="ann",
+    )  # fmt: skip
+    turned_away(builder, 1, 1.0, identity="ann", code=code)
+    turned_away(builder, 3, 1.0, identity="bob", code="c0de-3" if code else "")
+    result = refused(builder)
+    assert [one.summary.split()[0] for one in result.violations] == ["fan-0003"]
+    assert result.chances == 2
+
+
+def test_two_tries_to_come_in_that_overlap_may_meet_in_any_order() -> None:
+    builder = own(empty())
+    enter(builder, 1, 1.0, "used")
+    enter(builder, 1, 1.05)
+    assert refused(builder).status is Status.HELD
+
+
+@pytest.mark.parametrize(
+    ("ttl_s", "t_s", "status"),
+    [(8.0, 8.5, Status.HELD), (8.0, 9.5, Status.VIOLATED), (None, 50.0, Status.HELD)],
+)
+def test_holds_of_before_the_release_may_be_there_on_a_platform_that_was_not_made_fresh(
+    ttl_s: float | None, t_s: float, status: Status
+) -> None:
+    builder = sale()
+    rules = {"hold_ttl_s": ttl_s, "hold_late_max_s": 1.0, "purchase_limit": 4}
+    platform = {"rules": rules, "baseline": "read"}
+    builder.changed(stack="https://tickets.example", scenario=builder.run.scenario | {"platform": platform})
+    enter(builder, 9, 0.5)
+    hold(builder, 1, t_s, SEATS[:1], "conflict")
+    hold(builder, 2, t_s, SEATS[1:2], "limit")
+    result = refused(builder)
+    assert result.status is status
+    assert result.violations_total == (2 if status is Status.VIOLATED else 0)

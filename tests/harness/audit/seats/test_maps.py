@@ -289,3 +289,29 @@ def test_where_choosing_keeps_nothing_purchases_explain_counts() -> None:
     builder.operation(2, "pay", "k2", value | {"seats": ["101-A-4"]}, 2.0, None, "unknown", "timeout")
     counted(builder, 4.5, SEATS - 2)
     assert (honest(builder).status, honest(builder).chances) == (Status.HELD, 1)
+
+
+@pytest.mark.parametrize(("section", "free", "found"), [("B", 0, 0), ("B-1", 1, 0), ("C", 0, 1)])
+def test_where_a_seats_name_may_be_of_two_sections_neither_is_judged(section: str, free: int, found: int) -> None:
+    """B-1-3 is seat 3 of row 1 of section B, or of section B-1."""
+    builder = empty()
+    builder.tables["final_seats"] += [
+        {"seat": seat, "state": "free"} for seat in ("B-1-1", "B-1-2", "B-2-1", "B-1-1-1", "C-1-1", "C-1-2")
+    ]
+    shown = {"B": 3, "B-1": 1, "C": 2} | {section: free}
+    builder.operation(9, "count", "", {"counts": "x", "free": shown}, 1.0, 1.03)
+    assert honest(builder).violations_total == found
+
+
+@pytest.mark.parametrize(("t_s", "found"), [(9.5, 0), (12.5, 2)])
+def test_holds_of_before_the_release_may_be_shown_on_a_platform_that_was_not_made_fresh(t_s: float, found: int) -> None:
+    builder = with_layout(sale())
+    rules = {"hold_ttl_s": TTL_S, "hold_late_max_s": 1.0, "map_late_max_s": BOUND_S}
+    builder.changed(
+        stack="https://tickets.example",
+        scenario=builder.run.scenario | {"platform": {"rules": rules, "baseline": "read"}},
+    )
+    builder.tables["final_seats"] += [{"seat": f"101-A-{number}", "state": "free"} for number in range(1, SEATS + 1)]
+    looked(builder, t_s, 3)
+    counted(builder, t_s, SEATS - 1)
+    assert honest(builder).violations_total == found
