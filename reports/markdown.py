@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable
 
-from harness.shown import on_one_line
+from reports.markup import code, plain, table
 from reports.view import Page
 from reports.view.headline import Fact
-
-_MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~@!])")
 
 
 def render(page: Page) -> str:
@@ -26,38 +22,39 @@ def _headline(page: Page) -> Iterable[str]:
     yield f"# {head.word}"
     grade = f"Grade {head.grade}, score {head.score} of 100" if head.graded else "Not graded"
     yield head.meaning
-    yield f"**{grade}.** {_plain(head.reason)}".strip()
+    yield f"**{grade}.** {plain(head.reason)}".strip()
     for group in head.why:
-        yield f"**{_plain(group.title)}:**\n\n" + "\n".join(
-            f"- {_plain(said)} → {_plain(action)}" for said, action in group.lines
+        yield f"**{plain(group.title)}:**\n\n" + "\n".join(
+            f"- {plain(said)} → {plain(action)}" for said, action in group.lines
         )
-    yield f"{_plain(head.scenario)} · {_plain(head.run_id)} · {_plain(head.when)}"
+    yield f"{plain(head.scenario)} · {plain(head.run_id)} · {plain(head.when)}"
     one = page.page_one
     if one.banner:
-        yield f"**Planted bug.** {_plain(one.banner)}"
+        yield f"**Planted bug.** {plain(one.banner)}"
     if one.business:
-        yield "\n".join(_fact(fact) for fact in one.business)
-    facts = [_fact(fact) for fact in (*head.load, *one.trust)]
-    facts += [f"- {_plain(reason)}" for reason in head.instrument_reasons]
+        yield "\n".join(fact_line(fact) for fact in one.business)
+    facts = [fact_line(fact) for fact in (*head.load, *one.trust)]
+    facts += [f"- {plain(reason)}" for reason in head.instrument_reasons]
     yield "\n".join(facts) if head.load else "\n\n".join(("No load was delivered.", *facts))
     if one.capacity:
-        yield "\n".join(_fact(fact) for fact in one.capacity)
-    yield f"**Since the last comparable run:** {_plain(one.change.lede)}"
+        yield "\n".join(fact_line(fact) for fact in one.capacity)
+    yield f"**Since the last comparable run:** {plain(one.change.lede)}"
     if one.change.rows:
-        yield "\n".join(f"- {row.state.glyph} {row.state.word}: {_plain(row.text)}" for row in one.change.rows)
+        yield "\n".join(f"- {row.state.glyph} {row.state.word}: {plain(row.text)}" for row in one.change.rows)
 
 
-def _fact(fact: Fact) -> str:
-    return f"- {_plain(fact.label)}: **{_plain(fact.value)}**" + (f" ({_plain(fact.note)})" if fact.note else "")
+def fact_line(fact: Fact) -> str:
+    """A list item."""
+    return f"- {plain(fact.label)}: **{plain(fact.value)}**" + (f" ({plain(fact.note)})" if fact.note else "")
 
 
 def _findings(page: Page) -> Iterable[str]:
     yield "## Findings"
     lines = [
-        f"{number}. {finding.state.glyph} **{finding.state.word}: {_plain(finding.title)}.** {_plain(finding.evidence)}"
-        + (f" Why: {_plain(finding.cause)}" if finding.cause else "")
-        + f" ({_plain(finding.standing)})"
-        + (f" Runbook: {_plain(finding.runbook)}" if finding.runbook else "")
+        f"{number}. {finding.state.glyph} **{finding.state.word}: {plain(finding.title)}.** {plain(finding.evidence)}"
+        + (f" Why: {plain(finding.cause)}" if finding.cause else "")
+        + f" ({plain(finding.standing)})"
+        + (f" Runbook: {plain(finding.runbook)}" if finding.runbook else "")
         for number, finding in enumerate(page.findings, start=1)
     ]
     yield "\n".join(lines) if lines else "No finding."
@@ -68,8 +65,8 @@ def _invariants(page: Page) -> Iterable[str]:
     rows = [
         (
             f"{row.state.glyph} {row.state.word}",
-            _plain(row.title),
-            f"`{_code(row.name)}`",
+            plain(row.title),
+            f"`{code(row.name)}`",
             row.chances,
             row.checked,
             row.unknowns,
@@ -77,36 +74,36 @@ def _invariants(page: Page) -> Iterable[str]:
         for row in page.invariants
     ]
     header = ("State", "Invariant", "Name", "Chances", "Checked", "Unknown")
-    yield _table(header, rows) if rows else "No invariant was checked."
-    yield _plain(page.selftest)
+    yield table(header, rows) if rows else "No invariant was checked."
+    yield plain(page.selftest)
     for row in page.invariants:
         for violation in row.violations:
-            lines = [f"- {line.at} · {_plain(line.actor)} · {_plain(line.text)}" for line in violation.history]
-            yield f"**{_plain(violation.summary)}** (in force: {_plain(violation.faults)})\n\n" + "\n".join(lines)
+            lines = [f"- {line.at} · {plain(line.actor)} · {plain(line.text)}" for line in violation.history]
+            yield f"**{plain(violation.summary)}** (in force: {plain(violation.faults)})\n\n" + "\n".join(lines)
 
 
 def _indicators(page: Page) -> Iterable[str]:
     yield "## Indicators"
     rows = [
-        (_plain(row.title), row.value, row.objective, f"{row.state.glyph} {row.state.word}", row.score, row.samples)
+        (plain(row.title), row.value, row.objective, f"{row.state.glyph} {row.state.word}", row.score, row.samples)
         for row in page.indicators
     ]
     header = ("Indicator", "Value", "Objective", "Objective is", "Points", "Samples")
-    yield _table(header, rows) if rows else "No indicator was measured."
+    yield table(header, rows) if rows else "No indicator was measured."
 
 
 def _paired(page: Page) -> Iterable[str]:
     if page.paired is None:
         return
     yield "## The spike, or the faults?"
-    yield "\n".join(_fact(fact) for fact in page.paired.facts) if page.paired.facts else _plain(page.paired.lede)
+    yield "\n".join(fact_line(fact) for fact in page.paired.facts) if page.paired.facts else plain(page.paired.lede)
     if page.paired.left_out:
-        yield f"There are no differences to show: {_plain(page.paired.left_out)}"
+        yield f"There are no differences to show: {plain(page.paired.left_out)}"
         return
-    yield from (f"**Caution:** {_plain(caution)}" for caution in page.paired.cautions)
+    yield from (f"**Caution:** {plain(caution)}" for caution in page.paired.cautions)
     rows = [
         (
-            _plain(row.title),
+            plain(row.title),
             row.objective,
             row.control,
             row.treatment,
@@ -116,39 +113,37 @@ def _paired(page: Page) -> Iterable[str]:
         for row in page.paired.objectives
     ]
     header = ("Indicator", "Objective", "Without faults", "With faults", "The faults' part", "Missed by")
-    yield _table(header, rows) if rows else "The scenario has no objective."
+    yield table(header, rows) if rows else "The scenario has no objective."
     if page.paired.faults:
-        yield "\n".join(f"- {_plain(fault.name)}: {_plain(fault.sum_up)}" for fault in page.paired.faults)
+        yield "\n".join(f"- {plain(fault.name)}: {plain(fault.sum_up)}" for fault in page.paired.faults)
 
 
 def _examinations(page: Page) -> Iterable[str]:
     for exam in page.examinations:
         yield f"## {exam.title}"
-        rows = [
-            (_plain(row.title), _plain(row.value), row.interval, row.samples, _plain(row.note)) for row in exam.rows
-        ]
-        yield _table(("What", "Value", "95 % interval", "Samples", "Note"), rows) if rows else _plain(exam.note)
+        rows = [(plain(row.title), plain(row.value), row.interval, row.samples, plain(row.note)) for row in exam.rows]
+        yield table(("What", "Value", "95 % interval", "Samples", "Note"), rows) if rows else plain(exam.note)
 
 
 def _faults(page: Page) -> Iterable[str]:
     yield "## Faults"
     rows = [
         (
-            _plain(fault.name),
+            plain(fault.name),
             f"{fault.proven.glyph} {fault.proven.word}",
-            _plain(row.name),
-            _plain(row.expected),
-            _plain(row.observed),
-            f"{row.state.glyph} {_plain(row.state.word)}",
+            plain(row.name),
+            plain(row.expected),
+            plain(row.observed),
+            f"{row.state.glyph} {plain(row.state.word)}",
         )
         for fault in page.faults
         for row in fault.expectations
     ]
     rows += [
         (
-            _plain(fault.name),
+            plain(fault.name),
             f"{fault.proven.glyph} {fault.proven.word}",
-            _plain(fault.error) or "none judged",
+            plain(fault.error) or "none judged",
             "",
             "",
             "",
@@ -157,9 +152,9 @@ def _faults(page: Page) -> Iterable[str]:
         if not fault.expectations
     ]
     header = ("Experiment", "Proven", "Expectation", "Expected", "Observed", "It was")
-    yield _table(header, rows) if rows else "Nothing was broken in this run."
+    yield table(header, rows) if rows else "Nothing was broken in this run."
     gaps = [
-        f"- {_plain(fault.name)}, {gap.title.lower()}: for {gap.length} from {gap.began} nobody got one"
+        f"- {plain(fault.name)}, {gap.title.lower()}: for {gap.length} from {gap.began} nobody got one"
         f" while {gap.waiting} waited: {gap.state.glyph} {gap.state.word}"
         for fault in page.faults
         for gap in fault.gaps
@@ -173,28 +168,14 @@ def _rest(page: Page) -> Iterable[str]:
         yield "## Coverage"
         rows = [
             (
-                _plain(row.component),
+                plain(row.component),
                 row.tally,
-                "; ".join(f"{cell.state.glyph} {_plain(cell.experiment)}" for cell in row.cells),
+                "; ".join(f"{cell.state.glyph} {plain(cell.experiment)}" for cell in row.cells),
             )
             for row in page.coverage
         ]
-        yield _table(("Component", "Proven", "Faults"), rows)
+        yield table(("Component", "Proven", "Faults"), rows)
     if page.untested:
         yield "## Not tested"
-        yield "\n".join(f"- {_plain(gap.what)}: {_plain(gap.why)}" for gap in page.untested)
-    yield f"`{_code(page.method.command)}`"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _plain(words: str) -> str:
-    """A text from a record without markup, line breaks, control characters and mentions."""
-    return _MARKUP.sub(r"\\\1", on_one_line(" ".join(words.split())))
-
-
-def _code(words: str) -> str:
-    return on_one_line(" ".join(words.split())).replace("`", "'").replace("|", "\\|")
+        yield "\n".join(f"- {plain(gap.what)}: {plain(gap.why)}" for gap in page.untested)
+    yield f"`{code(page.method.command)}`"

@@ -48,7 +48,8 @@ def _escaped(text: str) -> str:
 
 
 if TYPE_CHECKING:
-    from harness.record.verdict import Verdict
+    from harness.record.reader import Record
+    from harness.runs.past import Past
 
 
 def judge(run: Path, into: Path | None = None) -> Verdict:
@@ -125,19 +126,26 @@ def _leave_unjudged(paths: RunPaths, problem: GatecrashError) -> Verdict:
 
 
 def _render(judged: Judged, into: Path | None = None) -> None:
-    from harness.runs.lessons import LESSONS_FILE, read_lessons
-    from harness.runs.past import before
     from reports import write
 
     if judged.control is not None:
         _render(judged.control, None if into is None else RunPaths(root=into).control.root)
     record, control = judged.record, None if judged.control is None else judged.control.record
+    past = past_of(record)
+    write(record, judged.verdict, control, past=past, into=into)
+
+
+def past_of(record: Record) -> Past:
+    """The runs beside the record, and how their findings stand by the file of lessons; a problem with it is printed."""
+    from harness.runs.lessons import LESSONS_FILE, read_lessons
+    from harness.runs.past import before
+
     past = before(record.paths.root.parent, record.run)
     try:
-        past = msgspec.structs.replace(past, lessons=read_lessons(LESSONS_FILE))
+        return msgspec.structs.replace(past, lessons=read_lessons(LESSONS_FILE))
     except GatecrashError as error:
         fail(f"the report does not say how its findings stand: {error}")
-    write(record, judged.verdict, control, past=past, into=into)
+        return past
 
 
 def answer(verdict: Verdict, paths: RunPaths, *, json: bool) -> None:

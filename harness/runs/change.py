@@ -1,7 +1,7 @@
 """What changed from one verdict to the next. A change of an indicator counts only if it matters. Pure.
 
 Runs differ by chance. A change matters when the objective is met in one run and missed in the other, or its score moved
-by `POINTS`, or, without an objective, the value moved by `SHARE` of the larger one.
+by the smallest effect that matters, or, without an objective, its value did.
 """
 
 from __future__ import annotations
@@ -9,11 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from harness.amounts import amount, number
 from harness.record.schema import Struct
 from harness.record.verdict import Finding, SliResult, Status, Verdict
 
-POINTS: Final = 5.0
-SHARE: Final = 0.2
+_POINTS: Final = 5.0
+_SHARE: Final = 0.2
+
+
+class SmallestEffect(Struct, frozen=True):
+    """The smallest effect that matters: of a score in `points`, of a value as a share of the larger one."""
+
+    points: float = _POINTS
+    share: float = _SHARE
+
+    @property
+    def in_words(self) -> str:
+        """For people."""
+        return (
+            f"A score counts as changed from {number(self.points)} points on, a value without an objective from "
+            f"{amount(self.share, 'ratio')} of the larger one on; an objective met in one run only always counts."
+        )
+
+    def is_reached(self, was: float, now: float) -> bool:
+        """Whether a value changed by so much."""
+        return abs(was - now) > self.share * max(abs(was), abs(now))
+
+
+USUAL: Final = SmallestEffect()
 
 
 class IndicatorChange(Struct, frozen=True):
@@ -55,10 +78,10 @@ class Change(Struct, frozen=True):
     is_regression: bool
 
 
-def change(base: Verdict, run: Verdict) -> Change:
+def change(base: Verdict, run: Verdict, smallest: SmallestEffect = USUAL) -> Change:
     """What changed, the worse first. A regression: verdict, grade, an invariant or an objective is worse."""
     before, now = {one.id: one for one in base.findings}, {one.id: one for one in run.findings}
-    indicators = tuple(sorted(_indicators(base, run), key=lambda one: not one.worse))
+    indicators = tuple(sorted(_indicators(base, run, smallest), key=lambda one: not one.worse))
     invariants = tuple(sorted(_invariants(base, run), key=lambda one: not one.worse))
     worse_word = base.verdict.value == "READY" and run.verdict.value != "READY"
     worse_grade = base.grade is not None and (run.grade is None or run.grade > base.grade)
@@ -74,23 +97,23 @@ def change(base: Verdict, run: Verdict) -> Change:
     )
 
 
-def _indicators(base: Verdict, run: Verdict) -> Iterator[IndicatorChange]:
+def _indicators(base: Verdict, run: Verdict, smallest: SmallestEffect) -> Iterator[IndicatorChange]:
     before = {sli.name: sli for sli in base.slis}
     for now in run.slis:
         was = before.get(now.name)
-        if was is None or was.value is None or now.value is None or not matters(was, now):
+        if was is None or was.value is None or now.value is None or not matters(was, now, smallest):
             continue
         worse = now.value > was.value if now.better == "lower" else now.value < was.value
         yield IndicatorChange(name=now.name, title=now.title, unit=now.unit, base=was.value, run=now.value, worse=worse)
 
 
-def matters(was: SliResult, now: SliResult) -> bool:
+def matters(was: SliResult, now: SliResult, smallest: SmallestEffect = USUAL) -> bool:
     """Whether a change of an indicator is large enough to be told."""
     if was.value is None or now.value is None:
         return False
     if was.score is not None and now.score is not None:
-        return was.met != now.met or abs(was.score - now.score) >= POINTS
-    return abs(was.value - now.value) > SHARE * max(abs(was.value), abs(now.value))
+        return was.met != now.met or abs(was.score - now.score) >= smallest.points
+    return smallest.is_reached(was.value, now.value)
 
 
 def _invariants(base: Verdict, run: Verdict) -> Iterator[InvariantChange]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.amounts import points
@@ -39,11 +40,15 @@ class RunRow(Struct, frozen=True):
 
 def overview(folder: Path) -> tuple[RunRow, ...]:
     """The runs of the folder, the oldest first."""
-    found = list(past_runs(folder))
+    return rows(tuple(past_runs(folder)))
+
+
+def rows(found: Sequence[PastRun]) -> tuple[RunRow, ...]:
+    """The same for runs that have been read, in the order of release."""
     return tuple(_row(run, found[:at]) for at, run in enumerate(found))
 
 
-def _row(one: PastRun, earlier: list[PastRun]) -> RunRow:
+def _row(one: PastRun, earlier: Sequence[PastRun]) -> RunRow:
     verdict = one.verdict
     last = next((other for other in reversed(earlier) if not why_not(other.run, one.run)), None)
     found = None if last is None else change(last.verdict, verdict)
@@ -73,7 +78,7 @@ def _in_words(base: Verdict, run: Verdict) -> str:
     return "; ".join(parts) or "nothing that matters"
 
 
-def _why_none(earlier: list[PastRun], one: PastRun) -> str:
+def _why_none(earlier: Sequence[PastRun], one: PastRun) -> str:
     same = [other for other in earlier if other.run.scenario_name == one.run.scenario_name]
     if not same:
         return "the first of its scenario"

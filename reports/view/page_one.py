@@ -8,12 +8,14 @@ from typing import Final
 from harness.judging.findings import objective_id
 from harness.record.schema import RunDocument, SelfTestSummary, Struct
 from harness.record.verdict import Examination, Figure, Status, Validity, Verdict
-from harness.runs.change import Change, change
+from harness.runs.change import change
 from harness.runs.comparable import planted_bug
 from harness.runs.past import Past
 from harness.runs.staircase import Answer
 from reports import text
+from reports.spark import spark
 from reports.view import words
+from reports.view.changes import ChangeRow, change_rows, in_brief
 from reports.view.headline import Fact, FindingView
 from reports.view.limits import LimitsSection
 from reports.view.words import State
@@ -30,13 +32,6 @@ class OpenInvariant(Struct, frozen=True):
     title: str
     state: State
     why: str
-
-
-class ChangeRow(Struct, frozen=True):
-    """One change since the last comparable run."""
-
-    state: State
-    text: str
 
 
 class ChangeView(Struct, frozen=True):
@@ -224,45 +219,14 @@ def _change(verdict: Verdict, past: Past) -> ChangeView:
     if last is None:
         return ChangeView(lede=f"Nothing to compare with: {past.why_none}.", rows=(), spark="", spark_label="")
     found = change(last.verdict, verdict)
-    was, now = _brief(last.verdict), _brief(verdict)
+    was, now = in_brief(last.verdict), in_brief(verdict)
     scores = [one.verdict.score for one in past.comparable[-_SPARK_MOST:]] + [verdict.score]
     known = [score for score in scores if score is not None]
-    rows = tuple(_rows(found))
+    rows = tuple(change_rows(found))
     quiet = "" if rows else " Nothing changed by enough to matter."
     return ChangeView(
         lede=f"{last.run.run_id} was {was}; this run is {now}.{quiet}",
         rows=rows[:_CHANGES_MOST],
-        spark=_spark(known),
+        spark=spark(known, top=100.0),
         spark_label=f"Scores of the last {len(known)} comparable runs: {', '.join(map(text.points, known))}.",
     )
-
-
-def _brief(verdict: Verdict) -> str:
-    graded = "" if verdict.grade is None else f", grade {verdict.grade} ({text.points(verdict.score)})"
-    return f"{verdict.verdict.value}{graded}"
-
-
-def _rows(found: Change) -> Iterator[ChangeRow]:
-    worse, better = words.state("effect_worse"), words.state("effect_better")
-    for invariant in found.invariants:
-        now = words.state(invariant.run.value).word
-        yield ChangeRow(
-            state=words.state(f"effect_{invariant.effect}"), text=f"{words.invariant(invariant.name)}: {now} now"
-        )
-    for one in found.indicators:
-        was, now = text.quantities(one.unit, one.base, one.run)
-        yield ChangeRow(state=worse if one.worse else better, text=f"{one.title}: {was} → {now}")
-    told = {objective_id(one.name) for one in found.indicators}
-    for finding in found.new:
-        if finding.id not in told:
-            yield ChangeRow(state=words.state("finding_new"), text=finding.title)
-    for finding in found.gone:
-        if finding.id not in told:
-            yield ChangeRow(state=words.state("finding_gone"), text=finding.title)
-
-
-def _spark(scores: list[float]) -> str:
-    if len(scores) < 2:
-        return ""
-    step = 100 / (len(scores) - 1)
-    return " ".join(f"{at * step:.1f},{19 - 0.18 * score:.1f}" for at, score in enumerate(scores))

@@ -71,6 +71,7 @@ _STATES: Final = {
     "not_planned": State(word="not broken", tone="quiet", glyph="○"),
     "finding_new": State(word="new", tone="warn", glyph="!"),
     "finding_gone": State(word="gone", tone="good", glyph="✓"),
+    "finding_both": State(word="in both", tone="quiet", glyph="="),
     "proven": State(word="proven", tone="good", glyph="✓"),
     "not_proven": State(word="not proven", tone="bad", glyph="✕"),
     "critical": State(word="critical", tone="bad", glyph="✕"),

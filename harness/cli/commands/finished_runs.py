@@ -1,4 +1,4 @@
-"""`gate`, `report`, `compare`: judge and show finished runs; `selftest`: test the judge itself."""
+"""`gate`, `report`, `retro`, `compare`: judge and show finished runs; `selftest`: test the judge itself."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rich.console import Console
 from harness.cli.app import app, print_json, print_table, say, tell
 from harness.cli.judge import judge_record
 from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir
-from harness.cli.verdicts import answer, exit_code_of, judge
+from harness.cli.verdicts import answer, exit_code_of, judge, past_of
 from harness.errors import ExitCode, InputError, NoVerdict
-from harness.input_file import path_of
+from harness.input_file import path_of, write_output
 
 if TYPE_CHECKING:
     from harness.record.verdict import Paired, Verdict
-    from harness.runs.change import Change
+    from harness.runs.change import Change, SmallestEffect
 
 Grade = Literal["A", "B", "C", "D", "F"]
 
@@ -68,6 +68,31 @@ def report(
     raise typer.Exit(exit_code_of(verdict))
 
 
+@app.command(short_help="A retrospective in Markdown, prefilled.")
+def retro(
+    run: RunDir,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", parser=path_of, help="Write it there instead of to stdout.")
+    ] = None,
+) -> None:
+    """A retrospective in Markdown: verdict, what it meant for fans and money, the timeline, causes, actions, questions.
+
+    What the record knows is filled in; what people saw and did is left open. Findings stand as in the file of
+    `gatecrash findings`, where it lies beside.
+
+    \b
+    gatecrash retro runs/20261123-101500-smoke-1a2b --out retro.md
+    """
+    from reports import retro as pages
+
+    judged = judge_record(run)
+    written = pages.render(judged.record, judged.verdict, past_of(judged.record))
+    if out is None:
+        typer.echo(written, nl=False)
+    else:
+        write_output(out, written.encode("utf-8", "replace"))
+
+
 @app.command(short_help="What differs between two finished runs.")
 def compare(
     base: Annotated[Path, typer.Argument(metavar="BASE", parser=path_of, help="The run that is compared with.")],
@@ -75,20 +100,32 @@ def compare(
     fail_on: Annotated[
         str, typer.Option("--fail-on", metavar="regression", help="Exit with 1 where RUN is worse than BASE.")
     ] = "",
+    points: Annotated[
+        float, typer.Option("--smallest-points", metavar="N", min=0.0, max=100.0, help="Of a score: fewer are noise.")
+    ] = 5.0,
+    percent: Annotated[
+        float, typer.Option("--smallest-percent", metavar="N", min=0.0, max=100.0, help="Of a value: less is noise.")
+    ] = 20.0,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", parser=path_of, help="Write it as a page, too.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", parser=path_of, help="Write it as Markdown, too.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """What differs between two finished runs: verdicts, invariants, findings, what matters of the indicators; then by
     indicator, and by phase of each fault of RUN, with 95 % intervals.
 
-    A regression is a worse verdict, grade, invariant or objective. A score counts as changed from 5 points on, an
-    indicator without objective from a fifth of its value on.
+    A regression is a worse verdict, grade, invariant or objective. A score counts as changed from
+    --smallest-points on, an indicator without objective from --smallest-percent of its value on.
 
     \b
     gatecrash compare runs/20261123-101500-smoke-1a2b runs/20261123-111500-smoke-3c4d
-    gatecrash compare BASE RUN --fail-on regression
+    gatecrash compare BASE RUN --fail-on regression --markdown comparison.md
     """
     from harness import paired
-    from harness.runs.change import change
+    from harness.runs.change import SmallestEffect, change
     from harness.runs.comparable import why_not
 
     if fail_on not in ("", "regression"):
@@ -104,8 +141,16 @@ def compare(
     )
     if found.left_out:
         raise NoVerdict(f"there is nothing to compare: {found.left_out}")
-    changed = change(one.verdict, two.verdict)
+    smallest = SmallestEffect(points, percent / 100)
+    changed = change(one.verdict, two.verdict, smallest)
     unlike = why_not(one.record.run, two.record.run)
+    if html or markdown:
+        from reports import compare as pages
+
+        page = pages.comparison(one.verdict, two.verdict, found, unlike, smallest)
+        for file, render in ((html, pages.html), (markdown, pages.markdown)):
+            if file is not None:
+                write_output(file, render(page).encode("utf-8", "replace"))
     if json:
         brief = {"run_verdict": two.verdict.verdict, "run_grade": two.verdict.grade, "unlike": unlike}
         print_json(msgspec.to_builtins(found) | brief | {"change": msgspec.to_builtins(changed)})
@@ -115,7 +160,7 @@ def compare(
         for line in change_lines(changed):
             typer.echo(line)
         typer.echo()
-        _show_comparison(found)
+        _show_comparison(found, smallest)
         if unlike:
             tell(f"caution: base and run are not alike: {unlike}")
     if fail_on and changed.is_regression:
@@ -171,10 +216,10 @@ def change_lines(found: Change) -> Iterator[str]:
     yield from (f"gone: {finding.title}" for finding in found.gone)
 
 
-def _show_comparison(found: Paired) -> None:
+def _show_comparison(found: Paired, smallest: SmallestEffect) -> None:
     from reports.compare import rows
 
-    for when, group in groupby(rows(found), lambda row: row.when):
+    for when, group in groupby(rows(found, smallest), lambda row: row.when):
         tell(f"{when}:")
         shown = ((row.title, row.base, row.run, row.difference, row.interval, row.effect) for row in group)
         print_table(("what", "base", "run", "difference", "95 % interval", "effect"), shown)

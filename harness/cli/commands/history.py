@@ -19,18 +19,32 @@ from harness.runs.lessons import LESSONS_FILE
 
 @app.command(short_help="The finished runs of a folder, and what changed.")
 def runs(
+    form: Annotated[str, typer.Argument(metavar="[html]", help="Also write a page: DIR/index.html.")] = "",
     out: Annotated[Path, typer.Option("--out", metavar="DIR", parser=path_of, help="The folder.")] = DEFAULT_OUT,
     json: AsJson = False,
 ) -> None:
     """The finished runs of a folder: verdict, grade, findings, and what changed since the last comparable run.
 
+    The page also has the trends of scores, indicators and invariants, each over runs that can be compared: the same
+    scenario, stack, class of machine and versions.
+
     \b
     gatecrash runs
     gatecrash runs --out nightly --json
+    gatecrash runs html --out nightly
     """
-    from harness.runs.overview import overview
+    from harness.runs.overview import rows
+    from harness.runs.past import past_runs
 
-    found = overview(out)
+    if form not in ("", "html"):
+        raise InputError(f"{form!r} is nothing that runs are shown as", hint="gatecrash runs html")
+    past = tuple(past_runs(out))
+    found = rows(past)
+    page = out / "index.html"
+    if form and past:
+        from reports import runs_page
+
+        write_output(page, runs_page.render(past).encode("utf-8", "replace"))
     if json:
         print_json([msgspec.to_builtins(row) for row in found])
         return
@@ -39,6 +53,8 @@ def runs(
         return
     header = ("run", "scenario", "verdict", "grade", "score", "not held", "findings", "since the last comparable run")
     print_table(header, (row.cells for row in found))
+    if form:
+        tell(f"page: {page}")
 
 
 @app.command(short_help="What became of the findings, over many runs.")

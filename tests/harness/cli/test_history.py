@@ -33,6 +33,27 @@ def test_runs_are_listed_for_a_script(tmp_path: Path) -> None:
     assert (row["run_id"], row["verdict"], row["since"]) == ("a", "READY", "the first of its scenario")
 
 
+def test_a_page_of_the_runs_is_written_beside_them(tmp_path: Path) -> None:
+    written(tmp_path, "a", "2026-11-20T10:00:00Z")
+    assert f"page: {tmp_path / 'index.html'}" in call("runs", "html", "--out", tmp_path)
+    assert "All runs" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match="is nothing that runs are shown as"):
+        call("runs", "pdf", "--out", tmp_path)
+
+
+def test_a_comparison_is_written_as_a_page_and_as_markdown(run: Path, tmp_path: Path) -> None:
+    call("compare", run, run, "--html", tmp_path / "c.html", "--markdown", tmp_path / "c.md")
+    assert (tmp_path / "c.md").read_text(encoding="utf-8").startswith("# Not worse than base\n")
+    assert "Not worse than base" in (tmp_path / "c.html").read_text(encoding="utf-8")
+
+
+def test_a_retrospective_is_prefilled(run: Path, tmp_path: Path) -> None:
+    said = call("retro", run)
+    call("retro", run, "--out", tmp_path / "retro.md")
+    assert (tmp_path / "retro.md").read_text(encoding="utf-8") == said
+    assert "## Timeline" in said
+
+
 def test_findings_are_kept_in_the_file_with_owner_and_acceptance(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "kept.json"
     first = json.loads(call("findings", run, "--file", file, "--json"))

@@ -12,7 +12,7 @@ from harness.cli.commands.finished_runs import change_lines
 from harness.record.reader import Record
 from harness.record.schema import RunDocument
 from harness.record.verdict import Decision, Status, Verdict
-from harness.runs.change import change, matters
+from harness.runs.change import SmallestEffect, change, matters
 from harness.runs.comparable import planted_bug, why_not
 from harness.runs.past import before, past_runs
 from tests.builders import RunBuilder
@@ -103,6 +103,13 @@ def test_a_change_that_matters_is_told_and_noise_is_not(verdict: Verdict) -> Non
     assert (found.name, found.base, found.run, found.worse) == ("hold_response_p99_ms", 1912.0, 3000.0, True)
     assert worse.is_regression
     assert not change(slower(verdict, 3000.0, 44.0), verdict).is_regression
+
+
+def test_the_smallest_effect_that_matters_is_the_callers(verdict: Verdict) -> None:
+    slow = slower(verdict, 3000.0, 44.0)
+    assert change(verdict, slow, SmallestEffect(points=50.0)).indicators == ()
+    [found] = change(verdict, slower(verdict, 1950.0, 67.8), SmallestEffect(points=0.5)).indicators
+    assert found.name == "hold_response_p99_ms"
 
 
 def test_crossing_the_objective_matters_however_small_the_step(verdict: Verdict) -> None:
