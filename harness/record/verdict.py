@@ -147,7 +147,7 @@ class Figure(Struct, frozen=True):
     """A measured figure without an objective. `low` and `high`: its 95 % interval, where it is an estimate.
 
     `detectable`: the smallest true effect that so many samples would show four times in five. `value` is null when it
-    is not known.
+    is not known. `whole`: how much there is of what a share is of, as connections or cores; null for other figures.
     """
 
     name: str
@@ -159,6 +159,7 @@ class Figure(Struct, frozen=True):
     detectable: float | None = None
     samples: int = 0
     note: str = ""
+    whole: float | None = None
 
 
 class Examination(Struct, frozen=True):

@@ -28,12 +28,41 @@ NEAR: Final = 1.1
 _NOT_A_HOP: Final = "client and network"
 
 
+class Used(Struct, frozen=True):
+    """How much of a resource was in use in the busiest seconds, of the `whole`: connections, or cores it can use."""
+
+    name: str
+    title: str
+    busy: float
+    whole: float
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it limits."""
+        return self.busy >= SATURATED * self.whole
+
+
+class Buying(Struct, frozen=True):
+    """How long fans needed a hold, in s from being granted it to the answer to their payment, and what was granted."""
+
+    p99_s: float
+    ttl_s: float
+    paid: int
+    holds: int
+
+    @property
+    def unpaid_ratio(self) -> float:
+        """Holds that were never paid, by those that were."""
+        return (self.holds - self.paid) / self.paid
+
+
 class Step(Struct, frozen=True):
     """The run at one rate. `why_not`: why the rate is not carried; empty: it is.
 
     `doubt`: why the run says nothing about the platform; "" otherwise. `tickets_per_fan`: sold, by fans let in.
     `limits`: the resources at their limit, and the hops in which slow steps spent their time. `violated`: the
-    invariants that the platform surely broke, whatever else is in doubt of the run.
+    invariants that the platform surely broke, whatever else is in doubt of the run. `buying`: null where nothing is
+    kept for fans, or none of them paid.
     """
 
     rate_per_s: float
@@ -46,6 +75,8 @@ class Step(Struct, frozen=True):
     limits: tuple[str, ...] = ()
     doubt: str = ""
     violated: tuple[str, ...] = ()
+    used: tuple[Used, ...] = ()
+    buying: Buying | None = None
 
     @property
     def carried(self) -> bool:
@@ -91,68 +122,43 @@ class Staircase(Struct, frozen=True):
         """The answer, for people."""
         for step in self.steps:
             if step.violated:
-                yield f"Violated at {_rate(step)}: {', '.join(step.violated)}, see the report of the run {step.run_id}."
+                broken = f"{', '.join(step.violated)}, see the report of the run {step.run_id}"
+                yield f"Violated at {rate_in_words(step)}: {broken}."
         carried, failed = self.carried, self.failed
         if failed is None:
             yield (
                 "What it carries was not seen."
                 if carried is None
                 else (
-                    f"The platform carries {_rate(carried)}, the highest rate that could be tried; "
+                    f"The platform carries {rate_in_words(carried)}, the highest rate that could be tried; "
                     "where its limit lies was not seen."
                 )
             )
         elif carried is None:
-            yield f"The platform does not carry {_rate(failed)}, the lowest rate that was tried: {failed.why_not[0]}."
+            tried = f"{rate_in_words(failed)}, the lowest rate that was tried"
+            yield f"The platform does not carry {tried}: {failed.why_not[0]}."
         else:
-            yield (f"The platform carries {_rate(carried)} and does not carry {_rate(failed)}: {failed.why_not[0]}.")
+            rates = f"carries {rate_in_words(carried)} and does not carry {rate_in_words(failed)}"
+            yield f"The platform {rates}: {failed.why_not[0]}."
         if failed is not None:
             limits = "; ".join(failed.limits)
             yield f"At its limit then: {limits}." if limits else "What limits it is not in the record."
         if (doubtful := self.doubtful) is not None:
-            yield f"The run at {_rate(doubtful)} says nothing about the platform: {doubtful.doubt}."
-
-
-class Answer(Struct, frozen=True):
-    """capacity.json: the staircase, and on what it was measured. `t0`: of its first run. `changes`: by --set."""
-
-    schema: str
-    scenario: str
-    stack: str
-    versions: dict[str, str]
-    t0: str
-    changes: tuple[str, ...]
-    steps: tuple[Step, ...]
-    said: tuple[str, ...]
-
-    @classmethod
-    def of(cls, found: Staircase, first: RunDocument, changes: Iterable[str] = ()) -> Answer:
-        """The answer so far. `first`: the first run."""
-        return cls(
-            schema=ANSWER_SCHEMA,
-            scenario=first.scenario_name,
-            stack=first.stack,
-            versions=first.versions,
-            t0=first.t0 or "",
-            changes=tuple(changes),
-            steps=found.steps,
-            said=tuple(found.sentences()),
-        )
-
-    @property
-    def staircase(self) -> Staircase:
-        """The steps, to be asked."""
-        return Staircase(steps=self.steps)
+            yield f"The run at {rate_in_words(doubtful)} says nothing about the platform: {doubtful.doubt}."
 
 
 class Forecast(Struct, frozen=True):
-    """A sale at the rate that is carried. `sold_out_s`: null where more tickets are on sale than all fans would buy."""
+    """A sale at the rate that is carried. `sold_out_s`: null where more tickets are on sale than all fans would buy.
+
+    `coming_back`: tickets that are held, come back and are sold in a second wave; null: the runs do not say.
+    """
 
     rate_per_s: float
     tickets: int
     fans: int
     sold_out_s: float | None
     last_let_in_s: float
+    coming_back: int | None = None
 
     def sentences(self) -> Iterator[str]:
         """The forecast, for people."""
@@ -164,6 +170,49 @@ class Forecast(Struct, frozen=True):
         without = round(self.fans - self.rate_per_s * self.sold_out_s)
         if without > 0:
             yield f"About {without:,} of {self.fans:,} fans are still in line then."
+        if self.coming_back:
+            yield f"About {self.coming_back:,} of the tickets come back first, as holds end: a second wave."
+        else:
+            yield "No ticket came back in these runs, so nothing is foretold of a second wave."
+
+
+class Answer(Struct, frozen=True):
+    """capacity.json: the staircase, and on what it was measured. `t0`: of its first run. `changes`: by --set.
+
+    `forecast`: of the real sale, where its size was given.
+    """
+
+    schema: str
+    scenario: str
+    stack: str
+    versions: dict[str, str]
+    t0: str
+    changes: tuple[str, ...]
+    steps: tuple[Step, ...]
+    said: tuple[str, ...]
+    forecast: Forecast | None = None
+
+    @classmethod
+    def of(
+        cls, found: Staircase, first: RunDocument, changes: Iterable[str] = (), told: Forecast | None = None
+    ) -> Answer:
+        """The answer so far. `first`: the first run. `told`: the forecast of the real sale."""
+        return cls(
+            schema=ANSWER_SCHEMA,
+            scenario=first.scenario_name,
+            stack=first.stack,
+            versions=first.versions,
+            t0=first.t0 or "",
+            changes=tuple(changes),
+            steps=found.steps,
+            said=tuple(found.sentences()),
+            forecast=told,
+        )
+
+    @property
+    def staircase(self) -> Staircase:
+        """The steps, to be asked."""
+        return Staircase(steps=self.steps)
 
 
 def step_of(rate_per_s: float, verdict: Verdict) -> Step:
@@ -184,6 +233,8 @@ def step_of(rate_per_s: float, verdict: Verdict) -> Step:
         limits=tuple(_limits(verdict, resources)) if why_not else (),
         doubt=_doubt(verdict),
         violated=() if verdict.verdict is Decision.NO_VERDICT else tuple(_violated(verdict)),
+        used=tuple(_used(resources)),
+        buying=_buying(verdict),
     )
 
 
@@ -208,9 +259,12 @@ def next_rate(rates: Sequence[float], so_far: Staircase, refinements: int) -> fl
     return None if apart <= NEAR or between in tried else between
 
 
-def forecast(step: Step, tickets: int, fans: int) -> Forecast | None:
-    """A sale of so many tickets to so many fans at this step's rate; null: the run does not say what fans buy."""
-    rate_per_s = min(step.rate_per_s, step.let_in_per_s or step.rate_per_s)
+def forecast(step: Step, tickets: int, fans: int, at_most_per_s: float = math.inf) -> Forecast | None:
+    """A sale of so many tickets to so many fans at this step's rate, or at a lower one at which they are let in.
+
+    Null: the run does not say what fans buy.
+    """
+    rate_per_s = min(step.rate_per_s, step.let_in_per_s or step.rate_per_s, at_most_per_s)
     if not step.tickets_per_fan:
         return None
     wanted = fans * step.tickets_per_fan
@@ -220,6 +274,7 @@ def forecast(step: Step, tickets: int, fans: int) -> Forecast | None:
         fans=fans,
         sold_out_s=tickets / (rate_per_s * step.tickets_per_fan) if wanted >= tickets else None,
         last_let_in_s=fans / rate_per_s,
+        coming_back=None if step.buying is None else round(step.buying.unpaid_ratio * min(tickets, wanted)),
     )
 
 
@@ -274,6 +329,20 @@ def _limits(verdict: Verdict, resources: Sequence[Figure]) -> Iterator[str]:
             yield f"{hop.name}, in which {step.step.replace('_', ' ')} spent {amount(hop.share, 'ratio')} of its time"
 
 
+def _used(resources: Sequence[Figure]) -> Iterator[Used]:
+    for one in resources:
+        if one.value is not None and one.whole is not None:
+            yield Used(name=one.name, title=one.title, busy=one.value * one.whole, whole=one.whole)
+
+
+def _buying(verdict: Verdict) -> Buying | None:
+    kept = {one.name: one for one in _figures(verdict, "kept")}
+    p99, ttl = kept.get("to_pay_p99_s"), kept.get("ttl_s")
+    if p99 is None or ttl is None or p99.value is None or ttl.value is None:
+        return None
+    return Buying(p99_s=p99.value, ttl_s=ttl.value, paid=p99.samples, holds=kept["never_paid"].samples)
+
+
 def _figures(verdict: Verdict, name: str) -> tuple[Figure, ...]:
     return next((one.figures for one in verdict.examinations if one.name == name), ())
 
@@ -282,7 +351,8 @@ def _resource(one: Figure) -> str:
     return f"{one.title}: {amount(one.value or 0.0, 'ratio')}"
 
 
-def _rate(step: Step) -> str:
+def rate_in_words(step: Step) -> str:
+    """`40 fans per second`."""
     return f"{amount(step.rate_per_s, 'count')} {'fan' if step.rate_per_s == 1 else 'fans'} per second"
 
 

@@ -25,13 +25,15 @@ _POOL_SIZE: Final = "target_db_pool_connections"
 class Utilisation(Struct, frozen=True):
     """A resource over time. `share`: how much of it was in use; 1: all. A process with threads may use several cores.
 
-    `scrapes`: how often it was seen; seen for less than `WINDOW_S` it has no course.
+    `whole`: how much there is of it, in connections, or in cores that it can use. `scrapes`: how often it was seen;
+    seen for less than `WINDOW_S` it has no course.
     """
 
     name: str
     title: str
     t_s: tuple[float, ...]
     share: tuple[float, ...]
+    whole: float
     scrapes: int
 
     @property
@@ -73,5 +75,5 @@ def _course(name: str, title: str, grown: pd.DataFrame, limit: float, *, most: f
     since = before[at]
     share = np.minimum((used_s[at] - used_s[since]) / (t_s[at] - t_s[since]) / limit, most)
     return Utilisation(
-        name=name, title=title, t_s=tuple(t_s[at].tolist()), share=tuple(share.tolist()), scrapes=len(t_s)
+        name=name, title=title, t_s=tuple(t_s[at].tolist()), share=tuple(share.tolist()), whole=limit, scrapes=len(t_s)
     )

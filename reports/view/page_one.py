@@ -11,6 +11,7 @@ from harness.record.verdict import Examination, Figure, Status, Validity, Verdic
 from harness.runs.change import change
 from harness.runs.comparable import planted_bug
 from harness.runs.past import Past
+from harness.runs.predictions import predictions
 from harness.runs.staircase import Answer
 from reports import text
 from reports.spark import spark
@@ -70,7 +71,7 @@ def page_one(
         invariants=_invariants(verdict),
         open_invariants=tuple(_open(verdict)),
         top=tuple(enumerate(findings[:_FINDINGS_MOST], start=1)),
-        capacity=tuple(_capacity(run, verdict, limits, past.capacity)),
+        capacity=(*_capacity(run, verdict, limits, past.capacity), _foretold(run, verdict, past)),
         change=_change(verdict, past),
     )
 
@@ -181,6 +182,18 @@ def _safe_rate(measured: Answer | None) -> Fact:
         return Fact(label=label, value="none", note=f"{beyond}; {day}", tone="warn")
     rate = text.quantity(carried.rate_per_s, "per_s")
     return Fact(label=label, value=rate, note=f"{beyond}; {day}", tone="")
+
+
+def _foretold(run: RunDocument, verdict: Verdict, past: Past) -> Fact:
+    """Did the last prediction hold?"""
+    label, found = "Last predictions", predictions(past, run, verdict)
+    if not found:
+        note = "a comparable run before it, or gatecrash capacity, would have made some"
+        return Fact(label=label, value="none to check", note=note, tone="quiet")
+    missed = [one for one in found if not one.held]
+    value = "held" if not missed else f"{text.count(len(found) - len(missed))} of {text.count(len(found))} held"
+    note = "; ".join(f"{one.in_words} by {one.by}" for one in missed or found[:2])
+    return Fact(label=label, value=value, note=note, tone="warn" if missed else "")
 
 
 def _capacity(run: RunDocument, verdict: Verdict, limits: LimitsSection, capacity: Answer | None) -> Iterator[Fact]:

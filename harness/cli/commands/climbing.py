@@ -68,7 +68,8 @@ def capacity(
 
     A rate is carried when its run meets every objective of the scenario, lets fans in as fast as they come and breaks
     no invariant. The answer lies between two rates that were tried; nothing is said about rates beyond them. Of the
-    first rate that is not carried it says which process, machine, pool of connections or hop was at its limit.
+    first rate that is not carried it says which process, machine, pool of connections or hop was at its limit. It
+    proposes an admission rate, a hold time, sizes of pools and numbers of workers, as far as they were measured.
 
     \b
     gatecrash capacity
@@ -77,12 +78,13 @@ def capacity(
     """
     from harness.record.writer import write_document
     from harness.runs import staircase
+    from harness.runs.proposals import proposals
     from harness.scenario import load
     from harness.scenario.own_options import own_overrides
 
     if (tickets is None) != (fans is None):
         raise InputError("a real sale has tickets and fans", key="--tickets", hint="give --tickets N and --fans N")
-    planned = _rates(rates, lasting_s)
+    planned, told = _rates(rates, lasting_s), None
     given = own_overrides(scenario, platform, stack)
     own = load(scenario, given).scenario.platform is not None
     asked = [Override("seed", seed, f"--seed {seed}")] if seed is not None else []
@@ -95,13 +97,17 @@ def capacity(
         run, verdict = _judged(scenario, overrides, folder, stack, allow_host or ())
         found = found.beside(staircase.step_of(rate, verdict))
         first = first or run
-        write_document(folder / staircase.ANSWER_FILE, staircase.Answer.of(found, first, changes or ()))
-    carried = found.carried
-    told = None if carried is None or tickets is None or fans is None else staircase.forecast(carried, tickets, fans)
+        carried = found.carried
+        told = None if not (carried and tickets and fans) else staircase.forecast(carried, tickets, fans)
+        write_document(folder / staircase.ANSWER_FILE, staircase.Answer.of(found, first, changes or (), told))
+    proposed = tuple(proposals(found))
     if json:
-        print_json(msgspec.to_builtins(found) | {"said": [*found.sentences()], "forecast": msgspec.to_builtins(told)})
+        more = {"said": [*found.sentences()], "forecast": told, "proposals": proposed}
+        print_json(msgspec.to_builtins(found) | msgspec.to_builtins(more))
     else:
         _show(found)
+        for proposal in proposed:
+            tell(f"  {proposal.said}")
         tell(f"kept in {folder / staircase.ANSWER_FILE}")
         for line in told.sentences() if told else ():
             tell(line)

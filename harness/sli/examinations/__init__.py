@@ -11,6 +11,7 @@ from harness.errors import GatecrashError
 from harness.record.reader import Record
 from harness.record.verdict import Examination, Figure
 from harness.sli.examinations.business import business
+from harness.sli.examinations.kept import kept
 from harness.sli.examinations.money import money
 from harness.sli.examinations.saturation import saturation
 from harness.sli.examinations.second_wave import second_wave
@@ -32,6 +33,7 @@ _ALL: Final = (
     ExaminationSpec("fairness", "Fairness", "Was everybody in the line treated by the same rule?", fairness),
     ExaminationSpec("money", "Money", "Where did every cent go?", money),
     ExaminationSpec("second_wave", "Second wave", "What became of seats that came back?", second_wave),
+    ExaminationSpec("kept", "Holds", "How long do fans need what is kept for them?", kept),
     ExaminationSpec("saturation", "Resources", "What saturates first?", saturation),
 )
 

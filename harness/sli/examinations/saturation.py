@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from harness.record.verdict import Figure
 from harness.sli.examinations.figures import figure
 from harness.sli.measured import Observations
@@ -19,4 +21,5 @@ def _figure(one: Utilisation) -> Figure:
     if one.highest is None:
         return figure(one.name, one.title, None, "ratio", one.scrapes, f"seen for less than {WINDOW_S:g} s")
     share, t_s = one.highest
-    return figure(one.name, one.title, share, "ratio", one.scrapes, f"in the {WINDOW_S:g} s until T{t_s:+.1f} s")
+    found = figure(one.name, one.title, share, "ratio", one.scrapes, f"in the {WINDOW_S:g} s until T{t_s:+.1f} s")
+    return msgspec.structs.replace(found, whole=one.whole)

@@ -18,7 +18,7 @@ from harness.record.verdict import (
     Validity,
     Verdict,
 )
-from harness.runs.staircase import Staircase, forecast, next_rate, step_of
+from harness.runs.staircase import Buying, Staircase, Used, forecast, next_rate, step_of
 from tests.builders import RunBuilder
 from tests.reports import verdicts
 
@@ -205,10 +205,31 @@ def test_a_sale_is_foretold_at_the_rate_that_was_let_in() -> None:
     assert [*told.sentences()] == [
         "At 10/s 18,000 tickets are sold out after 15 min 0 s.",
         "About 191,000 of 200,000 fans are still in line then.",
+        "No ticket came back in these runs, so nothing is foretold of a second wave.",
     ]
     left = forecast(verdicts.step(10.0, carried=True), tickets=18_000, fans=3_000)
     assert left is not None
     assert [*left.sentences()] == ["At 10/s all 3,000 fans are in after 5 min 0 s, and tickets are left."]
+
+
+def test_holds_that_were_never_paid_come_back_as_a_second_wave() -> None:
+    bought = Buying(p99_s=2.0, ttl_s=8.0, paid=90, holds=99)
+    told = forecast(replace(verdicts.step(10.0, carried=True), buying=bought), tickets=18_000, fans=200_000)
+    assert told is not None
+    assert told.coming_back == 1800
+    assert [*told.sentences()][-1] == "About 1,800 of the tickets come back first, as holds end: a second wave."
+
+
+def test_a_step_keeps_what_was_in_use_and_how_long_fans_needed(good: Verdict) -> None:
+    [business, saturation] = good.examinations
+    shares = replace(saturation, figures=(replace(saturation.figures[0], whole=2.0),))
+    figures = (("to_pay_p99_s", 3.0, 40), ("ttl_s", 8.0, 44), ("never_paid", 4.0, 44))
+    kept = tuple(Figure(name=name, title=name, value=value, unit="s", samples=of) for name, value, of in figures)
+    exams = (business, shares, Examination(name="kept", title="Holds", question="", figures=kept))
+    step = step_of(10.0, replace(good, examinations=exams))
+    assert step.used == (Used(name="cpu_booking", title="CPU of booking", busy=0.8, whole=2.0),)
+    assert step.buying == Buying(p99_s=3.0, ttl_s=8.0, paid=40, holds=44)
+    assert (step_of(10.0, good).used, step_of(10.0, good).buying) == ((), None)
 
 
 def test_without_a_sale_nothing_is_foretold(good: Verdict) -> None:

@@ -186,3 +186,17 @@ def test_runbooks_are_embedded_without_markup(record: Record) -> None:
     assert first[0] == "Means"
     assert not any("**" in piece.text or "](" in piece.text for line in book.lines for piece in line)
     assert runbooks.anchor_of("docs/runbooks.md#no-such-thing") == ""
+
+
+def test_it_says_whether_what_was_foretold_came_true(record: Record) -> None:
+    verdict = replace(verdicts.ready(record), examinations=(BUSINESS,))
+    last = PastRun(root=record.paths.root, run=replace(record.run, run_id="a"), verdict=verdict)
+    past = Past(comparable=(last,))
+    held = facts(page(record, verdict, past).page_one.capacity)["Last predictions"]
+    assert held.startswith("held | Sold 1,500 tickets, foretold 1,200 tickets to 1,875 tickets by run a")
+    sold = replace(BUSINESS.figures[1], value=900.0)
+    worse = replace(verdict, examinations=(replace(BUSINESS, figures=(sold, *BUSINESS.figures[2:])),))
+    missed = facts(page(record, worse, past).page_one.capacity)["Last predictions"]
+    assert "Sold 900 tickets, foretold 1,200 tickets to 1,875 tickets by run a" in missed
+    assert not missed.startswith("held")
+    assert facts(page(record, verdict).page_one.capacity)["Last predictions"].startswith("none to check | ")

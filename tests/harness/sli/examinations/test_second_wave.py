@@ -92,7 +92,7 @@ def test_a_whole_run_is_examined_without_a_crash() -> None:
     for t_s in range(5):
         builder.metric(float(t_s), "booking", "process_cpu_seconds_total", t_s / 2)
     found = {one.name: one for one in examine(builder.record())}
-    assert set(found) == {"business", "fairness", "money", "second_wave", "saturation"}
+    assert set(found) == {"business", "fairness", "money", "second_wave", "kept", "saturation"}
     assert all(one.figures and not one.note for one in found.values())
 
 
