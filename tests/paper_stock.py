@@ -36,6 +36,7 @@ class StockSale(RunBuilder):
     capabilities: tuple[str, ...] = CAPABILITIES
     stock: dict[str, int] = field(default_factory=lambda: {"floor": 30, "stand": 20})
     _held: dict[str, int] = field(default_factory=dict, repr=False)
+    _freed: list[tuple[float, str, int]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +70,9 @@ class StockSale(RunBuilder):
         self._watch_generator()
 
     def _visit(self, user: int, t_s: float) -> None:
+        for freed in [one for one in self._freed if one[0] < t_s]:
+            self._freed.remove(freed)
+            self._left[freed[1]] += freed[2]
         self.request(user, "queue_page", t_s, 0.02, t_intended_s=t_s - 0.001)
         t_s += 0.1
         free: dict[str, int | None] = dict(self._left)
@@ -93,7 +97,8 @@ class StockSale(RunBuilder):
             self.buy(user, hold_id, pool, quantity, t_s + took + self.draw.uniform(0.1, 0.4), twice=user % 7 == 0)
 
     def _leave(self, user: int, hold_id: str, pool: str, quantity: int, t_s: float, *, releases: bool) -> None:
-        """Give the basket back, or let it run out; on paper nobody gets its tickets again."""
+        """Give the basket back, or let it run out: then its tickets are free again."""
+        self._freed.append((t_s + (0.01 if releases else HOLD_TTL_S), pool, quantity))
         if releases:
             self.request(user, "release", t_s, 0.01, status=204)
             self.operation(user, "release", hold_id, {"pool": pool, "quantity": quantity}, t_s, t_s + 0.01)

@@ -17,6 +17,7 @@ from harness.audit.seats.given_back import counts_no_longer
 from harness.audit.seats.late import REFUSED, SeatClaim, claims_on_seats, first_claimed_s
 from harness.audit.spec import specified
 from harness.audit.stock.claims import asked, untouched_until_s
+from harness.audit.stock.refused import check_pools
 from harness.audit.tally import Moment, Tally, during
 from harness.record.schema import PROBE_ACTOR
 
@@ -33,6 +34,7 @@ def refused_for_cause(evidence: Evidence) -> Tally:
     - "limit": the identity had so many tickets, or may have had, that those asked for were too many for one customer or
       for one order; what may have been theirs is what they held, asked for without an answer, or bought, for as long as
       anybody may have kept it, or until they had given it back;
+    - "conflict" over tickets without a seat: there were not so many left, see `harness.audit.stock.refused`;
     - "conflict": somebody had one of the seats, may have had, or asked for it at that time; on a platform with orders
       of before the release somebody may have had anything until holds of then were over;
     - "sold out", told to fans in line: nothing was left that nobody had asked for by then, and that was granted later
@@ -48,19 +50,19 @@ def refused_for_cause(evidence: Evidence) -> Tally:
     A hold that a fan is told is gone is for `no_early_expiry`.
     """
     tally = Tally(evidence, chances=0)
-    if not _SHOWN & set(evidence.run.capabilities):
-        tally.hidden = "the platform does not show: seats or queue"
-        return tally
     claims = claims_on_seats(evidence, evidence.rules.hold_late_max_s if evidence.rules else _OPEN_S)
     first_s = first_claimed_s(claims)
     _over_limit(evidence, claims, tally)
     counts_no_longer(evidence, claims, tally)
     _taken(evidence, first_s, tally)
     _sold_out(evidence, first_s, tally)
+    check_pools(evidence, tally)
     _declined(evidence, tally)
     check_entrance(evidence, tally)
     tally.checked = len(evidence.holds) + len(evidence.pays) + len(evidence.enters)
-    if not tally.chances:
+    if not tally.chances and not _SHOWN & set(evidence.run.capabilities):
+        tally.hidden = "the platform does not show: seats or queue"
+    elif not tally.chances:
         tally.note = "nobody was refused anything for a cause that can be checked, and nobody came in"
     return tally
 
@@ -93,7 +95,7 @@ class _Had:
     def tickets(self, one: Operation[SeatsValue] | Operation[PayValue]) -> set[tuple[str, str]]:
         """(hold, ticket) of everything beside what a refused payment is for."""
         from_s, until_s = one.t_invoke_s - self._margin_s, one.t_end_s + self._margin_s
-        paid = set(one.value.seats) if isinstance(one.value, PayValue) else set[str]()
+        paid = _paid_for(one.value) if isinstance(one.value, PayValue) else set[str]()
         return {
             (hold, ticket)
             for t_from_s, t_until_s, hold, ticket in (*self._claims[one.identity], *self._claims[""])
@@ -103,6 +105,11 @@ class _Had:
     def bought(self, one: Operation[SeatsValue] | Operation[PayValue], ticket: str) -> bool:
         """Whether the ticket was surely sold to the identity before, so that it is in no order to come."""
         return self._told_s.get((one.identity, ticket), _OPEN_S) < one.t_invoke_s - self._margin_s
+
+
+def _paid_for(value: PayValue) -> set[str]:
+    """A name for each ticket, as `_Had` has them."""
+    return {*value.seats, *numbered(value.hold_id, {value.pool: value.quantity} if value.pool else {})}
 
 
 def _over_limit(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> None:
@@ -116,20 +123,21 @@ def _over_limit(evidence: Evidence, claims: list[SeatClaim], tally: Tally) -> No
         return
     owners, nameless = {order.fan for order in before}, sum(order.tickets for order in before if not order.fan)
     refused: list[Operation[SeatsValue] | Operation[PayValue]] = []
-    refused += [one for one in evidence.holds.failed_with(_LIMIT) if one.value.seats]
-    refused += [one for one in evidence.pays.failed_with(_LIMIT) if one.value.seats]
+    refused += [one for one in evidence.holds.failed_with(_LIMIT) if one.value.seats or one.value.pool]
+    refused += [one for one in evidence.pays.failed_with(_LIMIT) if one.value.seats or one.value.pool]
     refused = [one for one in refused if one.actor not in owners and one.t_invoke_s > evidence.held_before_until_s]
     if not refused:
         return
     had = _Had(evidence, claims, {one.identity for one in refused})
     for one in refused:
         tally.chance()
-        theirs, asks = had.tickets(one), len(one.value.seats)
+        theirs, asks = had.tickets(one), len(one.value.seats) or one.value.quantity
         most = len(theirs) + nameless
+        what = "seats" if one.value.seats else f"of {one.value.pool}"
         in_order = asks + sum(not had.bought(one, ticket) for _, ticket in theirs)
         if most + asks <= rules.purchase_limit and not 0 < rules.order_limit < in_order:
             tally.violated(
-                f"{one.identity} was refused {asks} seats for the limit of {rules.purchase_limit}, and had {most} at "
+                f"{one.identity} was refused {asks} {what} for the limit of {rules.purchase_limit}, and had {most} at "
                 "most",
                 during(one, f"{one.actor} asked for {one.value.words} and was told that it is over the limit"),
             )

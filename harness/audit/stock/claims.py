@@ -106,13 +106,9 @@ def untouched_until_s(evidence: Evidence) -> dict[str, float]:
     found: dict[str, float] = {}
     if not evidence.stock_at_rest:
         return found
-    bought, paid = bought_with(evidence), set(evidence.pays.keys.to_pylist())
+    bought = bought_with(evidence)
     wanted = sorted(asked(evidence), key=lambda one: one.hold.t_invoke_s)
-    others = [*evidence.baseline_orders.values()]
-    others += [one for one in evidence.orders.values() if one.idempotency_key not in paid and one.state not in LIVE]
-    for pool, rest in evidence.stock_at_rest.items():
-        left = (rest.free or 0) - _added(evidence, rest) - sum(dict(order.pools).get(pool, 0) for order in others)
-        left -= evidence.baseline_stock[pool].held or 0 if pool in evidence.baseline_stock else 0
+    for pool, left in free_and_nobodys(evidence).items():
         if left <= 0:
             continue
         found[pool] = _OPEN_S
@@ -124,6 +120,24 @@ def untouched_until_s(evidence: Evidence) -> dict[str, float]:
             if left <= 0:
                 found[pool] = one.hold.t_invoke_s
                 break
+    return found
+
+
+def free_and_nobodys(evidence: Evidence) -> dict[str, int]:
+    """Pool → tickets that are free at rest, without those that may only be so because somebody else than the fans of
+    the run gave them back, or because they were added; of pools that show what is free. It may be less than 0.
+    """
+    paid = set(evidence.pays.keys.to_pylist())
+    others = [*evidence.baseline_orders.values()]
+    others += [one for one in evidence.orders.values() if one.idempotency_key not in paid and one.state not in LIVE]
+    found: dict[str, int] = {}
+    for pool, rest in evidence.stock_at_rest.items():
+        if rest.free is None:
+            continue
+        before = evidence.baseline_stock.get(pool)
+        held = (before.held or 0) if before else 0
+        others_had = sum(dict(order.pools).get(pool, 0) for order in others)
+        found[pool] = rest.free - _added(evidence, rest) - others_had - held
     return found
 
 

@@ -16,7 +16,6 @@ from tests.harness.audit.paper import judged
 from tests.paper_stock import CAPABILITIES, StockSale, UnreservedSale
 
 SHOWN = {name for name, one in INVARIANTS.items() if set(one.needs) <= set(CAPABILITIES)}
-SHOWN -= {"refused_for_cause"}  # needs seats or a queue
 OF_STOCK = ("no_oversell", "bought_as_told", "no_unasked_purchase", "no_leaked_stock")
 
 BREAKAGES: dict[Callable[[StockSale], StockSale], tuple[str, ...]] = {
@@ -387,3 +386,61 @@ def test_a_fee_that_was_not_shown_is_called_by_its_name() -> None:
     assert "250 more, which were shown neither with the tickets nor in the basket, and are no declared fee" in (
         result.violations[0].summary
     )
+
+
+@pytest.mark.parametrize("sale", [StockSale, UnreservedSale])
+@pytest.mark.parametrize(("quantity", "error", "found"), [(2, "conflict", 1), (2, "timeout", 0), (40, "conflict", 0)])
+def test_tickets_that_are_refused_although_so_many_are_left(
+    sale: type[StockSale], quantity: int, error: str, found: int
+) -> None:
+    """The first of all asks for them; at rest all of the pool are sold to others."""
+    builder = sale(fans=60, stock={"floor": 30, "stand": 12})
+    asked = {"pool": "floor", "quantity": quantity, "hold_id": "h"}
+    verb = "pay" if sale is UnreservedSale else "hold"
+    outcome = "unknown" if error == "timeout" else "fail"
+    before = judged("refused_for_cause", builder)
+    builder.operation(61, verb, "k", asked, 0.05, 0.15, outcome, error)
+    result = judged("refused_for_cause", builder)
+    assert (before.status, result.violations_total) == (Status.HELD, found)
+    assert result.chances == before.chances + (error == "conflict")
+    if found:
+        assert result.violations[0].summary == "fan-0061 was refused 2 of floor, of which 30 were left"
+
+
+@pytest.mark.parametrize(("t_s", "tickets", "left"), [(0.05, 28, 30), (0.2, 28, 2), (9.0, 28, 2), (20.0, 28, 30)])
+def test_what_somebody_asked_for_and_may_have_is_not_left(t_s: float, tickets: int, left: int) -> None:
+    """For its time of 8 s, and twice the bound of 1 s: what is over may be there as long, and come back as late."""
+    builder = StockSale(fans=0, stock={"floor": 30}).ruled(purchase_limit=0, hold_late_max_s=1.0)
+    granted = {"pool": "floor", "quantity": tickets, "granted": tickets, "ttl_s": 8.0}
+    builder.operation(1, "hold", "h-1", granted, 0.1, 0.2)
+    builder.operation(2, "hold", "", {"pool": "floor", "quantity": 2}, t_s, t_s + 0.01, "fail", "conflict")
+    [violation] = judged("refused_for_cause", builder).violations
+    assert violation.summary == f"fan-0002 was refused 2 of floor, of which {left} were left"
+    builder.operation(3, "hold", "", {"pool": "floor", "quantity": left - 1}, t_s, t_s + 0.01, "fail", "conflict")
+    assert judged("refused_for_cause", builder).status is Status.HELD
+
+
+@pytest.mark.parametrize(("held", "found"), [(0, 1), (30, 0), (None, 0)])
+def test_tickets_that_were_held_before_the_release_may_not_have_been_left(held: int | None, found: int) -> None:
+    builder = StockSale(fans=0, stock={"floor": 30})
+    builder.tables["baseline_stock"][0] |= {"free": 30 - (held or 0), "held": held}
+    builder.operation(2, "hold", "", {"pool": "floor", "quantity": 2}, 1.0, 1.01, "fail", "conflict")
+    assert judged("refused_for_cause", builder).violations_total == found
+
+
+def test_tickets_that_have_seats_may_be_too_few_beside_each_other() -> None:
+    builder = StockSale(fans=0, stock={"floor": 30})
+    builder.operation(1, "hold", "h", {"pool": "floor", "quantity": 1, "seats": ["F-1"], "ttl_s": 8.0}, 2.0, 2.1)
+    builder.operation(2, "hold", "", {"pool": "floor", "quantity": 2}, 1.0, 1.01, "fail", "conflict")
+    assert judged("refused_for_cause", builder).status is not Status.VIOLATED
+
+
+@pytest.mark.parametrize(("bought", "status"), [(1, Status.VIOLATED), (3, Status.HELD)])
+def test_who_is_refused_tickets_without_seats_for_a_limit(bought: int, status: Status) -> None:
+    builder = StockSale(fans=0, stock={"floor": 30}).ruled(purchase_limit=4)
+    builder.buy(1, "h-1", "floor", bought, 14.0)
+    value = {"pool": "floor", "quantity": bought, "granted": bought, "ttl_s": 8.0}
+    builder.operation(1, "hold", "h-1", value, 13.5, 13.6)
+    builder.operation(1, "hold", "", {"pool": "floor", "quantity": 2}, 30.0, 30.1, "fail", "limit")
+    builder.operation(1, "pay", "k2", {"hold_id": "h-2", "pool": "floor", "quantity": 2}, 31.0, 31.1, "fail", "limit")
+    assert judged("refused_for_cause", builder).status is status
