@@ -180,11 +180,12 @@ class SeatRoutes:
         return HoldAnswer(hold_id, seats, ttl_s, expires_at)
 
     async def _held_already(self, owner: Pass, seats: tuple[str, ...]) -> HoldAnswer | None:
-        """The fan's hold of exactly these seats, if there is one: the first answer may have been lost."""
+        """The fan's hold of exactly these seats, if there is one that goes on: the first answer may have been lost."""
         hold = await self._inventory.hold_of(seats[0])
         if hold is None or (hold.state, hold.fan, set(hold.seats)) != (HoldState.HELD, owner.fan, set(seats)):
             return None
-        return HoldAnswer(hold.hold_id, hold.seats, max(0.0, hold.expires_at - time.time()), hold.expires_at)
+        left_s = hold.expires_at - time.time()
+        return HoldAnswer(hold.hold_id, hold.seats, left_s, hold.expires_at) if left_s > 0 else None
 
     def _refusal(self, owner: Pass, error: SeatsTakenError | PurchaseLimitError) -> ProblemError:
         if isinstance(error, SeatsTakenError):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from target.http.tickets import Signer
-from tests.target.conftest import Valkey, free_port
+from tests.target.conftest import Valkey, eventually, free_port
 from tests.target.processes import EVENT, SECRET, Answer, Server, running
 from tests.target.queue.test_queue_over_http import load_event
 
@@ -20,10 +20,13 @@ LIMIT = 4
 def booking(request: pytest.FixtureRequest, mortal_valkey: Valkey) -> Iterator[Server]:
     """A booking process of either backend, without Postgres."""
     load_event(mortal_valkey)
-    nowhere = f"postgresql://127.0.0.1:{free_port()}/none"
-    stores = {"redis_url": mortal_valkey.url, "primary_dsn": nowhere, "replica_dsn": nowhere}
-    with running("booking", holds=request.param, **stores) as server:
+    with running("booking", holds=request.param, **stores_on(mortal_valkey)) as server:
         yield server
+
+
+def stores_on(valkey: Valkey) -> dict[str, str]:
+    nowhere = f"postgresql://127.0.0.1:{free_port()}/none"
+    return {"redis_url": valkey.url, "primary_dsn": nowhere, "replica_dsn": nowhere}
 
 
 def pass_of(fan: str) -> str:
@@ -47,6 +50,16 @@ def test_a_fan_who_did_not_hear_of_a_hold_asks_again_and_has_it(booking: Server)
     assert again.json["ttl_s"] <= first.json["ttl_s"]
     full = hold(booking, "101-B-1", "101-B-2", "101-B-3", "101-B-4", fan="greedy")
     assert hold(booking, *full.json["seats"], fan="greedy").json["hold_id"] == full.json["hold_id"]
+
+
+def test_a_hold_whose_time_is_over_is_not_granted_again(mortal_valkey: Valkey) -> None:
+    """As after an outage of Redis: no reconciler has ended it yet."""
+    load_event(mortal_valkey)
+    with running("booking", hold_ttl_s=0.3, **stores_on(mortal_valkey)) as booking:
+        first = hold(booking, "101-A-1")
+        eventually(lambda: time.time() > first.json["expires_at"], why="the hold's time to be over")
+        again = hold(booking, "101-A-1")
+    assert (first.status, again.status, again.json["seats_taken"]) == (201, 409, ["101-A-1"])
 
 
 def test_only_the_same_seats_for_the_same_fan_are_the_same_hold(booking: Server) -> None:
