@@ -28,17 +28,26 @@ from harness.record.seal_key import stripped_environment
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
+_AUTOGROUP: Final = Path("/proc/self/autogroup")
 _GONE_WITHIN_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.02
 _LAUNCHER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
 
 
-def tied_to_parent(death_signal: signal.Signals) -> Callable[[], None]:
-    """For `preexec_fn`: on Linux the kernel sends that signal to the child when we are gone, however we ended."""
+def tied_to_parent(death_signal: signal.Signals, niceness: int = 0) -> Callable[[], None]:
+    """For `preexec_fn`: on Linux the kernel sends that signal to the child when we are gone, however we ended.
+
+    `niceness`: how far the child stands back where processor time is short. Linux may share the time by sessions first,
+    so there its session stands back as well (sched(7), "The autogroup feature").
+    """
 
     def tie() -> None:
         if _LIBC is not None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        if niceness:
+            os.nice(niceness)
+            with contextlib.suppress(OSError):  # a kernel without it
+                _AUTOGROUP.write_text(str(niceness))
 
     return tie
 
@@ -58,7 +67,10 @@ def ending(code: int) -> str:
 
 
 class ManagedProcess:
-    """One child. `stop_signal` asks it to end; all that is left of it and below it is killed, and waited for."""
+    """One child. `stop_signal` asks it to end; all that is left of it and below it is killed, and waited for.
+
+    `niceness`: see `tied_to_parent`.
+    """
 
     container: Final = ""
     outside: Final = None
@@ -74,6 +86,7 @@ class ManagedProcess:
         cwd: Path | None = None,
         address: str = "",
         stop_signal: signal.Signals = signal.SIGTERM,
+        niceness: int = 0,
     ) -> None:
         self.name = name
         self.address = address
@@ -83,6 +96,7 @@ class ManagedProcess:
         self.user = user
         self.cwd = cwd
         self._stop_signal = stop_signal
+        self._niceness = niceness
         self._stopping = False
         self._reported = False
         with uninterrupted():
@@ -209,7 +223,7 @@ class ManagedProcess:
                     group=_group_of(self.user),
                     extra_groups=[] if self.user else None,
                     start_new_session=True,
-                    preexec_fn=tied_to_parent(self._stop_signal),  # noqa: PLW1509 — stacks are raised from one thread
+                    preexec_fn=tied_to_parent(self._stop_signal, self._niceness),  # noqa: PLW1509 — from one thread
                 )
             except OSError as error:
                 problem = f"cannot start {self.name}: {error}"

@@ -74,6 +74,9 @@ class OnSale(_Section, frozen=True):
     codes: str = ""  # a file with an access code a line, each good for one fan; "": nobody needs one
     purchase_limit: Count = 4  # 0: no limit
     booking_processes: Annotated[int, Meta(ge=1, le=64)] | None = None  # embedded; null: as the visitors need
+    niceness: Annotated[int, Meta(ge=0, le=19)] = (
+        0  # embedded: how far it stands back where the load needs the processor
+    )
     database_connections: Annotated[int, Meta(ge=2, le=24)] = 16  # to each shard, of all booking processes together
     dependency_timeout_s: Positive = 1.0  # so long the booking system waits for Redis and databases
     payment_flow: Literal["sale", "authorise"] = "sale"  # authorise: the money is reserved first, captured later

@@ -199,7 +199,8 @@ class EmbeddedStack(RaisedStack):
             }
             command = [sys.executable, "-m", "target", role]
             log = self._logs / f"{name}.log"
-            process = ManagedProcess(name, command, log=log, env=child_environment(own), address=address)
+            environment, niceness = child_environment(own), self._on_sale.niceness
+            process = ManagedProcess(name, command, log=log, env=environment, address=address, niceness=niceness)
             self._keep(process)
             started.append((process, f"http://{address}/healthz"))
         for process, url in started:
