@@ -139,9 +139,10 @@ def unheard(evidence: Evidence, stream: pa.Table) -> str:
 
     Sequence numbers say nothing of a change that was never given one. A seat that was granted must be taken by the feed
     at some time around the grant, one that was given back free, one that was sold sold; and between two fans who were
-    granted it, free. Left out: what was beside a fault, and what came late.
+    granted it, free. Left out: what was beside a fault, and what came late. Who only looks in does not follow.
     """
-    told = stream.filter(pc.equal(stream["event"], "snapshot"))
+    looks_in = pc.starts_with(stream["actor"], PROBE_ACTOR)
+    told = stream.filter(pc.and_(pc.equal(stream["event"], "snapshot"), pc.invert(looks_in)))
     if not told.num_rows:
         return ""
     from_s, until_s = pc.min(told["t_s"]).as_py(), evidence.duration_s - _LATE_MAX_S

@@ -239,3 +239,10 @@ def test_a_hold_that_ran_out_is_not_told_of_before_another_fan_has_the_seat() ->
     paper = sold(0, 2, 3)
     paper.builder.tables["operations"][1]["outcome"] = "fail"  # nobody gave it back: it ended by itself
     assert paper.result().note == "no follower heard of 1 seats that changed hands, as c"
+
+
+def test_who_only_looks_in_need_not_hear_of_every_change() -> None:
+    paper = sold(0, 3)
+    for event in paper.builder.tables["events"]:
+        event["actor"] = "probe-1-new"
+    assert "no follower" not in paper.result().note
