@@ -79,10 +79,11 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sampler:
-    """The processor time and memory of a process and all below it, by part, once a second."""
+    """The processor time and memory of a process and all below it, by part, once in `every_s`."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, every_s: float = SAMPLE_S) -> None:
         self._root = psutil.Process(pid)
+        self._every_s = every_s
         self._parts: dict[int, str] = {}
         self.rows: list[tuple[float, dict[str, float], dict[str, int]]] = []
         self._used: dict[int, float] = {}
@@ -94,7 +95,7 @@ class Sampler:
                 self._look()
             except psutil.Error:
                 return
-            time.sleep(SAMPLE_S)
+            time.sleep(self._every_s)
 
     def _look(self) -> None:
         rss: dict[str, int] = defaultdict(int)
