@@ -17,6 +17,7 @@ NAMES = (
     "faults",
     "held",
     "holds",
+    "journeys",
     "kit",
     "memory",
     "proxy",
