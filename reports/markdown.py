@@ -12,7 +12,7 @@ from reports.view.headline import Fact
 def render(page: Page) -> str:
     """The page as GitHub-flavoured Markdown."""
     blocks = [*_headline(page), *_findings(page), *_invariants(page), *_indicators(page), *_paired(page)]
-    blocks += _examinations(page)
+    blocks += [*_examinations(page), *_plugins(page)]
     blocks += [*_faults(page), *_rest(page)]
     return "\n\n".join(blocks) + "\n"
 
@@ -123,6 +123,14 @@ def _examinations(page: Page) -> Iterable[str]:
         yield f"## {exam.title}"
         rows = [(plain(row.title), plain(row.value), row.interval, row.samples, plain(row.note)) for row in exam.rows]
         yield table(("What", "Value", "95 % interval", "Samples", "Note"), rows) if rows else plain(exam.note)
+
+
+def _plugins(page: Page) -> Iterable[str]:
+    for section in page.plugins:
+        yield f"## {plain(section.title)}"
+        yield f"Of the plugin {plain(section.plugin)}. {plain(section.text)}".strip()
+        if section.rows:
+            yield table([plain(one) for one in section.columns], [[plain(c) for c in row] for row in section.rows])
 
 
 def _faults(page: Page) -> Iterable[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from chaos.faults import container, disable, disconnect, drop, kill, outside, pause, replication, toxic
+from chaos.faults import container, disable, disconnect, drop, kill, outside, pause, plugin, replication, toxic
 from chaos.faults.tools import Tools
 from chaos.specification.fault import (
     AddToxic,
@@ -16,6 +16,8 @@ from chaos.specification.fault import (
     Kill,
     Pause,
     PauseReplay,
+    PluginOnProcess,
+    PluginOnProxy,
 )
 
 Inverse: TypeAlias = (
@@ -29,6 +31,7 @@ Inverse: TypeAlias = (
     | container.StartContainer
     | container.ThawContainer
     | disconnect.Reattach
+    | plugin.UndoByPlugin
 )
 """Plain data, known before anything is broken: whoever has it can heal. Its `what` is for people and has no secret."""
 
@@ -53,6 +56,8 @@ def inverse_of(fault: Fault, name: str, tools: Tools) -> Inverse:
             return replication.inverse_of_pause(fault, tools)
         case CutReplication():
             return replication.inverse_of_cut(fault, tools)
+        case PluginOnProxy() | PluginOnProcess():
+            return plugin.inverse(fault, tools)
 
 
 def inject(fault: Fault, name: str, inverse: Inverse, tools: Tools) -> dict[str, float]:
@@ -80,6 +85,8 @@ def inject(fault: Fault, name: str, inverse: Inverse, tools: Tools) -> dict[str,
             return replication.pause(inverse)
         case CutReplication(), replication.Reconnect():
             return replication.cut(inverse)
+        case PluginOnProxy() | PluginOnProcess(), plugin.UndoByPlugin():
+            return plugin.inject(inverse)
     raise TypeError(f"{type(inverse).__name__} does not undo {type(fault).__name__}")
 
 
@@ -91,7 +98,7 @@ def _inverse_of_kill(fault: Kill, tools: Tools) -> Inverse:
 
 
 def injector_of(fault: Fault, inverse: Inverse | None = None) -> str:
-    """The injector: toxiproxy, process, docker or postgres. Until it has an inverse, docker shows as process."""
+    """toxiproxy, process, docker, postgres or plugin. Until a fault has an inverse, docker shows as process."""
     if isinstance(fault, Disconnect) or isinstance(inverse, container.StartContainer | container.ThawContainer):
         return "docker"
     match fault:
@@ -101,3 +108,5 @@ def injector_of(fault: Fault, inverse: Inverse | None = None) -> str:
             return "postgres"
         case Disable() | AddToxic() | Drop():
             return "toxiproxy"
+        case PluginOnProxy() | PluginOnProcess():
+            return "plugin"

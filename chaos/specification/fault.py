@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from chaos.proxy.toxics import TOXICS
-from harness.yaml_file import YamlFile
+from harness.yaml_file import YamlFile, suggest
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -69,17 +69,44 @@ class CutReplication(_Part, frozen=True, kw_only=True, tag_field="action", tag="
     server: str
 
 
-Fault: TypeAlias = Disable | AddToxic | Drop | Kill | Pause | Disconnect | PauseReplay | CutReplication
-ON_PROXIES: Final = (Disable, AddToxic, Drop)
-ON_PROCESSES: Final = (Kill, Pause, Disconnect)
+class PluginOnProxy(_Part, frozen=True, kw_only=True, tag_field="action", tag="plugin_on_proxy"):
+    """A fault kind of a plugin breaks the proxy; `options` are its own."""
+
+    fault: str
+    proxy: str
+    options: dict[str, str | int | float | bool] = {}
+
+
+class PluginOnProcess(_Part, frozen=True, kw_only=True, tag_field="action", tag="plugin_on_process"):
+    """A fault kind of a plugin breaks the process; `options` are its own."""
+
+    fault: str
+    process: str
+    options: dict[str, str | int | float | bool] = {}
+
+
+Fault: TypeAlias = (
+    Disable
+    | AddToxic
+    | Drop
+    | Kill
+    | Pause
+    | Disconnect
+    | PauseReplay
+    | CutReplication
+    | PluginOnProxy
+    | PluginOnProcess
+)
+ON_PROXIES: Final = (Disable, AddToxic, Drop, PluginOnProxy)
+ON_PROCESSES: Final = (Kill, Pause, Disconnect, PluginOnProcess)
 
 
 def place_of(fault: Fault) -> str:
     """The name of the component that the fault breaks: a proxy, a process or a database server."""
     match fault:
-        case Disable() | AddToxic() | Drop():
+        case Disable() | AddToxic() | Drop() | PluginOnProxy():
             return fault.proxy
-        case Kill() | Pause() | Disconnect():
+        case Kill() | Pause() | Disconnect() | PluginOnProcess():
             return fault.process
         case PauseReplay() | CutReplication():
             return fault.server
@@ -91,6 +118,8 @@ def check_fault(fault: Fault, file: YamlFile, at: int) -> None:
         _check_toxic(fault, file, at)
     if isinstance(fault, Drop):
         _check_drop(fault, file, at)
+    if isinstance(fault, PluginOnProxy | PluginOnProcess):
+        _check_plugin(fault, file, at)
 
 
 def _check_toxic(fault: AddToxic, file: YamlFile, at: int) -> None:
@@ -115,3 +144,25 @@ def _check_drop(fault: Drop, file: YamlFile, at: int) -> None:
         raise file.error("expected a percentage above 0 and up to 100", "faults", at, "percent")
     if not fault.at_ratio or not all(0 <= ratio < 1 for ratio in fault.at_ratio):
         raise file.error("expected points of the window, from 0 to below 1", "faults", at, "at_ratio")
+
+
+def _check_plugin(fault: PluginOnProxy | PluginOnProcess, file: YamlFile, at: int) -> None:
+    from harness import plugins
+
+    found = plugins.fault_kind(fault.fault)
+    if found is None:
+        why = "; ".join(wrong.message for wrong in plugins.problems())
+        hint = (
+            suggest(fault.fault, plugins.fault_kinds()) if plugins.fault_kinds() else "install the plugin that has it"
+        )
+        raise file.error(f"no plugin has a fault {fault.fault!r}", "faults", at, "fault", hint=why or hint)
+    kind = found[1]
+    place = "proxy" if isinstance(fault, PluginOnProxy) else "process"
+    if kind.on != place:
+        hint = f"write action: plugin_on_{kind.on}"
+        raise file.error(f"{kind.name} breaks a {kind.on}", "faults", at, "action", hint=hint)
+    try:
+        msgspec.convert(fault.options, kind.options)
+    except (msgspec.ValidationError, ValueError) as error:
+        hint = f"{kind.name} has {', '.join(kind.options.__struct_fields__) or 'no options'}"
+        raise file.error(f"is not what {kind.name} takes: {error}", "faults", at, "options", hint=hint) from error

@@ -56,8 +56,10 @@ def audit(record: Record, evidence: Evidence | None = None) -> tuple[InvariantRe
 
 
 def _concerns(spec: InvariantSpec, evidence: Evidence) -> bool:
-    """Whether it is about such a platform, or the scenario asks for it."""
+    """Whether the run was rehearsed with it, and it is about such a platform or the scenario asks for it."""
     run = evidence.run
+    if not run.has_plugin(spec.plugin):
+        return False
     asked = run.scenario.get("invariants")
     concerned = spec.only_of in ("", *run.capabilities) and spec.not_of not in run.capabilities
     return concerned or (isinstance(asked, list) and spec.name in asked)

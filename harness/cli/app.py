@@ -17,13 +17,15 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from chaos.commands import chaos_app
-from harness import __version__
+from harness import __version__, plugins
 from harness.errors import InputError
 from harness.record.versions import commit
 from harness.shown import on_one_line
 
 _UNDECODED: Final = re.compile("[\ud800-\udfff]")
 _SHOWN: Final = 60
+_WITHOUT_PLUGINS: Final = ("doctor", "chaos", "target", "worker", "plan", "init")
+"""Commands that work whatever plugins are installed: to heal, and to find out what is wrong."""
 
 
 class _TextOnly(TyperGroup):
@@ -72,10 +74,13 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _gatecrash(
+    context: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-) -> None: ...
+) -> None:
+    if context.invoked_subcommand not in _WITHOUT_PLUGINS and "--help" not in sys.argv:
+        plugins.install()
 
 
 def say(text: str) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 import psutil
 
+from harness import plugins
 from harness.errors import GatecrashError
 from harness.processes.machine import cores
 from harness.processes.ports import free_ports, port_range
@@ -77,6 +78,7 @@ def _checks() -> Iterator[Check]:
     yield _account()
     yield from _docker()
     yield _toxiproxy()
+    yield from _plugins()
 
 
 def _package(name: str) -> Check:
@@ -186,6 +188,13 @@ def _docker() -> Iterator[Check]:
     yield Check("Docker engine", "ok", told)
     for left in behind:
         yield Check("left behind", "limited", left.in_words, left.by_hand if left.why else "gatecrash target down")
+
+
+def _plugins() -> Iterator[Check]:
+    for one in plugins.installed():
+        yield Check("plugin", "ok", f"{one.version.in_words}: {one.in_words}")
+    for wrong in plugins.problems():
+        yield Check("plugin", "missing", wrong.message, wrong.hint)
 
 
 def _toxiproxy() -> Check:

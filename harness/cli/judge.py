@@ -41,6 +41,7 @@ def _alone(run: Path) -> Judged:
     """The verdict on a record without its control; not sealed."""
     from chaos.proof import expectations
     from chaos.proof.coverage import coverage
+    from harness import plugins
     from harness.audit import audit
     from harness.causes import with_causes
     from harness.judging.grade import grade
@@ -50,11 +51,14 @@ def _alone(run: Path) -> Judged:
     from harness.sli.measured import Observations
 
     record = Record.open(run)
+    used = plugins.judging(record.run.plugins)
     seen = Observations(record)  # reads the operations once, for audit, indicators and grade
     indicators, invariants = measure(record, seen), audit(record, seen.everything)
     faults, examinations = expectations.judge(record), examine(record, seen)
     verdict = grade(record, indicators, invariants, faults, examinations, seen=seen)
-    verdict = msgspec.structs.replace(verdict, coverage=coverage(record.run, record.faults.faults))
+    verdict = msgspec.structs.replace(
+        verdict, coverage=coverage(record.run, record.faults.faults), plugins=tuple(one.version for one in used)
+    )
     return Judged(record, with_causes(record, verdict, seen))
 
 
@@ -62,7 +66,8 @@ def _signed(verdict: Verdict) -> Verdict:
     from harness.record import versions
     from harness.record.seal import seal_verdict
 
-    return seal_verdict(msgspec.structs.replace(verdict, judged_by=versions.judging()))
+    judged_by = " ".join((versions.judging(), *(f"+ {one.in_words} {one.sources}" for one in verdict.plugins)))
+    return seal_verdict(msgspec.structs.replace(verdict, judged_by=judged_by))
 
 
 def _against_control(record: Record, verdict: Verdict) -> tuple[Judged | None, Verdict]:

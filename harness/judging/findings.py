@@ -151,7 +151,8 @@ def anchors() -> tuple[str, ...]:
 
 def runbook_of(indicator: str) -> str:
     """The runbook of an indicator."""
-    return _runbook(INDICATORS[indicator].runbook)
+    spec = INDICATORS[indicator]
+    return spec.to_do or _runbook(spec.runbook)
 
 
 def invariant_id(name: str) -> str:
@@ -186,7 +187,8 @@ def gap_id(experiment: str, step: str) -> str:
 def _invariants(judged: Judgement) -> list[Finding]:
     found: list[Finding] = []
     for result in judged.invariants:
-        title, runbook = INVARIANTS[result.name].title, _runbook(_dashed(result.name))
+        spec = INVARIANTS[result.name]
+        title, runbook = spec.title, spec.to_do or _runbook(_dashed(spec.name))
         one = invariant_id(result.name)
         if result.status is Status.VIOLATED:
             title = (

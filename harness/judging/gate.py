@@ -21,7 +21,6 @@ from harness.errors import ExitCode, InputError
 from harness.input_file import is_folder
 from harness.judging.grade import exit_code
 from harness.judging.unjudged import is_unjudged
-from harness.record import versions
 from harness.record.paths import RunPaths, require_file
 from harness.record.seal import require_verdict_seal
 from harness.record.verdict import VERDICT_SCHEMA, Decision, Verdict
@@ -35,7 +34,7 @@ _EDITED: Final = "somebody edited it; `gatecrash report` gives what the record g
 _RELATIVE: Final = 1e-9  # machines may differ in the last digits of a float, never in what they decide
 _SHOWN_MAX: Final = 60
 _ABSENT: Final = object()
-_OWN: Final = ("judged_by", "seal")
+_OWN: Final = ("judged_by", "plugins", "seal")
 """Fields that two versions write differently for one and the same verdict."""
 
 
@@ -84,7 +83,7 @@ def decide(run: Path, judge: Judge, min_grade: str | None = None) -> Decided:
         by = f"it was written by gatecrash {_one_line(head.judged_by) or 'of an older version'}"
         both = (one for one in found if one.at[0] not in _OWN and _ABSENT not in (one.expected, one.found))
         _require_same(paths, verdict, written, both, f"{by}; `gatecrash report` judges the record with this one")
-        note = f"verdict.json: {by}; the record gives the same to {versions.judging()}"
+        note = f"verdict.json: {by}; the record gives the same to {verdict.judged_by}"
     code = exit_code(verdict)
     decision, reason = verdict.verdict, verdict.reason
     if code == ExitCode.READY and min_grade and not _at_least(verdict.grade, min_grade):

@@ -47,7 +47,8 @@ class Measure(msgspec.Struct, frozen=True):
 
 def indicator_rows(halves: Halves, phases: Sequence[PairedPhase]) -> tuple[PairedRow, ...]:
     """Every indicator that has a value in either run, in the order of the registry."""
-    rows = [_indicator(spec, halves, phases) for spec in INDICATORS.values()]
+    run = halves.treatment.record.run
+    rows = [_indicator(spec, halves, phases) for spec in INDICATORS.values() if run.has_plugin(spec.plugin)]
     return tuple(row for row in rows if row.whole.control is not None or row.whole.treatment is not None)
 
 

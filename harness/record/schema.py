@@ -509,6 +509,23 @@ class TableSeal(Struct, frozen=True):
     sha256: str
 
 
+class PluginVersion(Struct, frozen=True):
+    """A plugin of the group `gatecrash.plugins`: its name, the package that it comes in, and that one's version.
+
+    `sources`: a digest of its sources.
+    """
+
+    name: str
+    package: str
+    version: str
+    sources: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """The plugin with its package."""
+        return f"{self.name} ({self.package} {self.version})"
+
+
 class RunDocument(Struct, frozen=True):
     """run.json. Written at the start with `complete=False`; rewritten whole, atomically, at each phase and the end.
 
@@ -539,10 +556,15 @@ class RunDocument(Struct, frozen=True):
     unrest: tuple[str, ...] = ()  # why it was not at rest, one line each
     foreign_owners: str = ""  # one sentence where the export gives fans' orders to people who are no fans of the run
     selftest: SelfTestSummary | None = None  # the last one of this version; null: there was none
+    plugins: tuple[PluginVersion, ...] = ()  # those that were installed; the record is judged by them and by no other
     tables: dict[str, TableSeal] = {}
     faults_sha256: str = ""
     control_sealed: str = ""  # `sealed` of the control of a paired run; "": no control was finished
     sealed: str = ""  # "": the run was never finished
+
+    def has_plugin(self, name: str) -> bool:
+        """Whether the run was rehearsed with this plugin; "" is gatecrash itself."""
+        return not name or any(one.name == name for one in self.plugins)
 
 
 class CanarySample(Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from harness.record.schema import Struct, WorkerSummary
+from harness.record.schema import PluginVersion, Struct, WorkerSummary
 
 VERDICT_SCHEMA: Final = "gatecrash.verdict/1"
 UNAUDITED: Final = (
@@ -459,6 +459,7 @@ class Verdict(Struct, frozen=True):
     `unaudited`: why nothing was audited; "" where an audit was made. `causes`: why objectives, expectations and
     recoveries were missed. `hops`: where the time of each traced step went; empty without spans. `coverage`: the
     experiments that the platform could be put to, and which of them this run proved. `stories`: of unlucky fans.
+    `plugins`: those that judged, which are those that the run was rehearsed with.
     """
 
     schema: str
@@ -490,6 +491,7 @@ class Verdict(Struct, frozen=True):
     hops: tuple[StepHops, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     stories: tuple[Story, ...] = ()
+    plugins: tuple[PluginVersion, ...] = ()
 
     def cause_of(self, finding_id: str) -> Cause | None:
         """The cause of the finding with this id; null when there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -55,7 +55,12 @@ def judging() -> str:
 
 def sources_digest(tree: Path, rooms: Sequence[str]) -> str:
     """A digest of every Python file in these folders of the tree."""
+    return files_digest(tree, sorted(path for room in rooms for path in (tree / room).rglob("*.py")))
+
+
+def files_digest(tree: Path, files: Iterable[Path]) -> str:
+    """A digest of these files below the tree, with their paths in it."""
     digest = hashlib.sha256()
-    for path in sorted(path for room in rooms for path in (tree / room).rglob("*.py")):
+    for path in files:
         digest.update(str(path.relative_to(tree)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:_DIGITS]

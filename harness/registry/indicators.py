@@ -37,7 +37,8 @@ class Indicator(msgspec.Struct, frozen=True):
 
     `metric`: the one metric of the reference system that it is measured from, which a platform of the user's own may
     replace by one of its own; "" when there is no such metric. `needs`: capabilities without which the indicator has no
-    meaning. `unless`: capabilities with which it has none.
+    meaning. `unless`: capabilities with which it has none. `plugin`: the plugin that it is of, "" for our own; `to_do`:
+    of a plugin's, what to do when its objective is missed.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Indicator(msgspec.Struct, frozen=True):
     unless: tuple[Capability, ...] = ()
     of_requests: bool = False  # measured from requests alone, so that the users of a locustfile can be judged by it
     of_faults: bool = False  # as a rule only a fault gives it samples, so a scenario without faults does not require it
+    to_do: str = ""
+    plugin: str = ""
 
     @property
     def is_fed(self) -> bool:

@@ -16,7 +16,8 @@ class Invariant(msgspec.Struct, frozen=True, kw_only=True):
     platforms with this capability only; `not_of`: about those without this one. `by_absence`: it is violated when
     something did not happen before, so a lost operation can look like a violation. `at_rest`: it is judged only where
     the platform came to rest. `counts_orders`: it counts the tickets or the cents of exported orders, and is undecided
-    where an export lists rows again.
+    where an export lists rows again. `plugin`: the plugin that it is of, "" for our own;
+    `to_do`: of a plugin's, what to do when it is violated.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Invariant(msgspec.Struct, frozen=True, kw_only=True):
     by_absence: bool = False
     at_rest: bool = False
     counts_orders: bool = False
+    to_do: str = ""
+    plugin: str = ""
 
 
 _ALL: Final = (

@@ -12,7 +12,16 @@ import msgspec
 
 from harness.record.paths import RunPaths
 from harness.record.reserve import give_back, reserve
-from harness.record.schema import OWN_SOURCE, SCHEMA_VERSION, Anomaly, Phase, ProcessInfo, RunDocument, SelfTestSummary
+from harness.record.schema import (
+    OWN_SOURCE,
+    SCHEMA_VERSION,
+    Anomaly,
+    Phase,
+    PluginVersion,
+    ProcessInfo,
+    RunDocument,
+    SelfTestSummary,
+)
 from harness.record.seal import control_seal, seal
 from harness.record.writer import write_document
 from harness.scenario import OwnPlatform, Scenario
@@ -32,6 +41,7 @@ class RunJournal:
         versions: dict[str, str],
         stack: str,
         selftest: SelfTestSummary | None = None,
+        plugins: tuple[PluginVersion, ...] = (),
     ) -> None:
         self.paths = paths
         self._lock = threading.Lock()
@@ -50,6 +60,7 @@ class RunJournal:
             capabilities=(),
             stack=stack,
             selftest=selftest,
+            plugins=plugins,
         )
         paths.logs.mkdir(exist_ok=True)
         reserve(paths)

@@ -19,7 +19,7 @@ from harness.errors import EnvironmentProblem, GatecrashError, InputError, Inter
 from harness.fault_change import FaultChange
 from harness.processes.signals import shielded, uninterrupted
 from harness.record.paths import RunPaths
-from harness.record.schema import SelfTestSummary
+from harness.record.schema import PluginVersion, SelfTestSummary
 from harness.record.scrape import Scraper
 from harness.record.spans import collect_spans
 from harness.rehearsal.journal import RunJournal
@@ -111,6 +111,7 @@ class RehearsalPlan(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     versions: dict[str, str]
     selftest: SelfTestSummary | None = None
+    plugins: tuple[PluginVersion, ...] = ()
     reach: Reach = Reach()
     platform: str = DEFAULT_PLATFORM  # FILE:CLASS of the adapter
     journeys: Journeys = Journeys()  # with whole paths
@@ -130,7 +131,8 @@ def rehearse(
     Raises GatecrashError, in every case after healing the faults. An error of our own becomes NoVerdict; so does, once
     the platform was up, a machine that lacks something.
     """
-    journal = RunJournal(paths, plan.scenario, plan.command, plan.versions, stack.name, plan.selftest)
+    told = plan.command, plan.versions, stack.name, plan.selftest, plan.plugins
+    journal = RunJournal(paths, plan.scenario, *told)
     try:
         _run(plan, paths, stack, conduct, observer, journal)
     except KeyboardInterrupt:

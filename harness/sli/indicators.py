@@ -102,7 +102,7 @@ def measure(record: Record, seen: Observations | None = None) -> tuple[Indicator
     seen = seen or Observations(record)
     objectives = record.run.scenario.get("objectives")
     asked = objectives if isinstance(objectives, dict) else {}
-    values = (_value(spec, seen) for spec in INDICATORS.values())
+    values = (_value(spec, seen) for spec in INDICATORS.values() if record.run.has_plugin(spec.plugin))
     return tuple(value for value, shown in values if shown or value.name in asked)
 
 

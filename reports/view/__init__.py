@@ -28,6 +28,7 @@ from reports.view import (
     method,
     page_one,
     paired,
+    plugins,
     runbooks,
     stories,
     timeline,
@@ -47,6 +48,7 @@ from reports.view.limits import LimitsSection
 from reports.view.method import Method
 from reports.view.page_one import PageOne
 from reports.view.paired import PairedView
+from reports.view.plugins import PluginSection
 from reports.view.runbooks import Runbook
 from reports.view.stories import StoryView
 from reports.view.timeline import Release, Timeline
@@ -88,6 +90,7 @@ class Page(Struct, frozen=True):
     invariants: tuple[InvariantView, ...]
     selftest: str
     examinations: tuple[ExaminationView, ...]
+    plugins: tuple[PluginSection, ...]
     faults: tuple[FaultView, ...]
     limits: LimitsSection
     coverage: tuple[CoverageRow, ...]
@@ -127,6 +130,7 @@ def build(record: Record, verdict: Verdict, control: Record | None = None, past:
         invariants=invariants.invariants(verdict.invariants),
         selftest=invariants.selftest(record.run.selftest),
         examinations=examinations.examinations(verdict.examinations),
+        plugins=plugins.sections(record, verdict),
         faults=faults.faults(record, verdict),
         limits=headroom,
         coverage=coverage.matrix(verdict.coverage),

@@ -56,10 +56,12 @@ def method(record: Record, verdict: Verdict) -> Method:
         ("Workers", text.count(len(run.load.workers)) if run.load else "not recorded"),
         ("Journeys cut by the end", text.count(run.load.unfinished) if run.load else "not recorded"),
     )
+    versions = {**(verdict.versions or run.versions)}
+    versions |= {f"plugin {one.name}": f"{one.package} {one.version}" for one in verdict.plugins or run.plugins}
     return Method(
         command=shlex.join(verdict.command or run.command),
         facts=facts,
-        versions=tuple(sorted(verdict.versions.items() or run.versions.items())),
+        versions=tuple(sorted(versions.items())),
         phases=tuple((phase.name, text.at(phase.t_start_s), text.at(phase.t_end_s)) for phase in run.phases),
         processes=", ".join(process.name for process in run.processes),
         definitions=DEFINITIONS,

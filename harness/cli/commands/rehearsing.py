@@ -228,6 +228,7 @@ def recorded(
     from datetime import UTC, datetime
 
     from chaos.lease import state
+    from harness import plugins
     from harness.cli import live
     from harness.paired.halves import Half, run_both
     from harness.record import versions
@@ -252,6 +253,7 @@ def recorded(
         command=tuple(sys.argv),
         versions=found,
         selftest=last,
+        plugins=plugins.used(),
         reach=reach,
         refused_holds_s=tuple((one.start_s, one.end_s) for one in experiments if one.experiment.refuses_holds),
         confirmed_hosts=tuple(confirmed),

@@ -18,6 +18,7 @@ _OFFERED: Final = {
     "gatecrash": "harness/launcher.py",
     "gatecrash.adapter": "harness/adapter/kit.py",
     "gatecrash.journeys": "scenarios/journeys.py",
+    "gatecrash.plugins": "harness/plugins/kit.py",
 }
 
 
@@ -73,7 +74,7 @@ def _module(path: Path) -> ModuleType:
 
 
 def offer_gatecrash() -> None:
-    """Let users' files import `gatecrash.adapter` in a checkout as they do from a wheel, loaded when first used."""
+    """Let users' files and plugins import `gatecrash.…` in a checkout as from a wheel, loaded when first used."""
     if "gatecrash" in sys.modules or importlib.util.find_spec("gatecrash") is not None:
         return
     for name, file in _OFFERED.items():

@@ -25,6 +25,7 @@ from harness.stack import workspace
 from harness.stack.databases import Postgres
 from tests.chaos.keeper import PartOf, Task
 from tests.chaos.servers import HOST, ROOT, ProxyServer, Valkey, free_port, ping
+from tests.plugins.site import Site, install_example
 from tests.waiting import wait_until
 
 LEASE_S = 3.0
@@ -50,6 +51,7 @@ FAULTS = {
                      "canaries: [{probe: replica, server: postgres-replica, effective: stale}]"),
     "cut_replication": ("{action: cut_replication, server: postgres-replica}",
                         "canaries: [{probe: replica, server: postgres-replica, effective: stale}]"),
+    "plugin": ("{action: plugin_on_proxy, fault: shut, proxy: redis}", PROXY),
 }  # fmt: skip
 ON_VALKEY = ("disable", "toxic", "pause", "kill")
 ON_CONTAINERS = ("kill", "pause", "disconnect")
@@ -237,6 +239,38 @@ def test_a_keeper_that_lives_proves_and_heals_and_leaves_no_journal(
     assert room.whole()
     assert no_journal()
     assert room.fault().proven, room.fault().error
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return install_example(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture
+def with_plugin(example: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keepers and reapers that start from now on find the plugin."""
+    for name, value in example.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("with_plugin")
+@pytest.mark.parametrize("step", ["injected", "written, not yet injected"])
+def test_a_fault_of_a_plugin_is_healed_too(room: Room, step: str) -> None:
+    with room.keeper("plugin", *STEPS[step]) as keeper:
+        assert keeper.wait(120) == -signal.SIGKILL, "the keeper never came to that step"
+        wait_until(no_journal, within_s=HEALED_WITHIN_S, what="the healing")
+    assert room.whole()
+    assert room.untouched()
+
+
+@pytest.mark.usefixtures("with_plugin")
+def test_a_fault_of_a_plugin_is_proven_by_our_canary(room: Room) -> None:
+    with room.keeper("plugin", lasts_s=5.0) as keeper:
+        assert keeper.wait(120) == 0
+    assert room.whole()
+    assert no_journal()
+    assert room.fault().proven, room.fault().error
+    assert room.fault().injector == "plugin"
 
 
 def in_force() -> bool:
