@@ -12,11 +12,11 @@ PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: rehearsal test setup lint format docs bench lock supply-chain sbom audit clean help
+.PHONY: rehearsal test setup lint format docs pictures bench lock supply-chain sbom audit clean help
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make rehearsal | test | setup | lint | format | docs | bench | lock | supply-chain | sbom | audit | clean  (see README.md)"
+	@echo "make rehearsal | test | setup | lint | format | docs | pictures | bench | lock | supply-chain | sbom | audit | clean  (see README.md)"
 
 setup: $(BIN)/gatecrash
 
@@ -35,6 +35,10 @@ lint: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
+
+# The pictures of the documents, from rehearsals of this machine; needs chromium.
+pictures: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.site pictures
 
 # The reference pages from the code, then all documents as a site.
 docs: $(VENV)/.installed-dev

@@ -1,4 +1,4 @@
-"""Builds the site into build/site, or serves it while it is written. A warning is a failure."""
+"""Builds the site into build/documents/site (a warning is a failure), serves it, or takes the documents' pictures."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import shutil
 import subprocess
 import sys
 
+from tests.site import pictures
 from tests.site.pages import ROOT, gather
 
 BUILD = ROOT / "build" / "documents"
 
 
 def main(words: list[str]) -> int:
-    """`[build | serve]`."""
-    if words not in ([], ["build"], ["serve"]):
-        print("usage: python -m tests.site [build | serve]", file=sys.stderr)
+    """`[build | serve | pictures]`."""
+    if words not in ([], ["build"], ["serve"], ["pictures"]):
+        print("usage: python -m tests.site [build | serve | pictures]", file=sys.stderr)
         return 2
+    if words == ["pictures"]:
+        pictures.take_all()
+        return 0
     shutil.rmtree(BUILD, ignore_errors=True)
     gather(BUILD / "pages")
     shutil.copyfile(ROOT / "tests" / "site" / "zensical.toml", BUILD / "zensical.toml")

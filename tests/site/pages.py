@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from tests.site.diagrams import drawn
+
 ROOT: Final = Path(__file__).parents[2]
 ELSEWHERE: Final = {
     "README.md": "project/readme.md",
@@ -32,7 +34,7 @@ def gather(folder: Path) -> list[str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.endswith(".md"):
             text = (ROOT / source).read_text(encoding="utf-8")
-            target.write_text(relinked(text, source, pages), encoding="utf-8")
+            target.write_text(drawn(relinked(text, source, pages), target), encoding="utf-8")
         else:
             shutil.copyfile(ROOT / source, target)
     return list(pages.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,17 +107,34 @@ def _is_control(node: dict[str, Any]) -> bool:
     return focusable and _value(node, "role") != "RootWebArea"
 
 
+PROGRAMS = ("chromium", "chromedriver")
+
+
+@contextlib.contextmanager
+def headless(**logged: str) -> Iterator[webdriver.Chrome]:
+    """A browser without a window. `logged`: what it keeps logs of, by name, each with its level."""
+    chromium, chromedriver = map(shutil.which, PROGRAMS)
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", logged)
+    running = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    try:
+        yield running
+    finally:
+        running.quit()
+
+
+def require_programs() -> None:
+    """Skips the test where there is no browser."""
+    if not all(map(shutil.which, PROGRAMS)):
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+
+
 @pytest.fixture(scope="session")
 def driver() -> Iterator[webdriver.Chrome]:
     """The browser. What it remembers is kept by address, and every server of a test has a port of its own."""
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or chromedriver is None:
-        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    running = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
-    yield running
-    running.quit()
+    require_programs()
+    with headless(browser="ALL") as running:
+        yield running
