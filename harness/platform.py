@@ -389,6 +389,17 @@ class LimitsPasses(Protocol):
 
 
 @runtime_checkable
+class TriesOthersHolds(Protocol):
+    """A session that can try with another fan's hold what only that fan may do with it. Sessions need not."""
+
+    def try_to_release(self, call: Call, hold: Hold) -> None:
+        """Record whether the hold could be given back: see `Function.PROBE`."""
+
+    def try_to_buy(self, call: Call, hold: Hold, *, key: str) -> None:
+        """Record whether the hold could be paid for."""
+
+
+@runtime_checkable
 class Glances(Protocol):
     """A spectator's session that can look at the whole state and leave. Sessions need not."""
 

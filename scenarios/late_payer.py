@@ -60,7 +60,7 @@ def hold_least_wanted(session: FanSession, venue: Venue, count: int = 1, *, row:
     for _ in range(_TRIES):
         seat_map = session.seat_map(_now()).value
         seats = least_wanted(venue, seat_map, count) if seat_map else []
-        if seats and (held := session.hold(_now(), seats=seats[row]).value) is not None:
+        if seats and (held := session.hold(_now(), seats=seats[row % len(seats)]).value) is not None:
             return held
         gevent.sleep(_PAUSE_S)
     return None

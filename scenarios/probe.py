@@ -21,7 +21,9 @@ from scenarios.late_payer import LatePayer
 from scenarios.newcomer import Newcomer
 from scenarios.returner import Returner
 from scenarios.seat_choice import least_wanted
+from scenarios.stranger import Stranger
 
+_Other = LatePayer | Newcomer | Returner | Stranger
 PERIOD_S: Final = 1.0
 _INSIDE_S: Final = (0.5, 0.25)
 """So long after a fault was to begin, and before it is to end, a hold is surely refused."""
@@ -45,7 +47,7 @@ class Probe:
         session = self._platform.probe_session(person)
         if session is None:
             return
-        others: list[LatePayer | Newcomer | Returner] = []
+        others: list[_Other] = []
         going: list[gevent.Greenlet] = []
         try:
             others += self._others(person)
@@ -59,11 +61,13 @@ class Probe:
             for other in others:
                 other.close()
 
-    def _others(self, person: Person) -> Iterator[LatePayer | Newcomer | Returner]:
+    def _others(self, person: Person) -> Iterator[_Other]:
         """Who does beside the probe what fans do not."""
         plan, platform = self._plan, self._platform
         if plan.pays_late:
             yield LatePayer(platform, person)
+        if plan.meddles:
+            yield Stranger(platform, person)
         if plan.gives_back and isinstance(platform, LimitsPasses):
             actor = f"{person.actor}-back"
             yield Returner(platform, replace(person, actor=actor, identity=actor), plan.gives_back)

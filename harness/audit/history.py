@@ -39,7 +39,7 @@ from harness.audit.repeats import Repeats
 from harness.audit.rules import SaleRules, own_rules, reference_rules
 from harness.errors import InputError
 from harness.record.reader import Record
-from harness.record.schema import EVENTS, NOT_DRAWN, TURNED_AWAY, FaultRun, Function, RunDocument
+from harness.record.schema import EVENTS, NOT_DRAWN, OTHERS_HOLD, TURNED_AWAY, FaultRun, Function, RunDocument
 from harness.scenario import OnSale, OwnPlatform
 
 Ints = npt.NDArray[np.int64]
@@ -222,8 +222,14 @@ class Evidence:
 
     @cached_property
     def probes(self) -> Operations[ProbeValue]:
-        """Every try to get what is not due; `key` says how."""
-        return self._of(Function.PROBE, ProbeValue)
+        """Every try to get past the queue; `key` says how."""
+        tries = self._of(Function.PROBE, ProbeValue)
+        return tries.where(pc.invert(pc.is_in(tries.keys, value_set=pa.array(OTHERS_HOLD))))
+
+    @cached_property
+    def tries_of_others_holds(self) -> Operations[ProbeValue]:
+        """Every try to release or to buy what another fan holds; `key` says which."""
+        return self._of(Function.PROBE, ProbeValue).of_keys(OTHERS_HOLD)
 
     @cached_property
     def reuses(self) -> Operations[ReuseValue]:

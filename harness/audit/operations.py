@@ -108,10 +108,14 @@ class StockValue(Value, frozen=True, gc=False):
 
 
 class ProbeValue(Value, frozen=True, gc=False):
-    """Of a try to get what is not due: the seats, and the answer's status where it got in and was refused them."""
+    """Of a try to get what is not due: the seats, and the answer's status where it got in and was refused them.
+
+    `hold_id`: the hold of another fan that it was tried with, "" for none.
+    """
 
     seats: tuple[str, ...] = ()
     status: int = 0
+    hold_id: str = ""
 
 
 class LookValue(Value, frozen=True, gc=False):

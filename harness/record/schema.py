@@ -41,6 +41,8 @@ INVENTED_CODE: Final = "invented code"
 """What a join shows, in place of a ticket, whose access code was given to nobody."""
 TURNED_AWAY: Final = "turned_away"
 """The error of a fan who gets no place: the access code, or the identity, has let another fan in."""
+OTHERS_HOLD: Final = ("release of another's hold", "purchase of another's hold")
+"""How a probe tries what only the fan of a hold may do."""
 PROBE_ACTOR: Final = "probe-"
 """What the name of every probe begins with, and of nobody else."""
 
@@ -100,7 +102,9 @@ class Function(StrEnum):
     PROBE = "probe"
     """After settling: a try to get a seat past the queue. key: how, e.g. "no pass".
     value: {seats: [str], [status: int]}. `ok`: it worked, which it never should; with a status: it got in,
-    and was refused only because of the seats."""
+    and was refused only because of the seats.
+    During the run: a try to release or to buy what another fan holds. key: one of OTHERS_HOLD. value: {seats: [str],
+    hold_id: str}. `ok`: it worked, which it never should."""
     REUSE = "reuse"
     """At rest: a payment for another purchase under an idempotency key that was used. key: the idempotency key. value:
     {order_id: str (of the first purchase), seats: [str] (of the other), [answered_id: str, answered_seats: [str]]}.

@@ -94,8 +94,10 @@ _ALL: Final = (
     Invariant(
         name="no_early_expiry",
         title="No hold ends before its time",
-        check="Until request + time to live nobody else is granted or sold the seat, and no holder is told it is gone.",
-        chance="holds that lived to their end, and baskets that were asked for in time",
+        check="Until request + time to live nobody else is granted or sold the seat, or can release the hold, and no "
+        "holder is told it is gone.",
+        chance="holds that lived to their end, baskets that were asked for in time, and holds that somebody else tried "
+        "to end",
         exercised_by=("hold",),
         by_absence=True,
         not_of="no_hold",

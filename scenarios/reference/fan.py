@@ -25,7 +25,7 @@ from harness.platform import (
     SeatMap,
     Venue,
 )
-from harness.record.schema import INVENTED_CODE, TURNED_AWAY, Function, Outcome
+from harness.record.schema import INVENTED_CODE, OTHERS_HOLD, TURNED_AWAY, Function, Outcome
 from harness.scenario.codes import INVENTED
 from harness.swarm.client import sse
 from harness.swarm.client.documents import decode
@@ -42,6 +42,7 @@ D = TypeVar("D", bound=msgspec.Struct)
 
 _encode: Final = msgspec.json.Encoder().encode
 _NEWS: Final = {kind.value: kind for kind in QueueNewsKind}
+_NOT_DUE: Final = frozenset({403, 404, 410})
 _REFUSED: Final = {QueueNewsKind.REFUSED: TURNED_AWAY}
 _SERVICE_UNAVAILABLE: Final = 503
 _DIGITS_MAX: Final = 18  # of a number that a column of the record can hold
@@ -243,6 +244,22 @@ class ReferenceFanSession:
         final = response.status in (401, 404, 409, 410)
         return _ended(operation, response, errors={404: "expired", 410: "expired"}, final=final, doubted=True)
 
+    def try_to_release(self, call: Call, hold: Hold) -> None:
+        """Give another fan's hold back, as far as the system lets."""
+        release, _ = OTHERS_HOLD
+        operation = self._begin_try(release, call, hold)
+        path = api.hold_path(self._base, hold.hold_id)
+        _tried(operation, self._client.call(api.RELEASE, path, operation.call, self._pass))
+
+    def try_to_buy(self, call: Call, hold: Hold, *, key: str) -> None:
+        """Pay for another fan's hold, as far as the system lets."""
+        _, purchase = OTHERS_HOLD
+        operation = self._begin_try(purchase, call, hold)
+        _tried(operation, self._post_order(operation.call, hold, key, "ok"))
+
+    def _begin_try(self, way: str, call: Call, hold: Hold) -> OpenOperation:
+        return self._begin(Function.PROBE, call, key=way, value={"seats": hold.seats, "hold_id": hold.hold_id})
+
     # The money.
 
     def pay(self, call: Call, hold: Hold, *, key: str, declined_on_purpose: bool) -> Answer[Order]:
@@ -252,9 +269,7 @@ class ReferenceFanSession:
         if hold.shown_cents is not None:
             value["shown_cents"] = hold.shown_cents
         operation = self._begin(Function.PAY, call, key=key, value=value)
-        headers = self._pass + api.JSON_BODY + f"Idempotency-Key: {key}\r\n".encode()
-        body = _encode({"hold_id": hold.hold_id, "card": "declined" if declined_on_purpose else "ok"})
-        response = self._client.call(api.PAY, f"{self._base}/orders", operation.call, headers, body)
+        response = self._post_order(operation.call, hold, key, "declined" if declined_on_purpose else "ok")
         answer = _read(response, api.OrderAnswer, 201, 202)
         if answer is None:
             final = response.status in (401, 402, 410, 422)
@@ -263,6 +278,11 @@ class ReferenceFanSession:
         value |= {"order_id": answer.order_id, "amount_cents": answer.amount_cents, "state": answer.state}
         order = Order(order_id=answer.order_id, state=answer.state)
         return _ended(operation, response, value=value, result=order)
+
+    def _post_order(self, call: Call, hold: Hold, key: str, card: str) -> Response:
+        headers = self._pass + api.JSON_BODY + f"Idempotency-Key: {key}\r\n".encode()
+        body = _encode({"hold_id": hold.hold_id, "card": card})
+        return self._client.call(api.PAY, f"{self._base}/orders", call, headers, body)
 
     def order(self, call: Call, order_id: str) -> Answer[Order]:
         """How an order stands."""
@@ -404,6 +424,13 @@ def _never_sent(operation: OpenOperation, response: Response) -> Answer[T]:
         retry_after_s=response.retry_after_s,
         op=operation.op,
     )
+
+
+def _tried(operation: OpenOperation, response: Response) -> None:
+    """End a try of what is not due. Anything but yes and a clear no may be for another reason."""
+    clear = Outcome.FAIL if response.status in _NOT_DUE else Outcome.UNKNOWN
+    outcome = Outcome.OK if 200 <= response.status < 300 else clear
+    operation.end(outcome, error="" if outcome is Outcome.OK else "status", t_end_s=response.t_end_s)
 
 
 def _ended(

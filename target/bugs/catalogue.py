@@ -166,6 +166,12 @@ _ALL: Final = (
         _saga(parts.LatePayingSaga),
     ),
     Bug(
+        "released_by_anybody",
+        "no_early_expiry",
+        "whoever names a hold can give it back",
+        _seats(parts.OpenSeats),
+    ),
+    Bug(
         "late_expiry",
         "no_late_expiry",
         f"holds end {parts.LATE_S:g} s after their time",

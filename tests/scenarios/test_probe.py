@@ -65,6 +65,7 @@ def probing(
     pays_late: bool = False,
     gives_back: int = 0,
     comes_anew: bool = False,
+    meddles: bool = False,
 ) -> Iterator[tuple[ScriptedServer, Recorder, gevent.Greenlet]]:
     """A probe that is let go at once."""
     with serving(script) as server:
@@ -72,7 +73,9 @@ def probing(
         own = {"admin": server.url, "admin_token": "secret"} if admin else {}
         feeds = tuple(f"{server.url.replace('http', 'ws', 1)}/{node}" for node in ("one", "two"))
         platform = ReferencePlatform(Addresses(booking=server.url, feeds=feeds, event="game-1", **own), recorder)
-        plan = probe_plan(7, 1, 100, refused_s, pays_late=pays_late, gives_back=gives_back, comes_anew=comes_anew)
+        plan = probe_plan(
+            7, 1, 100, refused_s, pays_late=pays_late, gives_back=gives_back, comes_anew=comes_anew, meddles=meddles
+        )
         going = gevent.spawn(Probe(platform, barrier, plan).go)
         barrier.release_at(ReleaseInstant(monotonic(), time()))
         try:
@@ -188,3 +191,27 @@ def test_without_an_operators_access_there_is_no_probe() -> None:
     with probing(shop(lambda: said(503, {})), admin=False) as (server, _, going):
         going.get(timeout=30)
         assert server.asked == []
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(404, "fail"), (204, "ok"), (503, "unknown")])
+def test_a_stranger_tries_to_end_what_another_holds_and_the_owner_gives_it_back(status: int, outcome: str) -> None:
+    held = said(201, {"hold_id": "h.1", "seats": ["9-A-2"], "ttl_s": 60.0, "expires_at": 9e9})
+    as_ever = shop(lambda: held)
+    deleted: list[Asked] = []
+
+    def script(asked: Asked) -> Iterable[bytes]:
+        if asked.method == "DELETE":
+            deleted.append(asked)
+            return [response(b"", status if len(deleted) == 1 else 204)]
+        return as_ever(asked)
+
+    with probing(script, meddles=True) as (server, recorder, _):
+        until(lambda: count(server, "DELETE", "/h.1") >= 2)
+        until(lambda: any(row.function == "release" for row in list(recorder.buffers["operations"].rows)))
+    done = [(row["actor"], row["function"], row["key"], row["outcome"]) for row in rows(recorder, "operations")]
+    told = [one for one in done if one[1] in {"probe", "release"}][:3]
+    assert told == [
+        ("probe-1-stranger", "probe", "release of another's hold", outcome),
+        ("probe-1-stranger", "probe", "purchase of another's hold", "fail"),
+        ("probe-1-owner", "release", "h.1", "ok"),
+    ]

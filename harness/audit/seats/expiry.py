@@ -28,6 +28,7 @@ def no_early_expiry(evidence: Evidence) -> Tally:
     the hold was asked for: then a sold seat was granted, see `no_sold_seat_granted`. A promise ends early when its
     fan released the hold, or paid and the order did not become theirs (declined, expired, refunded, unknown): from the
     invocation of that on, the seats may be anybody's. A grant that was acked when its own time was over says nothing.
+    Nobody but its fan may release a hold or buy what it keeps: a probe tries both.
     Of tickets without a seat nobody knows who has them next: there it is what the fans were told.
     Of a hold that was granted without a time to live nothing can be told: then the invariant is not held.
     """
@@ -39,6 +40,7 @@ def no_early_expiry(evidence: Evidence) -> Tally:
     tally.checked = len(granted)
     tally.chances = len(lived_to_their_end(evidence, granted)) + _asked_for_in_time(evidence, granted)
     tally.chances += _paid_late(evidence, granted)
+    tally.chances += _ended_by_others(evidence, granted, tally)
     _granted_twice(granted, evidence.clock_margin_s, tally)
     _sold_meanwhile(evidence, granted, tally)
     _told_too_soon(evidence, granted, tally)
@@ -178,6 +180,24 @@ def _told_too_soon(evidence: Evidence, granted: list[GrantedHold], tally: Tally)
             during(promise.hold, promise.granted(promise.hold.value.words)),
             during(told, f"{told.actor} was told that the hold is gone"),
         )
+
+
+def _ended_by_others(evidence: Evidence, granted: list[GrantedHold], tally: Tally) -> int:
+    """Reports tries to release or buy another's hold that worked. Returns how many had a clear answer in its time."""
+    wanted = {one.value.hold_id for one in evidence.tries_of_others_holds}
+    held = {promise.hold.key: promise for promise in granted if promise.hold.key in wanted}
+    clear = 0
+    for one in evidence.tries_of_others_holds:
+        promise = held.get(one.value.hold_id)
+        if promise is None or one.unknown or one.t_invoke_s >= promise.t_until_s:
+            continue
+        clear += one.ok or one.t_end_s <= promise.t_until_s
+        if one.ok:
+            seats = ", ".join(promise.hold.value.seats)
+            tried = during(one, f"{one.actor} tried it ({one.key}) and it worked")
+            summary = f"{one.actor} could end the hold of {promise.hold.actor} ({one.key})"
+            tally.violated(summary, during(promise.hold, promise.granted(seats)), tried)
+    return clear
 
 
 def _first_paid_s(evidence: Evidence) -> dict[str, float]:

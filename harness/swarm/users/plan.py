@@ -106,7 +106,7 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `refused_holds_s`: see `harness.swarm.messaging.protocol.SwarmSpec`. `pays_late`: once, for a hold that is over.
     `gives_back`: holds so many seats, the purchase limit, gives them back and asks for as many again; 0: not.
-    `comes_anew`: to the feed of seats, all the time.
+    `comes_anew`: to the feed of seats, all the time. `meddles`: tries to release and to buy what another holds.
     """
 
     number: int
@@ -117,6 +117,7 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
     pays_late: bool = False
     gives_back: int = 0
     comes_anew: bool = False
+    meddles: bool = False
 
 
 def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
@@ -221,8 +222,9 @@ def probe_plan(
     pays_late: bool = False,
     gives_back: int = 0,
     comes_anew: bool = False,
+    meddles: bool = False,
 ) -> ProbePlan:
-    """The plan of probe number `number` (1, 2 …) of so many. The last three are for the first of them."""
+    """The plan of probe number `number` (1, 2 …) of so many. The last four are for the first of them."""
     return ProbePlan(
         number=number,
         actor=f"{PROBE_ACTOR}{number}",
@@ -232,6 +234,7 @@ def probe_plan(
         pays_late=pays_late and number == 1,
         gives_back=gives_back if number == 1 else 0,
         comes_anew=comes_anew and number == 1,
+        meddles=meddles and number == 1,
     )
 
 

@@ -33,7 +33,16 @@ def start_probes(spec: SwarmSpec, worker_context: WorkerContext) -> list[gevent.
     ours = spec.scenario.platform is None  # ours sells nothing for a hold that is over: a probe buys nothing
     limit = spec.scenario.on_sale.purchase_limit if ours else 0
     plans = [
-        probe_plan(spec.seed, number, probes, spec.refused_holds_s, pays_late=ours, gives_back=limit, comes_anew=ours)
+        probe_plan(
+            spec.seed,
+            number,
+            probes,
+            spec.refused_holds_s,
+            pays_late=ours,
+            gives_back=limit,
+            comes_anew=ours,
+            meddles=ours,
+        )
         for number in range(1, probes + 1)
     ]
     return [

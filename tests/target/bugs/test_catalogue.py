@@ -132,6 +132,19 @@ def test_given_back_counts_refuses_who_gave_seats_back(with_bug: Callable[..., N
     with_bug(bug, scene, hold_ttl_s=60.0 if released else 0.05)
 
 
+@pytest.mark.parametrize("bug", ["released_by_anybody", ""])
+def test_released_by_anybody_gives_back_what_another_fan_holds(with_bug: Callable[..., None], bug: str) -> None:
+    async def scene(booth: Booth) -> None:
+        inventory = booth.context.inventory
+        claim = _claim("a", "ann", "101-A-1")
+        await inventory.hold(claim, limit=4)
+        with contextlib.nullcontext() if bug else pytest.raises(HoldGoneError):
+            await inventory.release(claim.hold_id, fan="b")
+        assert await booth.seat("101-A-1") == ("0" if bug else "1")
+
+    with_bug(bug, scene)
+
+
 def test_free_seat_refused_says_of_some_free_seats_that_they_are_taken(with_bug: Callable[..., None]) -> None:
     async def scene(booth: Booth) -> None:
         refused = 0
@@ -650,6 +663,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "partial_hold": "granted_as_asked",
         "early_expiry": "no_early_expiry",
         "late_payment_taken": "no_early_expiry",
+        "released_by_anybody": "no_early_expiry",
         "late_expiry": "no_late_expiry",
         "sold_seat_held": "no_sold_seat_granted",
         "flattering_map": "map_honest",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.record.schema import OTHERS_HOLD
 from harness.record.verdict import InvariantResult, Status
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import empty, exported, judged, with_uncertain_clocks
@@ -322,3 +323,25 @@ def test_a_hold_that_was_paid_for_is_gone_for_a_second_payment(error: str) -> No
     builder.tables["final_orders"][0]["idempotency_key"] = ""
     paid(builder, 1, hold_id, 2.5, "fail", error=error)
     assert expiry(builder).status is not Status.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("t_s", "outcome", "found", "chances"),
+    [
+        (2.0, "fail", 0, 1),
+        (2.0, "unknown", 0, 0),
+        (2.0, "ok", 1, 1),
+        (6.0, "ok", 0, 0),  # the owner had given it back
+    ],
+)
+@pytest.mark.parametrize("way", OTHERS_HOLD)
+def test_nobody_else_may_end_a_hold(way: str, t_s: float, outcome: str, found: int, chances: int) -> None:
+    builder = empty()
+    hold_id = granted(builder, 1, 1.0)
+    builder.operation(1, "release", hold_id, {"seats": [SEAT]}, 5.0, 5.1)
+    value = {"seats": [SEAT], "hold_id": hold_id}
+    builder.operation(2, "probe", way, value, t_s, t_s + 0.1, outcome, "" if outcome == "ok" else "status")
+    result = expiry(builder)
+    assert (result.violations_total, result.chances) == (found, chances)
+    assert [one.summary for one in result.violations] == [f"fan-0002 could end the hold of fan-0001 ({way})"][:found]
+    assert judged("no_queue_bypass", builder).operations_checked == 1  # the hold: it is no way past the queue
