@@ -24,6 +24,7 @@ from harness.registry.indicators import INDICATORS
 from harness.registry.invariants import INVARIANTS
 from harness.scenario import own_checks
 from harness.scenario.codes import check_codes
+from harness.scenario.openslo import Slo, read_slos
 from harness.scenario.own_platform import OwnPlatform, Rules
 from harness.yaml_file import YamlFile, mapping_at, suggest, value_of
 
@@ -303,6 +304,8 @@ class Scenario(_Section, frozen=True):
     audit: Literal["required", "none"] = "required"  # none: with a locustfile, whose users no audit can see
     faults: tuple[PlannedFault, ...] = ()  # what breaks, and when
     objectives: dict[str, Objective] = {}  # indicator → its objective
+    openslo: str = ""  # a file of SLOs in OpenSLO v1, whose objectives come beside these; "": none
+    slos: tuple[Slo, ...] = ()  # what that file says, with an error budget each; it is filled in when the file is read
     generator: GeneratorLimits = GeneratorLimits()  # when the load generator is in doubt
     invariants: tuple[str, ...] = ()  # required ones; empty: all that the platform can show
     allow_hosts: tuple[str, ...] = ()  # beyond this machine, to be confirmed with --allow-host
@@ -357,7 +360,7 @@ class ScenarioFile:
         except InputError as error:
             raise self._blame(error) from None
         self._check()
-        self.scenario = self._with_codes(self.scenario)
+        self.scenario = self._with_slos(self._with_codes(self.scenario))
 
     @property
     def folder(self) -> Path:
@@ -476,6 +479,19 @@ class ScenarioFile:
         good, shown = self._beside(sale.codes), self._beside(load.codes) if load.codes else ""
         check_codes(good, shown, load.fans + load.bots, self.error)
         return replace(scenario, on_sale=replace(sale, codes=good), load=replace(load, codes=shown))
+
+    def _with_slos(self, scenario: Scenario) -> Scenario:
+        """With what the file of SLOs says; an objective that the scenario itself sets on the same indicator decides."""
+        path, slos = "", scenario.slos
+        if scenario.openslo:
+            path = self._beside(scenario.openslo)
+            if not is_file(Path(path)):
+                hint = f"its path is relative to {self.folder}"
+                raise self.error(f"there is no file {scenario.openslo}", "openslo", hint=hint)
+            slos = read_slos(Path(path))
+        same = [slo.indicator for slo in slos if slo.indicator]
+        said = {name: Objective(target=target, worst=worst) for name, target, worst in same}
+        return replace(scenario, openslo=path, slos=slos, objectives={**said, **scenario.objectives})
 
     def _beside(self, name: str) -> str:
         """The whole path of a file that is named here: beside this one, else as the paths of options are."""

@@ -101,6 +101,21 @@ def _business(examinations: tuple[Examination, ...]) -> Iterator[Fact]:
             value=text.number(empty.value),
             note=f"of {text.counted(empty.samples, 'fan')} who wanted one",
         )
+    yield from _budgets(examinations)
+
+
+def _budgets(examinations: tuple[Examination, ...]) -> Iterator[Fact]:
+    """The error budget that was gone first, or of which most was used."""
+    figures = [figure for exam in examinations if exam.name == "budgets" for figure in exam.figures]
+    gone = [one for one in figures if one.name.startswith("gone_s/") and one.value is not None]
+    if gone:
+        first = min(gone, key=lambda one: one.value or 0.0)
+        note = f"of {first.name.partition('/')[2]}" + (f"; {text.count(len(gone))} are gone" if len(gone) > 1 else "")
+        yield Fact(label="Error budget gone at", value=text.at(first.value), note=note, tone="warn")
+    elif used := [one for one in figures if one.name.startswith("used/") and one.value is not None]:
+        most = max(used, key=lambda one: one.value or 0.0)
+        note = f"of {most.name.partition('/')[2]}, the most of {text.counted(len(used), 'SLO')}"
+        yield Fact(label="Error budget used", value=text.quantity(most.value, "ratio"), note=note)
 
 
 def _amount(figure: Figure) -> str:

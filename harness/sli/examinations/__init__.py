@@ -10,6 +10,7 @@ import msgspec
 from harness.errors import GatecrashError
 from harness.record.reader import Record
 from harness.record.verdict import Examination, Figure
+from harness.sli.examinations.budgets import budgets, slos_of
 from harness.sli.examinations.business import business
 from harness.sli.examinations.kept import kept
 from harness.sli.examinations.money import money
@@ -20,12 +21,16 @@ from harness.sli.measured import Observations
 
 
 class ExaminationSpec(msgspec.Struct, frozen=True):
-    """One examination. `measure` yields its figures, and no figure when the run has nothing to examine."""
+    """One examination. `measure` yields its figures, and no figure when the run has nothing to examine.
+
+    `is_asked`: whether the scenario asks for it at all.
+    """
 
     name: str
     title: str
     question: str
     measure: Callable[[Observations], Iterator[Figure]]
+    is_asked: Callable[[Observations], object] = lambda _: True
 
 
 _ALL: Final = (
@@ -34,6 +39,7 @@ _ALL: Final = (
     ExaminationSpec("money", "Money", "Where did every cent go?", money),
     ExaminationSpec("second_wave", "Second wave", "What became of seats that came back?", second_wave),
     ExaminationSpec("kept", "Holds", "How long do fans need what is kept for them?", kept),
+    ExaminationSpec("budgets", "Error budgets", "How long did what may go wrong last?", budgets, is_asked=slos_of),
     ExaminationSpec("saturation", "Resources", "What saturates first?", saturation),
 )
 
@@ -44,7 +50,7 @@ def examine(record: Record, seen: Observations | None = None) -> tuple[Examinati
     `seen`: the record's tables, where the caller has already read them.
     """
     seen = seen or Observations(record)
-    return tuple(_examined(spec, seen) for spec in _ALL)
+    return tuple(_examined(spec, seen) for spec in _ALL if spec.is_asked(seen))
 
 
 def _examined(spec: ExaminationSpec, seen: Observations) -> Examination:

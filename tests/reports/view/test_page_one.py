@@ -200,3 +200,16 @@ def test_it_says_whether_what_was_foretold_came_true(record: Record) -> None:
     assert "Sold 900 tickets, foretold 1,200 tickets to 1,875 tickets by run a" in missed
     assert not missed.startswith("held")
     assert facts(page(record, verdict).page_one.capacity)["Last predictions"].startswith("none to check | ")
+
+
+def test_it_says_when_an_error_budget_was_gone(record: Record) -> None:
+    def budgets(*gone: float | None) -> Verdict:
+        figures = [Figure(f"gone_s/slo-{at}", "", value, "s", samples=9) for at, value in enumerate(gone)]
+        figures += [Figure(f"used/slo-{at}", "", 0.25 * (at + 1), "ratio", samples=9) for at in range(len(gone))]
+        exam = Examination("budgets", "Error budgets", "?", tuple(figures))
+        return replace(verdicts.ready(record), examinations=(BUSINESS, exam))
+
+    gone = facts(page(record, budgets(230.0, 190.0, None)).page_one.business)
+    assert gone["Error budget gone at"] == "T+190.0 s | of slo-1; 2 are gone"
+    used = facts(page(record, budgets(None, None)).page_one.business)
+    assert used["Error budget used"] == "50 % | of slo-1, the most of 2 SLOs"
