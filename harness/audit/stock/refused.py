@@ -22,6 +22,7 @@ from harness.record.schema import PROBE_ACTOR
 
 _CONFLICT: Final = "conflict"
 _OPEN_S: Final = float("inf")
+_MOST: Final = 10**9  # tickets of one request that are counted: a platform may say any number, and sums must fit
 
 
 class _Kept(msgspec.Struct, frozen=True, gc=False):
@@ -121,7 +122,8 @@ class _Sums:
     def __init__(self, t_s: Sequence[float], counts: Sequence[int]) -> None:
         order = np.argsort(t_s, kind="stable")
         self._t_s = np.array(t_s, dtype=np.float64)[order]
-        self._sums = np.concatenate(([0], np.cumsum(np.array(counts, dtype=np.int64)[order])))
+        limited = np.array([max(-_MOST, min(count, _MOST)) for count in counts], dtype=np.int64)
+        self._sums = np.concatenate(([0], np.cumsum(limited[order])))
 
     def until(self, t_s: float, side: Literal["left", "right"]) -> int:
         """`side` right: with what came at that very instant."""

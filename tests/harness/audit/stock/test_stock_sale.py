@@ -444,3 +444,9 @@ def test_who_is_refused_tickets_without_seats_for_a_limit(bought: int, status: S
     builder.operation(1, "hold", "", {"pool": "floor", "quantity": 2}, 30.0, 30.1, "fail", "limit")
     builder.operation(1, "pay", "k2", {"hold_id": "h-2", "pool": "floor", "quantity": 2}, 31.0, 31.1, "fail", "limit")
     assert judged("refused_for_cause", builder).status is status
+
+
+def test_a_request_for_more_tickets_than_can_be_counted_is_refused_for_cause() -> None:
+    builder = StockSale(fans=0, stock={"floor": 30})
+    builder.operation(1, "hold", "", {"pool": "floor", "quantity": 10**30}, 1.0, 1.01, "fail", "conflict")
+    assert judged("refused_for_cause", builder).status is Status.HELD
