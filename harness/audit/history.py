@@ -371,7 +371,9 @@ class Evidence:
 
     @cached_property
     def not_drawn(self) -> frozenset[str]:
-        """Fans who were told that their lot was not drawn, and were never let in."""
+        """Fans who were told that their lot was not drawn, and were never let in; nobody where no lots are drawn."""
+        if self.rules is not None and not self.rules.is_shuffled:
+            return frozenset()
         told = self.events("positions", ("refused",), ("actor", "key"))
         names = told.filter(pc.equal(told["key"], NOT_DRAWN))["actor"].to_pylist()
         late = self.joins.failed_with(NOT_DRAWN).actors.to_pylist()

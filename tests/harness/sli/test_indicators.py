@@ -268,6 +268,7 @@ def test_bots_count_in_no_other_indicator() -> None:
 def lottery() -> RunBuilder:
     """Twenty fans join; half are let in, half a second apart; the lots of the others are not drawn."""
     builder = empty()
+    builder.changed(scenario=builder.run.scenario | {"on_sale": {"queue_policy": "shuffle"}})
     for user in range(20):
         fan = f"fan-{user:04d}"
         builder.request(user, "queue_page", 0.0, 0.1, actor=fan)["kind"] = "fan"
@@ -287,6 +288,14 @@ def test_fans_whose_lot_was_not_drawn_count_as_no_failure() -> None:
     assert measured("queue_admission_rate_per_s", lottery()) == Measured(2.0, 10, "")
     empty_handed = measured("empty_handed_ratio", lottery())
     assert (empty_handed.value, empty_handed.samples) == (0.0, 10)
+
+
+def test_where_no_lots_are_drawn_nobody_is_excused_by_a_lot_that_was_not_drawn() -> None:
+    in_order = lottery()
+    in_order.changed(scenario=in_order.run.scenario | {"on_sale": {"queue_policy": "fifo"}})
+    empty_handed = measured("empty_handed_ratio", in_order)
+    assert (empty_handed.value, empty_handed.samples) == (0.5, 20)
+    assert measured("queue_admission_rate_per_s", in_order).note == "10 fans were never admitted"
 
 
 def test_the_first_position_is_a_number_or_the_end_of_the_wait() -> None:
