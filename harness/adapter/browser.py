@@ -36,8 +36,9 @@ T = TypeVar("T")
 HOPS_MAX: Final = 1000
 """Requests that one verb may make."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_KEEP_METHOD: Final = frozenset({307, 308})
+_OF_THE_BODY: Final = frozenset({"content-encoding", "content-language", "content-location", "content-type"})
 _REDIRECTS_MAX: Final = 10
+_OF_ONE_ORIGIN: Final = frozenset({"authorization"})
 _HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PATIENCE_S: Final = 5.0  # beyond the limits of a request, for what an adapter does itself
 _POLL_S: Final = 0.5
@@ -107,7 +108,7 @@ class Browser:
         """
         if params:
             path = f"{path}{'&' if '?' in path else '?'}{urlencode(params, doseq=True)}"
-        return self._ask("GET", path, _lines(headers), None, acts=acts, expects=expects, follow=follow)
+        return self._ask("GET", path, headers, acts=acts, expects=expects, follow=follow)
 
     def post(
         self,
@@ -123,8 +124,8 @@ class Browser:
         method: str = "POST",
     ) -> Page:
         """Send a form, JSON or bytes. `files`: name → (file name, content, content type), sent as multipart."""
-        kind, body = body_of(data, json, files)
-        return self._ask(method, path, kind + _lines(headers), body, acts=acts, expects=expects, follow=follow)
+        body = body_of(data, json, files)
+        return self._ask(method, path, headers, body, acts=acts, expects=expects, follow=follow)
 
     def submit(
         self,
@@ -143,9 +144,9 @@ class Browser:
         acts = sends if acts is None else acts
         if not sends:
             url = f"{form.url.partition('?')[0]}?{urlencode(filled)}"
-            return self._ask("GET", url, _lines(headers), None, acts=acts, expects=expects, follow=follow)
-        kind, body = body_of(filled, None, files, multipart=form.multipart)
-        return self._ask("POST", form.url, kind + _lines(headers), body, acts=acts, expects=expects, follow=follow)
+            return self._ask("GET", url, headers, acts=acts, expects=expects, follow=follow)
+        body = body_of(filled, None, files, multipart=form.multipart)
+        return self._ask("POST", form.url, headers, body, acts=acts, expects=expects, follow=follow)
 
     def poll(self, look: Callable[[], T | None], *, every_s: float = _POLL_S, within_s: float = 30.0) -> T:
         """Look until there is something, e.g. at the page of a task. Raises `NoAnswer` "timeout" after `within_s`."""
@@ -251,19 +252,23 @@ class Browser:
         self,
         method: str,
         path: str,
-        headers: bytes,
-        body: bytes | None,
+        headers: Mapping[str, str] | None,
+        sent: tuple[bytes, bytes | None] = (b"", None),
         *,
         acts: bool,
         expects: Collection[int],
         follow: bool,
     ) -> Page:
+        """`sent`: the Content-Type line and the body. Redirects lead on as those of the Fetch standard do: `headers` go
+        along, but for those of a body that does not, and `Authorization` beyond its origin."""
         expected = EXPECTED.union(expects) if expects else EXPECTED
-        redirects = 0
+        lines, redirects = _lines(headers), 0
         while True:
-            page = self._hop(method, path, headers, body, acts=acts, expects=expected)
+            kind, body = sent
+            page = self._hop(method, path, kind + lines, body, acts=acts, expects=expected)
             location = page.header("location") if follow and page.status in _REDIRECTS else ""
             if not location:
+                page.headers_sent = headers or {}
                 self.page = page
                 return page
             redirects += 1
@@ -271,10 +276,12 @@ class Browser:
                 detail = f"{page.asked} redirects for the {redirects}th time in a row"
                 raise NoAnswer("protocol", detail=detail, status=page.status)
             path = joined(page.url, location)
-            if page.status not in _KEEP_METHOD and method not in _HARMLESS:
-                headers = b""  # of the body
-            if page.status not in _KEEP_METHOD and method != "HEAD":
-                method, body, acts = "GET", None, False
+            if _becomes_get(page.status, method):
+                method, sent, acts = "GET", (b"", None), False
+                headers = _without(headers, _OF_THE_BODY)
+            if _origin_of(path) != _origin_of(page.url):
+                headers = _without(headers, _OF_ONE_ORIGIN)
+            lines = _lines(headers)
 
     def _hop(
         self, method: str, path: str, headers: bytes, body: bytes | None, *, acts: bool, expects: frozenset[int]
@@ -431,6 +438,15 @@ def _referer(url: str, origin: str) -> bytes:
 def _origin_of(url: str) -> str:
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def _becomes_get(status: int, method: str) -> bool:
+    """Whether a redirect of that status is followed by a GET, whatever was asked before."""
+    return (status in (301, 302) and method == "POST") or (status == 303 and method not in ("GET", "HEAD"))
+
+
+def _without(headers: Mapping[str, str] | None, names: frozenset[str]) -> dict[str, str]:
+    return {name: value for name, value in (headers or {}).items() if name.lower() not in names}
 
 
 def _lines(headers: Mapping[str, str] | None) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from csv import DictReader
+from io import StringIO
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -22,6 +24,13 @@ T = TypeVar("T")
 Fields = list[tuple[str, str]]
 
 _CHARSET: Final = re.compile(rb"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+_BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_DELIMITERS: Final = (",", ";", "\t")
+_QUOTED: Final = re.compile(r'"[^"]*"')
 _META_BYTES: Final = 1024
 _TEXT_SHOWN: Final = 200
 _GZIP_OR_ZLIB: Final = 47
@@ -163,11 +172,12 @@ class Form(msgspec.Struct, frozen=True):
 class Page(_Searched):
     """What a request was answered with, after its redirects. `url`: where it came from in the end."""
 
-    __slots__ = ("_body", "_body_bytes_max", "_response", "_text", "_tree", "asked", "url")
+    __slots__ = ("_body", "_body_bytes_max", "_response", "_text", "_tree", "asked", "headers_sent", "url")
 
     def __init__(self, url: str, asked: str, response: Response, body_bytes_max: int) -> None:
         self.url = url
         self.asked = asked  # "GET /shop/cart", for messages
+        self.headers_sent: Mapping[str, str] = {}  # those that the adapter gave
         self._response = response
         self._body_bytes_max = body_bytes_max
         self._body: bytes | None = None
@@ -202,7 +212,7 @@ class Page(_Searched):
 
     @property
     def text(self) -> str:
-        """The body as text: in the charset of its header or of the page itself, else UTF-8."""
+        """The body as text: in the charset of its byte order mark, of its header or of the page itself, else UTF-8."""
         if self._text is None:
             self._text = self._read_text()
         return self._text
@@ -235,16 +245,19 @@ class Page(_Searched):
 
     def complaint(self, where: str) -> tuple[list[str], str] | None:
         """What it complains of, as codes and as text: by a CSS selector, of JSON under a key; null: it does not."""
-        if self.text.lstrip()[:1] in "{[":
+        if self.text.lstrip().startswith(("{", "[")):
             told = self.json.get(where) if isinstance(self.json, dict) else None
-            return None if told in (None, "", False) else (_texts_of(told), " ".join(_texts_of(told)))
+            return (_texts_of(told), " ".join(_texts_of(told))) if told else None
         found = self.find(where)
         return (found.marks, found.text) if found is not None else None
 
     @property
     def csv(self) -> list[dict[str, str]]:
-        """The body as CSV: of each row its values, by the names in the first line."""
-        return list(DictReader(self.text.splitlines()))
+        """The body as CSV: of each row its values, by the names in the first line. Between them is a comma, a semicolon
+        or a tab, as the first line has it."""
+        first = _QUOTED.sub("", self.text.partition("\n")[0])
+        rows = DictReader(StringIO(self.text, newline=""), delimiter=max(_DELIMITERS, key=first.count))
+        return [_Row(row, self._misread) for row in rows]
 
     @property
     def is_working(self) -> bool:
@@ -336,18 +349,32 @@ class Page(_Searched):
 
     def _read_text(self) -> str:
         body = self.body
+        for mark, charset in _BYTE_ORDER_MARKS:
+            if body.startswith(mark):
+                return body[len(mark) :].decode(charset, "replace")
         named = _CHARSET.search(self._response.header("content-type").encode("latin-1"))
-        charset = named or _CHARSET.search(body[:_META_BYTES])
-        if charset is not None:
+        told = named or _CHARSET.search(body[:_META_BYTES])
+        if told is not None:
             try:
-                return body.decode(charset[1].decode("ascii"), "replace")
+                return body.decode(told[1].decode("ascii"), "replace")
             except (LookupError, UnicodeError):  # unknown, or a codec that is no charset
                 pass
-        return body.decode("utf-8-sig", "replace")
+        return body.decode("utf-8", "replace")
 
     def _misread(self, what: str) -> NoAnswer:
         shown = "" if "came as" in what or "gzip" in what or "deflate" in what else f"; it says: {self.excerpt()}"
         return NoAnswer("protocol", detail=f"{self.asked} (status {self.status}) {what}{shown}", status=self.status)
+
+
+class _Row(dict[str, str]):
+    """One row of a CSV file. A column that is not there is said with those that are."""
+
+    def __init__(self, values: Mapping[str, str], misread: Callable[[str], NoAnswer]) -> None:
+        super().__init__(values)
+        self._misread = misread
+
+    def __missing__(self, name: str) -> str:
+        raise self._misread(f"has no column {name!r}: it has {', '.join(map(repr, self))}")
 
 
 def _texts_of(told: object) -> list[str]:

@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 from harness.adapter.browser import Browser
 from harness.adapter.errors import Refused
 from harness.adapter.page import Form, Page
+from harness.adapter.site import joined
 from harness.adapter.values import (
     Basket,
     FeedPoint,
@@ -95,11 +96,15 @@ class Shopper:
         return next((mark for mark in marks if mark in _WORDS), text or " ".join(marks))
 
     def finished(self, page: Page, *, every_s: float = 0.5, within_s: float = 60.0) -> Page:
-        """The page, or if something is still being done (202, or a page that reloads itself) what follows it."""
-        task = page.url
+        """The page, or if something is still being done (202, or a page that reloads itself) what follows it.
+
+        It is asked for again with the same headers, or what its `Location` names.
+        """
+        named = page.header("location")
+        task = joined(page.url, named) if named else page.url
 
         def look() -> Page | None:
-            found = self.browser.get(task)
+            found = self.browser.get(task, headers=page.headers_sent)
             return None if found.is_working else found
 
         return self.browser.poll(look, every_s=every_s, within_s=within_s) if page.is_working else page

@@ -29,6 +29,7 @@ EXPECTED: Final = frozenset({*range(200, 400), 402, 409, 410, 422})
 _AFTER_SCHEME: Final = len("https://")
 _is_plain: Final = re.compile(r"[A-Za-z0-9%/:=&?~+!$,;'@()*\[\]|._-]*").fullmatch
 _FIELD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_IS_VERSION: Final = re.compile(r"v[0-9]{1,3}").fullmatch
 _SEGMENT_SHOWN: Final = 40
 _PAGE_SHOWN: Final = 120
 _ENDPOINTS_MAX: Final = 4096
@@ -196,7 +197,9 @@ def page_of(method: str, target: str) -> str:
 
 
 def _named(segment: str) -> str:
-    """ "{n}" for what is one of many: with a digit, or long."""
+    """ "{n}" for what is one of many: with a digit, or long. The version of an API, "v2", is not one of many."""
+    if _IS_VERSION(segment):
+        return segment
     if any(character.isdigit() for character in segment):
         stem = segment.rstrip("0123456789")
         return f"{stem}{{n}}" if stem.endswith(("-", "_")) and stem.strip("-_").isalpha() else "{n}"

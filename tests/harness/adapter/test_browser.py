@@ -169,6 +169,45 @@ def test_a_post_becomes_a_get_at_a_303_and_stays_a_post_at_a_307() -> None:
     assert [row["outcome"] for row in requests] == ["ok"] * 6
 
 
+def test_headers_go_where_a_redirect_leads_except_those_of_a_body_that_does_not() -> None:
+    headers = {"Authorization": "Bearer t", "X-Pass": "7", "Content-Language": "de"}
+    with browsing(
+        lambda asked: response(b"", 303, "Location: there") if asked.target != "/there" else response(b"")
+    ) as (browser, server, _):
+        browser.post("/cart", json={"q": 2}, headers=headers)
+        browser.get("/cart", headers=headers)
+    posted, got = server.asked[1], server.asked[3]
+    assert [posted.header(name) for name in ("authorization", "x-pass")] == ["Bearer t", "7"]
+    assert [posted.header(name) for name in ("content-type", "content-language")] == ["", ""]
+    assert [got.header(name) for name in ("authorization", "x-pass", "content-language")] == ["Bearer t", "7", "de"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [303, 307])
+def test_authorization_does_not_leave_its_origin(method: str, status: int) -> None:
+    with (
+        serving(lambda _: [response(b"room")]) as room,
+        browsing(lambda _: response(b"", status, f"Location: {room.url}/wait")) as (browser, _, _),
+    ):
+        browser.post("/go", b"", method=method, headers={"AUTHORIZATION": "Bearer t", "X-Pass": "7"})
+    assert room.asked[0].header("authorization") == ""
+    assert room.asked[0].header("x-pass") == "7"
+
+
+@pytest.mark.parametrize(
+    ("status", "method"), [(301, "DELETE"), (302, "PUT"), (303, "GET"), (307, "DELETE"), (308, "PATCH")]
+)
+def test_only_a_303_makes_a_get_of_another_method_than_post(status: int, method: str) -> None:
+    asked_with = "DELETE" if status == 303 else method
+    with browsing(lambda asked: response(b"", 200 if asked.target == "/b" else status, "Location: /b")) as (
+        browser,
+        server,
+        _,
+    ):
+        browser.post("/a", json={}, method=asked_with)
+    assert server.asked[1].method == method
+
+
 def test_a_loop_of_redirects_ends() -> None:
     with (
         browsing(lambda _: response(b"", 302, "Location: /again")) as (browser, server, _),
@@ -218,6 +257,7 @@ def test_a_redirect_to_nowhere_is_no_crash(location: str) -> None:
 
 def test_a_page_of_many_has_one_name() -> None:
     assert page_of("GET", "/orders/1234/pay?token=secret") == "GET /orders/{n}/pay"
+    assert page_of("GET", "/shop/v2/cart/v2x9") == "GET /shop/v2/cart/{n}"
     assert page_of("GET", "/t/3f2a9c7e/x") == page_of("GET", "/t/9b1f3d55/x")
 
 
@@ -386,6 +426,9 @@ def test_a_number_and_a_sum_are_read_as_people_read_them(text: str, number: int 
         (200, '{".error": {"code": "sold-out"}}', "conflict"),
         (200, '{".error": null, "data": 1}', None),
         (200, "[1]", None),
+        (200, '{".error": [], "data": 1}', None),
+        (200, '{".error": {}, "data": 1}', None),
+        (204, "", None),
     ],
 )
 def test_a_shop_says_no_by_an_element_or_by_a_status(status: int, page: str, word: str | None) -> None:
@@ -415,6 +458,51 @@ def test_a_page_of_work_in_progress_is_asked_for_until_it_is_done() -> None:
         shopper.browser = browser
         assert shopper.finished(browser.get("/task"), every_s=0.01).number("#a") == 7
     assert looks == ["/task"] * 3
+
+
+def test_work_in_progress_is_asked_for_with_the_same_headers_where_its_location_says() -> None:
+    def script(asked: Asked) -> bytes:
+        if asked.header("authorization") != "Bearer t":
+            return response(b"", 401)
+        if asked.target == "/pay":
+            return response(b"{}", 202, "Location: /jobs/1")
+        return response(b"{}", 202) if len(server.asked) < 3 else response(b'{"done": 1}')
+
+    with browsing(script) as (browser, server, _):
+        shopper = Shopper()
+        shopper.browser = browser
+        page = browser.post("/pay", json={}, headers={"Authorization": "Bearer t"})
+        assert shopper.finished(page, every_s=0.01).json == {"done": 1}
+    assert [(asked.method, asked.target) for asked in server.asked[1:]] == [("GET", "/jobs/1")] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"no,name\n7,Ann\n", "text/csv"),
+        ("\ufeffno;name\r\n7;Ann\r\n".encode(), "text/csv; charset=utf-8"),
+        ("\ufeffno\tname\r\n7\tAnn\r\n".encode("utf-16-le"), "text/csv"),
+        (b'"no";"name"\n"7";"Ann"\n', "text/csv"),
+        (b'no;"name"\n7;Ann\n', "text/csv"),
+    ],
+)
+def test_a_table_is_read_with_the_delimiter_and_the_mark_that_it_was_saved_with(body: bytes, kind: str) -> None:
+    with browsing(lambda _: response(body, 200, f"Content-Type: {kind}")) as (browser, _, _):
+        assert browser.get("/orders.csv").csv == [{"no": "7", "name": "Ann"}]
+
+
+def test_a_value_of_a_table_may_hold_delimiters_and_the_ends_of_lines() -> None:
+    body = 'no,"a;b;c"\n7,"Ann\nLee; \u2028x"\n8,"B\x0bC"\n'.encode()
+    with browsing(lambda _: response(body, 200, "Content-Type: text/csv")) as (browser, _, _):
+        rows_ = browser.get("/orders.csv").csv
+    assert rows_ == [{"no": "7", "a;b;c": "Ann\nLee; \u2028x"}, {"no": "8", "a;b;c": "B\x0bC"}]
+
+
+def test_a_column_that_a_table_lacks_is_said_with_those_that_it_has() -> None:
+    with browsing(lambda _: response(b"no;name\n7;Ann\n", 200, "Content-Type: text/csv")) as (browser, _, _):
+        row = browser.get("/orders.csv").csv[0]
+        with pytest.raises(NoAnswer, match=r"GET /orders.csv \(status 200\) has no column 'id': it has 'no', 'name'"):
+            row["id"]
 
 
 def test_the_state_of_an_order_is_known_by_the_words_of_most_shops() -> None:
