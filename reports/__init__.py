@@ -24,7 +24,7 @@ def write(
     past: Past | None = None,
     into: Path | None = None,
 ) -> None:
-    """Write report.html, report.md, junit.xml and verdict.json into the run directory, each whole or not at all.
+    """Write the verdict and its reports into the run directory, each file whole or not at all.
 
     Raises OSError after it has written what it could. A verdict other than NO VERDICT is written only together with its
     reports, so that `gate` never answers what the command itself could not answer. `control`: of a paired run, the
@@ -34,7 +34,7 @@ def write(
     from harness.record.paths import RunPaths
     from harness.record.reserve import give_back
     from harness.record.verdict import Decision
-    from reports import html_page, json_document, junit_xml, markdown, view
+    from reports import comment, html_page, json_document, junit_xml, markdown, view
 
     page = view.build(record, verdict, control, past)
     if into is None:
@@ -46,6 +46,7 @@ def write(
     rendered = (
         (paths.junit, junit_xml.render(verdict)),
         (paths.report_markdown, markdown.render(page)),
+        (paths.comment, comment.render(page)),
         (paths.report_html, html_page.render(page)),
     )
     problems: list[OSError] = []

@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from chaos.commands import heal_orphans
+from harness.cli.annotations import annotate_end
 from harness.cli.app import app, broken, fail, say
 from harness.cli.streams import forgive_broken_output
 from harness.errors import ExitCode, GatecrashError
@@ -26,11 +27,9 @@ def main() -> NoReturn:
             if code == ExitCode.INTERRUPTED:  # Typer has swallowed a KeyboardInterrupt
                 fail("interrupted")
     except GatecrashError as error:
-        fail(str(error))
-        sys.exit(error.exit_code)
+        _end(error.exit_code, str(error), error)
     except (typer.Abort, KeyboardInterrupt):
-        fail("interrupted")
-        sys.exit(ExitCode.INTERRUPTED)
+        _end(ExitCode.INTERRUPTED, "interrupted")
     except typer.Exit as done:
         sys.exit(done.exit_code)
     except typer.TyperException as error:
@@ -38,13 +37,19 @@ def main() -> NoReturn:
         if text.startswith("Usage:"):
             for line in text.splitlines():
                 say(line)
-        else:
-            fail(f"{text} (see `{_command_of(error)} --help`)")
-        sys.exit(ExitCode.BAD_INPUT)
+            sys.exit(ExitCode.BAD_INPUT)
+        _end(ExitCode.BAD_INPUT, f"{text} (see `{_command_of(error)} --help`)")
     except Exception as error:  # noqa: BLE001 - 1 is a verdict, and this is none
-        fail(f"gatecrash itself broke: {broken(error)}")
-        sys.exit(ExitCode.NO_VERDICT)
+        _end(ExitCode.NO_VERDICT, f"gatecrash itself broke: {broken(error)}")
     sys.exit(code or 0)
+
+
+def _end(code: ExitCode, said: str, error: GatecrashError | None = None) -> NoReturn:
+    """One line on stderr, and an annotation where one is shown."""
+    fail(said)
+    for line in annotate_end(code, said, error):
+        print(line, file=sys.stderr, flush=True)
+    sys.exit(code)
 
 
 def _command_of(error: typer.TyperException) -> str:

@@ -1,51 +1,22 @@
-"""Judges a record and shows the verdict: reports, the last lines of the command, annotations of GitHub Actions."""
+"""Judges a record and shows the verdict: reports, the last lines of the command, annotations."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
 
+from harness.cli.annotations import annotate
 from harness.cli.app import broken, fail, tell
 from harness.cli.judge import Judged, judge_record
 from harness.errors import ExitCode, GatecrashError, Interrupted, NoVerdict
 from harness.input_file import is_file
 from harness.record.paths import RunPaths
-from harness.record.verdict import Decision, Reason, Verdict
-from harness.shown import on_one_line
-
-_LEVELS: Final = {"critical": "error", "major": "warning", "minor": "notice"}
-_MOST: Final = 10  # GitHub shows no more of a kind in one step
-
-
-def annotate(verdict: Verdict, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """Print a workflow command for the verdict and for each finding to act on; only in GitHub Actions."""
-    if environment.get("GITHUB_ACTIONS") != "true":
-        return
-    level = "notice" if verdict.verdict is Decision.READY else "error"
-    yield _command(level, f"gatecrash: {verdict.verdict.value}", verdict.reason)
-    told = [finding for finding in verdict.findings if finding.severity in _LEVELS]
-    for finding in told[: _MOST - 1]:
-        cause = verdict.cause_of(finding.id)
-        text = f"{finding.evidence}. Why: {cause.sentence}" if cause else finding.evidence
-        text += f" ({finding.runbook})" if finding.runbook else ""
-        yield _command(_LEVELS[finding.severity], finding.title, text)
-
-
-def _command(level: str, title: str, text: str) -> str:
-    return f"::{level} title={_escaped(title).replace(':', '%3A').replace(',', '%2C')}::{_escaped(text)}"
-
-
-def _escaped(text: str) -> str:
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "%0A".join(on_one_line(line).replace("%", "%25") for line in lines)
-
+from harness.record.verdict import Reason, Verdict
 
 if TYPE_CHECKING:
     from harness.record.reader import Record

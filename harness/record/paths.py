@@ -56,6 +56,11 @@ class RunPaths(Struct, frozen=True):
         return self.root / "report.md"
 
     @property
+    def comment(self) -> Path:
+        """The verdict and the findings to act on first, as a comment on a pull request."""
+        return self.root / "comment.md"
+
+    @property
     def junit(self) -> Path:
         """The report for a CI server."""
         return self.root / "junit.xml"

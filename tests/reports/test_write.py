@@ -12,12 +12,12 @@ from tests.builders import RunBuilder
 from tests.reports import verdicts
 
 
-def test_it_writes_four_files_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_it_writes_five_files_and_leaves_nothing_else(tmp_path: Path) -> None:
     paths = RunBuilder(fans=12).write(tmp_path)
     before = set(tmp_path.iterdir())
     record = Record.open(tmp_path)
     reports.write(record, verdicts.ready(record))
-    written = {paths.verdict, paths.report_html, paths.report_markdown, paths.junit}
+    written = {paths.verdict, paths.report_html, paths.report_markdown, paths.comment, paths.junit}
     assert set(tmp_path.iterdir()) - before == written
 
 
@@ -31,7 +31,7 @@ def test_the_verdict_reads_back_as_it_was(tmp_path: Path) -> None:
 def test_writing_again_replaces_every_file_with_the_same_bytes(tmp_path: Path) -> None:
     record = Record.open(RunBuilder(fans=12).write(tmp_path).root)
     paths = record.paths
-    files = (paths.verdict, paths.report_html, paths.report_markdown, paths.junit)
+    files = (paths.verdict, paths.report_html, paths.report_markdown, paths.comment, paths.junit)
     reports.write(record, verdicts.no_verdict(record))
     first = [file.read_bytes() for file in files]
     reports.write(Record.open(tmp_path), verdicts.no_verdict(record))
