@@ -65,8 +65,8 @@ _HOLD_ANY: Final = _changed(
     "call('SETBIT', KEYS[2], ARGV[n + 1], '1') == 0",
     "call('SETRANGE', KEYS[2], (ARGV[n + 1] - 7) / 8, '1') > 0",
 )
-_EXPIRE_EARLY: Final = _changed(lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us + {round(EARLY_S * 1e6)})")
-_EXPIRE_LATE: Final = _changed(lua.EXPIRE, "'-inf', whole(now_us)", f"'-inf', whole(now_us - {round(LATE_S * 1e6)})")
+_EXPIRE_EARLY: Final = _changed(lua.EXPIRE, "whole(ARGV[3])", f"whole(ARGV[3] + {round(EARLY_S * 1e6)})")
+_EXPIRE_LATE: Final = _changed(lua.EXPIRE, "whole(ARGV[3])", f"whole(ARGV[3] - {round(LATE_S * 1e6)})")
 _SELL_OPEN: Final = _changed(lua.SELL, f"and '{MAP_SOLD}' or state", "and state or state")
 _EXPIRE_AND_KEEP: Final = _changed(
     lua.EXPIRE, "give_back(name, hold, 'expired', ended)", "redis.call('ZREM', KEYS[4], name)"

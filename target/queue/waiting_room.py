@@ -157,8 +157,7 @@ class WaitingRoom:
     async def opened(self) -> bool:
         """Whether the opening is past by Redis's clock, which alone decides; from then on no fan joins the draw."""
         if not self._opened:
-            seconds, micros = await self._redis.command("TIME")
-            self._opened = int(seconds) * 1_000_000 + int(micros) >= self.rules.opens_at_us
+            self._opened = await self._redis.time_us() >= self.rules.opens_at_us
         return self._opened
 
     async def positions(self, fans: Sequence[str]) -> Positions:

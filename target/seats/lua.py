@@ -206,8 +206,11 @@ return 'ok'
 EXPIRE: Final = Script(
     _PRELUDE
     + """
--- ARGV: most holds at once, prefix of the ended holds' keys. Gives back what is due; returns how many holds.
-local due = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', whole(now_us), 'LIMIT', 0, ARGV[1])
+-- ARGV: most holds at once, prefix of the ended holds' keys, when its caller asked (unix µs), so long the caller waits
+-- (µs). Gives back what was due then; returns how many holds. A call that hung until nobody waits for it does nothing:
+-- meanwhile holds may have been paid for of which Redis has not heard.
+if now_us > ARGV[3] + ARGV[4] then return 0 end
+local due = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', whole(ARGV[3]), 'LIMIT', 0, ARGV[1])
 for _, name in ipairs(due) do
   local ended = ARGV[2] .. name
   local hold = read(name, ended)
@@ -306,7 +309,9 @@ class LuaSeats:
 
     async def _expire(self, script: Script, most: int) -> int:
         prefix = self._keys.ended("")
-        return int(await self._redis.run(script, (*self._seat_keys, prefix), (most, prefix)))
+        asked_us = await self._redis.time_us()
+        patience_us = round(2 * self._redis.guard.timeout_s * 1e6)  # of both calls
+        return int(await self._redis.run(script, (*self._seat_keys, prefix), (most, prefix, asked_us, patience_us)))
 
     async def _run(self, script: Script, hold_id: str, *arguments: Value) -> str:
         name = reference(hold_id)

@@ -274,8 +274,7 @@ class WatchSeats:
 
     async def expire(self, most: int) -> int:
         """See `SeatStore`. One transaction for each hold, so that busy seats cannot keep other holds from ending."""
-        seconds, micros = await self._redis.command("TIME")
-        now_us = int(seconds) * 10**6 + int(micros)
+        now_us = await self._redis.time_us()
         due = await self._redis.command("ZRANGEBYSCORE", self._keys.holds, "-inf", now_us, "LIMIT", 0, most)
         for name in due:
             await self._transact(partial(self._verbs.expire, name.decode()))

@@ -91,6 +91,11 @@ class RedisStore:
         """One command, one round trip."""
         return await self.guard.call(lambda: _willing(self.client.execute_command(*parts)), operation=str(parts[0]))
 
+    async def time_us(self) -> int:
+        """What Redis's clock says (unix µs)."""
+        seconds, micros = await self.command("TIME")
+        return int(seconds) * 1_000_000 + int(micros)
+
     async def run(self, script: Script, keys: Iterable[str], arguments: Iterable[Value] = ()) -> Reply:
         """Runs `script` atomically: one round trip, two when Redis does not know the script yet. It must not block."""
         keys = tuple(keys)

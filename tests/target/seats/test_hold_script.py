@@ -11,6 +11,7 @@ import pytest
 
 from target.roles.composition import HOLD_BACKENDS
 from target.seats import Inventory, SeatStore, load
+from target.seats.lua import EXPIRE, seat_keys
 from target.seats.store import LIMIT, OK, TAKEN, UNREADY, HoldOwner, HoldReply
 from target.storage.keys import FEED_LENGTH_MAX, Keys
 from target.storage.redis import RedisStore, Script
@@ -133,3 +134,24 @@ def test_the_feed_is_trimmed_by_what_ends_a_hold(valkey: Valkey, backend: str) -
         assert newest == f"0-{FEED_LENGTH_MAX + 5_002}".encode()
 
     run(valkey, backend, test)
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "waited_s", "ended"), [(2.0, 0.0, 1), (0.5, 0.0, 0), (2.0, 3.0, 0)], ids=["now", "before", "too late"]
+)
+def test_a_call_that_hung_ends_only_what_was_due_when_it_was_sent(
+    valkey: Valkey, asked_s: float, waited_s: float, ended: int
+) -> None:
+    """A hold of a second. What was sent in a hang reaches Redis when nobody waits any more, and much was paid for."""
+
+    async def main() -> int:
+        async with seats_on(valkey, "lua", loaded=True) as seats:
+            places = [(VENUE.seats[0], 0)]
+            held = await seats.store.hold("h", HoldOwner("f", "f"), places, limit=4, ttl_us=-1_000_000)
+            asked_us = held.expires_us - 1_000_000 + round(1e6 * asked_s)
+            patience_us = await seats.redis.time_us() - asked_us + round(1e6 * (1.0 - waited_s))
+            prefix = KEYS.ended("")
+            keys = (*seat_keys(KEYS), prefix)
+            return int(await seats.redis.run(EXPIRE, keys, (10, prefix, asked_us, patience_us)))
+
+    assert asyncio.run(main()) == ended
