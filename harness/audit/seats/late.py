@@ -17,7 +17,6 @@ from harness.audit.seats.freed import Freed, freed_seats
 from harness.audit.seats.shown import ShownSeats
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
-from harness.record.schema import FaultRun
 from harness.record.seat_states import HELD
 from harness.record.standstills import Standstill, standstills
 
@@ -25,6 +24,8 @@ RECOVERY_S: Final = 5.0
 """After a fault has healed a platform may need so long, until its breakers are closed, to end holds that were due."""
 _BESIDE: Final = ("payments", "feed", "postgres", "postgres-replica")
 """Components whose faults do not keep the reference system from ending holds: the store of the holds is up."""
+_NOTICED_WITHIN_S: Final = 2.0
+"""A dead process is looked for once a second."""
 _OPEN_S: Final = float("inf")
 _NEVER_S: Final = float("-inf")
 _CONFLICT: Final = "conflict"
@@ -120,7 +121,7 @@ def _given_back_s(evidence: Evidence) -> dict[str, float]:
 def _claims(evidence: Evidence, late_max_s: float, given_back_s: Mapping[str, float]) -> Iterator[SeatClaim]:
     """`given_back_s`: hold id → when it was given back; of others it is not looked at."""
     beside = _BESIDE if evidence.on_sale is not None else ()
-    due = _Due(evidence.record.faults.faults, late_max_s, beside, _standstills(evidence))
+    due = _Due(evidence, late_max_s, beside, _standstills(evidence))
     over_s = {
         hold.key: _over_s(evidence, hold.t_end_s + hold.value.ttl_s, given_back_s.get(hold.key, _OPEN_S), late_max_s)
         for hold in map(evidence.timed, evidence.holds.ok)
@@ -171,19 +172,21 @@ def _kept_for_payments(evidence: Evidence, late_max_s: float, due_s: dict[str, f
 
 class _Due:
     """When a hold must have ended at the latest: after its time and the bound, but not while a fault keeps it. Time in
-    which the machine stood still does not count."""
+    which the machine stood still does not count. Once a part has died on its own nobody may be left who ends holds."""
 
     def __init__(
-        self, faults: Iterable[FaultRun], late_max_s: float, beside: Collection[str], still: Sequence[Standstill]
+        self, evidence: Evidence, late_max_s: float, beside: Collection[str], still: Sequence[Standstill]
     ) -> None:
         self._late_max_s = late_max_s
         self._windows = sorted(
             (start_s, end_s + RECOVERY_S)
-            for fault in faults
+            for fault in evidence.record.faults.faults
             if fault.component not in beside
             for start_s, end_s in [fault.may_be_in_force_s]
         )
         self._still = still
+        died_s = (one.t_s or 0.0 for one in evidence.run.anomalies if one.is_death)
+        self._whole_until_s = min(died_s, default=_OPEN_S) - _NOTICED_WITHIN_S
 
     def by(self, over_s: float) -> float:
         """The instant for a hold whose time is over then."""
@@ -194,7 +197,7 @@ class _Due:
         for one in self._still:
             if one.t_from_s <= due_s and over_s < one.t_to_s:
                 due_s += one.length_s
-        return due_s
+        return due_s if due_s < self._whole_until_s else _OPEN_S
 
 
 def _standstills(evidence: Evidence) -> list[Standstill]:

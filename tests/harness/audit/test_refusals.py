@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.record.schema import FaultRun
+from harness.record.schema import Anomaly, FaultRun
 from harness.record.verdict import InvariantResult, Status
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import booked, empty, exported, judged, with_uncertain_clocks
@@ -476,3 +476,14 @@ def test_holds_of_before_the_release_may_be_there_on_a_platform_that_was_not_mad
     result = refused(builder)
     assert result.status is status
     assert result.violations_total == (2 if status is Status.VIOLATED else 0)
+
+
+@pytest.mark.parametrize(("died_s", "status"), [(None, Status.VIOLATED), (60.0, Status.VIOLATED), (5.0, Status.HELD)])
+def test_a_hold_may_stay_when_the_part_that_ends_holds_may_have_died(died_s: float | None, status: Status) -> None:
+    builder = sale()
+    if died_s is not None:
+        death = Anomaly(t_s=died_s, source="worker", text="worker died on its own", is_death=True)
+        builder = builder.changed(anomalies=(death,))
+    hold(builder, 1, 1.0, SEATS, identity="ann")
+    hold(builder, 2, 20.0, SEATS[:2], "limit", identity="ann")
+    assert refused(builder).status is status
