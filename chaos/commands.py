@@ -50,7 +50,8 @@ def chaos_status(json: AsJson = False) -> None:
 @chaos_app.command("heal", short_help="Undo what dead rehearsals left in force.")
 def chaos_heal(
     everything: Annotated[
-        bool, typer.Option("--all", help="Also what a rehearsal that still runs has broken; it gets no verdict then.")
+        bool,
+        typer.Option("--all", help="Also of a running rehearsal: it gets no verdict then, unless you were to heal."),
     ] = False,
     json: AsJson = False,
 ) -> None:

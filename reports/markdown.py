@@ -167,6 +167,10 @@ def _faults(page: Page) -> Iterable[str]:
         for fault in page.faults
         for gap in fault.gaps
     ]
+    for fault in page.faults:
+        if fault.by_hand:
+            told = ", ".join(f"{one.name} {one.at}" + (f" ({one.note})" if one.note else "") for one in fault.by_hand)
+            yield f"{plain(fault.name)}, by a person with the runbook: {told}. {plain(fault.said)}".strip()
     if gaps:
         yield "The longest waits in vain after each heal:\n\n" + "\n".join(gaps)
 

@@ -161,6 +161,19 @@ class Conductor:
         """Tell the guards what the load generator measures: load_p99_ms, load_rps."""
         self._watch.saw(figures)
 
+    def acknowledged(self) -> None:
+        """A person has seen the alert of a fault that is theirs to heal."""
+        with self._lock:
+            for injection in self._injections:
+                injection.acknowledged()
+
+    def mitigated(self, said: str) -> bool:
+        """A person says what they did. False when the fault is still in force, or was undone by us."""
+        with self._lock:
+            self._notice_healed_by_hand()
+            taken = [injection.mitigated(said) for injection in self._injections]
+            return all(taken)
+
     def finish(self) -> None:
         """Heal the faults still in force, wait until canaries see it, write faults.json. Bounded in time; may be
         repeated.
@@ -213,11 +226,18 @@ class Conductor:
                 self._stopped_by = f"stopped by the kill switch {switch}"
                 self._end_early(self._injections, self._stopped_by)
                 return False
+            self._notice_healed_by_hand()
             for injection in self._injections:
                 broken = self._watch.broken(injection.plan.experiment.guards) if injection.in_force else ()
                 if broken:
                     self._end_early([injection], f"aborted, a guard broke: {', '.join(broken)}")
         return True
+
+    def _notice_healed_by_hand(self) -> None:
+        with self._lock:
+            news = [injection.notice_healed_by_hand() for injection in self._injections]
+            if any(news):
+                self._write()
 
     def _end_early(self, injections: Sequence[Injection], why: str) -> None:
         _log.warning("%s: %s: healing", ", ".join(one.plan.experiment.name for one in injections), why)

@@ -23,7 +23,7 @@ from chaos.specification.experiment import Site
 from chaos.specification.timeline import Planned
 from harness.errors import GatecrashError
 from harness.fault_change import FaultChange
-from harness.record.schema import FaultRun
+from harness.record.schema import FaultRun, RunbookTimes
 
 _RETRY_FIRST_S: Final = 0.1
 _RETRY_MOST_S: Final = 1.0
@@ -48,7 +48,9 @@ class Injection:
         self._measured: Counter[str] = Counter()
         self._problems: list[str] = []
         self._unhealed: dict[int, str] = {}
+        self._healed_by_us = False
         self._injectors = {at: faults.injector_of(fault) for at, fault in enumerate(plan.experiment.faults)}
+        self._by_hand = RunbookTimes(plan.lasts_s) if plan.by_hand else None
 
     @property
     def was_injected(self) -> bool:
@@ -101,15 +103,42 @@ class Injection:
         """Note why the experiment ended early; the caller heals."""
         self._problems.append(why)
 
-    def heal(self, tools: Tools, deadline_s: float) -> None:
-        """Undo in reverse order, with retries until `deadline_s` (monotonic). A failure is noted as the error."""
-        if not self.pending:
-            return
+    def notice_healed_by_hand(self) -> bool:
+        """Take note of what a person undid from outside; true when there was something new."""
+        undone = self._lease.undone_by_others() if self._by_hand and self.in_force else frozenset()
+        left = [(inverse, number) for inverse, number in self.pending if number not in undone]
+        if len(left) == len(self.pending):
+            return False
+        self._request_heal()
+        self.pending = left
+        return True
+
+    def acknowledged(self) -> None:
+        """A person has seen the alert."""
+        if self._by_hand is not None:
+            self._by_hand = msgspec.structs.replace(self._by_hand, acknowledged_s=round(self._clock(), 4))
+
+    def mitigated(self, said: str) -> bool:
+        """A person says what they did: noted when the fault is not in force any more, and they were in time."""
+        if self._by_hand is None or self.in_force or self._healed_by_us:
+            return False
+        self._by_hand = msgspec.structs.replace(self._by_hand, mitigated_s=round(self._clock(), 4), said=said)
+        return True
+
+    def _request_heal(self) -> None:
         if self._heal_requested_s is None:
             self._heal_requested_s = round(self._clock(), 4)
             for canary in self.canaries:
                 canary.heal_requested(self._heal_requested_s)
-        if self._lease.lost:
+
+    def heal(self, tools: Tools, deadline_s: float) -> None:
+        """Undo in reverse order, with retries until `deadline_s` (monotonic). A failure is noted as the error."""
+        self.notice_healed_by_hand()
+        if not self.pending:
+            return
+        self._healed_by_us = True
+        self._request_heal()
+        if self._lease.lost and self._by_hand is None:
             self._problems.append("the lease was lost: somebody else healed it before its time")
         for inverse, number in reversed(tuple(self.pending)):
             problem = _undo(inverse, tools, deadline_s)
@@ -168,6 +197,7 @@ class Injection:
             definition=msgspec.to_builtins(experiment),
             asked_s=None if self.plan.healed_on_request else timing.asked_s,
             tolerance_s=None if self.plan.healed_on_request else timing.tolerance_s,
+            runbook_times=self._by_hand,
         )
 
     def _timing(self, proofs: Sequence[Proof]) -> Timing:

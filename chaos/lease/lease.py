@@ -162,6 +162,12 @@ class Lease:
         """Whether a reaper ended before the lease was given back. Another one is started at the next heartbeat."""
         return self._reaper_died or (not self._closed.is_set() and self.reaper.poll() is not None)
 
+    def undone_by_others(self) -> frozenset[int]:
+        """The numbers of the faults that another process undid."""
+        with contextlib.suppress(FileNotFoundError):
+            return frozenset(one.number for one in read(self.path).undone_by_others)
+        return frozenset()
+
     @property
     def lost(self) -> bool:
         """Whether another process undid our faults, because it missed our heartbeat or was told to heal."""

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from chaos.proof import observations, verbs
 from chaos.proof.observations import SIGNS, Observation, Window, unknown
+from chaos.proof.runbook import runbook_result
 from chaos.specification.expected import (
     CounterIncreases,
     Expectation,
@@ -154,6 +155,7 @@ def _judge_fault(run: FaultRun, record: RunEvidence) -> FaultResult:
         gaps=recovery_gaps(record, run),
         makes_undecidable=experiment.makes_undecidable,
         tolerance_s=run.tolerance_s,
+        runbook_times=runbook_result(run, record.table("operations")),
     )
 
 

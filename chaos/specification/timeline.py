@@ -18,13 +18,15 @@ from harness.errors import InputError
 class Planned(msgspec.Struct, frozen=True):
     """An experiment with its time in the run. `length_s` null: the experiment's own length.
 
-    `healed_on_request`: the user may heal it at any time, so its length proves nothing.
+    `healed_on_request`: the user may heal it at any time, so its length proves nothing. `by_hand`: a person is to heal
+    it from outside this process.
     """
 
     experiment: Experiment
     start_s: float
     length_s: float | None = None
     healed_on_request: bool = False
+    by_hand: bool = False
 
     @property
     def lasts_s(self) -> float:

@@ -155,6 +155,9 @@ def _print(verdict: Verdict, paths: RunPaths) -> None:
             tell(f"    why: {known.sentence}")
     for line in counter_examples(verdict.invariants):
         tell(line)
+    for fault in verdict.faults:
+        if fault.runbook_times is not None:
+            tell(f"runbook of {fault.experiment}: {fault.runbook_times.sentence}")
     if verdict.paired is not None:
         for line in in_words(verdict.paired):
             tell(line)

@@ -579,6 +579,19 @@ class CanarySample(Struct, frozen=True):
     latency_ms: float | None = None
 
 
+class RunbookTimes(Struct, frozen=True):
+    """What a person did about a fault of `drill --rehearse-runbook`. Times in s after T0; null: it did not happen.
+
+    `mitigated_s`: when the person said so and the fault was undone. `said`: what the person did, in their own words.
+    `within_s`: how long the drill waited before it undid the fault itself.
+    """
+
+    within_s: float
+    acknowledged_s: float | None = None
+    mitigated_s: float | None = None
+    said: str = ""
+
+
 class FaultRun(Struct, frozen=True):
     """One experiment as it was carried out. Times in s after T0; null: it did not happen.
 
@@ -604,6 +617,7 @@ class FaultRun(Struct, frozen=True):
     definition: dict[str, object] = {}  # the experiment as read from its file; its expectations are judged by it
     asked_s: float | None = None
     tolerance_s: float | None = None
+    runbook_times: RunbookTimes | None = None  # null: nobody rehearsed the runbook
 
     @property
     def may_be_in_force_s(self) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from harness.amounts import amount
 from harness.record.schema import PluginVersion, Struct, WorkerSummary
 
 VERDICT_SCHEMA: Final = "gatecrash.verdict/1"
@@ -204,11 +205,43 @@ class RecoveryGap(Struct, frozen=True):
         return self.t_to_s - self.t_from_s
 
 
+class RunbookResult(Struct, frozen=True):
+    """How long a person took to follow the runbook. Times in s after T0; null: it did not happen.
+
+    `alert_s`: the fault was seen in force, and the person was told. `recovered_s`: from then on fans' operations ended
+    well as often as before the fault. `said`: what the person did. `within_s`: how long the drill waited.
+    """
+
+    alert_s: float | None
+    acknowledged_s: float | None
+    mitigated_s: float | None
+    recovered_s: float | None
+    said: str
+    within_s: float
+
+    @property
+    def sentence(self) -> str:
+        """The times after the alert."""
+        if self.alert_s is None:
+            return "the fault was never seen in force, so nobody was alerted"
+        steps = (
+            ("acknowledged", self.acknowledged_s),
+            ("mitigated", self.mitigated_s),
+            ("recovered", self.recovered_s),
+        )
+        told = [
+            f"never {name}" if t_s is None else f"{name} after {amount(t_s - self.alert_s, 's')}" for name, t_s in steps
+        ]
+        waited = f" (the drill waited for {self.within_s:g} s)" if self.mitigated_s is None else ""
+        return f"alert at T+{self.alert_s:.1f} s, {', '.join(told)}{waited}"
+
+
 class FaultResult(Struct, frozen=True):
     """One experiment, judged. Durations in s: asked, effective by the canary, and from the heal command to healed.
 
     `makes_undecidable`: invariants that this fault keeps from being decided → why, as its experiment file says.
     `tolerance_s`: by how much the effective time of a proven fault may differ from the time asked.
+    `runbook_times`: of a drill in which a person followed the runbook.
     """
 
     experiment: str
@@ -228,6 +261,7 @@ class FaultResult(Struct, frozen=True):
     makes_undecidable: dict[str, str] = msgspec.field(default_factory=dict)
     gaps: tuple[RecoveryGap, ...] = ()
     tolerance_s: float | None = None
+    runbook_times: RunbookResult | None = None
 
 
 class Finding(Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.record.reader import Record
 from harness.record.schema import FaultRun, Struct
-from harness.record.verdict import ExpectationResult, FaultResult, RecoveryGap, Verdict
+from harness.record.verdict import ExpectationResult, FaultResult, RecoveryGap, RunbookResult, Verdict
 from reports import text
 from reports.view import words
 from reports.view.timeline import spans
@@ -73,6 +73,8 @@ class FaultView(Struct, frozen=True):
     tally: str
     gaps: tuple[GapRow, ...]
     undecidable: tuple[tuple[str, str], ...]
+    by_hand: tuple[Moment, ...]
+    said: str
 
 
 def faults(record: Record, verdict: Verdict) -> tuple[FaultView, ...]:
@@ -105,6 +107,25 @@ def _view(result: FaultResult, run: FaultRun | None) -> FaultView:
         tally=_tally(result.expectations),
         gaps=tuple(_gap(gap) for gap in result.gaps),
         undecidable=tuple((words.invariant(name), why) for name, why in result.makes_undecidable.items()),
+        by_hand=_by_hand(result.runbook_times),
+        said="" if result.runbook_times is None else result.runbook_times.said,
+    )
+
+
+def _by_hand(times: RunbookResult | None) -> tuple[Moment, ...]:
+    """Of a drill in which a person followed the runbook: when, and how long after the alert."""
+    if times is None:
+        return ()
+
+    def moment(name: str, t_s: float | None) -> Moment:
+        after = "" if t_s is None or times.alert_s is None else f"{text.seconds(t_s - times.alert_s)} after the alert"
+        return Moment(name=name, at=text.at(t_s), note=after, percent=None)
+
+    return (
+        Moment(name="alert", at=text.at(times.alert_s), note="", percent=None),
+        moment("acknowledged", times.acknowledged_s),
+        moment("mitigated", times.mitigated_s),
+        moment("recovered", times.recovered_s),
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import msgspec
 import typer
@@ -30,6 +30,7 @@ from harness.cli.options import (
     StackName,
 )
 from harness.cli.platforms import DEFAULT_STACK, file_versions, require_fitting, require_ready
+from harness.cli.runbook import RunbookObserver, require_person
 from harness.cli.verdicts import conclude
 from harness.errors import GatecrashError, InputError, Interrupted
 from harness.scenario.file import Override
@@ -58,6 +59,7 @@ def overrides_for(experiment: str, length_s: float) -> list[Override]:
 if TYPE_CHECKING:
     from chaos.injection.conductor import Conductor
     from chaos.specification.timeline import Planned
+    from harness.cli.live import LiveObserver, PlainObserver
     from harness.paired.halves import Half
     from harness.record.paths import RunPaths
     from harness.scenario import Scenario, ScenarioFile
@@ -65,6 +67,8 @@ if TYPE_CHECKING:
     from harness.stack.choice import AnyStack
     from harness.stack.own import OwnStack
     from harness.swarm.messaging.protocol import Reach
+
+    AnyObserver: TypeAlias = PlainObserver | LiveObserver
 
 
 @app.command(short_help="Run a rehearsal: load, faults, audit, report.")
@@ -148,12 +152,20 @@ def drill(
     stack: StackName = "",
     platform: PlatformClass = "",
     plant_bug: PlantBug = "",
+    rehearse_runbook: Annotated[
+        bool,
+        typer.Option("--rehearse-runbook", help="A person heals it by its runbook, and is timed."),
+    ] = False,
+    within_s: Annotated[
+        float, typer.Option("--within", metavar="S", min=10, max=3_600, help="How long the person has for that.")
+    ] = 120.0,
     json: AsJson = False,
 ) -> None:
     """One experiment alone, under a small steady load: steady state, fault, heal, recovery, verdict.
 
     \b
     gatecrash drill redis-hang
+    gatecrash drill redis-down --rehearse-runbook --within 300
     gatecrash drill my-outage.yaml --set on_sale.holds=watch
     """
     from chaos.specification import experiment as experiments
@@ -163,10 +175,16 @@ def drill(
     from harness.swarm.joining.reach import reach_of
 
     require_bug(plant_bug, "--plant-bug")
+    if rehearse_runbook:
+        require_person(sys.stdin)
     given = _overrides(changes or [], None, None, None, seed, None, min_grade, chaos=True)
     own = own_overrides("drill", platform, stack)
-    overrides = [*own, *overrides_for(experiment, experiments.load(experiment).length_s), *given]
-    source, planned = load_planned("drill", overrides)
+    length_s = within_s if rehearse_runbook else experiments.load(experiment).length_s
+    source, planned = load_planned("drill", [*own, *overrides_for(experiment, length_s), *given])
+    if rehearse_runbook:
+        if paired:
+            raise InputError("--rehearse-runbook and --paired exclude each other", hint="leave --paired out")
+        planned = tuple(msgspec.structs.replace(one, healed_on_request=True, by_hand=True) for one in planned)
     require_fitting(source, stack, plant_bug=plant_bug, paired=paired)
     if paired:
         require_pairable(source.scenario)
@@ -229,7 +247,6 @@ def recorded(
 
     from chaos.lease import state
     from harness import plugins
-    from harness.cli import live
     from harness.paired.halves import Half, run_both
     from harness.record import versions
     from harness.record.writer import create_run
@@ -267,9 +284,9 @@ def recorded(
         asked = msgspec.structs.replace(plan, scenario=unbroken, refused_holds_s=()) if alone else plan
         breaks = () if alone else experiments
         starts_s = [(fault.start_s, fault.experiment) for fault in asked.scenario.faults]
-        with live.observer(console, scenario.duration_s, half or "", starts_s, names) as observer:
+        with _observer(console, experiments, scenario.duration_s, half or "", starts_s, names) as observer:
             raised = _stack_for(source, scenario, into.logs, stack, plant_bug, reach.listen, confirmed, observer.note)
-            rehearse(asked, into, raised, lambda where, run: _conductor(breaks, where, run, raised), observer)
+            rehearse(asked, into, raised, lambda where, run: _conductor(breaks, where, run, raised, observer), observer)
             if not alone:
                 observer.phase("judge", "audit, indicators, grade, report")
 
@@ -304,8 +321,34 @@ def _require_room(scenario: Scenario, reach: Reach) -> None:
     capacity.require_room(load, machine, workers, reach.remote_workers, carries_platform=own is None)
 
 
-def _conductor(breaks: Sequence[Planned], where: Addresses, run: RunPaths, raised: AnyStack | OwnStack) -> Conductor:
+def _observer(
+    console: Console,
+    experiments: Sequence[Planned],
+    duration_s: float,
+    half: str,
+    starts_s: Sequence[tuple[float, str]],
+    names: Mapping[str, str],
+) -> AnyObserver:
+    """What shows the run; where a person is to heal a fault, what alerts the person too."""
+    from harness.cli import live
+
+    by_hand = next((one for one in experiments if one.by_hand), None)
+    if by_hand is None:
+        return live.observer(console, duration_s, half, starts_s, names)
+    return RunbookObserver(duration_s, by_hand.experiment.runbook, by_hand.lasts_s)
+
+
+def _conductor(
+    breaks: Sequence[Planned], where: Addresses, run: RunPaths, raised: AnyStack | OwnStack, observer: AnyObserver
+) -> Conductor:
     """The one that injects; it may read the platform's metrics as the scraper does."""
+    conductor = _unwatched(breaks, where, run, raised)
+    if isinstance(observer, RunbookObserver):
+        observer.follows(conductor)
+    return conductor
+
+
+def _unwatched(breaks: Sequence[Planned], where: Addresses, run: RunPaths, raised: AnyStack | OwnStack) -> Conductor:
     from chaos.injection.conductor import Conductor
     from harness.scenario.environment import metrics_headers
     from harness.stack.own import trusted

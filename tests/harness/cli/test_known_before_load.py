@@ -118,3 +118,8 @@ def test_a_name_that_is_no_scenario_is_one_line(given: str) -> None:
         said = str(refused("scenario", command, given))
         assert said.isprintable()
         assert len(said) < 1500
+
+
+def test_a_drill_for_a_person_needs_a_terminal() -> None:
+    error = refused("drill", "redis-down", "--rehearse-runbook")
+    assert "waits for a person, and standard input is no terminal" in str(error)
