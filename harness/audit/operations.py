@@ -514,14 +514,18 @@ def _expect_instants(rows: pa.RecordBatch) -> None:
 
 
 def _parse(rows: pa.RecordBatch, function: Function, decode: Callable[[str], V]) -> Iterator[Operation[V]]:
-    columns = (_cells(rows.column(name)) for name in COLUMNS)
-    for actor, identity, key, text, invoke, complete, outcome, error in zip(*columns, strict=True):
-        try:
-            value = decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-            message = f"the value of a {function} of {actor} cannot be read: {problem}"
-            raise InputError(message, file="operations", key="value") from problem
-        yield Operation(actor, identity, key, value, invoke, complete, _OUTCOMES[outcome], error)
+    """The operations of a batch; the loop over them is not Python's, because there are millions."""
+    actors, identities, keys, texts, invokes, completes, outcomes, errors = (
+        _cells(rows.column(name)) for name in COLUMNS
+    )
+    values: list[V] = []
+    try:
+        values.extend(map(decode, texts))
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        message = f"the value of a {function} of {actors[len(values)]} cannot be read: {problem}"
+        raise InputError(message, file="operations", key="value") from problem
+    ended = map(_OUTCOMES.__getitem__, outcomes)
+    return map(Operation, actors, identities, keys, values, invokes, completes, ended, errors)
 
 
 def _cells(column: pa.Array) -> list:  # type: ignore[type-arg] # of the column's own type

@@ -59,7 +59,11 @@ class Sale(msgspec.Struct, frozen=True, gc=False):
 
 
 def promises(evidence: Evidence) -> list[GrantedHold]:
-    """Every granted hold that tells its time to live, by the time of its ack."""
+    """Every granted hold that tells its time to live, by the time of its ack. Several checkers share it."""
+    return evidence.once("granted holds", lambda: _promises(evidence))
+
+
+def _promises(evidence: Evidence) -> list[GrantedHold]:
     given_up: dict[str, float] = {}
     for hold_id, t_s in _given_up(evidence):
         given_up[hold_id] = min(t_s, given_up.get(hold_id, t_s))

@@ -34,12 +34,16 @@ crashed, the run ended."""
 
 
 def verb_samples(seen: Observations, step: str, quantile: float) -> Samples:
-    """How long each fan's operations of a verb took, in ms."""
+    """How long each fan's operations of a verb took, in ms. They are looked for once, whatever the percentile."""
+    return seen.once(f"waits for {step}", lambda: _verb_samples(seen, step)).at(quantile)
+
+
+def _verb_samples(seen: Observations, step: str) -> Samples:
     of_verb = pc.equal(seen.operations["function"], FUNCTIONS[step].value)
     waits = waited(seen.operations.filter(of_verb), seen.record.table("requests"))
     took_ms = pc.multiply(pc.subtract(waits["t_end_s"], waits["t_intended_s"]), 1000.0).to_numpy()
     who = names_of(waits["actor"])
-    return Samples(who, waits["t_invoke_s"].to_numpy(), took_ms, quantile)
+    return Samples(who, waits["t_invoke_s"].to_numpy(), took_ms)
 
 
 def waited(operations: pa.Table, requests: pa.Table) -> pa.Table:
