@@ -82,8 +82,12 @@ def _say(text: str) -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Within, the first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt; later ones only say that it is stopping."""
-    before = {number: signal.signal(number, _on_signal) for number in STOPPERS}
+    """Within, the first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt; later ones only say that it is stopping.
+
+    A SIGHUP that is ignored stays so: that is what nohup is for.
+    """
+    stays = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+    before = {number: signal.signal(number, _on_signal) for number in STOPPERS if number not in stays}
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, _on_alarm)
     hook = sys.unraisablehook
 

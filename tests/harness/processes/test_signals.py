@@ -167,3 +167,15 @@ def test_the_shield_of_another_thread_keeps_nothing_from_the_main_thread() -> No
     finally:
         over.set()
         thread.join()
+
+
+def test_under_nohup_the_end_of_the_terminal_is_not_heard() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable():
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                interrupt()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
