@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from harness.adapter.platform import ShopPlatform, capabilities_of
@@ -22,7 +22,10 @@ _READS: Final = {
     Capability.PROBES: "let_in",
 }
 _VERBS_OF_PLATFORM: Final = ("fan_session", "final_reads")
-_CALLS: Final[dict[str, tuple[tuple[object, ...], dict[str, object]]]] = {
+_Arguments = tuple[tuple[object, ...], dict[str, object]]
+_CALLS: Final[dict[str, _Arguments]] = {
+    **dict.fromkeys(("open", "join", "place", "positions", "enter"), ((), {})),
+    **dict.fromkeys(("shown_seats", "venue", "seats", "left", "basket"), ((), {})),
     "reserve": (("", 1), {}),
     "reserve_seats": ((("",),), {}),
     "feed": ((None,), {}),
@@ -31,6 +34,11 @@ _CALLS: Final[dict[str, tuple[tuple[object, ...], dict[str, object]]]] = {
     "look_up": (("",), {}),
     "resume_reserve": (("", 1, None), {}),
     "resume_buy": ((Basket(), "", None), {}),
+}
+_CALLS_OF_OPERATOR: Final[dict[str, _Arguments]] = {
+    **dict.fromkeys(("stock", "seats", "orders", "ledger", "at_rest"), ((None,), {})),
+    "sweep_seats": ((None, ()), {}),
+    "let_in": ((None, None), {}),
 }
 
 
@@ -87,17 +95,30 @@ def _problems(kind: type[ShopPlatform], capabilities: frozenset[Capability], whe
         read = _READS.get(capability)
         if read and getattr(kind, read) is getattr(ShopPlatform, read):
             yield Problem(f"{capability.name} is declared, and {kind.__name__} has no {read}", where)
-    yield from _wrong_signatures(shopper)
+    yield from _wrong_signatures(Shopper, shopper, _CALLS)
+    yield from _wrong_signatures(ShopPlatform, kind, _CALLS_OF_OPERATOR)
+    if why := _misfit(shopper.__init__, ((), {})):
+        what = f"it must take (self), for customers are made without arguments: {why}"
+        yield Problem(what, defined_at(shopper.__init__), "__init__")
 
 
-def _wrong_signatures(shopper: type[Shopper]) -> Iterator[Problem]:
-    for verb, (arguments, keywords) in _CALLS.items():
-        function: Callable[..., Any] = getattr(shopper, verb)
-        try:
-            inspect.signature(function).bind(None, *arguments, **keywords)
-        except TypeError as error:
-            wanted = str(inspect.signature(getattr(Shopper, verb)))
-            yield Problem(f"it must take {wanted}: {error}", defined_at(function), verb)
+def _wrong_signatures(base: type, kind: type, calls: Mapping[str, _Arguments]) -> Iterator[Problem]:
+    for verb, arguments in calls.items():
+        function = getattr(kind, verb)
+        if not callable(function):
+            yield Problem(f"{kind.__name__}.{verb} is {function!r}, not a method", class_place(kind), verb)
+        elif why := _misfit(function, arguments):
+            wanted = str(inspect.signature(getattr(base, verb)))
+            yield Problem(f"it must take {wanted}: {why}", defined_at(function), verb)
+
+
+def _misfit(function: Callable[..., Any], arguments: _Arguments) -> str:
+    """Why a method cannot be called so; "" when it can."""
+    try:
+        inspect.signature(function).bind(None, *arguments[0], **arguments[1])
+    except TypeError as error:
+        return str(error)
+    return ""
 
 
 def _undeclared(shopper: type[Shopper], capabilities: frozenset[Capability]) -> Iterator[str]:

@@ -71,5 +71,12 @@ class AdapterFault(Exception):
         self.where = where
 
 
+class MissingNameError(KeyError):
+    """An adapter asks for a name that the scenario does not give."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class VerbHung(BaseException):
     """Thrown into a verb that takes longer than its requests can explain."""

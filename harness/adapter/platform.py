@@ -17,7 +17,7 @@ from harness.adapter.people import people_of
 from harness.adapter.session import KitSession
 from harness.adapter.shopper import Shopper
 from harness.adapter.site import Site
-from harness.adapter.values import ExportedOrder, LedgerRow, PoolAtRest, SeatAtRest
+from harness.adapter.values import ExportedOrder, Given, LedgerRow, PoolAtRest, SeatAtRest
 from harness.adapter.verbs import class_place
 from harness.errors import InputError
 from harness.platform import AckedOrder, Addresses, FinalReads, Person, SpectatorSession
@@ -49,8 +49,8 @@ class ShopPlatform:
         own = addresses.own or OwnPlatform(url=addresses.booking)
         self.capabilities = capabilities_of(type(self))
         self.site = Site(own)
-        self.settings: Mapping[str, str | int | float | bool] = own.settings
-        self.secrets: Mapping[str, str] = self.site.secrets
+        self.settings: Mapping[str, str | int | float | bool] = Given("platform.settings", own.settings)
+        self.secrets: Mapping[str, str] = Given("platform.secrets", self.site.secrets)
         self.rules = own.rules
         self._people = people_of(addresses)
         self._recorder = recorder
@@ -180,7 +180,7 @@ class ShopPlatform:
         shopper.person = person
         shopper.settings = self.settings
         shopper.secrets = self.secrets
-        shopper.account = self._people.account_of(person)
+        shopper.account = Given("platform.people", self._people.account_of(person))
         try:
             shopper.__init__()  # type: ignore[misc]
         except (Exception, SystemExit) as error:

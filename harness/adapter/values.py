@@ -7,8 +7,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from harness.adapter.errors import MissingNameError
 from harness.platform import Cents, Count, FinalSeat, SeatMap, Section, Venue
 
+T = TypeVar("T")
 V = TypeVar("V", bound=msgspec.Struct)
 
 _STATE_NAMES: Final = {
@@ -187,6 +189,18 @@ def order_state(word: str, others: Mapping[str, str] | None = None) -> str:
     if state:
         return state
     raise WrongTypeError(f"no state of an order is known to be called {word!r}: give it as another word")
+
+
+class Given(dict[str, T]):
+    """What the scenario gives by name. A name that it does not give is said with `section` and those that it does."""
+
+    def __init__(self, section: str, values: Mapping[str, T]) -> None:
+        super().__init__(values)
+        self._section = section
+
+    def __missing__(self, name: str) -> T:
+        there = f"there are {', '.join(self)}" if self else "it gives none"
+        raise MissingNameError(f"{self._section} has no {name}: {there}")
 
 
 def checked(value: object, kind: type[V], verb: str) -> V:

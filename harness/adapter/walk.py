@@ -82,9 +82,7 @@ class Walk:
     def choose(self) -> tuple[str, tuple[str, ...]]:
         """A pool with something left, or else free seats: (pool, ()) or ("", seats)."""
         if Capability.STOCK in self.platform.capabilities:
-            pools = self.need("left", self.session.stock).pools
-            if not pools:
-                self.stop("left", "it shows no pool")
+            pools = self._pools_with_something_left()
             self.shown = {pool.name: pool.free for pool in pools}
             return most_free(pools).name, ()
         venue = self.need("venue", self.session.venue)
@@ -92,6 +90,20 @@ class Walk:
         if not free:
             self.stop("seats", "no seat is free")
         return "", free
+
+    def _pools_with_something_left(self) -> tuple[Pool, ...]:
+        """The pools, once one of them has something left: fans take nothing of what they are shown as gone."""
+        ends_s = monotonic() + self.platform.rules.map_late_max_s
+        while True:
+            pools = self.need("left", self.session.stock).pools
+            if not pools:
+                self.stop("left", "it shows no pool")
+            if any(pool.free is None or pool.free > 0 for pool in pools):
+                return pools
+            if monotonic() > ends_s:
+                shown = ", ".join(f"{pool.free} of {pool.name}" for pool in pools)
+                self.stop("left", f"it shows nothing left ({shown}): no fan would try to buy")
+            gevent.sleep(_PAUSE_S)
 
     def take(self, pool: str, seats: tuple[str, ...], quantity: int) -> Hold:
         """Keep so many."""

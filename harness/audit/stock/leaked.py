@@ -7,9 +7,10 @@ from typing import Final
 
 from harness.audit.history import Evidence, PoolAtRest
 from harness.audit.operations import Operation, SeatsValue
+from harness.audit.seats.bookings import Confirmation
 from harness.audit.spec import specified
 from harness.audit.stock.claims import LIVE, Basket, baskets
-from harness.audit.stock.oversell import ALL, quantity_of, sold_before
+from harness.audit.stock.oversell import ALL, quantity_of, sold_before, sold_in_run
 from harness.audit.tally import Moment, Tally, at_rest, during
 
 _SHOWN: Final = 8
@@ -21,7 +22,8 @@ def no_leaked_stock(evidence: Evidence) -> Tally:
     Sold is what the order export has, with what was sold before the release; the platform's own figure where there is
     no export. The stock is the declared one, else what the platform showed before the release. Where the two differ,
     nobody can say what should be left. Tickets of orders that were pending before the release may be free, held or
-    sold. That more is sold than there is, is for `no_oversell` to say.
+    sold; those of orders that fans were told of and that are lost have not leaked but were lost with them. That more
+    is sold than there is, is for `no_oversell` to say.
 
     Chances: baskets that were granted, or may have been, and became no order; where choosing keeps nothing, purchases
     that were refused or had no answer.
@@ -100,21 +102,33 @@ def _balance(name: str, pools: list[PoolAtRest], declared: int | None, suspects:
         tally.note = f"nobody says {what} of {words}"
         return
     missing = stock - free - sold - (_sum([pool.held for pool in pools]) or 0)
+    lost = _lost_with_orders(evidence, name)
     parts = f"{free} free + {sold} sold"
-    shown = at_rest("operator's stock", f"{parts} of {words}")
+    sold_by = "order export" if evidence.record.has("final_orders") else "operator's stock"
+    shown = (at_rest("operator's stock", f"{free} of {words} are free"), at_rest(sold_by, f"{sold} are sold"))
     if pending and abs(missing) <= pending:
         tally.undecided = tally.undecided or missing not in (0, pending)
         tally.note = f"{pending} of {words} are of orders that were pending before the release"
+    elif missing > lost:
+        besides = f", and {lost} in orders that are lost" if lost else ""
+        what = f"{missing - lost} of {words} are gone: {parts} at rest{besides}, of {stock}"
+        tally.violated(what, *suspects, *shown)
     elif missing > 0:
-        tally.violated(f"{missing} of {words} are gone: {parts} at rest, of {stock}", *suspects, shown)
+        tally.note = f"{missing} of {words} went with orders that are lost"
     elif missing < 0 and sold <= stock:
-        tally.violated(f"{-missing} of {words} are there too many: {parts} at rest, of {stock}", shown)
+        tally.violated(f"{-missing} of {words} are there too many: {parts} at rest, of {stock}", *shown)
 
 
 def _pending_before(evidence: Evidence, name: str) -> int:
     """Tickets of orders that were pending before the release: the platform may keep them, free them or sell them."""
     orders = evidence.baseline_orders.values()
     return sum(quantity_of(order, name) for order in orders if order.state == "pending")
+
+
+def _lost_with_orders(evidence: Evidence, name: str) -> int:
+    """Tickets of orders that fans were told are confirmed and that the export does not have."""
+    told = (one for one in sold_in_run(evidence).values() if isinstance(one, Confirmation))
+    return sum(quantity_of(one, name) for one in told) if evidence.record.has("final_orders") else 0
 
 
 def _sold(evidence: Evidence, name: str, pools: list[PoolAtRest]) -> int | None:

@@ -38,7 +38,7 @@ def no_oversell(evidence: Evidence) -> Tally:
     if not stock:
         tally.hidden = "how many tickets are on sale is not declared: set platform.rules.stock"
         return tally
-    sold = _sold(evidence)
+    sold = sold_in_run(evidence)
     held = baskets(evidence)
     wanted = list(asked(evidence))
     tally.checked = len(held) + len(sold)
@@ -70,7 +70,7 @@ def quantity_of(order: Order | Confirmation, pool: str) -> int:
     return sum(quantity for name, quantity in order.pools if pool in (ALL, name))
 
 
-def _sold(evidence: Evidence) -> dict[str, Order | Confirmation]:
+def sold_in_run(evidence: Evidence) -> dict[str, Order | Confirmation]:
     """Name → what is confirmed: by the export, and where that has no such order by what a fan was told."""
     sold: dict[str, Order | Confirmation] = {}
     for order in evidence.orders.values():
@@ -189,7 +189,9 @@ def _named(pool: str) -> str:
 
 
 def _of(left: int, declared: int) -> str:
-    return f"{left} were on sale" + (f" ({declared} without those sold before)" if left != declared else "")
+    return f"{left} were on sale" + (
+        f" ({declared}, of which {declared - left} were sold before)" if left != declared else ""
+    )
 
 
 NO_OVERSELL: Final = specified("no_oversell", no_oversell)

@@ -55,6 +55,7 @@ QUEUED = "class Mine(LittleShop):\n    capabilities = LittleShop.capabilities | 
 NO_EXPORT = (
     "class Mine(ShopPlatform):\n    shopper = Visitor\n    capabilities = {Capability.STOCK, Capability.ORDER_EXPORT}"
 )
+VISITING = "class V(Visitor):\n    def {}:\n        pass\n\nclass Mine(LittleShop):\n    shopper = V"
 NO_SHOPPER = "class Mine(ShopPlatform):\n    capabilities = {Capability.STOCK}\n    shopper = 7"
 
 
@@ -100,6 +101,13 @@ def test_a_whole_adapter_is_described(tmp_path: Path) -> None:
             "class V(Visitor):\n    def buy(self, basket):\n        pass\n\nclass Mine(LittleShop):\n    shopper = V",
             "must take (self, basket: 'Basket', key: 'str', *, declined: 'bool')", 5,
         ),
+        (VISITING.format("left(self, day)"), "must take (self) -> 'list[Pool]': missing a required", 5),
+        (VISITING.format("__init__(self, x)"), "must take (self), for customers are made without", 5),
+        (
+            "class V(Visitor):\n    left = []\n\nclass Mine(LittleShop):\n    shopper = V",
+            "V.left is [], not a method", 4,
+        ),
+        ("class Mine(LittleShop):\n    def orders(self):\n        pass", "must take (self, api: 'Browser')", 5),
         (NO_EXPORT, "has no orders", 4),
         ("import no_such_module", "cannot be loaded: No module named 'no_such_module'", None),
         ("X = {}['token']", "cannot be loaded: KeyError: 'token' (mine.py:4)", None),
@@ -371,6 +379,32 @@ def test_keys_that_are_no_promise_of_the_shop_are_not_declared(tmp_path: Path) -
     code, found = described(body, tmp_path)
     assert code == 2
     assert "SAME_KEY is declared by same_key_same_purchase = True" in found["problems"][0]["what"]
+
+
+def test_a_name_that_the_scenario_does_not_give_is_said_with_those_that_it_does(tmp_path: Path, little_shop) -> None:
+    body = "class Mine(LittleShop):\n    def stock(self, api):\n        return self.settings[self.secrets['tokn']]"
+    _, report = tried("trial", adapter_file(tmp_path, body), little_shop[1].url, tmp_path)
+    assert report.problems[0].where == "mine.py:6"
+    assert report.problems[0].what.endswith("platform.secrets has no tokn: there are token")
+
+
+@pytest.mark.parametrize("free", [0, -3])
+def test_pools_of_which_nothing_is_left_before_the_load_are_said(tmp_path: Path, little_shop, free: int) -> None:
+    _, server = little_shop
+    body = f"""
+class Gone(Visitor):
+    def left(self):
+        return [Pool(name="floor", free={free})]
+
+class Mine(LittleShop):
+    shopper = Gone
+"""
+    adapter = adapter_file(tmp_path, body)
+    code, report = tried("trial", adapter, server.url, tmp_path, rules=Rules(map_late_max_s=0.5))
+    assert code == 2
+    [problem] = report.problems
+    assert problem.where == line_in(adapter, "def left")
+    assert problem.what == f"it shows nothing left ({free} of floor): no fan would try to buy"
 
 
 @pytest.mark.parametrize(("free", "told"), [("7", True), ("None", False)])

@@ -158,7 +158,36 @@ def test_what_was_sold_before_the_release_is_taken_off_and_no_order_of_this_run(
     sold = sum(int(str(row["quantity"])) for row in sale.tables["final_orders"] if row["pool"] == "floor")
     crowded = results(sale.ruled(stock={"floor": sold - 1, "stand": 20}))
     assert crowded["no_oversell"].status is Status.VIOLATED
-    assert f"({sold - 1} without those sold before)" in crowded["no_oversell"].violations[0].summary
+    assert f"({sold - 1}, of which 20 were sold before)" in crowded["no_oversell"].violations[0].summary
+
+
+def test_tickets_of_orders_that_are_lost_have_not_leaked_and_others_have() -> None:
+    found = results(_without_an_order(StockSale()))
+    assert found["no_lost_order"].status is Status.VIOLATED
+    assert found["no_leaked_stock"].status is Status.HELD
+    assert found["no_leaked_stock"].note == "2 of floor went with orders that are lost"
+    sale = _without_an_order(StockSale())
+    row = next(row for row in sale.tables["final_stock"] if row["pool"] == "floor")
+    free = int(str(row["free"])) - 1
+    row["free"] = free
+    [violation] = judged("no_leaked_stock", sale).violations
+    sold = 30 - free - 3
+    assert (
+        violation.summary
+        == f"1 of floor are gone: {free} free + {sold} sold at rest, and 2 in orders that are lost, of 30"
+    )
+    at_rest = [step for step in violation.history if step.t_s is None]
+    assert [step.text for step in at_rest] == [
+        f"{free} of floor are free",
+        f"{sold} are sold",
+    ]
+
+
+def _without_an_order(sale: StockSale) -> StockSale:
+    """Lose an order of two of the floor that its fan was told of."""
+    rows = sale.tables["final_orders"]
+    rows.remove(next(row for row in rows if row["pool"] == "floor" and row["quantity"] == 2))
+    return sale
 
 
 def _order(order_id: str, pool: str, quantity: int) -> dict[str, object]:
