@@ -49,22 +49,27 @@ def no_leaked_stock(evidence: Evidence) -> Tally:
         lost += [pay for pay in evidence.takings.failed if pay.value.pool]
     tally.checked = len(pools)
     tally.chances = len(came_back) + len(lost)
-    suspects = [*map(_basket, came_back), *map(_lost, lost)][-_SHOWN:]
+    suspects = [(one.pool, _basket(one)) for one in came_back] + [(one.value.pool, _lost(one)) for one in lost]
     for pool in pools:
         before = evidence.baseline_stock.get(pool.pool)
         kept = before.held or 0 if before else 0
         if (pool.held or 0) > min(kept, _pending_before(evidence, pool.pool)):
             shown = at_rest("operator's stock", f"{pool.held} of {pool.pool} are held")
             summary = f"{pool.held} of {pool.pool} are still held though nobody has a basket any more"
-            tally.violated(summary, *suspects, shown)
+            tally.violated(summary, *_of_pool(pool.pool, suspects), shown)
     if _unlike(evidence, declared, tally):
         return tally
     if ALL in declared:
-        _balance(ALL, pools, declared[ALL], suspects, tally)
+        _balance(ALL, pools, declared[ALL], _of_pool(ALL, suspects), tally)
         return tally
     for pool in pools:
-        _balance(pool.pool, [pool], declared.get(pool.pool), suspects, tally)
+        _balance(pool.pool, [pool], declared.get(pool.pool), _of_pool(pool.pool, suspects), tally)
     return tally
+
+
+def _of_pool(name: str, suspects: list[tuple[str, Moment]]) -> list[Moment]:
+    """The last of those that may have had tickets of the pool."""
+    return [moment for pool, moment in suspects if name in (ALL, pool)][-_SHOWN:]
 
 
 def _unlike(evidence: Evidence, declared: Mapping[str, int], tally: Tally) -> bool:

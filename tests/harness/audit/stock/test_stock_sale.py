@@ -183,6 +183,14 @@ def test_tickets_of_orders_that_are_lost_have_not_leaked_and_others_have() -> No
     ]
 
 
+def test_the_counter_example_of_a_leak_shows_baskets_of_its_own_pool() -> None:
+    [violation] = judged("no_leaked_stock", StockSale().leak()).violations
+    pool = StockSale().tables["final_stock"][0]["pool"]
+    suspected = [step.text for step in violation.history if "did not buy them" in step.text]
+    assert suspected
+    assert all(f" of {pool}, and did not" in text for text in suspected)
+
+
 def _without_an_order(sale: StockSale) -> StockSale:
     """Lose an order of two of the floor that its fan was told of."""
     rows = sale.tables["final_orders"]
