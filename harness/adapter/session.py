@@ -13,7 +13,7 @@ import msgspec
 
 from harness.adapter.errors import AdapterFault
 from harness.adapter.shopper import Shopper, is_written
-from harness.adapter.values import Basket, Placed, checked, checked_list, checked_number
+from harness.adapter.values import Basket, Placed, WrongTypeError, checked, checked_list, checked_number
 from harness.adapter.verbs import Ended, VerbRunner, verb_of
 from harness.adapter.waiting import Noted, Notes, Waiting, polled, streamed
 from harness.platform import (
@@ -305,7 +305,10 @@ class KitSession:
                 found = shopper.resume_buy(basket, key, resume)
                 if found is not None:
                     return checked(found, Placed, "resume_buy")
-            return checked(shopper.buy(basket, key, declined=declined_on_purpose), Placed, "buy")
+            placed = checked(shopper.buy(basket, key, declined=declined_on_purpose), Placed, "buy")
+            if not self._browser.hops and placed.order_id not in self.orders:
+                raise WrongTypeError(f"buy returned order {placed.order_id!r} and sent no request: what did it buy?")
+            return placed
 
         self._browser.loses = loses or self._browser.loses
         ended = self._run(verb_of(buy, "buy", shopper.buy), "pay", operation, doubted=True)

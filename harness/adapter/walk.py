@@ -102,7 +102,10 @@ class Walk:
                 return pools
             if monotonic() > ends_s:
                 shown = ", ".join(f"{pool.free} of {pool.name}" for pool in pools)
-                self.stop("left", f"it shows nothing left ({shown}): no fan would try to buy")
+                self.stop(
+                    "left",
+                    f"it shows nothing left ({shown}): is all sold, and nothing makes it fresh (platform.prepare)?",
+                )
             gevent.sleep(_PAUSE_S)
 
     def take(self, pool: str, seats: tuple[str, ...], quantity: int) -> Hold:

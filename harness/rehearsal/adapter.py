@@ -154,11 +154,13 @@ def _raise_first(problems: Sequence[Problem], platform: OwnPlatform | None, adap
         return
     first, more = problems[0], len(problems) - 1
     what = " ".join(redacted(first.what, _secrets(platform)).split())
+    hint = f"and {more} more: see `gatecrash adapter check`" if more else ""
+    if first.verb.startswith("platform."):  # what the scenario says, not what the adapter does
+        raise InputError(what, key=first.verb, hint=hint)
     said = ": ".join(part for part in (first.verb, what) if part)
     said = said if len(said) <= _WORDS_MAX else f"{said[: _WORDS_MAX - 1]}…"
     file, _, line = first.where.rpartition(":")
     place = (file, int(line)) if file and line.isdigit() else (_file_of(adapter), None)
-    hint = f"and {more} more: see `gatecrash adapter check`" if more else ""
     raise InputError(said, file=_shown(place[0]) or None, line=place[1], hint=hint)
 
 

@@ -189,9 +189,7 @@ def _named(pool: str) -> str:
 
 
 def _of(left: int, declared: int) -> str:
-    return f"{left} were on sale" + (
-        f" ({declared}, of which {declared - left} were sold before)" if left != declared else ""
-    )
+    return f"{left} were on sale" + (f" ({declared} less {declared - left} sold before)" if left != declared else "")
 
 
 NO_OVERSELL: Final = specified("no_oversell", no_oversell)

@@ -297,7 +297,7 @@ def recorded(
     except KeyboardInterrupt:
         ended = Interrupted("interrupted before the verdict")
     except GatecrashError as error:
-        ended = error
+        ended = in_its_place(error, source)
     begun = [one for one in (paths, paths.control) if one.run.exists()]
     if ended is not None and (not begun or isinstance(ended, InputError)):  # nobody was released: nothing to judge
         raise ended
@@ -357,6 +357,12 @@ def _unwatched(breaks: Sequence[Planned], where: Addresses, run: RunPaths, raise
     if own is None:
         return Conductor(breaks, where, run.faults, raised)
     return Conductor(breaks, where, run.faults, raised, metrics_headers=metrics_headers(own), verify=trusted(own))
+
+
+def in_its_place(error: GatecrashError, source: ScenarioFile) -> GatecrashError:
+    """The error; one about a key of the platform section with the file and line of that key."""
+    key = error.key or "" if isinstance(error, InputError) and error.file is None else ""
+    return source.error(error.message, *key.split("."), hint=error.hint) if key.startswith("platform.") else error
 
 
 def _adapter(source: ScenarioFile) -> str:

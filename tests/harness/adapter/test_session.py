@@ -341,6 +341,25 @@ def test_a_verb_that_exits_is_a_fault_of_the_adapter_and_ends_no_process() -> No
     assert (operation["outcome"], operation["error"]) == ("unknown", "adapter")
 
 
+def test_an_order_that_was_asked_for_with_no_request_is_a_fault_of_the_adapter_and_no_order() -> None:
+    class Lies(Visitor):
+        def buy(self, basket, key, *, declined):
+            return Placed(order_id="made-up", state="confirmed")
+
+    class Lying(LittleShop):
+        shopper = Lies
+
+    with raised(Shop(), Lying) as (platform, recorder):
+        fan = platform.fan_session(person())
+        fan.queue_page(now())
+        hold = fan.hold_stock(now(), "standing", 2).value
+        with pytest.raises(AdapterFault, match="buy returned order 'made-up' and sent no request"):
+            fan.pay(now(), hold, key="k", declined_on_purpose=False)
+        assert fan.orders == set()
+        operation = table(recorder, "operations")[-1]
+    assert (operation["function"], operation["outcome"], operation["error"]) == ("pay", "unknown", "adapter")
+
+
 class Looks(Visitor):
     """Has no key that makes a second purchase harmless, and looks at the operator's list in place of an order page."""
 

@@ -307,6 +307,17 @@ def test_a_trial_purchase_that_fails_names_the_adapters_line(room: Path, shop: T
     assert not list(only_run(room).glob("*.parquet"))
 
 
+def test_a_rule_that_the_trial_finds_wrong_is_said_where_the_scenario_has_it(
+    room: Path, shop: ThreadingHTTPServer
+) -> None:
+    scenario = written(room, url_of(shop), {"rules": {"stock": {"flor": 50, "floor": 50}}})
+    line = next(at for at, text in enumerate(scenario.read_text().splitlines(), 1) if text.strip() == "stock:")
+    done = gatecrash(room, "rehearse", scenario, "--out", room / "runs")
+    assert done.returncode == 2
+    said = f"{scenario}:{line}: platform.rules.stock: there is no pool 'flor': did you mean 'floor'?"
+    assert done.stderr.splitlines()[-1].startswith(f"gatecrash: {said}")
+
+
 def test_an_adapter_that_ends_its_process_in_a_verb_is_one_line(room: Path, shop: ThreadingHTTPServer) -> None:
     for ending, said in (
         ("exit(0)", "shop.py:9: reserve of check-"),

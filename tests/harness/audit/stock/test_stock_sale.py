@@ -158,7 +158,7 @@ def test_what_was_sold_before_the_release_is_taken_off_and_no_order_of_this_run(
     sold = sum(int(str(row["quantity"])) for row in sale.tables["final_orders"] if row["pool"] == "floor")
     crowded = results(sale.ruled(stock={"floor": sold - 1, "stand": 20}))
     assert crowded["no_oversell"].status is Status.VIOLATED
-    assert f"({sold - 1}, of which 20 were sold before)" in crowded["no_oversell"].violations[0].summary
+    assert f"({sold - 1} less 20 sold before)" in crowded["no_oversell"].violations[0].summary
 
 
 def test_tickets_of_orders_that_are_lost_have_not_leaked_and_others_have() -> None:
