@@ -499,8 +499,11 @@ class Evidence:
         return orders
 
     @cached_property
-    def _orders_by_key(self) -> dict[str, Order]:
-        return {order.idempotency_key: order for order in self.orders.values()}
+    def _orders_by_key(self) -> dict[str, list[Order]]:
+        found: dict[str, list[Order]] = {}
+        for order in self.orders.values():
+            found.setdefault(order.idempotency_key, []).append(order)
+        return found
 
     def ledger(self) -> Iterator[LedgerEntry]:
         """Every entry of the provider's ledger, one after another, without what is of before the release.
@@ -515,9 +518,15 @@ class Evidence:
         ours = (one for one in entries if one.order_id not in orders and one.charge_id not in charges)
         yield from ours if orders or charges else entries
 
-    def order_of(self, order_id: str, key: str) -> Order | None:
-        """The exported order of that id, or of that idempotency key where the platform gave the fan no id."""
-        return self.orders.get(order_id) if order_id else self._orders_by_key.get(key)
+    def order_of(self, order_id: str, key: str, fan: str = "") -> Order | None:
+        """The exported order of that id, or of that idempotency key where the platform gave the fan no id.
+
+        Of several with one key it is the fan's: keys are each fan's own, and others may have used the same one.
+        """
+        if order_id:
+            return self.orders.get(order_id)
+        found = self._orders_by_key.get(key, ())
+        return next((order for order in found if order.fan == fan), found[0] if found else None)
 
     def faults_between(self, t_from_s: float, t_to_s: float) -> list[str]:
         """Experiments in force at some time in the interval, by the canary where it saw them, else as requested."""

@@ -228,7 +228,7 @@ def _declined(evidence: Evidence, tally: Tally) -> None:
         return
     known = {entry.order_id for entry in evidence.ledger() if entry.entry == "decline"}
     for word in refusals(evidence) if evidence.record.has("final_orders") else ():
-        order = evidence.order_of("", word.key)
+        order = evidence.order_of("", word.key, word.operation.actor)
         if word.state != _DECLINED or (order and order.state != _DECLINED):
             continue  # an order that is something else contradicts what the fan was told: `no_lost_booking`
         tally.chance()

@@ -82,7 +82,9 @@ def _charged_again(
         unread = "the provider's ledger could not be read at rest"
         tally.note = f"the platform did not come to rest: {evidence.unrest}" if evidence.unrest else unread
         return
-    orders = {order.order_id: key for key in posted if (order := evidence.order_of("", key)) is not None}
+    orders = {
+        order.order_id: key for key in posted if (order := evidence.order_of("", key, posted[key][0].actor)) is not None
+    }
     captures: dict[str, int] = dict.fromkeys(orders, 0)
     for entry in evidence.ledger():
         if entry.order_id in captures:

@@ -75,7 +75,7 @@ def _not_in_export(evidence: Evidence, unreadable: dict[str, Operation[OrderValu
     """Acknowledged orders that the export does not have, or has without an end; each once."""
     lost: set[str] = set()
     for word in answers(evidence, ()):
-        order = evidence.order_of(word.order_id, word.key)
+        order = evidence.order_of(word.order_id, word.key, word.operation.actor)
         if (order and order.state not in _OPEN) or word.order in lost:
             continue
         lost.add(word.order)

@@ -52,7 +52,7 @@ def money_reconciles(evidence: Evidence) -> Tally:
 
 def _at_stake(evidence: Evidence, sums: _Sums) -> set[str]:
     """The orders with a capture or a refund, and those whose payment had no answer."""
-    doubtful = (evidence.order_of(pay.value.order_id, pay.key) for pay in evidence.pays.doubtful)
+    doubtful = (evidence.order_of(pay.value.order_id, pay.key, pay.actor) for pay in evidence.pays.doubtful)
     return sums.keys() | {order.order_id for order in doubtful if order}
 
 
@@ -96,7 +96,9 @@ def _refunded_elsewhere(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 def _charged_though_declined(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """(order id, what is wrong) where the money of a declined order went to and fro."""
-    told = (evidence.order_of("", word.key) for word in refusals(evidence) if word.state == _DECLINED)
+    told = (
+        evidence.order_of("", word.key, word.operation.actor) for word in refusals(evidence) if word.state == _DECLINED
+    )
     declined = {order.order_id for order in told if order}
     declined |= {order.order_id for order in evidence.orders.values() if order.state == _DECLINED}
     for entry in evidence.ledger() if declined else ():
@@ -160,7 +162,7 @@ def _quotes(evidence: Evidence) -> dict[str, int]:
 def _misquotes(evidence: Evidence, pays: Operations[PayValue]) -> dict[str, int]:
     quotes: dict[str, int] = {}
     for pay in pays:
-        order = evidence.order_of(pay.value.order_id, pay.key)
+        order = evidence.order_of(pay.value.order_id, pay.key, pay.actor)
         if order:
             told = pay.value.amount_cents if pay.ok else None
             if told is None or told == order.amount_cents:
@@ -174,7 +176,7 @@ def _pays(evidence: Evidence, order_ids: set[str]) -> dict[str, Operation[PayVal
     """The last payment of each of these orders; by idempotency key where the fan never learnt the order's id."""
     pays: dict[str, Operation[PayValue]] = {}
     for pay in evidence.pays:
-        order = evidence.order_of(pay.value.order_id, pay.key)
+        order = evidence.order_of(pay.value.order_id, pay.key, pay.actor)
         if order and order.order_id in order_ids:
             pays[order.order_id] = pay
     return pays

@@ -37,7 +37,7 @@ def charged_as_shown(evidence: Evidence) -> Tally:
         shown = pay.value.shown_cents
         if shown is None:
             continue
-        order = evidence.order_of(pay.value.order_id, pay.key)
+        order = evidence.order_of(pay.value.order_id, pay.key, pay.actor)
         told = pay.value.amount_cents if pay.ok else None
         if order:
             priced.add(order.order_id)
@@ -119,7 +119,7 @@ def _report(
 def _payments(evidence: Evidence, order_ids: set[str]) -> dict[str, Operation[PayValue]]:
     found: dict[str, Operation[PayValue]] = {}
     for pay in evidence.pays if order_ids else ():
-        order = evidence.order_of(pay.value.order_id, pay.key)
+        order = evidence.order_of(pay.value.order_id, pay.key, pay.actor)
         if order and order.order_id in order_ids:
             found.setdefault(order.order_id, pay)
     return found

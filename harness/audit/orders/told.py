@@ -98,7 +98,7 @@ def refusals(evidence: Evidence, *, or_taken_back: bool = False) -> Iterator[Wor
         if tried_s > since_s and not (about_purchase and or_taken_back):
             continue
         state = pay.error if about_purchase else _REFUSED
-        yield Word(pay, name_of(evidence, "", pay.key), state, "", pay.key)
+        yield Word(pay, name_of(evidence, pay, ""), state, "", pay.key)
 
 
 def answers(evidence: Evidence, about: Collection[str]) -> Iterator[Word]:
@@ -111,7 +111,7 @@ def answers(evidence: Evidence, about: Collection[str]) -> Iterator[Word]:
     looks = looks.where(~found.looks | _is_in(looks.keys, about))
     for pay in pays.ok:
         order_id = pay.value.order_id
-        yield Word(pay, name_of(evidence, order_id, pay.key), pay.value.state, order_id, pay.key)
+        yield Word(pay, name_of(evidence, pay, order_id), pay.value.state, order_id, pay.key)
     for look in looks:
         yield Word(look, look.key, look.value.state, look.key, "", look.value.stale)
 
@@ -136,7 +136,7 @@ def contradictions(evidence: Evidence) -> Iterator[Contradiction]:
         if earlier and word.contradicts_other and _end(earlier) + margin_s < word.operation.t_invoke_s:
             found.setdefault(word.order, Contradiction(earlier, word))
     for name, word in (firsts[_REFUSED] | firsts[_NO]).items():
-        order = evidence.order_of(word.order_id, word.key)
+        order = evidence.order_of(word.order_id, word.key, word.operation.actor)
         if order and order.state in (YES, "mixed"):
             found.setdefault(name, Contradiction(word, order))
     yield from found.values()
@@ -156,15 +156,15 @@ def _firsts(evidence: Evidence, orders: set[str]) -> dict[str, dict[str, Word]]:
     return firsts
 
 
-def name_of(evidence: Evidence, order_id: str, key: str) -> str:
-    """What to call an order: its id, where anybody gives one."""
-    order = evidence.order_of(order_id, key)
-    return order.order_id if order else order_id or f"of key {key}"
+def name_of(evidence: Evidence, pay: Operation[PayValue], order_id: str) -> str:
+    """What to call the order of a payment: its id, where anybody gives one."""
+    order = evidence.order_of(order_id, pay.key, pay.actor)
+    return order.order_id if order else order_id or f"of key {pay.key}"
 
 
 def _not_only_confirmed(evidence: Evidence) -> set[str]:
     """The orders of which anything else was said than that they are confirmed."""
-    named = {name_of(evidence, pay.value.order_id, pay.key) for pay in evidence.pays.ok.lacking(f'"{YES}"')}
+    named = {name_of(evidence, pay, pay.value.order_id) for pay in evidence.pays.ok.lacking(f'"{YES}"')}
     named |= {look.key for look in evidence.lookups.ok.lacking(f'"{YES}"')}
     return named | {word.order for word in refusals(evidence, or_taken_back=True)}
 
@@ -174,7 +174,7 @@ def _asked(evidence: Evidence, orders: set[str]) -> dict[str, float]:
     asked_s: dict[str, float] = {}
     for pays in (evidence.pays.ok, evidence.pays.doubtful) if orders else ():
         for pay in pays:
-            name = name_of(evidence, pay.value.order_id, pay.key)
+            name = name_of(evidence, pay, pay.value.order_id)
             if name in orders:
                 asked_s[name] = max(pay.t_invoke_s, asked_s.get(name, -_NEVER))
     return asked_s

@@ -90,7 +90,7 @@ def _sold_twice(
 def _claims(evidence: Evidence, *, odd: bool = False) -> Iterator[tuple[str, str, Confirmation | Order]]:
     """(seat, name of the order that claims it, how that is known). `odd`: see `confirmations`."""
     for confirmation in confirmations(evidence, odd=odd):
-        order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
+        order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key, confirmation.operation.actor)
         name = order.order_id if order else confirmation.order_name
         for seat in confirmation.seats:
             yield seat, name, confirmation
@@ -150,7 +150,7 @@ def confirmations(evidence: Evidence, *, odd: bool = False) -> Iterator[Confirma
 
 def _loss(evidence: Evidence, confirmation: Confirmation) -> str:
     """What became of an acked order, if it is not what the fan was told."""
-    order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key)
+    order = evidence.order_of(confirmation.order_id, confirmation.idempotency_key, confirmation.operation.actor)
     if order is None:
         return "is not in the order export"
     if order.state != "confirmed":
@@ -208,7 +208,7 @@ def _not_as_paid(evidence: Evidence, pay: Operation[PayValue]) -> str:
     told = evidence.orders.get(pay.value.order_id) if pay.ok else None
     if told and told.idempotency_key not in ("", pay.key):
         return f"was answered with order {told.order_id}, which is of the key {told.idempotency_key}"
-    order = told or evidence.order_of("", pay.key)
+    order = told or evidence.order_of("", pay.key, pay.actor)
     if order is None:
         return ""
     if pay.ok and pay.value.order_id not in ("", order.order_id):

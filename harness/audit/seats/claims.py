@@ -83,7 +83,7 @@ def sales(evidence: Evidence) -> Iterator[Sale]:
     """
     hold_of: dict[str, str] = {}  # order → the hold that was paid
     for pay in evidence.pays:
-        order = evidence.order_of(pay.value.order_id, pay.key)
+        order = evidence.order_of(pay.value.order_id, pay.key, pay.actor)
         name = order.order_id if order else pay.value.order_id or pay.key
         hold_of.setdefault(name, pay.value.hold_id)
         if pay.ok and pay.value.state == _CONFIRMED and _stands(order):
@@ -120,7 +120,7 @@ def told_gone_without_an_order(evidence: Evidence, pay: Operation[PayValue]) -> 
     """A fan who pays is told that the hold is gone, or that somebody else has its seats, and no order of that payment
     ever was: so it ended by itself."""
     told = pay.error in GONE and not evidence.keeps_nothing and evidence.record.has("final_orders")
-    return told and evidence.order_of("", pay.key) is None
+    return told and evidence.order_of("", pay.key, pay.actor) is None
 
 
 def _bought_keys(evidence: Evidence) -> set[str]:
@@ -133,7 +133,7 @@ def _bought_keys(evidence: Evidence) -> set[str]:
     as_ordered = evidence.pays.where(found.pays)
     bought = set(as_ordered.of_keys(found.odd_pays.keys.to_pylist()).keys.to_pylist())
     for pay in found.odd_pays:
-        order = evidence.order_of(pay.value.order_id, pay.key)
+        order = evidence.order_of(pay.value.order_id, pay.key, pay.actor)
         if order is not None:
             bought |= {pay.key} if order.state == _CONFIRMED else set()
         elif pay.ok and pay.value.state == _CONFIRMED:

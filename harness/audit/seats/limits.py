@@ -41,7 +41,7 @@ def purchase_limit(evidence: Evidence) -> Tally:
     identities = _identities(evidence)
     tally.checked = confirmed(evidence.pays.ok) + confirmed(evidence.lookups.ok)
     for confirmation in confirmations(evidence, odd=True):
-        if evidence.order_of(confirmation.order_id, confirmation.idempotency_key) is None:
+        if evidence.order_of(confirmation.order_id, confirmation.idempotency_key, confirmation.operation.actor) is None:
             seats = bought.setdefault(confirmation.operation.identity, {})
             for seat in confirmation.names:
                 seats.setdefault(seat, confirmation)
@@ -79,7 +79,8 @@ def at_their_limit(evidence: Evidence, limit: int) -> set[str]:
     bought = {
         pay.value.hold_id
         for pay in evidence.pays.of_identities(repeated)
-        if (order := evidence.order_of(pay.value.order_id, pay.key)) and order.state in ("confirmed", "mixed")
+        if (order := evidence.order_of(pay.value.order_id, pay.key, pay.actor))
+        and order.state in ("confirmed", "mixed")
     }
     released = {release.key: release.t_invoke_s for release in evidence.releases if not release.error}
     theirs: dict[str, list[tuple[float, float, frozenset[str]]]] = {}

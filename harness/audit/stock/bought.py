@@ -48,7 +48,7 @@ def bought_as_told(evidence: Evidence) -> Tally:
     tally.checked += len(evidence.pays.ok)
     compared = set(pc.unique(found.ids_of_pays.filter(pa.array(found.pays))).to_pylist())
     for pay in found.odd_pays.ok:
-        order = evidence.order_of(pay.value.order_id, pay.key)
+        order = evidence.order_of(pay.value.order_id, pay.key, pay.actor)
         if order and order.state in LIVE:
             compared.add(order.order_id)
         if problem := _paid_otherwise(pay, order):
@@ -104,7 +104,7 @@ def _part_of_a_no(evidence: Evidence) -> Iterator[tuple[Operation[PayValue], Ord
     """Payments refused for good whose key has a confirmed order of fewer tickets than were asked for."""
     again = set(evidence.pays.ok.keys.to_pylist()) | set(evidence.pays.doubtful.keys.to_pylist())
     for pay in evidence.pays.failed:
-        order = evidence.order_of("", pay.key) if pay.error in _REFUSALS and pay.key not in again else None
+        order = evidence.order_of("", pay.key, pay.actor) if pay.error in _REFUSALS and pay.key not in again else None
         asked = len(pay.value.seats) or pay.value.quantity
         if order and order.state in LIVE and order.tickets < asked:
             yield pay, order

@@ -173,7 +173,7 @@ def bought_with(evidence: Evidence) -> dict[str, Order]:
     """Hold id → the confirmed order that it became; key of the purchase, where choosing keeps nothing."""
     found: dict[str, Order] = {}
     for pay in evidence.pays:
-        order = evidence.order_of(pay.value.order_id, pay.key)
+        order = evidence.order_of(pay.value.order_id, pay.key, pay.actor)
         if pay.value.pool and order and order.state in LIVE:
             found.setdefault(pay.key if evidence.keeps_nothing else pay.value.hold_id, order)
     return found

@@ -77,7 +77,7 @@ def sold_in_run(evidence: Evidence) -> dict[str, Order | Confirmation]:
         if order.state in LIVE and order.pools:
             sold[order.order_id] = order
     for told in confirmations(evidence, odd=True):
-        if told.pools and evidence.order_of(told.order_id, told.idempotency_key) is None:
+        if told.pools and evidence.order_of(told.order_id, told.idempotency_key, told.operation.actor) is None:
             sold.setdefault(told.order_name, told)
     return sold
 

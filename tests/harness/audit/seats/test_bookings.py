@@ -134,6 +134,20 @@ def test_the_order_of_a_key_belongs_to_the_fan_who_used_it(outcome: str, problem
     assert f"the purchase of fan-0001 with the key k-b {problem}" in [v.summary for v in result.violations]
 
 
+@pytest.mark.parametrize("invariant", ["no_lost_booking", "charged_as_shown"])
+def test_a_strangers_order_with_the_key_of_a_fan_is_not_the_fans(invariant: str) -> None:
+    """Keys are each fan's own. The fan never heard of the payment, and a stranger tried the key afterwards."""
+    builder = empty()
+    sold(builder, 3, "104-C-13", "c")
+    value = {"hold_id": "h", "seats": [SEAT], "shown_cents": 5000}
+    builder.operation(1, "pay", "k-b", value, 1.0, None, "unknown", "timeout")
+    exported(builder, 1, SEAT, "b")
+    builder.tables["final_seats"].append({"seat": SEAT, "state": "sold"})
+    exported(builder, 9, "104-C-14", "z", "declined", 6500)
+    builder.tables["final_orders"][-1] |= {"idempotency_key": "k-b", "fan": "prober-key"}
+    assert judged(invariant, builder).status is not Status.VIOLATED
+
+
 def test_an_order_has_the_seats_that_were_paid_for() -> None:
     builder = empty()
     builder.operation(1, "pay", "k-a", {"hold_id": "h", "seats": [SEAT]}, 1.0, None, "unknown", "timeout")
