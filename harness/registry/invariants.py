@@ -127,8 +127,8 @@ _ALL: Final = (
         title="No taken seat is shown free",
         check="On a map that is not marked stale nothing is free that was held or sold longer ago than the stated "
         "bound, and nothing is taken that nobody asked for.",
-        chance="seats surely taken, at each look at a fresh map",
-        exercised_by=("look",),
+        chance="seats surely taken, at each look at a fresh map, and sections with some, at each fresh count",
+        exercised_by=("look", "count"),
         needs=("seats",),
     ),
     Invariant(

@@ -90,4 +90,5 @@ def test_a_baseline_that_cannot_be_read_is_one_line_before_anybody_is_released(t
     done, run, _ = rehearse(tmp_path, turns_at=0)
     assert done.returncode == 2
     assert rehearsals.document(run).t0 is None
-    assert done.stderr.splitlines()[-1].startswith("gatecrash: platform.baseline: the orders of before the release")
+    said = f"gatecrash: {tmp_path}/hostile.yaml:41: platform.baseline: the orders of before the release"
+    assert done.stderr.splitlines()[-1].startswith(said)

@@ -218,7 +218,7 @@ def lottery(room: Path) -> Rehearsed:
         folder,
         "DrawnShop",
         f"--queue lottery --draw-after 3 --lots {DRAWN} --seats 60 --stock 40 --admit-per-s 10 --basket-ttl 3",
-        load={"fans": CAME, "arrivals": {}},
+        load={"fans": CAME, "arrivals": {}, "journey": {**JOURNEY, "repeat_payment_ratio": 0.2}},  # some are drawn
         platform={"rules": rules},
         duration_s=16,
     )
