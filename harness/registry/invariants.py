@@ -174,7 +174,7 @@ _ALL: Final = (
         "left, a limit that was reached, a card that was declined, a ticket that was used.",
         chance="refusals whose cause can be checked, fans who came in, and seats that were asked for again after "
         "others were given back",
-        exercised_by=("hold", "pay", "enter"),
+        exercised_by=("join", "positions", "enter", "hold", "pay"),
         by_absence=True,
     ),
     Invariant(
