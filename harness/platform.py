@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import Annotated, Generic, Protocol, TypeVar, runtime_checkable
+from time import monotonic
+from typing import Annotated, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import msgspec
 from msgspec import Meta
@@ -61,6 +62,11 @@ class Call(_Value, frozen=True):
     retry_of: int | None = None
     op: int | None = None
     late_s: float = 0.0
+
+    @classmethod
+    def now(cls) -> Self:
+        """A first try, meant to be made now."""
+        return cls(t_intended_s=monotonic())
 
 
 class Answer(_Value, Generic[T], frozen=True):

@@ -484,7 +484,7 @@ class Visit:
 
 def _look_on(tab: FanSession) -> None:
     """Follow the queue in another tab until its stream ends; nobody opens it again."""
-    answer = tab.positions(Call(t_intended_s=monotonic()))
+    answer = tab.positions(Call.now())
     if answer.value is None:
         return
     try:

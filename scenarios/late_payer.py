@@ -6,7 +6,6 @@ late: without this it would be left to chance whether a run shows it.
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Final
 
 import gevent
@@ -34,16 +33,16 @@ class LatePayer:
         """Once. What the platform answers goes into the history. Gives up where a seat cannot be had."""
         if self._late is None or self._next is None:
             return
-        self._late.venue(_now())  # which has the prices
+        self._late.venue(Call.now())  # which has the prices
         hold = hold_least_wanted(self._late, venue)
         if hold is None or hold.ttl_s is None or hold.ttl_s > TTL_MAX_S:
             return
         gevent.sleep(hold.ttl_s + LATE_S)
-        taken = self._next.hold(_now(), seats=hold.seats)
-        self._late.pay(_now(), hold, key=f"{hold.hold_id[-12:]}-late", declined_on_purpose=False)
+        taken = self._next.hold(Call.now(), seats=hold.seats)
+        self._late.pay(Call.now(), hold, key=f"{hold.hold_id[-12:]}-late", declined_on_purpose=False)
         if taken.value is not None:
             gevent.sleep(_PAUSE_S)  # so that the sale, if it was one, surely came before the seat was given back
-            self._next.release(_now(), hold=taken.value)
+            self._next.release(Call.now(), hold=taken.value)
 
     def close(self) -> None:
         """Close the connections."""
@@ -58,13 +57,9 @@ def hold_least_wanted(session: FanSession, venue: Venue, count: int = 1, *, row:
     `row`: which of the section's rows with so many; probes that hold at one time take different ones.
     """
     for _ in range(_TRIES):
-        seat_map = session.seat_map(_now()).value
+        seat_map = session.seat_map(Call.now()).value
         seats = least_wanted(venue, seat_map, count) if seat_map else []
-        if seats and (held := session.hold(_now(), seats=seats[row % len(seats)]).value) is not None:
+        if seats and (held := session.hold(Call.now(), seats=seats[row % len(seats)]).value) is not None:
             return held
         gevent.sleep(_PAUSE_S)
     return None
-
-
-def _now() -> Call:
-    return Call(t_intended_s=monotonic())

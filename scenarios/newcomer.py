@@ -6,7 +6,6 @@ with the sum of the changes.
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Final
 
 import gevent
@@ -43,7 +42,7 @@ class Newcomer:
         try:
             if not isinstance(session, Glances):
                 return 0
-            answer = session.connect(Call(t_intended_s=monotonic()))
+            answer = session.connect(Call.now())
             return session.glance() if answer.outcome is Outcome.OK else 0
         finally:
             session.close()

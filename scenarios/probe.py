@@ -51,7 +51,7 @@ class Probe:
         going: list[gevent.Greenlet] = []
         try:
             others += self._others(person)
-            venue = session.venue(Call(t_intended_s=monotonic())).value
+            venue = session.venue(Call.now()).value
             t0 = self._barrier.wait()
             going += [gevent.spawn(other.go, venue) for other in others if venue]
             self._look_on(session, venue, t0)
@@ -84,7 +84,7 @@ class Probe:
             self.step = "seat_map"
             seat_map = session.seat_map(Call(t_intended_s=due_s, late_s=max(0.0, monotonic() - ready_s))).value
             self.step = "section_counts"
-            session.section_counts(Call(t_intended_s=monotonic()))
+            session.section_counts(Call.now())
             now_s = monotonic() - t0.monotonic_s
             if venue and seat_map and any(from_s <= now_s <= to_s for from_s, to_s in self._refused_s):
                 self._try_to_hold(session, venue, seat_map)
@@ -95,6 +95,6 @@ class Probe:
         if seats := least_wanted(venue, seat_map, 1):
             self.step = "hold"
             chosen = seats[int(len(seats) * self._dice.roll())]
-            held = session.hold(Call(t_intended_s=monotonic()), seats=chosen)
+            held = session.hold(Call.now(), seats=chosen)
             if held.value is not None:
                 session.release(Call(t_intended_s=held.t_end_s), hold=held.value)

@@ -6,7 +6,6 @@ seats back leave: without this nobody would ask again.
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Final
 
 import gevent
@@ -30,7 +29,7 @@ class Returner:
         session = self._session
         if session is None:
             return
-        session.venue(_now())  # which has the prices
+        session.venue(Call.now())  # which has the prices
         while True:
             for give_back in (self._release, self._fail_to_pay, self._let_run_out):
                 hold = hold_least_wanted(session, venue, self._limit, row=0)
@@ -45,18 +44,14 @@ class Returner:
             self._session.close()
 
     def _release(self, session: FanSession, hold: Hold) -> None:
-        session.release(_now(), hold=hold)
+        session.release(Call.now(), hold=hold)
 
     def _fail_to_pay(self, session: FanSession, hold: Hold) -> None:
-        session.pay(_now(), hold, key=f"{hold.hold_id[-12:]}-back", declined_on_purpose=True)
-        session.release(_now(), hold=hold)
+        session.pay(Call.now(), hold, key=f"{hold.hold_id[-12:]}-back", declined_on_purpose=True)
+        session.release(Call.now(), hold=hold)
 
     def _let_run_out(self, session: FanSession, hold: Hold) -> None:
         if hold.ttl_s is None or hold.ttl_s > TTL_MAX_S:
-            session.release(_now(), hold=hold)
+            session.release(Call.now(), hold=hold)
         else:
             gevent.sleep(hold.ttl_s + LATE_S)
-
-
-def _now() -> Call:
-    return Call(t_intended_s=monotonic())

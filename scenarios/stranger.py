@@ -5,7 +5,6 @@ Whoever learns the name of a hold must not be able to do with it what only its f
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Final
 
 import gevent
@@ -33,9 +32,9 @@ class Stranger:
         while True:
             hold = hold_least_wanted(owner, venue, row=1)
             if hold is not None:
-                stranger.try_to_release(_now(), hold)
-                stranger.try_to_buy(_now(), hold, key=f"{hold.hold_id[-12:]}-other")
-                owner.release(_now(), hold=hold)
+                stranger.try_to_release(Call.now(), hold)
+                stranger.try_to_buy(Call.now(), hold, key=f"{hold.hold_id[-12:]}-other")
+                owner.release(Call.now(), hold=hold)
             gevent.sleep(_ROUND_S)
 
     def close(self) -> None:
@@ -43,7 +42,3 @@ class Stranger:
         for session in (self._owner, self._stranger):
             if session is not None:
                 session.close()
-
-
-def _now() -> Call:
-    return Call(t_intended_s=monotonic())

@@ -238,7 +238,7 @@ class Operator:
         for left in range(tries - 1, -1, -1):
             try:
                 with self._in_time():
-                    ended = self._runner.run(verb, STEP, Call(t_intended_s=monotonic()))
+                    ended = self._runner.run(verb, STEP, Call.now())
             except _TimeOver:
                 return Ended(Outcome.UNKNOWN, monotonic(), error="timeout", detail=_OVER)
             except AdapterFault as fault:
@@ -313,10 +313,10 @@ class Operator:
                 session = self._platform.fan_session(person)
                 if not session.shopper.account:
                     return False
-                session.runner.run(session.shopper.open, STEP, Call(t_intended_s=monotonic()))
+                session.runner.run(session.shopper.open, STEP, Call.now())
             session.shopper.browser.become(person)
             for _ in range(_TRIES):
-                answer = session.look_up(Call(t_intended_s=monotonic()), order.order_id, person, STEP)
+                answer = session.look_up(Call.now(), order.order_id, person, STEP)
                 if answer.outcome is Outcome.OK or answer.error == "missing":
                     return True
                 if monotonic() > self._ends_s:

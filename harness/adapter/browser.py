@@ -338,7 +338,7 @@ class Browser:
         self._extend()
         call = self._call
         if call is None:
-            return Call(t_intended_s=monotonic())
+            return Call.now()
         if self.t_end_s and call.t_intended_s < self.t_end_s:
             return Call(t_intended_s=self.t_end_s, op=call.op, attempt=call.attempt)
         return call

@@ -393,7 +393,7 @@ class Check:
             return
         place = defined_at(type(self._platform).shopper.feed)
         try:
-            answer = spectator.connect(Call(t_intended_s=monotonic()))
+            answer = spectator.connect(Call.now())
             if answer.outcome is not Outcome.OK:
                 self._trial.problems.append(Problem(f"it told nothing: {answer.error}", place, "feed"))
             elif not isinstance(spectator.first, Snapshot):

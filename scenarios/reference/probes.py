@@ -125,10 +125,10 @@ class Prober:
             _turned_away(operation, refused=answer.status in _REFUSED)
 
     def _begin(self, way: str) -> OpenOperation:
-        return self._recorder.begin(_PROBER, Function.PROBE, _now(), key=way, value={"seats": [self._seat]})
+        return self._recorder.begin(_PROBER, Function.PROBE, Call.now(), key=way, value={"seats": [self._seat]})
 
     def _proof(self, person: Person) -> bytes:
-        asked = api.read(self._client.call(api.SETTLE_GET, f"{self._base}/challenge", _now()), api.ChallengeAnswer)
+        asked = api.read(self._client.call(api.SETTLE_GET, f"{self._base}/challenge", Call.now()), api.ChallengeAnswer)
         if asked is None or asked.kind != "proof_of_work" or asked.bits > _BITS_MAX:
             return b""
         return f"Challenge: {solve(asked.challenge, person.actor, asked.bits)}\r\n".encode()
@@ -156,7 +156,7 @@ class Prober:
 
     def _post(self, path: str, headers: bytes, body: bytes, operation: OpenOperation | None) -> Response:
         """`operation`: the probe that it belongs to; null: the prober's own honest way to a pass."""
-        call = operation.call_now() if operation else _now()
+        call = operation.call_now() if operation else Call.now()
         return self._client.call(_POST, f"{self._base}{path}", call, headers, body)
 
 
@@ -172,7 +172,3 @@ def _turned_away(operation: OpenOperation, *, refused: bool) -> None:
 
 def _device(bearer: Person) -> bytes:
     return f"Device: {bearer.device}\r\n".encode()
-
-
-def _now() -> Call:
-    return Call(t_intended_s=monotonic())

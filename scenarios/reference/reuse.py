@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from time import monotonic
 from typing import Final
 
 import msgspec
@@ -55,11 +54,11 @@ def reuse_key(
     person = Person(user=-1, kind="operator", actor=name, identity=name)
     authority = pass_for(name) + api.JSON_BODY
     body = msgspec.json.encode({"seats": [seat]})
-    held = api.read(client.call(api.SETTLE_POST, f"{base}/holds", _now(), authority, body), api.HoldAnswer)
+    held = api.read(client.call(api.SETTLE_POST, f"{base}/holds", Call.now(), authority, body), api.HoldAnswer)
     if held is None:
         return
     tried = {"order_id": order.order_id, "seats": [seat]}
-    operation = recorder.begin(person, Function.REUSE, _now(), key=order.idempotency_key, value=tried)
+    operation = recorder.begin(person, Function.REUSE, Call.now(), key=order.idempotency_key, value=tried)
     headers = authority + f"Idempotency-Key: {order.idempotency_key}\r\n".encode()
     body = msgspec.json.encode({"hold_id": held.hold_id, "card": card})
     response = client.call(_PAY, f"{base}/orders", operation.call, headers, body)
@@ -72,7 +71,3 @@ def reuse_key(
         error = "used" if response.status == _USED else "status"
         operation.end(Outcome.FAIL if refused else Outcome.UNKNOWN, error=error, t_end_s=response.t_end_s)
     client.call(api.SETTLE_DELETE, api.hold_path(base, held.hold_id), operation.call_now(), authority)
-
-
-def _now() -> Call:
-    return Call(t_intended_s=monotonic())

@@ -128,7 +128,7 @@ class Operator:
             if self._is_over:
                 break
             authority = self.pass_for(order.actor)
-            operation = self._recorder.begin(person, Function.ORDER, _now(), key=order.order_id, value={})
+            operation = self._recorder.begin(person, Function.ORDER, Call.now(), key=order.order_id, value={})
             response = client.call(api.SETTLE_GET, api.order_path(order.order_id), operation.call, authority)
             answer = end_order(operation, response)
             if answer.outcome is Outcome.OK or answer.error == "missing":
@@ -140,7 +140,7 @@ class Operator:
         """Where lots were drawn: the seed, and who was in the draw."""
         if self._has_pre_queue:
             client = self._client(self._booking)
-            look_at_draw(client, self._recorder, _OPERATOR, self._event_base, _now())
+            look_at_draw(client, self._recorder, _OPERATOR, self._event_base, Call.now())
             client.close()
 
     def _reuse_keys(self, seats: Sequence[FinalSeat]) -> None:
@@ -213,7 +213,7 @@ class Operator:
         return [done for part in Pool(_AT_ONCE).map(take, parts) for done in part]
 
     def _sweep_one(self, client: HttpClient, seat: str, authority: bytes) -> bool:
-        operation = self._recorder.begin(_OPERATOR, Function.SWEEP, _now(), key=seat, value={})
+        operation = self._recorder.begin(_OPERATOR, Function.SWEEP, Call.now(), key=seat, value={})
         body = msgspec.json.encode({"seats": [seat]})
         path = f"{self._event_base}/holds"
         response = client.call(api.SETTLE_POST, path, operation.call, authority + api.JSON_BODY, body)
@@ -244,7 +244,7 @@ class Operator:
         headers = self._token + api.JSON_BODY
         wishes = {"expired": expired, "elsewhere": elsewhere, "limit": limit}
         body = msgspec.json.encode({"fan": fan} | {name: wish for name, wish in wishes.items() if wish})
-        response = client.call(api.SETTLE_POST, "/admin/passes", _now(), headers, body)
+        response = client.call(api.SETTLE_POST, "/admin/passes", Call.now(), headers, body)
         client.close()
         answer = api.read(response, api.PassAnswer)
         return answer.pass_ if answer else ""
@@ -261,12 +261,12 @@ class Operator:
 
     def _get(self, client: HttpClient, path: str) -> Response:
         """A few tries: the platform has just been through faults."""
-        response = client.call(api.SETTLE_GET, path, _now(), self._token)
+        response = client.call(api.SETTLE_GET, path, Call.now(), self._token)
         for _ in range(_TRIES):
             if response.error == "" or self._is_over:
                 break
             gevent.sleep(_POLL_S)
-            response = client.call(api.SETTLE_GET, path, _now(), self._token)
+            response = client.call(api.SETTLE_GET, path, Call.now(), self._token)
         return response
 
     def _client(self, origin: Origin) -> HttpClient:
@@ -281,10 +281,6 @@ class Operator:
 
 class _Unread(Exception):
     """Something of the state at rest that could not be read. The message says why, in one line."""
-
-
-def _now() -> Call:
-    return Call(t_intended_s=monotonic())
 
 
 def _final_seats(venue: api.VenueAnswer, seats: api.SeatsAnswer) -> tuple[FinalSeat, ...]:

@@ -115,8 +115,8 @@ class Bench:
     def _warm_up(self) -> None:
         """Runs one user first, so that one-time imports are not measured as the cost of the others."""
         session = self._fan(_FANS)
-        session.queue_page(_now())
-        session.join(_now())
+        session.queue_page(Call.now())
+        session.join(Call.now())
         session.close()
 
     def _live(self, session: FanSession) -> None:
@@ -127,9 +127,9 @@ class Bench:
             self._prepared.append(prepared)
         self._released.wait()
         with self._at_once:
-            session.queue_page(_now())
-            session.join(_now())
-            stream = session.positions(_now())
+            session.queue_page(Call.now())
+            session.join(Call.now())
+            stream = session.positions(Call.now())
         if stream.outcome is Outcome.OK and stream.value is not None:
             self._held += 1
             for _ in stream.value:
@@ -146,7 +146,7 @@ class Bench:
         def ask(session: FanSession) -> None:
             nonlocal done
             while True:
-                session.queue_page(_now())
+                session.queue_page(Call.now())
                 done += 1
 
         begun_cpu_s, begun_s = time.process_time(), time.monotonic()
@@ -170,10 +170,6 @@ def _until(done: Callable[[], bool], why: Callable[[], str]) -> None:
         if time.monotonic() > deadline_s:
             raise SystemExit(f"not every fan got in: {why()}")
         gevent.sleep(_POLL_S)
-
-
-def _now() -> Call:
-    return Call(t_intended_s=time.monotonic())
 
 
 def _rss_bytes() -> int:

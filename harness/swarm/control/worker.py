@@ -290,7 +290,7 @@ class Worker:
     def _observe(self, user: int) -> None:
         name = f"observer-{self._number}{user}"
         session = self._platform.spectator_session(Person(user=user, kind="spectator", actor=name, identity=name))
-        if session.connect(Call(t_intended_s=monotonic())).outcome is Outcome.OK:
+        if session.connect(Call.now()).outcome is Outcome.OK:
             following = gevent.spawn(session.follow)
             following.join(timeout=_OBSERVE_S)
             following.kill()
