@@ -499,7 +499,8 @@ class Evidence:
         return orders
 
     @cached_property
-    def _orders_by_key(self) -> dict[str, list[Order]]:
+    def orders_by_key(self) -> dict[str, list[Order]]:
+        """Idempotency key → the exported orders that have it."""
         found: dict[str, list[Order]] = {}
         for order in self.orders.values():
             found.setdefault(order.idempotency_key, []).append(order)
@@ -525,7 +526,7 @@ class Evidence:
         """
         if order_id:
             return self.orders.get(order_id)
-        found = self._orders_by_key.get(key, ())
+        found = self.orders_by_key.get(key, ())
         return next((order for order in found if order.fan == fan), found[0] if found else None)
 
     def faults_between(self, t_from_s: float, t_to_s: float) -> list[str]:

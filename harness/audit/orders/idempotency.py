@@ -51,12 +51,7 @@ def _posted_again(evidence: Evidence) -> dict[str, list[Operation[PayValue]]]:
 
 def _several_orders(evidence: Evidence, posted: dict[str, list[Operation[PayValue]]], tally: Tally) -> set[str]:
     """Keys with more than one order, by what fans were told and by the export. Returns those that were reported."""
-    exported: dict[str, list[Order]] = {}
-    for order in evidence.orders.values():
-        key = order.idempotency_key
-        known = evidence.order_of("", key)
-        if key and known is not order:
-            exported.setdefault(key, [known] if known else []).append(order)
+    exported = {key: orders for key, orders in evidence.orders_by_key.items() if key and len(orders) > 1}
     reported: set[str] = set()
     for key in dict.fromkeys((*posted, *exported)):
         pays, orders = posted.get(key, []), exported.get(key, [])

@@ -17,6 +17,7 @@ from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
 from harness.audit.seats.late import RECOVERY_S, REFUSED
 from harness.audit.stock.claims import asked, bought_with, free_and_nobodys
+from harness.audit.stock.oversell import quantity_of
 from harness.audit.tally import Tally, during
 from harness.record.schema import PROBE_ACTOR
 
@@ -44,8 +45,8 @@ def check_pools(evidence: Evidence, tally: Tally) -> None:
     refused = [one for one in evidence.takings.failed_with(_CONFLICT) if _is_judged(one, evidence, shows_held)]
     if not refused or evidence.unrest or not evidence.record.has("final_orders"):
         return
-    free = free_and_nobodys(evidence)
-    free = {pool: left for pool, left in free.items() if pool not in _with_seats(evidence)}
+    with_seats = _with_seats(evidence)
+    free = {pool: left for pool, left in free_and_nobodys(evidence).items() if pool not in with_seats}
     kept = _kept(evidence)
     margin_s = evidence.clock_margin_s
     lines = {pool: _Line(left, kept.get(pool, ())) for pool, left in free.items()}
@@ -85,7 +86,7 @@ def _kept(evidence: Evidence) -> dict[str, list[_Kept]]:
         if one.refused:
             continue
         order = bought.get(one.hold.key)
-        sold = dict(order.pools).get(one.pool, 0) if order else 0
+        sold = quantity_of(order, one.pool) if order else 0
         until_s = _OPEN_S if one.hold.key in paid else one.t_until_s + late_max_s
         if evidence.faults_between(one.hold.t_invoke_s, until_s + RECOVERY_S):
             until_s = _OPEN_S
