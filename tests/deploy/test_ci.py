@@ -93,6 +93,18 @@ def test_options_are_words_as_on_a_command_line_and_never_code(tmp_path: Path) -
     assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.parametrize("options", ["--min-grade A --set 'x", '--min-grade A\n--set "x'])
+def test_options_that_are_no_words_start_nothing(tmp_path: Path, options: str) -> None:
+    """Else the rehearsal would be one without them, and READY by a lower grade than was asked for."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "gatecrash").write_text("#!/bin/sh\ntouch started\n")
+    (tmp_path / "bin" / "gatecrash").chmod(0o755)
+    done = execute(script("rehearse"), tmp_path, OPTIONS=options, GITHUB_OUTPUT=str(tmp_path / "told"))
+    assert "the options are no words of a command line, nothing was started" in done.stderr
+    assert (tmp_path / "told").read_text() == "exit-code=2\nrun=\n"
+    assert not (tmp_path / "started").exists()
+
+
 def test_a_finished_run_is_told_in_the_summary(tmp_path: Path) -> None:
     """No rehearsal is made here: `gatecrash` stands for one that left a run directory and an exit code."""
     (tmp_path / "bin").mkdir()
