@@ -481,7 +481,7 @@ class ScenarioFile:
         return replace(scenario, on_sale=replace(sale, codes=good), load=replace(load, codes=shown))
 
     def _with_slos(self, scenario: Scenario) -> Scenario:
-        """With what the file of SLOs says; an objective that the scenario itself sets on the same indicator decides."""
+        """With what the file of SLOs says. Of several on one indicator the strictest decides, or what is said here."""
         path, slos = "", scenario.slos
         if scenario.openslo:
             path = self._beside(scenario.openslo)
@@ -489,7 +489,7 @@ class ScenarioFile:
                 hint = f"its path is relative to {self.folder}"
                 raise self.error(f"there is no file {scenario.openslo}", "openslo", hint=hint)
             slos = read_slos(Path(path))
-        same = [slo.indicator for slo in slos if slo.indicator]
+        same = sorted((slo.indicator for slo in slos if slo.indicator), reverse=True)  # less is better in all of them
         said = {name: Objective(target=target, worst=worst) for name, target, worst in same}
         return replace(scenario, openslo=path, slos=slos, objectives={**said, **scenario.objectives})
 

@@ -24,16 +24,18 @@ STEP: Final = "gatecrash/step"
 UNIT: Final = "gatecrash/unit"
 ALL_STEPS: Final = "all"
 _VERSION: Final = "openslo/v1"
+_OCCURRENCES: Final = "Occurrences"
+_NAME_MAX: Final = 200
 _UNITS_MS: Final = {"ms": 1.0, "s": 1000.0}
 _WORST: Final = 5.0
 """An OpenSLO file knows no worst: it is so many times the threshold, or so many times the errors that are allowed."""
-_BETWEEN: Final = re.compile(rb"^---[ \t]*(?:#.*)?$", re.M)
+_BETWEEN: Final = re.compile(rb"^---[ \t]*(?:#.*)?\r?$", re.M)
 
 
 class Slo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One objective of one SLO. `target`: the share that must be good."""
 
-    name: Annotated[str, Meta(max_length=200)]  # of the SLO in its file
+    name: Annotated[str, Meta(max_length=_NAME_MAX)]  # of the SLO in its file
     step: str  # whose answers: a step, or all
     target: Annotated[float, Meta(gt=0, lt=1)]  # share of them that must be good
     within_ms: Annotated[float, Meta(gt=0)] | None = None  # good: answered within it; null: answered without an error
@@ -46,7 +48,8 @@ class Slo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             same = percent in PERCENTILES and self.step != ALL_STEPS
             return (f"{self.step}_response_p{percent:g}_ms", self.within_ms, _WORST * self.within_ms) if same else None
         allowed = round(1 - self.target, 9)
-        return ("error_ratio", allowed, min(1.0, _WORST * allowed)) if self.step == ALL_STEPS and allowed < 1 else None
+        same = self.step == ALL_STEPS and 0 < allowed < 1
+        return ("error_ratio", allowed, min(1.0, _WORST * allowed)) if same else None
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -73,6 +76,7 @@ class _Indicator(msgspec.Struct, frozen=True):
 class _Spec(msgspec.Struct, frozen=True):
     objectives: tuple[_Objective, ...]
     indicator: _Indicator | None = None
+    budgetingMethod: str = _OCCURRENCES  # noqa: N815 - a name of OpenSLO
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -111,6 +115,9 @@ def _slos(file: YamlFile) -> Iterator[Slo]:
     if step not in STEPS and step != ALL_STEPS:
         known = [*STEPS, ALL_STEPS]
         raise file.error(f"unknown step {step!r}", "metadata", "annotations", STEP, hint=suggest(step, known))
+    name = document.metadata.name
+    if len(name) > _NAME_MAX:
+        raise file.error(f"expected at most {_NAME_MAX} characters", "metadata", "name")
     try:
         spec = msgspec.convert(document.spec, _Spec)
     except msgspec.ValidationError as error:
@@ -118,9 +125,15 @@ def _slos(file: YamlFile) -> Iterator[Slo]:
     unit = document.metadata.annotations.get(UNIT, "s")
     if unit not in _UNITS_MS:
         raise file.error(f"unknown unit {unit!r}", "metadata", "annotations", UNIT, hint="ms or s")
-    threshold = spec.indicator is not None and spec.indicator.spec.thresholdMetric is not None
+    if spec.budgetingMethod != _OCCURRENCES:
+        raise file.error(f"{spec.budgetingMethod!r} is not read", "spec", "budgetingMethod", hint=_OCCURRENCES)
+    metrics = _IndicatorSpec() if spec.indicator is None else spec.indicator.spec
+    threshold = metrics.thresholdMetric is not None
+    if threshold == (metrics.ratioMetric is not None):
+        hint = "write the indicator into the SLO: an indicatorRef is not followed"
+        raise file.error("expected an indicator with a thresholdMetric or a ratioMetric", "spec", hint=hint)
     for at, objective in enumerate(spec.objectives):
-        yield _slo(file, at, document.metadata.name, step, objective, _UNITS_MS[unit] if threshold else None)
+        yield _slo(file, at, name, step, objective, _UNITS_MS[unit] if threshold else None)
 
 
 def _slo(file: YamlFile, at: int, name: str, step: str, objective: _Objective, unit_ms: float | None) -> Slo:

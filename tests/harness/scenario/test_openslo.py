@@ -35,6 +35,14 @@ spec:
   indicator: {spec: {ratioMetric: {counter: true, good: {}, total: {}}}}
   objectives: [{targetPercent: 99.5}]
 """
+REFERS = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: hold-latency, annotations: {gatecrash/step: hold, gatecrash/unit: ms}}
+spec:
+  indicatorRef: hold-duration
+  objectives: [{op: lte, value: 500, target: 0.99}]
+"""
 OTHERS = """\
 apiVersion: openslo/v1
 kind: Service
@@ -87,6 +95,28 @@ def test_what_the_scenario_says_itself_decides(tmp_path: Path) -> None:
     assert load(str(tmp_path / "mine.yaml")).scenario.objectives["hold_response_p99_ms"].target == 80
 
 
+@pytest.mark.parametrize("stricter_first", [True, False])
+def test_of_two_on_one_indicator_the_strictest_decides(tmp_path: Path, stricter_first: bool) -> None:
+    both = [LATENCY, LATENCY.replace("value: 500", "value: 400")]
+    written(tmp_path, *(reversed(both) if stricter_first else both))
+    (tmp_path / "mine.yaml").write_text(SCENARIO)
+    assert load(str(tmp_path / "mine.yaml")).scenario.objectives["hold_response_p99_ms"].target == 400
+
+
+def test_errors_of_which_next_to_none_are_allowed_are_no_objective(tmp_path: Path) -> None:
+    """Its target and its worst would be one number, and no score lies between them."""
+    written(tmp_path, ERRORS.replace("99.5", "99.99999999999"))
+    (tmp_path / "mine.yaml").write_text(SCENARIO)
+    assert load(str(tmp_path / "mine.yaml")).scenario.objectives == {}
+
+
+def test_a_file_with_line_ends_of_windows_is_read_as_any_other(tmp_path: Path) -> None:
+    path = written(tmp_path, OTHERS, LATENCY, ERRORS)
+    unix = read_slos(path)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_slos(path) == unix
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
@@ -96,6 +126,10 @@ def test_what_the_scenario_says_itself_decides(tmp_path: Path) -> None:
         (LATENCY.replace("op: lte", "op: gte"), r"times are good below a threshold"),
         (LATENCY.replace("target: 0.99}", "target: 99}"), r"slos.yaml:14: .*expected a target between 0 and 1"),
         (LATENCY.replace("objectives:", "aims:"), r"slos.yaml:6: spec: .*objectives"),
+        (LATENCY.replace("hold-latency", "x" * 201), r"slos.yaml:4: metadata.name: expected at most 200 characters"),
+        (LATENCY.replace("Occurrences", "Timeslices"), r"slos.yaml:12: .*'Timeslices' is not read \(Occurrences\)"),
+        (LATENCY.replace("thresholdMetric", "otherMetric"), r"expected an indicator with a thresholdMetric or a ratio"),
+        (REFERS, r"slos.yaml:4: spec: expected an indicator with a.*an indicatorRef is not followed"),
         (OTHERS, "no SLO is about what fans do"),
         ("kind: SLO\n", "apiVersion"),
     ],
