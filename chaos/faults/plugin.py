@@ -74,7 +74,7 @@ def _called(plugin: str, what: str, kind: FaultKind, call: Callable[[], None]) -
         call()
     except GatecrashError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         words = f"the plugin {plugin} could not {what} {kind.name}: {type(error).__name__}: {error}"
         raise EnvironmentProblem(words) from error
 

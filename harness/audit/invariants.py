@@ -23,6 +23,7 @@ from harness.record.reader import Record
 from harness.record.verdict import UNAUDITED, InvariantResult, Status
 from harness.registry.capabilities import in_words
 from harness.registry.invariants import INVARIANTS as REGISTERED
+from harness.shown import on_one_line
 
 
 def _checked() -> Iterator[InvariantSpec]:
@@ -117,11 +118,16 @@ def check(spec: InvariantSpec, evidence: Evidence) -> InvariantResult:
             name=spec.name, status=Status.NOT_OBSERVABLE, operations_checked=0, unknowns=0, note=note
         )
     try:
-        found = spec.checker(evidence).result(spec.name)
-        at_rest = _where_at_rest(msgspec.structs.replace(found, chance=spec.chance), spec, evidence)
+        found = _as_declared(spec.checker(evidence).result(spec.name))
+        at_rest = _where_at_rest(msgspec.structs.replace(found, name=spec.name, chance=spec.chance), spec, evidence)
         return _where_listed_once(at_rest, spec, evidence)
     except GatecrashError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever broke the checker, it must not break the verdict
-        note = f"the checker crashed: {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever broke it, it must not break the verdict
+        note = on_one_line(f"the checker crashed: {type(error).__name__}: {error}")
         return InvariantResult(name=spec.name, status=Status.UNKNOWN, operations_checked=0, unknowns=0, note=note)
+
+
+def _as_declared(result: InvariantResult) -> InvariantResult:
+    """The result as its types say. Raises msgspec.MsgspecError or UnicodeError where the verdict could not be kept."""
+    return msgspec.json.decode(msgspec.json.encode(result), type=InvariantResult)

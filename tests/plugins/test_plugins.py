@@ -253,11 +253,19 @@ def test_a_wrong_plugin_keeps_nobody_from_healing_or_from_finding_out(wrong: Cal
 def test_a_plugin_that_breaks_while_it_judges_has_found_nothing_out(wrong: Callable[..., Site], tmp_path: Path) -> None:
     source = HEAD + (
         "def fails(*_): raise ValueError('no luck')\n"
+        "def exits(*_): raise SystemExit(0)\n"
+        "def told(evidence, words):\n"
+        "    tally = Tally(evidence, checked=1)\n"
+        "    tally.violated(words)\n"
+        "    return tally\n"
         f"PLUGIN = Plugin(indicators=({INDICATOR.format(name='mine', measure='fails')},\n"
+        f"    {INDICATOR.format(name='exits', measure='exits')},\n"
+        f"    {INDICATOR.format(name='halves', measure='lambda seen: Measured(1.0, 1, chr(0xd800))')},\n"
         f"    {INDICATOR.format(name='endless', measure='lambda seen: Measured(1e999, 1)')}),\n"
-        '    invariants=(Invariant(name="never", title="N", check="", chance="c", exercised_by=("pay",), to_do="x",\n'
-        "        checker=fails),),\n"
-        '    sections=(Section(name="broken", title="Broken", view=fails),))\n'
+        "    invariants=tuple(Invariant(name=name, title='N', check='', chance='c', exercised_by=('pay',), to_do='x',\n"
+        "        checker=checker) for name, checker in {'never': fails, 'leaves': exits,\n"
+        "        'number': lambda seen: told(seen, 5), 'half': lambda seen: told(seen, chr(0xd800))}.items()),\n"
+        "    sections=tuple(Section(name=view.__name__, title='T', view=view) for view in (fails, exits)))\n"
     )
     used = PluginVersion("wrong", "gatecrash-wrong", "0.1")
     run = RunBuilder(faulty=False).changed(plugins=(used,)).write(tmp_path / "runs").root
@@ -267,7 +275,13 @@ def test_a_plugin_that_breaks_while_it_judges_has_found_nothing_out(wrong: Calla
     assert named(verdict["slis"], "mine")["note"] == "the plugin wrong broke: ValueError: no luck"
     assert named(verdict["slis"], "endless")["note"] == "the plugin wrong broke: ValueError: its measure gave inf"
     assert named(verdict["invariants"], "never")["note"] == "the checker crashed: ValueError: no luck"
-    assert "This section could not be made: ValueError: no luck" in (run / "report.html").read_text()
+    assert named(verdict["slis"], "exits")["note"] == "the plugin wrong broke: SystemExit: 0"
+    assert named(verdict["slis"], "halves")["note"] == "\\ud800"
+    for name, why in {"leaves": "SystemExit: 0", "number": "ValidationError: ", "half": "UnicodeEncodeError: "}.items():
+        result = named(verdict["invariants"], name)
+        assert (result["status"], str(result["note"]).startswith(f"the checker crashed: {why}")) == ("unknown", True)
+    for why in ("ValueError: no luck", "SystemExit: 0"):
+        assert f"This section could not be made: {why}" in (run / "report.html").read_text()
 
 
 PAGE = ROOT / "docs" / "how-to" / "plugins.md"
