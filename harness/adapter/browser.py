@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from time import monotonic
 from typing import Final, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import gevent
 from msgspec.structs import replace
@@ -38,6 +38,7 @@ HOPS_MAX: Final = 1000
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _OF_THE_BODY: Final = frozenset({"content-encoding", "content-language", "content-location", "content-type"})
 _REDIRECTS_MAX: Final = 10
+_PORTS: Final = {"http": "80", "https": "443"}
 _OF_ONE_ORIGIN: Final = frozenset({"authorization"})
 _HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PATIENCE_S: Final = 5.0  # beyond the limits of a request, for what an adapter does itself
@@ -279,7 +280,7 @@ class Browser:
             if _becomes_get(page.status, method):
                 method, sent, acts = "GET", (b"", None), False
                 headers = _without(headers, _OF_THE_BODY)
-            if _origin_of(path) != _origin_of(page.url):
+            if origin_in_full(path) != origin_in_full(page.url):
                 headers = _without(headers, _OF_ONE_ORIGIN)
             lines = _lines(headers)
 
@@ -438,6 +439,13 @@ def _referer(url: str, origin: str) -> bytes:
 def _origin_of(url: str) -> str:
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def origin_in_full(url: str) -> tuple[str, str, str]:
+    """Scheme, host and port, as two addresses are compared: a shop may name itself with the usual port, or a name."""
+    parts = urlsplit(url)
+    port = parts.netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
+    return parts.scheme, parts.hostname or "", port or _PORTS.get(parts.scheme, "")
 
 
 def _becomes_get(status: int, method: str) -> bool:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from csv import DictReader
+from csv import Error as CsvError
 from io import StringIO
 from typing import Any, Final, Literal, TypeVar
 
@@ -255,8 +256,13 @@ class Page(_Searched):
     def csv(self) -> list[dict[str, str]]:
         """The body as CSV: of each row its values, by the names in the first line. Between them is a comma, a semicolon
         or a tab, as the first line has it."""
-        first = _QUOTED.sub("", self.text.partition("\n")[0])
-        rows = DictReader(StringIO(self.text, newline=""), delimiter=max(_DELIMITERS, key=first.count))
+        text = self.text.lstrip("\r\n")
+        first = _QUOTED.sub("", text.partition("\n")[0])
+        delimiter = max(_DELIMITERS, key=first.count)
+        try:
+            rows = list(DictReader(StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        except CsvError as error:  # else a quotation mark that is left open would swallow the rows after it
+            raise self._misread(f"is no CSV: {error}") from None
         return [_Row(row, self._misread) for row in rows]
 
     @property
@@ -367,10 +373,10 @@ class Page(_Searched):
 
 
 class _Row(dict[str, str]):
-    """One row of a CSV file. A column that is not there is said with those that are."""
+    """One row of a CSV file. A column that is not there, or that a row ends before, is said with those that are."""
 
-    def __init__(self, values: Mapping[str, str], misread: Callable[[str], NoAnswer]) -> None:
-        super().__init__(values)
+    def __init__(self, values: Mapping[str | None, str | None], misread: Callable[[str], NoAnswer]) -> None:
+        super().__init__({name: value for name, value in values.items() if name is not None and value is not None})
         self._misread = misread
 
     def __missing__(self, name: str) -> str:

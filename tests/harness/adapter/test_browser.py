@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.adapter.browser import Browser
+from harness.adapter.browser import Browser, origin_in_full
 from harness.adapter.errors import NoAnswer, Refused
 from harness.adapter.shopper import Shopper
 from harness.adapter.site import Site, page_of
@@ -192,6 +192,33 @@ def test_authorization_does_not_leave_its_origin(method: str, status: int) -> No
         browser.post("/go", b"", method=method, headers={"AUTHORIZATION": "Bearer t", "X-Pass": "7"})
     assert room.asked[0].header("authorization") == ""
     assert room.asked[0].header("x-pass") == "7"
+
+
+@pytest.mark.parametrize("same", ["http://a:b@127.0.0.1:PORT/there", "http://127.0.0.1:PORT?there"])
+def test_authorization_stays_where_a_platform_names_its_own_origin_in_another_way(same: str) -> None:
+    def answer(asked: Asked) -> bytes:
+        port = asked.header("host").rpartition(":")[2]
+        return response(b"", 302, f"Location: {same.replace('PORT', port)}") if asked.target == "/go" else response(b"")
+
+    with browsing(answer) as (browser, server, _):
+        browser.get("/go", headers={"Authorization": "Bearer t"})
+    assert [asked.header("authorization") for asked in server.asked] == ["Bearer t"] * 2
+
+
+@pytest.mark.parametrize(
+    ("url", "other", "is_same"),
+    [
+        ("https://shop.test/a", "https://shop.test:443/b", True),
+        ("http://shop.test/a", "http://SHOP.test:80", True),
+        ("http://[::1]:8080/a", "http://[::1]:8080#b", True),
+        ("http://shop.test/a", "https://shop.test/a", False),
+        ("http://shop.test/a", "http://shop.test:443/a", False),
+        ("http://shop.test/a", "http://shop.test.other.test/a", False),
+        ("http://shop.test/a", "http://shop.test@other.test/a", False),
+    ],
+)
+def test_origins_are_compared_as_browsers_do_it(url: str, other: str, is_same: bool) -> None:
+    assert (origin_in_full(url) == origin_in_full(other)) is is_same
 
 
 @pytest.mark.parametrize(
@@ -503,6 +530,27 @@ def test_a_column_that_a_table_lacks_is_said_with_those_that_it_has() -> None:
         row = browser.get("/orders.csv").csv[0]
         with pytest.raises(NoAnswer, match=r"GET /orders.csv \(status 200\) has no column 'id': it has 'no', 'name'"):
             row["id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b'no,name\n7,"Ann\n8,Bo\n', "is no CSV: unexpected end of data"),
+        (b'no,name\n7,"' + b"x" * 200_000 + b'"\n', "is no CSV: field larger than field limit"),
+        (b"no,name\n7\n", "has no column 'name': it has 'no'"),
+    ],
+)
+def test_a_table_that_was_cut_is_no_answer_and_never_one_with_fewer_rows(body: bytes, says: str) -> None:
+    with (
+        browsing(lambda _: response(body, 200, "Content-Type: text/csv")) as (browser, _, _),
+        pytest.raises(NoAnswer, match=says),
+    ):
+        _ = browser.get("/orders.csv").csv[0]["name"]
+
+
+def test_empty_lines_before_a_table_are_no_header() -> None:
+    with browsing(lambda _: response(b"\r\n\nno;name\n7;Ann\n", 200, "Content-Type: text/csv")) as (browser, _, _):
+        assert browser.get("/orders.csv").csv == [{"no": "7", "name": "Ann"}]
 
 
 def test_the_state_of_an_order_is_known_by_the_words_of_most_shops() -> None:
