@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.record.schema import Struct
 from harness.record.verdict import Status
-from harness.runs.change import change, matters
+from harness.runs.change import change, indicator_change
 from harness.runs.overview import RunRow, rows
 from harness.runs.past import PastRun
 from harness.runs.trends import IndicatorTrend, Series, series
@@ -157,11 +157,10 @@ def _trend(one: IndicatorTrend) -> TrendRow:
 
 
 def _effect(one: IndicatorTrend) -> State | None:
-    if one.before is None or one.values[-1] is None or not matters(one.before, one.newest):
+    if one.before is None or one.values[-1] is None:
         return None
-    was, now = one.before.value or 0.0, one.values[-1]
-    worse = now > was if one.newest.better == "lower" else now < was
-    return words.state("effect_worse" if worse else "effect_better")
+    found = indicator_change(one.before, one.newest)
+    return None if found is None else words.state("effect_worse" if found.worse else "effect_better")
 
 
 def _status(status: Status | None) -> State:

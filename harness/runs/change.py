@@ -101,10 +101,17 @@ def _indicators(base: Verdict, run: Verdict, smallest: SmallestEffect) -> Iterat
     before = {sli.name: sli for sli in base.slis}
     for now in run.slis:
         was = before.get(now.name)
-        if was is None or was.value is None or now.value is None or not matters(was, now, smallest):
-            continue
-        worse = now.value > was.value if now.better == "lower" else now.value < was.value
-        yield IndicatorChange(name=now.name, title=now.title, unit=now.unit, base=was.value, run=now.value, worse=worse)
+        found = None if was is None else indicator_change(was, now, smallest)
+        if found is not None:
+            yield found
+
+
+def indicator_change(was: SliResult, now: SliResult, smallest: SmallestEffect = USUAL) -> IndicatorChange | None:
+    """How an indicator changed; null where it did not by enough to be told."""
+    if was.value is None or now.value is None or not matters(was, now, smallest):
+        return None
+    worse = now.value > was.value if now.better == "lower" else now.value < was.value
+    return IndicatorChange(name=now.name, title=now.title, unit=now.unit, base=was.value, run=now.value, worse=worse)
 
 
 def matters(was: SliResult, now: SliResult, smallest: SmallestEffect = USUAL) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from harness.amounts import points
 from harness.record.schema import Struct
 from harness.record.verdict import Status, Verdict
 from harness.runs.change import change
 from harness.runs.comparable import why_not
-from harness.runs.past import PastRun, past_runs
+from harness.runs.past import PastRun
 
 
 class RunRow(Struct, frozen=True):
@@ -38,13 +37,8 @@ class RunRow(Struct, frozen=True):
         )  # fmt: skip
 
 
-def overview(folder: Path) -> tuple[RunRow, ...]:
-    """The runs of the folder, the oldest first."""
-    return rows(tuple(past_runs(folder)))
-
-
 def rows(found: Sequence[PastRun]) -> tuple[RunRow, ...]:
-    """The same for runs that have been read, in the order of release."""
+    """These runs, in the order of release."""
     return tuple(_row(run, found[:at]) for at, run in enumerate(found))
 
 

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from harness.runs.overview import overview
+from harness.runs.overview import RunRow, rows
+from harness.runs.past import past_runs
 from tests.harness.runs.test_comparable import slower, written
+
+
+def overview(folder: Path) -> tuple[RunRow, ...]:
+    return rows(tuple(past_runs(folder)))
 
 
 def test_each_run_is_told_with_what_changed_since_the_last_like_it(tmp_path: Path) -> None:
