@@ -105,7 +105,6 @@ def _violations(verdict: Verdict) -> Iterator[tuple[float | None, str]]:
 
 def _wall(t0: str | None, t_s: float) -> str:
     try:
-        began = datetime.fromisoformat(t0 or "")
-    except ValueError:
+        return f"{datetime.fromisoformat(t0 or '') + timedelta(seconds=t_s):%H:%M:%S}"
+    except (ValueError, OverflowError):  # a platform may give a change any time of its own clock
         return ""
-    return f"{began + timedelta(seconds=t_s):%H:%M:%S}"

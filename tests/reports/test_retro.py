@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from msgspec import structs
+
 from harness.record.reader import Record
+from harness.record.verdict import HistoryStep, Violation
 from reports import retro
 from reports.view import frames
 from reports.view.moments import moments
@@ -24,6 +28,17 @@ def test_moments_are_in_order_and_tell_faults_failures_and_violations(record: Re
     released = next(one for one in found if one.what.startswith("The release"))
     assert verdict.t0 is not None
     assert released.wall == verdict.t0[11:19]
+
+
+@pytest.mark.parametrize("t_s", [1e12, -1e12, float("inf")])
+def test_an_instant_that_no_clock_on_the_wall_shows_has_none(record: Record, t_s: float) -> None:
+    verdict = verdicts.not_ready(record)
+    broken = next(one for one in verdict.invariants if one.violations)
+    step = HistoryStep(t_s, "feed", "a change at a time of the platform's own clock")
+    odd = structs.replace(broken, violations=(Violation("odd", (step,)),))
+    changed = structs.replace(verdict, invariants=(odd,))
+    [moment] = [one for one in moments(record, changed, frames.read(record)) if one.what.endswith(": odd")]
+    assert moment.wall == ""
 
 
 def test_what_fans_met_first_is_told_once_for_each_way_to_fail(record: Record) -> None:
