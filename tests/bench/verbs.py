@@ -5,8 +5,8 @@ the redirect to the basket. The kit says how long the verb took: the operation i
 its last byte. Chromium makes the same requests by `fetch` in a page of the shop, and says how long they took in two
 ways: `chromium_requests` is the sum over the requests from when one is sent to its last byte, as its network stack
 notes them (W3C Resource Timing); `chromium_script` is what a script sees by `performance.now()`, the ways between the
-browser's processes included. All in turn, on the same shop, which has a core of its own where there are two.
-`stopwatch` is the kit's verb by a clock around the call: what the record would leave out.
+browser's processes included. All in turn, on the same shop; nothing is pinned to a core, since a browser is several
+processes. `stopwatch` is the kit's verb by a clock around the call: what the record would leave out.
 
 Both go through a relay that notes when the same three requests and answers are on the wire: `kit_wire` and
 `chromium_wire`. What is left of each clock beyond the wire is the client's own work, so the difference between the
@@ -157,20 +157,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="ignored: the samples alternate")
     samples = parser.parse_args().samples
     os.environ["LITTLE_SHOP_TOKEN"] = TOKEN
-    with rounds.on_core(0):
-        running = shop("--limit", "1000")
-        little_shop = running.__enter__()
-    try:
-        rounds.pin(1)
-        with relayed(int(little_shop.url.rpartition(":")[2])) as wire:
-            url = f"http://127.0.0.1:{wire.port}"
-            kit, browser = KitFan(url), BrowserFan(url)
-            measured = [sample(kit, browser) for _ in range(samples + LEFT_OUT)][LEFT_OUT:]
-            kit.close()
-            browser.close()
-            spans_s = wire.spans_s()
-    finally:
-        running.__exit__(None, None, None)
+    with shop("--limit", "1000") as little_shop, relayed(int(little_shop.url.rpartition(":")[2])) as wire:
+        url = f"http://127.0.0.1:{wire.port}"
+        kit, browser = KitFan(url), BrowserFan(url)
+        measured = [sample(kit, browser) for _ in range(samples + LEFT_OUT)][LEFT_OUT:]
+        kit.close()
+        browser.close()
+        spans_s = wire.spans_s()
     measured = [(*clocks, *(on_the_wire_ms(spans_s, *window) for window in windows)) for clocks, windows in measured]
     names = ("record", "stopwatch", "chromium_requests", "chromium_script", "kit_wire", "chromium_wire")
     found = {name: figures(column) for name, column in zip(names, zip(*measured, strict=True), strict=True)}

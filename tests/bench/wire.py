@@ -1,13 +1,15 @@
 """A relay before a server that notes when each request and its answer are on the wire, in a process of its own.
 
-`python -m tests.bench.wire --upstream PORT` prints its port, then a line for each answered request: when the first byte
-of the request came, and when the last byte of the answer was passed on, in s of the system's monotonic clock.
+`python -m tests.bench.wire --upstream PORT` prints its port. Ended by SIGTERM, it prints a line for each answered
+request: when the first byte of the request came, and when the last byte of the answer was passed on, in s of the
+system's monotonic clock. Nobody reads them before, so a pipe could not hold them.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,13 +45,15 @@ def relayed(upstream: int) -> Iterator[Wire]:
             process.kill()
 
 
-async def _relay(asking: asyncio.StreamReader, answering: asyncio.StreamWriter, port: int) -> None:
+async def _relay(
+    asking: asyncio.StreamReader, answering: asyncio.StreamWriter, port: int, spans_s: list[tuple[float, float]]
+) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     span = [0.0, 0.0]
 
     def note() -> None:
         if span[1]:
-            print(*span, flush=True)
+            spans_s.append((span[0], span[1]))
         span[:] = [0.0, 0.0]
 
     async def pass_on() -> None:
@@ -70,9 +74,13 @@ async def _relay(asking: asyncio.StreamReader, answering: asyncio.StreamWriter, 
 
 
 async def _serve(upstream: int) -> None:
-    server = await asyncio.start_server(lambda one, other: _relay(one, other, upstream), "127.0.0.1", 0)
+    spans_s: list[tuple[float, float]] = []
+    server = await asyncio.start_server(lambda one, other: _relay(one, other, upstream, spans_s), "127.0.0.1", 0)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    await ended.wait()
+    print(*(f"{begun} {answered}" for begun, answered in spans_s), sep="\n")
 
 
 def main() -> None:
