@@ -22,6 +22,7 @@ NAMES = (
     "memory",
     "proxy",
     "release",
+    "scale",
     "verbs",
     "waiting",
 )
