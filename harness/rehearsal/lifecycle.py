@@ -233,7 +233,9 @@ def _spec(plan: RehearsalPlan, paths: RunPaths, addresses: Addresses, purchase_a
     own, scripted = addresses.own, bool(plan.journeys.locustfile)
     return SwarmSpec(
         run_dir=str(paths.root),
-        addresses=msgspec.structs.replace(addresses, people_from=scenario.load.people_from),
+        addresses=msgspec.structs.replace(
+            addresses, people_from=scenario.load.people_from, answer_timeout_s=scenario.load.answer_timeout_s
+        ),
         scenario=scenario,
         seed=scenario.seed,
         purchase_acts=purchase_acts,

@@ -168,6 +168,7 @@ class Load(_Section, frozen=True):
     probes: Count = 8  # look at the seats once a second each, so that each fault meets somebody who does
     workers: Annotated[int, Meta(ge=1, le=10_000)] | None = None  # null: one per spare core
     source_addresses: tuple[str, ...] = ()  # of all machines; each has its own local ports. Empty: as many as needed
+    answer_timeout_s: Positive = 10.0  # so long a fan's device waits for an answer of the reference system
     connect: Literal["warm", "cold"] = "warm"  # warm: connections are open before T0; cold: opened at T0
     rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms
     trace_ratio: Ratio = 0.01  # of the users: their requests carry a traceparent, their spans are in the record

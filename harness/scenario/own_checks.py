@@ -116,6 +116,10 @@ def _refuse_reference_rules(given: object, error: Complaint) -> None:
     for key in on_sale if isinstance(on_sale, dict) else ():
         hint = f"say it in platform.rules.{key}" if key in _IN_RULES else "leave it out"
         raise error("sets up the reference booking system, and this scenario has a platform", "on_sale", key, hint=hint)
+    load = given.get("load") if isinstance(given, dict) else None
+    if isinstance(load, dict) and "answer_timeout_s" in load:
+        said, hint = "is of the fans of the reference system", "say it in platform.limits.first_byte_s"
+        raise error(f"{said}, and this scenario has a platform", "load", "answer_timeout_s", hint=hint)
 
 
 def _check_adapter(platform: OwnPlatform, folder: Path, error: Complaint) -> None:

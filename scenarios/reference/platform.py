@@ -11,7 +11,7 @@ from typing import Final
 
 from harness.platform import AckedOrder, Addresses, Capability, FinalReads, Person
 from harness.scenario import Tactic
-from harness.swarm.client.http import HttpClient
+from harness.swarm.client.http import ClientLimits, HttpClient
 from harness.swarm.client.transport import resolve
 from harness.swarm.recording.recorder import Recorder
 from scenarios.reference.bot import Loot, ReferenceBotSession
@@ -33,6 +33,8 @@ class ReferencePlatform:
         self._recorder = recorder
         self._booking = resolve(addresses.booking)
         self._bookings = (self._booking, *map(resolve, addresses.booking_others))
+        patience_s = addresses.answer_timeout_s
+        self._limits = ClientLimits(first_byte_s=patience_s, whole_s=2 * patience_s)
         self._loot = Loot()
         self._shared = SharedVenue()
         self._settled_by_s = float("inf")
@@ -51,7 +53,7 @@ class ReferencePlatform:
 
     def _client(self, person: Person) -> HttpClient:
         """At one of the booking processes, as a load balancer would choose it."""
-        return HttpClient(self._bookings[person.user % len(self._bookings)], self._recorder, person)
+        return HttpClient(self._bookings[person.user % len(self._bookings)], self._recorder, person, self._limits)
 
     def fan_session(self, person: Person) -> ReferenceFanSession:
         """A new fan."""

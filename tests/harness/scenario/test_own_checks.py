@@ -191,6 +191,12 @@ def test_rules_of_the_reference_system_are_refused(room: Path, key: str, hint: s
     assert hint in said
 
 
+def test_the_patience_of_devices_of_the_reference_system_is_refused(room: Path) -> None:
+    said = refused(written(room, load={"answer_timeout_s": 60}))
+    assert "load.answer_timeout_s: " in said
+    assert "say it in platform.limits.first_byte_s" in said
+
+
 def test_a_fault_on_an_unknown_edge_or_part_is_refused(room: Path) -> None:
     section = {"edges": {"payments": EDGE}, "parts": {"web": {"container": "c"}}}
     fault = {"experiment": "latency", "start_s": 5}

@@ -236,6 +236,17 @@ def test_without_an_answer_to_what_is_asked_nobody_joins(said: Said, error: str)
     assert [(row["step"], row["op"]) for row in batches["requests"].to_pylist()] == [("challenge", 0)]
 
 
+def test_a_device_waits_for_an_answer_as_long_as_the_scenario_says() -> None:
+    with serving(lambda _: [Hang()]) as server:
+        addresses = Addresses(booking=server.url, feeds=(), event="game-1", answer_timeout_s=0.2)
+        session = ReferencePlatform(addresses, Recorder(1)).fan_session(FAN)
+        begun_s = monotonic()
+        answer = session.queue_page(now())
+        session.close()
+        assert answer.error == "timeout"
+        assert monotonic() - begun_s < addresses.answer_timeout_s + 5
+
+
 def test_a_position_stream_goes_on_after_the_last_event_seen() -> None:
     def script(asked: Asked) -> Said:
         if not asked.header("last-event-id"):
