@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Final, TypeVar
 
@@ -15,6 +14,7 @@ from starlette.responses import Response
 from target.http.operations import Parameter
 from target.http.tickets import Bound, Pass, Signer, Ticket, TokenError, device_digest
 from target.runtime.breakers import UnavailableError
+from target.runtime.patience import Patience
 from target.telemetry.metrics import BOT_CHECKS
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ def parse_json(body: bytes, kind: type[T]) -> T:
 async def read_body(request: Request) -> bytes:
     """The body's bytes. Raises `ProblemError`: 413 too large, 408 too slow, 400 when it never came."""
     try:
-        async with asyncio.timeout(BODY_WITHIN_S):
+        async with Patience(BODY_WITHIN_S):
             return await _receive_body(request)
     except TimeoutError as error:
         raise ProblemError(408, "body too slow", f"it has {BODY_WITHIN_S} s to come", headers=_HANG_UP) from error

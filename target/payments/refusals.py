@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+
+from target.runtime.patience import Patience
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ async def refused(_request: Request, error: Exception) -> Response:
 async def read(request: Request, kind: type[T]) -> T:
     """The body as a `kind`. Raises `RefusedError`: 408 too slow, 413 too large, 422 anything else."""
     try:
-        async with asyncio.timeout(BODY_WITHIN_S):
+        async with Patience(BODY_WITHIN_S):
             body = await _bounded(request)
         return msgspec.json.decode(body, type=kind)
     except TimeoutError as error:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from target.runtime import fallbacks
+from target.runtime.patience import Patience
 from target.telemetry import tracing
 from target.telemetry.metrics import BREAKER_STATE
 
@@ -143,7 +144,7 @@ class GuardedCalls:
         if not self._core.admits(self._clock()):
             raise UnavailableError(self.dependency, "breaker open", maybe_done=False)
         try:
-            async with asyncio.timeout(timeout_s or self.timeout_s):
+            async with Patience(timeout_s or self.timeout_s):
                 result = await make()
         except asyncio.CancelledError:
             self._core.abandon()

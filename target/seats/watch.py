@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import msgspec
 
 from target.runtime.breakers import UnavailableError
+from target.runtime.patience import Patience
 from target.seats.hold_record import ALIVE, HoldRecord, begun, parse, reference
 from target.seats.store import LIMIT, MISSING, OK, REMEMBER_HOLD_S, TAKEN, UNREADY, HoldOwner, HoldReply, Places
 from target.storage.keys import FEED_LENGTH_MAX, MAP_SOLD, SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
@@ -294,7 +295,8 @@ class WatchSeats:
     async def _in_turn(self, begin: Callable[[], Transaction[T]]) -> PlannedWrites[T] | None:
         """One try. Waiting for the turn is no failure of Redis, so the breaker does not count it."""
         try:
-            await asyncio.wait_for(self._turn.acquire(), self._redis.guard.timeout_s)
+            async with Patience(self._redis.guard.timeout_s):
+                await self._turn.acquire()
         except TimeoutError:
             raise ContendedError from None
         try:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import asyncpg
 
 from target.runtime.breakers import UnavailableError
+from target.runtime.patience import Patience
 from target.storage.database import Connection, Store
 from target.storage.lanes import Lanes
 from target.telemetry import tracing
@@ -55,7 +56,7 @@ class GroupedWrite:
         self._lanes.call()
         with tracing.span(f"{self._store.guard.dependency} write", kind="client"), DB_WRITE_SECONDS.time():
             try:
-                async with asyncio.timeout(self._store.guard.timeout_s):
+                async with Patience(self._store.guard.timeout_s):
                     return await run.answer
             except TimeoutError as error:
                 raise UnavailableError(self._store.guard.dependency, "no answer in time", maybe_done=True) from error

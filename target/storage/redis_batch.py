@@ -12,6 +12,7 @@ from typing import Any, Final
 from hiredis import pack_command
 from redis.exceptions import RedisError, ResponseError
 
+from target.runtime.patience import Patience
 from target.storage.lanes import Lanes
 
 BATCH_MAX: Final = 128
@@ -42,7 +43,7 @@ class Batcher:
     async def _exchange(self, batch: list[tuple[tuple[Any, ...], asyncio.Future[Any]]]) -> None:
         failure: Exception = ConnectionAbortedError("the batch was cut short")
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with Patience(self._timeout_s):
                 connection = await self._pool.get_connection()
                 try:
                     await _converse(connection, batch)
