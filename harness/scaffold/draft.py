@@ -191,18 +191,19 @@ class Drafter(Requests):
             forms = f"form in page.select({literal(every)}) if (kind := form.find({literal(field)}))"
             return [get, f'return [kit.Pool(name=kind["value"]{shown}) for {forms}]']
         self.todos.append("which kinds of tickets there are (`left` in shop.py): one kind is assumed")
-        return [get, 'return [kit.Pool(name="tickets")]']
+        return [get, f'return [kit.Pool(name="tickets"{self._shown_of_pool(form, of_page=True)})]']
 
-    def _shown_of_pool(self, form: Sent) -> str:
-        """What a form of a pool says besides its name."""
-        free = leaf(form.page, str.isdecimal, r"free|left|avail|remain|stock", form.node)
-        price = leaf(form.page, is_money, r"price|cost|amount|cents|money", form.node)
+    def _shown_of_pool(self, form: Sent, *, of_page: bool = False) -> str:
+        """What a form of a pool says besides its name, or the page that sells one kind only."""
+        shown, within = ("page", None) if of_page else ("form", form.node)
+        free = leaf(form.page, str.isdecimal, r"free|left|avail|remain|stock", within)
+        price = leaf(form.page, is_money, r"price|cost|amount|cents|money", within)
         if not free:
             self.todos.append("how many tickets are left (`left` in shop.py)")
         if not price:
             self.todos.append("what a ticket costs (`left` in shop.py)")
-        return (f", free=form.number({literal(free)})" if free else "") + (
-            f", price_cents=form.cents({literal(price)})" if price else ""
+        return (f", free={shown}.number({literal(free)})" if free else "") + (
+            f", price_cents={shown}.cents({literal(price)})" if price else ""
         )
 
     def _alike(self, form: Sent) -> str:
@@ -277,7 +278,7 @@ class Drafter(Requests):
             return ["raise NotImplementedError  # TODO"], []
         tail = [step for step in self.steps if step.number > buying[-1].number]
         shown = [step for step in tail if step.is_page] or [buying[-1]]
-        end = shown[0] if shown[0].is_page else buying[-1]
+        end = shown[0] if shown[0].is_page and not self._is_shown_order(buying[-1]) else buying[-1]
         order, place = self._order_id(end, tail)
         ends = self._placed(end, order)
         lines = self._chain(self._with_pages(buying), ends=[ends], waits=True, tail=tail)
@@ -289,6 +290,10 @@ class Drafter(Requests):
             ends.replace(order, "order_id", 1) if order in ends else ends,
         ]
         return lines, look_up
+
+    def _is_shown_order(self, act: Step) -> bool:
+        """Whether the visitor was led to a page that is no message that something is still being done."""
+        return act.is_page and len(act.last.hops) > 1 and not act.last.page.is_working
 
     def _order_id(self, end: Step, tail: Sequence[Step]) -> tuple[str, str]:
         """How the order's id is read from the last answer, and the address of its page; "" for none."""
@@ -375,7 +380,8 @@ def typed_values(steps: Sequence[Step]) -> Iterator[str]:
     """Everything personal that was sent: no file that is written may have it."""
     for step in steps:
         for name, value in _sent(step.asked, step):
-            if len(value) > 3 and personal(name, value) is not None:
+            own = personal(name, value) if len(value) > 3 else None
+            if own is not None and value != own.example:
                 yield value
 
 

@@ -86,10 +86,14 @@ def form_selector(page: Page, node: LexborNode) -> str:
     candidates += [
         f"{control.tag}[name={quoted(name)}]"
         for control in node.css("input, select, textarea")
-        if (name := control.attributes.get("name"))
+        if (name := control.attributes.get("name")) and not TOKEN_NAME.search(name)
     ]
     by_name = selector_of(page, node)
-    for candidate in [by_name, *candidates, "form"] if by_name else [*candidates, "form"]:
+    if by_name.startswith("."):  # a class may say how it looks, and not what it is
+        candidates.append(by_name)
+    elif by_name:
+        candidates.insert(0, by_name)
+    for candidate in [*candidates, "form"]:
         found = page.tree.css_first(candidate)
         while found is not None and found.tag != "form":
             found = found.parent

@@ -74,7 +74,9 @@ class Goods:
         hidden = [
             node.attributes.get("name") or ""
             for node in form.node.css("input[type=hidden]")
-            if (node.attributes.get("value") or "") and not TOKEN_NAME.search(node.attributes.get("name") or "")
+            if (name := node.attributes.get("name") or "") != self.quantity_field
+            and (node.attributes.get("value") or "")
+            and not TOKEN_NAME.search(name)
         ]
         fitting = [name for name in hidden if _POOL_NAME.search(name)] or hidden
         return next((name for name in fitting if PLAIN.fullmatch(name)), "")

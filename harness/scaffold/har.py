@@ -27,6 +27,7 @@ _MESSAGES_MAX: Final = 1_000
 _MESSAGE_CHARACTERS_MAX: Final = 10_000
 _SWITCHED: Final = 101
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_NO_REQUESTS: Final = ("data:", "blob:", "about:", "chrome-extension:", "moz-extension:", "safari-web-extension:")
 _HINT: Final = "save it in the browser's developer tools: Network, then Save all as HAR"
 Pairs = tuple[tuple[str, str], ...]
 
@@ -81,7 +82,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """What was read, in the order in which it was asked. `unread`: entries that could not be read."""
+    """What was read, in the order in which it was asked. `unread`: entries of requests that could not be read."""
 
     exchanges: tuple[Exchange, ...]
     unread: int
@@ -134,6 +135,14 @@ class _Entry(
     messages: list[_Message] | None = None
 
 
+class _Address(msgspec.Struct):
+    url: str
+
+
+class _Inside(msgspec.Struct):
+    request: _Address
+
+
 class _Log(msgspec.Struct):
     entries: list[msgspec.Raw]
 
@@ -151,13 +160,15 @@ def read_har(path: Path) -> Recording:
         raise InputError(f"is no HAR file: {_short(error)}", file=str(path), hint=_HINT) from None
     if len(entries) > ENTRIES_MAX:
         raise InputError(f"has more than {ENTRIES_MAX:,} entries", file=str(path), hint="record one purchase only")
-    read = [exchange for raw in entries if (exchange := _exchange(raw)) is not None]
+    found = [_exchange(raw) for raw in entries]
+    read = [exchange for exchange in found if exchange is not None]
     if not read:
         reason = "none of its entries can be read" if entries else "has no entries"
         raise InputError(f"holds no recording: {reason}", file=str(path), hint=_HINT)
     if all(exchange.started for exchange in read):
         read.sort(key=lambda exchange: exchange.started)
-    return Recording(tuple(read), len(entries) - len(read))
+    unread = sum(not _is_inside(raw) for raw, exchange in zip(entries, found, strict=True) if exchange is None)
+    return Recording(tuple(read), unread)
 
 
 def _short(error: Exception) -> str:
@@ -170,6 +181,14 @@ def _exchange(raw: msgspec.Raw) -> Exchange | None:
         return _read(entry)
     except (*NOT_JSON, ValueError):
         return None
+
+
+def _is_inside(raw: msgspec.Raw) -> bool:
+    """Whether it is of something that a browser asks nobody for."""
+    try:
+        return msgspec.json.decode(raw, type=_Inside).request.url.startswith(_NO_REQUESTS)
+    except (*NOT_JSON, ValueError):
+        return False
 
 
 def _read(entry: _Entry) -> Exchange | None:

@@ -289,3 +289,33 @@ def test_a_shop_with_addresses_and_a_preview(tmp_path: Path) -> None:
     assert 'page.form("#place")' in adapter
     assert yaml.safe_load(found.files["onsale.yaml"])["platform"]["settings"]["street"]
     assert not [name for name, text in found.files.items() if "Roberta" in text or "Foo Road" in text]
+
+
+def test_a_shop_with_a_hidden_quantity_a_styled_form_and_an_order_that_is_looked_at_later(tmp_path: Path) -> None:
+    front = f"""<p class="price">€45.00</p><p class="availability">12</p>
+        <form id="add" action="/basket/add/1/" method=post>{TOKEN}<input type=hidden name=quantity value=1></form>"""
+    guest = f'<form class="card" method=post>{TOKEN}<input type=email name=username></form>'
+    preview = f'<form id="place" action="/preview/" method=post>{TOKEN}<input name=card></form>'
+    thanks, order = "<p>Your order number is <strong>100023</strong></p>", "/orders/100023/k3yk3yk3yk3yk3y/"
+    found = drafted(
+        tmp_path,
+        [
+            entry("GET", "/floor_1/", front),
+            entry("GET", "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'/>", kind="image/svg+xml"),
+            moved("POST", "/basket/add/1/", "/floor_1/", "quantity=1"),
+            entry("GET", "/floor_1/", front),
+            entry("GET", "/checkout/", guest),
+            moved("POST", "/checkout/", "/payment/", "username=ann@home.example"),
+            entry("GET", "/payment/", preview),
+            moved("POST", "/preview/", "/thanks/", "card=4242424242424242"),
+            entry("GET", "/thanks/", thanks),
+            entry("GET", order, "<h1>Status</h1>"),
+        ],
+    )  # fmt: skip
+    adapter = found.files["shop.py"]
+    assert "self.browser.submit(form, quantity=quantity)" in adapter  # the number, not the name of what is sold
+    assert 'free=page.number(".availability"), price_cents=page.cents(".price")' in adapter
+    assert """page.form('input[name="username"]')""" in adapter  # neither a class that says how it looks, nor the token
+    assert 'order_id=page.need("strong").text' in adapter  # of the page that the purchase leads to
+    assert yaml.safe_load(found.files["onsale.yaml"])["platform"]["settings"]["card"] == "4242424242424242"
+    assert not [one for one in found.dropped if "cannot be read" in one]
