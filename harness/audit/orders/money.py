@@ -14,6 +14,7 @@ from harness.audit.tally import VIOLATIONS_KEPT, Moment, Tally, at_rest, during
 
 _Sums = dict[str, tuple[int, int]]
 """Order id → captures − refunds, in number and in cents."""
+_NOTHING: Final = (0, 0)
 _DECLINED: Final = "declined"
 _SIGN: Final = {"capture": 1, "refund": -1}
 
@@ -29,7 +30,9 @@ def money_reconciles(evidence: Evidence) -> Tally:
     - pending at rest with no money taken: undecided. No cent is wrong yet, but it may still be charged, so the
       invariant is then unknown and not held;
     - a refund on the charge of another order: violated, for another fan has the money;
-    - a capture or refund without an order: violated, for the charge came before a durable intent.
+    - a capture or refund without an order: violated, for the charge came before a durable intent. A platform of one's
+      own may keep no order of a purchase that came to nothing, as when it charges before it finds that all are sold:
+      there captures and refunds may cancel out, in number and in cents.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
     if not (evidence.record.has("final_orders") and evidence.record.has("final_ledger")):
@@ -41,9 +44,10 @@ def money_reconciles(evidence: Evidence) -> Tally:
     tally.chances = len(_at_stake(evidence, sums))
     problems = dict(_charged_though_declined(evidence)) | dict(_refunded_elsewhere(evidence))
     problems |= dict(_problems(evidence, sums))
+    if evidence.own_platform is not None:
+        orphans = [order_id for order_id in orphans if sums[order_id] != _NOTHING]
     _report(problems | dict(_without_order(evidence, orphans)), evidence, tally)
-    nothing = (0, 0)
-    pending = sum(o.state == "pending" and not sums.get(o.order_id, nothing)[1] for o in evidence.orders.values())
+    pending = sum(o.state == "pending" and not sums.get(o.order_id, _NOTHING)[1] for o in evidence.orders.values())
     if pending:
         tally.undecided = True
         tally.note = f"{pending} orders were still pending, uncharged, when settling ended"
@@ -78,7 +82,7 @@ def _problems(evidence: Evidence, sums: _Sums) -> Iterator[tuple[str, str]]:
 
 
 def _without_order(evidence: Evidence, orphans: list[str]) -> Iterator[tuple[str, str]]:
-    """(order id, what is wrong) for captures and refunds that no order stands behind."""
+    """(order id, what is wrong) for money that no order stands behind."""
     booked = _entries(evidence, set(orphans)) if orphans else {}
     for order_id, entries in booked.items():
         net = sum(_SIGN.get(entry.entry, 0) * entry.amount_cents for entry in entries)

@@ -9,6 +9,7 @@ from harness.audit.history import Evidence
 from harness.record.verdict import Status
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import booked, empty, exported, judged, sold
+from tests.paper_stock import StockSale
 
 SEAT = "101-A-1"
 CASES = [  # state of the order, entries of the ledger, verdict
@@ -64,6 +65,23 @@ def test_a_charge_without_an_order_had_no_intent_behind_it(entries: list[str]) -
     result = judged("money_reconciles", builder)
     assert result.violations_total == 1
     assert "for no order" in result.violations[0].summary
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        (["capture", "refund"], 0),
+        (["capture"], 1),
+        (["refund"], 1),
+        (["capture", "capture", "refund"], 1),
+        (["capture", "refund", "refund"], 1),
+    ],
+)
+def test_a_shop_may_give_back_what_it_took_for_an_order_that_came_to_nothing(entries: list[str], found: int) -> None:
+    sale = StockSale()
+    for entry in entries:
+        booked(sale, "sold-out-meanwhile", entry)
+    assert judged("money_reconciles", sale).violations_total == found
 
 
 def test_a_decline_without_an_order_moved_no_money() -> None:
