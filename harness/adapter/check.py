@@ -56,6 +56,7 @@ class Check:
         reserve_acts, buy_acts = acted
         self._another(lambda fan: self._lost_reservation(fan, reserve_acts))
         self._another(lambda fan: self._lost_purchase(fan, buy_acts))
+        self._another(self._declined)
         self._two_at_once()
         self._feed()
 
@@ -251,6 +252,23 @@ class Check:
         gevent.sleep(rules.hold_ttl_s + rules.hold_late_max_s)
         bought = walk.ask(walk.buying(hold, self._key(walk)))
         self._require_word(walk, "buy", bought, "expired", "an expired basket was sold")
+
+    def _declined(self, walk: Walk) -> None:
+        """A card that the provider declines buys nothing, and the fan can begin anew."""
+        if not self._trial.spec.declines:
+            self._note("load.journey.declined_card_ratio is 0: no card was declined")
+            return
+        walk.come_in()
+        pool, seats = walk.choose()
+        hold = walk.take(pool, seats, 1)
+        bought = walk.ask(walk.buying(hold, self._key(walk), declined=True))
+        if bought.value is not None:
+            order = walk.settle(bought.value) if bought.value.state == "pending" else bought.value
+            if order.state == "confirmed":
+                walk.problem("buy", "a card that is to be declined paid: declined=True asks for such a card")
+        elif bought.error != "declined":
+            walk.problem("buy", f"it ended as {_how(bought)}, and should be refused as 'declined'", detail=True)
+        self._begins_anew(walk, pool, seats)
 
     # Lost answers.
 

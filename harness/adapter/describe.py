@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+import gevent
+
 from harness.adapter.platform import ShopPlatform, capabilities_of
 from harness.adapter.report import Description, Problem
 from harness.adapter.shopper import VERBS, Shopper, is_written
@@ -15,6 +17,7 @@ from harness.errors import InputError
 from harness.registry.capabilities import Capability
 from harness.swarm.users.loader import load_class
 
+_LOADED_WITHIN_S: Final = 20.0
 _READS: Final = {
     Capability.ORDER_EXPORT: "orders",
     Capability.LEDGER_EXPORT: "ledger",
@@ -44,7 +47,8 @@ _CALLS_OF_OPERATOR: Final[dict[str, _Arguments]] = {
 
 def describe(reference: str) -> Description:
     """The adapter that "FILE:CLASS" names. Raises `InputError` when it cannot be loaded."""
-    kind = load_class(reference)
+    with gevent.Timeout(_LOADED_WITHIN_S, TimeoutError(f"it takes more than {_LOADED_WITHIN_S:g} s")):
+        kind = load_class(reference)
     if not issubclass(kind, ShopPlatform):
         return _describe_foreign(reference, kind)
     where = class_place(kind)
@@ -95,11 +99,23 @@ def _problems(kind: type[ShopPlatform], capabilities: frozenset[Capability], whe
         read = _READS.get(capability)
         if read and getattr(kind, read) is getattr(ShopPlatform, read):
             yield Problem(f"{capability.name} is declared, and {kind.__name__} has no {read}", where)
+    if why := _no_refusals(shopper.refusals):
+        yield Problem(f"{shopper.__name__}.refusals {why}", class_place(shopper))
     yield from _wrong_signatures(Shopper, shopper, _CALLS)
     yield from _wrong_signatures(ShopPlatform, kind, _CALLS_OF_OPERATOR)
     if why := _misfit(shopper.__init__, ((), {})):
         what = f"it must take (self), for customers are made without arguments: {why}"
         yield Problem(what, defined_at(shopper.__init__), "__init__")
+
+
+def _no_refusals(refusals: object) -> str:
+    """Why these are not what the shop says → a word; "" when they are."""
+    if not isinstance(refusals, Mapping):
+        return f"is {refusals!r}, not what the shop says → the word of Refused"
+    for said, word in refusals.items():
+        if not isinstance(said, int | str) or not isinstance(word, str):
+            return f"has {said!r}: {word!r}; it is a status, a code or words: the word of Refused"
+    return ""
 
 
 def _wrong_signatures(base: type, kind: type, calls: Mapping[str, _Arguments]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from io import StringIO
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from harness.adapter.errors import NoAnswer
 from harness.adapter.site import joined
@@ -76,6 +76,14 @@ def money_cents(text: str) -> int | None:
     return int(re.sub(r"\D", "", whole)) * 100 + (int(decimals[1].ljust(2, "0")) if decimals else 0)
 
 
+def _matched(search: Callable[[str], T], selector: str) -> T:
+    """What a search by it finds. Raises ValueError with the selector, where it is none."""
+    try:
+        return search(selector)
+    except SelectolaxError:
+        raise ValueError(f"{selector!r} is no CSS selector") from None
+
+
 class _Searched(ABC):
     """What can be searched by CSS selectors: a page, or an element of one."""
 
@@ -87,12 +95,12 @@ class _Searched(ABC):
 
     def find(self, selector: str) -> Element | None:
         """The first element in it that this CSS selector matches; null: none."""
-        node = self._searched.css_first(selector)
+        node = _matched(self._searched.css_first, selector)
         return None if node is None else Element(node)
 
     def select(self, selector: str) -> list[Element]:
         """All elements in it that the selector matches."""
-        return [Element(node) for node in self._searched.css(selector)]
+        return [Element(node) for node in _matched(self._searched.css, selector)]
 
     def number(self, selector: str) -> int | None:
         """The first whole number of an element in it, "1,045 left" is 1045; null: no such element or number."""
@@ -272,7 +280,7 @@ class Page(_Searched):
 
     def form(self, selector: str = "form") -> Form:
         """The form that it matches, or the one around what it matches. Hidden fields and tokens are in it."""
-        node = self.tree.css_first(selector)
+        node = _matched(self.tree.css_first, selector)
         while node is not None and node.tag != "form":
             node = node.parent
         if node is None:

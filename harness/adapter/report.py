@@ -67,13 +67,15 @@ class TriedVerb(msgspec.Struct, frozen=True):
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a trial or a check is to try. `adapter`: FILE:CLASS. `quantity`: tickets of the purchase.
 
-    `people_from`: rows of the people file before this one belong to the fans of the run.
+    `people_from`: rows of the people file before this one belong to the fans of the run. `declines`: some of them pay
+    with a card that is declined.
     """
 
     adapter: str
     addresses: Addresses
     quantity: int = 1
     people_from: int = 0
+    declines: bool = True
 
 
 class TrialReport(msgspec.Struct, frozen=True, kw_only=True):

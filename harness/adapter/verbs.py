@@ -16,7 +16,7 @@ from harness.adapter.values import WrongTypeError
 from harness.platform import Answer, Call, Person
 from harness.record.schema import Outcome
 from harness.swarm.recording.recorder import OpenOperation
-from harness.swarm.users.crashes import place_of, shown_place
+from harness.swarm.users.crashes import authors_place, place_of, shown_place
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -98,10 +98,10 @@ class VerbRunner:
                 final=refused.final,
                 retry_after_s=refused.retry_after_s,
                 resume=refused.resume,
-                where=self._place(refused),
+                where=self._place(refused, verb),
             )
         except NoAnswer as failure:
-            ended = self._unanswered(failure, doubted=doubted)
+            ended = self._unanswered(failure, verb, doubted=doubted)
         except (Exception, SystemExit, VerbHung) as error:  # an exit() would end all fans of this process
             fault = self._fault(error, verb)
             if operation is not None:
@@ -112,7 +112,7 @@ class VerbRunner:
         self._tell(verb, ended)
         return ended
 
-    def _unanswered(self, failure: NoAnswer, *, doubted: bool) -> Ended[Any]:
+    def _unanswered(self, failure: NoAnswer, verb: Callable[[], Any], *, doubted: bool) -> Ended[Any]:
         """Unknown when something may have happened: by an earlier request of the verb, or by the one that failed."""
         status = failure.status
         server_error = status >= 500 and (doubted or status != _SERVICE_UNAVAILABLE)
@@ -124,12 +124,12 @@ class VerbRunner:
             error=self.browser.site.word(failure.error),
             retry_after_s=failure.retry_after_s,
             detail=str(failure),
-            where=self._place(failure),
+            where=self._place(failure, verb),
         )
 
-    def _place(self, error: BaseException) -> str:
+    def _place(self, error: BaseException, verb: Callable[[], Any]) -> str:
         """Where the adapter was, for a check; a rehearsal of thousands has no use for it."""
-        return place_of(error.__traceback__) if self.told is not None else ""
+        return (authors_place(error.__traceback__) or defined_at(verb)) if self.told is not None else ""
 
     def _fault(self, error: BaseException, verb: Callable[[], Any]) -> AdapterFault:
         name = name_of(verb)

@@ -118,9 +118,9 @@ class Walk:
             return "reserve", lambda call: self.session.hold_stock(call, pool, quantity)
         return "reserve_seats", lambda call: self.session.hold(call, seats[:quantity])
 
-    def buying(self, hold: Hold, key: str) -> Callable[[Call], Answer[Order]]:
+    def buying(self, hold: Hold, key: str, *, declined: bool = False) -> Callable[[Call], Answer[Order]]:
         """The verb that buys what is held."""
-        return lambda call: self.session.pay(call, hold, key=key, declined_on_purpose=False)
+        return lambda call: self.session.pay(call, hold, key=key, declined_on_purpose=declined)
 
     def settle(self, order: Order) -> Order:
         """The order once it is no longer pending, where it can be looked up."""
@@ -129,6 +129,8 @@ class Walk:
         ends_s = monotonic() + _SETTLES_WITHIN_S
         while True:
             found = self.need("look_up", lambda call: self.session.order(call, order.order_id))
+            if found.order_id != order.order_id:
+                self.stop("look_up", f"order {order.order_id} was asked for, and it returned {found.order_id}")
             if found.state in _SETTLED:
                 return found
             if monotonic() > ends_s:

@@ -71,9 +71,10 @@ def try_out(addresses: Addresses, platform: OwnPlatform, fans: int, paths: RunPa
     return found
 
 
-def check(addresses: Addresses, platform: OwnPlatform, spec: Path) -> TrialReport:
+def check(addresses: Addresses, platform: OwnPlatform, spec: Path, *, declines: bool = True) -> TrialReport:
     """Try every verb, with one fan, then with two at once. `spec`: a file to write. Raises InputError on a time-out."""
-    return _decoded(_tried("check", addresses, platform, 0, spec), TrialReport, platform.adapter)
+    said = _tried("check", addresses, platform, 0, spec, declines=declines)
+    return _decoded(said, TrialReport, platform.adapter)
 
 
 def _secrets(platform: OwnPlatform | None) -> tuple[str, ...]:
@@ -87,11 +88,12 @@ class _Said(msgspec.Struct, frozen=True):
     err: str
 
 
-def _tried(what: str, addresses: Addresses, platform: OwnPlatform, people_from: int, spec: Path) -> _Said:
+def _tried(
+    what: str, addresses: Addresses, platform: OwnPlatform, people_from: int, spec: Path, *, declines: bool = True
+) -> _Said:
     within_s = min(max(platform.limits.whole_s * _HOPS_MAX, _TRIED_AT_LEAST_S), _TRIED_AT_MOST_S)
-    spec.write_bytes(
-        msgspec.json.encode(TrialSpec(adapter=platform.adapter, addresses=addresses, people_from=people_from))
-    )
+    trial = TrialSpec(adapter=platform.adapter, addresses=addresses, people_from=people_from, declines=declines)
+    spec.write_bytes(msgspec.json.encode(trial))
     try:
         return _asked([what, str(spec)], platform, platform.adapter, within_s)
     finally:

@@ -72,7 +72,8 @@ def checked(adapter: str, stack: str, scenario: str, changes: Sequence[str], all
     own = absolute(own, source.folder)
     with TemporaryDirectory(prefix="gatecrash-check-") as folder:
         addresses = Addresses(booking=own.url, feeds=(), event="", own=own)
-        return check(addresses, own, Path(folder) / "check.json")
+        declines = source.scenario.load.journey.declined_card_ratio > 0
+        return check(addresses, own, Path(folder) / "check.json", declines=declines)
 
 
 def print_report(report: TrialReport) -> None:

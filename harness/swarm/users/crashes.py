@@ -60,10 +60,14 @@ def merged(workers: Iterable[tuple[CrashSummary, ...]]) -> tuple[CrashSummary, .
 
 def place_of(trace: TracebackType | None) -> str:
     """FILE:LINE of the innermost frame in an adapter or a journey; of the innermost of all where there is none."""
-    frames = traceback.extract_tb(trace)
-    authors = [frame for frame in frames if _is_an_authors(Path(frame.filename))]
-    chosen = (authors or frames)[-1:]
-    return "".join(shown_place(frame.filename, frame.lineno) for frame in chosen)
+    innermost = traceback.extract_tb(trace)[-1:]
+    return authors_place(trace) or "".join(shown_place(frame.filename, frame.lineno) for frame in innermost)
+
+
+def authors_place(trace: TracebackType | None) -> str:
+    """FILE:LINE of the innermost frame in an adapter or a journey; "" where there is none."""
+    authors = [frame for frame in traceback.extract_tb(trace) if _is_an_authors(Path(frame.filename))]
+    return "".join(shown_place(frame.filename, frame.lineno) for frame in authors[-1:])
 
 
 def shown_place(file: str, line: int | None) -> str:

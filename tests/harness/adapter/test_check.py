@@ -18,7 +18,7 @@ from harness.scenario import OwnPlatform
 from harness.scenario.own_platform import Limits, Rules
 from tests.harness.adapter import shop as shop_module
 from tests.harness.adapter.shop import Shop
-from tests.harness.swarm.scripted_server import ScriptedServer, serving
+from tests.harness.swarm.scripted_server import ScriptedServer, response, serving
 
 ROOT = Path(__file__).parents[3]
 BASE = inspect.getsource(shop_module)
@@ -56,6 +56,7 @@ NO_EXPORT = (
     "class Mine(ShopPlatform):\n    shopper = Visitor\n    capabilities = {Capability.STOCK, Capability.ORDER_EXPORT}"
 )
 VISITING = "class V(Visitor):\n    def {}:\n        pass\n\nclass Mine(LittleShop):\n    shopper = V"
+REFUSING = "class V(Visitor):\n    refusals = {}\n\nclass Mine(LittleShop):\n    shopper = V"
 NO_SHOPPER = "class Mine(ShopPlatform):\n    capabilities = {Capability.STOCK}\n    shopper = 7"
 
 
@@ -109,6 +110,8 @@ def test_a_whole_adapter_is_described(tmp_path: Path) -> None:
         ),
         ("class Mine(LittleShop):\n    def orders(self):\n        pass", "must take (self, api: 'Browser')", 5),
         (NO_EXPORT, "has no orders", 4),
+        (REFUSING.format("{'no': 7}"), "V.refusals has 'no': 7", 4),
+        (REFUSING.format("409"), "V.refusals is 409", 4),
         ("import no_such_module", "cannot be loaded: No module named 'no_such_module'", None),
         ("X = {}['token']", "cannot be loaded: KeyError: 'token' (mine.py:4)", None),
         ("class Other: pass", "has no class Mine", None),
@@ -150,6 +153,8 @@ class Mine(LittleShop):
     [
         ("self.browser.get('/sale').form('#nothing')", "GET /sale (status 200) has no form #nothing"),
         ("raise ValueError('tickets')", "ValueError: tickets"),
+        ("self.browser.get('/sale').find('..[')", "'..[' is no CSS selector"),
+        ("self.browser.get('/sale').form('..[')", "'..[' is no CSS selector"),
         ("while True: pass", "it did not end within its time"),
         ("self.browser.post('/cart', {'token': 'wrong'})", "POST /cart was answered with status 403: CSRF"),
     ],
@@ -165,6 +170,17 @@ def test_a_purchase_that_fails_names_the_line_and_shows_the_last_answer(
     assert what in problem.what
     assert problem.where == line_in(adapter, reserve)
     assert "was answered" in problem.last
+
+
+def test_what_fails_in_the_kit_names_the_adapters_customer_and_no_file_of_ours(tmp_path: Path) -> None:
+    body = "class V(Visitor):\n    open = Shopper.open\n\nclass Mine(LittleShop):\n    shopper = V"
+    adapter = adapter_file(tmp_path, body)
+    with serving(lambda _: [response(b"gone", 404)]) as server:
+        code, report = tried("trial", adapter, server.url, tmp_path)
+    assert code == 2
+    problem = report.problems[-1]
+    assert "status 404" in problem.what
+    assert problem.where == line_in(adapter, "class V(Visitor)")
 
 
 def test_a_wrong_token_is_found_and_not_shown(tmp_path: Path, little_shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,6 +223,19 @@ DEFECTS = {
         "        return super().reserve(pool, quantity)",
         "it ended as fail, 'too many', and should be refused as 'limit'",
     ),
+    "another_order": (
+        "def look_up(self, order_id):\n        return Placed(order_id='99', state='confirmed')",
+        "was asked for, and it returned 99",
+    ),
+    "never_declines": (
+        "def buy(self, basket, key, *, declined):\n        return super().buy(basket, key, declined=False)",
+        "a card that is to be declined paid",
+    ),
+    "other_decline": (
+        "def buy(self, basket, key, *, declined):\n        if declined:\n            raise Refused('nope')\n"
+        "        return super().buy(basket, key, declined=declined)",
+        "it ended as fail, 'nope', and should be refused as 'declined'",
+    ),
     "keeps": ("def give_back(self, basket):\n        pass", "one was given back, and"),
 }  # fmt: skip
 
@@ -230,7 +259,8 @@ def test_a_shop_whose_baskets_keep_nothing_is_whole_when_it_says_so(tmp_path: Pa
     with serving(Shop(stock=5, keeps=False).script) as server:
         code, report = tried("check", adapter_file(tmp_path, UNRESERVED), server.url, tmp_path, rules=rules)
     assert (code, report.problems) == (0, ())
-    assert [told.error for told in report.verbs if told.verb == "buy" and told.outcome == "fail"] == ["conflict"]
+    refused = [told.error for told in report.verbs if told.verb == "buy" and told.outcome == "fail"]
+    assert refused == ["conflict", "declined"]
     with serving(Shop(stock=5, keeps=False).script) as server:
         adapter = adapter_file(
             tmp_path, "class Mine(LittleShop):\n    def stock(self, api):\n        return super().stock(api)"
