@@ -19,7 +19,7 @@ from harness.swarm.messaging import KEY_VARIABLE
 from harness.swarm.messaging.run_key import RunKey
 
 BASE = Path(__file__).parents[2] / "deploy" / "kubernetes"
-VERSION = "1.30"
+VERSIONS = ("1.30", "1.36")
 KUSTOMIZATION = yaml.safe_load((BASE / "kustomization.yaml").read_text())
 OBJECTS = [one for name in KUSTOMIZATION["resources"] for one in yaml.safe_load_all((BASE / name).read_text())]
 
@@ -38,25 +38,31 @@ def container(job: str) -> dict[str, Any]:
     return found  # type: ignore[no-any-return]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("document", OBJECTS, ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
-def test_an_object_fits_its_schema(document: dict[str, Any]) -> None:
-    kubernetes_validate.validate(document, VERSION, strict=True)
+def test_an_object_fits_its_schema(document: dict[str, Any], version: str) -> None:
+    kubernetes_validate.validate(document, version, strict=True)
 
 
 def test_the_schema_refuses_what_it_does_not_know() -> None:
     job = one("Job", "workers")
     with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(job | {"spec": job["spec"] | {"paralelism": 4}}, VERSION, strict=True)
+        kubernetes_validate.validate(job | {"spec": job["spec"] | {"paralelism": 4}}, VERSIONS[0], strict=True)
+
+
+def require_known(words: list[str]) -> None:
+    """The command exists, and has these options."""
+    assert commands is not None
+    name, *rest = words
+    command: Any = typer.main.get_command(app)
+    known = {opt for parameter in command.commands[name].params for opt in parameter.opts}
+    assert {word.partition("=")[0] for word in rest if word.startswith("--")} <= known
 
 
 @pytest.mark.parametrize("job", ["rehearsal", "workers"])
 def test_it_runs_a_command_that_exists_with_its_options(job: str) -> None:
-    assert commands is not None
     assert container(job)["command"] == ["gatecrash"]
-    name, *rest = container(job)["args"]
-    command: Any = typer.main.get_command(app)
-    known = {opt for parameter in command.commands[name].params for opt in parameter.opts}
-    assert {word.partition("=")[0] for word in rest if word.startswith("--")} <= known
+    require_known(container(job)["args"])
 
 
 def test_as_many_workers_come_as_the_rehearsal_waits_for() -> None:
@@ -97,7 +103,7 @@ def test_kustomize_builds_it_with_the_files_of_the_user(tmp_path: Path) -> None:
     done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=True)
     built = list(yaml.safe_load_all(done.stdout))
     for document in built:
-        kubernetes_validate.validate(document, VERSION, strict=True)
+        kubernetes_validate.validate(document, VERSIONS[0], strict=True)
     assert {one["metadata"].get("namespace", "gatecrash") for one in built} == {"gatecrash"}
     jobs = [one for one in built if one["kind"] == "Job"]
     names = {job["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"] for job in jobs}
