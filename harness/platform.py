@@ -37,7 +37,7 @@ class Person(_Value, frozen=True):
     """One user of the swarm. `identity` is who the platform's limits apply to; several actors may share one.
 
     `device`: the fingerprint of the device they use, which several may share; "": one of their own. `code`: the access
-    code that they show where the sale asks for one.
+    code that they show where the sale asks for one. `needs_accessible`: they declare the need of an accessible seat.
     """
 
     user: int
@@ -46,6 +46,7 @@ class Person(_Value, frozen=True):
     identity: str
     device: str = ""
     code: str = ""
+    needs_accessible: bool = False
 
 
 class Call(_Value, frozen=True):
@@ -129,10 +130,15 @@ class Admission(_Value, frozen=True):
 
 
 class Section(_Value, frozen=True):
-    """Seats of one section, row by row, in the order in which a seat map lists their states."""
+    """Seats of one section, row by row, in the order in which a seat map lists their states.
+
+    `accessible`: groups of those seats, each a wheelchair place and then the companion seats that go with it; they are
+    kept for fans who declare the need.
+    """
 
     name: str
     rows: tuple[tuple[str, ...], ...]
+    accessible: tuple[tuple[str, ...], ...] = ()
 
 
 class Venue(_Value, frozen=True):
@@ -140,6 +146,11 @@ class Venue(_Value, frozen=True):
 
     sections: tuple[Section, ...]
     prices_cents: dict[str, int] = {}
+
+
+def wheelchair_places(venue: Venue) -> dict[str, str]:
+    """Accessible seat → the wheelchair place that it goes with, which is itself where it is one."""
+    return {seat: group[0] for section in venue.sections for group in section.accessible for seat in group}
 
 
 class SeatMap(_Value, frozen=True):
@@ -309,7 +320,8 @@ class FanSession(Protocol):
         """Every seat's state."""
 
     def hold(self, call: Call, seats: tuple[str, ...]) -> Answer[Hold]:
-        """Keep seats. `error` "conflict": somebody has one of them; "limit": one identity would have too many."""
+        """Keep seats. `error` "conflict": somebody has one of them; "limit": one identity would have too many;
+        "accessible": one of them is kept for a need that the fan did not declare."""
 
     def release(self, call: Call, hold: Hold) -> Answer[None]:
         """Give a hold back."""

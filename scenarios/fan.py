@@ -33,14 +33,14 @@ from harness.platform import (
     StockSession,
     Venue,
 )
-from harness.record.schema import NOT_DRAWN, TURNED_AWAY, Outcome
+from harness.record.schema import NOT_DRAWN, TURNED_AWAY, WITHHELD, Outcome
 from harness.scenario.codes import INVENTED, read_codes
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.plan import Dice, FanPlan, Reload, fan_plan
 from harness.swarm.users.user import DONE, Pace, RehearsalUser
 from scenarios.offer import REFERENCE, Offer
 from scenarios.pool_choice import choose_pool
-from scenarios.seat_choice import choose, choose_apart, choose_fewer
+from scenarios.seat_choice import choose, choose_accessible, choose_apart, choose_fewer
 from scenarios.watcher import MapWatch
 
 T = TypeVar("T")
@@ -113,7 +113,14 @@ class FanUser(RehearsalUser):
         self.offer = Offer.of(worker_context.platform.capabilities, worker_context.scenario)
         identity = self.offer.identity_of(self.plan)
         code = self.code_of(self.plan)
-        person = Person(user=user, kind=self.kind, actor=self.plan.actor, identity=identity, code=code)
+        person = Person(
+            user=user,
+            kind=self.kind,
+            actor=self.plan.actor,
+            identity=identity,
+            code=code,
+            needs_accessible=self.plan.needs_accessible,
+        )
         self.session = worker_context.platform.fan_session(person)
 
     def arm(self, user: int) -> PreparedRequest | None:  # noqa: ARG002 - as all users have it
@@ -177,6 +184,7 @@ class Visit:
         self._reload_at_s = 0.0
         self._reloads_now = False
         self._tries = 0  # to hold or choose
+        self._misuses_accessible = plan.misuses_accessible  # until that is refused
         self._chosen: frozenset[str] = frozenset()
         self._refused: frozenset[str] = frozenset()  # of what was chosen
 
@@ -319,14 +327,26 @@ class Visit:
         """Look at the map, choose seats and hold them."""
 
         def choice(seat_map: SeatMap, refused: frozenset[str]) -> _Choice | None:
-            seats = choose(venue, seat_map, self._wish, self._dice, aims_hot=self._plan.aims_hot, avoid=refused)
-            if not seats and self._plan.sits_apart:
-                seats = choose_apart(venue, seat_map, self._wish, self._dice, avoid=refused)
-            if not seats and self._plan.takes_fewer:
-                seats = choose_fewer(venue, seat_map, self._wish, self._dice, avoid=refused)
+            seats = self._seats(venue, seat_map, refused)
             return _Choice(frozenset(seats), partial(self._session.hold, seats=seats)) if seats else None
 
         return self._take("seat_map", self._session.seat_map, choice)
+
+    def _seats(self, venue: Venue, seat_map: SeatMap, refused: frozenset[str]) -> tuple[str, ...]:
+        """What the fan goes for of what the map shows free; empty when nothing suits them."""
+        plan, wish, dice = self._plan, self._wish, self._dice
+        if plan.needs_accessible:
+            return choose_accessible(venue, seat_map, wish, dice, avoid=refused)
+        if self._misuses_accessible:
+            wanted = choose_accessible(venue, seat_map, max(wish, 2), dice, avoid=refused)[-wish:]
+            if wanted:
+                return wanted
+        seats = choose(venue, seat_map, wish, dice, aims_hot=plan.aims_hot, avoid=refused)
+        if not seats and plan.sits_apart:
+            seats = choose_apart(venue, seat_map, wish, dice, avoid=refused)
+        if not seats and plan.takes_fewer:
+            seats = choose_fewer(venue, seat_map, wish, dice, avoid=refused)
+        return seats
 
     def _hold_stock(self) -> Hold:
         """Look at what is left, choose a pool and hold."""
@@ -377,6 +397,9 @@ class Visit:
         """After a refusal: for others after a conflict, for fewer where it was too many."""
         if answer.error == "limit" and self._wish > self._plan.party_size:
             self._wish = self._plan.party_size
+            return True
+        if answer.error == WITHHELD and self._misuses_accessible:
+            self._misuses_accessible = False
             return True
         return answer.error == "conflict" or not answer.final
 

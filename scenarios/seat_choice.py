@@ -1,5 +1,6 @@
 """Which seats a fan goes for: adjacent ones in a row, most often in the sections that everybody wants, or what is left.
 
+Accessible seats are for fans who need them.
 Pure.
 """
 
@@ -52,12 +53,37 @@ def choose_apart(
         return ()
     for section in _all_sections(venue, dice):
         states = seat_map.states.get(section.name, "")
-        seats = (seat for row in section.rows for seat in row)
-        free = [seat for seat, state in zip(seats, states, strict=False) if state == _FREE and seat not in avoid]
+        closed = avoid.union(*section.accessible)
+        free = [
+            seat for seat, state in zip(_seats(section), states, strict=False) if state == _FREE and seat not in closed
+        ]
         if len(free) >= party_size:
             at = int((len(free) - party_size + 1) * dice.roll())
             return tuple(free[at : at + party_size])
     return ()
+
+
+def choose_accessible(
+    venue: Venue, seat_map: SeatMap, party_size: int, dice: Dice, *, avoid: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
+    """A free wheelchair place with as many of its free companion seats as the party has others; empty when there is
+    none."""
+    free = {
+        seat
+        for section in venue.sections
+        if section.accessible
+        for seat, state in zip(_seats(section), seat_map.states.get(section.name, ""), strict=False)
+        if state == _FREE and seat not in avoid
+    }
+    groups = [group for section in venue.sections for group in section.accessible if group[0] in free]
+    if not groups:
+        return ()
+    place, *companions = groups[int(len(groups) * dice.roll() ** 2)]
+    return (place, *[seat for seat in companions if seat in free][: party_size - 1])
+
+
+def _seats(section: Section) -> tuple[str, ...]:
+    return tuple(seat for row in section.rows for seat in row)
 
 
 def least_wanted(venue: Venue, seat_map: SeatMap, count: int) -> list[tuple[str, ...]]:
@@ -79,9 +105,12 @@ def _blocks(section: Section, seat_map: SeatMap, party_size: int, avoid: frozens
 def free_blocks(
     section: Section, states: str, party_size: int, avoid: frozenset[str] = frozenset()
 ) -> list[tuple[str, ...]]:
-    """For each row the first block of free adjacent seats, front rows first, without gaps between its seats."""
+    """For each row the first block of free adjacent seats, front rows first, without gaps between its seats; none of
+    them accessible."""
     if _FREE * party_size not in states:
         return []
+    if section.accessible:
+        avoid = avoid.union(*section.accessible)
     blocks: list[tuple[str, ...]] = []
     at = 0
     for row in section.rows:

@@ -61,7 +61,7 @@ def _check(settings: Settings) -> None:
     from target.payments.switches import SwitchesError, parse
     from target.seats import venue
 
-    venue.load(settings.venue, settings.event)
+    venue.load(settings.venue, settings.event, accessible_pairs=settings.accessible_pairs)
     try:
         parse(settings.payment_switches)
     except SwitchesError as error:

@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     event: Names = "playoff-g1"  # several names with commas: each event is on sale by itself
     venue: str = "arena"  # a name in target/seats/venues/, or a path to a file
+    accessible_pairs: CountOrNone = 0  # in each section: wheelchair places with a companion seat, for a declared need
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     primary_dsn: str = "postgresql://127.0.0.1:5432/gatecrash"  # one for each shard, with spaces between

@@ -12,7 +12,8 @@ class Refused(Exception):
 
     `error`: the record's word. "conflict": nothing is left, or a seat is taken, which with
     NO_HOLD shows at `buy`; "limit": more than one customer may
-    have; "declined": the card; "expired": the basket or the place; "missing": there is no such order; "not_drawn":
+    have; "accessible": the seats are kept for who needs them;
+    "declined": the card; "expired": the basket or the place; "missing": there is no such order; "not_drawn":
     lots were drawn, and this fan's was not among them; any other word of your own. `final`: another try cannot
     succeed; when it is not given, a refusal is final unless it is `unknown`, "missing", or names a time. `unknown`:
     it may have happened all the same. `resume`: handed to `resume_reserve` or `resume_buy` when the fan tries again

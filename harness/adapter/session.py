@@ -164,7 +164,8 @@ class KitSession:
         """Every seat."""
         operation = self._begin(Function.LOOK, call)
         ended = self._run(_checking(self.shopper.seats, "seats", SeatMap), "seat_map", operation)
-        value = None if ended.value is None else self._shown.note(self._venue, ended.value)
+        needs = self.shopper.person.needs_accessible
+        value = None if ended.value is None else self._shown.note(self._venue, ended.value, needs_accessible=needs)
         return self._end(operation, ended, value=value, result=ended.value)
 
     def stock(self, call: Call) -> Answer[Stock]:
@@ -207,6 +208,8 @@ class KitSession:
         if doubtful is not None and not _can_resume_hold(shopper):
             return Answer(outcome=Outcome.UNKNOWN, t_end_s=call.t_intended_s, error=doubtful.error, final=True)
         asked: dict[str, object] = {"seats": seats} if seats else {"pool": pool, "quantity": quantity}
+        if seats and shopper.person.needs_accessible:
+            asked["declared"] = True
         operation = self._begin(self._chooses, call, value=asked)
 
         def reserve() -> tuple[Basket, bool]:
@@ -246,7 +249,7 @@ class KitSession:
         if "seats" in asked:
             seats = basket.seats or tuple(asked["seats"])  # type: ignore[arg-type]
             hold = Hold(hold_id=hold_id, seats=seats, ttl_s=ttl_s, shown_cents=self._shown_cents(basket, seats, 0))
-            value: dict[str, object] = {"seats": seats, "asked": asked["seats"]}
+            value: dict[str, object] = {**asked, "seats": seats, "asked": asked["seats"]}
         else:
             pool, quantity = basket.pool or str(asked["pool"]), int(str(asked["quantity"]))
             granted = quantity if basket.quantity is None else basket.quantity

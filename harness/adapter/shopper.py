@@ -26,9 +26,10 @@ from harness.adapter.values import (
     venue_of,
 )
 from harness.platform import Person, Pool, SeatMap, Venue
+from harness.record.schema import WITHHELD
 from harness.registry.capabilities import Capability
 
-_WORDS: Final = frozenset({"conflict", "limit", "declined", "expired", "missing"})
+_WORDS: Final = frozenset({"conflict", "limit", "declined", "expired", "missing", WITHHELD})
 STATUS_REFUSALS: Final[Mapping[int | str, str]] = {
     402: "declined", 404: "missing", 409: "conflict", 410: "expired", 422: "limit",
 }  # fmt: skip
@@ -146,7 +147,11 @@ class Shopper:
         return seat_map_of(self.shown_seats())
 
     def reserve_seats(self, seats: tuple[str, ...]) -> Basket:
-        """Keep these seats. Refused "conflict": one of them is taken; "limit"."""
+        """Keep these seats. Refused "conflict": one of them is taken; "limit".
+
+        With ACCESSIBLE also "accessible": one of them is kept for fans who declare the need, as this one does where
+        `self.person.needs_accessible`, or is a companion seat by itself.
+        """
         raise NotImplementedError
 
     # STOCK

@@ -64,13 +64,17 @@ class Placed(_Value, frozen=True):
 
 
 class ShownSeat(_Value, frozen=True):
-    """One seat as a fan's seat map shows it. `state`: free | held | sold. `cents`: its price; null: not shown."""
+    """One seat as a fan's seat map shows it. `state`: free | held | sold. `cents`: its price; null: not shown.
+
+    `wheelchair_place`: of an accessible seat, the name of the wheelchair place that it goes with, its own if it is one.
+    """
 
     section: str
     row: str
     seat: str
     state: str
     cents: Cents | None = None
+    wheelchair_place: str = ""
 
 
 class PoolAtRest(_Value, frozen=True):
@@ -159,7 +163,21 @@ def venue_of(shown: Iterable[ShownSeat]) -> Venue:
     sections = _by_section(shown)
     rows = {name: tuple(tuple(one.seat for one in row) for row in rows) for name, rows in sections.items()}
     prices = {one.seat: one.cents for rows in sections.values() for row in rows for one in row if one.cents is not None}
-    return Venue(sections=tuple(Section(name=name, rows=seats) for name, seats in rows.items()), prices_cents=prices)
+    return Venue(
+        sections=tuple(
+            Section(name=name, rows=seats, accessible=_accessible(sections[name])) for name, seats in rows.items()
+        ),
+        prices_cents=prices,
+    )
+
+
+def _accessible(rows: list[list[ShownSeat]]) -> tuple[tuple[str, ...], ...]:
+    """Each wheelchair place with the other seats that go with it."""
+    groups: dict[str, list[str]] = {}
+    for one in (one for row in rows for one in row if one.wheelchair_place):
+        others = groups.setdefault(one.wheelchair_place, [])
+        others += [one.seat] if one.seat != one.wheelchair_place else []
+    return tuple((place, *others) for place, others in groups.items())
 
 
 def seat_map_of(shown: Iterable[ShownSeat]) -> SeatMap:

@@ -18,7 +18,19 @@ from harness.adapter.platform import ShopPlatform
 from harness.adapter.report import Problem, TriedRequest, TriedVerb
 from harness.adapter.session import KitSession
 from harness.adapter.verbs import Ended, defined_at
-from harness.platform import Answer, Call, Hold, Order, Person, Pool, QueueNewsKind, QueueStream, SeatMap, Venue
+from harness.platform import (
+    Answer,
+    Call,
+    Hold,
+    Order,
+    Person,
+    Pool,
+    QueueNewsKind,
+    QueueStream,
+    SeatMap,
+    Venue,
+    wheelchair_places,
+)
 from harness.record.schema import NOT_DRAWN, Outcome
 from harness.registry.capabilities import Capability
 from harness.swarm.recording.rows import RequestRow
@@ -272,14 +284,15 @@ def most_free(pools: tuple[Pool, ...]) -> Pool:
 
 
 def free_seats(venue: Venue, seat_map: SeatMap) -> tuple[str, ...]:
-    """The names of the seats that a map shows free."""
+    """The names of the seats that a map shows free, without those that are kept for a need."""
+    kept = wheelchair_places(venue)
     return tuple(
         seat
         for section in venue.sections
         for seat, state in zip(
             (seat for row in section.rows for seat in row), seat_map.states.get(section.name, ""), strict=False
         )
-        if state == "0"
+        if state == "0" and seat not in kept
     )
 
 

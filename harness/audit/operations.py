@@ -73,9 +73,11 @@ class SeatsValue(Value, frozen=True, gc=False):
 
     `asked`: the seats that a granted hold was asked for; null where the adapter does not say.
     Without seats: `quantity` tickets of a `pool` were asked for, of which `granted` were given; null: it was not said.
+    `declared`: the fan who asks declared the need of an accessible seat.
     """
 
     seats: tuple[str, ...] = ()
+    declared: bool = False
     ttl_s: float | None = None
     asked: tuple[str, ...] | None = None
     pool: str = ""
@@ -106,6 +108,11 @@ class StockValue(Value, frozen=True, gc=False):
         left = list(self.pools.values())
         return None if not left or None in left else sum(max(free or 0, 0) for free in left)
 
+    @property
+    def left(self) -> int | None:
+        """The same: any fan may have it."""
+        return self.free
+
 
 class ProbeValue(Value, frozen=True, gc=False):
     """Of a try to get what is not due: the seats, and the answer's status where it got in and was refused them.
@@ -121,17 +128,27 @@ class ProbeValue(Value, frozen=True, gc=False):
 class LookValue(Value, frozen=True, gc=False):
     """What a seat map showed: `free` seats, null where it did not say; `stale`: the map says that it is old.
 
+    `theirs`: free seats that the fan may have, null where no seat is kept for some.
+
     `map`: names its states; null where they were not noted.
 
     `states`: those of the map of that digest, packed, at the first look of each worker that saw it. `layout`: the names
-    of the seats in the same order, packed, at the first look of each worker.
+    of the seats in the same order, packed, and `accessible` seats with their wheelchair places, at the first look of
+    each worker.
     """
 
     free: int | None = None
+    theirs: int | None = None
     stale: bool = False
     map: str | None = None
     states: str | None = None
     layout: str | None = None
+    accessible: dict[str, str] = {}
+
+    @property
+    def left(self) -> int | None:
+        """How many free seats it showed that the fan may have; null where it did not say."""
+        return self.free if self.theirs is None else self.theirs
 
 
 class CountValue(Value, frozen=True, gc=False):

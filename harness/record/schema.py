@@ -40,6 +40,8 @@ NOT_DRAWN: Final = "not_drawn"
 INVENTED_CODE: Final = "invented code"
 """What a join shows, in place of a ticket, whose access code was given to nobody."""
 TURNED_AWAY: Final = "turned_away"
+WITHHELD: Final = "accessible"
+"""Why a fan is refused who asks for accessible seats without the need, or for a companion seat without its place."""
 """The error of a fan who gets no place: the access code, or the identity, has let another fan in."""
 OTHERS_HOLD: Final = ("release of another's hold", "purchase of another's hold")
 """How a probe tries what only the fan of a hold may do."""
@@ -70,8 +72,9 @@ class Function(StrEnum):
     HOLD = "hold"
     """key: the hold id, or "" when not ok. value: {seats: [str], [ttl_s: float, asked: [str]]}, or without seats
     {pool: str, quantity: int (asked for), [granted: int, ttl_s: float]}.
-    seats: that were granted, else those that were asked for. asked: those, beside what was granted.
-    `fail` + error "conflict": somebody holds one; "limit": the identity would have more than it may."""
+    seats: that were granted, else those that were asked for. asked: those, beside what was granted. declared: true of
+    a fan who declared the need of an accessible seat.
+    `fail` + error "conflict": somebody holds one; "limit": the identity would have more than it may; WITHHELD."""
     CHOOSE = "choose"
     """Where choosing keeps nothing. key and value: as of a hold. `fail`: as of a hold; an ok promises nothing."""
     RELEASE = "release"
@@ -93,9 +96,11 @@ class Function(StrEnum):
     """After settling: hold then release one seat. key: seat. value: {}.
     `fail`: it could not be held. Most are unsold; a few are sold, and must not be granted."""
     LOOK = "look"
-    """At the seat map. key: "". value: {[free: int, stale: bool, map: str, states: str, layout: str]}. free: seats that
-    it shows free. map: names what it showed; states: that, at a worker's first look at it; layout: the names of the
-    seats in the order of the states, at a worker's first look. Both packed, see `harness.record.seat_states`."""
+    """At the seat map. key: "". value: {[free: int, theirs: int, stale: bool, map: str, states: str, layout: str,
+    accessible: {seat: wheelchair place}]}. free: seats that it shows free; theirs: those that this fan may have, where
+    some are kept for a need. map: names what it showed; states: that, at a worker's first look at it; layout: the names
+    of the seats in the order of the states, and accessible: those that are, with the wheelchair place that each goes
+    with, at a worker's first look. States and layout are packed, see `harness.record.seat_states`."""
     COUNT = "count"
     """At the free seats of each section. key: "". value: {[counts: str, free: {section: int}, stale: bool]}. counts:
     names what was shown; free: that, at a worker's first look at it. A seat of section S is called S-…."""

@@ -12,6 +12,7 @@ class Capability(StrEnum):
 
     QUEUE = "queue"
     SEATS = "seats"
+    ACCESSIBLE = "accessible"
     STOCK = "stock"
     NO_HOLD = "no_hold"
     HOLD_RELEASE = "hold_release"
@@ -27,6 +28,7 @@ class Capability(StrEnum):
 WORDS: Final[dict[Capability, str]] = {
     Capability.QUEUE: "fans wait in a queue before they may buy",
     Capability.SEATS: "fans choose named seats from a map",
+    Capability.ACCESSIBLE: "some seats are kept for fans who declare that they need an accessible one",
     Capability.STOCK: "fans choose how many tickets they want of a pool",
     Capability.NO_HOLD: "choosing keeps nothing: whether something is left shows when it is bought",
     Capability.HOLD_RELEASE: "a fan can give a hold or a basket back",

@@ -168,6 +168,16 @@ _ALL: Final = (
         counts_orders=True,
     ),
     Invariant(
+        name="accessible_kept",
+        title="Accessible seats are kept for those who need them",
+        check="No accessible seat is granted or sold to a fan who declared no need, no companion seat without its "
+        "wheelchair place, and who declared the need is not refused for lack of it.",
+        chance="requests for accessible seats without the need, or for companion seats alone, that had a clear answer",
+        exercised_by=("hold", "choose", "pay"),
+        needs=("seats", "accessible"),
+        only_of="accessible",
+    ),
+    Invariant(
         name="refused_for_cause",
         title="Nobody is refused without a cause",
         check="A refusal of seats, a payment or entry has a cause that was there: seats that somebody had, nothing "

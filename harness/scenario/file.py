@@ -51,6 +51,9 @@ class OnSale(_Section, frozen=True):
 
     event: Name = "playoff-g1"  # the name of the event on sale
     venue: str = "arena"  # arena, or a venue file
+    accessible_pairs: Count = (
+        0  # in each section: wheelchair places with a companion seat, kept to the end for fans who declare the need
+    )
     hold_ttl_s: Positive = 8.0  # how long a hold keeps its seats
     hold_late_max_s: Positive = (
         1.0  # a hold may outlive its time by so much; the reference system looks 4 times a second
@@ -109,6 +112,10 @@ class Journey(_Section, frozen=True):
     apart_ratio: Ratio = (
         0.0  # before that: take seats of one section that are apart; the others want adjacent seats only
     )
+    accessible_ratio: Ratio = (
+        0.0  # declare the need of an accessible seat, and take a wheelchair place with companion seats for their party
+    )
+    accessible_misuse_ratio: Ratio = 0.0  # of the others, and of bots: try accessible seats first, without the need
     returns_ratio: Ratio = 0.3  # when nothing is left, stay and look for what comes back; the others leave
     look_again_s: Positive = 1.0  # how often those look, the median of a log-normal pause
     standing_ratio: Ratio = 0.5  # where a sale has seats and pools: want tickets of a pool
@@ -405,6 +412,7 @@ class ScenarioFile:
         self._check_arrivals(scenario)
         self._check_source_addresses(scenario.load)
         self._check_opening(scenario)
+        self._check_accessible(scenario)
         for at, fault in enumerate(scenario.faults):
             end_s = fault.start_s + (fault.length_s or 0.0)
             if end_s > scenario.duration_s:
@@ -517,6 +525,14 @@ class ScenarioFile:
                 f"T0 would be {sale.pre_queue_s:g} s before the opening, when nothing is up yet",
                 "on_sale", "opens_after_s", hint="raise it: starting and arming take 10 to 30 s",
             )  # fmt: skip
+
+    def _check_accessible(self, scenario: Scenario) -> None:
+        if scenario.platform is not None or scenario.on_sale.accessible_pairs:
+            return
+        for name in ("accessible_ratio", "accessible_misuse_ratio"):
+            if getattr(scenario.load.journey, name):
+                hint = "set on_sale.accessible_pairs"
+                raise self.error("the venue has no accessible seats", "load", "journey", name, hint=hint)
 
     def _check_party_sizes(self, scenario: Scenario) -> None:
         sizes = scenario.load.journey.party_sizes

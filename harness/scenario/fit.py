@@ -50,6 +50,10 @@ def problems(scenario: Scenario, capabilities: Collection[str]) -> Iterator[Prob
     if scenario.platform is not None and scenario.load.spectators and "feed" not in capabilities:
         message = "spectators follow a feed, and the platform has none"
         yield Problem(("load", "spectators"), message, "take it out")
+    for name in ("accessible_ratio", "accessible_misuse_ratio"):
+        if scenario.platform is not None and getattr(scenario.load.journey, name) and "accessible" not in capabilities:
+            hint = "take it out, or declare Capability.ACCESSIBLE in the adapter"
+            yield Problem(("load", "journey", name), "the platform shows no accessible seats", hint)
     yield from _rules(scenario, capabilities)
 
 

@@ -30,10 +30,21 @@ PROVIDERS: Final = (  # how the payment provider misbehaves in the clean runs, i
     "charge=error,charge_ratio=0.2",
 )
 LOSS_OF_REDIS: Final = "faults=[{experiment: redis-kill, start_s: 2, length_s: 1.5}]"
+_ACCESSIBLE: Final = (
+    "--no-chaos",
+    "--set",
+    "on_sale.accessible_pairs=1",
+    "--set",
+    "load.journey.accessible_ratio=0.1",
+    "--set",
+    "load.journey.accessible_misuse_ratio=0.3",
+)
 OCCASIONS: Final[
     Mapping[str, tuple[str, ...]]
 ] = {  # what a bug needs instead of a quiet run, to show whatever the seed
     "limit_per_session": ("--no-chaos", "--users", "50", "--bots", "45"),  # resellers who come to hold more than once
+    "accessible_for_all": _ACCESSIBLE,
+    "companion_alone": _ACCESSIBLE,
     "codes_believed": ("--no-chaos", "--set", "load.tactics={guess_code: 1}"),
     "second_place": (
         "--no-chaos",

@@ -41,12 +41,15 @@ def _never_again_s(looks: Iterable[Operation[LookValue] | Operation[StockValue]]
     return t_s
 
 
-def seen_empty(seen: Observations) -> dict[str, list[float]]:
-    """Actor → when a map or the stock showed them that nothing was left, in s after T0."""
+def seen_empty(seen: Observations, *, for_them: bool = False) -> dict[str, list[float]]:
+    """Actor → when a map or the stock showed them that nothing was left, in s after T0.
+
+    `for_them`: nothing that this fan may have, where some seats are kept for a need.
+    """
     shown: dict[str, list[float]] = {}
     for looks in (seen.history.looks.ok, seen.history.stocks.ok):
         for look in looks:
-            if look.value.free == 0:
+            if (look.value.left if for_them else look.value.free) == 0:
                 shown.setdefault(look.actor, []).append(look.t_end_s)
     return shown
 

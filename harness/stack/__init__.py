@@ -32,6 +32,7 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     opens_at_s: float = 0.0  # unix s: when the sale opens; 0: it is open from the start
     people_from: dict[str, int] = {}
     answer_timeout_s: float = 10.0  # of the devices of those who come to the reference system
+    keeps_accessible: bool = False  # some of its seats are kept for fans who declare the need
     code: str = ""  # an access code for the probe of the entrance, where the sale asks for codes
     own: OwnPlatform | None = None  # a platform of the user's own, as it stands after its preparation
 

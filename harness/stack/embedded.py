@@ -157,6 +157,7 @@ class EmbeddedStack(RaisedStack):
             proxied=upstreams,
             metrics={name: f"http://{self._host(name)}:{port}/metrics" for name, port in ports.targets().items()},
             opens_at_s=self._opens_at_s,
+            keeps_accessible=self._on_sale.accessible_pairs > 0,
             code=read_codes(self._on_sale.codes)[-1] if self._on_sale.codes else "",
         )
 

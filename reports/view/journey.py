@@ -48,6 +48,7 @@ class _Stage:
 
 class _Look(msgspec.Struct, frozen=True):
     free: int | None = None
+    theirs: int | None = None
     pools: dict[str, int | None] = {}
 
 
@@ -144,7 +145,8 @@ def _asked(operations: pd.DataFrame, title: str, function: Function) -> _Stage:
 def _free(value: str) -> int | None:
     look = msgspec.json.decode(value, type=_Look)
     known = [free for free in look.pools.values() if free is not None]
-    return sum(known) if look.pools and len(known) == len(look.pools) else look.free
+    of_map = look.free if look.theirs is None else look.theirs
+    return sum(known) if look.pools and len(known) == len(look.pools) else of_map
 
 
 def _paid(operations: pd.DataFrame) -> _Stage:

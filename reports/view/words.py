@@ -25,6 +25,7 @@ _STEPS: Final = {
 _REASONS: Final = {
     "conflict": "somebody else was faster",
     "declined": "card declined",
+    "accessible": "asked for accessible seats without the need",
     "expired": "hold had expired",
     "timeout": "timed out",
     "reset": "connection cut",

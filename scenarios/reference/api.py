@@ -110,11 +110,12 @@ class EnterAnswer(_Document, frozen=True):
 
 
 class Row(_Document, frozen=True):
-    """One row; its seats are numbered from 1."""
+    """One row; its seats are numbered from 1. `accessible`: wheelchair places, each with its companion seat."""
 
     id: Name
     seats: Annotated[int, Meta(ge=0, le=SEATS_MAX)]
     price: Name
+    accessible: Annotated[tuple[tuple[Number, Number], ...], Meta(max_length=SEATS_MAX)] = ()
 
 
 class SectionDocument(_Document, frozen=True):
@@ -170,6 +171,12 @@ class LimitAnswer(_Document, frozen=True):
     """A refusal because of the purchase limit."""
 
     limit: Number
+
+
+class WithheldAnswer(_Document, frozen=True):
+    """A refusal of accessible seats."""
+
+    seats_withheld: Seats
 
 
 class PassAnswer(_Document, frozen=True):
@@ -238,7 +245,7 @@ def venue_of(answer: VenueAnswer) -> Venue:
         answer.sections,
         key=lambda section: (-max((answer.prices_cents[row.price] for row in section.rows), default=0), section.id),
     )
-    sections = tuple(Section(name=one.id, rows=_rows(one)) for one in dearest)
+    sections = tuple(Section(name=one.id, rows=_rows(one), accessible=_accessible(one)) for one in dearest)
     prices = {
         seat: answer.prices_cents[row.price]
         for layout, section in zip(dearest, sections, strict=True)
@@ -250,3 +257,9 @@ def venue_of(answer: VenueAnswer) -> Venue:
 
 def _rows(section: SectionDocument) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(f"{section.id}-{row.id}-{number}" for number in range(1, row.seats + 1)) for row in section.rows)
+
+
+def _accessible(section: SectionDocument) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        tuple(f"{section.id}-{row.id}-{number}" for number in pair) for row in section.rows for pair in row.accessible
+    )

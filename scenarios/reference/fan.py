@@ -25,7 +25,7 @@ from harness.platform import (
     SeatMap,
     Venue,
 )
-from harness.record.schema import INVENTED_CODE, OTHERS_HOLD, TURNED_AWAY, Function, Outcome
+from harness.record.schema import INVENTED_CODE, OTHERS_HOLD, TURNED_AWAY, WITHHELD, Function, Outcome
 from harness.scenario.codes import INVENTED
 from harness.swarm.client import sse
 from harness.swarm.client.documents import decode
@@ -144,7 +144,8 @@ class ReferenceFanSession:
     def _take_place(self, operation: OpenOperation, headers: bytes) -> Answer[Place]:
         """The join itself, with what was solved or is shown in `headers`."""
         person = self._person
-        body = _encode({"fan": person.actor, "identity": person.identity})
+        declared = {"accessible": True} if person.needs_accessible else {}
+        body = _encode({"fan": person.actor, "identity": person.identity, **declared})
         headers += self._device + self._code + api.JSON_BODY
         response = self._client.call(api.JOIN, f"{self._base}/queue", operation.call, headers, body)
         answer = _read(response, api.JoinAnswer, 200, 201, 202)
@@ -219,11 +220,13 @@ class ReferenceFanSession:
         if answer is None:
             return _ended(operation, response)
         shown = SeatMap(states=answer.states, stale=answer.stale)
-        return _ended(operation, response, value=self._shared.note(shown), result=shown)
+        value = self._shared.note(shown, needs_accessible=self._person.needs_accessible)
+        return _ended(operation, response, value=value, result=shown)
 
     def hold(self, call: Call, seats: tuple[str, ...]) -> Answer[Hold]:
         """Keep seats."""
-        operation = self._begin(Function.HOLD, call, value={"seats": seats})
+        declared = {"declared": True} if self._person.needs_accessible else {}
+        operation = self._begin(Function.HOLD, call, value={"seats": seats, **declared})
         headers = self._pass + api.JSON_BODY
         body = _encode({"seats": seats})
         response = self._client.call(api.HOLD, f"{self._base}/holds", operation.call, headers, body)
@@ -231,7 +234,7 @@ class ReferenceFanSession:
         if answer is None:
             final = response.status in (401, 409, 422)
             return _ended(operation, response, errors={409: "conflict", 422: _refusal(response)}, final=final)
-        value = {"seats": answer.seats, "ttl_s": answer.ttl_s, "asked": seats}
+        value = {"seats": answer.seats, "ttl_s": answer.ttl_s, "asked": seats, **declared}
         shown_cents = self._shown_cents(answer.seats)
         hold = Hold(hold_id=answer.hold_id, seats=answer.seats, ttl_s=answer.ttl_s, shown_cents=shown_cents)
         return _ended(operation, response, key=answer.hold_id, value=value, result=hold)
@@ -384,6 +387,8 @@ def end_order(operation: OpenOperation, response: Response) -> Answer[Order]:
 
 def _refusal(response: Response) -> str:
     """What a 422 means in the history."""
+    if api.says(response, api.WithheldAnswer):
+        return WITHHELD
     return "limit" if api.says(response, api.LimitAnswer) else "status"
 
 

@@ -45,6 +45,8 @@ class ReferencePlatform:
     def capabilities(self) -> frozenset[Capability]:
         """What it can show; exports and sweep need an operator's access."""
         shown = {Capability.QUEUE, Capability.SEATS, Capability.HOLD_RELEASE, Capability.LOOKUP, Capability.SAME_KEY}
+        if self._addresses.keeps_accessible:
+            shown.add(Capability.ACCESSIBLE)
         if self._addresses.feeds:
             shown.add(Capability.FEED)
         if self._addresses.admin:

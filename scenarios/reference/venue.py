@@ -28,6 +28,6 @@ class SharedVenue:
         """The value of a COUNT operation."""
         return self._counts.note(free, stale=stale)
 
-    def note(self, shown: SeatMap) -> dict[str, object]:
+    def note(self, shown: SeatMap, *, needs_accessible: bool) -> dict[str, object]:
         """The value of a LOOK operation."""
-        return self._shown.note(self._venue, shown)
+        return self._shown.note(self._venue, shown, needs_accessible=needs_accessible)

@@ -13,7 +13,7 @@ from target.bugs import parts
 from target.http.tickets import Signer
 from target.orders import Orders, Saga
 from target.queue import WaitingRoom
-from target.seats import Inventory, LuaSeats, SeatLog
+from target.seats import Inventory, LuaSeats, SeatLog, SeatRoutes
 from target.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -108,8 +108,11 @@ def _saga(faulty_saga: type[Saga]) -> Plant:
     return plant
 
 
-def _grant_a_part(context: Context) -> None:
-    context.seat_routes = parts.PartialRoutes
+def _routes(faulty_routes: type[SeatRoutes]) -> Plant:
+    def plant(context: Context) -> None:
+        context.seat_routes = faulty_routes
+
+    return plant
 
 
 def _raise_prices(context: Context) -> None:
@@ -151,7 +154,7 @@ _ALL: Final = (
         "partial_hold",
         "granted_as_asked",
         "whoever asks for several seats is granted the first of them",
-        _grant_a_part,
+        _routes(parts.PartialRoutes),
     ),
     Bug(
         "early_expiry",
@@ -278,6 +281,18 @@ _ALL: Final = (
         "refused_for_cause",
         f"whoever asks for one of every {parts.COY_ONE_IN}th seats is told that somebody has it",
         _seats(parts.CoySeats),
+    ),
+    Bug(
+        "accessible_for_all",
+        "accessible_kept",
+        "accessible seats are granted to whoever asks for them",
+        _routes(parts.WelcomingRoutes),
+    ),
+    Bug(
+        "companion_alone",
+        "accessible_kept",
+        "wheelchair places are kept, and their companion seats are granted by themselves to whoever asks",
+        _routes(parts.SplittingRoutes),
     ),
     Bug(
         "ticket_used_up",

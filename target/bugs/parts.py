@@ -186,6 +186,20 @@ class PartialRoutes(SeatRoutes):
         return super()._known(asked)[:1]
 
 
+class WelcomingRoutes(SeatRoutes):
+    """Grants accessible seats to whoever asks."""
+
+    def _withheld(self, _owner: Pass, _seats: tuple[str, ...]) -> tuple[str, ...]:
+        return ()
+
+
+class SplittingRoutes(SeatRoutes):
+    """Keeps wheelchair places, and grants companion seats by themselves."""
+
+    def _withheld(self, owner: Pass, seats: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(seat for seat in super()._withheld(owner, seats) if self._venue.wheelchair_places[seat] == seat)
+
+
 class SessionSeats(LuaSeats):
     """Counts purchases per session, so that a fan who joins again starts at zero."""
 

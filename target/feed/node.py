@@ -77,7 +77,7 @@ async def _serve(settings: Settings) -> None:
 
 
 def _channel(redis: RedisStore, settings: Settings) -> FeedChannel:
-    seats = venue.load(settings.venue, settings.event).seats
+    seats = venue.load(settings.venue, settings.event, accessible_pairs=settings.accessible_pairs).seats
     return FeedChannel(redis, Keys(settings.event), catalogue.find(settings.bug).seat_log(seats))
 
 

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -28,11 +29,19 @@ class TokenError(Exception):
     """The token is not ours, is of another kind or event, or has expired; the text says which."""
 
 
+class Access(StrEnum):
+    """Which accessible seats the bearer can have: those for a need that was declared; an operator's pass all, alone."""
+
+    NONE = ""
+    DECLARED = "declared"
+    OPERATOR = "operator"
+
+
 class Ticket(msgspec.Struct, frozen=True, array_like=True, tag="ticket"):
     """A place in the queue. `joined_us`: the join time that orders the queue, unix µs.
 
     `device`: digest of the only device that may use it; "": any device may. `code`: digest of the access code that it
-    was given for; "": none was needed.
+    was given for; "": none was needed. `access`: whether the fan declared the need of an accessible seat.
     """
 
     event: str
@@ -42,10 +51,11 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True, tag="ticket"):
     expires_s: float
     device: str = ""
     code: str = ""
+    access: Access = Access.NONE
 
 
 class Pass(msgspec.Struct, frozen=True, array_like=True, tag="pass"):
-    """The right to hold and buy seats. `limit`: seats per identity, 0 for none. `device`: as its ticket's."""
+    """The right to hold and buy seats. `limit`: seats per identity, 0 for none. `device`, `access`: as its ticket's."""
 
     event: str
     fan: str
@@ -54,6 +64,7 @@ class Pass(msgspec.Struct, frozen=True, array_like=True, tag="pass"):
     limit: int
     expires_s: float
     device: str = ""
+    access: Access = Access.NONE
 
 
 class HoldToken(msgspec.Struct, frozen=True, array_like=True, tag="hold"):
@@ -101,25 +112,41 @@ class Signer:
         self._decoders: dict[type, Any] = {kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS}
 
     def ticket(
-        self, fan: str, identity: str, joined_us: int, *, device: str = "", code: str = "", opens_at_s: float = 0.0
+        self,
+        fan: str,
+        identity: str,
+        joined_us: int,
+        *,
+        device: str = "",
+        code: str = "",
+        access: Access = Access.NONE,
+        opens_at_s: float = 0.0,
     ) -> str:
         """A queue ticket. The same place on the same device gives the same ticket. `device`, `code`: digests.
 
         It is valid from the join, or from the opening (unix s) when that is later.
         """
         expires_s = max(joined_us / 1e6, opens_at_s) + TICKET_VALID_S
-        return self.sign(Ticket(self._event, fan, identity, joined_us, expires_s, device, code))
+        return self.sign(Ticket(self._event, fan, identity, joined_us, expires_s, device, code, access))
 
     def challenge(self, bits: int, expires_s: float) -> str:
         """A challenge with a proof of work. The same challenge gives the same token until it expires."""
         return self.sign(ChallengeToken(self._event, bits, expires_s))
 
     def admit(
-        self, fan: str, identity: str, *, admission_no: int, limit: int, entered_s: float, device: str = ""
+        self,
+        fan: str,
+        identity: str,
+        *,
+        admission_no: int,
+        limit: int,
+        entered_s: float,
+        device: str = "",
+        access: Access = Access.NONE,
     ) -> tuple[str, float]:
         """A pass, and when it expires (unix s). The same admission gives the same pass."""
         expires_s = entered_s + PASS_VALID_S
-        return self.sign(Pass(self._event, fan, identity, admission_no, limit, expires_s, device)), expires_s
+        return self.sign(Pass(self._event, fan, identity, admission_no, limit, expires_s, device, access)), expires_s
 
     def hold_id(self, fan: str, identity: str, seats: tuple[str, ...], expires_s: float) -> str:
         """A new hold's id."""

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from target.http.messages import Name, ProblemError, json_response, read_json
 from target.http.operations import Parameter, Success, operation
-from target.http.tickets import PASS_VALID_S, Signer
+from target.http.tickets import PASS_VALID_S, Access, Signer
 from target.orders import Orders, Parking
 from target.seats import Inventory
 
@@ -113,7 +113,12 @@ class AdminRoutes:
         sale = self._of(asked.event)
         signer = sale.signer.of_event(f"not {sale.event}") if asked.elsewhere else sale.signer
         given, _ = signer.admit(
-            asked.fan, asked.fan, admission_no=OPERATOR_ADMISSION_NO, limit=asked.limit, entered_s=entered_s
+            asked.fan,
+            asked.fan,
+            admission_no=OPERATOR_ADMISSION_NO,
+            limit=asked.limit,
+            entered_s=entered_s,
+            access=Access.OPERATOR,
         )
         return json_response(PassAnswer(given), 201)
 

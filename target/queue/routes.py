@@ -22,7 +22,7 @@ from target.http.messages import (
     require_ticket,
 )
 from target.http.operations import Parameter, Success, operation
-from target.http.tickets import Signer, Ticket
+from target.http.tickets import Access, Signer, Ticket
 from target.queue.access_codes import CodeRefusedError
 from target.queue.draw_routes import DrawRoutes
 from target.queue.entrance import ChallengeOffer, DeviceRefusedError, Entrance, ProofRefusedError
@@ -50,10 +50,14 @@ REFUSALS: Final = {
 
 
 class JoinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The fan who joins. Limits apply to the identity, in upper or lower case alike; several fans may share one."""
+    """The fan who joins. Limits apply to the identity, in upper or lower case alike; several fans may share one.
+
+    `accessible`: the fan declares that they, or somebody whom they come with, need an accessible seat.
+    """
 
     fan: Name
     identity: Name
+    accessible: bool = False
 
 
 class JoinAnswer(msgspec.Struct, frozen=True):
@@ -141,13 +145,14 @@ class QueueRoutes:
         if "authorization" in headers:
             ticket = require_ticket(headers, self._signer)
             fan, identity, joined_us, device = ticket.fan, ticket.identity, ticket.joined_us, ticket.device
-            code = ticket.code
+            code, access = ticket.code, ticket.access
             join = functools.partial(self._room.rejoin, ticket)
         else:
             device = read_device(headers)
             body = await read_json(request, JoinRequest)
             fan, identity, joined_us = body.fan, _spelled_once(body.identity), 0
             code = self._code_of(headers.get("access-code", ""))
+            access = Access.DECLARED if body.accessible else Access.NONE
             join = functools.partial(self._join_anew, fan, identity, headers.get("challenge", ""), device, code)
         try:
             place = await join()
@@ -157,10 +162,11 @@ class QueueRoutes:
             raise _taken(error) from error
         except UnavailableError:
             FALLBACKS.labels("ticket_while_redis_down").inc()
-            return self._paused(fan, identity, joined_us or self._room.stamp(), device, code)
+            joined_us = joined_us or self._room.stamp()
+            return self._paused(Ticket("", fan, identity, joined_us, 0.0, device, code, access))
         opens_at_s = self._room.rules.opens_at_s
         answer = JoinAnswer(
-            self._signer.ticket(fan, place.identity, place.joined_us, device=device, code=code, opens_at_s=opens_at_s),
+            self._ticket(Ticket("", fan, place.identity, place.joined_us, 0.0, device, code, access)),
             place.position,
             place.epoch,
             place.joined_us / 1e6,
@@ -201,6 +207,7 @@ class QueueRoutes:
             limit=self._settings.purchase_limit,
             entered_s=entry.entered_s,
             device=ticket.device,
+            access=ticket.access,
         )
         return json_response(EnterAnswer(token, entry.admission_no, expires_at, entry.epoch))
 
@@ -233,10 +240,21 @@ class QueueRoutes:
             raise ProblemError(429, "too many from this device", str(error), retry_after_s=retry_after_s) from error
         return await self._room.join(fan, identity, device=device, code=code)
 
-    def _paused(self, fan: str, identity: str, joined_us: int, device: str, code: str) -> Response:
-        opens_at_s = self._room.rules.opens_at_s
-        ticket = self._signer.ticket(fan, identity, joined_us, device=device, code=code, opens_at_s=opens_at_s)
-        return json_response(JoinAnswer(ticket, None, "", joined_us / 1e6, JoinState.PAUSED), 202)
+    def _paused(self, place: Ticket) -> Response:
+        answer = JoinAnswer(self._ticket(place), None, "", place.joined_us / 1e6, JoinState.PAUSED)
+        return json_response(answer, 202)
+
+    def _ticket(self, place: Ticket) -> str:
+        """The token for a place, of this event and valid for the usual time."""
+        return self._signer.ticket(
+            place.fan,
+            place.identity,
+            place.joined_us,
+            device=place.device,
+            code=place.code,
+            access=place.access,
+            opens_at_s=self._room.rules.opens_at_s,
+        )
 
 
 def _spelled_once(identity: str) -> str:

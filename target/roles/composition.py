@@ -35,7 +35,7 @@ def connect(settings: Settings) -> Connections:
 def compose(settings: Settings, connections: Connections) -> Context:
     """The parts around the one event of `settings`. Raises `SettingsError` for a bad venue or bug."""
     keys = Keys(settings.event)
-    venue = load(settings.venue, settings.event)
+    venue = load(settings.venue, settings.event, accessible_pairs=settings.accessible_pairs)
     redis = connections.redis
     database = connections.shards.of(settings.event)
     orders = Orders(database, settings.event)

@@ -15,6 +15,7 @@ from target.http.messages import DEVICE_PARAMETER, ProblemError, json_response, 
 from target.http.operations import Parameter, Success, operation
 from target.http.tickets import HoldToken, Pass, Signer, TokenError
 from target.runtime.breakers import UnavailableError
+from target.seats.accessible import withheld
 from target.seats.inventory import HoldGoneError, HoldState, Inventory, PurchaseLimitError, SeatsTakenError
 from target.seats.seat_map import Counts, SeatMap, Seats
 from target.seats.venue import Venue
@@ -116,7 +117,8 @@ class SeatRoutes:
         {
             201: HoldAnswer,
             409: "seats are taken: `seats_taken` names them",
-            422: "not the right shape, no such seat, a seat twice, or over the purchase limit",
+            422: "not the right shape, no such seat, a seat twice, over the purchase limit, or accessible seats "
+            "(`seats_withheld` names them) without a declared need, or a companion seat without its wheelchair place",
         },
         body=HoldRequest,
         scheme="Pass",
@@ -127,6 +129,9 @@ class SeatRoutes:
         """Holds all the seats or none; a fan who repeats the request gets the same answer again."""
         owner = require_pass(request, self._signer)
         seats = self._known(await read_json(request, HoldRequest))
+        if seats_withheld := self._withheld(owner, seats):
+            HOLDS.labels("refused").inc()
+            raise ProblemError(422, "kept for those who need it", extra={"seats_withheld": seats_withheld})
         try:
             return json_response(await self._hold(owner, seats), 201)
         except (SeatsTakenError, PurchaseLimitError) as error:
@@ -195,6 +200,10 @@ class SeatRoutes:
         HOLDS.labels("refused").inc()
         detail = f"{error.bought} of {owner.limit} seats are used"
         return ProblemError(422, "over the purchase limit", detail, extra={"limit": owner.limit})
+
+    def _withheld(self, owner: Pass, seats: tuple[str, ...]) -> tuple[str, ...]:
+        """The accessible seats among these that the fan cannot have."""
+        return withheld(self._venue.wheelchair_places, seats, owner.access)
 
     def _known(self, asked: HoldRequest) -> tuple[str, ...]:
         unknown = [seat for seat in asked.seats if self._venue.index(seat) is None]

@@ -55,12 +55,16 @@ class VenueFile(_Part, frozen=True):
     blocks: tuple[Block, ...]
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One row; its seats are numbered from 1."""
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row; its seats are numbered from 1.
+
+    `accessible`: (wheelchair place, companion seat) for each place of the row, by their numbers.
+    """
 
     id: str
     seats: int
     price: str
+    accessible: tuple[tuple[int, int], ...] = ()
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -85,13 +89,15 @@ class Layout(msgspec.Struct, frozen=True):
 class Venue:
     """The seats of one event: ids, indexes and prices.
 
-    `slices`: section → (first, one past last) index. `seats`: index → seat id.
+    `slices`: section → (first, one past last) index. `seats`: index → seat id. `wheelchair_places`: accessible seat →
+    the wheelchair place that it belongs to, which a place itself does too.
     """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.seats: list[str] = []
         self.slices: dict[str, tuple[int, int]] = {}
+        self.wheelchair_places: dict[str, str] = {}
         self._index: dict[str, int] = {}
         self._price_cents: list[int] = []
         for section in layout.sections:
@@ -99,6 +105,9 @@ class Venue:
             for row in section.rows:
                 self.seats.extend(f"{section.id}-{row.id}-{number}" for number in range(1, row.seats + 1))
                 self._price_cents.extend([layout.prices_cents[row.price]] * row.seats)
+                for place, companion in row.accessible:
+                    for number in (place, companion):
+                        self.wheelchair_places[f"{section.id}-{row.id}-{number}"] = f"{section.id}-{row.id}-{place}"
             self.slices[section.id] = (first, len(self.seats))
         self._index = {seat: index for index, seat in enumerate(self.seats)}
         self.document = msgspec.json.encode(layout)
@@ -118,9 +127,12 @@ class Venue:
         return self._price_cents[self._index[seat]]
 
 
-def load(name_or_path: str, event: str) -> Venue:
+def load(name_or_path: str, event: str, *, accessible_pairs: int = 0) -> Venue:
     """The venue of that name in target/seats/venues/, or of that file. Raises `SettingsError` when it cannot be
     used.
+
+    `accessible_pairs`: so many wheelchair places, each with a companion seat beside it, are at the end of the last row
+    of each section.
     """
     is_path = name_or_path.endswith(".toml")
     path = Path(name_or_path) if is_path else VENUES / f"{name_or_path}.toml"
@@ -130,7 +142,7 @@ def load(name_or_path: str, event: str) -> Venue:
         )
     try:
         file = msgspec.convert(tomllib.loads(_text(path)), VenueFile)
-        return Venue(_layout(file, event))
+        return Venue(_layout(file, event, accessible_pairs))
     except OSError as error:
         raise SettingsError(f"TARGET_VENUE={name_or_path!r}: {error.strerror}: {path}") from error
     except (ValueError, KeyError, RecursionError) as error:
@@ -148,11 +160,11 @@ def _text(path: Path) -> str:
     return content.decode()
 
 
-def _layout(file: VenueFile, event: str) -> Layout:
+def _layout(file: VenueFile, event: str, accessible_pairs: int) -> Layout:
     sections = tuple(
         sorted(
             (
-                Section(name, block.ring, _rows(block, file.prices_cents))
+                Section(name, block.ring, _with_pairs(_rows(block, file.prices_cents), name, accessible_pairs))
                 for block in file.blocks
                 for name in block.sections
             ),
@@ -176,6 +188,15 @@ def _rows(block: Block, prices_cents: dict[str, int]) -> tuple[Row, ...]:
         )
         for n in range(block.rows)
     )
+
+
+def _with_pairs(rows: tuple[Row, ...], section: str, count: int) -> tuple[Row, ...]:
+    *others, last = rows
+    if 2 * count > last.seats:
+        raise ValueError(f"row {last.id} of section {section} has {last.seats} seats, too few for {count} pairs")
+    first = last.seats - 2 * count + 1
+    pairs = tuple((number, number + 1) for number in range(first, last.seats, 2))
+    return (*others, msgspec.structs.replace(last, accessible=pairs))
 
 
 def _price(block: Block, row: str, prices_cents: dict[str, int]) -> str:

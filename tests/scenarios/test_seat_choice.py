@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from harness.platform import SeatMap, Section, Venue
 from harness.swarm.users.plan import Dice
-from scenarios.seat_choice import HOT_SHARE, choose, choose_apart, free_blocks
+from scenarios.seat_choice import (
+    HOT_SHARE,
+    choose,
+    choose_accessible,
+    choose_apart,
+    choose_fewer,
+    free_blocks,
+    least_wanted,
+)
 
 ROWS = tuple(tuple(f"101-{row}-{n}" for n in range(1, size + 1)) for row, size in (("A", 4), ("B", 6), ("C", 5)))
 SECTION = Section(name="101", rows=ROWS)
@@ -64,3 +72,36 @@ def test_who_sits_apart_takes_any_free_seats_of_one_section(states: str, party_s
     assert len(seats) == len(set(seats)) == (party_size if len(free) >= party_size or party_size == 1 else 0)
     assert set(seats) <= {*free, "102-A-1"}
     assert len({seat.split("-")[0] for seat in seats}) <= 1
+
+
+ACCESSIBLE = Section(
+    name="s0",
+    rows=(("s0-A-1", "s0-A-2", "s0-A-3", "s0-A-4", "s0-A-5", "s0-A-6"),),
+    accessible=(("s0-A-3", "s0-A-4"), ("s0-A-5", "s0-A-6")),
+)
+
+
+def of_accessible(states: str) -> tuple[Venue, SeatMap]:
+    return Venue(sections=(ACCESSIBLE,)), SeatMap(states={"s0": states}, stale=False)
+
+
+@given(st.text("012", min_size=6, max_size=6), st.integers(1, 4), st.floats(0, 0.999))
+def test_who_needs_one_takes_a_wheelchair_place_and_its_companion_seat(states: str, party: int, roll: float) -> None:
+    venue, seat_map = of_accessible(states)
+    seats = choose_accessible(venue, seat_map, party, Dice((roll,)))
+    open_groups = [
+        tuple(seat for seat in group if states[int(seat[-1]) - 1] == "0")[:party]
+        for group in ACCESSIBLE.accessible
+        if states[int(group[0][-1]) - 1] == "0"
+    ]
+    assert seats in open_groups if open_groups else seats == ()
+
+
+@given(st.text("012", min_size=6, max_size=6), st.integers(1, 4), st.floats(0, 0.999))
+def test_others_leave_accessible_seats_alone(states: str, party: int, roll: float) -> None:
+    venue, seat_map = of_accessible(states)
+    for choice in (choose, choose_fewer):
+        hot = {"aims_hot": True} if choice is choose else {}
+        assert set(choice(venue, seat_map, party, Dice((roll,)), **hot)) <= {"s0-A-1", "s0-A-2"}  # type: ignore[operator]
+    assert set(choose_apart(venue, seat_map, party, Dice((roll,)))) <= {"s0-A-1", "s0-A-2"}
+    assert {seat for block in least_wanted(venue, seat_map, 1) for seat in block} <= {"s0-A-1", "s0-A-2"}

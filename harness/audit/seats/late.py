@@ -17,6 +17,7 @@ from harness.audit.seats.freed import Freed, freed_seats
 from harness.audit.seats.shown import ShownSeats
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
+from harness.record.schema import WITHHELD
 from harness.record.seat_states import HELD
 from harness.record.standstills import Standstill, standstills
 
@@ -29,7 +30,7 @@ _NOTICED_WITHIN_S: Final = 2.0
 _OPEN_S: Final = float("inf")
 _NEVER_S: Final = float("-inf")
 _CONFLICT: Final = "conflict"
-REFUSED: Final = (_CONFLICT, "limit")
+REFUSED: Final = (_CONFLICT, "limit", WITHHELD)
 """A hold, or a purchase where choosing keeps nothing, that ended so surely took nothing."""
 _UNDONE: Final = ("declined", EXPIRED)  # a purchase that ended so kept its seats no longer
 

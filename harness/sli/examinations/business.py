@@ -85,7 +85,7 @@ def _times(sales: Sequence[float], on_sale: int | None) -> Iterator[Figure]:
 def _empty_handed(seen: Observations) -> Iterator[Figure]:
     """Fans who got nothing, and how long it took them to learn it."""
     looks, told = seen_empty(seen), told_in_line(seen)
-    shown = {actor: looks.get(actor, []) + told.get(actor, []) for actor in looks.keys() | told.keys()}
+    shown = _together(looks, told)
     first_s = min((t_s for times in shown.values() for t_s in times), default=None)
     yield figure("sold_out_first_shown_s", '"Sold out" first shown at', first_s, "s", sum(map(len, shown.values())))
     found = buyers(seen)
@@ -98,11 +98,15 @@ def _empty_handed(seen: Observations) -> Iterator[Figure]:
         )
     if away := seen.history.turned_away:
         yield figure("turned_away", "Others, turned away at the entrance", len(away), "fans", len(found), _TAKEN)
-    waits_s = _waits_s(empty, shown)
+    waits_s = _waits_s(empty, _together(seen_empty(seen, for_them=True), told))
     yield figure("learnt", "Of these, saw that nothing was left", len(waits_s), "fans", len(empty))
     for share, words in ((0.5, "median"), (0.95, "p95")):
         title = f"From coming to seeing it, {words}"
         yield figure(f"learnt_p{share * 100:.0f}_s", title, percentile(waits_s, share), "s", len(waits_s))
+
+
+def _together(looks: dict[str, list[float]], told: dict[str, list[float]]) -> dict[str, list[float]]:
+    return {actor: looks.get(actor, []) + told.get(actor, []) for actor in looks.keys() | told.keys()}
 
 
 def _let_in_for_nothing(seen: Observations, sales: Sequence[float], on_sale: int | None) -> Iterator[Figure]:

@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.record.schema import Function, Outcome
+from harness.record.schema import WITHHELD, Function, Outcome
 from harness.sli.measured import Observations
 from harness.sli.samples import Samples, names_of
 
@@ -27,7 +27,7 @@ FUNCTIONS: Final = {
     "order": Function.ORDER,
 }
 """The verbs whose time is measured, see `harness.registry.indicators.STEPS`."""
-_ANSWERS: Final = pa.array(["conflict", "declined", "expired", "limit", "missing"])
+_ANSWERS: Final = pa.array(["conflict", "declined", "expired", "limit", "missing", WITHHELD])
 _NO_WAIT: Final = pa.array(["adapter", "status", "stopped"])
 """Errors of operations that end unknown and of which nobody waited for an answer: the server gave one, an adapter
 crashed, the run ended."""

@@ -225,7 +225,8 @@ class ComposeStack(RaisedStack):
         self._find_containers()
         self._wait_healthy(ports)
         addresses = ports.addresses(self._on_sale.event, settings["TARGET_ADMIN_TOKEN"])
-        self._addresses = msgspec.structs.replace(addresses, opens_at_s=self._opens_at_s)
+        kept = self._on_sale.accessible_pairs > 0
+        self._addresses = msgspec.structs.replace(addresses, opens_at_s=self._opens_at_s, keeps_accessible=kept)
 
     def _settings(self, ports: ComposePorts) -> dict[str, str]:
         def dsn(proxy: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.platform import SeatMap, Venue
+from harness.platform import SeatMap, Venue, wheelchair_places
 from harness.record.seat_states import FREE, UNKNOWN, digest, pack, pack_names
 
 
@@ -13,10 +13,12 @@ class ShownMaps:
         self._venue: Venue | None = None
         self._layout = ""
         self._noted: set[str] = set()
+        self._wheelchair_places: dict[str, str] = {}
+        self._accessible: dict[str, list[tuple[int, bool]]] = {}
         self._last: dict[str, str] | None = None
         self._last_name = ""
 
-    def note(self, venue: Venue, shown: SeatMap) -> dict[str, object]:
+    def note(self, venue: Venue, shown: SeatMap, *, needs_accessible: bool = False) -> dict[str, object]:
         """The value of a LOOK operation. Without a layout seats have no names, and their states are not noted."""
         value: dict[str, object] = {"free": sum(states.count(FREE) for states in shown.states.values())}
         value["stale"] = shown.stale
@@ -26,6 +28,11 @@ class ShownMaps:
             seats = [seat for section in venue.sections for row in section.rows for seat in row]
             self._venue, self._last, self._layout = venue, None, digest("\n".join(seats))
             value["layout"] = pack_names(seats)
+            self._learn_accessible(venue)
+            if self._wheelchair_places:
+                value["accessible"] = self._wheelchair_places
+        if self._wheelchair_places:
+            value["theirs"] = self._theirs(shown, needs_accessible=needs_accessible)
         if shown.states != self._last:
             text = _in_order(venue, shown.states)
             self._last, self._last_name = shown.states, f"{self._layout}-{digest(text)}"
@@ -34,6 +41,24 @@ class ShownMaps:
                 value["states"] = pack(text)
         value["map"] = self._last_name
         return value
+
+    def _learn_accessible(self, venue: Venue) -> None:
+        self._wheelchair_places = wheelchair_places(venue)
+        self._accessible = {}
+        for section in venue.sections:
+            seats = [seat for row in section.rows for seat in row] if section.accessible else []
+            places = [(at, self._wheelchair_places.get(seat)) for at, seat in enumerate(seats)]
+            self._accessible[section.name] = [(at, seats[at] == place) for at, place in places if place]
+
+    def _theirs(self, shown: SeatMap, *, needs_accessible: bool) -> int:
+        """Free wheelchair places for who needs one, free seats that are not accessible for others."""
+        places = kept = 0
+        for section, accessible in self._accessible.items():
+            states = shown.states.get(section, "")
+            free = [is_place for at, is_place in accessible if states[at : at + 1] == FREE]
+            places, kept = places + sum(free), kept + len(free)
+        everything = sum(states.count(FREE) for states in shown.states.values())
+        return places if needs_accessible else everything - kept
 
 
 class ShownCounts:

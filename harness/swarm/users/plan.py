@@ -43,6 +43,8 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     `drops_stream`: once told of their position, the fan leaves the stream and comes back with the ticket.
     `sits_apart`: where no adjacent seats are free for the whole party, the fan takes seats that are apart.
     `takes_fewer`: where no seats are free for the whole party, the fan takes as many as there are.
+    `needs_accessible`: declares the need of an accessible seat, and chooses a wheelchair place with companion seats.
+    `misuses_accessible`: declares no need, and tries to get such seats before others.
     `looks_again_s`: when nothing is left, the fan looks again so often for what comes back; null: leaves at once.
     `page_reloads`: how the fan loads the queue page again while they wait, one after another. `tabs`: so many more
     follow the queue too.
@@ -63,6 +65,8 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     repeats_payment: bool = False
     takes_fewer: bool = False
     sits_apart: bool = False
+    needs_accessible: bool = False
+    misuses_accessible: bool = False
     join_pause_s: float = 0.0
     looks_again_s: float | None = None
     code_no: int | None = None
@@ -134,6 +138,8 @@ def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
             abandons=False,
             releases=False,
             card_declined=False,
+            needs_accessible=False,
+            misuses_accessible=False,
         )
     if _repeats(journey.repeat_payment_ratio, index):
         return msgspec.structs.replace(plan, repeats_payment=True, abandons=False, releases=False)
@@ -154,6 +160,8 @@ def _ordinary(journey: Journey, seed: int, index: int) -> FanPlan:
         drops_stream=_chance(f"drops:{seed}:{index}", journey.dropped_stream_ratio),
         takes_fewer=_chance(f"fewer:{seed}:{index}", journey.takes_fewer_ratio),
         sits_apart=_chance(f"apart:{seed}:{index}", journey.apart_ratio),
+        needs_accessible=(needs := _chance(f"accessible:{seed}:{index}", journey.accessible_ratio)),
+        misuses_accessible=not needs and _chance(f"misuses:{seed}:{index}", journey.accessible_misuse_ratio),
         looks_again_s=_looks_again_s(f"returns:{seed}:{index}", journey),
         patience_s=_patience_s(f"fan:{seed}:{index}", journey),
         join_pause_s=_join_pause_s(f"join:{seed}:{index}", journey),
@@ -182,6 +190,7 @@ def bot_plan(load: Load, seed: int, index: int) -> BotPlan:
         abandons=False,
         releases=False,
         card_declined=False,
+        misuses_accessible=_chance(f"misuses:bot:{seed}:{index}", load.journey.accessible_misuse_ratio),
         patience_s=load.journey.patience_s,
         thinks_s=(0.0,),
         rolls=_rolls(random),

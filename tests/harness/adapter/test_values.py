@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from harness.adapter.values import ShownSeat, WrongTypeError, seat_map_of, venue_of
 from harness.platform import SeatMap, Section, Venue
@@ -32,3 +33,9 @@ def test_a_price_that_is_not_shown_is_none() -> None:
 def test_a_state_that_is_none_is_named() -> None:
     with pytest.raises(WrongTypeError, match="shown_seats returned the state 'gone', not one of free, held, sold"):
         seat_map_of([seat("A-1-1", "gone")])
+
+
+def test_accessible_seats_are_grouped_by_their_wheelchair_place() -> None:
+    shown = [seat("A-1-1"), *(replace(seat(f"A-1-{n}"), wheelchair_place="A-1-3") for n in (2, 3, 4))]
+    (section,) = venue_of(shown).sections
+    assert section.accessible == (("A-1-3", "A-1-2", "A-1-4"),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from harness.scenario import IndicatorSource, Journeys, Load, Objective, OwnPlatform, Rules, Scenario
+from harness.scenario import IndicatorSource, Journey, Journeys, Load, Objective, OwnPlatform, Rules, Scenario
 from harness.scenario.fit import fitted, problems
 
 STOCK = ("stock", "order_export")
@@ -67,3 +67,11 @@ def test_bots_and_probes_of_the_users_own_need_nothing_that_the_shipped_ones_do(
     own = replace(shipped, journeys=Journeys(bot="mine.py:Greedy", probe="mine.py:Counting"))
     assert list(problems(own, STOCK)) == []
     assert fitted(own, STOCK).load.probes == 2
+
+
+def test_accessible_seats_are_asked_for_only_where_there_are_some() -> None:
+    scenario = asking()
+    some = replace(scenario, load=replace(NOBODY_LOOKS_ON, journey=Journey(accessible_ratio=0.1)))
+    (found,) = problems(some, ("seats",))
+    assert (found.key, "ACCESSIBLE" in found.hint) == (("load", "journey", "accessible_ratio"), True)
+    assert list(problems(some, ("seats", "accessible"))) == []

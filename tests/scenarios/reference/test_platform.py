@@ -148,6 +148,14 @@ TRIED = {"hold_id": "h.1", "seats": list(HELD.seats), "declined_on_purpose": Fal
             {"seats": list(HELD.seats)},
             True,
         ),
+        (
+            lambda s: s.hold(now(), HELD.seats),
+            document(422, seats_withheld=["101-A-1"]),
+            "fail",
+            "accessible",
+            {"seats": list(HELD.seats)},
+            True,
+        ),
         (lambda s: s.hold(now(), HELD.seats), document(422), "fail", "status", {"seats": list(HELD.seats)}, True),
         (pay, document(422, limit=4), "fail", "limit", TRIED, True),
     ],
@@ -335,6 +343,8 @@ def test_capabilities_are_what_the_addresses_allow() -> None:
         "lookup",
         "same_key",
     }
+    kept = msgspec.structs.replace(bare, keeps_accessible=True)
+    assert "accessible" in ReferencePlatform(kept, Recorder(1)).capabilities
     full = Addresses(
         booking="http://127.0.0.1:1",
         feeds=("ws://127.0.0.1:2",),
@@ -508,3 +518,24 @@ def test_a_fan_shows_the_access_code_and_is_turned_away_when_it_is_used(code: st
     assert isinstance(value, dict)
     assert ("code" in value) is bool(code)
     assert code not in value.values() or not code
+
+
+@pytest.mark.parametrize("needs", [True, False])
+def test_a_fan_declares_the_need_when_joining_and_holds_say_so(*, needs: bool) -> None:
+    person, recorder = msgspec.structs.replace(FAN, needs_accessible=needs), Recorder(1)
+
+    def script(asked: Asked) -> Said:
+        if asked.target.endswith("/challenge"):
+            return document(200, kind="none")
+        if asked.target.endswith("/queue"):
+            return document(201, ticket="T", position=1, epoch="e", joined_at=1.0, state="queued")
+        return document(201, hold_id="h", seats=["A-1"], ttl_s=8.0, expires_at=1.0)
+
+    with serving(script) as server:
+        session = ReferencePlatform(Addresses(booking=server.url, feeds=(), event="e"), recorder).fan_session(person)
+        session.join(now())
+        session.hold(now(), ("A-1",))
+        session.close()
+    assert ("accessible" in json.loads(server.asked[1].body)) is needs
+    *_, hold = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+    assert json.loads(hold["value"]).get("declared", False) is needs

@@ -104,6 +104,29 @@ def test_partial_hold_grants_the_first_of_several_seats(with_bug: Callable[..., 
     with_bug("partial_hold", scene)
 
 
+@pytest.mark.parametrize(
+    ("bug", "alone", "both"),
+    [
+        ("accessible_for_all", (), ()),
+        ("companion_alone", (), ("101-V-20",)),
+        ("", ("101-V-21",), ("101-V-20", "101-V-21")),
+    ],
+)
+def test_the_accessible_seats_that_fans_without_the_need_are_granted(
+    with_bug: Callable[..., None], bug: str, alone: tuple[str, ...], both: tuple[str, ...]
+) -> None:
+    async def scene(booth: Booth) -> None:
+        context = booth.context
+        routes = context.seat_routes(
+            context.settings, context.signer, context.venue, context.seat_map, context.inventory, context.conflicts
+        )
+        anybody = Pass("e", "f", "f", 1, 4, 0.0)
+        assert routes._withheld(anybody, ("101-V-21",)) == alone
+        assert routes._withheld(anybody, ("101-V-20", "101-V-21")) == both
+
+    with_bug(bug, scene, accessible_pairs=1)
+
+
 def test_limit_too_low_refuses_a_fan_below_the_limit(with_bug: Callable[..., None]) -> None:
     async def scene(booth: Booth) -> None:
         hold = booth.context.inventory.hold
@@ -682,6 +705,8 @@ def test_each_bug_says_what_it_breaks() -> None:
         "limit_too_low": "refused_for_cause",
         "given_back_counts": "refused_for_cause",
         "free_seat_refused": "refused_for_cause",
+        "accessible_for_all": "accessible_kept",
+        "companion_alone": "accessible_kept",
         "ticket_used_up": "refused_for_cause",
         "sold_out_untrue": "refused_for_cause",
         "unsigned_ticket": "no_queue_bypass",

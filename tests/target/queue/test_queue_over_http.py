@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from target.http.tickets import Signer
+from target.http.tickets import Access, Pass, Signer, Ticket
 from target.queue import WaitingRoom
 from target.queue.access_codes import AccessCodes
 from target.seats import Inventory, load
@@ -175,6 +175,23 @@ def test_numbers_that_begin_again_are_of_another_epoch_and_a_lost_admission_give
     assert (after.status, after.json["admission_no"]) == (200, 1)
     assert after.json["epoch"] != before.json["epoch"]
     assert place["epoch"].startswith(f"{after.json['epoch']}.")
+
+
+def test_a_declared_need_stays_with_ticket_and_pass_also_while_redis_is_away(
+    booking: Server, mortal_valkey: Valkey
+) -> None:
+    signer = Signer(SECRET, EVENT)
+    joins = {fan: {"fan": fan, "identity": fan, "accessible": fan == "needs"} for fan in ("needs", "other")}
+    tickets = {fan: booking.ask("POST", QUEUE, body).json["ticket"] for fan, body in joins.items()}
+    again = booking.ask("POST", QUEUE, Authorization=f"Queue {tickets['needs']}").json["ticket"]
+    admit(mortal_valkey, 2)
+    passes = {fan: ask_in(booking, ticket).json["pass"] for fan, ticket in tickets.items()}
+    mortal_valkey.kill()
+    paused = booking.ask("POST", QUEUE, joins["needs"]).json["ticket"]
+    declared = [signer.read(Ticket, ticket).access for ticket in (tickets["needs"], again, paused)]
+    assert declared == [Access.DECLARED] * 3
+    assert signer.read(Pass, passes["needs"]).access is Access.DECLARED
+    assert signer.read(Pass, passes["other"]).access is Access.NONE
 
 
 @pytest.mark.parametrize("path", [QUEUE, f"{QUEUE}/positions", f"/api/events/{EVENT}/admission"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from target.http.tickets import Signer
+from target.http.tickets import Access, Signer
 from tests.target.conftest import Valkey, eventually, free_port
 from tests.target.processes import EVENT, SECRET, Answer, Server, running
 from tests.target.queue.test_queue_over_http import load_event
@@ -29,13 +29,14 @@ def stores_on(valkey: Valkey) -> dict[str, str]:
     return {"redis_url": valkey.url, "primary_dsn": nowhere, "replica_dsn": nowhere}
 
 
-def pass_of(fan: str) -> str:
-    given, _ = Signer(SECRET, EVENT).admit(fan, fan, admission_no=1, limit=LIMIT, entered_s=time.time())
+def pass_of(fan: str, access: Access = Access.NONE) -> str:
+    signer = Signer(SECRET, EVENT)
+    given, _ = signer.admit(fan, fan, admission_no=1, limit=LIMIT, entered_s=time.time(), access=access)
     return f"Pass {given}"
 
 
-def hold(booking: Server, *seats: str, fan: str = "fan") -> Answer:
-    return booking.ask("POST", HOLDS, {"seats": seats}, Authorization=pass_of(fan))
+def hold(booking: Server, *seats: str, fan: str = "fan", access: Access = Access.NONE) -> Answer:
+    return booking.ask("POST", HOLDS, {"seats": seats}, Authorization=pass_of(fan, access))
 
 
 def release(booking: Server, hold_id: str, fan: str = "fan") -> int:
@@ -80,3 +81,17 @@ def test_a_hold_that_redis_has_lost_with_its_data_can_be_given_back(booking: Ser
     assert release(booking, hold_id) == 204
     given_back = hold(booking, "101-A-1").json["hold_id"]
     assert [release(booking, given_back), release(booking, given_back)] == [204, 410]
+
+
+def test_accessible_seats_are_shown_to_all_and_granted_for_a_declared_need(mortal_valkey: Valkey) -> None:
+    load_event(mortal_valkey)
+    with running("booking", accessible_pairs=1, **stores_on(mortal_valkey)) as booking:
+        last = booking.ask("GET", f"/api/events/{EVENT}/venue").json["sections"][0]["rows"][-1]
+        place, companion = (f"101-{last['id']}-{number}" for number in last["accessible"][0])
+        for asked in ((place, companion), (companion,), ("101-A-1", place)):
+            refused = hold(booking, *asked)
+            assert (refused.status, refused.json["title"]) == (422, "kept for those who need it")
+            assert refused.json["seats_withheld"] == [seat for seat in asked if seat != "101-A-1"]
+        assert hold(booking, companion, access=Access.DECLARED).json["seats_withheld"] == [companion]
+        assert hold(booking, place, companion, access=Access.DECLARED).status == 201
+        assert hold(booking, place, companion, fan="rival", access=Access.DECLARED).status == 409

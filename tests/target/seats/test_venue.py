@@ -61,3 +61,22 @@ def test_a_bad_file_is_named(tmp_path: Path, old: str, new: str, said: str) -> N
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(SettingsError, match=f"v.toml.*{said}"):
         load(str(path), "e1")
+
+
+def test_accessible_pairs_are_at_the_end_of_each_last_row() -> None:
+    hall = load("hall", "e1", accessible_pairs=2)
+    plain = load("hall", "e1")
+    assert (plain.wheelchair_places, b"accessible" in plain.document) == ({}, False)
+    assert hall.seats == plain.seats
+    assert {seat: place for seat, place in hall.wheelchair_places.items() if seat.startswith("B1-")} == {
+        "B1-F-10": "B1-F-10",
+        "B1-F-11": "B1-F-10",
+        "B1-F-12": "B1-F-12",
+        "B1-F-13": "B1-F-12",
+    }
+    assert len(hall.wheelchair_places) == 4 * len(hall.layout.sections)
+
+
+def test_a_row_that_is_too_short_for_them_is_named() -> None:
+    with pytest.raises(SettingsError, match="row F of section C1 has 13 seats, too few for 7 pairs"):
+        load("hall", "e1", accessible_pairs=7)

@@ -192,3 +192,12 @@ def test_of_seats_and_pools_in_one_sale_both_count(hall: RunBuilder) -> None:
     assert (found["on_sale"].value, found["sold"].value) == (4, 4)
     assert (found["sold_half_s"].value, found["sold_all_s"].value) == (2.0, 3.1)
     assert found["gone_s"].value == pytest.approx(2.9)
+
+
+def test_whom_a_map_shows_only_seats_that_are_kept_for_others_learns_that_nothing_is_left(hall: RunBuilder) -> None:
+    for fan, theirs in ((5, 0), (6, 2)):
+        comes(hall, fan, 1.0, enters_s=2.0)
+        hall.operation(fan, "look", "", {"free": 2, "theirs": theirs, "stale": False}, 3.0, 3.1)
+    found = figures(hall)
+    assert (found["empty_handed"].value, found["learnt"].value) == (2, 1)
+    assert found["sold_out_first_shown_s"].value is None

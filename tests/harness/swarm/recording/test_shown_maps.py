@@ -77,3 +77,15 @@ def test_what_was_packed_is_unpacked(text: str) -> None:
 def test_anything_else_is_refused(packed: str) -> None:
     with pytest.raises(ValueError, match=r"packed|base64|padding|base-64|data"):
         unpack(packed)
+
+
+def test_where_seats_are_kept_for_a_need_a_look_says_which_and_how_many_are_for_this_fan() -> None:
+    venue = Venue(sections=(Section(name="1", rows=(("a", "b", "c", "d"),), accessible=(("c", "d"),)),))
+    maps = ShownMaps()
+    first = maps.note(venue, shown({"1": "0000"}))
+    assert (first["accessible"], first["free"], first["theirs"]) == ({"c": "c", "d": "c"}, 4, 2)
+    left = {state: maps.note(venue, shown({"1": state}), needs_accessible=True) for state in ("0000", "0020", "2202")}
+    assert {state: value["theirs"] for state, value in left.items()} == {"0000": 1, "0020": 0, "2202": 1}
+    assert maps.note(venue, shown({"1": "2200"}))["theirs"] == 0
+    assert not any("accessible" in value for value in left.values())
+    assert "theirs" not in ShownMaps().note(VENUE, shown({"101": "12", "102": "001"}))

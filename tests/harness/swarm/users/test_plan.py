@@ -31,7 +31,7 @@ def test_joins_are_spread_only_where_that_is_asked_for() -> None:
 
 def test_the_digest_is_stable_across_releases_and_machines() -> None:
     """Pinned: when this changes, old seeds no longer mean what they meant, and CHANGELOG must say so."""
-    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("1046638a83390d4d")
+    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("5a18979a3294705a")
 
 
 def test_a_plan_depends_on_seed_and_index_alone() -> None:
@@ -165,3 +165,16 @@ def test_codes_of_bots_are_their_own_a_fans_or_none() -> None:
         plan = bot_plan(load, 7, index)
         codes = {Tactic.GUESS_CODE: None, Tactic.SHARE_CODE: index % 50, Tactic.OVER_LIMIT: 50 + index}
         assert plan.code_no == codes[plan.tactic]
+
+
+def test_some_need_accessible_seats_others_misuse_them_and_that_changes_nothing_else() -> None:
+    crowd = Journey(accessible_ratio=0.1, accessible_misuse_ratio=0.3)
+    plans = [fan_plan(crowd, 7, index) for index in range(2000)]
+    singles = [plan for plan in plans if not plan.goes_over_limit]
+    assert sum(plan.needs_accessible for plan in singles) / len(singles) == pytest.approx(0.1, abs=0.02)
+    others = [plan for plan in singles if not plan.needs_accessible]
+    assert sum(plan.misuses_accessible for plan in others) / len(others) == pytest.approx(0.3, abs=0.03)
+    assert not any(plan.needs_accessible and plan.misuses_accessible for plan in plans)
+    plain = [fan_plan(Journey(), 7, index) for index in range(2000)]
+    assert [msgspec.structs.replace(plan, needs_accessible=False, misuses_accessible=False) for plan in plans] == plain
+    assert any(bot_plan(Load(bots=9, journey=crowd), 7, index).misuses_accessible for index in range(9))
