@@ -23,6 +23,7 @@ from target.settings import Settings
 from target.telemetry.metrics import FALLBACKS, HOLDS
 
 SEATS_MAX: Final = 16  # in one hold
+WITHHELD: Final = "say when joining that you need an accessible seat; companion seats go with their wheelchair places"
 VENUE_CACHING: Final = "public, max-age=86400, stale-while-revalidate=86400, stale-if-error=604800"
 
 
@@ -131,7 +132,7 @@ class SeatRoutes:
         seats = self._known(await read_json(request, HoldRequest))
         if seats_withheld := self._withheld(owner, seats):
             HOLDS.labels("refused").inc()
-            raise ProblemError(422, "kept for those who need it", extra={"seats_withheld": seats_withheld})
+            raise ProblemError(422, "kept for those who need it", WITHHELD, extra={"seats_withheld": seats_withheld})
         try:
             return json_response(await self._hold(owner, seats), 201)
         except (SeatsTakenError, PurchaseLimitError) as error:

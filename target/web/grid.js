@@ -1,7 +1,7 @@
 // The seats of one section as a grid: one tab stop, arrow keys within, a name and a state for every seat.
 
 import { $, el } from "./common.js";
-import { FREE, HELD } from "./venue.js";
+import { FREE, HELD, accessibleAs } from "./venue.js";
 
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
@@ -29,6 +29,7 @@ export class Grid {
     });
     $("legend").replaceChildren(...this.venue.pricesOf(section).map(([name, cents]) =>
       el("li", { class: `tier${this.venue.tier(name)}` }, el("span", { class: "swatch" }), `${this.venue.spell(cents)} ${name}`)),
+      ...section.rows.some(row => row.accessible) ? [el("li", {}, el("span", { class: "swatch accessible" }), "accessible")] : [],
       el("li", {}, el("span", { class: "swatch taken" }), "taken"), el("li", {}, el("span", { class: "swatch chosen" }, "✓"), "yours"));
   }
 
@@ -53,8 +54,10 @@ export class Grid {
   focus(seat) { this.rows.flat().find(cell => cell.dataset.seat === seat)?.focus(); }
 
   #cell(section, row, number) {
-    const name = `Row ${row.id}, seat ${number}, ${this.venue.spell(this.venue.cents(row.price))}`;
-    return el("button", { type: "button", role: "gridcell", tabindex: -1, class: `seat tier${this.venue.tier(row.price)}`,
+    const kept = accessibleAs(row, number);
+    const name = `Row ${row.id}, seat ${number}, ${kept && `${kept}, `}${this.venue.spell(this.venue.cents(row.price))}`;
+    const looks = `seat tier${this.venue.tier(row.price)}${kept && " accessible"}`;
+    return el("button", { type: "button", role: "gridcell", tabindex: -1, class: looks,
       "data-seat": `${section.id}-${row.id}-${number}`, "data-name": name, "data-number": number });
   }
 

@@ -23,7 +23,7 @@ let spoken_ms = 0;
 // --- joining
 
 async function join() {
-  const { ticket: held, fan, identity, code } = recall();
+  const { ticket: held, fan, identity, code, accessible } = recall();
   if (held) {
     try {
       return await ask("POST", `${api}/queue`, { headers: ticket() });
@@ -37,7 +37,7 @@ async function join() {
     $("checking-note").textContent = "Your browser is solving a short task, so that programs cannot fill the queue.";
     try {
       const headers = { challenge: await prove(fan), ...code && { "access-code": code } };
-      return await ask("POST", `${api}/queue`, { headers, body: { fan, identity } });
+      return await ask("POST", `${api}/queue`, { headers, body: { fan, identity, ...accessible && { accessible } } });
     } catch (problem) {
       const stale = problem.status === 401 || problem.title === UNSOLVED;  // the challenge ran out meanwhile
       if (!stale || tries === PROOFS_MAX) throw problem;
@@ -201,11 +201,13 @@ function start() {
 $("rule").textContent = page.policy === "shuffle" && opensAt_s
   ? "Everybody who joins before the opening gets a place by lot; then places are given in the order of joining."
   : "Places are given in the order of joining.";
+$("need").hidden = !page.accessible;
 $("join").addEventListener("submit", event => {
   event.preventDefault();
   complain();
   const code = new URLSearchParams(location.search).get("code") ?? "";  // the mail to fans links here with theirs
-  remember({ fan: newId(), identity: $("identity").value.trim().toLowerCase(), code });
+  remember({ fan: newId(), identity: $("identity").value.trim().toLowerCase(), code,
+             accessible: $("accessible").checked });
   wait();
 });
 $("enter").addEventListener("click", enter);

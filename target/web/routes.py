@@ -97,6 +97,7 @@ class WebRoutes:
             "opens_at": settings.opens_at_s,
             "policy": settings.queue_policy,
             "turn_valid_s": settings.admission_valid_s,
+            "accessible": "yes" if settings.accessible_pairs else "",
             "seats_max": min(settings.purchase_limit or SEATS_MAX, SEATS_MAX),
         }
         for name, value in values.items():

@@ -33,17 +33,24 @@ class Venue {
   total(ids) { return ids.reduce((sum, id) => sum + this.seat(id).cents, 0); }
 }
 
+/** What an accessible seat of a row is, "" for another seat. */
+export function accessibleAs(row, number) {
+  const pair = row.accessible?.find(seats => seats.includes(number));
+  return pair ? number === pair[0] ? "wheelchair place" : "companion seat" : "";
+}
+
 function byRing(sections) {
   const rings = new Map();
   for (const section of sections) rings.set(section.ring, [...(rings.get(section.ring) ?? []), section]);
   return rings;
 }
 
-/** The best `count` free seats side by side: the row nearest the floor, then nearest its middle. None: []. */
+/** The best `count` free seats side by side, none of them accessible: the row nearest the floor, then nearest its middle.
+    None: []. */
 export function bestTogether(section, states, count) {
   let at = 0;
   for (const row of section.rows) {
-    const free = states.slice(at, at + row.seats);
+    const free = [...states.slice(at, at + row.seats)].map((state, n) => accessibleAs(row, n + 1) ? HELD : state).join("");
     at += row.seats;
     const firsts = [];
     for (let first = 0; first + count <= row.seats; first++) {

@@ -207,3 +207,32 @@ def test_a_pass_that_is_not_valid_leads_back_to_the_waiting_room(valkey: Valkey,
     shop.hold()
     page.until_view("gate")
     assert "queue again" in page.text("#problem")
+
+
+def test_accessible_seats_are_named_and_held_by_who_declares_the_need(valkey: Valkey, open_shop: Open) -> None:
+    shop = open_shop(valkey, accessible_pairs=1)
+    page = shop.page
+    page.open(QUEUE)
+    page.until_view("join")
+    check(page)
+    page.tab_to("I need an accessible seat")
+    page.press(Keys.SPACE)
+    page.tab_to("Your e-mail address")
+    page.press("ann@example.org", Keys.ENTER)
+    page.until_view("turn")
+    page.tab_to("Choose your seats")
+    page.press(Keys.ENTER)
+    page.until_view("arena")
+    shop.choose()
+    check(page)
+    names = [shop.seat_name(f"104-V-{number}") for number in (21, 22)]
+    assert [name.split(", ")[2] for name in names] == ["wheelchair place", "companion seat"]
+    page.press(*[Keys.ARROW_DOWN] * 25, Keys.END, Keys.SPACE)
+    shop.hold()
+    page.until(
+        lambda: "kept for those who need it" in page.text("#problem").lower(), "the refusal of a companion alone"
+    )
+    page.tab_to("Row V, seat 22", back=True)
+    page.press(Keys.ARROW_LEFT, Keys.SPACE)
+    shop.hold()
+    page.until_view("checkout")
