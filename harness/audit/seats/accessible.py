@@ -89,7 +89,7 @@ def _judge(one: Operation[SeatsValue], claims: _Claims, tally: Tally) -> None:
     if wrong and (one.ok or one.error == WITHHELD):
         tally.chance()
     if wrong and one.ok:
-        granted = during(one, f"{one.actor} asked for {seats} and was granted them")
+        granted = during(one, f"{one.actor} was granted {seats}")
         tally.violated(f"{', '.join(wrong)} was granted to {one.actor}, {claims.why(one.actor)}", granted)
     elif one.error == WITHHELD and claims.is_due(one.actor, one.value.seats):
         refused = during(one, f"{one.actor} asked for {seats} and was told that they are kept for others")
