@@ -24,7 +24,7 @@ from harness.errors import InputError
 from harness.platform import Call, Person, PreparedRequest
 from harness.record.schema import Outcome
 from harness.swarm.client import sse
-from harness.swarm.client.connecting import Origin
+from harness.swarm.client.connecting import ClientLimits, Origin
 from harness.swarm.client.http import CallFailed, HttpClient, Response
 from harness.swarm.client.sse import EventStream
 from harness.swarm.client.types import Endpoint
@@ -183,7 +183,7 @@ class Browser:
         response, stream = sse.connect(client, endpoint, target, call, lines, last_id)
         page = self._answered(response, f"{origin}{target}", endpoint.page)
         if stream is None:
-            raise _no_answer(page, response, acts=False)
+            raise _no_answer(page, response, self._site.limits, acts=False)
         return Events(stream)
 
     def websocket(self, path: str, *, headers: Mapping[str, str] | None = None) -> Socket:
@@ -301,7 +301,12 @@ class Browser:
         response = self._client(origin).call(endpoint, target, call, lines, body)
         page = self._answered(response, f"{origin}{target}", endpoint.page)
         if response.error:
-            raise _no_answer(page, response, acts=acts and (response.status > 0 or response.outcome == Outcome.UNKNOWN))
+            raise _no_answer(
+                page,
+                response,
+                self._site.limits,
+                acts=acts and (response.status > 0 or response.outcome == Outcome.UNKNOWN),
+            )
         if acts:
             self.acted += 1
             if self.acted == self.loses:
@@ -461,11 +466,20 @@ def _lines(headers: Mapping[str, str] | None) -> bytes:
     return header_lines(headers) if headers else b""
 
 
-def _no_answer(page: Page, response: Response, *, acts: bool) -> NoAnswer:
+def _why_none(error: str, limits: ClientLimits) -> str:
+    if error == "timeout":
+        in_s = f"connect_s: {limits.connect_s:g}, first_byte_s: {limits.first_byte_s:g}, whole_s: {limits.whole_s:g}"
+        return f"got no whole answer in time (platform.limits has {in_s})"
+    if error == "too_large":
+        return f"has an answer of more than platform.limits.body_bytes, {limits.body_bytes:,}"
+    return f"got no answer: {error}"
+
+
+def _no_answer(page: Page, response: Response, limits: ClientLimits, *, acts: bool) -> NoAnswer:
     if response.status:
         detail = f"{page.asked} was answered with status {response.status}: {page.excerpt()}"
     else:
-        detail = response.detail or f"{page.asked} got no answer: {response.error}"
+        detail = response.detail or f"{page.asked} {_why_none(response.error, limits)}"
     return NoAnswer(
         response.error,
         detail=detail,

@@ -298,7 +298,11 @@ def free_seats(venue: Venue, seat_map: SeatMap) -> tuple[str, ...]:
 
 def shown(page: Page | None) -> str:
     """A page on one line, for a problem."""
-    return "" if page is None else f"{page.asked} was answered {page.status}: {page.excerpt(_LAST_SHOWN)}"
+    if page is None:
+        return ""
+    return f"{page.asked} " + (
+        f"was answered {page.status}: {page.excerpt(_LAST_SHOWN)}" if page.status else "got no answer"
+    )
 
 
 def place_of_verb(platform: ShopPlatform, verb: str) -> str:

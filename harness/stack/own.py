@@ -201,7 +201,7 @@ class OwnStack(RaisedStack):
             raise self._wrong(f"{own.url} redirects more than {_REDIRECTS_MAX} times", "is it the right address?")
         if head.status not in _WELL:
             said = f"{head.status} {head.reason}".strip()
-            hint = "expected a page: is the path right? Of an API give one that answers a GET"
+            hint = "expected a page: is the path right? Is it http or https? Of an API give one that answers a GET"
             raise self._wrong(f"{url} answered {said} to a GET", hint)
 
     def _head(self, url: str) -> PageHead:

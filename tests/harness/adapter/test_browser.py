@@ -326,6 +326,16 @@ def test_a_hanging_page_ends_at_its_limit() -> None:
         with pytest.raises(NoAnswer) as raised:
             browser.get("/")
     assert raised.value.error == "timeout"
+    assert "connect_s: 5, first_byte_s: 0.2, whole_s: 0.5" in str(raised.value)
+
+
+def test_an_answer_that_is_too_large_names_the_limit() -> None:
+    with (
+        browsing(lambda _: response(b"x" * 3_000), limits=Limits(body_bytes=2_000)) as (browser, _, _),
+        pytest.raises(NoAnswer, match=r"more than platform\.limits\.body_bytes, 2,000") as raised,
+    ):
+        browser.get("/")
+    assert raised.value.error == "too_large"
 
 
 @pytest.mark.parametrize(
