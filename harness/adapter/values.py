@@ -230,6 +230,8 @@ def checked(value: object, kind: type[V], verb: str) -> V:
         msgspec.convert(fields, kind, strict=True)
     except msgspec.ValidationError as error:
         raise WrongTypeError(f"{verb} returned {kind.__name__} with a wrong field: {error}") from None
+    if isinstance(value, Venue):
+        _require_groups(value, verb)
     state, entry = fields.get("state"), fields.get("entry")
     if kind in (Placed, ExportedOrder) and state not in ORDER_STATES:
         raise WrongTypeError(f"{verb} returned state {state!r}, not one of {', '.join(sorted(ORDER_STATES))}")
@@ -248,6 +250,22 @@ def checked_told(value: object, verb: str) -> Snapshot | SeatChange | Resync:
     snapshot = checked(value, Snapshot, verb)
     _require_states(snapshot.states.values(), verb)
     return snapshot
+
+
+def _require_groups(venue: Venue, verb: str) -> None:
+    """Each group of accessible seats is of seats of its section, and no seat is in two."""
+    for section in venue.sections:
+        if not section.accessible:
+            continue
+        others = {seat for row in section.rows for seat in row}
+        for group in section.accessible:
+            if not group:
+                raise WrongTypeError(f"{verb} returned an empty group of accessible seats of section {section.name!r}")
+            for seat in group:
+                if seat not in others:
+                    where = f"which is in no row of section {section.name!r}, or in two groups"
+                    raise WrongTypeError(f"{verb} returned the accessible seat {seat!r}, {where}")
+                others.discard(seat)
 
 
 def _require_states(states: Iterable[object], verb: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
@@ -98,6 +98,8 @@ class Walk:
             self.shown = {pool.name: pool.free for pool in pools}
             return most_free(pools).name, ()
         venue = self.need("venue", self.session.venue)
+        if wrong := accessible_seats_wrong(venue, self.platform.capabilities):
+            self.stop("venue", wrong)
         free = free_seats(venue, self.need("seats", self.session.seat_map))
         if not free:
             self.stop("seats", "no seat is free")
@@ -281,6 +283,16 @@ def interrupting(walk: Walk) -> Iterator[None]:
 def most_free(pools: tuple[Pool, ...]) -> Pool:
     """The pool with the most left; of those that show nothing the first."""
     return max(pools, key=lambda pool: -1 if pool.free is None else pool.free)
+
+
+def accessible_seats_wrong(venue: Venue, capabilities: Collection[str]) -> str:
+    """How what is declared of accessible seats and what the layout tells contradict each other; "": they do not."""
+    tells, declares = bool(wheelchair_places(venue)), Capability.ACCESSIBLE in capabilities
+    if tells and not declares:
+        return "it tells accessible seats, and the adapter does not declare Capability.ACCESSIBLE: nobody audits them"
+    if declares and not tells:
+        return "it tells no accessible seats (Section.accessible), and the adapter declares Capability.ACCESSIBLE"
+    return ""
 
 
 def free_seats(venue: Venue, seat_map: SeatMap) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from harness.adapter.values import ShownSeat, WrongTypeError, seat_map_of, venue_of
+from harness.adapter.values import ShownSeat, WrongTypeError, checked, seat_map_of, venue_of
+from harness.adapter.walk import accessible_seats_wrong
 from harness.platform import SeatMap, Section, Venue
 
 
@@ -39,3 +40,27 @@ def test_accessible_seats_are_grouped_by_their_wheelchair_place() -> None:
     shown = [seat("A-1-1"), *(replace(seat(f"A-1-{n}"), wheelchair_place="A-1-3") for n in (2, 3, 4))]
     (section,) = venue_of(shown).sections
     assert section.accessible == (("A-1-3", "A-1-2", "A-1-4"),)
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        (((),), "an empty group of accessible seats of section 'A'"),
+        ((("A-1-1", "B-1-1"),), "the accessible seat 'B-1-1', which is in no row of section 'A', or in two groups"),
+        ((("A-1-1", "A-1-2"), ("A-1-2",)), "the accessible seat 'A-1-2', which is in no row of section 'A', or in two"),
+    ],
+)
+def test_a_group_that_cannot_be_is_named(groups: tuple[tuple[str, ...], ...], said: str) -> None:
+    section = Section(name="A", rows=(("A-1-1", "A-1-2"),), accessible=groups)
+    with pytest.raises(WrongTypeError, match=f"venue returned {said}"):
+        checked(Venue(sections=(section,)), Venue, "venue")
+    good = replace(section, accessible=(("A-1-1", "A-1-2"),))
+    assert checked(Venue(sections=(good,)), Venue, "venue").sections == (good,)
+
+
+def test_accessible_seats_are_declared_where_the_layout_tells_some_and_nowhere_else() -> None:
+    plain = Venue(sections=(Section(name="A", rows=(("A-1-1",),)),))
+    kept = Venue(sections=(Section(name="A", rows=(("A-1-1",),), accessible=(("A-1-1",),)),))
+    assert "does not declare" in accessible_seats_wrong(kept, {"seats"})
+    assert "tells no accessible seats" in accessible_seats_wrong(plain, {"seats", "accessible"})
+    assert accessible_seats_wrong(plain, {"seats"}) == accessible_seats_wrong(kept, {"seats", "accessible"}) == ""
