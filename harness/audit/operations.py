@@ -128,7 +128,7 @@ class ProbeValue(Value, frozen=True, gc=False):
 class LookValue(Value, frozen=True, gc=False):
     """What a seat map showed: `free` seats, null where it did not say; `stale`: the map says that it is old.
 
-    `theirs`: free seats that the fan may have, null where no seat is kept for some.
+    `theirs`: free seats that the fan may have, null where no seat is kept for some. `declared`: the fan needs such one.
 
     `map`: names its states; null where they were not noted.
 
@@ -139,6 +139,7 @@ class LookValue(Value, frozen=True, gc=False):
 
     free: int | None = None
     theirs: int | None = None
+    declared: bool = False
     stale: bool = False
     map: str | None = None
     states: str | None = None

@@ -96,11 +96,12 @@ class Function(StrEnum):
     """After settling: hold then release one seat. key: seat. value: {}.
     `fail`: it could not be held. Most are unsold; a few are sold, and must not be granted."""
     LOOK = "look"
-    """At the seat map. key: "". value: {[free: int, theirs: int, stale: bool, map: str, states: str, layout: str,
-    accessible: {seat: wheelchair place}]}. free: seats that it shows free; theirs: those that this fan may have, where
-    some are kept for a need. map: names what it showed; states: that, at a worker's first look at it; layout: the names
-    of the seats in the order of the states, and accessible: those that are, with the wheelchair place that each goes
-    with, at a worker's first look. States and layout are packed, see `harness.record.seat_states`."""
+    """At the seat map. key: "". value: {[free: int, theirs: int, declared: bool, stale: bool, map: str, states: str,
+    layout: str, accessible: {seat: wheelchair place}]}. free: seats that it shows free; theirs: those that this fan may
+    have, where some are kept for a need; declared: as of a hold. map: names what it showed; states: that, at a worker's
+    first look at it; layout: the names of the seats in the order of the states, and accessible: those that are, with
+    the wheelchair place that each goes with, at a worker's first look. States and layout are packed, see
+    `harness.record.seat_states`."""
     COUNT = "count"
     """At the free seats of each section. key: "". value: {[counts: str, free: {section: int}, stale: bool]}. counts:
     names what was shown; free: that, at a worker's first look at it. A seat of section S is called S-…."""

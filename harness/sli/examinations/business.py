@@ -11,14 +11,15 @@ from typing import Final
 
 import numpy as np
 
-from harness.audit.history import Evidence
+from harness.audit.history import Evidence, Order
+from harness.audit.seats.accessible import wheelchair_places
 from harness.audit.seats.bookings import confirmations
 from harness.audit.stock.claims import baskets
 from harness.record.verdict import Figure
 from harness.sli.examinations.figures import cents, figure
 from harness.sli.examinations.second_wave import returns
 from harness.sli.measured import Observations, percentile
-from harness.sli.measures.buyers import Buyer, buyers
+from harness.sli.measures.buyers import Buyer, buyers, told_s
 from harness.sli.seat_changes import SOLD, STALE_S
 from harness.sli.sold_out import nothing_left_s, seen_empty, told_in_line
 
@@ -42,6 +43,7 @@ def business(seen: Observations) -> Iterator[Figure]:
     sales = sorted(_sales(seen))
     yield from _times(sales, on_sale)
     yield from _empty_handed(seen)
+    yield from _accessible(seen, confirmed)
     yield from _let_in_for_nothing(seen, sales, on_sale)
     yield from _resold(seen)
 
@@ -103,6 +105,19 @@ def _empty_handed(seen: Observations) -> Iterator[Figure]:
     for share, words in ((0.5, "median"), (0.95, "p95")):
         title = f"From coming to seeing it, {words}"
         yield figure(f"learnt_p{share * 100:.0f}_s", title, percentile(waits_s, share), "s", len(waits_s))
+
+
+def _accessible(seen: Observations, confirmed: Sequence[Order]) -> Iterator[Figure]:
+    """What became of the accessible seats, and of the fans who needed one."""
+    places = wheelchair_places(seen.everybody)
+    if not places:
+        return
+    sold = sum(seat in places for order in confirmed for seat in order.seats)
+    yield figure("accessible_sold", "Accessible seats sold", sold, "tickets", len(places))
+    needed = {look.actor for look in seen.history.looks.naming("declared") if look.value.declared}
+    yield figure("accessible_needed", "Fans who needed an accessible seat", len(needed), "fans", len(needed))
+    empty = needed - told_s(seen.history).keys()
+    yield figure("accessible_empty", "Of these, got none", len(empty), "fans", len(needed))
 
 
 def _together(looks: dict[str, list[float]], told: dict[str, list[float]]) -> dict[str, list[float]]:

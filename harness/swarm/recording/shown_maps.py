@@ -33,6 +33,7 @@ class ShownMaps:
                 value["accessible"] = self._wheelchair_places
         if self._wheelchair_places:
             value["theirs"] = self._theirs(shown, needs_accessible=needs_accessible)
+            value |= {"declared": True} if needs_accessible else {}
         if shown.states != self._last:
             text = _in_order(venue, shown.states)
             self._last, self._last_name = shown.states, f"{self._layout}-{digest(text)}"

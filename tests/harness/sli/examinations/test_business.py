@@ -201,3 +201,13 @@ def test_whom_a_map_shows_only_seats_that_are_kept_for_others_learns_that_nothin
     found = figures(hall)
     assert (found["empty_handed"].value, found["learnt"].value) == (2, 1)
     assert found["sold_out_first_shown_s"].value is None
+
+
+def test_what_became_of_accessible_seats_and_of_the_fans_who_needed_one(hall: RunBuilder) -> None:
+    assert "accessible_sold" not in figures(hall)
+    hall.operation(9, "look", "", {"free": 4, "accessible": {SEATS[0]: SEATS[0], SEATS[2]: SEATS[2]}}, 0.1, 0.2)
+    for fan in (1, 7, 8):  # the first has bought one
+        hall.operation(fan, "look", "", {"free": 4, "theirs": 0, "declared": True}, 3.0, 3.1)
+    found = figures(hall)
+    assert (found["accessible_sold"].value, found["accessible_sold"].samples) == (1, 2)
+    assert (found["accessible_needed"].value, found["accessible_empty"].value) == (3, 2)
