@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,33 +15,12 @@ from tests.bench import bots
 
 ROOT = Path(__file__).parent.parent
 RUNBOOKS = "docs/runbooks.md"
-NOT_RUN = (["init"], ["rehearse"], ["capacity"], ["selftest"], ["target", "up"], ["init"], ["adapter", "check"])
-
-
-def shown_commands() -> list[str]:
-    """The arguments of every quick `gatecrash …` line in the README's code blocks."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    lines = [line.strip() for block in blocks for line in block.splitlines()]
-    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("gatecrash ")]
-    kept = [words for words in commands if "RUN" not in words and not any(words[: len(n)] == n for n in NOT_RUN)]
-    return [shlex.join(words) for words in kept]
 
 
 def headings(document: str) -> set[str]:
     text = (ROOT / document).read_text(encoding="utf-8")
     found = re.findall(r"^#+ (.+)$", text, re.M)
     return {re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-") for heading in found}
-
-
-def test_the_readme_shows_commands() -> None:
-    assert len(shown_commands()) >= 5
-
-
-@pytest.mark.parametrize("command", shown_commands())
-def test_a_command_in_the_readme_runs(command: str) -> None:
-    words = [sys.executable, "-m", "harness", *shlex.split(command)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("anchor", anchors())
