@@ -260,6 +260,7 @@ class Check:
             return
         walk.come_in()
         pool, seats = walk.choose()
+        before = self._counted(pool)
         hold = walk.take(pool, seats, 1)
         bought = walk.ask(walk.buying(hold, self._key(walk), declined=True))
         if bought.value is not None:
@@ -268,6 +269,10 @@ class Check:
                 walk.problem("buy", "a card that is to be declined paid: declined=True asks for such a card")
         elif bought.error != "declined":
             walk.problem("buy", f"it ended as {_how(bought)}, and should be refused as 'declined'", detail=True)
+        elif before is not None:
+            left = before - (0 if self._keeps_nothing else 1)  # the basket may be full still
+            if not self._soon(lambda: (self._counted(pool) or 0) >= left):
+                walk.problem("buy", f"it was declined, and what is free went from {before} to {self._counted(pool)}")
         self._begins_anew(walk, pool, seats)
 
     # Lost answers.

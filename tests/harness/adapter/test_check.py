@@ -236,6 +236,12 @@ DEFECTS = {
         "        return super().buy(basket, key, declined=declined)",
         "it ended as fail, 'nope', and should be refused as 'declined'",
     ),
+    "declined_and_gone": (
+        "def buy(self, basket, key, *, declined):\n        placed = super().buy(basket, key, declined=False)\n"
+        "        if declined:\n            self.reserve('standing', 1)\n            raise Refused('declined')\n"
+        "        return placed",
+        "it was declined, and what is free went from",
+    ),
     "keeps": ("def give_back(self, basket):\n        pass", "one was given back, and"),
 }  # fmt: skip
 
