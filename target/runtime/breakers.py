@@ -137,7 +137,7 @@ class GuardedCalls:
 
         `operation`: the name of the call in its span.
         """
-        with tracing.span(f"{self.dependency} {operation}" if operation else self.dependency, kind="client"):
+        with tracing.span(f"{self.dependency} {operation}" if operation else self.dependency, "client"):
             return await self._call(make, timeout_s)
 
     async def _call(self, make: Callable[[], Awaitable[T]], timeout_s: float | None) -> T:

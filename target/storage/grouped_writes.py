@@ -54,7 +54,7 @@ class GroupedWrite:
         run = _Run(arguments)
         self._waiting.append(run)
         self._lanes.call()
-        with tracing.span(f"{self._store.guard.dependency} write", kind="client"), DB_WRITE_SECONDS.time():
+        with tracing.span(f"{self._store.guard.dependency} write", "client"), DB_WRITE_SECONDS.time():
             try:
                 async with Patience(self._store.guard.timeout_s):
                     return await run.answer

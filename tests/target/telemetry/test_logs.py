@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.context import attach, detach
 
 from target.http.tickets import Signer
 from target.settings import Settings
 from target.telemetry import logs
 from target.telemetry.logs import HIDDEN, Redactor
-from target.telemetry.tracing import caller_context
+from target.telemetry.tracing import caller_of, leave, within
 from tests.target.conftest import Valkey
 from tests.target.orders.test_orders_over_http import BASE
 from tests.target.postgres_fixture import Truth
@@ -37,13 +36,13 @@ def _own_logging() -> object:
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_a_line_has_its_trace_and_no_secret(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(Settings(node="n-1", secret="s3cret-key", log_format=log_format))  # type: ignore[arg-type]
-    before = attach(caller_context(SAMPLED) or {})
+    before = within(caller_of(SAMPLED))
     try:
         int("s3cret-key")
     except ValueError:
         logging.getLogger("target.x").exception("cannot reach %s", f"postgresql://user:{PASSWORD}@host:5432/db")
     finally:
-        detach(before)
+        leave(before)
     logging.getLogger("target.x").info("later")
     said = capsys.readouterr().err
     assert TRACE in said

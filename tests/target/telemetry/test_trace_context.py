@@ -5,30 +5,25 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.context import attach, detach
-from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
 
-from target.telemetry.tracing import caller_context, outgoing_headers
+from target.telemetry.tracing import caller_of, leave, outgoing_headers, within
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 def parse(header: str) -> tuple[str, str, bool] | None:
     """Trace, span and whether the caller keeps it; None: the header is ignored."""
-    context = caller_context(header)
-    if context is None:
-        return None
-    caller = get_current_span(context).get_span_context()
-    return format_trace_id(caller.trace_id), format_span_id(caller.span_id), caller.trace_flags.sampled
+    caller = caller_of(header)
+    return None if caller is None else (caller.trace_id, caller.span_id, caller.sampled)
 
 
 def passed_on(header: str) -> str:
     """The header of a call that is made for a call with this header."""
-    before = attach(caller_context(header) or {})
+    before = within(caller_of(header))
     try:
         return outgoing_headers()["traceparent"]
     finally:
-        detach(before)
+        leave(before)
 
 
 @pytest.mark.parametrize(("flags", "sampled"), [("00", False), ("01", True), ("02", False), ("03", True)])
