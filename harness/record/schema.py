@@ -13,7 +13,7 @@ same `kind` and `user`; `actor` is the name of that user in all tables.
     generator.parquet   GENERATOR      the load generator's own health, one row per worker and second
     metrics.parquet     METRICS        the platform's metrics, scraped
     histograms.parquet  HISTOGRAMS     requests beyond the limit of rows; the reader turns them into rows again
-    spans.parquet       SPANS          the traced journeys: their requests, with the platform's own spans as children
+    spans.parquet       SPANS          traced journeys that are kept: requests, with the platform's spans as children
     final_seats.parquet, final_orders.parquet, final_ledger.parquet, final_stock.parquet   the state at rest
     baseline_orders.parquet, baseline_stock.parquet, baseline_ledger.parquet   what there was before the release, on a
         platform of the user's own
@@ -461,6 +461,19 @@ class Anomaly(Struct, frozen=True):
     is_death: bool = False
 
 
+class TraceSummary(Struct, frozen=True):
+    """How many journeys carried a traceparent, and what was kept of their spans, see `harness.record.tail`.
+
+    `spans_left_out`: of journeys that were not kept. `spans_lost`: that the platform's processes had no room for.
+    """
+
+    traced: int
+    kept: int
+    spans_kept: int
+    spans_left_out: int = 0
+    spans_lost: int = 0
+
+
 class ProcessInfo(Struct, frozen=True):
     """One process of the stack under test."""
 
@@ -566,6 +579,7 @@ class RunDocument(Struct, frozen=True):
     unrest: tuple[str, ...] = ()  # why it was not at rest, one line each
     foreign_owners: str = ""  # one sentence where the export gives fans' orders to people who are no fans of the run
     selftest: SelfTestSummary | None = None  # the last one of this version; null: there was none
+    traces: TraceSummary | None = None  # null: nothing was traced, or the run ended early
     plugins: tuple[PluginVersion, ...] = ()  # those that were installed; the record is judged by them and by no other
     tables: dict[str, TableSeal] = {}
     faults_sha256: str = ""

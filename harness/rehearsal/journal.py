@@ -21,6 +21,7 @@ from harness.record.schema import (
     ProcessInfo,
     RunDocument,
     SelfTestSummary,
+    TraceSummary,
 )
 from harness.record.seal import control_seal, seal
 from harness.record.writer import write_document
@@ -120,6 +121,10 @@ class RunJournal:
         if anomaly.t_s is None and self._t0_monotonic_s is not None:
             anomaly = msgspec.structs.replace(anomaly, t_s=time.monotonic() - self._t0_monotonic_s)
         self._update(anomalies=(*self._document.anomalies, anomaly))
+
+    def traced(self, summary: TraceSummary | None) -> None:
+        """What was kept of the traces."""
+        self._update(traces=summary)
 
     def ended_early(self, text: str) -> None:
         """Note why the run ended early; frees the disk space that was reserved for this."""

@@ -19,12 +19,13 @@ from harness.errors import EnvironmentProblem, GatecrashError, InputError, Inter
 from harness.fault_change import FaultChange
 from harness.processes.signals import shielded, uninterrupted
 from harness.record.paths import RunPaths
-from harness.record.schema import PluginVersion, SelfTestSummary
+from harness.record.schema import FaultsDocument, PluginVersion, SelfTestSummary
 from harness.record.scrape import Scraper
 from harness.record.spans import collect_spans
+from harness.record.tail import fault_windows
 from harness.rehearsal.journal import RunJournal
 from harness.rehearsal.proving import prove
-from harness.scenario import Journeys, Scenario
+from harness.scenario import Journeys, Load, Scenario
 from harness.scenario.environment import metrics_headers
 from harness.stack import Addresses, Stack
 from harness.stack.allowed import reached, require_allowed
@@ -223,9 +224,17 @@ def _run(
         for anomaly in scraper.anomalies():
             journal.note(anomaly)
         observer.phase("take down", f"{stack.name} stack")
-    for anomaly in collect_spans(paths, release.t0_wall_s):
-        journal.note(anomaly)
+    _keep_spans(paths, release, scenario.load, journal)
     journal.complete()
+
+
+def _keep_spans(paths: RunPaths, release: Release, load: Load, journal: RunJournal) -> None:
+    """Keep the spans of the journeys that are worth it. The stack is down."""
+    faults = msgspec.json.decode(paths.faults.read_bytes(), type=FaultsDocument).faults if paths.faults.exists() else ()
+    summary, anomalies = collect_spans(paths, release.t0_wall_s, load.trace_ratio, fault_windows(faults))
+    journal.traced(summary)
+    for anomaly in anomalies:
+        journal.note(anomaly)
 
 
 def _spec(plan: RehearsalPlan, paths: RunPaths, addresses: Addresses, purchase_acts: int) -> SwarmSpec:

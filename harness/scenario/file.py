@@ -162,10 +162,18 @@ class Arrivals(_Section, frozen=True):
     surge_s: Positive = 3.0  # how long it takes to come
 
 
+TAIL_USERS_MOST: Final = 2_000
+"""Of so many users the reference system keeps all spans until the end: some 200,000, of 60 MB."""
+
+
 class Load(_Section, frozen=True):
     """Who comes, and how they are released. `tactics` are weights: what the bots do, one tactic each.
 
     Lurkers open the queue page, perhaps load it again, and leave without joining.
+
+    Of the journeys that are traced the seeded share of `trace_ratio` is kept, and from the larger one of
+    `trace_tail_ratio` those that turn out to be slowest, to fail or to meet a fault. `trace_tail_ratio` null: 2,000
+    users at most; on a platform of one's own, or with a `trace_ratio` of 0, none.
     """
 
     fans: People = 1000  # who want to buy
@@ -179,6 +187,7 @@ class Load(_Section, frozen=True):
     connect: Literal["warm", "cold"] = "warm"  # warm: connections are open before T0; cold: opened at T0
     rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms
     trace_ratio: Ratio = 0.01  # of the users: their requests carry a traceparent, their spans are in the record
+    trace_tail_ratio: Ratio | None = None  # of the users: traced too, and kept if slow, failed or met by a fault
     arm_timeout_s: Positive = 20.0  # so long without one more user who is ready ends the arming
     release_window_s: Positive = 0.5  # all first sends within this after T0
     codes: str = ""  # a file with the access codes that fans and bots come with, one each; "": those of on_sale.codes
@@ -192,6 +201,14 @@ class Load(_Section, frozen=True):
     def users(self) -> int:
         """All of them."""
         return self.fans + self.bots + self.lurkers + self.spectators
+
+    def traced_ratio(self, *, own_platform: bool) -> float:
+        """Of the users: those who carry a traceparent."""
+        tail_ratio = self.trace_tail_ratio
+        if tail_ratio is None:
+            few = self.trace_ratio > 0 and not own_platform
+            tail_ratio = min(1.0, TAIL_USERS_MOST / self.users) if few and self.users else 0.0
+        return max(self.trace_ratio, tail_ratio)
 
     @property
     def visitors(self) -> int:

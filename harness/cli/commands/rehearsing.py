@@ -398,7 +398,7 @@ def _stack_for(
             scenario.on_sale,
             logs,
             bug=plant_bug,
-            traced=scenario.load.trace_ratio > 0,
+            traced=scenario.load.traced_ratio(own_platform=False) > 0,
             seed=scenario.seed,
             listen=listen,
             visitors=scenario.load.visitors,

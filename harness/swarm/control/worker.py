@@ -112,8 +112,8 @@ class Worker:
         self._spec = spec = start.spec
         self._number = number
         self._environment = Environment(user_classes=user_classes(spec), events=locust.events)
-        tracer = Tracer(spec.seed, spec.scenario.load.trace_ratio)
         load = spec.scenario.load
+        tracer = Tracer(spec.seed, load.traced_ratio(own_platform=spec.scenario.platform is not None))
         stamp_every = 1 if load.users <= _USERS_ALL_STAMPED else STAMP_EVERY
         scripted = bool(spec.journeys.locustfile)
         told = None if scripted else RequestEvent(self._environment)  # Locust tells us, not we Locust

@@ -1,7 +1,8 @@
 """Which journeys are traced, and what their requests say of it (W3C Trace Context). Pure.
 
 The share and the choice come from the seed: the same users are traced in every run of a scenario. A journey is one
-trace; each of its requests is a client span, below which the platform's own spans hang.
+trace; each of its requests is a client span, below which the platform's own spans hang. Which of the traces are kept is
+chosen at the end, see `harness.record.tail`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from hashlib import blake2b
 
 import msgspec
 
-_CHANCE_BYTES = 8
+from harness.record.tail import chance_of
+
 _ID_BYTES = 16
 
 
@@ -24,9 +26,8 @@ class Tracer(msgspec.Struct, frozen=True):
         """The trace id of this user's journey, 32 hex digits; "": it is not traced."""
         if not self.ratio or user < 0:
             return ""
-        drawn = blake2b(f"trace:{self.seed}:{kind}:{user}".encode(), digest_size=_CHANCE_BYTES + _ID_BYTES).digest()
-        chance = int.from_bytes(drawn[:_CHANCE_BYTES]) / 2 ** (8 * _CHANCE_BYTES)
-        return drawn[_CHANCE_BYTES:].hex() if chance < self.ratio else ""
+        drawn = blake2b(f"trace:{self.seed}:{kind}:{user}".encode(), digest_size=_ID_BYTES).hexdigest()
+        return drawn if chance_of(drawn) < self.ratio else ""
 
 
 def span_id(worker: int, number: int) -> str:
