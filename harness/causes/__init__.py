@@ -12,12 +12,14 @@ from typing import TypeVar
 import msgspec
 
 from harness.causes.experiments import expectation_causes, gap_causes, violation_causes
-from harness.causes.hops import step_hops
+from harness.causes.hops import SpanTree, step_hops
 from harness.causes.objectives import objective_causes
 from harness.causes.story import story, unlucky
 from harness.causes.stretches import Stretch, stretches
+from harness.causes.waterfalls import waterfalls
 from harness.errors import GatecrashError
 from harness.record.reader import Record
+from harness.record.tail import fault_windows
 from harness.record.verdict import Cause, Story, Verdict
 from harness.sli.measured import Observations
 
@@ -32,6 +34,7 @@ class _Arrivals(msgspec.Struct, frozen=True):
 
 
 class _Load(msgspec.Struct, frozen=True):
+    trace_ratio: float = 0.0
     arrivals: _Arrivals = _Arrivals()
 
 
@@ -47,9 +50,12 @@ def with_causes(record: Record, verdict: Verdict, seen: Observations | None = No
     seen = seen or Observations(record)
     untold: list[Cause] = []
     causes = _told("causes", lambda: _causes(record, verdict, seen), untold)
-    hops = _told("hops", lambda: step_hops(record.table("spans")), untold)
+    spans, windows = record.table("spans"), fault_windows(record.faults.faults)
+    tree = SpanTree(spans)
+    hops = _told("hops", lambda: step_hops(tree, _trace_ratio(record)), untold)
+    falls = _told("waterfalls", lambda: waterfalls(spans, tree, windows), untold)
     stories = _told("stories", lambda: unlucky_stories(record, seen), untold)
-    return msgspec.structs.replace(verdict, causes=(*causes, *untold), hops=hops, stories=stories)
+    return msgspec.structs.replace(verdict, causes=(*causes, *untold), hops=hops, waterfalls=falls, stories=stories)
 
 
 def _told(what: str, tell: Callable[[], Iterable[T]], untold: list[Cause]) -> tuple[T, ...]:
@@ -75,6 +81,10 @@ def _causes(record: Record, verdict: Verdict, seen: Observations) -> Iterator[Ca
     yield from expectation_causes(seen, verdict.faults)
     yield from gap_causes(seen, verdict.faults)
     yield from objective_causes(seen, verdict.slis, phases(record, seen))
+
+
+def _trace_ratio(record: Record) -> float:
+    return msgspec.convert(record.run.scenario, _Scenario).load.trace_ratio
 
 
 def phases(record: Record, seen: Observations) -> Sequence[Stretch]:

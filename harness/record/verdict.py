@@ -327,6 +327,36 @@ class StepHops(Struct, frozen=True):
     hops: tuple[Hop, ...]
 
 
+class WaterfallBar(Struct, frozen=True):
+    """One span of a request, within it. `from_ms`: after the request was sent. `depth`: 0 is the request itself."""
+
+    hop: str
+    name: str
+    depth: int
+    from_ms: float
+    took_ms: float
+    failed: bool = False
+
+
+class Waterfall(Struct, frozen=True):
+    """One request span by span. why: slowest (of its step) | failed | fault | journey. `of`: the error, or the fault.
+
+    `ended`: ok, a status, or an error. `left_out`: spans that are not shown, the shortest. `hops`: where its time went.
+    """
+
+    trace_id: str
+    actor: str
+    step: str
+    why: str
+    of: str
+    t_s: float
+    took_ms: float
+    ended: str
+    bars: tuple[WaterfallBar, ...]
+    left_out: int = 0
+    hops: tuple[Hop, ...] = ()
+
+
 class Coverage(Struct, frozen=True):
     """One experiment that this platform could be put to. status: proven | not_proven | not_planned."""
 
@@ -491,8 +521,9 @@ class Verdict(Struct, frozen=True):
     `reason` is the first. `judged_by`: version and digest of the sources of the gatecrash that judged; the same
     gatecrash gives the same bytes for the same record. `seal`: see `harness.record.seal`; "" where there was no key.
     `unaudited`: why nothing was audited; "" where an audit was made. `causes`: why objectives, expectations and
-    recoveries were missed. `hops`: where the time of each traced step went; empty without spans. `coverage`: the
-    experiments that the platform could be put to, and which of them this run proved. `stories`: of unlucky fans.
+    recoveries were missed. `hops`: where the time of each traced step went; empty without spans. `waterfalls`: a few
+    slow, failed and fault-struck requests span by span. `coverage`: the experiments that the platform could be put to,
+    and which of them this run proved. `stories`: of unlucky fans.
     `plugins`: those that judged, which are those that the run was rehearsed with.
     """
 
@@ -523,6 +554,7 @@ class Verdict(Struct, frozen=True):
     unaudited: str = ""
     causes: tuple[Cause, ...] = ()
     hops: tuple[StepHops, ...] = ()
+    waterfalls: tuple[Waterfall, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     stories: tuple[Story, ...] = ()
     plugins: tuple[PluginVersion, ...] = ()

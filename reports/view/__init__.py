@@ -33,6 +33,7 @@ from reports.view import (
     stories,
     timeline,
     untested,
+    waterfalls,
     words,
 )
 from reports.view.chart_data import ChartTable
@@ -53,6 +54,7 @@ from reports.view.runbooks import Runbook
 from reports.view.stories import StoryView
 from reports.view.timeline import Release, Timeline
 from reports.view.untested import Gap
+from reports.view.waterfalls import WaterfallView
 
 _IN_THEIR_WORDS: Final = (
     "headline",
@@ -86,6 +88,8 @@ class Page(Struct, frozen=True):
     indicators: tuple[IndicatorRow, ...]
     timings: tuple[TimingRow, ...]
     hops: tuple[HopRow, ...]
+    waterfalls: tuple[WaterfallView, ...]
+    traced: str
     paired: PairedView | None
     invariants: tuple[InvariantView, ...]
     selftest: str
@@ -125,7 +129,9 @@ def build(record: Record, verdict: Verdict, control: Record | None = None, past:
         stories=stories.stories(verdict.stories),
         indicators=indicators.indicators(verdict.slis),
         timings=indicators.timings(tables, verdict.generator),
-        hops=hops.hop_rows(verdict.hops),
+        hops=hops.hop_rows(verdict),
+        waterfalls=waterfalls.waterfalls(verdict),
+        traced=waterfalls.summary(record.run.traces),
         paired=paired.paired(record, verdict, control),
         invariants=invariants.invariants(verdict.invariants),
         selftest=invariants.selftest(record.run.selftest),

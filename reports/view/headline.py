@@ -19,7 +19,7 @@ from harness.record.verdict import (
 )
 from harness.runs.lessons import Lessons, standing
 from reports import text
-from reports.view import runbooks, words
+from reports.view import runbooks, waterfalls, words
 from reports.view.words import State
 
 _TONES: Final = {Decision.READY: "good", Decision.NOT_READY: "bad", Decision.NO_VERDICT: "warn"}
@@ -59,7 +59,8 @@ class Chip(Struct, frozen=True):
 class FindingView(Struct, frozen=True):
     """One finding, ready to print. `gist`: as much of the evidence as the first screen has room for.
 
-    `anchor`: the id of the runbook in the page; "" when it is not in it. `standing`: since when it is open, and
+    `anchor`: the id of the runbook in the page; "" when it is not in it. `request`: that of a request which shows the
+    cause, span by span. `standing`: since when it is open, and
     who owns it.
     """
 
@@ -68,6 +69,7 @@ class FindingView(Struct, frozen=True):
     evidence: str
     runbook: str
     cause: str = ""
+    request: str = ""
     anchor: str = ""
     standing: str = ""
 
@@ -177,6 +179,7 @@ def _finding(verdict: Verdict, finding: Finding, stands: str) -> FindingView:
         anchor=runbooks.anchor_of(finding.runbook),
         standing=stands,
         cause="" if cause is None else text.capitalised(cause.sentence),
+        request=waterfalls.linked(verdict, cause),
     )
 
 

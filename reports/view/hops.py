@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
 
 from harness.record.schema import Struct
-from harness.record.verdict import StepHops
+from harness.record.verdict import StepHops, Verdict
 from reports import text
 from reports.view import words
-
-_COLOURS: Final = ("waiting", "ticket", "unknown", "fail", "holding", "fault", "ok", "p99")
+from reports.view.waterfalls import colours_of
 
 
 class HopBar(Struct, frozen=True):
@@ -33,14 +32,13 @@ class HopRow(Struct, frozen=True):
     label: str
 
 
-def hop_rows(steps: tuple[StepHops, ...]) -> tuple[HopRow, ...]:
-    """The slowest step first; one hop has one colour in all rows."""
-    names = dict.fromkeys(hop.name for step in steps for hop in step.hops)
-    colours = {name: _COLOURS[at % len(_COLOURS)] for at, name in enumerate(names)}
-    return tuple(_row(step, colours) for step in steps)
+def hop_rows(verdict: Verdict) -> tuple[HopRow, ...]:
+    """The slowest step first."""
+    colours = colours_of(verdict)
+    return tuple(_row(step, colours) for step in verdict.hops)
 
 
-def _row(step: StepHops, colours: dict[str, str]) -> HopRow:
+def _row(step: StepHops, colours: Mapping[str, str]) -> HopRow:
     bars = tuple(
         HopBar(
             name=hop.name,

@@ -51,7 +51,9 @@ def pages(record: Record, quiet: Record, empty: Record, tmp_path_factory: pytest
     base, run = verdicts.ready(quiet), verdicts.not_ready(record)
     found = compare(quiet, base, record, run, "base", order="two records")
     html = {
-        "report": html_page.render(view.build(record, replace(run, paired=found), quiet)),
+        "report": html_page.render(
+            view.build(record, replace(run, paired=found, hops=verdicts.HOPS, waterfalls=verdicts.WATERFALLS), quiet)
+        ),
         "nothing": html_page.render(view.build(empty, verdicts.bare(empty))),
         "runs": runs_page.render(tuple(past_runs(folder / "runs"))),
         "comparison": comparison_page.html(comparison_page.comparison(base, run, found, "other versions: locust")),

@@ -13,17 +13,37 @@ from harness.record.verdict import (
     Finding,
     GeneratorResult,
     HistoryStep,
+    Hop,
     InvariantResult,
     LoadResult,
     Skew,
     SliResult,
     Status,
+    StepHops,
     Validity,
     Verdict,
     Violation,
+    Waterfall,
+    WaterfallBar,
 )
 from harness.runs.staircase import Step
 
+
+def _waterfall(why: str, of: str, step: str, ended: str = "ok") -> Waterfall:
+    bars = (
+        WaterfallBar("client and network", step, 0, 0.0, 200.0),
+        WaterfallBar("booking → redis", "redis EVALSHA", 1, 20.0, 150.0, failed=ended != "ok"),
+    )
+    spent = (Hop("booking → redis", 150.0, 0.75), Hop("client and network", 50.0, 0.25))
+    return Waterfall("a" * 32, "fan-000007", step, why, of, 2.5, 200.0, ended, bars, 3, spent)
+
+
+WATERFALLS = (
+    _waterfall("slowest", "", "pay"),
+    _waterfall("failed", "503", "hold", "503"),
+    _waterfall("fault", "redis-down", "join"),
+)
+HOPS = (StepHops("pay", 8, 70.0, 120.0, (Hop("payments", 50.0, 0.8), Hop("booking", 12.5, 0.2))),)
 RUNBOOK = "Raise the pool of the booking process and rehearse again before the sale."
 
 

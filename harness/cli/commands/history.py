@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
@@ -15,6 +15,12 @@ from harness.cli.options import DEFAULT_OUT, AsJson, RunDir
 from harness.errors import InputError
 from harness.input_file import path_of, write_output
 from harness.runs.lessons import LESSONS_FILE
+
+if TYPE_CHECKING:
+    from harness.record.verdict import Waterfall
+
+_WORTH_SAYING: Final = 0.01
+"""A hop with less of a request's time is not told."""
 
 
 @app.command(short_help="The finished runs of a folder, and what changed.")
@@ -117,22 +123,26 @@ def fan(
 ) -> None:
     """One fan's story: every step with its wait, retries and seats, and the faults that were in force.
 
+    Where the fan's journey was traced and kept: where the time of each request went, too.
+
     \b
     gatecrash fan runs/20261123-101500-smoke-1a2b
     gatecrash fan runs/20261123-101500-smoke-1a2b 158
     """
     from harness.causes import phases, unlucky_stories
+    from harness.causes.hops import SpanTree
     from harness.causes.story import story
+    from harness.causes.waterfalls import journey
     from harness.record.reader import Record
     from harness.sli.measured import Observations
 
     record = Record.open(run)
-    seen = Observations(record)
+    seen, tree = Observations(record), SpanTree(record.table("spans"))
     stories = [story(seen, name, phases(record, seen))] if name else list(unlucky_stories(record, seen))
     if not stories:
         raise InputError("no fan in the record wanted a ticket", hint="name somebody: gatecrash fan RUN NAME")
     if json:
-        print_json([msgspec.to_builtins(told) for told in stories])
+        print_json([msgspec.to_builtins(told) | {"requests": journey(tree, told.actor)} for told in stories])
         return
     for told in stories:
         typer.echo(f"{told.actor}{f' ({told.why})' if told.why else ''}: {told.sum_up}")
@@ -141,7 +151,18 @@ def fan(
             for line in told.lines
         )
         print_table(("when", "took", "what", "ended", "fault in force"), rows)
+        if requests := journey(tree, told.actor):
+            typer.echo()
+            print_table(("when", "took", "request", "ended", "where its time went"), map(_request, requests))
         typer.echo()
+
+
+def _request(fall: Waterfall) -> tuple[str, ...]:
+    """A row of the table of requests."""
+    from harness.amounts import amount
+
+    spent = ", ".join(f"{hop.name} {amount(hop.mean_ms, 'ms')}" for hop in fall.hops if hop.share >= _WORTH_SAYING)
+    return f"T{fall.t_s:+.3f} s", amount(fall.took_ms, "ms"), fall.step, fall.ended, spent
 
 
 def _took(took_s: float | None) -> str:

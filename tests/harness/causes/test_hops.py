@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from harness.causes.hops import step_hops
+from harness.causes.hops import SpanTree, step_hops
 from harness.record.schema import SPANS
 
 Row = tuple[str, str, str, str, str, float, float]
@@ -13,12 +13,12 @@ Row = tuple[str, str, str, str, str, float, float]
 
 def table(*rows: Row) -> pa.Table:
     names = ("span_id", "parent_id", "service", "name", "kind", "t_start_s", "t_end_s")
-    rest = {"trace_id": "t", "node": "n", "status": "ok", "attributes": "{}"}
+    rest = {"trace_id": "a" * 32, "node": "n", "status": "ok", "attributes": "{}"}
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) | rest for row in rows], schema=SPANS)
 
 
 def hops(spans: pa.Table) -> dict[str, float]:
-    [step] = step_hops(spans)
+    [step] = step_hops(SpanTree(spans), 1.0)
     assert sum(hop.share for hop in step.hops) == pytest.approx(1.0)
     return {hop.name: round(hop.mean_ms, 6) for hop in step.hops}
 
@@ -69,8 +69,19 @@ def test_steps_come_slowest_first_and_no_span_gives_no_step() -> None:
         ("2", "", "swarm", "pay", "client", 0.0, 0.5),
         ("3", "", "swarm", "pay", "client", 0.0, 0.7),
     )
-    assert [(step.step, step.traces, step.p50_ms, step.max_ms) for step in step_hops(spans)] == [
+    assert [(step.step, step.traces, step.p50_ms, step.max_ms) for step in step_hops(SpanTree(spans), 1.0)] == [
         ("pay", 2, pytest.approx(500.0), pytest.approx(700.0)),
         ("hold", 1, pytest.approx(100.0), pytest.approx(100.0)),
     ]
-    assert step_hops(SPANS.empty_table()) == ()
+    assert step_hops(SpanTree(SPANS.empty_table()), 1.0) == ()
+
+
+def test_slow_journeys_that_were_kept_for_being_slow_do_not_say_what_is_usual() -> None:
+    usual = [{"trace_id": f"{n:032x}", "span_id": f"{n:016x}", "t_start_s": 0.0, "t_end_s": 0.1} for n in range(1, 61)]
+    slow = [
+        {"trace_id": "f" * 31 + str(n), "span_id": f"f{n:015x}", "t_start_s": 0.0, "t_end_s": 9.0} for n in range(9)
+    ]
+    rest = {"parent_id": "", "service": "swarm", "node": "n", "name": "hold", "kind": "client", "status": "ok"}
+    spans = pa.Table.from_pylist([{**rest, **one, "attributes": "{}"} for one in (*usual, *slow)], schema=SPANS)
+    [step] = step_hops(SpanTree(spans), 0.01)
+    assert (step.traces, step.p50_ms, step.max_ms) == (60, pytest.approx(100.0), pytest.approx(100.0))

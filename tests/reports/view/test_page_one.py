@@ -7,12 +7,22 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from harness.record.reader import Record
-from harness.record.schema import SelfTestSummary
-from harness.record.verdict import Cause, Coverage, Examination, Figure, Hop, Status, StepHops, Verdict
+from harness.record.schema import SelfTestSummary, TraceSummary
+from harness.record.verdict import (
+    Cause,
+    CausePart,
+    Coverage,
+    Examination,
+    Figure,
+    Hop,
+    Status,
+    StepHops,
+    Verdict,
+)
 from harness.runs.past import Past, PastRun
 from harness.runs.staircase import ANSWER_SCHEMA, Answer
 from reports import html_page, markdown, view
-from reports.view import runbooks
+from reports.view import runbooks, waterfalls
 from reports.view.headline import Fact
 from tests.reports import verdicts
 from tests.reports.pages import Page
@@ -167,6 +177,38 @@ def test_hops_are_shown_in_one_colour_each(record: Record) -> None:
     assert [[bar.name for bar in row.bars] for row in rows] == [["payments", "booking"], ["booking"]]
     assert rows[0].bars[1].colour == rows[1].bars[0].colour
     assert plain(rows[0].label) == "payments 50 ms (80 %), booking 12.5 ms (20 %)"
+
+
+def test_requests_are_shown_hop_by_hop_and_linked_from_their_cause(record: Record) -> None:
+    verdict = replace(verdicts.not_ready(record), waterfalls=verdicts.WATERFALLS)
+    shown = page(record, verdict)
+    assert [one.title.partition(": ")[2] for one in shown.waterfalls] == [
+        "among the slowest",
+        "failed with 503",
+        "met redis-down",
+    ]
+    first = shown.waterfalls[0]
+    assert plain(first.says) == (
+        "Sent by fan-000007 at T+2.500 s, ended ok after 200 ms: "
+        "150 ms in booking → redis, 50 ms in client and network."
+    )
+    assert [(bar.left_percent, bar.width_percent) for bar in first.bars] == [(0.0, 100.0), (10.0, 75.0)]
+    assert plain(first.more) == "3 shorter spans not shown."
+    of_fault = Cause(of="x", sentence="", phase="redis-down")
+    of_step = Cause(of="x", sentence="", parts=(CausePart("step", "hold", 9, 0.9), CausePart("step", "pay", 1, 0.1)))
+    assert waterfalls.linked(verdict, of_fault) == shown.waterfalls[2].anchor
+    assert waterfalls.linked(verdict, of_step) == shown.waterfalls[1].anchor
+    assert waterfalls.linked(verdict, Cause(of="x", sentence="")) == ""
+    html = html_page.render(shown)
+    assert all(f'id="{one.anchor}"' in html for one in shown.waterfalls)
+    assert "gatecrash fan" in html
+
+
+def test_what_was_kept_of_the_traces_is_told() -> None:
+    assert waterfalls.summary(None) == ""
+    told = waterfalls.summary(TraceSummary(traced=2000, kept=90, spans_kept=4000, spans_left_out=90_000, spans_lost=7))
+    assert "2,000 journeys carried a traceparent, 90 are kept" in plain(told)
+    assert "7 spans found no room" in told
 
 
 def test_charts_have_their_figures_as_tables_and_say_what_is_seen(record: Record) -> None:
