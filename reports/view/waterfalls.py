@@ -45,7 +45,7 @@ def colours_of(verdict: Verdict) -> Mapping[str, str]:
     return {name: COLOURS[at % len(COLOURS)] for at, name in enumerate(names)}
 
 
-COLOURS: Final = ("waiting", "ticket", "unknown", "fail", "holding", "fault", "ok", "p99")
+COLOURS: Final = ("waiting", "ticket", "unknown", "fail", "holding", "fault", "ok", "p99", "choosing")
 
 
 def waterfalls(verdict: Verdict) -> tuple[WaterfallView, ...]:
