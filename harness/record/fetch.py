@@ -171,6 +171,18 @@ def call(
         connection.close()
 
 
+def _says_where_it_ends(response: http.client.HTTPResponse) -> bool:
+    """Whether the fields that frame the body have one meaning (RFC 9112 §6.3); http.client believes the first it sees.
+
+    Of two lengths nobody knows which is the page's; a coding other than chunked hides where it ends.
+    """
+    lengths = {one.strip() for one in response.headers.get_all("Content-Length", ())}
+    codings = [one.strip().lower() for one in response.headers.get_all("Transfer-Encoding", ())]
+    if codings:
+        return codings == ["chunked"] and not lengths
+    return len(lengths) <= 1 and all(one.isascii() and one.isdecimal() for one in lengths)
+
+
 def _read(response: http.client.HTTPResponse, bytes_max: int) -> bytes:
     parts: list[bytes] = []
     size = 0
@@ -214,6 +226,9 @@ class _Connection(http.client.HTTPConnection):
         if self.has_ended:  # http.client takes the end of a stream for the end of the head
             response.close()
             raise FetchFailed("answered a head that was cut short")
+        if not _says_where_it_ends(response):
+            response.close()
+            raise FetchFailed("did not say clearly where its answer ends")
         return response
 
     def connect(self) -> None:

@@ -27,6 +27,36 @@ def test_no_whole_answer_is_an_error_in_time(behaviour: str, said: str) -> None:
         call("GET", f"{server.url}/proxies", within_s=0.3, bytes_max=1000)
 
 
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: 2\r\nContent-Length: 3",
+        "Content-Length: 2, 2",
+        "Content-Length: +2",
+        "Content-Length: 0_2",
+        "Content-Length: two",
+        "Content-Length: -1",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: identity",
+    ],
+)
+def test_an_answer_whose_end_can_be_read_in_two_ways_is_none(framing: str) -> None:
+    answers = [f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n2\r\nok\r\n0\r\n\r\n".encode()]
+    with (
+        serving(lambda _: answers) as server,
+        pytest.raises(OSError, match="did not say clearly where its answer ends"),
+    ):
+        call("GET", f"{server.url}/proxies", within_s=10, bytes_max=1000)
+
+
+def test_a_length_that_is_said_twice_is_one() -> None:
+    answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"]
+    with serving(lambda _: answers) as server:
+        assert call("GET", f"{server.url}/", within_s=10, bytes_max=1000) == ApiAnswer(200, b"ok")
+
+
 def test_an_answer_has_its_status_and_its_body_and_is_asked_for_once() -> None:
     answers = [b"HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\n\r\nno"]
     with serving(lambda _: answers) as server:
