@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
 
 import msgspec
+import numpy as np
 
 from harness.audit.history import Evidence, Order, PoolAtRest
 from harness.audit.operations import Operation, SeatsValue
 from harness.audit.seats.claims import promises
 
 LIVE: Final = ("confirmed", "mixed")
+_MOST: Final = 10**9  # tickets of one request that are counted: a platform may say any number, and sums must fit
 _OPEN_S: Final = float("inf")
 _CONFLICT: Final = "conflict"
 
@@ -177,3 +179,17 @@ def bought_with(evidence: Evidence) -> dict[str, Order]:
         if pay.value.pool and order and order.state in LIVE:
             found.setdefault(pay.key if evidence.keeps_nothing else pay.value.hold_id, order)
     return found
+
+
+class Sums:
+    """The sum of what came up to any instant."""
+
+    def __init__(self, t_s: Sequence[float], counts: Sequence[int]) -> None:
+        order = np.argsort(t_s, kind="stable")
+        self._t_s = np.array(t_s, dtype=np.float64)[order]
+        limited = np.array([max(-_MOST, min(count, _MOST)) for count in counts], dtype=np.int64)
+        self._sums = np.concatenate(([0], np.cumsum(limited[order])))
+
+    def until(self, t_s: float, side: Literal["left", "right"]) -> int:
+        """`side` right: with what came at that very instant."""
+        return int(self._sums[np.searchsorted(self._t_s, t_s, side=side)])

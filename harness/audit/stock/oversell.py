@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Final
 
-import numpy as np
-
 from harness.audit.history import Evidence, Order
 from harness.audit.orders.told import exported
 from harness.audit.seats.bookings import Confirmation, confirmations
 from harness.audit.spec import specified
-from harness.audit.stock.claims import LIVE, Asked, Basket, asked, baskets
+from harness.audit.stock.claims import LIVE, Asked, Basket, Sums, asked, baskets
 from harness.audit.tally import Moment, Tally, during
 
 ALL: Final = ""
@@ -151,20 +149,17 @@ def _chances(wanted: Sequence[Asked], left: int) -> int:
     it began. Two sorted lists give it for all.
     """
     taking = [one for one in wanted if not one.refused]
-    starts, ends = np.array([one.hold.t_invoke_s for one in taking]), np.array([one.t_until_s for one in taking])
-    tickets = np.array([one.tickets for one in taking], dtype=np.int64)
-    begun, over = np.argsort(starts, kind="stable"), np.argsort(ends, kind="stable")
-    begun_sum = np.concatenate([[0], np.cumsum(tickets[begun])])
-    over_sum = np.concatenate([[0], np.cumsum(tickets[over])])
+    tickets = [one.tickets for one in taking]
+    begun, over = (
+        Sums([one.hold.t_invoke_s for one in taking], tickets),
+        Sums([one.t_until_s for one in taking], tickets),
+    )
     found = 0
     for one in wanted:
         if one.hold.unknown:
             continue
-        until_s = one.hold.t_end_s
-        begun_by = begun_sum[np.searchsorted(starts[begun], until_s, side="right")]
-        over_by = over_sum[np.searchsorted(ends[over], one.hold.t_invoke_s, side="left")]
-        own = 0 if one.refused else one.tickets
-        found += bool(begun_by - over_by - own + one.tickets > left)
+        others = begun.until(one.hold.t_end_s, "right") - over.until(one.hold.t_invoke_s, "left")
+        found += others + (one.tickets if one.refused else 0) > left
     return found
 
 

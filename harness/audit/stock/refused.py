@@ -7,23 +7,21 @@ its answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Final, Literal
+from collections.abc import Collection, Iterable
+from typing import Final
 
 import msgspec
-import numpy as np
 
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
 from harness.audit.seats.late import RECOVERY_S, REFUSED
-from harness.audit.stock.claims import asked, bought_with, free_and_nobodys
+from harness.audit.stock.claims import Sums, asked, bought_with, free_and_nobodys
 from harness.audit.stock.oversell import quantity_of
 from harness.audit.tally import Tally, during
 from harness.record.schema import PROBE_ACTOR
 
 _CONFLICT: Final = "conflict"
 _OPEN_S: Final = float("inf")
-_MOST: Final = 10**9  # tickets of one request that are counted: a platform may say any number, and sums must fit
 
 
 class _Kept(msgspec.Struct, frozen=True, gc=False):
@@ -107,25 +105,11 @@ class _Line:
         kept = list(kept)
         tickets, sold = [one.tickets for one in kept], [one.sold for one in kept]
         self._free = free + sum(sold)
-        self._begun = _Sums([one.t_from_s for one in kept], tickets)
-        self._over = _Sums([one.t_until_s for one in kept], tickets)
-        self._sold = _Sums([one.t_from_s for one in kept], sold)
+        self._begun = Sums([one.t_from_s for one in kept], tickets)
+        self._over = Sums([one.t_until_s for one in kept], tickets)
+        self._sold = Sums([one.t_from_s for one in kept], sold)
 
     def left(self, t_from_s: float, t_to_s: float) -> int:
         """At least so many, at each instant between the two."""
         kept = self._begun.until(t_to_s, "right") - self._over.until(t_from_s, "left")
         return self._free - self._sold.until(t_to_s, "right") - kept
-
-
-class _Sums:
-    """The sum of what came up to any instant."""
-
-    def __init__(self, t_s: Sequence[float], counts: Sequence[int]) -> None:
-        order = np.argsort(t_s, kind="stable")
-        self._t_s = np.array(t_s, dtype=np.float64)[order]
-        limited = np.array([max(-_MOST, min(count, _MOST)) for count in counts], dtype=np.int64)
-        self._sums = np.concatenate(([0], np.cumsum(limited[order])))
-
-    def until(self, t_s: float, side: Literal["left", "right"]) -> int:
-        """`side` right: with what came at that very instant."""
-        return int(self._sums[np.searchsorted(self._t_s, t_s, side=side)])

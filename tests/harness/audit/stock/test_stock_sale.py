@@ -487,3 +487,16 @@ def test_a_request_for_more_tickets_than_can_be_counted_is_refused_for_cause() -
     builder = StockSale(fans=0, stock={"floor": 30})
     builder.operation(1, "hold", "", {"pool": "floor", "quantity": 10**30}, 1.0, 1.01, "fail", "conflict")
     assert judged("refused_for_cause", builder).status is Status.HELD
+
+
+@pytest.mark.parametrize("tickets", [2**40, 2**62, 2**63, 10**30])
+def test_absurd_numbers_of_tickets_hide_no_oversell(tickets: int) -> None:
+    """A platform may say anything: two such baskets add up to more than any array can hold."""
+    sale = StockSale().oversell()
+    before = judged("no_oversell", sale)
+    for user in (90, 91):
+        asked = {"pool": "floor", "quantity": tickets, "granted": tickets, "ttl_s": 1.0}
+        sale.operation(user, "hold", f"absurd-{user}", asked, 40.0, 40.1)
+    result = judged("no_oversell", sale)
+    assert (before.status, result.status) == (Status.VIOLATED, Status.VIOLATED)
+    assert result.chances > 0
