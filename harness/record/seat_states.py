@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
+import msgspec
+
 FREE: Final = "0"
 HELD: Final = "1"
 SOLD: Final = "2"
@@ -44,10 +46,13 @@ def unpack(packed: str) -> str:
 
 
 def pack_names(seats: Sequence[str]) -> str:
-    """The seats' names, in the order of their states."""
-    return pack("\n".join(seats))
+    """The seats' names, in the order of their states; a platform may give a seat any name, also of several lines."""
+    return pack(msgspec.json.encode(seats).decode())
 
 
 def unpack_names(packed: str) -> tuple[str, ...]:
     """The inverse of `pack_names`. Raises ValueError."""
-    return tuple(unpack(packed).split("\n"))
+    try:
+        return msgspec.json.decode(unpack(packed), type=tuple[str, ...])
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"no names of seats: {error}") from error

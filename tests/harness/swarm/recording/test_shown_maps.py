@@ -89,3 +89,8 @@ def test_where_seats_are_kept_for_a_need_a_look_says_which_and_how_many_are_for_
     assert maps.note(venue, shown({"1": "2200"}))["theirs"] == 0
     assert not any("accessible" in value for value in left.values())
     assert "theirs" not in ShownMaps().note(VENUE, shown({"101": "12", "102": "001"}))
+
+
+@pytest.mark.parametrize("names", [(), ("",), ("Row\n1", "Row", "1"), ("[", '"', "\\n", "\u202eZoë\x1f")])
+def test_a_layout_keeps_whatever_seats_are_called(names: tuple[str, ...]) -> None:
+    assert unpack_names(pack_names(names)) == names
