@@ -374,17 +374,32 @@ def _compare_resting_map(feed: Feed, tally: Tally) -> None:
         tally.note = f"nobody followed epoch {facts.epoch!r}, in which the platform came to rest"
         return
     replay = _Replay(feed.changes.get(facts.epoch, {}), dict(first.states), first.head.seq or 0)
+    resting = {seat: SEAT_STATES.index(state) for seat, state in tally.evidence.seats if state != "free"}
     if not replay.advance(facts.seq):
-        tally.note = f"nobody followed the feed to {facts.seq}, where the platform came to rest"
+        _compare_but_for_the_last(replay, resting, facts.seq, tally)
         return
     tally.checked += 1
     feed.chances += replay.seq > (first.head.seq or 0)
-    resting = {seat: SEAT_STATES.index(state) for seat, state in tally.evidence.seats if state != "free"}
     seat = _difference(replay.states, resting)
     if seat is not None:
         added, shown = _state(replay.states, seat), _state(resting, seat)
         summary = f"changes up to {facts.seq} add up to {added} for seat {seat}, but at rest it is {shown}"
         tally.violated(summary, at_rest("seat map", f"seat {seat} is {shown} as of {facts.seq}"))
+
+
+def _compare_but_for_the_last(replay: _Replay, resting: dict[str, int], seq: int, tally: Tally) -> None:
+    """Of the changes up to the resting map nobody saw the last ones: each of them can have changed one seat."""
+    unseen = seq - replay.seq
+    tally.note = f"nobody followed the feed to {seq}, where the platform came to rest"
+    names = replay.states.keys() | resting.keys()
+    differ = sorted(seat for seat in names if replay.states.get(seat, 0) != resting.get(seat, 0))
+    if len(differ) > unseen:
+        added, shown = _state(replay.states, differ[0]), _state(resting, differ[0])
+        summary = f"changes up to {replay.seq} add up to {added} for seat {differ[0]}, but at rest it is {shown}"
+        told = f"{len(differ)} seats are otherwise, as of {seq}: {unseen} changes cannot have done that"
+        tally.violated(
+            f"{summary}; {len(differ) - 1} more differ too, after {unseen} changes", at_rest("seat map", told)
+        )
 
 
 @dataclass(slots=True)
