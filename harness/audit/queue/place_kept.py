@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from harness.audit.history import Evidence
 from harness.audit.queue.draw import NO_DRAW, PublishedDraw, published_draw
+from harness.audit.queue.passed_over import passed_over
 from harness.audit.queue.places import (
     NO_NUMBERS,
     AdmittedPlace,
@@ -69,7 +70,8 @@ def place_kept(evidence: Evidence) -> Tally:
     opened again, or admission numbers began again in another epoch. `queue_order` compares all pairs whom the platform
     numbered in one epoch, disturbed or not, and says nothing of who was never numbered. Here only fans count who waited
     over a loss, against those who were admitted after it; and a fan who was never admitted is overtaken too, with or
-    without a loss, if they were seen to wait `KEPT_WITHIN_S` after a later fan was admitted.
+    without a loss, if they were seen to wait `KEPT_WITHIN_S` after a later fan was admitted, or for less where they had
+    listened since that one joined, see `harness.audit.queue.passed_over`.
     """
     tally = Tally(evidence, unknowns=evidence.enters.unknowns, chances=0)
     claims = claims_of(evidence)
@@ -92,7 +94,10 @@ def place_kept(evidence: Evidence) -> Tally:
         found, chances = _numbered_later(group, standings, losses, evidence.clock_margin_s)
         overtaken += found
         tally.chance(chances)
-    overtaken += _never_numbered(evidence, claims, places, standings, losses)
+    never = list(_never_numbered(evidence, claims, places, standings, losses))
+    overtaken += never
+    if draw is None:
+        overtaken += _never_called(evidence, places, losses, {one.early for one in never})
     overtaken.sort(key=lambda one: -one.width_s)
     for one in overtaken[:VIOLATIONS_KEPT]:
         tally.violated(_summary(one), *_story(evidence, one))
@@ -208,6 +213,17 @@ def _never_numbered(
             late = line[latest.among(first, last)]
             width_s = latest.asked_s(first, last) - held_s
             yield _Overtaken(actor, claim, late, loss, width_s, None, waited_s[actor])
+
+
+def _never_called(
+    evidence: Evidence, places: Sequence[AdmittedPlace], losses: Mapping[str, SeenLoss], known: set[str]
+) -> Iterator[_Overtaken]:
+    """Fans who listened all the time, beside those who are `known` to have waited for long."""
+    for one in passed_over(evidence, places):
+        if one.fan not in known:
+            loss = losses.get(one.fan) or SeenLoss(one.claim.t_acked_s, "had a place")
+            width_s = one.by.claim.t_first_invoke_s - one.claim.t_acked_s
+            yield _Overtaken(one.fan, one.claim, one.by, loss, width_s, None, one.t_until_s)
 
 
 def _waited_s(evidence: Evidence) -> dict[str, float]:
