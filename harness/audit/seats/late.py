@@ -18,7 +18,7 @@ from harness.audit.seats.shown import ShownSeats
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, during
 from harness.record.schema import WITHHELD
-from harness.record.seat_states import HELD
+from harness.record.seat_states import HELD, SOLD
 from harness.record.standstills import Standstill, standstills
 
 RECOVERY_S: Final = 5.0
@@ -68,15 +68,16 @@ class Sighting(msgspec.Struct, frozen=True):
 
 
 def no_late_expiry(evidence: Evidence) -> Tally:
-    """While the run goes on, no seat is seen held when every hold of it was over by more than the stated bound.
+    """While the run goes on, no seat is seen taken when every hold of it was over by more than the stated bound.
 
-    Seen: a conflict over seats none of which anybody could have, a fresh map that shows it held, a change of the feed
-    that frees it (by the platform's own clock, corrected by the smallest delay). A hold may be there until its ack +
-    TTL + bound, or until the answer to its release + bound unless a fault may have lost that. It has no known end if
-    its fan tried to pay and was neither declined nor told that it is gone, for then it may be kept for the payment. A
-    hold that was due while a fault was in force may live until the fault had healed, and `RECOVERY_S`, and the bound.
-    Time in which the load generator stood still, which shares the machine of the reference system, does not count.
-    Holds and payments of unknown outcome have no end either.
+    Seen: a conflict over seats none of which anybody could have, a fresh map that shows it held, or sold where it is
+    free at rest, a change of the feed that frees it (by the platform's own clock, corrected by the smallest delay).
+
+    A hold may be there until its ack + TTL + bound, or until the answer to its release + bound unless a fault may have
+    lost that. It has no known end if its fan tried to pay and was neither declined nor told that it is gone, for then
+    it may be kept for the payment. A hold that was due while a fault was in force may live until the fault had healed,
+    and `RECOVERY_S`, and the bound. Time in which the load generator stood still, which shares the machine of the
+    reference system, does not count. Holds and payments of unknown outcome have no end either.
     """
     tally = Tally(evidence, unknowns=evidence.holds.unknowns, chances=0)
     rules = evidence.rules
@@ -235,6 +236,8 @@ class _Sweep:
         self._next = 0
         self._until_s = np.full(len(seats), _NEVER_S)
         self._last: dict[int, SeatClaim] = {}
+        resting = tally.evidence.seat_states
+        self._is_unsold = np.array([resting.get(seat) == "free" for seat in seats], dtype=np.bool_)
         self._told: set[int] = set()
 
     def see(self, sighting: Sighting) -> None:
@@ -254,9 +257,11 @@ class _Sweep:
         states = self._shown.at(look)
         if states is None:
             return
-        late = (states == ord(HELD)) & (self._until_s < since_s) & (self._until_s > _NEVER_S)
+        taken = (states == ord(HELD)) | ((states == ord(SOLD)) & self._is_unsold)
+        late = taken & (self._until_s < since_s) & (self._until_s > _NEVER_S)
         for at in np.flatnonzero(late).tolist():
-            text = f"{look.actor} asked for the seat map at {look.t_invoke_s:.3f} s: {self._seats[at]} is held"
+            how = "held" if states[at] == ord(HELD) else "sold"
+            text = f"{look.actor} asked for the seat map at {look.t_invoke_s:.3f} s: {self._seats[at]} is {how}"
             self._report(at, look.t_invoke_s, during(look, text))
 
     def _advance(self, t_s: float) -> None:

@@ -89,6 +89,29 @@ def test_a_map_that_shows_it_held() -> None:
     assert late(builder).status is Status.VIOLATED
 
 
+@pytest.mark.parametrize(
+    ("t_s", "resting", "status"),
+    [
+        (11.0, "free", Status.HELD),  # the map may be a second old
+        (11.2, "free", Status.VIOLATED),
+        (11.2, "sold", Status.HELD),  # to somebody of whom the record tells nothing, perhaps
+    ],
+)
+def test_a_map_that_shows_it_sold_though_nobody_ever_bought_it(t_s: float, resting: str, status: Status) -> None:
+    builder = sale()
+    held(builder)
+    held(builder, 2, 1.0, (OTHER,))
+    refused(builder, 40.0, (OTHER, SEAT))
+    builder.operation(6, "hold", "h-6", {"seats": [OTHER, SEAT], "ttl_s": TTL_S}, 30.0, 38.0)
+    builder.tables["final_seats"] += [{"seat": SEAT, "state": resting}, {"seat": OTHER, "state": "free"}]
+    builder.look(5, t_s, "20", set())
+    result = late(builder)
+    assert result.status is status
+    assert [one.history[-1].text for one in result.violations] == [
+        f"fan-0005 asked for the seat map at {t_s:.3f} s: {SEAT} is sold"
+    ] * (status is Status.VIOLATED)
+
+
 @pytest.mark.parametrize("ahead_s", [0.0, 5.0, -3600.0])
 @pytest.mark.parametrize(("late_s", "status"), [(0.3, Status.HELD), (1.5, Status.VIOLATED), (4.0, Status.VIOLATED)])
 def test_the_feed_tells_by_the_platforms_own_clock_when_a_seat_came_back(
