@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from harness.amounts import amount
 from harness.audit.history import Evidence
 from harness.audit.operations import Operation, SeatsValue
 from harness.audit.seats.late import REFUSED
@@ -19,7 +20,8 @@ TOLD_OFF_MAX_S: Final = 0.5
 def granted_as_asked(evidence: Evidence) -> Tally:
     """A granted hold has the seats that its fan asked for, no more, no fewer and no others, for the declared time.
 
-    Its id is no other fan's: with the id a hold is paid for or given back.
+    Its id is no other fan's: with the id a hold is paid for or given back. A fan who asks for the same seats again may
+    be told of the same hold again, which ends when it was to end.
 
     The time to live is declared for the reference booking system only (`on_sale.hold_ttl_s`). A fan whose first answer
     was lost, and who asks for the same seats again, is told what is left: their time runs from the first request on.
@@ -49,9 +51,8 @@ def granted_as_asked(evidence: Evidence) -> Tally:
             short_s = declared_s - (hold.t_end_s + told_s - first_s)
             if max(short_s, told_s - declared_s) > TOLD_OFF_MAX_S:
                 _report_time(hold, told_s, declared_s, tally)
-        holder = holders.setdefault(hold.key, hold)
-        if hold.key and holder.actor != hold.actor:
-            _report_id(holder, hold, tally)
+        if hold.key:
+            _same_hold(holders.setdefault(hold.key, hold), hold, tally)
     if unsaid and not tally.checked:
         tally.hidden = "the adapter does not say which seats were asked for"
     elif unsaid:
@@ -105,6 +106,28 @@ def _report_time(hold: Operation[SeatsValue], told_s: float, declared_s: float, 
     granted = during(hold, f"{hold.actor} was granted {seats} for {told_s:g} s, asked at {hold.t_invoke_s:.3f} s")
     summary = f"{hold.actor} was granted {seats} for {told_s:g} s, where the on-sale declares {declared_s:g} s"
     tally.violated(summary, granted)
+
+
+def _same_hold(first: Operation[SeatsValue], hold: Operation[SeatsValue], tally: Tally) -> None:
+    """Compares a grant with the first of its id."""
+    if first.actor != hold.actor:
+        _report_id(first, hold, tally)
+    elif tally.evidence.on_sale is not None and _longer_s(first, hold) > TOLD_OFF_MAX_S:
+        _report_longer(first, hold, tally)
+
+
+def _longer_s(first: Operation[SeatsValue], again: Operation[SeatsValue]) -> float:
+    """By how much more than it may have been promised until at first one hold is promised until later."""
+    if first.value.ttl_s is None or again.value.ttl_s is None:
+        return 0.0
+    return (again.t_invoke_s + again.value.ttl_s) - (first.t_end_s + first.value.ttl_s)
+
+
+def _report_longer(first: Operation[SeatsValue], again: Operation[SeatsValue], tally: Tally) -> None:
+    seats = ", ".join(again.value.seats)
+    granted = (during(one, f"{one.actor} was granted {seats} for {one.value.ttl_s:g} s") for one in (first, again))
+    longer = amount(_longer_s(first, again), "s")
+    tally.violated(f"{again.actor} asked for {seats} again, and the hold was made {longer} longer", *granted)
 
 
 def _report_id(holder: Operation[SeatsValue], hold: Operation[SeatsValue], tally: Tally) -> None:

@@ -153,3 +153,14 @@ def test_one_hold_is_given_to_two_fans() -> None:
         hold(builder, fan, 2.0, got=SEATS[fan - 1 : fan], asked=SEATS[fan - 1 : fan])
         builder.tables["operations"][-1]["key"] = "h"
     assert [one.summary for one in granted(builder).violations] == ["fan-0001 and fan-0002 were given one hold, h"]
+
+
+@pytest.mark.parametrize(("left_s", "longer"), [(HOLD_TTL_S - 2.0, ""), (HOLD_TTL_S - 1.4, ""), (HOLD_TTL_S, "1.9 s")])
+def test_a_hold_that_is_asked_for_again_lasts_no_longer(left_s: float, longer: str) -> None:
+    builder = empty()
+    for t_s, ttl_s in ((1.0, HOLD_TTL_S), (3.0, left_s)):
+        value = {"seats": SEATS[:2], "ttl_s": ttl_s, "asked": SEATS[:2]}
+        builder.operation(1, "hold", "h-1", value, t_s, t_s + 0.1)
+    assert [one.summary for one in granted(builder).violations] == [
+        f"fan-0001 asked for 101-A-1, 101-A-2 again, and the hold was made {longer} longer"
+    ] * bool(longer)
