@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 import msgspec
 
 from harness.platform import Capability
 from harness.scenario import Scenario
 from harness.swarm.users.plan import FanPlan
+
+_SEATS_MAX: Final = 16  # in one hold of the reference system
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +20,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     `limit`: tickets that one order may have, where the platform's own rules say so; 0: nobody said. Identities that
     several fans share are known to the reference system only; elsewhere each fan has an account of their own. There,
     and where an identity gets one place in the queue, whoever goes over the limit asks for too many at once.
+    `shared_limit`: tickets that such an identity may have: one of the pair who share it asks for as many, the other for
+    one, so that a limit shows that is too high by one; 0: nobody said.
     `repeats_entry`: who comes in a second time, as after a lost answer, gets the same answer again.
     """
 
@@ -30,6 +35,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     repeats_entry: bool = True
     one_place_each: bool = False
     limit: int = 0
+    shared_limit: int = 0
     standing_ratio: float = 0.0
 
     @classmethod
@@ -48,6 +54,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
             repeats_entry=own is None,
             one_place_each=one_place_each,
             limit=own.rules.tickets_at_once if own else scenario.on_sale.purchase_limit if one_place_each else 0,
+            shared_limit=0 if own or one_place_each else min(scenario.on_sale.purchase_limit, _SEATS_MAX),
             standing_ratio=scenario.load.journey.standing_ratio,
         )
 
@@ -62,7 +69,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
     def first_wish(self, plan: FanPlan) -> int:
         """How many tickets the fan asks for first."""
-        return self.limit + 1 if self.limit and plan.goes_over_limit else plan.party_size
+        if not plan.goes_over_limit:
+            return plan.party_size
+        if self.limit:
+            return self.limit + 1
+        return 1 if plan.wants_one_more and self.shared_limit else self.shared_limit or plan.party_size
 
 
 REFERENCE = Offer()

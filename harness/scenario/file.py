@@ -119,7 +119,9 @@ class Journey(_Section, frozen=True):
     returns_ratio: Ratio = 0.3  # when nothing is left, stay and look for what comes back; the others leave
     look_again_s: Positive = 1.0  # how often those look, the median of a log-normal pause
     standing_ratio: Ratio = 0.5  # where a sale has seats and pools: want tickets of a pool
-    over_limit_ratio: Ratio = 0.05  # pairs of fans who are one identity and want the largest party each
+    over_limit_ratio: Ratio = (
+        0.05  # pairs of fans who are one identity: one wants all that it may have, one a seat more
+    )
     shared_code_ratio: Ratio = 0.0  # pairs of fans who come with one access code
     reload_ratio: Ratio = 0.0  # load the queue page again and again while they wait
     reload_after_s: Positive = 3.0  # how long those have patience with it, the median of a log-normal one

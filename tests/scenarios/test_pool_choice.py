@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.platform import Capability, Pool, Stock
-from harness.scenario import Journey, OwnPlatform, Rules, Scenario
+from harness.scenario import Journey, Load, OnSale, OwnPlatform, Rules, Scenario
 from harness.swarm.users.plan import Dice, fan_plan
 from scenarios.offer import REFERENCE, Offer
 from scenarios.pool_choice import choose_pool
@@ -62,3 +62,14 @@ def test_elsewhere_each_fan_is_themselves_and_goes_over_the_limit_alone() -> Non
     assert (offer.identity_of(plan), offer.first_wish(plan)) == (plan.actor, 5)
     assert Offer.of({Capability.STOCK}, own(purchase_limit=6, order_limit=3)).first_wish(plan) == 4
     assert (REFERENCE.identity_of(plan), REFERENCE.first_wish(plan)) == (plan.identity, plan.party_size)
+
+
+@pytest.mark.parametrize(("limit", "wishes"), [(0, [4, 4]), (4, [4, 1]), (6, [6, 1]), (40, [16, 1])])
+def test_a_pair_on_the_reference_system_wants_one_more_than_they_may_have(limit: int, wishes: list[int]) -> None:
+    scenario = Scenario(
+        name="s", description="d", seed=1, duration_s=9.0, on_sale=OnSale(purchase_limit=limit), load=Load(fans=9)
+    )
+    offer = Offer.of({Capability.SEATS, Capability.QUEUE}, scenario)
+    pair = [fan_plan(Journey(), 1, index) for index in (0, 1)]
+    assert pair[0].identity == pair[1].identity == offer.identity_of(pair[1])
+    assert [offer.first_wish(plan) for plan in pair] == wishes

@@ -48,6 +48,7 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     `looks_again_s`: when nothing is left, the fan looks again so often for what comes back; null: leaves at once.
     `page_reloads`: how the fan loads the queue page again while they wait, one after another. `tabs`: so many more
     follow the queue too.
+    `wants_one_more`: one ticket more than the other of a pair may have, see `goes_over_limit`.
     `code_no`: which of the access codes of the sale they come with, where it asks for one; null: an invented one.
     """
 
@@ -72,6 +73,7 @@ class FanPlan(msgspec.Struct, frozen=True, kw_only=True):
     code_no: int | None = None
     page_reloads: tuple[Reload, ...] = ()
     tabs: int = 0
+    wants_one_more: bool = False
 
     @property
     def goes_over_limit(self) -> bool:
@@ -110,7 +112,8 @@ class ProbePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `refused_holds_s`: see `harness.swarm.messaging.protocol.SwarmSpec`. `pays_late`: once, for a hold that is over.
     `gives_back`: holds so many seats, the purchase limit, gives them back and asks for as many again; 0: not.
-    `comes_anew`: to the feed of seats, all the time. `meddles`: tries to release and to buy what another holds.
+    `comes_anew`: to the feed of seats, all the time. `meddles`: tries to release and to buy what another holds,
+    and to hold a seat without a pass.
     """
 
     number: int
@@ -140,6 +143,7 @@ def fan_plan(journey: Journey, seed: int, index: int) -> FanPlan:
             card_declined=False,
             needs_accessible=False,
             misuses_accessible=False,
+            wants_one_more=_is_second(journey.over_limit_ratio, index),
         )
     if _repeats(journey.repeat_payment_ratio, index):
         return msgspec.structs.replace(plan, repeats_payment=True, abandons=False, releases=False)
@@ -286,6 +290,11 @@ def _pair(ratio: float, index: int) -> int | None:
         return None
     number, place = divmod(index, _period(ratio, 2))
     return number if place < 2 else None
+
+
+def _is_second(ratio: float, index: int) -> bool:
+    """Whether the fan is the second of their pair."""
+    return index % _period(ratio, 2) == 1
 
 
 def _partner(ratio: float, index: int) -> int:

@@ -31,7 +31,7 @@ def test_joins_are_spread_only_where_that_is_asked_for() -> None:
 
 def test_the_digest_is_stable_across_releases_and_machines() -> None:
     """Pinned: when this changes, old seeds no longer mean what they meant, and CHANGELOG must say so."""
-    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("5a18979a3294705a")
+    assert digest(all_plans(Load(fans=3, spectators=1), 1)).startswith("a08f531c40ac990c")
 
 
 def test_a_plan_depends_on_seed_and_index_alone() -> None:
@@ -130,6 +130,10 @@ def test_as_many_probes_as_were_asked_for(ratio: float) -> None:
     assert sum(plan.repeats_payment for plan in plans) == 1000 * ratio
     plans = [fan_plan(Journey(over_limit_ratio=ratio), 7, index) for index in range(1000)]
     assert sum(plan.identity.startswith("household-") for plan in plans) == 1000 * ratio
+    assert Counter(plan.wants_one_more for plan in plans if plan.goes_over_limit) == {
+        True: 500 * ratio,
+        False: 500 * ratio,
+    }
 
 
 def test_who_shares_a_code_or_comes_on_a_second_device_is_the_second_of_a_pair() -> None:
