@@ -237,13 +237,17 @@ class FinalPool(_Value, frozen=True):
 
 
 class FinalEntry(_Value, frozen=True):
-    """One entry of the payment provider's ledger at rest. entry: capture | refund | decline."""
+    """One entry of the payment provider's ledger at rest. entry: capture | refund | decline.
+
+    `card`: a name of the card, never its number; null where the ledger does not say.
+    """
 
     charge_id: str
     idempotency_key: str
     order_id: str
     entry: str
     amount_cents: Cents
+    card: str | None = None
 
 
 class FinalReads(_Value, frozen=True):
@@ -415,6 +419,14 @@ class TriesOthersHolds(Protocol):
 
     def try_to_buy(self, call: Call, hold: Hold, *, key: str) -> None:
         """Record whether the hold could be paid for."""
+
+
+@runtime_checkable
+class TriesWithoutPass(Protocol):
+    """A session that can ask for seats before it was let in. Sessions need not."""
+
+    def try_to_hold(self, call: Call, seats: tuple[str, ...]) -> None:
+        """Record whether that got past the entrance: see `Function.PROBE`."""
 
 
 @runtime_checkable

@@ -99,13 +99,14 @@ def numbered(owner: str, pools: Mapping[str, int]) -> Iterator[str]:
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
-    """One row of the provider's ledger."""
+    """One row of the provider's ledger. `card`: whose money it was; null where the ledger does not say."""
 
     charge_id: str
     idempotency_key: str
     order_id: str
     entry: str
     amount_cents: int
+    card: str | None = None
 
 
 _ORDER_COLUMNS: Final = ("order_id", "fan", "seat", "state", "amount_cents", "idempotency_key", "pool", "quantity")

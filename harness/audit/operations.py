@@ -164,7 +164,10 @@ class CountValue(Value, frozen=True, gc=False):
 
 
 class PayValue(Value, frozen=True, gc=False):
-    """What was paid for and what the platform answered. `bought`: of `quantity` tickets; null: it was not said."""
+    """What was paid for and what the platform answered. `bought`: of `quantity` tickets; null: it was not said.
+
+    `card`: the name of the card that the fan paid with; null where each has not one of their own.
+    """
 
     hold_id: str = ""
     seats: tuple[str, ...] = ()
@@ -176,6 +179,7 @@ class PayValue(Value, frozen=True, gc=False):
     state: str = ""
     declined_on_purpose: bool = False
     shown_cents: int | None = None
+    card: str | None = None
 
     @property
     def words(self) -> str:
@@ -195,12 +199,16 @@ class OrderValue(Value, frozen=True, gc=False):
 
 
 class ReuseValue(Value, frozen=True, gc=False):
-    """A used key with another purchase: the first order, the seats that were asked for, and what was answered."""
+    """A used key with another purchase: the first order, the seats that were asked for, and what was answered.
+
+    `read`: the state in which somebody else than its fan was shown the first order, "" where nobody was.
+    """
 
     order_id: str = ""
     seats: tuple[str, ...] = ()
     answered_id: str = ""
     answered_seats: tuple[str, ...] = ()
+    read: str = ""
 
 
 class DrawValue(Value, frozen=True, gc=False):

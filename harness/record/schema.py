@@ -83,7 +83,8 @@ class Function(StrEnum):
     """At what is left. key: "". value: {[pools: {pool: free | null}, prices_cents: {pool: int}, stale: bool]}."""
     PAY = "pay"
     """key: idempotency key. value: {hold_id, seats, [order_id, amount_cents, state: confirmed | pending],
-    [declined_on_purpose: bool], [shown_cents: int]}; without seats {pool: str, quantity: int, [bought: int]} instead.
+    [declined_on_purpose: bool], [shown_cents: int], [card: str]}; without seats {pool: str, quantity: int,
+    [bought: int]} instead. card: the name of the card, where each fan has one of their own.
     shown_cents: what the seats cost together, as the fan was shown when choosing them.
     `fail` + error "declined": the provider said no; "expired": the hold was gone; "limit": the identity would have more
     than it may; "conflict": where choosing keeps nothing, not so many are left. A 202 is ok with state pending."""
@@ -106,14 +107,15 @@ class Function(StrEnum):
     """At the free seats of each section. key: "". value: {[counts: str, free: {section: int}, stale: bool]}. counts:
     names what was shown; free: that, at a worker's first look at it. A seat of section S is called S-…."""
     PROBE = "probe"
-    """After settling: a try to get a seat past the queue. key: how, e.g. "no pass".
+    """A try to get a seat past the queue, "no pass" during the run too, the others after settling. key: how.
     value: {seats: [str], [status: int]}. `ok`: it worked, which it never should; with a status: it got in,
     and was refused only because of the seats.
     During the run: a try to release or to buy what another fan holds. key: one of OTHERS_HOLD. value: {seats: [str],
     hold_id: str}. `ok`: it worked, which it never should."""
     REUSE = "reuse"
     """At rest: a payment for another purchase under an idempotency key that was used. key: the idempotency key. value:
-    {order_id: str (of the first purchase), seats: [str] (of the other), [answered_id: str, answered_seats: [str]]}.
+    {order_id: str (of the first purchase), seats: [str] (of the other), [answered_id: str, answered_seats: [str]],
+    [read: str]}. read: the state in which a stranger was shown the first order.
     `fail`: refused, as it should be; `ok`: answered as if paid."""
     DRAW = "draw"
     """At the published draw of lots, before the opening and at rest. key: "". value: {[commitment: str, opens_at: float
@@ -346,6 +348,7 @@ FINAL_LEDGER: Final = pa.schema(
         pa.field("order_id", pa.string(), nullable=False),
         pa.field("entry", pa.string(), nullable=False),  # capture | refund | decline
         pa.field("amount_cents", pa.int64(), nullable=False),
+        pa.field("card", pa.string()),  # its name, as fans paid with it; null: the ledger does not say
     ]
 )
 """The payment provider's own ledger at rest: one row per entry."""

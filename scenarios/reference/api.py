@@ -6,6 +6,7 @@ that goes beyond is no answer ("protocol").
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Annotated, Final, TypeVar
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ VENUE: Final = Endpoint("venue", "GET", frozenset({200}), idempotent=True)
 SEAT_MAP: Final = Endpoint("seat_map", "GET", frozenset({200}), idempotent=True)
 SECTION_COUNTS: Final = Endpoint("section_counts", "GET", frozenset({200}), idempotent=True)
 HOLD: Final = Endpoint("hold", "POST", frozenset({201, 409, 422}))
+HOLD_WITHOUT_PASS: Final = Endpoint("hold", "POST", frozenset({201, 401, 403, 409, 422}))
 RELEASE: Final = Endpoint("release", "DELETE", frozenset({204, 404, 410}))
 PAY: Final = Endpoint("pay", "POST", frozenset({201, 202, 402, 410}), idempotent=True)
 ORDER: Final = Endpoint("order", "GET", frozenset({200}), idempotent=True)
@@ -196,6 +198,11 @@ class PendingAnswer(_Document, frozen=True):
     def at_rest(self) -> bool:
         """Nothing will change by itself any more."""
         return not (self.orders_pending or self.holds or self.parked)
+
+
+def card_of(actor: str, *, declined: bool = False) -> str:
+    """The name of a card: a good one of the fan's own, or the one that the provider declines."""
+    return "declined" if declined else f"ok-{blake2b(actor.encode(), digest_size=8).hexdigest()}"
 
 
 def hold_path(base: str, hold_id: str) -> str:

@@ -1,6 +1,7 @@
 """A used idempotency key with another purchase, tried at rest: it must not be charged nor taken for the first one.
 
-A stranger tries one too: keys are each fan's own, so it must not be answered with that fan's order.
+A stranger tries one too: keys are each fan's own, so it must not be answered with that fan's order. Nor must the
+stranger be shown the order, whose id is known to who is told of it.
 """
 
 from __future__ import annotations
@@ -50,14 +51,18 @@ def reuse_key(
 
     In the name of the order's fan, or of this one, whose card is declined: it would be a purchase of their own.
     """
-    name, card = fan or order.fan, "declined" if fan else "ok"
+    name, card = fan or order.fan, api.card_of(order.fan, declined=bool(fan))
     person = Person(user=-1, kind="operator", actor=name, identity=name)
     authority = pass_for(name) + api.JSON_BODY
     body = msgspec.json.encode({"seats": [seat]})
     held = api.read(client.call(api.SETTLE_POST, f"{base}/holds", Call.now(), authority, body), api.HoldAnswer)
     if held is None:
         return
-    tried = {"order_id": order.order_id, "seats": [seat]}
+    tried: dict[str, object] = {"order_id": order.order_id, "seats": [seat]}
+    if fan:
+        shown = client.call(api.SETTLE_GET, api.order_path(order.order_id), Call.now(), authority)
+        seen = api.read(shown, api.OrderAnswer)
+        tried |= {"read": seen.state} if seen else {}
     operation = recorder.begin(person, Function.REUSE, Call.now(), key=order.idempotency_key, value=tried)
     headers = authority + f"Idempotency-Key: {order.idempotency_key}\r\n".encode()
     body = msgspec.json.encode({"hold_id": held.hold_id, "card": card})

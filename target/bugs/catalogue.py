@@ -97,6 +97,10 @@ def _charge_twice(context: Context) -> None:
     context.payments = parts.TwiceCharging(context.payments)
 
 
+def _charge_others(context: Context) -> None:
+    context.payments = parts.OthersCardCharging(context.payments)
+
+
 def _charge_to_and_fro(context: Context) -> None:
     context.payments = parts.ToAndFroCharging(context.payments)
 
@@ -209,6 +213,12 @@ _ALL: Final = (
         "money_reconciles",
         "the money of a declined card is taken all the same, and given back",
         _charge_to_and_fro,
+    ),
+    Bug(
+        "others_card",
+        "money_reconciles",
+        "a good card is charged as the card of the payment before",
+        _charge_others,
     ),
     Bug(
         "late_capture_kept",

@@ -49,6 +49,7 @@ FORGETS_EVERY: Final = 3  # fans, by a digest of their names
 MISERLY_BY: Final = 2  # seats
 COY_ONE_IN: Final = 4  # requests for seats, by a digest of the first seat
 SHUFFLED_WITHIN_US: Final = 2_000_000
+GOOD_CARD: Final = "ok"
 
 
 def _changed(script: Script, old: str, new: str) -> Script:
@@ -494,6 +495,23 @@ class TwiceCharging(PaymentsClient):
     async def charge(self, key: str, claim: Payable, *, capture: bool = True) -> ChargeAnswer:
         """See the class."""
         await super().charge(f"{key}-again", claim, capture=capture)
+        return await super().charge(key, claim, capture=capture)
+
+
+class OthersCardCharging(PaymentsClient):
+    """Charges a good card as the one of the payment before. Shares the connections of the `real` client."""
+
+    def __init__(self, real: PaymentsClient) -> None:
+        self.__dict__ = real.__dict__
+        self._card_before = ""
+        self._card_of: dict[str, str] = {}  # key → card: a repeat is charged as it was before
+
+    async def charge(self, key: str, claim: Payable, *, capture: bool = True) -> ChargeAnswer:
+        """See the class."""
+        if isinstance(claim, Checkout | Order) and claim.card.startswith(GOOD_CARD):
+            card = self._card_of.setdefault(key, self._card_before or claim.card)
+            self._card_before = claim.card
+            claim = msgspec.structs.replace(claim, card=card)
         return await super().charge(key, claim, capture=capture)
 
 

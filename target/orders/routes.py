@@ -6,7 +6,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -25,14 +25,15 @@ from target.telemetry.metrics import FALLBACKS
 
 KEY_LENGTH_MAX: Final = 128
 ORDER_ID: Final = "^o[0-9a-f]{24}$"
+CARD: Final = "^(ok(-[0-9a-z]{1,64})?|declined|insufficient_funds|expired|slow)$"
 STATUS_OF: Final = {OrderState.CONFIRMED: 201, OrderState.PENDING: 202, OrderState.DECLINED: 402}
 
 
 class OrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The hold to pay for, and the card; these are the cards that the provider knows."""
+    """The hold to pay for, and the card: of those that the provider knows. `ok-NAME` is a good one of one's own."""
 
     hold_id: Annotated[str, Meta(min_length=1, max_length=4096)]
-    card: Literal["ok", "declined", "insufficient_funds", "expired", "slow"]
+    card: Annotated[str, Meta(pattern=CARD)]
 
 
 class OrderAnswer(msgspec.Struct, frozen=True):

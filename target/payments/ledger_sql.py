@@ -132,10 +132,10 @@ def rows(connection: sqlite3.Connection) -> list[LedgerRow]:
     """Every entry: captures, refunds, declines."""
     charges = connection.execute(
         "SELECT charge_id, idempotency_key, order_id, CASE status WHEN 'captured' THEN 'capture' ELSE 'decline' END,"
-        " amount_cents FROM charges WHERE status IN ('captured', 'declined')"
+        " amount_cents, card FROM charges WHERE status IN ('captured', 'declined')"
     )
     refunds = connection.execute(
-        "SELECT charge_id, r.idempotency_key, order_id, 'refund', amount_cents"
+        "SELECT charge_id, r.idempotency_key, order_id, 'refund', amount_cents, card"
         " FROM refunds r JOIN charges USING (charge_id)"
     )
     return [LedgerRow(*row) for found in (charges.fetchall(), refunds.fetchall()) for row in found]

@@ -59,13 +59,17 @@ class Refund(msgspec.Struct, frozen=True):
 
 
 class LedgerRow(msgspec.Struct, frozen=True):
-    """One entry of the ledger export. `entry`: capture | refund | decline. A mere authorisation is no entry."""
+    """One entry of the ledger export. `entry`: capture | refund | decline. A mere authorisation is no entry.
+
+    `card`: whose money it was.
+    """
 
     charge_id: str
     idempotency_key: str
     order_id: str
     entry: str
     amount_cents: int
+    card: str
 
 
 class WebhookEvent(msgspec.Struct, frozen=True):

@@ -141,6 +141,7 @@ def _fans(line: Line, users: np.ndarray, over_s: float) -> dict[str, pa.Table]:
     orders |= {"pool": [""] * len(names), "quantity": [1] * len(names)}
     ledger = {"charge_id": [f"c-{n}" for n in users.tolist()], "idempotency_key": keys["pay"]}
     ledger |= {"order_id": keys["order"], "entry": ["capture"] * len(names), "amount_cents": [5000] * len(names)}
+    ledger |= {"card": [None] * len(names)}
     return {
         "operations": pa.concat_tables([operations for operations, _ in parts]),
         "requests": pa.concat_tables([requests for _, requests in parts]),

@@ -23,7 +23,8 @@ def one_key_one_purchase(evidence: Evidence) -> Tally:
     - all answers to one key name one order, and the export has one order of that key;
     - an order whose key was posted again is charged once at most;
     - a used key with another purchase is refused, or answered with the first one again;
-    - a key that another fan has used is neither answered with that fan's order, nor refused for having been used.
+    - a key that another fan has used is neither answered with that fan's order, nor refused for having been used, and
+      who knows the id of that order cannot read it.
     To refuse a repeat does no harm; that no answer contradicts another is for `no_lost_booking` to say.
     """
     tally = Tally(evidence, unknowns=evidence.pays.unknowns)
@@ -106,6 +107,7 @@ def _reuses(evidence: Evidence, tally: Tally) -> None:
         tried = reuse.value
         first = evidence.orders.get(tried.order_id)
         if first is not None and first.fan not in ("", reuse.actor):
+            _shown_to_others(reuse, first, tally)
             _others(reuse, first, tally)
             continue
         again = first is not None and (tried.answered_id, set(tried.answered_seats)) == (
@@ -134,6 +136,13 @@ def _others(reuse: Operation[ReuseValue], first: Order, tally: Tally) -> None:
         return
     asked = f"{reuse.actor} paid for {', '.join(reuse.value.seats)} with the key {reuse.key}"
     tally.violated(f"{reuse.actor} {told}", during(reuse, f"{asked}, and {told}"), _exported(first))
+
+
+def _shown_to_others(reuse: Operation[ReuseValue], first: Order, tally: Tally) -> None:
+    """Reports that `reuse` was shown another fan's order."""
+    if reuse.value.read:
+        told = f"{reuse.actor} was shown order {first.order_id} of {first.fan}, as {reuse.value.read}"
+        tally.violated(told, during(reuse, told), _exported(first))
 
 
 def _paid(pay: Operation[PayValue]) -> Moment:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import pyarrow.compute as pc
+
 from harness.audit.history import Evidence, LedgerEntry, Order
 from harness.audit.operations import Operation, Operations, PayValue
 from harness.audit.orders.agreed import agreed
@@ -16,6 +18,7 @@ _Sums = dict[str, tuple[int, int]]
 """Order id → captures − refunds, in number and in cents."""
 _NOTHING: Final = (0, 0)
 _DECLINED: Final = "declined"
+_DECLINE: Final = "decline"
 _SIGN: Final = {"capture": 1, "refund": -1}
 
 
@@ -29,7 +32,10 @@ def money_reconciles(evidence: Evidence) -> Tally:
     - pending at rest with money taken: violated, for settling is over and the fan has neither ticket nor refund;
     - pending at rest with no money taken: undecided. No cent is wrong yet, but it may still be charged, so the
       invariant is then unknown and not held;
-    - a refund on the charge of another order: violated, for another fan has the money;
+    - a refund on the charge of another order: violated, for another fan has the money; on the reference system, one on
+      no charge at all too;
+    - a capture or refund on another card than the fan paid with, where the ledger names cards: violated, for it is
+      another's money;
     - a capture or refund without an order: violated, for the charge came before a durable intent. A platform of one's
       own may keep no order of a purchase that came to nothing, as when it charges before it finds that all are sold:
       there captures and refunds may cancel out, in number and in cents.
@@ -43,6 +49,7 @@ def money_reconciles(evidence: Evidence) -> Tally:
     tally.checked = len(evidence.orders) + len(orphans)
     tally.chances = len(_at_stake(evidence, sums))
     problems = dict(_charged_though_declined(evidence)) | dict(_refunded_elsewhere(evidence))
+    problems |= dict(_of_another_card(evidence))
     problems |= dict(_problems(evidence, sums))
     if evidence.own_platform is not None:
         orphans = [order_id for order_id in orphans if sums[order_id] != _NOTHING]
@@ -63,7 +70,7 @@ def _at_stake(evidence: Evidence, sums: _Sums) -> set[str]:
 def _sums(evidence: Evidence) -> _Sums:
     sums: _Sums = {}
     for entry in evidence.ledger():
-        if entry.entry == "decline":
+        if entry.entry == _DECLINE:
             continue
         captures, net = sums.get(entry.order_id, (0, 0))
         sign = _SIGN[entry.entry]
@@ -91,11 +98,39 @@ def _without_order(evidence: Evidence, orphans: list[str]) -> Iterator[tuple[str
 
 def _refunded_elsewhere(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """(order id, what is wrong) where a refund went back on the charge of another order: to another's card."""
-    refunds = {entry.charge_id: entry.order_id for entry in evidence.ledger() if entry.entry == "refund"}
+    refunds: dict[str, set[str]] = {}
+    for entry in evidence.ledger():
+        if entry.entry == "refund":
+            refunds.setdefault(entry.charge_id, set()).add(entry.order_id)
+    of_nothing = dict(refunds)
     for entry in evidence.ledger() if refunds else ():
-        order_id = refunds.get(entry.charge_id, entry.order_id)
-        if entry.entry == "capture" and order_id != entry.order_id:
-            yield order_id, f"the refund of order {order_id} went to the charge of order {entry.order_id}"
+        if entry.entry == "capture":
+            of_nothing.pop(entry.charge_id, None)
+            for order_id in sorted(refunds.get(entry.charge_id, set()) - {entry.order_id}):
+                yield order_id, f"the refund of order {order_id} went to the charge of order {entry.order_id}"
+    if evidence.on_sale is not None:  # elsewhere a refund may have an id of its own
+        for charge_id, order_ids in of_nothing.items():
+            yield from (
+                (one, f"the refund of order {one} went to {charge_id}, which charged nobody") for one in order_ids
+            )
+
+
+def _of_another_card(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """(order id, what is wrong) where money was taken from, or given back to, a card that the fan did not pay with."""
+    found = agreed(evidence)
+    is_told = pc.and_(pc.is_valid(found.ids_of_pays), pc.is_valid(evidence.pays.column("card")))
+    shown: dict[str, set[str]] = {}
+    for order_id, card in zip(
+        found.ids_of_pays.filter(is_told).to_pylist(),
+        evidence.pays.column("card").filter(is_told).to_pylist(),
+        strict=True,
+    ):
+        shown.setdefault(order_id, set()).add(card)
+    for entry in evidence.ledger() if shown else ():
+        cards = shown.get(entry.order_id)
+        if cards and entry.card is not None and entry.entry != _DECLINE and entry.card not in cards:
+            whose = f"the {entry.entry} of {entry.amount_cents} cents is on the card {entry.card}"
+            yield entry.order_id, f"order {entry.order_id} was paid for with {', '.join(sorted(cards))}, and {whose}"
 
 
 def _charged_though_declined(evidence: Evidence) -> Iterator[tuple[str, str]]:

@@ -42,11 +42,15 @@ def exported(builder: RunBuilder, fan: int, seat: str, order: str, state: str = 
     builder.tables["final_orders"].append(row | {"amount_cents": cents, "idempotency_key": f"k-{order}"})
 
 
-def booked(builder: RunBuilder, order: str, entry: str, cents: int = 5000) -> None:
-    """One entry of the provider's ledger."""
+def booked(
+    builder: RunBuilder, order: str, entry: str, cents: int = 5000, *, card: str | None = None, charge: str = ""
+) -> None:
+    """One entry of the provider's ledger; a refund is on the order's last capture, or on `charge`."""
     rows = builder.tables["final_ledger"]
-    row = {"charge_id": f"c-{len(rows)}", "idempotency_key": f"p-{order}", "order_id": order}
-    rows.append(row | {"entry": entry, "amount_cents": cents})
+    captures = [row["charge_id"] for row in rows if row["order_id"] == order and row["entry"] == "capture"]
+    of = charge or (captures[-1] if captures and entry == "refund" else f"c-{len(rows)}")
+    row = {"charge_id": of, "idempotency_key": f"p-{order}", "order_id": order}
+    rows.append(row | {"entry": entry, "amount_cents": cents, "card": card})
 
 
 def read_at_rest(builder: RunBuilder, fan: int, seat: str, order: str, state: str = "confirmed") -> None:

@@ -18,6 +18,7 @@ from harness.swarm.client.http import HttpClient
 from harness.swarm.client.transport import resolve
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
+from scenarios.reference.api import card_of
 from scenarios.reference.draw import look_at_draw
 from scenarios.reference.platform import ReferencePlatform
 from tests.harness.swarm.client.test_sse import HEAD, chunk
@@ -61,7 +62,7 @@ def pay(session: FanSession) -> Answer[object]:
 
 
 PAID = {"order_id": "o1", "seats": list(HELD.seats), "amount_cents": 5000}
-TRIED = {"hold_id": "h.1", "seats": list(HELD.seats), "declined_on_purpose": False}
+TRIED = {"hold_id": "h.1", "seats": list(HELD.seats), "declined_on_purpose": False, "card": card_of(FAN.actor)}
 
 
 @pytest.mark.parametrize(
@@ -204,13 +205,13 @@ def test_what_is_sent_carries_the_tokens_and_the_key() -> None:
     _, joined, entered, paid = server.asked
     assert (joined.target, json.loads(joined.body)) == (
         "/api/events/game-1/queue",
-        {"fan": FAN.actor, "identity": FAN.identity},
+        {"fan": FAN.actor, "identity": FAN.identity.upper()},  # every other fan writes it so
     )
     assert {each.header("device") for each in (joined, entered, paid)} == {FAN.actor}
     assert joined.header("challenge") == ""
     assert entered.header("authorization") == "Queue T"
     assert (paid.header("authorization"), paid.header("idempotency-key")) == ("Pass P", "k1")
-    assert json.loads(paid.body) == {"hold_id": "h.1", "card": "ok"}
+    assert json.loads(paid.body) == {"hold_id": "h.1", "card": card_of(FAN.actor)}
 
 
 def test_a_fan_solves_what_is_asked_before_joining() -> None:

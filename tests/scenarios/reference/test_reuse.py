@@ -12,6 +12,7 @@ from harness.swarm.client.http import HttpClient
 from harness.swarm.client.transport import resolve
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.recorder import Recorder
+from scenarios.reference.api import card_of
 from scenarios.reference.reuse import STRANGER, TRIES, reuse_key, reused_orders
 from tests.harness.swarm.scripted_server import CLOSE, Asked, response, serving
 from tests.scenarios.reference.test_platform import FAN, Said, document
@@ -67,7 +68,29 @@ def test_the_answer_is_an_operation_and_the_seat_goes_back(
     assert asked_for[-1] == f"DELETE {BASE}/holds/h7"
 
 
-@pytest.mark.parametrize(("fan", "shown", "card"), [("", "fan-1", "ok"), (STRANGER, STRANGER, "declined")])
+@pytest.mark.parametrize(
+    ("fan", "said", "read"), [("", "confirmed", None), (STRANGER, "confirmed", "confirmed"), (STRANGER, "", None)]
+)
+def test_a_stranger_asks_for_the_order_too(fan: str, said: str, read: str | None) -> None:
+    def script(asked: Asked) -> Said:
+        if asked.target == "/api/orders/o1":
+            shown = {"order_id": "o1", "state": said, "seats": ["A-1"], "amount_cents": 1, "stale": False}
+            return document(200, **shown) if said else document(404, title="no such order")
+        held = asked.target.endswith("/holds")
+        return document(201, hold_id="h7", seats=["B-2"], ttl_s=4.0) if held else document(422, title="it was used")
+
+    with serving(script) as server:
+        recorder = Recorder(1)
+        client = HttpClient(resolve(Addresses(booking=server.url, feeds=(), event="e").booking), recorder, FAN)
+        reuse_key(client, recorder, BASE, order(1, "fan-1"), "B-2", lambda of: f"Authorization: {of}\r\n".encode(), fan)
+        client.close()
+    (row,) = recorder.take(ReleaseInstant(0.0, 0.0))["operations"].to_pylist()
+    assert json.loads(row["value"]).get("read") == read
+    looks = [asked for asked in server.asked if asked.target == "/api/orders/o1"]
+    assert [asked.header("authorization") for asked in looks] == ([STRANGER] if fan else [])
+
+
+@pytest.mark.parametrize(("fan", "shown", "card"), [("", "fan-1", card_of("fan-1")), (STRANGER, STRANGER, "declined")])
 def test_a_stranger_buys_nothing_with_the_key(fan: str, shown: str, card: str) -> None:
     def script(asked: Asked) -> Said:
         held = asked.target.endswith("/holds")

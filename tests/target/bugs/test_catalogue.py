@@ -191,6 +191,17 @@ def test_decline_charged_takes_the_money_and_gives_it_back(with_bug: Callable[..
     with_bug("decline_charged", scene)
 
 
+def test_others_card_takes_the_money_of_the_fan_before(with_bug: Callable[..., None], provider: Provider) -> None:
+    async def scene(booth: Booth) -> None:
+        orders = [
+            (await booth.pay(await booth.hold(fan, f"101-A-{at}"), card=f"ok-{fan}")).order_id
+            for at, fan in enumerate("ab", start=1)
+        ]
+        assert [entry.card for one in orders for entry in provider.ledger() if entry.order_id == one] == ["ok-a"] * 2
+
+    with_bug("others_card", scene)
+
+
 def test_early_expiry_gives_a_seat_away_before_its_time(with_bug: Callable[..., None]) -> None:
     async def scene(booth: Booth) -> None:
         promised_s = await booth.context.inventory.hold(_claim("a", "a", "101-A-1"), limit=0)
@@ -693,6 +704,7 @@ def test_each_bug_says_what_it_breaks() -> None:
         "flattering_counts": "map_honest",
         "double_charge": "money_reconciles",
         "decline_charged": "money_reconciles",
+        "others_card": "money_reconciles",
         "late_capture_kept": "money_reconciles",
         "parked_dropped": "no_lost_order",
         "sale_denied": "no_lost_booking",

@@ -131,6 +131,17 @@ def test_a_key_is_the_fans_own(outcome: str, error: str, answered: dict[str, obj
     assert [violation.summary for violation in result.violations] == ([f"fan-0002 {told}"] if told else [])
 
 
+@pytest.mark.parametrize("fan", [1, 2])
+def test_nobody_else_can_read_the_order_of_a_key(fan: int) -> None:
+    builder = empty()
+    sold(builder, 1, "A-1", "o1")
+    tried = {"order_id": "o1", "seats": ["B-2"], "read": "confirmed"}
+    builder.operation(fan, "reuse", "k-o1", tried, 50.0, 50.1, "fail", "status")
+    assert [one.summary for one in keys(builder).violations] == [
+        f"fan-000{fan} was shown order o1 of fan-0001, as confirmed"
+    ] * (fan != 1)
+
+
 def test_what_a_platform_that_is_not_at_rest_answers_to_a_used_key_decides_nothing() -> None:
     """Its database is stopped: it takes every order in, and looks at the key when it can."""
     builder = empty()

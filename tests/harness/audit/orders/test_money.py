@@ -169,3 +169,63 @@ def test_a_free_ticket_is_charged_to_nobody(entries: list[tuple[str, int]], stat
     for entry, cents in entries:
         booked(builder, "a", entry, cents)
     assert judged("money_reconciles", builder).status is status
+
+
+@pytest.mark.parametrize(
+    ("told", "entries", "wrong"),
+    [
+        ("ok-1", [("capture", "ok-1")], ""),
+        ("ok-1", [("capture", "ok-2")], "the capture of 5000 cents is on the card ok-2"),
+        ("ok-1", [("capture", "ok-1"), ("capture", "ok-1"), ("refund", "ok-2")],
+         "the refund of 5000 cents is on the card ok-2"),
+        ("ok-1", [("decline", "ok-2"), ("capture", "ok-1")], ""),
+        ("declined", [("capture", "ok-1")], "the capture of 5000 cents is on the card ok-1"),
+        ("ok-1", [("capture", None)], ""),
+        (None, [("capture", "ok-2")], ""),
+    ],
+)  # fmt: skip
+def test_money_comes_from_the_card_that_the_fan_paid_with(
+    told: str | None, entries: list[tuple[str, str | None]], wrong: str
+) -> None:
+    builder = empty()
+    value = {"hold_id": "h", "seats": [SEAT], "order_id": "a", "amount_cents": 5000, "state": "confirmed"}
+    builder.operation(1, "pay", "k-a", value | ({"card": told} if told else {}), 1.0, 1.1)
+    exported(builder, 1, SEAT, "a")
+    for entry, card in entries:
+        booked(builder, "a", entry, card=card)
+    result = judged("money_reconciles", builder)
+    assert (result.status is Status.VIOLATED, [wrong in one.summary for one in result.violations]) == (
+        bool(wrong), [True] * bool(wrong)
+    )  # fmt: skip
+
+
+def test_a_payment_without_an_answer_was_made_with_the_fans_card_too() -> None:
+    builder = empty()
+    builder.operation(
+        1, "pay", "k-a", {"hold_id": "h", "seats": [SEAT], "card": "ok-1"}, 1.0, 5.0, "unknown", "timeout"
+    )
+    exported(builder, 1, SEAT, "a")
+    booked(builder, "a", "capture", card="ok-2")
+    assert judged("money_reconciles", builder).status is Status.VIOLATED
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_of_two_refunds_on_one_charge_one_went_to_somebody_else(first: str) -> None:
+    """However the ledger lists them, each order nets nothing."""
+    builder = empty()
+    for fan, order in enumerate("ab"):
+        exported(builder, fan, f"101-A-{fan}", order, "refunded")
+        booked(builder, order, "capture")
+    for order in sorted("ab", key=lambda order: order != first):
+        booked(builder, order, "refund", charge="c-0")
+    (violation,) = judged("money_reconciles", builder).violations
+    assert violation.summary == "the refund of order b went to the charge of order a"
+
+
+def test_a_refund_on_no_charge_gave_nobody_the_money_back() -> None:
+    builder = empty()
+    exported(builder, 1, SEAT, "a", "refunded")
+    booked(builder, "a", "capture")
+    booked(builder, "a", "refund", charge="c-9")
+    (violation,) = judged("money_reconciles", builder).violations
+    assert violation.summary == "the refund of order a went to c-9, which charged nobody"
