@@ -17,13 +17,14 @@ from harness.platform import Call, Capability, FanSession, LimitsPasses, Person,
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.barrier import Barrier
 from harness.swarm.users.plan import Dice, ProbePlan
+from scenarios.intruder import Intruder
 from scenarios.late_payer import LatePayer
 from scenarios.newcomer import Newcomer
 from scenarios.returner import Returner
 from scenarios.seat_choice import least_wanted
 from scenarios.stranger import Stranger
 
-_Other = LatePayer | Newcomer | Returner | Stranger
+_Other = Intruder | LatePayer | Newcomer | Returner | Stranger
 PERIOD_S: Final = 1.0
 _INSIDE_S: Final = (0.5, 0.25)
 """So long after a fault was to begin, and before it is to end, a hold is surely refused."""
@@ -68,6 +69,7 @@ class Probe:
             yield LatePayer(platform, person)
         if plan.meddles:
             yield Stranger(platform, person)
+            yield Intruder(platform, replace(person, actor=f"{person.actor}-intruder"))
         if plan.gives_back and isinstance(platform, LimitsPasses):
             actor = f"{person.actor}-back"
             yield Returner(platform, replace(person, actor=actor, identity=actor), plan.gives_back)

@@ -1,6 +1,7 @@
 """A stranger: tries to give back, and to buy, what somebody else holds. Both are probes, and should get nothing.
 
-Whoever learns the name of a hold must not be able to do with it what only its fan may. No honest fan tries.
+Whoever learns the name of a hold must not be able to do with it what only its fan may. No honest fan tries. The owner
+asks for the same seats once more, as a fan does whose answer was lost: that must not make the hold last longer.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Stranger:
             if hold is not None:
                 stranger.try_to_release(Call.now(), hold)
                 stranger.try_to_buy(Call.now(), hold, key=f"{hold.hold_id[-12:]}-other")
+                owner.hold(Call.now(), seats=hold.seats)
                 owner.release(Call.now(), hold=hold)
             gevent.sleep(_ROUND_S)
 

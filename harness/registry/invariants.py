@@ -105,7 +105,7 @@ _ALL: Final = (
     Invariant(
         name="no_late_expiry",
         title="No hold outlives its time while the sale goes on",
-        check="Nobody sees a seat held when every hold of it has been over for longer than the stated bound.",
+        check="Nobody sees a seat taken when every hold of it has been over for longer than the stated bound.",
         chance="holds that lived to their end and were looked at afterwards",
         exercised_by=("hold",),
         needs=("seats",),
@@ -152,8 +152,8 @@ _ALL: Final = (
     Invariant(
         name="one_key_one_purchase",
         title="One idempotency key buys once",
-        check="All answers to one key name one order, charged once; a used key buys nothing else, and answers nobody "
-        "else.",
+        check="All answers to one key name one order, charged once; a used key buys nothing else, and neither it nor "
+        "its order answers anybody else.",
         chance="idempotency keys that were used again",
         exercised_by=("pay", "reuse"),
         needs=("order_export", "same_key"),

@@ -200,6 +200,8 @@ def test_a_stranger_tries_to_end_what_another_holds_and_the_owner_gives_it_back(
     deleted: list[Asked] = []
 
     def script(asked: Asked) -> Iterable[bytes]:
+        if asked.target.endswith("/holds") and not asked.header("Authorization"):
+            return said(401, {})  # the intruder
         if asked.method == "DELETE":
             deleted.append(asked)
             return [response(b"", status if len(deleted) == 1 else 204)]
@@ -209,9 +211,43 @@ def test_a_stranger_tries_to_end_what_another_holds_and_the_owner_gives_it_back(
         until(lambda: count(server, "DELETE", "/h.1") >= 2)
         until(lambda: any(row.function == "release" for row in list(recorder.buffers["operations"].rows)))
     done = [(row["actor"], row["function"], row["key"], row["outcome"]) for row in rows(recorder, "operations")]
-    told = [one for one in done if one[1] in {"probe", "release"}][:3]
+    told = [one for one in done if one[1] in {"probe", "release"} and one[2] != "no pass"][:3]
     assert told == [
         ("probe-1-stranger", "probe", "release of another's hold", outcome),
         ("probe-1-stranger", "probe", "purchase of another's hold", "fail"),
         ("probe-1-owner", "release", "h.1", "ok"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "value"),
+    [
+        (401, "fail", {}),
+        (403, "fail", {}),
+        (503, "unknown", {}),
+        (409, "ok", {"status": 409}),
+        (422, "ok", {"status": 422}),
+        (201, "ok", {}),
+    ],
+)
+def test_an_intruder_asks_for_a_seat_without_a_pass_all_the_time(
+    status: int, outcome: str, value: dict[str, object]
+) -> None:
+    held = {"hold_id": "h.1", "seats": ["1-A-1"], "ttl_s": 60.0, "expires_at": 9e9}
+    as_ever = shop(lambda: said(503, {}))
+
+    def script(asked: Asked) -> Iterable[bytes]:
+        without = asked.target.endswith("/holds") and not asked.header("Authorization")
+        return said(status, held if status == 201 else {}) if without else as_ever(asked)
+
+    def tries() -> list[dict[str, object]]:
+        return [row for row in rows(recorder, "operations") if row["key"] == "no pass"]
+
+    with probing(script, meddles=True) as (server, recorder, _):
+        until(lambda: sum(a.target.endswith("/holds") and not a.header("Authorization") for a in server.asked) >= 3)
+    found = tries()
+    assert {(row["actor"], row["function"], row["outcome"]) for row in found[:2]} == {
+        ("probe-1-intruder", "probe", outcome)
+    }
+    assert json.loads(str(found[0]["value"])) == {"seats": ["1-A-1"], **value}
+    assert any(a.method == "DELETE" and not a.header("Authorization") for a in server.asked) == (status == 201)
