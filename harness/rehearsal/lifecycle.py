@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, Self
 
@@ -17,16 +17,18 @@ import msgspec
 
 from harness.errors import EnvironmentProblem, GatecrashError, InputError, Interrupted, NoVerdict
 from harness.fault_change import FaultChange
-from harness.processes.signals import shielded, uninterrupted
+from harness.processes.signals import give_way, shielded, uninterrupted
 from harness.record.paths import RunPaths
 from harness.record.schema import FaultsDocument, PluginVersion, SelfTestSummary
 from harness.record.scrape import Scraper
-from harness.record.spans import collect_spans
+from harness.record.spans import collect_spans, spans_file
 from harness.record.tail import fault_windows
+from harness.record.trace_receiver import TraceReceiver
 from harness.rehearsal.journal import RunJournal
 from harness.rehearsal.proving import prove
 from harness.scenario import Journeys, Load, Scenario
 from harness.scenario.environment import metrics_headers
+from harness.scenario.own_checks import socket_of
 from harness.stack import Addresses, Stack
 from harness.stack.allowed import reached, require_allowed
 from harness.stack.own import OwnStack, trusted
@@ -50,6 +52,7 @@ from harness.swarm.messaging.protocol import (
     SwarmSpec,
     Waiting,
 )
+from harness.swarm.recording.tracing import Tracer
 
 _TICK_S: Final = 0.25
 _MANY_START_WITHIN_S: Final = 90.0
@@ -186,6 +189,7 @@ def _run(
         with (
             shielded(SwarmChild(spec, paths)) as swarm,
             shielded(_scraper(stack.addresses, paths)) as scraper,
+            shielded(_spans_received(scenario, paths, journal)),
             shielded(conduct(stack.addresses, paths)) as conductor,  # innermost: on any way out, heal first
         ):
             conductor.preflight()
@@ -226,6 +230,27 @@ def _run(
         observer.phase("take down", f"{stack.name} stack")
     _keep_spans(paths, release, scenario.load, journal)
     journal.complete()
+
+
+@contextmanager
+def _spans_received(scenario: Scenario, paths: RunPaths, journal: RunJournal) -> Iterator[None]:
+    """Receive spans of a platform of the user's own, where the scenario says so; the last ones come after the end."""
+    traces = scenario.platform.traces if scenario.platform else None
+    if traces is None:
+        yield
+        return
+    load = scenario.load
+    users = {"fan": load.fans, "bot": load.bots, "lurker": load.lurkers, "spectator": load.spectators}
+    own = Tracer(scenario.seed, load.traced_ratio(own_platform=True)).traces_of(users)
+    host, port = socket_of(traces.listen)
+    with TraceReceiver(host, port, spans_file(paths.logs, "otlp"), own.__contains__) as receiver:
+        yield
+        until_s = time.monotonic() + traces.wait_s
+        while time.monotonic() < until_s:
+            time.sleep(_TICK_S)
+            give_way()
+    for anomaly in receiver.anomalies():
+        journal.note(anomaly)
 
 
 def _keep_spans(paths: RunPaths, release: Release, load: Load, journal: RunJournal) -> None:

@@ -216,7 +216,7 @@ def _check_indicators(platform: OwnPlatform, error: Complaint) -> None:
 
 
 def _check_edges(platform: OwnPlatform, error: Complaint) -> None:
-    listening: dict[tuple[str, int], str] = {}
+    listening = _check_traces(platform, error)
     for name, edge in platform.edges.items():
         place = ("platform", "edges", name)
         if not _NAME.fullmatch(name):
@@ -231,8 +231,19 @@ def _check_edges(platform: OwnPlatform, error: Complaint) -> None:
             raise error("listens at its own upstream", *place, "listen", hint="give it a port of its own")
         for taken, other in listening.items():
             if _same(taken, listens):
-                raise error(f"{edge.listen} is the address of edge {other} already", *place, "listen")
-        listening[listens] = name
+                raise error(f"{edge.listen} is the address of {other} already", *place, "listen")
+        listening[listens] = f"edge {name}"
+
+
+def _check_traces(platform: OwnPlatform, error: Complaint) -> dict[tuple[str, int], str]:
+    """The address that spans are received at, as one that is taken."""
+    if platform.traces is None:
+        return {}
+    place, listen = ("platform", "traces", "listen"), platform.traces.listen
+    _check_port(listen, place, error)
+    if not _is_address_here(socket_of(listen)[0]):
+        raise error(f"{listen} is no address that can be listened at", *place, hint="e.g. 127.0.0.1:4318")
+    return {socket_of(listen): "platform.traces"}
 
 
 def socket_of(address: str) -> tuple[str, int]:

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0, le=1_000_000)]
+NotNegative = Annotated[float, Meta(ge=0)]
 HostPort = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}$")]
 Probe = Literal["tcp", "http", "redis", "postgres", "websocket"]
 FROM_ENVIRONMENT: Final = "env:"
@@ -123,6 +124,15 @@ class Part(_Section, frozen=True):
     """The command that starts a killed process again; "": the platform's own supervisor does."""
 
 
+class Traces(_Section, frozen=True):
+    """Where gatecrash receives the platform's spans over OTLP/HTTP. Its exporters are told http://HOST:PORT/v1/traces."""
+
+    listen: HostPort
+    """Where gatecrash listens during a run, host:port of this machine."""
+    wait_s: NotNegative = 6.0
+    """How long after the last journey spans may still come: exporters send them in batches, by default every 5 s."""
+
+
 class OwnPlatform(_Section, frozen=True):
     """The section. Paths are relative to the scenario file."""
 
@@ -166,3 +176,5 @@ class OwnPlatform(_Section, frozen=True):
     """The connections that faults can break, by name."""
     parts: dict[str, Part] = {}
     """The processes that faults can stop or kill, by name."""
+    traces: Traces | None = None
+    """Takes the platform's spans of the journeys that carry a traceparent into the record; null: nothing listens."""

@@ -7,6 +7,7 @@ chosen at the end, see `harness.record.tail`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 
 import msgspec
@@ -28,6 +29,11 @@ class Tracer(msgspec.Struct, frozen=True):
             return ""
         drawn = blake2b(f"trace:{self.seed}:{kind}:{user}".encode(), digest_size=_ID_BYTES).hexdigest()
         return drawn if chance_of(drawn) < self.ratio else ""
+
+    def traces_of(self, users: Mapping[str, int]) -> frozenset[str]:
+        """The ids of all traced journeys. `users`: how many there are of each kind."""
+        drawn = (self.trace_of(kind, user) for kind, count in users.items() for user in range(count))
+        return frozenset(filter(None, drawn))
 
 
 def span_id(worker: int, number: int) -> str:
