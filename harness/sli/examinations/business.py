@@ -109,7 +109,7 @@ def _empty_handed(seen: Observations) -> Iterator[Figure]:
 
 def _accessible(seen: Observations, confirmed: Sequence[Order]) -> Iterator[Figure]:
     """What became of the accessible seats, and of the fans who needed one."""
-    places = wheelchair_places(seen.everybody)
+    places = wheelchair_places(seen.everything)  # the layout may go with the first look of a probe
     if not places:
         return
     sold = sum(seat in places for order in confirmed for seat in order.seats)

@@ -205,7 +205,8 @@ def test_whom_a_map_shows_only_seats_that_are_kept_for_others_learns_that_nothin
 
 def test_what_became_of_accessible_seats_and_of_the_fans_who_needed_one(hall: RunBuilder) -> None:
     assert "accessible_sold" not in figures(hall)
-    hall.operation(9, "look", "", {"free": 4, "accessible": {SEATS[0]: SEATS[0], SEATS[2]: SEATS[2]}}, 0.1, 0.2)
+    told = {"free": 4, "accessible": {SEATS[0]: SEATS[0], SEATS[2]: SEATS[2]}}
+    hall.operation(-2, "look", "", told, 0.1, 0.2, actor="probe-1")
     for fan in (1, 7, 8):  # the first has bought one
         hall.operation(fan, "look", "", {"free": 4, "theirs": 0, "declared": True}, 3.0, 3.1)
     found = figures(hall)
