@@ -15,6 +15,7 @@ from harness.platform import Call, Person, Platform, TriesOthersHolds, Venue
 from scenarios.late_payer import hold_least_wanted
 
 _ROUND_S: Final = 2.5
+_AGAIN_AFTER_S: Final = 1.0  # by so much a hold that begins anew is longer, and what a fan is told may be off by half
 
 
 class Stranger:
@@ -35,7 +36,9 @@ class Stranger:
             if hold is not None:
                 stranger.try_to_release(Call.now(), hold)
                 stranger.try_to_buy(Call.now(), hold, key=f"{hold.hold_id[-12:]}-other")
-                owner.hold(Call.now(), seats=hold.seats)
+                if hold.ttl_s is not None and hold.ttl_s > 2 * _AGAIN_AFTER_S:
+                    gevent.sleep(_AGAIN_AFTER_S)
+                    owner.hold(Call.now(), seats=hold.seats)
                 owner.release(Call.now(), hold=hold)
             gevent.sleep(_ROUND_S)
 

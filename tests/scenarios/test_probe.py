@@ -10,6 +10,7 @@ from time import monotonic, time
 import gevent
 import pytest
 
+from harness.audit.seats.granted import TOLD_OFF_MAX_S
 from harness.record.schema import PROBE_ACTOR
 from harness.stack import Addresses
 from harness.swarm.recording.clock import ReleaseInstant
@@ -210,7 +211,10 @@ def test_a_stranger_tries_to_end_what_another_holds_and_the_owner_gives_it_back(
     with probing(script, meddles=True) as (server, recorder, _):
         until(lambda: count(server, "DELETE", "/h.1") >= 2)
         until(lambda: any(row.function == "release" for row in list(recorder.buffers["operations"].rows)))
-    done = [(row["actor"], row["function"], row["key"], row["outcome"]) for row in rows(recorder, "operations")]
+    seen = rows(recorder, "operations")
+    asked_s = [row["t_invoke_s"] for row in seen if (row["actor"], row["function"]) == ("probe-1-owner", "hold")]
+    assert asked_s[1] - asked_s[0] > TOLD_OFF_MAX_S  # asked for again, late enough to see whether it lasts longer
+    done = [(row["actor"], row["function"], row["key"], row["outcome"]) for row in seen]
     told = [one for one in done if one[1] in {"probe", "release"} and one[2] != "no pass"][:3]
     assert told == [
         ("probe-1-stranger", "probe", "release of another's hold", outcome),
