@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,26 @@ def rehearsed(folder: Path, *options: str, plant: str = "") -> Rehearsed:
     """The rehearsal of the shop, with this bug planted."""
     with little_shop_scenario(folder, plant=plant) as file:
         return rehearsals.rehearse(folder, str(file), *options)
+
+
+@contextmanager
+def traced_scenario(folder: Path) -> Iterator[Path]:
+    """The same of a shop that sends its spans to gatecrash, with OpenTelemetry's own SDK."""
+    [port] = free_ports(1)
+    python = folder / "python"
+    python.write_text(
+        f"""#!/bin/sh
+[ "$2" = target.little_shop ] && {{ shift 2; set -- -m tests.target.little_shop.traced "$@"; }}
+exec {sys.executable} "$@"
+"""
+    )
+    python.chmod(0o755)
+    with little_shop_scenario(folder) as file:
+        traces = f"platform:\n  traces: {{listen: '{HOST}:{port}', wait_s: 2}}"
+        told = f"OTEL_EXPORTER_OTLP_ENDPOINT=http://{HOST}:{port} OTEL_BSP_SCHEDULE_DELAY=200 PYTHON={python}"
+        text = file.read_text().replace("platform:", traces, 1)
+        file.write_text(text.replace("prepare: ", f"prepare: {told} ", 1))
+        yield file
 
 
 @contextmanager

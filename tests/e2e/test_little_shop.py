@@ -9,7 +9,7 @@ import pytest
 from harness.record.verdict import Decision, Status, Verdict
 from tests.e2e import rehearsals
 from tests.e2e.rehearsals import Rehearsed
-from tests.e2e.shop_scenario import rehearsed
+from tests.e2e.shop_scenario import rehearsed, traced_scenario
 
 pytestmark = pytest.mark.e2e
 
@@ -22,7 +22,8 @@ NAMED_SEATS = {"no_double_sell", "seat_conservation", "no_leaked_hold"}
 
 @pytest.fixture(scope="module")
 def honest(room: Path) -> Rehearsed:
-    return rehearsed(room)
+    with traced_scenario(room) as file:
+        return rehearsals.rehearse(room, str(file), "--set", "load.trace_ratio=0.5")
 
 
 def statuses(verdict: Verdict) -> dict[str, Status]:
@@ -53,6 +54,18 @@ def test_the_slow_provider_was_seen_and_healed(honest: Rehearsed) -> None:
     assert (fault.experiment, fault.component) == ("latency-payments", "payments")
     assert fault.proven
     assert fault.healed_s is not None
+
+
+def test_the_spans_that_the_shop_sends_say_where_the_time_of_each_step_went(honest: Rehearsed) -> None:
+    verdict = rehearsals.verdict(honest.run)
+    assert {"box-office"} == {hop.name for step in verdict.hops for hop in step.hops} - {"client and network"}
+    assert {fall.why for fall in verdict.waterfalls} >= {"slowest", "fault"}
+    shown = [bar.hop for fall in verdict.waterfalls for bar in fall.bars]
+    assert shown.count("box-office") >= len(verdict.waterfalls) - 1
+    traces = rehearsals.document(honest.run).traces
+    assert traces is not None
+    assert 0 < traces.kept <= traces.traced < 120
+    assert traces.spans_lost == 0
 
 
 @pytest.mark.parametrize(
