@@ -6,7 +6,6 @@ Fulfils `harness.platform.SpectatorSession`. After a drop the feed is asked to g
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -29,7 +28,7 @@ class KitSpectator:
         self.first: Told | None = None
         self._shopper = shopper
         self._recorder = recorder
-        self._row = partial(recorder.saw, shopper.person, STEP)
+        self._feed = recorder.following(shopper.person)
         self._point: FeedPoint | None = None
         self._stream: Iterator[object] = iter(())
 
@@ -48,7 +47,7 @@ class KitSpectator:
         if ended.outcome is Outcome.OK:
             self.first = ended.value
             epoch, seq = (point.epoch, point.seq) if point else ("", None)
-            self._row("connect", ended.t_end_s, epoch=epoch, seq=seq)
+            self._feed.connected(ended.t_end_s, epoch, seq)
         return ended.answer()
 
     def follow(self) -> str:
@@ -61,7 +60,7 @@ class KitSpectator:
             self._shopper.browser.deadline_s = float("inf")
             ended = self.runner.run_on(verb)
             told, error = ended.value, ended.error
-        self._row("disconnect", monotonic(), key=error or "reset")
+        self._feed.dropped(monotonic(), error or "reset")
         self.close()
         return error
 
@@ -85,13 +84,10 @@ class KitSpectator:
         now_s = monotonic()
         self._point = FeedPoint(epoch=told.epoch, seq=told.seq)
         if isinstance(told, SeatChange):
-            state, stamp = SEAT_STATES.index(told.state), told.sent_unix_s
-            self._row("seat", now_s, t_sent_s=stamp, epoch=told.epoch, seq=told.seq, value=state, key=told.seat)
+            state = SEAT_STATES.index(told.state)
+            self._feed.change(now_s, told.sent_unix_s, told.epoch, told.seq, told.seat, state)
         elif isinstance(told, Resync):
-            self._row("resync", now_s, epoch=told.epoch, seq=told.seq)
+            self._feed.resync(now_s, None, told.epoch, told.seq)
         else:
             taken = {seat: SEAT_STATES.index(state) for seat, state in told.states.items() if state != "free"}
-            stamp = told.sent_unix_s
-            self._row("snapshot", now_s, t_sent_s=stamp, epoch=told.epoch, seq=told.seq, value=len(taken))
-            for seat, state in taken.items():
-                self._row("seat", now_s, t_sent_s=stamp, epoch=told.epoch, seq=told.seq, value=state, key=seat)
+            self._feed.snapshot(now_s, told.sent_unix_s, told.epoch, told.seq, taken)

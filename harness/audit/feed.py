@@ -20,7 +20,8 @@ from harness.audit.history import SEAT_STATES, Evidence
 from harness.audit.operations import Operation, SeatsValue
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest
-from harness.record.schema import PROBE_ACTOR
+from harness.record.feed_walk import COLUMNS, FeedWalk, Role, codes, walk
+from harness.record.schema import AS_NOTED, PROBE_ACTOR
 
 Ints = npt.NDArray[np.int64]
 _LATE_MAX_S: Final = 5.0  # in undisturbed times a change that is not with a follower by then does not come any more
@@ -92,19 +93,24 @@ def feed_gap_free(evidence: Evidence) -> Tally:
     Chances: changes that a follower got after a known point (another change, a snapshot, or where it asked to go on),
     snapshots that came unannounced, and maps that were compared with the sum of changes. A first snapshot is none.
 
+    Of many followers most are summed up (`harness.record.feed_walk`): a stretch is so many changes in order.
+
     Silence is not order: where seats changed hands of which no follower heard, or a follower heard nothing more while
     others did, nothing is decided.
     """
     tally = Tally(evidence)
-    stream = _sorted_events(evidence)
-    plain = _plain_changes(stream)
-    feed = Feed(changes=_logged(stream, plain), chances=len(plain))
-    tally.checked = len(plain)
+    walked = _walk(evidence)
+    plain = _plain_changes(walked)
+    feed = Feed(changes=_logged(walked, plain), chances=int(walked.stands_for[plain].sum()))
+    tally.checked = feed.chances
     followers: dict[str, _Follower] = {}
-    for event, before in _others(stream, plain):
+    for event, role, before in _others(walked, plain):
         follower = followers.setdefault(event.actor, _Follower())
         if before is not None:
             follower.follow(before)
+        if role is Role.NOTED:
+            _log(event, feed.changes.setdefault(event.epoch, {}), event.seq or 0, tally)
+            continue
         if event.event == "connect":
             _connected(follower, event)
         elif event.event == "resync":
@@ -113,14 +119,35 @@ def feed_gap_free(evidence: Evidence) -> Tally:
         elif event.event == "snapshot":
             _snapshot(follower, event, feed, tally)
         else:
-            _change(follower, event, feed, tally)
+            _change(follower, event, role, feed, tally)
         follower.last = event
+    _find_noted(feed)
     _compare_snapshots(feed, tally)
     _compare_resting_map(feed, tally)
     tally.chances = feed.chances
-    if why := unheard(evidence, stream) or left_behind(evidence, stream):
+    if why := _unnoted(walked) or unheard(evidence, walked.rows) or left_behind(evidence, walked.rows):
         tally.undecided, tally.note = True, why
+    tally.note = "; ".join(filter(None, (tally.note, _summed(evidence, walked))))
     return tally
+
+
+def _unnoted(walked: FeedWalk) -> str:
+    missing = walked.unnoted
+    return f"the record does not say what {missing:,} changes were that followers were told of" if missing else ""
+
+
+def _summed(evidence: Evidence, walked: FeedWalk) -> str:
+    """Of how many followers the record has every event, and what of the others was summed up."""
+    summed = evidence.stretches["actor"]
+    if not len(summed):
+        return ""
+    actors = pc.unique(pc.filter(walked.rows["actor"], pc.invert(pc.starts_with(walked.rows["actor"], PROBE_ACTOR))))
+    some = len(pc.unique(summed))
+    changes = int(pc.sum(pc.add(pc.subtract(evidence.stretches["seq_to"], evidence.stretches["seq_from"]), 1)).as_py())
+    return (
+        f"{len(actors) - some:,} followers were seen event by event; of {some:,} others {changes:,} changes were "
+        f"checked and summed up where they arrived, in {len(summed):,} stretches without a gap, and all else was seen"
+    )
 
 
 class _Claim(NamedTuple):
@@ -213,7 +240,7 @@ def left_behind(evidence: Evidence, stream: pa.Table) -> str:
     numbered = stream.filter(pc.and_(pc.equal(stream["event"], "seat"), pc.less_equal(stream["t_s"], long_s)))
     last = numbered.group_by("epoch").aggregate([("seq", "max")])
     newest = dict(zip(last["epoch"].to_pylist(), last["seq_max"].to_pylist(), strict=True))
-    ends = np.flatnonzero(np.diff(_codes(stream["actor"]), append=-1))
+    ends = np.flatnonzero(np.diff(codes(stream["actor"]), append=-1))
     behind = [
         event
         for event in _made(stream.take(pa.array(ends)))
@@ -227,61 +254,58 @@ def left_behind(evidence: Evidence, stream: pa.Table) -> str:
     return f"{len(behind)} followers heard nothing more, as {one.actor} after {_point(one)}, while others went on"
 
 
-def _sorted_events(evidence: Evidence) -> pa.Table:
-    """Feed events by follower and time; rows of one instant stay in their order."""
-    rows = evidence.events("feed", _KINDS, Event._fields)
-    order = np.lexsort((rows["t_s"].to_numpy(), _codes(rows["actor"])))  # stable
-    return rows.take(pa.array(order)).combine_chunks()
+def _walk(evidence: Evidence) -> FeedWalk:
+    return walk(evidence.events("feed", _KINDS, COLUMNS), evidence.stretches)
 
 
-def _plain_changes(stream: pa.Table) -> Ints:
+def _plain_changes(walked: FeedWalk) -> Ints:
     """The changes that simply follow the one before on their stream and say what everybody else's say: nearly all.
 
     They are counted, not walked through.
     """
-    actor, epoch, key = (_codes(stream[name]) for name in ("actor", "epoch", "key"))
-    is_seat = pc.and_(pc.equal(stream["event"], "seat"), pc.is_valid(stream["seq"])).to_numpy()
+    stream, role = walked.rows, walked.role
+    actor, epoch, key = (codes(stream[name]) for name in ("actor", "epoch", "key"))
+    is_seat = pc.and_(pc.equal(stream["event"], "seat"), pc.is_valid(stream["seq"])).to_numpy(zero_copy_only=False)
     seq, value = (pc.fill_null(stream[name], 0).to_numpy() for name in ("seq", "value"))
     follows = is_seat[1:] & is_seat[:-1] & (np.diff(seq) == 1) & (np.diff(actor) == 0) & (np.diff(epoch) == 0)
-    plain = np.flatnonzero(follows) + 1
-    order = plain[np.lexsort((seq[plain], epoch[plain]))]  # stable: the first of each change stays the first
+    is_plain = np.concatenate(([False], follows))[: len(role)] | (role == Role.NOTED) | (role == Role.LAST)
+    said = np.flatnonzero(is_plain & (role <= Role.NOTED))
+    order = said[np.lexsort((seq[said], epoch[said]))]  # stable: the first of each change stays the first
     starts = np.flatnonzero((np.diff(epoch[order], prepend=-1) != 0) | (np.diff(seq[order], prepend=-1) != 0))
     first = np.repeat(order[starts], np.diff(starts, append=len(order)))
-    agree = (key[order] == key[first]) & (value[order] == value[first])
-    return np.sort(order[agree])
+    is_plain[order] = (key[order] == key[first]) & (value[order] == value[first])
+    return np.flatnonzero(is_plain)
 
 
-def _logged(stream: pa.Table, plain: Ints) -> dict[str, dict[int, Event]]:
+def _logged(walked: FeedWalk, plain: Ints) -> dict[str, dict[int, Event]]:
     """Epoch → sequence number → the first of the plain changes that has it."""
-    epoch, seq = _codes(stream["epoch"])[plain], stream["seq"].to_numpy()[plain]
+    said = plain[walked.role[plain] <= Role.NOTED]
+    epoch, seq = codes(walked.rows["epoch"])[said], walked.rows["seq"].to_numpy()[said]
     order = np.lexsort((seq, epoch))
     starts = np.flatnonzero((np.diff(epoch[order], prepend=-1) != 0) | (np.diff(seq[order], prepend=-1) != 0))
     changes: dict[str, dict[int, Event]] = {}
-    for event in _made(stream.take(pa.array(plain[order[starts]]))):
+    for event in _made(walked.rows.take(pa.array(said[order[starts]]))):
         changes.setdefault(event.epoch, {})[event.seq or 0] = event
     return changes
 
 
-def _others(stream: pa.Table, plain: Ints) -> Iterator[tuple[Event, Event | None]]:
+def _others(walked: FeedWalk, plain: Ints) -> Iterator[tuple[Event, Role, Event | None]]:
     """Every event that is no plain change, with the plain change right before it on its stream, if there is one."""
-    is_plain = np.zeros(stream.num_rows, dtype=bool)
+    is_plain = np.zeros(len(walked.role), dtype=bool)
     is_plain[plain] = True
     others = np.flatnonzero(~is_plain)
     after_plain = np.concatenate(([False], is_plain[:-1]))[others] if len(others) else np.zeros(0, dtype=bool)
-    before = _made(stream.take(pa.array(others[after_plain] - 1)))
-    for event, is_after in zip(_made(stream.take(pa.array(others))), after_plain.tolist(), strict=True):
+    before = _made(walked.rows.take(pa.array(others[after_plain] - 1)))
+    roles = walked.role[others].tolist()
+    for event, role, is_after in zip(
+        _made(walked.rows.take(pa.array(others))), roles, after_plain.tolist(), strict=True
+    ):
         last = next(before) if is_after else None
-        yield event, last if last is not None and last.actor == event.actor else None
+        yield event, Role(role), last if last is not None and last.actor == event.actor else None
 
 
 def _made(rows: pa.Table) -> Iterator[Event]:
     return map(Event._make, zip(*(rows.column(name).to_pylist() for name in Event._fields), strict=True))
-
-
-def _codes(column: pa.ChunkedArray) -> Ints:
-    """A number for each different text."""
-    codes: Ints = pc.dictionary_encode(column).combine_chunks().indices.to_numpy().astype(np.int64)
-    return codes
 
 
 def _connected(follower: _Follower, event: Event) -> None:
@@ -301,11 +325,12 @@ def _snapshot(follower: _Follower, event: Event, feed: Feed, tally: Tally) -> No
         summary = f"{event.actor} was moved to {_point(event)} without a resync"
         tally.violated(summary, *_before(follower), _moment(event, f"got a snapshot as of {_point(event)}"))
     follower.epoch, follower.seq, follower.told = event.epoch, event.seq, False
-    follower.filling = SeenSnapshot(event)
-    feed.snapshots.setdefault(event.epoch, []).append(follower.filling)
+    seen = SeenSnapshot(event)
+    feed.snapshots.setdefault(event.epoch, []).append(seen)
+    follower.filling = None if event.key == AS_NOTED else seen
 
 
-def _change(follower: _Follower, event: Event, feed: Feed, tally: Tally) -> None:
+def _change(follower: _Follower, event: Event, role: Role, feed: Feed, tally: Tally) -> None:
     filling = follower.filling
     if filling and (event.epoch, event.seq) == (filling.head.epoch, filling.head.seq) and not filling.whole:
         filling.states[event.key] = event.value or 0
@@ -317,7 +342,7 @@ def _change(follower: _Follower, event: Event, feed: Feed, tally: Tally) -> None
     if problem:
         tally.violated(f"{event.actor} {problem}", *_before(follower), _moment(event, _saw(event)))
     follower.epoch, follower.seq, follower.told = event.epoch, event.seq, False
-    if event.seq is not None:
+    if event.seq is not None and role is Role.ROW:
         _log(event, feed.changes.setdefault(event.epoch, {}), event.seq, tally)
 
 
@@ -339,6 +364,15 @@ def _log(event: Event, changes: dict[int, Event], seq: int, tally: Tally) -> Non
     if (known.key, known.value) != (event.key, event.value):
         summary = f"change {seq} of epoch {event.epoch} means two things: {_saw(known)}, {_saw(event)}"
         tally.violated(summary, _moment(known, _saw(known)), _moment(event, _saw(event)))
+
+
+def _find_noted(feed: Feed) -> None:
+    """A snapshot that its worker had noted already has the seats of the one that was written out."""
+    for snapshots in feed.snapshots.values():
+        written = {seen.head.seq: seen.states for seen in snapshots if seen.head.key != AS_NOTED and seen.whole}
+        for seen in snapshots:
+            if seen.head.key == AS_NOTED:
+                seen.states = written.get(seen.head.seq, seen.states)
 
 
 def _compare_snapshots(feed: Feed, tally: Tally) -> None:

@@ -398,6 +398,11 @@ class Evidence:
         schema = pa.schema([EVENTS.field(name) for name in columns])
         return pa.Table.from_batches([part.cast(schema) for part in parts], schema=schema)
 
+    @property
+    def stretches(self) -> pa.Table:
+        """What followers of the feed heard that were summed up: FEED_STRETCHES."""
+        return self.record.table("feed_stretches")
+
     @_Shared
     def seats(self) -> tuple[tuple[str, str], ...]:
         """(seat, state) of every row of the final seat map, in its order."""

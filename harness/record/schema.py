@@ -14,6 +14,7 @@ same `kind` and `user`; `actor` is the name of that user in all tables.
     metrics.parquet     METRICS        the platform's metrics, scraped
     histograms.parquet  HISTOGRAMS     requests beyond the limit of rows; the reader turns them into rows again
     spans.parquet       SPANS          traced journeys that are kept: requests, with the platform's spans as children
+    feed_stretches.parquet, feed_delays.parquet   of many followers of the seat feed: what is not in EVENTS row by row
     final_seats.parquet, final_orders.parquet, final_ledger.parquet, final_stock.parquet   the state at rest
     baseline_orders.parquet, baseline_stock.parquet, baseline_ledger.parquet   what there was before the release, on a
         platform of the user's own
@@ -43,6 +44,8 @@ TURNED_AWAY: Final = "turned_away"
 WITHHELD: Final = "accessible"
 """Why a fan is refused who asks for accessible seats without the need, or for a companion seat without its place."""
 """The error of a fan who gets no place: the access code, or the identity, has let another fan in."""
+AS_NOTED: Final = "as noted"
+"""The key of a snapshot whose seats are those of another snapshot of the same point that the worker noted whole."""
 OTHERS_HOLD: Final = ("release of another's hold", "purchase of another's hold")
 """How a probe tries what only the fan of a hold may do."""
 PROBE_ACTOR: Final = "probe-"
@@ -221,7 +224,8 @@ EVENTS: Final = pa.schema(
         pa.field("epoch", pa.string(), nullable=False),  # "" where the event has none
         pa.field("seq", pa.int64()),  # feed sequence number
         pa.field("value", pa.int64()),  # positions: the position · seat: 0 free, 1 held, 2 sold · snapshot: seats in it
-        pa.field("key", pa.string(), nullable=False),  # seat: the seat id · disconnect, refused: the error · else ""
+        # seat: the seat id · disconnect, refused: the error · snapshot: "" or AS_NOTED · else ""
+        pa.field("key", pa.string(), nullable=False),
     ]
 )
 
@@ -239,6 +243,40 @@ EVENT_KINDS: Final = (
     "resync",  # feed: history is gone; a snapshot follows
     "score",
 )
+
+FEED_STRETCHES: Final = pa.schema(
+    [
+        pa.field("worker", pa.int16(), nullable=False),
+        pa.field("user", pa.int32(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("actor", pa.string(), nullable=False),
+        pa.field("epoch", pa.string(), nullable=False),
+        pa.field("seq_from", pa.int64(), nullable=False),  # the first change of the stretch
+        pa.field("seq_to", pa.int64(), nullable=False),  # the last one
+        pa.field("t_from_s", pa.float64(), nullable=False),  # when the first was received
+        pa.field("t_to_s", pa.float64(), nullable=False),  # when the last was received
+        pa.field("delay_ms_max", pa.float64()),  # from a change's stamp to its arrival; null: no stamps
+    ]
+)
+"""An unbroken stretch of changes at one follower, compared where they arrived: each number from the first to the last
+came once and in order, and meant the seat and the state that it meant when this worker first received it.
+
+With many spectators the feeds of most are summed up so. Every other event of theirs is a row of EVENTS as always: each
+connect, disconnect, resync and snapshot, and each change that does not follow the one before or says something else.
+A change that the worker received for the first time is a row too, beside being part of its stretch, so EVENTS has the
+whole log. Scores of summed-up followers are not kept."""
+
+FEED_DELAYS: Final = pa.schema(
+    [
+        pa.field("worker", pa.int16(), nullable=False),
+        pa.field("t_sent_s", pa.float64(), nullable=False),  # the second of the platform's stamp begins here
+        pa.field("base_s", pa.float64(), nullable=False),  # one delay of this worker, which the others are told from
+        pa.field("more_us", pa.int64(), nullable=False),  # how much longer: the largest value of the bucket; may be < 0
+        pa.field("count", pa.int64(), nullable=False),
+    ]
+)
+"""How long the changes of FEED_STRETCHES that are no rows took from their stamp to their arrival: so many were alike.
+Left out are those from before the follower's present connection. See `harness.record.histogram`."""
 
 GENERATOR: Final = pa.schema(
     [
@@ -360,6 +398,8 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "generator": GENERATOR,
     "metrics": METRICS,
     "histograms": HISTOGRAMS,
+    "feed_stretches": FEED_STRETCHES,
+    "feed_delays": FEED_DELAYS,
     "spans": SPANS,
     "final_seats": FINAL_SEATS,
     "final_orders": FINAL_ORDERS,

@@ -188,6 +188,9 @@ class Load(_Section, frozen=True):
     answer_timeout_s: Positive = 10.0  # so long a fan's device waits for an answer of the reference system
     connect: Literal["warm", "cold"] = "warm"  # warm: connections are open before T0; cold: opened at T0
     rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms
+    whole_feeds_max: Annotated[int, Meta(ge=1)] = 500
+    """So many spectators are recorded event by event. Of more, a fifth of so many are, drawn by the seed; the changes
+    that the others receive are checked and summed up where they arrive."""
     trace_ratio: Ratio = 0.01  # of the users: their requests carry a traceparent, their spans are in the record
     trace_tail_ratio: Ratio | None = None  # of the users: traced too, and kept if slow, failed or met by a fault
     arm_timeout_s: Positive = 20.0  # so long without one more user who is ready ends the arming
@@ -216,6 +219,11 @@ class Load(_Section, frozen=True):
     def visitors(self) -> int:
         """All who come to the platform's pages, and need an account where there are some."""
         return self.fans + self.bots + self.lurkers
+
+    @property
+    def whole_feeds(self) -> int:
+        """How many spectators are recorded event by event."""
+        return self.spectators if self.spectators <= self.whole_feeds_max else -(-self.whole_feeds_max // 5)
 
     @property
     def people_from(self) -> dict[str, int]:

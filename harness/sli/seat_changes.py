@@ -9,6 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.record.feed_walk import COLUMNS, codes, is_in_snapshot, walk
+from harness.record.schema import FEED_STRETCHES
+
 FREE: Final = 0
 HELD: Final = 1
 SOLD: Final = 2
@@ -30,24 +33,16 @@ def changes(events: pa.Table, until_s: float) -> tuple[Change, ...]:
     it; seats in snapshots are left out."""
     wanted = pc.and_(pc.equal(events["stream"], "feed"), pc.is_in(events["event"], value_set=_FEED))
     wanted = pc.and_(wanted, pc.less_equal(events["t_s"], until_s))
-    columns = ("actor", "event", "t_s", "t_sent_s", "epoch", "seq", "value", "key")
-    rows = events.filter(wanted).select(columns)
-    order = np.argsort(rows["t_s"].to_numpy(), kind="stable")
-    rows = rows.take(order)
-    heads: dict[str, tuple[str, int]] = {}
-    first: dict[tuple[str, int], Change] = {}
-    for actor, event, t_s, t_sent_s, epoch, seq, value, key in zip(
-        *(rows[name].to_pylist() for name in columns), strict=True
-    ):
-        if event == "snapshot":
-            heads[actor] = (epoch, seq)
-        elif seq is not None and heads.get(actor) != (epoch, seq):
-            first.setdefault((epoch, seq), Change(t_s, t_sent_s, key, value))
-    return tuple(sorted(first.values(), key=_at))
-
-
-def _at(change: Change) -> float:
-    return change.t_s
+    rows = walk(events.filter(wanted).select([*COLUMNS, "t_sent_s"]), FEED_STRETCHES.empty_table()).rows
+    told = pc.and_(pc.equal(rows["event"], "seat"), pc.is_valid(rows["seq"])).to_numpy(zero_copy_only=False)
+    rows = rows.take(pa.array(np.flatnonzero(told & ~is_in_snapshot(rows))))
+    epoch, seq, t_s = codes(rows["epoch"]), rows["seq"].to_numpy(), rows["t_s"].to_numpy()
+    order = np.lexsort((t_s, seq, epoch))  # stable: who heard it at one instant stays in the order of the record
+    starts = np.flatnonzero((np.diff(epoch[order], prepend=-1) != 0) | (np.diff(seq[order], prepend=-1) != 0))
+    first = order[starts]
+    rows = rows.take(pa.array(first[np.argsort(t_s[first], kind="stable")]))
+    columns = (rows[name].to_pylist() for name in ("t_s", "t_sent_s", "key", "value"))
+    return tuple(map(Change._make, zip(*columns, strict=True)))
 
 
 def sold_out_falsely(

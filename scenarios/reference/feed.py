@@ -7,7 +7,7 @@ does: a refusal's wish is in the answer, and that of a close is waited for befor
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache
 from time import monotonic
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -23,7 +23,7 @@ from harness.swarm.client.websocket import FeedSocket
 from harness.swarm.recording.recorder import Recorder
 from scenarios.reference.api import SEATS_MAX, Name, Number
 
-STREAM: Final = "feed"
+_SHARED_BYTES_MAX: Final = 1024  # all sockets get the same message about one change
 
 
 class _Told(msgspec.Struct, frozen=True, tag_field="type"):
@@ -60,7 +60,14 @@ class Score(_Told, frozen=True, tag="score"):
     """How the match stands."""
 
 
-_decode: Final = decoder_of(Snapshot | SeatChange | Resync | Score)
+Told = Snapshot | SeatChange | Resync | Score
+_decode: Final = decoder_of(Told)
+_decode_shared: Final = lru_cache(maxsize=256)(_decode)
+
+
+def _read(message: bytes) -> Told:
+    told: Told = _decode_shared(message) if len(message) <= _SHARED_BYTES_MAX else _decode(message)
+    return told
 
 
 class ReferenceSpectatorSession:
@@ -70,7 +77,7 @@ class ReferenceSpectatorSession:
         self, recorder: Recorder, person: Person, feeds: tuple[str, ...], event: str, limits: ClientLimits | None = None
     ) -> None:
         self._socket = FeedSocket(recorder, person, limits)
-        self._row = partial(recorder.saw, person, STREAM)
+        self._feed = recorder.following(person)
         self._urls = [f"{feed}/feed/{event}" for feed in feeds]
         self._node = person.user  # each connect goes to the next node, as a load balancer would have it
         self._epoch = ""
@@ -92,21 +99,21 @@ class ReferenceSpectatorSession:
         outcome, error = self._socket.connect(url, call)
         end_s = monotonic()
         if not error:
-            self._row("connect", end_s, epoch=self._epoch, seq=self._seq)
+            self._feed.connected(end_s, self._epoch, self._seq)
         return Answer(outcome=outcome, t_end_s=end_s, error=error, retry_after_s=self._socket.retry_after_s)
 
     def follow(self) -> str:
         """Note everything until the feed drops."""
         try:
             while (message := self._socket.receive()) is not None:
-                self._take(_decode(message))
+                self._take(_read(message))
             error = ""
         except CallFailed as failure:
             error = failure.error
         except msgspec.DecodeError:
             error = "protocol"
         lost_s = monotonic()
-        self._row("disconnect", lost_s, key=error or "reset")
+        self._feed.dropped(lost_s, error or "reset")
         self._not_before_s = lost_s + (self._socket.retry_after_s or 0.0)
         self._socket.close()
         return error
@@ -115,7 +122,7 @@ class ReferenceSpectatorSession:
         """Note what comes up to a snapshot; who leaves then was not dropped, so no disconnect is noted."""
         with suppress(CallFailed, msgspec.DecodeError):
             while (message := self._socket.receive()) is not None:
-                told = _decode(message)
+                told = _read(message)
                 self._take(told)
                 if isinstance(told, Snapshot):
                     return len(told.seats)
@@ -125,20 +132,15 @@ class ReferenceSpectatorSession:
         """Drop the feed."""
         self._socket.close()
 
-    def _take(self, told: Snapshot | SeatChange | Resync | Score) -> None:
+    def _take(self, told: Told) -> None:
         now_s = monotonic()
         if isinstance(told, SeatChange):
             self._epoch, self._seq = told.epoch, told.seq
-            self._seat(now_s, told, told.seat, told.state)
+            self._feed.change(now_s, told.at, told.epoch, told.seq, told.seat, told.state)
         elif isinstance(told, Snapshot):
             self._epoch, self._seq = told.epoch, told.seq
-            self._row("snapshot", now_s, t_sent_s=told.at, epoch=told.epoch, seq=told.seq, value=len(told.seats))
-            for seat, state in told.seats.items():
-                self._seat(now_s, told, seat, state)
+            self._feed.snapshot(now_s, told.at, told.epoch, told.seq, told.seats)
         elif isinstance(told, Resync):
-            self._row("resync", now_s, t_sent_s=told.at, epoch=told.epoch, seq=told.seq)
+            self._feed.resync(now_s, told.at, told.epoch, told.seq)
         else:
-            self._row("score", now_s, t_sent_s=told.at)
-
-    def _seat(self, now_s: float, told: Snapshot | SeatChange, seat: str, state: int) -> None:
-        self._row("seat", now_s, t_sent_s=told.at, epoch=told.epoch, seq=told.seq, value=state, key=seat)
+            self._feed.score(now_s, told.at)

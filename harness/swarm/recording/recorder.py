@@ -7,7 +7,7 @@ when a batch is taken. Nothing here knows sockets or Locust: `told` is what keep
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, MutableSequence
+from collections.abc import Collection, Mapping, MutableSequence
 from time import monotonic
 from typing import Final
 
@@ -20,11 +20,13 @@ from harness.record.histogram import bucket_us
 from harness.record.schema import TABLES, Function, Outcome
 from harness.record.tail import SWARM
 from harness.swarm.recording.clock import ReleaseInstant
+from harness.swarm.recording.following import FeedLog, FollowedFeed, SummedFeed
 from harness.swarm.recording.progress_file import OPERATIONS, REQUESTS
 from harness.swarm.recording.request_hook import RequestHook
 from harness.swarm.recording.rows import ROW_TYPES, EventRow, HistogramRow, OperationRow, RequestRow, Row, SpanRow
 from harness.swarm.recording.tracing import Tracer, span_id
 
+SPECTATOR: Final = "spectator"
 STAMP_EVERY: Final = 8
 """So many requests to one whose arrival is asked of the kernel, when all that a worker has to do is send requests."""
 _ALL: Final = sys.maxsize
@@ -143,7 +145,8 @@ class Recorder:
     """Everything one worker process has to say for the record.
 
     When more than `rows_waiting_max` requests wait to be taken, those that follow are counted in histograms: so the
-    memory that they take is bounded at any rate.
+    memory that they take is bounded at any rate. `whole_feeds`: the spectators who are recorded event by event; null:
+    all are.
     """
 
     def __init__(
@@ -153,6 +156,7 @@ class Recorder:
         tracer: Tracer | None = None,
         rows_waiting_max: int = _ALL,
         stamp_every: int = STAMP_EVERY,
+        whole_feeds: Collection[int] | None = None,
     ) -> None:
         self.worker = worker
         self.stamp_every: Final = stamp_every  # how many requests to one whose arrival the kernel is asked for
@@ -173,6 +177,10 @@ class Recorder:
         self._rows_waiting_max = rows_waiting_max
         self._cells: dict[_Counted, int] | None = None
         self._zero_s = 0.0
+        self._whole_feeds = whole_feeds
+        self._feed_log = FeedLog()
+        self._summed: list[SummedFeed] = []
+        self._is_over = False
 
     def next_seq(self) -> int:
         """The number of the next request, 0, 1, 2 …; from here on it must be recorded."""
@@ -258,6 +266,14 @@ class Recorder:
             EventRow(person.user, person.kind, person.actor, stream, event, t_s, t_sent_s, epoch, seq, value, key)
         )
 
+    def following(self, person: Person) -> FollowedFeed:
+        """What this person's feed of seats is told to. Only spectators are ever summed up: others look in."""
+        if self._whole_feeds is None or person.kind != SPECTATOR or person.user < 0 or person.user in self._whole_feeds:
+            return FollowedFeed(person, self._feed_log, self.event)
+        feed = SummedFeed(person, self._feed_log, self.event)
+        self._summed.append(feed)
+        return feed
+
     def row(self, table: str, row: Row) -> None:
         """A row of any table, of the type that `ROW_TYPES` has for it."""
         self.buffers[table].rows.append(row)
@@ -290,7 +306,13 @@ class Recorder:
         self._operations.rows.append(row)
 
     def cut_operations(self) -> int:
-        """No journey runs any more: whatever is in flight will never be known. Returns how many there were."""
+        """No journey runs any more: whatever is in flight will never be known. Returns how many there were.
+
+        What followers have heard by now is theirs.
+        """
+        for feed in self._summed:
+            feed.end()
+        self._is_over = True
         cut = list(self._open.values())
         for operation in cut:
             operation.end(Outcome.UNKNOWN, error="stopped", t_end_s=None)
@@ -303,6 +325,8 @@ class Recorder:
         if self._cells:
             self.buffers["histograms"].rows.extend(HistogramRow(*cell, count) for cell, count in self._cells.items())
             self._cells.clear()
+        self.buffers["feed_stretches"].rows.extend(self._feed_log.take_stretches(t0))
+        self.buffers["feed_delays"].rows.extend(self._feed_log.take_delays(t0, everything=self._is_over))
         batches = ((name, buffer.take(t0, rows_max)) for name, buffer in self.buffers.items())
         return {name: batch for name, batch in batches if batch is not None}
 

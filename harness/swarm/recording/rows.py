@@ -102,6 +102,29 @@ class HistogramRow(msgspec.Struct, frozen=True, gc=False):
     count: int
 
 
+class StretchRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of FEED_STRETCHES."""
+
+    user: int
+    kind: str
+    actor: str
+    epoch: str
+    seq_from: int
+    seq_to: int
+    t_from_s: float
+    t_to_s: float
+    delay_ms_max: float | None
+
+
+class DelayRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of FEED_DELAYS."""
+
+    t_sent_s: float
+    base_s: float
+    more_us: int
+    count: int
+
+
 class SpanRow(msgspec.Struct, frozen=True, gc=False):
     """One row of SPANS."""
 
@@ -124,6 +147,8 @@ Row = (
     | EventRow
     | GeneratorRow
     | HistogramRow
+    | StretchRow
+    | DelayRow
     | SpanRow
     | FinalSeat
     | FinalOrder
@@ -136,6 +161,8 @@ ROW_TYPES: Final[dict[str, type[Row]]] = {
     "events": EventRow,
     "generator": GeneratorRow,
     "histograms": HistogramRow,
+    "feed_stretches": StretchRow,
+    "feed_delays": DelayRow,
     "spans": SpanRow,
     "final_seats": FinalSeat,
     "final_orders": FinalOrder,

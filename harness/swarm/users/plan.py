@@ -226,6 +226,13 @@ def spectator_plan(seed: int, index: int) -> SpectatorPlan:
     return SpectatorPlan(actor=f"spectator-{index:06d}", identity=f"watcher-{index:06d}", rolls=_rolls(random))
 
 
+def whole_feeds(seed: int, load: Load) -> frozenset[int] | None:
+    """The spectators who are recorded event by event; null: all are."""
+    if load.whole_feeds == load.spectators:
+        return None
+    return frozenset(Random(f"whole feeds:{seed}").sample(range(load.spectators), load.whole_feeds))
+
+
 def probe_plan(
     seed: int,
     number: int,
