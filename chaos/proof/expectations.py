@@ -102,11 +102,13 @@ def observe(expectation: Expectation, window: Window, record: RunEvidence) -> Ob
         case RequestShare():
             return observations.request_share(_of_people(record, "requests"), expectation, window)
         case StreamEvents():
-            return observations.stream_events(_of_people(record, "events"), expectation, window)
+            events, stretches = _of_people(record, "events"), record.table("feed_stretches")
+            return observations.stream_events(events, stretches, expectation, window)
         case Reconnects():
             return observations.reconnects(_of_people(record, "events"), expectation, window)
         case NoGap():
-            return observations.no_gap(_of_people(record, "events"), expectation, window)
+            events, stretches = _of_people(record, "events"), record.table("feed_stretches")
+            return observations.no_gap(events, stretches, expectation, window)
         case Recovers():
             return observations.recovers(_of_people(record, "requests"), expectation, window)
         case VerbsRecover():

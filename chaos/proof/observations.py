@@ -23,6 +23,7 @@ from chaos.specification.expected import (
     StreamEvents,
 )
 from harness.amounts import amount, number
+from harness.record.feed_walk import COLUMNS, Role, codes, walk
 from harness.record.scrape import PERIOD_S
 from harness.sli import scraped
 
@@ -188,13 +189,13 @@ def _median_ms(requests: pa.Table) -> float:
     return float(np.median(requests["t_end_s"].to_numpy() - requests["t_intended_s"].to_numpy()) * 1000)
 
 
-def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Observation:
+def stream_events(events: pa.Table, stretches: pa.Table, wanted: StreamEvents, window: Window) -> Observation:
     """See `StreamEvents`. A chance is a client that was on the stream when the fault began, or that got the event."""
     stream = _stream(events, wanted.stream)
     # from the injection on, because the platform may notice before the canary's next probe
     seen = _between(stream, "t_s", window.requested_s, window.heal_requested_s + wanted.grace_s)
     heard = _clients(seen.filter(pc.equal(seen["event"], wanted.event)))
-    count = len(heard)
+    count = len(heard) + _seats_summed_up(stream, stretches, wanted, window)
     before = _clients(_between(stream, "t_s", -np.inf, window.requested_s))
     last = before.groupby(_WHO)["event"].last()
     there = set(last[~last.isin(["disconnect", "admitted"])].index)
@@ -204,6 +205,14 @@ def stream_events(events: pa.Table, wanted: StreamEvents, window: Window) -> Obs
     if not there:
         return _not_exercised(f"nobody was on the {wanted.stream} stream")
     return _judged(False, f"{count:,}", chances)
+
+
+def _seats_summed_up(stream: pa.Table, stretches: pa.Table, wanted: StreamEvents, window: Window) -> int:
+    """How many changes of seats arrived in time that are no rows."""
+    if (wanted.stream, wanted.event) != ("feed", "seat"):
+        return 0
+    walked = walk(stream.select(COLUMNS), stretches)
+    return walked.heard_within(stretches, window.requested_s, window.heal_requested_s + wanted.grace_s)
 
 
 def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observation:
@@ -233,20 +242,27 @@ def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observat
     return _judged(share >= wanted.share_at_least, f"{told} of {len(took_s):,} clients, {slowest}", len(took_s))
 
 
-def no_gap(events: pa.Table, wanted: NoGap, window: Window) -> Observation:
-    """See `NoGap`. A snapshot sets the sequence number anew; a change of epoch without a snapshot is a gap."""
+def no_gap(events: pa.Table, stretches: pa.Table, wanted: NoGap, window: Window) -> Observation:
+    """See `NoGap`. A snapshot sets the sequence number anew; a change of epoch without a snapshot is a gap.
+
+    Of a stretch that was summed up where it arrived, the first change can show a gap and the others are chances, as
+    far as their worker first received them meanwhile.
+    """
     feed = _stream(events, "feed")
-    changes = feed.filter(pc.is_in(feed["event"], pa.array(["snapshot", "seat"])))
-    rows = changes.select([*_WHO, "event", "t_s", "epoch", "seq"]).to_pandas()
-    rows = rows.sort_values([*_WHO, "t_s"], kind="stable")
-    before = rows.groupby(_WHO)[["epoch", "seq"]].shift()
-    skips = (rows["epoch"] != before["epoch"]) | (rows["seq"] > before["seq"] + 1)
-    judged = (rows["event"] == "seat") & before["seq"].notna()
-    judged &= rows["t_s"].between(window.requested_s, window.heal_requested_s + wanted.grace_s)
-    chances = int(judged.sum())
+    walked = walk(feed.filter(pc.is_in(feed["event"], pa.array(["snapshot", "seat"]))).select(COLUMNS), stretches)
+    rows, kept = walked.rows, np.flatnonzero(walked.role != Role.NOTED)
+    actor, epoch = codes(rows["actor"])[kept], codes(rows["epoch"])[kept]
+    seq, has_seq = pc.fill_null(rows["seq"], 0).to_numpy()[kept], pc.is_valid(rows["seq"]).to_numpy()[kept]
+    is_seat = pc.equal(rows["event"], "seat").to_numpy()[kept]
+    t_s, role = rows["t_s"].to_numpy()[kept], walked.role[kept]
+    follows = np.concatenate(([False], (actor[1:] == actor[:-1]) & has_seq[:-1]))[: len(kept)]
+    skips = (np.diff(epoch, prepend=-1) != 0) | (has_seq & (np.diff(seq, prepend=0) > 1))
+    until_s = window.heal_requested_s + wanted.grace_s
+    judged = is_seat & follows & (t_s >= window.requested_s) & (t_s <= until_s)
+    chances = int(judged.sum()) + walked.heard_within(stretches, window.requested_s, until_s)
     if not chances:
         return _not_exercised("no seat change reached a client")
-    gaps = int((skips & judged).sum())
+    gaps = int((skips & judged & (role != Role.LAST)).sum())
     return _judged(gaps == 0, f"{gaps:,} gaps in {chances:,} changes", chances)
 
 

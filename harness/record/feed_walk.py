@@ -47,14 +47,20 @@ class FeedWalk:
     role: Ints
     stands_for: Ints
     unnoted: int = 0
+    _log: _Log | None = None
+
+    def heard_within(self, stretches: pa.Table, t_from_s: float, t_to_s: float) -> int:
+        """How many changes inside of stretches, without their first and last, arrived within that time.
+
+        When each arrived is not known; it counts when the follower's worker first received it.
+        """
+        return self._log.heard_within(self.rows, stretches, t_from_s, t_to_s) if self._log else 0
 
 
 def walk(rows: pa.Table, stretches: pa.Table) -> FeedWalk:
     """Of rows with `COLUMNS`, all of the stream "feed", and rows of FEED_STRETCHES."""
     if not stretches.num_rows:
-        order = np.lexsort((rows["t_s"].to_numpy(), codes(rows["actor"])))  # stable
-        ordered = rows.take(pa.array(order)).combine_chunks()
-        return FeedWalk(ordered, np.zeros(len(order), np.int64), np.ones(len(order), np.int64))
+        return FeedWalk(by_follower(rows), np.zeros(rows.num_rows, np.int64), np.ones(rows.num_rows, np.int64))
     long = stretches.filter(pc.greater(stretches["seq_to"], stretches["seq_from"]))
     parts = [rows.select(COLUMNS), _ends(stretches, "from"), _ends(long, "to")]
     everything = pa.concat_tables(parts).combine_chunks()
@@ -71,7 +77,13 @@ def walk(rows: pa.Table, stretches: pa.Table) -> FeedWalk:
     noted = _within(ordered, role, until_seq, until_s)
     role[noted], weight[noted] = Role.NOTED, 0
     log = _Log.of(ordered, role)
-    return FeedWalk(log.fill(ordered, role), role, weight, log.missing(stretches))
+    return FeedWalk(log.fill(ordered, role), role, weight, log.missing(stretches), log)
+
+
+def by_follower(rows: pa.Table) -> pa.Table:
+    """The rows by follower and time; rows of one instant stay in their order."""
+    order = np.lexsort((rows["t_s"].to_numpy(), codes(rows["actor"])))  # stable
+    return rows.take(pa.array(order)).combine_chunks()
 
 
 def is_in_snapshot(rows: pa.Table) -> Bools:
@@ -146,10 +158,23 @@ class _Log:
     def missing(self, stretches: pa.Table) -> int:
         """How many changes of these stretches are not in it."""
         first, last = stretches["seq_from"].to_numpy(), stretches["seq_to"].to_numpy()
+        low, high = self._span(stretches, first, last)
+        return int((last - first + 1 - (high - low)).sum())
+
+    def heard_within(self, rows: pa.Table, stretches: pa.Table, t_from_s: float, t_to_s: float) -> int:
+        """See `FeedWalk.heard_within`."""
+        first, last = stretches["seq_from"].to_numpy(), stretches["seq_to"].to_numpy()
+        low, high = self._span(stretches, first + 1, last - 1)
+        heard_s = rows["t_s"].to_numpy()[self.row]
+        before = np.concatenate(([0], np.cumsum((heard_s >= t_from_s) & (heard_s <= t_to_s))))
+        return int((before[np.maximum(low, high)] - before[low]).sum())
+
+    def _span(self, stretches: pa.Table, first: Ints, last: Ints) -> tuple[Ints, Ints]:
+        """The places in the log from the first number that it has to the last."""
         whose, known = self._whose(stretches)
         low = np.searchsorted(self.name, self._name(whose, np.searchsorted(self.seqs, first, side="left")))
         high = np.searchsorted(self.name, self._name(whose, np.searchsorted(self.seqs, last, side="right")))
-        return int((last - first + 1 - np.where(known, high - low, 0)).sum())
+        return low, np.where(known, high, low)
 
     def fill(self, rows: pa.Table, role: Ints) -> pa.Table:
         """The rows, those of stretches with the seat and its state."""

@@ -262,9 +262,9 @@ FEED_STRETCHES: Final = pa.schema(
 came once and in order, and meant the seat and the state that it meant when this worker first received it.
 
 With many spectators the feeds of most are summed up so. Every other event of theirs is a row of EVENTS as always: each
-connect, disconnect, resync and snapshot, and each change that does not follow the one before or says something else.
-A change that the worker received for the first time is a row too, beside being part of its stretch, so EVENTS has the
-whole log. Scores of summed-up followers are not kept."""
+connect, disconnect, resync, snapshot and score, and each change that does not follow the one before or says something
+else. A change that the worker received for the first time is a row too, beside being part of its stretch, so EVENTS has
+the whole log."""
 
 FEED_DELAYS: Final = pa.schema(
     [

@@ -55,6 +55,10 @@ def exercises(record: Record) -> tuple[Exercise, ...]:
     return tuple(found)
 
 
+_OF_STREAM: Final = {"feed": ("feed_stretches", "feed_delays")}
+"""Tables that hold events of a stream, too."""
+
+
 def without(record: Record, names: tuple[str, ...]) -> Record:
     """The record without the operations, the streams of events and the tables of these names."""
     functions = [name for name in names if name in _FUNCTIONS]
@@ -62,6 +66,9 @@ def without(record: Record, names: tuple[str, ...]) -> Record:
     for name in names:
         if name in TABLES and name not in _FUNCTIONS:
             record = record.with_table(name, TABLES[name].empty_table())
+    for name in _OF_STREAM.keys() & set(streams):
+        for table in _OF_STREAM[name]:
+            record = record.with_table(table, TABLES[table].empty_table())
     for table, column, left_out in (("operations", "function", functions), ("events", "stream", streams)):
         if left_out:
             rows = record.table(table)

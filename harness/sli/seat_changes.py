@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.record.feed_walk import COLUMNS, codes, is_in_snapshot, walk
-from harness.record.schema import FEED_STRETCHES
+from harness.record.feed_walk import COLUMNS, by_follower, codes, is_in_snapshot
 
 FREE: Final = 0
 HELD: Final = 1
@@ -33,7 +32,7 @@ def changes(events: pa.Table, until_s: float) -> tuple[Change, ...]:
     it; seats in snapshots are left out."""
     wanted = pc.and_(pc.equal(events["stream"], "feed"), pc.is_in(events["event"], value_set=_FEED))
     wanted = pc.and_(wanted, pc.less_equal(events["t_s"], until_s))
-    rows = walk(events.filter(wanted).select([*COLUMNS, "t_sent_s"]), FEED_STRETCHES.empty_table()).rows
+    rows = by_follower(events.filter(wanted).select([*COLUMNS, "t_sent_s"]))
     told = pc.and_(pc.equal(rows["event"], "seat"), pc.is_valid(rows["seq"])).to_numpy(zero_copy_only=False)
     rows = rows.take(pa.array(np.flatnonzero(told & ~is_in_snapshot(rows))))
     epoch, seq, t_s = codes(rows["epoch"]), rows["seq"].to_numpy(), rows["t_s"].to_numpy()

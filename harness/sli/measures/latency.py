@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.amounts import amount
+from harness.record.feed_walk import by_follower, codes
 from harness.record.schema import Outcome
 from harness.sli.measured import Floats, Measured, Observations, rows_where
 from harness.sli.platform_clock import platform_ahead_s
@@ -24,6 +25,11 @@ from harness.sli.samples import Names, Samples, names_of, users_of
 
 _CLOCK_S: Final = 0.001
 _NEVER_SO_SLOW_MS: Final = 1000.0
+_MIDDLE_S: Final = 0.5
+_SECONDS: Final = -(1 << 40)
+"""Below it are the numbers that stand for a second of a worker, in place of a user."""
+_WORKER_BITS: Final = 16
+_NOBODY: Final = -(1 << 60)
 
 
 def step_latency_ms(
@@ -89,23 +95,50 @@ def feed_freshness_p99_ms(seen: Observations) -> Samples:
     hold that was granted while a follower was connected, and that the feed never told of, counts as waiting to the end
     of the run.
     """
-    feed = _feed(seen.events)
-    received_s, stamped_s = feed["t_s"].to_numpy(dtype=np.float64), feed["t_sent_s"].to_numpy(dtype=np.float64)
+    feed = by_follower(_feed(seen.events))
+    received_s, stamped_s = feed["t_s"].to_numpy(), feed["t_sent_s"].to_numpy()
     ahead_s = platform_ahead_s(received_s, stamped_s)
-    sent_s = feed["t_sent_s"] - ahead_s
-    connected_s = feed["t_s"].where(feed["event"] == "connect").groupby(feed["actor"]).ffill()
-    live = (feed["event"] == "seat") & (sent_s >= connected_s)
-    late_ms = ((feed["t_s"] - sent_s)[live] * 1000).to_numpy(dtype=np.float64)
+    sent_s = stamped_s - ahead_s
+    live = pc.equal(feed["event"], "seat").to_numpy(zero_copy_only=False) & (sent_s >= _connected_s(feed))
+    late_ms = (received_s - sent_s)[live] * 1000
+    summed = _summed_delays(seen, ahead_s)
     untold_s = _untold_s(seen, feed)
-    followers = max(1, round(int(live.sum()) / max(1, feed.loc[live, "seq"].nunique())))
+    arrived = int(live.sum()) + len(summed)
+    followers = max(1, round(arrived / max(1, pc.count_distinct(feed["seq"].filter(pa.array(live))).as_py())))
     waited_ms = np.repeat((seen.duration_s - untold_s) * 1000, followers)
     return Samples(
-        who=np.concatenate([_names(feed[live]), np.repeat(np.array(["nobody"]), len(waited_ms))]),
-        t_s=np.concatenate([sent_s[live].to_numpy(dtype=np.float64), np.repeat(untold_s, followers)]),
-        value=np.concatenate([late_ms, waited_ms]),
+        who=np.concatenate([users_of(feed)[live], summed.who, np.full(len(waited_ms), _NOBODY)]),
+        t_s=np.concatenate([sent_s[live], summed.t_s, np.repeat(untold_s, followers)]),
+        value=np.concatenate([late_ms, summed.value, waited_ms]),
         quantile=0.99,
-        note="; ".join(filter(None, (_clock_note(ahead_s, late_ms), _untold_note(len(untold_s))))),
+        note="; ".join(
+            filter(None, (_clock_note(ahead_s, late_ms), _summed_note(len(summed)), _untold_note(len(untold_s))))
+        ),
     )
+
+
+def _connected_s(feed: pa.Table) -> Floats:
+    """Of rows by follower and time: when the follower's present connection was opened; NaN where none was."""
+    actor, at = codes(feed["actor"]), np.arange(feed.num_rows)
+    latest = np.maximum.accumulate(np.where(pc.equal(feed["event"], "connect").to_numpy(zero_copy_only=False), at, -1))
+    found: Floats = np.where((latest >= 0) & (actor[latest] == actor), feed["t_s"].to_numpy()[latest], np.nan)
+    return found
+
+
+def _summed_delays(seen: Observations, ahead_s: float) -> Samples:
+    """The delays that were counted where the changes arrived. Whose they were is not known: those of one second and
+    worker count as one user's."""
+    cells = seen.record.table("feed_delays")
+    count = cells["count"].to_numpy()
+    late_s = cells["base_s"].to_numpy() + cells["more_us"].to_numpy() / 1e6 + ahead_s
+    second = np.floor(cells["t_sent_s"].to_numpy()).astype(np.int64)
+    who = _SECONDS - (second << _WORKER_BITS | cells["worker"].to_numpy())
+    sent_s = cells["t_sent_s"].to_numpy() + _MIDDLE_S - ahead_s
+    return Samples(np.repeat(who, count), np.repeat(sent_s, count), np.repeat(late_s * 1000, count))
+
+
+def _summed_note(count: int) -> str:
+    return f"{count:,} of these were counted in histograms where they arrived" if count else ""
 
 
 def _clock_note(ahead_s: float, late_ms: Floats) -> str:
@@ -121,38 +154,40 @@ def _untold_note(untold: int) -> str:
     return f"of {untold:,} holds no follower was told" if untold else ""
 
 
-def _untold_s(seen: Observations, feed: pd.DataFrame) -> Floats:
+def _untold_s(seen: Observations, feed: pa.Table) -> Floats:
     """When each hold was granted that the feed never told of although a follower was connected.
 
     Empty when the feed's names are not those of the seats that fans hold.
     """
     holds = [hold for hold in seen.history.takings.ok if 0.0 <= hold.t_end_s <= seen.duration_s]
-    seats = feed[feed["event"] == "seat"]
-    last = seats.groupby("key")["t_s"].max()
-    last_s = {str(seat): float(t_s) for seat, t_s in last.items()}
+    last = feed.filter(pc.equal(feed["event"], "seat")).group_by("key").aggregate([("t_s", "max")])
+    last_s = dict(zip(last["key"].to_pylist(), last["t_s_max"].to_pylist(), strict=True))
     if last_s and not any(seat in last_s for hold in holds for seat in hold.value.seats):
         return np.empty(0)
-    snapshot_s = float(feed.loc[feed["event"] == "snapshot", "t_s"].max()) if len(feed) else np.nan
+    newest_s = pc.max(feed["t_s"].filter(pc.equal(feed["event"], "snapshot"))).as_py()
+    snapshot_s = -np.inf if newest_s is None else newest_s
     untold = [
         hold.t_end_s
         for hold in holds
-        if not snapshot_s >= hold.t_invoke_s
+        if snapshot_s < hold.t_invoke_s
         and any(last_s.get(seat, -np.inf) < hold.t_invoke_s for seat in hold.value.seats)
     ]
     return np.array(untold)[_followed(feed, np.array(untold))] if untold else np.empty(0)
 
 
-def _followed(feed: pd.DataFrame, moments: Floats) -> npt.NDArray[np.bool_]:
+def _followed(feed: pa.Table, moments: Floats) -> npt.NDArray[np.bool_]:
     """For each of these moments, whether any follower was connected to the feed."""
-    joined_s = np.sort(feed.loc[feed["event"] == "connect", "t_s"].to_numpy(dtype=np.float64))
-    left_s = np.sort(feed.loc[feed["event"] == "disconnect", "t_s"].to_numpy(dtype=np.float64))
+    joined_s = np.sort(feed["t_s"].filter(pc.equal(feed["event"], "connect")).to_numpy())
+    left_s = np.sort(feed["t_s"].filter(pc.equal(feed["event"], "disconnect")).to_numpy())
     return np.searchsorted(joined_s, moments, side="right") > np.searchsorted(left_s, moments, side="right")
 
 
 def reconnect_recovery_p95_s(seen: Observations) -> Samples:
     """p95 of the time from a follower's lost connection to its next open one, or else to the end of the run."""
-    feed = _feed(seen.events)
-    feed = feed[feed["event"].isin(["connect", "disconnect"])]
+    rows = _feed(seen.events)
+    rows = rows.filter(pc.is_in(rows["event"], value_set=pa.array(["connect", "disconnect"])))
+    feed: pd.DataFrame = rows.select(["actor", "event", "t_s", "key"]).to_pandas()
+    feed = feed.sort_values(["actor", "t_s"], kind="stable")
     lost = (feed["event"] == "disconnect") & (feed["key"] != "") & (feed["t_s"] < seen.duration_s)
     back_s = feed["t_s"].where(feed["event"] == "connect").groupby(feed["actor"]).bfill()
     waits = (back_s.fillna(seen.duration_s) - feed["t_s"])[lost]
@@ -163,8 +198,5 @@ def _names(feed: pd.DataFrame) -> Names:
     return feed["actor"].to_numpy(dtype=np.str_)
 
 
-def _feed(events: pa.Table) -> pd.DataFrame:
-    wanted = pc.equal(events["stream"], "feed")
-    rows = events.filter(wanted).select(["actor", "event", "t_s", "t_sent_s", "seq", "key"])
-    frame: pd.DataFrame = rows.to_pandas().sort_values(["actor", "t_s"], kind="stable")
-    return frame
+def _feed(events: pa.Table) -> pa.Table:
+    return events.filter(pc.equal(events["stream"], "feed"))

@@ -63,12 +63,15 @@ class FeedLog:
             self._snapshots[epoch, seq] = states
         return known == states
 
+    def stamped(self, delay_s: float) -> None:
+        """The platform's stamp of an event, and when that arrived, are so far apart."""
+        self._soonest_s = min(self._soonest_s, delay_s)
+
     def delayed(self, delay_s: float, t_sent_s: float, connected_s: float) -> None:
         """Count the delay of a change, unless it was sent before that connection.
 
         A platform's clock that is ahead of ours shows in changes that arrive before they were sent.
         """
-        self._soonest_s = min(self._soonest_s, delay_s)
         if t_sent_s + min(self._clocks_s, self._soonest_s) < connected_s:
             return
         if abs(delay_s - self._base_s) > _FROM_BASE_S_MAX:
@@ -146,6 +149,8 @@ class FollowedFeed:
         key: str = "",
     ) -> None:
         who = self._person
+        if t_sent_s is not None:
+            self._log.stamped(t_s - t_sent_s)
         self._note(EventRow(who.user, who.kind, who.actor, STREAM, event, t_s, t_sent_s, epoch, seq, value, key))
 
 
@@ -215,14 +220,12 @@ class SummedFeed(FollowedFeed):
             if self._delay_s_max is None or delay_s > self._delay_s_max:
                 self._delay_s_max = delay_s
             if known is not None:
+                self._log.stamped(delay_s)
                 self._log.delayed(delay_s, t_sent_s, self._connected_s)
         if known is None:
             super().change(t_s, t_sent_s, epoch, seq, seat, state)
         if t_s - self._from_s >= STRETCH_MAX_S:
             self.end()
-
-    def score(self, t_s: float, t_sent_s: float | None) -> None:
-        """Scores of a summed-up follower are not kept."""
 
     def end(self) -> None:
         """The stretch ends."""
