@@ -248,12 +248,6 @@ class Swarm:
                 f"{load.condensed:,} of {load.samples_recorded:,} requests are in the record as per-second histograms: "
                 f"more than {self._spec.scenario.load.rows_waiting_max:,} rows were waiting in a worker"
             )
-        spectators, whole = self._spec.scenario.load.spectators, self._spec.scenario.load.whole_feeds
-        if whole < spectators:
-            notes.append(
-                f"{whole:,} of {spectators:,} spectators are in the record event by event; what the others heard was "
-                "checked and summed up where it arrived"
-            )
         self._tell(
             Finished(
                 load=load,
