@@ -23,7 +23,7 @@ from chaos.specification.expected import (
     StreamEvents,
 )
 from harness.amounts import amount, number
-from harness.record.feed_walk import COLUMNS, Role, codes, walk
+from harness.record.feed_walk import COLUMNS, Role, walk
 from harness.record.scrape import PERIOD_S
 from harness.sli import scraped
 
@@ -250,11 +250,9 @@ def no_gap(events: pa.Table, stretches: pa.Table, wanted: NoGap, window: Window)
     """
     feed = _stream(events, "feed")
     walked = walk(feed.filter(pc.is_in(feed["event"], pa.array(["snapshot", "seat"]))).select(COLUMNS), stretches)
-    rows, kept = walked.rows, np.flatnonzero(walked.role != Role.NOTED)
-    actor, epoch = codes(rows["actor"])[kept], codes(rows["epoch"])[kept]
-    seq, has_seq = pc.fill_null(rows["seq"], 0).to_numpy()[kept], pc.is_valid(rows["seq"]).to_numpy()[kept]
-    is_seat = pc.equal(rows["event"], "seat").to_numpy()[kept]
-    t_s, role = rows["t_s"].to_numpy()[kept], walked.role[kept]
+    kept = np.flatnonzero(walked.role != Role.NOTED)
+    actor, epoch, seq, role = (one[kept] for one in (walked.actor, walked.epoch, walked.seq, walked.role))
+    has_seq, is_seat, t_s = walked.has_seq[kept], walked.are("seat")[kept], walked.t_s[kept]
     follows = np.concatenate(([False], (actor[1:] == actor[:-1]) & has_seq[:-1]))[: len(kept)]
     skips = (np.diff(epoch, prepend=-1) != 0) | (has_seq & (np.diff(seq, prepend=0) > 1))
     until_s = window.heal_requested_s + wanted.grace_s

@@ -20,10 +20,9 @@ from harness.audit.history import SEAT_STATES, Evidence
 from harness.audit.operations import Operation, SeatsValue
 from harness.audit.spec import specified
 from harness.audit.tally import Moment, Tally, at_rest
-from harness.record.feed_walk import COLUMNS, FeedWalk, Role, codes, walk
-from harness.record.schema import AS_NOTED, PROBE_ACTOR
+from harness.record.feed_walk import FeedWalk, Ints, Role, firsts
+from harness.record.schema import AS_NOTED
 
-Ints = npt.NDArray[np.int64]
 _LATE_MAX_S: Final = 5.0  # in undisturbed times a change that is not with a follower by then does not come any more
 _SOON_S: Final = 1.0  # so near to a fault a grant may be lost, and what the feed would say of it
 _FREE, _TAKEN, _SOLD = (0,), (1, 2), (2,)
@@ -99,9 +98,9 @@ def feed_gap_free(evidence: Evidence) -> Tally:
     others did, nothing is decided.
     """
     tally = Tally(evidence)
-    walked = _walk(evidence)
+    walked = evidence.feed
     plain = _plain_changes(walked)
-    feed = Feed(changes=_logged(walked, plain), chances=int(walked.stands_for[plain].sum()))
+    feed = Feed(changes=_logged(walked, plain), chances=walked.stand_for(plain))
     tally.checked = feed.chances
     followers: dict[str, _Follower] = {}
     for event, role, before in _others(walked, plain):
@@ -125,7 +124,7 @@ def feed_gap_free(evidence: Evidence) -> Tally:
     _compare_snapshots(feed, tally)
     _compare_resting_map(feed, tally)
     tally.chances = feed.chances
-    if why := _unnoted(walked) or unheard(evidence, walked.rows) or left_behind(evidence, walked.rows):
+    if why := _unnoted(walked) or unheard(evidence, walked) or left_behind(evidence, walked):
         tally.undecided, tally.note = True, why
     tally.note = "; ".join(filter(None, (tally.note, _summed(evidence, walked))))
     return tally
@@ -141,7 +140,7 @@ def _summed(evidence: Evidence, walked: FeedWalk) -> str:
     summed = evidence.stretches["actor"]
     if not len(summed):
         return ""
-    actors = pc.unique(pc.filter(walked.rows["actor"], pc.invert(pc.starts_with(walked.rows["actor"], PROBE_ACTOR))))
+    actors = np.unique(walked.actor[~walked.looks_in])
     some = len(pc.unique(summed))
     changes = int(pc.sum(pc.add(pc.subtract(evidence.stretches["seq_to"], evidence.stretches["seq_from"]), 1)).as_py())
     return (
@@ -161,19 +160,18 @@ class _Claim(NamedTuple):
     not_after: tuple[int, ...] = ()  # nor after these states
 
 
-def unheard(evidence: Evidence, stream: pa.Table) -> str:
+def unheard(evidence: Evidence, walked: FeedWalk) -> str:
     """Which seats changed hands while somebody followed, of which no follower ever heard; "" where there are none.
 
     Sequence numbers say nothing of a change that was never given one. A seat that was granted must be taken by the feed
     at some time around the grant, one that was given back free, one that was sold sold; and between two fans who were
     granted it, free. Left out: what was beside a fault, and what came late. Who only looks in does not follow.
     """
-    looks_in = pc.starts_with(stream["actor"], PROBE_ACTOR)
-    told = stream.filter(pc.and_(pc.equal(stream["event"], "snapshot"), pc.invert(looks_in)))
-    if not told.num_rows:
+    told_s = walked.t_s[walked.are("snapshot") & ~walked.looks_in]
+    if not len(told_s):
         return ""
-    from_s, until_s = pc.min(told["t_s"]).as_py(), evidence.duration_s - _LATE_MAX_S
-    heard = _heard(stream)
+    from_s, until_s = float(told_s.min()), evidence.duration_s - _LATE_MAX_S
+    heard = _heard(walked)
     unheard_of = {
         claim.seat
         for claim in _claims(evidence)
@@ -211,9 +209,10 @@ def _claims(evidence: Evidence) -> Iterator[_Claim]:
                 yield _Claim(seat, _SOLD, pay.t_invoke_s, pay.t_end_s)
 
 
-def _heard(stream: pa.Table) -> dict[str, list[tuple[float, int]]]:
+def _heard(walked: FeedWalk) -> dict[str, list[tuple[float, int]]]:
     """Seat → (when it was first heard, state) of every change, by time."""
-    rows = stream.filter(pc.and_(pc.equal(stream["event"], "seat"), pc.is_valid(stream["value"])))
+    rows = walked.rows.select(["key", "epoch", "seq", "value", "t_s"]).take(pa.array(walked.said))
+    rows = rows.filter(pc.is_valid(rows["value"]))
     first = rows.group_by(["key", "epoch", "seq", "value"]).aggregate([("t_s", "min")]).sort_by("t_s_min")
     heard: dict[str, list[tuple[float, int]]] = {}
     for seat, t_s, state in zip(*(first[name].to_pylist() for name in ("key", "t_s_min", "value")), strict=True):
@@ -229,24 +228,25 @@ def _is_told(changes: list[tuple[float, int]], claim: _Claim) -> bool:
     return before in (*claim.states, *claim.not_after) or any(state in claim.states for _, state in changes[first:last])
 
 
-def left_behind(evidence: Evidence, stream: pa.Table) -> str:
+def left_behind(evidence: Evidence, walked: FeedWalk) -> str:
     """How many followers were connected at the end and heard nothing of changes that others had long heard of."""
     end_s = evidence.duration_s
     long_s = end_s - _LATE_MAX_S
-    if not stream.num_rows or evidence.faults_between(long_s - _LATE_MAX_S, end_s):
+    heard = np.flatnonzero(_is_one_of(walked, _KINDS))
+    if not len(heard) or evidence.faults_between(long_s - _LATE_MAX_S, end_s):
         return ""
     gone = evidence.events("feed", ("disconnect",), ("actor", "t_s")).group_by("actor").aggregate([("t_s", "max")])
     gone_s = dict(zip(gone["actor"].to_pylist(), gone["t_s_max"].to_pylist(), strict=True))
-    numbered = stream.filter(pc.and_(pc.equal(stream["event"], "seat"), pc.less_equal(stream["t_s"], long_s)))
-    last = numbered.group_by("epoch").aggregate([("seq", "max")])
-    newest = dict(zip(last["epoch"].to_pylist(), last["seq_max"].to_pylist(), strict=True))
-    ends = np.flatnonzero(np.diff(codes(stream["actor"]), append=-1))
+    numbered = np.flatnonzero(walked.are("seat") & walked.has_seq & (walked.t_s <= long_s))
+    newest = np.full(int(walked.epoch.max()) + 1, -1, np.int64)
+    np.maximum.at(newest, walked.epoch[numbered], walked.seq[numbered])
+    ends = heard[np.flatnonzero(np.diff(walked.actor[heard], append=-1))]
+    newest_there = newest[walked.epoch[ends]]
+    is_behind = ~walked.looks_in[ends] & (walked.t_s[ends] < long_s) & (np.maximum(walked.seq[ends], 0) < newest_there)
     behind = [
         event
-        for event in _made(stream.take(pa.array(ends)))
-        if not event.actor.startswith(PROBE_ACTOR)  # who only looks in
-        and gone_s.get(event.actor, event.t_s - 1.0) < event.t_s < long_s
-        and (event.seq or 0) < (newest.get(event.epoch) or 0)
+        for event in _made(walked, ends[is_behind])
+        if gone_s.get(event.actor, event.t_s - 1.0) < event.t_s  # it was connected
     ]
     if not behind:
         return ""
@@ -254,37 +254,36 @@ def left_behind(evidence: Evidence, stream: pa.Table) -> str:
     return f"{len(behind)} followers heard nothing more, as {one.actor} after {_point(one)}, while others went on"
 
 
-def _walk(evidence: Evidence) -> FeedWalk:
-    return walk(evidence.events("feed", _KINDS, COLUMNS), evidence.stretches)
+def _is_one_of(walked: FeedWalk, kinds: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = np.logical_or.reduce([walked.are(kind) for kind in kinds])
+    return found
 
 
 def _plain_changes(walked: FeedWalk) -> Ints:
     """The changes that simply follow the one before on their stream and say what everybody else's say: nearly all.
 
-    They are counted, not walked through.
+    They are counted, not walked through. Of a stretch only the first change has to follow.
     """
-    stream, role = walked.rows, walked.role
-    actor, epoch, key = (codes(stream[name]) for name in ("actor", "epoch", "key"))
-    is_seat = pc.and_(pc.equal(stream["event"], "seat"), pc.is_valid(stream["seq"])).to_numpy(zero_copy_only=False)
-    seq, value = (pc.fill_null(stream[name], 0).to_numpy() for name in ("seq", "value"))
-    follows = is_seat[1:] & is_seat[:-1] & (np.diff(seq) == 1) & (np.diff(actor) == 0) & (np.diff(epoch) == 0)
-    is_plain = np.concatenate(([False], follows))[: len(role)] | (role == Role.NOTED) | (role == Role.LAST)
+    actor, epoch, key, seq, value, role = (
+        walked.actor, walked.epoch, walked.key, walked.seq, walked.value, walked.role
+    )  # fmt: skip
+    is_change = walked.are("seat") & walked.has_seq
+    is_plain = np.zeros(len(role), dtype=bool)
+    is_plain[1:] = is_change[1:] & is_change[:-1] & (seq[1:] - seq[:-1] == 1)
+    is_plain[1:] &= (actor[1:] == actor[:-1]) & (epoch[1:] == epoch[:-1])
+    is_plain |= (role == Role.NOTED) | (role == Role.LAST)
     said = np.flatnonzero(is_plain & (role <= Role.NOTED))
-    order = said[np.lexsort((seq[said], epoch[said]))]  # stable: the first of each change stays the first
-    starts = np.flatnonzero((np.diff(epoch[order], prepend=-1) != 0) | (np.diff(seq[order], prepend=-1) != 0))
-    first = np.repeat(order[starts], np.diff(starts, append=len(order)))
-    is_plain[order] = (key[order] == key[first]) & (value[order] == value[first])
+    first = said[firsts(epoch[said], seq[said])]
+    is_plain[said] = (key[said] == key[first]) & (value[said] == value[first])
     return np.flatnonzero(is_plain)
 
 
 def _logged(walked: FeedWalk, plain: Ints) -> dict[str, dict[int, Event]]:
     """Epoch → sequence number → the first of the plain changes that has it."""
     said = plain[walked.role[plain] <= Role.NOTED]
-    epoch, seq = codes(walked.rows["epoch"])[said], walked.rows["seq"].to_numpy()[said]
-    order = np.lexsort((seq, epoch))
-    starts = np.flatnonzero((np.diff(epoch[order], prepend=-1) != 0) | (np.diff(seq[order], prepend=-1) != 0))
+    first = said[firsts(walked.epoch[said], walked.seq[said]) == np.arange(len(said))]
     changes: dict[str, dict[int, Event]] = {}
-    for event in _made(walked.rows.take(pa.array(said[order[starts]]))):
+    for event in _made(walked, first):
         changes.setdefault(event.epoch, {})[event.seq or 0] = event
     return changes
 
@@ -293,19 +292,20 @@ def _others(walked: FeedWalk, plain: Ints) -> Iterator[tuple[Event, Role, Event 
     """Every event that is no plain change, with the plain change right before it on its stream, if there is one."""
     is_plain = np.zeros(len(walked.role), dtype=bool)
     is_plain[plain] = True
-    others = np.flatnonzero(~is_plain)
-    after_plain = np.concatenate(([False], is_plain[:-1]))[others] if len(others) else np.zeros(0, dtype=bool)
-    before = _made(walked.rows.take(pa.array(others[after_plain] - 1)))
-    roles = walked.role[others].tolist()
-    for event, role, is_after in zip(
-        _made(walked.rows.take(pa.array(others))), roles, after_plain.tolist(), strict=True
-    ):
+    here = np.flatnonzero(_is_one_of(walked, _KINDS))  # what lies between them says nothing of the seats
+    is_plain_here = is_plain[here]
+    others = np.flatnonzero(~is_plain_here)
+    after_plain = np.concatenate(([False], is_plain_here[:-1]))[others] if len(others) else np.zeros(0, dtype=bool)
+    before = _made(walked, here[others[after_plain] - 1])
+    roles = walked.role[here[others]].tolist()
+    for event, role, is_after in zip(_made(walked, here[others]), roles, after_plain.tolist(), strict=True):
         last = next(before) if is_after else None
         yield event, Role(role), last if last is not None and last.actor == event.actor else None
 
 
-def _made(rows: pa.Table) -> Iterator[Event]:
-    return map(Event._make, zip(*(rows.column(name).to_pylist() for name in Event._fields), strict=True))
+def _made(walked: FeedWalk, rows: Ints) -> Iterator[Event]:
+    taken = walked.rows.select(Event._fields).take(pa.array(rows))
+    return map(Event._make, zip(*(taken.column(name).to_pylist() for name in Event._fields), strict=True))
 
 
 def _connected(follower: _Follower, event: Event) -> None:

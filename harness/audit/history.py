@@ -38,6 +38,7 @@ from harness.audit.operations import (
 from harness.audit.repeats import Repeats
 from harness.audit.rules import SaleRules, own_rules, reference_rules
 from harness.errors import InputError
+from harness.record import feed_walk
 from harness.record.reader import Record
 from harness.record.schema import EVENTS, NOT_DRAWN, OTHERS_HOLD, TURNED_AWAY, FaultRun, Function, RunDocument
 from harness.scenario import OnSale, OwnPlatform
@@ -397,6 +398,12 @@ class Evidence:
             parts.append(rows.select(columns))
         schema = pa.schema([EVENTS.field(name) for name in columns])
         return pa.Table.from_batches([part.cast(schema) for part in parts], schema=schema)
+
+    @_Shared
+    def feed(self) -> feed_walk.FeedWalk:
+        """What followers of the seat feed were told of seats, as each heard it."""
+        rows = self.record.feed_rows(feed_walk.COLUMNS)
+        return feed_walk.walk(rows.filter(pc.not_equal(rows["event"], "score")), self.stretches)
 
     @property
     def stretches(self) -> pa.Table:

@@ -1,28 +1,32 @@
 """The seat feed of a record in the order in which each follower heard it, with summed-up stretches in their places.
 
 Of a stretch (FEED_STRETCHES) the walk has the first and the last change; what the changes say is taken from the rows
-that the same worker noted when it first received them. Pure: tables in, a table out.
+that the same worker noted when it first received them. Texts are numbers here (dictionary-encoded), because there may
+be millions of rows. Pure: tables in, a table and arrays out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.record.schema import AS_NOTED, EVENTS
+from harness.record.schema import AS_NOTED, EVENTS, PROBE_ACTOR
 
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-COLUMNS: Final = ("worker", "actor", "event", "t_s", "epoch", "seq", "value", "key")
-"""The columns of EVENTS that a walk needs, which it also gives."""
+COLUMNS: Final = ("worker", "user", "kind", "actor", "event", "t_s", "t_sent_s", "epoch", "seq", "value", "key")
+"""The columns of EVENTS that a walk has."""
 _NEVER: Final = -1
 _WORKER_BITS: Final = 16
+_DENSE: Final = 8  # so many times more numbers than rows are still counted in an array
 
 
 class Role(IntEnum):
@@ -39,15 +43,19 @@ class Role(IntEnum):
 class FeedWalk:
     """`rows`: by follower and time; rows of one instant stay in their order. `role`: of each row.
 
-    `stands_for`: how many changes a row is: of the last one of a stretch all but the first, of one that a stretch
-    counts none. `unnoted`: changes within stretches that no row says the content of.
+    `unnoted`: changes within stretches that no row says the content of.
     """
 
     rows: pa.Table
     role: Ints
-    stands_for: Ints
     unnoted: int = 0
+    _stands_for: Ints | None = None  # null: each row for itself
     _log: _Log | None = None
+
+    def stand_for(self, rows: Ints) -> int:
+        """How many changes these rows are: the last one of a stretch is all but the first; one that a stretch counts is
+        none."""
+        return len(rows) if self._stands_for is None else int(self._stands_for[rows].sum())
 
     def heard_within(self, stretches: pa.Table, t_from_s: float, t_to_s: float) -> int:
         """How many changes inside of stretches, without their first and last, arrived within that time.
@@ -56,50 +64,155 @@ class FeedWalk:
         """
         return self._log.heard_within(self.rows, stretches, t_from_s, t_to_s) if self._log else 0
 
+    @cached_property
+    def actor(self) -> Ints:
+        """A number for each row's follower."""
+        return codes(self.rows["actor"])
+
+    @cached_property
+    def epoch(self) -> Ints:
+        """A number for each row's epoch."""
+        return codes(self.rows["epoch"])
+
+    @cached_property
+    def key(self) -> Ints:
+        """A number for each row's key."""
+        return codes(self.rows["key"])
+
+    @cached_property
+    def t_s(self) -> Floats:
+        """When each was received."""
+        return _floats(self.rows["t_s"])
+
+    @cached_property
+    def t_sent_s(self) -> Floats:
+        """The platform's stamps; NaN where there is none."""
+        return _floats(self.rows["t_sent_s"])
+
+    @cached_property
+    def seq(self) -> Ints:
+        """Sequence numbers; -1 where there is none."""
+        return _ints(self.rows["seq"], _NEVER)
+
+    @cached_property
+    def value(self) -> Ints:
+        """Values; 0 where there is none."""
+        return _ints(self.rows["value"], 0)
+
+    @cached_property
+    def has_seq(self) -> Bools:
+        """Which rows have a sequence number."""
+        return _bools(pc.is_valid(self.rows["seq"]))
+
+    def are(self, event: str) -> Bools:
+        """Which rows are such events."""
+        return _bools(pc.equal(self.rows["event"], event))
+
+    @cached_property
+    def looks_in(self) -> Bools:
+        """Which rows are of actors who only look in at the feed."""
+        column = self.rows["actor"].combine_chunks()
+        found: Bools = _bools(pc.starts_with(column.dictionary, PROBE_ACTOR))[self.actor]
+        return found
+
+    @cached_property
+    def fills_snapshot(self) -> Bools:
+        """Which rows only fill the follower's snapshot, as many as that one announced."""
+        head = _latest(self.are("snapshot"))
+        fills = (head >= 0) & self.are("seat")
+        fills &= (self.actor[head] == self.actor) & (self.epoch[head] == self.epoch) & (self.seq[head] == self.seq)
+        written = np.where(_bools(pc.equal(self.rows["key"], AS_NOTED)), 0, self.value)
+        found: Bools = fills & (np.arange(len(head)) - head <= written[head])
+        return found
+
+    @cached_property
+    def changes(self) -> Ints:
+        """The rows that say what a number means, each as often as somebody was told."""
+        return np.flatnonzero(self.are("seat") & self.has_seq & (self.role <= Role.NOTED) & ~self.fills_snapshot)
+
+    @cached_property
+    def first_of(self) -> Ints:
+        """For each of `changes` the row in which anybody first heard of that number."""
+        by_time = self.changes[np.argsort(self.t_s[self.changes], kind="stable")]
+        first = by_time[firsts(self.epoch[by_time], self.seq[by_time])]
+        found = np.empty(len(self.role), first.dtype)
+        found[by_time] = first
+        of_changes: Ints = found[self.changes]
+        return of_changes
+
+    @property
+    def log(self) -> Ints:
+        """The rows in which each number was first heard of, by time."""
+        first = self.changes[self.first_of == self.changes]
+        by_time: Ints = first[np.argsort(self.t_s[first], kind="stable")]
+        return by_time
+
+    @property
+    def said(self) -> Ints:
+        """Rows that together say all that was said of seats: the log, what contradicts it, and snapshots."""
+        same = (self.key[self.changes] == self.key[self.first_of]) & (
+            self.value[self.changes] == self.value[self.first_of]
+        )
+        told = self.changes[(self.first_of == self.changes) | ~same]
+        rows: Ints = np.union1d(told, np.flatnonzero(self.fills_snapshot | (self.are("seat") & ~self.has_seq)))
+        return rows
+
+
+def encoded(rows: pa.Table) -> pa.Table:
+    """The same with each text once, in one piece."""
+    columns = (one.dictionary_encode() if pa.types.is_string(one.type) else one for one in rows.columns)
+    return pa.table(list(columns), names=rows.column_names).unify_dictionaries().combine_chunks()
+
 
 def walk(rows: pa.Table, stretches: pa.Table) -> FeedWalk:
     """Of rows with `COLUMNS`, all of the stream "feed", and rows of FEED_STRETCHES."""
+    rows = encoded(rows.select(COLUMNS))
     if not stretches.num_rows:
-        return FeedWalk(by_follower(rows), np.zeros(rows.num_rows, np.int64), np.ones(rows.num_rows, np.int64))
+        order = np.lexsort((_floats(rows["t_s"]), codes(rows["actor"])))  # stable
+        return FeedWalk(rows.take(pa.array(order)).combine_chunks(), np.zeros(rows.num_rows, np.int8))
     long = stretches.filter(pc.greater(stretches["seq_to"], stretches["seq_from"]))
-    parts = [rows.select(COLUMNS), _ends(stretches, "from"), _ends(long, "to")]
-    everything = pa.concat_tables(parts).combine_chunks()
-    role = np.repeat((Role.ROW, Role.FIRST, Role.LAST), [part.num_rows for part in parts]).astype(np.int64)
+    parts = [rows, encoded(_ends(stretches, "from")), encoded(_ends(long, "to"))]
+    everything = encoded(pa.concat_tables(parts))
+    role = np.repeat((Role.ROW, Role.FIRST, Role.LAST), [part.num_rows for part in parts]).astype(np.int8)
     nobody = np.full(rows.num_rows, _NEVER)
     until_seq = np.concatenate([nobody, stretches["seq_to"].to_numpy(), long["seq_to"].to_numpy()])
     until_s = np.concatenate([nobody, stretches["t_to_s"].to_numpy(), long["t_to_s"].to_numpy()])
     weight = np.ones(len(role), np.int64)
     weight[len(role) - long.num_rows :] = long["seq_to"].to_numpy() - long["seq_from"].to_numpy()
     place = np.array([1, 1, 0, 2])[role]  # at one instant a stretch has begun, and has not ended
-    order = np.lexsort((place, everything["t_s"].to_numpy(), codes(everything["actor"])))
-    ordered = everything.take(pa.array(order)).combine_chunks()
-    role, weight, until_seq, until_s = role[order], weight[order], until_seq[order], until_s[order]
-    noted = _within(ordered, role, until_seq, until_s)
+    order = np.lexsort((place, _floats(everything["t_s"]), codes(everything["actor"])))
+    role, weight = role[order], weight[order]
+    walked = FeedWalk(everything.take(pa.array(order)).combine_chunks(), role, 0, weight)
+    noted = _within(walked, until_seq[order], until_s[order])
     role[noted], weight[noted] = Role.NOTED, 0
-    log = _Log.of(ordered, role)
-    return FeedWalk(log.fill(ordered, role), role, weight, log.missing(stretches), log)
-
-
-def by_follower(rows: pa.Table) -> pa.Table:
-    """The rows by follower and time; rows of one instant stay in their order."""
-    order = np.lexsort((rows["t_s"].to_numpy(), codes(rows["actor"])))  # stable
-    return rows.take(pa.array(order)).combine_chunks()
-
-
-def is_in_snapshot(rows: pa.Table) -> Bools:
-    """Of rows by follower and time: which only fill the follower's snapshot, as many as that one announced."""
-    actor, epoch, seq = codes(rows["actor"]), codes(rows["epoch"]), pc.fill_null(rows["seq"], _NEVER).to_numpy()
-    head = _latest(pc.equal(rows["event"], "snapshot").to_numpy(zero_copy_only=False))
-    fills = (head >= 0) & pc.equal(rows["event"], "seat").to_numpy(zero_copy_only=False)
-    fills &= (actor[head] == actor) & (epoch[head] == epoch) & (seq[head] == seq)
-    written = pc.if_else(pc.equal(rows["key"], AS_NOTED), 0, pc.fill_null(rows["value"], 0)).to_numpy()
-    found: Bools = fills & (np.arange(len(head)) - head <= written[head])
-    return found
+    log = _Log.of(walked)
+    return FeedWalk(log.fill(walked.rows, role), role, log.missing(stretches), weight, log)
 
 
 def codes(column: pa.ChunkedArray) -> Ints:
     """A number for each different text."""
-    found: Ints = pc.dictionary_encode(column).combine_chunks().indices.to_numpy().astype(np.int64)
+    encoded_once = column if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column)
+    found: Ints = encoded_once.unify_dictionaries().combine_chunks().indices.to_numpy(zero_copy_only=False)
+    return found
+
+
+def firsts(group: Ints, number: Ints) -> Ints:
+    """For each entry the place of the first entry of the same group and number."""
+    if not len(group):
+        return np.zeros(0, np.int64)
+    low, groups = int(number.min()), int(group.max()) + 1
+    span = int(number.max()) - low + 1
+    if groups * span > _DENSE * len(group) + 1024:
+        number = np.unique(number, return_inverse=True)[1]
+        low, span = 0, int(number.max()) + 1
+    if groups * span > _DENSE * len(group) + 1024:
+        _, place, whose = np.unique(group.astype(np.int64) * span + number, return_index=True, return_inverse=True)
+        where: Ints = place[whose]
+        return where
+    name = group.astype(np.int64) * span + (number - low)
+    first = np.zeros(groups * span, np.int64)
+    first[name[::-1]] = np.arange(len(name) - 1, -1, -1)  # of several the last that is written stays: the first
+    found: Ints = first[name]
     return found
 
 
@@ -107,16 +220,16 @@ def _ends(stretches: pa.Table, end: str) -> pa.Table:
     """The changes with which stretches begin, or end, as rows; what they say is filled in later."""
     count = stretches.num_rows
     columns = {
-        "worker": stretches["worker"],
-        "actor": stretches["actor"],
+        **{name: stretches[name] for name in ("worker", "user", "kind", "actor", "epoch")},
         "event": pa.array(np.full(count, "seat"), pa.string()),
         "t_s": stretches[f"t_{end}_s"],
-        "epoch": stretches["epoch"],
+        "t_sent_s": pa.nulls(count, pa.float64()),
         "seq": stretches[f"seq_{end}"],
         "value": pa.nulls(count, pa.int64()),
         "key": pa.array(np.full(count, ""), pa.string()),
     }
-    return pa.table([columns[name] for name in COLUMNS], schema=pa.schema([EVENTS.field(name) for name in COLUMNS]))
+    schema = pa.schema([EVENTS.field(name).with_nullable(True) for name in COLUMNS])
+    return pa.table([columns[name] for name in COLUMNS], schema=schema)
 
 
 def _latest(marks: Bools) -> Ints:
@@ -125,13 +238,27 @@ def _latest(marks: Bools) -> Ints:
     return found
 
 
-def _within(rows: pa.Table, role: Ints, until_seq: Ints, until_s: npt.NDArray[np.float64]) -> Bools:
+def _floats(column: pa.ChunkedArray) -> Floats:
+    found: Floats = column.to_numpy()
+    return found
+
+
+def _ints(column: pa.ChunkedArray, none: int) -> Ints:
+    found: Ints = (pc.fill_null(column, none) if column.null_count else column).to_numpy()
+    return found
+
+
+def _bools(column: pa.ChunkedArray | pa.Array) -> Bools:
+    found: Bools = column.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _within(walked: FeedWalk, until_seq: Ints, until_s: Floats) -> Bools:
     """The rows that are part of their follower's stretch."""
-    actor, epoch, seq = codes(rows["actor"]), codes(rows["epoch"]), pc.fill_null(rows["seq"], _NEVER).to_numpy()
-    of = _latest(role == Role.FIRST)
-    is_seat = pc.and_(pc.equal(rows["event"], "seat"), pc.is_valid(rows["seq"])).to_numpy(zero_copy_only=False)
-    found: Bools = (of >= 0) & (role == Role.ROW) & is_seat & (actor[of] == actor) & (epoch[of] == epoch)
-    found &= (seq >= seq[of]) & (seq <= until_seq[of]) & (rows["t_s"].to_numpy() <= until_s[of])
+    of, actor, epoch, seq = _latest(walked.role == Role.FIRST), walked.actor, walked.epoch, walked.seq
+    found: Bools = (of >= 0) & (walked.role == Role.ROW) & walked.are("seat") & walked.has_seq
+    found &= (actor[of] == actor) & (epoch[of] == epoch)
+    found &= (seq >= seq[of]) & (seq <= until_seq[of]) & (walked.t_s <= until_s[of])
     return found
 
 
@@ -145,15 +272,14 @@ class _Log:
     epochs: pa.Array
 
     @classmethod
-    def of(cls, rows: pa.Table, role: Ints) -> _Log:
-        is_change = pc.and_(pc.equal(rows["event"], "seat"), pc.is_valid(rows["seq"])).to_numpy(zero_copy_only=False)
-        at = np.flatnonzero(is_change & (role <= Role.NOTED) & ~is_in_snapshot(rows))
-        taken = rows.select(["worker", "epoch", "seq", "t_s"]).take(pa.array(at))
-        log = cls(at, at, np.unique(taken["seq"].to_numpy()), pc.unique(taken["epoch"]))
-        names = log._name(log._whose(taken)[0], np.searchsorted(log.seqs, taken["seq"].to_numpy()))
-        order = np.lexsort((taken["t_s"].to_numpy(), names))
-        firsts = np.flatnonzero(np.diff(names[order], prepend=-1))
-        return replace(log, name=names[order][firsts], row=at[order][firsts])
+    def of(cls, walked: FeedWalk) -> _Log:
+        at = walked.changes
+        taken = walked.rows.select(["worker", "epoch", "seq", "t_s"]).take(pa.array(at))
+        log = cls(at, at, np.unique(walked.seq[at]), pc.unique(taken["epoch"].cast(pa.string())))
+        names = log._name(log._whose(taken)[0], np.searchsorted(log.seqs, walked.seq[at]))
+        order = np.lexsort((walked.t_s[at], names))
+        first = np.flatnonzero(np.diff(names[order], prepend=-1))
+        return replace(log, name=names[order][first], row=at[order][first])
 
     def missing(self, stretches: pa.Table) -> int:
         """How many changes of these stretches are not in it."""
@@ -168,13 +294,6 @@ class _Log:
         heard_s = rows["t_s"].to_numpy()[self.row]
         before = np.concatenate(([0], np.cumsum((heard_s >= t_from_s) & (heard_s <= t_to_s))))
         return int((before[np.maximum(low, high)] - before[low]).sum())
-
-    def _span(self, stretches: pa.Table, first: Ints, last: Ints) -> tuple[Ints, Ints]:
-        """The places in the log from the first number that it has to the last."""
-        whose, known = self._whose(stretches)
-        low = np.searchsorted(self.name, self._name(whose, np.searchsorted(self.seqs, first, side="left")))
-        high = np.searchsorted(self.name, self._name(whose, np.searchsorted(self.seqs, last, side="right")))
-        return low, np.where(known, high, low)
 
     def fill(self, rows: pa.Table, role: Ints) -> pa.Table:
         """The rows, those of stretches with the seat and its state."""
@@ -195,6 +314,13 @@ class _Log:
             rows = rows.set_column(rows.schema.get_field_index(column), rows.schema.field(column), filled)
         return rows.combine_chunks()
 
+    def _span(self, stretches: pa.Table, first: Ints, last: Ints) -> tuple[Ints, Ints]:
+        """The places in the log from the first number that it has to the last."""
+        whose, known = self._whose(stretches)
+        low = np.searchsorted(self.name, self._name(whose, np.searchsorted(self.seqs, first, side="left")))
+        high = np.searchsorted(self.name, self._name(whose, np.searchsorted(self.seqs, last, side="right")))
+        return low, np.where(known, high, low)
+
     def _name(self, whose: Ints, place: Ints) -> Ints:
         return whose * (len(self.seqs) + 1) + place
 
@@ -202,4 +328,4 @@ class _Log:
         """A number for each row's worker and epoch; and whether the log has that epoch at all."""
         epoch = pc.index_in(rows["epoch"], value_set=self.epochs)
         number = pc.fill_null(epoch, 0).to_numpy().astype(np.int64) << _WORKER_BITS | rows["worker"].to_numpy()
-        return number, pc.is_valid(epoch).to_numpy(zero_copy_only=False)
+        return number, _bools(pc.is_valid(epoch))

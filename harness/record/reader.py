@@ -18,6 +18,7 @@ from typing import Final, Self, TypeVar
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness.errors import InputError
@@ -35,6 +36,7 @@ _VERSION: Final = re.compile(r"gatecrash\.(record/([0-9]{1,9}))")
 _UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, NotImplementedError)
 _Document = TypeVar("_Document", RunDocument, FaultsDocument)
 _Read = TypeVar("_Read")
+_FEED: Final = "feed"
 
 
 class _Stamp(msgspec.Struct, frozen=True):
@@ -128,6 +130,19 @@ class Record:
         else:
             with pq.ParquetFile(self.paths.table(name)) as file:
                 yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
+
+    def feed_rows(self, columns: Sequence[str]) -> pa.Table:
+        """These columns of the rows of EVENTS of the seat feed, in their order; texts may be dictionary-encoded."""
+        if "events" in self._tables:
+            events = self._tables["events"]
+            return events.select(columns).filter(pc.equal(events["stream"], _FEED))
+        texts = [field.name for field in TABLES["events"] if pa.types.is_string(field.type)]
+        with pq.ParquetFile(self.paths.table("events"), read_dictionary=texts) as file:
+            parts = [
+                batch.filter(pc.equal(batch["stream"], _FEED)).select(columns)
+                for batch in file.iter_batches(_BATCH_ROWS, columns=[*columns, "stream"])
+            ]
+            return pa.Table.from_batches(parts or file.read(columns=list(columns)).to_batches())
 
     def with_table(self, name: str, table: pa.Table) -> Self:
         """The same record with this table in place of the one of that name."""

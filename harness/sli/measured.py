@@ -101,7 +101,7 @@ class Observations:
     @cached_property
     def seat_changes(self) -> tuple[Change, ...]:
         """The log of the seat feed during the run: the sweep after settling is no sale."""
-        return changes(self.record.table("events"), self.duration_s)
+        return changes(self.everything.feed, self.duration_s)
 
     @property
     def capacity(self) -> int | None:

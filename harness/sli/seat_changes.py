@@ -7,14 +7,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from harness.record.feed_walk import COLUMNS, by_follower, codes, is_in_snapshot
+from harness.record.feed_walk import FeedWalk
 
 FREE: Final = 0
 HELD: Final = 1
 SOLD: Final = 2
-_FEED: Final = pa.array(["snapshot", "seat"])
 STALE_S: Final = 1.0  # a map may show the seats as they were this long before it was asked for
 
 
@@ -27,21 +25,12 @@ class Change(NamedTuple):
     state: int
 
 
-def changes(events: pa.Table, until_s: float) -> tuple[Change, ...]:
-    """The log of the feed in a table of EVENTS up to that instant: each (epoch, seq) once, as a follower first received
-    it; seats in snapshots are left out."""
-    wanted = pc.and_(pc.equal(events["stream"], "feed"), pc.is_in(events["event"], value_set=_FEED))
-    wanted = pc.and_(wanted, pc.less_equal(events["t_s"], until_s))
-    rows = by_follower(events.filter(wanted).select([*COLUMNS, "t_sent_s"]))
-    told = pc.and_(pc.equal(rows["event"], "seat"), pc.is_valid(rows["seq"])).to_numpy(zero_copy_only=False)
-    rows = rows.take(pa.array(np.flatnonzero(told & ~is_in_snapshot(rows))))
-    epoch, seq, t_s = codes(rows["epoch"]), rows["seq"].to_numpy(), rows["t_s"].to_numpy()
-    order = np.lexsort((t_s, seq, epoch))  # stable: who heard it at one instant stays in the order of the record
-    starts = np.flatnonzero((np.diff(epoch[order], prepend=-1) != 0) | (np.diff(seq[order], prepend=-1) != 0))
-    first = order[starts]
-    rows = rows.take(pa.array(first[np.argsort(t_s[first], kind="stable")]))
-    columns = (rows[name].to_pylist() for name in ("t_s", "t_sent_s", "key", "value"))
-    return tuple(map(Change._make, zip(*columns, strict=True)))
+def changes(feed: FeedWalk, until_s: float) -> tuple[Change, ...]:
+    """The log of the feed up to that instant: each (epoch, seq) once, as a follower first received it; seats in
+    snapshots are left out."""
+    log = feed.log
+    rows = feed.rows.select(["t_s", "t_sent_s", "key", "value"]).take(pa.array(log[feed.t_s[log] <= until_s]))
+    return tuple(map(Change._make, zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True)))
 
 
 def sold_out_falsely(

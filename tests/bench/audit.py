@@ -1,10 +1,10 @@
 """Judges generated records of 0.1, 1 and 10 million rows: seconds and memory on one core, and how they grow.
 
-    python -m tests.bench.audit [--rounds N] [--rows N …]
+    python -m tests.bench.audit [--rounds N] [--rows N …] [--followers N]
 
 Rows are requests, events and operations together. The history is a correct on-sale on a large scale: every fan joins
 and is told positions until the sale is over; a third is admitted, meets a conflict, holds, pays and looks the order up;
-a spectator follows the feed. Each record is judged in a process of its own; processor time counts from the
+one spectator follows the feed, or so many do as are asked for: then most rows are events of the feed. Each record is judged in a process of its own; processor time counts from the
 opened record (its tables still on disk, their seals checked), and the peak of resident memory is that of the whole
 process.
 """
@@ -49,6 +49,7 @@ STEPS = 5  # operations of an admitted fan after the join: enter, a conflict, ho
 PAGES = {"join": ("queue_page", "join", "positions"), "conflict": ("seat_map", "hold")}
 """The requests of an operation, where it has not one of its own name."""
 ROWS_OF_A_FAN = 13
+CHANGES_OF_A_FAN = 2 / 3
 SALE_S = 20.0
 TOLD_EVERY_S = 5.0
 BATCH_FANS = 50_000
@@ -79,10 +80,10 @@ class Line:
         return np.clip(np.floor((t_s - 1.0) * self.rate_per_s) + 1, 0, self.admitted).astype(np.int64)
 
 
-def generate(root: Path, rows: int) -> None:
+def generate(root: Path, rows: int, followers: int = 1) -> None:
     """A run directory with about so many rows, a record like any other."""
     paths = RunPaths(root=root)
-    fans = rows // ROWS_OF_A_FAN
+    fans = int(rows / (ROWS_OF_A_FAN + (followers - 1) * CHANGES_OF_A_FAN))
     line = Line(fans)
     scenario = RunBuilder(fans=0, spectators=0, faulty=False)
     resolved = dict(scenario.run.scenario)
@@ -101,7 +102,8 @@ def generate(root: Path, rows: int) -> None:
     for first in range(0, fans, BATCH_FANS):
         for name, rows in _fans(line, np.arange(first, min(first + BATCH_FANS, fans)), over_s).items():
             writers[name].write_table(rows)
-    writers["events"].write_table(_feed(line))
+    for follower in range(followers):
+        writers["events"].write_table(_feed(line, follower))
     for writer in writers.values():
         writer.close()
     write_document(paths.run, seal(paths, run))
@@ -256,19 +258,23 @@ def _events(
     return pa.table(columns, schema=TABLES["events"])
 
 
-def _feed(line: Line) -> pa.Table:
+def _feed(line: Line, follower: int) -> pa.Table:
     """One spectator who sees every seat held, and then sold."""
-    head = _events(
-        np.array([-1]), ["spectator-0"], "feed", "snapshot", np.array([-1.0]), np.array([0]), [""], np.array([0])
-    )
+    name, at_once = f"spectator-{follower}", np.array([-1.0])
+    none = pa.nulls(1, pa.int64())
+    head = [
+        _events(np.array([follower]), [name], "feed", "connect", at_once, none, [""], None),
+        _events(np.array([follower]), [name], "feed", "snapshot", at_once, np.array([0]), [""], np.array([0])),
+    ]
     places = np.tile(np.arange(line.admitted), 2)
     states = np.repeat((1, 2), line.admitted)
     t_s = line.called_s(places) + np.where(states == 1, 0.73, 1.53)
     order = np.argsort(t_s, kind="stable")
     seats = [f"{n // 400}-{n % 400 // 20}-{n % 20}" for n in places[order].tolist()]
-    users, who = np.full(len(order), -1), ["spectator-0"] * len(order)
-    rows = _events(users, who, "feed", "seat", t_s[order], states[order], seats, np.arange(1, len(order) + 1))
-    return pa.concat_tables([head, rows])
+    users, who = np.full(len(order), follower), [name] * len(order)
+    heard_s = t_s[order] + follower / 10_000
+    rows = _events(users, who, "feed", "seat", heard_s, states[order], seats, np.arange(1, len(order) + 1))
+    return pa.concat_tables([*head, rows])
 
 
 def measure(root: Path) -> dict[str, float]:
@@ -303,6 +309,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--followers", type=int, default=1, help="spectators who follow the feed")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.side:
@@ -311,7 +318,7 @@ def main() -> None:
     points = {}
     for size in asked.rows:
         with tempfile.TemporaryDirectory() as folder:
-            generate(Path(folder), size)
+            generate(Path(folder), size, asked.followers)
             rounds = [_one(folder) for _ in range(asked.rounds)]
         points[f"{size}"] = medians(rounds)
         print(f"{size:>12,}: {points[f'{size}']}", file=sys.stderr)

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.amounts import amount
-from harness.record.feed_walk import by_follower, codes
+from harness.record.feed_walk import FeedWalk, Role, firsts
 from harness.record.schema import Outcome
-from harness.sli.measured import Floats, Measured, Observations, rows_where
+from harness.sli.measured import NO_CUSTOMERS, Floats, Measured, Observations, rows_where
 from harness.sli.platform_clock import platform_ahead_s
 from harness.sli.samples import Names, Samples, names_of, users_of
 
@@ -95,20 +95,22 @@ def feed_freshness_p99_ms(seen: Observations) -> Samples:
     hold that was granted while a follower was connected, and that the feed never told of, counts as waiting to the end
     of the run.
     """
-    feed = by_follower(_feed(seen.events))
-    received_s, stamped_s = feed["t_s"].to_numpy(), feed["t_sent_s"].to_numpy()
-    ahead_s = platform_ahead_s(received_s, stamped_s)
-    sent_s = stamped_s - ahead_s
-    live = pc.equal(feed["event"], "seat").to_numpy(zero_copy_only=False) & (sent_s >= _connected_s(feed))
-    late_ms = (received_s - sent_s)[live] * 1000
+    feed = seen.everything.feed
+    ours = _of_people(feed)
+    received_s, stamped_s = feed.t_s, feed.t_sent_s
+    ahead_s = platform_ahead_s(received_s[ours], stamped_s[ours])
+    live = np.flatnonzero(ours & feed.are("seat") & (stamped_s - ahead_s >= _connected_s(feed)))
+    sent_s = stamped_s[live] - ahead_s
+    late_ms = (received_s[live] - sent_s) * 1000
     summed = _summed_delays(seen, ahead_s)
     untold_s = _untold_s(seen, feed)
-    arrived = int(live.sum()) + len(summed)
-    followers = max(1, round(arrived / max(1, pc.count_distinct(feed["seq"].filter(pa.array(live))).as_py())))
+    numbered = feed.seq[live][feed.has_seq[live]]
+    numbers = int(np.count_nonzero(firsts(np.zeros_like(numbered), numbered) == np.arange(len(numbered))))
+    followers = max(1, round((len(live) + len(summed)) / max(1, numbers)))
     waited_ms = np.repeat((seen.duration_s - untold_s) * 1000, followers)
     return Samples(
-        who=np.concatenate([users_of(feed)[live], summed.who, np.full(len(waited_ms), _NOBODY)]),
-        t_s=np.concatenate([sent_s[live], summed.t_s, np.repeat(untold_s, followers)]),
+        who=np.concatenate([_followers(feed)[live], summed.who, np.full(len(waited_ms), _NOBODY)]),
+        t_s=np.concatenate([sent_s, summed.t_s, np.repeat(untold_s, followers)]),
         value=np.concatenate([late_ms, summed.value, waited_ms]),
         quantile=0.99,
         note="; ".join(
@@ -117,12 +119,27 @@ def feed_freshness_p99_ms(seen: Observations) -> Samples:
     )
 
 
-def _connected_s(feed: pa.Table) -> Floats:
-    """Of rows by follower and time: when the follower's present connection was opened; NaN where none was."""
-    actor, at = codes(feed["actor"]), np.arange(feed.num_rows)
-    latest = np.maximum.accumulate(np.where(pc.equal(feed["event"], "connect").to_numpy(zero_copy_only=False), at, -1))
-    found: Floats = np.where((latest >= 0) & (actor[latest] == actor), feed["t_s"].to_numpy()[latest], np.nan)
+def _of_people(feed: FeedWalk) -> npt.NDArray[np.bool_]:
+    """Which rows a follower received who counts, and received whole."""
+    kinds = pc.is_in(feed.rows["kind"], value_set=NO_CUSTOMERS).to_numpy(zero_copy_only=False)
+    found: npt.NDArray[np.bool_] = ~kinds & (feed.role <= Role.NOTED)
     return found
+
+
+def _followers(feed: FeedWalk) -> Names:
+    """A number for the user of each row."""
+    each = np.flatnonzero(firsts(feed.actor, np.zeros_like(feed.actor)) == np.arange(len(feed.actor)))
+    names = np.zeros(int(feed.actor.max(initial=-1)) + 1, np.int64)
+    rows = feed.rows.select(["kind", "user"]).take(pa.array(each))
+    names[feed.actor[each]] = users_of(rows.set_column(0, "kind", rows["kind"].cast(pa.string())))
+    return names[feed.actor]
+
+
+def _connected_s(feed: FeedWalk) -> Floats:
+    """When each row's follower opened the present connection; NaN where there is none."""
+    latest = np.maximum.accumulate(np.where(feed.are("connect"), np.arange(len(feed.actor)), -1))
+    same = (latest >= 0) & (feed.actor[latest] == feed.actor)
+    return np.where(same, feed.t_s[latest], np.nan)
 
 
 def _summed_delays(seen: Observations, ahead_s: float) -> Samples:
@@ -154,18 +171,20 @@ def _untold_note(untold: int) -> str:
     return f"of {untold:,} holds no follower was told" if untold else ""
 
 
-def _untold_s(seen: Observations, feed: pa.Table) -> Floats:
+def _untold_s(seen: Observations, feed: FeedWalk) -> Floats:
     """When each hold was granted that the feed never told of although a follower was connected.
 
     Empty when the feed's names are not those of the seats that fans hold.
     """
     holds = [hold for hold in seen.history.takings.ok if 0.0 <= hold.t_end_s <= seen.duration_s]
-    last = feed.filter(pc.equal(feed["event"], "seat")).group_by("key").aggregate([("t_s", "max")])
-    last_s = dict(zip(last["key"].to_pylist(), last["t_s_max"].to_pylist(), strict=True))
+    seats = np.flatnonzero(_of_people(feed) & feed.are("seat"))
+    newest_s = np.full(int(feed.key.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(newest_s, feed.key[seats], feed.t_s[seats])
+    named = feed.rows["key"].combine_chunks().dictionary.to_pylist() if len(seats) else []
+    last_s = {seat: t_s for seat, t_s in zip(named, newest_s.tolist(), strict=False) if t_s > -np.inf}
     if last_s and not any(seat in last_s for hold in holds for seat in hold.value.seats):
         return np.empty(0)
-    newest_s = pc.max(feed["t_s"].filter(pc.equal(feed["event"], "snapshot"))).as_py()
-    snapshot_s = -np.inf if newest_s is None else newest_s
+    snapshot_s = float(feed.t_s[_of_people(feed) & feed.are("snapshot")].max(initial=-np.inf))
     untold = [
         hold.t_end_s
         for hold in holds
@@ -175,19 +194,19 @@ def _untold_s(seen: Observations, feed: pa.Table) -> Floats:
     return np.array(untold)[_followed(feed, np.array(untold))] if untold else np.empty(0)
 
 
-def _followed(feed: pa.Table, moments: Floats) -> npt.NDArray[np.bool_]:
+def _followed(feed: FeedWalk, moments: Floats) -> npt.NDArray[np.bool_]:
     """For each of these moments, whether any follower was connected to the feed."""
-    joined_s = np.sort(feed["t_s"].filter(pc.equal(feed["event"], "connect")).to_numpy())
-    left_s = np.sort(feed["t_s"].filter(pc.equal(feed["event"], "disconnect")).to_numpy())
+    ours = _of_people(feed)
+    joined_s, left_s = (np.sort(feed.t_s[ours & feed.are(event)]) for event in ("connect", "disconnect"))
     return np.searchsorted(joined_s, moments, side="right") > np.searchsorted(left_s, moments, side="right")
 
 
 def reconnect_recovery_p95_s(seen: Observations) -> Samples:
     """p95 of the time from a follower's lost connection to its next open one, or else to the end of the run."""
-    rows = _feed(seen.events)
-    rows = rows.filter(pc.is_in(rows["event"], value_set=pa.array(["connect", "disconnect"])))
-    feed: pd.DataFrame = rows.select(["actor", "event", "t_s", "key"]).to_pandas()
-    feed = feed.sort_values(["actor", "t_s"], kind="stable")
+    walked = seen.everything.feed
+    chosen = _of_people(walked) & (walked.are("connect") | walked.are("disconnect"))
+    rows = walked.rows.take(pa.array(np.flatnonzero(chosen)))
+    feed: pd.DataFrame = rows.select(["actor", "event", "t_s", "key"]).to_pandas().astype({"actor": str, "key": str})
     lost = (feed["event"] == "disconnect") & (feed["key"] != "") & (feed["t_s"] < seen.duration_s)
     back_s = feed["t_s"].where(feed["event"] == "connect").groupby(feed["actor"]).bfill()
     waits = (back_s.fillna(seen.duration_s) - feed["t_s"])[lost]
@@ -196,7 +215,3 @@ def reconnect_recovery_p95_s(seen: Observations) -> Samples:
 
 def _names(feed: pd.DataFrame) -> Names:
     return feed["actor"].to_numpy(dtype=np.str_)
-
-
-def _feed(events: pa.Table) -> pa.Table:
-    return events.filter(pc.equal(events["stream"], "feed"))
