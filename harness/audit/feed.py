@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,7 +26,6 @@ _LATE_MAX_S: Final = 5.0  # in undisturbed times a change that is not with a fol
 _SOON_S: Final = 1.0  # so near to a fault a grant may be lost, and what the feed would say of it
 _FREE, _TAKEN, _SOLD = (0,), (1, 2), (2,)
 _HIGHEST: Final = len(SEAT_STATES)
-_KINDS: Final = ("connect", "snapshot", "seat", "resync")
 
 
 class Event(NamedTuple):
@@ -232,7 +230,7 @@ def left_behind(evidence: Evidence, walked: FeedWalk) -> str:
     """How many followers were connected at the end and heard nothing of changes that others had long heard of."""
     end_s = evidence.duration_s
     long_s = end_s - _LATE_MAX_S
-    heard = np.flatnonzero(_is_one_of(walked, _KINDS))
+    heard = np.flatnonzero(~walked.are("disconnect"))
     if not len(heard) or evidence.faults_between(long_s - _LATE_MAX_S, end_s):
         return ""
     gone = evidence.events("feed", ("disconnect",), ("actor", "t_s")).group_by("actor").aggregate([("t_s", "max")])
@@ -252,11 +250,6 @@ def left_behind(evidence: Evidence, walked: FeedWalk) -> str:
         return ""
     one = behind[0]
     return f"{len(behind)} followers heard nothing more, as {one.actor} after {_point(one)}, while others went on"
-
-
-def _is_one_of(walked: FeedWalk, kinds: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = np.logical_or.reduce([walked.are(kind) for kind in kinds])
-    return found
 
 
 def _plain_changes(walked: FeedWalk) -> Ints:
@@ -292,7 +285,7 @@ def _others(walked: FeedWalk, plain: Ints) -> Iterator[tuple[Event, Role, Event 
     """Every event that is no plain change, with the plain change right before it on its stream, if there is one."""
     is_plain = np.zeros(len(walked.role), dtype=bool)
     is_plain[plain] = True
-    here = np.flatnonzero(_is_one_of(walked, _KINDS))  # what lies between them says nothing of the seats
+    here = np.flatnonzero(~walked.are("disconnect"))  # which says nothing of the seats
     is_plain_here = is_plain[here]
     others = np.flatnonzero(~is_plain_here)
     after_plain = np.concatenate(([False], is_plain_here[:-1]))[others] if len(others) else np.zeros(0, dtype=bool)

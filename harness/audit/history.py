@@ -402,7 +402,7 @@ class Evidence:
     @_Shared
     def feed(self) -> feed_walk.FeedWalk:
         """What followers of the seat feed were told of seats, as each heard it."""
-        rows = self.record.feed_rows(feed_walk.COLUMNS)
+        rows = self.record.stream_rows("feed", feed_walk.COLUMNS, encoded=True)
         return feed_walk.walk(rows.filter(pc.not_equal(rows["event"], "score")), self.stretches)
 
     @property

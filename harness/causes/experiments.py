@@ -108,9 +108,9 @@ def _gap(seen: Observations, result: FaultResult, gap: RecoveryGap, finding: str
 
 def _in_line(seen: Observations, gap: RecoveryGap) -> Iterator[str]:
     """What those in line were told while nobody was admitted."""
-    at_s = seen.events["t_s"]
+    at_s = seen.positions["t_s"]
     meanwhile = pc.and_(pc.greater_equal(at_s, gap.t_from_s), pc.less(at_s, gap.t_to_s))
-    told = seen.events.filter(pc.and_(pc.equal(seen.events["stream"], "positions"), meanwhile))
+    told = seen.positions.filter(meanwhile)
     paused = told.filter(pc.equal(told["event"], "paused"))
     if paused.num_rows:
         last_s = pc.max(paused["t_s"]).as_py()

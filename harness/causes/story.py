@@ -160,8 +160,7 @@ def _ended(outcome: str, error: str) -> str:
 
 def _line(seen: Observations, actor: str) -> Iterator[_Step]:
     """What the fan was told while waiting: stretches of positions and of pauses, and each cut and return."""
-    told = _of(seen.record.table("events"), actor)
-    told = told.filter(pc.equal(told["stream"], "positions")).sort_by("t_s")
+    told = _of(seen.every_position, actor).sort_by("t_s")
     rows = list(zip(*(told[name].to_pylist() for name in ("event", "t_s", "value", "key")), strict=True))
     at = 0
     while at < len(rows):

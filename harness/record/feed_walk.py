@@ -7,6 +7,7 @@ be millions of rows. Pure: tables in, a table and arrays out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
@@ -106,7 +107,13 @@ class FeedWalk:
 
     def are(self, event: str) -> Bools:
         """Which rows are such events."""
-        return _bools(pc.equal(self.rows["event"], event))
+        return self.have("event", (event,))
+
+    def have(self, column: str, texts: Sequence[str]) -> Bools:
+        """Which rows have one of these texts in that column."""
+        known = _bools(pc.is_in(self.rows[column].combine_chunks().dictionary, value_set=pa.array(texts, pa.string())))
+        found: Bools = known[codes(self.rows[column])]
+        return found
 
     @cached_property
     def looks_in(self) -> Bools:
@@ -121,7 +128,7 @@ class FeedWalk:
         head = _latest(self.are("snapshot"))
         fills = (head >= 0) & self.are("seat")
         fills &= (self.actor[head] == self.actor) & (self.epoch[head] == self.epoch) & (self.seq[head] == self.seq)
-        written = np.where(_bools(pc.equal(self.rows["key"], AS_NOTED)), 0, self.value)
+        written = np.where(self.have("key", (AS_NOTED,)), 0, self.value)
         found: Bools = fills & (np.arange(len(head)) - head <= written[head])
         return found
 

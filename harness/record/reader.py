@@ -36,7 +36,6 @@ _VERSION: Final = re.compile(r"gatecrash\.(record/([0-9]{1,9}))")
 _UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, NotImplementedError)
 _Document = TypeVar("_Document", RunDocument, FaultsDocument)
 _Read = TypeVar("_Read")
-_FEED: Final = "feed"
 
 
 class _Stamp(msgspec.Struct, frozen=True):
@@ -131,15 +130,18 @@ class Record:
             with pq.ParquetFile(self.paths.table(name)) as file:
                 yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
 
-    def feed_rows(self, columns: Sequence[str]) -> pa.Table:
-        """These columns of the rows of EVENTS of the seat feed, in their order; texts may be dictionary-encoded."""
+    def stream_rows(self, stream: str, columns: Sequence[str], *, encoded: bool = False) -> pa.Table:
+        """These columns of the events on the streams of that name, in their order; the other rows are not kept.
+
+        `encoded`: texts may come dictionary-encoded, each only once.
+        """
         if "events" in self._tables:
             events = self._tables["events"]
-            return events.select(columns).filter(pc.equal(events["stream"], _FEED))
-        texts = [field.name for field in TABLES["events"] if pa.types.is_string(field.type)]
+            return events.select(columns).filter(pc.equal(events["stream"], stream))
+        texts = [field.name for field in TABLES["events"] if encoded and pa.types.is_string(field.type)]
         with pq.ParquetFile(self.paths.table("events"), read_dictionary=texts) as file:
             parts = [
-                batch.filter(pc.equal(batch["stream"], _FEED)).select(columns)
+                batch.filter(pc.equal(batch["stream"], stream)).select(columns)
                 for batch in file.iter_batches(_BATCH_ROWS, columns=[*columns, "stream"])
             ]
             return pa.Table.from_batches(parts or file.read(columns=list(columns)).to_batches())

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.record.reader import Record
-from harness.record.schema import BOT_ACTOR, LOCUST_KIND, PROBE_ACTOR
+from harness.record.schema import BOT_ACTOR, EVENTS, LOCUST_KIND, PROBE_ACTOR
 from harness.sli.mapped import our_metrics
 from harness.sli.seat_changes import Change, changes
 
@@ -93,10 +93,15 @@ class Observations:
         return rows_where(operations, pc.and_(pc.invert(ours), before_the_end))
 
     @cached_property
-    def events(self) -> pa.Table:
-        """One row per stream event."""
-        events = self.record.table("events")
+    def positions(self) -> pa.Table:
+        """One row per event of the streams of positions."""
+        events = self.every_position
         return rows_where(events, pc.invert(pc.is_in(events["kind"], value_set=NO_CUSTOMERS)))
+
+    @cached_property
+    def every_position(self) -> pa.Table:
+        """The same with those of bots and probes."""
+        return self.record.stream_rows("positions", EVENTS.names)
 
     @cached_property
     def seat_changes(self) -> tuple[Change, ...]:

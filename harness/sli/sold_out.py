@@ -57,7 +57,7 @@ def seen_empty(seen: Observations, *, for_them: bool = False) -> dict[str, list[
 def told_in_line(seen: Observations) -> dict[str, list[float]]:
     """Actor → when they were told in the line that nothing was left, in s after T0."""
     told: dict[str, list[float]] = {}
-    rows = seen.events.filter(pc.equal(seen.events["event"], "sold_out"))
+    rows = seen.positions.filter(pc.equal(seen.positions["event"], "sold_out"))
     for actor, t_s in zip(rows["actor"].to_pylist(), rows["t_s"].to_pylist(), strict=True):
         told.setdefault(actor, []).append(t_s)
     return told

@@ -4,9 +4,9 @@
 
 Rows are requests, events and operations together. The history is a correct on-sale on a large scale: every fan joins
 and is told positions until the sale is over; a third is admitted, meets a conflict, holds, pays and looks the order up;
-one spectator follows the feed, or so many do as are asked for: then most rows are events of the feed. Each record is judged in a process of its own; processor time counts from the
-opened record (its tables still on disk, their seals checked), and the peak of resident memory is that of the whole
-process.
+one spectator follows the feed, or so many do as are asked for: then most rows are events of the feed. Each record is
+judged in a process of its own; processor time counts from the opened record (its tables still on disk, their seals
+checked), and the peak of resident memory is that of the whole process.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def _jumpers(seen: Observations) -> Iterator[Figure]:
 
 def _honesty(places: Sequence[InLine], seen: Observations) -> Iterator[Figure]:
     """A position says how many fans will be admitted first. Compares each position told with how many really were."""
-    events = seen.record.table("events")
+    events = seen.every_position
     called = _stamped(events, "admitted").group_by("actor").aggregate([("t_s", "max")])
     called_s = dict(zip(called["actor"].to_pylist(), called["t_s_max"].to_pylist(), strict=True))
     since = np.sort([called_s.get(place.actor, place.t_admitted_s) for place in places])

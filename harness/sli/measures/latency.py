@@ -64,7 +64,7 @@ def time_to_first_position_p95_s(seen: Observations) -> Samples:
     waiting to the end of the run. Users of other kinds count when they join the line. Fans who were turned away,
     because their access code or identity had let another in, are left out.
     """
-    requests, events = seen.requests, seen.events
+    requests, events = seen.requests, seen.positions
     queueing = pc.is_in(requests["step"], value_set=pa.array(["queue_page", "join"]))
     named = pc.not_equal(requests["actor"], "")  # the user of a condensed request is not known
     sent = requests.filter(pc.and_(queueing, named)).select(["actor", "kind", "step", "t_intended_s"])
@@ -121,8 +121,7 @@ def feed_freshness_p99_ms(seen: Observations) -> Samples:
 
 def _of_people(feed: FeedWalk) -> npt.NDArray[np.bool_]:
     """Which rows a follower received who counts, and received whole."""
-    kinds = pc.is_in(feed.rows["kind"], value_set=NO_CUSTOMERS).to_numpy(zero_copy_only=False)
-    found: npt.NDArray[np.bool_] = ~kinds & (feed.role <= Role.NOTED)
+    found: npt.NDArray[np.bool_] = ~feed.have("kind", NO_CUSTOMERS.to_pylist()) & (feed.role <= Role.NOTED)
     return found
 
 
