@@ -29,7 +29,7 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = "gatecrash.record/3"
+SCHEMA_VERSION: Final = "gatecrash.record/4"
 OWN_SOURCE: Final = "gatecrash"
 """The source of anomalies that say how the run ended, and of metrics that are not the platform's."""
 BOT_ACTOR: Final = "bot-"
