@@ -28,6 +28,11 @@ HISTOGRAM_CELL = {
     "worker": 0, "t_s": 1.0, "kind": "fan", "step": "hold", "method": "POST", "status": 201, "outcome": "ok",
     "error": "", "attempt": 1, "service_us": 1000, "response_us": 1000,
 }  # fmt: skip
+STRETCH = {
+    "worker": 0, "user": 0, "kind": "spectator", "actor": "spectator-000000", "epoch": "e", "t_from_s": 1.0,
+    "t_to_s": 1.5, "delay_ms_max": 3.0,
+}  # fmt: skip
+DELAYS = {"worker": 0, "t_sent_s": 1.0, "base_s": 0.001, "count": 1}
 SPAN = {
     "trace_id": "a" * 32, "parent_id": "", "service": "booking", "node": "booking", "name": "hold", "kind": "server",
     "t_start_s": 1.0, "t_end_s": 1.1, "status": "ok", "attributes": "{}",
@@ -38,6 +43,8 @@ def builder(seed: int = 1) -> RunBuilder:
     """A run whose every table has several rows, no two of them the same."""
     built = RunBuilder(fans=8, spectators=2, seed=seed)
     built.tables["histograms"] = [HISTOGRAM_CELL | {"count": count} for count in (1, 2, 3, 4)]
+    built.tables["feed_stretches"] = [STRETCH | {"seq_from": number, "seq_to": number} for number in range(1, 5)]
+    built.tables["feed_delays"] = [DELAYS | {"more_us": number * 1000} for number in range(4)]
     built.tables["spans"] = [SPAN | {"span_id": f"{number:016x}"} for number in range(4)]
     pools = [{"pool": f"pool-{number}", "free": number, "held": None, "sold": seed} for number in range(4)]
     built.tables["final_stock"] = built.tables["baseline_stock"] = pools
