@@ -144,7 +144,7 @@ class Record:
                 batch.filter(pc.equal(batch["stream"], stream)).select(columns)
                 for batch in file.iter_batches(_BATCH_ROWS, columns=[*columns, "stream"])
             ]
-            return pa.Table.from_batches(parts or file.read(columns=list(columns)).to_batches())
+            return pa.Table.from_batches(parts) if parts else file.read(columns=list(columns))
 
     def with_table(self, name: str, table: pa.Table) -> Self:
         """The same record with this table in place of the one of that name."""

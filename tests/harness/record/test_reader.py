@@ -235,3 +235,12 @@ def test_spools_and_live_stream_are_merged_without_counting_a_row_twice(run: Run
     assert record.table("events").to_pylist() == rows.to_pylist()
     assert not record.run.complete
     assert "spool/events-1.arrows" in record.digest()
+
+
+def test_a_record_without_any_event_has_no_rows_of_a_stream(tmp_path: Path) -> None:
+    built = RunBuilder(fans=4)
+    built.tables["events"] = []
+    record = Record.open(built.write(tmp_path / "run").root)
+    for encoded in (False, True):
+        rows = record.stream_rows("feed", ["t_s", "key"], encoded=encoded)
+        assert (rows.column_names, rows.num_rows) == (["t_s", "key"], 0)
