@@ -70,7 +70,7 @@ def test_the_draft_for_the_plain_shop_buys_without_an_edit(tmp_path: Path) -> No
         assert report.problems == ()
         assert verbs(report)[:5] == ["open", "left", "reserve", "buy", "look_up"]
         assert verbs(report).count("buy") == 3  # one fan, then two at once
-        orders = little_shop.rows("orders")
+        orders = [row for row in little_shop.rows("orders") if row["state"] != "declined"]
         assert sorted(int(row["quantity"]) for row in orders) == [1, 1, 1, 2, 2]
         assert len({row["customer"] for row in orders}) == 5
     assert not [name for name, text in recorded.files.items() if EMAIL in text or CARD in text or order in text]
