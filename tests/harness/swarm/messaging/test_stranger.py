@@ -20,6 +20,7 @@ from harness.swarm.messaging.messages import MESSAGE_TYPE, pack
 from harness.swarm.messaging.protocol import Armed, Finished, ReleaseCommand, Settle, Settled
 from tests.harness.swarm.scripted_server import Asked, response, serving
 from tests.harness.swarm.swarm_process import SwarmProcess, running, shop_spec
+from tests.waiting import wait_until
 
 NOTE = "on the swarm's port did not carry the run's secret"
 
@@ -29,18 +30,26 @@ def shop(asked: Asked) -> list[bytes]:
 
 
 def port_of(swarm: SwarmProcess) -> int:
-    """Where the master listens for workers: its only listening socket."""
-    listening = psutil.Process(swarm.process.pid).net_connections("tcp")
-    (port,) = {one.laddr.port for one in listening if one.status == psutil.CONN_LISTEN}
+    """Where the master listens for workers, as soon as it does: its only listening socket."""
+    master = psutil.Process(swarm.process.pid)
+    ports: set[int] = set()
+
+    def listens() -> bool:
+        ports.update(one.laddr.port for one in master.net_connections("tcp") if one.status == psutil.CONN_LISTEN)
+        return bool(ports)
+
+    wait_until(listens, what="a port of the master's")
+    (port,) = ports
     return port
 
 
 @contextmanager
 def stranger(swarm: SwarmProcess, name: str = "stranger", linger_ms: int = 2000) -> Iterator[zmq.Socket]:
+    port = port_of(swarm)
     context = zmq.Context()
     dealer = context.socket(zmq.DEALER)
     dealer.setsockopt(zmq.IDENTITY, name.encode())
-    dealer.connect(f"tcp://127.0.0.1:{port_of(swarm)}")
+    dealer.connect(f"tcp://127.0.0.1:{port}")
     try:
         yield dealer
     finally:
@@ -138,9 +147,6 @@ def test_all_that_a_stranger_says_is_dropped_counted_and_noted_once(tmp_path: Pa
 
 def test_strangers_before_the_workers_are_there_take_nobodys_place(tmp_path: Path) -> None:
     with serving(shop) as server, running(shop_spec(server.url, tmp_path)) as swarm:
-        while not (listening := psutil.Process(swarm.process.pid).net_connections("tcp")):
-            assert swarm.process.poll() is None
-        assert listening
         with stranger(swarm) as dealer:
             for frames in everything():
                 dealer.send_multipart(frames)
