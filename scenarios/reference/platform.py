@@ -21,8 +21,6 @@ from scenarios.reference.probes import Prober
 from scenarios.reference.settle import Operator
 from scenarios.reference.venue import SharedVenue
 
-_SILENT_S: Final = 60.0
-"""A stream of positions that says nothing for so long is lost: far back in a long line it speaks every 45 s."""
 _SETTLING: Final = 1.75
 """By so many times the time that it may take to come to rest, the whole state at rest is read, probed and swept."""
 
@@ -36,7 +34,7 @@ class ReferencePlatform:
         self._booking = resolve(addresses.booking)
         self._bookings = (self._booking, *map(resolve, addresses.booking_others))
         patience_s = addresses.answer_timeout_s
-        self._limits = ClientLimits(first_byte_s=patience_s, whole_s=2 * patience_s, idle_s=_SILENT_S)
+        self._limits = ClientLimits(first_byte_s=patience_s, whole_s=2 * patience_s)
         self._loot = Loot()
         self._shared = SharedVenue()
         self._settled_by_s = float("inf")

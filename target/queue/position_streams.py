@@ -30,16 +30,8 @@ from target.telemetry.metrics import FALLBACKS, SSE_CONNECTIONS
 TICK_S: Final = 0.25
 GATHER_S: Final = 0.005  # positions of streams that open together are read together
 GATHERING_S: Final = 5.0  # before the opening every fan is asked for so often
-SLOWEST_S: Final = 45.0  # proxies on the way take a stream for dead that is silent for a minute
-BANDS: Final = (
-    (1.0, TICK_S),
-    (5.0, 1.0),
-    (20.0, 2.5),
-    (60.0, 5.0),
-    (300.0, 10.0),
-    (1800.0, 20.0),
-    (math.inf, SLOWEST_S),
-)
+SLOWEST_S: Final = 20.0  # clients take a stream for lost that is silent for half a minute
+BANDS: Final = ((1.0, TICK_S), (5.0, 1.0), (20.0, 2.5), (60.0, 5.0), (300.0, 10.0), (math.inf, SLOWEST_S))
 """(the turn is at the earliest in so many s, the fan is asked for every so many s), from the front to the back."""
 KEEP_ALIVE_S: Final = 15.0
 BATCH: Final = 500
