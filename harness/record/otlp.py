@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from harness.input_file import NOT_JSON
+from harness.record.spans import SpanLine
 from harness.record.tail import SWARM
 
 if TYPE_CHECKING:
@@ -41,22 +42,6 @@ Value = str | int | float | bool
 
 class MalformedTraces(Exception):
     """The body is no ExportTraceServiceRequest."""
-
-
-class SpanLine(msgspec.Struct, frozen=True):
-    """One span as the platform's processes leave it in a file, see `harness.record.spans`. Times are unix ns."""
-
-    trace_id: str
-    span_id: str
-    parent_id: str
-    service: str
-    node: str
-    name: str
-    kind: str
-    start_ns: int
-    end_ns: int
-    status: str
-    attributes: dict[str, Value]
 
 
 class _Value(msgspec.Struct, frozen=True, rename="camel"):
@@ -107,12 +92,12 @@ class _Request(msgspec.Struct, frozen=True, rename="camel"):
 _decode: Final = msgspec.json.Decoder(_Request).decode
 
 
-def spans_of(body: bytes, content_type: str) -> Sequence[SpanLine]:
+def spans_of(body: bytes, content_type: str) -> Sequence[SpanLine[Value]]:
     """The spans of an ExportTraceServiceRequest in that encoding. Raises MalformedTraces."""
     return list(_of_json(body) if content_type == JSON else _of_protobuf(body))
 
 
-def _of_json(body: bytes) -> Iterator[SpanLine]:
+def _of_json(body: bytes) -> Iterator[SpanLine[Value]]:
     try:
         request = _decode(body)
     except NOT_JSON as problem:
@@ -152,7 +137,7 @@ def _json_attributes(given: Sequence[_KeyValue], wanted: frozenset[str]) -> dict
     return found
 
 
-def _of_protobuf(body: bytes) -> Iterator[SpanLine]:
+def _of_protobuf(body: bytes) -> Iterator[SpanLine[Value]]:
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -201,7 +186,7 @@ def _line(
     *,
     failed: bool,
     attributes: dict[str, Value],
-) -> SpanLine | None:
+) -> SpanLine[Value] | None:
     """The span; null where it has no usable ids or times."""
     trace_id, span_id, parent_id = (one.lower() for one in ids)
     start_ns, end_ns = times_ns

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -22,12 +22,15 @@ from harness.record.schema import SPANS, Anomaly, TraceSummary
 from harness.record.tail import representative, tail
 from harness.record.writer import Row, TableWriter
 
+A = TypeVar("A")
 _NS: Final = 1_000_000_000
 _BATCH: Final = 10_000
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class _Span(msgspec.Struct, frozen=True):
+class SpanLine(msgspec.Struct, Generic[A], frozen=True):
+    """One span as the platform's processes leave it in a file. Times are unix ns. `A`: what an attribute is."""
+
     trace_id: str
     span_id: str
     parent_id: str
@@ -38,7 +41,7 @@ class _Span(msgspec.Struct, frozen=True):
     start_ns: int
     end_ns: int
     status: str
-    attributes: dict[str, msgspec.Raw] = {}
+    attributes: dict[str, A] = {}
 
 
 class _Dropped(msgspec.Struct, frozen=True):
@@ -54,7 +57,7 @@ class _Seen(msgspec.Struct):
     torn: int = 0
 
 
-_decode: Final = msgspec.json.Decoder(_Span).decode
+_decode: Final = msgspec.json.Decoder(SpanLine[msgspec.Raw]).decode
 _decode_dropped: Final = msgspec.json.Decoder(_Dropped).decode
 
 
@@ -120,7 +123,7 @@ def _append(file: Path, t0_ns: int, kept: frozenset[str], seen: _Seen, append: C
     append(rows)
 
 
-def _decoded(lines: Iterator[bytes], seen: _Seen) -> Iterator[_Span]:
+def _decoded(lines: Iterator[bytes], seen: _Seen) -> Iterator[SpanLine[msgspec.Raw]]:
     for line in lines:
         try:
             if line.startswith(b'{"dropped"'):
@@ -133,7 +136,7 @@ def _decoded(lines: Iterator[bytes], seen: _Seen) -> Iterator[_Span]:
         yield span
 
 
-def _row(span: _Span, t0_ns: int) -> Row:
+def _row(span: SpanLine[msgspec.Raw], t0_ns: int) -> Row:
     return {
         "trace_id": span.trace_id,
         "span_id": span.span_id,
