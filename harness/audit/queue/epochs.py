@@ -26,6 +26,13 @@ Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float64]
 
 
+def line_of(epoch: str) -> str:
+    """The line that an epoch is of: the reference system tells places of "E.N", where N counts the fans who were put in
+    before others.
+    """
+    return epoch.partition(".")[0]
+
+
 def not_common(evidence: Evidence, actors: Ints, epochs: Ints, t_s: Floats) -> str:
     """Why what fans were told at these instants cannot be compared; "" where it can.
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
+from harness.audit.queue.epochs import line_of
 from harness.audit.queue.places import AdmittedPlace, PlaceClaim, claims_of
 from harness.record.standstills import standstills
 
@@ -61,7 +62,7 @@ def passed_over(evidence: Evidence, places: Sequence[AdmittedPlace]) -> list[Pas
     for fan, listening in _listening(evidence, list(waiting), until_left=ours):
         claim = waiting[fan]
         by = later.first(max(claim.t_acked_s + evidence.clock_margin_s, listening.t_from_s))
-        is_same_line = by is not None and len(listening.epochs | ({_line(by.epoch)} - {""})) <= 1
+        is_same_line = by is not None and len(listening.epochs | ({line_of(by.epoch)} - {""})) <= 1
         if by is not None and is_same_line and by.t_entered_s + late_s <= listening.t_until_s:
             found.append(PassedOver(fan, claim, listening.t_until_s, by))
     return found
@@ -119,10 +120,5 @@ def _last_stretch(news: Sequence[tuple[str, float, str]], ends_s: float, *, unti
         gone_s = t_s if event in _GONE else _OPEN_S
         if event == "position" or (until_left and event == "disconnect"):
             until_s = t_s
-        epochs |= {_line(epoch)} - {""}
+        epochs |= {line_of(epoch)} - {""}
     return _Listening(from_s, min(until_s, ends_s), frozenset(epochs))
-
-
-def _line(epoch: str) -> str:
-    """The reference system tells places of the epoch "E.N", where N counts the fans who were put in before others."""
-    return epoch.partition(".")[0]

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from harness.audit.history import Evidence
 from harness.audit.operations import EnterValue, Operation
 from harness.audit.queue.admission import limit_of
+from harness.audit.queue.epochs import line_of
 from harness.scenario import OnSale
 
 RECOVERY_S: Final = 5.0
@@ -119,12 +120,8 @@ class Truth:
         )
 
     def _is_of_call(self, fan: str, epoch: int) -> bool:
-        """Whether the fan came in with the number of that call: after a loss of the queue's data it is another one.
-
-        The reference system tells places of the epoch "E.N", where N counts the fans who were put in before others.
-        """
-        told = str(self._places.epochs[epoch].as_py())
-        return told.partition(".")[0] == self._number_of[fan].value.epoch.partition(".")[0]
+        """Whether the fan came in with the number of that call: after a loss of the queue's data it is another one."""
+        return line_of(self._places.epochs[epoch].as_py()) == line_of(self._number_of[fan].value.epoch)
 
     @property
     def compared(self) -> int:
