@@ -28,7 +28,7 @@ VENUE: Final = Endpoint("venue", "GET", frozenset({200}), idempotent=True)
 SEAT_MAP: Final = Endpoint("seat_map", "GET", frozenset({200}), idempotent=True)
 SECTION_COUNTS: Final = Endpoint("section_counts", "GET", frozenset({200}), idempotent=True)
 HOLD: Final = Endpoint("hold", "POST", frozenset({201, 409, 422}))
-HOLD_WITHOUT_PASS: Final = Endpoint("hold", "POST", frozenset({201, 401, 403, 409, 422}))
+HOLD_WITHOUT_PASS: Final = Endpoint("settle", "POST", frozenset({201, 401, 403, 409, 422}))  # no fan's hold
 RELEASE: Final = Endpoint("release", "DELETE", frozenset({204, 404, 410}))
 PAY: Final = Endpoint("pay", "POST", frozenset({201, 202, 402, 410}), idempotent=True)
 ORDER: Final = Endpoint("order", "GET", frozenset({200}), idempotent=True)

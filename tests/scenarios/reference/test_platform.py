@@ -11,7 +11,17 @@ from time import monotonic
 import msgspec
 import pytest
 
-from harness.platform import Answer, Call, FanSession, HasTabs, Hold, Person, QueueNewsKind, ShowsTicket
+from harness.platform import (
+    Answer,
+    Call,
+    FanSession,
+    HasTabs,
+    Hold,
+    Person,
+    QueueNewsKind,
+    ShowsTicket,
+    TriesWithoutPass,
+)
 from harness.record.schema import Outcome
 from harness.stack import Addresses
 from harness.swarm.client.http import HttpClient
@@ -254,6 +264,22 @@ def test_a_device_waits_for_an_answer_as_long_as_the_scenario_says() -> None:
         session.close()
         assert answer.error == "timeout"
         assert monotonic() - begun_s < addresses.answer_timeout_s + 5
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(401, "fail"), (503, "unknown"), (409, "ok"), (201, "ok")])
+def test_a_try_without_a_pass_is_a_probe_and_no_hold_of_anybody(status: int, outcome: str) -> None:
+    """Else the figures of holds, and what is expected of them under a fault, would be about our own tries."""
+
+    def script(asked: Asked) -> Said:
+        return document(status, hold_id="h.1", seats=["101-A-1"], expires_in_s=8.0) if asked.method == "POST" else []
+
+    with fan_of(script) as (session, recorder, _):
+        assert isinstance(session, TriesWithoutPass)
+        session.try_to_hold(now(), ("101-A-1",))
+        batches = recorder.take(ReleaseInstant(0.0, 0.0))
+    (row,) = batches["operations"].to_pylist()
+    assert (row["function"], row["key"], row["outcome"]) == ("probe", "no pass", outcome)
+    assert batches["requests"].to_pylist()[0]["step"] == "settle"
 
 
 def test_a_position_stream_goes_on_after_the_last_event_seen() -> None:
