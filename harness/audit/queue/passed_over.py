@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Final
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +21,10 @@ from harness.audit.queue.places import AdmittedPlace, PlaceClaim, claims_of
 from harness.record.standstills import standstills
 
 CALLED_WITHIN_S: Final = (3.0, 10.0)
-"""A fan who listens hears of a call sooner: on the reference system, and on any other platform."""
+"""A fan who listens hears of a call sooner: on the reference system, and on any other platform.
+
+Where the platform told those whom it did call later than half of that, it may be twice as late with the others.
+"""
 AWAY_MAX_S: Final = 3.0
 """Who is without a stream for no longer is not away: a lost stream is opened again."""
 _NEWS: Final = ("connect", "position", "paused", "sold_out", "disconnect", "refused")
@@ -46,17 +50,18 @@ class _Listening(msgspec.Struct, frozen=True):
 
 
 def passed_over(evidence: Evidence, places: Sequence[AdmittedPlace]) -> list[PassedOver]:
-    """Each with the first who surely joined later and was let in, `CALLED_WITHIN_S` before the fan's last word of it.
+    """Each with the first who surely joined later and was let in, long enough before the fan's last word of it.
 
-    The fan must have listened all the time since that other joined: who is away may be passed over. An admission with
-    a fault or a standstill of the generator near it says nothing, for the call may have been lost or read late. Nor
-    does one of another epoch.
+    Long enough is `CALLED_WITHIN_S`, or twice as late as the platform told those whom it called in. The fan must have
+    listened all the time since that other joined: who is away may be passed over. An admission with a fault or a
+    standstill of the generator near it says nothing, for the call may have been lost or read late. Nor does one of
+    another epoch.
     """
     waiting = _never_called(evidence)
     if not waiting or not places:
         return []
     ours = evidence.on_sale is not None
-    late_s = CALLED_WITHIN_S[not ours] + evidence.clock_margin_s
+    late_s = max(CALLED_WITHIN_S[not ours], 2.0 * _told_late_s(evidence, places)) + evidence.clock_margin_s
     later = _Later(evidence, places, late_s)
     found = []
     for fan, listening in _listening(evidence, list(waiting), until_left=ours):
@@ -66,6 +71,25 @@ def passed_over(evidence: Evidence, places: Sequence[AdmittedPlace]) -> list[Pas
         if by is not None and is_same_line and by.t_entered_s + late_s <= listening.t_until_s:
             found.append(PassedOver(fan, claim, listening.t_until_s, by))
     return found
+
+
+def _told_late_s(evidence: Evidence, places: Sequence[AdmittedPlace]) -> float:
+    """By how much fans who listened were told of their call after one with a later number had come in, at p99.
+
+    An overloaded platform admits in order and tells of it late. One fan who is told very late excuses no other.
+    """
+    listening = dict(_listening(evidence, [one.actor for one in places], until_left=True))
+    soonest_s: dict[str, float] = {}
+    lags_s = []
+    for one in sorted(places, key=lambda one: one.admission_no, reverse=True):
+        t_called_s = evidence.called_in_s.get(one.actor)
+        t_other_s = soonest_s.get(one.epoch, _OPEN_S)
+        if t_called_s is not None and one.actor in listening:
+            is_told_late = listening[one.actor].t_from_s <= t_other_s < t_called_s
+            if not evidence.faults_between(min(t_other_s, t_called_s), t_called_s):
+                lags_s.append(t_called_s - t_other_s if is_told_late else 0.0)
+        soonest_s[one.epoch] = min(one.t_entered_s, t_other_s)
+    return float(np.percentile(lags_s, 99.0, method="lower")) if lags_s else 0.0
 
 
 class _Later:

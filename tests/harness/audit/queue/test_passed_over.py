@@ -106,3 +106,16 @@ def test_a_call_that_was_read_late_because_the_generator_stood_still_says_nothin
     row |= {"fds": 1, "fds_limit": 99, "users": 3, "samples": 1}
     builder.tables["generator"] += [row | {"t_s": float(t_s)} for t_s in (*range(21), *range(27, 50))]
     assert found(builder) == []
+
+
+@pytest.mark.parametrize(("told_late", "passed_over"), [(40, 0), (0, 1), (1, 1)])
+def test_a_platform_that_tells_of_calls_late_may_be_late_with_any_call(told_late: int, passed_over: int) -> None:
+    """Of 120 fans some hear 4 s after a later one came in that they may; fan 0 left 5 s after that, uncalled."""
+    builder = empty()
+    builder.fans = 121
+    comes(builder, 0, 0.0, None)
+    for fan in range(1, 120):
+        comes(builder, fan, fan * 0.05, 24.0 if fan <= told_late else 20.0)
+    comes(builder, 120, 10.0, 20.0)
+    builder.event(0, "positions", "disconnect", 25.0)
+    assert len(found(builder)) == passed_over
