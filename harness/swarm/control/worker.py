@@ -46,6 +46,7 @@ from harness.swarm.client.connecting import SOURCES
 from harness.swarm.control import health
 from harness.swarm.control.baseline import Unreadable, read_baseline
 from harness.swarm.control.settle import settle
+from harness.swarm.control.stopping import stop
 from harness.swarm.messaging import messages
 from harness.swarm.messaging.channel import LOOPBACK, WorkerSocket
 from harness.swarm.messaging.envelope import Envelope, worker_end
@@ -75,7 +76,7 @@ _OBSERVERS: Final = 2  # so that more than one feed node is asked
 _OBSERVE_S: Final = 0.7
 _CLOCK_SAMPLES: Final = 10
 _CLOCK_TIMEOUT_S: Final = 30.0  # a round trip; the shortest of them decides
-_KILL_TIMEOUT_S: Final = 5.0
+_STOP_SILENCE_S: Final = 5.0  # users who have not ended when nobody has for so long are left alone
 _USERS_ALL_STAMPED: Final = 2000  # there is time to ask the kernel for the arrival of every answer
 _GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)  # thousands of users are many objects and hardly any garbage
 _ARM_LOOK: Final = 0.05  # of the time without progress that ends the arming
@@ -264,9 +265,9 @@ class Worker:
             (user.kind, user.step) for user in users.values() if isinstance(user, RehearsalUser) and user.is_unfinished
         )
         journeys = [one for one, user in users.items() if not user.follows_to_the_end]
-        gevent.killall([*journeys, *self._probes], timeout=_KILL_TIMEOUT_S)
+        stop([*journeys, *self._probes], _STOP_SILENCE_S)
         self._look_afresh()
-        gevent.killall(list(self._runner.user_greenlets), timeout=_KILL_TIMEOUT_S)
+        stop(self._runner.user_greenlets, _STOP_SILENCE_S)
         self._recorder.cut_operations()
         self._flush()
         first_sends_s, followers = self._worker_context.first_sends_s()
@@ -287,7 +288,9 @@ class Worker:
         """Followers know the seats from one snapshot and all changes since. New ones now get a snapshot of their own,
         so that the record shows whether the two agree."""
         if Capability.FEED in self._platform.capabilities:
-            gevent.joinall([gevent.spawn(self._observe, -number) for number in range(1, _OBSERVERS + 1)])
+            observers = [gevent.spawn(self._observe, -number) for number in range(1, _OBSERVERS + 1)]
+            gevent.joinall(observers, timeout=_STOP_SILENCE_S)  # a full platform may take minutes to answer
+            stop(observers, _STOP_SILENCE_S)
 
     def _observe(self, user: int) -> None:
         name = f"observer-{self._number}{user}"
