@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from target.http.tickets import Ticket
 from target.queue import SaleSignal, StreamHub, WaitingRoom
-from target.queue.position_streams import BANDS, BATCH, SLOWEST_S, STREAMS_PER_FAN, TICK_S, Stream, cadence_s
-from target.queue.waiting_room import HEARD_WITHIN_S
+from target.queue.position_streams import ABREAST, BANDS, BATCH, SLOWEST_S, STREAMS_PER_FAN, TICK_S, Stream, cadence_s
+from target.queue.waiting_room import HEARD_WITHIN_S, Positions
 from target.seats import Inventory, load
 from target.storage.keys import Keys
 from target.storage.redis import RedisStore
@@ -46,11 +46,25 @@ def test_a_fan_is_asked_for_before_the_turn_can_come_and_heard_of_in_time() -> N
     assert max(soon) + TICK_S < HEARD_WITHIN_S
 
 
+class Counted(WaitingRoom):
+    """Counts how many look-ups were under way at once."""
+
+    under_way = most_abreast = 0
+
+    async def positions(self, fans: Sequence[str]) -> Positions:
+        self.under_way += 1
+        self.most_abreast = max(self.most_abreast, self.under_way)
+        try:
+            return await super().positions(fans)
+        finally:
+            self.under_way -= 1
+
+
 @contextlib.asynccontextmanager
-async def hub_on(valkey: Valkey) -> AsyncIterator[tuple[WaitingRoom, StreamHub]]:
+async def hub_on(valkey: Valkey) -> AsyncIterator[tuple[Counted, StreamHub]]:
     async with redis_of(valkey) as redis:
         await Inventory(redis, KEYS, load("arena", "e1"), hold_ttl_s=60).load()
-        room = WaitingRoom(redis, KEYS)
+        room = Counted(redis, KEYS)
         hub = StreamHub(room, rate_per_s=30.0)
         job = asyncio.create_task(hub.run())
         try:
@@ -111,12 +125,13 @@ def test_who_waits_is_told_that_nothing_is_left_and_of_the_place_again_when_some
 def test_many_fans_who_are_not_in_the_queue_are_put_in_by_their_tickets_in_order(valkey: Valkey) -> None:
     async def main() -> None:
         async with hub_on(valkey) as (room, hub):
-            count = 2 * BATCH + 30
+            count = (ABREAST + 1) * BATCH + 30
             stamps = [room.stamp() for _ in range(count)]
             tickets = [Ticket("e1", f"f{n}", f"f{n}", stamp, 4e9) for n, stamp in enumerate(stamps)]
             streams = [hub.open(ticket) for ticket in reversed(tickets)]
             await asyncio.gather(*(told(stream) for stream in streams))
             assert list((await room.positions([ticket.fan for ticket in tickets])).of) == list(range(1, count + 1))
+            assert room.most_abreast == ABREAST
 
     asyncio.run(main())
 
