@@ -21,12 +21,17 @@ from harness.processes.managed import below, child_environment, end_all, ending,
 from harness.processes.signals import uninterrupted
 from harness.record.paths import RunPaths
 from harness.swarm.messaging.protocol import (
+    Armed,
+    Baseline,
     Command,
     Event,
     FailureMessage,
     Quit,
+    Release,
+    Settled,
     Stop,
     SwarmSpec,
+    Waiting,
     decode_event,
     encode_line,
     encode_spec,
@@ -34,6 +39,13 @@ from harness.swarm.messaging.protocol import (
 
 E = TypeVar("E", bound=msgspec.Struct)
 _ENDS_WITHIN_S: Final = 10.0
+_NOT_YET: Final[dict[type[msgspec.Struct], str]] = {
+    Waiting: "did not wait for its workers",
+    Baseline: "did not read what was sold before",
+    Armed: "did not get its users ready",
+    Release: "released nobody",
+    Settled: "did not read the state at rest",
+}
 
 
 class SwarmFailed(GatecrashError):
@@ -135,9 +147,7 @@ class SwarmChild:
             event = self.next(left_s)
             if isinstance(event, kind):
                 return event
-        raise NoVerdict(
-            f"the load generator was not {kind.__name__.lower()} within {within_s:.0f} s", hint=f"see {self._log}"
-        )
+        raise NoVerdict(f"the load generator {_NOT_YET[kind]} within {within_s:.0f} s", hint=f"see {self._log}")
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 — opened as a pipe above

@@ -55,10 +55,13 @@ _log = logging.getLogger(__name__)
 
 
 def announce(workforce: Workforce) -> messages.ReleaseAt:
-    """A T0 that every worker has taken. Raises NoVerdict when one never takes it, or dies before it."""
+    """A T0 that every worker has taken. Raises NoVerdict when one never takes it, or dies before it.
+
+    Each further try leaves twice the time: workers with very many users are slow to answer.
+    """
     late: set[int] = set()
-    for _ in range(_TRIES):
-        t0_s = monotonic() + NOTICE_S
+    for nth in range(_TRIES):
+        t0_s = monotonic() + NOTICE_S * 2**nth
         release = messages.ReleaseAt(t0_master_s=t0_s, t0_wall_s=time.time() + t0_s - monotonic())
         workforce.say_all(release)
         late = _without(workforce, release)

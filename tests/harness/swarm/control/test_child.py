@@ -38,6 +38,15 @@ def test_a_swarm_that_does_not_end_in_time_is_ended_with_its_workers(
     assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_a_swarm_that_says_nothing_in_time_is_told_of_in_words(tmp_path: Path) -> None:
+    paths = RunPaths(root=tmp_path)
+    paths.logs.mkdir()
+    with serving(shop) as server, SwarmChild(shop_spec(server.url, tmp_path), paths) as swarm:
+        swarm.expect(Armed, 240.0)
+        with pytest.raises(NoVerdict, match="the load generator released nobody within 1 s"):
+            swarm.expect(Release, 1.0)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_master_that_is_killed_is_named_and_takes_its_workers_with_it(tmp_path: Path, number: signal.Signals) -> None:
     paths = RunPaths(root=tmp_path)
