@@ -49,7 +49,7 @@ from harness.swarm.users.plan import all_plans, digest
 from harness.swarm.users.user import ARMED
 
 _LEAD_S: Final = 1.0  # and taken by every worker so long ahead, or it is moved
-_TRIES: Final = 4
+_TRIES: Final = 3
 
 _log = logging.getLogger(__name__)
 
