@@ -37,7 +37,7 @@ class OrderRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OrderAnswer(msgspec.Struct, frozen=True):
-    """An order as its fan sees it. `stale`: read from the replica, and may have moved on since."""
+    """An order as its fan sees it. `stale`: the primary is away, and the order may have moved on since."""
 
     order_id: str
     state: OrderState

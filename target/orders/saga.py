@@ -120,13 +120,25 @@ class Saga:
         try:
             return await self._orders.find(order_id) or await self._parked(order_id), False
         except UnavailableError as primary_away:
-            known = await self._parked(order_id)
-            if known is not None:
-                return known, False
+            return await self._find_elsewhere(order_id, primary_away)
+
+    async def _find_elsewhere(self, order_id: str, primary_away: UnavailableError) -> tuple[Order | Checkout, bool]:
+        """As `find`, without the primary. What is parked may have come home since: another process may have carried
+        the checkout out, and the primary may be away for this process only.
+        """
+        known = await self._parked(order_id)
+        try:
             old = await self._orders.find_on_replica(order_id)
-            if old is None:
-                raise primary_away from None
-            return old, old.state not in SETTLED_STATES
+        except UnavailableError:
+            old = None
+            if known is None:
+                raise
+        if old is not None and old.state in SETTLED_STATES:
+            return old, False
+        found = known or old
+        if found is None:
+            raise primary_away
+        return found, True
 
     async def recover(self, order: Order) -> None:
         """The next step of an unfinished order that this process has leased."""
