@@ -1,7 +1,7 @@
 """A platform of the user's own: nothing of it is raised; it is prepared, looked at, and reached through fault proxies.
 
 Entering goes in this order, so that nothing is touched that was not allowed and each problem is one line: allowed
-hosts, variables of the environment, fault proxies of the edges, the user's own preparation, one GET.
+hosts, variables of the environment, fault proxies of the edges, the user's own preparation, one GET, its metrics.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from harness.processes.managed import ManagedProcess, stop_all
 from harness.processes.ports import free_ports
 from harness.processes.signals import uninterrupted
 from harness.record.fetch import Fetcher, FetchFailed, PageHead
+from harness.record.scrape import MetricsPage
 from harness.scenario import OwnPlatform
-from harness.scenario.environment import headers_of, redacted, secret_values, variables
+from harness.scenario.environment import headers_of, metrics_headers, redacted, secret_values, variables
 from harness.scenario.own_checks import Complaint, check_url, problem_of_header
 from harness.stack import Addresses
 from harness.stack.allowed import own_hosts, require_allowed
@@ -114,6 +115,7 @@ class OwnStack(RaisedStack):
                 self._announce(f"preparing: {self._platform.prepare}")
                 self._apply(prepare(self._platform, self._folder, self._logs / "prepare.log", self._error))
             self._look()
+            self._require_metrics()
         except BaseException:
             self.__exit__()
             raise
@@ -203,6 +205,25 @@ class OwnStack(RaisedStack):
             said = f"{head.status} {head.reason}".strip()
             hint = "expected a page: is the path right? Is it http or https? Of an API give one that answers a GET"
             raise self._wrong(f"{url} answered {said} to a GET", hint)
+
+    def _require_metrics(self) -> None:
+        """Raises InputError for a page of metrics that gives none now: the run would only say so at its end."""
+        own = self._platform
+        headers = metrics_headers(own)
+        shown = set[str]()
+        for name, source in own.metrics.items():
+            page = MetricsPage(source.url, headers[name], verify=trusted(own))
+            rows = page.rows(name, 0.0)
+            page.close()
+            if rows is None:
+                raise self._error(
+                    redacted(f"{source.url} {page.instead or 'did not answer'}", secret_values(own)),
+                    "platform", "metrics", name, "url", hint="bring it up, or rehearse without it",
+                )  # fmt: skip
+            shown.update(str(row["name"]) for row in rows)
+        for name, fed in own.indicators.items():
+            if own.metrics and not any(one.startswith(fed.metric) for one in shown):
+                self._announce(f"no page of metrics shows {fed.metric} yet, which feeds {name}")
 
     def _head(self, url: str) -> PageHead:
         own = self._platform

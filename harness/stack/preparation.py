@@ -28,6 +28,7 @@ from harness.scenario.environment import redacted, secret_values
 from harness.scenario.own_checks import Complaint
 
 _LINE: Final = re.compile(r"(url|settings\.([A-Za-z_][A-Za-z0-9_-]*))=(.*)")
+_MEANT: Final = re.compile(r"url\s*=\s*|url\s+=.*|settings\.[^\s=]*\s*=.*")
 _WORDS_MAX: Final = 300
 _KEPT_BYTES: Final = 1_000_000
 
@@ -40,7 +41,8 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 def prepare(platform: OwnPlatform, folder: Path, log: Path, error: Complaint) -> Prepared:
-    """Run it. Raises InputError: it failed, was not done in time, or printed a secret as a setting."""
+    """Run it. Raises InputError: it failed, was not done in time, printed a secret as a setting, or a line that was
+    meant to set something and does not."""
     values = secret_values(platform)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
@@ -56,6 +58,10 @@ def prepare(platform: OwnPlatform, folder: Path, log: Path, error: Complaint) ->
         raise error(f"{within}{because}", "platform", "prepare", hint=f"raise prepare_within_s; see {log}")
     if code != 0:
         raise error(f"it {ending(code)}{because}", "platform", "prepare", hint=f"see {log}")
+    if amiss := next((line.strip() for line in said if _is_amiss(line.strip())), ""):
+        shown = redacted(amiss, values)[:_WORDS_MAX]
+        hint = "write url=ADDRESS or settings.NAME=VALUE without spaces; a NAME has letters, digits, _ and -"
+        raise error(f"it printed {shown!r}, which sets nothing", "platform", "prepare", hint=hint)
     found = read(said)
     for name, value in {"url": found.url, **found.settings}.items():
         if redacted(str(value), values) != str(value):
@@ -77,6 +83,11 @@ def read(lines: Sequence[str]) -> Prepared:
         else:
             url = match[3]
     return Prepared(url, settings)
+
+
+def _is_amiss(line: str) -> bool:
+    """Whether it was meant to replace something and replaces nothing: the run would go on with what it had before."""
+    return _MEANT.fullmatch(line) is not None and (line == "url=" or _LINE.fullmatch(line) is None)
 
 
 def _value(text: str) -> str | int | float | bool:

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import rehearsals
-from tests.hostile_server import BEHAVIOURS, behaving
+from tests.hostile_server import BEHAVIOURS, Behaviour, behaving
 from tests.target.little_shop.shops import TOKEN, running
 
 pytestmark = pytest.mark.e2e
@@ -42,6 +43,13 @@ PAGES = {
     "payments.csv": "less than it said",
 }
 FANS = 12
+PLAIN = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+
+
+def good_once(behaviour: Behaviour) -> Behaviour:
+    """The first request, which is the look before the load, gets a page of metrics."""
+    asked = count()
+    return lambda victim: behaviour(victim) if next(asked) else victim.body(b"shop_up 1\n", PLAIN)
 
 
 def rehearse(folder: Path, turns_at: int) -> rehearsals.Rehearsed:
@@ -49,14 +57,15 @@ def rehearse(folder: Path, turns_at: int) -> rehearsals.Rehearsed:
     (folder / "turning.py").write_text(ADAPTER)
     with ExitStack() as kept:
         url = kept.enter_context(running("target.little_shop", "--stock", "60", "--basket-ttl", "4"))
-        hostile = {name: kept.enter_context(behaving(BEHAVIOURS[name])).url for name in (*METRICS, *PAGES.values())}
+        hostile = {name: kept.enter_context(behaving(good_once(BEHAVIOURS[name]))).url for name in METRICS}
+        pages = {name: kept.enter_context(behaving(BEHAVIOURS[name])).url for name in PAGES.values()}
         env = kept.enter_context(pytest.MonkeyPatch.context())
         env.setenv("LITTLE_SHOP_TOKEN", TOKEN)
         platform = {
             "adapter": "turning.py:Turning",
             "url": url,
             "secrets": {"token": "LITTLE_SHOP_TOKEN"},
-            "settings": {"turns_at": turns_at, **{page: hostile[name] for page, name in PAGES.items()}},
+            "settings": {"turns_at": turns_at, **{page: pages[name] for page, name in PAGES.items()}},
             "metrics": {name.replace(" ", "-"): {"url": f"{hostile[name]}/metrics"} for name in METRICS},
             "baseline": "read",
             "limits": {"first_byte_s": 1, "whole_s": 2},

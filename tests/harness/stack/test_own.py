@@ -333,3 +333,25 @@ def test_it_can_be_made_fresh_once_more_and_may_then_be_elsewhere(room: Path) ->
         assert stack.addresses.own is not None
         assert stack.addresses.own.url == f"{url}/2"
         assert [path for path, _ in seen] == ["/onsale/1", "/onsale/2"]
+
+
+def with_metrics(room: Path, url: str, page: str, told: list[str], **section: Any) -> OwnStack:
+    given = {"adapter": "shop.py:Shop", "url": url, "metrics": {"web": {"url": page}}, **section}
+    return OwnStack(msgspec.convert(given, OwnPlatform), room, room / "logs", error=wrong, announce=told.append)
+
+
+def test_a_page_of_metrics_that_is_down_or_none_is_one_line(room: Path) -> None:
+    nowhere = f"http://127.0.0.1:{free_ports(1)[0]}/metrics"
+    with shop() as (url, _):
+        for page, instead in ((nowhere, "did not answer"), (url.replace("onsale", "metrics"), "answered 404")):
+            said = refused(with_metrics(room, url, page, []))
+            assert said.startswith(f"mine.yaml:7: platform.metrics.web.url: {page} {instead} (bring it up")
+
+
+def test_a_metric_that_no_page_shows_yet_is_said_and_no_more(room: Path) -> None:
+    told: list[str] = []
+    with shop() as (url, _):
+        indicators = {"queue_depth_max": {"metric": "shop_waiting", "source": "web"}}
+        with with_metrics(room, url, url, told, indicators=indicators):
+            pass
+    assert told == ["no page of metrics shows shop_waiting yet, which feeds queue_depth_max"]

@@ -89,3 +89,14 @@ def test_secrets_reach_it_and_never_its_log(tmp_path: Path, monkeypatch: pytest.
     said = failed(tmp_path, "echo settings.token=$MYSHOP_TOKEN")
     assert "it printed a secret as token, which is recorded" in said
     assert SECRET not in said
+
+
+@pytest.mark.parametrize("line", ["settings.=3", "settings.item =3", "settings.a.b=1", "url =http://a", "url="])
+def test_a_line_that_was_meant_to_set_something_and_does_not_is_refused(tmp_path: Path, line: str) -> None:
+    said = failed(tmp_path, f"echo settings.item=7; echo '{line}'")
+    assert said.startswith(f"platform.prepare: it printed {line!r}, which sets nothing (write url=ADDRESS or ")
+
+
+@pytest.mark.parametrize("line", ["settings.py was read", "the settings.=3", "curl = found", "url: http://a"])
+def test_what_it_says_besides_is_left_alone(tmp_path: Path, line: str) -> None:
+    assert run(tmp_path, f"echo '{line}'") == Prepared()
