@@ -17,6 +17,7 @@ from scenarios.seat_choice import least_wanted
 TTL_MAX_S: Final = 30.0
 """A run that shows the end of a longer hold is no rehearsal of this one."""
 LATE_S: Final = 1.3  # after its time is over, a hold may live for as long as the platform says, usually 1 s
+_ROUNDS: Final = 2
 _TRIES: Final = 3
 _PAUSE_S: Final = 0.5
 
@@ -30,19 +31,28 @@ class LatePayer:
         self._next = platform.probe_session(replace(second, identity=second.actor))
 
     def go(self, venue: Venue) -> None:
-        """Once. What the platform answers goes into the history. Gives up where a seat cannot be had."""
+        """What the platform answers goes into the history. Gives up where a seat cannot be had.
+
+        Once; again where the payment was neither refused nor done, for the sale may come after the seat is given back.
+        """
         if self._late is None or self._next is None:
             return
         self._late.venue(Call.now())  # which has the prices
-        hold = hold_least_wanted(self._late, venue)
+        for _ in range(_ROUNDS):
+            if not self._is_left_open(self._late, self._next, venue):
+                return
+
+    def _is_left_open(self, late: FanSession, other: FanSession, venue: Venue) -> bool:
+        hold = hold_least_wanted(late, venue)
         if hold is None or hold.ttl_s is None or hold.ttl_s > TTL_MAX_S:
-            return
+            return False
         gevent.sleep(hold.ttl_s + LATE_S)
-        taken = self._next.hold(Call.now(), seats=hold.seats)
-        self._late.pay(Call.now(), hold, key=f"{hold.hold_id[-12:]}-late", declined_on_purpose=False)
+        taken = other.hold(Call.now(), seats=hold.seats)
+        paid = late.pay(Call.now(), hold, key=f"{hold.hold_id[-12:]}-late", declined_on_purpose=False)
         if taken.value is not None:
             gevent.sleep(_PAUSE_S)  # so that the sale, if it was one, surely came before the seat was given back
-            self._next.release(Call.now(), hold=taken.value)
+            other.release(Call.now(), hold=taken.value)
+        return paid.value is not None and paid.value.state == "pending"
 
     def close(self) -> None:
         """Close the connections."""

@@ -39,6 +39,7 @@ _ACCESSIBLE: Final = (
     "--set",
     "load.journey.accessible_misuse_ratio=0.3",
 )
+_AS_THEY_COME: Final = ("--no-chaos", "--set", "load.arrivals={shape: ramp, ramp_s: 4}")  # others after a reload
 OCCASIONS: Final[
     Mapping[str, tuple[str, ...]]
 ] = {  # what a bug needs instead of a quiet run, to show whatever the seed
@@ -57,6 +58,8 @@ OCCASIONS: Final[
     "line_by_name": ("--set", LOSS_OF_REDIS),
     "line_forgotten": ("--set", LOSS_OF_REDIS, "--set", "duration_s=20"),  # who is forgotten must be seen to wait
     "tickets_restamped": ("--set", LOSS_OF_REDIS, "--set", "load.arrivals={shape: ramp, ramp_s: 10}"),
+    "ticket_is_new": _AS_THEY_COME,
+    "reload_is_new": _AS_THEY_COME,
     "stream_is_place": ("--no-chaos", "--set", "load.journey.dropped_stream_ratio=0.3"),
 }
 
