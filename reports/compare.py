@@ -13,7 +13,7 @@ from reports import text
 from reports.markup import plain, table
 from reports.templating import rendered
 from reports.view import words
-from reports.view.changes import ChangeRow, change_rows, in_brief
+from reports.view.front.changes import ChangeRow, change_rows, in_brief
 from reports.view.paired import cell, quantity
 from reports.view.words import State
 

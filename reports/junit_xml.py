@@ -24,7 +24,7 @@ from harness.record.schema import Struct
 from harness.record.verdict import Decision, FaultResult, InvariantResult, SliResult, Status, Validity, Verdict
 from harness.shown import on_one_line
 from reports import text
-from reports.view.indicators import state_of
+from reports.view.judged.indicators import state_of
 
 _ILLEGAL: Final = re.compile("[^\\t\\n\\r\\u0020-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 _Kind = Literal["passed", "failure", "error", "skipped"]

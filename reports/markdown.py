@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from reports.markup import code, plain, table
 from reports.view import Page
-from reports.view.headline import Fact
+from reports.view.front.headline import Fact
 
 
 def render(page: Page) -> str:

@@ -15,7 +15,7 @@ from reports import text
 from reports.spark import spark
 from reports.templating import rendered
 from reports.view import words
-from reports.view.changes import ChangeRow, change_rows, in_brief
+from reports.view.front.changes import ChangeRow, change_rows, in_brief
 from reports.view.words import State
 
 _SHOWN: Final = 30

@@ -16,8 +16,8 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.specification.experiment import Guard
-from harness.record.fetch import Fetcher, FetchFailed
-from harness.record.scrape import PAGE_BYTES_MAX
+from harness.record.collecting.fetch import Fetcher, FetchFailed
+from harness.record.collecting.scrape import PAGE_BYTES_MAX
 
 _EVERY_S: Final = 0.5
 _TIMEOUT_S: Final = 2.0

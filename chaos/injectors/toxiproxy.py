@@ -21,7 +21,7 @@ from toxiproxy.api import APIConsumer
 
 from harness.errors import EnvironmentProblem
 from harness.input_file import NOT_JSON
-from harness.record.fetch import call
+from harness.record.collecting.fetch import call
 
 T = TypeVar("T")
 _WITHIN_S: Final = 5.0

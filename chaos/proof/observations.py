@@ -23,8 +23,8 @@ from chaos.specification.expected import (
     StreamEvents,
 )
 from harness.amounts import amount, number
+from harness.record.collecting.scrape import PERIOD_S
 from harness.record.feed_walk import COLUMNS, Role, walk
-from harness.record.scrape import PERIOD_S
 from harness.sli import scraped
 
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {

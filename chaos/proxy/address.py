@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from chaos.proxy.messages import ApiError
+from chaos.proxy.http.messages import ApiError
 from chaos.proxy.resolver import Resolver
 
 _LOOKUP_TIMEOUT_S: Final = 10.0

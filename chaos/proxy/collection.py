@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from chaos.proxy import address
-from chaos.proxy.messages import PROXY_EXISTS, PROXY_NOT_FOUND, ApiError, ProxyInput
+from chaos.proxy.http.messages import PROXY_EXISTS, PROXY_NOT_FOUND, ApiError, ProxyInput
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.resolver import Resolver
 

@@ -16,8 +16,7 @@ import msgspec
 
 from chaos.proxy import address
 from chaos.proxy.end import SocketEnd
-from chaos.proxy.link import Link, ProxiedConnection, Toxic
-from chaos.proxy.messages import (
+from chaos.proxy.http.messages import (
     STREAMS,
     TOXIC_NOT_FOUND,
     ApiError,
@@ -33,6 +32,7 @@ from chaos.proxy.messages import (
     toxic_document,
     updated_toxic,
 )
+from chaos.proxy.link import Link, ProxiedConnection, Toxic
 from chaos.proxy.resolver import Resolver
 
 

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 import uvloop
 
-from chaos.proxy.api import Api
 from chaos.proxy.collection import Collection
-from chaos.proxy.http_server import ClientTimeouts, HttpServer
-from chaos.proxy.messages import ApiError, ProxyInput, RequestBody, ToxicProxyInput, read_body
+from chaos.proxy.http.api import Api
+from chaos.proxy.http.http_server import ClientTimeouts, HttpServer
+from chaos.proxy.http.messages import ApiError, ProxyInput, RequestBody, ToxicProxyInput, read_body
 from harness.errors import EnvironmentProblem, InputError
 from harness.input_file import read_input
 from harness.processes.machine import raise_descriptors

@@ -11,8 +11,8 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from harness.record.collecting.scrape import PERIOD_S
 from harness.record.schema import ERRORS, EVENT_KINDS, STEPS, Outcome
-from harness.record.scrape import PERIOD_S
 from harness.yaml_file import YamlFile
 
 

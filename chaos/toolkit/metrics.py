@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from harness.record.collecting.scrape import PERIOD_S, MetricsPage
 from harness.record.schema import TABLES
-from harness.record.scrape import PERIOD_S, MetricsPage
 from harness.record.writer import Row
 
 

@@ -2,8 +2,8 @@
 
 describe FILE:CLASS | journeys KIND=FILE:CLASS … | locustfile FILE | trial SPEC.json | check SPEC.json
 
-Exit code 0: nothing is wrong; 2: something is. A SPEC.json is a `harness.adapter.report.TrialSpec`. In a process of its
-own, because an adapter loads gevent.
+Exit code 0: nothing is wrong; 2: something is. A SPEC.json is a `harness.adapter.checking.report.TrialSpec`. In a
+process of its own, because an adapter loads gevent.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Final  # noqa: E402
 
 import msgspec  # noqa: E402
 
-from harness.adapter.check import check  # noqa: E402
-from harness.adapter.describe import describe  # noqa: E402
-from harness.adapter.report import Description, Problem, TrialReport, TrialSpec  # noqa: E402
-from harness.adapter.trial import try_purchase  # noqa: E402
+from harness.adapter.checking.check import check  # noqa: E402
+from harness.adapter.checking.describe import describe  # noqa: E402
+from harness.adapter.checking.report import Description, Problem, TrialReport, TrialSpec  # noqa: E402
+from harness.adapter.checking.trial import try_purchase  # noqa: E402
 from harness.errors import GatecrashError  # noqa: E402
 from harness.swarm.users.classes import journey_class  # noqa: E402
 from harness.swarm.users.locustfile import users_of  # noqa: E402

@@ -5,9 +5,9 @@ In an installed wheel this file is `gatecrash/adapter.py`; in a checkout `harnes
 
 from __future__ import annotations
 
-from harness.adapter.browser import Browser, Events, Socket
+from harness.adapter.browsing.browser import Browser, Events, Socket
+from harness.adapter.browsing.page import Element, Form, Page, money_cents
 from harness.adapter.errors import Admitted, NoAnswer, Refused
-from harness.adapter.page import Element, Form, Page, money_cents
 from harness.adapter.platform import ShopPlatform
 from harness.adapter.shopper import Shopper
 from harness.adapter.values import (

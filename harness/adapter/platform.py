@@ -9,16 +9,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import ClassVar, Final
 
-from harness.adapter.at_rest import Operator, default_rest, is_an_actor, local_actor
-from harness.adapter.browser import Browser
+from harness.adapter.browsing.browser import Browser
+from harness.adapter.browsing.site import Site
 from harness.adapter.errors import AdapterFault
-from harness.adapter.feed import KitSpectator
 from harness.adapter.people import people_of
-from harness.adapter.session import KitSession
+from harness.adapter.running.at_rest import Operator, default_rest, is_an_actor, local_actor
+from harness.adapter.running.feed import KitSpectator
+from harness.adapter.running.session import KitSession
+from harness.adapter.running.verbs import class_place
 from harness.adapter.shopper import Shopper
-from harness.adapter.site import Site
 from harness.adapter.values import ExportedOrder, Given, LedgerRow, PoolAtRest, SeatAtRest
-from harness.adapter.verbs import class_place
 from harness.errors import InputError
 from harness.platform import AckedOrder, Addresses, FinalReads, Person, SpectatorSession
 from harness.registry.capabilities import Capability

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar, Final
 
-from harness.adapter.browser import Browser
+from harness.adapter.browsing.browser import Browser
+from harness.adapter.browsing.page import Form, Page
+from harness.adapter.browsing.site import joined
 from harness.adapter.errors import Refused
-from harness.adapter.page import Form, Page
-from harness.adapter.site import joined
 from harness.adapter.values import (
     Basket,
     FeedPoint,

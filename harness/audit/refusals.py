@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence, numbered
+from harness.audit.holds.given_back import counts_no_longer
+from harness.audit.holds.late import REFUSED, SeatClaim, claims_on_seats, first_claimed_s
 from harness.audit.operations import Operation, PayValue, SeatsValue
 from harness.audit.orders.told import refusals
 from harness.audit.queue.entrance import check_entrance
 from harness.audit.seats.claims import sales
-from harness.audit.seats.given_back import counts_no_longer
-from harness.audit.seats.late import REFUSED, SeatClaim, claims_on_seats, first_claimed_s
 from harness.audit.spec import specified
 from harness.audit.stock.claims import asked, untouched_until_s
 from harness.audit.stock.refused import check_pools

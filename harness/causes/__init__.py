@@ -18,8 +18,8 @@ from harness.causes.story import story, unlucky
 from harness.causes.stretches import Stretch, stretches
 from harness.causes.waterfalls import waterfalls
 from harness.errors import GatecrashError
+from harness.record.collecting.tail import fault_windows
 from harness.record.reader import Record
-from harness.record.tail import fault_windows
 from harness.record.verdict import Cause, Story, Verdict
 from harness.sli.measured import Observations
 

@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from harness.input_file import NOT_JSON
-from harness.record.tail import SWARM, representative
+from harness.record.collecting.tail import SWARM, representative
 from harness.record.verdict import Hop, StepHops
 from harness.sli.measured import percentile
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from harness.causes.hops import Span, SpanTree
 from harness.input_file import NOT_JSON
-from harness.record.tail import Picked, tail
+from harness.record.collecting.tail import Picked, tail
 from harness.record.verdict import Hop, Waterfall, WaterfallBar
 
 WATERFALLS_MOST: Final = 6

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 from chaos.commands import chaos_app
 from harness import __version__, plugins
 from harness.errors import InputError
-from harness.record.versions import commit
+from harness.record.collecting.versions import commit
 from harness.shown import on_one_line
 
 _UNDECODED: Final = re.compile("[\ud800-\udfff]")

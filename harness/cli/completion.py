@@ -19,7 +19,7 @@ def experiments(incomplete: str) -> list[str]:
 
 def bugs(incomplete: str) -> list[str]:
     """The planted bugs of the reference system that begin so."""
-    from harness.stack.planted_bugs import planted_bugs
+    from harness.stack.reference.planted_bugs import planted_bugs
 
     return _beginning([bug.name for bug in planted_bugs()], incomplete)
 

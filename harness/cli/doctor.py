@@ -20,7 +20,7 @@ from harness import plugins
 from harness.errors import GatecrashError
 from harness.processes.machine import cores
 from harness.processes.ports import free_ports, port_range
-from harness.stack.databases import postgres_binaries, valkey_binary
+from harness.stack.reference.databases import postgres_binaries, valkey_binary
 
 _NEEDED_FDS: Final = 4_096
 _NEEDED_MEMORY_BYTES: Final = 2 * 10**9

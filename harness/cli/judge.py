@@ -63,7 +63,7 @@ def _alone(run: Path) -> Judged:
 
 
 def _signed(verdict: Verdict) -> Verdict:
-    from harness.record import versions
+    from harness.record.collecting import versions
     from harness.record.seal import seal_verdict
 
     judged_by = " ".join((versions.judging(), *(f"+ {one.in_words} {one.sources}" for one in verdict.plugins)))

@@ -74,7 +74,7 @@ def require_known_metrics(path: Path, loaded: Experiment, *, own: bool) -> None:
 
     `own`: it is for a platform of the user's own, whose metrics nobody knows before it is asked.
     """
-    from harness.stack.reference_check import reference_metrics
+    from harness.stack.reference.reference_check import reference_metrics
     from harness.yaml_file import YamlFile, suggest
 
     for section in ("steady_state", "guards", "expectations"):

@@ -10,7 +10,7 @@ from harness.errors import InputError
 from harness.scenario.file import SHIPPED_JOURNEYS
 
 if TYPE_CHECKING:
-    from harness.adapter.report import Description
+    from harness.adapter.checking.report import Description
     from harness.scenario import OwnPlatform, Scenario, ScenarioFile
 
 DEFAULT_STACK: Final = "embedded"
@@ -22,7 +22,7 @@ def require_fitting(
     """Raises InputError for an option that has no meaning for this scenario's platform."""
     from harness.scenario.own_options import is_url
     from harness.stack.choice import require_stack
-    from harness.stack.reference_check import require_known_rules
+    from harness.stack.reference.reference_check import require_known_rules
 
     own = source.scenario.platform
     if own is None:
@@ -55,7 +55,7 @@ def check_adapter(source: ScenarioFile) -> Description:
     Raises InputError when the adapter, what the scenario asks of it, or a journey or locustfile of the user's own is
     wrong. Those of the reference system are known; users of a locustfile have no adapter and no capabilities.
     """
-    from harness.adapter.report import Description
+    from harness.adapter.checking.report import Description
     from harness.registry.capabilities import Capability
     from harness.rehearsal.adapter import describe, require_journeys, require_locustfile
     from harness.scenario.fit import problems, problems_without_adapter

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from harness.errors import InputError
+from harness.record.collecting.versions import files_digest
 from harness.record.schema import PluginVersion
-from harness.record.versions import files_digest
 from harness.registry import indicators, invariants
 
 if TYPE_CHECKING:

@@ -505,7 +505,7 @@ class Anomaly(Struct, frozen=True):
 
 
 class TraceSummary(Struct, frozen=True):
-    """How many journeys carried a traceparent, and what was kept of their spans, see `harness.record.tail`.
+    """How many journeys carried a traceparent, and what was kept of their spans, see `harness.record.collecting.tail`.
 
     `spans_left_out`: of journeys that were not kept. `spans_lost`: that the platform's processes had no room for.
     """

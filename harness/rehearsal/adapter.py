@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from harness.adapter.report import Description, Problem, TrialReport, TrialSpec
+from harness.adapter.checking.report import Description, Problem, TrialReport, TrialSpec
 from harness.errors import InputError
 from harness.input_file import NOT_JSON
 from harness.processes.managed import below, child_environment, end_all, ending, tied_to_parent

@@ -18,12 +18,12 @@ import msgspec
 from harness.errors import EnvironmentProblem, GatecrashError, InputError, Interrupted, NoVerdict
 from harness.fault_change import FaultChange
 from harness.processes.signals import give_way, shielded, uninterrupted
+from harness.record.collecting.scrape import Scraper
+from harness.record.collecting.spans import collect_spans, spans_file
+from harness.record.collecting.tail import fault_windows
+from harness.record.collecting.trace_receiver import TraceReceiver
 from harness.record.paths import RunPaths
 from harness.record.schema import FaultsDocument, PluginVersion, SelfTestSummary
-from harness.record.scrape import Scraper
-from harness.record.spans import collect_spans, spans_file
-from harness.record.tail import fault_windows
-from harness.record.trace_receiver import TraceReceiver
 from harness.rehearsal.journal import RunJournal
 from harness.rehearsal.proving import prove
 from harness.scenario import Journeys, Load, Scenario

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from harness.scaffold.correlation import Found, as_path, find, first_seen, is_variable
-from harness.scaffold.forms import Control, Sent, sent_form
-from harness.scaffold.goods import TOKEN_LENGTH, Goods
-from harness.scaffold.personal import LOGIN, PASSWORD, Personal, personal, setting_name, typed
 from harness.scaffold.python import literal, subscripts
+from harness.scaffold.recording.correlation import Found, as_path, find, first_seen, is_variable
+from harness.scaffold.recording.forms import Control, Sent, sent_form
+from harness.scaffold.recording.goods import TOKEN_LENGTH, Goods
+from harness.scaffold.recording.personal import LOGIN, PASSWORD, Personal, personal, setting_name, typed
+from harness.scaffold.recording.steps import Step, leaves
 from harness.scaffold.selectors import quoted
-from harness.scaffold.steps import Step, leaves
 
 _KEY: Final = re.compile(r"idempot|(?:^|_|-)key$|nonce|request-?_?id", re.I)
 _HEADERS: Final = re.compile(r"^(?:x-)?(?:csrf|xsrf).*|^authorization$|^x-requested-with$|.*-token$", re.I)

@@ -15,14 +15,14 @@ import msgspec
 
 from harness.adapter.values import STATE_WORDS
 from harness.scaffold.calls import Requests
-from harness.scaffold.correlation import as_path, first_seen, is_variable
-from harness.scaffold.forms import Sent, sent_form
-from harness.scaffold.goods import PLAIN
-from harness.scaffold.har import Exchange
-from harness.scaffold.personal import personal
 from harness.scaffold.python import literal, subscripts, wrapped
+from harness.scaffold.recording.correlation import as_path, first_seen, is_variable
+from harness.scaffold.recording.forms import Sent, sent_form
+from harness.scaffold.recording.goods import PLAIN
+from harness.scaffold.recording.har import Exchange
+from harness.scaffold.recording.personal import personal
+from harness.scaffold.recording.steps import Step, Visit, leaves
 from harness.scaffold.selectors import is_money, leaf, leaves_of, quoted, selector_of
-from harness.scaffold.steps import Step, Visit, leaves
 from harness.scaffold.streams import TODO as STREAM_TODO
 from harness.scaffold.streams import positions, stream_in
 

@@ -14,11 +14,11 @@ from harness.errors import InputError
 from harness.hosts import is_loopback
 from harness.registry.capabilities import Capability
 from harness.scaffold.draft import Draft, Drafter, typed_values
-from harness.scaffold.har import read_har
-from harness.scaffold.purchase import group
 from harness.scaffold.python import literal
-from harness.scaffold.sieve import sieve
-from harness.scaffold.steps import Visit, steps_of
+from harness.scaffold.recording.har import read_har
+from harness.scaffold.recording.purchase import group
+from harness.scaffold.recording.sieve import sieve
+from harness.scaffold.recording.steps import Visit, steps_of
 from harness.scaffold.templates import WORKFLOW, filled
 
 FANS: Final = 50

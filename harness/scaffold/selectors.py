@@ -8,7 +8,7 @@ from typing import Final
 
 from selectolax.lexbor import LexborNode
 
-from harness.adapter.page import Page
+from harness.adapter.browsing.page import Page
 
 _PLAIN: Final = re.compile(r"[A-Za-z][\w-]*")
 _NUMBERED: Final = re.compile(r"\d")

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.scaffold.har import Exchange
 from harness.scaffold.python import literal, subscripts
-from harness.scaffold.steps import Step, json_of, leaves
+from harness.scaffold.recording.har import Exchange
+from harness.scaffold.recording.steps import Step, json_of, leaves
 
 _POSITION: Final = re.compile(r"position|place|number|rank|ahead|turn|left", re.I)
 _is_word: Final = re.compile(r"[A-Za-z_-]{2,20}").fullmatch

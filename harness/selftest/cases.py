@@ -15,7 +15,7 @@ from harness.errors import ExitCode
 from harness.record.schema import SelfTestSummary, Struct
 from harness.record.verdict import Status, Verdict
 from harness.selftest.chances import Exercise
-from harness.stack.planted_bugs import PlantedBug
+from harness.stack.reference.planted_bugs import PlantedBug
 
 SELFTEST_SCHEMA: Final = "gatecrash.selftest/1"
 SCENARIO: Final = "selftest"

@@ -13,14 +13,14 @@ from rich.text import Text
 
 from harness import scenario
 from harness.errors import EnvironmentProblem, InputError
-from harness.record import versions
+from harness.record.collecting import versions
 from harness.record.paths import PRIVATE
 from harness.record.reader import Record
 from harness.selftest import memory
 from harness.selftest.cases import SCENARIO, SELFTEST_SCHEMA, Case, CaseOutcome, CaseResult, SelfTest, plan
 from harness.selftest.chances import Exercise, exercises
 from harness.selftest.runner import run as run_cases
-from harness.stack.planted_bugs import PlantedBug, planted_bugs
+from harness.stack.reference.planted_bugs import PlantedBug, planted_bugs
 from harness.yaml_file import suggest
 
 

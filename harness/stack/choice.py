@@ -10,8 +10,8 @@ from harness.errors import InputError
 from harness.processes.ports import HOST
 from harness.scenario import OnSale
 from harness.stack.compose.stack import ComposeStack
-from harness.stack.embedded import EmbeddedStack
 from harness.stack.fault_proxy import from_environment
+from harness.stack.reference.embedded import EmbeddedStack
 from harness.yaml_file import suggest
 
 NAMES: Final = ("embedded", "compose")

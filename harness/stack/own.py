@@ -22,8 +22,8 @@ from harness.errors import InputError
 from harness.processes.managed import ManagedProcess, stop_all
 from harness.processes.ports import free_ports
 from harness.processes.signals import uninterrupted
-from harness.record.fetch import Fetcher, FetchFailed, PageHead
-from harness.record.scrape import MetricsPage
+from harness.record.collecting.fetch import Fetcher, FetchFailed, PageHead
+from harness.record.collecting.scrape import MetricsPage
 from harness.scenario import OwnPlatform
 from harness.scenario.environment import headers_of, metrics_headers, redacted, secret_values, variables
 from harness.scenario.own_checks import Complaint, check_url, problem_of_header

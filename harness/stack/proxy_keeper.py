@@ -17,7 +17,7 @@ import msgspec
 from harness.input_file import NOT_JSON
 from harness.processes.managed import child_environment
 from harness.processes.starting import STOPPERS
-from harness.record.fetch import call
+from harness.record.collecting.fetch import call
 
 _WITHIN_S: Final = 5.0
 

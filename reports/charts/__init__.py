@@ -9,8 +9,8 @@ from __future__ import annotations
 from harness.record.schema import Struct
 from reports.charts import overlay, release, timeline
 from reports.charts.canvas import NARROW, WIDE
-from reports.view.overlay import Overlay
-from reports.view.timeline import Release, Timeline
+from reports.view.charts.overlay import Overlay
+from reports.view.charts.timeline import Release, Timeline
 
 
 class Chart(Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from reports.charts.canvas import Size
 from reports.charts.svg import COLOURS
-from reports.view.timeline import Timeline, Window
+from reports.view.charts.timeline import Timeline, Window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from reports.charts.canvas import DASHES, Size, count_axis, stack, title
 from reports.charts.fault_strip import shade
 from reports.charts.panels import LATENCY_TICKS_MS
 from reports.charts.svg import COLOURS
-from reports.view.overlay import Overlay
+from reports.view.charts.overlay import Overlay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from reports.charts.canvas import DASHES, Size, count_axis, title
 from reports.charts.svg import COLOURS
+from reports.view.charts.timeline import Breaker, Lane, Timeline
 from reports.view.frames import Floats
-from reports.view.timeline import Breaker, Lane, Timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import numpy as np
 from reports.charts import svg
 from reports.charts.canvas import Size, count_axis, stack, title
 from reports.charts.svg import COLOURS
-from reports.view.timeline import Release
+from reports.view.charts.timeline import Release
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,8 @@ from reports.charts.canvas import Size, stack
 from reports.charts.fault_strip import draw_faults, fault_rows, shade
 from reports.charts.panels import draw_breakers, draw_buyers, draw_lane, draw_requests, draw_trouble
 from reports.charts.svg import COLOURS
-from reports.view.chart_data import timeline_seen
-from reports.view.timeline import Timeline
+from reports.view.charts.chart_data import timeline_seen
+from reports.view.charts.timeline import Timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

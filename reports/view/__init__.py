@@ -12,49 +12,30 @@ from harness.record.schema import Struct
 from harness.record.verdict import Verdict
 from harness.runs.past import Past
 from reports import text
-from reports.view import (
-    chart_data,
-    checklist,
-    coverage,
-    examinations,
-    faults,
-    frames,
-    headline,
-    hops,
-    indicators,
-    invariants,
-    journey,
-    limits,
-    method,
-    page_one,
-    paired,
-    plugins,
-    runbooks,
-    stories,
-    timeline,
-    untested,
-    waterfalls,
-    words,
-)
-from reports.view.chart_data import ChartTable
-from reports.view.coverage import CoverageRow
-from reports.view.examinations import ExaminationView
-from reports.view.faults import FaultView
-from reports.view.headline import FindingView, Headline
-from reports.view.hops import HopRow
-from reports.view.indicators import IndicatorRow, TimingRow
-from reports.view.invariants import InvariantView
-from reports.view.journey import FunnelRow
-from reports.view.limits import LimitsSection
+from reports.view import frames, method, paired, plugins, words
+from reports.view.charts import chart_data, timeline
+from reports.view.charts.chart_data import ChartTable
+from reports.view.charts.timeline import Release, Timeline
+from reports.view.front import checklist, headline, page_one, runbooks
+from reports.view.front.headline import FindingView, Headline
+from reports.view.front.page_one import PageOne
+from reports.view.front.runbooks import Runbook
+from reports.view.journeys import hops, journey, stories, waterfalls
+from reports.view.journeys.hops import HopRow
+from reports.view.journeys.journey import FunnelRow
+from reports.view.journeys.stories import StoryView
+from reports.view.journeys.waterfalls import WaterfallView
+from reports.view.judged import coverage, examinations, faults, indicators, invariants, limits, untested
+from reports.view.judged.coverage import CoverageRow
+from reports.view.judged.examinations import ExaminationView
+from reports.view.judged.faults import FaultView
+from reports.view.judged.indicators import IndicatorRow, TimingRow
+from reports.view.judged.invariants import InvariantView
+from reports.view.judged.limits import LimitsSection
+from reports.view.judged.untested import Gap
 from reports.view.method import Method
-from reports.view.page_one import PageOne
 from reports.view.paired import PairedView
 from reports.view.plugins import PluginSection
-from reports.view.runbooks import Runbook
-from reports.view.stories import StoryView
-from reports.view.timeline import Release, Timeline
-from reports.view.untested import Gap
-from reports.view.waterfalls import WaterfallView
 
 _IN_THEIR_WORDS: Final = (
     "headline",

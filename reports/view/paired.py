@@ -9,9 +9,10 @@ from harness.record.reader import Record
 from harness.record.schema import Struct
 from harness.record.verdict import Paired, PairedDelta, PairedRow, SliResult, Verdict
 from reports import text
-from reports.view import overlay, words
-from reports.view.headline import Fact
-from reports.view.overlay import Overlay
+from reports.view import words
+from reports.view.charts import overlay
+from reports.view.charts.overlay import Overlay
+from reports.view.front.headline import Fact
 from reports.view.words import State
 
 _PHASES: Final = ("before", "during", "after")

@@ -15,21 +15,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from target.little_shop.baskets import Baskets, RefusedError
-from target.little_shop.customer import CustomerRoutes
 from target.little_shop.database import Database
-from target.little_shop.feed import FeedRoutes
-from target.little_shop.ledger import Ledger
-from target.little_shop.line import Line
-from target.little_shop.metrics import Measured, Metrics
-from target.little_shop.operator import OperatorRoutes
-from target.little_shop.orders import Orders
-from target.little_shop.pages import Pages
-from target.little_shop.payments import OwnLedger, Payments, Provider
 from target.little_shop.plants import BASKETS, LINES, ORDERS
-from target.little_shop.queue_pages import QueueRoutes
+from target.little_shop.sale.baskets import Baskets, RefusedError
+from target.little_shop.sale.ledger import Ledger
+from target.little_shop.sale.line import Line
+from target.little_shop.sale.orders import Orders
+from target.little_shop.sale.payments import OwnLedger, Payments, Provider
 from target.little_shop.settings import Settings
-from target.little_shop.visitors import Accounts, visitor
+from target.little_shop.web.customer import CustomerRoutes
+from target.little_shop.web.feed import FeedRoutes
+from target.little_shop.web.metrics import Measured, Metrics
+from target.little_shop.web.operator import OperatorRoutes
+from target.little_shop.web.pages import Pages
+from target.little_shop.web.queue_pages import QueueRoutes
+from target.little_shop.web.visitors import Accounts, visitor
 
 EXPIRE_EVERY_S: Final = 0.25
 

@@ -9,10 +9,10 @@ import asyncio
 import time
 from typing import Final
 
-from target.little_shop.baskets import Basket, Baskets, sold_out
-from target.little_shop.ledger import Charge
-from target.little_shop.line import Line
-from target.little_shop.orders import Order, Orders
+from target.little_shop.sale.baskets import Basket, Baskets, sold_out
+from target.little_shop.sale.ledger import Charge
+from target.little_shop.sale.line import Line
+from target.little_shop.sale.orders import Order, Orders
 from target.little_shop.settings import Plant
 
 SLOW_QUERY_S: Final = 0.02

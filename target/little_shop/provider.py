@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from target.little_shop.database import Database
-from target.little_shop.ledger import ChargeRequest, Ledger
+from target.little_shop.sale.ledger import ChargeRequest, Ledger
 from target.little_shop.serving import serve
 
 

@@ -20,11 +20,11 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from target.little_shop.database import Database
-from target.little_shop.line import Line, Stage
-from target.little_shop.pages import TEMPLATES
-from target.little_shop.passes import sign
+from target.little_shop.sale.line import Line, Stage
+from target.little_shop.sale.passes import sign
 from target.little_shop.serving import serve
 from target.little_shop.settings import DEFAULT_SECRET, Queue, Settings
+from target.little_shop.web.pages import TEMPLATES
 
 COOKIE: Final = "room_visitor"
 

@@ -30,8 +30,8 @@ import uvloop
 
 from harness.processes.managed import stop_all
 from harness.processes.ports import free_ports
-from harness.stack import workspace
-from harness.stack.databases import Postgres
+from harness.stack.reference import workspace
+from harness.stack.reference.databases import Postgres
 from target.http.tickets import Signer
 from target.orders import OrderState
 from target.orders import sql as orders_sql

@@ -156,7 +156,7 @@ def found(pattern: re.Pattern[str], text: str) -> str:
 
 def parsing() -> dict[str, float]:
     """Microseconds to parse the benchmark's page and to take its form out, alone; its size."""
-    from harness.adapter.page import Page
+    from harness.adapter.browsing.page import Page
     from harness.swarm.client.types import Response
     from tests.bench.kit_server import _FORM
 

@@ -20,7 +20,7 @@ import pytest
 
 from harness.scenario import OnSale
 from harness.stack import Addresses
-from harness.stack.embedded import EmbeddedStack
+from harness.stack.reference.embedded import EmbeddedStack
 from tests.e2e.crowd import Crowd, Grant, Memory
 
 pytestmark = pytest.mark.e2e

@@ -21,7 +21,7 @@ from harness.record.verdict import Decision, InvariantResult, Status, Verdict
 from harness.sli.indicators import measure
 from harness.swarm.messaging import KEY_VARIABLE
 from reports.view.frames import read
-from reports.view.journey import FunnelRow, funnel
+from reports.view.journeys.journey import FunnelRow, funnel
 from tests.e2e import rehearsals
 from tests.e2e.rehearsals import Rehearsed
 from tests.e2e.shop_scenario import KINDS, kind_scenario

@@ -22,7 +22,7 @@ import yaml
 from chaos.lease import lease
 from chaos.specification import experiment as experiments
 from chaos.toolkit import exporting, importing
-from harness.adapter.report import Description
+from harness.adapter.checking.report import Description
 from harness.cli.app import app
 from harness.cli.judge import judge_record
 from harness.cli.loading import load_planned
@@ -30,7 +30,7 @@ from harness.cli.platforms import require_fitting
 from harness.errors import ExitCode, GatecrashError, InputError
 from harness.judging import gate
 from harness.rehearsal import adapter
-from harness.scaffold import har
+from harness.scaffold.recording import har
 from harness.scenario import FOLDER, Scenario
 from harness.scenario import names as scenario_names
 from harness.stack.owner import owner_of

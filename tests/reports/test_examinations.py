@@ -6,8 +6,8 @@ import msgspec
 
 from harness.record.schema import SelfTestSummary
 from harness.record.verdict import Examination, Figure
-from reports.view.examinations import examinations
-from reports.view.invariants import selftest
+from reports.view.judged.examinations import examinations
+from reports.view.judged.invariants import selftest
 
 COUNTED = Figure(name="n", title="Unexplained", value=-1234567.0, unit="cents", samples=12)
 ESTIMATED = Figure(

@@ -13,8 +13,8 @@ from harness.platform import SeatMap, Section, Venue
 from harness.scenario import Journey
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.plan import fan_plan
+from tests.harness.adapter.running.test_session import person, raised
 from tests.harness.adapter.shop import LittleShop, Shop, Visitor
-from tests.harness.adapter.test_session import person, raised
 
 with pytest.MonkeyPatch.context() as patched:
     patched.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # the tests share their process with much that may not be patched

@@ -10,7 +10,7 @@ from time import monotonic, time
 import gevent
 import pytest
 
-from harness.audit.seats.granted import TOLD_OFF_MAX_S
+from harness.audit.holds.granted import TOLD_OFF_MAX_S
 from harness.record.schema import PROBE_ACTOR
 from harness.stack import Addresses
 from harness.swarm.recording.clock import ReleaseInstant

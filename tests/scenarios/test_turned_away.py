@@ -12,9 +12,9 @@ from harness.record.schema import Outcome
 from harness.scenario import Journey, OwnPlatform, Scenario
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.users.plan import Reload, fan_plan
+from tests.harness.adapter.running.test_session import person, raised
+from tests.harness.adapter.running.test_waiting import Queueing, shop_of
 from tests.harness.adapter.shop import Shop
-from tests.harness.adapter.test_session import person, raised
-from tests.harness.adapter.test_waiting import Queueing, shop_of
 
 with pytest.MonkeyPatch.context() as patched:
     patched.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # the tests share their process with much that may not be patched

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from tests.builders import RunBuilder
-from tests.harness.scaffold.test_har import purchase, saved
+from tests.harness.scaffold.recording.test_har import purchase, saved
 from tests.site.test_site import DOCUMENTS, ROOT, typed
 
 READ: Final = [one for one in DOCUMENTS if one.name != "CHANGELOG.md" and "reference" not in one.parts]

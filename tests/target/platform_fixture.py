@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from harness.stack.embedded import EmbeddedStack
+from harness.stack.reference.embedded import EmbeddedStack
 from tests.target.conftest import eventually
 from tests.target.processes import Answer, Client
 

@@ -11,8 +11,8 @@ import pytest
 
 from harness.processes.managed import stop_all
 from harness.processes.ports import free_ports
-from harness.stack import workspace
-from harness.stack.databases import Postgres
+from harness.stack.reference import workspace
+from harness.stack.reference.databases import Postgres
 from target.storage.migrate import migrate_postgres
 
 

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from harness.scenario import OnSale
-from harness.stack.embedded import EmbeddedStack
+from harness.stack.reference.embedded import EmbeddedStack
 from tests.target.conftest import eventually
 from tests.target.feed.test_node import Spectator
 from tests.target.platform_fixture import PATIENCE_S, Platform

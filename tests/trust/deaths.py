@@ -33,9 +33,9 @@ from chaos.lease import lease
 from chaos.lease.lease import LEASE_S
 from harness.errors import InputError
 from harness.processes.ports import HOST, free_ports
+from harness.record.collecting.versions import sources_digest
 from harness.record.paths import RunPaths
-from harness.record.versions import sources_digest
-from harness.stack import workspace
+from harness.stack.reference import workspace
 from tests.trust.rehearsed import FILES, ROOT, Ended, end, run_below, start, violated
 
 PHASES: Final = ("raise", "arm", "release", "selling", "fault", "settle", "judge")

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.audit.history import Evidence
+from harness.audit.holds.late import RECOVERY_S, REFUSED, claims_on_seats, first_claimed_s
 from harness.audit.operations import CountValue, Operation, clamped
-from harness.audit.seats.late import RECOVERY_S, REFUSED, claims_on_seats, first_claimed_s
 from harness.audit.seats.shown import layout_seats
 from harness.audit.seats.taken import TakenSeats
 from harness.audit.tally import Tally, during

@@ -8,10 +8,10 @@ import numpy as np
 
 from harness.amounts import amount
 from harness.audit.history import NO_RULES, Evidence
+from harness.audit.holds.late import RECOVERY_S
 from harness.audit.operations import LookValue, Operation
 from harness.audit.seats.claims import Sale
 from harness.audit.seats.counts import check_counts
-from harness.audit.seats.late import RECOVERY_S
 from harness.audit.seats.shown import ShownSeats, States, layout_seats
 from harness.audit.seats.taken import Taken, TakenSeats, surely_taken
 from harness.audit.spec import specified

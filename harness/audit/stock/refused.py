@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from harness.audit.history import Evidence
+from harness.audit.holds.late import RECOVERY_S, REFUSED
 from harness.audit.operations import Operation, SeatsValue
-from harness.audit.seats.late import RECOVERY_S, REFUSED
 from harness.audit.stock.claims import Sums, asked, bought_with, free_and_nobodys
 from harness.audit.stock.oversell import quantity_of
 from harness.audit.tally import Tally, during

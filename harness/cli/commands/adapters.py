@@ -14,7 +14,7 @@ from harness.cli.options import AllowHost, AsJson, Changes
 from harness.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
-    from harness.adapter.report import TrialReport, TriedVerb
+    from harness.adapter.checking.report import TrialReport, TriedVerb
 
 _REQUESTS_SHOWN: Final = 6
 

@@ -121,7 +121,7 @@ def rehearse(
     from harness.paired.halves import require_pairable
     from harness.scenario import load
     from harness.scenario.own_options import own_overrides
-    from harness.stack.planted_bugs import require_bug
+    from harness.stack.reference.planted_bugs import require_bug
     from harness.swarm.joining.reach import reach_of
 
     require_bug(plant_bug, "--plant-bug")
@@ -171,7 +171,7 @@ def drill(
     from chaos.specification import experiment as experiments
     from harness.paired.halves import require_pairable
     from harness.scenario.own_options import own_overrides
-    from harness.stack.planted_bugs import require_bug
+    from harness.stack.reference.planted_bugs import require_bug
     from harness.swarm.joining.reach import reach_of
 
     require_bug(plant_bug, "--plant-bug")
@@ -248,7 +248,7 @@ def recorded(
     from chaos.lease import state
     from harness import plugins
     from harness.paired.halves import Half, run_both
-    from harness.record import versions
+    from harness.record.collecting import versions
     from harness.record.writer import create_run
     from harness.rehearsal.lifecycle import RehearsalPlan, rehearse
     from harness.selftest import memory

@@ -38,9 +38,9 @@ def target_up(
     from harness import scenario as scenarios
     from harness.processes.machine import raise_descriptors
     from harness.record.paths import PRIVATE
-    from harness.stack import workspace
     from harness.stack.choice import stack_of
-    from harness.stack.planted_bugs import require_bug
+    from harness.stack.reference import workspace
+    from harness.stack.reference.planted_bugs import require_bug
 
     raise_descriptors()
     require_bug(plant_bug, "--plant-bug")
@@ -84,7 +84,7 @@ def target_bugs(json: AsJson = False) -> None:
     gatecrash target bugs
     gatecrash rehearse smoke --plant-bug lost_ack
     """
-    from harness.stack.planted_bugs import planted_bugs
+    from harness.stack.reference.planted_bugs import planted_bugs
 
     bugs = planted_bugs()
     if json:

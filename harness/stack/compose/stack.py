@@ -27,18 +27,19 @@ from docker.models.containers import Container
 from harness.errors import EnvironmentProblem, InputError
 from harness.processes.managed import last_line
 from harness.processes.ports import HOST, require_free
+from harness.record.collecting.spans import spans_file
 from harness.record.schema import Anomaly, ProcessInfo
 from harness.record.seal_key import stripped_environment
-from harness.record.spans import spans_file
 from harness.scenario import OnSale
-from harness.stack import Addresses, workspace
+from harness.stack import Addresses
 from harness.stack.compose import leftovers
 from harness.stack.compose.command import PROJECT_LABEL, SERVICE_LABEL, Compose, find_compose
 from harness.stack.compose.ports import DIRECT, ONE_SHOT, TARGETS, ComposePorts
 from harness.stack.health import answers
-from harness.stack.opening import opens_at_s, target_settings
 from harness.stack.owner import StackOwner
 from harness.stack.raised import RaisedStack
+from harness.stack.reference import workspace
+from harness.stack.reference.opening import opens_at_s, target_settings
 
 
 class ContainerPart:
@@ -94,7 +95,7 @@ _SPANS: Final = "/data/spans.jsonl"  # in each container of the booking system
 
 class ComposeStack(RaisedStack):
     """Raises docker-compose.yml. `logs` must exist; each service gets a file there when the stack goes down, and with
-    `traced` a file of the spans that it kept, see `harness.record.spans`.
+    `traced` a file of the spans that it kept, see `harness.record.collecting.spans`.
 
     Raises EnvironmentProblem when there is no engine, no Compose, or a part does not become healthy.
     """

@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from harness import __version__
-from harness.record.versions import sources_digest
+from harness.record.collecting.versions import sources_digest
 from harness.scenario import Scenario
 from harness.swarm.messaging.protocol import SwarmSpec
 from harness.swarm.recording.progress_file import Begun

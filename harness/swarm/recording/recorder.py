@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from harness.platform import Call, Person
+from harness.record.collecting.tail import SWARM
 from harness.record.histogram import bucket_us
 from harness.record.schema import TABLES, Function, Outcome
-from harness.record.tail import SWARM
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.following import FeedLog, FollowedFeed, SummedFeed
 from harness.swarm.recording.progress_file import OPERATIONS, REQUESTS

@@ -2,7 +2,7 @@
 
 The share and the choice come from the seed: the same users are traced in every run of a scenario. A journey is one
 trace; each of its requests is a client span, below which the platform's own spans hang. Which of the traces are kept is
-chosen at the end, see `harness.record.tail`.
+chosen at the end, see `harness.record.collecting.tail`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from harness.record.tail import chance_of
+from harness.record.collecting.tail import chance_of
 
 _ID_BYTES = 16
 

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness.scenario.file import load
-from harness.stack.embedded import EmbeddedStack
+from harness.stack.reference.embedded import EmbeddedStack
 from tests.bench import rounds
 from tests.bench.size import Sampler
 

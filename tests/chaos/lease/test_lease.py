@@ -21,8 +21,8 @@ from chaos.lease import lease, state
 from harness.processes.managed import ManagedProcess
 from harness.processes.outside import OutsideProcess
 from harness.record.schema import FaultRun, FaultsDocument
-from harness.stack import workspace
-from harness.stack.databases import Postgres
+from harness.stack.reference import workspace
+from harness.stack.reference.databases import Postgres
 from tests.chaos.keeper import PartOf, Task
 from tests.chaos.servers import HOST, ROOT, ProxyServer, Valkey, free_port, ping
 from tests.plugins.site import Site, install_example

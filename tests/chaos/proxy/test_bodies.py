@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.proxy import json_body
+from chaos.proxy.http import json_body
 from tests.chaos import servers
 from tests.chaos.servers import HOST, ProxyServer
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.proxy.http_request import ApiRequest
-from chaos.proxy.http_server import ApiResponse, ClientTimeouts, HttpServer
+from chaos.proxy.http.http_request import ApiRequest
+from chaos.proxy.http.http_server import ApiResponse, ClientTimeouts, HttpServer
 from tests.chaos import servers
 from tests.chaos.servers import HOST, ProxyServer, Upstream, connect, echo, free_port, receive
 from tests.waiting import wait_until

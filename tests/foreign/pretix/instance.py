@@ -22,7 +22,7 @@ from pathlib import Path
 
 from harness.errors import GatecrashError
 from harness.processes.managed import ManagedProcess, stop_all
-from harness.stack.databases import Postgres, start_valkey
+from harness.stack.reference.databases import Postgres, start_valkey
 
 HERE = Path(__file__).parent
 INSTANCE = HERE / ".instance"

@@ -9,7 +9,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from harness.adapter.describe import describe
+from harness.adapter.checking.describe import describe
 from tests.foreign.pretix.gate import MUST_HOLD, wrong
 
 HERE = Path(__file__).parent

@@ -10,12 +10,12 @@ import pytest
 
 from harness.adapter.errors import AdapterFault, NoAnswer, Refused
 from harness.adapter.kit import Basket, Placed, Pool
-from harness.adapter.session import KitSession
+from harness.adapter.running.session import KitSession
 from harness.record.schema import Outcome
 from harness.scenario.own_platform import Limits
 from harness.swarm.users.crashes import CrashLog
+from tests.harness.adapter.running.test_session import now, person, raised, table
 from tests.harness.adapter.shop import LittleShop, Shop, Visitor
-from tests.harness.adapter.test_session import now, person, raised, table
 
 
 def shop_of(**verbs: Callable[..., object]) -> type[LittleShop]:
@@ -63,7 +63,7 @@ def loops(self, pool, quantity):
     ],
 )
 def test_a_verb_that_raises_or_hangs_is_named(verb, text: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.adapter.browser._PATIENCE_S", 0.0)
+    monkeypatch.setattr("harness.adapter.browsing.browser._PATIENCE_S", 0.0)
     with raised(Shop(), shop_of(reserve=verb), limits=Limits(connect_s=0.2, whole_s=0.2)) as (platform, recorder):
         fan = platform.fan_session(person())
         fan.queue_page(now())
@@ -199,7 +199,7 @@ def asks_a_dead_page(self, api):
     ],
 )
 def test_an_export_that_cannot_be_read_is_null_and_noted(orders, text: str, words: str, monkeypatch) -> None:
-    monkeypatch.setattr("harness.adapter.at_rest._POLL_S", 0.01)
+    monkeypatch.setattr("harness.adapter.running.at_rest._POLL_S", 0.01)
     kind = type("Broken", (LittleShop,), {"orders": orders, "at_rest": lambda self, api: True})
     with raised(Shop(), kind) as (platform, _):
         reads = platform.final_reads([], 1.0)

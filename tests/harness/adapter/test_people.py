@@ -10,8 +10,8 @@ from harness.adapter.people import read_people
 from harness.errors import InputError
 from harness.platform import Person
 from harness.scenario import Load, OwnPlatform
+from tests.harness.adapter.running.test_session import raised
 from tests.harness.adapter.shop import LittleShop, Shop
-from tests.harness.adapter.test_session import raised
 
 ROWS = "login,card,password\nann@shop.test,4242,a\nbob@shop.test,4242,b\n"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from harness.adapter.checking.walk import accessible_seats_wrong
 from harness.adapter.values import ShownSeat, WrongTypeError, checked, seat_map_of, venue_of
-from harness.adapter.walk import accessible_seats_wrong
 from harness.platform import SeatMap, Section, Venue
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness import __version__
 from harness.commit import commit_of
-from harness.stack.planted_bugs import planted_bugs
+from harness.stack.reference.planted_bugs import planted_bugs
 from tests.builders import RunBuilder
 from tests.waiting import wait_until
 

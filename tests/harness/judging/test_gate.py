@@ -18,7 +18,8 @@ from chaos.specification import experiment
 from harness.cli.judge import Judged, judge_record
 from harness.errors import ExitCode, InputError
 from harness.judging.gate import Decided, decide, differences
-from harness.record import seal_key, versions
+from harness.record import seal_key
+from harness.record.collecting import versions
 from harness.record.paths import RunPaths
 from harness.record.reader import Record
 from harness.record.verdict import Decision

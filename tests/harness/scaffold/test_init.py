@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.adapter.describe import describe
+from harness.adapter.checking.describe import describe
 from harness.cli.loading import load_planned
 from harness.errors import InputError
 from harness.scaffold.folder import write_folder

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness import scenario as scenarios
-from harness.adapter.report import TrialReport
+from harness.adapter.checking.report import TrialReport
 from harness.processes.ports import free_ports
 from harness.rehearsal.adapter import check
 from harness.scaffold.folder import write_folder

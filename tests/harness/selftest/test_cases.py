@@ -25,7 +25,7 @@ from harness.selftest.cases import (
     judge,
     plan,
 )
-from harness.stack.planted_bugs import PlantedBug
+from harness.stack.reference.planted_bugs import PlantedBug
 
 BUGS = tuple(PlantedBug(name=name, description="", breaks="queue_order") for name in ("a", "b", "c"))
 NAMELESS = PlantedBug(name="line_by_name", description="", breaks="place_kept")

@@ -13,7 +13,7 @@ from harness.judging.grade import grade
 from harness.record.verdict import RecoveryGap
 from harness.sli import measure
 from harness.sli.recovery_gap import Wanted, recovery_gaps
-from reports.view.faults import faults as fault_views
+from reports.view.judged.faults import faults as fault_views
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import empty
 from tests.paper_sale import EPOCH

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from harness.platform import Call, Person
 from harness.stack import Addresses
-from harness.stack.embedded import _Ports
+from harness.stack.reference.embedded import _Ports
 from harness.swarm.recording.recorder import Recorder
 from scenarios.reference.platform import ReferencePlatform
 from tests.harness.swarm.scripted_server import Asked, response, serving

@@ -10,8 +10,9 @@ import pytest
 from harness.record.reader import Record
 from reports import charts
 from reports.charts.svg import COLOURS
-from reports.view import frames, timeline
-from reports.view.timeline import Timeline, Window
+from reports.view import frames
+from reports.view.charts import timeline
+from reports.view.charts.timeline import Timeline, Window
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from harness.record.reader import Record
 from reports import view
-from reports.view import frames, limits, untested
+from reports.view import frames
+from reports.view.judged import limits, untested
 from tests.builders import RunBuilder
 from tests.reports import verdicts
 

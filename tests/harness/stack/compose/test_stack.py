@@ -14,7 +14,7 @@ import yaml
 
 from harness.errors import EnvironmentProblem, InputError
 from harness.processes.ports import free_ports
-from harness.record.spans import spans_file
+from harness.record.collecting.spans import spans_file
 from harness.scenario import OnSale
 from harness.stack.choice import require_stack, stack_of
 from harness.stack.compose.command import FILE

@@ -12,12 +12,12 @@ from time import monotonic
 import gevent
 import pytest
 
-from harness.adapter.browser import Browser
+from harness.adapter.browsing.browser import Browser
+from harness.adapter.browsing.site import Site
 from harness.adapter.errors import NoAnswer
-from harness.adapter.site import Site
 from harness.platform import AckedOrder, Answer, Call, FinalReads, Hold, Person, QueueStream
+from harness.record.collecting.scrape import MetricsPage
 from harness.record.schema import ERRORS, TABLES, Outcome
-from harness.record.scrape import MetricsPage
 from harness.scenario import OwnPlatform, Tactic
 from harness.scenario.own_platform import Limits
 from harness.stack import Addresses

@@ -1,0 +1,1 @@
+"""The HTTP API of the fault proxy, as Toxiproxy's is, byte for byte where clients can tell."""

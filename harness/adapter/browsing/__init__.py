@@ -1,0 +1,1 @@
+"""One fan's browser on a platform of one's own: pages, forms, cookies, redirects, streams."""

@@ -1,0 +1,1 @@
+"""What a record takes from elsewhere: metrics, spans of the platform, versions."""

@@ -1,0 +1,1 @@
+"""A recorded purchase, read: its requests, steps, forms, goods, and what is personal in it."""

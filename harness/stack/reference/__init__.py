@@ -1,0 +1,1 @@
+"""The reference platform on this machine: its databases, its settings, its workspace."""

@@ -1,0 +1,1 @@
+"""Data of the charts, binned here, and the same in words and as tables."""

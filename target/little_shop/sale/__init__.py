@@ -1,0 +1,1 @@
+"""What the little shop sells and keeps: baskets, orders, charges, the waiting line."""
