@@ -199,11 +199,10 @@ class StreamHub:
 
     async def _look_up_all(self, streams: list[Stream]) -> list[Stream]:
         """As `_look_up`, some batches at a time: on a busy event loop it is the round trips that take the time."""
+        batches = [streams[first : first + BATCH] for first in range(0, len(streams), BATCH)]
         absent = []
-        for first in range(0, len(streams), ABREAST * BATCH):
-            last = min(first + ABREAST * BATCH, len(streams))
-            batches = (streams[at : min(at + BATCH, last)] for at in range(first, last, BATCH))
-            for unknown in await asyncio.gather(*map(self._look_up, batches)):
+        for first in range(0, len(batches), ABREAST):
+            for unknown in await asyncio.gather(*map(self._look_up, batches[first : first + ABREAST])):
                 absent += unknown
         return absent
 
