@@ -7,6 +7,8 @@ the run tested the expectation. Neither counts as met.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Protocol
 
 import msgspec
@@ -15,7 +17,7 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from chaos.proof import observations, verbs
-from chaos.proof.observations import SIGNS, Observation, Window, unknown
+from chaos.proof.observations import SIGNS, WHO, Observation, Window, unknown
 from chaos.proof.runbook import runbook_result
 from chaos.specification.expected import (
     CounterIncreases,
@@ -33,10 +35,11 @@ from chaos.specification.expected import (
 from chaos.specification.experiment import Experiment
 from harness.amounts import in_full
 from harness.errors import InputError
+from harness.record.feed_walk import COLUMNS, FeedWalk, walk
 from harness.record.schema import FaultRun, FaultsDocument
 from harness.record.verdict import ExpectationResult, FaultResult
-from harness.sli.measured import BOT
-from harness.sli.recovery_gap import recovery_gaps
+from harness.sli.measured import BOT, rows_where
+from harness.sli.recovery_gap import Wanted, recovery_gaps, wanted_steps
 
 
 class RunEvidence(Protocol):
@@ -49,10 +52,20 @@ class RunEvidence(Protocol):
     def table(self, name: str) -> pa.Table:
         """A table of the record; empty when it was not written."""
 
+    def stream_rows(self, stream: str, columns: Sequence[str], *, encoded: bool = False) -> pa.Table:
+        """These columns of the events on the streams of that name; `encoded`: texts may come dictionary-encoded."""
 
-def judge(record: RunEvidence) -> tuple[FaultResult, ...]:
-    """Judge every experiment of the run with its expectations."""
-    return tuple(_judge_fault(run, record) for run in record.faults.faults)
+
+def judge(record: RunEvidence, feed: Callable[[], FeedWalk] | None = None) -> tuple[FaultResult, ...]:
+    """Judge every experiment of the run with its expectations.
+
+    `feed`: gives the seat feed as each follower heard it, where the caller has read it.
+    """
+    heard = feed or cache(
+        lambda: walk(record.stream_rows("feed", COLUMNS, encoded=True), record.table("feed_stretches"))
+    )
+    steps = wanted_steps(record) if any(run.t_effective_s is not None for run in record.faults.faults) else {}
+    return tuple(_judge_fault(run, record, heard, steps) for run in record.faults.faults)
 
 
 def expected(expectation: Expectation) -> str:
@@ -88,7 +101,7 @@ def expected(expectation: Expectation) -> str:
             return f"at most {share} without a proper answer before every fault and from {within} after its heal"
 
 
-def observe(expectation: Expectation, window: Window, record: RunEvidence) -> Observation:
+def observe(expectation: Expectation, window: Window, record: RunEvidence, feed: Callable[[], FeedWalk]) -> Observation:
     """Observe in the record whether an expectation was met. Bots do not count: it is no failure to turn a bot away."""
     match expectation:
         case MetricReaches():
@@ -102,13 +115,14 @@ def observe(expectation: Expectation, window: Window, record: RunEvidence) -> Ob
         case RequestShare():
             return observations.request_share(_of_people(record, "requests"), expectation, window)
         case StreamEvents():
-            events, stretches = _of_people(record, "events"), record.table("feed_stretches")
-            return observations.stream_events(events, stretches, expectation, window)
+            events, stretches = _events_of_people(record, expectation.stream), record.table("feed_stretches")
+            return observations.stream_events(events, feed, stretches, expectation, window)
         case Reconnects():
-            return observations.reconnects(_of_people(record, "events"), expectation, window)
+            streams = ("positions", "feed") if expectation.stream == "any" else (expectation.stream,)
+            events = pa.concat_tables([_events_of_people(record, stream) for stream in streams])
+            return observations.reconnects(events, expectation, window)
         case NoGap():
-            events, stretches = _of_people(record, "events"), record.table("feed_stretches")
-            return observations.no_gap(events, stretches, expectation, window)
+            return observations.no_gap(feed(), record.table("feed_stretches"), expectation, window)
         case Recovers():
             return observations.recovers(_of_people(record, "requests"), expectation, window)
         case VerbsRecover():
@@ -129,11 +143,20 @@ def _tried(record: RunEvidence) -> tuple[pa.Table, tuple[str, ...]]:
 
 
 def _of_people(record: RunEvidence, name: str) -> pa.Table:
-    rows = record.table(name)
-    return rows.filter(pc.not_equal(rows["kind"], BOT))
+    return _but_bots(record.table(name))
 
 
-def _judge_fault(run: FaultRun, record: RunEvidence) -> FaultResult:
+def _events_of_people(record: RunEvidence, stream: str) -> pa.Table:
+    return _but_bots(record.stream_rows(stream, (*WHO, "event", "t_s", "key"), encoded=True))
+
+
+def _but_bots(rows: pa.Table) -> pa.Table:
+    return rows_where(rows, pc.not_equal(rows["kind"], BOT))
+
+
+def _judge_fault(
+    run: FaultRun, record: RunEvidence, feed: Callable[[], FeedWalk], steps: Mapping[str, Wanted]
+) -> FaultResult:
     try:
         experiment = msgspec.convert(run.definition, Experiment)
     except msgspec.ValidationError as error:
@@ -148,24 +171,28 @@ def _judge_fault(run: FaultRun, record: RunEvidence) -> FaultResult:
         healed_s=_from_to(run.t_heal_requested_s, run.t_healed_s),
         proven=run.proven,
         canary={"injector": run.injector, **run.measured},
-        expectations=tuple(_judge_expectation(expectation, run, record) for expectation in experiment.expectations),
+        expectations=tuple(
+            _judge_expectation(expectation, run, record, feed) for expectation in experiment.expectations
+        ),
         t_start_s=run.t_requested_s,
         t_end_s=run.t_heal_requested_s if run.t_healed_s is None else run.t_healed_s,
         hypothesis=run.hypothesis,
         runbook=run.runbook,
         error=run.error,
-        gaps=recovery_gaps(record, run),
+        gaps=recovery_gaps(record, run, steps),
         makes_undecidable=experiment.makes_undecidable,
         tolerance_s=run.tolerance_s,
         runbook_times=runbook_result(run, record.table("operations")),
     )
 
 
-def _judge_expectation(expectation: Expectation, run: FaultRun, record: RunEvidence) -> ExpectationResult:
+def _judge_expectation(
+    expectation: Expectation, run: FaultRun, record: RunEvidence, feed: Callable[[], FeedWalk]
+) -> ExpectationResult:
     if run.t_requested_s is None or run.t_effective_s is None or run.t_heal_requested_s is None:
         seen = unknown("the fault was never seen in force")
     else:
-        seen = observe(expectation, Window(run.t_requested_s, run.t_effective_s, run.t_heal_requested_s), record)
+        seen = observe(expectation, Window(run.t_requested_s, run.t_effective_s, run.t_heal_requested_s), record, feed)
     return ExpectationResult(
         name=expectation.name,
         status=seen.status,

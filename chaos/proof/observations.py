@@ -24,8 +24,9 @@ from chaos.specification.expected import (
 )
 from harness.amounts import amount, number
 from harness.record.collecting.scrape import PERIOD_S
-from harness.record.feed_walk import COLUMNS, Role, walk
+from harness.record.feed_walk import FeedWalk, Role, encoded
 from harness.sli import scraped
+from harness.sli.measured import BOT
 
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "equals": operator.eq,
@@ -35,7 +36,7 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
 SIGNS: Final = {"equals": "=", "at_least": "≥", "at_most": "≤"}
 _LATE_S: Final = 2 * PERIOD_S  # by how much the last scrape may fall short of the allowed time
 
-_WHO: Final = ["kind", "user", "actor"]
+WHO: Final = ["kind", "user", "actor"]
 """What tells one person from another: people of different kinds share numbers."""
 
 
@@ -189,17 +190,27 @@ def _median_ms(requests: pa.Table) -> float:
     return float(np.median(requests["t_end_s"].to_numpy() - requests["t_intended_s"].to_numpy()) * 1000)
 
 
-def stream_events(events: pa.Table, stretches: pa.Table, wanted: StreamEvents, window: Window) -> Observation:
-    """See `StreamEvents`. A chance is a client that was on the stream when the fault began, or that got the event."""
-    stream = _stream(events, wanted.stream)
+def stream_events(
+    stream: pa.Table,
+    feed: Callable[[], FeedWalk],
+    stretches: pa.Table,
+    wanted: StreamEvents,
+    window: Window,
+) -> Observation:
+    """See `StreamEvents`. A chance is a client that was on the stream when the fault began, or that got the event.
+
+    `stream`: the events on it. `feed` with `stretches`: what followers of the seat feed heard, where it is that.
+    """
     # from the injection on, because the platform may notice before the canary's next probe
-    seen = _between(stream, "t_s", window.requested_s, window.heal_requested_s + wanted.grace_s)
-    heard = _clients(seen.filter(pc.equal(seen["event"], wanted.event)))
-    count = len(heard) + _seats_summed_up(stream, stretches, wanted, window)
-    before = _clients(_between(stream, "t_s", -np.inf, window.requested_s))
-    last = before.groupby(_WHO)["event"].last()
-    there = set(last[~last.isin(["disconnect", "admitted"])].index)
-    chances = len(there | set(heard.set_index(_WHO).index))
+    until_s = window.heal_requested_s + wanted.grace_s
+    stream = encoded(stream.select([*WHO, "event", "t_s"]))
+    seen = _between(stream, "t_s", window.requested_s, until_s)
+    heard = seen.filter(pc.equal(seen["event"], wanted.event))
+    count = heard.num_rows
+    if (wanted.stream, wanted.event) == ("feed", "seat") and stretches.num_rows:
+        count += feed().heard_within(stretches, window.requested_s, until_s)
+    there = _there(_between(stream, "t_s", -np.inf, window.requested_s))
+    chances = len(there | _clients(heard.group_by(WHO).aggregate([])))
     if count >= wanted.at_least:
         return _judged(True, f"{count:,}", chances)
     if not there:
@@ -207,31 +218,26 @@ def stream_events(events: pa.Table, stretches: pa.Table, wanted: StreamEvents, w
     return _judged(False, f"{count:,}", chances)
 
 
-def _seats_summed_up(stream: pa.Table, stretches: pa.Table, wanted: StreamEvents, window: Window) -> int:
-    """How many changes of seats arrived in time that are no rows."""
-    if (wanted.stream, wanted.event) != ("feed", "seat"):
-        return 0
-    walked = walk(stream.select(COLUMNS), stretches)
-    return walked.heard_within(stretches, window.requested_s, window.heal_requested_s + wanted.grace_s)
-
-
 def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observation:
-    """See `Reconnects`. Clients that had no time to come back before the end of the record do not count."""
-    stream = events if wanted.stream == "any" else _stream(events, wanted.stream)
-    rows = stream.select([*_WHO, "event", "t_s", "key"]).to_pandas()
+    """See `Reconnects`; `events`: all on those streams. Clients that had no time to come back before the end of the
+    record do not count."""
+    last_s = pc.max(events["t_s"]).as_py()
+    chosen = events.filter(pc.is_in(events["event"], value_set=pa.array(["connect", "disconnect"])))
+    texts = [one.cast(pa.string()) if pa.types.is_dictionary(one.type) else one for one in chosen.columns]
+    rows = pa.table(texts, names=chosen.column_names).to_pandas()
     cut = rows[(rows["event"] == "disconnect") & (rows["key"] != "")]
     cut = cut[cut["t_s"].between(window.requested_s, window.heal_requested_s)]
     if cut.empty:
         return _not_exercised("no client was cut off")
     connects = rows[rows["event"] == "connect"]
-    cut = cut[cut["t_s"] + wanted.within_s <= rows["t_s"].max()]
+    cut = cut[cut["t_s"] + wanted.within_s <= last_s]
     if cut.empty:
         return _not_exercised(f"the run ended less than {wanted.within_s:g} s after the first was cut off")
     back = pd.merge_asof(
         cut.sort_values("t_s"),
-        connects[[*_WHO, "t_s"]].assign(t_back_s=connects["t_s"]).sort_values("t_s"),
+        connects[[*WHO, "t_s"]].assign(t_back_s=connects["t_s"]).sort_values("t_s"),
         on="t_s",
-        by=_WHO,
+        by=WHO,
         direction="forward",
     )
     took_s = (back["t_back_s"] - back["t_s"]).fillna(np.inf)
@@ -242,15 +248,14 @@ def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observat
     return _judged(share >= wanted.share_at_least, f"{told} of {len(took_s):,} clients, {slowest}", len(took_s))
 
 
-def no_gap(events: pa.Table, stretches: pa.Table, wanted: NoGap, window: Window) -> Observation:
+def no_gap(walked: FeedWalk, stretches: pa.Table, wanted: NoGap, window: Window) -> Observation:
     """See `NoGap`. A snapshot sets the sequence number anew; a change of epoch without a snapshot is a gap.
 
     Of a stretch that was summed up where it arrived, the first change can show a gap and the others are chances, as
     far as their worker first received them meanwhile.
     """
-    feed = _stream(events, "feed")
-    walked = walk(feed.filter(pc.is_in(feed["event"], pa.array(["snapshot", "seat"]))).select(COLUMNS), stretches)
-    kept = np.flatnonzero(walked.role != Role.NOTED)
+    ours = walked.have("event", ("snapshot", "seat")) & ~walked.have("kind", (BOT,))
+    kept = np.flatnonzero(ours & (walked.role != Role.NOTED))
     actor, epoch, seq, role = (one[kept] for one in (walked.actor, walked.epoch, walked.seq, walked.role))
     has_seq, is_seat, t_s = walked.has_seq[kept], walked.are("seat")[kept], walked.t_s[kept]
     follows = np.concatenate(([False], (actor[1:] == actor[:-1]) & has_seq[:-1]))[: len(kept)]
@@ -264,9 +269,16 @@ def no_gap(events: pa.Table, stretches: pa.Table, wanted: NoGap, window: Window)
     return _judged(gaps == 0, f"{gaps:,} gaps in {chances:,} changes", chances)
 
 
-def _clients(events: pa.Table) -> pd.DataFrame:
-    frame: pd.DataFrame = events.select([*_WHO, "event"]).to_pandas()
-    return frame
+def _there(before: pa.Table) -> set[tuple[object, ...]]:
+    """Who was on a stream after these events of it."""
+    numbered = before.append_column("at", pa.array(np.arange(before.num_rows)))
+    last = numbered.group_by(WHO).aggregate([("at", "max")])
+    event = before["event"].take(last["at_max"])
+    return _clients(last.filter(pc.invert(pc.is_in(event, value_set=pa.array(["disconnect", "admitted"])))))
+
+
+def _clients(rows: pa.Table) -> set[tuple[object, ...]]:
+    return set(zip(*(rows[name].to_pylist() for name in WHO), strict=True))
 
 
 def _never_scraped(metrics: pa.Table, name: str) -> str:
@@ -305,10 +317,6 @@ def _has(text: str, labels: dict[str, str]) -> bool:
 def _step(requests: pa.Table, step: str) -> pa.Table:
     """The requests of a step, without those that the end of the run cut."""
     return requests.filter(pc.and_(pc.equal(requests["step"], step), pc.not_equal(requests["error"], "stopped")))
-
-
-def _stream(events: pa.Table, stream: str) -> pa.Table:
-    return events.filter(pc.equal(events["stream"], stream))
 
 
 def _between(table: pa.Table, column: str, from_s: float, until_s: float) -> pa.Table:

@@ -233,7 +233,8 @@ def left_behind(evidence: Evidence, walked: FeedWalk) -> str:
     heard = np.flatnonzero(~walked.are("disconnect"))
     if not len(heard) or evidence.faults_between(long_s - _LATE_MAX_S, end_s):
         return ""
-    gone = evidence.events("feed", ("disconnect",), ("actor", "t_s")).group_by("actor").aggregate([("t_s", "max")])
+    left = walked.rows.select(["actor", "t_s"]).take(pa.array(np.flatnonzero(walked.are("disconnect"))))
+    gone = left.group_by("actor").aggregate([("t_s", "max")])
     gone_s = dict(zip(gone["actor"].to_pylist(), gone["t_s_max"].to_pylist(), strict=True))
     numbered = np.flatnonzero(walked.are("seat") & walked.has_seq & (walked.t_s <= long_s))
     newest = np.full(int(walked.epoch.max()) + 1, -1, np.int64)

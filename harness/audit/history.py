@@ -389,21 +389,23 @@ class Evidence:
 
     def events(self, stream: str, kinds: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """These columns of the events of those kinds on the streams of that name, in the order of the record."""
-        read = dict.fromkeys((*columns, "stream", "event"))
-        wanted = pa.array(kinds)
-        parts = []
-        for batch in self.record.batches("events", tuple(read)):
-            of_stream = pc.equal(batch["stream"], stream)
-            rows = batch.filter(pc.and_(of_stream, pc.is_in(batch["event"], value_set=wanted)))
-            parts.append(rows.select(columns))
-        schema = pa.schema([EVENTS.field(name) for name in columns])
-        return pa.Table.from_batches([part.cast(schema) for part in parts], schema=schema)
+        rows = self.events_on(stream)
+        return rows.select(columns).filter(pc.is_in(rows["event"], value_set=pa.array(kinds)))
+
+    def events_on(self, stream: str) -> pa.Table:
+        """Every event on the streams of that name, in the order of the record. They are read once."""
+        whole = self.whole or self
+        return whole.once(f"events on {stream}", lambda: self.record.stream_rows(stream, EVENTS.names))
 
     @_Shared
     def feed(self) -> feed_walk.FeedWalk:
         """What followers of the seat feed were told of seats, as each heard it."""
+        return feed_walk.walk(self._told_of_seats(), self.stretches)
+
+    def _told_of_seats(self) -> pa.Table:
         rows = self.record.stream_rows("feed", feed_walk.COLUMNS, encoded=True)
-        return feed_walk.walk(rows.filter(pc.not_equal(rows["event"], "score")), self.stretches)
+        of_seats = pc.not_equal(rows["event"], "score")
+        return rows if pc.all(of_seats).as_py() else rows.filter(of_seats)
 
     @property
     def stretches(self) -> pa.Table:

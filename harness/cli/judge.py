@@ -54,7 +54,7 @@ def _alone(run: Path) -> Judged:
     used = plugins.judging(record.run.plugins)
     seen = Observations(record)  # reads the operations once, for audit, indicators and grade
     indicators, invariants = measure(record, seen), audit(record, seen.everything)
-    faults, examinations = expectations.judge(record), examine(record, seen)
+    faults, examinations = expectations.judge(record, lambda: seen.everything.feed), examine(record, seen)
     verdict = grade(record, indicators, invariants, faults, examinations, seen=seen)
     verdict = msgspec.structs.replace(
         verdict, coverage=coverage(record.run, record.faults.faults), plugins=tuple(one.version for one in used)

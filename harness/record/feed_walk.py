@@ -140,11 +140,14 @@ class FeedWalk:
     @cached_property
     def first_of(self) -> Ints:
         """For each of `changes` the row in which anybody first heard of that number."""
-        by_time = self.changes[np.argsort(self.t_s[self.changes], kind="stable")]
-        first = by_time[firsts(self.epoch[by_time], self.seq[by_time])]
-        found = np.empty(len(self.role), first.dtype)
-        found[by_time] = first
-        of_changes: Ints = found[self.changes]
+        number = firsts(self.epoch[self.changes], self.seq[self.changes])
+        t_s = self.t_s[self.changes]
+        soonest_s = np.full(len(number), np.inf)
+        np.minimum.at(soonest_s, number, t_s)
+        soonest = np.flatnonzero(t_s == soonest_s[number])
+        first = np.zeros(len(number), np.int64)
+        first[number[soonest][::-1]] = soonest[::-1]  # of several the last that is written stays: the first
+        of_changes: Ints = self.changes[first[number]]
         return of_changes
 
     @property
@@ -167,16 +170,16 @@ class FeedWalk:
 
 def encoded(rows: pa.Table) -> pa.Table:
     """The same with each text once, in one piece."""
-    columns = (one.dictionary_encode() if pa.types.is_string(one.type) else one for one in rows.columns)
-    return pa.table(list(columns), names=rows.column_names).unify_dictionaries().combine_chunks()
+    return pa.table([_in_one_piece(one) for one in rows.columns], names=rows.column_names)
 
 
 def walk(rows: pa.Table, stretches: pa.Table) -> FeedWalk:
     """Of rows with `COLUMNS`, all of the stream "feed", and rows of FEED_STRETCHES."""
-    rows = encoded(rows.select(COLUMNS))
+    columns = dict(zip(COLUMNS, rows.select(COLUMNS).columns, strict=True))
+    del rows  # of millions of rows one column at a time is there twice
     if not stretches.num_rows:
-        order = np.lexsort((_floats(rows["t_s"]), codes(rows["actor"])))  # stable
-        return FeedWalk(rows.take(pa.array(order)).combine_chunks(), np.zeros(rows.num_rows, np.int8))
+        return _by_follower(columns)
+    rows = pa.table({name: _in_one_piece(columns.pop(name)) for name in COLUMNS})
     long = stretches.filter(pc.greater(stretches["seq_to"], stretches["seq_from"]))
     parts = [rows, encoded(_ends(stretches, "from")), encoded(_ends(long, "to"))]
     everything = encoded(pa.concat_tables(parts))
@@ -194,6 +197,46 @@ def walk(rows: pa.Table, stretches: pa.Table) -> FeedWalk:
     role[noted], weight[noted] = Role.NOTED, 0
     log = _Log.of(walked)
     return FeedWalk(log.fill(walked.rows, role), role, log.missing(stretches), weight, log)
+
+
+def _by_follower(columns: dict[str, pa.ChunkedArray]) -> FeedWalk:
+    """Of rows for which no stretch stands; takes the columns out of `columns`."""
+    columns["actor"] = actors = _in_one_piece(columns["actor"])
+    order = _order(codes(actors), _floats(columns["t_s"]))
+    at = None if order is None else pa.array(order)
+    del actors, order
+    ordered = {}
+    for name in COLUMNS:
+        column = _in_one_piece(columns.pop(name))
+        ordered[name] = column if at is None else column.take(at)
+    rows = pa.table(ordered)
+    return FeedWalk(rows, np.zeros(rows.num_rows, np.int8))
+
+
+def _order(actor: Ints, t_s: Floats) -> Ints | None:
+    """The rows by follower and time; null: they are in that order.
+
+    Each worker writes down what a follower heard as it came. So it mostly is enough to part the followers, for which
+    numpy need not compare numbers of 16 bits.
+    """
+    narrow = actor.astype(np.uint16) if actor.max(initial=0) <= np.iinfo(np.uint16).max else actor
+    if _is_ordered(actor, t_s):
+        return None
+    order: Ints = np.argsort(narrow, kind="stable")
+    if not _is_ordered(actor[order], t_s[order]):
+        order = np.lexsort((t_s, actor))
+    return order
+
+
+def _is_ordered(actor: Ints, t_s: Floats) -> bool:
+    later = (actor[1:] > actor[:-1]) | ((actor[1:] == actor[:-1]) & (t_s[1:] >= t_s[:-1]))
+    return bool(later.all())
+
+
+def _in_one_piece(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column with each text once, in one chunk."""
+    once = column.dictionary_encode() if pa.types.is_string(column.type) else column
+    return pa.chunked_array([once.unify_dictionaries().combine_chunks()], once.type)
 
 
 def codes(column: pa.ChunkedArray) -> Ints:

@@ -138,13 +138,15 @@ class Record:
         if "events" in self._tables:
             events = self._tables["events"]
             return events.select(columns).filter(pc.equal(events["stream"], stream))
-        texts = [field.name for field in TABLES["events"] if encoded and pa.types.is_string(field.type)]
+        texts = [field.name for field in TABLES["events"] if pa.types.is_string(field.type)]
         with pq.ParquetFile(self.paths.table("events"), read_dictionary=texts) as file:
+            read = list(dict.fromkeys((*columns, "stream")))
             parts = [
-                batch.filter(pc.equal(batch["stream"], stream)).select(columns)
-                for batch in file.iter_batches(_BATCH_ROWS, columns=[*columns, "stream"])
+                batch.select(columns).filter(_are(batch["stream"], stream))
+                for batch in file.iter_batches(_BATCH_ROWS, columns=read)
             ]
-            return pa.Table.from_batches(parts) if parts else file.read(columns=list(columns))
+            rows = pa.Table.from_batches(parts) if parts else file.read(columns=list(columns))
+        return rows if encoded else rows.cast(pa.schema([TABLES["events"].field(name) for name in columns]))
 
     def with_table(self, name: str, table: pa.Table) -> Self:
         """The same record with this table in place of the one of that name."""
@@ -157,6 +159,11 @@ class Record:
     def digest(self) -> dict[str, str]:
         """SHA-256 of every file that the judgement rests on, by its path in the run directory."""
         return {str(file.relative_to(self.paths.root)): sha256(file) for file in _record_files(self.paths)}
+
+
+def _are(column: pa.DictionaryArray, text: str) -> pa.BooleanArray:
+    """Which of these texts, dictionary-encoded, are that one."""
+    return pc.equal(column.dictionary, text).take(column.indices)
 
 
 def _require_files(paths: RunPaths) -> None:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
 from harness.record.reader import Record
-from harness.record.schema import BOT_ACTOR, EVENTS, LOCUST_KIND, PROBE_ACTOR
+from harness.record.schema import BOT_ACTOR, LOCUST_KIND, PROBE_ACTOR
 from harness.sli.mapped import our_metrics
 from harness.sli.seat_changes import Change, changes
 
@@ -101,7 +101,7 @@ class Observations:
     @cached_property
     def every_position(self) -> pa.Table:
         """The same with those of bots and probes."""
-        return self.record.stream_rows("positions", EVENTS.names)
+        return self.everything.events_on("positions")
 
     @cached_property
     def seat_changes(self) -> tuple[Change, ...]:

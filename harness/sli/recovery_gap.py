@@ -6,7 +6,7 @@ this module looks at the steps that people wait for: who wanted a step, from whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import numpy as np
@@ -39,6 +39,9 @@ class Tables(Protocol):
     def table(self, name: str) -> pa.Table:
         """A table of the record; empty when it was not written."""
 
+    def stream_rows(self, stream: str, columns: Sequence[str], *, encoded: bool = False) -> pa.Table:
+        """These columns of the events on the streams of that name; `encoded`: texts may come dictionary-encoded."""
+
 
 class Wanted:
     """One step: from when (`from_s`) to when (`to_s`) each actor wanted it, and when any actor got it."""
@@ -63,37 +66,33 @@ class Wanted:
 
     def _stretches(self, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
         for from_s, to_s in self._union(start_s, end_s):
-            inside = self.got_s[(self.got_s > from_s) & (self.got_s < to_s)]
+            first = np.searchsorted(self.got_s, from_s, side="right")
+            inside = self.got_s[first : np.searchsorted(self.got_s, to_s, side="left")]
             edges = np.concatenate([[from_s], inside, [to_s]])
             yield from zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
 
     def _union(self, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
         """The times within the bounds at which somebody wanted the step, as intervals that do not touch."""
-        begun: float | None = None
-        until = start_s
-        for from_s, to_s in zip(
-            np.clip(self.from_s, start_s, end_s).tolist(), np.clip(self.to_s, start_s, end_s).tolist(), strict=True
-        ):
-            if to_s <= from_s:
-                continue
-            if begun is None or from_s > until:
-                if begun is not None:
-                    yield begun, until
-                begun, until = from_s, to_s
-            until = max(until, to_s)
-        if begun is not None:
-            yield begun, until
+        from_s, to_s = np.clip(self.from_s, start_s, end_s), np.clip(self.to_s, start_s, end_s)
+        lasts = to_s > from_s
+        from_s, until_s = from_s[lasts], np.maximum.accumulate(to_s[lasts])
+        begins = np.flatnonzero(np.concatenate(([True], from_s[1:] > until_s[:-1]))[: len(from_s)])
+        ends = np.append(begins[1:], len(from_s)) - 1
+        yield from zip(from_s[begins].tolist(), until_s[ends[: len(begins)]].tolist(), strict=True)
 
 
-def recovery_gaps(record: Tables, run: FaultRun) -> tuple[RecoveryGap, ...]:
-    """The gap of each step that somebody wanted after this fault, up to the next fault or the end of the sale."""
+def recovery_gaps(record: Tables, run: FaultRun, steps: Mapping[str, Wanted] | None = None) -> tuple[RecoveryGap, ...]:
+    """The gap of each step that somebody wanted after this fault, up to the next fault or the end of the sale.
+
+    `steps`: what `wanted_steps` says of the record, where the caller asks about several faults.
+    """
     healed_s = run.t_heal_requested_s if run.t_healed_s is None else run.t_healed_s
     if healed_s is None or run.t_effective_s is None:
         return ()
     starts = [one.t_requested_s for one in record.faults.faults if one.t_requested_s is not None]
     end_s = min([start for start in starts if start > healed_s], default=np.inf)
     found = []
-    for step, wanted in _wanted(record, _sale(record)):
+    for step, wanted in (wanted_steps(record) if steps is None else steps).items():
         longest = wanted.longest(healed_s, end_s)
         if longest is not None:
             found.append(
@@ -132,22 +131,26 @@ def _sale(record: Tables) -> pa.Table:
     """The people's requests before settling."""
     requests = record.table("requests")
     people = pc.invert(pc.is_in(requests["kind"], value_set=NO_CUSTOMERS))
-    return requests.filter(pc.and_(people, pc.not_equal(requests["step"], "settle")))
+    columns = requests.select(["actor", "step", "outcome", "t_intended_s", "t_end_s"])
+    return columns.filter(pc.and_(people, pc.not_equal(requests["step"], "settle")))
 
 
-def _wanted(record: Tables, sale: pa.Table) -> Iterator[tuple[str, Wanted]]:
-    yield ADMISSION, _admission(record, sale)
+def wanted_steps(record: Tables) -> dict[str, Wanted]:
+    """Each step that people wait for, by its name."""
+    sale = _sale(record)
+    found = {ADMISSION: _admission(record, sale)}
     for step in ("seat_map", "hold", "choose", "pay"):
         rows = sale.filter(pc.equal(sale["step"], step))
         got = rows.filter(pc.equal(rows["outcome"], Outcome.OK.value))
-        yield step, Wanted(rows["t_intended_s"].to_numpy(), rows["t_end_s"].to_numpy(), got["t_end_s"].to_numpy())
+        found[step] = Wanted(rows["t_intended_s"].to_numpy(), rows["t_end_s"].to_numpy(), got["t_end_s"].to_numpy())
+    return found
 
 
 def _admission(record: Tables, sale: pa.Table) -> Wanted:
     """From the acknowledged join until admitted, else until a fan was last seen."""
     joined = _first_ok(record.table("operations"), Function.JOIN)
     entered = _first_ok(record.table("operations"), Function.ENTER)
-    events = record.table("events")
+    events = record.stream_rows("positions", ("actor", "event", "t_s"))
     called = _by_actor(events.filter(pc.equal(events["event"], "admitted")), "t_s", "min")
     admitted = entered | called
     last_seen = _by_actor(sale, "t_end_s", "max")

@@ -3,10 +3,12 @@ not exercised where nobody put them to the test."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from chaos.proof.expectations import expected, judge
@@ -46,6 +48,10 @@ class Paper:
         schema = TABLES[name]
         defaults = {column.name: _zero(column.type) for column in schema if not column.nullable}
         return pa.Table.from_pylist([{**defaults, **row} for row in self.rows[name]], schema=schema)
+
+    def stream_rows(self, stream: str, columns: Sequence[str], *, encoded: bool = False) -> pa.Table:
+        events = self.table("events")
+        return events.filter(pc.equal(events["stream"], stream)).select(columns)
 
     def metric(self, name: str, values: dict[float, float], *, source: str = "booking", **labels: str) -> None:
         text = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from harness.errors import ExitCode, InputError
 from harness.record.paths import RunPaths
 from harness.record.reader import CORE_TABLES, Record
-from harness.record.schema import TABLES, RunDocument
+from harness.record.schema import EVENTS, TABLES, RunDocument
 from harness.record.writer import StreamWriter, write_document
 from tests.builders import RunBuilder
 
@@ -244,3 +245,15 @@ def test_a_record_without_any_event_has_no_rows_of_a_stream(tmp_path: Path) -> N
     for encoded in (False, True):
         rows = record.stream_rows("feed", ["t_s", "key"], encoded=encoded)
         assert (rows.column_names, rows.num_rows) == (["t_s", "key"], 0)
+
+
+def test_the_rows_of_a_stream_are_those_of_the_table(run: RunPaths) -> None:
+    events = Record.open(run.root).table("events")
+    for stream in ("feed", "positions"):
+        expected = events.filter(pc.equal(events["stream"], stream))
+        rows = Record.open(run.root).stream_rows(stream, EVENTS.names)
+        assert rows.num_rows
+        assert rows.schema.equals(EVENTS)
+        assert rows.to_pylist() == expected.to_pylist()
+        encoded = Record.open(run.root).stream_rows(stream, ["key", "t_s"], encoded=True)
+        assert encoded.to_pylist() == expected.select(["key", "t_s"]).to_pylist()
