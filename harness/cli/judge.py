@@ -6,6 +6,7 @@ depends on no clock, on no path of this machine and on no random order of a proc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from harness.errors import GatecrashError
+from harness.input_file import NOT_JSON
 
 if TYPE_CHECKING:
     from harness.record.reader import Record
+    from harness.record.schema import PluginVersion
     from harness.record.verdict import Verdict
 
 
@@ -35,6 +38,34 @@ def judge_record(run: Path) -> Judged:
     alone = _alone(run)
     control, verdict = _against_control(alone.record, alone.verdict)
     return Judged(alone.record, _signed(verdict), control)
+
+
+def sealed_verdict(run: Path) -> Verdict | None:
+    """The verdict that this gatecrash gave on the record in `run`, where a key proves it; null where nothing does.
+
+    Proven is a verdict.json with the seal of our key, judged by these sources with the same plugins, on a record of
+    which every file is still what it was then: only judging with the key makes such a file, and to judge again would
+    give it again. A paired run is not proven so. Raises InputError when the record cannot be trusted.
+    """
+    from harness import plugins
+    from harness.record import seal_key
+    from harness.record.reader import Record
+    from harness.record.seal import require_verdict_seal
+    from harness.record.verdict import Verdict
+
+    if seal_key.current() is None:
+        return None
+    record = Record.open(run)
+    try:
+        content = record.paths.verdict.read_bytes()
+        require_verdict_seal(record.paths.verdict, msgspec.json.decode(content, type=dict[str, object]))
+        verdict = msgspec.json.decode(content, type=Verdict)
+    except (OSError, *NOT_JSON, GatecrashError):
+        return None  # the caller judges, and refuses such a verdict with its reason
+    used = tuple(one.version for one in plugins.judging(record.run.plugins))
+    is_ours = verdict.judged_by == _judged_by(used) and verdict.plugins == used
+    alone = verdict.paired is None and not record.paths.control.root.is_dir()
+    return verdict if is_ours and alone and verdict.record == record.digest() else None
 
 
 def _alone(run: Path) -> Judged:
@@ -63,11 +94,16 @@ def _alone(run: Path) -> Judged:
 
 
 def _signed(verdict: Verdict) -> Verdict:
-    from harness.record.collecting import versions
     from harness.record.seal import seal_verdict
 
-    judged_by = " ".join((versions.judging(), *(f"+ {one.in_words} {one.sources}" for one in verdict.plugins)))
-    return seal_verdict(msgspec.structs.replace(verdict, judged_by=judged_by))
+    return seal_verdict(msgspec.structs.replace(verdict, judged_by=_judged_by(verdict.plugins)))
+
+
+def _judged_by(used: Sequence[PluginVersion]) -> str:
+    """Which sources judge here, those of these plugins included."""
+    from harness.record.collecting import versions
+
+    return " ".join((versions.judging(), *(f"+ {one.in_words} {one.sources}" for one in used)))
 
 
 def _against_control(record: Record, verdict: Verdict) -> tuple[Judged | None, Verdict]:

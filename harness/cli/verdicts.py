@@ -167,6 +167,6 @@ def _print(verdict: Verdict, paths: RunPaths) -> None:
 
 def exit_code_of(verdict: Verdict) -> ExitCode:
     """The exit code of the command."""
-    from harness.judging.grade import exit_code
+    from harness.judging.gate import exit_code
 
     return exit_code(verdict)

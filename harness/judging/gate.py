@@ -1,6 +1,7 @@
 """The gate: judges a finished run again and returns the exit code for a CI job.
 
-The record decides, not verdict.json: the gate judges the record again and compares verdict.json with the result. A
+The record decides, not verdict.json: the gate judges the record again and compares verdict.json with the result, unless
+its caller proves by the seal key that verdict.json is that result (`harness.cli.judge.sealed_verdict`). A
 verdict.json that another version of gatecrash wrote is compared too, in every field that both have, because whoever
 edits a verdict can also edit the version that judged. When verdict.json says that the record was never judged, the gate
 answers NO VERDICT without judging.
@@ -19,11 +20,10 @@ import msgspec
 
 from harness.errors import ExitCode, InputError
 from harness.input_file import is_folder
-from harness.judging.grade import exit_code
 from harness.judging.unjudged import is_unjudged
 from harness.record.paths import RunPaths, require_file
 from harness.record.seal import require_verdict_seal
-from harness.record.verdict import VERDICT_SCHEMA, Decision, Verdict
+from harness.record.verdict import VERDICT_SCHEMA, Decision, Status, Verdict
 
 Judge = Callable[[Path], Verdict]
 """Judges the record in a run directory. Raises InputError when the record cannot be trusted."""
@@ -90,6 +90,15 @@ def decide(run: Path, judge: Judge, min_grade: str | None = None) -> Decided:
         code, decision = ExitCode.NOT_READY, Decision.NOT_READY
         reason = f"grade {verdict.grade} is below the {min_grade} that was asked for"
     return Decided(verdict.run_id, decision, verdict.grade, code, reason, note)
+
+
+def exit_code(verdict: Verdict) -> ExitCode:
+    """The exit code of a verdict."""
+    if verdict.verdict is Decision.NO_VERDICT:
+        return ExitCode.NO_VERDICT
+    if any(result.status is Status.VIOLATED for result in verdict.invariants):
+        return ExitCode.INVARIANT_VIOLATED
+    return ExitCode.READY if verdict.verdict is Decision.READY else ExitCode.NOT_READY
 
 
 class Difference(msgspec.Struct, frozen=True):

@@ -40,7 +40,7 @@ from typing import Final
 import msgspec
 
 from harness import amounts
-from harness.errors import ExitCode, InputError
+from harness.errors import InputError
 from harness.judging.ends import Ends, ends_of
 from harness.judging.findings import Judgement, find
 from harness.judging.overstatement import by_step, doubts, without_it
@@ -169,15 +169,6 @@ def _generator(
     ]
     doubtful = doubts(slis, without, scenario.objectives_judged, dict(_LETTERS)[scenario.minimum_grade])
     return judge_generator(load, found, scenario.generator, by_step(record.table("requests")), doubtful)
-
-
-def exit_code(verdict: Verdict) -> ExitCode:
-    """The exit code of a verdict."""
-    if verdict.verdict is Decision.NO_VERDICT:
-        return ExitCode.NO_VERDICT
-    if any(result.status is Status.VIOLATED for result in verdict.invariants):
-        return ExitCode.INVARIANT_VIOLATED
-    return ExitCode.READY if verdict.verdict is Decision.READY else ExitCode.NOT_READY
 
 
 def scenario_of(record: Record) -> Scenario:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from harness.cli.app import app, print_json, print_table, say, tell
-from harness.cli.judge import judge_record
+from harness.cli.judge import judge_record, sealed_verdict
 from harness.cli.options import DEFAULT_OUT, AsJson, MinGrade, RunDir
 from harness.cli.verdicts import answer, exit_code_of, judge, past_of
 from harness.errors import ExitCode, InputError, NoVerdict
@@ -29,14 +29,15 @@ Grade = Literal["A", "B", "C", "D", "F"]
 def gate(run: RunDir, min_grade: MinGrade = None, json: AsJson = False) -> None:
     """The exit code of a finished run: 0 READY, 1 NOT READY, 3 NO VERDICT, 4 an invariant was violated.
 
-    The record decides: it is judged again, and a verdict.json that says anything else is refused with 2.
+    The record decides: it is judged again, and a verdict.json that says anything else is refused with 2. Where a seal
+    key proves that verdict.json is what this gatecrash gave on this record, it is not judged twice.
 
     \b
     gatecrash gate runs/20261123-101500-smoke-1a2b --min-grade B
     """
     from harness.judging import gate as gates
 
-    decided = gates.decide(run, lambda run: judge_record(run).verdict, _grade(min_grade))
+    decided = gates.decide(run, lambda run: sealed_verdict(run) or judge_record(run).verdict, _grade(min_grade))
     if decided.note:
         say(decided.note)
     if json:

@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.specification import experiment
-from harness.cli.judge import Judged, judge_record
+from harness.cli.judge import Judged, judge_record, sealed_verdict
 from harness.errors import ExitCode, InputError
 from harness.judging.gate import Decided, decide, differences
 from harness.record import seal_key
 from harness.record.collecting import versions
 from harness.record.paths import RunPaths
 from harness.record.reader import Record
+from harness.record.seal import seal_verdict
 from harness.record.verdict import Decision
 from reports import json_document
 from tests.builders import OBJECTIVES, RunBuilder
@@ -71,7 +72,8 @@ def judged(root: Path, builder: RunBuilder | None = None) -> RunPaths:
 
 
 def gate(run: Path, min_grade: str | None = None) -> Decided:
-    return decide(run, lambda path: judge_record(path).verdict, min_grade)
+    """As the command does it."""
+    return decide(run, lambda path: sealed_verdict(path) or judge_record(path).verdict, min_grade)
 
 
 def refusal(run: Path) -> str:
@@ -333,6 +335,36 @@ def test_with_a_key_an_edited_verdict_of_another_gatecrash_is_refused_as_well(
     assert gate(paths.root).exit_code == ExitCode.NOT_READY
     edit(paths, f'"judged_by": "{versions.judging()}"', '"judged_by": "0.0.1"')
     assert "it was sealed with another key, or has changed since the verdict was given" in refusal(paths.root)
+
+
+def test_a_key_proves_the_verdict_on_an_unchanged_record(tmp_path: Path, sealing: Callable[[str | None], None]) -> None:
+    plain = judged(tmp_path / "plain")
+    assert sealed_verdict(plain.root) is None
+    sealing(KEY)
+    paths = judged(tmp_path / "keyed", slow())
+    assert sealed_verdict(paths.root) == judge_record(paths.root).verdict
+    paths.control.root.mkdir()
+    assert sealed_verdict(paths.root) is None  # its control, too, would have to be judged
+
+
+def test_a_key_proves_no_verdict_that_was_edited_or_is_of_another_gatecrash_or_record(
+    tmp_path: Path, sealing: Callable[[str | None], None]
+) -> None:
+    sealing(KEY)
+    paths = judged(tmp_path / "run")
+    good = paths.verdict.read_text()
+    verdict = judge_record(paths.root).verdict
+    for other in (
+        msgspec.structs.replace(verdict, judged_by="0.0.1"),
+        msgspec.structs.replace(verdict, record={**verdict.record, "run.json": "0" * 64}),
+    ):
+        paths.verdict.write_text(json_document.render(seal_verdict(other)))
+        assert sealed_verdict(paths.root) is None
+    for edited in (good.replace('"grade": "A"', '"grade": "B"'), good[:-40], "[]", "{}"):
+        paths.verdict.write_text(edited)
+        assert sealed_verdict(paths.root) is None
+    paths.verdict.unlink()
+    assert sealed_verdict(paths.root) is None
 
 
 def test_a_run_that_was_sealed_with_a_key_needs_that_key(tmp_path: Path, sealing: Callable[[str | None], None]) -> None:

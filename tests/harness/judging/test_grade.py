@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from harness.audit import INVARIANTS, audit
 from harness.errors import ExitCode, InputError
-from harness.judging.grade import exit_code, grade, letter_of, points
+from harness.judging.gate import exit_code
+from harness.judging.grade import grade, letter_of, points
 from harness.record.reader import Record
 from harness.record.schema import Anomaly, CrashSummary
 from harness.record.verdict import UNAUDITED, Decision, ExpectationResult, FaultResult, Status, Validity, Verdict
