@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from chaos.proof.observations import Observation, Window
 from chaos.specification.expected import ANSWERS, VERBS, VerbsAnswered, VerbsRecover
 from harness.amounts import amount
-from harness.record.schema import BOT_ACTOR, LOCUST_KIND, FaultRun, Outcome
+from harness.record.schema import BOT_ACTOR, LOCUST_KIND, LOST_ON_PURPOSE, FaultRun, Outcome
 
-_COLUMNS = ["actor", "function", "t_intended_s", "t_complete_s", "outcome", "error"]
+_COLUMNS = ["actor", "function", "t_intended_s", "t_complete_s", "outcome", "error", "value"]
 
 
 class _Compared(msgspec.Struct, frozen=True):
@@ -57,7 +57,8 @@ def of_requests(requests: pa.Table) -> pa.Table:
     theirs = requests.filter(pc.equal(requests["kind"], LOCUST_KIND))
     known = pc.not_equal(theirs["outcome"], Outcome.UNKNOWN.value)
     ended = pc.if_else(known, theirs["t_end_s"], pa.scalar(None, pa.float64()))
-    return theirs.rename_columns({"step": "function"}).append_column("t_complete_s", ended)
+    told = theirs.rename_columns({"step": "function"}).append_column("t_complete_s", ended)
+    return told.append_column("value", pa.repeat("", len(told)))
 
 
 def recover(operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsRecover, window: Window) -> Observation:
@@ -90,10 +91,14 @@ def answered(
 
 
 def _tried(operations: pa.Table, verbs: Sequence[str]) -> pd.DataFrame:
-    """What users tried, without what the end of the run cut. An operation that never ended took an infinite time."""
+    """What users tried, without what the end of the run or the rehearsal itself cut.
+
+    An operation that never ended took an infinite time.
+    """
     rows: pd.DataFrame = operations.select(_COLUMNS).to_pandas()
     ours = rows["function"].isin(list(verbs)) & ~rows["actor"].str.startswith(BOT_ACTOR)
-    rows = rows[ours & (rows["error"] != "stopped")].copy()
+    lost = (rows["outcome"] == Outcome.UNKNOWN) & rows["value"].str.contains(LOST_ON_PURPOSE, regex=False)
+    rows = rows[ours & ~lost & (rows["error"] != "stopped")].copy()
     rows["t_end_s"] = rows["t_complete_s"].astype(float).fillna(np.inf)
     refused = (rows["outcome"] == "fail") & rows["error"].isin(ANSWERS)
     rows["answered"] = (rows["outcome"] == "ok") | refused

@@ -44,6 +44,8 @@ TURNED_AWAY: Final = "turned_away"
 """The error of a fan who gets no place: the access code, or the identity, has let another fan in."""
 WITHHELD: Final = "accessible"
 """Why a fan is refused who asks for accessible seats without the need, or for a companion seat without its place."""
+LOST_ON_PURPOSE: Final = "answer_lost_on_purpose"
+"""In the value of a payment whose answer the rehearsal itself dropped: that it got none is not the platform's doing."""
 AS_NOTED: Final = "as noted"
 """The key of a snapshot whose seats are those of another snapshot of the same point that the worker noted whole."""
 OTHERS_HOLD: Final = ("release of another's hold", "purchase of another's hold")

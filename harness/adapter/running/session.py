@@ -31,7 +31,7 @@ from harness.platform import (
     Stock,
     Venue,
 )
-from harness.record.schema import Function, Outcome
+from harness.record.schema import LOST_ON_PURPOSE, Function, Outcome
 from harness.swarm.recording.recorder import OpenOperation, Recorder
 from harness.swarm.recording.shown_maps import ShownMaps
 
@@ -299,7 +299,7 @@ class KitSession:
             value["shown_cents"] = hold.shown_cents
         loses, self._loses_next = self._purchase_acts if self._loses_next else 0, False
         if loses:
-            value["answer_lost_on_purpose"] = True
+            value[LOST_ON_PURPOSE] = True
         operation = self._begin(Function.PAY, call, key=key, value=value)
         basket = self._baskets.get(hold.hold_id, Basket())
 

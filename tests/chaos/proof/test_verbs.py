@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.record.schema import LOST_ON_PURPOSE
 from tests.chaos.proof.test_expectations import HEAL, HEALED, START, Paper
 
 RECOVERS = {"check": "verbs_recover", "verbs": ["hold", "pay"], "within_s": 2}
@@ -52,6 +53,18 @@ class TestRecovers:
         tried(paper, "pay", 20, BEFORE)
         tried(paper, "pay", 18, AFTER)
         tried(paper, "pay", 2, AFTER, outcome="unknown", error="timeout")
+        assert paper.judged(**RECOVERS).status == "missed"
+
+    def test_answers_that_the_rehearsal_dropped_are_not_held_against_the_platform(self) -> None:
+        paper = Paper()
+        tried(paper, "pay", 20, BEFORE)
+        tried(paper, "pay", 10, AFTER)
+        dropped = f'{{"{LOST_ON_PURPOSE}": true}}'
+        tried(paper, "pay", 2, AFTER, outcome="unknown", error="reset", t_complete_s=None, value=dropped)
+        result = paper.judged(**RECOVERS)
+        assert (result.status, result.chances) == ("met", 10)
+        assert paper.judged(**ANSWERED).chances == 30
+        tried(paper, "pay", 2, AFTER, outcome="fail", error="status", value=dropped)
         assert paper.judged(**RECOVERS).status == "missed"
 
     def test_one_that_never_ended_is_not_answered(self) -> None:
