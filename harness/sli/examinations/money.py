@@ -36,8 +36,13 @@ def money(seen: Observations) -> Iterator[Figure]:
     for entry in ledger:
         booked.setdefault(entry.order_id, []).append(entry)
     ends = Counter(end_of(order, booked.get(order.order_id, ())) for order in evidence.orders.values())
-    orphans = [entries for order_id, entries in booked.items() if order_id not in evidence.orders]
-    ends["wrong"] += sum(1 for entries in orphans if any(entry.entry != "decline" for entry in entries))
+    orphans = (entries for order_id, entries in booked.items() if order_id not in evidence.orders)
+    may_cancel = (
+        evidence.own_platform is not None
+    )  # a platform of one's own may keep no order of what it could not sell
+    for captured, refunded in map(_amounts, orphans):
+        if captured or refunded:
+            ends["refunded" if may_cancel and sorted(captured) == sorted(refunded) else "wrong"] += 1
     intents = ends.total()
     for end, words in _ENDS.items():
         yield figure(f"intents_{end}", f"Intents {words}", ends[end], "intents", intents)
@@ -47,8 +52,7 @@ def money(seen: Observations) -> Iterator[Figure]:
 
 def end_of(order: Order, entries: Sequence[LedgerEntry]) -> str:
     """How one intent ended: a key of the table above."""
-    captured = [entry.amount_cents for entry in entries if entry.entry == "capture"]
-    refunded = [entry.amount_cents for entry in entries if entry.entry == "refund"]
+    captured, refunded = _amounts(entries)
     if order.state == "confirmed":
         return "ticketed" if sum(captured) - sum(refunded) == order.amount_cents == sum(captured[:1]) else "wrong"
     if order.state == "pending":
@@ -56,6 +60,12 @@ def end_of(order: Order, entries: Sequence[LedgerEntry]) -> str:
     if order.state == "mixed" or sorted(captured) != sorted(refunded):
         return "wrong"
     return "refunded" if captured else "never_charged"
+
+
+def _amounts(entries: Sequence[LedgerEntry]) -> tuple[list[int], list[int]]:
+    """What was captured and what was refunded, each in the order of the ledger."""
+    captured = [entry.amount_cents for entry in entries if entry.entry == "capture"]
+    return captured, [entry.amount_cents for entry in entries if entry.entry == "refund"]
 
 
 def _sums(evidence: Evidence, ledger: Sequence[LedgerEntry]) -> Iterator[Figure]:

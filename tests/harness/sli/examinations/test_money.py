@@ -75,6 +75,19 @@ def test_a_capture_for_no_order_is_wrong_and_unexplained(one_sale: RunBuilder) -
     assert (found["intents_wrong"], found["unexplained_cents"]) == (1, 123)
 
 
+@pytest.mark.parametrize(("own", "end"), [(True, "intents_refunded"), (False, "intents_wrong")])
+def test_money_that_came_and_went_without_an_order_ended_well_on_a_platform_of_ones_own(
+    one_sale: RunBuilder, own: bool, end: str
+) -> None:
+    booked(one_sale, "nobody's", "capture", 123)
+    booked(one_sale, "nobody's", "refund", 123)
+    if own:
+        section = {"adapter": "shop.py:Shop", "url": "http://127.0.0.1:8000"}
+        one_sale.changed(stack="own", scenario={**one_sale.run.scenario, "platform": section})
+    found = {name: value for name, value in figures(one_sale).items() if name.startswith("intents_") and value}
+    assert found == {"intents_ticketed": 1, end: 1}
+
+
 def test_refunds_and_captures_count_once_each(one_sale: RunBuilder) -> None:
     exported(one_sale, 2, "101-A-2", "b", "refunded")
     for entry in ("capture", "refund", "refund"):
