@@ -187,9 +187,13 @@ class LiveObserver:
 
 
 def _named(step: str, names: Mapping[str, str]) -> str:
-    """A step, or how an operation ended, with the platform's own word for it: "hold ok" is "basket ok"."""
+    """A step, or how an operation ended, with the platform's own word for it: "hold ok" is "basket ok".
+
+    Not every platform has a queue: its page is whatever the fans see first.
+    """
     verb, space, outcome = step.partition(" ")
-    return f"{names.get(verb, verb)}{space}{outcome}"
+    word = "first page" if verb == "queue_page" else verb
+    return f"{names.get(verb, word)}{space}{outcome}"
 
 
 def _news(before: Sequence[FaultChange], now: Sequence[FaultChange]) -> list[str]:

@@ -160,10 +160,10 @@ _ALL: Final = (
     ),
     Indicator(
         "queue_page_response_p99_ms",
-        "Queue page response p99",
+        "First page response p99",
         "ms",
         "lower",
-        _WAIT,
+        f"{_WAIT} Each request of coming to the sale counts, such as those of a login.",
         "requests",
     ),
     *_step_indicators(),

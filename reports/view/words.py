@@ -15,6 +15,7 @@ from reports.text import sentence
 T = TypeVar("T")
 
 _STEPS: Final = {
+    "queue_page": "First page",
     "positions": "Positions (first event)",
     "feed": "Seat feed (first message)",
     "challenge": "Challenge at the entrance",

@@ -106,3 +106,9 @@ def test_both_views_use_the_platforms_own_words(capsys: pytest.CaptureFixture[st
         live.progress(holding, ())
         sink.truncate(0)
     assert "basket ok 7" in sink.getvalue()
+
+
+def test_the_first_page_is_not_called_that_of_a_queue(capsys: pytest.CaptureFixture[str]) -> None:
+    coming = msgspec.structs.replace(SECOND, users_by_step={"queue_page": 3})
+    observer(Console(file=io.StringIO()), 50, names={}).progress(coming, ())
+    assert "users: first page 3" in capsys.readouterr().err
