@@ -26,6 +26,7 @@ _LIMIT: Final = "limit"
 _CONFLICT: Final = "conflict"
 _DECLINED: Final = "declined"
 _OPEN_S: Final = float("inf")
+_NOBODY_REFUSED: Final = "nobody was refused tickets or a payment for a cause that the platform shows"
 
 
 def refused_for_cause(evidence: Evidence) -> Tally:
@@ -61,7 +62,8 @@ def refused_for_cause(evidence: Evidence) -> Tally:
     check_entrance(evidence, tally)
     tally.checked = len(evidence.holds) + len(evidence.pays) + len(evidence.enters)
     if not tally.chances and not _SHOWN & set(evidence.run.capabilities):
-        tally.hidden = "the platform does not show: seats or queue"
+        no_stock = "the platform does not show: seats or queue"
+        tally.hidden = _NOBODY_REFUSED if "stock" in evidence.run.capabilities else no_stock
     elif not tally.chances:
         tally.note = "nobody was refused anything for a cause that can be checked, and nobody came in"
     return tally

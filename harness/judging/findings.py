@@ -244,7 +244,8 @@ def _cut(judged: Judgement) -> list[Finding]:
     load = judged.run.load
     if load is None or load.unfinished <= _CUT_RATIO_MAX * load.users_released:
         return []
-    title = f"{load.unfinished:,} of {load.users_released:,} journeys were cut by the end of the run"
+    were = "was" if load.unfinished == 1 else "were"
+    title = f"{load.unfinished:,} of {load.users_released:,} journeys {were} cut by the end of the run"
     steps = ", ".join(f"{one.count:,} at {one.step} ({one.kind})" for one in load.cut)
     evidence = f"the run lasts {judged.scenario.duration_s:g} s" + (f"; where they were: {steps}" if steps else "")
     severity = "major" if [*judged.ends.reasons(), *judged.ends.caps()] else "minor"

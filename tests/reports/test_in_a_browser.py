@@ -22,6 +22,7 @@ from harness.runs.past import past_runs
 from reports import compare as comparison_page
 from reports import html_page, runs_page, view
 from tests.harness.runs.test_comparable import written
+from tests.paper_stock import StockSale
 from tests.reports import verdicts
 from tests.target.browser import Page, driver
 
@@ -55,6 +56,7 @@ def pages(record: Record, quiet: Record, empty: Record, tmp_path_factory: pytest
             view.build(record, replace(run, paired=found, hops=verdicts.HOPS, waterfalls=verdicts.WATERFALLS), quiet)
         ),
         "nothing": html_page.render(view.build(empty, verdicts.bare(empty))),
+        "own": _of_a_shop(folder / "own"),
         "runs": runs_page.render(tuple(past_runs(folder / "runs"))),
         "comparison": comparison_page.html(comparison_page.comparison(base, run, found, "other versions: locust")),
     }
@@ -62,6 +64,15 @@ def pages(record: Record, quiet: Record, empty: Record, tmp_path_factory: pytest
     for name, file in files.items():
         file.write_text(html[name], encoding="utf-8")
     return files
+
+
+def _of_a_shop(folder: Path) -> str:
+    """The report on a shop whose address is longer than a line."""
+    sale = StockSale()
+    own = {**sale.run.scenario["platform"], "url": f"http://127.0.0.1:8000/catalogue/{'standing' * 12}_1/"}
+    sale.changed(scenario={**sale.run.scenario, "platform": own})
+    record = Record.open(sale.write(folder).root)
+    return html_page.render(view.build(record, verdicts.bare(record)))
 
 
 def violations(driver: webdriver.Chrome) -> list[str]:
@@ -108,7 +119,7 @@ def test_a_page_that_violates_rules_is_found(tmp_path: Path, driver: webdriver.C
     assert "no-dup-id" in said
 
 
-@pytest.mark.parametrize("name", ["report", "nothing", "runs", "comparison"])
+@pytest.mark.parametrize("name", ["report", "nothing", "own", "runs", "comparison"])
 def test_a_phone_never_scrolls_sideways(name: str, pages: dict[str, Path], driver: webdriver.Chrome) -> None:
     page = Page(driver, pages[name].as_uri())
     page.look(width=420)

@@ -25,6 +25,7 @@ _FINDINGS_MOST: Final = 3
 _CHANGES_MOST: Final = 5
 _SPARK_MOST: Final = 12
 _ADMISSION: Final = "queue_admission_rate_per_s"
+_GRAVITY: Final = (Status.VIOLATED, Status.UNKNOWN, Status.NOT_EXERCISED, Status.NOT_OBSERVABLE, Status.HELD)
 
 
 class OpenInvariant(Struct, frozen=True):
@@ -157,8 +158,10 @@ def _selftest(last: SelfTestSummary | None, t0: str | None) -> Fact:
     if last is None:
         return Fact(label=label, value="not run", note="gatecrash selftest plants every known bug", tone="warn")
     age = _age(last.began, t0)
-    value = f"{text.count(last.bugs_caught)} of {text.count(last.bugs_known)} bugs caught"
-    note = f"{text.counted(last.false_alarms, 'false alarm')}; {age}"
+    value = f"{text.count(last.bugs_caught)} of {text.count(last.bugs_planted)} bugs caught"
+    left = last.bugs_known - last.bugs_planted
+    untried = f"; {text.count(left)} more were not planted" if left > 0 else ""
+    note = f"{text.counted(last.false_alarms, 'false alarm')}{untried}; {age}"
     return Fact(label=label, value=value, note=note, tone="" if last.passed and last.whole else "warn")
 
 
@@ -176,7 +179,8 @@ def _invariants(verdict: Verdict) -> str:
 
 
 def _open(verdict: Verdict) -> Iterator[OpenInvariant]:
-    for result in verdict.invariants:
+    """Those that were not held: what is wrong first, what cannot be seen last."""
+    for result in sorted(verdict.invariants, key=lambda result: _GRAVITY.index(result.status)):
         if result.status is not Status.HELD:
             first = result.violations[0].summary if result.violations else result.note
             untested = f"it takes {result.chance}, and there were none" if result.chance else ""

@@ -484,6 +484,12 @@ def test_who_is_refused_tickets_without_seats_for_a_limit(bought: int, status: S
     assert judged("refused_for_cause", builder).status is status
 
 
+def test_where_nobody_was_refused_a_shop_of_pools_is_not_told_to_show_seats() -> None:
+    result = judged("refused_for_cause", StockSale(fans=0, capabilities=("stock", "order_export")))
+    assert result.status is Status.NOT_OBSERVABLE
+    assert result.note == "nobody was refused tickets or a payment for a cause that the platform shows"
+
+
 def test_a_request_for_more_tickets_than_can_be_counted_is_refused_for_cause() -> None:
     builder = StockSale(fans=0, stock={"floor": 30})
     builder.operation(1, "hold", "", {"pool": "floor", "quantity": 10**30}, 1.0, 1.01, "fail", "conflict")

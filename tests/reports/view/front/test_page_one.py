@@ -84,6 +84,11 @@ def test_it_says_what_the_verdict_rests_on(record: Record) -> None:
     told = facts(page(replaced(record, selftest=tested), verdict).page_one.trust)
     assert told["Load generator"].startswith("✓ VALID")
     assert told["Self-test of the audit"] == "14 of 14 bugs caught | 0 false alarms; 3 days before the run"
+    part = replace(tested, bugs_planted=1, bugs_caught=1)
+    told_of_part = facts(page(replaced(record, selftest=part), verdict).page_one.trust)
+    assert told_of_part["Self-test of the audit"] == (
+        "1 of 1 bugs caught | 0 false alarms; 13 more were not planted; 3 days before the run"
+    )
     assert told["Faults rehearsed"] == "1 of 2 | experiments that this platform could be put to"
     assert facts(page(record, verdict).page_one.trust)["Self-test of the audit"].startswith("not run")
 
@@ -118,6 +123,13 @@ def test_what_is_not_held_is_opened_and_the_rest_is_one_line(record: Record) -> 
         ("No seat change is missed", "not observable"),
     ]
     assert one.open_invariants[0].why == "Seat 101-A-7 has two owners"
+    turned = verdicts.not_ready(record)
+    turned = replace(turned, invariants=turned.invariants[::-1])
+    assert [row.state.word for row in page(record, turned).page_one.open_invariants] == [
+        "violated",
+        "unknown",
+        "not observable",
+    ]
 
 
 def test_a_planted_bug_has_a_banner(record: Record) -> None:
