@@ -73,13 +73,15 @@ def _of_samples(
 def _where(missed: Attribution, samples: Samples, sli: SliResult) -> str:
     """Which stretch the bad samples met, or that none of them explains the miss."""
     bad = len(missed.bad)
-    against = (
-        f"are over {amount(sli.objective or 0.0, sli.unit)}" if samples.quantile is not None else "count against it"
-    )
+    be, count = ("is", "counts") if bad == 1 else ("are", "count")
+    target = amount(sli.objective or 0.0, sli.unit)
+    against = f"{be} over {target}" if samples.quantile is not None else f"{count} against it"
     what = f"{bad:,} of {missed.total:,} {against}"
     lead, share = missed.leading, amount(missed.share, "ratio")
-    of_them = f"all {bad:,}" if missed.count == bad else f"{missed.count:,} of them ({share})"
-    most = f"most in the second from T+{missed.worst_s} s ({missed.worst_count:,})"
+    every = "it" if bad == 1 else f"all {bad:,}"
+    of_them = every if missed.count == bad else f"{missed.count:,} of them ({share})"
+    in_second = f"in the second from T+{missed.worst_s} s"
+    most = in_second if bad == 1 else f"most {in_second} ({missed.worst_count:,})"
     if missed.explains and lead.kind == FAULT:
         return f"{what}: {of_them} met {lead.name} (in force {lead.span}), begun {missed.span}"
     if missed.explains or lead.kind == REST:

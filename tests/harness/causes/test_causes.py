@@ -86,6 +86,17 @@ def test_holds_that_waited_out_a_fault_are_told_with_their_share_and_their_error
     assert time_ms == {"between tries": 9900, "waiting for an answer": 600}
 
 
+def test_one_that_was_too_slow_is_told_of_as_one() -> None:
+    builder = empty()
+    for fan in range(20):
+        _hold(builder, fan, 20.0 + fan * 0.1, 20.0 + fan * 0.1, 20.02 + fan * 0.1)
+    _hold(builder, 99, 30.2, 30.2, 33.2)
+    objectives(builder, hold_response_p99_ms=(1000.0, 5000.0))
+    found = cause(judged(builder), "objective/hold_response_p99_ms")
+    told = "1 of 21 is over 1,000 ms: it began outside of faults and waves, in the second from T+30 s"
+    assert found.sentence.startswith(told)
+
+
 def test_a_target_that_is_missed_without_the_faults_too_is_said() -> None:
     builder = objectives(holds(), hold_response_p99_ms=(10.0, 5000.0))
     found = cause(judged(builder), "objective/hold_response_p99_ms")
