@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Final
@@ -148,6 +148,8 @@ def require_declared(trial: Trial, walk: Walk) -> None:
             names = ", ".join(f"{name}: …" for name in shown)
             what = f"it is one number, and there are {len(shown)} pools: give a number for each, {{{names}}}"
             trial.problems.append(Problem(what, verb="platform.rules.stock"))
+        else:
+            _note_more_left(trial, walk, {shown[0]: declared})
         return
     at_rest = {pool.pool for pool in trial.platform.reads_now().stock or ()}
     for name in sorted(declared.keys() - at_rest - set(shown)):
@@ -156,6 +158,17 @@ def require_declared(trial: Trial, walk: Walk) -> None:
     for name in sorted(set(shown) - declared.keys()):
         what = f"how many there are of the pool {name!r} is not declared: whether it is oversold could not be told"
         trial.problems.append(Problem(what, verb="platform.rules.stock"))
+    _note_more_left(trial, walk, declared)
+
+
+def _note_more_left(trial: Trial, walk: Walk, declared: Mapping[str, int]) -> None:
+    """A shop that shows more than its rules declare oversells as soon as all is sold: a rule, or `prepare`, is old."""
+    for name, free in walk.shown.items():
+        if free is not None and free > declared.get(name, free):
+            trial.notes.append(
+                f"{free:,} of {name} are left, and platform.rules.stock has {declared[name]:,}: as it stands, "
+                "no_oversell is violated when they are sold"
+            )
 
 
 def _require_exported(trial: Trial, walk: Walk, order: Order, hold: Hold) -> None:

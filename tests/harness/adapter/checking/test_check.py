@@ -314,6 +314,15 @@ def test_a_stock_that_is_declared_of_other_pools_is_found_before_any_load(
     assert what in " / ".join(problem.what for problem in report.problems)
 
 
+@pytest.mark.parametrize("stock", [3, {"standing": 3}, 50_000])
+def test_a_shop_that_shows_more_than_its_rules_declare_is_told_of_before_any_load(
+    tmp_path: Path, little_shop, stock: int | dict[str, int]
+) -> None:
+    code, report = tried("trial", adapter_file(tmp_path, WHOLE), little_shop[1].url, tmp_path, rules=Rules(stock=stock))
+    told = [one for one in report.notes if "of standing are left, and platform.rules.stock has 3: as it stands" in one]
+    assert (code, len(told)) == (0, 0 if stock == 50_000 else 1)
+
+
 def test_a_purchase_that_is_made_twice_is_found(tmp_path: Path, little_shop) -> None:
     body = (
         "class V(Visitor):\n    same_key_same_purchase = True\n\n    def buy(self, basket, key, *, declined):\n"
