@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     database_connections: Count = 16  # to each primary; a quarter of it to each replica
     replica_lag_max_s: Seconds = 5.0  # with more lag, browsing reads the primary while it answers
     dependency_timeout_s: Seconds = 1.0
+    map_late_max_s: Seconds = 1.0  # an older map of the seats says that it is stale
 
     secret: str = PUBLIC_SECRET  # signs tickets, passes and holds
     admin_token: str = ""  # empty: the operator endpoints refuse all requests

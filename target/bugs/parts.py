@@ -26,7 +26,7 @@ from target.seats import Inventory, LuaSeats, SeatLog, SeatMap, SeatRoutes, Venu
 from target.seats.lua import HOLD
 from target.seats.routes import HoldRequest
 from target.seats.seat_log import SeatChange, text
-from target.seats.seat_map import Counts, Seats
+from target.seats.seat_map import Seats
 from target.seats.store import TAKEN, HoldOwner, HoldReply, Places
 from target.storage.keys import MAP_SOLD, SEAT_FREE, SEAT_HELD, SEAT_SOLD, Keys
 from target.storage.redis import RedisStore, Reply, Script, Value
@@ -444,10 +444,8 @@ class FlatteringSeatMap(SeatMap):
 class FlatteringCounts(SeatMap):
     """Counts seats that are held as free; the map shows them as they are."""
 
-    async def _count(self) -> bytes:
-        seats, _ = await self._seats.get()
-        counts = {section: len(states) - states.count(SEAT_SOLD) for section, states in seats.states.items()}
-        return msgspec.json.encode(Counts(seats.stale, counts))
+    def _free(self, states: str) -> int:
+        return len(states) - states.count(SEAT_SOLD)
 
 
 class ForgetfulSeatLog(SeatLog):

@@ -2,12 +2,14 @@
 
 Both are cached in each process and dropped when a seat changes. The greatest age of an answer is `REST_S` plus the
 time of a read, as long as changes are noticed. When the connection that listens is lost, the map may be `SEATS_TTL_S`
-old, and the counts, made from it, `SEATS_TTL_S + COUNTS_TTL_S`.
+old, and the counts, made from it, `SEATS_TTL_S + COUNTS_TTL_S`. In a process that has too much to do a read may take
+longer than that, and so may its callers' turn; an answer that is too old when it is given says that it is stale.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
@@ -53,10 +55,12 @@ class SeatWatch:
 SEATS_TTL_S: Final = 0.5
 COUNTS_TTL_S: Final = 1.0
 JITTER_RATIO: Final = 0.25
+FRESH_RATIO: Final = 0.9  # of the bound that is kept: the answer has a way to go
 
 
 class Seats(msgspec.Struct, frozen=True):
-    """The state of every seat. `source`: redis, or orders (then `stale`, without epoch and seq)."""
+    """The state of every seat. `source`: redis, or orders (then `stale`, without epoch and seq). A map from Redis is
+    `stale` when it was read too long ago."""
 
     epoch: str
     seq: int
@@ -72,6 +76,22 @@ class Counts(msgspec.Struct, frozen=True):
     counts: dict[str, int]
 
 
+class SeenSeats(msgspec.Struct, frozen=True):
+    """Seats, and the monotonic time at which their source was asked."""
+
+    seats: Seats
+    document: bytes  # as JSON
+    asked_s: float
+
+
+class SeenCounts(msgspec.Struct, frozen=True):
+    """Counts, and when the source of their seats was asked."""
+
+    counts: Counts
+    document: bytes
+    asked_s: float
+
+
 class SeatTruth(Protocol):
     """The source of the map without Redis."""
 
@@ -80,9 +100,15 @@ class SeatTruth(Protocol):
 
 
 class SeatMap:
-    """Both views of one event. Raises `UnavailableError` when neither Redis nor the database answers."""
+    """Both views of one event. Raises `UnavailableError` when neither Redis nor the database answers.
 
-    def __init__(self, redis: RedisStore, keys: Keys, venue: Venue, truth: SeatTruth) -> None:
+    `late_max_s`: a map that is older than this is `stale`, as are counts that are older than twice this.
+    """
+
+    def __init__(
+        self, redis: RedisStore, keys: Keys, venue: Venue, truth: SeatTruth, *, late_max_s: float = 1.0
+    ) -> None:
+        self._fresh_s = late_max_s * FRESH_RATIO
         self._stream = SeatStream(redis, keys)
         self._venue = venue
         self._truth = truth
@@ -92,14 +118,19 @@ class SeatMap:
 
     async def seats(self) -> bytes:
         """A `Seats` as JSON."""
-        seats, document = await self._seats.get()
-        if seats.stale:
+        seen = await self._seats.get()
+        if seen.seats.stale:
             FALLBACKS.labels("stale_seat_map").inc()
-        return document
+        elif _age_s(seen) > self._fresh_s:
+            return msgspec.json.encode(msgspec.structs.replace(seen.seats, stale=True))
+        return seen.document
 
     async def counts(self) -> bytes:
         """A `Counts` as JSON."""
-        return await self._counts.get()
+        seen = await self._counts.get()
+        if not seen.counts.stale and _age_s(seen) > 2 * self._fresh_s:
+            return msgspec.json.encode(Counts(stale=True, counts=seen.counts.counts))
+        return seen.document
 
     def invalidate(self) -> None:
         """Seats have changed: the next answers are read again."""
@@ -110,17 +141,22 @@ class SeatMap:
         """Listens for changes for ever."""
         await self._watch.run()
 
-    async def _read(self) -> tuple[Seats, bytes]:
+    async def _read(self) -> SeenSeats:
+        asked_s = time.monotonic()
         try:
             seats = await self._from_redis()
         except UnavailableError:
             seats = await self._from_orders()
-        return seats, msgspec.json.encode(seats)
+        return SeenSeats(seats, msgspec.json.encode(seats), asked_s)
 
-    async def _count(self) -> bytes:
-        seats, _ = await self._seats.get()
-        counts = {section: states.count(SEAT_FREE) for section, states in seats.states.items()}
-        return msgspec.json.encode(Counts(seats.stale, counts))
+    async def _count(self) -> SeenCounts:
+        seen = await self._seats.get()
+        free = {section: self._free(states) for section, states in seen.seats.states.items()}
+        counts = Counts(seen.seats.stale, free)
+        return SeenCounts(counts, msgspec.json.encode(counts), seen.asked_s)
+
+    def _free(self, states: str) -> int:
+        return states.count(SEAT_FREE)
 
     async def _from_redis(self) -> Seats:
         seen = await self._stream.see()
@@ -138,3 +174,7 @@ class SeatMap:
 
     def _by_section(self, states: str) -> dict[str, str]:
         return {section: states[first:end] for section, (first, end) in self._venue.slices.items()}
+
+
+def _age_s(seen: SeenSeats | SeenCounts) -> float:
+    return time.monotonic() - seen.asked_s

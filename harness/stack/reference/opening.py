@@ -9,8 +9,8 @@ import msgspec
 
 from harness.scenario import OnSale
 
-_OURS: Final = ("pre_queue_s", "opens_after_s", "hold_late_max_s", "map_late_max_s", "booking_processes", "niceness")
-"""What the booking system is not told: it knows the instant of the opening, keeps its bounds by itself, is started so
+_OURS: Final = ("pre_queue_s", "opens_after_s", "hold_late_max_s", "booking_processes", "niceness")
+"""What the booking system is not told: it knows the instant of the opening, keeps this bound by itself, is started so
 often, and as one that stands back so far."""
 
 

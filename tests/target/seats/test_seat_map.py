@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
@@ -110,14 +111,20 @@ def test_a_new_epoch_and_the_loss_of_redis_are_noticed(mortal_valkey: Valkey) ->
             await one.inventory.hold(Claimed("h", "f", "f", ("101-A-5",)), limit=0)
             await until(lambda: _counts(one, SECTION - 1), what="the hold")
             mortal_valkey.kill()
-            await until(lambda: _stale(one, stale=True), what="the replica's map")
-            assert (await one.seats()).states["101"].startswith("2100")
+            await until(lambda: _told_by_orders(one), what="the replica's map")
+            told = await one.seats()
+            assert told.stale
+            assert told.states["101"].startswith("2100")
             mortal_valkey.start()
             await until(lambda: _reloaded(one), within_s=60, what="a new epoch")
             await until(lambda: _counts(one, SECTION), within_s=60, what="an empty map")
             assert not (await one.seats()).stale
 
     asyncio.run(main())
+
+
+def _get_round_to_nothing() -> None:
+    time.sleep(1.0)  # as old as a map may be
 
 
 async def _counts(one: Process, free: int) -> bool:
@@ -128,8 +135,8 @@ async def _shows(one: Process, states: str) -> bool:
     return (await one.seats()).states["101"].startswith(states)
 
 
-async def _stale(one: Process, *, stale: bool) -> bool:
-    return (await one.seats()).stale is stale
+async def _told_by_orders(one: Process) -> bool:
+    return (await one.seats()).source == "orders"
 
 
 async def _reloaded(one: Process) -> bool:
@@ -137,3 +144,25 @@ async def _reloaded(one: Process) -> bool:
         return await one.inventory.load()
     except UnavailableError:
         return False
+
+
+def test_what_a_late_process_gives_out_says_that_it_is_old(valkey: Valkey) -> None:
+    async def main() -> None:
+        async with process(valkey) as one:
+            await one.inventory.load()
+            assert not (await one.seats()).stale
+            _get_round_to_nothing()
+            assert (await one.seats()).stale
+            assert not msgspec.json.decode(await one.map.counts(), type=Counts).stale
+            _get_round_to_nothing()
+            assert msgspec.json.decode(await one.map.counts(), type=Counts).stale
+            one.map.invalidate()
+            assert not (await one.seats()).stale
+            one.map.invalidate()
+            asked = asyncio.create_task(one.seats())
+            await asyncio.sleep(0)  # its read has begun
+            await asyncio.sleep(0)
+            _get_round_to_nothing()
+            assert (await asked).stale
+
+    asyncio.run(main())
