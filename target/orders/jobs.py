@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from target.orders.checkouts import Checkouts
 from target.orders.orders import Checkout, Order
-from target.orders.saga import BOOKING_LEASE_S, LOCK_S
+from target.orders.saga import LOCK_S
 from target.runtime.breakers import BreakerState, UnavailableError
 from target.runtime.jobs import every
 
@@ -58,7 +58,7 @@ class OrderJobs:
             provider_away = self._checkouts.payments.guard.state is BreakerState.OPEN
             min_age_s = saga.policy.payment_patience_s if provider_away else 0.0
             orders = await self._orders.lease_unfinished(
-                lease_s=BOOKING_LEASE_S, limit=RECOVERY_BATCH, min_age_s=min_age_s
+                lease_s=saga.policy.lease_s, limit=RECOVERY_BATCH, min_age_s=min_age_s
             )
             await asyncio.gather(*(self._recover_one(order) for order in orders))
             if orders:
@@ -89,7 +89,7 @@ class OrderJobs:
         claims: list[Order | Checkout] = [*self._open, *parked]
         self._kept.update((claim.order_id, claim) for claim in claims)
         for claim in claims:
-            await self._checkouts.inventory.restore(claim, until_s=time.time() + LOCK_S)
+            await self._checkouts.inventory.restore(claim, until_s=time.time() + self._checkouts.saga.policy.lock_s)
         with contextlib.suppress(UnavailableError):  # a later round looks again
             await self._give_back()
 

@@ -32,8 +32,8 @@ from target.seats import HoldGoneError, Inventory
 from target.telemetry.metrics import FALLBACKS, ORDERS
 from target.telemetry.tracing import step
 
-LOCK_S: Final = 15.0  # for how long a hold is kept for a checkout under way; the worker renews it
-BOOKING_LEASE_S: Final = 6.0  # longer than all time-outs of one checkout together
+LOCK_S: Final = 15.0
+BOOKING_LEASE_S: Final = 6.0
 SETTLED_STATES: Final = (OrderState.CONFIRMED, OrderState.DECLINED, OrderState.REFUNDED)
 
 
@@ -52,6 +52,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     payment_patience_s: float = 120.0  # since the order was made; then its seats become free
     late_charge_watch_s: float = 900.0  # since the order was made: how long recovery looks for a charge that lands late
     parked_patience_s: float = 600.0  # since the fan paid; an intent that is not durable then is refused
+    lock_s: float = LOCK_S  # for how long a hold is kept for a checkout under way; the worker renews it
+    lease_s: float = BOOKING_LEASE_S  # longer than all time-outs of one checkout together
+
+    def waiting_for(self, timeout_s: float) -> Policy:
+        """The policy where a call may take so long: what must outlast several calls grows with it."""
+        times = max(1.0, timeout_s)
+        return msgspec.structs.replace(self, lock_s=times * LOCK_S, lease_s=times * BOOKING_LEASE_S)
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -177,14 +184,14 @@ class Saga:
     async def _lock(self, checkout: Checkout, *, promised_s: float) -> bool | None:
         """Whether the hold is still the fan's; None when Redis does not answer."""
         try:
-            until_s = time.time() + LOCK_S
+            until_s = time.time() + self.policy.lock_s
             return await self._inventory.lock(checkout, until_s=until_s, promised_s=promised_s, limit=checkout.limit)
         except UnavailableError:
             return None
 
     @step("saga.intend")
     async def _intend(self, checkout: Checkout, *, counted: bool) -> bool:
-        return await self._orders.create(checkout, lease_s=BOOKING_LEASE_S, counted=counted)
+        return await self._orders.create(checkout, lease_s=self.policy.lease_s, counted=counted)
 
     async def _earlier(self, checkout: Checkout) -> Receipt:
         """The receipt of this checkout from an earlier request."""

@@ -55,7 +55,7 @@ def compose(settings: Settings, connections: Connections) -> Context:
         inventory=Inventory(
             redis, keys, venue, hold_ttl_s=settings.hold_ttl_s, store=HOLD_BACKENDS[settings.holds](redis, keys)
         ),
-        seat_map=SeatMap(redis, keys, venue, orders),
+        seat_map=SeatMap(redis, keys, venue, orders, late_max_s=settings.map_late_max_s),
         orders=orders,
         parking=Parking(redis, keys, ParkingJournal(settings.parking_path, settings.event)),
     )
@@ -72,6 +72,7 @@ def compose_all(settings: Settings) -> tuple[Connections, list[Context]]:
 def checkouts_of(context: Context, *, policy: Policy | None = None) -> Checkouts:
     """The saga of the context's event. Call it after bugs are planted, because it is made of the context's parts."""
     policy = msgspec.structs.replace(policy or Policy(), flow=context.settings.payment_flow)
+    policy = policy.waiting_for(context.settings.dependency_timeout_s)
     return Checkouts(
         event=context.settings.event,
         database=context.database,

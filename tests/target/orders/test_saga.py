@@ -563,3 +563,9 @@ async def _told(booth: Booth) -> bool:
     except UnavailableError:
         return False
     return True
+
+
+def test_what_outlasts_several_calls_grows_with_the_time_that_one_may_take() -> None:
+    patient = Policy().waiting_for(20.0)
+    assert (patient.lock_s, patient.lease_s) == (300.0, 120.0)
+    assert Policy().waiting_for(0.2) == Policy()
