@@ -1,12 +1,12 @@
 """Builds the ASGI apps of booking and worker: request limits, problem documents, and the OpenAPI document.
 
-`RequestLimits` is the outermost layer: it refuses requests that are too large before a route sees them. Bodies are read
-by `target.http.messages.read_json`, which bounds their size and the time they may take.
+`Turns` is the outermost layer, then `RequestLimits`: it refuses requests that are too large before a route sees them.
+Bodies are read by `target.http.messages.read_json`, which bounds their size and the time they may take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from starlette.applications import Starlette
@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from target.http.messages import BODY_BYTES_MAX, HANDLERS, ProblemError, problem_response
 from target.http.openapi import OpenApi
+from target.http.turns import Turns
 
 HEADER_BYTES_MAX: Final = 16_384  # names and values together
 HEADERS_MAX: Final = 64
@@ -57,11 +58,24 @@ def _refusal(scope: Scope) -> ProblemError | None:
     return None
 
 
-def api(title: str, routes: Sequence[BaseRoute], *, events: Sequence[str], lifespan: Lifespan[Starlette]) -> Starlette:
-    """An app with these routes and /openapi.json. A path has one spelling, so there are no redirects."""
+def api(
+    title: str,
+    routes: Sequence[BaseRoute],
+    *,
+    events: Sequence[str],
+    lifespan: Lifespan[Starlette],
+    head_starts_s: Mapping[str, float] | None = None,
+) -> Starlette:
+    """An app with these routes and /openapi.json. A path has one spelling, so there are no redirects.
+
+    `head_starts_s`: of the paths that crowds ask for, see `Turns`.
+    """
     told = OpenApi(title, routes, events=events)
     app = Starlette(
-        routes=told.routes, middleware=[Middleware(RequestLimits)], exception_handlers=HANDLERS, lifespan=lifespan
+        routes=told.routes,
+        middleware=[Middleware(Turns, head_starts_s or {}), Middleware(RequestLimits)],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -20,6 +20,9 @@ from target.runtime.jobs import beside, every, lasting
 from target.seats import ATTEND_EVERY_S, Attendance
 from target.settings import Settings, SettingsError
 from target.web import WebRoutes
+
+CHALLENGE_HEAD_START_S: Final = 30.0
+JOIN_HEAD_START_S: Final = 60.0
 
 
 def create(settings: Settings) -> Starlette:
@@ -45,7 +48,19 @@ def create(settings: Settings) -> Starlette:
         health_route,
         metrics_route,
     ]
-    return api("gatecrash reference booking system", routes, events=settings.events, lifespan=lifespan)
+    return api(
+        "gatecrash reference booking system",
+        routes,
+        events=settings.events,
+        lifespan=lifespan,
+        head_starts_s={path: start_s for event in settings.events for path, start_s in _head_starts_s(event).items()},
+    )
+
+
+def _head_starts_s(event: str) -> dict[str, float]:
+    """Of what a crowd asks for, in this order, until it stands in line."""
+    base = f"/api/events/{event}"
+    return {f"/queue/{event}": 0.0, f"{base}/challenge": CHALLENGE_HEAD_START_S, f"{base}/queue": JOIN_HEAD_START_S}
 
 
 class _Sale:

@@ -90,6 +90,9 @@ FEED_DELAY_SECONDS: Final = Histogram(
     "From a seat's change until all sockets of a node were handed it",
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
 )
+TURNS_AWAITED: Final = Gauge(
+    "target_turns_awaited", "Requests of the crowd that wait for their turn", multiprocess_mode="livesum"
+)
 SSE_CONNECTIONS: Final = Gauge("target_sse_connections", "Open position streams", multiprocess_mode="livesum")
 PAYMENTS: Final = _counter(
     "target_payments",
