@@ -1,12 +1,13 @@
-"""Judges generated records of 0.1, 1 and 10 million rows: seconds and memory on one core, and how they grow.
+"""Judges and reports generated records of 0.1, 1 and 10 million rows: seconds and memory on one core, their growth.
 
     python -m tests.bench.audit [--rounds N] [--rows N …] [--followers N]
 
 Rows are requests, events and operations together. The history is a correct on-sale on a large scale: every fan joins
 and is told positions until the sale is over; a third is admitted, meets a conflict, holds, pays and looks the order up;
-one spectator follows the feed, or so many do as are asked for: then most rows are events of the feed. Each record is
-judged in a process of its own; processor time counts from the opened record (its tables still on disk, their seals
-checked), and the peak of resident memory is that of the whole process.
+one spectator follows the feed, or so many do as are asked for: then most rows are events of the feed, those of all
+followers mixed as they arrive. The shipped faults of a small sale were in force meanwhile, and their expectations are
+judged. Each record is judged in a process of its own, in the steps of `gatecrash report`; processor time counts from
+the first look at its seals, and the peak of resident memory is that of the whole process.
 """
 
 from __future__ import annotations
@@ -20,23 +21,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import reports
+from chaos.proof import expectations
+from chaos.specification.experiment import load
 from harness.audit import audit
 from harness.causes import with_causes
 from harness.judging.grade import grade
 from harness.record.paths import RunPaths
 from harness.record.reader import Record
-from harness.record.schema import TABLES, Phase, SeatMapFacts
+from harness.record.schema import TABLES, FaultsDocument, Phase, SeatMapFacts
 from harness.record.seal import RUN_ID, seal
-from harness.record.verdict import Status
+from harness.record.verdict import Status, Verdict
 from harness.record.writer import write_document
 from harness.sli import measure as measured
 from harness.sli.examinations import examine
@@ -53,6 +58,7 @@ CHANGES_OF_A_FAN = 2 / 3
 SALE_S = 20.0
 TOLD_EVERY_S = 5.0
 BATCH_FANS = 50_000
+BATCH_CHANGES = 500_000
 UNSHOWN = {"no_queue_bypass", "granted_as_asked", "map_honest", "refused_for_cause"}
 """Nobody tries to get past the queue, maps are not noted, and conflicts have no rival in this history."""
 T = TypeVar("T")
@@ -85,7 +91,7 @@ def generate(root: Path, rows: int, followers: int = 1) -> None:
     paths = RunPaths(root=root)
     fans = int(rows / (ROWS_OF_A_FAN + (followers - 1) * CHANGES_OF_A_FAN))
     line = Line(fans)
-    scenario = RunBuilder(fans=0, spectators=0, faulty=False)
+    scenario = RunBuilder(fans=0, spectators=0)
     resolved = dict(scenario.run.scenario)
     resolved["on_sale"] = {"admission_rate_per_s": line.rate_per_s, "admission_burst": 10}
     facts = SeatMapFacts(capacity=line.admitted, epoch="e1", seq=None)
@@ -93,7 +99,7 @@ def generate(root: Path, rows: int, followers: int = 1) -> None:
     resolved["duration_s"] = over_s
     settling = Phase(name="settle", t_start_s=over_s, t_end_s=over_s + 10.0)
     run = scenario.changed(scenario=resolved, seat_map_at_rest=facts, phases=(settling,)).run
-    write_document(paths.faults, scenario.faults)
+    write_document(paths.faults, _with_expectations(scenario.faults))
     written_by = {RUN_ID: run.run_id}
     writers = {
         name: pq.ParquetWriter(paths.table(name), schema.with_metadata(written_by), compression="zstd")
@@ -102,8 +108,8 @@ def generate(root: Path, rows: int, followers: int = 1) -> None:
     for first in range(0, fans, BATCH_FANS):
         for name, rows in _fans(line, np.arange(first, min(first + BATCH_FANS, fans)), over_s).items():
             writers[name].write_table(rows)
-    for follower in range(followers):
-        writers["events"].write_table(_feed(line, follower))
+    for rows in _feed(line, followers):
+        writers["events"].write_table(rows)
     for writer in writers.values():
         writer.close()
     write_document(paths.run, seal(paths, run))
@@ -232,12 +238,12 @@ def _positions(line: Line, users: np.ndarray, names: list[str], over_s: float) -
 
 def _events(
     users: np.ndarray,
-    names: list[str],
+    names: list[str] | pa.Array,
     stream: str,
     event: str,
     t_s: np.ndarray,
     values: object,
-    keys: list[str],
+    keys: list[str] | pa.Array,
     seqs: np.ndarray | None,
 ) -> pa.Table:
     count = len(names)
@@ -258,27 +264,40 @@ def _events(
     return pa.table(columns, schema=TABLES["events"])
 
 
-def _feed(line: Line, follower: int) -> pa.Table:
-    """One spectator who sees every seat held, and then sold."""
-    name, at_once = f"spectator-{follower}", np.array([-1.0])
-    none = pa.nulls(1, pa.int64())
-    head = [
-        _events(np.array([follower]), [name], "feed", "connect", at_once, none, [""], None),
-        _events(np.array([follower]), [name], "feed", "snapshot", at_once, np.array([0]), [""], np.array([0])),
-    ]
+def _feed(line: Line, followers: int) -> Iterator[pa.Table]:
+    """Spectators who see every seat held, and then sold; their rows as they arrive, those of all mixed."""
+    everybody, names = np.arange(followers), [f"spectator-{number}" for number in range(followers)]
+    at_once, blank, none = np.full(followers, -1.0), [""] * followers, pa.nulls(followers, pa.int64())
+    zeros = np.zeros(followers, dtype=np.int64)
+    yield _events(everybody, names, "feed", "connect", at_once, none, blank, None)
+    yield _events(everybody, names, "feed", "snapshot", at_once, zeros, blank, zeros)
     places = np.tile(np.arange(line.admitted), 2)
     states = np.repeat((1, 2), line.admitted)
     t_s = line.called_s(places) + np.where(states == 1, 0.73, 1.53)
     order = np.argsort(t_s, kind="stable")
-    seats = [f"{n // 400}-{n % 400 // 20}-{n % 20}" for n in places[order].tolist()]
-    users, who = np.full(len(order), follower), [name] * len(order)
-    heard_s = t_s[order] + follower / 10_000
-    rows = _events(users, who, "feed", "seat", heard_s, states[order], seats, np.arange(1, len(order) + 1))
-    return pa.concat_tables([*head, rows])
+    t_s, states = t_s[order], states[order]
+    seats = pa.array([f"{n // 400}-{n % 400 // 20}-{n % 20}" for n in places[order].tolist()])
+    at_a_time = max(1, BATCH_CHANGES // followers)
+    for first in range(0, len(order), at_a_time):
+        change = np.repeat(np.arange(first, min(first + at_a_time, len(order))), followers)
+        who = np.tile(everybody, len(change) // followers)
+        heard_s = t_s[change] + who / 10_000
+        arrived = np.argsort(heard_s, kind="stable")
+        change, who = change[arrived], who[arrived]
+        whose, keys = pa.array(names).take(pa.array(who)), seats.take(pa.array(change))
+        yield _events(who, whose, "feed", "seat", heard_s[arrived], states[change], keys, change + 1)
+
+
+def _with_expectations(faults: FaultsDocument) -> FaultsDocument:
+    """The faults with the shipped experiments that they are of."""
+    runs = tuple(
+        msgspec.structs.replace(run, definition=msgspec.to_builtins(load(run.experiment))) for run in faults.faults
+    )
+    return msgspec.structs.replace(faults, faults=runs)
 
 
 def measure(root: Path) -> dict[str, float]:
-    """One record judged in this process, in the steps of `harness.cli.judge`."""
+    """One record judged and reported in this process, in the steps of `harness.cli.judge`."""
     pin(1)
     pa.set_cpu_count(1)
     figures = dict[str, float]()
@@ -290,19 +309,26 @@ def measure(root: Path) -> dict[str, float]:
         return done
 
     record = timed("open", lambda: Record.open(root))
-    seen = Observations(record)
-    values = timed("measure", lambda: measured(record, seen))
-    results = timed("audit", lambda: audit(record, seen.everything))
-    examined = timed("examine", lambda: examine(record, seen))
-    verdict = timed("grade", lambda: grade(record, values, results, (), examined, seen=seen))
-    timed("causes", lambda: with_causes(record, verdict, seen))
+    verdict = _judged(record, timed)  # what was read for the verdict is gone before the report, as in the command
+    with tempfile.TemporaryDirectory() as folder:
+        timed("report", lambda: reports.write(record, verdict, into=Path(folder)))
     sound = (Status.HELD, Status.NOT_EXERCISED)
-    wrong = {result.name: result.note for result in results if result.status not in sound}
+    wrong = {result.name: result.note for result in verdict.invariants if result.status not in sound}
     if not wrong.keys() <= UNSHOWN:
         raise SystemExit(f"a correct history was not held: {wrong}")
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     rows = sum(record.run.tables[name].rows for name in ("requests", "events", "operations"))
     return {"rows": rows, **figures, "cpu_s": sum(figures.values()), "peak_mb": peak_mb}
+
+
+def _judged(record: Record, timed: Callable[[str, Callable[[], Any]], Any]) -> Verdict:
+    seen = Observations(record)
+    values = timed("measure", lambda: measured(record, seen))
+    results = timed("audit", lambda: audit(record, seen.everything))
+    faults = timed("expect", lambda: expectations.judge(record, lambda: seen.everything.feed))
+    examined = timed("examine", lambda: examine(record, seen))
+    verdict = timed("grade", lambda: grade(record, values, results, faults, examined, seen=seen))
+    return timed("causes", lambda: with_causes(record, verdict, seen))
 
 
 def main() -> None:

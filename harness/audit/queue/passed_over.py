@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.audit.history import Evidence
-from harness.audit.queue.epochs import line_of
+from harness.audit.queue.epochs import Ints, line_of
 from harness.audit.queue.places import AdmittedPlace, PlaceClaim, claims_of
 from harness.record.standstills import standstills
 
@@ -30,6 +30,7 @@ AWAY_MAX_S: Final = 3.0
 _NEWS: Final = ("connect", "position", "paused", "sold_out", "disconnect", "refused")
 _GONE: Final = ("disconnect", "refused")
 _OPEN_S: Final = float("inf")
+_NO_LINE: Final = -1
 
 
 class PassedOver(msgspec.Struct, frozen=True):
@@ -41,7 +42,7 @@ class PassedOver(msgspec.Struct, frozen=True):
     by: AdmittedPlace
 
 
-class _Listening(msgspec.Struct, frozen=True):
+class Listening(msgspec.Struct, frozen=True):
     """The last stretch of time in which a fan was never away, and the epochs that they were told in it."""
 
     t_from_s: float
@@ -64,12 +65,12 @@ def passed_over(evidence: Evidence, places: Sequence[AdmittedPlace]) -> list[Pas
     late_s = max(CALLED_WITHIN_S[not ours], 2.0 * _told_late_s(evidence, places)) + evidence.clock_margin_s
     later = _Later(evidence, places, late_s)
     found = []
-    for fan, listening in _listening(evidence, list(waiting), until_left=ours):
+    for fan, heard in listening(evidence, list(waiting), until_left=ours):
         claim = waiting[fan]
-        by = later.first(max(claim.t_acked_s + evidence.clock_margin_s, listening.t_from_s))
-        is_same_line = by is not None and len(listening.epochs | ({line_of(by.epoch)} - {""})) <= 1
-        if by is not None and is_same_line and by.t_entered_s + late_s <= listening.t_until_s:
-            found.append(PassedOver(fan, claim, listening.t_until_s, by))
+        by = later.first(max(claim.t_acked_s + evidence.clock_margin_s, heard.t_from_s))
+        is_same_line = by is not None and len(heard.epochs | ({line_of(by.epoch)} - {""})) <= 1
+        if by is not None and is_same_line and by.t_entered_s + late_s <= heard.t_until_s:
+            found.append(PassedOver(fan, claim, heard.t_until_s, by))
     return found
 
 
@@ -78,14 +79,15 @@ def _told_late_s(evidence: Evidence, places: Sequence[AdmittedPlace]) -> float:
 
     An overloaded platform admits in order and tells of it late. One fan who is told very late excuses no other.
     """
-    listening = dict(_listening(evidence, [one.actor for one in places], until_left=True))
+    listened = dict(listening(evidence, [one.actor for one in places], until_left=True))
     soonest_s: dict[str, float] = {}
     lags_s = []
+    called_s = evidence.called_in_s
     for one in sorted(places, key=lambda one: one.admission_no, reverse=True):
-        t_called_s = evidence.called_in_s.get(one.actor)
+        t_called_s = called_s.get(one.actor)
         t_other_s = soonest_s.get(one.epoch, _OPEN_S)
-        if t_called_s is not None and one.actor in listening:
-            is_told_late = listening[one.actor].t_from_s <= t_other_s < t_called_s
+        if t_called_s is not None and one.actor in listened:
+            is_told_late = listened[one.actor].t_from_s <= t_other_s < t_called_s
             if not evidence.faults_between(min(t_other_s, t_called_s), t_called_s):
                 lags_s.append(t_called_s - t_other_s if is_told_late else 0.0)
         soonest_s[one.epoch] = min(one.t_entered_s, t_other_s)
@@ -124,25 +126,51 @@ def _never_called(evidence: Evidence) -> dict[str, PlaceClaim]:
     return {fan: claim for fan, claim in claims_of(evidence).items() if fan not in called and not claim.forged}
 
 
-def _listening(evidence: Evidence, fans: list[str], *, until_left: bool) -> Iterator[tuple[str, _Listening]]:
-    """`until_left`: a fan who leaves an open stream listened until then, else until the last place that was told."""
+def listening(evidence: Evidence, fans: list[str], *, until_left: bool) -> Iterator[tuple[str, Listening]]:
+    """By fan. `until_left`: a fan who leaves an open stream listened until then, else until the last place that was
+    told."""
     rows = evidence.events("positions", _NEWS, ("actor", "event", "t_s", "epoch"))
     rows = rows.filter(pc.is_in(rows["actor"], value_set=pa.array(fans, pa.string())))
-    rows = rows.sort_by([("actor", "ascending"), ("t_s", "ascending")])
-    of_fan: dict[str, list[tuple[str, float, str]]] = {}
-    for fan, *one in zip(*(rows[name].to_pylist() for name in ("actor", "event", "t_s", "epoch")), strict=True):
-        of_fan.setdefault(fan, []).append((one[0], one[1], one[2]))
-    for fan, news in of_fan.items():
-        yield fan, _last_stretch(news, evidence.duration_s, until_left=until_left)
+    if not rows.num_rows:
+        return
+    actors = rows["actor"].combine_chunks().dictionary_encode()
+    fan, t_s = pc.rank(actors.dictionary).to_numpy()[actors.indices.to_numpy()], rows["t_s"].to_numpy()
+    order = np.lexsort((t_s, fan))
+    fan, t_s = fan[order], t_s[order]
+    lines, line = _lines(rows["epoch"].combine_chunks().dictionary_encode())
+    line = line[order]
+    is_gone = pc.is_in(rows["event"], value_set=pa.array(_GONE)).to_numpy()[order]
+    last_words = ("position", "disconnect") if until_left else ("position",)
+    is_word = pc.is_in(rows["event"], value_set=pa.array(last_words)).to_numpy()[order]
+
+    at = np.arange(len(order))
+    begins = np.flatnonzero(np.diff(fan, prepend=0))  # ranks begin with 1
+    ends = np.append(begins[1:], len(order))
+    is_back = np.zeros(len(order), dtype=np.bool_)
+    is_back[1:] = is_gone[:-1] & (t_s[1:] - t_s[:-1] > AWAY_MAX_S)
+    is_back[begins] = True
+    since = np.maximum.accumulate(np.where(is_back, at, 0))[ends - 1]
+    word = np.maximum.accumulate(np.where(is_word, at, -1))[ends - 1]
+    until_s = np.where(word >= begins, t_s[word], -_OPEN_S)
+    is_told = (at >= np.repeat(since, ends - begins)) & (line != _NO_LINE)
+    lowest = np.minimum.reduceat(np.where(is_told, line, len(lines)), begins)
+    highest = np.maximum.reduceat(np.where(is_told, line, _NO_LINE), begins)
+    names = actors.take(pa.array(order[begins])).cast(pa.string()).to_pylist()
+    one_each = [frozenset((name,)) for name in lines]
+    for name, begin, end, from_s, to_s, low, high in zip(
+        names, since.tolist(), ends.tolist(), t_s[since].tolist(), until_s.tolist(), lowest.tolist(), highest.tolist(),
+        strict=True,
+    ):  # fmt: skip
+        if low < high:
+            epochs = frozenset(lines[one] for one in set(line[begin:end].tolist()) if one != _NO_LINE)
+        else:
+            epochs = one_each[low] if low == high else frozenset()
+        yield name, Listening(from_s, min(to_s, evidence.duration_s), epochs)
 
 
-def _last_stretch(news: Sequence[tuple[str, float, str]], ends_s: float, *, until_left: bool) -> _Listening:
-    from_s, until_s, gone_s, epochs = news[0][1], -_OPEN_S, _OPEN_S, set[str]()
-    for event, t_s, epoch in news:
-        if t_s - gone_s > AWAY_MAX_S:
-            from_s, epochs = t_s, set()
-        gone_s = t_s if event in _GONE else _OPEN_S
-        if event == "position" or (until_left and event == "disconnect"):
-            until_s = t_s
-        epochs |= {line_of(epoch)} - {""}
-    return _Listening(from_s, min(until_s, ends_s), frozenset(epochs))
+def _lines(epochs: pa.DictionaryArray) -> tuple[list[str], Ints]:
+    """The lines that these epochs are of, and each one's as a number; `_NO_LINE` where none is named."""
+    of_epochs = [line_of(epoch) for epoch in epochs.dictionary.to_pylist()]
+    lines = sorted(set(of_epochs) - {""})
+    number = {line: at for at, line in enumerate(lines)} | {"": _NO_LINE}
+    return lines, np.array([number[line] for line in of_epochs], dtype=np.int64)[epochs.indices.to_numpy()]

@@ -202,12 +202,15 @@ def _never_numbered(
     told_s = np.array([place.t_entered_s for place in line])
     latest = _Latest([standings[place.actor].asked_s for place in line])
     windows = [fault.may_be_in_force_s for fault in evidence.record.faults.faults]
-    for actor, claim in claims.items():
-        if actor in entered or claim.forged or actor not in waited_s:
-            continue
-        loss = losses.get(actor) or SeenLoss(claim.t_acked_s, "had a place")
-        first = int(np.searchsorted(told_s, loss.t_s))
-        last = int(np.searchsorted(told_s, _long_before(waited_s[actor], windows), side="right"))
+    waiting = [
+        (actor, claim, losses.get(actor) or SeenLoss(claim.t_acked_s, "had a place"))
+        for actor, claim in claims.items()
+        if actor not in entered and not claim.forged and actor in waited_s
+    ]
+    firsts = np.searchsorted(told_s, [loss.t_s for _, _, loss in waiting]).tolist()
+    until_s = [_long_before(waited_s[actor], windows) for actor, _, _ in waiting]
+    lasts = np.searchsorted(told_s, until_s, side="right").tolist()
+    for (actor, claim, loss), first, last in zip(waiting, firsts, lasts, strict=True):
         held_s = standings[actor].held_s + evidence.clock_margin_s
         if latest.asked_s(first, last) > held_s:
             late = line[latest.among(first, last)]

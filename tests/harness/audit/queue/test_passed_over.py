@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from harness.audit.history import Evidence
+from harness.audit.queue.epochs import line_of
+from harness.audit.queue.passed_over import AWAY_MAX_S, Listening, listening
 from harness.record.verdict import Status
 from tests.builders import RunBuilder
 from tests.harness.audit.paper import empty, judged
@@ -119,3 +124,45 @@ def test_a_platform_that_tells_of_calls_late_may_be_late_with_any_call(told_late
     comes(builder, 120, 10.0, 20.0)
     builder.event(0, "positions", "disconnect", 25.0)
     assert len(found(builder)) == passed_over
+
+
+News = tuple[int, str, int, str]
+"""Fan, event, when in s, and epoch."""
+events = st.lists(
+    st.tuples(
+        st.integers(1, 3),
+        st.sampled_from(["connect", "position", "disconnect", "refused", "paused"]),
+        st.integers(0, 20),
+        st.sampled_from(["", "e1", "e1.2", "e2"]),
+    ),
+    max_size=25,
+)
+
+
+def plainly(news: list[News], ends_s: float, *, until_left: bool) -> Listening:
+    """What one fan's events say, one after another."""
+    from_s, until_s, gone_s, epochs = float(news[0][2]), float("-inf"), float("inf"), set[str]()
+    for _, event, t_s, epoch in news:
+        if t_s - gone_s > AWAY_MAX_S:
+            from_s, epochs = t_s, set()
+        gone_s = t_s if event in ("disconnect", "refused") else float("inf")
+        if event == "position" or (until_left and event == "disconnect"):
+            until_s = t_s
+        epochs |= {line_of(epoch)} - {""}
+    return Listening(from_s, min(until_s, ends_s), frozenset(epochs))
+
+
+@given(events, st.booleans())
+def test_a_fan_listened_since_they_were_last_away(news: list[News], until_left: bool) -> None:
+    builder = empty()
+    builder.fans = 4
+    for fan, event, t_s, epoch in news:
+        builder.event(fan, "positions", event, float(t_s), epoch=epoch)
+    evidence = Evidence(builder.record())
+    fans = sorted({fan for fan, *_ in news} - {3})
+    names = [f"fan-{fan:04d}" for fan in fans]
+    in_order = {fan: sorted((one for one in news if one[0] == fan), key=lambda one: one[2]) for fan in fans}
+    assert list(listening(evidence, names, until_left=until_left)) == [
+        (name, plainly(in_order[fan], evidence.duration_s, until_left=until_left))
+        for name, fan in zip(names, fans, strict=True)
+    ]
