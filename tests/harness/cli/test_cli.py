@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ from harness import __version__
 from harness.commit import commit_of
 from harness.stack.reference.planted_bugs import planted_bugs
 from tests.builders import RunBuilder
-from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -190,23 +188,25 @@ def test_a_table_in_a_pipe_has_one_line_for_each_row() -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
+INTERRUPTED_AT_THE_JUDGING = """
+import os, signal
+from harness.cli import main, verdicts
+judge = verdicts.judge_record
+def stopped(run):
+    os.kill(os.getpid(), signal.SIGINT)
+    return judge(run)
+verdicts.judge_record = stopped
+main()
+"""
+
+
 def test_a_report_that_is_interrupted_says_how_to_get_it(tmp_path: Path) -> None:
-    RunBuilder(fans=600, faulty=False).write(tmp_path)
-    command = [sys.executable, "-m", "harness", "report", str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as asked:
-        begins_to_judge(asked.pid)
-        asked.send_signal(signal.SIGINT)
-        _, said = asked.communicate(timeout=240)
-    assert asked.returncode == 130
-    assert f"interrupted before the verdict (nothing is lost: `gatecrash report {tmp_path}`" in said
-
-
-def begins_to_judge(pid: int) -> None:
-    """Return when the process has loaded what only judging loads."""
-    maps = Path(f"/proc/{pid}/maps")
-    if not maps.exists():
-        pytest.skip("needs /proc")
-    wait_until(lambda: "/_parquet." in maps.read_text(), what="the judging")
+    RunBuilder(fans=60, faulty=False).write(tmp_path)
+    command = [sys.executable, "-c", INTERRUPTED_AT_THE_JUDGING, "report", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=240, check=False)
+    assert done.returncode == 130
+    assert f"interrupted before the verdict (nothing is lost: `gatecrash report {tmp_path}`" in done.stderr
+    assert not (tmp_path / "verdict.json").exists()
 
 
 @pytest.mark.parametrize(

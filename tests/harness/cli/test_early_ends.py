@@ -16,26 +16,33 @@ from harness.judging.gate import decide
 from harness.record.paths import RunPaths
 from harness.record.reserve import RESERVE_BYTES, give_back, reserve
 from tests.builders import RunBuilder
-from tests.harness.cli.test_cli import begins_to_judge
 from tests.harness.swarm.control.test_full_disk import tiny_disk
 
 ROOT = Path(__file__).resolve().parents[3]
 CONCLUDE = """
+import os
 import sys
 from pathlib import Path
-from harness.cli import entry
+from harness.cli import entry, verdicts
 from harness.cli.app import app
 from harness.cli.verdicts import conclude
 from harness.errors import NoVerdict
 from harness.record.paths import RunPaths
 
 @app.command("conclude")
-def concluding(run: str, ended: str = "", json: bool = False) -> None:
+def concluding(run: str, ended: str = "", json: bool = False, stop: int = 0) -> None:
+    judge = verdicts.judge_record
+    def stopped(run):
+        os.kill(os.getpid(), stop)  # 0 is no signal
+        return judge(run)
+    verdicts.judge_record = stopped
     raise entry.typer.Exit(conclude(RunPaths(root=Path(run)), NoVerdict(ended) if ended else None, json=json))
 
 entry.main()
 """
-"""The end of `rehearse`, as a command: the run is over, the verdict is not given yet."""
+"""The end of `rehearse`, as a command: the run is over, the verdict is not given yet.
+
+`stop`: a signal that the process gets as it begins to judge."""
 
 
 def concluding(run: Path, *options: str) -> subprocess.Popen[str]:
@@ -69,10 +76,7 @@ def test_a_stop_while_judging_leaves_no_verdict_and_says_how_to_judge_again(
     tmp_path: Path, stop: signal.Signals
 ) -> None:
     paths = RunBuilder(fans=600, faulty=False).write(tmp_path)
-    process = concluding(tmp_path)
-    begins_to_judge(process.pid)
-    process.send_signal(stop)
-    code, out, err = ended(process)
+    code, out, err = ended(concluding(tmp_path, "--stop", str(stop.value)))
     assert code == ExitCode.INTERRUPTED
     assert len(err.splitlines()) == 2  # the signal was heard; what came of it
     assert f"interrupted before the verdict (nothing is lost: `gatecrash report {tmp_path}`" in err.splitlines()[-1]

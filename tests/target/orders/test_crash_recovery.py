@@ -116,6 +116,7 @@ def test_killed_at_random_moments_every_saga_ends_and_the_money_reconciles(
         "payments_url": provider.url,
         "payment_flow": flow,
         "hold_ttl_s": 90,
+        "dependency_timeout_s": 3,  # a dead process lets go of its orders after six times as long
         "purchase_limit": 0,
     }
     with ExitStack() as started:

@@ -30,16 +30,10 @@ def shop(asked: Asked) -> list[bytes]:
 
 
 def port_of(swarm: SwarmProcess) -> int:
-    """Where the master listens for workers, as soon as it does: its only listening socket."""
+    """Where the master listens for workers: its only listening socket by the time at which it starts them."""
+    wait_until(lambda: bool(swarm.worker_pids()), what="the first worker of the master")
     master = psutil.Process(swarm.process.pid)
-    ports: set[int] = set()
-
-    def listens() -> bool:
-        ports.update(one.laddr.port for one in master.net_connections("tcp") if one.status == psutil.CONN_LISTEN)
-        return bool(ports)
-
-    wait_until(listens, what="a port of the master's")
-    (port,) = ports
+    (port,) = {one.laddr.port for one in master.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
     return port
 
 
