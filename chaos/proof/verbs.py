@@ -65,7 +65,7 @@ def recover(operations: pa.Table, faults: Iterable[FaultRun], wanted: VerbsRecov
     """See `VerbsRecover`. Without operations before and after the fault there is nothing to compare with."""
     tried = _tried(operations, wanted.verbs)
     apart = _apart(tried, faults, wanted.within_s)
-    before = apart[apart["t_end_s"] <= window.requested_s]
+    before = apart[apart["t_over_s"] <= window.requested_s]
     after = apart[apart["t_intended_s"] >= window.heal_requested_s + wanted.within_s]
     compared = list(_compare(before, after, wanted))
     chances = sum(one.after for one in compared)
@@ -93,13 +93,15 @@ def answered(
 def _tried(operations: pa.Table, verbs: Sequence[str]) -> pd.DataFrame:
     """What users tried, without what the end of the run or the rehearsal itself cut.
 
-    An operation that never ended took an infinite time.
+    An operation that never ended took an infinite time. It is over when its user begins the next one.
     """
     rows: pd.DataFrame = operations.select(_COLUMNS).to_pandas()
+    rows["t_end_s"] = rows["t_complete_s"].astype(float).fillna(np.inf)
+    begun = rows.sort_values("t_intended_s", kind="stable").groupby("actor", sort=False)["t_intended_s"]
+    rows["t_over_s"] = np.minimum(rows["t_end_s"], begun.shift(-1).fillna(np.inf).clip(lower=rows["t_intended_s"]))
     ours = rows["function"].isin(list(verbs)) & ~rows["actor"].str.startswith(BOT_ACTOR)
     lost = (rows["outcome"] == Outcome.UNKNOWN) & rows["value"].str.contains(LOST_ON_PURPOSE, regex=False)
     rows = rows[ours & ~lost & (rows["error"] != "stopped")].copy()
-    rows["t_end_s"] = rows["t_complete_s"].astype(float).fillna(np.inf)
     refused = (rows["outcome"] == "fail") & rows["error"].isin(ANSWERS)
     rows["answered"] = (rows["outcome"] == "ok") | refused
     return rows
@@ -112,7 +114,7 @@ def _apart(tried: pd.DataFrame, faults: Iterable[FaultRun], within_s: float) -> 
         if fault.t_requested_s is None:
             continue
         healed_s = np.inf if fault.t_heal_requested_s is None else fault.t_heal_requested_s + within_s
-        apart &= (tried["t_end_s"] <= fault.t_requested_s) | (tried["t_intended_s"] >= healed_s)
+        apart &= (tried["t_over_s"] <= fault.t_requested_s) | (tried["t_intended_s"] >= healed_s)
     kept: pd.DataFrame = tried.loc[apart]
     return kept
 

@@ -176,11 +176,14 @@ def _package(point: EntryPoint) -> str:
 
 
 def _digest(point: EntryPoint) -> str:
-    """A digest of the sources of the plugin's top-level package: two checkouts of one version may differ."""
-    top = sys.modules[point.module.partition(".")[0]]
-    file = getattr(top, "__file__", None)
-    if file is None:
+    """A digest of the sources of the plugin's outermost package that is no namespace, else of its module.
+
+    Two checkouts of one version may differ.
+    """
+    parts = point.module.split(".")
+    modules = (sys.modules[".".join(parts[:count])] for count in range(1, len(parts) + 1))
+    path = next((Path(one.__file__) for one in modules if one.__file__), None)
+    if path is None:
         return hashlib.sha256().hexdigest()[:12]
-    path = Path(file)
     folder = path.parent if path.name == "__init__.py" else None
     return files_digest(path.parent, sorted(folder.rglob("*.py")) if folder else [path])

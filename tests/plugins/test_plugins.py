@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
 from collections.abc import Callable
-from importlib.metadata import distributions
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,26 @@ def test_a_wrong_plugin_ends_a_command_with_2(wrong: Callable[..., Site]) -> Non
     assert done.returncode == ExitCode.BAD_INPUT, done.stdout
     [line] = done.stderr.splitlines()
     assert line.startswith("gatecrash: the plugin wrong (gatecrash-wrong 0.1) cannot be loaded: ZeroDivisionError")
+
+
+def test_sources_below_a_namespace_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    points = []
+    for package, title in (("one", "T"), ("two", "U")):
+        folder = tmp_path / "gatecrash_acme" / package
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+        (folder / "plugin.py").write_text(indicator(f"of_{package}"))
+        (folder / "words.py").write_text(f"TITLE = {title!r}")
+        points.append(EntryPoint(package, f"gatecrash_acme.{package}.plugin:PLUGIN", "gatecrash.plugins"))
+    (tmp_path / "gatecrash_acme" / "bare.py").write_text(indicator("of_none"))
+    points.append(EntryPoint("bare", "gatecrash_acme.bare:PLUGIN", "gatecrash.plugins"))
+    good, wrong = find(points)
+    assert not wrong
+    nothing = hashlib.sha256().hexdigest()
+    digests = {one.version.sources for one in good}
+    assert len(digests) == len(points)
+    assert not any(nothing.startswith(digest) for digest in digests)
 
 
 @pytest.mark.parametrize(

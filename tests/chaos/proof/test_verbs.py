@@ -73,6 +73,23 @@ class TestRecovers:
         tried(paper, "pay", 10, AFTER, outcome="unknown", t_complete_s=None)
         assert paper.judged(**RECOVERS).status == "missed"
 
+    def test_a_platform_that_never_answered_some_is_not_blamed_on_the_fault(self) -> None:
+        paper = Paper()
+        for since_s in (BEFORE, AFTER):
+            tried(paper, "pay", 20, since_s)
+            tried(paper, "pay", 10, since_s + 1, outcome="unknown", t_complete_s=None)
+            tried(paper, "map", 1, since_s + 2)
+        result = paper.judged(**RECOVERS)
+        assert (result.status, result.chances) == ("met", 30)
+        assert result.observed.startswith("pay: 66.7 % answered after, 66.7 % before")
+
+    def test_what_hangs_when_the_fault_begins_does_not_count(self) -> None:
+        paper = Paper()
+        tried(paper, "pay", 20, BEFORE)
+        tried(paper, "pay", 1, START - 1, outcome="unknown", t_complete_s=None)
+        tried(paper, "pay", 20, AFTER)
+        assert "100 % before" in paper.judged(**RECOVERS).observed
+
     def test_sold_out_is_a_proper_answer(self) -> None:
         paper = Paper()
         tried(paper, "hold", 20, BEFORE)
