@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from target.queue.conflict_signal import ConflictSignal
 from target.queue.rate_policy import OBSERVE_S, ConflictMeter, Feedback, RatePolicy, ShowMeter
+from target.queue.signals import ConflictSignal
 from target.queue.waiting_room import Admitted, WaitingRoom
 from target.runtime.breakers import UnavailableError
 from target.runtime.jobs import every

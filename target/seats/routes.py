@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Protocol
 
 import msgspec
@@ -13,9 +14,8 @@ from starlette.routing import Route
 
 from target.http.messages import DEVICE_PARAMETER, ProblemError, json_response, read_json, require_pass
 from target.http.operations import Parameter, Success, operation
-from target.http.tickets import HoldToken, Pass, Signer, TokenError
+from target.http.tickets import Access, HoldToken, Pass, Signer, TokenError
 from target.runtime.breakers import UnavailableError
-from target.seats.accessible import withheld
 from target.seats.inventory import HoldGoneError, HoldState, Inventory, PurchaseLimitError, SeatsTakenError
 from target.seats.seat_map import Counts, SeatMap, Seats
 from target.seats.venue import Venue
@@ -49,6 +49,22 @@ class HoldClaim(msgspec.Struct, frozen=True):
     fan: str
     identity: str
     seats: tuple[str, ...]
+
+
+def withheld(wheelchair_places: Mapping[str, str], seats: Sequence[str], access: Access) -> tuple[str, ...]:
+    """Those of `seats` that the bearer of a pass cannot be granted together. `wheelchair_places`: see `Venue`.
+
+    Accessible seats are kept to the end for fans who declare the need. As US law has it (28 CFR 36.302(f)), who asks
+    for one is asked whether it is for a person who needs it, and for no proof. A companion seat goes with its
+    wheelchair place alone.
+    """
+    if access is Access.OPERATOR or not wheelchair_places:
+        return ()
+    return tuple(
+        seat
+        for seat in seats
+        if seat in wheelchair_places and not (access is Access.DECLARED and wheelchair_places[seat] in seats)
+    )
 
 
 class ConflictCounter(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from target.http.tickets import Access
-from target.seats.accessible import withheld
+from target.seats.routes import withheld
 
 PLACES = {"A-1": "A-1", "A-2": "A-1", "A-3": "A-3", "A-4": "A-3"}
 

@@ -9,7 +9,7 @@ import pytest
 
 from target.http.tickets import Signer
 from target.queue import ConflictSignal
-from target.queue.conflict_signal import HoldCounts
+from target.queue.signals import HoldCounts
 from target.runtime.breakers import UnavailableError
 from target.storage.keys import Keys
 from target.storage.redis import RedisStore

@@ -1,7 +1,4 @@
-"""Counts how often a hold asks for a taken seat. Admission knows nothing else of the seats.
-
-Booking processes count; the counts travel to Redis a few times a second, however many holds there are.
-"""
+"""All that the queue knows of the seats: how often a hold asks for a taken one, and whether anything is left to buy."""
 
 from __future__ import annotations
 
@@ -35,7 +32,11 @@ class HoldCounts(msgspec.Struct, frozen=True):
 
 
 class ConflictSignal:
-    """The signal of one event. Counting never waits; counts that cannot be sent now are sent later."""
+    """How often a hold of one event asks for a taken seat, which is what admission goes by.
+
+    Booking processes count; the counts travel to Redis a few times a second, however many holds there are. Counting
+    never waits; counts that cannot be sent now are sent later.
+    """
 
     def __init__(self, redis: RedisStore, keys: Keys) -> None:
         self._redis = redis
@@ -69,3 +70,22 @@ class ConflictSignal:
                 await self.flush()
             except UnavailableError:
                 continue
+
+
+class SaleSignal:
+    """Whether anything of one event is left to buy. Raises `UnavailableError` when Redis cannot be used.
+
+    The worker sets it. While nothing is left nobody is let in, and those who wait are told; seats that come back go to
+    those who are inside. A loss of Redis's data forgets it until the worker looks again.
+    """
+
+    def __init__(self, redis: RedisStore, keys: Keys) -> None:
+        self._redis = redis
+        self._key = keys.sold_out
+
+    async def set_sold_out(self, sold_out: bool) -> None:
+        """From now on the waiting room goes by this."""
+        if sold_out:
+            await self._redis.command("SET", self._key, "1")
+        else:
+            await self._redis.command("DEL", self._key)
