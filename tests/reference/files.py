@@ -92,7 +92,17 @@ def render_verdict() -> str:
 def schema(kind: type, title: str) -> str:
     """The JSON Schema (2020-12) of a file, as msgspec tells it."""
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title} | msgspec.json.schema(kind)
-    return json.dumps(made, indent=1, sort_keys=True) + "\n"
+    return json.dumps(_unindented(made), indent=1, sort_keys=True) + "\n"
+
+
+def _unindented(made: Any) -> Any:
+    """The same with docstrings without the indentation of their class, which Python keeps before 3.13."""
+    if isinstance(made, dict):
+        return {
+            key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else _unindented(value)
+            for key, value in made.items()
+        }
+    return [_unindented(one) for one in made] if isinstance(made, list) else made
 
 
 def _section(kind: type) -> Iterator[str]:

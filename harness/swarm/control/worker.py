@@ -157,7 +157,8 @@ class Worker:
 
     def run(self) -> None:
         """Until the master says to quit, or is gone."""
-        gevent.spawn(self._flush_forever).link_exception(_give_up)
+        flushing = gevent.spawn(self._flush_forever)
+        flushing.link_exception(_give_up)
         watched = self._recorder, lambda: self._runner.user_count, max(1, len(self._sources))
         gevent.spawn(health.watch, *watched).link_exception(_give_up)
         self._say(
@@ -172,6 +173,7 @@ class Worker:
             )
         )
         self._runner.greenlet.join()
+        flushing.kill()  # it would find its files closed
         for spool in self._spools.values():
             with suppress(EnvironmentProblem):  # it has been told of
                 spool.close()

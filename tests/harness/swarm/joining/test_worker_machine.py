@@ -277,13 +277,15 @@ def test_locusts_pages_show_the_run_and_cannot_steer_it(tmp_path: Path) -> None:
             swarm.tell(ReleaseCommand())
             while not _totals(port):
                 swarm.expect(Progress)
-            with pytest.raises(urllib.error.HTTPError, match="409"):
+            with pytest.raises(urllib.error.HTTPError, match="409") as refused:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/swarm", b"user_count=5", timeout=30)
+            refused.value.close()
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
                 assert b"<title>Locust</title>" in page.read()
             elsewhere = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": f"evil.example:{port}"})
-            with pytest.raises(urllib.error.HTTPError, match="403"):
+            with pytest.raises(urllib.error.HTTPError, match="403") as refused:
                 urllib.request.urlopen(elsewhere, timeout=30)
+            refused.value.close()
 
 
 def _totals(port: int) -> int:
