@@ -36,6 +36,7 @@ from chaos.specification.experiment import Experiment
 from harness.amounts import in_full
 from harness.errors import InputError
 from harness.record.feed_walk import COLUMNS, FeedWalk, walk
+from harness.record.histogram import MIDDLE_S, are_summed
 from harness.record.schema import FaultRun, FaultsDocument
 from harness.record.verdict import ExpectationResult, FaultResult
 from harness.sli.measured import BOT, rows_where
@@ -107,13 +108,14 @@ def observe(expectation: Expectation, window: Window, record: RunEvidence, feed:
         case MetricReaches():
             return observations.metric_reaches(record.table("metrics"), expectation, window)
         case CounterIncreases():
-            return observations.counter_increases(
-                record.table("metrics"), _of_people(record, "requests"), expectation, window
+            metrics = record.table("metrics")
+            return _decided(
+                record, lambda requests: observations.counter_increases(metrics, requests, expectation, window)
             )
         case ResponseTime():
-            return observations.response_time(_of_people(record, "requests"), expectation, window)
+            return _decided(record, lambda requests: observations.response_time(requests, expectation, window))
         case RequestShare():
-            return observations.request_share(_of_people(record, "requests"), expectation, window)
+            return _decided(record, lambda requests: observations.request_share(requests, expectation, window))
         case StreamEvents():
             events, stretches = _events_of_people(record, expectation.stream), record.table("feed_stretches")
             return observations.stream_events(events, feed, stretches, expectation, window)
@@ -124,26 +126,57 @@ def observe(expectation: Expectation, window: Window, record: RunEvidence, feed:
         case NoGap():
             return observations.no_gap(feed(), record.table("feed_stretches"), expectation, window)
         case Recovers():
-            return observations.recovers(_of_people(record, "requests"), expectation, window)
+            return _decided(record, lambda requests: observations.recovers(requests, expectation, window))
         case VerbsRecover():
-            tried, names = _tried(record)
-            wanted = replace(expectation, verbs=names) if names else expectation
-            return verbs.recover(tried, record.faults.faults, wanted, window)
+
+            def recover(requests: pa.Table) -> Observation:
+                tried, names = _tried(record, requests)
+                wanted = replace(expectation, verbs=names) if names else expectation
+                return verbs.recover(tried, record.faults.faults, wanted, window)
+
+            return _decided(record, recover)
         case VerbsAnswered():
-            tried, names = _tried(record)
-            return verbs.answered(tried, record.faults.faults, expectation, names)
+
+            def answered(requests: pa.Table) -> Observation:
+                tried, names = _tried(record, requests)
+                return verbs.answered(tried, record.faults.faults, expectation, names)
+
+            return _decided(record, answered)
 
 
-def _tried(record: RunEvidence) -> tuple[pa.Table, tuple[str, ...]]:
+def _decided(record: RunEvidence, check: Callable[[pa.Table], Observation]) -> Observation:
+    """What the requests of people show.
+
+    Those that are summed up were sent at some time of their second. Where it depends on whether that was its beginning,
+    its middle or its end, the requests with rows decide, which are those of users whom the seed drew.
+    """
+    requests = _but_bots(record.table("requests"))
+    summed = are_summed(requests)
+    if not pc.any(summed).as_py():
+        return check(requests)
+    found, *others = (check(_moved(requests, summed, by_s)) for by_s in (0.0, -MIDDLE_S, MIDDLE_S))
+    if all(one.status == found.status for one in others):
+        return found
+    exact = check(requests.filter(pc.invert(summed)))
+    if exact.status in ("met", "missed"):
+        return replace(exact, text=f"{exact.text} that are not summed up")
+    return unknown(f"it depends on when in their second {pc.sum(summed).as_py():,} summed requests were sent")
+
+
+def _moved(requests: pa.Table, which: pa.ChunkedArray, by_s: float) -> pa.Table:
+    """The requests, with all times of some of them moved."""
+    for name in ("t_intended_s", "t_start_s", "t_first_byte_s", "t_end_s"):
+        moved = pc.if_else(which, pc.add(requests[name], by_s), requests[name])
+        requests = requests.set_column(requests.schema.get_field_index(name), requests.field(name), moved)
+    return requests
+
+
+def _tried(record: RunEvidence, requests: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
     """What users tried: their operations; for users of a locustfile their requests, with the names of these."""
-    requests = verbs.of_requests(record.table("requests"))
-    if not requests.num_rows:
+    theirs = verbs.of_requests(requests)
+    if not theirs.num_rows:
         return record.table("operations"), ()
-    return requests, tuple(sorted(pc.unique(requests["function"]).to_pylist()))
-
-
-def _of_people(record: RunEvidence, name: str) -> pa.Table:
-    return _but_bots(record.table(name))
+    return theirs, tuple(sorted(pc.unique(theirs["function"]).to_pylist()))
 
 
 def _events_of_people(record: RunEvidence, stream: str) -> pa.Table:

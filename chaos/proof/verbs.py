@@ -98,7 +98,8 @@ def _tried(operations: pa.Table, verbs: Sequence[str]) -> pd.DataFrame:
     rows: pd.DataFrame = operations.select(_COLUMNS).to_pandas()
     rows["t_end_s"] = rows["t_complete_s"].astype(float).fillna(np.inf)
     begun = rows.sort_values("t_intended_s", kind="stable").groupby("actor", sort=False)["t_intended_s"]
-    rows["t_over_s"] = np.minimum(rows["t_end_s"], begun.shift(-1).fillna(np.inf).clip(lower=rows["t_intended_s"]))
+    next_s = begun.shift(-1).fillna(np.inf).clip(lower=rows["t_intended_s"])
+    rows["t_over_s"] = np.minimum(rows["t_end_s"], next_s.where(rows["actor"] != "", np.inf))
     ours = rows["function"].isin(list(verbs)) & ~rows["actor"].str.startswith(BOT_ACTOR)
     lost = (rows["outcome"] == Outcome.UNKNOWN) & rows["value"].str.contains(LOST_ON_PURPOSE, regex=False)
     rows = rows[ours & ~lost & (rows["error"] != "stopped")].copy()

@@ -21,6 +21,7 @@ _SEATS_MOST: Final = 6
 _LINES_MOST: Final = 400
 _AGAIN: Final = "tried again"
 _LIMIT: Final = "limit"
+_SUMMED: Final = "; the requests of this fan are summed up with those of others, so only operations are told"
 _Step = tuple[StoryLine, float]
 """A line of a story, and when what it tells ended."""
 
@@ -46,7 +47,10 @@ def story(seen: Observations, name: str, found: Sequence[Stretch]) -> Story:
     actor = actor_of(seen, name)
     steps = sorted((*_line(seen, actor), *_operations(seen, actor)), key=lambda step: step[0].t_s)
     lines = [msgspec.structs.replace(line, faults=_faults(line.t_s, end_s, found)) for line, end_s in steps]
-    return Story(actor=actor, sum_up=_sum_up(seen, actor, lines), lines=tuple(_cut(lines)))
+    whose = seen.record.table("requests")["actor"]
+    is_summed = not pc.any(pc.equal(whose, actor)).as_py() and pc.any(pc.equal(whose, "")).as_py()
+    sum_up = f"{_sum_up(seen, actor, lines)}{_SUMMED if is_summed else ''}"
+    return Story(actor=actor, sum_up=sum_up, lines=tuple(_cut(lines)))
 
 
 def actor_of(seen: Observations, name: str) -> str:

@@ -1,8 +1,9 @@
-"""Requests as per-second histograms: a worker writes them when there are too many requests for rows.
+"""Requests as histograms by the second: how those of users are kept who are not recorded request by request.
 
-Values are kept as an HdrHistogram keeps them (http://hdrhistogram.org): by their top 8 bits, each bucket named by the
-largest value that it holds. So a percentile is never too small, and too large by at most 1/128. Pairs of service and
-response time are counted, so that the share of requests that waited is still known.
+Times are kept as an HdrHistogram keeps them (http://hdrhistogram.org): by their top 8 bits, so that each bucket is at
+most 1/128 wide. A percentile is told as the largest value of its bucket: it is never too small, and too large by at
+most 1/128. Pairs of service and response time are counted, so that the share of requests that waited is still known.
+Histograms are merged without loss: equal pairs are added up.
 """
 
 from __future__ import annotations
@@ -10,36 +11,69 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.record.schema import REQUESTS
 
 PRECISION_BITS: Final = 8
+MIDDLE_S: Final = 0.5
+"""Of a summed request only the second is known in which it was sent: it stands in the middle of it."""
+_HALF: Final = PRECISION_BITS - 1
 _US: Final = 1_000_000.0
-_MIDDLE_S: Final = 0.5
-_NOBODY: Final = -1  # in the columns seq and user: the numbers are no longer known
+_NOBODY: Final = -1  # in the columns seq and user: the numbers are not known
 _KEPT: Final = ("worker", "kind", "step", "method", "status", "outcome", "error", "attempt")
 
 
+def bucket(value_us: int) -> int:
+    """The number of the bucket that a time falls into; below 256 each has its own. A negative one counts as 0."""
+    if value_us <= 0:
+        return 0
+    shift = max(0, value_us.bit_length() - PRECISION_BITS)
+    return (shift << _HALF) + (value_us >> shift)
+
+
+def largest_us(buckets: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """The largest time of each of these buckets."""
+    numbers = buckets.astype(np.int64)
+    shifts = np.maximum(0, (numbers >> _HALF) - 1)
+    largest: npt.NDArray[np.int64] = ((numbers - (shifts << _HALF) + 1) << shifts) - 1
+    return largest
+
+
 def bucket_us(value_us: int) -> int:
-    """The largest value of the bucket that this one falls into; below 256 each value is its own. Negative is 0."""
+    """The largest time of the bucket that this one falls into; 0 for a negative one."""
     if value_us <= 0:
         return 0
     shift = max(0, value_us.bit_length() - PRECISION_BITS)
     return (((value_us >> shift) + 1) << shift) - 1
 
 
-def expand(cells: pa.Table) -> pa.Table:
+def counted(histograms: pa.RecordBatch | pa.Table) -> npt.NDArray[np.int64]:
+    """How many requests each row of the table `histograms` counts."""
+    sums = [np.asarray(counts, dtype=np.int64).sum() for counts in histograms["count"].to_numpy(zero_copy_only=False)]
+    return np.array(sums, dtype=np.int64)
+
+
+def are_summed(requests: pa.Table) -> pa.ChunkedArray:
+    """Which of these rows of REQUESTS come from `expand`: of them only the second is known in which they were sent."""
+    return pc.less(requests["seq"], 0)
+
+
+def expand(histograms: pa.Table) -> pa.Table:
     """Rows of REQUESTS that have these histograms (table `histograms`): a row for each request that was counted.
 
     A row stands in the middle of its second; `seq` and `user` are -1, `actor` is "", `op` null, `response_bytes` 0. An
     answered request has its first byte at its end.
     """
-    rows = cells.take(np.repeat(np.arange(cells.num_rows), cells["count"].to_numpy()))
-    service_s = pc.divide(pc.cast(rows["service_us"], pa.float64()), _US)
-    response_s = pc.divide(pc.cast(rows["response_us"], pa.float64()), _US)
-    start_s = pc.add(rows["t_s"], _MIDDLE_S)
+    cells = {name: pc.list_flatten(histograms[name]).to_numpy() for name in ("service", "response", "count")}
+    of_cell = np.repeat(np.arange(histograms.num_rows), pc.list_value_length(histograms["count"]).to_numpy())
+    cell = np.repeat(np.arange(len(of_cell)), cells["count"])
+    rows = histograms.select(["t_s", *_KEPT]).take(of_cell[cell])
+    service_s = pa.array(largest_us(cells["service"])[cell] / _US)
+    response_s = pa.array(largest_us(cells["response"])[cell] / _US)
+    start_s = pc.add(rows["t_s"], MIDDLE_S)
     end_s = pc.add(start_s, service_s)
     nobody = np.full(rows.num_rows, _NOBODY)
     columns = {

@@ -12,7 +12,7 @@ same `kind` and `user`; `actor` is the name of that user in all tables.
     events.parquet      EVENTS         one row per event seen on a stream (queue positions, seat feed)
     generator.parquet   GENERATOR      the load generator's own health, one row per worker and second
     metrics.parquet     METRICS        the platform's metrics, scraped
-    histograms.parquet  HISTOGRAMS     requests beyond the limit of rows; the reader turns them into rows again
+    histograms.parquet  HISTOGRAMS     requests that were summed up; the reader turns them into rows again
     spans.parquet       SPANS          traced journeys that are kept: requests, with the platform's spans as children
     feed_stretches.parquet, feed_delays.parquet   of many followers of the seat feed: what is not in EVENTS row by row
     final_seats.parquet, final_orders.parquet, final_ledger.parquet, final_stock.parquet   the state at rest
@@ -29,7 +29,7 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = "gatecrash.record/4"
+SCHEMA_VERSION: Final = "gatecrash.record/5"
 OWN_SOURCE: Final = "gatecrash"
 """The source of anomalies that say how the run ended, and of metrics that are not the platform's."""
 BOT_ACTOR: Final = "bot-"
@@ -133,7 +133,7 @@ REQUESTS: Final = pa.schema(
         pa.field("worker", pa.int16(), nullable=False),
         pa.field("user", pa.int32(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),  # fan, bot, lurker, spectator, operator, probe, or LOCUST_KIND
-        pa.field("actor", pa.string(), nullable=False),  # fan id, "operator" …; "": no longer known (condensed)
+        pa.field("actor", pa.string(), nullable=False),  # fan id, "operator" …; "": not known (summed up)
         pa.field("step", pa.string(), nullable=False),  # see STEPS
         pa.field(
             "page", pa.string(), nullable=False
@@ -326,12 +326,13 @@ HISTOGRAMS: Final = pa.schema(
         pa.field("outcome", pa.string(), nullable=False),
         pa.field("error", pa.string(), nullable=False),
         pa.field("attempt", pa.int16(), nullable=False),
-        pa.field("service_us", pa.int64(), nullable=False),  # the largest value of the bucket
-        pa.field("response_us", pa.int64(), nullable=False),  # the same
-        pa.field("count", pa.int64(), nullable=False),
+        pa.field("service", pa.list_(pa.int16()), nullable=False),  # the numbers of buckets
+        pa.field("response", pa.list_(pa.int16()), nullable=False),  # the same
+        pa.field("count", pa.list_(pa.int32()), nullable=False),  # of requests with these two
     ]
 )
-"""One cell of the histogram of a second and step: so many requests were alike. See `harness.record.histogram`."""
+"""The requests of one second and step that ended alike, as a histogram of their pairs of service and response time. The
+same second may have several. See `harness.record.histogram`."""
 
 SPANS: Final = pa.schema(
     [
@@ -468,7 +469,7 @@ class CutSummary(Struct, frozen=True):
 class LoadSummary(Struct, frozen=True):
     """The load that the swarm was asked for, and the load that it delivered. Skew in ms, over all workers together.
 
-    `exhausted`: samples that failed because the load generator had no port or file descriptor left. `condensed`:
+    `exhausted`: samples that failed because the load generator had no port or file descriptor left. `summed`:
     samples that are in the record as histograms, not as rows of their own.
 
     `window_delivered_s`: from the first to the last user's first send. `unfinished`: users whose journey was cut by the
@@ -489,7 +490,7 @@ class LoadSummary(Struct, frozen=True):
     workers: tuple[WorkerSummary, ...]
     skew_ms_min: float | None = None
     exhausted: int = 0
-    condensed: int = 0
+    summed: int = 0
     crashes: tuple[CrashSummary, ...] = ()
     cut: tuple[CutSummary, ...] = ()
 

@@ -187,7 +187,9 @@ class Load(_Section, frozen=True):
     source_addresses: tuple[str, ...] = ()  # of all machines; each has its own local ports. Empty: as many as needed
     answer_timeout_s: Positive = 10.0  # so long a fan's device waits for an answer of the reference system
     connect: Literal["warm", "cold"] = "warm"  # warm: connections are open before T0; cold: opened at T0
-    rows_waiting_max: Annotated[int, Meta(ge=1)] = 50_000  # of a worker; beyond it requests become histograms
+    whole_users_max: Annotated[int, Meta(ge=1)] = 20_000
+    """The requests of so many users are recorded one by one. Of more users a share of so many is drawn by the seed;
+    the requests of the others are summed up by the second where they are sent."""
     whole_feeds_max: Annotated[int, Meta(ge=1)] = 500
     """So many spectators are recorded event by event. Of more, a fifth of so many are, drawn by the seed; the changes
     that the others receive are checked and summed up where they arrive."""

@@ -134,13 +134,17 @@ class Observations:
 
     @cached_property
     def fans(self) -> int:
-        """How many fans sent a request."""
+        """How many fans sent a request; of those whose requests are summed up, how many began an operation."""
         return self._users("fan")
 
     def _users(self, kind: str) -> int:
         requests = self.record.table("requests")
-        of_kind = requests.filter(pc.equal(requests["kind"], kind))
-        return int(of_kind.group_by(["worker", "user"]).aggregate([]).num_rows)
+        of_kind = pc.unique(requests.filter(pc.equal(requests["kind"], kind))["actor"])
+        if not pc.any(pc.equal(of_kind, "")).as_py():
+            return len(of_kind)
+        began = pc.unique(self.record.table("operations")["actor"])
+        more = began.filter(pc.starts_with(began, f"{kind}-"))
+        return len({*of_kind.to_pylist(), *more.to_pylist()} - {""})
 
     @cached_property
     def metrics(self) -> pa.Table:

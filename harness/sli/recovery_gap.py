@@ -154,8 +154,9 @@ def _admission(record: Tables, sale: pa.Table) -> Wanted:
     called = _by_actor(events.filter(pc.equal(events["event"], "admitted")), "t_s", "min")
     admitted = entered | called
     last_seen = _by_actor(sale, "t_end_s", "max")
+    of_nobody_s = last_seen.pop("", 0.0)  # fans whose requests are summed up may have been seen as late as that
     people = sorted(joined)
-    end_s = [admitted.get(actor, last_seen.get(actor, joined[actor])) for actor in people]
+    end_s = [admitted.get(actor, last_seen.get(actor, max(joined[actor], of_nobody_s))) for actor in people]
     return Wanted(
         np.array([joined[actor] for actor in people], dtype=np.float64),
         np.array(end_s, dtype=np.float64),

@@ -62,7 +62,7 @@ class Contrast(msgspec.Struct, frozen=True):
 def contrast(control: Samples, treatment: Samples, *, paired: bool = True) -> Contrast:
     """The difference between treatment and control. `paired`: equal names in `who` are the same person in both runs."""
     one, two = control.statistic, treatment.statistic
-    note = _too_little(control) or _too_little(treatment)
+    note = _too_little(control) or _too_little(treatment) or _nobodys(control) or _nobodys(treatment)
     delta = None if one is None or two is None else two - one
     bands = None if delta is None or note else _bands(control, treatment, paired)
     if delta is not None and not note and bands is None:
@@ -150,6 +150,12 @@ def _thinned(samples: Samples) -> Samples:
 
 def _blocks(samples: Samples) -> Names:
     return np.floor(samples.t_s / BLOCK_S).astype(np.int64)
+
+
+def _nobodys(samples: Samples) -> str:
+    """Why no interval can be given where observations have no user: those of one fan cannot be kept together."""
+    unknown = samples.who.dtype.kind == "i" and bool(np.any(samples.who.astype(np.int64) < 0))
+    return "no interval, because the requests of many users are summed up" if unknown else ""
 
 
 def _too_little(samples: Samples) -> str:

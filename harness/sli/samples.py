@@ -88,8 +88,8 @@ def names_of(who: pa.Array | pa.ChunkedArray) -> Names:
 
 
 def users_of(requests: pa.Table) -> Names:
-    """A number for the user of each request, or event. A condensed request has no known user and counts as one of its
-    own."""
+    """A number for the user of each request, or event. A summed request has no known user: it counts as one of its own,
+    with a number below 0."""
     kinds = pc.index_in(requests["kind"], pa.array(_KINDS)).fill_null(len(_KINDS)).to_numpy()
     users = requests["user"].to_numpy().astype(np.int64)
     alone = -np.arange(1, len(users) + 1, dtype=np.int64)

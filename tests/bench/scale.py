@@ -240,9 +240,7 @@ def cost_of(table: str, batches: int = BATCHES) -> RowCost:
 
 def _batches(table: str, count: int) -> Iterator[pa.RecordBatch]:
     """Of a worker whose users do so much each second, with times as a busy platform's are."""
-    recorder, random = Recorder(1), Random(table)
-    if table == "histograms":
-        recorder.condense(0.0)
+    recorder, random = Recorder(1, whole_users={"fan": ()} if table == "histograms" else None), Random(table)
     for second in range(count):
         for number in range(ROWS):
             _note(recorder, random, table, second, second * ROWS + number)

@@ -111,5 +111,5 @@ def _connects(seen: Observations) -> dict[str, float]:
     pages = requests.filter(pc.equal(requests["step"], "queue_page"))
     first = pages.group_by("actor").aggregate([("t_start_s", "min")])
     sent = dict(zip(first["actor"].to_pylist(), first["t_start_s_min"].to_pylist(), strict=True))
-    sent.pop("", None)  # condensed requests: their user is not known
+    sent.pop("", None)  # summed requests: their user is not known
     return sent

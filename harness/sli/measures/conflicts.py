@@ -68,7 +68,7 @@ def _maps_asked_s(seen: Observations) -> dict[str, list[float]]:
     """Actor → when the actor asked for maps, in order: from the history, else from the actor's requests."""
     pages = seen.requests.filter(pc.equal(seen.requests["step"], "seat_map"))
     asked_s = _by_actor(zip(pages["actor"].to_pylist(), pages["t_start_s"].to_pylist(), strict=True))
-    asked_s.pop("", None)  # condensed requests: their user is not known
+    asked_s.pop("", None)  # summed requests: their user is not known
     looks = seen.history.looks
     return asked_s | _by_actor(zip(looks.actors.to_pylist(), looks.t_invoke_s.tolist(), strict=True))
 

@@ -52,8 +52,12 @@ def _earliest(times: dict[str, list[float]]) -> float:
 
 
 def _waited_until_s(seen: Observations, waited: Set[str]) -> float:
-    """When the last of these fans was last seen at the queue; the end of the run when the record does not show it."""
-    requests = seen.requests.filter(pc.is_in(seen.requests["actor"], value_set=pa.array(sorted(waited), pa.string())))
+    """When the last of these fans was last seen at the queue; the end of the run when the record does not show it.
+
+    A request that is summed up may be of any of them.
+    """
+    theirs = pa.array(["", *sorted(waited)], pa.string())
+    requests = seen.requests.filter(pc.is_in(seen.requests["actor"], value_set=theirs))
     last_s = pc.max(requests["t_end_s"]).as_py()
     return min(seen.duration_s, last_s) if last_s is not None else seen.duration_s
 

@@ -66,7 +66,7 @@ def time_to_first_position_p95_s(seen: Observations) -> Samples:
     """
     requests, events = seen.requests, seen.positions
     queueing = pc.is_in(requests["step"], value_set=pa.array(["queue_page", "join"]))
-    named = pc.not_equal(requests["actor"], "")  # the user of a condensed request is not known
+    named = pc.not_equal(requests["actor"], "")  # the user of a summed request is not known
     sent = requests.filter(pc.and_(queueing, named)).select(["actor", "kind", "step", "t_intended_s"])
     in_line = pc.unique(sent["actor"].filter(pc.or_(pc.equal(sent["kind"], "fan"), pc.equal(sent["step"], "join"))))
     came = _earliest(sent, "t_intended_s").sort_by("actor")
@@ -77,7 +77,9 @@ def time_to_first_position_p95_s(seen: Observations) -> Samples:
     first = _earliest(events.filter(told), "t_s")
     first_s = first["t_s"].take(pc.index_in(came["actor"], value_set=first["actor"].combine_chunks()))
     waited_s = pc.subtract(pc.fill_null(first_s, seen.duration_s), came["t_intended_s"])
-    note = f"{first_s.null_count:,} of {len(came):,} fans never saw a position" if first_s.null_count else ""
+    never = f"{first_s.null_count:,} of {len(came):,} fans never saw a position" if first_s.null_count else ""
+    whole = "" if pc.all(named).as_py() else f"of the {len(came):,} users whose requests are not summed up"
+    note = "; ".join(filter(None, (never, whole)))
     return Samples(names_of(came["actor"]), came["t_intended_s"].to_numpy(), waited_s.to_numpy(), 0.95, note=note)
 
 

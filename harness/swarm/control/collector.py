@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from harness.errors import EnvironmentProblem, NoVerdict
 from harness.platform import AckedOrder
-from harness.record.histogram import expand
+from harness.record.histogram import MIDDLE_S, counted, largest_us
 from harness.record.paths import RunPaths
 from harness.record.schema import PROBE_ACTOR, TABLES, Function, Outcome
 from harness.record.writer import TableWriter
@@ -50,7 +50,7 @@ class Delivered:
         self.batches: Counter[str] = Counter()
         self.operations = 0
         self.exhausted = 0
-        self.condensed = 0
+        self.summed = 0
         self.last_end_s: float | None = None
         self._seqs: list[npt.NDArray[np.int64]] = []
 
@@ -63,7 +63,7 @@ class Delivered:
     @property
     def samples(self) -> int:
         """How many different requests are in the record: a row that came twice counts once."""
-        return self.condensed + (len(np.unique(np.concatenate(self._seqs))) if self._seqs else 0)
+        return self.summed + (len(np.unique(np.concatenate(self._seqs))) if self._seqs else 0)
 
     @property
     def last_seq(self) -> int:
@@ -124,15 +124,23 @@ class Collector:
 
     def first_sends_s(self, worker: int) -> tuple[tuple[float, ...], int]:
         """What a lost worker could not say itself, from its rows: how late each user first sent, and how many sent
-        before T0 and followed from there."""
-        rows = [batch for batch in _batches_of(self._writers["requests"].path) if batch["worker"][0].as_py() == worker]
-        if not rows:
-            return (), 0
-        table = pa.Table.from_batches(rows).select(["seq", "user", "kind", "t_intended_s", "t_start_s"])
-        users: pd.DataFrame = table.sort_by("seq").to_pandas().query("user >= 0").groupby(["kind", "user"]).first()
+        before T0 and followed from there. Of users whose requests are summed up those count who began an operation, by
+        when they did."""
+        sent = self._rows_of("requests", worker, ["seq", "user", "actor", "t_intended_s", "t_start_s"])
+        users = sent.sort_values("seq").query("user >= 0").groupby("actor").first()
         armed = users["t_start_s"] < 0.0
         late_s = (users["t_start_s"] - users["t_intended_s"])[~armed]
+        if self.tally(worker).summed:
+            began = self._rows_of("operations", worker, ["op", "actor", "t_intended_s", "t_invoke_s"])
+            first = began.sort_values("op").groupby("actor").first().drop(users.index, errors="ignore")
+            theirs = first[~first.index.str.startswith(PROBE_ACTOR)]
+            late_s = pd.concat([late_s, theirs["t_invoke_s"] - theirs["t_intended_s"]])
         return tuple(late_s.clip(lower=0.0)), int(armed.sum())
+
+    def _rows_of(self, table: str, worker: int, columns: list[str]) -> pd.DataFrame:
+        batches = [one for one in _batches_of(self._writers[table].path) if one["worker"][0].as_py() == worker]
+        found: pd.DataFrame = pa.Table.from_batches(batches, TABLES[table]).select(columns).to_pandas()
+        return found
 
     def sent_by(self, worker: int) -> int:
         """Requests that this worker has sent, as far as this machine can know."""
@@ -205,13 +213,16 @@ class Collector:
         took_ms = pc.multiply(pc.subtract(rows["t_end_s"], rows["t_start_s"]), 1000.0)
         self._recent.append((monotonic(), took_ms.to_numpy(zero_copy_only=False)))
 
-    def _note_histograms(self, tally: Delivered, cells: pa.RecordBatch) -> None:
-        rows = expand(pa.Table.from_batches([cells]))
-        tally.condensed += rows.num_rows
-        tally.exhausted += pc.sum(pc.is_in(rows["error"], value_set=_EXHAUSTED)).as_py() or 0
-        tally.last_end_s = max(tally.last_end_s or 0.0, pc.max(rows["t_end_s"]).as_py())
-        self.requests += rows.num_rows
-        took_ms = np.repeat(cells["service_us"].to_numpy() / 1000.0, cells["count"].to_numpy())
+    def _note_histograms(self, tally: Delivered, histograms: pa.RecordBatch) -> None:
+        counts = counted(histograms)
+        tally.summed += int(counts.sum())
+        self.requests += int(counts.sum())
+        exhausted = pc.is_in(histograms["error"], value_set=_EXHAUSTED).to_numpy(zero_copy_only=False)
+        tally.exhausted += int(counts[exhausted].sum())
+        service_ms = largest_us(pc.list_flatten(histograms["service"]).to_numpy()) / 1000.0
+        sent_s = np.repeat(histograms["t_s"].to_numpy(), pc.list_value_length(histograms["count"]).to_numpy())
+        tally.last_end_s = max(tally.last_end_s or 0.0, float((sent_s + MIDDLE_S + service_ms / 1000.0).max()))
+        took_ms = np.repeat(service_ms, pc.list_flatten(histograms["count"]).to_numpy())
         self._recent.append((monotonic(), took_ms))
 
     def _note_operations(self, rows: pa.RecordBatch) -> None:

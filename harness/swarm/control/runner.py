@@ -246,10 +246,12 @@ class Swarm:
         notes.extend(self._collector.unwritten.values())
         notes.extend(workforce.notes_of_strangers())
         load = self._summary()
-        if load.condensed:
+        if load.summed:
+            planned = self._spec.scenario.load
             notes.append(
-                f"{load.condensed:,} of {load.samples_recorded:,} requests are in the record as per-second histograms: "
-                f"more than {self._spec.scenario.load.rows_waiting_max:,} rows were waiting in a worker"
+                f"{load.summed:,} of {load.samples_recorded:,} requests are summed up by the second: of them the users "
+                f"and the instants are not known; {planned.whole_users_max:,} of {planned.users:,} users are recorded "
+                "request by request, and what is told of users one by one is told of these"
             )
         self._tell(
             Finished(
@@ -322,6 +324,6 @@ class Swarm:
         for number, facts in self._workforce.facts.items():
             tally = self._collector.tally(number)
             facts.samples_recorded, facts.exhausted = tally.samples, tally.exhausted
-            facts.condensed = tally.condensed
+            facts.summed = tally.summed
             facts.requests_sent = max(facts.requests_sent, self._collector.sent_by(number))
         return load_summary(self._spec.scenario.load, list(self._workforce.facts.values()))

@@ -27,7 +27,7 @@ class WorkerFacts(msgspec.Struct, kw_only=True):
     followers: int = 0
     lost: bool = False
     exhausted: int = 0
-    condensed: int = 0
+    summed: int = 0
     crashes: tuple[CrashSummary, ...] = ()
     cut: tuple[CutSummary, ...] = ()
 
@@ -69,7 +69,7 @@ def load_summary(load: Load, workers: Sequence[WorkerFacts]) -> LoadSummary:
         requests_sent=sum(facts.requests_sent for facts in workers),
         samples_recorded=sum(facts.samples_recorded for facts in workers),
         exhausted=sum(facts.exhausted for facts in workers),
-        condensed=sum(facts.condensed for facts in workers),
+        summed=sum(facts.summed for facts in workers),
         unfinished=sum(one.count for facts in workers for one in facts.cut),
         crashes=merged(facts.crashes for facts in workers),
         cut=_cut_of_all(workers),

@@ -62,7 +62,7 @@ from harness.swarm.users.barrier import Barrier
 from harness.swarm.users.classes import user_classes
 from harness.swarm.users.loader import load_class
 from harness.swarm.users.locustfile import AllowedHosts, allowed_hosts, extra_headers, record_requests
-from harness.swarm.users.plan import whole_feeds
+from harness.swarm.users.plan import whole_feeds, whole_users
 from harness.swarm.users.probes import start_probes
 from harness.swarm.users.user import RehearsalUser, WorkerContext
 
@@ -119,8 +119,8 @@ class Worker:
         stamp_every = 1 if load.users <= _USERS_ALL_STAMPED else STAMP_EVERY
         scripted = bool(spec.journeys.locustfile)
         told = None if scripted else RequestEvent(self._environment)  # Locust tells us, not we Locust
-        whole = whole_feeds(spec.seed, load)
-        self._recorder = Recorder(number, told, tracer, load.rows_waiting_max, stamp_every, whole)
+        whole = whole_feeds(spec.seed, load), whole_users(spec.seed, load)
+        self._recorder = Recorder(number, told, tracer, stamp_every, *whole)
         self._sources = _sources(start)
         SOURCES.use(share_of(self._sources, start.number_here, start.workers_here))
         self._platform: Platform = load_class(spec.platform)(spec.addresses, self._recorder)

@@ -7,7 +7,7 @@ when a batch is taken. Nothing here knows sockets or Locust: `told` is what keep
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, MutableSequence
+from collections.abc import Collection, Iterator, Mapping, MutableSequence
 from time import monotonic
 from typing import Final
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from harness.platform import Call, Person
 from harness.record.collecting.tail import SWARM
-from harness.record.histogram import bucket_us
+from harness.record.histogram import bucket
 from harness.record.schema import TABLES, Function, Outcome
 from harness.swarm.recording.clock import ReleaseInstant
 from harness.swarm.recording.following import FeedLog, FollowedFeed, SummedFeed
@@ -34,7 +34,8 @@ _OK: Final = Outcome.OK.value
 _WALL_CLOCK_COLUMNS: Final = frozenset({"t_sent_s"})
 _encode_json: Final = msgspec.json.Encoder().encode
 _Cell = str | int | float | None
-_Counted = tuple[float, str, str, str, int, str, str, int, int, int]  # a HistogramRow without its count
+_Ended = tuple[float, str, str, str, int, str, str, int]  # a HistogramRow without its histogram
+_PAIR_BITS: Final = 16  # a pair of buckets is one number: the first above these bits, the second in them
 
 
 class TableBuffer:
@@ -144,9 +145,9 @@ class OpenOperation:
 class Recorder:
     """Everything one worker process has to say for the record.
 
-    When more than `rows_waiting_max` requests wait to be taken, those that follow are counted in histograms: so the
-    memory that they take is bounded at any rate. `whole_feeds`: the spectators who are recorded event by event; null:
-    all are.
+    `whole_users`: kind → the users of it whose requests are recorded one by one; null: those of all users are. The
+    requests of others of these kinds are counted in histograms by the second. `whole_feeds`: the spectators who are
+    recorded event by event; null: all are.
     """
 
     def __init__(
@@ -154,9 +155,9 @@ class Recorder:
         worker: int,
         told: RequestHook | None = None,
         tracer: Tracer | None = None,
-        rows_waiting_max: int = _ALL,
         stamp_every: int = STAMP_EVERY,
         whole_feeds: Collection[int] | None = None,
+        whole_users: Mapping[str, Collection[int]] | None = None,
     ) -> None:
         self.worker = worker
         self.stamp_every: Final = stamp_every  # how many requests to one whose arrival the kernel is asked for
@@ -174,8 +175,8 @@ class Recorder:
         self._open: dict[int, OpenOperation] = {}
         self._next_op = 0
         self._spans = 0
-        self._rows_waiting_max = rows_waiting_max
-        self._cells: dict[_Counted, int] | None = None
+        self._whole_users = whole_users
+        self._histograms: dict[_Ended, dict[int, int]] = {}
         self._zero_s = 0.0
         self._whole_feeds = whole_feeds
         self._feed_log = FeedLog()
@@ -194,9 +195,7 @@ class Recorder:
         return span_id(self.worker, self._spans)
 
     def span(self, trace_id: str, own_id: str, request: RequestRow) -> None:
-        """A traced request has ended. Where requests are only counted it leaves no span: memory is bounded."""
-        if self._cells is not None:
-            return
+        """A traced request has ended."""
         told = _SpanTold(
             request.actor, request.user, request.kind, request.method, request.status, request.error, request.attempt
         )
@@ -217,32 +216,38 @@ class Recorder:
 
     def request(self, row: RequestRow) -> None:
         """A request has ended. Locust is told too."""
-        if self._cells is None:
+        whole = None if self._whole_users is None or row.user < 0 else self._whole_users.get(row.kind)
+        if whole is None or row.user in whole:
             self._requests.rows.append(row)
-            if len(self._requests.rows) >= self._rows_waiting_max:
-                self.condense()
         else:
-            self._count(self._cells, row)
+            self._count(row)
         self.samples_recorded += 1
         if self._told is not None:
             self._told.note(row)
-
-    def condense(self, zero_s: float | None = None) -> None:
-        """From now on requests are counted per second from `zero_s` on, T0 on this worker's clock, not kept as rows."""
-        self._zero_s = self._zero_s if zero_s is None else zero_s
-        self._cells = {}
 
     def released_at(self, t0_s: float) -> None:
         """T0 on this worker's clock."""
         self._zero_s = t0_s
 
-    def _count(self, cells: dict[_Counted, int], row: RequestRow) -> None:
+    def _count(self, row: RequestRow) -> None:
         second_s = self._zero_s + (row.t_start_s - self._zero_s) // 1
-        service_us = bucket_us(int((row.t_end_s - row.t_start_s) * 1e6))
-        response_us = bucket_us(int((row.t_end_s - row.t_intended_s) * 1e6))
-        how = (row.kind, row.step, row.method, row.status, row.outcome, row.error, row.attempt)
-        cell = (second_s, *how, service_us, response_us)
-        cells[cell] = cells.get(cell, 0) + 1
+        ended = (second_s, row.kind, row.step, row.method, row.status, row.outcome, row.error, row.attempt)
+        service = bucket(int((row.t_end_s - row.t_start_s) * 1e6))
+        pair = service << _PAIR_BITS | bucket(int((row.t_end_s - row.t_intended_s) * 1e6))
+        pairs = self._histograms.setdefault(ended, {})
+        pairs[pair] = pairs.get(pair, 0) + 1
+
+    def _take_histograms(self) -> Iterator[HistogramRow]:
+        for ended, pairs in self._histograms.items():
+            buckets = np.fromiter(pairs, np.int64, len(pairs))
+            counts = np.fromiter(pairs.values(), np.int32, len(pairs))
+            yield HistogramRow(
+                *ended,
+                service=(buckets >> _PAIR_BITS).astype(np.int16),
+                response=(buckets & (1 << _PAIR_BITS) - 1).astype(np.int16),
+                count=counts,
+            )
+        self._histograms.clear()
 
     def event(self, row: EventRow) -> None:
         """An event was seen on a stream."""
@@ -322,9 +327,7 @@ class Recorder:
         """A batch for each table that has new rows, of at most `rows_max` rows: a big one would stop the loop."""
         if self._told is not None:
             self._told.catch_up()
-        if self._cells:
-            self.buffers["histograms"].rows.extend(HistogramRow(*cell, count) for cell, count in self._cells.items())
-            self._cells.clear()
+        self.buffers["histograms"].rows.extend(self._take_histograms())
         self.buffers["feed_stretches"].rows.extend(self._feed_log.take_stretches(t0))
         self.buffers["feed_delays"].rows.extend(self._feed_log.take_delays(t0, everything=self._is_over))
         batches = ((name, buffer.take(t0, rows_max)) for name, buffer in self.buffers.items())

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from harness.platform import FinalEntry, FinalOrder, FinalPool, FinalSeat
 
@@ -87,7 +89,7 @@ class GeneratorRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class HistogramRow(msgspec.Struct, frozen=True, gc=False):
-    """One row of HISTOGRAMS."""
+    """One row of HISTOGRAMS: how the requests ended, and the three lists of its histogram."""
 
     t_s: float
     kind: str
@@ -97,9 +99,9 @@ class HistogramRow(msgspec.Struct, frozen=True, gc=False):
     outcome: str
     error: str
     attempt: int
-    service_us: int
-    response_us: int
-    count: int
+    service: npt.NDArray[np.integer]
+    response: npt.NDArray[np.integer]
+    count: npt.NDArray[np.integer]
 
 
 class StretchRow(msgspec.Struct, frozen=True, gc=False):

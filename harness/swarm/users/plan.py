@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from harness.record.schema import BOT_ACTOR, PROBE_ACTOR
+from harness.record.schema import BOT_ACTOR, LOCUST_KIND, PROBE_ACTOR
 from harness.scenario import Journey, Load, Tactic
 
 _THINKS: Final = 16
@@ -231,6 +231,20 @@ def whole_feeds(seed: int, load: Load) -> frozenset[int] | None:
     if load.whole_feeds == load.spectators:
         return None
     return frozenset(Random(f"whole feeds:{seed}").sample(range(load.spectators), load.whole_feeds))
+
+
+def whole_users(seed: int, load: Load) -> dict[str, frozenset[int]] | None:
+    """Kind → the users of it whose requests are recorded one by one; null: those of all users are."""
+    if load.users <= load.whole_users_max:
+        return None
+    counts = {"fan": load.fans, "bot": load.bots, "lurker": load.lurkers, "spectator": load.spectators}
+    chosen = {
+        kind: frozenset(
+            Random(f"whole {kind}s:{seed}").sample(range(count), -(-count * load.whole_users_max // load.users))
+        )
+        for kind, count in counts.items()
+    }
+    return chosen | {LOCUST_KIND: chosen["fan"]}
 
 
 def probe_plan(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -66,15 +66,18 @@ def _stages(record: Record, frames: Frames) -> Iterator[_Stage]:
     """The steps that this platform has, by its capabilities."""
     operations, shown, evidence = frames.operations, record.run.capabilities, Evidence(record)
     queues, sells_seats, sells_stock = (name in shown for name in ("queue", "seats", "stock"))
-    yield _of_requests(frames.requests, "Queue page" if queues else "First page", "queue_page")
+    theirs = operations[operations["actor"].str.startswith(tuple(f"{kind}-" for kind in BUYERS))]
+    began = _names(theirs["actor"])
+    held = _names(theirs.loc[theirs["function"].isin([Function.HOLD, Function.CHOOSE]), "actor"])
+    yield _of_requests(frames.requests, "Queue page" if queues else "First page", began, "queue_page")
     if queues:
         yield _of_operations(operations, "Joined the queue", Function.JOIN)
         yield _admitted(operations, evidence)
     if sells_stock:
         title = "Saw what is left" if not sells_seats else "Saw the seat map, or what is left"
-        yield _of_requests(frames.requests, title, *(["seat_map"] if sells_seats else []), "stock")
+        yield _of_requests(frames.requests, title, held, *(["seat_map"] if sells_seats else []), "stock")
     else:
-        yield _of_requests(frames.requests, "Saw the seat map", "seat_map")
+        yield _of_requests(frames.requests, "Saw the seat map", held, "seat_map")
     goods = "tickets" if sells_stock else "seats"
     if evidence.keeps_nothing:
         yield _asked(operations, f"Chose {goods}", Function.CHOOSE)
@@ -103,10 +106,12 @@ def _confirmations(succeeded: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["value"].str.contains(_CONFIRMED, regex=True)]
 
 
-def _of_requests(requests: pd.DataFrame, title: str, *steps: str) -> _Stage:
+def _of_requests(requests: pd.DataFrame, title: str, further: Set[str], *steps: str) -> _Stage:
+    """A stage that only requests show. Of fans whose requests are summed up those reached it who came further."""
     rows = requests[requests["kind"].isin(BUYERS) & requests["step"].isin(steps)].sort_values("t_start_s")
-    unnamed = rows["actor"] == ""  # condensed: each is somebody of their own, as far as anybody knows
-    return _tried(rows.assign(actor=rows["actor"].where(~unnamed, rows.index.astype(str))), title)
+    named = rows["actor"] != ""
+    stage = _tried(rows[named], title)
+    return stage if named.all() else replace(stage, reached=stage.reached | further)
 
 
 def _of_operations(operations: pd.DataFrame, title: str, function: Function) -> _Stage:

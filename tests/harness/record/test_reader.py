@@ -109,7 +109,7 @@ def test_what_the_platform_does_not_show_may_be_missing(tmp_path: Path) -> None:
     assert record.table("final_ledger").num_rows == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": "gatecrash.record/4"}', b"\xff\xfe", b"null"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": "gatecrash.record/5"}', b"\xff\xfe", b"null"])
 @pytest.mark.parametrize("name", ["run.json", "faults.json"])
 def test_a_document_that_is_none_is_refused(run: RunPaths, name: str, content: bytes) -> None:
     (run.root / name).write_bytes(content)
@@ -121,14 +121,14 @@ def test_a_document_that_is_none_is_refused(run: RunPaths, name: str, content: b
     [
         ("gatecrash.record/1", "is a record/1, written by an earlier gatecrash"),
         ("gatecrash.record/9", "is a record/9, written by a later gatecrash"),
-        ("gatecrash.verdict/1", "has the schema 'gatecrash.verdict/1', expected 'gatecrash.record/4'"),
+        ("gatecrash.verdict/1", "has the schema 'gatecrash.verdict/1', expected 'gatecrash.record/5'"),
         ("gatecrash.record/" + "9" * 5000, "has the schema"),
     ],
 )
 @pytest.mark.parametrize("name", ["run.json", "faults.json"])
 def test_a_record_of_another_version_is_refused(run: RunPaths, name: str, schema: str, complaint: str) -> None:
     file = run.root / name
-    file.write_text(file.read_text().replace("gatecrash.record/4", schema))
+    file.write_text(file.read_text().replace("gatecrash.record/5", schema))
     unseal(run) if name == "faults.json" else None
     assert complaint in str(refused(run.root))
 

@@ -24,9 +24,9 @@ from harness.scenario import Scenario
 from tests.builders import RunBuilder, whole_rows
 
 Damage = Callable[[pa.Table], pa.Table]
-HISTOGRAM_CELL = {
+HISTOGRAM = {
     "worker": 0, "t_s": 1.0, "kind": "fan", "step": "hold", "method": "POST", "status": 201, "outcome": "ok",
-    "error": "", "attempt": 1, "service_us": 1000, "response_us": 1000,
+    "error": "", "attempt": 1, "service": [1000], "response": [1000],
 }  # fmt: skip
 STRETCH = {
     "worker": 0, "user": 0, "kind": "spectator", "actor": "spectator-000000", "epoch": "e", "t_from_s": 1.0,
@@ -42,7 +42,7 @@ SPAN = {
 def builder(seed: int = 1) -> RunBuilder:
     """A run whose every table has several rows, no two of them the same."""
     built = RunBuilder(fans=8, spectators=2, seed=seed)
-    built.tables["histograms"] = [HISTOGRAM_CELL | {"count": count} for count in (1, 2, 3, 4)]
+    built.tables["histograms"] = [HISTOGRAM | {"count": [count]} for count in (1, 2, 3, 4)]
     built.tables["feed_stretches"] = [STRETCH | {"seq_from": number, "seq_to": number} for number in range(1, 5)]
     built.tables["feed_delays"] = [DELAYS | {"more_us": number * 1000} for number in range(4)]
     built.tables["spans"] = [SPAN | {"span_id": f"{number:016x}"} for number in range(4)]

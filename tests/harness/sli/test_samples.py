@@ -18,7 +18,7 @@ def test_a_share_is_of_its_base_where_it_has_one() -> None:
     assert share_of([]).measured.value is None
 
 
-def test_a_fan_and_a_spectator_of_one_number_are_two_people_and_condensed_requests_are_nobodys() -> None:
+def test_a_fan_and_a_spectator_of_one_number_are_two_people_and_summed_requests_are_nobodys() -> None:
     rows = [("fan", 3), ("spectator", 3), ("fan", 3), ("fan", -1), ("fan", -1)]
     blank = {field.name: None for field in REQUESTS}
     table = pa.Table.from_pylist([{**blank, "kind": kind, "user": user} for kind, user in rows], schema=REQUESTS)
