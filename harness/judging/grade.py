@@ -474,4 +474,5 @@ def _load(load: LoadSummary) -> LoadResult:
         window_delivered_s=load.window_delivered_s,
         requests_sent=load.requests_sent,
         samples_recorded=load.samples_recorded,
+        samples_summed=load.summed,
     )

@@ -46,7 +46,9 @@ class Validity(StrEnum):
 
 
 class LoadResult(Struct, frozen=True):
-    """The load that was asked for, and the load that was delivered."""
+    """The load that was asked for, and the load that was delivered. `samples_summed`: of the samples, those that are
+    summed up by the second.
+    """
 
     users_asked: int
     users_armed: int
@@ -55,6 +57,7 @@ class LoadResult(Struct, frozen=True):
     window_delivered_s: float | None
     requests_sent: int
     samples_recorded: int
+    samples_summed: int = 0
 
 
 class Skew(Struct, frozen=True):

@@ -214,6 +214,7 @@ def _load(load: LoadResult | None) -> tuple[Fact, ...]:
     whole = load.users_released == load.users_asked
     counted = load.requests_sent == load.samples_recorded
     sign = "=" if counted else "≠"
+    summed = f", {text.count(load.samples_summed)} of them summed up" if load.samples_summed else ""
     return (
         Fact(
             label="Users released",
@@ -229,7 +230,7 @@ def _load(load: LoadResult | None) -> tuple[Fact, ...]:
         Fact(
             label="Requests sent",
             value=text.count(load.requests_sent),
-            note=f"{sign} {text.count(load.samples_recorded)} samples recorded",
+            note=f"{sign} {text.count(load.samples_recorded)} samples recorded{summed}",
             tone="" if counted else "bad",
         ),
     )
