@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from chaos.proof import observations, verbs
-from chaos.proof.observations import SIGNS, WHO, Observation, Window, unknown
+from chaos.proof.observations import SIGNS, WHO, Observation, Window, of_feed, of_stream, unknown
 from chaos.proof.runbook import runbook_result
 from chaos.specification.expected import (
     CounterIncreases,
@@ -121,8 +121,11 @@ def observe(expectation: Expectation, window: Window, record: RunEvidence, feed:
             return observations.stream_events(events, feed, stretches, expectation, window)
         case Reconnects():
             streams = ("positions", "feed") if expectation.stream == "any" else (expectation.stream,)
-            events = pa.concat_tables([_events_of_people(record, stream) for stream in streams])
-            return observations.reconnects(events, expectation, window)
+            parts = [
+                of_feed(feed()) if stream == "feed" else of_stream(_events_of_people(record, stream))
+                for stream in streams
+            ]
+            return observations.reconnects(parts, expectation, window)
         case NoGap():
             return observations.no_gap(feed(), record.table("feed_stretches"), expectation, window)
         case Recovers():

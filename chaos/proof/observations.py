@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -34,6 +34,7 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "at_most": operator.le,
 }
 SIGNS: Final = {"equals": "=", "at_least": "≥", "at_most": "≤"}
+_BREAKS: Final = ("connect", "disconnect")
 _LATE_S: Final = 2 * PERIOD_S  # by how much the last scrape may fall short of the allowed time
 
 WHO: Final = ["kind", "user", "actor"]
@@ -218,13 +219,40 @@ def stream_events(
     return _judged(False, f"{count:,}", chances)
 
 
-def reconnects(events: pa.Table, wanted: Reconnects, window: Window) -> Observation:
-    """See `Reconnects`; `events`: all on those streams. Clients that had no time to come back before the end of the
-    record do not count."""
-    last_s = pc.max(events["t_s"]).as_py()
-    chosen = events.filter(pc.is_in(events["event"], value_set=pa.array(["connect", "disconnect"])))
-    texts = [one.cast(pa.string()) if pa.types.is_dictionary(one.type) else one for one in chosen.columns]
-    rows = pa.table(texts, names=chosen.column_names).to_pandas()
+class Breaks(msgspec.Struct, frozen=True):
+    """The connects and disconnects of people on one stream, and when the last event of all came on it."""
+
+    rows: pd.DataFrame
+    last_s: float
+
+
+def of_stream(events: pa.Table) -> Breaks:
+    """Of all events on a stream."""
+    chosen = events.filter(pc.is_in(events["event"], value_set=pa.array(_BREAKS)))
+    return Breaks(_frame(chosen), _last(events["t_s"].to_numpy()))
+
+
+def of_feed(walked: FeedWalk) -> Breaks:
+    """Of the feed, of whose millions of rows only these few are copied."""
+    chosen = np.flatnonzero(walked.have("event", _BREAKS) & ~walked.have("kind", (BOT,)))
+    return Breaks(_frame(walked.rows.select([*WHO, "event", "t_s", "key"]).take(chosen)), _last(walked.t_s))
+
+
+def _frame(rows: pa.Table) -> pd.DataFrame:
+    texts = [one.cast(pa.string()) if pa.types.is_dictionary(one.type) else one for one in rows.columns]
+    found: pd.DataFrame = pa.table(texts, names=rows.column_names).to_pandas()
+    return found
+
+
+def _last(t_s: np.typing.NDArray[np.float64]) -> float:
+    return float(t_s.max()) if len(t_s) else -np.inf
+
+
+def reconnects(breaks: Sequence[Breaks], wanted: Reconnects, window: Window) -> Observation:
+    """See `Reconnects`; `breaks`: of those streams. Clients that had no time to come back before the end of the record
+    do not count."""
+    last_s = max(one.last_s for one in breaks)
+    rows = pd.concat([one.rows for one in breaks])
     cut = rows[(rows["event"] == "disconnect") & (rows["key"] != "")]
     cut = cut[cut["t_s"].between(window.requested_s, window.heal_requested_s)]
     if cut.empty:
