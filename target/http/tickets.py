@@ -157,8 +157,8 @@ class Signer:
         body = self._encode(content)
         return _spell(body + self._mac(body))
 
-    def read(self, kind: type[Token], token: str, *, expired_too: bool = False) -> Token:
-        """The content of a token of this kind. Raises `TokenError`."""
+    def read(self, kind: type[Token], token: str, *, expired_too: bool = False, shown_s: float | None = None) -> Token:
+        """The content of a token of this kind, shown at `shown_s` (unix s; null: now). Raises `TokenError`."""
         try:
             raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except (binascii.Error, ValueError) as error:
@@ -174,7 +174,7 @@ class Signer:
             raise TokenError("the token is of another kind") from error
         if not self._is_here(content.event):
             raise TokenError("the token is for another event")
-        if content.expires_s < time.time() and not expired_too:
+        if content.expires_s < (time.time() if shown_s is None else shown_s) and not expired_too:
             raise TokenError("the token has expired")
         return content
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Mapping
 from itertools import count
 from typing import Final
@@ -19,6 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from target.telemetry.metrics import TURNS_AWAITED
 
 AT_ONCE: Final = 64
+CAME_S: Final = "came_s"
+"""In the scope of a request that may have waited for its turn: when it came, unix s."""
 
 
 class Turns:
@@ -37,6 +40,7 @@ class Turns:
         if head_start_s is None:
             await self._app(scope, receive, send)
             return
+        scope[CAME_S] = time.time()
         if self._free > 0:
             self._free -= 1
         else:

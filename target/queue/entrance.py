@@ -63,8 +63,9 @@ class Challenge(Protocol):
     def offer(self) -> ChallengeOffer:
         """The present challenge."""
 
-    def check(self, fan: str, solution: str) -> None:
-        """Raises `ProofRefusedError` unless `solution`, the `Challenge` header, solves an offer for this fan."""
+    def check(self, fan: str, solution: str, *, shown_s: float | None = None) -> None:
+        """Raises `ProofRefusedError` unless `solution`, the `Challenge` header, solves an offer for this fan that was
+        good when it was shown (unix s; null: now)."""
 
 
 class NoChallenge:
@@ -74,7 +75,7 @@ class NoChallenge:
         """The offer without a challenge."""
         return ChallengeOffer("none")
 
-    def check(self, fan: str, solution: str) -> None:
+    def check(self, fan: str, solution: str, *, shown_s: float | None = None) -> None:
         """Accepts any solution."""
 
 
@@ -99,13 +100,13 @@ class ProofOfWork:
             self._offer = ChallengeOffer("proof_of_work", token, self._bits, expires_s)
         return self._offer
 
-    def check(self, fan: str, solution: str) -> None:
+    def check(self, fan: str, solution: str, *, shown_s: float | None = None) -> None:
         """See `Challenge`."""
         challenge, _, nonce = solution.rpartition(":")
         if not challenge or not 1 <= len(nonce) <= NONCE_LENGTH_MAX:
             raise ProofRefusedError("a header `Challenge: <challenge>:<nonce>` is needed")
         try:
-            asked = self._signer.read(ChallengeToken, challenge)
+            asked = self._signer.read(ChallengeToken, challenge, shown_s=shown_s)
         except TokenError as error:
             raise ProofRefusedError(str(error)) from error
         digest = hashlib.sha256(f"{challenge}|{fan}|{nonce}".encode()).digest()
@@ -177,10 +178,13 @@ class Entrance:
             BOT_CHECKS.labels("code", "refused").inc()
             raise
 
-    async def check(self, fan: str, *, solution: str, device: str) -> None:
-        """Raises `ProofRefusedError`, `DeviceRefusedError`; `UnavailableError` when Redis is away."""
+    async def check(self, fan: str, *, solution: str, device: str, came_s: float | None = None) -> None:
+        """Checks a request that came at `came_s` (unix s; null: now), however long it waited since.
+
+        Raises `ProofRefusedError`, `DeviceRefusedError`; `UnavailableError` when Redis is away.
+        """
         try:
-            self.challenge.check(fan, solution)
+            self.challenge.check(fan, solution, shown_s=came_s)
         except ProofRefusedError:
             BOT_CHECKS.labels("challenge", "refused").inc()
             raise

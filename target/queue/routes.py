@@ -23,6 +23,7 @@ from target.http.messages import (
 )
 from target.http.operations import Parameter, Success, operation
 from target.http.tickets import Access, Signer, Ticket
+from target.http.turns import CAME_S
 from target.queue.access_codes import CodeRefusedError
 from target.queue.draw_routes import DrawRoutes
 from target.queue.entrance import ChallengeOffer, DeviceRefusedError, Entrance, ProofRefusedError
@@ -153,7 +154,8 @@ class QueueRoutes:
             fan, identity, joined_us = body.fan, _spelled_once(body.identity), 0
             code = self._code_of(headers.get("access-code", ""))
             access = Access.DECLARED if body.accessible else Access.NONE
-            join = functools.partial(self._join_anew, fan, identity, headers.get("challenge", ""), device, code)
+            shown = headers.get("challenge", ""), request.scope.get(CAME_S)
+            join = functools.partial(self._join_anew, fan, identity, *shown, device, code)
         try:
             place = await join()
         except ForeignPlaceError as error:
@@ -228,9 +230,11 @@ class QueueRoutes:
         except CodeRefusedError as error:
             raise ProblemError(403, "an access code is needed", str(error)) from error
 
-    async def _join_anew(self, fan: str, identity: str, solution: str, device: str, code: str) -> QueuePlace:
+    async def _join_anew(
+        self, fan: str, identity: str, solution: str, came_s: float | None, device: str, code: str
+    ) -> QueuePlace:
         try:
-            await self._entrance.check(fan, solution=solution, device=device)
+            await self._entrance.check(fan, solution=solution, device=device, came_s=came_s)
         except ProofRefusedError as error:
             raise ProblemError(403, "the challenge is not solved", str(error)) from error
         except DeviceRefusedError as error:

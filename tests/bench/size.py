@@ -150,8 +150,11 @@ def rehearse(users: int, out: Path, changes: list[str]) -> tuple[Path, Sampler]:
     sampler = Sampler(process.pid)
     process.wait()
     (run,) = out.iterdir()
-    if json.loads((run / "run.json").read_text())["t0"] is None:
+    document = json.loads((run / "run.json").read_text())
+    if document["t0"] is None:
         raise SystemExit("nobody was released, so there is nothing to keep")
+    if document["load"] is None:
+        raise SystemExit("the run ended before its load told what it did, so there is nothing to keep")
     return run, sampler
 
 

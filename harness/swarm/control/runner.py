@@ -10,7 +10,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -48,6 +47,7 @@ from harness.swarm.messaging.protocol import (
 from harness.swarm.users.plan import all_plans, digest
 from harness.swarm.users.user import ARMED
 
+_DIGEST_RESTS_S: Final = 0.02  # now and then: of a crowd it takes a minute, in which the master must hear and be heard
 _LEAD_S: Final = 1.0  # and taken by every worker so long ahead, or it is moved
 _TRIES: Final = 3
 
@@ -106,6 +106,7 @@ class Swarm:
         self._workforce = Workforce(spec, self._collector, self._is_to_quit)
         self._capabilities: tuple[str, ...] = ()
         self._told_s = monotonic()
+        self._is_over = False
 
     def run(self) -> None:
         """The whole lifecycle, as the commands ask for it. Raises GatecrashError."""
@@ -154,7 +155,7 @@ class Swarm:
 
     def _arm(self) -> None:
         load, workforce = self._spec.scenario.load, self._workforce
-        self._digest = gevent.spawn(digest, all_plans(load, self._spec.seed), partial(gevent.sleep, 0))
+        self._digest = gevent.spawn(digest, all_plans(load, self._spec.seed), self._rest)
         asked = load.users
         workforce.dispatch(asked)
         spawned = workforce.collect(messages.Spawned, workforce.alive, _SPAWN_TIMEOUT_S, self._arming)
@@ -227,6 +228,10 @@ class Swarm:
             self._told_s = now_s
             self._tell(event(now_s))
 
+    def _rest(self) -> None:
+        """While a crowd is served the digest of its plans can wait; afterwards others wait for it."""
+        gevent.sleep(0.0 if self._is_over else _DIGEST_RESTS_S)
+
     def _end(self) -> None:
         workforce, notes = self._workforce, self._workforce.notes
         workforce.say_all(messages.End())
@@ -245,6 +250,10 @@ class Swarm:
             facts.first_sends_s, facts.followers = self._collector.first_sends_s(number)
         notes.extend(self._collector.unwritten.values())
         notes.extend(workforce.notes_of_strangers())
+        self._is_over = True
+        while not self._digest.ready():
+            self._ending(set())
+            gevent.sleep(POLL_S)
         load = self._summary()
         if load.summed:
             planned = self._spec.scenario.load

@@ -19,7 +19,7 @@ from harness.record.schema import BOT_ACTOR, LOCUST_KIND, PROBE_ACTOR
 from harness.scenario import Journey, Load, Tactic
 
 _THINKS: Final = 16
-_GIVES_WAY_AFTER: Final = 100  # plans, some 10 ms
+_GIVES_WAY_AFTER: Final = 20  # plans: a few ms
 _ROLLS: Final = 32
 _RESELLERS: Final = 3  # identities that all over-limit bots buy for
 _RELOADS_MAX: Final = 3

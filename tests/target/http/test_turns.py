@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from target.http.turns import Turns
+from target.http.turns import CAME_S, Turns
 from target.roles.booking import create
 from target.settings import Settings
 from tests.target.processes import EVENT
@@ -20,6 +21,7 @@ class Work:
 
     def __init__(self) -> None:
         self.begun: list[str] = []
+        self.came_s: dict[str, float] = {}
         self.open: dict[str, asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
@@ -28,6 +30,7 @@ class Work:
         if scope["has_body"]:
             await receive()
         self.begun.append(name)
+        self.came_s[name] = scope.get(CAME_S, 0.0)
         self.open[name] = asyncio.Event()
         await self.open[name].wait()
 
@@ -79,6 +82,19 @@ def test_two_are_worked_on_and_who_has_a_head_start_is_next() -> None:
         await desk.end("b")
         await desk.end("e")
         assert desk.work.begun[4:] == ["c", "d"]
+
+    asyncio.run(main())
+
+
+def test_a_request_that_waited_knows_when_it_came() -> None:
+    async def main() -> None:
+        desk = Desk()
+        for name in ("a", "b", "c"):
+            await desk.ask(name, "/join")
+        before_s = time.time()
+        await asyncio.sleep(0.01)
+        await desk.end("a")
+        assert 0.0 < desk.work.came_s["c"] <= before_s
 
     asyncio.run(main())
 

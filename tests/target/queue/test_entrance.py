@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,17 @@ def test_a_solution_is_good_for_its_fan_and_can_be_sent_again(fan: str) -> None:
     solution = solve(proof.offer().challenge, fan, BITS)
     proof.check(fan, solution)
     proof.check(fan, solution)
+
+
+def test_a_solution_that_waited_for_its_turn_counts_as_of_when_it_came() -> None:
+    long_ago_s = time.time() - 3600.0
+    proof = ProofOfWork(SIGNER, bits=BITS, clock=lambda: long_ago_s)
+    solution = solve(proof.offer().challenge, "a", BITS)
+    with pytest.raises(ProofRefusedError, match="expired"):
+        proof.check("a", solution)
+    proof.check("a", solution, shown_s=long_ago_s + 1.0)
+    with pytest.raises(ProofRefusedError, match="expired"):
+        proof.check("a", solution, shown_s=long_ago_s + 600.0)
 
 
 def test_a_solution_of_one_fan_is_not_one_of_others() -> None:
