@@ -131,20 +131,25 @@ def observe(expectation: Expectation, window: Window, record: RunEvidence, feed:
         case Recovers():
             return _decided(record, lambda requests: observations.recovers(requests, expectation, window))
         case VerbsRecover():
-
-            def recover(requests: pa.Table) -> Observation:
-                tried, names = _tried(record, requests)
-                wanted = replace(expectation, verbs=names) if names else expectation
-                return verbs.recover(tried, record.faults.faults, wanted, window)
-
-            return _decided(record, recover)
+            faults = record.faults.faults
+            names = _of_locustfile(record)
+            if not names:
+                return verbs.recover(record.table("operations"), faults, expectation, window)
+            wanted = replace(expectation, verbs=names)
+            return _decided(record, lambda requests: verbs.recover(verbs.of_requests(requests), faults, wanted, window))
         case VerbsAnswered():
+            faults = record.faults.faults
+            names = _of_locustfile(record)
+            if not names:
+                return verbs.answered(record.table("operations"), faults, expectation)
+            return _decided(
+                record, lambda requests: verbs.answered(verbs.of_requests(requests), faults, expectation, names)
+            )
 
-            def answered(requests: pa.Table) -> Observation:
-                tried, names = _tried(record, requests)
-                return verbs.answered(tried, record.faults.faults, expectation, names)
 
-            return _decided(record, answered)
+def _of_locustfile(record: RunEvidence) -> tuple[str, ...]:
+    """What the users of a locustfile tried, by the names of their requests; others have operations instead."""
+    return tuple(sorted(pc.unique(verbs.of_requests(record.table("requests"))["function"]).to_pylist()))
 
 
 def _decided(record: RunEvidence, check: Callable[[pa.Table], Observation]) -> Observation:
@@ -172,14 +177,6 @@ def _moved(requests: pa.Table, which: pa.ChunkedArray, by_s: float) -> pa.Table:
         moved = pc.if_else(which, pc.add(requests[name], by_s), requests[name])
         requests = requests.set_column(requests.schema.get_field_index(name), requests.field(name), moved)
     return requests
-
-
-def _tried(record: RunEvidence, requests: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
-    """What users tried: their operations; for users of a locustfile their requests, with the names of these."""
-    theirs = verbs.of_requests(requests)
-    if not theirs.num_rows:
-        return record.table("operations"), ()
-    return theirs, tuple(sorted(pc.unique(theirs["function"]).to_pylist()))
 
 
 def _events_of_people(record: RunEvidence, stream: str) -> pa.Table:

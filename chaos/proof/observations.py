@@ -26,7 +26,7 @@ from harness.amounts import amount, number
 from harness.record.collecting.scrape import PERIOD_S
 from harness.record.feed_walk import FeedWalk, Role, encoded
 from harness.sli import scraped
-from harness.sli.measured import BOT
+from harness.sli.measured import BOT, Floats
 
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "equals": operator.eq,
@@ -244,7 +244,7 @@ def _frame(rows: pa.Table) -> pd.DataFrame:
     return found
 
 
-def _last(t_s: np.typing.NDArray[np.float64]) -> float:
+def _last(t_s: Floats) -> float:
     return float(t_s.max()) if len(t_s) else -np.inf
 
 

@@ -189,13 +189,10 @@ def test_a_table_in_a_pipe_has_one_line_for_each_row() -> None:
 
 
 INTERRUPTED_AT_THE_JUDGING = """
-import os, signal
-from harness.cli import main, verdicts
-judge = verdicts.judge_record
-def stopped(run):
-    os.kill(os.getpid(), signal.SIGINT)
-    return judge(run)
-verdicts.judge_record = stopped
+import signal
+from harness.cli import main
+from tests.harness.cli.stopping import stop_at_the_judging
+stop_at_the_judging(signal.SIGINT)
 main()
 """
 

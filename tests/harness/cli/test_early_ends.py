@@ -20,22 +20,17 @@ from tests.harness.swarm.control.test_full_disk import tiny_disk
 
 ROOT = Path(__file__).resolve().parents[3]
 CONCLUDE = """
-import os
-import sys
 from pathlib import Path
-from harness.cli import entry, verdicts
+from harness.cli import entry
 from harness.cli.app import app
 from harness.cli.verdicts import conclude
 from harness.errors import NoVerdict
 from harness.record.paths import RunPaths
+from tests.harness.cli.stopping import stop_at_the_judging
 
 @app.command("conclude")
 def concluding(run: str, ended: str = "", json: bool = False, stop: int = 0) -> None:
-    judge = verdicts.judge_record
-    def stopped(run):
-        os.kill(os.getpid(), stop)  # 0 is no signal
-        return judge(run)
-    verdicts.judge_record = stopped
+    stop_at_the_judging(stop)
     raise entry.typer.Exit(conclude(RunPaths(root=Path(run)), NoVerdict(ended) if ended else None, json=json))
 
 entry.main()
